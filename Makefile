@@ -1,0 +1,59 @@
+# Everything runs in .venv, which is built from requirements.lock and rebuilt when the lock changes.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# The first Python that is new enough; PYTHON=/path/to/python overrides it.
+ifndef PYTHON
+PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$name >/dev/null 2>&1 \
+	&& $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$name && break; done)
+endif
+
+.PHONY: help run demo test lint venv
+
+help:
+	@echo "make run    serve on this machine: servers, migrations, demo catalogue, one purchase; until Ctrl-C"
+	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
+	@echo "make test   the whole suite"
+	@echo "make lint   ruff, mypy, import contracts"
+	@echo "make help   this list"
+
+run: venv
+	@exec .venv/bin/python -m checkout_service.local run
+
+demo: venv
+	@exec .venv/bin/python -m checkout_service.local demo
+
+test: venv
+	@exec .venv/bin/python -m pytest
+
+lint: venv
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+# The stamp is written last and names what the environment was built from, so an interrupted build, another lock,
+# a moved folder or another Python all lead to a fresh one.
+venv:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1). Install it, or run make PYTHON=..." >&2; \
+		exit 1; \
+	fi; \
+	wanted=$$($(PYTHON) -c 'import hashlib, os, sys; \
+		print(hashlib.sha256(open("requirements.lock", "rb").read()).hexdigest(), sys.version_info[:2], os.getcwd())') \
+		|| exit 1; \
+	if [ "$$(cat .venv/built-from 2>/dev/null)" = "$$wanted" ]; then exit 0; fi; \
+	echo "Building .venv from requirements.lock; this happens once."; \
+	rm -rf .venv || exit 1; \
+	if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		$(PYTHON) -m venv .venv && pip=".venv/bin/python -m pip"; \
+	elif $(PYTHON) -c 'import pip' 2>/dev/null; then \
+		$(PYTHON) -m venv --without-pip .venv && pip="$(PYTHON) -m pip --python .venv/bin/python"; \
+	else \
+		echo "$(PYTHON) has neither ensurepip nor pip; on Debian: apt install python3-venv" >&2; exit 1; \
+	fi || exit 1; \
+	$$pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.lock || exit 1; \
+	echo "$$wanted" > .venv/built-from

@@ -1,0 +1,16 @@
+"""A checkout service: the web tier, and the words that both tiers share.
+
+The web tier writes what the customer asked for; the worker writes what the money did.
+
+Rooms, from the shelf to the till:
+
+    catalog     what can be bought, at what price
+    carts       what the customer wants; knows nothing of paying
+    checkout    a cart frozen into a promise: lines, amount, expiry, one payment
+    payments    what became of the money; read here, moved only by worker/ledger.py
+    webhooks    a letterbox: files letters and rings, does not open them
+    providers   translators, one file a provider: values in, values out
+    local       one machine: embedded servers, demo data, a demo purchase
+
+Nothing here imports ``worker``: it is called by task name through ``queue``.
+"""

@@ -1,0 +1,20 @@
+"""JSON answers, written by orjson from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from flask import Response
+
+
+def json_answer(payload: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer whose body is the payload as JSON; amounts, ids and times in it are texts already."""
+    return Response(orjson.dumps(payload), status=status, headers=headers, content_type="application/json")
+
+
+def show_time(moment: datetime) -> str:
+    """An aware time as RFC 3339 in UTC, such as 2026-11-23T04:05:06.123456Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,75 @@
+"""Builds the web application: extensions, problems, blueprints, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Flask
+from flask_migrate import Migrate
+
+import checkout_service.tables  # noqa: F401 (alembic compares against the whole of the metadata)
+from checkout_service import access, auth, docs, health, logs, problem_pages
+from checkout_service.api import Api
+from checkout_service.cache import connect_cache
+from checkout_service.carts import routes as carts
+from checkout_service.catalog.cli import catalog
+from checkout_service.checkout import routes as checkout
+from checkout_service.database import connect_database, db
+from checkout_service.mock_cli import mock
+from checkout_service.payments import routes as payments
+from checkout_service.providers.registry import make_provider
+from checkout_service.queue import connect_queue
+from checkout_service.settings import WebSettings
+from checkout_service.token_cli import token
+from checkout_service.webhooks.cli import webhooks
+from checkout_service.webhooks.pressure import connect_pressure
+from checkout_service.webhooks.routes import blueprint as letterbox
+
+MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
+
+LARGEST_BODY: Final = 64 * 1024
+"""Bytes; ample for a cart or a session. The letterbox sets a limit of its own."""
+
+
+class SynchronousFlask(Flask):
+    """Flask that does not ask, at every step of every request, whether a function is a coroutine: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
+def create_app(settings: WebSettings) -> Flask:
+    """The web tier as a WSGI application. Connects to nothing yet, so it may be made before a fork."""
+    logs.configure(production=settings.production)
+    app = SynchronousFlask("checkout_service", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    # Both would answer a provider's POST with a redirect, which providers do not follow.
+    app.url_map.redirect_defaults = False
+    app.url_map.merge_slashes = False
+    app.extensions["settings"] = settings
+
+    connect_database(app, settings.database_url, name="checkout-web", pool_size=settings.web_threads + 1)
+    connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
+    connect_queue(app, settings.broker_url)
+    connect_pressure(app, max_rows=settings.letters_max_rows, max_bytes=settings.letters_max_bytes)
+    app.extensions["providers"] = {
+        name: make_provider(name, mock_api_base=settings.mock_api_base) for name in settings.payment_providers
+    }
+    Migrate(app, db, directory=str(MIGRATIONS))
+    access.init_app(app)
+    auth.init_app(app, settings)
+
+    problem_pages.init_app(app)
+
+    api = Api(app)
+    for room in (carts, checkout, payments):
+        api.register_blueprint(room.blueprint)
+    app.register_blueprint(letterbox)
+    health.init_app(app, settings)
+    docs.init_app(app, api)
+
+    for command in (catalog, mock, token, webhooks):
+        app.cli.add_command(command)
+    return app

@@ -1,0 +1,95 @@
+"""A Redis cache that fails open: a dead cache costs time, never an answer.
+
+Also holds the bell (see ``queue``) and the worker's memory of letters that it has seen, for both of which the database
+is the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Flask, current_app
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from checkout_service.breaker import Breaker, BreakerOpenError
+from checkout_service.settings import Secret
+
+ANSWER_WITHIN: Final = 0.2
+"""Seconds; a cache that is slower than the database is no cache."""
+
+
+class Cache:
+    """A few bytes under a name, for a while. Every method works, with less to say, when the server is away."""
+
+    def __init__(self, url: Secret, deployment: UUID) -> None:
+        # Two deployments may share a server, and must not take each other's letters for duplicates.
+        self._prefix = f"checkout:{deployment.hex[:12]}:"
+        # One retry, at once: a pooled connection may have died with the server that has been restarted since.
+        self._redis = Redis.from_url(
+            url.reveal(),
+            socket_timeout=ANSWER_WITHIN,
+            socket_connect_timeout=ANSWER_WITHIN,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._breaker = Breaker()
+
+    def get(self, name: str) -> bytes | None:
+        """What was put under the name, or None."""
+        found = None
+        with self._reachable():
+            found = self._redis.get(self._prefix + name)
+        return found if isinstance(found, bytes) else None
+
+    def put(self, name: str, value: bytes, *, seconds: int) -> None:
+        with self._reachable():
+            self._redis.set(self._prefix + name, value, ex=seconds)
+
+    def put_many(self, names: Iterable[str], value: bytes, *, seconds: int) -> None:
+        with self._reachable():
+            pipeline = self._redis.pipeline(transaction=False)
+            for name in names:
+                pipeline.set(self._prefix + name, value, ex=seconds)
+            pipeline.execute()
+
+    def known(self, names: Sequence[str]) -> set[str]:
+        """Which of the names hold something."""
+        values: list[Any] = [None] * len(names)
+        if names:
+            with self._reachable():
+                values = self._redis.mget([self._prefix + name for name in names])
+        return {name for name, value in zip(names, values, strict=True) if value is not None}
+
+    def claim(self, name: str, *, milliseconds: int) -> bool:
+        """Whether this caller is the one to act: True for the first within the time, and whenever nobody can tell."""
+        taken: object = True
+        with self._reachable():
+            taken = self._redis.set(self._prefix + name, b"1", nx=True, px=milliseconds)
+        return bool(taken)
+
+    def release(self, name: str) -> None:
+        """Let the next caller of ``claim`` be the first again."""
+        with self._reachable():
+            self._redis.delete(self._prefix + name)
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        with suppress(RedisError, BreakerOpenError), self._breaker.guard(RedisError):
+            yield
+
+
+def connect_cache(app: Flask, url: Secret, *, deployment: UUID) -> None:
+    """Give the app its cache; connects with the first use, so it may be called before a fork."""
+    app.extensions["cache"] = Cache(url, deployment)
+
+
+def cache() -> Cache:
+    """The current app's cache."""
+    found: Cache = current_app.extensions["cache"]
+    return found

@@ -1,0 +1,74 @@
+"""A line of a cart as every route shows it: which columns a statement reads for it, and how they become the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import SQLColumnExpression, Text, cast
+
+from checkout_service.catalog.models import Listing, School, Spec, Vendor
+
+
+def line_columns(item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int]) -> list[SQLColumnExpression[Any]]:
+    """What ``show_line`` needs of a line, from a statement that joins Listing, Vendor, School and Spec.
+
+    PostgreSQL writes ids and amounts as the texts of the answer: that is exact, and cheaper than objects for Python
+    to make and to print.
+    """
+    return [
+        cast(item_id, Text),
+        qty,
+        cast(Listing.unit_price * qty, Text),
+        Listing.active,
+        cast(Listing.id, Text),
+        Listing.title,
+        cast(Listing.unit_price, Text),
+        Listing.currency,
+        cast(Vendor.id, Text),
+        Vendor.name,
+        cast(School.id, Text),
+        School.name,
+        cast(Spec.id, Text),
+        Spec.name,
+        cast(Spec.attributes, Text),
+    ]
+
+
+def show_line(row: Sequence[Any]) -> dict[str, Any]:
+    """A line as GET shows it, from the columns of ``line_columns``. The attributes stay the JSON they are."""
+    (
+        item_id,
+        qty,
+        line_total,
+        available,
+        listing_id,
+        title,
+        unit_price,
+        currency,
+        vendor_id,
+        vendor,
+        school_id,
+        school,
+        spec_id,
+        spec,
+        attributes,
+    ) = row
+    return {
+        "id": item_id,
+        "listing": {
+            "id": listing_id,
+            "title": title,
+            "unit_price": unit_price,
+            "currency": currency,
+            "vendor": {"id": vendor_id, "name": vendor},
+            "school": None if school_id is None else {"id": school_id, "name": school},
+            "spec": None
+            if spec_id is None
+            else {"id": spec_id, "name": spec, "attributes": orjson.Fragment(attributes)},
+        },
+        "qty": qty,
+        "line_total": line_total,
+        "available": available,
+    }

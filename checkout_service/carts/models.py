@@ -1,0 +1,39 @@
+"""Tables of customers and their carts."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from checkout_service.database import Base, Dated
+
+LARGEST_QTY = 9999
+
+
+class User(Dated, Base):
+    """A customer; the id is the subject of the token, and the row comes with the first cart write."""
+
+    __tablename__ = "users"
+
+
+class Cart(Dated, Base):
+    """The one open cart of a customer."""
+
+    __tablename__ = "carts"
+    __table_args__ = (Index("carts_user_id", "user_id", unique=True),)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+
+
+class CartItem(Dated, Base):
+    """One line: a listing and how many of it. A listing that stands in a cart cannot be deleted."""
+
+    __tablename__ = "cart_items"
+    __table_args__ = (
+        CheckConstraint(f"qty BETWEEN 1 AND {LARGEST_QTY}", name="qty_range"),
+        Index("idx_cart_listing", "cart_id", "listing_id", unique=True),
+    )
+    cart_id: Mapped[UUID] = mapped_column(ForeignKey("carts.id", ondelete="CASCADE"))
+    listing_id: Mapped[UUID] = mapped_column(ForeignKey("listings.id", ondelete="RESTRICT"), index=True)
+    qty: Mapped[int]

@@ -1,0 +1,154 @@
+"""Writes of carts: each is one complete statement, so it needs no transaction and two of them cannot interleave."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Integer,
+    Uuid,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from checkout_service.carts.lines import line_columns, show_line
+from checkout_service.carts.models import Cart, CartItem, User
+from checkout_service.catalog.models import Listing, School, Spec, Vendor
+from checkout_service.database import Conflict, execute
+from checkout_service.money import LARGEST
+from checkout_service.problems import NotFound, TotalTooLarge
+
+_NO_LISTING = "There is no such listing, or it is not on sale."
+_NO_ITEM = "There is no such item in your cart."
+_LINE_TOO_LARGE = f"The total of this line would be more than {LARGEST}, the largest amount of one payment: take fewer."
+
+
+def put_item(*, user_id: UUID, listing_id: UUID, qty: int) -> tuple[dict[str, Any], bool]:
+    """Set how many of a listing the customer wants; the line as GET shows it, and whether it is new.
+
+    Opens the cart, and makes the customer's row, where this is the first write. Raises NotFound for a listing that is
+    unknown or off sale and TotalTooLarge; then nothing is written.
+    """
+    try:
+        rows = execute(_PUT_ITEM, {"user": user_id, "listing": listing_id, "qty": qty})
+    except Conflict as error:
+        # The listing was deleted while the statement ran.
+        raise NotFound(_NO_LISTING) from error
+    if not rows:
+        raise NotFound(_NO_LISTING)
+    fits, is_new, *line = rows[0]
+    if not fits:
+        raise TotalTooLarge(_LINE_TOO_LARGE)
+    return show_line(line), is_new
+
+
+def change_quantity(*, user_id: UUID, item_id: UUID, qty: int) -> dict[str, Any]:
+    """Set the quantity of the customer's own line and return it as GET shows it. Raises NotFound, TotalTooLarge.
+
+    A line whose listing was taken off sale may still be changed; it stays marked as not available.
+    """
+    rows = execute(_CHANGE_QUANTITY, {"user": user_id, "item": item_id, "qty": qty})
+    if not rows:
+        raise NotFound(_NO_ITEM)
+    fits, changed, *line = rows[0]
+    if not fits:
+        raise TotalTooLarge(_LINE_TOO_LARGE)
+    if not changed:
+        # Removed by another request while this one ran.
+        raise NotFound(_NO_ITEM)
+    return show_line(line)
+
+
+def remove_item(*, user_id: UUID, item_id: UUID) -> None:
+    """Take the customer's own line out of the cart, which itself stays. Raises NotFound."""
+    if not execute(_REMOVE_ITEM, {"user": user_id, "item": item_id}):
+        raise NotFound(_NO_ITEM)
+
+
+_user = bindparam("user", type_=Uuid())
+_item = bindparam("item", type_=Uuid())
+_qty = cast(bindparam("qty", type_=Integer()), Integer)
+_fits = (Listing.unit_price * _qty <= LARGEST).label("fits")
+
+
+def _put_item() -> Any:
+    wanted = (
+        select(Listing.id, _fits).where(Listing.id == bindparam("listing", type_=Uuid()), Listing.active).cte("wanted")
+    )
+    known = select(Cart.id).where(Cart.user_id == _user).cte("known")
+    # Nearly every time the cart is known, and neither row below is written.
+    first_write = select(_user).select_from(wanted).where(wanted.c.fits, ~exists(select(known.c.id)))
+    customer = insert(User).from_select(["id"], first_write).on_conflict_do_nothing().cte("customer")
+    opened = (
+        insert(Cart)
+        .from_select(["user_id"], first_write)
+        # A twin opened it a moment ago: only an update gives back a row that this statement cannot see yet.
+        .on_conflict_do_update(index_elements=[Cart.user_id], set_={"updated_at": func.now()})
+        .returning(Cart.id)
+        .cte("opened")
+    )
+    cart = union_all(select(known.c.id), select(opened.c.id)).cte("cart")
+    line = insert(CartItem).from_select(
+        ["cart_id", "listing_id", "qty"],
+        select(cart.c.id, wanted.c.id, _qty).select_from(cart.join(wanted, wanted.c.fits)),
+    )
+    line = line.on_conflict_do_update(
+        index_elements=[CartItem.cart_id, CartItem.listing_id],
+        set_={"qty": line.excluded.qty, "updated_at": func.now()},
+    )
+    item = line.returning(CartItem.id, literal_column("old.id IS NULL").label("is_new")).cte("item")
+    return (
+        select(wanted.c.fits, item.c.is_new, *line_columns(item.c.id, _qty))
+        .select_from(wanted)
+        .join(Listing, Listing.id == wanted.c.id)
+        .join(Vendor, Vendor.id == Listing.vendor_id)
+        .outerjoin(School, School.id == Listing.school_id)
+        .outerjoin(Spec, Spec.id == Listing.spec_id)
+        .outerjoin(item, true())
+        .add_cte(customer)
+    )
+
+
+def _change_quantity() -> Any:
+    mine = (
+        select(CartItem.id, CartItem.listing_id, _fits)
+        .join(Cart, Cart.id == CartItem.cart_id)
+        .join(Listing, Listing.id == CartItem.listing_id)
+        .where(CartItem.id == _item, Cart.user_id == _user)
+        .cte("mine")
+    )
+    changed = (
+        update(CartItem)
+        .where(CartItem.id == mine.c.id, mine.c.fits)
+        .values(qty=_qty, updated_at=func.now())
+        .returning(CartItem.id)
+        .cte("changed")
+    )
+    return (
+        select(mine.c.fits, changed.c.id.is_not(None), *line_columns(mine.c.id, _qty))
+        .select_from(mine)
+        .join(Listing, Listing.id == mine.c.listing_id)
+        .join(Vendor, Vendor.id == Listing.vendor_id)
+        .outerjoin(School, School.id == Listing.school_id)
+        .outerjoin(Spec, Spec.id == Listing.spec_id)
+        .outerjoin(changed, true())
+    )
+
+
+_PUT_ITEM = _put_item()
+_CHANGE_QUANTITY = _change_quantity()
+_REMOVE_ITEM = (
+    delete(CartItem)
+    .where(CartItem.id == _item, CartItem.cart_id == Cart.id, Cart.user_id == _user)
+    .returning(CartItem.id)
+)

@@ -1,0 +1,80 @@
+"""The cart over HTTP. Answers are made by hand from one statement's rows; the schemas describe them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, current_app
+
+from checkout_service.answers import json_answer
+from checkout_service.api import Blueprint
+from checkout_service.auth import caller
+from checkout_service.carts import operations, queries
+from checkout_service.carts.schemas import (
+    EXAMPLE_CART,
+    EXAMPLE_ITEM,
+    CartItemSchema,
+    CartSchema,
+    NewItemSchema,
+    QuantitySchema,
+)
+from checkout_service.problems import (
+    DatabaseUnavailable,
+    Invalid,
+    MalformedBody,
+    NotFound,
+    TotalTooLarge,
+    Unauthorized,
+)
+
+blueprint = Blueprint("carts", __name__, url_prefix="/api/cart", description="What the customer wants to buy.")
+
+
+@blueprint.get("")
+@blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart; empty and without id at first")
+@blueprint.problems(Unauthorized, DatabaseUnavailable)
+def get_cart() -> Response:
+    """Read the cart
+
+    A line whose listing was taken off sale stays in the cart and in its total, with `available` false. Where the
+    lines are of several currencies, `total_amount` and `currency` are null. Neither kind of cart can be checked out.
+    """
+    default_currency = current_app.extensions["settings"].default_currency
+    return json_answer(queries.read_cart(user_id=caller().user_id, default_currency=default_currency))
+
+
+@blueprint.post("/items")
+@blueprint.arguments(NewItemSchema, example={"listing": EXAMPLE_ITEM["listing"]["id"], "qty": 2})
+@blueprint.response(201, CartItemSchema, example=EXAMPLE_ITEM, description="A new line")
+@blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
+@blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, TotalTooLarge, DatabaseUnavailable)
+def put_item(wanted: dict[str, Any]) -> Response:
+    """Set how many of a listing the cart holds
+
+    A cart has one line for a listing: asking again sets its quantity and does not add to it, so a request may be
+    repeated safely. A listing that is unknown or not on sale is not found.
+    """
+    line, is_new = operations.put_item(user_id=caller().user_id, listing_id=wanted["listing"], qty=wanted["qty"])
+    return json_answer(line, 201 if is_new else 200)
+
+
+@blueprint.patch("/items/<uuid:item_id>")
+@blueprint.arguments(QuantitySchema, example={"qty": 3})
+@blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
+@blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, TotalTooLarge, DatabaseUnavailable)
+def change_quantity(wanted: dict[str, Any], item_id: UUID) -> Response:
+    """Set the quantity of a line
+
+    To take a line out of the cart, delete it: a quantity is at least 1.
+    """
+    return json_answer(operations.change_quantity(user_id=caller().user_id, item_id=item_id, qty=wanted["qty"]))
+
+
+@blueprint.delete("/items/<uuid:item_id>")
+@blueprint.response(204, description="The line is gone; the cart stays")
+@blueprint.problems(Unauthorized, NotFound, DatabaseUnavailable)
+def remove_item(item_id: UUID) -> Response:
+    """Take a line out of the cart"""
+    operations.remove_item(user_id=caller().user_id, item_id=item_id)
+    return Response(status=204)

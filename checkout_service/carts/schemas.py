@@ -1,0 +1,112 @@
+"""What the cart's routes take and answer; the takers are strict, the answers are documentation that a test enforces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+from marshmallow.validate import Length, Range, Regexp
+
+_AMOUNT = Regexp(r"^\d+\.\d{2}\Z", error="An amount is digits with two decimals, such as 240.00.")
+
+
+def _qty() -> fields.Integer:
+    # strict: a number in quotes, 2.0 and 1e3 are refused rather than read kindly; true and false always are.
+    return fields.Integer(
+        required=True,
+        strict=True,
+        validate=Range(min=1, max=9999),
+        metadata={"description": "How many pieces, 1 to 9999.", "example": 2},
+    )
+
+
+class NewItemSchema(Schema):
+    listing = fields.UUID(
+        required=True,
+        metadata={"description": "The id of an active listing.", "example": "018f0000-0000-7000-8000-000000000101"},
+    )
+    qty = _qty()
+
+
+class QuantitySchema(Schema):
+    qty = _qty()
+
+
+class NamedSchema(Schema):
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+
+
+class SpecSchema(NamedSchema):
+    attributes = fields.Dict(keys=fields.String(), required=True)
+
+
+class CartListingSchema(Schema):
+    id = fields.UUID(required=True)
+    title = fields.String(required=True)
+    unit_price = fields.String(required=True, validate=_AMOUNT)
+    currency = fields.String(required=True, validate=Length(equal=3), metadata={"description": "ISO 4217."})
+    vendor = fields.Nested(NamedSchema, required=True)
+    school = fields.Nested(NamedSchema, required=True, allow_none=True)
+    spec = fields.Nested(SpecSchema, required=True, allow_none=True)
+
+
+class CartItemSchema(Schema):
+    id = fields.UUID(required=True)
+    listing = fields.Nested(CartListingSchema, required=True)
+    qty = fields.Integer(required=True, strict=True, validate=Range(min=1, max=9999))
+    line_total = fields.String(required=True, validate=_AMOUNT)
+    available = fields.Boolean(
+        required=True,
+        metadata={"description": "False once the listing was taken off sale: such a cart cannot be checked out."},
+    )
+
+
+class CartSchema(Schema):
+    id = fields.UUID(
+        required=True, allow_none=True, metadata={"description": "Null until the customer first adds an item."}
+    )
+    items = fields.List(fields.Nested(CartItemSchema), required=True, metadata={"description": "Lines, oldest first."})
+    total_amount = fields.String(
+        required=True,
+        allow_none=True,
+        validate=_AMOUNT,
+        metadata={"description": "The sum of all lines. Null where currencies are mixed: amounts of two do not add."},
+    )
+    currency = fields.String(
+        required=True,
+        allow_none=True,
+        validate=Length(equal=3),
+        metadata={
+            "description": "ISO 4217; the deployment's default while the cart is empty. Null where the lines are of "
+            "several currencies: such a cart cannot be checked out until one remains; see each listing's currency."
+        },
+    )
+
+
+EXAMPLE_ITEM: dict[str, Any] = {
+    "id": "018f0000-0000-7000-8000-000000000301",
+    "listing": {
+        "id": "018f0000-0000-7000-8000-000000000101",
+        "title": "School blazer, navy, age 11 to 12",
+        "unit_price": "120.00",
+        "currency": "USD",
+        "vendor": {"id": "018f0000-0000-7000-8000-000000000001", "name": "Northfield Uniforms"},
+        "school": {"id": "018f0000-0000-7000-8000-000000000002", "name": "Riverside Academy"},
+        "spec": {
+            "id": "018f0000-0000-7000-8000-000000000003",
+            "name": "Blazer",
+            "attributes": {"colour": "navy", "size": "11-12"},
+        },
+    },
+    "qty": 2,
+    "line_total": "240.00",
+    "available": True,
+}
+
+EXAMPLE_CART: dict[str, Any] = {
+    "id": "018f0000-0000-7000-8000-000000000201",
+    "items": [EXAMPLE_ITEM],
+    "total_amount": "240.00",
+    "currency": "USD",
+}

@@ -1,0 +1,161 @@
+"""What one line of a catalogue file may hold: read strictly, into the row that is stored.
+
+Written by hand, since a file has a hundred thousand lines and each refusal must tell a person what to repair.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from checkout_service.catalog.jsonl import BadLineError, Number, check_text, parse_json, quoted, write_json
+from checkout_service.money import CURRENCIES, InvalidAmountError, parse_amount
+
+LONGEST_NAME: Final = 500
+LARGEST_STOCK: Final = 2**31 - 1
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_LISTING = frozenset({"id", "title", "unit_price", "currency", "stock", "active", "vendor", "school", "spec"})
+_NAMED = frozenset({"id", "name", "attributes"})
+
+
+class Named(NamedTuple):
+    """A vendor, a school or a spec; ``attributes`` is JSON, or None where the line gives none."""
+
+    id: str
+    name: str
+    attributes: str | None
+
+
+class ListingRow(NamedTuple):
+    """One listing; ``stock`` is None where it is not known."""
+
+    id: str
+    title: str
+    unit_price: Decimal
+    currency: str
+    stock: int | None
+    active: bool
+    vendor: Named
+    school: Named | None
+    spec: Named | None
+
+
+def parse_line(line: bytes) -> ListingRow:
+    """One line of JSON as a row. Raises BadLineError.
+
+    A line describes its listing in full: one without ``stock`` says that it is not known, one without ``active`` that
+    the listing is on sale, one without ``school`` or ``spec`` that it has none.
+    """
+    listing = _object(parse_json(line), "the line", _LISTING)
+    vendor = _named(listing.get("vendor"), "vendor")
+    if vendor is None:
+        raise BadLineError("vendor is missing")
+    return ListingRow(
+        id=_uuid(listing.get("id"), "id"),
+        title=_text(listing.get("title"), "title"),
+        unit_price=_price(listing.get("unit_price")),
+        currency=_currency(listing.get("currency")),
+        stock=_stock(listing.get("stock")),
+        active=_active(listing.get("active")),
+        vendor=vendor,
+        school=_named(listing.get("school"), "school"),
+        spec=_named(listing.get("spec"), "spec"),
+    )
+
+
+def _named(value: Any, where: str) -> Named | None:
+    if value is None:
+        return None
+    named = _object(value, where, _NAMED)
+    return Named(
+        id=_uuid(named.get("id"), f"{where}.id"),
+        name=_text(named.get("name"), f"{where}.name"),
+        attributes=_attributes(named.get("attributes"), where),
+    )
+
+
+def _object(value: Any, where: str, known: frozenset[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadLineError(f"{where} is {_kind(value)}, not an object")
+    unknown = value.keys() - known
+    if unknown:
+        raise BadLineError(f"{where} has the unknown member {quoted(min(unknown))}")
+    return value
+
+
+def _attributes(value: Any, where: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise BadLineError(f"{where}.attributes is {_kind(value)}, not an object")
+    if value and where != "spec":
+        raise BadLineError(f"{where}.attributes: only a spec keeps attributes")
+    return write_json(value, f"{where}.attributes")
+
+
+def _uuid(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise BadLineError(f"{where} is {_kind(value)}, not a UUID")
+    if not _UUID.fullmatch(value):
+        raise BadLineError(f"{where} is no UUID such as 018f0000-0000-7000-8000-000000000101")
+    return value.lower()
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise BadLineError(f"{where} is {_kind(value)}, not a text")
+    if not value.strip():
+        raise BadLineError(f"{where} is empty")
+    if len(value) > LONGEST_NAME:
+        raise BadLineError(f"{where} is longer than {LONGEST_NAME} characters")
+    check_text(value, where)
+    return value
+
+
+def _price(value: Any) -> Decimal:
+    text = value.text if isinstance(value, Number) else str(value) if type(value) is int else value
+    if not isinstance(text, str):
+        raise BadLineError(f'unit_price is {_kind(value)}, not an amount such as "240.00"')
+    try:
+        price = parse_amount(text)
+    except InvalidAmountError as error:
+        raise BadLineError(f"unit_price: {error}") from error
+    if not price:
+        raise BadLineError("unit_price is not more than 0")
+    return price
+
+
+def _currency(value: Any) -> str:
+    if not isinstance(value, str) or value not in CURRENCIES:
+        raise BadLineError("currency is no ISO 4217 code such as USD")
+    return value
+
+
+def _stock(value: Any) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= LARGEST_STOCK:
+        raise BadLineError(f"stock is no integer from 0 to {LARGEST_STOCK}")
+    return value
+
+
+def _active(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, bool):
+        raise BadLineError(f"active is {_kind(value)}, not true or false")
+    return value
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "missing or null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, Number)):
+        return "a number"
+    if isinstance(value, str):
+        return "a text"
+    return "an array" if isinstance(value, list) else "an object"

@@ -1,0 +1,188 @@
+"""Opens a session: the cart is read, the provider asked, and payment and session inserted in one statement.
+
+    read the key's answer → read the cart → provider.open → INSERT payment and session
+
+No transaction is open while the provider is asked. Twins that race compute the same payment id, so the provider makes
+one payment for them and the unique keys let one of them in; whatever goes wrong, the key's answer is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from time import monotonic, sleep
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from flask import Flask
+from sqlalchemy import text
+
+from checkout_service.carts.queries import FrozenCart, cart_for_checkout
+from checkout_service.checkout.idempotency import payment_id_for, request_hash
+from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, remember, remembered_answer
+from checkout_service.database import Conflict, execute
+from checkout_service.money import LARGEST, show
+from checkout_service.problems import (
+    AmountDiffers,
+    EmptyCart,
+    IdempotencyKeyReused,
+    Invalid,
+    MixedCurrencies,
+    NotFound,
+    Problem,
+    ProviderFailed,
+    ProviderUnavailable,
+    StillInProgress,
+    TotalChanged,
+    TotalTooLarge,
+)
+from checkout_service.providers.base import Opened, Provider, ProviderError, ProviderUnavailableError
+from checkout_service.providers.registry import make_provider
+from checkout_service.settings import WebSettings
+
+WAIT_FOR_TWIN: Final = 2.0
+"""Seconds that a request waits for the answer of a twin that is at work with the same key."""
+
+_insert = text("""
+    WITH payment AS (
+        INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
+        VALUES (:payment_id, :user_id, :provider, :provider_ref, :amount, :currency)
+        RETURNING id, provider
+    )
+    INSERT INTO checkout_sessions
+        (user_id, cart_id, idempotency_key, request_hash, payment_id, payment_token, amount, currency, lines,
+        expires_at)
+    SELECT :user_id, :cart_id, :idempotency_key, :request_hash, payment.id, :payment_token, :amount, :currency,
+        CAST(:lines AS jsonb), now() + :ttl
+    FROM payment
+    RETURNING payment_id, payment_token, amount, currency, expires_at, (SELECT provider FROM payment) AS provider
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the customer asked for. ``expected_total`` is None when the customer did not say what they saw."""
+
+    user_id: UUID
+    key: str
+    cart_id: UUID
+    provider: str | None
+    expected_total: Decimal | None
+
+    @property
+    def request_hash(self) -> bytes:
+        expected = None if self.expected_total is None else show(self.expected_total)
+        return request_hash({"cart_id": str(self.cart_id), "provider": self.provider, "expected_total": expected})
+
+
+def connect_providers(app: Flask, settings: WebSettings) -> None:
+    """Give the app the providers that are on; the web tier has none of their webhook secrets."""
+    app.extensions["providers"] = {
+        name: make_provider(name, mock_api_base=settings.mock_api_base) for name in settings.payment_providers
+    }
+
+
+def open_session(
+    *, order: Order, providers: Mapping[str, Provider], namespace: UUID, ttl: timedelta
+) -> tuple[dict[str, Any], bool]:
+    """The session's answer, and whether it is the replay of one given before. Raises Problem.
+
+    ``providers`` are those that are on; the first of them is the default.
+    """
+    given = remembered_answer(user_id=order.user_id, key=order.key)
+    if given is not None:
+        return _replayed(order, given), True
+    name = order.provider or next(iter(providers))
+    if name not in providers:
+        raise Invalid(errors=[{"pointer": "/provider", "detail": f"One of: {', '.join(providers)}."}])
+    cart = _payable(order)
+    payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
+    try:
+        opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
+    except ProviderError as error:
+        return _from_twin(order, _provider_problem(error), wait=_in_progress(error)), True
+    if (opened.amount, opened.currency) != (cart.total_amount, cart.currency):
+        return _from_twin(order, AmountDiffers(), wait=True), True
+    try:
+        answer = _insert_session(order, cart, payment_id, name, opened, ttl)
+    except Conflict:
+        return _from_twin(order, ProviderFailed(), wait=False), True
+    remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, answer))
+    return answer, False
+
+
+def _replayed(order: Order, given: GivenAnswer) -> dict[str, Any]:
+    if given.request_hash != order.request_hash:
+        raise IdempotencyKeyReused
+    return given.answer
+
+
+def _payable(order: Order) -> FrozenCart:
+    """The customer's cart, frozen, if it can be paid as it is."""
+    cart = cart_for_checkout(user_id=order.user_id, cart_id=order.cart_id)
+    if cart is None:
+        raise NotFound("There is no such cart, or it is not yours.")
+    if not cart.lines:
+        raise EmptyCart
+    gone = [str(line.listing_id) for line in cart.lines if not line.available]
+    if gone:
+        raise Invalid(
+            "Some items of the cart are no longer for sale: remove them first.",
+            errors=[{"pointer": "/cart_id", "detail": f"Listing {listing} is no longer for sale."} for listing in gone],
+        )
+    if len({line.currency for line in cart.lines}) > 1:
+        raise MixedCurrencies
+    if cart.total_amount > LARGEST:
+        raise TotalTooLarge
+    if order.expected_total is not None and order.expected_total != cart.total_amount:
+        raise TotalChanged(total_amount=show(cart.total_amount), currency=cart.currency)
+    return cart
+
+
+def _insert_session(
+    order: Order, cart: FrozenCart, payment_id: UUID, provider: str, opened: Opened, ttl: timedelta
+) -> dict[str, Any]:
+    lines = [line.as_json() for line in cart.lines]
+    (row,) = execute(
+        _insert,
+        {
+            "payment_id": payment_id,
+            "user_id": order.user_id,
+            "provider": provider,
+            "provider_ref": opened.provider_ref,
+            "amount": opened.amount,
+            "currency": opened.currency,
+            "cart_id": order.cart_id,
+            "idempotency_key": order.key,
+            "request_hash": order.request_hash,
+            "payment_token": opened.payment_token,
+            "lines": orjson.dumps(lines).decode(),
+            "ttl": ttl,
+        },
+    )
+    return answer_from(row)
+
+
+def _from_twin(order: Order, problem: Problem, *, wait: bool) -> dict[str, Any]:
+    """The answer that a twin with the same key was given; else raises the problem."""
+    until = monotonic() + (WAIT_FOR_TWIN if wait else 0.0)
+    while True:
+        given = given_answer(user_id=order.user_id, key=order.key)
+        if given is not None:
+            return _replayed(order, given)
+        if monotonic() >= until:
+            raise problem
+        sleep(0.05)
+
+
+def _provider_problem(error: ProviderError) -> Problem:
+    if _in_progress(error):
+        return StillInProgress()
+    return ProviderUnavailable() if isinstance(error, ProviderUnavailableError) else ProviderFailed()
+
+
+def _in_progress(error: ProviderError) -> bool:
+    return isinstance(error, ProviderUnavailableError) and error.in_progress

@@ -1,0 +1,88 @@
+"""Reads of sessions: the answer that was given for a key."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy import bindparam, select
+
+from checkout_service.answers import show_time
+from checkout_service.cache import cache
+from checkout_service.checkout.models import CheckoutSession
+from checkout_service.database import execute
+from checkout_service.money import show
+from checkout_service.payments.models import Payment
+from checkout_service.payments.status import PaymentStatus
+
+REMEMBER_FOR: Final = 300
+"""Seconds that an answer stays in the cache; the row behind it stays for good."""
+
+_by_key = (
+    select(
+        CheckoutSession.request_hash,
+        CheckoutSession.payment_id,
+        CheckoutSession.payment_token,
+        CheckoutSession.amount,
+        CheckoutSession.currency,
+        CheckoutSession.expires_at,
+        Payment.provider,
+    )
+    .join(Payment, Payment.id == CheckoutSession.payment_id)
+    .where(
+        CheckoutSession.user_id == bindparam("user_id"),
+        CheckoutSession.idempotency_key == bindparam("idempotency_key"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """The answer that a key got, and the hash of the request that got it."""
+
+    request_hash: bytes
+    answer: dict[str, Any]
+
+
+def remembered_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:
+    """The answer from the cache, or from the database behind it."""
+    kept = cache().get(_name(user_id, key))
+    if kept is not None:
+        found = orjson.loads(kept)
+        return GivenAnswer(bytes.fromhex(found["request_hash"]), found["answer"])
+    given = given_answer(user_id=user_id, key=key)
+    if given is not None:
+        remember(user_id=user_id, key=key, given=given)
+    return given
+
+
+def given_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:
+    """The answer from the database, the truth."""
+    rows = execute(_by_key, {"user_id": user_id, "idempotency_key": key})
+    return GivenAnswer(rows[0].request_hash, answer_from(rows[0])) if rows else None
+
+
+def remember(*, user_id: UUID, key: str, given: GivenAnswer) -> None:
+    """Keep the answer in the cache, so that a retry costs no statement."""
+    value = orjson.dumps({"request_hash": given.request_hash.hex(), "answer": given.answer})
+    cache().put(_name(user_id, key), value, seconds=REMEMBER_FOR)
+
+
+def answer_from(row: Any) -> dict[str, Any]:
+    """The answer to a session's request: as it was then, so its status stays pending."""
+    return {
+        "payment_id": str(row.payment_id),
+        "payment_token": row.payment_token,
+        "amount": show(row.amount),
+        "currency": row.currency,
+        "status": PaymentStatus.PENDING.value,
+        "provider": row.provider,
+        "expires_at": show_time(row.expires_at),
+    }
+
+
+def _name(user_id: UUID, key: str) -> str:
+    return f"session:{user_id}:{hashlib.sha256(key.encode()).hexdigest()}"

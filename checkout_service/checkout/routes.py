@@ -1,0 +1,67 @@
+"""POST /api/checkout/session: a customer asks to pay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, current_app, request
+
+from checkout_service import problems
+from checkout_service.answers import json_answer
+from checkout_service.api import Blueprint
+from checkout_service.auth import caller
+from checkout_service.checkout.idempotency import read_key
+from checkout_service.checkout.operations import Order, open_session
+from checkout_service.checkout.schemas import IDEMPOTENCY_KEY, OpenSessionSchema, SessionSchema
+from checkout_service.metrics import sessions_total
+from checkout_service.settings import WebSettings
+
+blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", description="A cart frozen into a promise")
+
+
+@blueprint.post("/session")
+@blueprint.doc(parameters=[IDEMPOTENCY_KEY])
+@blueprint.arguments(OpenSessionSchema)
+@blueprint.response(201, SessionSchema)
+@blueprint.problems(
+    problems.MissingIdempotencyKey,
+    problems.MalformedIdempotencyKey,
+    problems.MalformedBody,
+    problems.NotFound,
+    problems.TotalChanged,
+    problems.AmountDiffers,
+    problems.Invalid,
+    problems.IdempotencyKeyReused,
+    problems.EmptyCart,
+    problems.MixedCurrencies,
+    problems.TotalTooLarge,
+    problems.ProviderFailed,
+    problems.ProviderUnavailable,
+    problems.StillInProgress,
+    problems.DatabaseUnavailable,
+)
+def post_session(wanted: dict[str, Any]) -> Response:
+    """Open a checkout session
+
+    Freezes the cart's lines and prices, opens a payment at the provider and answers with what the client pays with.
+    The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`.
+    """
+    key = read_key(request.headers.get("Idempotency-Key"))
+    settings: WebSettings = current_app.extensions["settings"]
+    answer, replayed = open_session(
+        order=Order(
+            user_id=caller().user_id,
+            key=key,
+            cart_id=wanted["cart_id"],
+            provider=wanted.get("provider"),
+            expected_total=wanted.get("expected_total"),
+        ),
+        providers=current_app.extensions["providers"],
+        namespace=settings.payment_namespace,
+        ttl=settings.session_ttl,
+    )
+    sessions_total.labels(outcome="replayed" if replayed else "opened").inc()
+    headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{answer['payment_id']}"}
+    if replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return json_answer(answer, status=201, headers=headers)

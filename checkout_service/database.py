@@ -1,0 +1,176 @@
+"""The database: one engine a process, single statements in autocommit, and the only transactions.
+
+Reads and complete single statements run in autocommit, so they cost one round trip and stay prepared. Everything that
+needs two statements to be true together runs inside ``transaction()``, the only place that commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from flask import Flask, current_app
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Executable, MetaData, Row, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from checkout_service.breaker import Breaker, BreakerOpenError
+from checkout_service.problems import DatabaseUnavailable
+from checkout_service.settings import Secret
+
+ANSWER_WITHIN: Final = 2.5
+"""Seconds a client waits for one statement. A frozen server never answers, and its statement_timeout is frozen too."""
+
+Conflict = IntegrityError
+"""A unique or foreign key constraint refused a statement."""
+
+
+class Base(DeclarativeBase):
+    """The tables' common root; constraint names are predictable, so migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s",
+            "uq": "%(table_name)s_%(column_0_N_name)s",
+            "ck": "%(table_name)s_%(constraint_name)s",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+            "pk": "%(table_name)s_pkey",
+        }
+    )
+
+
+class Dated:
+    """What every table has: a key, and when its row came and last changed. The database fills in all three."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    updated_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+
+
+db = SQLAlchemy(metadata=Base.metadata)
+
+
+class DeadlineConnection(psycopg.Connection[Any]):
+    """A connection that gives up on a server which accepts but never answers."""
+
+    answer_within: float = ANSWER_WITHIN
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, timeout or self.answer_within)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the database did not answer in time") from None
+
+
+class PatientConnection(DeadlineConnection):
+    """The same for tasks, whose statements may be long: housekeeping deletes in steps of thousands."""
+
+    answer_within = 15.0
+
+
+def connect_database(app: Flask, url: Secret, *, name: str, pool_size: int, patient: bool = False) -> None:
+    """Bind ``db`` to the app: one pool, autocommit by default, bounded waits on the server and on the client."""
+    kind = PatientConnection if patient else DeadlineConnection
+    timeout = int(kind.answer_within * 1000) - 500
+    parameters: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(
+        url.reveal().replace("postgresql+psycopg://", "postgresql://", 1),
+        application_name=name,
+        connect_timeout=2,
+        options=f"-c statement_timeout={timeout} -c lock_timeout={timeout} "
+        f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC",
+    )
+
+    def connect() -> psycopg.Connection[Any]:
+        return kind.connect(**parameters)
+
+    app.config["SQLALCHEMY_DATABASE_URI"] = url.reveal()
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
+        "creator": connect,
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": 1,
+        "pool_recycle": 1800,
+        "pool_use_lifo": True,
+        "isolation_level": "AUTOCOMMIT",
+        # A statement's values are the customers' and providers' own: they belong in no log.
+        "hide_parameters": True,
+        # A rollback of a read would throw away every prepared statement of the connection.
+        "skip_autocommit_rollback": True,
+    }
+    app.extensions["database_breaker"] = Breaker()
+    db.init_app(app)
+
+
+def execute(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Run one complete statement in autocommit and return its rows (none for a statement without RETURNING).
+
+    A pooled connection that turns out to be dead (the server restarted) is replaced and the statement is run once
+    more; so what goes through here must do no harm when it runs twice. Raises DatabaseUnavailable and Conflict.
+    """
+    with _available():
+        started = monotonic()
+        try:
+            return _execute(statement, parameters)
+        except (OperationalError, InterfaceError) as error:
+            if not error.connection_invalidated or monotonic() - started > ANSWER_WITHIN / 5:
+                raise
+            return _execute(statement, parameters)
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """One READ COMMITTED transaction: committed when the block ends, rolled back when it raises.
+
+    Ends the thread's read session first, so that a thread never holds two connections. Raises DatabaseUnavailable.
+    """
+    db.session.remove()
+    with _available(), db.engine.connect() as connection:
+        connection.execution_options(isolation_level="READ COMMITTED")
+        with connection.begin():
+            yield connection
+
+
+def forget_connections() -> None:
+    """Drop the pool without closing its sockets: for a child process just after fork."""
+    db.engine.dispose(close=False)
+
+
+def _execute(statement: Executable, parameters: Mapping[str, Any] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+    with db.engine.connect() as connection:
+        result = connection.execute(statement, parameters)
+        return result.all() if result.returns_rows else ()
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    """Turn every way in which the server can be away into DatabaseUnavailable, told at once while it lasts."""
+    breaker: Breaker = current_app.extensions["database_breaker"]
+    try:
+        with breaker.guard(_AwayError):
+            try:
+                yield
+            except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+                if isinstance(error, DBAPIError) and not _away(error):
+                    raise
+                raise _AwayError from error
+    except (BreakerOpenError, _AwayError) as error:
+        raise DatabaseUnavailable from error
+
+
+class _AwayError(Exception):
+    """An inner signal, never seen outside."""
+
+
+def _away(error: DBAPIError) -> bool:
+    """A connection failed or was lost; not: a deadlock, a lock timeout or a cancelled statement."""
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or (state[:2] in {"08", "57", "53"} and state != "57014")

@@ -1,0 +1,136 @@
+"""The OpenAPI document, and a page to read and try it: all of it served from here, no script inside the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import flask_swagger_ui
+import orjson
+from flask import Blueprint, Flask, Response, current_app, send_from_directory
+
+from checkout_service.api import Api
+from checkout_service.auth import public
+from checkout_service.problems import NotFound
+
+blueprint = Blueprint("docs", __name__, url_prefix="/api")
+
+ASSETS: Final = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+
+_FOLDER: Final = Path(flask_swagger_ui.__file__).parent / "dist"
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+# Paths are relative, so that the page also works below a prefix that a proxy adds.
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Checkout service: API</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+<script defer src="docs/swagger-ui-bundle.js"></script>
+<script defer src="docs/start.js"></script>
+</head>
+<body><div id="swagger-ui"></div></body>
+</html>
+"""
+
+# Without validatorUrl the page would send the document's address to a validator on the internet.
+_START: Final = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis],
+  layout: "BaseLayout",
+});
+"""
+
+_LETTERBOX: Final[dict[str, Any]] = {
+    "summary": "Take a provider's webhook",
+    "description": "Files the letter unopened and answers; 202 means that it is kept, not that it is genuine. "
+    "The body below is the mock provider's; each provider sends its own.",
+    "tags": ["webhooks"],
+    "security": [],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "example": {
+                    "provider_ref": "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d",
+                    "status": "paid",
+                    "raw_data": {"event_id": "evt_1", "amount": "240.00", "currency": "USD"},
+                    "signature": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                },
+            }
+        },
+    },
+    "responses": {
+        "202": {
+            "description": "Kept",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["delivery_id"],
+                        "properties": {"delivery_id": {"type": "string", "format": "uuid"}},
+                    },
+                    "example": {"delivery_id": "019ab1f4-2f6e-7c1a-9f55-0b9f5a3c8d21"},
+                }
+            },
+        },
+        "400": "BAD_REQUEST",
+        "404": "NOT_FOUND",
+        "413": "REQUEST_ENTITY_TOO_LARGE",
+        "500": "INTERNAL_SERVER_ERROR",
+        "503": "SERVICE_UNAVAILABLE",
+    },
+}
+
+
+def init_app(app: Flask, api: Api) -> None:
+    """Serve what the API's document has become with every room registered."""
+    # The letterbox is a plain Flask view, for speed, and so is described by hand.
+    for rule in app.url_map.iter_rules("webhooks.take_letter"):
+        named = "provider" in rule.arguments and not rule.defaults
+        operation = {**_LETTERBOX, "operationId": "take_letter" if named else "take_letter_of_mock"}
+        api.spec.path(rule=rule, operations={"post": operation})
+    app.extensions["openapi"] = orjson.dumps(api.spec.to_dict())
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/openapi.json")
+@public
+def show_document() -> Response:
+    """The API as an OpenAPI 3.1 document."""
+    return Response(current_app.extensions["openapi"], content_type="application/json")
+
+
+@blueprint.get("/docs")
+@public
+def show_page() -> Response:
+    """The document as a page."""
+    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(_PAGE, headers=headers, content_type="text/html; charset=utf-8")
+
+
+@blueprint.get("/docs/start.js")
+@public
+def show_start() -> Response:
+    """The page's only script of our own."""
+    return Response(_START, content_type="text/javascript; charset=utf-8")
+
+
+@blueprint.get("/docs/<name>")
+@public
+def show_asset(name: str) -> Response:
+    """The page's scripts and styles, from the wheel that brings them."""
+    if name not in ASSETS:
+        raise NotFound
+    return send_from_directory(_FOLDER, name, max_age=86_400)

@@ -1,0 +1,110 @@
+"""``python -m checkout_service.local run|demo``: what ``make run`` and ``make demo`` do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from checkout_service.local.place import (
+    DATA,
+    PlaceError,
+    PlaceInUseError,
+    fixed_ports,
+    free_ports,
+    take_place,
+)
+from checkout_service.local.processes import ProcessError
+from checkout_service.local.purchase import Purchase, PurchaseError
+from checkout_service.local.screen import Screen, show_seconds
+from checkout_service.local.servers import ServerError
+from checkout_service.local.session import Session, StoppedError, raise_when_stopped, session, show_purchase
+
+FAILURES = (PlaceError, ServerError, ProcessError, PurchaseError, PermissionError)
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status: 0 also when Ctrl-C or SIGTERM ended a run in good order."""
+    commands = {"run": run, "demo": demo}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        sys.stderr.write("usage: python -m checkout_service.local run|demo\n")
+        return 2
+    if os.environ.get("ENVIRONMENT") == "production":
+        sys.stderr.write("ENVIRONMENT is production: this is for one machine to try things on; see the Procfile\n")
+        return 2
+    screen = Screen(colour="NO_COLOR" not in os.environ)
+    raise_when_stopped()
+    try:
+        return commands[arguments[0]](screen)
+    except FAILURES as error:
+        screen.problem(str(error))
+        return 1
+
+
+def run(screen: Screen) -> int:
+    """Serve until stopped; the data stays in the data folder."""
+    screen.title("checkout service")
+    try:
+        place = take_place(DATA)
+    except PlaceInUseError:
+        fixed_ports(os.environ)  # the port is the better explanation, if that is taken too
+        raise
+    started = time.monotonic()
+    try:
+        with session(place, os.environ, ports=fixed_ports(os.environ), durable=True, screen=screen) as running:
+            screen.line(f"\n  up after {show_seconds(time.monotonic() - started)}")
+            purchase = show_purchase(running, screen)
+            show_addresses(running, purchase, place.logs, screen)
+            running.processes.watch(lambda event: screen.problem(f"{time.strftime('%H:%M:%S')} {event}"))
+    except StoppedError as signal:
+        screen.line(f"\n{signal}: everything is stopped; the data stays in {place.folder}")
+    return 0
+
+
+def demo(screen: Screen) -> int:
+    """One purchase in a folder that is gone afterwards."""
+    screen.title("checkout service: a demonstration")
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="checkout-demo-"))
+    folder.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
+    try:
+        place = take_place(folder)
+        with session(place, os.environ, ports=free_ports(), durable=False, screen=screen) as running:
+            show_purchase(running, screen)
+            screen.line()
+    except StoppedError as signal:
+        screen.problem(f"{signal}: stopped before the end")
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    took = show_seconds(time.monotonic() - started)
+    screen.line(f"  everything is stopped again, nothing is left; {took} in all\n")
+    return 0
+
+
+def show_addresses(running: Session, purchase: Purchase, logs: Path, screen: Screen) -> None:
+    """Where everything is, and what to try."""
+    base = running.base_url
+    environment = running.environment
+    user, _, password = environment["FLOWER_BASIC_AUTH"].split(",")[0].partition(":")
+    screen.title("Serving until Ctrl-C")
+    screen.pair("API", base)
+    screen.pair("docs", f"{base}/api/docs")
+    screen.pair("metrics", f"{base}/metrics")
+    screen.pair("Flower", f"{running.flower_url}   user {user}, password {password}")
+    screen.pair("logs", str(logs))
+    screen.title("Try it, as the customer who just paid")
+    screen.line(f"  TOKEN={purchase.token}")
+    authorization = '-H "Authorization: Bearer $TOKEN"'
+    screen.line(f"  curl -s {authorization} {base}/api/payments/{purchase.payment_id}")
+    screen.line(f"  curl -s {authorization} {base}/api/cart")
+    body = f'{{"listing": "{purchase.listing_id}", "qty": 3}}'
+    screen.line(f"  curl -s {authorization} {base}/api/cart/items --json '{body}'")
+    screen.line()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

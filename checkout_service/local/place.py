@@ -1,0 +1,159 @@
+"""Where one-machine mode keeps things, and the environment that its processes read.
+
+What the caller's environment already says stands; the rest is filled in: generated secrets, kept in the data folder so
+that tokens outlive a restart, free ports, and the addresses of the embedded servers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+
+from checkout_service.local.servers import free_port
+
+ROOT = Path(__file__).parent.parent.parent
+DATA = ROOT / ".data"
+
+GUARD_SECONDS = 60.0
+
+DATABASE_URLS = ("DATABASE_URL", "WORKER_DATABASE_URL", "MIGRATION_DATABASE_URL")
+
+
+class PlaceError(Exception):
+    """This place or its environment cannot be used; the message says what to change."""
+
+
+class PlaceInUseError(PlaceError):
+    """Another run serves from this folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A data folder that belongs to us while its lock is held."""
+
+    folder: Path
+    lock: int
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "tmp"
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets of this place, made the first time."""
+        kept = self.folder / "secrets.json"
+        if not kept.exists():
+            made = {
+                "JWT_SECRET": secrets.token_urlsafe(48),
+                "MOCK_WEBHOOK_SECRETS": secrets.token_urlsafe(32),
+                "FLOWER_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
+                "PAYMENT_NAMESPACE": str(uuid4()),
+            }
+            draft = kept.with_suffix(".draft")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(made, file, indent=2)
+            draft.replace(kept)
+        read: dict[str, str] = json.loads(kept.read_text())
+        return read
+
+
+def take_place(folder: Path) -> Place:
+    """Make the folder if need be and lock it. Raises PlaceInUseError when another run serves from it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + GUARD_SECONDS
+    while not _locked(lock):
+        holder = os.pread(lock, 20, 0).decode()
+        # A killed run's guard holds the lock until everything has ended; that is worth waiting for.
+        if time.monotonic() > deadline or (holder.isdigit() and psutil.pid_exists(int(holder))):
+            os.close(lock)
+            raise PlaceInUseError(f"{folder} is in use by another run (process {holder})")
+        time.sleep(0.1)
+    os.truncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    place = Place(folder=folder, lock=lock)
+    place.logs.mkdir(exist_ok=True)
+    place.temporary.mkdir(exist_ok=True)
+    return place
+
+
+def check_urls(environment: Mapping[str, str]) -> None:
+    """The three database URLs come together. Raises PlaceError if only some are set."""
+    missing = [name for name in DATABASE_URLS if not environment.get(name)]
+    if 0 < len(missing) < len(DATABASE_URLS):
+        given = [name for name in DATABASE_URLS if name not in missing]
+        raise PlaceError(f"{' and '.join(given)} set, so {' and '.join(missing)} must be set too (or none of them)")
+
+
+def fixed_ports(environment: Mapping[str, str]) -> dict[str, str]:
+    """The ports of ``make run``. Raises PlaceError that names each port in use."""
+    ports = {"PORT": environment.get("PORT") or "8000", "FLOWER_PORT": environment.get("FLOWER_PORT") or "5555"}
+    taken = [f"port {port} ({name})" for name, port in ports.items() if not _is_free(int(port))]
+    if taken:
+        raise PlaceError(f"{' and '.join(taken)} in use: stop what listens there, or set another, as in PORT=8001")
+    return ports
+
+
+def free_ports() -> dict[str, str]:
+    """The ports of ``make demo``: whichever are free."""
+    return {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+
+
+def environment_for(
+    place: Place, given: Mapping[str, str], *, ports: Mapping[str, str], urls: Mapping[str, str]
+) -> dict[str, str]:
+    """All that the processes read."""
+    programs = Path(sys.executable).parent
+    defaults = {
+        **place.secrets(),
+        "ENVIRONMENT": "development",
+        "HOST": "127.0.0.1",
+        "FLOWER_ADDRESS": "127.0.0.1",
+        "WORKER_METRICS_PORT": str(free_port()),
+        "HOUSEKEEPING_METRICS_PORT": str(free_port()),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if given.get("JWT_JWKS_URL"):
+        del defaults["JWT_SECRET"]
+    return {
+        **defaults,
+        **{name: value for name, value in given.items() if value},
+        **ports,
+        **urls,
+        "PATH": f"{programs}{os.pathsep}{given.get('PATH') or os.defpath}",
+        "TMPDIR": str(place.temporary),
+    }
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -1,0 +1,152 @@
+"""The processes of the Procfile: started as written there, watched, restarted when they die, stopped together."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from checkout_service.local.guard import Guard, Target, stop
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+LOGGED_LINES = 25
+
+ONCE = ("release",)
+"""Processes that are run before the others and end by themselves."""
+
+
+class ProcessError(Exception):
+    """A process ended when it should not have; the message closes with what it logged last."""
+
+
+@dataclass(kw_only=True)
+class Process:
+    """One line of the Procfile, and what runs for it."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    running: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = FIRST_PAUSE
+
+    @property
+    def target(self) -> Target | None:
+        return Target(pid=self.running.pid) if self.running else None
+
+    def logged(self) -> str:
+        """The end of its log."""
+        lines = self.log.read_text(errors="replace").splitlines()[-LOGGED_LINES:] if self.log.exists() else []
+        return "\n".join(f"    {line}" for line in lines) or "    (it logged nothing)"
+
+
+def read_procfile(path: Path) -> dict[str, list[str]]:
+    """The Procfile's commands by name, in its order."""
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    pairs = [line.partition(":") for line in lines if line and not line.startswith("#")]
+    return {name.strip(): shlex.split(command) for name, _, command in pairs}
+
+
+@dataclass(kw_only=True)
+class Processes:
+    """Everything that serves, as children of this process; each leads a process group of its own."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    logs: Path
+    guard: Guard
+    running: list[Process] = field(default_factory=list)
+
+    def run_once(self, command: Sequence[str], *, name: str) -> str:
+        """Run a command to its end and return what it printed. Raises ProcessError if it fails."""
+        log = self.logs / f"{name}.log"
+        with log.open("wb") as output:
+            process = self._spawn(command, output)
+        self.guard.watch(Target(pid=process.pid))
+        try:
+            code = process.wait()
+        except BaseException:
+            stop([Target(pid=process.pid)])
+            process.wait()
+            raise
+        finally:
+            self.guard.forget(process.pid)
+        if code:
+            raise ProcessError(
+                f"{name} failed with status {code}:\n{Process(name=name, command=command, log=log).logged()}"
+            )
+        return log.read_text(errors="replace")
+
+    def start(self, commands: Mapping[str, Sequence[str]]) -> None:
+        for name, command in commands.items():
+            process = Process(name=name, command=command, log=self.logs / f"{name}.log")
+            process.log.unlink(missing_ok=True)
+            self._launch(process)
+            self.running.append(process)
+
+    def check(self) -> None:
+        """Raise ProcessError if one has died."""
+        for process in self.running:
+            if process.running is not None and process.running.poll() is not None:
+                raise ProcessError(f"{process.name} {_ending(process.running.returncode)}:\n{process.logged()}")
+
+    def watch(self, told: Callable[[str], None]) -> None:
+        """Restart what dies, for ever, after a pause that doubles while it keeps dying; each event is told."""
+        due: dict[str, float] = {}
+        while True:
+            now = time.monotonic()
+            for process in self.running:
+                if process.running is not None and process.running.poll() is not None:
+                    told(f"{process.name} {_ending(process.running.returncode)}; restarted in {process.pause:.0f} s")
+                    self._clear(process)
+                    process.pause = FIRST_PAUSE if now - process.started > LONGEST_PAUSE else process.pause
+                    due[process.name] = now + process.pause
+                    process.pause = min(2 * process.pause, LONGEST_PAUSE)
+                if process.running is None and now >= due[process.name]:
+                    self._launch(process)
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Ask all to end at once and wait; what does not end in time is killed with its children."""
+        stop([process.target for process in self.running if process.target])
+        for process in self.running:
+            self._clear(process)
+
+    def _launch(self, process: Process) -> None:
+        with process.log.open("ab") as output:
+            process.running = self._spawn(process.command, output)
+        process.started = time.monotonic()
+        self.guard.watch(Target(pid=process.running.pid))
+
+    def _spawn(self, command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _clear(self, process: Process) -> None:
+        """After the leader's end, end the children it may have left: they would hold its port."""
+        if process.running is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.running.pid, signal.SIGKILL)
+        process.running.wait()
+        self.guard.forget(process.running.pid)
+        process.running = None
+
+
+def _ending(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"

@@ -1,0 +1,152 @@
+"""One purchase over HTTP, step by step, as a customer, a payment provider and the customer again would make it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+
+from checkout_service.providers.mock import sign
+
+PAID_WITHIN = 30.0
+TOKEN_LIFE = timedelta(days=1)
+
+Tell = Callable[[str, str, float], None]
+"""Called after each step: what was done, what came back, and how many seconds it took."""
+
+
+class PurchaseError(Exception):
+    """A step was answered otherwise than it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purchase:
+    """What came of it, for the reader to look up and try again."""
+
+    user_id: UUID
+    token: str
+    listing_id: str
+    payment_id: str
+    seconds_to_paid: float
+
+
+def customer_token(user_id: UUID, environment: Mapping[str, str]) -> str:
+    """A bearer token signed with this place's own secret."""
+    claims: dict[str, Any] = {"sub": str(user_id), "exp": datetime.now(UTC) + TOKEN_LIFE}
+    for claim, name in (("aud", "JWT_AUDIENCE"), ("iss", "JWT_ISSUER")):
+        if environment.get(name):
+            claims[claim] = environment[name]
+    algorithm = (environment.get("JWT_ALGORITHMS") or "HS256").split(",")[0].strip()
+    return jwt.encode(claims, environment["JWT_SECRET"], algorithm)
+
+
+def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, tell: Tell) -> Purchase:
+    """Two listings in a cart, a checkout session, a signed webhook, and the payment read until it is paid."""
+    first, second = _two_listings(catalogue)
+    user_id = uuid4()
+    token = customer_token(user_id, environment)
+    secret = environment["MOCK_WEBHOOK_SECRETS"].split(",")[0].strip()
+    with httpx.Client(base_url=base_url, timeout=10, headers={"Authorization": f"Bearer {token}"}) as http:
+        shop = _Shop(http, tell)
+        for listing, quantity in ((first, 2), (second, 1)):
+            wish = f"{quantity} × {listing['title']} at {listing['unit_price']} {listing['currency']}"
+            item = {"listing": listing["id"], "qty": quantity}
+            shop.call("POST", "/api/cart/items", item, 201, wish)
+        cart = shop.call("GET", "/api/cart", None, 200, lambda cart: f"total {cart['total_amount']} {cart['currency']}")
+        expected = 2 * Decimal(first["unit_price"]) + Decimal(second["unit_price"])
+        if Decimal(cart["total_amount"]) != expected:
+            raise PurchaseError(f"the cart's total is {cart['total_amount']}, not {expected}")
+        session = shop.call(
+            "POST",
+            "/api/checkout/session",
+            {"cart_id": cart["id"]},
+            201,
+            lambda session: f"payment {session['payment_id']}, {session['status']}",
+            {"Idempotency-Key": str(uuid4())},
+        )
+        letter = {
+            "provider_ref": session["payment_token"],
+            "status": "paid",
+            "raw_data": {
+                "event_id": f"evt_{uuid4().hex}",
+                "amount": session["amount"],
+                "currency": session["currency"],
+                "occurred_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        }
+        posted = time.perf_counter()
+        shop.call(
+            "POST",
+            "/api/payments/webhook",
+            sign(letter, secret),
+            202,
+            lambda receipt: f"signed by the provider; filed as {receipt['delivery_id']}",
+        )
+        seconds = shop.wait_until_paid(session["payment_id"], since=posted)
+    return Purchase(
+        user_id=user_id,
+        token=token,
+        listing_id=first["id"],
+        payment_id=session["payment_id"],
+        seconds_to_paid=seconds,
+    )
+
+
+class _Shop:
+    """Calls the service and tells what came back."""
+
+    def __init__(self, http: httpx.Client, tell: Tell) -> None:
+        self._http = http
+        self._tell = tell
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        status: int,
+        describe: str | Callable[[Any], str],
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        started = time.perf_counter()
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        answer = self._http.request(method, path, content=content, headers={**kind, **(headers or {})})
+        took = time.perf_counter() - started
+        if answer.status_code != status:
+            raise PurchaseError(f"{method} {path} answered {answer.status_code}, not {status}: {answer.text}")
+        value = answer.json()
+        self._tell(f"{method} {path}", f"{status}  {describe if isinstance(describe, str) else describe(value)}", took)
+        return value
+
+    def wait_until_paid(self, payment_id: str, *, since: float) -> float:
+        path = f"/api/payments/{payment_id}"
+        while True:
+            answer = self._http.get(path)
+            took = time.perf_counter() - since
+            if answer.status_code != 200:
+                raise PurchaseError(f"GET {path} answered {answer.status_code}: {answer.text}")
+            status = answer.json()["status"]
+            if status == "paid":
+                self._tell("GET /api/payments/…", "200  paid: the worker has read the letter", took)
+                return took
+            if took > PAID_WITHIN:
+                raise PurchaseError(f"the payment is still {status} after {took:.0f} s: see the worker's log")
+            time.sleep(0.005)
+
+
+def _two_listings(catalogue: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The first two that can be bought together."""
+    with catalogue.open(encoding="utf-8") as lines:
+        listings = (listing for listing in map(json.loads, lines) if listing.get("active", True))
+        first: dict[str, Any] = next(listings)
+        return first, next(other for other in listings if other["currency"] == first["currency"])

@@ -1,0 +1,159 @@
+"""Brings one machine up and down: servers, migrations, catalogue, processes; then a purchase to see that it works."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import httpx
+
+from checkout_service.local.guard import Guard
+from checkout_service.local.place import DATABASE_URLS, ROOT, Place, check_urls, environment_for
+from checkout_service.local.processes import ONCE, ProcessError, Processes, read_procfile
+from checkout_service.local.purchase import Purchase, buy
+from checkout_service.local.screen import Screen, show_seconds
+from checkout_service.local.servers import SUPERUSER, Server, start_postgres, start_valkey
+
+CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
+DATABASE = "checkout"
+READY_WITHIN = 60.0
+
+
+class StoppedError(BaseException):
+    """Ctrl-C or SIGTERM came: no failure, but everything has to end. A BaseException, so that nothing swallows it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Everything is up."""
+
+    environment: Mapping[str, str]
+    processes: Processes
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['PORT']}"
+
+    @property
+    def flower_url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['FLOWER_PORT']}"
+
+
+@contextmanager
+def session(
+    place: Place, given: Mapping[str, str], *, ports: Mapping[str, str], durable: bool, screen: Screen
+) -> Iterator[Session]:
+    """Start everything, and stop it when the block ends. Raises ServerError, ProcessError and StoppedError."""
+    check_urls(given)
+    guard = Guard(keep_open=[place.lock])
+    servers: list[Server] = []
+    processes = None
+    try:
+        urls = {}
+        if not given.get("DATABASE_URL"):
+            with screen.step("PostgreSQL"):
+                postgres = start_postgres(place.folder / "postgres", guard=guard, durable=durable)
+                servers.append(postgres)
+                postgres.create_database(DATABASE)
+            roles = ("checkout_web", "checkout_worker", SUPERUSER)
+            urls = {name: postgres.url(role, DATABASE) for name, role in zip(DATABASE_URLS, roles, strict=True)}
+        if not given.get("REDIS_URL"):
+            with screen.step("Valkey"):
+                valkey = start_valkey(place.folder / "valkey", guard=guard, durable=durable)
+                servers.append(valkey)
+            urls["REDIS_URL"] = valkey.url
+        environment = environment_for(place, given, ports=ports, urls=urls)
+        processes = Processes(folder=ROOT, environment=environment, logs=place.logs, guard=guard)
+        _serve(processes, screen)
+        yield Session(environment=environment, processes=processes)
+    finally:
+        with _undisturbed():
+            if processes:
+                processes.stop()
+            for server in reversed(servers):
+                server.stop()
+            guard.close()
+
+
+def show_purchase(session: Session, screen: Screen) -> Purchase:
+    """Buy something, and show each step with its time."""
+
+    def tell(action: str, outcome: str, seconds: float) -> None:
+        screen.line(f"  {action:<28} {outcome:<64} {screen.dim(f'{show_seconds(seconds):>7}')}")
+
+    screen.title("A purchase")
+    purchase = buy(session.base_url, session.environment, CATALOGUE, tell)
+    screen.line(f"\n  {screen.bold('paid')} {show_seconds(purchase.seconds_to_paid)} after the webhook was posted")
+    return purchase
+
+
+def raise_when_stopped() -> None:
+    """Let Ctrl-C, SIGTERM and a closed terminal end the run in good order."""
+
+    def stopped(number: int, _frame: object) -> NoReturn:
+        raise StoppedError(signal.Signals(number).name)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stopped)
+
+
+def _serve(processes: Processes, screen: Screen) -> None:
+    commands = read_procfile(ROOT / "Procfile")
+    with screen.step("migrations"):
+        for name in ONCE:
+            processes.run_once(commands.pop(name), name=name)
+    processes.start(commands)
+    with screen.step("demo catalogue") as remarks:
+        said = processes.run_once(["flask", "--app", "wsgi", "catalog", "import", str(CATALOGUE)], name="catalog")
+        remarks.append(said.strip().splitlines()[-1] if said.strip() else "")
+    environment = processes.environment
+    with screen.step(", ".join(commands)):
+        _await(processes, f"http://127.0.0.1:{environment['PORT']}/readyz", wanted=_is_ready)
+        _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", wanted=_is_ok)
+        for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT"):
+            if environment[name] != "0":
+                _await(processes, f"http://127.0.0.1:{environment[name]}/metrics", wanted=_is_ok)
+
+
+def _await(processes: Processes, url: str, *, wanted: Callable[[httpx.Response], bool]) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    said = "nothing"
+    while time.monotonic() < deadline:
+        processes.check()
+        try:
+            answer = httpx.get(url, timeout=5)
+        except httpx.TransportError as error:
+            said = repr(error)
+        else:
+            if wanted(answer):
+                return
+            said = f"{answer.status_code} {answer.text}"
+        time.sleep(0.05)
+    raise ProcessError(f"{url} was not ready within {READY_WITHIN:.0f} s; it said: {said}")
+
+
+def _is_ok(answer: httpx.Response) -> bool:
+    return answer.status_code == 200
+
+
+def _is_ready(answer: httpx.Response) -> bool:
+    """Ready, with nothing missing: here everything is ours to start."""
+    return answer.status_code == 200 and not json.loads(answer.content).get("missing")
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C must not leave half of the processes behind; the waits in here are bounded."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,166 @@
+"""Structured logs: one line an event, JSON in production, each with the id of the request it belongs to.
+
+Both tiers use it, so nothing here knows Flask or Celery. Everything goes to standard error, which leaves standard
+output to the commands. What looks like a secret is struck out before a line is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import lru_cache
+from os import urandom
+from typing import Any, Final
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+STRUCK_OUT: Final = "***"
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}\Z")
+_SECRET_KEY = re.compile(r"authorization|cookie|secret|signature|token|password|passwd|api_?key|credential", re.I)
+_SECRET_IN_TEXT = re.compile(
+    r"(?P<before>://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)"
+    r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"
+    r"|(?P<name>\b(?:password|passwd|secret|signature|api_?key|token)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}]+"
+    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
+    re.I,
+)
+_processors: list[Processor] = []
+
+
+def configure(*, production: bool) -> None:
+    """Route structlog and the standard library's loggers to standard error; JSON lines in production."""
+    render: Processor
+    if production:
+        render = structlog.processors.JSONRenderer(serializer=_json)
+    else:
+        # Plain tracebacks: the fancy ones print local variables, and with them secrets.
+        render = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    about: list[Processor] = [structlog.processors.add_log_level, _add_request_id, _add_time]
+    # In place: loggers that are in use already keep this very list.
+    _processors[:] = [structlog.processors.format_exc_info, strike_out, *about, render]
+    structlog.configure(
+        processors=_processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=_StandardError,
+        cache_logger_on_first_use=True,
+    )
+    handler = _StandardErrorHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                structlog.processors.format_exc_info,
+                strike_out,
+                *about,
+            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [kept for kept in root.handlers if not isinstance(kept, _StandardErrorHandler)] + [handler]
+    root.setLevel(logging.INFO)
+    # One line for every call to a provider is said by us, with less in it.
+    for noisy in ("httpx", "httpcore", "urllib3", "kombu"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def begin(request_id: str | None) -> str:
+    """Let every line of this context carry the id: the given one if it is harmless text, else a fresh one."""
+    chosen = request_id if request_id and _ACCEPTABLE_ID.match(request_id) else urandom(16).hex()
+    _request_id.set(chosen)
+    return chosen
+
+
+def request_id() -> str:
+    """The id of the request at work in this context; empty outside of one."""
+    return _request_id.get()
+
+
+def strike_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace what a key or its look betrays as a secret, however deep it lies."""
+    for key, value in event.items():
+        if _names_secret(key):
+            event[key] = STRUCK_OUT
+        elif isinstance(value, str):
+            event[key] = strike_out_of_text(value)
+        elif not isinstance(value, (int, float, bool, type(None))):
+            event[key] = _strike_out_inside(value)
+    return event
+
+
+def strike_out_of_text(text: str) -> str:
+    """The text without passwords in URLs, bearer tokens and the like."""
+    # Every pattern needs one of these; most values of most lines have none.
+    if ":" not in text and "=" not in text and " " not in text and "eyJ" not in text:
+        return text
+    return _SECRET_IN_TEXT.sub(
+        lambda found: (found["before"] or found["scheme"] or found["name"] or "") + STRUCK_OUT, text
+    )
+
+
+def _strike_out_inside(value: Any) -> Any:
+    if isinstance(value, str):
+        return strike_out_of_text(value)
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, MutableMapping):
+        return {
+            key: STRUCK_OUT if isinstance(key, str) and _names_secret(key) else _strike_out_inside(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_strike_out_inside(inner) for inner in value]
+    if isinstance(value, (int, float, type(None))):
+        return value
+    return strike_out_of_text(str(value))
+
+
+@lru_cache(maxsize=512)
+def _names_secret(key: str) -> bool:
+    return bool(_SECRET_KEY.search(key))
+
+
+def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if current := _request_id.get():
+        event["request_id"] = current
+    return event
+
+
+def _add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return event
+
+
+def _json(event: EventDict, **_options: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+class _StandardError:
+    """Writes lines to whatever standard error is at that moment."""
+
+    def __init__(self, *_arguments: Any) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    debug = info = warning = warn = error = critical = exception = fatal = log = msg
+
+
+class _StandardErrorHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 (logging's own rule: a line that cannot be written stops nobody)
+            self.handleError(record)

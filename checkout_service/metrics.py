@@ -1,0 +1,72 @@
+"""Every Prometheus series of the service, for both tiers.
+
+With PROMETHEUS_MULTIPROC_DIR set before this is imported, all processes of one master count into shared files and any
+of them can answer for the others.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+requests_total = Counter("http_requests_total", "Answers by method, route and status.", ["method", "route", "status"])
+request_seconds = Histogram(
+    "http_request_duration_seconds",
+    "Time from the first look at a request to its answer.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcome: opened or replayed.", ["outcome"])
+letters_total = Counter(
+    "webhook_letters_total", "Letters that came to rest in a state, by provider.", ["provider", "state"]
+)
+letters_dropped_total = Counter(
+    "webhook_letters_dropped_total", "Rejected letters that were not kept, since the bounds of such were reached."
+)
+letter_lag_seconds = Histogram(
+    "webhook_letter_lag_seconds",
+    "Time from a letter's arrival to its facts in the ledger.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
+)
+
+for _outcome in ("opened", "replayed"):
+    # A series that starts at nought can be alarmed on; one that appears with its first event cannot.
+    sessions_total.labels(_outcome)
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """One answer. Anybody can invent methods, so those that nobody serves are one."""
+    _answers(method if method in _METHODS else "other", route, status).inc()
+    _durations(route).observe(seconds)
+
+
+def expose(*at_scrape: Collector) -> bytes:
+    """The exposition text of all processes that count together, with what is read at this moment."""
+    registry = CollectorRegistry()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client is partly untyped
+    else:
+        registry.register(REGISTRY)
+    for collector in at_scrape:
+        registry.register(collector)
+    return generate_latest(registry)
+
+
+# Finding a series by its labels takes a lock and builds a key; the few that exist are kept at hand.
+@lru_cache(maxsize=1024)
+def _answers(method: str, route: str, status: int) -> Counter:
+    return requests_total.labels(method, route, str(status))
+
+
+@lru_cache(maxsize=256)
+def _durations(route: str) -> Histogram:
+    return request_seconds.labels(route)

@@ -1,0 +1,55 @@
+"""Decimal amounts with an ISO 4217 currency; minor units; never float."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+CENT = Decimal("0.01")
+LARGEST = Decimal("99999999.99")
+"""The largest amount that numeric(10,2) holds."""
+
+_CODES = """
+    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
+    CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF
+    IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK
+    MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR
+    SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED
+    VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW
+"""
+CURRENCIES = frozenset(_CODES.split())
+"""ISO 4217 currencies of everyday use (list one of the standard's maintenance agency, 2026)."""
+
+
+class InvalidAmountError(ValueError):
+    """A text or number that is no amount of money with at most two decimals within numeric(10,2)."""
+
+
+def parse_amount(text: str) -> Decimal:
+    """An exact amount from text such as "240" or "33.3", quantized to two decimals.
+
+    PostgreSQL would round 1.235 to 1.24 without a word, so the scale is checked here.
+    Raises InvalidAmountError for anything that is no plain, finite, non-negative decimal of that size.
+    """
+    whole, point, decimals = text.partition(".")
+    plain = whole.isascii() and whole.isdigit() and (not point or (decimals.isascii() and decimals.isdigit()))
+    if not plain or len(decimals) > 2 or len(whole) > 20:
+        raise InvalidAmountError("an amount is digits with at most two decimals, such as 240.00")
+    amount = Decimal(text).quantize(CENT)
+    if amount > LARGEST:
+        raise InvalidAmountError(f"an amount is at most {LARGEST}")
+    return amount
+
+
+def line_total(unit_price: Decimal, qty: int) -> Decimal:
+    """The exact price of ``qty`` pieces; may be larger than one amount column holds (see ``fits``)."""
+    return (unit_price * qty).quantize(CENT)
+
+
+def fits(amount: Decimal) -> bool:
+    """Whether an amount fits the numeric(10,2) of every amount column."""
+    return amount <= LARGEST
+
+
+def show(amount: Decimal) -> str:
+    """The amount as the API writes it: two decimals, no exponent, no separators."""
+    return f"{amount:.2f}"

@@ -1,0 +1,125 @@
+"""Reads of payments, by their owner."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, tuple_
+
+from checkout_service.answers import show_time
+from checkout_service.database import execute
+from checkout_service.money import show
+from checkout_service.payments.models import Payment, PaymentEvent
+from checkout_service.payments.status import PaymentStatus
+
+LARGEST_PAGE = 100
+
+_columns = (
+    Payment.id,
+    Payment.status,
+    Payment.amount,
+    Payment.currency,
+    Payment.provider,
+    Payment.review_reason,
+    Payment.created_at,
+    Payment.updated_at,
+)
+
+_one = (
+    select(
+        *_columns,
+        PaymentEvent.status.label("event_status"),
+        PaymentEvent.outcome,
+        PaymentEvent.amount.label("event_amount"),
+        PaymentEvent.currency.label("event_currency"),
+        PaymentEvent.occurred_at,
+        PaymentEvent.received_at,
+    )
+    .outerjoin(PaymentEvent, PaymentEvent.payment_id == Payment.id)
+    .where(Payment.id == bindparam("payment_id"), Payment.user_id == bindparam("user_id"))
+    .order_by(PaymentEvent.received_at, PaymentEvent.id)
+)
+
+_first_page = (
+    select(*_columns)
+    .where(Payment.user_id == bindparam("user_id"))
+    .order_by(Payment.created_at.desc(), Payment.id.desc())
+    .limit(bindparam("limit"))
+)
+
+_next_page = _first_page.where(
+    tuple_(Payment.created_at, Payment.id) < tuple_(bindparam("created_at"), bindparam("id"))
+)
+
+
+class BadCursorError(ValueError):
+    """A text that is no cursor of ours."""
+
+
+def payment_of(*, payment_id: UUID, user_id: UUID) -> dict[str, Any] | None:
+    """The customer's payment with its timeline, oldest fact first; None when it is not this customer's."""
+    rows = execute(_one, {"payment_id": payment_id, "user_id": user_id})
+    if not rows:
+        return None
+    return _shown(rows[0]) | {"timeline": [_fact(row) for row in rows if row.event_status is not None]}
+
+
+def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of the customer's payments, newest first, and the cursor of the next page if there is one.
+
+    Raises BadCursorError.
+    """
+    values: dict[str, Any] = {"user_id": user_id, "limit": limit + 1}
+    if cursor is None:
+        rows = execute(_first_page, values)
+    else:
+        created_at, last = _read_cursor(cursor)
+        rows = execute(_next_page, values | {"created_at": created_at, "id": last})
+    page = rows[:limit]
+    more = _write_cursor(page[-1].created_at, page[-1].id) if len(rows) > limit else None
+    return [_shown(row) for row in page], more
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    status: PaymentStatus = row.status
+    return {
+        "id": str(row.id),
+        "status": status.value,
+        "amount": show(row.amount),
+        "currency": row.currency,
+        "provider": row.provider,
+        "under_review": row.review_reason is not None,
+        "created_at": show_time(row.created_at),
+        "updated_at": show_time(row.updated_at),
+    }
+
+
+def _fact(row: Any) -> dict[str, Any]:
+    return {
+        "status": row.event_status.value,
+        "outcome": row.outcome,
+        "amount": None if row.event_amount is None else show(row.event_amount),
+        "currency": row.event_currency,
+        "occurred_at": None if row.occurred_at is None else show_time(row.occurred_at),
+        "received_at": show_time(row.received_at),
+    }
+
+
+def _write_cursor(created_at: datetime, last: UUID) -> str:
+    return base64.urlsafe_b64encode(f"{created_at.isoformat()} {last}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        moment, _, last = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").rpartition(" ")
+        created_at = datetime.fromisoformat(moment)
+        if created_at.tzinfo is None:
+            raise BadCursorError(cursor)
+        return created_at, UUID(last)
+    except (ValueError, binascii.Error) as error:
+        raise BadCursorError(cursor) from error

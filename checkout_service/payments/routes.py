@@ -1,0 +1,55 @@
+"""GET /api/payments: a customer reads what became of the money."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request, url_for
+
+from checkout_service.answers import json_answer
+from checkout_service.api import Blueprint
+from checkout_service.auth import caller
+from checkout_service.payments.queries import BadCursorError, payment_of, payments_of
+from checkout_service.payments.schemas import PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
+from checkout_service.problems import Invalid, NotFound
+
+blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", description="What became of the money")
+
+
+@blueprint.get("/<uuid:payment_id>")
+@blueprint.response(200, PaymentWithTimelineSchema)
+@blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
+@blueprint.problems(NotFound)
+def read_payment(payment_id: UUID) -> Response:
+    """Read a payment
+
+    Its status, amount and timeline. Poll it with If-None-Match: an unchanged payment answers 304 without a body.
+    """
+    payment = payment_of(payment_id=payment_id, user_id=caller().user_id)
+    if payment is None:
+        raise NotFound("There is no such payment, or it is not yours.")
+    answer = json_answer(payment, headers={"Cache-Control": "private, no-cache"})
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer
+
+
+@blueprint.get("")
+@blueprint.arguments(PageQuery, location="query")
+@blueprint.response(200, PaymentPageSchema)
+@blueprint.problems(Invalid)
+def list_payments(query: dict[str, Any]) -> Response:
+    """List payments
+
+    The caller's payments, newest first, in keyset pages: pass next_cursor as cursor to go on.
+    """
+    try:
+        data, more = payments_of(user_id=caller().user_id, limit=query["limit"], cursor=query["cursor"])
+    except BadCursorError as error:
+        raise Invalid(errors=[{"pointer": "/cursor", "detail": "Not a cursor of this list."}]) from error
+    headers = {"Cache-Control": "private, no-cache"}
+    if more:
+        following = url_for("payments.list_payments", limit=query["limit"], cursor=more)
+        headers["Link"] = f'<{following}>; rel="next"'
+    return json_answer({"data": data, "next_cursor": more, "has_more": more is not None}, headers=headers)

@@ -1,0 +1,61 @@
+"""What the payments API takes and answers."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields, validate
+
+
+class PageQuery(Schema):
+    """Where in the list, and how much of it."""
+
+    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100), strict=False)
+    cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
+
+
+class FactSchema(Schema):
+    """One thing that the provider reported."""
+
+    status = fields.String(metadata={"description": "The status that the fact proves.", "example": "paid"})
+    outcome = fields.String(
+        metadata={
+            "description": "applied: it moved the payment; stale: the payment was further already; "
+            "mismatch: amount or currency are not the payment's, so it moved nothing.",
+            "example": "applied",
+        }
+    )
+    amount = fields.String(allow_none=True, metadata={"example": "240.00"})
+    currency = fields.String(allow_none=True, metadata={"example": "USD"})
+    occurred_at = fields.DateTime(allow_none=True, metadata={"description": "When it happened, as the provider says."})
+    received_at = fields.DateTime(metadata={"description": "When we learned of it."})
+
+
+class PaymentSchema(Schema):
+    """A payment as it stands."""
+
+    id = fields.UUID()
+    status = fields.String(
+        metadata={
+            "description": "Moves one way: pending, processing, failed, expired, canceled, paid, reversed.",
+            "example": "paid",
+        }
+    )
+    amount = fields.String(metadata={"example": "240.00"})
+    currency = fields.String(metadata={"example": "USD"})
+    provider = fields.String(metadata={"example": "mock"})
+    under_review = fields.Boolean(metadata={"description": "Whether a person has to look at it."})
+    created_at = fields.DateTime()
+    updated_at = fields.DateTime()
+
+
+class PaymentWithTimelineSchema(PaymentSchema):
+    """A payment and the facts behind it, oldest first."""
+
+    timeline = fields.List(fields.Nested(FactSchema))
+
+
+class PaymentPageSchema(Schema):
+    """A page of payments, newest first."""
+
+    data = fields.List(fields.Nested(PaymentSchema))
+    next_cursor = fields.String(allow_none=True)
+    has_more = fields.Boolean()

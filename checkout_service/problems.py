@@ -1,0 +1,190 @@
+"""The error tree: every failure that we expect has a name, a status and a sentence that a person can act on.
+
+    Problem
+    ├── 400  MissingIdempotencyKey  MalformedIdempotencyKey  MalformedBody
+    ├── 401  Unauthorized
+    ├── 403  Forbidden
+    ├── 404  NotFound
+    ├── 409  TotalChanged  AmountDiffers
+    ├── 413  TooLarge
+    ├── 422  Invalid  IdempotencyKeyReused  EmptyCart  MixedCurrencies  TotalTooLarge
+    ├── 502  ProviderFailed
+    └── 503  Unavailable
+             ├── DatabaseUnavailable
+             ├── ProviderUnavailable
+             ├── StillInProgress
+             └── LetterboxFull
+
+They are rendered as RFC 9457 problem documents by ``problem_pages``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
+    """An expected failure; ``slug`` makes its stable type, ``detail`` says what to do about it."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "problem"
+    title: ClassVar[str] = "Problem"
+    default_detail: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: list[dict[str, str]] | None = None,
+        **members: Any,
+    ) -> None:
+        self.detail = detail or self.default_detail
+        self.headers = dict(headers or {})
+        self.errors = errors
+        self.members = members
+        super().__init__(self.detail)
+
+
+class MissingIdempotencyKey(Problem):
+    status = 400
+    slug = "missing-idempotency-key"
+    title = "Missing Idempotency-Key"
+    default_detail = "Send an Idempotency-Key header: a fresh key for each purchase, the same key for each retry of it."
+
+
+class MalformedIdempotencyKey(Problem):
+    status = 400
+    slug = "malformed-idempotency-key"
+    title = "Malformed Idempotency-Key"
+    default_detail = "An Idempotency-Key is 1 to 255 visible ASCII characters, bare or in double quotes."
+
+
+class MalformedBody(Problem):
+    status = 400
+    slug = "malformed-body"
+    title = "Malformed body"
+    default_detail = "The body cannot be read as what this path takes."
+
+
+class Unauthorized(Problem):
+    status = 401
+    slug = "unauthorized"
+    title = "Unauthorized"
+    default_detail = "Send an Authorization header: Bearer and a valid token."
+
+
+class Forbidden(Problem):
+    status = 403
+    slug = "forbidden"
+    title = "Forbidden"
+    default_detail = "The token does not allow this."
+
+
+class NotFound(Problem):
+    status = 404
+    slug = "not-found"
+    title = "Not found"
+    default_detail = "There is no such thing here, or it is not yours."
+
+
+class TotalChanged(Problem):
+    status = 409
+    slug = "total-changed"
+    title = "The total has changed"
+    default_detail = "The cart's total is not the expected one: show the customer the new total and ask again."
+
+
+class AmountDiffers(Problem):
+    status = 409
+    slug = "amount-differs"
+    title = "The provider holds another amount"
+    default_detail = "Another attempt with this key opened the payment with another amount: use a new Idempotency-Key."
+
+
+class TooLarge(Problem):
+    status = 413
+    slug = "too-large"
+    title = "Body too large"
+    default_detail = "The body is larger than this path takes."
+
+
+class Invalid(Problem):
+    status = 422
+    slug = "invalid"
+    title = "Invalid request"
+    default_detail = "Some members of the request are not valid; see errors."
+
+
+class IdempotencyKeyReused(Problem):
+    status = 422
+    slug = "idempotency-key-reused"
+    title = "Idempotency-Key reused"
+    default_detail = "This Idempotency-Key belongs to another request: use a new key for a new purchase."
+
+
+class EmptyCart(Problem):
+    status = 422
+    slug = "empty-cart"
+    title = "Empty cart"
+    default_detail = "The cart has nothing in it that can be bought: add an item first."
+
+
+class MixedCurrencies(Problem):
+    status = 422
+    slug = "mixed-currencies"
+    title = "Mixed currencies"
+    default_detail = "The cart holds items of several currencies: a payment has one, so buy them apart."
+
+
+class TotalTooLarge(Problem):
+    status = 422
+    slug = "total-too-large"
+    title = "Total too large"
+    default_detail = "The total is more than 99999999.99, the largest amount of one payment: buy less at once."
+
+
+class ProviderFailed(Problem):
+    status = 502
+    slug = "provider-failed"
+    title = "The payment provider failed"
+    default_detail = "The payment provider refused or answered something unreadable; nothing was charged."
+
+
+class Unavailable(Problem):
+    """Nothing was decided: the same request may be sent again after ``Retry-After`` seconds."""
+
+    status = 503
+    slug = "unavailable"
+    title = "Unavailable"
+    default_detail = "The service cannot answer right now: send the same request again."
+    retry_after: ClassVar[int] = 1
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"Retry-After": str(self.retry_after)})
+
+
+class DatabaseUnavailable(Unavailable):
+    slug = "database-unavailable"
+    title = "The database is unavailable"
+    default_detail = "Nothing was kept of this request: send it again."
+
+
+class ProviderUnavailable(Unavailable):
+    slug = "provider-unavailable"
+    title = "The payment provider is unavailable"
+    default_detail = "The payment provider did not answer: send the same request with the same Idempotency-Key again."
+
+
+class StillInProgress(Unavailable):
+    slug = "still-in-progress"
+    title = "Still in progress"
+    default_detail = "Another request with this Idempotency-Key is being worked on: send it again."
+
+
+class LetterboxFull(Unavailable):
+    slug = "letterbox-full"
+    title = "The letterbox is full"
+    default_detail = "Too many webhooks wait to be processed: deliver this one again later."
+    retry_after = 30

@@ -1,0 +1,161 @@
+"""The mock provider: takes no money, but signs, reports, doubts and fails like one that does.
+
+Its webhook is ``{"provider_ref", "status", "signature", "raw_data"}`` with the signature over everything else. Without
+MOCK_API_BASE it has no server: ``open`` echoes the amount, ``look_up`` finds the payment still open, ``cancel`` works.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from checkout_service.money import InvalidAmountError, parse_amount, show
+from checkout_service.payments.status import PaymentStatus
+from checkout_service.providers.base import Fact, Hint, Opened, UnreadableError
+from checkout_service.providers.strict_json import canonical, parse_object
+from checkout_service.providers.transport import Transport
+from checkout_service.webhooks.envelope import Envelope
+
+PREFIX = "mock_pi_"
+LONGEST_ID = 255
+
+
+class MockProvider:
+    """The mock provider; the web tier makes it without secrets, the worker with those that are live."""
+
+    name = "mock"
+
+    def __init__(self, *, api_base: str | None = None, secrets: Sequence[str] = ()) -> None:
+        self._api = Transport(api_base) if api_base else None
+        self._secrets = [secret.encode() for secret in secrets]
+
+    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+        reference = PREFIX + payment_id.hex
+        if self._api is None:
+            return Opened(provider_ref=reference, payment_token=reference, amount=amount, currency=currency)
+        order = {"payment_id": str(payment_id), "amount": show(amount), "currency": currency}
+        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+        return Opened(
+            provider_ref=_text(held, "provider_ref"),
+            payment_token=_text(held, "payment_token"),
+            amount=_amount(held["amount"]) if "amount" in held else amount,
+            currency=_text(held, "currency"),
+        )
+
+    def read(self, envelope: Envelope) -> Sequence[Fact | Hint]:
+        letter = parse_object(envelope.body)
+        signature = letter.pop("signature", None)
+        signed = canonical(letter)
+        if not isinstance(signature, str) or not self._genuine(signed, signature):
+            raise UnreadableError("the signature is not ours")
+        details = letter.get("raw_data", {})
+        if not isinstance(details, dict):
+            raise UnreadableError("raw_data is not an object")
+        fact = _fact(letter, details, event_id=hashlib.sha256(signed).hexdigest())
+        return [fact] if fact else []
+
+    def look_up(self, *, provider_ref: str) -> Sequence[Fact]:
+        if self._api is None:
+            return []
+        return _looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"))
+
+    def cancel(self, *, provider_ref: str) -> Sequence[Fact]:
+        if self._api is None:
+            return _looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value})
+        path = f"/payments/{quote(provider_ref, safe='')}/cancel"
+        return _looked_up(self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}"))
+
+    def _genuine(self, signed: bytes, signature: str) -> bool:
+        claimed = signature.encode("utf-8", "surrogatepass")
+        matches = [hmac.compare_digest(_signature(secret, signed), claimed) for secret in self._secrets if secret]
+        return any(matches)
+
+
+def sign(letter: dict[str, Any], secret: str) -> dict[str, Any]:
+    """The letter with its signature, as the mock provider sends it."""
+    unsigned = {key: value for key, value in letter.items() if key != "signature"}
+    return unsigned | {"signature": _signature(secret.encode(), canonical(unsigned)).decode()}
+
+
+def _signature(secret: bytes, signed: bytes) -> bytes:
+    return hmac.new(secret, signed, hashlib.sha256).hexdigest().encode()
+
+
+def _fact(letter: dict[str, Any], details: dict[str, Any], *, event_id: str) -> Fact | None:
+    """The letter's one fact; None when it is of a kind that we do not know."""
+    reference = _text(letter, "provider_ref")
+    try:
+        status = PaymentStatus(_text(letter, "status"))
+    except ValueError:
+        return None
+    return Fact(
+        provider=MockProvider.name,
+        provider_ref=reference,
+        event_id=_text(details, "event_id") if "event_id" in details else event_id,
+        status=status,
+        amount=_amount(details["amount"]) if "amount" in details else None,
+        currency=_currency(details["currency"]) if "currency" in details else None,
+        occurred_at=_moment(details["occurred_at"]) if "occurred_at" in details else None,
+        payment_id=_payment_id(reference),
+        amount_required=False,
+        raw=letter,
+    )
+
+
+def _looked_up(held: dict[str, Any]) -> Sequence[Fact]:
+    """The fact in an answer about one payment; its id names what was seen, so that seeing it again is no news."""
+    seen: dict[str, Any] = {
+        name: _text(held, name) for name in ("provider_ref", "status", "amount", "currency") if name in held
+    }
+    if seen.get("status") == PaymentStatus.PENDING.value:
+        return []
+    canonical(seen)
+    event_id = f"lookup:{seen.get('provider_ref')}:{seen.get('status')}:{seen.get('amount', '')}"
+    fact = _fact(seen, seen, event_id=event_id)
+    return [fact] if fact else []
+
+
+def _text(holder: dict[str, Any], name: str) -> str:
+    value = holder.get(name)
+    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ID:
+        raise UnreadableError(f"{name} is not a text of 1 to {LONGEST_ID} characters")
+    return value
+
+
+def _amount(value: object) -> Decimal:
+    try:
+        return parse_amount(value if isinstance(value, str) else "")
+    except InvalidAmountError as error:
+        raise UnreadableError("amount is not a text with an amount") from error
+
+
+def _currency(value: object) -> str:
+    if not isinstance(value, str) or len(value) != 3 or not value.isascii():
+        raise UnreadableError("currency is not three letters")
+    return value
+
+
+def _moment(value: object) -> datetime:
+    """An aware time from RFC 3339 text."""
+    try:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+        # A year that PostgreSQL and every time zone can hold; no payment is older.
+        if moment.tzinfo is not None and 1970 <= moment.year <= 9000:
+            return moment.astimezone(UTC)
+    except ValueError as error:
+        raise UnreadableError("occurred_at is not a time") from error
+    raise UnreadableError("occurred_at is not a time of ours with its offset")
+
+
+def _payment_id(reference: str) -> UUID | None:
+    """Our own id, which the reference of a payment that we opened carries."""
+    try:
+        return UUID(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else None
+    except ValueError:
+        return None

@@ -1,0 +1,62 @@
+"""JSON from strangers: one reading of it, or none.
+
+What two parsers could read differently is refused: floats, duplicate keys, and text that PostgreSQL's jsonb cannot
+hold (NUL, lone surrogates).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from checkout_service.providers.base import UnreadableError
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in the bytes; raises UnreadableError for anything else."""
+    try:
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float
+        )
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"not JSON: {_brief(error)}") from error
+    if not isinstance(value, dict):
+        raise UnreadableError("not a JSON object")
+    return value
+
+
+def canonical(value: dict[str, Any]) -> bytes:
+    """The object with sorted keys and no spaces, in UTF-8; raises UnreadableError for text that cannot be kept."""
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        encoded = text.encode("utf-8")
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise UnreadableError(f"not writable as UTF-8: {_brief(error)}") from error
+    if _NUL.search(text):
+        raise UnreadableError("a NUL character")
+    return encoded
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError("a number with a fraction or an exponent")
+
+
+def _brief(error: Exception) -> str:
+    """The parser's own words without the letter's: nothing that a provider sent may reach a log."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at {error.pos}"
+    if isinstance(error, UnicodeError):
+        return "bytes or characters that are not UTF-8"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(error)[:100]

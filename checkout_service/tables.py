@@ -1,0 +1,21 @@
+"""Every table, for those who need the whole of the metadata: migrations, and queries that join across rooms."""
+
+from checkout_service.carts.models import Cart, CartItem, User
+from checkout_service.catalog.models import Listing, School, Spec, Vendor
+from checkout_service.checkout.models import CheckoutSession
+from checkout_service.payments.models import Payment, PaymentEvent
+from checkout_service.webhooks.models import WebhookDelivery
+
+__all__ = [
+    "Cart",
+    "CartItem",
+    "CheckoutSession",
+    "Listing",
+    "Payment",
+    "PaymentEvent",
+    "School",
+    "Spec",
+    "User",
+    "Vendor",
+    "WebhookDelivery",
+]

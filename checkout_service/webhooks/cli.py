@@ -1,0 +1,92 @@
+"""``flask webhooks``: operators look at letters and have them processed again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import click
+from flask.cli import AppGroup
+
+from checkout_service.answers import show_time
+from checkout_service.queue import QueueUnavailableError, TaskName, task_queue
+from checkout_service.webhooks.models import STATES
+from checkout_service.webhooks.queries import letter, letters
+
+webhooks = AppGroup("webhooks", help="Look at webhooks and process them again.")
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """A time span such as 90s, 30m, 2h or 7d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        found = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
+        if not found:
+            self.fail(f"{value!r} is no time span such as 90s, 30m, 2h or 7d", param, ctx)
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+@webhooks.command("list")
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--provider")
+@click.option("--since", type=Duration(), help="Only those that came within the last 90s, 30m, 2h, 7d …")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+def list_letters(state: str | None, provider: str | None, since: timedelta | None, limit: int) -> None:
+    """List webhooks, newest first."""
+    found = letters(state=state, provider=provider, since=since, limit=limit)
+    for row in found:
+        owed = f"  next {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
+        click.echo(
+            f"{row.id}  {show_time(row.received_at)}  {row.provider:8}  {row.state:9}  "
+            f"tried {row.attempts}{owed}  {row.detail or ''}".rstrip()
+        )
+    if not found:
+        click.echo("No webhooks match.", err=True)
+
+
+@webhooks.command("show")
+@click.argument("delivery_id", type=click.UUID)
+def show_letter(delivery_id: UUID) -> None:
+    """Show one webhook in full, body included."""
+    row = letter(delivery_id)
+    if row is None:
+        raise click.ClickException(f"There is no webhook {delivery_id}.")
+    for name in ("id", "provider", "state", "attempts", "provider_ref", "detail"):
+        click.echo(f"{name:16}{getattr(row, name) if getattr(row, name) is not None else '-'}")
+    for name in ("received_at", "next_attempt_at", "processed_at"):
+        moment = getattr(row, name)
+        click.echo(f"{name:16}{show_time(moment) if moment else '-'}")
+    for name, value in sorted(row.headers.items()):
+        click.echo(f"header          {name}: {value}")
+    click.echo(f"body            {len(row.body)} bytes\n{_pretty(row.body)}")
+
+
+@webhooks.command("process")
+@click.argument("delivery_ids", type=click.UUID, nargs=-1, required=True)
+def process_letters(delivery_ids: Sequence[UUID]) -> None:
+    """Have webhooks processed again, whatever became of them; what was applied is not applied twice."""
+    for delivery_id in delivery_ids:
+        if letter(delivery_id) is None:
+            raise click.ClickException(f"There is no webhook {delivery_id}.")
+    for delivery_id in delivery_ids:
+        try:
+            task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
+        except QueueUnavailableError as error:
+            raise click.ClickException(f"The broker does not answer: {error}") from error
+        click.echo(f"{delivery_id} enqueued as task {task_id}")
+
+
+def _pretty(body: bytes) -> str:
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=True)
+    except (ValueError, RecursionError):
+        # Escaped: a body is a stranger's, and terminals obey control characters.
+        return repr(body)

@@ -1,0 +1,61 @@
+"""Table of letters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, Text, text
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+from checkout_service.database import Base, Dated
+
+STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
+_LISTED = ", ".join(f"'{state}'" for state in STATES)
+
+
+class WebhookDelivery(Dated, Base):
+    """A letter. The row is the truth, the message only a bell.
+
+    received   owed work: new, under lease, or waiting for its next attempt
+    parked     genuine, but its payment is not here yet
+    applied    its facts are in the ledger (as news, stale or a mismatch; see detail)
+    duplicate  every fact in it was known
+    ignored    genuine, but about nothing that we keep
+    rejected   cannot be verified
+    failed     genuine or not, it could not be processed; for an operator
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        CheckConstraint(f"state IN ({_LISTED})", name="state_known"),
+        CheckConstraint(
+            "state NOT IN ('received', 'parked') OR next_attempt_at IS NOT NULL", name="owed_has_next_attempt"
+        ),
+        Index(
+            "webhook_deliveries_next_attempt_at",
+            "next_attempt_at",
+            postgresql_where=text("state = ANY (ARRAY['received'::text, 'parked'::text])"),
+        ),
+        Index(
+            "webhook_deliveries_parked",
+            "provider",
+            "provider_ref",
+            postgresql_where=text("state = 'parked'::text"),
+        ),
+        Index("webhook_deliveries_rejected", "received_at", postgresql_where=text("state = 'rejected'::text")),
+        Index("webhook_deliveries_failed", "received_at", postgresql_where=text("state = 'failed'::text")),
+    )
+    provider: Mapped[str] = mapped_column(Text)
+    headers: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    body: Mapped[bytes] = mapped_column(BYTEA)
+    received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    state: Mapped[str] = mapped_column(Text, server_default=text("'received'"))
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    next_attempt_at: Mapped[datetime | None] = mapped_column(
+        TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
+    )
+    provider_ref: Mapped[str | None] = mapped_column(Text)
+    detail: Mapped[str | None] = mapped_column(Text)
+    processed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -1,0 +1,22 @@
+"""Files a letter: one INSERT, committed before the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+
+from checkout_service.database import execute
+
+_insert = text("""
+    INSERT INTO webhook_deliveries (provider, headers, body)
+    VALUES (:provider, CAST(:headers AS jsonb), :body)
+    RETURNING id
+""")
+
+
+def file_letter(*, provider: str, headers: dict[str, Any], body: bytes) -> str:
+    """Commit the letter and return its id. Raises DatabaseUnavailable: then nothing was promised."""
+    (row,) = execute(_insert, {"provider": provider, "headers": orjson.dumps(headers).decode(), "body": body})
+    return str(row.id)

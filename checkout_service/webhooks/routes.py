@@ -1,0 +1,65 @@
+"""POST /api/payments/webhook: takes a provider's letter, files it unopened, and rings."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import orjson
+from flask import Blueprint, Response, current_app, request
+
+from checkout_service.answers import json_answer
+from checkout_service.auth import public
+from checkout_service.logs import request_id
+from checkout_service.problems import MalformedBody, NotFound
+from checkout_service.providers.base import LETTERHEADS, Letterhead
+from checkout_service.queue import ringer
+from checkout_service.webhooks.operations import file_letter
+from checkout_service.webhooks.pressure import Pressure
+
+LARGEST_LETTER: Final = 256 * 1024
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/api/payments/webhook")
+
+
+@blueprint.post("", defaults={"provider": "mock"})
+@blueprint.post("/<provider>")
+@public
+def take_letter(provider: str) -> Response:
+    """Commit the letter, then answer: 202 is a promise."""
+    letterhead = LETTERHEADS.get(provider)
+    if letterhead is None or (current_app.extensions["settings"].production and not letterhead.production):
+        raise NotFound(f"There is no letterbox for a provider {provider!r}.")
+    request.max_content_length = LARGEST_LETTER
+    body = request.get_data(cache=False)
+    _check_kind(letterhead, body)
+    pressure: Pressure = current_app.extensions["pressure"]
+    pressure.check()
+    delivery_id = file_letter(provider=provider, headers=_kept_headers(letterhead), body=body)
+    ringer().ring(delivery_id, request_id())
+    return json_answer({"delivery_id": delivery_id}, status=202)
+
+
+def _check_kind(letterhead: Letterhead, body: bytes) -> None:
+    """Refuse what no provider of this kind sends, so that noise is not kept; says nothing of genuineness."""
+    if letterhead.body == "json" and not _is_object(body):
+        raise MalformedBody("The body is not a JSON object.")
+    if letterhead.body == "form" and b"=" not in body:
+        raise MalformedBody("The body is not a form.")
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(body), dict)
+    except orjson.JSONDecodeError:
+        pass
+    # orjson is stricter than some providers' writers (a lone surrogate in a name): a second opinion before refusing.
+    try:
+        return isinstance(json.loads(body.decode("utf-8")), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _kept_headers(letterhead: Letterhead) -> dict[str, str]:
+    kept = {name: request.headers[name] for name in letterhead.headers if name in request.headers}
+    return kept | {"x-request-id": request_id()}

@@ -1,0 +1,43 @@
+"""Checkout sessions: carts frozen into promises.
+
+Revision: 0005
+"""
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("""
+        CREATE TABLE checkout_sessions (
+            id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT checkout_sessions_pkey PRIMARY KEY,
+            user_id uuid NOT NULL CONSTRAINT checkout_sessions_user_id_fkey REFERENCES users (id),
+            cart_id uuid NOT NULL CONSTRAINT checkout_sessions_cart_id_fkey REFERENCES carts (id),
+            idempotency_key text NOT NULL,
+            request_hash bytea NOT NULL,
+            payment_id uuid NOT NULL CONSTRAINT checkout_sessions_payment_id_fkey REFERENCES payments (id),
+            payment_token text NOT NULL,
+            amount numeric(10,2) NOT NULL,
+            currency char(3) NOT NULL,
+            lines jsonb NOT NULL,
+            expires_at timestamptz NOT NULL,
+            created_at timestamptz DEFAULT now() NOT NULL,
+            updated_at timestamptz DEFAULT now() NOT NULL
+        )""")
+    op.execute("""
+        CREATE UNIQUE INDEX checkout_sessions_user_id_idempotency_key
+        ON checkout_sessions (user_id, idempotency_key)""")
+    op.execute("CREATE UNIQUE INDEX checkout_sessions_payment_id ON checkout_sessions (payment_id)")
+    op.execute("CREATE INDEX checkout_sessions_expires_at ON checkout_sessions (expires_at)")
+    op.execute("""
+        CREATE INDEX checkout_sessions_twins ON checkout_sessions (cart_id, hashtextextended(lines::text, 0))""")
+    op.execute("GRANT SELECT, INSERT ON checkout_sessions TO checkout_web")
+    op.execute("GRANT SELECT ON checkout_sessions TO checkout_worker")
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE checkout_sessions")

@@ -1,0 +1,146 @@
+"""Starts the web process: ``python serve.py wsgi:app`` runs Granian, one child a core, and restarts dead children.
+
+Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (2) and PROMETHEUS_MULTIPROC_DIR.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from io import BytesIO
+from typing import Any
+
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server import MPServer
+
+from checkout_service.settings import SettingsError, WebSettings
+
+# A thread that waits for a body costs little; only WEB_THREADS of them work at a time.
+READERS = 128
+READ_AHEAD_BYTES = 1024 * 1024
+
+CONNECTIONS = 4096
+"""Open connections a child takes, idle ones included; more wait in the backlog."""
+
+DRAIN_SECONDS = 20
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class WebServer(MPServer):
+    """Granian, which gives up when a child dies twice in a few seconds, but not if something from outside killed it."""
+
+    def _respawn_workers(self, workers: Sequence[int], *arguments: Any, **options: Any) -> None:
+        killed = all((self.wrks[index].inner.exitcode or 0) < 0 for index in workers)
+        super()._respawn_workers(workers, *arguments, **options)
+        if killed:
+            self.respawned_wrks.clear()
+
+
+def body_first(app: Wsgi, slots: int) -> Wsgi:
+    """Read a request's body before it takes one of the few slots in which the app works.
+
+    Otherwise as many slow senders as there are threads would stop everybody else. A body that declares itself larger
+    than any path takes is left unread: the app refuses it by its length.
+    """
+    free = threading.BoundedSemaphore(slots)
+
+    def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        length = environ.get("CONTENT_LENGTH") or ""
+        chunked = "HTTP_TRANSFER_ENCODING" in environ
+        if chunked or (length.isdigit() and 0 < int(length) <= READ_AHEAD_BYTES):
+            environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(READ_AHEAD_BYTES + 1))
+        with free:
+            return app(environ, start_response)
+
+    return serve
+
+
+def load(target: str) -> Wsgi:
+    """What a child serves, loaded in the child."""
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
+    module, _, name = target.partition(":")
+    app: Wsgi = getattr(import_module(module), name)
+    return body_first(app, int(os.environ.get("WEB_THREADS", "2")))
+
+
+def main(target: str) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight are finished."""
+    host = os.environ.get("HOST", "0.0.0.0")  # noqa: S104 (a container's port is published by whoever runs it)
+    port = int(os.environ.get("PORT", "8000"))
+    try:
+        WebSettings.from_environment()
+    except SettingsError as error:
+        sys.exit(f"settings:\n{error}")
+    _refuse_taken_port(host, port)
+    _allow_many_files()
+    own_folder = _own_metrics_folder()
+    try:
+        WebServer(
+            target,
+            address=host,
+            port=port,
+            interface=Interfaces.WSGI,
+            workers=int(os.environ.get("WEB_CONCURRENCY", "0")) or _cores(),
+            blocking_threads=READERS,
+            backlog=2048,
+            backpressure=CONNECTIONS,
+            http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True),
+            respawn_failed_workers=True,
+            workers_kill_timeout=DRAIN_SECONDS,
+        ).serve(target_loader=load)
+    finally:
+        if own_folder:
+            shutil.rmtree(own_folder, ignore_errors=True)
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    # Granian binds with SO_REUSEPORT, so it would share the port with another server of the same user in silence.
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            sys.exit(f"port {port} on {host} cannot be used: {error.strerror}. Set PORT to another one.")
+
+
+def _allow_many_files() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * CONNECTIONS
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
+def _own_metrics_folder() -> str | None:
+    """Each child counts in files of a folder that all of them read; it must be known before they import the client."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        return None
+    folder = tempfile.mkdtemp(prefix="checkout-web-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    return folder
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _end_with_parent(parent: int) -> None:
+    """A child whose parent was killed would go on serving, with nobody left to stop or restart it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python serve.py wsgi:app")
+    main(sys.argv[1])

@@ -1,0 +1,91 @@
+"""Carts under many hands: real threads, real commits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from tests.conftest import Customer, MakeListing, Sql
+
+ROUNDS = 15
+HANDS = 6
+
+
+def at_once(app: Flask, customer: Customer, requests: list[Callable[[Customer], TestResponse]]) -> list[TestResponse]:
+    """Every request from a thread and a client of its own, let go at the same moment."""
+    barrier = Barrier(len(requests))
+
+    def run(request: Callable[[Customer], TestResponse]) -> TestResponse:
+        hand = Customer(id=customer.id, headers=customer.headers, client=app.test_client())
+        barrier.wait(10)
+        return request(hand)
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(run, requests))
+
+
+def putting(listing: dict[str, Any], qty: int) -> Callable[[Customer], TestResponse]:
+    return lambda hand: hand.post("/api/cart/items", json={"listing": str(listing["id"]), "qty": qty})
+
+
+def test_first_requests_at_once_make_one_cart(
+    app: Flask, make_customer: Callable[[], Customer], make_listing: MakeListing, sql: Sql
+) -> None:
+    listings = [make_listing() for _ in range(HANDS)]
+    for _ in range(ROUNDS):
+        customer = make_customer()
+
+        answers = at_once(app, customer, [putting(listing, 1) for listing in listings])
+
+        assert [answer.status_code for answer in answers] == [201] * HANDS
+        assert sql("SELECT count(*) FROM carts WHERE user_id = :id", id=customer.id)[0].count == 1
+        shown = [line["listing"]["id"] for line in customer.get("/api/cart").json["items"]]
+        assert sorted(shown) == sorted(str(listing["id"]) for listing in listings)
+    assert sql("SELECT count(*) FROM users")[0].count == ROUNDS
+
+
+def test_requests_for_one_listing_at_once_make_one_line(
+    app: Flask, make_customer: Callable[[], Customer], make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing()
+    for _ in range(ROUNDS):
+        customer = make_customer()
+
+        answers = at_once(app, customer, [putting(listing, qty) for qty in range(1, HANDS + 1)])
+
+        assert Counter(answer.status_code for answer in answers) == {201: 1, 200: HANDS - 1}
+        (line,) = customer.get("/api/cart").json["items"]
+        assert {answer.json["id"] for answer in answers} == {line["id"]}
+        assert line["qty"] in range(1, HANDS + 1)
+    assert sql("SELECT count(*) FROM cart_items")[0].count == ROUNDS
+
+
+def test_a_line_that_is_changed_while_it_is_removed_is_gone_or_new_but_never_an_error(
+    app: Flask, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing()
+    for _ in range(ROUNDS):
+        customer.post("/api/cart/items", json={"listing": str(listing["id"]), "qty": 1})
+        path = f"/api/cart/items/{customer.get('/api/cart').json['items'][0]['id']}"
+
+        changed, removed, put = at_once(
+            app,
+            customer,
+            [
+                lambda hand, path=path: hand.patch(path, json={"qty": 2}),
+                lambda hand, path=path: hand.delete(path),
+                putting(listing, 3),
+            ],
+        )
+
+        assert changed.status_code in {200, 404}
+        assert removed.status_code == 204
+        assert put.status_code in {200, 201}
+        left = [row.qty for row in sql("SELECT qty FROM cart_items")]
+        assert left == ([3] if put.status_code == 201 else [])

@@ -1,0 +1,57 @@
+"""The Celery app: its tasks run inside one Flask application context, with a metrics port beside them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery, Task
+from celery.signals import celeryd_after_setup, setup_logging, worker_process_init
+from prometheus_client import start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import CollectorRegistry
+
+from checkout_service import logs
+from checkout_service.database import forget_connections
+from checkout_service.settings import WorkerSettings
+from worker.context import make_context
+
+_settings = WorkerSettings.from_environment()
+_context = make_context(_settings)
+
+
+class ContextTask(Task[Any, Any]):
+    """A task that runs inside the application context, its lines marked with the request that caused it."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        logs.begin(self.request.get("request_id"))
+        with _context.app_context():
+            return self.run(*args, **kwargs)
+
+
+app = Celery("checkout", task_cls=ContextTask)
+app.config_from_object("celeryconfig")
+
+
+@setup_logging.connect
+def _configure_logging(**_: Any) -> None:
+    logs.configure(production=_settings.production)
+
+
+@worker_process_init.connect
+def _start_afresh(**_: Any) -> None:
+    with _context.app_context():
+        forget_connections()
+
+
+@celeryd_after_setup.connect
+def _serve_metrics(sender: str, **_: Any) -> None:
+    """Answer for all processes of this worker on its own port; 0 is off."""
+    name = "HOUSEKEEPING_METRICS_PORT" if sender.startswith("housekeeping") else "WORKER_METRICS_PORT"
+    port = int(app.conf["metrics_ports"][name])
+    if port and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
+        start_http_server(port, registry=registry)

@@ -1,0 +1,40 @@
+"""What tasks work with: a bare Flask application with the database, the cache, the queue and the providers."""
+
+from __future__ import annotations
+
+from flask import Flask, current_app
+
+from checkout_service.cache import connect_cache
+from checkout_service.database import connect_database
+from checkout_service.providers.base import Provider
+from checkout_service.providers.registry import Providers, make_provider
+from checkout_service.queue import connect_queue
+from checkout_service.settings import WorkerSettings
+
+
+def make_context(settings: WorkerSettings) -> Flask:
+    """An application to work in; connects to nothing yet, so it may be made before a fork."""
+    app = Flask("worker")
+    app.extensions["settings"] = settings
+    # Two: one at work, and one for a task that ends while the next begins.
+    connect_database(app, settings.database_url, name="checkout-worker", pool_size=2, patient=True)
+    connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
+    connect_queue(app, settings.broker_url)
+    app.extensions["providers"] = {
+        # A provider that was switched off is still read and looked up, for the payments that it opened.
+        name: make_provider(name, mock_api_base=settings.mock_api_base, secrets=[secret.reveal() for secret in secrets])
+        for name, secrets in settings.webhook_secrets.items()
+    }
+    return app
+
+
+def settings() -> WorkerSettings:
+    """The settings of the context at work."""
+    found: WorkerSettings = current_app.extensions["settings"]
+    return found
+
+
+def provider(name: str) -> Provider | None:
+    """The translator of that name, if this worker holds its secrets."""
+    providers: Providers = current_app.extensions["providers"]
+    return providers.get(name)

@@ -1,0 +1,221 @@
+"""The ledger: the only writer of ``payments.status``.
+
+``record`` takes many facts and a fixed number of statements, in an order that keeps two workers from deadlock:
+payments locked first, by id; then events inserted; then one UPDATE of payments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection
+
+from checkout_service.payments.status import PaymentStatus
+from checkout_service.providers.base import Fact
+from worker.ledger_statements import INSERT_EVENTS, LOCK_PAYMENTS, MOVE_PAYMENTS
+
+
+class Outcome(StrEnum):
+    """What a fact did."""
+
+    APPLIED = "applied"
+    STALE = "stale"
+    MISMATCH = "mismatch"
+    DUPLICATE = "duplicate"
+    PARKED = "parked"
+
+
+class Review(StrEnum):
+    """Why a person has to look at a payment; several stand in ``review_reason`` in alphabetical order."""
+
+    MISMATCH = "mismatch"
+    PAID_AFTER_CLOSE = "paid_after_close"
+    PAID_TWICE = "paid_twice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A fact, where it came from, and when."""
+
+    fact: Fact
+    received_at: datetime
+    delivery_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class _Payment:
+    """A locked payment while facts are applied to it."""
+
+    id: UUID
+    amount: Any
+    currency: str
+    before: PaymentStatus
+    status: PaymentStatus
+    reasons: set[str]
+    cart: tuple[Any, Any] | None
+    raw: str | None = None
+    reasons_before: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def changed(self) -> bool:
+        return self.status is not self.before or self.reasons != self.reasons_before
+
+
+def record(connection: Connection, reports: Sequence[Report]) -> list[Outcome]:
+    """Enter facts into the ledger within the caller's transaction; one outcome for each, in order.
+
+    Facts about payments that are not here yet are PARKED and leave no trace.
+    """
+    payments = _lock(connection, reports)
+    outcomes = [Outcome.PARKED] * len(reports)
+    entries = _entries(reports, payments, outcomes)
+    recorded = _insert_events(connection, reports, payments, entries)
+    for key, (index, outcome) in entries.items():
+        outcomes[index] = outcome if key in recorded else Outcome.DUPLICATE
+    _apply(reports, payments, outcomes)
+    _flag_twins(payments)
+    _move(connection, [payment for payment in payments.values() if payment.changed])
+    return outcomes
+
+
+def _lock(connection: Connection, reports: Sequence[Report]) -> dict[tuple[str, str], _Payment]:
+    """The payments that the facts speak of, and their twins, locked until the transaction ends."""
+    references = sorted({report.fact.provider_ref for report in reports})
+    money = sorted({report.fact.provider_ref for report in reports if report.fact.status.money_came})
+    if not references:
+        return {}
+    rows = connection.execute(LOCK_PAYMENTS, {"references": references, "money": money})
+    payments = {}
+    for row in rows:
+        status = PaymentStatus(row.status)
+        reasons = frozenset(row.review_reason.split(", ")) if row.review_reason else frozenset()
+        payments[row.provider, row.provider_ref] = _Payment(
+            id=row.id,
+            amount=row.amount,
+            currency=row.currency,
+            before=status,
+            status=status,
+            reasons=set(reasons),
+            reasons_before=reasons,
+            cart=None if row.cart_id is None else (row.cart_id, row.lines_hash),
+        )
+    return payments
+
+
+def _entries(
+    reports: Sequence[Report], payments: dict[tuple[str, str], _Payment], outcomes: list[Outcome]
+) -> dict[tuple[str, str], tuple[int, Outcome]]:
+    """One entry an event id: the report that speaks for it, and what it would do.
+
+    Of two reports of one event in the same set the first speaks, unless only the second agrees with the payment.
+    """
+    standing = {payment.id: payment.status for payment in payments.values()}
+    entries: dict[tuple[str, str], tuple[int, Outcome]] = {}
+    for index, report in enumerate(reports):
+        fact = report.fact
+        payment = payments.get((fact.provider, fact.provider_ref))
+        if payment is None:
+            continue
+        key = (fact.provider, fact.event_id)
+        outcome = Outcome.MISMATCH if _disagrees(fact, payment) else Outcome.STALE
+        spoken = entries.get(key)
+        if spoken is not None and (spoken[1] is not Outcome.MISMATCH or outcome is Outcome.MISMATCH):
+            outcomes[index] = Outcome.DUPLICATE
+            continue
+        if spoken is not None:
+            outcomes[spoken[0]] = Outcome.DUPLICATE
+        if outcome is not Outcome.MISMATCH and fact.status > standing[payment.id]:
+            outcome = Outcome.APPLIED
+            standing[payment.id] = fact.status
+        entries[key] = (index, outcome)
+    return entries
+
+
+def _disagrees(fact: Fact, payment: _Payment) -> bool:
+    """Whether a ``paid`` speaks of other money than ours."""
+    if fact.status is not PaymentStatus.PAID:
+        return False
+    if fact.amount is None and fact.currency is None and not fact.amount_required:
+        return False
+    amount = payment.amount if fact.amount is None and not fact.amount_required else fact.amount
+    currency = payment.currency if fact.currency is None and not fact.amount_required else fact.currency
+    return (amount, currency) != (payment.amount, payment.currency)
+
+
+def _insert_events(
+    connection: Connection,
+    reports: Sequence[Report],
+    payments: dict[tuple[str, str], _Payment],
+    entries: dict[tuple[str, str], tuple[int, Outcome]],
+) -> set[tuple[str, str]]:
+    """Insert the events; returns the keys of those that are news (or were a mismatch until now)."""
+    if not entries:
+        return set()
+    chosen = [(key, reports[index], outcome) for key, (index, outcome) in sorted(entries.items())]
+    facts = [report.fact for _, report, _ in chosen]
+    rows = connection.execute(
+        INSERT_EVENTS,
+        {
+            "deliveries": [report.delivery_id for _, report, _ in chosen],
+            "providers": [fact.provider for fact in facts],
+            "events": [fact.event_id for fact in facts],
+            "payments": [payments[fact.provider, fact.provider_ref].id for fact in facts],
+            "statuses": [fact.status.value for fact in facts],
+            "amounts": [fact.amount for fact in facts],
+            "currencies": [fact.currency for fact in facts],
+            "outcomes": [outcome.value for _, _, outcome in chosen],
+            "occurred": [fact.occurred_at for fact in facts],
+            "received": [report.received_at for _, report, _ in chosen],
+        },
+    )
+    return {(row.provider, row.event_id) for row in rows}
+
+
+def _apply(reports: Sequence[Report], payments: dict[tuple[str, str], _Payment], outcomes: Sequence[Outcome]) -> None:
+    """Move the payments along the street, and flag what a person has to look at; the order of facts is no matter."""
+    for report, outcome in zip(reports, outcomes, strict=True):
+        if outcome in {Outcome.PARKED, Outcome.DUPLICATE}:
+            continue
+        fact = report.fact
+        payment = payments[fact.provider, fact.provider_ref]
+        if outcome is Outcome.MISMATCH:
+            payment.reasons.add(Review.MISMATCH)
+            continue
+        closed = payment.status.closed_unpaid or fact.status.closed_unpaid
+        if closed and max(payment.status, fact.status).money_came:
+            payment.reasons.add(Review.PAID_AFTER_CLOSE)
+        if fact.status > payment.status:
+            payment.status = fact.status
+            payment.raw = orjson.dumps(fact.raw).decode()
+
+
+def _flag_twins(payments: dict[tuple[str, str], _Payment]) -> None:
+    """Flag payments for the same lines of the same cart, if money came for more than one."""
+    by_cart: dict[tuple[Any, Any], list[_Payment]] = {}
+    for payment in payments.values():
+        if payment.cart is not None and payment.status.money_came:
+            by_cart.setdefault(payment.cart, []).append(payment)
+    for twins in by_cart.values():
+        if len(twins) > 1:
+            for payment in twins:
+                payment.reasons.add(Review.PAID_TWICE)
+
+
+def _move(connection: Connection, payments: Sequence[_Payment]) -> None:
+    if not payments:
+        return
+    connection.execute(
+        MOVE_PAYMENTS,
+        {
+            "ids": [payment.id for payment in payments],
+            "statuses": [payment.status.value for payment in payments],
+            "raws": [payment.raw for payment in payments],
+            "reasons": [", ".join(sorted(payment.reasons)) or None for payment in payments],
+        },
+    )

@@ -1,0 +1,58 @@
+"""The ledger's three statements; each takes arrays, so that their number does not grow with the facts."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+# NO KEY UPDATE, because the events' foreign key takes KEY SHARE. Twins (payments for equal lines of one cart) are
+# locked along where money came, so that of two that are paid at once the second sees the first.
+LOCK_PAYMENTS = text("""
+    SELECT payment.id, payment.provider, payment.provider_ref, payment.status::text AS status, payment.amount,
+        payment.currency, payment.review_reason, session.cart_id,
+        hashtextextended(session.lines::text, 0) AS lines_hash
+    FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
+    WHERE payment.id IN (
+        SELECT named.id FROM payments AS named WHERE named.provider_ref = ANY(CAST(:references AS text[]))
+        UNION
+        SELECT twin.payment_id
+        FROM payments AS named
+        JOIN checkout_sessions AS own ON own.payment_id = named.id
+        JOIN checkout_sessions AS twin ON twin.cart_id = own.cart_id
+            AND hashtextextended(twin.lines::text, 0) = hashtextextended(own.lines::text, 0)
+        WHERE named.provider_ref = ANY(CAST(:money AS text[]))
+    )
+    ORDER BY payment.id
+    FOR NO KEY UPDATE OF payment
+""")
+
+# An event that was a mismatch is judged again: perhaps it agrees now.
+INSERT_EVENTS = text("""
+    INSERT INTO payment_events (delivery_id, provider, event_id, payment_id, status, amount, currency, outcome,
+        occurred_at, received_at)
+    SELECT * FROM unnest(CAST(:deliveries AS uuid[]), CAST(:providers AS text[]), CAST(:events AS text[]),
+        CAST(:payments AS uuid[]), CAST(:statuses AS payment_status[]), CAST(:amounts AS numeric[]),
+        CAST(:currencies AS text[]), CAST(:outcomes AS text[]), CAST(:occurred AS timestamptz[]),
+        CAST(:received AS timestamptz[]))
+    ON CONFLICT (provider, event_id) DO UPDATE SET outcome = excluded.outcome
+        WHERE payment_events.outcome = 'mismatch' AND payment_events.payment_id = excluded.payment_id
+    RETURNING provider, event_id
+""")
+
+# One row a payment: an UPDATE … FROM with two rows for one payment would take either without a word.
+MOVE_PAYMENTS = text("""
+    UPDATE payments AS payment
+    SET status = greatest(payment.status, moved.status),
+        raw_payload = coalesce(CAST(moved.raw AS jsonb), payment.raw_payload),
+        review_reason = moved.reason,
+        next_look_up_at = CASE
+            WHEN moved.status >= 'paid' THEN NULL
+            WHEN moved.status > payment.status AND moved.status >= 'expired' THEN now() + interval '1 hour'
+            ELSE payment.next_look_up_at END,
+        look_ups = CASE
+            WHEN moved.status > payment.status AND moved.status >= 'expired' THEN 0
+            ELSE payment.look_ups END,
+        updated_at = now()
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS payment_status[]), CAST(:raws AS text[]),
+        CAST(:reasons AS text[])) AS moved (id, status, raw, reason)
+    WHERE payment.id = moved.id
+""")

@@ -1,0 +1,176 @@
+"""Claims letters and writes what became of them.
+
+A claim is a lease: it counts an attempt and sets ``next_attempt_at`` to its end. A result is written only where both
+still are as the claim left them, so a worker that slept through its lease writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from checkout_service.database import execute
+from checkout_service.webhooks.envelope import Envelope
+
+LEASE: Final = timedelta(seconds=30)
+"""Longer than the task's hard time limit (20 s), so that no letter is claimed while its worker may still be alive."""
+
+PARKED_FOR: Final = timedelta(hours=72)
+SET: Final = 500
+"""Letters a claim takes at most: enough to make the fixed cost of a transaction small, few enough for a lease."""
+
+LARGE: Final = 16 * 1024
+"""Bytes above which a body is fetched when its turn comes, so that a set of large letters does not fill the memory."""
+
+_claim = text(f"""
+    WITH own AS (
+        SELECT id, attempts FROM webhook_deliveries
+        WHERE id = :id AND (
+            state = 'received' AND attempts = 0
+            OR state IN ('received', 'parked') AND next_attempt_at <= now()
+            OR state IN ('failed', 'rejected')
+            OR state = 'applied' AND detail LIKE 'mismatch%'
+        )
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), others AS (
+        SELECT id FROM webhook_deliveries
+        WHERE state = 'received' AND attempts = 0 AND id IS DISTINCT FROM :id
+            AND NOT EXISTS (SELECT FROM own WHERE attempts > 0)
+        ORDER BY next_attempt_at LIMIT {SET}
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE webhook_deliveries AS letter
+    SET state = 'received', attempts = letter.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
+    FROM (SELECT id FROM own UNION ALL SELECT id FROM others) AS claimed
+    WHERE letter.id = claimed.id
+    RETURNING letter.id, letter.provider, letter.headers, letter.received_at, letter.attempts, letter.next_attempt_at,
+        old.state AS state_before, old.next_attempt_at AS due,
+        CASE WHEN octet_length(letter.body) <= {LARGE} THEN letter.body END AS body
+""")  # noqa: S608 (only our own constants)
+
+_body = text("SELECT body FROM webhook_deliveries WHERE id = :id")
+
+# Locked by id before they are updated, as every writer of several letters does: a zombie may hold some of them.
+_settle = text("""
+    WITH result AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
+            CAST(:states AS text[]), CAST(:references AS text[]), CAST(:details AS text[]),
+            CAST(:delays AS double precision[]), CAST(:returned AS integer[]))
+            AS result (id, attempts, lease, state, provider_ref, detail, delay, returned)
+    ), mine AS (
+        SELECT letter.id FROM webhook_deliveries AS letter JOIN result USING (id)
+        WHERE letter.state = 'received' AND letter.attempts = result.attempts
+            AND letter.next_attempt_at = result.lease
+        ORDER BY letter.id FOR NO KEY UPDATE OF letter
+    )
+    UPDATE webhook_deliveries AS letter
+    SET state = result.state,
+        attempts = greatest(letter.attempts - result.returned, CASE WHEN result.state = 'parked' THEN 0 ELSE 1 END),
+        next_attempt_at = CASE result.state
+            WHEN 'received' THEN now() + make_interval(secs => result.delay)
+            WHEN 'parked' THEN letter.received_at + CAST(:parked_for AS interval) END,
+        provider_ref = coalesce(result.provider_ref, letter.provider_ref),
+        detail = result.detail,
+        processed_at = CASE WHEN result.state NOT IN ('received', 'parked') THEN now() END,
+        updated_at = now()
+    FROM result JOIN mine USING (id)
+    WHERE letter.id = result.id
+    RETURNING letter.id
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A letter under lease. ``lease`` is the database's time at which the claim ends; it also tells claims apart."""
+
+    id: UUID
+    envelope: Envelope
+    large: bool
+    attempts: int
+    lease: datetime
+    state_before: str
+
+    @property
+    def tried_before(self) -> bool:
+        return self.attempts > 1
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether an operator had it processed again; such a run gets one attempt."""
+        return self.state_before in {"failed", "rejected", "applied"}
+
+    @property
+    def age(self) -> timedelta:
+        """How long ago it came, by the database's clock at the claim."""
+        return self.lease - LEASE - self.envelope.received_at
+
+    def opened(self) -> Envelope:
+        """The envelope with its body."""
+        if not self.large:
+            return self.envelope
+        ((body,),) = execute(_body, {"id": self.id})
+        return Envelope(
+            provider=self.envelope.provider,
+            headers=self.envelope.headers,
+            body=body,
+            received_at=self.envelope.received_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of a letter. ``delay`` is until its next attempt; ``returned`` gives the attempt back."""
+
+    letter: Letter
+    state: str
+    detail: str | None = None
+    provider_ref: str | None = None
+    delay: timedelta = timedelta(0)
+    returned: bool = False
+
+
+def claim(own: UUID | None) -> list[Letter]:
+    """Lease this letter, and others that wait; only this one if it was tried before.
+
+    The own one comes first, then the oldest. Empty when nothing waits.
+    """
+    rows = execute(_claim, {"id": own, "lease": LEASE})
+    letters = [
+        Letter(
+            id=row.id,
+            envelope=Envelope(
+                provider=row.provider, headers=row.headers, body=row.body or b"", received_at=row.received_at
+            ),
+            large=row.body is None,
+            attempts=row.attempts,
+            lease=row.next_attempt_at,
+            state_before=row.state_before,
+        )
+        for row in sorted(rows, key=lambda row: row.received_at)
+    ]
+    return sorted(letters, key=lambda letter: letter.id != own)
+
+
+def settle(connection: Connection, results: Sequence[Result]) -> set[UUID]:
+    """Write the results of letters that are still ours; returns the ids of those."""
+    results = sorted(results, key=lambda result: result.letter.id)
+    rows = connection.execute(
+        _settle,
+        {
+            "ids": [result.letter.id for result in results],
+            "attempts": [result.letter.attempts for result in results],
+            "leases": [result.letter.lease for result in results],
+            "states": [result.state for result in results],
+            "references": [result.provider_ref for result in results],
+            "details": [result.detail for result in results],
+            "delays": [result.delay.total_seconds() for result in results],
+            "returned": [int(result.returned) for result in results],
+            "parked_for": PARKED_FOR,
+        },
+    )
+    return {row.id for row in rows}

@@ -1,0 +1,53 @@
+"""Keeps rejected letters for a while, within bounds: a secret set wrongly is mended by processing them again.
+
+Anybody can send forgeries, so their rows and bytes are bounded; when full, the newest is dropped and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from checkout_service.metrics import letters_dropped_total
+from worker.context import settings
+from worker.letters import Result, settle
+
+# Held to the end of the transaction, so that two workers do not fill the last place twice.
+_lock = text("SELECT pg_advisory_xact_lock(hashtextextended('checkout rejected letters', 0))")
+
+_kept = text("""
+    SELECT count(*) AS rows, coalesce(sum(octet_length(body)), 0)::bigint AS bytes
+    FROM webhook_deliveries WHERE state = 'rejected'
+""")
+
+_sizes = text("SELECT id, octet_length(body) AS bytes FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+_drop = text("""
+    DELETE FROM webhook_deliveries AS letter
+    USING unnest(CAST(:ids AS uuid[]), CAST(:leases AS timestamptz[])) AS dropped (id, lease)
+    WHERE letter.id = dropped.id AND letter.state = 'received' AND letter.next_attempt_at = dropped.lease
+""")
+
+
+def reject(connection: Connection, results: Sequence[Result]) -> None:
+    """Settle rejected letters, oldest first, until the bounds are reached; drop the rest."""
+    connection.execute(_lock)
+    bounds = settings()
+    rows, size = connection.execute(_kept).one()
+    sizes = {row.id: row.bytes for row in connection.execute(_sizes, {"ids": [result.letter.id for result in results]})}
+    kept: list[Result] = []
+    dropped: list[Result] = []
+    for result in sorted(results, key=lambda result: result.letter.envelope.received_at):
+        own = sizes.get(result.letter.id, 0)
+        if rows < bounds.rejected_max_rows and size + own <= bounds.rejected_max_bytes:
+            kept.append(result)
+            rows, size = rows + 1, size + own
+        else:
+            dropped.append(result)
+    if kept:
+        settle(connection, kept)
+    if dropped:
+        leases = [result.letter.lease for result in dropped]
+        connection.execute(_drop, {"ids": [result.letter.id for result in dropped], "leases": leases})
+        letters_dropped_total.inc(len(dropped))

@@ -1,0 +1,167 @@
+"""The tasks ``webhooks.sweep`` and ``webhooks.prune``: rings again for letters left lying, and removes what is old.
+
+Every step is bounded, so that a million rows never stand before the rest, and safe to run twice at once.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from sqlalchemy import Executable, text
+
+from checkout_service.cache import cache
+from checkout_service.database import execute
+from checkout_service.problems import DatabaseUnavailable
+from checkout_service.queue import QueueUnavailableError, TaskName, ring_bell, task_queue
+from worker.context import settings
+
+STEP: Final = 500
+WALK: Final = 5000
+PRUNE_STEP: Final = 2000
+PRUNE_FOR: Final = 40.0
+
+_due = text(f"""
+    SELECT id, state, attempts FROM webhook_deliveries
+    WHERE state IN ('received', 'parked') AND next_attempt_at <= now()
+    ORDER BY next_attempt_at LIMIT {STEP}
+""")  # noqa: S608 (only our own constants)
+
+# A payment that came within the last minutes brings its letters forward at once, whatever else is parked.
+_bring_forward = text(f"""
+    UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
+    WHERE id IN (
+        SELECT letter.id
+        FROM payments AS payment
+        JOIN webhook_deliveries AS letter ON letter.state = 'parked' AND letter.next_attempt_at > now()
+            AND letter.provider = payment.provider AND letter.provider_ref = payment.provider_ref
+        WHERE payment.status = ANY(enum_range(NULL::payment_status))
+            AND payment.created_at > now() - interval '5 minutes'
+        LIMIT {STEP} FOR NO KEY UPDATE OF letter SKIP LOCKED
+    ) AND state = 'parked'
+""")  # noqa: S608 (only our own constants)
+
+# And a walk through all that is parked, a page a sweep, finds what was missed while nobody swept.
+_walk = text(f"""
+    WITH page AS (
+        SELECT id, provider, provider_ref FROM webhook_deliveries
+        WHERE state = 'parked' AND (provider, provider_ref) > (:provider, :reference)
+        ORDER BY provider, provider_ref LIMIT {WALK}
+    ), found AS (
+        UPDATE webhook_deliveries AS letter SET next_attempt_at = now(), updated_at = now()
+        FROM page JOIN payments AS payment ON payment.provider_ref = page.provider_ref
+            AND payment.provider = page.provider
+        WHERE letter.id = page.id AND letter.state = 'parked' AND letter.next_attempt_at > now()
+    )
+    SELECT provider, provider_ref FROM page ORDER BY provider DESC, provider_ref DESC LIMIT 1
+""")  # noqa: S608 (only our own constants)
+
+# Keys are version 7 UUIDs, so the oldest rows are the first of the primary key.
+_prune_letters = text(f"""
+    DELETE FROM webhook_deliveries WHERE id IN (
+        SELECT id FROM webhook_deliveries
+        WHERE id < (SELECT uuidv7(CAST(:older_than AS interval)))
+            AND state IN ('applied', 'duplicate', 'ignored', 'failed') AND received_at < now() + :older_than
+        ORDER BY id LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+""")  # noqa: S608 (only our own constants)
+
+_prune_rejected = text(f"""
+    DELETE FROM webhook_deliveries WHERE id IN (
+        SELECT id FROM webhook_deliveries WHERE state = 'rejected' AND received_at < now() + :older_than
+        ORDER BY received_at LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+""")  # noqa: S608 (only our own constants)
+
+_prune_events = text(f"""
+    DELETE FROM payment_events WHERE id IN (
+        SELECT id FROM payment_events
+        WHERE id < (SELECT uuidv7(CAST(:older_than AS interval))) AND received_at < now() + :older_than
+        ORDER BY id LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+""")  # noqa: S608 (only our own constants)
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name=TaskName.SWEEP_WEBHOOKS)
+def sweep() -> str:
+    """Ring for up to 500 letters that are due, and bring parked letters forward whose payment is here now."""
+    try:
+        execute(_bring_forward)
+        _walk_on()
+        return f"rang for {_ring_for_due()} letters"
+    except DatabaseUnavailable:
+        log.warning("database_unavailable")
+        return "the database is unavailable"
+
+
+@shared_task(name=TaskName.PRUNE_WEBHOOKS)
+def prune() -> str:
+    """Remove letters and events past their retention, in short steps, for at most some seconds."""
+    keep = settings()
+    try:
+        letters = _in_steps(_prune_letters, older_than=-keep.letters_retention)
+        rejected = _in_steps(_prune_rejected, older_than=-keep.rejected_retention)
+        events = _in_steps(_prune_events, older_than=-keep.events_retention)
+    except DatabaseUnavailable:
+        log.warning("database_unavailable")
+        return "the database is unavailable"
+    return f"pruned {letters} letters, {rejected} rejected letters, {events} events"
+
+
+def _ring_for_due() -> int:
+    """One bell for all that were never tried, one message for each that was."""
+    due = execute(_due)
+    untried = [row.id for row in due if row.state == "received" and row.attempts == 0]
+    tried = [row.id for row in due if row.state != "received" or row.attempts > 0]
+    if untried:
+        ring_bell(str(untried[0]))
+    try:
+        for delivery_id in tried:
+            _ring_once(delivery_id)
+    except QueueUnavailableError as error:
+        log.warning("broker_unavailable", error=str(error))
+    return len(due)
+
+
+def _ring_once(delivery_id: UUID) -> None:
+    """A message for this letter, unless another sweep sent one within the last seconds."""
+    name = f"rang:{delivery_id}"
+    if not cache().claim(name, milliseconds=10_000):
+        return
+    try:
+        task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
+    except QueueUnavailableError:
+        cache().release(name)
+        raise
+
+
+def _walk_on() -> None:
+    """Look through the next page of what is parked; begin again after the last."""
+    page = execute(_walk, {"provider": _Walk.provider, "reference": _Walk.reference})
+    _Walk.provider, _Walk.reference = (page[0].provider, page[0].provider_ref) if page else ("", "")
+
+
+class _Walk:
+    """Where this process's walk stands. Lost with the process, which only means that it begins again."""
+
+    provider = ""
+    reference = ""
+
+
+def _in_steps(statement: Executable, **values: object) -> int:
+    until = monotonic() + PRUNE_FOR
+    count = 0
+    while monotonic() < until:
+        step = len(execute(statement, values))
+        count += step
+        if step < PRUNE_STEP:
+            break
+    return count

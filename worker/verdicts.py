@@ -1,0 +1,87 @@
+"""Decides what becomes of a letter, from what was read in it and what its facts did."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from worker.context import settings
+from worker.ledger import Outcome
+from worker.letters import PARKED_FOR, Result
+from worker.reading import Reading
+
+FIRST_DELAY: Final = timedelta(seconds=5)
+LONGEST_DELAY: Final = timedelta(minutes=15)
+
+
+def verdict(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
+    """The result of a letter that was read, by precedence of its facts: parked, applied, duplicate, ignored."""
+    letter = reading.letter
+    reference = reading.facts[0].provider_ref if reading.facts else None
+    if Outcome.PARKED in outcomes:
+        return _parked(reading, outcomes)
+    if Outcome.MISMATCH in outcomes:
+        detail = "mismatch: amount or currency are not the payment's"
+        return Result(letter=letter, state="applied", provider_ref=reference, detail=detail)
+    if Outcome.APPLIED in outcomes:
+        return Result(letter=letter, state="applied", provider_ref=reference)
+    if Outcome.STALE in outcomes:
+        return Result(letter=letter, state="applied", provider_ref=reference, detail="stale: the payment is further")
+    if Outcome.DUPLICATE in outcomes:
+        return Result(letter=letter, state="duplicate", provider_ref=reference)
+    if reading.seen_before:
+        return Result(letter=letter, state="duplicate", detail="the same bytes came before")
+    return Result(letter=letter, state="ignored", detail="says nothing that we keep")
+
+
+def put_off(reading: Reading) -> Result:
+    """The result of a letter whose provider is unavailable: later, and for 72 hours without using up an attempt.
+
+    The delay doubles by itself, being as long as the letter is old.
+    """
+    letter = reading.letter
+    if letter.age > PARKED_FOR:
+        return failed_attempt(reading, reading.unavailable or "the provider is unavailable")
+    delay = min(max(letter.age, FIRST_DELAY), LONGEST_DELAY)
+    return Result(letter=letter, state="received", detail=reading.unavailable, delay=_jittered(delay), returned=True)
+
+
+def failed_attempt(reading: Reading, detail: str) -> Result:
+    """The result of a letter whose processing failed: later, or never again without an operator."""
+    letter = reading.letter
+    if letter.attempts >= settings().webhook_max_attempts or letter.by_hand:
+        return Result(letter=letter, state="failed", detail=detail)
+    delay = min(FIRST_DELAY * 2 ** min(letter.attempts - 1, 20), LONGEST_DELAY)
+    return Result(letter=letter, state="received", detail=detail, delay=_jittered(delay))
+
+
+def describe(error: Exception) -> str:
+    """What an operator sees of an error: its kind and first line, never what the provider sent."""
+    cause = getattr(error, "orig", None) or error
+    line = (str(cause).splitlines() or [""])[0]
+    return f"{type(cause).__name__}: {line[:200]}".rstrip(": ")
+
+
+def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
+    letter = reading.letter
+    waiting = next(fact for fact, outcome in zip(reading.facts, outcomes, strict=True) if outcome is Outcome.PARKED)
+    if letter.age < PARKED_FOR:
+        return Result(
+            letter=letter,
+            state="parked",
+            provider_ref=waiting.provider_ref,
+            detail="its payment is not here yet",
+            returned=True,
+        )
+    if waiting.payment_id is not None:
+        detail = f"its payment {waiting.payment_id} never came"
+        return Result(letter=letter, state="failed", provider_ref=waiting.provider_ref, detail=detail)
+    detail = "of a payment that another service opened"
+    return Result(letter=letter, state="ignored", provider_ref=waiting.provider_ref, detail=detail)
+
+
+def _jittered(delay: timedelta) -> timedelta:
+    """Up to a fifth longer, so that what failed together does not come back together."""
+    return delay * (1 + random.random() / 5)  # noqa: S311 (spreads load, guards nothing)
