@@ -85,6 +85,7 @@ def main(target: str) -> None:
     _refuse_taken_port(host, port)
     _allow_many_files()
     own_folder = _own_metrics_folder()
+    import_module("checkout_service.app")  # forked children share its pages, and a restarted one serves at once
     try:
         WebServer(
             target,

@@ -103,9 +103,10 @@ class Tokens:
             return known[0]
         claims = self._verified(token)
         found = Caller(_user_id(claims["sub"]))
-        while len(self._passed) >= KEPT_TOKENS:
-            self._passed.pop(next(iter(self._passed), ""), None)
-        self._passed[token] = (found, int(claims["exp"]), generation)
+        if generation >= 0:
+            while len(self._passed) >= KEPT_TOKENS:
+                self._passed.pop(next(iter(self._passed), ""), None)
+            self._passed[token] = (found, int(claims["exp"]), generation)
         return found
 
     def _verified(self, token: str) -> dict[str, Any]:

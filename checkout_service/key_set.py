@@ -41,7 +41,12 @@ class KeySetUnavailable(Unavailable):
 class KeySet:
     """Keys by their id. Fetches nothing before the first question, so it may be made before a fork."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, fresh_for: float = FRESH_FOR, kept_for: float = KEPT_FOR, pause: float = PAUSE
+    ) -> None:
+        self._fresh_for = fresh_for
+        self._kept_for = kept_for
+        self._pause = pause
         self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=ANSWER_WITHIN)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._generation = 0
@@ -53,9 +58,9 @@ class KeySet:
     def generation(self) -> int:
         """A number that changes whenever the keys become others, or too old to count."""
         age = monotonic() - self._fetched_at
-        if age > FRESH_FOR:
+        if age > self._fresh_for:
             self._fetch_in_background()
-        return -1 if age > KEPT_FOR else self._generation
+        return -1 if age > self._kept_for else self._generation
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
         """The key of that id, or None if the issuer does not publish it; raises KeySetUnavailable."""
@@ -74,7 +79,7 @@ class KeySet:
 
     def _fetch_in_background(self) -> None:
         with self._lock:
-            if monotonic() - self._asked_at < PAUSE:
+            if monotonic() - self._asked_at < self._pause:
                 return
             self._asked_at = monotonic()
             self._answered.clear()

@@ -13,12 +13,14 @@ from typing import NoReturn
 
 import httpx
 
+from checkout_service.catalog.operations import import_listings
 from checkout_service.local.guard import Guard
 from checkout_service.local.place import DATABASE_URLS, ROOT, Place, check_urls, environment_for
 from checkout_service.local.processes import ONCE, ProcessError, Processes, read_procfile
 from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.screen import Screen, show_seconds
 from checkout_service.local.servers import SUPERUSER, Server, start_postgres, start_valkey
+from checkout_service.settings import Secret
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
 DATABASE = "checkout"
@@ -108,11 +110,11 @@ def _serve(processes: Processes, screen: Screen) -> None:
     with screen.step("migrations"):
         for name in ONCE:
             processes.run_once(commands.pop(name), name=name)
-    processes.start(commands)
-    with screen.step("demo catalogue") as remarks:
-        said = processes.run_once(["flask", "--app", "wsgi", "catalog", "import", str(CATALOGUE)], name="catalog")
-        remarks.append(said.strip().splitlines()[-1] if said.strip() else "")
     environment = processes.environment
+    with screen.step("demo catalogue") as remarks, CATALOGUE.open("rb") as file:
+        done = import_listings(file=file, database_url=Secret(environment["MIGRATION_DATABASE_URL"]))
+        remarks.append(f"{done.new} listings are new, {done.changed} changed, {done.unchanged} as they were")
+    processes.start(commands)
     with screen.step(", ".join(commands)):
         _await(processes, f"http://127.0.0.1:{environment['PORT']}/readyz", wanted=_is_ready)
         _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", wanted=_is_ok)
