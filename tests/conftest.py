@@ -84,14 +84,16 @@ def worker_settings(servers: Servers) -> WorkerSettings:
 
 
 @pytest.fixture(scope="session")
-def app(settings: WebSettings) -> Flask:
+def app(settings: WebSettings) -> Iterator[Flask]:
     from checkout_service.app import create_app
 
     app = create_app(settings)
     app.testing = True
     # A test wants to see the 500 that a caller would see.
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return app
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture

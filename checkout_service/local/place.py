@@ -104,7 +104,8 @@ def fixed_ports(environment: Mapping[str, str]) -> dict[str, str]:
     ports = {"PORT": environment.get("PORT") or "8000", "FLOWER_PORT": environment.get("FLOWER_PORT") or "5555"}
     taken = [f"port {port} ({name})" for name, port in ports.items() if not _is_free(int(port))]
     if taken:
-        raise PlaceError(f"{' and '.join(taken)} in use: stop what listens there, or set another, as in PORT=8001")
+        verb = "is" if len(taken) == 1 else "are"
+        raise PlaceError(f"{' and '.join(taken)} {verb} in use: stop what listens there, or set another: PORT=8001")
     return ports
 
 

@@ -78,7 +78,7 @@ class Postgres(Server):
         with psycopg.connect(
             host=str(self.socket_folder), user=SUPERUSER, dbname="postgres", autocommit=True
         ) as connection:
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
 

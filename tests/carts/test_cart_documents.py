@@ -138,9 +138,7 @@ def test_the_schemas_and_the_table_agree_on_the_largest_quantity() -> None:
 
 def test_attributes_come_out_as_they_are_stored(customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
     listing = make_listing()
-    stored = (
-        '{"name": "Schülerheft \\"A4\\"", "weight": 1.10, "wide": 12345678901234567890, "sizes": [{"a": null}]}'
-    )
+    stored = '{"name": "Schülerheft \\"A4\\"", "weight": 1.10, "wide": 12345678901234567890, "sizes": [{"a": null}]}'
     sql("UPDATE specs SET attributes = CAST(:stored AS jsonb) WHERE id = :id", stored=stored, id=listing["spec_id"])
 
     answer = customer.post("/api/cart/items", json={"listing": str(listing["id"]), "qty": 1})
