@@ -68,9 +68,9 @@ else:
     broker_transport_options = {"confirm_publish": True}
     worker_detect_quorum_queues = True
 
-# Beat's own messages expire before the next is sent; those of webhooks never do.
+# Beat's own messages expire; those of webhooks never do. A sweep may have to wait while all workers are on a backlog.
 beat_schedule = {
-    "sweep": {"task": TaskName.SWEEP_WEBHOOKS.value, "schedule": 2.0, "options": {"expires": 2}},
+    "sweep": {"task": TaskName.SWEEP_WEBHOOKS.value, "schedule": 2.0, "options": {"expires": 10}},
     "look_up": {"task": TaskName.LOOK_UP_PAYMENTS.value, "schedule": 30.0, "options": {"expires": 30}},
     "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"expires": 60}},
     "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 300.0, "options": {"expires": 300}},

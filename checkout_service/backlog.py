@@ -19,7 +19,7 @@ FRESH_FOR: Final = 2.0
 
 # All of it from partial indexes. The oldest letter is looked for among the 10,000 that are due first: exact while fewer
 # are owed, and near enough when a million are.
-_OWED = text("""
+OWED = text("""
     SELECT (SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 'parked')) AS owed,
            (SELECT count(*) FROM webhook_deliveries WHERE state = 'parked') AS parked,
            (SELECT count(*) FROM webhook_deliveries WHERE state = 'failed') AS failed,
@@ -50,7 +50,7 @@ class Backlog(Collector):
 def _read() -> list[Metric]:
     up = GaugeMetricFamily("checkout_database_up", "Whether the database answered this scrape.")
     try:
-        [row] = execute(_OWED)
+        [row] = execute(OWED)
     except (DatabaseUnavailable, SQLAlchemyError):
         up.add_metric([], 0)
         return [up]

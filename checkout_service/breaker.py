@@ -25,7 +25,8 @@ class Breaker:
 
     @contextmanager
     def guard(self, *failures: type[BaseException]) -> Iterator[None]:
-        """Run the body; one of ``failures`` opens the breaker, a normal end closes it.
+        """Run the body; one of ``failures`` opens the breaker. A normal end closes it, and so does any other error: the
+        other side has answered.
 
         Raises BreakerOpenError without running the body while the breaker is open.
         """
@@ -34,6 +35,9 @@ class Breaker:
             yield
         except failures:
             self._open_until = monotonic() + self._pause
+            raise
+        except Exception:
+            self._open_until = 0.0
             raise
         if self._open_until:
             self._open_until = 0.0

@@ -6,8 +6,7 @@ is the truth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -42,46 +41,43 @@ class Cache:
 
     def get(self, name: str) -> bytes | None:
         """What was put under the name, or None."""
-        found = None
-        with self._reachable():
-            found = self._redis.get(self._prefix + name)
+        found: object = self._reached(lambda: self._redis.get(self._prefix + name), otherwise=None)
         return found if isinstance(found, bytes) else None
 
     def put(self, name: str, value: bytes, *, seconds: int) -> None:
-        with self._reachable():
-            self._redis.set(self._prefix + name, value, ex=seconds)
+        self._reached(lambda: self._redis.set(self._prefix + name, value, ex=seconds), otherwise=None)
 
     def put_many(self, names: Iterable[str], value: bytes, *, seconds: int) -> None:
-        with self._reachable():
-            pipeline = self._redis.pipeline(transaction=False)
-            for name in names:
-                pipeline.set(self._prefix + name, value, ex=seconds)
-            pipeline.execute()
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipeline.set(self._prefix + name, value, ex=seconds)
+        self._reached(pipeline.execute, otherwise=None)
 
     def known(self, names: Sequence[str]) -> set[str]:
         """Which of the names hold something."""
-        values: list[Any] = [None] * len(names)
-        if names:
-            with self._reachable():
-                values = self._redis.mget([self._prefix + name for name in names])
+        if not names:
+            return set()
+        prefixed = [self._prefix + name for name in names]
+        values: Any = self._reached(lambda: self._redis.mget(prefixed), otherwise=[None] * len(names))
         return {name for name, value in zip(names, values, strict=True) if value is not None}
 
     def claim(self, name: str, *, milliseconds: int) -> bool:
         """Whether this caller is the one to act: True for the first within the time, and whenever nobody can tell."""
-        taken: object = True
-        with self._reachable():
-            taken = self._redis.set(self._prefix + name, b"1", nx=True, px=milliseconds)
-        return bool(taken)
+        return bool(
+            self._reached(lambda: self._redis.set(self._prefix + name, b"1", nx=True, px=milliseconds), otherwise=True)
+        )
 
     def release(self, name: str) -> None:
         """Let the next caller of ``claim`` be the first again."""
-        with self._reachable():
-            self._redis.delete(self._prefix + name)
+        self._reached(lambda: self._redis.delete(self._prefix + name), otherwise=None)
 
-    @contextmanager
-    def _reachable(self) -> Iterator[None]:
-        with suppress(RedisError, BreakerOpenError), self._breaker.guard(RedisError):
-            yield
+    def _reached(self, command: Callable[[], Any], *, otherwise: Any) -> Any:
+        """What the server says, or ``otherwise`` while it is away."""
+        try:
+            with self._breaker.guard(RedisError):
+                return command()
+        except (RedisError, BreakerOpenError):
+            return otherwise
 
 
 def connect_cache(app: Flask, url: Secret, *, deployment: UUID) -> None:

@@ -89,6 +89,8 @@ def connect_database(app: Flask, url: Secret, *, name: str, pool_size: int, pati
         f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC",
     )
 
+    app.extensions["database_parameters"] = parameters | {"options": "-c statement_timeout=14000 -c timezone=UTC"}
+
     def connect() -> psycopg.Connection[Any]:
         return kind.connect(**parameters)
 
@@ -144,6 +146,12 @@ def forget_connections() -> None:
     db.engine.dispose(close=False)
 
 
+def background_connection() -> psycopg.Connection[Any]:
+    """A connection beside the pool for a thread that may take its time; it neither asks nor trips the breaker."""
+    parameters: dict[str, Any] = current_app.extensions["database_parameters"]
+    return PatientConnection.connect(**parameters, autocommit=True)
+
+
 def _execute(statement: Executable, parameters: Mapping[str, Any] | None) -> Sequence[Row[*tuple[Any, ...]]]:
     with db.engine.connect() as connection:
         result = connection.execute(statement, parameters)
@@ -158,8 +166,12 @@ def _available() -> Iterator[None]:
         with breaker.guard(_AwayError):
             try:
                 yield
-            except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-                if isinstance(error, DBAPIError) and not _away(error):
+            except PoolTimeoutError as error:
+                raise _AwayError from error
+            except DBAPIError as error:
+                if _too_slow(error):
+                    raise DatabaseUnavailable from error
+                if not _away(error):
                     raise
                 raise _AwayError from error
     except (BreakerOpenError, _AwayError) as error:
@@ -171,6 +183,13 @@ class _AwayError(Exception):
 
 
 def _away(error: DBAPIError) -> bool:
-    """A connection failed or was lost; not: a deadlock, a lock timeout or a cancelled statement."""
+    """A connection failed or was lost, or the server takes no work: SQLSTATE 08, 53 and 57, or a replica's 25006."""
     state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or (state[:2] in {"08", "57", "53"} and state != "57014")
+    if state is None:
+        return isinstance(error, (OperationalError, InterfaceError))
+    return error.connection_invalidated or state[:2] in {"08", "53", "57"} or state == "25006"
+
+
+def _too_slow(error: DBAPIError) -> bool:
+    """This one statement waited too long for a lock or was stopped by its timeout; the server is there for others."""
+    return getattr(error.orig, "sqlstate", None) in {"55P03", "57014"}

@@ -20,7 +20,7 @@ ASSETS: Final = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32
 _FOLDER: Final = Path(flask_swagger_ui.__file__).parent / "dist"
 
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 

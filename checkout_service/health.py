@@ -73,13 +73,12 @@ class Readiness:
     def checks(self) -> dict[str, str]:
         """What each thing answered: "ok", or what is the matter with it."""
         deadline = monotonic() + ANSWER_WITHIN
-        found: dict[str, str] = {}
+        found = dict.fromkeys(("database", "migrations", "broker", "cache"), "unknown")
         for name, future in [(name, self._ask(name)) for name in self._probes]:
             try:
                 found |= future.result(max(0.0, deadline - monotonic()))
             except TimeoutError:
                 found[name] = "no answer in time"
-        found.setdefault("migrations", "unknown")
         return found
 
     def _ask(self, name: str) -> Future[dict[str, str]]:

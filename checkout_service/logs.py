@@ -6,10 +6,12 @@ output to the commands. What looks like a secret is struck out before a line is 
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -29,10 +31,11 @@ _SECRET_KEY = re.compile(r"authorization|cookie|secret|signature|token|password|
 _SECRET_IN_TEXT = re.compile(
     r"(?P<before>://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)"
     r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"
-    r"|(?P<name>\b(?:password|passwd|secret|signature|api_?key|token)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}]+"
+    r"|(?P<name>(?:password|passwd|secrets?|signature|api_?key|token)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}]+"
     r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
     re.I,
 )
+
 _processors: list[Processor] = []
 
 
@@ -138,12 +141,16 @@ def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    event["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    event["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return event
 
 
 def _json(event: EventDict, **_options: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # Half a character, as strangers send it: escaped, since a line must never fail the work that it tells of.
+        return json.dumps(event, default=str)
 
 
 class _StandardError:
@@ -153,7 +160,9 @@ class _StandardError:
         pass
 
     def msg(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
+        # Whoever reads the lines may have gone; that is no reason to refuse a customer.
+        with suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
 
     debug = info = warning = warn = error = critical = exception = fatal = log = msg
 

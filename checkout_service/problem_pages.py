@@ -18,6 +18,7 @@ from checkout_service.auth import public
 from checkout_service.problems import Invalid, NotFound, Problem
 
 CONTENT_TYPE: Final = "application/problem+json"
+MOST_FAULTS: Final = 100
 
 BY_STATUS: Final = {
     400: ("bad-request", "Bad request", "The request cannot be understood."),
@@ -73,6 +74,7 @@ class ProblemSchema(Schema):
 
 
 def init_app(app: Flask) -> None:
+    """From here on nothing is answered in another form, whatever is raised."""
     # Set, so that neither debug nor testing mode hands an exception through to the server.
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.register_error_handler(Problem, _expected)
@@ -103,7 +105,8 @@ def pointers(messages: Any) -> list[dict[str, str]]:
         for path, detail in _flattened(inner):
             pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
             found.append({"pointer": pointer, "detail": detail})
-    return found
+    # A body can be made of nothing but unknown members; nobody reads thousands of faults.
+    return found[:MOST_FAULTS]
 
 
 @blueprint.get("/problems/<slug>")
@@ -119,7 +122,7 @@ def show_kind(slug: str) -> Response:
 
 def _expected(problem: Problem) -> Response:
     if problem.status >= 500:
-        _log.warning("problem", type=problem.slug, status=problem.status, cause=repr(problem.__cause__))
+        _log.warning("problem", type=problem.slug, status=problem.status, cause=repr(problem.__cause__ or problem))
     return _respond(document(problem, instance=request.path, request_id=logs.request_id()), problem.headers)
 
 

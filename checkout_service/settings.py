@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID
 
 from environs import Env, EnvValidationError
@@ -182,7 +182,7 @@ class _Reader:
         text = self._needed(name)
         try:
             url = make_url(text) if text else None
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # the latter for a port that is no number
             self._faults.append(f"{name}: is not a database URL")
             return Secret("")
         if url is None:
@@ -241,8 +241,8 @@ class _Reader:
         try:
             self._env.seal()
         except EnvValidationError as error:
-            for name, messages in dict(error.error_messages).items():
-                self._faults.extend(f"{name}: {message}" for message in messages)
+            found = cast("Mapping[str, list[str]]", error.error_messages)
+            self._faults.extend(f"{name}: {message}" for name, messages in found.items() for message in messages)
         if self._faults:
             raise SettingsError("\n".join(dict.fromkeys(self._faults)))
 

@@ -241,8 +241,9 @@ def _redis(folder: Path, guard: Guard) -> Iterator[str]:
     if given := os.environ.get("REDIS_URL"):
         yield given
         return
-    with start_valkey(folder / "valkey", guard=guard, durable=False) as server:
-        yield server.url
+    valkey = start_valkey(folder / "valkey", guard=guard, durable=False)
+    with valkey.server:
+        yield valkey.url
 
 
 @contextmanager
@@ -251,12 +252,13 @@ def _database(folder: Path, guard: Guard) -> Iterator[tuple[str, str, str]]:
     name = f"checkout_test_{uuid4().hex[:12]}"
     given = os.environ.get("MIGRATION_DATABASE_URL") or os.environ.get("DATABASE_URL")
     if not given:
-        with start_postgres(folder / "postgres", guard=guard, durable=False) as server:
-            server.create_database(name)
+        postgres = start_postgres(folder / "postgres", guard=guard, durable=False)
+        with postgres.server:
+            postgres.create_database(name)
             yield (
-                server.url("postgres", name),
-                server.url("checkout_web", name),
-                server.url("checkout_worker", name),
+                postgres.url("postgres", name),
+                postgres.url("checkout_web", name),
+                postgres.url("checkout_worker", name),
             )
         return
     admin = make_url(given)

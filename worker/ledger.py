@@ -6,6 +6,7 @@ payments locked first, by id; then events inserted; then one UPDATE of payments.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +14,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Connection
 
 from checkout_service.payments.status import PaymentStatus
@@ -192,17 +192,21 @@ def _apply(reports: Sequence[Report], payments: dict[tuple[str, str], _Payment],
             payment.reasons.add(Review.PAID_AFTER_CLOSE)
         if fact.status > payment.status:
             payment.status = fact.status
-            payment.raw = orjson.dumps(fact.raw).decode()
+            # Not orjson: it refuses integers of more than 64 bits, which a genuine letter may hold.
+            payment.raw = json.dumps(fact.raw)
 
 
 def _flag_twins(payments: dict[tuple[str, str], _Payment]) -> None:
-    """Flag payments for the same lines of the same cart, if money came for more than one."""
+    """Flag payments for the same lines of the same cart, if money came for more than one.
+
+    Only when it came just now: what a person has looked at and cleared is not flagged again by an echo.
+    """
     by_cart: dict[tuple[Any, Any], list[_Payment]] = {}
     for payment in payments.values():
         if payment.cart is not None and payment.status.money_came:
             by_cart.setdefault(payment.cart, []).append(payment)
     for twins in by_cart.values():
-        if len(twins) > 1:
+        if len(twins) > 1 and not all(twin.before.money_came for twin in twins):
             for payment in twins:
                 payment.reasons.add(Review.PAID_TWICE)
 

@@ -35,6 +35,7 @@ INSERT_EVENTS = text("""
         CAST(:received AS timestamptz[]))
     ON CONFLICT (provider, event_id) DO UPDATE SET outcome = excluded.outcome
         WHERE payment_events.outcome = 'mismatch' AND payment_events.payment_id = excluded.payment_id
+            AND payment_events.status = excluded.status
     RETURNING provider, event_id
 """)
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from checkout_service.database import execute
 from checkout_service.webhooks.envelope import Envelope
+from worker.context import settings
 
 LEASE: Final = timedelta(seconds=30)
 """Longer than the task's hard time limit (20 s), so that no letter is claimed while its worker may still be alive."""
@@ -29,7 +30,7 @@ LARGE: Final = 16 * 1024
 
 _claim = text(f"""
     WITH own AS (
-        SELECT id, attempts FROM webhook_deliveries
+        SELECT id, attempts > 0 OR state <> 'received' AS tried FROM webhook_deliveries
         WHERE id = :id AND (
             state = 'received' AND attempts = 0
             OR state IN ('received', 'parked') AND next_attempt_at <= now()
@@ -40,7 +41,7 @@ _claim = text(f"""
     ), others AS (
         SELECT id FROM webhook_deliveries
         WHERE state = 'received' AND attempts = 0 AND id IS DISTINCT FROM :id
-            AND NOT EXISTS (SELECT FROM own WHERE attempts > 0)
+            AND NOT EXISTS (SELECT FROM own WHERE tried)
         ORDER BY next_attempt_at LIMIT {SET}
         FOR NO KEY UPDATE SKIP LOCKED
     )
@@ -97,7 +98,13 @@ class Letter:
 
     @property
     def tried_before(self) -> bool:
-        return self.attempts > 1
+        """Also if its attempt was given back, as a parked letter's is."""
+        return self.attempts > 1 or self.state_before != "received"
+
+    @property
+    def used_up(self) -> bool:
+        """Whether no attempt is left, the last one having died before it could write a result."""
+        return self.attempts > settings().webhook_max_attempts and self.state_before == "received"
 
     @property
     def by_hand(self) -> bool:
@@ -156,8 +163,8 @@ def claim(own: UUID | None) -> list[Letter]:
     return sorted(letters, key=lambda letter: letter.id != own)
 
 
-def settle(connection: Connection, results: Sequence[Result]) -> set[UUID]:
-    """Write the results of letters that are still ours; returns the ids of those."""
+def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
+    """Write the results of letters that are still ours; returns those."""
     results = sorted(results, key=lambda result: result.letter.id)
     rows = connection.execute(
         _settle,
@@ -173,4 +180,5 @@ def settle(connection: Connection, results: Sequence[Result]) -> set[UUID]:
             "parked_for": PARKED_FOR,
         },
     )
-    return {row.id for row in rows}
+    written = {row.id for row in rows}
+    return [result for result in results if result.letter.id in written]

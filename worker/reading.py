@@ -18,8 +18,6 @@ from worker.context import provider
 from worker.letters import Letter
 
 REMEMBER_FOR: Final = 600
-LOOK_UP_UNTIL: Final = 8.0
-"""Seconds into a set after which no further look-up begins: the lease and the task's time limit must hold."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,12 +35,14 @@ class Reading:
     memory: str = ""
 
 
-def read_letters(letters: Sequence[Letter]) -> list[Reading]:
-    """Read each letter; whatever is in one of them stays with it. Raises DatabaseUnavailable."""
-    started = monotonic()
+def read_letters(letters: Sequence[Letter], *, look_up_until: float) -> list[Reading]:
+    """Read each letter; whatever is in one of them stays with it. Raises DatabaseUnavailable.
+
+    After ``look_up_until`` (by ``monotonic``) no further look-up begins: its letter is put off.
+    """
     names = {letter.id: _memory(letter.envelope) for letter in letters if not letter.large}
     known = cache().known(sorted(set(names.values())))
-    return [_read(letter, names.get(letter.id, ""), known, started) for letter in letters]
+    return [_read(letter, names.get(letter.id, ""), known, look_up_until) for letter in letters]
 
 
 def remember(readings: Sequence[Reading]) -> None:
@@ -52,7 +52,7 @@ def remember(readings: Sequence[Reading]) -> None:
         cache().put_many(names, b"1", seconds=REMEMBER_FOR)
 
 
-def _read(letter: Letter, memory: str, known: set[str], started: float) -> Reading:
+def _read(letter: Letter, memory: str, known: set[str], look_up_until: float) -> Reading:
     if memory in known and not letter.by_hand:
         return Reading(letter=letter, seen_before=True, memory=memory)
     translator = provider(letter.envelope.provider)
@@ -62,6 +62,8 @@ def _read(letter: Letter, memory: str, known: set[str], started: float) -> Readi
         said = translator.read(letter.opened())
     except UnreadableError as error:
         return Reading(letter=letter, rejected=str(error))
+    except ProviderUnavailableError as error:
+        return Reading(letter=letter, unavailable=str(error))
     except DatabaseUnavailable:
         raise
     except Exception as error:  # a letter that breaks its reader must not take the others along
@@ -71,17 +73,17 @@ def _read(letter: Letter, memory: str, known: set[str], started: float) -> Readi
     hints = [item for item in said if isinstance(item, Hint)]
     if not hints:
         return Reading(letter=letter, facts=facts, memory=memory)
-    return _look_up(letter, translator, facts, hints, started)
+    return _look_up(letter, translator, facts, hints, look_up_until)
 
 
 def _look_up(
-    letter: Letter, translator: Provider, facts: Sequence[Fact], hints: Sequence[Hint], started: float
+    letter: Letter, translator: Provider, facts: Sequence[Fact], hints: Sequence[Hint], until: float
 ) -> Reading:
     """Ask the provider what a hint is about; such a letter is never remembered, its bytes are the same for all news."""
     found = list(facts)
     try:
         for hint in hints:
-            if monotonic() - started > LOOK_UP_UNTIL:
+            if monotonic() > until:
                 return Reading(letter=letter, unavailable="no time was left to ask the provider")
             found.extend(translator.look_up(provider_ref=hint.provider_ref))
     except ProviderUnavailableError as error:

@@ -51,6 +51,12 @@ _claim_due = text(f"""
     RETURNING id, provider, provider_ref
 """)  # noqa: S608 (only our own constants)
 
+# Claimed, but the run ended before they were asked about: they stay due, and no look-up is used up.
+_give_back = text("""
+    UPDATE payments SET look_ups = look_ups - 1, next_look_up_at = now()
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND look_ups > 0 AND status < 'paid'
+""")
+
 _page_of_open = text(f"""
     SELECT payment.id, payment.provider, payment.provider_ref, payment.created_at,
         coalesce(session.expires_at <= now(), false) AND payment.review_reason IS NULL AS expired,
@@ -70,10 +76,13 @@ def look_up() -> str:
     run = _Run()
     try:
         while run.goes_on():
-            due = execute(_claim_due)
-            for row in due:
-                run.ask(row, lambda asked, reference: asked.look_up(provider_ref=reference))
-            if len(due) < STEP:
+            due = list(execute(_claim_due))
+            full = len(due) == STEP
+            while due and run.goes_on():
+                run.ask(due.pop(0), lambda asked, reference: asked.look_up(provider_ref=reference))
+            if due:
+                execute(_give_back, {"ids": [row.id for row in due]})
+            if not full:
                 break
     except DatabaseUnavailable:
         log.warning("database_unavailable")
@@ -89,23 +98,38 @@ def expire() -> str:
     run = _Run()
     try:
         for status in (PaymentStatus.PENDING, PaymentStatus.FAILED):
-            _expire_all(run, status)
+            begin = _walked.pop(status, _OLDEST)
+            if _expire_from(run, status, begin) and begin != _OLDEST:
+                _expire_from(run, status, _OLDEST)
     except DatabaseUnavailable:
         log.warning("database_unavailable")
     return run.summary()
 
 
-def _expire_all(run: _Run, status: PaymentStatus) -> None:
-    """Walk from the oldest on; sessions end about as they began, so the first page of fresh ones is the end."""
-    created_at, last = datetime.min.replace(tzinfo=UTC), UUID(int=0)
+_OLDEST: Final = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+_walked: dict[PaymentStatus, tuple[datetime, UUID]] = {}
+"""How far this process came when a run ended early: a few payments at the head of the walk, about which no provider
+ever answers, must not stand before all others."""
+
+
+def _expire_from(run: _Run, status: PaymentStatus, place: tuple[datetime, UUID]) -> bool:
+    """Walk on from a place; whether the run came to the end.
+
+    Sessions end about as they began, so the first page of fresh ones is the end.
+    """
     while run.goes_on():
-        page = execute(_page_of_open, {"status": status.value, "created_at": created_at, "id": last})
+        page = execute(_page_of_open, {"status": status.value, "created_at": place[0], "id": place[1]})
         for row in page:
-            if row.expired and run.goes_on():
+            if not run.goes_on():
+                break
+            place = (row.created_at, row.id)
+            if row.expired:
                 run.ask(row, _cancel)
-        if len(page) < PAGE or all(row.fresh for row in page):
-            return
-        created_at, last = page[-1].created_at, page[-1].id
+        else:
+            if len(page) < PAGE or all(row.fresh for row in page):
+                return True
+    _walked[status] = place
+    return False
 
 
 def _cancel(asked: Provider, reference: str) -> Sequence[Fact]:
@@ -150,13 +174,24 @@ class _Run:
         except ProviderError as error:
             log.warning("provider_not_understood", payment_id=str(row.id), error=str(error))
             return
+        except Exception:
+            log.exception("provider_broke", payment_id=str(row.id))
+            return
         self._failures_in_a_row = 0
         now = datetime.now(UTC)
-        reports = [Report(fact=fact, received_at=now) for fact in facts]
-        if reports:
-            with transaction() as connection:
-                record(connection, reports)
-        self._facts += len(reports)
+        self._record([Report(fact=fact, received_at=now) for fact in facts], row.id)
+
+    def _record(self, reports: Sequence[Report], payment_id: UUID) -> None:
+        try:
+            if reports:
+                with transaction() as connection:
+                    record(connection, reports)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("facts_not_recorded", payment_id=str(payment_id))
+        else:
+            self._facts += len(reports)
 
     def summary(self) -> str:
         return f"asked about {self._asked} payments, learned {self._facts} facts"

@@ -30,8 +30,8 @@ _drop = text("""
 """)
 
 
-def reject(connection: Connection, results: Sequence[Result]) -> None:
-    """Settle rejected letters, oldest first, until the bounds are reached; drop the rest."""
+def reject(connection: Connection, results: Sequence[Result]) -> list[Result]:
+    """Settle rejected letters, oldest first, until the bounds are reached, and return them; drop the rest."""
     connection.execute(_lock)
     bounds = settings()
     rows, size = connection.execute(_kept).one()
@@ -45,9 +45,8 @@ def reject(connection: Connection, results: Sequence[Result]) -> None:
             rows, size = rows + 1, size + own
         else:
             dropped.append(result)
-    if kept:
-        settle(connection, kept)
     if dropped:
         leases = [result.letter.lease for result in dropped]
-        connection.execute(_drop, {"ids": [result.letter.id for result in dropped], "leases": leases})
-        letters_dropped_total.inc(len(dropped))
+        gone = connection.execute(_drop, {"ids": [result.letter.id for result in dropped], "leases": leases})
+        letters_dropped_total.inc(gone.rowcount)
+    return settle(connection, kept) if kept else []

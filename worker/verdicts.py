@@ -39,10 +39,10 @@ def verdict(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
 def put_off(reading: Reading) -> Result:
     """The result of a letter whose provider is unavailable: later, and for 72 hours without using up an attempt.
 
-    The delay doubles by itself, being as long as the letter is old.
+    The delay doubles by itself, being as long as the letter is old. An operator's run of a failed letter is its last.
     """
     letter = reading.letter
-    if letter.age > PARKED_FOR:
+    if letter.age > PARKED_FOR or letter.attempts > settings().webhook_max_attempts:
         return failed_attempt(reading, reading.unavailable or "the provider is unavailable")
     delay = min(max(letter.age, FIRST_DELAY), LONGEST_DELAY)
     return Result(letter=letter, state="received", detail=reading.unavailable, delay=_jittered(delay), returned=True)
@@ -66,7 +66,8 @@ def describe(error: Exception) -> str:
 
 def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     letter = reading.letter
-    waiting = next(fact for fact, outcome in zip(reading.facts, outcomes, strict=True) if outcome is Outcome.PARKED)
+    unknown = [fact for fact, outcome in zip(reading.facts, outcomes, strict=True) if outcome is Outcome.PARKED]
+    waiting = next((fact for fact in unknown if fact.payment_id is not None), unknown[0])
     if letter.age < PARKED_FOR:
         return Result(
             letter=letter,

@@ -19,7 +19,6 @@ from checkout_service.database import transaction
 from checkout_service.metrics import letter_lag_seconds, letters_total
 from checkout_service.problems import DatabaseUnavailable
 from checkout_service.queue import BELL, TaskName, ring_bell
-from worker.context import settings
 from worker.ledger import Report, record
 from worker.letters import SET, Letter, Result, claim, settle
 from worker.reading import Reading, read_letters, remember
@@ -28,6 +27,10 @@ from worker.verdicts import describe, failed_attempt, put_off, verdict
 
 WORK_FOR: Final = 4.0
 """Seconds after which a task lets the next one go on: well below its hard time limit."""
+
+LOOK_UP_FOR: Final = 4.0
+"""Seconds into a set after which no further look-up begins. With the above, a last call to a slow provider (10 s) and
+the recording, a task still ends within its time limit (20 s)."""
 
 log = structlog.get_logger(__name__)
 
@@ -73,48 +76,47 @@ def _process_waiting(letters: list[Letter]) -> int:
 
 def _process_set(letters: Sequence[Letter]) -> None:
     """Process letters that were never tried: the large ones by themselves, the others in one transaction."""
+    until = monotonic() + LOOK_UP_FOR
     small = [letter for letter in letters if not letter.large]
     if small:
-        _conclude(read_letters(small))
+        _conclude(read_letters(small, look_up_until=until))
     for letter in letters:
         if letter.large:
-            _conclude(read_letters([letter]))
+            _conclude(read_letters([letter], look_up_until=until))
 
 
 def _process_alone(letter: Letter) -> str:
     """Process one letter that was tried before; a poison letter takes no neighbours down."""
-    if letter.attempts > settings().webhook_max_attempts and not letter.by_hand:
-        # Its last worker died before it could write a result.
+    if letter.used_up:
         reading = Reading(letter=letter, error=LetterFailedError("its attempts are used up, the last one unfinished"))
     else:
-        (reading,) = read_letters([letter])
-    (result,) = _conclude([reading])
-    if result.state == "failed":
-        raise LetterFailedError(f"letter {letter.id}: {result.detail}")
-    return result.state
+        (reading,) = read_letters([letter], look_up_until=monotonic() + LOOK_UP_FOR)
+    for result in _conclude([reading]):
+        if result.state == "failed":
+            raise LetterFailedError(f"letter {letter.id}: {result.detail}")
+        return result.state
+    return "nothing was written: it was dropped, or its lease ended"
 
 
 def _conclude(readings: Sequence[Reading]) -> list[Result]:
-    """Record the readings as one set; if that fails, each by itself, so that none holds back another."""
+    """Record what is genuine, and only then keep the forgeries; returns the results that were written."""
+    genuine = [reading for reading in readings if reading.rejected is None]
     forged = [reading for reading in readings if reading.rejected is not None]
-    results: list[Result] = []
-    if forged:
-        results += _reject(forged)
-    rest = [reading for reading in readings if reading.rejected is None]
-    if not rest:
-        return results
+    return (_record_all(genuine) if genuine else []) + (_reject(forged) if forged else [])
+
+
+def _record_all(readings: Sequence[Reading]) -> list[Result]:
+    """Record the readings as one set; if that fails, each by itself, so that none holds back another."""
     try:
-        return results + _record(rest)
+        return _record(readings)
     except DatabaseUnavailable:
         raise
     except Exception:
-        if len(rest) == 1:
-            log.exception("letter_not_recorded", delivery_id=str(rest[0].letter.id))
+        if len(readings) == 1:
+            log.exception("letter_not_recorded", delivery_id=str(readings[0].letter.id))
         else:
-            log.warning("set_not_recorded", letters=len(rest), exc_info=True)
-    for reading in rest:
-        results += _record_by_itself(reading)
-    return results
+            log.warning("set_not_recorded", letters=len(readings), exc_info=True)
+    return [result for reading in readings for result in _record_by_itself(reading)]
 
 
 def _record_by_itself(reading: Reading) -> list[Result]:
@@ -143,25 +145,28 @@ def _record(readings: Sequence[Reading]) -> list[Result]:
                 results.append(put_off(reading))
             else:
                 results.append(verdict(reading, [next(outcomes) for _ in reading.facts]))
-        settle(connection, results)
+        written = settle(connection, results)
     _remember(readings, results)
-    _count(results)
-    return results
+    return _counted(written)
 
 
 def _settle(results: list[Result]) -> list[Result]:
     with transaction() as connection:
-        settle(connection, results)
-    _count(results)
-    return results
+        written = settle(connection, results)
+    return _counted(written)
 
 
 def _reject(readings: Sequence[Reading]) -> list[Result]:
     results = [Result(letter=reading.letter, state="rejected", detail=reading.rejected) for reading in readings]
-    with transaction() as connection:
-        reject(connection, results)
-    _count(results)
-    return results
+    try:
+        with transaction() as connection:
+            written = reject(connection, results)
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:
+        log.exception("letters_not_rejected", letters=len(readings))
+        return _settle([failed_attempt(reading, describe(error)) for reading in readings])
+    return _counted(written)
 
 
 def _remember(readings: Sequence[Reading], results: Sequence[Result]) -> None:
@@ -177,10 +182,11 @@ def _remember(readings: Sequence[Reading], results: Sequence[Result]) -> None:
     )
 
 
-def _count(results: Sequence[Result]) -> None:
+def _counted(results: list[Result]) -> list[Result]:
     now = datetime.now(UTC)
     for result in results:
         letters_total.labels(result.letter.envelope.provider, result.state).inc()
         if result.state == "applied":
             lag = now - result.letter.envelope.received_at
             letter_lag_seconds.observe(max(lag.total_seconds(), 0.0))
+    return results

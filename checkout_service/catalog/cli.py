@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -36,8 +37,10 @@ def import_(file: BinaryIO) -> None:
     started = monotonic()
     try:
         url = MigrationSettings.from_environment().database_url
-        shown = sys.stderr.isatty()
-        bar: Any = click.progressbar(length=_size(file), label="Importing", file=sys.stderr, hidden=not shown)
+        size = _size(file)
+        bar: Any = click.progressbar(
+            length=size or 0, label="Importing", file=sys.stderr, hidden=size is None or not sys.stderr.isatty()
+        )
         with bar:
             done = import_listings(file=file, database_url=url, progress=bar.update)
     except SettingsError as error:
@@ -53,6 +56,9 @@ def import_(file: BinaryIO) -> None:
 
 
 def _size(file: BinaryIO) -> int | None:
-    """How many bytes there are to read, or None of a pipe or a terminal, which nobody knows."""
-    found = os.fstat(file.fileno())
+    """How many bytes there are to read; None of a pipe, since nobody knows."""
+    try:
+        found = os.fstat(file.fileno())
+    except io.UnsupportedOperation:
+        return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -42,9 +42,7 @@ def parse_json(line: bytes) -> Any:
     if len(line.rstrip(b"\r\n")) > LONGEST_LINE:
         raise BadLineError(f"longer than {LONGEST_LINE} bytes")
     try:
-        return json.loads(
-            line.decode(), parse_float=Number, parse_constant=_refuse_constant, object_pairs_hook=_members
-        )
+        return _decoder.decode(line.decode())
     except BadLineError:
         raise
     except UnicodeDecodeError as error:
@@ -111,3 +109,7 @@ def _check(value: Any, where: str, *, depth: int) -> None:
 
 def _as_written(value: Number) -> orjson.Fragment:
     return orjson.Fragment(value.text)
+
+
+# Made once: json.loads with these arguments would make one for each line.
+_decoder: Final = json.JSONDecoder(parse_float=Number, parse_constant=_refuse_constant, object_pairs_hook=_members)

@@ -49,13 +49,11 @@ class GivenAnswer:
 
 def remembered_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:
     """The answer from the cache, or from the database behind it."""
-    kept = cache().get(_name(user_id, key))
-    if kept is not None:
-        found = orjson.loads(kept)
-        return GivenAnswer(bytes.fromhex(found["request_hash"]), found["answer"])
-    given = given_answer(user_id=user_id, key=key)
-    if given is not None:
-        remember(user_id=user_id, key=key, given=given)
+    given = _kept_answer(user_id, key)
+    if given is None:
+        given = given_answer(user_id=user_id, key=key)
+        if given is not None:
+            remember(user_id=user_id, key=key, given=given)
     return given
 
 
@@ -82,6 +80,18 @@ def answer_from(row: Any) -> dict[str, Any]:
         "provider": row.provider,
         "expires_at": show_time(row.expires_at),
     }
+
+
+def _kept_answer(user_id: UUID, key: str) -> GivenAnswer | None:
+    kept = cache().get(_name(user_id, key))
+    if kept is None:
+        return None
+    try:
+        found = orjson.loads(kept)
+        return GivenAnswer(bytes.fromhex(found["request_hash"]), found["answer"])
+    except (ValueError, TypeError, KeyError):
+        # Not written by this version of us; the database knows.
+        return None
 
 
 def _name(user_id: UUID, key: str) -> str:

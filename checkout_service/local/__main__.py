@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from checkout_service.local.launch import ServerError
 from checkout_service.local.place import (
     DATA,
     PlaceError,
@@ -20,7 +21,6 @@ from checkout_service.local.place import (
 from checkout_service.local.processes import ProcessError
 from checkout_service.local.purchase import Purchase, PurchaseError
 from checkout_service.local.screen import Screen, show_seconds
-from checkout_service.local.servers import ServerError
 from checkout_service.local.session import Session, StoppedError, raise_when_stopped, session, show_purchase
 
 FAILURES = (PlaceError, ServerError, ProcessError, PurchaseError, PermissionError)
@@ -54,11 +54,11 @@ def run(screen: Screen) -> int:
         raise
     started = time.monotonic()
     try:
-        with session(place, os.environ, ports=fixed_ports(os.environ), durable=True, screen=screen) as running:
+        with session(place, os.environ, ports=fixed_ports(os.environ), kept=True, screen=screen) as running:
             screen.line(f"\n  up after {show_seconds(time.monotonic() - started)}")
             purchase = show_purchase(running, screen)
             show_addresses(running, purchase, place.logs, screen)
-            running.processes.watch(lambda event: screen.problem(f"{time.strftime('%H:%M:%S')} {event}"))
+            running.processes.watch(lambda event: screen.problem(f"{time.strftime('%T')} {event}"), running.servers)
     except StoppedError as signal:
         screen.line(f"\n{signal}: everything is stopped; the data stays in {place.folder}")
     return 0
@@ -72,7 +72,7 @@ def demo(screen: Screen) -> int:
     folder.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
     try:
         place = take_place(folder)
-        with session(place, os.environ, ports=free_ports(), durable=False, screen=screen) as running:
+        with session(place, os.environ, ports=free_ports(), kept=False, screen=screen) as running:
             show_purchase(running, screen)
             screen.line()
     except StoppedError as signal:

@@ -24,6 +24,9 @@ import psutil
 
 GRACE_SECONDS = 15.0
 
+# The command begins when a line arrives, and never if we end before we could send it.
+WAIT_FOR_LEAVE = ("/bin/sh", "-c", 'read -r leave && exec "$@" < /dev/null', "sh")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -49,8 +52,21 @@ class Guard:
             cwd="/",
         )
 
-    def watch(self, target: Target) -> None:
-        self._tell({"watch": asdict(target)})
+    def start(
+        self, command: Sequence[str], *, ask_to_end: int = signal.SIGTERM, stage: int = 0, **options: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start a command in a group of its own; there is no moment in which it runs and is not watched.
+
+        The rest is as for ``subprocess.Popen``. Its standard input is empty.
+        """
+        process = subprocess.Popen(
+            [*WAIT_FOR_LEAVE, *command], stdin=subprocess.PIPE, start_new_session=True, **options
+        )
+        self._tell({"watch": asdict(Target(pid=process.pid, signal=ask_to_end, stage=stage))})
+        assert process.stdin is not None  # noqa: S101 (opened above, always a pipe)
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(b"go\n")
+        return process
 
     def forget(self, pid: int) -> None:
         self._tell({"forget": pid})

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import socket
 import sys
 import time
@@ -28,6 +29,13 @@ DATA = ROOT / ".data"
 GUARD_SECONDS = 60.0
 
 DATABASE_URLS = ("DATABASE_URL", "WORKER_DATABASE_URL", "MIGRATION_DATABASE_URL")
+
+SETTINGS = (
+    *DATABASE_URLS,
+    *("REDIS_URL", "CELERY_BROKER_URL", "ENVIRONMENT", "JWT_SECRET", "JWT_JWKS_URL", "PAYMENT_PROVIDERS"),
+    *("MOCK_WEBHOOK_SECRETS", "MOCK_API_BASE", "PAYMENT_NAMESPACE", "HOST", "PORT", "FLOWER_PORT", "FLOWER_BASIC_AUTH"),
+)
+"""What a command beside a run has to know to work on the same servers."""
 
 
 class PlaceError(Exception):
@@ -63,12 +71,14 @@ class Place:
                 "FLOWER_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
                 "PAYMENT_NAMESPACE": str(uuid4()),
             }
-            draft = kept.with_suffix(".draft")
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(made, file, indent=2)
-            draft.replace(kept)
+            _write_privately(kept, json.dumps(made, indent=2))
         read: dict[str, str] = json.loads(kept.read_text())
         return read
+
+    def tell(self, environment: Mapping[str, str]) -> None:
+        """Write the settings as shell assignments, for commands in another terminal: ``. .data/environment``."""
+        lines = [f"{name}={shlex.quote(environment[name])}\n" for name in SETTINGS if environment.get(name)]
+        _write_privately(self.folder / "environment", "".join(lines))
 
 
 def take_place(folder: Path) -> Place:
@@ -138,6 +148,13 @@ def environment_for(
         "PATH": f"{programs}{os.pathsep}{given.get('PATH') or os.defpath}",
         "TMPDIR": str(place.temporary),
     }
+
+
+def _write_privately(path: Path, text: str) -> None:
+    draft = path.with_suffix(".draft")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
 
 
 def _locked(lock: int) -> bool:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from checkout_service.local.guard import Guard, Target, stop
+from checkout_service.local.launch import Server
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -70,7 +69,6 @@ class Processes:
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             process = self._spawn(command, output)
-        self.guard.watch(Target(pid=process.pid))
         try:
             code = process.wait()
         except BaseException:
@@ -89,8 +87,8 @@ class Processes:
         for name, command in commands.items():
             process = Process(name=name, command=command, log=self.logs / f"{name}.log")
             process.log.unlink(missing_ok=True)
-            self._launch(process)
             self.running.append(process)
+            self.launch(process)
 
     def check(self) -> None:
         """Raise ProcessError if one has died."""
@@ -98,54 +96,53 @@ class Processes:
             if process.running is not None and process.running.poll() is not None:
                 raise ProcessError(f"{process.name} {_ending(process.running.returncode)}:\n{process.logged()}")
 
-    def watch(self, told: Callable[[str], None]) -> None:
-        """Restart what dies, for ever, after a pause that doubles while it keeps dying; each event is told."""
+    def named(self, name: str) -> Process:
+        return next(process for process in self.running if process.name == name)
+
+    def watch(self, told: Callable[[str], None], servers: Sequence[Server] = ()) -> None:
+        """Restart what dies, for ever; each event is told. A process that keeps dying is given ever longer pauses."""
         due: dict[str, float] = {}
         while True:
+            for server in servers:
+                if server.has_died():
+                    told(f"{server.name} died; started again")
+                    server.restart()
             now = time.monotonic()
             for process in self.running:
                 if process.running is not None and process.running.poll() is not None:
-                    told(f"{process.name} {_ending(process.running.returncode)}; restarted in {process.pause:.0f} s")
-                    self._clear(process)
                     process.pause = FIRST_PAUSE if now - process.started > LONGEST_PAUSE else process.pause
+                    told(f"{process.name} {_ending(process.running.returncode)}; restarted in {process.pause:.0f} s")
+                    self.end(process)
                     due[process.name] = now + process.pause
                     process.pause = min(2 * process.pause, LONGEST_PAUSE)
                 if process.running is None and now >= due[process.name]:
-                    self._launch(process)
+                    self.launch(process)
             time.sleep(0.2)
 
     def stop(self) -> None:
         """Ask all to end at once and wait; what does not end in time is killed with its children."""
         stop([process.target for process in self.running if process.target])
         for process in self.running:
-            self._clear(process)
+            self.end(process)
 
-    def _launch(self, process: Process) -> None:
+    def launch(self, process: Process) -> None:
         with process.log.open("ab") as output:
             process.running = self._spawn(process.command, output)
         process.started = time.monotonic()
-        self.guard.watch(Target(pid=process.running.pid))
 
-    def _spawn(self, command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=dict(self.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def _clear(self, process: Process) -> None:
-        """After the leader's end, end the children it may have left: they would hold its port."""
-        if process.running is None:
+    def end(self, process: Process) -> None:
+        """End one, and the children that it leaves if it died: they would hold its port."""
+        if process.running is None or process.target is None:
             return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.running.pid, signal.SIGKILL)
+        stop([process.target])
         process.running.wait()
         self.guard.forget(process.running.pid)
         process.running = None
+
+    def _spawn(self, command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        return self.guard.start(
+            command, cwd=self.folder, env=dict(self.environment), stdout=output, stderr=subprocess.STDOUT
+        )
 
 
 def _ending(code: int) -> str:

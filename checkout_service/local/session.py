@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,12 @@ import httpx
 
 from checkout_service.catalog.operations import import_listings
 from checkout_service.local.guard import Guard
+from checkout_service.local.launch import Server
 from checkout_service.local.place import DATABASE_URLS, ROOT, Place, check_urls, environment_for
 from checkout_service.local.processes import ONCE, ProcessError, Processes, read_procfile
 from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.screen import Screen, show_seconds
-from checkout_service.local.servers import SUPERUSER, Server, start_postgres, start_valkey
+from checkout_service.local.servers import SUPERUSER, start_postgres, start_valkey
 from checkout_service.settings import Secret
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
@@ -37,6 +38,7 @@ class Session:
 
     environment: Mapping[str, str]
     processes: Processes
+    servers: Sequence[Server]
 
     @property
     def base_url(self) -> str:
@@ -49,31 +51,37 @@ class Session:
 
 @contextmanager
 def session(
-    place: Place, given: Mapping[str, str], *, ports: Mapping[str, str], durable: bool, screen: Screen
+    place: Place, given: Mapping[str, str], *, ports: Mapping[str, str], kept: bool, screen: Screen
 ) -> Iterator[Session]:
-    """Start everything, and stop it when the block ends. Raises ServerError, ProcessError and StoppedError."""
+    """Start everything, and stop it when the block ends. Raises ServerError, ProcessError and StoppedError.
+
+    What is not ``kept`` is removed at the end, so it need not be safe from a power cut either.
+    """
     check_urls(given)
     guard = Guard(keep_open=[place.lock])
+    if not kept:
+        guard.remove_at_end(place.folder)
     servers: list[Server] = []
     processes = None
     try:
         urls = {}
         if not given.get("DATABASE_URL"):
             with screen.step("PostgreSQL"):
-                postgres = start_postgres(place.folder / "postgres", guard=guard, durable=durable)
-                servers.append(postgres)
+                postgres = start_postgres(place.folder / "postgres", guard=guard, durable=kept)
+                servers.append(postgres.server)
                 postgres.create_database(DATABASE)
             roles = ("checkout_web", "checkout_worker", SUPERUSER)
             urls = {name: postgres.url(role, DATABASE) for name, role in zip(DATABASE_URLS, roles, strict=True)}
         if not given.get("REDIS_URL"):
             with screen.step("Valkey"):
-                valkey = start_valkey(place.folder / "valkey", guard=guard, durable=durable)
-                servers.append(valkey)
+                valkey = start_valkey(place.folder / "valkey", guard=guard, durable=kept)
+                servers.append(valkey.server)
             urls["REDIS_URL"] = valkey.url
         environment = environment_for(place, given, ports=ports, urls=urls)
+        place.tell(environment)
         processes = Processes(folder=ROOT, environment=environment, logs=place.logs, guard=guard)
         _serve(processes, screen)
-        yield Session(environment=environment, processes=processes)
+        yield Session(environment=environment, processes=processes, servers=servers)
     finally:
         with _undisturbed():
             if processes:

@@ -123,8 +123,9 @@ def _looked_up(held: dict[str, Any]) -> Sequence[Fact]:
 
 def _text(holder: dict[str, Any], name: str) -> str:
     value = holder.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ID:
-        raise UnreadableError(f"{name} is not a text of 1 to {LONGEST_ID} characters")
+    # Not printable are also NUL and lone surrogates, which PostgreSQL's text cannot hold.
+    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ID or not value.isprintable():
+        raise UnreadableError(f"{name} is not a printable text of 1 to {LONGEST_ID} characters")
     return value
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Final
 
 from checkout_service.providers.base import UnreadableError
+
+DEEPEST: Final = 100
+"""Levels. Python, orjson and PostgreSQL each give up on deeper ones, but elsewhere and with errors of their own."""
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -25,6 +28,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise UnreadableError(f"not JSON: {_brief(error)}") from error
     if not isinstance(value, dict):
         raise UnreadableError("not a JSON object")
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _too_deep(value):
+        raise UnreadableError("not JSON: nested too deeply")
     return value
 
 
@@ -38,6 +43,18 @@ def canonical(value: dict[str, Any]) -> bytes:
     if _NUL.search(text):
         raise UnreadableError("a NUL character")
     return encoded
+
+
+def _too_deep(value: dict[str, Any]) -> bool:
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

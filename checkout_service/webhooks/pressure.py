@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from flask import Flask
-from sqlalchemy import text
+from psycopg import Connection, Error
 
-from checkout_service.database import execute
-from checkout_service.problems import DatabaseUnavailable, LetterboxFull
+from checkout_service.database import background_connection
+from checkout_service.problems import LetterboxFull
 
-_owed = text("""
-    SELECT count(*) AS letters, coalesce(sum(octet_length(body)), 0)::bigint AS bytes
-    FROM webhook_deliveries WHERE state IN ('received', 'parked')
-""")
+_OWED: Final = """
+    SELECT count(*), coalesce(sum(octet_length(body)), 0)::bigint
+    FROM (SELECT body FROM webhook_deliveries WHERE state IN ('received', 'parked') LIMIT %s) AS owed
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -46,26 +46,27 @@ class Pressure:
                     self._thread = threading.Thread(target=self._run, name="pressure", daemon=True)
                     self._thread.start()
 
-    def measure(self) -> None:
+    def measure(self, connection: Connection[Any]) -> None:
         """Count once."""
-        with self._app.app_context():
-            (row,) = execute(_owed)
-        full = row.letters >= self._max_rows or row.bytes >= self._max_bytes
+        letters, size = connection.execute(_OWED, (self._max_rows,)).fetchone() or (0, 0)
+        full = letters >= self._max_rows or size >= self._max_bytes
         if full != self._full:
-            log.warning("letterbox_full" if full else "letterbox_open_again", letters=row.letters, bytes=row.bytes)
+            log.warning("letterbox_full" if full else "letterbox_open_again", letters=letters, bytes=size)
         self._full = full
 
     def _run(self) -> None:
         pause = threading.Event()
         while True:
-            started = monotonic()
             try:
-                self.measure()
-            except DatabaseUnavailable:
-                pass  # the letterbox's own statement finds out and says so
-            except Exception:
-                log.exception("pressure_not_measured")
-            pause.wait(max(self.PAUSE, self.SHARE * (monotonic() - started)))
+                with self._app.app_context(), background_connection() as connection:
+                    while True:
+                        started = monotonic()
+                        self.measure(connection)
+                        pause.wait(max(self.PAUSE, self.SHARE * (monotonic() - started)))
+            except Error as error:
+                # The letterbox's own statement finds out as well, and says so to the provider.
+                log.warning("pressure_not_measured", error=type(error).__name__)
+                pause.wait(self.PAUSE)
 
 
 def connect_pressure(app: Flask, *, max_rows: int, max_bytes: int) -> None:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, request
 from checkout_service.answers import json_answer
 from checkout_service.auth import public
 from checkout_service.logs import request_id
-from checkout_service.problems import MalformedBody, NotFound
+from checkout_service.problems import MalformedBody, NotFound, TooLarge
 from checkout_service.providers.base import LETTERHEADS, Letterhead
 from checkout_service.queue import ringer
 from checkout_service.webhooks.operations import file_letter
@@ -30,14 +30,22 @@ def take_letter(provider: str) -> Response:
     letterhead = LETTERHEADS.get(provider)
     if letterhead is None or (current_app.extensions["settings"].production and not letterhead.production):
         raise NotFound(f"There is no letterbox for a provider {provider!r}.")
-    request.max_content_length = LARGEST_LETTER
-    body = request.get_data(cache=False)
+    body = _read_body()
     _check_kind(letterhead, body)
     pressure: Pressure = current_app.extensions["pressure"]
     pressure.check()
     delivery_id = file_letter(provider=provider, headers=_kept_headers(letterhead), body=body)
     ringer().ring(delivery_id, request_id())
     return json_answer({"delivery_id": delivery_id}, status=202)
+
+
+def _read_body() -> bytes:
+    # One more than is taken: a chunked body that is too large would be cut off at the limit without a word.
+    request.max_content_length = LARGEST_LETTER + 1
+    body = request.get_data(cache=False)
+    if len(body) > LARGEST_LETTER:
+        raise TooLarge
+    return body
 
 
 def _check_kind(letterhead: Letterhead, body: bytes) -> None:

@@ -101,14 +101,16 @@ def test_what_is_no_new_item_is_refused(
 def test_a_body_that_is_no_json_object_is_refused(
     customer: Customer, item: dict[str, Any], sql: Sql, body: bytes, content_type: str, status: int
 ) -> None:
-    for method, path in (("PATCH", f"/api/cart/items/{item['id']}"), ("POST", "/api/cart/items")):
-        answer = customer._open(method, path, data=body, content_type=content_type)
+    for answer in (
+        customer.patch(f"/api/cart/items/{item['id']}", data=body, content_type=content_type),
+        customer.post("/api/cart/items", data=body, content_type=content_type),
+    ):
         assert answer.status_code == status, answer.text
         assert answer.content_type == "application/problem+json"
     assert [row.qty for row in sql("SELECT qty FROM cart_items")] == [2]
 
 
-def test_answers_are_what_the_schemas_document(customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
+def test_answers_are_what_the_schemas_document(customer: Customer, make_listing: MakeListing) -> None:
     cart, item = CartSchema(unknown=RAISE), CartItemSchema(unknown=RAISE)
     bare = make_listing(school_id=None, spec_id=None, currency="EUR")
     assert cart.validate(customer.get("/api/cart").json) == {}

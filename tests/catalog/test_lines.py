@@ -80,21 +80,10 @@ def test_a_price_is_read_exactly(price: str, amount: str) -> None:
 @pytest.mark.parametrize(
     "price",
     [
-        '"1.235"',
-        "1.235",
-        '"-1"',
-        "-1",
-        "-0.5",
-        "1e2",
-        '"1e2"',
-        "1.0E1",
-        '"0"',
-        "0.00",
-        '"100000000"',
-        "100000000",
-        '"1,50"',
-    ]
-    + ['""', '" 1"', '"+1"', '"1."', '".5"', '"NaN"', '"Infinity"', '"١"', "true", "null", "[1]", "9" * 4000],
+        *('"1.235"', "1.235", '"-1"', "-1", "-0.5", "1e2", '"1e2"', "1.0E1", '"0"', "0.00", '"100000000"', "100000000"),
+        *('""', '" 1"', '"+1"', '"1,50"', '"1."', '".5"', '"NaN"', '"Infinity"', '"١"', "true", "null", "[1]"),
+        "9" * 4000,
+    ],
 )
 def test_what_is_no_price_is_refused(price: str) -> None:
     with pytest.raises(BadLineError, match="unit_price"):
@@ -106,7 +95,7 @@ def test_what_is_no_price_is_refused(price: str) -> None:
     [
         (b"{", "not JSON at character 2"),
         (b"", "not JSON"),
-        (b"\xef\xbb\xbf{}", "not JSON"),
+        (b"\xef\xbb\xbf{}", "not JSON at character 1"),
         (b"[]", "the line is an array, not an object"),
         (b"null", "the line is missing or null"),
         (line(title="x").replace(b"x", b"\xff"), "not UTF-8 at byte"),

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from time import monotonic, sleep
 from typing import Any
 
+import psycopg
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.conftest import Customer, MakeListing, Sql
+from tests.conftest import Customer, MakeListing, Servers, Sql
 
 ROUNDS = 15
 HANDS = 6
@@ -89,3 +91,23 @@ def test_a_line_that_is_changed_while_it_is_removed_is_gone_or_new_but_never_an_
         assert put.status_code in {200, 201}
         left = [row.qty for row in sql("SELECT qty FROM cart_items")]
         assert left == ([3] if put.status_code == 201 else [])
+
+
+def test_a_listing_that_is_deleted_while_it_is_added_is_not_found(
+    servers: Servers, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing()
+    plain = servers.superuser_url.replace("+psycopg", "")
+
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(plain) as deleting:
+        deleting.execute("DELETE FROM listings")
+        adding = pool.submit(putting(listing, 1), customer)
+        deadline = monotonic() + 2
+        while not sql("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'checkout_web'"):
+            assert monotonic() < deadline, "the new line never waited for the listing"
+            sleep(0.01)
+        deleting.commit()
+
+        assert adding.result(10).status_code == 404
+
+    assert sql("SELECT id FROM users UNION ALL SELECT id FROM carts UNION ALL SELECT id FROM cart_items") == []

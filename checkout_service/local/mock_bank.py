@@ -1,0 +1,164 @@
+"""What the mock provider's server holds: payments, and how it is told to answer about them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from time import sleep
+from typing import Any, Final
+from uuid import UUID
+
+OPEN: Final = frozenset({"pending", "processing", "failed"})
+
+GARBAGE: Final[dict[str, bytes]] = {
+    "not_json": b"<html>It works!</html>",
+    "array": b"[]",
+    "empty": b"",
+    "deep": b"[" * 100_000,
+    "huge": b'{"provider_ref": "' + b"x" * 3_000_000 + b'"}',
+    "huge_number": b'{"provider_ref": "mock_pi_1", "payment_token": "t", "currency": "USD", "amount": '
+    + b"9" * 5000
+    + b"}",
+    "wrong_types": b'{"provider_ref": 7, "payment_token": null, "amount": 240.0, "currency": ["USD"], "status": {}}',
+    "wrong_amount": b'{"provider_ref": "mock_pi_1", "payment_token": "t", "amount": "NaN", "currency": "USD"}',
+    "nul": rb'{"provider_ref": "mock_pi_\u0000", "payment_token": "t", "currency": "USD", "status": "paid"}',
+    "lone_surrogate": rb'{"provider_ref": "mock_pi_\ud800", "payment_token": "t", "currency": "USD", "status": "paid"}',
+}
+"""Answers, with status 200, that no translator can use."""
+
+FAILURES: Final = {"refuse": 402, "too_many": 429, "error": 500, "drop": 0}
+"""Statuses to fail with; 0 closes the connection without a word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """How calls are answered. ``before`` and ``after`` name a failure: before or after the payment was made.
+
+    ``in_progress`` is "never" (a twin waits), "twin" (409 while a call with the same key is at work) or "always".
+    ``times`` is how many calls it holds for; without it, for all.
+    """
+
+    seconds: float = 0.0
+    in_progress: str = "never"
+    before: str | None = None
+    after: str | None = None
+    garbage: str | None = None
+    times: int | None = None
+
+    def __post_init__(self) -> None:
+        known = (None, *FAILURES)
+        if (
+            self.in_progress not in {"never", "twin", "always"}
+            or self.before not in known
+            or self.after not in known
+            or self.garbage not in (None, *GARBAGE)
+        ):
+            raise ValueError("a behaviour that nobody knows")
+
+
+class AnswerError(Exception):
+    """Ends a call with a status, or with the connection closed."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class GarbageError(Exception):
+    """Ends a call with bytes that nobody can use."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+
+class Bank:
+    """The payments, and the calls at work; safe for threads."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._payments: dict[str, dict[str, str]] = {}
+        self._by_key: dict[str, str] = {}
+        self._at_work: set[str] = set()
+        self._calls = {"open": 0, "look_up": 0, "cancel": 0}
+        self._behaviour = Behaviour()
+
+    def behave(self, behaviour: Behaviour) -> None:
+        with self._changed:
+            self._behaviour = behaviour
+
+    def books(self) -> dict[str, Any]:
+        with self._changed:
+            return {"payments": [dict(payment) for payment in self._payments.values()], "calls": dict(self._calls)}
+
+    def forget(self) -> None:
+        with self._changed:
+            self._payments.clear()
+            self._by_key.clear()
+            self._calls = dict.fromkeys(self._calls, 0)
+
+    def put(self, reference: str, changes: dict[str, str]) -> dict[str, str]:
+        with self._changed:
+            fresh = {"provider_ref": reference, "payment_token": reference, "status": "pending"}
+            payment = self._payments.setdefault(reference, fresh)
+            payment.update(changes)
+            return dict(payment)
+
+    def open(self, key: str, order: dict[str, str]) -> dict[str, str]:
+        def make() -> str:
+            if key not in self._by_key:
+                reference = f"mock_pi_{UUID(order['payment_id']).hex}"
+                self._by_key[key] = reference
+                self.put(reference, {"amount": order["amount"], "currency": order["currency"]})
+            return self._by_key[key]
+
+        return self._work("open", key, make)
+
+    def look_up(self, reference: str) -> dict[str, str]:
+        return self._work("look_up", reference, lambda: reference)
+
+    def cancel(self, reference: str) -> dict[str, str]:
+        def close() -> str:
+            if self._payments.get(reference, {}).get("status") in OPEN:
+                self.put(reference, {"status": "canceled"})
+            return reference
+
+        return self._work("cancel", reference, close)
+
+    def _work(self, call: str, key: str, act: Callable[[], str]) -> dict[str, str]:
+        """One call, alone with its key, in the way that the behaviour wants."""
+        with self._changed:
+            behaviour = self._begin(call, key)
+        try:
+            sleep(behaviour.seconds)
+            _fail(behaviour.before)
+            with self._changed:
+                reference = act()
+                payment = self._payments.get(reference)
+            _fail(behaviour.after)
+        finally:
+            with self._changed:
+                self._at_work.discard(key)
+                self._changed.notify_all()
+        if behaviour.garbage:
+            raise GarbageError(GARBAGE[behaviour.garbage])
+        if payment is None:
+            raise AnswerError(404)
+        return dict(payment)
+
+    def _begin(self, call: str, key: str) -> Behaviour:
+        self._calls[call] += 1
+        behaviour = self._behaviour
+        if behaviour.times is not None:
+            left = behaviour.times - 1
+            self._behaviour = Behaviour(**(asdict(behaviour) | {"times": left})) if left > 0 else Behaviour()
+        twin = key in self._at_work
+        if behaviour.in_progress == "always" or (twin and behaviour.in_progress == "twin"):
+            raise AnswerError(409)
+        self._changed.wait_for(lambda: key not in self._at_work)
+        self._at_work.add(key)
+        return behaviour
+
+
+def _fail(failure: str | None) -> None:
+    if failure is not None:
+        raise AnswerError(FAILURES[failure])

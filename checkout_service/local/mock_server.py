@@ -1,0 +1,110 @@
+"""The mock provider's server: what MOCK_API_BASE may name. It holds payments, and lies, fails and dawdles when told to.
+
+    POST /payments              opens one; the same Idempotency-Key gets the same payment, with its first amount
+    GET  /payments/{ref}        what became of it
+    POST /payments/{ref}/cancel makes sure that it cannot be paid any more, if it was not
+    PUT  /_behaviour            how to answer from now on, see mock_bank.Behaviour; {} is honest again
+    PUT  /_payments/{ref}       sets status, amount or currency, as if a customer or a bank had acted
+    GET  /_payments             every payment, and how many calls came
+    DELETE /_payments           forgets them
+
+It binds 127.0.0.1 alone: anybody who reaches it may do all of this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+from checkout_service.local.mock_bank import AnswerError, Bank, Behaviour, GarbageError
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: MockServer
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 (http.server's names)
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            self._send(200, json.dumps(self._dispatch(json.loads(body) if body else {})).encode())
+        except GarbageError as error:
+            self._send(200, error.body)
+        except AnswerError as error:
+            if error.status:
+                self._send(error.status, json.dumps({"error": error.status}).encode())
+            self.close_connection = not error.status
+        except (ValueError, KeyError, TypeError) as error:
+            self._send(400, json.dumps({"error": str(error)}).encode())
+
+    def _dispatch(self, value: dict[str, Any]) -> dict[str, Any]:
+        bank = self.server.bank
+        match self.command, [unquote(step) for step in self.path.strip("/").split("/")]:
+            case "POST", ["payments"]:
+                return bank.open(self.headers["Idempotency-Key"] or value["payment_id"], value)
+            case "GET", ["payments", reference]:
+                return bank.look_up(reference)
+            case "POST", ["payments", reference, "cancel"]:
+                return bank.cancel(reference)
+            case "PUT", ["_behaviour"]:
+                bank.behave(Behaviour(**value))
+            case "PUT", ["_payments", reference]:
+                return bank.put(reference, value)
+            case "DELETE", ["_payments"]:
+                bank.forget()
+            case "GET", ["_payments"]:
+                return bank.books()
+            case _:
+                raise AnswerError(404)
+        return {}
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: the caller's own log tells of every call."""
+
+
+class MockServer(ThreadingHTTPServer):
+    """The server; each connection has a thread. ``port`` 0 takes a free one."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int = 0) -> None:
+        self.bank = Bank()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+def main() -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m checkout_service.local.mock_server", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    with MockServer(parser.parse_args().port) as server:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # From another thread: shutdown() waits for the loop, which this signal interrupts.
+            signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+        print(f"The mock provider serves at {server.url}", flush=True)
+        server.serve_forever(poll_interval=0.1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Apps of a test's own: the same servers with other settings, or other servers with the same."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+from flask import Flask
+
+from checkout_service.app import create_app
+from checkout_service.database import db
+from checkout_service.local.launch import Server
+from checkout_service.settings import WebSettings
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_app(settings: WebSettings) -> Iterator[MakeApp]:
+    """An app with settings changed: ``make_app(redis_url=…)``."""
+    made: list[Flask] = []
+
+    def make(**changes: Any) -> Flask:
+        made.append(create_app(replace(settings, **changes)))
+        return made[-1]
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@contextmanager
+def frozen(server: Server) -> Iterator[None]:
+    """Stop a server in its tracks, children included: it takes connections, and says nothing until the block ends."""
+    assert server.process is not None
+    main = psutil.Process(server.process.pid)
+    stopped = [main]
+    main.send_signal(signal.SIGSTOP)
+    # PostgreSQL's children lead sessions of their own, so they are found one by one.
+    stopped += main.children(recursive=True)
+    for process in stopped:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in stopped:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)

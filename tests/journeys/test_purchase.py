@@ -1,0 +1,63 @@
+"""From the cart to a paid payment, through real web, queue, worker and beat processes."""
+
+from __future__ import annotations
+
+import redis
+
+from checkout_service.local.purchase import buy
+from checkout_service.local.session import CATALOGUE, Session
+from tests.journeys.conftest import Town, eventually
+
+
+def test_a_purchase_is_paid_through_web_queue_and_worker(running: Session) -> None:
+    steps: list[str] = []
+
+    purchase = buy(running.base_url, running.environment, CATALOGUE, lambda action, *_: steps.append(action))
+
+    assert purchase.seconds_to_paid < 5
+    assert steps[-2:] == ["POST /api/payments/webhook", "GET /api/payments/…"]
+
+
+def test_the_mock_provider_pays_by_command(town: Town) -> None:
+    opened = town.open_session()
+
+    said = town.running.processes.run_once(
+        ["flask", "--app", "wsgi", "mock", "pay", opened["payment_token"]], name="mock-pay"
+    )
+
+    assert said.startswith("202 ")
+    eventually(lambda: town.status(opened) == "paid")
+
+
+def test_a_late_failure_does_not_undo_a_payment(town: Town) -> None:
+    opened = town.open_session()
+    town.report(opened, "paid")
+    eventually(lambda: town.status(opened) == "paid")
+
+    late = town.report(opened, "failed")
+
+    eventually(lambda: town.sql("SELECT 1 FROM webhook_deliveries WHERE id = %s AND state = 'applied'", late))
+    assert town.sql("SELECT outcome FROM payment_events WHERE delivery_id = %s", late) == [("stale",)]
+    assert town.status(opened) == "paid"
+
+
+def test_the_sweep_rescues_a_letter_whose_message_was_lost(town: Town) -> None:
+    processes = town.running.processes
+    worker = processes.named("worker")
+    opened = town.open_session()
+    processes.end(worker)
+    with redis.Redis.from_url(town.environment["REDIS_URL"]) as broker:
+        try:
+            letter = town.report(opened)
+            eventually(lambda: any(letter.encode() in message for message in _messages(broker)))
+            broker.delete("webhooks")
+        finally:
+            processes.launch(worker)
+
+    eventually(lambda: town.status(opened) == "paid")
+    assert town.sql("SELECT state FROM webhook_deliveries WHERE id = %s", letter) == [("applied",)]
+
+
+def _messages(broker: redis.Redis) -> list[bytes]:
+    found: list[bytes] = broker.lrange("webhooks", 0, -1)
+    return found

@@ -1,0 +1,125 @@
+"""The web process: it outlives its children, slow senders and idle connections, and ends in good order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import psutil
+import pytest
+
+from checkout_service.local.place import ROOT
+from checkout_service.local.servers import free_port
+from tests.journeys.conftest import Town, eventually
+
+SLOW = b"""POST /api/payments/webhook HTTP/1.1\r
+Host: test\r
+Content-Type: application/json\r
+Content-Length: 100\r
+\r
+{"""
+
+
+class Web:
+    """A web process of our own, with one child."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [sys.executable, "serve.py", "wsgi:app"],
+            cwd=ROOT,
+            env={**environment, "PORT": str(self.port), "WEB_CONCURRENCY": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def is_alive(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/livez", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=5)
+
+
+@pytest.fixture
+def web(town: Town) -> Iterator[Web]:
+    web = Web(dict(town.environment))
+    try:
+        eventually(web.is_alive)
+        yield web
+    finally:
+        if web.process.poll() is None:
+            os.killpg(web.process.pid, signal.SIGKILL)
+        web.process.communicate()
+
+
+def test_a_killed_child_is_replaced_however_often(web: Web) -> None:
+    for _ in range(3):
+        (child,) = web.children()
+        child.kill()
+        eventually(lambda child=child: [new for new in web.children() if new.pid != child.pid] and web.is_alive())
+
+
+def test_slow_senders_and_idle_connections_stop_nobody(web: Web) -> None:
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(web.connect()).sendall(SLOW)
+        for _ in range(500):
+            idle = stack.enter_context(web.connect())
+            idle.sendall(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert idle.recv(15) == b"HTTP/1.1 200 OK"
+
+        assert web.is_alive()
+
+
+def test_a_request_in_flight_is_answered_before_the_end(web: Web) -> None:
+    with web.connect() as sender:
+        sender.sendall(SLOW)
+        children = web.children()
+        assert web.is_alive()
+        web.process.send_signal(signal.SIGTERM)
+        eventually(lambda: not web.is_alive())
+        sender.sendall(b" " * 98 + b"}")
+        answer = sender.recv(1000)
+
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert web.process.wait(timeout=10) == 0
+    assert not any(child.is_running() for child in children)
+
+
+def test_children_end_when_their_parent_was_killed(web: Web) -> None:
+    children = web.children()
+
+    web.process.kill()
+    web.process.wait()
+
+    eventually(lambda: not any(child.is_running() for child in children))
+
+
+def test_a_port_in_use_is_named(town: Town) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = subprocess.run(
+            [sys.executable, "serve.py", "wsgi:app"],
+            check=False,
+            cwd=ROOT,
+            env={**town.environment, "PORT": str(port)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    assert result.returncode != 0
+    assert f"port {port}" in result.stderr

@@ -1,0 +1,47 @@
+"""Carts filled and sessions asked for, as customers do it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from tests.conftest import Customer, Sql
+
+PATH = "/api/checkout/session"
+ANSWER = {"payment_id", "payment_token", "amount", "currency", "status", "provider", "expires_at"}
+
+
+def fill_cart(customer: Customer, *lines: tuple[dict[str, Any], int]) -> str:
+    """Put listings into the customer's cart; its id."""
+    for listing, qty in lines:
+        answer = customer.post("/api/cart/items", json={"listing": str(listing["id"]), "qty": qty})
+        assert answer.status_code in {200, 201}, answer.text
+    return customer.get("/api/cart").json["id"]
+
+
+def ask(customer: Customer, cart_id: str, key: str | None = "purchase-1", **wanted: Any) -> TestResponse:
+    """Ask for a session; members other than cart_id as keywords."""
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return customer.post(PATH, json={"cart_id": cart_id, **wanted}, headers=headers)
+
+
+def opened(customer: Customer, cart_id: str, key: str | None = "purchase-1", **wanted: Any) -> dict[str, Any]:
+    """The answer of a session that was opened or replayed."""
+    answer = ask(customer, cart_id, key, **wanted)
+    assert answer.status_code == 201, answer.text
+    return answer.json
+
+
+def replayed(answer: TestResponse) -> bool:
+    return answer.headers.get("Idempotent-Replayed") == "true"
+
+
+def counts(sql: Sql) -> tuple[int, int]:
+    """How many sessions and payments there are."""
+    row = sql("SELECT (SELECT count(*) FROM checkout_sessions) AS s, (SELECT count(*) FROM payments) AS p")[0]
+    return row.s, row.p
+
+
+NOTHING = (0, 0)
+ONE_OF_EACH = (1, 1)

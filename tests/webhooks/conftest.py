@@ -1,0 +1,72 @@
+"""What the letterbox's tests begin with: apps and servers of their own, to be stopped, killed and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import create_engine, text
+
+from checkout_service.local.guard import Guard
+from checkout_service.local.servers import Postgres, Valkey, start_postgres, start_valkey
+from tests.apps import make_app
+from tests.conftest import Servers, _migrate
+
+__all__ = ["make_app"]
+
+Rows = Callable[..., list[Any]]
+
+
+@pytest.fixture
+def letters(sql: Rows) -> Callable[[], list[Any]]:
+    """The letters on file, oldest first."""
+    return lambda: sql("SELECT *, next_attempt_at - received_at AS due_after FROM webhook_deliveries ORDER BY id")
+
+
+@pytest.fixture
+def broker(servers: Servers) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(servers.redis_url) as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    with closing(Guard()) as guard:
+        valkey = start_valkey(tmp_path / "valkey", guard=guard, durable=False)
+        with valkey.server:
+            yield valkey
+
+
+@pytest.fixture(scope="session")
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL with our tables in the database ``shop``; each test leaves it running."""
+    folder = tmp_path_factory.mktemp("own")
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
+    with closing(Guard()) as guard:
+        postgres = start_postgres(folder / "postgres", guard=guard, durable=False)
+        with postgres.server:
+            postgres.create_database("shop")
+            _migrate(postgres.url("postgres", "shop"))
+            yield postgres
+
+
+@pytest.fixture
+def count_own_letters(own_postgres: Postgres) -> Iterator[Callable[[], int]]:
+    engine = create_engine(own_postgres.url("postgres", "shop"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("TRUNCATE webhook_deliveries"))
+    engine.dispose()
+
+    def count() -> int:
+        with engine.connect() as connection:
+            found: int = connection.execute(text("SELECT count(*) FROM webhook_deliveries")).scalar_one()
+        engine.dispose()  # so that a restart finds no connection of ours
+        return found
+
+    yield count
+    engine.dispose()

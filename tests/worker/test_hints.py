@@ -1,0 +1,173 @@
+"""Letters that say several things, or only that there is news."""
+
+from __future__ import annotations
+
+import json
+from time import sleep
+
+import pytest
+
+from checkout_service.providers.base import ProviderRefusedError, ProviderUnavailableError
+from tests.conftest import Sql
+from tests.letters import insert_letter, insert_payment, state_of, status_of
+from tests.worker.conftest import letter_row
+from tests.worker.scripted import ScriptedProvider, Said, fact, hint
+from worker.webhooks import process
+
+AWAY = ProviderUnavailableError("the provider did not answer")
+
+
+def tell(scripted: ScriptedProvider, sql: Sql, name: str, said: Said, **columns: str) -> object:
+    """File a letter that says this."""
+    body = json.dumps({"letter": name}).encode()
+    scripted.letters[body] = said
+    return insert_letter(sql, body, **columns)
+
+
+PRECEDENCE = {
+    "parked before applied": ("parked", ["unknown", "news"]),
+    "parked before a mismatch": ("parked", ["mismatch", "unknown"]),
+    "parked before known": ("parked", ["known", "unknown"]),
+    "applied before known": ("applied", ["known", "news"]),
+    "stale is applied": ("applied", ["known", "stale"]),
+    "a mismatch is applied": ("applied", ["known", "mismatch"]),
+    "known": ("duplicate", ["known", "known"]),
+    "nothing": ("ignored", []),
+}
+
+
+@pytest.mark.parametrize(("state", "said"), PRECEDENCE.values(), ids=PRECEDENCE.keys())
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_batch_is_what_the_first_of_its_facts_is(
+    sql: Sql, scripted: ScriptedProvider, state: str, said: list[str], turn: int
+) -> None:
+    reference, other = insert_payment(sql), insert_payment(sql, status="paid")
+    known = fact(reference, "processing", event_id="evt_known")
+    process(str(tell(scripted, sql, "before", [known])))
+    facts = {
+        "known": known,
+        "news": fact(reference, "paid"),
+        "stale": fact(other, "failed"),
+        "mismatch": fact(reference, "paid", currency="EUR"),
+        "unknown": fact("mock_pi_unknown", "paid"),
+    }
+    delivery = tell(scripted, sql, "batch", [facts[name] for name in said[::turn]])
+
+    process(str(delivery))
+
+    assert state_of(sql, delivery) == state
+    assert status_of(sql, reference) == ("paid" if "news" in said else "processing"), "what is known is applied"
+
+
+def test_a_batch_about_many_payments_moves_each(sql: Sql, scripted: ScriptedProvider) -> None:
+    references = [insert_payment(sql) for _ in range(50)]
+    facts = [fact(reference, status) for reference in references for status in ("failed", "paid", "processing")]
+    delivery = tell(scripted, sql, "batch", facts)
+
+    process(str(delivery))
+
+    assert state_of(sql, delivery) == "applied"
+    assert {row.status for row in sql("SELECT DISTINCT status::text FROM payments")} == {"paid"}
+    assert sql("SELECT count(*) FROM payment_events")[0].count == 150
+
+
+def test_a_hint_is_looked_up_and_never_remembered(sql: Sql, scripted: ScriptedProvider) -> None:
+    reference = insert_payment(sql)
+    truth = [fact(reference, "processing", event_id="lookup:processing")]
+    scripted.truths[reference] = lambda: list(truth)
+    first = tell(scripted, sql, "news", [hint(reference)])
+    process(str(first))
+    assert (state_of(sql, first), status_of(sql, reference)) == ("applied", "processing")
+
+    again = tell(scripted, sql, "news", [hint(reference)])
+    process(str(again))
+    assert (state_of(sql, again), scripted.asked) == ("duplicate", [reference] * 2)
+
+    truth[:] = [fact(reference, "paid", event_id="lookup:paid")]
+    news = tell(scripted, sql, "news", [hint(reference)])
+    process(str(news))
+    assert (state_of(sql, news), status_of(sql, reference)) == ("applied", "paid")
+    assert letter_row(sql, again).detail is None
+
+
+def test_a_hint_about_a_payment_that_is_still_open_says_nothing(sql: Sql, scripted: ScriptedProvider) -> None:
+    reference = insert_payment(sql)
+    delivery = tell(scripted, sql, "news", [hint(reference)])
+
+    process(str(delivery))
+
+    assert (state_of(sql, delivery), status_of(sql, reference)) == ("ignored", "pending")
+    assert scripted.asked == [reference]
+
+
+@pytest.mark.parametrize("where", ["looking up", "reading"])
+def test_a_provider_that_is_away_uses_up_no_attempt(sql: Sql, scripted: ScriptedProvider, where: str) -> None:
+    reference = insert_payment(sql)
+    scripted.truths[reference] = AWAY
+    delivery = tell(scripted, sql, "news", [hint(reference)] if where == "looking up" else AWAY)
+
+    for minutes, low, high in [(0, 5, 6), (0.5, 30, 36), (4, 240, 290), (60, 900, 1080)]:
+        sql(
+            "UPDATE webhook_deliveries SET next_attempt_at = now(), received_at = now() - :age * interval '1 minute'",
+            age=minutes,
+        )
+        process(str(delivery))
+        row = letter_row(sql, delivery)
+        assert (row.state, row.attempts) == ("received", 1)
+        assert low - 2 < row.due_in < high + 2
+        assert "did not answer" in row.detail
+
+    scripted.truths[reference] = [fact(reference, "paid")]
+    scripted.letters = dict.fromkeys(scripted.letters, [hint(reference)])
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+    process(str(delivery))
+    assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")
+
+
+def test_after_72_hours_a_provider_that_is_away_uses_up_attempts(sql: Sql, scripted: ScriptedProvider) -> None:
+    scripted.truths["gone"] = AWAY
+    delivery = tell(scripted, sql, "news", [hint("gone")], received_at="now() - interval '73 hours'")
+
+    for attempt in (1, 2, 3):
+        sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+        process(str(delivery))
+        assert (state_of(sql, delivery), letter_row(sql, delivery).attempts) == ("received", attempt)
+
+
+@pytest.mark.parametrize("error", [ProviderRefusedError("status 404"), KeyError("id")])
+def test_a_look_up_that_goes_wrong_is_its_letters_alone(sql: Sql, scripted: ScriptedProvider, error: Exception) -> None:
+    broken, whole = insert_payment(sql), insert_payment(sql)
+    scripted.truths[broken] = error
+    poison = tell(scripted, sql, "poison", [fact(whole, "failed"), hint(broken)])
+    neighbour = tell(scripted, sql, "neighbour", [fact(whole, "processing")])
+
+    process(str(poison))
+
+    row = letter_row(sql, poison)
+    assert (row.state, row.attempts, state_of(sql, neighbour)) == ("received", 1, "applied")
+    assert 3 < row.due_in < 7
+    assert status_of(sql, whole) == "processing", "of a letter that could not be read whole, nothing is recorded"
+
+
+def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(
+    sql: Sql, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Look-ups that find no time are put off, without an attempt; the rest of the set is recorded."""
+    monkeypatch.setattr("worker.webhooks.LOOK_UP_FOR", 0.3)
+    reference = insert_payment(sql)
+
+    def slowly() -> list[object]:
+        sleep(0.2)
+        return []
+
+    scripted.truths["slow"] = slowly
+    hints = [tell(scripted, sql, f"news {number}", [hint("slow")]) for number in range(8)]
+    paid = tell(scripted, sql, "paid", [fact(reference, "paid")])
+
+    process(str(hints[0]))
+
+    assert status_of(sql, reference) == "paid"
+    assert state_of(sql, paid) == "applied"
+    assert len(scripted.asked) == 2
+    put_off = [letter_row(sql, delivery) for delivery in hints[2:]]
+    assert {(row.state, row.attempts) for row in put_off} == {("received", 1)}
