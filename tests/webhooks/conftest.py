@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from sqlalchemy import create_engine, text
 
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import Postgres, Valkey, start_postgres, start_valkey
 from tests.apps import make_app
-from tests.conftest import Servers, _migrate
+from tests.conftest import _migrate
 
 __all__ = ["make_app"]
 
@@ -25,12 +24,6 @@ Rows = Callable[..., list[Any]]
 def letters(sql: Rows) -> Callable[[], list[Any]]:
     """The letters on file, oldest first."""
     return lambda: sql("SELECT *, next_attempt_at - received_at AS due_after FROM webhook_deliveries ORDER BY id")
-
-
-@pytest.fixture
-def broker(servers: Servers) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(servers.redis_url) as broker:
-        yield broker
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
@@ -21,6 +21,19 @@ from tests.letters import letter, post_letter
 
 QUEUE = "webhooks"
 Letters = Callable[[], list[Any]]
+
+
+@pytest.fixture
+def broker(own_valkey: Valkey) -> Iterator[redis.Redis]:
+    """A broker where nobody else rings."""
+    with redis.Redis.from_url(own_valkey.url) as broker:
+        yield broker
+
+
+@pytest.fixture
+def client(make_app: MakeApp, own_valkey: Valkey) -> FlaskClient:
+    url = Secret(own_valkey.url)
+    return make_app(redis_url=url, broker_url=url).test_client()
 
 
 def messages(broker: redis.Redis) -> list[dict[str, Any]]:
@@ -108,9 +121,7 @@ def test_without_broker_or_cache_the_letter_is_taken_quickly(
             wait_for_messages(broker, 1)
 
 
-def test_frozen_broker_keeps_no_provider_waiting(make_app: MakeApp, own_valkey: Valkey, letters: Letters) -> None:
-    url = Secret(own_valkey.url)
-    client = make_app(redis_url=url, broker_url=url).test_client()
+def test_frozen_broker_keeps_no_provider_waiting(client: FlaskClient, own_valkey: Valkey, letters: Letters) -> None:
     post_letter(client, letter("mock_pi_1"))
     with frozen(own_valkey.server):
         started = monotonic()
@@ -132,10 +143,8 @@ def test_bell_that_could_not_be_rung_is_silent_again(make_app: MakeApp, own_valk
 
 
 def test_ringer_rings_again_after_a_broker_that_was_killed(
-    make_app: MakeApp, own_valkey: Valkey, letters: Letters
+    client: FlaskClient, own_valkey: Valkey, letters: Letters
 ) -> None:
-    url = Secret(own_valkey.url)
-    client = make_app(redis_url=url, broker_url=url).test_client()
     post_letter(client, letter("mock_pi_1"))
     own_valkey.server.stop()
     for _ in range(3):
@@ -147,15 +156,14 @@ def test_ringer_rings_again_after_a_broker_that_was_killed(
     assert len(letters()) >= 5
 
 
-def test_ringer_rings_again_after_a_broker_that_refused_to_write(make_app: MakeApp, own_valkey: Valkey) -> None:
-    url = Secret(own_valkey.url)
-    client = make_app(redis_url=url, broker_url=url).test_client()
-    with redis.Redis.from_url(own_valkey.url) as broker:
-        broker.config_set("maxmemory", "1")
-        for _ in range(3):
-            post_letter(client, letter("mock_pi_1"))
-            sleep(0.05)
-        broker.config_set("maxmemory", "0")
+def test_ringer_rings_again_after_a_broker_that_refused_to_write(
+    client: FlaskClient, broker: redis.Redis, own_valkey: Valkey
+) -> None:
+    broker.config_set("maxmemory", "1")
+    for _ in range(3):
+        post_letter(client, letter("mock_pi_1"))
+        sleep(0.05)
+    broker.config_set("maxmemory", "0")
 
     _rings_again(client, own_valkey)
 
