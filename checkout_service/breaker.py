@@ -22,33 +22,35 @@ class Breaker:
         self._pause = pause
         self._lock = threading.Lock()
         self._open_until = 0.0
+        self._trial = False
 
     @contextmanager
     def guard(self, *failures: type[BaseException]) -> Iterator[None]:
-        """Run the body; one of ``failures`` opens the breaker. A normal end closes it, and so does any other error: the
-        other side has answered.
+        """Run the body; one of ``failures`` opens the breaker, a normal end closes it.
 
         Raises BreakerOpenError without running the body while the breaker is open.
         """
-        self._enter()
+        is_trial = self._enter()
         try:
             yield
         except failures:
             self._open_until = monotonic() + self._pause
             raise
-        except Exception:
+        else:
             self._open_until = 0.0
-            raise
-        if self._open_until:
-            self._open_until = 0.0
+        finally:
+            if is_trial:
+                self._trial = False
 
-    def _enter(self) -> None:
+    def _enter(self) -> bool:
+        """Let the caller pass; whether it is the trial."""
         if not self._open_until:
-            return
+            return False
         with self._lock:
             if not self._open_until:
-                return
-            if monotonic() < self._open_until:
+                return False
+            # The trial may take longer than the pause: until it ends, everybody else is refused.
+            if self._trial or monotonic() < self._open_until:
                 raise BreakerOpenError
-            # This caller is the trial; the others keep being refused until it has an answer or the pause is over.
-            self._open_until = monotonic() + self._pause
+            self._trial = True
+            return True

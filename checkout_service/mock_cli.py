@@ -45,7 +45,7 @@ def pay(
     address = f"{(url or f'http://127.0.0.1:{port}').rstrip('/')}/api/payments/webhook"
     try:
         answer = httpx.post(address, json=letter, timeout=10.0)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise click.ClickException(f"Nobody answers at {address}: {error}") from error
     click.echo(f"{answer.status_code} {answer.text}")
     if not answer.is_success:

@@ -9,6 +9,7 @@ import threading
 from enum import StrEnum
 from typing import Any, Final
 
+import structlog
 from celery import Celery
 from flask import Flask, current_app
 from kombu import Exchange, Queue
@@ -19,6 +20,8 @@ from checkout_service.settings import Secret
 
 PUBLISH_WITHIN: Final = 0.25
 """Seconds for each of two tries; with a retry and a connect the publish stays well under one second."""
+
+log = structlog.get_logger(__name__)
 
 
 class TaskName(StrEnum):
@@ -122,8 +125,12 @@ class Ringer:
             self._filed.wait()
             self._filed.clear()
             delivery_id, request_id = self._letter
-            with self._app.app_context():
-                ring_bell(delivery_id, request_id)
+            try:
+                with self._app.app_context():
+                    ring_bell(delivery_id, request_id)
+            except Exception:
+                # Nobody would start this thread again; the sweep rings for what was filed.
+                log.exception("bell_not_rung", delivery_id=delivery_id)
             pause.wait(self.PAUSE)
 
 

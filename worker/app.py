@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -38,6 +39,9 @@ app.config_from_object("celeryconfig")
 @setup_logging.connect
 def _configure_logging(**_: Any) -> None:
     logs.configure(production=_settings.production)
+    # Two lines a task and a beat would bury our own, which say what became of the letters.
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @worker_process_init.connect

@@ -48,16 +48,24 @@ _bring_forward = text(f"""
 # And a walk through all that is parked, a page a sweep, finds what was missed while nobody swept.
 _walk = text(f"""
     WITH page AS (
-        SELECT id, provider, provider_ref FROM webhook_deliveries
+        SELECT id, provider, provider_ref, next_attempt_at FROM webhook_deliveries
         WHERE state = 'parked' AND (provider, provider_ref) > (:provider, :reference)
         ORDER BY provider, provider_ref LIMIT {WALK}
+    ), here AS (
+        SELECT page.id
+        FROM page
+        JOIN payments AS payment ON payment.provider_ref = page.provider_ref AND payment.provider = page.provider
+        WHERE page.next_attempt_at > now() LIMIT {STEP}
+    ), mine AS (
+        SELECT id FROM webhook_deliveries WHERE id = ANY(ARRAY(SELECT id FROM here)) AND state = 'parked'
+        FOR NO KEY UPDATE SKIP LOCKED
     ), found AS (
-        UPDATE webhook_deliveries AS letter SET next_attempt_at = now(), updated_at = now()
-        FROM page JOIN payments AS payment ON payment.provider_ref = page.provider_ref
-            AND payment.provider = page.provider
-        WHERE letter.id = page.id AND letter.state = 'parked' AND letter.next_attempt_at > now()
+        UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
+        WHERE id = ANY(ARRAY(SELECT id FROM mine)) AND state = 'parked'
+        RETURNING id
     )
-    SELECT provider, provider_ref FROM page ORDER BY provider DESC, provider_ref DESC LIMIT 1
+    SELECT provider, provider_ref, (SELECT count(*) FROM found) AS found
+    FROM page ORDER BY provider DESC, provider_ref DESC LIMIT 1
 """)  # noqa: S608 (only our own constants)
 
 # Keys are version 7 UUIDs, so the oldest rows are the first of the primary key.
@@ -147,7 +155,10 @@ def _ring_once(delivery_id: UUID) -> None:
 def _walk_on() -> None:
     """Look through the next page of what is parked; begin again after the last."""
     page = execute(_walk, {"provider": _Walk.provider, "reference": _Walk.reference})
-    _Walk.provider, _Walk.reference = (page[0].provider, page[0].provider_ref) if page else ("", "")
+    if not page:
+        _Walk.provider, _Walk.reference = "", ""
+    elif page[0].found < STEP:
+        _Walk.provider, _Walk.reference = page[0].provider, page[0].provider_ref
 
 
 class _Walk:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from flask import Response, current_app, request
@@ -19,7 +21,18 @@ from checkout_service.settings import WebSettings
 blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", description="A cart frozen into a promise")
 
 
+def keyed(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Read the Idempotency-Key before the body is looked at, and hand it to the view as ``key``."""
+
+    @wraps(view)
+    def with_key(*arguments: Any, **named: Any) -> Response:
+        return view(*arguments, key=read_key(request.headers.get("Idempotency-Key")), **named)
+
+    return with_key
+
+
 @blueprint.post("/session")
+@keyed
 @blueprint.doc(parameters=[IDEMPOTENCY_KEY])
 @blueprint.arguments(OpenSessionSchema)
 @blueprint.response(201, SessionSchema)
@@ -40,13 +53,12 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
     problems.StillInProgress,
     problems.DatabaseUnavailable,
 )
-def post_session(wanted: dict[str, Any]) -> Response:
+def post_session(wanted: dict[str, Any], key: str) -> Response:
     """Open a checkout session
 
     Freezes the cart's lines and prices, opens a payment at the provider and answers with what the client pays with.
     The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`.
     """
-    key = read_key(request.headers.get("Idempotency-Key"))
     settings: WebSettings = current_app.extensions["settings"]
     answer, replayed = open_session(
         order=Order(

@@ -63,13 +63,13 @@ class MockProvider:
     def look_up(self, *, provider_ref: str) -> Sequence[Fact]:
         if self._api is None:
             return []
-        return _looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"))
+        return _looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"), provider_ref)
 
     def cancel(self, *, provider_ref: str) -> Sequence[Fact]:
         if self._api is None:
-            return _looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value})
+            return _looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}, provider_ref)
         path = f"/payments/{quote(provider_ref, safe='')}/cancel"
-        return _looked_up(self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}"))
+        return _looked_up(self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}"), provider_ref)
 
     def _genuine(self, signed: bytes, signature: str) -> bool:
         claimed = signature.encode("utf-8", "surrogatepass")
@@ -108,11 +108,13 @@ def _fact(letter: dict[str, Any], details: dict[str, Any], *, event_id: str) -> 
     )
 
 
-def _looked_up(held: dict[str, Any]) -> Sequence[Fact]:
+def _looked_up(held: dict[str, Any], asked: str) -> Sequence[Fact]:
     """The fact in an answer about one payment; its id names what was seen, so that seeing it again is no news."""
     seen: dict[str, Any] = {
         name: _text(held, name) for name in ("provider_ref", "status", "amount", "currency") if name in held
     }
+    if seen.get("provider_ref") != asked:
+        raise UnreadableError("the answer is about another payment")
     if seen.get("status") == PaymentStatus.PENDING.value:
         return []
     canonical(seen)

@@ -56,16 +56,20 @@ class Pressure:
 
     def _run(self) -> None:
         pause = threading.Event()
+        told = False
         while True:
             try:
                 with self._app.app_context(), background_connection() as connection:
                     while True:
                         started = monotonic()
                         self.measure(connection)
+                        told = False
                         pause.wait(max(self.PAUSE, self.SHARE * (monotonic() - started)))
             except Error as error:
                 # The letterbox's own statement finds out as well, and says so to the provider.
-                log.warning("pressure_not_measured", error=type(error).__name__)
+                if not told:
+                    log.warning("pressure_not_measured", error=type(error).__name__)
+                told = True
                 pause.wait(self.PAUSE)
 
 

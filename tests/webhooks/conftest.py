@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -63,3 +64,25 @@ def count_own_letters(own_postgres: Postgres) -> Iterator[Callable[[], int]]:
 
     yield count
     engine.dispose()
+
+
+@pytest.fixture
+def cut_connections(own_postgres: Postgres) -> Callable[[], int]:
+    """Have PostgreSQL end every connection of the web tier, as a failover does; how many those were."""
+
+    def cut() -> int:
+        engine = create_engine(own_postgres.url("postgres", "shop"), isolation_level="AUTOCOMMIT")
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'checkout-web'"
+        with engine.connect() as connection:
+            count = len(connection.execute(text(ended)).all())
+        engine.dispose()
+        return count
+
+    return cut
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]

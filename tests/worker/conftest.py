@@ -13,11 +13,16 @@ import pytest
 import redis
 from flask import Flask
 
+from checkout_service import logs
 from checkout_service.database import db
+from checkout_service.providers.mock import MockProvider
 from checkout_service.settings import WorkerSettings
 from tests.conftest import Servers
+from tests.provider import _provider_server, mock_provider
 from tests.worker.scripted import ScriptedProvider
 from worker.context import make_context
+
+__all__ = ["_provider_server", "mock_provider"]  # fixtures
 
 MakeWorker = Callable[..., Flask]
 Messages = Callable[..., list[tuple[str, ...]]]
@@ -25,6 +30,7 @@ Messages = Callable[..., list[tuple[str, ...]]]
 
 @pytest.fixture(scope="session")
 def worker_app(worker_settings: WorkerSettings) -> Iterator[Flask]:
+    logs.configure(production=False)
     app = make_context(worker_settings)
     yield app
     with app.app_context():
@@ -38,7 +44,7 @@ def worker(worker_app: Flask) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def make_worker(worker_settings: WorkerSettings) -> Iterator[MakeWorker]:
+def make_worker(worker_app: Flask, worker_settings: WorkerSettings) -> Iterator[MakeWorker]:
     """Another worker: ``make_worker(rejected_max_rows=2)``; the overrides are fields of its settings."""
     made: list[Flask] = []
 
@@ -48,6 +54,9 @@ def make_worker(worker_settings: WorkerSettings) -> Iterator[MakeWorker]:
 
     yield make
     for app in made:
+        provider = app.extensions["providers"].get("mock")
+        if isinstance(provider, MockProvider) and provider._api and provider._api._client:
+            provider._api._client.close()  # a process ends with its connections open; a test run must not
         with app.app_context():
             db.engine.dispose()
 

@@ -11,7 +11,7 @@ from checkout_service.providers.base import ProviderRefusedError, ProviderUnavai
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, state_of, status_of
 from tests.worker.conftest import letter_row
-from tests.worker.scripted import ScriptedProvider, Said, fact, hint
+from tests.worker.scripted import Said, ScriptedProvider, fact, hint
 from worker.webhooks import process
 
 AWAY = ProviderUnavailableError("the provider did not answer")
@@ -118,7 +118,7 @@ def test_a_provider_that_is_away_uses_up_no_attempt(sql: Sql, scripted: Scripted
         assert "did not answer" in row.detail
 
     scripted.truths[reference] = [fact(reference, "paid")]
-    scripted.letters = dict.fromkeys(scripted.letters, [hint(reference)])
+    scripted.letters = {key: [hint(reference)] for key in scripted.letters}
     sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
     process(str(delivery))
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")

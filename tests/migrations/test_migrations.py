@@ -1,0 +1,135 @@
+"""Migrations go up, down and up again, alone and beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, make_url, text
+
+import checkout_service.tables  # noqa: F401 (fills the metadata)
+from checkout_service.database import Base
+from checkout_service.local.servers import SUPERUSER, Postgres
+from tests.migrations.conftest import CONFIG, finish, run_as, start_upgrade
+from tests.migrations.schema import describe, tables
+
+Alembic = Callable[..., None]
+REVISIONS = [script.revision for script in reversed(list(ScriptDirectory.from_config(Config(CONFIG)).walk_revisions()))]
+ROLES = ("checkout_owner", "checkout_web", "checkout_worker")
+
+
+def test_migrations_are_numbered_one_after_the_other() -> None:
+    assert [f"{number:04}" for number in range(1, len(REVISIONS) + 1)] == REVISIONS
+
+
+def test_migrations_up_down_and_up_again_end_where_they_began(fresh_database: str, alembic: Alembic) -> None:
+    alembic("upgrade", "head")
+    first = describe(fresh_database)
+    assert tables(fresh_database) == set(Base.metadata.tables) | {"alembic_version"}
+
+    alembic("downgrade", "base")
+    assert tables(fresh_database) == {"alembic_version"}
+    left = describe(fresh_database)
+    for part in ("triggers", "functions", "types", "tables' rights", "columns' rights"):
+        assert left[part] == [], part
+    alembic("upgrade", "head")
+
+    assert describe(fresh_database) == first
+
+
+def test_models_and_migrations_say_the_same(alembic: Alembic) -> None:
+    alembic("upgrade", "head")
+    alembic("check")
+
+
+def test_each_migration_is_reversible_by_itself(fresh_database: str, alembic: Alembic) -> None:
+    # The first one only grants on Alembic's own table, which stays; so the comparison starts at it.
+    alembic("upgrade", REVISIONS[0])
+    before = describe(fresh_database)
+    for revision in REVISIONS[1:]:
+        alembic("upgrade", revision)
+        after = describe(fresh_database)
+        assert after != before, f"{revision} changes nothing that is compared"
+        alembic("downgrade", "-1")
+        assert describe(fresh_database) == before, f"{revision} leaves something behind"
+        alembic("upgrade", revision)
+        assert describe(fresh_database) == after, f"{revision} is another one the second time"
+        before = after
+
+
+def test_everything_belongs_to_the_owner(fresh_database: str, alembic: Alembic) -> None:
+    alembic("upgrade", "head")
+    engine = create_engine(fresh_database)
+    with engine.connect() as connection:
+        owners = connection.execute(
+            text("SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+        )
+        assert [row.relowner for row in owners] == ["checkout_owner"]
+    engine.dispose()
+
+
+def test_upgrading_twice_changes_nothing(fresh_database: str, alembic: Alembic) -> None:
+    alembic("upgrade", "head")
+    before = describe(fresh_database)
+    alembic("upgrade", "head")
+
+    assert describe(fresh_database) == before
+
+
+@pytest.mark.parametrize("as_superuser", [True, False])
+def test_databases_of_one_cluster_may_be_migrated_for_the_first_time_at_once(
+    virgin: Postgres, as_superuser: bool
+) -> None:
+    admin = virgin.url(SUPERUSER, "postgres")
+    role = SUPERUSER if as_superuser else "deployer"
+    names = ["one", "two"]
+    if not as_superuser:
+        run_as(admin, "CREATE ROLE deployer LOGIN CREATEROLE")
+    run_as(admin, *[f"CREATE DATABASE {name} OWNER {role}" for name in names])
+    try:
+        results = [finish(process) for process in [start_upgrade(virgin.url(role, name)) for name in names]]
+
+        assert results == [(0, "")] * len(names)
+        for name in names:
+            assert tables(virgin.url(SUPERUSER, name)) == set(Base.metadata.tables) | {"alembic_version"}
+    finally:
+        run_as(admin, *[f"DROP DATABASE {name} WITH (FORCE)" for name in names], *_without_roles(as_superuser))
+
+
+def test_roles_that_are_missing_and_may_not_be_made_are_named(virgin: Postgres) -> None:
+    admin = virgin.url(SUPERUSER, "postgres")
+    run_as(admin, "CREATE ROLE deployer LOGIN", "CREATE DATABASE shop OWNER deployer")
+    try:
+        status, said = finish(start_upgrade(virgin.url("deployer", "shop")))
+
+        assert status != 0
+        assert "role checkout_owner is missing and deployer may not create it" in said
+        assert tables(virgin.url(SUPERUSER, "shop")) == set()
+    finally:
+        run_as(admin, "DROP DATABASE shop", "DROP ROLE deployer")
+
+
+def test_owner_may_migrate_by_itself(virgin: Postgres) -> None:
+    admin = virgin.url(SUPERUSER, "postgres")
+    run_as(admin, "CREATE ROLE checkout_owner LOGIN", "CREATE ROLE checkout_web LOGIN", "CREATE ROLE checkout_worker")
+    run_as(admin, "CREATE DATABASE shop OWNER checkout_owner")
+    try:
+        assert finish(start_upgrade(virgin.url("checkout_owner", "shop"))) == (0, "")
+    finally:
+        run_as(admin, "DROP DATABASE shop WITH (FORCE)", *[f"DROP ROLE {role}" for role in ROLES])
+
+
+def test_url_may_be_written_without_the_driver(
+    fresh_database: str, alembic: Alembic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = make_url(fresh_database).set(drivername="postgresql").render_as_string(hide_password=False)
+    monkeypatch.setenv("MIGRATION_DATABASE_URL", plain)
+    alembic("upgrade", "head")
+
+    assert "payments" in tables(fresh_database)
+
+
+def _without_roles(as_superuser: bool) -> list[str]:
+    return [f"DROP ROLE {role}" for role in (*ROLES, *([] if as_superuser else ["deployer"]))]

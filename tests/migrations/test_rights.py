@@ -1,0 +1,199 @@
+"""Who may do what in the database: the two login roles have what DESIGN's section 6 grants, and nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import ProgrammingError
+
+import checkout_service.tables  # noqa: F401 (fills the metadata)
+from checkout_service.database import Base
+from tests.conftest import Servers, Sql
+
+READ = frozenset({"SELECT"})
+ALL_TABLES = {*Base.metadata.tables, "alembic_version"}
+
+WEB = dict.fromkeys(ALL_TABLES, READ) | {
+    "users": READ | {"INSERT"},
+    "carts": READ | {"INSERT", "UPDATE"},
+    "cart_items": READ | {"INSERT", "UPDATE", "DELETE"},
+    "checkout_sessions": READ | {"INSERT"},
+    "webhook_deliveries": READ | {"INSERT"},
+}
+WEB_COLUMNS = {("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"}}
+
+WORKER = dict.fromkeys(ALL_TABLES, READ) | {
+    "payments": READ | {"UPDATE"},
+    "webhook_deliveries": READ | {"UPDATE", "DELETE"},
+    "payment_events": READ | {"INSERT", "DELETE"},
+}
+WORKER_COLUMNS = {("payment_events", "UPDATE"): {"outcome"}}
+
+NEW_PAYMENT = "(user_id, provider, provider_ref, amount, currency{}) VALUES (uuidv7(), 'mock', 'mock_pi_1', 1, 'USD'{})"
+
+REFUSED_TO_WEB = [
+    *[
+        f"INSERT INTO payments {NEW_PAYMENT.format(f', {column}', f', {value}')}"
+        for column, value in {
+            "status": "'paid'",
+            "raw_payload": "'{}'",
+            "review_reason": "'none'",
+            "next_look_up_at": "now()",
+            "look_ups": "1",
+            "created_at": "now()",
+            "updated_at": "now()",
+        }.items()
+    ],
+    "UPDATE payments SET status = 'paid'",
+    "UPDATE payments SET updated_at = now()",
+    "DELETE FROM payments",
+    "SELECT id FROM payments FOR UPDATE",
+    (
+        "INSERT INTO payment_events (provider, event_id, payment_id, status, outcome) "
+        "VALUES ('mock', 'e', uuidv7(), 'paid', 'applied')"
+    ),
+    "UPDATE payment_events SET outcome = 'applied'",
+    "DELETE FROM payment_events",
+    "UPDATE webhook_deliveries SET state = 'applied'",
+    "DELETE FROM webhook_deliveries",
+    "UPDATE checkout_sessions SET amount = 1",
+    "DELETE FROM checkout_sessions",
+    "INSERT INTO vendors (name) VALUES ('a')",
+    "UPDATE listings SET unit_price = 1",
+    "DELETE FROM listings",
+    "UPDATE users SET updated_at = now()",
+    "DELETE FROM users",
+    "DELETE FROM carts",
+    "UPDATE alembic_version SET version_num = '0001'",
+]
+
+REFUSED_TO_WORKER = [
+    f"INSERT INTO payments {NEW_PAYMENT.format('', '')}",
+    "DELETE FROM payments",
+    "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', '')",
+    "UPDATE payment_events SET status = 'paid'",
+    "UPDATE payment_events SET payment_id = uuidv7()",
+    "UPDATE payment_events SET outcome = 'applied', amount = 1",
+    "INSERT INTO users DEFAULT VALUES",
+    "INSERT INTO carts (user_id) VALUES (uuidv7())",
+    "UPDATE cart_items SET qty = 1",
+    "DELETE FROM cart_items",
+    "DELETE FROM carts",
+    "DELETE FROM users",
+    "INSERT INTO checkout_sessions DEFAULT VALUES",
+    "UPDATE checkout_sessions SET amount = 1",
+    "DELETE FROM checkout_sessions",
+    "UPDATE listings SET unit_price = 1",
+    "DELETE FROM listings",
+    "UPDATE alembic_version SET version_num = '0001'",
+]
+
+REFUSED_TO_BOTH = [
+    *[f"TRUNCATE {table}" for table in sorted(ALL_TABLES)],
+    "ALTER TABLE payments DISABLE TRIGGER payments_guard",
+    "DROP TRIGGER payments_guard ON payments",
+    "DROP TABLE payment_events",
+    "CREATE TABLE mine (a int)",
+    "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "SET session_replication_role = 'replica'",
+    "SET ROLE checkout_owner",
+    "SELECT * FROM pg_authid",
+    "COPY payments TO PROGRAM 'true'",
+]
+
+
+@pytest.fixture(scope="module")
+def engines(servers: Servers) -> Iterator[dict[str, Engine]]:
+    engines = {"web": create_engine(servers.web_url), "worker": create_engine(servers.worker_url)}
+    yield engines
+    for engine in engines.values():
+        engine.dispose()
+
+
+Attempt = Callable[[str, str], None]
+
+
+@pytest.fixture
+def attempt(engines: dict[str, Engine]) -> Attempt:
+    """Run a statement as "web" or "worker", and take it back."""
+
+    def run(role: str, statement: str) -> None:
+        with engines[role].connect() as connection:
+            connection.execute(text(statement))
+            connection.rollback()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("role", "tables", "columns"),
+    [("checkout_web", WEB, WEB_COLUMNS), ("checkout_worker", WORKER, WORKER_COLUMNS)],
+    ids=["web", "worker"],
+)
+def test_roles_hold_exactly_what_the_design_grants(
+    sql: Sql, role: str, tables: dict[str, frozenset[str]], columns: dict[tuple[str, str], set[str]]
+) -> None:
+    held: dict[str, set[str]] = {table: set() for table in ALL_TABLES}
+    query = "SELECT * FROM information_schema.role_table_grants WHERE table_schema = 'public'"
+    for row in sql(f"{query} AND grantee IN (:role, 'PUBLIC')", role=role):
+        held[row.table_name].add(row.privilege_type)
+    assert held == tables
+
+    by_column: dict[tuple[str, str], set[str]] = defaultdict(set)
+    query = "SELECT * FROM information_schema.column_privileges WHERE table_schema = 'public'"
+    for row in sql(f"{query} AND grantee IN (:role, 'PUBLIC')", role=role):
+        if row.privilege_type not in held[row.table_name]:
+            by_column[row.table_name, row.privilege_type].add(row.column_name)
+    assert by_column == columns
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        *[("web", statement) for statement in REFUSED_TO_WEB + REFUSED_TO_BOTH],
+        *[("worker", statement) for statement in REFUSED_TO_WORKER + REFUSED_TO_BOTH],
+    ],
+)
+def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, statement: str) -> None:
+    with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+        attempt(role, statement)
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        ("web", "INSERT INTO users DEFAULT VALUES"),
+        ("web", "DELETE FROM cart_items"),
+        ("web", "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', '')"),
+        (
+            "web",
+            (
+                "WITH me AS (INSERT INTO users DEFAULT VALUES RETURNING id) INSERT INTO payments (user_id, provider, "
+                "provider_ref, amount, currency) SELECT id, 'mock', 'mock_pi_1', 1, 'USD' FROM me"
+            ),
+        ),
+        ("worker", "UPDATE payments SET status = 'paid', review_reason = 'mismatch', next_look_up_at = NULL"),
+        ("worker", "UPDATE webhook_deliveries SET state = 'applied', next_attempt_at = NULL"),
+        ("worker", "UPDATE payment_events SET outcome = 'applied'"),
+        ("worker", "DELETE FROM webhook_deliveries"),
+        ("worker", "DELETE FROM payment_events"),
+        ("worker", "SELECT id FROM payments FOR NO KEY UPDATE"),
+        ("worker", "SELECT id FROM webhook_deliveries FOR NO KEY UPDATE SKIP LOCKED"),
+        *[(role, f"SELECT * FROM {table}") for role in ("web", "worker") for table in sorted(ALL_TABLES)],
+    ],
+)
+def test_roles_may_do_their_work(attempt: Attempt, role: str, statement: str) -> None:
+    attempt(role, statement)
+
+
+@pytest.mark.parametrize("role", ["checkout_owner", "checkout_web", "checkout_worker"])
+def test_roles_are_nobody_special_in_the_cluster(sql: Sql, role: str) -> None:
+    (found,) = sql("SELECT * FROM pg_roles WHERE rolname = :role", role=role)
+
+    powers = (found.rolsuper, found.rolcreaterole, found.rolcreatedb, found.rolreplication, found.rolbypassrls)
+    assert powers == (False,) * 5
+    assert found.rolcanlogin == (role != "checkout_owner")
+    assert sql("SELECT FROM pg_auth_members WHERE member = :oid", oid=found.oid) == []

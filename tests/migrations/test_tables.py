@@ -1,0 +1,164 @@
+"""What the tables themselves see to, whoever writes to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from checkout_service.payments.status import PaymentStatus
+from tests.conftest import MakeListing, Sql
+from tests.letters import insert_payment
+
+STATUSES = [status.value for status in PaymentStatus]
+
+
+@pytest.fixture
+def user(sql: Sql) -> UUID:
+    return sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
+
+
+def test_rows_can_be_inserted_by_hand(sql: Sql, user: UUID, make_listing: MakeListing) -> None:
+    listing = make_listing()
+    rows = [sql("SELECT * FROM users")[0], sql("SELECT * FROM listings")[0]]
+    rows += sql("INSERT INTO carts (user_id) VALUES (:user) RETURNING *", user=user)
+    rows += sql(
+        "INSERT INTO cart_items (cart_id, listing_id, qty) VALUES (:cart, :listing, 1) RETURNING *",
+        cart=rows[2].id,
+        listing=listing["id"],
+    )
+    rows += sql(
+        """INSERT INTO payments (user_id, provider, provider_ref, amount, currency)
+        VALUES (:user, 'mock', 'mock_pi_1', 240, 'USD') RETURNING *""",
+        user=user,
+    )
+    rows += sql(
+        """INSERT INTO checkout_sessions (user_id, cart_id, idempotency_key, request_hash, payment_id, payment_token,
+            amount, currency, lines, expires_at)
+        VALUES (:user, :cart, 'key', '', :payment, 'token', 240, 'USD', '[]', now()) RETURNING *""",
+        user=user,
+        cart=rows[2].id,
+        payment=rows[4].id,
+    )
+    rows += sql("INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', '') RETURNING *")
+    rows += sql(
+        """INSERT INTO payment_events (provider, event_id, payment_id, status, outcome)
+        VALUES ('mock', 'evt_1', :payment, 'paid', 'applied') RETURNING *""",
+        payment=rows[4].id,
+    )
+
+    for row in rows:
+        assert row.id.version == 7
+        assert row.created_at == row.updated_at
+        assert abs(datetime.now(UTC) - row.created_at) < timedelta(minutes=1)
+    assert rows[4].next_look_up_at - rows[4].created_at == timedelta(minutes=10)
+    assert rows[6].next_attempt_at - rows[6].received_at == timedelta(seconds=5)
+
+
+def test_enum_stands_in_the_order_of_the_street(sql: Sql) -> None:
+    rows = sql("SELECT unnest(enum_range(NULL::payment_status))::text AS status")
+    assert [row.status for row in rows] == STATUSES
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(STATUSES, STATUSES)))
+def test_no_status_goes_back(sql: Sql, before: str, after: str) -> None:
+    insert_payment(sql, status=before)
+    move = f"UPDATE payments SET status = '{after}'"
+    if STATUSES.index(after) >= STATUSES.index(before):
+        sql(move)
+    else:
+        with pytest.raises(IntegrityError, match=f"cannot go back from {before} to {after}"):
+            sql(move)
+    assert sql("SELECT status::text FROM payments")[0].status == max(before, after, key=STATUSES.index)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "amount = 1",
+        "currency = 'EUR'",
+        "provider = 'another'",
+        "provider_ref = 'another'",
+        "user_id = (SELECT id FROM users WHERE id <> user_id)",
+        "id = uuidv7()",
+        "amount = 1, status = 'paid'",
+    ],
+)
+def test_what_a_payment_is_never_changes(sql: Sql, user: UUID, change: str) -> None:
+    insert_payment(sql)
+    before = sql("SELECT * FROM payments")
+
+    with pytest.raises(IntegrityError, match="keeps its amount"):
+        sql(f"UPDATE payments SET {change}")
+
+    assert sql("SELECT * FROM payments") == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE listings SET unit_price = 0", "listings_unit_price_positive"),
+        ("UPDATE listings SET stock = -1", "listings_stock_not_negative"),
+        ("INSERT INTO carts (user_id) SELECT user_id FROM carts", "carts_user_id"),
+        ("UPDATE cart_items SET qty = 0", "cart_items_qty_range"),
+        ("UPDATE cart_items SET qty = 10000", "cart_items_qty_range"),
+        (
+            "INSERT INTO cart_items (cart_id, listing_id, qty) SELECT cart_id, listing_id, 1 FROM cart_items",
+            "idx_cart_listing",
+        ),
+        ("DELETE FROM listings", "cart_items_listing_id_fkey"),
+        (
+            (
+                "INSERT INTO payments (user_id, provider, provider_ref, amount, currency) "
+                "SELECT id, 'mock', 'a', 0.004, 'USD' FROM users LIMIT 1"
+            ),
+            "payments_amount_positive",
+        ),
+        (
+            (
+                "INSERT INTO payments (user_id, provider, provider_ref, amount, currency) "
+                "SELECT user_id, 'another', provider_ref, 1, 'USD' FROM payments"
+            ),
+            "idx_payment_provider_ref",
+        ),
+        ("UPDATE webhook_deliveries SET next_attempt_at = NULL", "webhook_deliveries_owed_has_next_attempt"),
+        ("UPDATE webhook_deliveries SET state = 'parked', next_attempt_at = NULL", "owed_has_next_attempt"),
+        ("UPDATE webhook_deliveries SET state = 'lost'", "webhook_deliveries_state_known"),
+        ("UPDATE payment_events SET outcome = 'duplicate'", "payment_events_outcome_known"),
+        (
+            (
+                "INSERT INTO payment_events (provider, event_id, payment_id, status, outcome) "
+                "SELECT provider, event_id, payment_id, 'failed', 'stale' FROM payment_events"
+            ),
+            "payment_events_provider_event_id",
+        ),
+        ("DELETE FROM payments", "payment_events_payment_id_fkey"),
+    ],
+)
+def test_constraints_refuse_what_must_not_be(
+    sql: Sql, make_listing: MakeListing, statement: str, constraint: str
+) -> None:
+    _one_of_each(sql, make_listing())
+
+    with pytest.raises(IntegrityError, match=constraint):
+        sql(statement)
+
+
+def test_cart_takes_its_lines_along(sql: Sql, make_listing: MakeListing) -> None:
+    _one_of_each(sql, make_listing())
+    sql("DELETE FROM carts")
+
+    assert sql("SELECT * FROM cart_items") == []
+
+
+def _one_of_each(sql: Sql, listing: dict[str, Any]) -> None:
+    insert_payment(sql)
+    sql("INSERT INTO carts (user_id) SELECT id FROM users")
+    sql("INSERT INTO cart_items (cart_id, listing_id, qty) SELECT id, :id, 1 FROM carts", id=listing["id"])
+    sql("INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', '')")
+    sql("""INSERT INTO payment_events (provider, event_id, payment_id, status, outcome)
+        SELECT 'mock', 'evt_1', id, 'paid', 'applied' FROM payments""")

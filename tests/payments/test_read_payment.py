@@ -1,0 +1,172 @@
+"""A customer reads what became of the money."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.conftest import Customer, MakeListing, Sql, Statements
+from tests.purchases import fill_cart, opened
+
+MEMBERS = {"id", "status", "amount", "currency", "provider", "under_review", "created_at", "updated_at", "timeline"}
+
+
+@pytest.fixture
+def payment(customer: Customer, make_listing: MakeListing) -> str:
+    """The path of the customer's payment of 240.00 USD."""
+    session = opened(customer, fill_cart(customer, (make_listing(unit_price="120.00"), 2)))
+    return f"/api/payments/{session['payment_id']}"
+
+
+def add_fact(sql: Sql, path: str, **columns: Any) -> None:
+    values = {
+        "payment_id": UUID(path.rpartition("/")[2]),
+        "provider": "mock",
+        "event_id": uuid4().hex,
+        "status": "paid",
+        "outcome": "applied",
+    } | columns
+    marks = ", ".join(f"CAST(:{name} AS payment_status)" if name == "status" else f":{name}" for name in values)
+    sql(f"INSERT INTO payment_events ({', '.join(values)}) VALUES ({marks})", **values)
+
+
+def test_fresh_payment_is_pending_with_an_empty_timeline(customer: Customer, payment: str) -> None:
+    answer = customer.get(payment)
+
+    assert answer.status_code == 200
+    assert set(answer.json) == MEMBERS
+    assert answer.json["id"] == payment.rpartition("/")[2]
+    assert (answer.json["status"], answer.json["provider"]) == ("pending", "mock")
+    assert (answer.json["amount"], answer.json["currency"]) == ("240.00", "USD")
+    assert answer.json["under_review"] is False
+    assert answer.json["timeline"] == []
+    for moment in ("created_at", "updated_at"):
+        assert answer.json[moment].endswith("Z")
+        assert abs((datetime.now(UTC) - datetime.fromisoformat(answer.json[moment])).total_seconds()) < 60
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_timeline_shows_each_fact_oldest_first(customer: Customer, payment: str, sql: Sql) -> None:
+    add_fact(sql, payment, status="failed", outcome="stale", received_at=datetime(2026, 1, 3, tzinfo=UTC))
+    add_fact(
+        sql,
+        payment,
+        amount="240.00",
+        currency="USD",
+        occurred_at=datetime(2026, 1, 1, 12, 30, tzinfo=UTC),
+        received_at=datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC),
+    )
+    sql("UPDATE payments SET status = 'paid', review_reason = 'mismatch'")
+
+    shown = customer.get(payment).json
+    assert (shown["status"], shown["under_review"]) == ("paid", True)
+    assert shown["timeline"] == [
+        {
+            "status": "paid",
+            "outcome": "applied",
+            "amount": "240.00",
+            "currency": "USD",
+            "occurred_at": "2026-01-01T12:30:00Z",
+            "received_at": "2026-01-02T03:04:05.678900Z",
+        },
+        {
+            "status": "failed",
+            "outcome": "stale",
+            "amount": None,
+            "currency": None,
+            "occurred_at": None,
+            "received_at": "2026-01-03T00:00:00Z",
+        },
+    ]
+
+
+def test_payment_tells_nothing_of_the_inside(customer: Customer, payment: str, sql: Sql) -> None:
+    sql("""UPDATE payments SET raw_payload = '{"card": "4242"}', review_reason = 'paid_twice'""")
+
+    answer = customer.get(payment)
+
+    assert "4242" not in answer.text
+    assert "paid_twice" not in answer.text
+    assert set(answer.json) == MEMBERS
+
+
+def test_unchanged_payment_is_304_without_a_body(customer: Customer, payment: str) -> None:
+    first = customer.get(payment)
+    again = customer.get(payment, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert again.status_code == 304
+    assert again.data == b""
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert again.headers["Cache-Control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize("form", ["W/{}", '"other", {}', "*"])
+def test_etag_is_compared_as_rfc_9110_says(customer: Customer, payment: str, form: str) -> None:
+    etag = customer.get(payment).headers["ETag"]
+
+    assert customer.get(payment, headers={"If-None-Match": form.format(etag)}).status_code == 304
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE payments SET status = 'processing'",
+        "UPDATE payments SET review_reason = 'mismatch'",
+        """INSERT INTO payment_events (payment_id, provider, event_id, status, outcome)
+        SELECT id, 'mock', 'evt_1', 'failed', 'stale' FROM payments""",
+    ],
+)
+def test_etag_changes_with_whatever_is_shown(customer: Customer, payment: str, sql: Sql, change: str) -> None:
+    etag = customer.get(payment).headers["ETag"]
+    sql(change)
+
+    changed = customer.get(payment, headers={"If-None-Match": etag})
+
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != etag
+
+
+def test_anothers_payment_is_not_found_whatever_etag_is_sent(
+    customer: Customer, other_customer: Customer, payment: str
+) -> None:
+    etag = customer.get(payment).headers["ETag"]
+
+    for headers in ({}, {"If-None-Match": etag}, {"If-None-Match": "*"}):
+        answer = other_customer.get(payment, headers=headers)
+        assert answer.status_code == 404
+        assert "ETag" not in answer.headers
+        assert "240.00" not in answer.text
+
+
+def test_unknown_payment_reads_like_anothers(customer: Customer, other_customer: Customer, payment: str) -> None:
+    unknown, anothers = customer.get(f"/api/payments/{uuid4()}"), other_customer.get(payment)
+
+    assert (unknown.status_code, anothers.status_code) == (404, 404)
+    assert unknown.json["detail"] == anothers.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["nonsense", "1", "0190a1b2-0000-7000-8000-00000000000g", "%00"])
+def test_what_is_no_id_is_not_found(customer: Customer, path: str) -> None:
+    assert customer.get(f"/api/payments/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST"])
+def test_payment_can_only_be_read(customer: Customer, payment: str, sql: Sql, method: str) -> None:
+    answer = customer.client.open(payment, method=method, headers=customer.headers, json={"status": "paid"})
+
+    assert answer.status_code == 405
+    assert sql("SELECT status::text FROM payments")[0].status == "pending"
+
+
+def test_reading_takes_two_statements_at_most_however_long_the_timeline(
+    customer: Customer, payment: str, sql: Sql, statements: Statements
+) -> None:
+    for _ in range(30):
+        add_fact(sql, payment, outcome="stale")
+    with statements() as seen:
+        assert len(customer.get(payment).json["timeline"]) == 30
+
+    assert 1 <= len(seen) <= 2

@@ -1,0 +1,186 @@
+"""``flask webhooks``: an operator finds a letter, reads it and has it processed again."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from click.testing import Result
+from flask import Flask
+
+from checkout_service.local.servers import free_port
+from checkout_service.settings import Secret
+from tests.apps import MakeApp
+from tests.conftest import Servers, Sql
+from tests.letters import insert_letter, letter
+
+Run = Callable[..., Result]
+
+
+def runner(app: Flask) -> Run:
+    return lambda *arguments: app.test_cli_runner().invoke(args=["webhooks", *map(str, arguments)])
+
+
+@pytest.fixture
+def run(app: Flask) -> Run:
+    return runner(app)
+
+
+@pytest.fixture
+def filed(sql: Sql) -> dict[str, UUID]:
+    """A letter of several states, an hour apart; the newest is ``received``."""
+    states = ("failed", "rejected", "parked", "applied", "received")
+    return {
+        state: insert_letter(
+            sql,
+            letter("mock_pi_1"),
+            state=f"'{state}'",
+            received_at=f"now() - interval '{len(states) - age - 1} hours'",
+            detail=f"'the detail of {state}'",
+        )
+        for age, state in enumerate(states)
+    }
+
+
+def ids_in(result: Result) -> list[UUID]:
+    return [UUID(line.split()[0]) for line in result.stdout.splitlines()]
+
+
+def test_list_shows_letters_newest_first(run: Run, filed: dict[str, UUID]) -> None:
+    result = run("list")
+
+    assert result.exit_code == 0
+    assert ids_in(result) == [filed[state] for state in ("received", "applied", "parked", "rejected", "failed")]
+    first = result.stdout.splitlines()[0]
+    for shown in ("mock", "received", "tried 0", "next ", "the detail of received"):
+        assert shown in first
+    assert "next " not in result.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "states"),
+    [
+        (["--state", "failed"], ["failed"]),
+        (["--provider", "mock", "--state", "parked"], ["parked"]),
+        (["--provider", "another"], []),
+        (["--since", "90m"], ["received", "applied"]),
+        (["--since", "150m", "--limit", "1"], ["received"]),
+        (["--limit", "2"], ["received", "applied"]),
+    ],
+    ids=str,
+)
+def test_list_is_narrowed_by_state_provider_and_age(
+    run: Run, filed: dict[str, UUID], options: list[str], states: list[str]
+) -> None:
+    result = run("list", *options)
+
+    assert result.exit_code == 0
+    assert ids_in(result) == [filed[state] for state in states]
+    assert ("No webhooks match." in result.stderr) == (not states)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list", "--state", "unknown"], "'unknown' is not one of"),
+        (["list", "--since", "yesterday"], "no time span such as 90s, 30m, 2h or 7d"),
+        (["list", "--since", "1234567d"], "no time span"),
+        (["list", "--limit", "0"], "0 is not in the range"),
+        (["show", "nonsense"], "'nonsense' is not a valid UUID"),
+        (["process", "nonsense"], "'nonsense' is not a valid UUID"),
+        (["process"], "Missing argument"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_told(run: Run, arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_show_tells_everything_of_one_letter(run: Run, sql: Sql) -> None:
+    id_ = insert_letter(
+        sql,
+        b'{"a": "\xc3\xa9"}',
+        state="'failed'",
+        attempts="12",
+        provider_ref="'mock_pi_1'",
+        detail="'no luck'",
+        headers="""'{"x-request-id": "request-1"}'""",
+    )
+    result = run("show", id_)
+
+    assert result.exit_code == 0
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[:10])
+    assert lines["id"] == str(id_)
+    assert (lines["provider"], lines["state"], lines["attempts"]) == ("mock", "failed", "12")
+    assert (lines["provider_ref"], lines["detail"]) == ("mock_pi_1", "no luck")
+    assert lines["received_at"].endswith("Z")
+    assert lines["processed_at"] == "-"
+    assert lines["header"] == "x-request-id: request-1"
+    assert result.stdout.endswith('{\n  "a": "\\u00e9"\n}\n')
+
+
+@pytest.mark.parametrize("body", [b"\x07gone", b"\xff\x00", b"[" * 100_000, b'{"a": "\x07"', b'{"a": "\\u0007"}'])
+def test_show_prints_no_control_character_of_a_stranger(run: Run, sql: Sql, body: bytes) -> None:
+    result = run("show", insert_letter(sql, body, provider_ref="E'\\x07'", detail="E'\\x07'"))
+
+    assert result.exit_code == 0
+    assert all(line.isprintable() for line in result.stdout.splitlines())
+    assert all(line.isprintable() for line in run("list").stdout.splitlines())
+
+
+def test_show_of_an_unknown_letter_fails_with_a_sentence(run: Run, sql: Sql) -> None:
+    unknown = uuid4()
+    result = run("show", unknown)
+
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: There is no webhook {unknown}.\n"
+
+
+def test_process_enqueues_each_letter_and_changes_nothing_itself(
+    run: Run, filed: dict[str, UUID], servers: Servers, sql: Sql
+) -> None:
+    result = run("process", filed["failed"], filed["rejected"])
+
+    assert result.exit_code == 0
+    assert [UUID(line.split()[0]) for line in result.stdout.splitlines()] == [filed["failed"], filed["rejected"]]
+    with redis.Redis.from_url(servers.redis_url) as broker:
+        sent = [json.loads(message) for message in reversed(broker.lrange("webhooks", 0, -1))]
+    assert [message["headers"]["task"] for message in sent] == ["webhooks.process"] * 2
+    arguments = [json.loads(b64decode(message["body"]))[0] for message in sent]
+    assert arguments == [[str(filed["failed"])], [str(filed["rejected"])]]
+    assert sql("SELECT count(*) AS untouched FROM webhook_deliveries WHERE attempts = 0")[0].untouched == len(filed)
+
+
+def test_process_of_an_unknown_letter_enqueues_none(run: Run, filed: dict[str, UUID], servers: Servers) -> None:
+    unknown = uuid4()
+    result = run("process", filed["failed"], unknown)
+
+    assert result.exit_code == 1
+    assert f"There is no webhook {unknown}." in result.stderr
+    with redis.Redis.from_url(servers.redis_url) as broker:
+        assert broker.llen("webhooks") == 0
+
+
+def test_process_without_a_broker_fails_with_a_sentence(make_app: MakeApp, filed: dict[str, UUID]) -> None:
+    result = runner(make_app(broker_url=Secret(f"redis://127.0.0.1:{free_port()}/0")))("process", filed["failed"])
+
+    assert result.exit_code == 1
+    assert "The broker does not answer" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", uuid4()], ["process", uuid4()]], ids=str)
+def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeApp, arguments: list[object]) -> None:
+    app = make_app(database_url=Secret(f"postgresql+psycopg://web@127.0.0.1:{free_port()}/shop"))
+    result = runner(app)(*arguments)
+
+    assert result.exit_code == 1
+    assert "The database does not answer" in result.stderr
+    assert isinstance(result.exception, SystemExit)

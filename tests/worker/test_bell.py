@@ -1,0 +1,201 @@
+"""The bell: one message while a backlog waits, none lost, and none needed."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+
+from checkout_service.cache import cache
+from checkout_service.providers.base import Fact
+from checkout_service.queue import BELL, Ringer, ring_bell
+from checkout_service.settings import Secret
+from tests.conftest import Sql
+from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
+from tests.worker.conftest import MakeWorker, Messages
+from tests.worker.scripted import ScriptedProvider, fact, hint
+from worker.letters import SET
+from worker.sweeping import sweep
+from worker.webhooks import process
+
+
+@pytest.fixture
+def dead_redis() -> Iterator[Secret]:
+    """A port that nobody answers on."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield Secret(f"redis://127.0.0.1:{holder.getsockname()[1]}/0")
+
+
+def bell_rings(broker: redis.Redis) -> bool:
+    return any(name.endswith(f":{BELL}".encode()) for name in broker.scan_iter())
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_bell_that_rings_is_not_rung_again(sql: Sql, messages: Messages) -> None:
+    deliveries = [str(insert_letter(sql, letter(insert_payment(sql)))) for _ in range(5)]
+
+    for delivery in deliveries:
+        ring_bell(delivery)
+
+    assert messages() == [(deliveries[0],)]
+    process(deliveries[0])
+    assert {row.state for row in sql("SELECT state FROM webhook_deliveries")} == {"applied"}
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_task_silences_the_bell_so_that_the_next_letter_rings(sql: Sql, messages: Messages) -> None:
+    first = str(insert_letter(sql, letter(insert_payment(sql))))
+    ring_bell(first)
+    process(first)
+    second = str(insert_letter(sql, letter(insert_payment(sql))))
+
+    ring_bell(second)
+
+    assert messages() == [(first,), (second,)]
+
+
+def test_a_letter_filed_while_a_task_is_at_work_rings_again(
+    sql: Sql, scripted: ScriptedProvider, messages: Messages
+) -> None:
+    """The bell is silenced before the claim, so a letter that this claim did not see has a message of its own."""
+    reference = insert_payment(sql)
+    later: list[str] = []
+
+    def while_at_work() -> list[Fact]:
+        if not later:
+            later.append(str(insert_letter(sql, b'{"later":1}')))
+            ring_bell(later[0])
+        return [fact(reference, "paid", event_id="evt_1")]
+
+    scripted.letters = {b'{"first":1}': [hint(reference)], b'{"later":1}': [fact(reference, "failed")]}
+    scripted.truths[reference] = while_at_work
+    first = str(insert_letter(sql, b'{"first":1}'))
+    ring_bell(first)
+
+    process(first)
+
+    assert messages() == [(first,), (later[0],)]
+    assert sql("SELECT count(*) FROM webhook_deliveries WHERE state = 'applied'")[0].count == 2
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_message_about_a_letter_that_is_done_still_takes_what_waits(sql: Sql) -> None:
+    done = insert_letter(sql, letter(insert_payment(sql)))
+    process(str(done))
+    waiting = insert_letter(sql, letter(insert_payment(sql)))
+
+    process(str(done))
+
+    assert state_of(sql, waiting) == "applied"
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("body", [letter("mock_pi_1", secret="a guess"), b"{}"], ids=["forged", "unreadable"])
+def test_a_forgery_does_not_swallow_the_bell(sql: Sql, messages: Messages, body: bytes) -> None:
+    """Its message may come when another task has rejected it already; the letter behind it did not ring."""
+    forgery = str(insert_letter(sql, body))
+    process(forgery)
+    ring_bell(forgery)
+    genuine = insert_letter(sql, letter(insert_payment(sql)))
+    ring_bell(str(genuine))
+    assert messages() == [(forgery,)]
+
+    process(forgery)
+
+    assert [state_of(sql, UUID(forgery)), state_of(sql, genuine)] == ["rejected", "applied"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_full_set_calls_the_other_workers(sql: Sql, messages: Messages) -> None:
+    sql("INSERT INTO webhook_deliveries (provider, body) SELECT 'mock', '{}' FROM generate_series(1, :n)", n=SET * 2)
+    ids = {str(row.id) for row in sql("SELECT id FROM webhook_deliveries")}
+
+    process(next(iter(ids)))
+
+    assert {row.state for row in sql("SELECT state FROM webhook_deliveries")} == {"rejected"}
+    assert len(messages()) == 1
+    assert messages()[0][0] in ids
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_task_whose_time_is_over_rings_for_the_rest(
+    sql: Sql, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.webhooks.WORK_FOR", 0.0)
+    body = letter("mock_pi_1", "of another age")
+    sql(
+        "INSERT INTO webhook_deliveries (provider, body) SELECT 'mock', :b FROM generate_series(1, :n)",
+        b=body,
+        n=SET * 3,
+    )
+    states = "SELECT count(*) FILTER (WHERE state = 'received') AS waiting FROM webhook_deliveries"
+
+    process(str(sql("SELECT id FROM webhook_deliveries LIMIT 1")[0].id))
+
+    waiting = sql(states)[0].waiting
+    assert 0 < waiting < SET * 3
+    while messages() and waiting:
+        process(*messages()[-1])
+        assert sql(states)[0].waiting < waiting
+        waiting = sql(states)[0].waiting
+    assert waiting == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_lost_message_silences_the_bell_for_a_second_at_most(broker: redis.Redis) -> None:
+    ring_bell("lost")
+    broker.delete("webhooks")
+
+    (bell,) = [name for name in broker.scan_iter() if name.endswith(b":bell")]
+    assert 0 < broker.pttl(bell) <= Ringer.BELL_FOR
+
+
+@pytest.mark.usefixtures("worker")
+def test_deployments_that_share_a_server_do_not_silence_each_other(
+    broker: redis.Redis, make_worker: MakeWorker
+) -> None:
+    ring_bell("ours")
+
+    with make_worker(payment_namespace=uuid4()).app_context():
+        cache().release(BELL)
+
+    assert bell_rings(broker)
+
+
+def test_without_redis_letters_are_processed_and_nothing_is_lost(
+    sql: Sql, make_worker: MakeWorker, dead_redis: Secret, messages: Messages
+) -> None:
+    reference = insert_payment(sql)
+    body = letter(reference)
+    deliveries = [insert_letter(sql, body) for _ in range(3)]
+    with make_worker(redis_url=dead_redis, broker_url=dead_redis).app_context():
+        ring_bell(str(deliveries[0]))
+        sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+        sweep()
+        assert messages() == []
+
+        process(str(deliveries[0]))
+
+    assert sorted(state_of(sql, delivery) for delivery in deliveries) == ["applied", "duplicate", "duplicate"]
+    assert status_of(sql, reference) == "paid"
+
+
+def test_a_dead_cache_does_not_keep_the_bell_from_ringing(
+    make_worker: MakeWorker, dead_redis: Secret, messages: Messages
+) -> None:
+    with make_worker(redis_url=dead_redis).app_context():
+        ring_bell("one")
+        ring_bell("two")
+
+    assert messages() == [("one",), ("two",)]
+
+
+def test_a_dead_broker_gives_the_bell_back(make_worker: MakeWorker, dead_redis: Secret, broker: redis.Redis) -> None:
+    with make_worker(broker_url=dead_redis).app_context():
+        ring_bell("one")
+
+    assert not bell_rings(broker)

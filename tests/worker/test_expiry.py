@@ -1,0 +1,191 @@
+"""Payments whose session is over are canceled at their provider, and become what the provider says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+
+from checkout_service.providers.base import ProviderRefusedError, ProviderUnavailableError
+from tests.conftest import Sql
+from tests.crowd import at_once
+from tests.letters import insert_letter, insert_payment, letter, status_of
+from tests.provider import MockProvider
+from tests.worker.conftest import MakeWorker
+from tests.worker.promises import insert_promise
+from tests.worker.scripted import ScriptedProvider, fact
+from worker import reconciliation
+from worker.reconciliation import GIVE_UP_AFTER, expire
+from worker.webhooks import process
+
+OVER = "now() - interval '1 second'"
+
+
+@pytest.fixture(autouse=True)
+def _from_the_beginning() -> Iterator[None]:
+    """Where this process's walk stands is no matter of the next test."""
+    reconciliation._walked.clear()
+    yield
+    reconciliation._walked.clear()
+
+
+@pytest.mark.parametrize("status", ["pending", "failed"])
+def test_a_payment_whose_session_is_over_expires(sql: Sql, scripted: ScriptedProvider, status: str) -> None:
+    reference = insert_promise(sql, status=status, ends=OVER)
+
+    assert expire() == "asked about 1 payments, learned 1 facts"
+
+    assert scripted.canceled == [reference]
+    assert status_of(sql, reference) == "expired"
+    (row,) = sql("SELECT round(extract(epoch FROM next_look_up_at - now()))::int AS due_in, look_ups FROM payments")
+    assert (row.due_in, row.look_ups) == (pytest.approx(3600, abs=5), 0)
+    expire()
+    assert scripted.canceled == [reference]
+
+
+@pytest.mark.parametrize("status", ["processing", "expired", "canceled", "paid", "reversed"])
+def test_money_under_way_or_settled_is_not_canceled(sql: Sql, scripted: ScriptedProvider, status: str) -> None:
+    reference = insert_promise(sql, status=status, ends=OVER)
+
+    expire()
+
+    assert scripted.canceled == []
+    assert status_of(sql, reference) == status
+
+
+def test_a_flagged_payment_is_a_persons_to_decide(sql: Sql, scripted: ScriptedProvider) -> None:
+    reference = insert_promise(sql, ends=OVER)
+    sql("UPDATE payments SET review_reason = 'mismatch'")
+
+    expire()
+
+    assert (scripted.canceled, status_of(sql, reference)) == ([], "pending")
+
+
+def test_a_session_that_is_not_over_and_a_payment_without_one_are_left_alone(
+    sql: Sql, scripted: ScriptedProvider
+) -> None:
+    insert_promise(sql, ends="now() + interval '10 seconds'")
+    insert_payment(sql)
+
+    expire()
+
+    assert scripted.canceled == []
+    assert {row.status for row in sql("SELECT status::text FROM payments")} == {"pending"}
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_provider_that_says_paid_is_believed(sql: Sql, scripted: ScriptedProvider, refused: bool) -> None:
+    reference = insert_promise(sql, ends=OVER)
+    paid = [fact(reference, "paid")]
+    scripted.cancellations[reference] = ProviderRefusedError("it is paid") if refused else paid
+    scripted.truths[reference] = paid
+
+    expire()
+
+    assert status_of(sql, reference) == "paid"
+    assert sql("SELECT review_reason FROM payments")[0].review_reason is None
+
+
+def test_a_provider_that_is_away_expires_nothing(sql: Sql, scripted: ScriptedProvider) -> None:
+    references = [insert_promise(sql, ends=OVER) for _ in range(GIVE_UP_AFTER + 3)]
+    scripted.cancellations = dict.fromkeys(references, ProviderUnavailableError("no answer"))
+
+    expire()
+
+    assert scripted.canceled == references[:GIVE_UP_AFTER], "the run ends, it does not knock for every payment"
+    assert {row.status for row in sql("SELECT status::text FROM payments")} == {"pending"}
+    assert sql("SELECT count(*) FROM payment_events")[0].count == 0
+    scripted.cancellations = {}
+    expire()
+    assert {row.status for row in sql("SELECT status::text FROM payments")} == {"expired"}
+
+
+@pytest.mark.parametrize("error", [ProviderUnavailableError("never"), ProviderRefusedError("never"), KeyError("never")])
+def test_payments_that_no_provider_answers_for_do_not_stand_before_the_rest(
+    sql: Sql, scripted: ScriptedProvider, error: Exception
+) -> None:
+    cursed = [insert_promise(sql, ends=OVER) for _ in range(GIVE_UP_AFTER)]
+    others = [insert_promise(sql, ends=OVER) for _ in range(3)]
+    scripted.cancellations = dict.fromkeys(cursed, error)
+    scripted.truths = dict.fromkeys(cursed, error)
+
+    expire()
+    expire()
+
+    assert {status_of(sql, reference) for reference in others} == {"expired"}
+    assert {status_of(sql, reference) for reference in cursed} == {"pending"}
+
+
+def test_a_payment_that_cannot_be_recorded_does_not_stand_before_the_rest(
+    sql: Sql, scripted: ScriptedProvider, break_recording: Callable[[str], None]
+) -> None:
+    references = [insert_promise(sql, ends=OVER) for _ in range(3)]
+    break_recording(references[0])
+
+    expire()
+
+    assert [status_of(sql, reference) for reference in references] == ["pending", "expired", "expired"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_money_that_comes_after_all_counts_and_is_flagged(sql: Sql) -> None:
+    reference = insert_promise(sql, ends=OVER)
+    expire()
+    assert status_of(sql, reference) == "expired"
+
+    process(str(insert_letter(sql, letter(reference))))
+
+    assert status_of(sql, reference) == "paid"
+    assert sql("SELECT review_reason FROM payments")[0].review_reason == "paid_after_close"
+
+
+def test_runs_at_once_expire_each_payment_once(sql: Sql, scripted: ScriptedProvider, make_worker: MakeWorker) -> None:
+    references = [insert_promise(sql, ends=OVER) for _ in range(25)]
+    for reference in references:
+        told = [fact(reference, "canceled", event_id=f"lookup:{reference}:canceled:")]
+        scripted.cancellations[reference] = told
+    runners = [make_worker() for _ in range(3)]
+    for app in runners:
+        app.extensions["providers"] = {"mock": scripted}
+
+    at_once([lambda app=app: _expire(app) for app in runners])
+
+    assert {status_of(sql, reference) for reference in references} == {"expired"}
+    assert sql("SELECT count(*) FROM payment_events")[0].count == 25
+
+
+def test_more_than_a_page_is_walked_to_its_end(
+    sql: Sql, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_payment(sql)
+    references = [insert_promise(sql, ends=OVER if number % 3 else "now() + interval '1 day'") for number in range(12)]
+    statement = reconciliation._page_of_open.text.replace(f"LIMIT {reconciliation.PAGE}", "LIMIT 2")
+    monkeypatch.setattr(reconciliation, "PAGE", 2)
+    monkeypatch.setattr(reconciliation, "_page_of_open", reconciliation.text(statement))
+
+    expire()
+
+    assert scripted.canceled == [reference for number, reference in enumerate(references) if number % 3]
+
+
+def test_at_the_mock_providers_server(sql: Sql, make_worker: MakeWorker, mock_provider: MockProvider) -> None:
+    left, paid, unknown = [insert_promise(sql, ends=OVER) for _ in range(3)]
+    mock_provider.put(left, amount="240.00", currency="USD")
+    mock_provider.put(paid, status="paid", amount="240.00", currency="USD")
+    with make_worker(mock_api_base=mock_provider.url).app_context():
+        mock_provider.behave(after="drop", times=1)
+        expire()
+        assert status_of(sql, left) == "pending", "canceled there, but the answer was lost"
+
+        expire()
+
+    assert [status_of(sql, reference) for reference in (left, paid, unknown)] == ["expired", "paid", "pending"]
+    held = {payment["provider_ref"]: payment["status"] for payment in mock_provider.payments}
+    assert held == {left: "canceled", paid: "paid"}
+
+
+def _expire(app: Flask) -> str:
+    with app.app_context():
+        return expire()

@@ -1,0 +1,30 @@
+"""Tells what became of letters: metrics for each, one log line for a set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import structlog
+
+from checkout_service.metrics import letter_lag_seconds, letters_total
+from worker.letters import Result
+
+log = structlog.get_logger(__name__)
+
+
+def counted(results: list[Result]) -> list[Result]:
+    """The same results, counted. A letter that was settled by itself is named, with the request that brought it."""
+    now = datetime.now(UTC)
+    for result in results:
+        letters_total.labels(result.letter.envelope.provider, result.state).inc()
+        if result.state == "applied":
+            lag = now - result.letter.envelope.received_at
+            letter_lag_seconds.observe(max(lag.total_seconds(), 0.0))
+    named = {}
+    if len(results) == 1:
+        letter = results[0].letter
+        named = {"delivery_id": str(letter.id), "filed_by_request": letter.envelope.headers.get("x-request-id", "")}
+    if results:
+        log.info("letters_settled", **Counter(result.state for result in results), **named)
+    return results
