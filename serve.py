@@ -24,10 +24,14 @@ from granian.http import HTTP1Settings
 from granian.server import MPServer
 
 from checkout_service.settings import SettingsError, WebSettings
+from checkout_service.slots import ENVIRON_KEY, Slots
 
 # A thread that waits for a body costs little; only WEB_THREADS of them work at a time.
 READERS = 128
 READ_AHEAD_BYTES = 1024 * 1024
+
+WAITING = 64
+"""Requests a child lets wait for a provider; well below READERS, so that letters are always read."""
 
 CONNECTIONS = 4096
 """Open connections a child takes, idle ones included; more wait in the backlog."""
@@ -53,14 +57,15 @@ def body_first(app: Wsgi, slots: int) -> Wsgi:
     Otherwise as many slow senders as there are threads would stop everybody else. A body that declares itself larger
     than any path takes is left unread: the app refuses it by its length.
     """
-    free = threading.BoundedSemaphore(slots)
+    free = Slots(working=slots, waiting=WAITING)
 
     def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH") or ""
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if chunked or (length.isdigit() and 0 < int(length) <= READ_AHEAD_BYTES):
             environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(READ_AHEAD_BYTES + 1))
-        with free:
+        environ[ENVIRON_KEY] = free
+        with free.inside():
             return app(environ, start_response)
 
     return serve

@@ -16,10 +16,10 @@ from checkout_service.cache import connect_cache
 from checkout_service.carts import routes as carts
 from checkout_service.catalog.cli import catalog
 from checkout_service.checkout import routes as checkout
+from checkout_service.checkout.operations import connect_providers
 from checkout_service.database import connect_database, db
 from checkout_service.mock_cli import mock
 from checkout_service.payments import routes as payments
-from checkout_service.providers.registry import make_provider
 from checkout_service.queue import connect_queue
 from checkout_service.settings import WebSettings
 from checkout_service.token_cli import token
@@ -54,9 +54,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
     connect_queue(app, settings.broker_url)
     connect_pressure(app, max_rows=settings.letters_max_rows, max_bytes=settings.letters_max_bytes)
-    app.extensions["providers"] = {
-        name: make_provider(name, mock_api_base=settings.mock_api_base) for name in settings.payment_providers
-    }
+    connect_providers(app, settings)
     Migrate(app, db, directory=str(MIGRATIONS))
     access.init_app(app)
     auth.init_app(app, settings)

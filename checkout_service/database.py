@@ -23,11 +23,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from checkout_service.breaker import Breaker, BreakerOpenError
-from checkout_service.problems import DatabaseUnavailable
+from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.settings import Secret
 
 ANSWER_WITHIN: Final = 2.5
 """Seconds a client waits for one statement. A frozen server never answers, and its statement_timeout is frozen too."""
+
+LOCK_WITHIN: Final = 2000
+"""Milliseconds that any statement waits for a row that another transaction holds."""
 
 Conflict = IntegrityError
 """A unique or foreign key constraint refused a statement."""
@@ -85,7 +88,7 @@ def connect_database(app: Flask, url: Secret, *, name: str, pool_size: int, pati
         url.reveal().replace("postgresql+psycopg://", "postgresql://", 1),
         application_name=name,
         connect_timeout=2,
-        options=f"-c statement_timeout={timeout} -c lock_timeout={timeout} "
+        options=f"-c statement_timeout={timeout} -c lock_timeout={LOCK_WITHIN} "
         f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC",
     )
 
@@ -169,13 +172,17 @@ def _available() -> Iterator[None]:
             except PoolTimeoutError as error:
                 raise _AwayError from error
             except DBAPIError as error:
-                if _too_slow(error):
-                    raise DatabaseUnavailable from error
+                if slow := _TOO_SLOW.get(_sqlstate(error)):
+                    raise slow from error
                 if not _away(error):
                     raise
                 raise _AwayError from error
     except (BreakerOpenError, _AwayError) as error:
         raise DatabaseUnavailable from error
+
+
+# By SQLSTATE: this one statement waited too long for a lock, or at all; the server is there for others.
+_TOO_SLOW: Final = {"55P03": DatabaseLocked, "57014": DatabaseUnavailable}
 
 
 class _AwayError(Exception):
@@ -184,12 +191,11 @@ class _AwayError(Exception):
 
 def _away(error: DBAPIError) -> bool:
     """A connection failed or was lost, or the server takes no work: SQLSTATE 08, 53 and 57, or a replica's 25006."""
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
+    state = _sqlstate(error)
+    if not state:
         return isinstance(error, (OperationalError, InterfaceError))
     return error.connection_invalidated or state[:2] in {"08", "53", "57"} or state == "25006"
 
 
-def _too_slow(error: DBAPIError) -> bool:
-    """This one statement waited too long for a lock or was stopped by its timeout; the server is there for others."""
-    return getattr(error.orig, "sqlstate", None) in {"55P03", "57014"}
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")

@@ -11,6 +11,7 @@
     ├── 502  ProviderFailed
     └── 503  Unavailable
              ├── DatabaseUnavailable
+             │    └── DatabaseLocked
              ├── ProviderUnavailable
              ├── StillInProgress
              └── LetterboxFull
@@ -169,6 +170,14 @@ class DatabaseUnavailable(Unavailable):
     slug = "database-unavailable"
     title = "The database is unavailable"
     default_detail = "Nothing was kept of this request: send it again."
+
+
+class DatabaseLocked(DatabaseUnavailable):
+    """Somebody holds the rows that this one statement needs; the database is there for all others."""
+
+    slug = "database-locked"
+    title = "Held by another transaction"
+    default_detail = "Another transaction holds what this one needs; nothing was kept of this request: send it again."
 
 
 class ProviderUnavailable(Unavailable):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,7 +16,9 @@ from flask import Flask
 
 from checkout_service.app import create_app
 from checkout_service.database import db
+from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
+from checkout_service.local.servers import Postgres, start_postgres
 from checkout_service.settings import WebSettings
 
 MakeApp = Callable[..., Flask]
@@ -52,3 +56,17 @@ def frozen(server: Server) -> Iterator[None]:
         for process in stopped:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def another_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL beside that of the run, to be stopped and frozen."""
+    # Not below pytest's own folder, which every session of pytest closes to other accounts again.
+    with tempfile.TemporaryDirectory(prefix="checkout-tests-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
+        with closing(Guard()) as guard:
+            guard.remove_at_end(folder)
+            postgres = start_postgres(folder / "postgres", guard=guard, durable=False)
+            with postgres.server:
+                yield postgres

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from checkout_service.database import execute, transaction
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.problems import DatabaseUnavailable
+from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.providers.base import (
     Fact,
     Provider,
@@ -186,6 +186,8 @@ class _Run:
             if reports:
                 with transaction() as connection:
                     record(connection, reports)
+        except DatabaseLocked:
+            log.warning("payment_held_by_another", payment_id=str(payment_id))
         except DatabaseUnavailable:
             raise
         except Exception:

@@ -15,7 +15,7 @@ from celery import shared_task
 
 from checkout_service.cache import cache
 from checkout_service.database import transaction
-from checkout_service.problems import DatabaseUnavailable
+from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.queue import BELL, TaskName, ring_bell
 from worker.counting import counted
 from worker.ledger import Report, record
@@ -113,6 +113,8 @@ def _record_all(readings: Sequence[Reading]) -> list[Result]:
     """Record the readings as one set; if that fails, each by itself, so that none holds back another."""
     try:
         return _record(readings)
+    except DatabaseLocked:
+        log.warning("payment_held_by_another", letters=len(readings))
     except DatabaseUnavailable:
         raise
     except Exception:
@@ -126,6 +128,8 @@ def _record_all(readings: Sequence[Reading]) -> list[Result]:
 def _record_by_itself(reading: Reading) -> list[Result]:
     try:
         return _record([reading])
+    except DatabaseLocked as error:
+        return _settle([failed_attempt(reading, describe(error))])
     except DatabaseUnavailable:
         raise
     except Exception as error:  # noqa: BLE001 (whatever it is, it is this letter's alone)

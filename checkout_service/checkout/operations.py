@@ -42,6 +42,7 @@ from checkout_service.problems import (
 from checkout_service.providers.base import Opened, Provider, ProviderError, ProviderUnavailableError
 from checkout_service.providers.registry import make_provider
 from checkout_service.settings import WebSettings
+from checkout_service.slots import TooManyWaitingError, outside
 
 WAIT_FOR_TWIN: Final = 2.0
 """Seconds that a request waits for the answer of a twin that is at work with the same key."""
@@ -101,7 +102,10 @@ def open_session(
     cart = _payable(order)
     payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
     try:
-        opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
+        with outside():
+            opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
+    except TooManyWaitingError:
+        raise ProviderUnavailable from None
     except ProviderError as error:
         return _from_twin(order, _provider_problem(error), wait=_in_progress(error)), True
     if (opened.amount, opened.currency) != (cart.total_amount, cart.currency):
@@ -169,13 +173,15 @@ def _insert_session(
 def _from_twin(order: Order, problem: Problem, *, wait: bool) -> dict[str, Any]:
     """The answer that a twin with the same key was given; else raises the problem."""
     until = monotonic() + (WAIT_FOR_TWIN if wait else 0.0)
-    while True:
-        given = given_answer(user_id=order.user_id, key=order.key)
-        if given is not None:
-            return _replayed(order, given)
+    while (given := given_answer(user_id=order.user_id, key=order.key)) is None:
         if monotonic() >= until:
             raise problem
-        sleep(0.05)
+        try:
+            with outside():
+                sleep(0.05)
+        except TooManyWaitingError:
+            raise problem from None
+    return _replayed(order, given)
 
 
 def _provider_problem(error: ProviderError) -> Problem:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from uuid import uuid4
 
 import pytest
@@ -14,9 +13,9 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, make_url, text
 
-from checkout_service.local.guard import Guard
-from checkout_service.local.servers import Postgres, start_postgres
+from checkout_service.local.servers import Postgres
 from checkout_service.settings import with_psycopg
+from tests.apps import another_postgres
 from tests.conftest import ROOT, Servers
 
 CONFIG = ROOT / "migrations" / "alembic.ini"
@@ -40,15 +39,10 @@ def alembic(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Alembic:
 
 
 @pytest.fixture(scope="module")
-def virgin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def virgin() -> Iterator[Postgres]:
     """A PostgreSQL without our roles; a test that makes them takes them away."""
-    folder = tmp_path_factory.mktemp("virgin")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
-    with closing(Guard()) as guard:
-        postgres = start_postgres(folder / "postgres", guard=guard, durable=False)
-        with postgres.server:
-            yield postgres
+    with another_postgres() as postgres:
+        yield postgres
 
 
 def run_as(url: str, *statements: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from checkout_service.local.guard import Guard
-from checkout_service.local.servers import Postgres, Valkey, start_postgres, start_valkey
-from tests.apps import make_app
+from checkout_service.local.servers import Postgres, Valkey, start_valkey
+from tests.apps import another_postgres, make_app
 from tests.conftest import _migrate
 
 __all__ = ["make_app"]
@@ -36,17 +36,12 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 
 @pytest.fixture(scope="session")
-def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def own_postgres() -> Iterator[Postgres]:
     """A PostgreSQL with our tables in the database ``shop``; each test leaves it running."""
-    folder = tmp_path_factory.mktemp("own")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
-    with closing(Guard()) as guard:
-        postgres = start_postgres(folder / "postgres", guard=guard, durable=False)
-        with postgres.server:
-            postgres.create_database("shop")
-            _migrate(postgres.url("postgres", "shop"))
-            yield postgres
+    with another_postgres() as postgres:
+        postgres.create_database("shop")
+        _migrate(postgres.url("postgres", "shop"))
+        yield postgres
 
 
 @pytest.fixture

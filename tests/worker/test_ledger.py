@@ -46,7 +46,7 @@ def statements() -> Iterator[list[str]]:
     event.remove(db.engine, "before_cursor_execute", note)
 
 
-@pytest.mark.parametrize("many", [1, 400])
+@pytest.mark.parametrize("many", [1, 150])
 def test_many_facts_take_as_many_statements_as_one(sql: Sql, many: int) -> None:
     cart = insert_cart(sql)
     references = [insert_promise(sql, cart=cart) for _ in range(many)]
@@ -187,7 +187,7 @@ def test_the_database_itself_refuses_what_no_ledger_would_do(sql: Sql, change: s
     insert_payment(sql, status="paid")
     before = sql("SELECT * FROM payments")
 
-    with pytest.raises(IntegrityError, match="cannot go back|keeps its"):
+    with pytest.raises(IntegrityError, match=r"cannot go back|keeps its"):
         sql(f"UPDATE payments SET {change}")
 
     assert sql("SELECT * FROM payments") == before

@@ -83,7 +83,7 @@ def ledger(sql: Sql, references: list[str]) -> list[Any]:
 
 
 @pytest.mark.usefixtures("worker")
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(sayings, min_size=1, max_size=14), seed=st.integers(0, 2**32))
 def test_the_order_of_facts_is_no_matter(sql: Sql, history: list[Saying], seed: int) -> None:
     as_it_came, shuffled = make_payments(sql), make_payments(sql)

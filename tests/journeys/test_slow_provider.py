@@ -1,0 +1,57 @@
+"""A provider that takes its time holds up the purchases at it, and nobody else."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.journeys.conftest import Town, eventually
+from tests.journeys.test_web_process import Web
+from tests.provider import MockProvider, _provider_server, mock_provider
+
+__all__ = ["_provider_server", "mock_provider"]
+
+
+@pytest.fixture
+def web_at_provider(town: Town, mock_provider: MockProvider) -> Iterator[Web]:
+    web = Web({**town.environment, "MOCK_API_BASE": mock_provider.url, "WEB_THREADS": "2"})
+    try:
+        eventually(web.is_alive)
+        yield web
+    finally:
+        os.killpg(web.process.pid, signal.SIGTERM)
+        web.process.communicate()
+
+
+def test_letters_are_taken_while_every_purchase_waits_for_the_provider(
+    town: Town, web_at_provider: Web, mock_provider: MockProvider
+) -> None:
+    base = f"http://127.0.0.1:{web_at_provider.port}"
+    town.open_session()
+    cart = town.customer.get("/api/cart").json()["id"]
+    headers = dict(town.customer.headers)
+    mock_provider.behave(seconds=3)
+
+    def purchase(key: str) -> httpx.Response:
+        return httpx.post(
+            f"{base}/api/checkout/session",
+            json={"cart_id": cart},
+            headers={**headers, "Idempotency-Key": key},
+            timeout=20,
+        )
+
+    with ThreadPoolExecutor(6) as crowd:
+        purchases = [crowd.submit(purchase, str(uuid4())) for _ in range(6)]
+        eventually(lambda: mock_provider.calls.get("open", 0) >= 6)
+        letter = httpx.post(f"{base}/api/payments/webhook", json={"signature": "none"}, timeout=10)
+        waiting = [future for future in purchases if not future.done()]
+
+        assert letter.status_code == 202
+        assert len(waiting) == 6
+        assert [future.result().status_code for future in purchases] == [201] * 6
