@@ -49,7 +49,8 @@ class Behaviour:
     def __post_init__(self) -> None:
         known = (None, *FAILURES)
         if (
-            self.in_progress not in {"never", "twin", "always"}
+            not isinstance(self.seconds, int | float)
+            or self.in_progress not in {"never", "twin", "always"}
             or self.before not in known
             or self.after not in known
             or self.garbage not in (None, *GARBAGE)

@@ -145,6 +145,24 @@ def test_a_task_whose_time_is_over_rings_for_the_rest(
     assert waiting == 0
 
 
+def test_a_task_whose_time_is_over_rings_though_the_others_have_gone(
+    sql: Sql, scripted: ScriptedProvider, broker: redis.Redis, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.webhooks.WORK_FOR", 0.0)
+    sql("INSERT INTO webhook_deliveries (provider, body) SELECT 'mock', '{}' FROM generate_series(1, :n)", n=SET * 2)
+
+    def others_come_and_go() -> list[Fact]:
+        cache().release(BELL)
+        broker.delete("webhooks")
+        return []
+
+    scripted.letters[b"{}"] = others_come_and_go  # type: ignore[assignment]  # called each time
+    process(str(UUID(int=1)))
+
+    assert sql("SELECT count(*) FROM webhook_deliveries WHERE state = 'received'")[0].count == SET
+    assert len(messages()) == 1
+
+
 @pytest.mark.usefixtures("worker")
 def test_a_lost_message_silences_the_bell_for_a_second_at_most(broker: redis.Redis) -> None:
     ring_bell("lost")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Engine, text
 
 from checkout_service.metrics import letters_dropped_total
 from tests.conftest import Sql
@@ -116,6 +117,18 @@ def test_a_store_that_refuses_rejected_letters_holds_back_no_genuine_one(sql: Sq
 
     assert [state_of(sql, forgery), state_of(sql, genuine)] == ["received", "applied"]
     assert status_of(sql, reference) == "paid"
+
+
+def test_forgeries_that_have_to_wait_let_the_genuine_pass(sql: Sql, make_worker: MakeWorker, superuser: Engine) -> None:
+    """Another worker holds the lock under which forgeries are counted."""
+    reference = insert_payment(sql)
+    forgery, genuine = insert_letter(sql, forged(1)), insert_letter(sql, letter(reference))
+    with superuser.connect() as other, make_worker().app_context():
+        other.execute(text("SELECT pg_advisory_lock(hashtextextended('checkout rejected letters', 0))"))
+        process(str(forgery))
+        other.execute(text("SELECT pg_advisory_unlock_all()"))
+
+    assert [state_of(sql, forgery), state_of(sql, genuine)] == ["received", "applied"]
 
 
 def _run(app: object, deliveries: list[UUID]) -> None:

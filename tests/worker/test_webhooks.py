@@ -105,6 +105,7 @@ def test_a_late_failure_does_not_undo_a_payment(sql: Sql) -> None:
     assert events(sql) == [("evt_1", "paid", "applied"), ("evt_2", "failed", "stale")]
     assert state_of(sql, failed) == "applied"
     assert letter_row(sql, failed).detail.startswith("stale")
+    assert sql("SELECT raw_payload FROM payments")[0].raw_payload["status"] == "paid"
 
 
 def test_a_failure_and_then_another_card_is_paid(sql: Sql) -> None:

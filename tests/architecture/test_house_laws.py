@@ -1,0 +1,131 @@
+"""A house law is a test, or it is a wish."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from tests.architecture.sources import TIERS, calls, dotted, name, paths, texts, tree
+
+LONGEST_FILE = 220
+
+READS_THE_ENVIRONMENT = {
+    "checkout_service/settings.py": "the settings",
+    "celeryconfig.py": "Celery's settings",
+    "flowerconfig.py": "Flower's settings",
+    "serve.py": "an entry point",
+    "checkout_service/local/__main__.py": "an entry point",
+    "checkout_service/metrics.py": "asks whether prometheus-client counts into files, which that reads by itself",
+    "worker/app.py": "an entry point, which asks the same",
+}
+
+MAY_COMMIT = {"checkout_service/database.py", "migrations/env.py"}
+
+ABROAD = re.compile(
+    r"^(httpx|requests|socket|redis|smtplib|urllib)\b"
+    r"|\b(look_up|cancel|enqueue|send_task|apply_async|delay|ring|ring_bell|urlopen)$"
+    r"|^(cache|ringer|task_queue)\b"
+    r"|^(provider|providers)\."
+)
+"""Calls that leave the process for anything but the database."""
+
+IS_SQL = re.compile(r"^\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b")
+MOVES_PAYMENT = re.compile(r"\bUPDATE\s+payments\b(?:(?!\b(?:FROM|WHERE|RETURNING)\b).)*?\bstatus\s*=", re.S | re.I)
+INSERTS_STATUS = re.compile(r"\bINSERT\s+INTO\s+payments\s*\([^)]*\bstatus\b", re.S | re.I)
+
+
+def test_every_module_opens_with_a_docstring() -> None:
+    silent = [name(path) for path in paths(*TIERS, ".", "migrations", "tests") if not ast.get_docstring(tree(path))]
+    assert not silent
+
+
+def test_every_room_announces_itself_in_a_few_lines() -> None:
+    for room in sorted({path.parent for path in paths("checkout_service/") if path.parent.name != "checkout_service"}):
+        announcement = ast.get_docstring(tree(room / "__init__.py")) or ""
+        for word in ("Hold", "Promise", "Never"):
+            assert word in announcement, f"{name(room)} does not say what it {word.lower()}s"
+        body = tree(room / "__init__.py").body
+        assert len(body) == 1, f"{name(room)}/__init__.py holds more than its announcement"
+
+
+def test_no_file_is_asking_to_be_two() -> None:
+    lengths = {
+        name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in paths(*TIERS, ".", "migrations")
+    }
+
+    assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_only_the_database_module_commits_and_rolls_back() -> None:
+    found = {
+        name(path)
+        for path in paths(*TIERS, ".", "migrations")
+        for call in calls(tree(path))
+        if call.rpartition(".")[2] in {"commit", "rollback"}
+    }
+    assert found <= MAY_COMMIT
+
+
+def test_only_the_ledger_writes_a_payments_status() -> None:
+    found = set()
+    for path in paths(*TIERS):
+        for text in texts(tree(path)):
+            if MOVES_PAYMENT.search(text) or INSERTS_STATUS.search(text):
+                found.add(name(path))
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in {"update", "insert"}:
+                about = {dotted(argument) for argument in node.args}
+                if about & {"Payment", "Payment.__table__"}:
+                    found.add(name(path))
+
+    assert found
+    assert all(re.fullmatch(r"worker/ledger\w*\.py", path) for path in found), found
+
+
+def test_only_settings_and_entry_points_read_the_environment() -> None:
+    found = {
+        name(path)
+        for path in paths(*TIERS, ".")
+        for node in ast.walk(tree(path))
+        if (isinstance(node, ast.Attribute) and dotted(node) in {"os.environ", "os.getenv", "os.environb"})
+        or (isinstance(node, ast.ImportFrom) and node.module in {"os", "environs"} and _takes_environment(node))
+    }
+    assert found == set(READS_THE_ENVIRONMENT)
+
+
+def test_no_call_leaves_the_process_within_a_transaction() -> None:
+    found = [
+        f"{name(path)}:{block.lineno} {call}"
+        for path in paths(*TIERS)
+        for block in ast.walk(tree(path))
+        if isinstance(block, ast.With)
+        and any(dotted(item.context_expr).rpartition(".")[2] == "transaction" for item in block.items)
+        for statement in block.body
+        for call in calls(statement)
+        if ABROAD.search(call)
+    ]
+    assert not found
+
+
+def test_no_sleep_within_a_transaction() -> None:
+    for path in paths(*TIERS):
+        for block in ast.walk(tree(path)):
+            if isinstance(block, ast.With) and any("transaction" in dotted(i.context_expr) for i in block.items):
+                assert "sleep" not in {call.rpartition(".")[2] for call in calls(block)}, name(path)
+
+
+def test_no_statement_is_built_from_a_value() -> None:
+    """SQL in f-strings may hold our own constants, written in capitals; everything else is a parameter."""
+    found = [
+        f"{name(path)}:{node.lineno} {{{ast.unparse(part.value)}}}"
+        for path in paths(*TIERS)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.JoinedStr) and any(IS_SQL.match(text) for text in texts(node))
+        for part in node.values
+        if isinstance(part, ast.FormattedValue) and not re.fullmatch(r"_?[A-Z][A-Z_.]*", ast.unparse(part.value))
+    ]
+    assert not found
+
+
+def _takes_environment(node: ast.ImportFrom) -> bool:
+    return node.module == "environs" or any(alias.name in {"environ", "getenv"} for alias in node.names)

@@ -1,0 +1,121 @@
+"""No network call inside a database transaction, however deep below the block it is made.
+
+PostgreSQL's own traffic goes through libpq; whatever passes Python's sockets goes to a provider, a cache or a broker.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import local
+from typing import Any
+
+import pytest
+from flask import Flask
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Engine, event
+
+from checkout_service.database import db, transaction
+from checkout_service.settings import WorkerSettings
+from tests.conftest import Customer, MakeListing, Sql
+from tests.letters import insert_payment, letter, post_letter, status_of
+from tests.provider import MockProvider, _provider_server, make_shopper, mock_provider, provider_app, shopper
+from tests.purchases import fill_cart, opened
+from worker.context import make_context
+from worker.reconciliation import expire, look_up
+from worker.sweeping import prune, sweep
+from worker.webhooks import process
+
+__all__ = ["_provider_server", "make_shopper", "mock_provider", "provider_app", "shopper"]
+
+
+class Watch:
+    """Counts what is sent by this process's threads, apart from what is sent while the thread has a transaction."""
+
+    def __init__(self) -> None:
+        self._own = local()
+        self.sent = 0
+        self.sent_in_transaction = 0
+
+    def note_connection(self, connection: Any, *_: Any) -> None:
+        self._own.connection = connection.connection.dbapi_connection
+
+    def note_sending(self) -> None:
+        connection = getattr(self._own, "connection", None)
+        idle = connection is None or connection.info.transaction_status in {
+            TransactionStatus.IDLE,
+            TransactionStatus.UNKNOWN,
+        }
+        self.sent += 1
+        self.sent_in_transaction += not idle
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    watch = Watch()
+    for name in ("send", "sendall"):
+        monkeypatch.setattr(socket.socket, name, _noting(watch, getattr(socket.socket, name)))
+    event.listen(Engine, "before_cursor_execute", watch.note_connection)
+    yield watch
+    event.remove(Engine, "before_cursor_execute", watch.note_connection)
+
+
+@pytest.fixture
+def worker(worker_settings: WorkerSettings, mock_provider: MockProvider) -> Iterator[Flask]:
+    app = make_context(replace(worker_settings, mock_api_base=mock_provider.url))
+    with app.app_context():
+        yield app
+        if client := app.extensions["providers"]["mock"]._api._client:
+            client.close()  # a process ends with its connections open; a test run must not
+        db.engine.dispose()
+
+
+def test_the_web_tier_calls_nobody_within_a_transaction(
+    watch: Watch, shopper: Customer, make_listing: MakeListing, mock_provider: MockProvider
+) -> None:
+    opened(shopper, fill_cart(shopper, (make_listing(), 1)))
+    post_letter(shopper.client, letter("mock_pi_1"))
+
+    assert mock_provider.calls["open"] == 1
+    assert watch.sent > 0
+    assert watch.sent_in_transaction == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_worker_calls_nobody_within_a_transaction(
+    watch: Watch, shopper: Customer, sql: Sql, mock_provider: MockProvider
+) -> None:
+    paid, looked_up, expired = (insert_payment(sql) for _ in range(3))
+    for body in (letter(paid), letter(paid), letter("mock_pi_unknown"), b"{}", letter(paid, status="failed")):
+        process(str(post_letter(shopper.client, body)))
+    mock_provider.put(looked_up, status="paid", amount="240.00", currency="USD")
+    mock_provider.put(expired, amount="240.00", currency="USD")
+    sql("UPDATE payments SET next_look_up_at = now() WHERE provider_ref = :reference", reference=looked_up)
+    sql("UPDATE payments SET created_at = now() - interval '9 days' WHERE provider_ref = :reference", reference=expired)
+    for task in (look_up, expire, sweep, prune):
+        task()
+
+    assert (status_of(sql, paid), status_of(sql, looked_up)) == ("paid", "paid")
+    assert mock_provider.calls["look_up"] >= 1
+    assert watch.sent > 0
+    assert watch.sent_in_transaction == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_watch_sees_a_call_within_a_transaction(watch: Watch, mock_provider: MockProvider, worker: Flask) -> None:
+    reference = "mock_pi_1"
+    mock_provider.put(reference, amount="1.00", currency="USD", status="paid")
+    with transaction() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        worker.extensions["providers"]["mock"].look_up(provider_ref=reference)
+
+    assert watch.sent_in_transaction > 0
+
+
+def _noting(watch: Watch, send: Any) -> Any:
+    def noted(*arguments: Any, **options: Any) -> Any:
+        watch.note_sending()
+        return send(*arguments, **options)
+
+    return noted

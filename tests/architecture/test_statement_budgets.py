@@ -1,0 +1,95 @@
+"""How many SQL statements each route may take, in one table; none grows with the size of what it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from tests.conftest import Customer, MakeListing, Sql, Statements
+from tests.letters import letter
+from tests.purchases import ask, fill_cart, opened
+
+BUDGETS = {
+    "carts.get_cart": 2,
+    "carts.put_item": 3,
+    "carts.change_quantity": 3,
+    "carts.remove_item": 3,
+    "checkout.post_session": 3,
+    "payments.read_payment": 2,
+    "payments.list_payments": 2,
+    "webhooks.take_letter": 1,
+    "health.live": 0,
+    "problems.show_kind": 0,
+}
+"""From the issue and DESIGN; those of the cart's other writes as for adding an item."""
+
+WITHOUT_BUDGET = {"health.ready", "health.show_metrics"}
+"""Asked by machines every few seconds, and each remembers for a while what it found."""
+
+
+class Shop:
+    """A customer with a cart of many lines, a paid-for history and a payment with a long timeline."""
+
+    def __init__(self, customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
+        self.customer = customer
+        self.listings = [make_listing() for _ in range(15)]
+        self.cart_id = fill_cart(customer, *[(listing, 1) for listing in self.listings[:12]])
+        self.items = [item["id"] for item in customer.get("/api/cart").json["items"]]
+        self.payments = [opened(customer, self.cart_id, f"before-{number}")["payment_id"] for number in range(5)]
+        sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome)
+            SELECT id, 'mock', id::text || number, 'failed', 'stale' FROM payments, generate_series(1, 20) AS number""")
+
+
+REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
+    "carts.get_cart": lambda shop: shop.customer.get("/api/cart"),
+    "carts.put_item": lambda shop: _put(shop, shop.listings[13]),
+    "carts.change_quantity": lambda shop: shop.customer.patch(f"/api/cart/items/{shop.items[0]}", json={"qty": 7}),
+    "carts.remove_item": lambda shop: shop.customer.delete(f"/api/cart/items/{shop.items[1]}"),
+    "checkout.post_session": lambda shop: ask(shop.customer, shop.cart_id, "fresh"),
+    "payments.read_payment": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[0]}"),
+    "payments.list_payments": lambda shop: shop.customer.get("/api/payments?limit=3"),
+    "webhooks.take_letter": lambda shop: shop.customer.client.post("/api/payments/webhook", data=letter("mock_pi_1")),
+    "health.live": lambda shop: shop.customer.client.get("/livez"),
+    "problems.show_kind": lambda shop: shop.customer.client.get("/problems/not-found"),
+}
+
+
+@pytest.fixture
+def shop(customer: Customer, make_listing: MakeListing, sql: Sql) -> Shop:
+    return Shop(customer, make_listing, sql)
+
+
+@pytest.mark.parametrize(("endpoint", "budget"), BUDGETS.items())
+def test_route_keeps_to_its_statements(shop: Shop, statements: Statements, endpoint: str, budget: int) -> None:
+    with statements() as seen:
+        answer = REQUESTS[endpoint](shop)
+
+    assert answer.status_code < 300, answer.text
+    assert len(seen) <= budget, "\n".join(seen)
+    if budget:
+        assert seen, "nothing was counted"
+
+
+def test_first_write_of_a_customer_keeps_to_its_statements(
+    customer: Customer, make_listing: MakeListing, statements: Statements
+) -> None:
+    listing = make_listing()
+    with statements() as seen:
+        answer = customer.post("/api/cart/items", json={"listing": str(listing["id"]), "qty": 1})
+
+    assert answer.status_code == 201
+    assert 1 <= len(seen) <= BUDGETS["carts.put_item"]
+
+
+def test_every_route_has_a_line_in_the_table(app: Flask) -> None:
+    routes = {rule.endpoint for rule in app.url_map.iter_rules() if not rule.endpoint.startswith(("docs", "api-docs"))}
+
+    assert routes == set(BUDGETS) | WITHOUT_BUDGET
+
+
+def _put(shop: Shop, listing: dict[str, Any]) -> TestResponse:
+    return shop.customer.post("/api/cart/items", json={"listing": str(listing["id"]), "qty": 2})
