@@ -12,8 +12,8 @@ from tests.faults.flood import LETTERBOX, genuine, insert_payments
 from tests.faults.house import House
 from tests.faults.wire import Wire
 
-SLOW_BODIES = 400
-HALF_OPEN = 400
+SLOW_BODIES = 1000
+HALF_OPEN = 1000
 IDLE = 1000
 GENUINE = 20
 ANSWERED_WITHIN = 5.0
@@ -21,24 +21,28 @@ ANSWERED_WITHIN = 5.0
 
 def _slow_body(address: tuple[str, int]) -> socket.socket:
     """Promise a body, and send a byte of it."""
-    connection = socket.create_connection(address)
     head = f"POST {LETTERBOX} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
-    connection.sendall(head.encode() + b"{")
-    return connection
+    return _said(address, head.encode() + b"{")
 
 
 def _half_open(address: tuple[str, int]) -> socket.socket:
     """Begin a request's head, and end it never."""
-    connection = socket.create_connection(address)
-    connection.sendall(b"POST /api/payments/webhook HTTP/1.1\r\nHost:")
-    return connection
+    return _said(address, b"POST /api/payments/webhook HTTP/1.1\r\nHost:")
 
 
 def _idle(address: tuple[str, int]) -> socket.socket:
     """Be answered once, and stay."""
-    connection = socket.create_connection(address)
-    connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    return _said(address, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", answered=True)
+
+
+def _said(address: tuple[str, int], request: bytes, *, answered: bool = False) -> socket.socket:
+    connection = socket.create_connection(address, timeout=ANSWERED_WITHIN)
+    try:
+        connection.sendall(request)
+        assert not answered or connection.recv(65536).startswith(b"HTTP/1.1 200")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
