@@ -10,6 +10,7 @@ from tests.faults.faults import Fault
 from tests.faults.house import House
 from tests.faults.invariant import check
 from tests.faults.load import Load
+from tests.faults.wire import Wire
 
 WARM_UP = 1.5
 AFTERWARDS = 2.0
@@ -42,14 +43,15 @@ class Campaign:
     def __init__(self, house: House, *, payments_a_second: float) -> None:
         self._house = house
         self._rate = payments_a_second
-        ((listing,),) = house.sql("SELECT id::text FROM listings WHERE active ORDER BY id LIMIT 1")
-        self._listing: str = listing
+        self._listing = house.listing()
         self._children = {name: len(house.children(name)) for name in SHARED}
         self.rounds: list[Round] = []
 
     def strike(self, fault: Fault, *, busy: bool) -> Round:
         """One round. An idle one is struck while nothing happens, and asked for work afterwards."""
-        load = Load(self._house.address, self._house.environment, self._listing, payments_a_second=self._rate)
+        load = Load(
+            lambda: Wire(self._house.address), self._house.environment, self._listing, payments_a_second=self._rate
+        )
         if busy:
             load.start()
             time.sleep(WARM_UP)

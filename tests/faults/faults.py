@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.faults.house import House, await_that
+from tests.faults.house import House, await_that, running_pid
 
 FROZEN_FOR = 5.0
 AWAY_FOR = 1.0
@@ -82,40 +82,40 @@ def _freeze(pids: list[int]) -> None:
                 os.kill(pid, signal.SIGCONT)
 
 
-def _stop_postgres(number: signal.Signals) -> Callable[[House], None]:
-    def strike(house: House) -> None:
-        house.postgres.process.send_signal(number)
-        house.postgres.process.wait()
-        time.sleep(AWAY_FOR)
-        house.restart_postgres()
-
-    return strike
-
-
 def _freeze_postgres(house: House) -> None:
-    postmaster = psutil.Process(house.postgres.process.pid)
+    postmaster = psutil.Process(running_pid(house.postgres.server))
     # The postmaster first, so that it starts no other while its children are being stopped.
     _freeze([postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))])
 
 
-def _stop_valkey(number: signal.Signals, *, keep_data: bool = True) -> Callable[[House], None]:
+def _stop_postgres(number: signal.Signals) -> Callable[[House], None]:
     def strike(house: House) -> None:
-        house.valkey.process.send_signal(number)
-        house.valkey.process.wait()
+        _end(running_pid(house.postgres.server), number)
         time.sleep(AWAY_FOR)
-        house.restart_valkey(keep_data=keep_data)
+        house.postgres.server.restart()
 
     return strike
 
 
-# By action, so that the same process is not struck twice running: a supervisor's pause doubles for one that keeps dying.
+def _stop_valkey(number: signal.Signals, *, keep_data: bool = True) -> Callable[[House], None]:
+    def strike(house: House) -> None:
+        _end(running_pid(house.valkey.server), number)
+        time.sleep(AWAY_FOR)
+        if not keep_data:
+            house.forget_messages()
+        house.valkey.server.restart()
+
+    return strike
+
+
+# By action, so that no process is struck twice running: a supervisor's pause doubles for one that keeps dying.
 FAULTS = (
     *(Fault(target=name, action="SIGKILL", strike=_killed(pid_of)) for name, pid_of in PROCESSES.items()),
     Fault(target="Valkey", action="SIGKILL", strike=_stop_valkey(signal.SIGKILL)),
     Fault(target="Valkey", action="SIGKILL, data lost", strike=_stop_valkey(signal.SIGKILL, keep_data=False)),
     Fault(target="PostgreSQL", action="immediate stop", strike=_stop_postgres(signal.SIGQUIT)),
     *(Fault(target=name, action="frozen 5 s", strike=_frozen(pid_of)) for name, pid_of in PROCESSES.items()),
-    Fault(target="Valkey", action="frozen 5 s", strike=lambda house: _freeze([house.valkey.process.pid])),
+    Fault(target="Valkey", action="frozen 5 s", strike=lambda house: _freeze([running_pid(house.valkey.server)])),
     Fault(target="PostgreSQL", action="frozen 5 s", strike=_freeze_postgres),
     *(Fault(target=name, action="restart", strike=_restarted(pid_of)) for name, pid_of in PROCESSES.items()),
     Fault(target="Valkey", action="restart", strike=_stop_valkey(signal.SIGTERM)),

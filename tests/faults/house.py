@@ -1,4 +1,4 @@
-"""A whole deployment of its own: the Procfile's processes and their servers, and a supervisor that restarts what dies."""
+"""A whole deployment of its own: the Procfile's processes and their servers, and a supervisor of what dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import psutil
 import psycopg
 
 from checkout_service.catalog.operations import import_listings
-from checkout_service.local.guard import Guard, Target, stop
+from checkout_service.local.guard import Guard
+from checkout_service.local.launch import Server
 from checkout_service.local.place import DATABASE_URLS, ROOT, environment_for, free_ports, take_place
 from checkout_service.local.processes import ONCE, Process, Processes, read_procfile
 from checkout_service.local.servers import SUPERUSER, Postgres, Valkey, start_postgres, start_valkey
@@ -72,15 +73,12 @@ class House:
         if self._supervisor.is_alive():
             self._supervisor.join()
         self.processes.stop()
-        self.valkey.stop()
-        self.postgres.stop()
-
-    def process(self, name: str) -> Process:
-        return next(process for process in self.processes.running if process.name == name)
+        self.valkey.server.stop()
+        self.postgres.server.stop()
 
     def pid(self, name: str) -> int:
         """The main process of a line of the Procfile; waits while it is being restarted."""
-        process = self.process(name)
+        process = self.processes.named(name)
         await_that(lambda: process.running is not None and process.running.poll() is None, f"{name} runs")
         assert process.running is not None
         return process.running.pid
@@ -98,35 +96,40 @@ class House:
             found = connection.execute(query, values)
             return found.fetchall() if found.description else []
 
-    def restart_postgres(self) -> None:
-        """Start it again after its end, under the same address."""
-        self.postgres.process.wait()
-        self.guard.forget(self.postgres.process.pid)
-        sockets = self.postgres.socket_folder
-        self.postgres = start_postgres(self.place.folder / "postgres", guard=self.guard, socket_folder=sockets)
+    def listing(self) -> str:
+        """Something that can be bought."""
+        ((listing,),) = self.sql("SELECT id::text FROM listings WHERE active ORDER BY id LIMIT 1")
+        return str(listing)
 
-    def restart_valkey(self, *, keep_data: bool = True) -> None:
-        """Start it again after its end, on the same port."""
-        self.valkey.process.wait()
-        self.guard.forget(self.valkey.process.pid)
-        folder = self.place.folder / "valkey"
-        if not keep_data:
-            shutil.rmtree(folder)
-        self.valkey = start_valkey(folder, self.valkey.port, guard=self.guard)
+    def forget_messages(self) -> None:
+        """Lose what Valkey, which must not run, has kept."""
+        shutil.rmtree(self.valkey.server.folder)
+        self.valkey.server.folder.mkdir()
 
     @contextmanager
     def another(self, name: str, command: list[str]) -> Iterator[int]:
         """One more process beside those of the Procfile, supervised like them; its process id."""
         self.processes.start({name: command})
-        process = self.process(name)
+        process = self.processes.named(name)
         try:
             yield self.pid(name)
         finally:
-            self.processes.running.remove(process)
-            if process.running is not None:
-                stop([Target(pid=process.running.pid)])
-                process.running.wait()
-                self.guard.forget(process.running.pid)
+            self._take_away(process)
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """A line of the Procfile does not run, and nobody starts it again, until the block ends."""
+        process = self.processes.named(name)
+        self._take_away(process)
+        try:
+            yield
+        finally:
+            process.due = 0.0
+            self.processes.running.append(process)
+
+    def _take_away(self, process: Process) -> None:
+        self.processes.running.remove(process)
+        self.processes.end(process)
 
     def await_whole(self) -> None:
         """Wait until every process serves and finds everything that it needs."""
@@ -178,3 +181,9 @@ def await_that(found: Callable[[], object], what: str, *, within: float = WHOLE_
             raise TimeoutError(f"not within {within:.0f} s: {what}")
         time.sleep(0.05)
     return time.monotonic() - started
+
+
+def running_pid(server: Server) -> int:
+    """The process id of a server that runs."""
+    assert server.process is not None
+    return server.process.pid

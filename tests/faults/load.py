@@ -12,7 +12,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from checkout_service.local.purchase import customer_token
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.mock import sign
 from tests.faults.journal import Journal, Key
-from tests.faults.wire import Answer, Threads, Wire
+from tests.faults.wire import Answer, Balancer, Threads, Wire
 
 AGAIN_AFTER = 0.3
 """Seconds until a refused letter is delivered again; providers wait longer, which would only make the rounds longer."""
@@ -38,10 +38,15 @@ class Load:
     """Runs in threads of this process until it is told that it is enough; then delivers what is still owed."""
 
     def __init__(
-        self, address: tuple[str, int], environment: Mapping[str, str], listing: str, *, payments_a_second: float
+        self,
+        connect: Callable[[], Wire | Balancer],
+        environment: Mapping[str, str],
+        listing: str,
+        *,
+        payments_a_second: float,
     ) -> None:
         self.journal = Journal()
-        self._address = address
+        self._connect = connect
         self._environment = environment
         self._listing = listing
         self._pause = BUYERS / payments_a_second
@@ -72,7 +77,7 @@ class Load:
         return self.journal
 
     def _buy(self) -> None:
-        wire = Wire(self._address)
+        wire = self._connect()
         following = time.monotonic()
         try:
             while not self._enough.is_set():
@@ -84,7 +89,7 @@ class Load:
             with self._lock:
                 self._buying -= 1
 
-    def _buy_one(self, wire: Wire) -> None:
+    def _buy_one(self, wire: Wire | Balancer) -> None:
         caller = {"Authorization": f"Bearer {customer_token(uuid4(), self._environment)}"}
         item = json.dumps({"listing": self._listing, "qty": random.randint(1, 9)}).encode()
         self._insist(wire, "POST", "/api/cart/items", item, caller, 201, 200)
@@ -98,7 +103,8 @@ class Load:
     def _report(self, session: Mapping[str, Any]) -> None:
         """Plan the letters about a payment."""
         statuses = [PaymentStatus.PROCESSING, PaymentStatus.FAILED]
-        statuses += random.choices([[PaymentStatus.PAID], [PaymentStatus.PAID, PaymentStatus.REVERSED], []], [8, 1, 1])[0]
+        money = ([PaymentStatus.PAID], [PaymentStatus.PAID, PaymentStatus.REVERSED], [])
+        statuses += random.choices(money, (8, 1, 1))[0]
         planned = []
         for status in statuses:
             event = f"evt_{uuid4().hex}"
@@ -121,7 +127,7 @@ class Load:
         return json.dumps(sign(unsigned, secret)).encode()
 
     def _deliver(self) -> None:
-        wire = Wire(self._address)
+        wire = self._connect()
         try:
             while not self._hopeless.is_set():
                 letter = self._next()
@@ -144,7 +150,7 @@ class Load:
             wire.close()
 
     def _insist(
-        self, wire: Wire, method: str, path: str, body: bytes | None, headers: dict[str, str], *expected: int
+        self, wire: Wire | Balancer, method: str, path: str, body: bytes | None, headers: dict[str, str], *expected: int
     ) -> Answer:
         """Ask until there is an answer; a customer's client repeats what may be repeated."""
         while not self._hopeless.is_set():

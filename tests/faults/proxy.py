@@ -30,6 +30,8 @@ class Proxy:
         self._accepts = threading.Event()
         self._accepts.set()
         self._ended = threading.Event()
+        # Held while accepting: until that returns, the kernel keeps a closed listener's port taken.
+        self._listening = threading.Lock()
         self._open: set[socket.socket] = set()
         self._knocking: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, name="proxy")]
@@ -37,7 +39,8 @@ class Proxy:
 
     def refuse(self) -> None:
         self._accepts.clear()
-        self._listener.close()
+        with self._listening:
+            self._listener.close()
         self._close_all()
 
     def fall_silent(self) -> None:
@@ -46,7 +49,8 @@ class Proxy:
     def swallow(self) -> None:
         self._forwards.clear()
         self._accepts.clear()
-        self._listener.close()
+        with self._listening:
+            self._listener.close()
         self._listener = self._listen(backlog=0)
         # The queue of what has knocked is full with these, so the kernel answers no other.
         for _ in range(4):
@@ -59,7 +63,8 @@ class Proxy:
     def reopen(self) -> None:
         """Forward again; what was open is gone, as after a failover."""
         self._close_all()
-        self._listener.close()
+        with self._listening:
+            self._listener.close()
         self._listener = self._listen(backlog=LONGEST_QUEUE)
         self._forwards.set()
         self._accepts.set()
@@ -78,11 +83,12 @@ class Proxy:
         while not self._ended.is_set():
             if not self._accepts.wait(0.1):
                 continue
-            try:
-                self._listener.settimeout(0.1)
-                client, _ = self._listener.accept()
-            except (TimeoutError, OSError):
-                continue
+            with self._listening:
+                try:
+                    self._listener.settimeout(0.1)
+                    client, _ = self._listener.accept()
+                except (TimeoutError, OSError):
+                    continue
             client.settimeout(None)
             server = socket.socket(socket.AF_UNIX)
             server.connect(str(self._target))

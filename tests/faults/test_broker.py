@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.faults.flood import LETTERBOX, genuine, insert_payments
-from tests.faults.house import House, await_that
+from tests.faults.house import House, await_that, running_pid
 from tests.faults.invariant import await_final
 from tests.faults.wire import Answer, Wire
 
@@ -21,20 +21,20 @@ LETTERS = 40
 
 
 def _kill(house: House) -> None:
-    house.valkey.process.send_signal(signal.SIGKILL)
-    house.valkey.process.wait()
+    os.kill(running_pid(house.valkey.server), signal.SIGKILL)
+    await_that(house.valkey.server.has_died, "Valkey is gone")
 
 
 def _start_again(house: House) -> None:
-    house.restart_valkey()
+    house.valkey.server.restart()
 
 
 def _freeze(house: House) -> None:
-    os.kill(house.valkey.process.pid, signal.SIGSTOP)
+    os.kill(running_pid(house.valkey.server), signal.SIGSTOP)
 
 
 def _thaw(house: House) -> None:
-    os.kill(house.valkey.process.pid, signal.SIGCONT)
+    os.kill(running_pid(house.valkey.server), signal.SIGCONT)
 
 
 @pytest.mark.parametrize(("fail", "mend"), [(_kill, _start_again), (_freeze, _thaw)], ids=["gone", "frozen"])
@@ -102,12 +102,13 @@ def _envelope(kind: str, delivery_id: str) -> str:
     task = "webhooks.process_in_another_way" if kind == "unknown task" else "webhooks.process"
     body = "{[" if kind == "undecodable body" else json.dumps([[delivery_id], {}, {}])
     identity = str(uuid4())
+    headers = {"lang": "py", "task": task, "id": identity, "root_id": identity, "argsrepr": "", "kwargsrepr": ""}
     return json.dumps(
         {
             "body": body,
             "content-type": "application/x-python-serialize" if kind == "refused content type" else "application/json",
             "content-encoding": "utf-8",
-            "headers": {"lang": "py", "task": task, "id": identity, "root_id": identity, "argsrepr": "", "kwargsrepr": ""},
+            "headers": headers,
             "properties": {
                 "correlation_id": identity,
                 "delivery_mode": 2,

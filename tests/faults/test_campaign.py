@@ -24,7 +24,6 @@ def campaign(shared_house: House) -> Campaign:
         ("the worker: frozen 5 s", False),
         ("Valkey: SIGKILL, data lost", True),
         ("PostgreSQL: immediate stop", True),
-        ("a worker child: SIGKILL", True),
     ],
 )
 @pytest.mark.timeout(300)

@@ -1,4 +1,4 @@
-"""The database away: told at once, or within three seconds by the first who find out; nobody queues, nothing restarts."""
+"""The database away: the first to ask find out within three seconds, all others at once; nothing restarts."""
 
 from __future__ import annotations
 

@@ -6,11 +6,14 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 NO_ANSWER = 0
+
+Headers = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class Wire:
     def __init__(self, address: tuple[str, int], *, timeout: float = 10.0) -> None:
         self._connection = http.client.HTTPConnection(*address, timeout=timeout)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None) -> Answer:
         """Send once. A connection that fails is closed, and the next request opens another."""
         started = time.monotonic()
         kind = {} if body is None else {"Content-Type": "application/json"}
@@ -46,8 +49,39 @@ class Wire:
         said = {name.lower(): value for name, value in answer.getheaders()}
         return Answer(status=answer.status, body=content, headers=said, seconds=time.monotonic() - started)
 
+    def connects(self) -> bool:
+        """Connect already; False if nobody listens."""
+        try:
+            self._connection.connect()
+        except ConnectionRefusedError:
+            return False
+        return True
+
     def close(self) -> None:
         self._connection.close()
+
+
+class Balancer:
+    """Asks several addresses in turn as a balancer does, each time on a new connection; passes on what is refused."""
+
+    def __init__(self, addresses: Sequence[tuple[str, int]], *, timeout: float = 10.0) -> None:
+        self._addresses = deque(addresses)
+        self._timeout = timeout
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None) -> Answer:
+        """Send to the first that accepts a connection; what happens to it there is the answer."""
+        self._addresses.rotate(1)
+        for address in self._addresses:
+            wire = Wire(address, timeout=self._timeout)
+            try:
+                if wire.connects():
+                    return wire.ask(method, path, body, {**(headers or {}), "Connection": "close"})
+            finally:
+                wire.close()
+        return Answer(status=NO_ANSWER, headers={}, seconds=0.0)
+
+    def close(self) -> None:
+        """Nothing stays open."""
 
 
 class Threads:
