@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import subprocess
@@ -36,7 +37,7 @@ class Process:
     running: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = FIRST_PAUSE
-    due: float = 0.0
+    due: float = math.inf
 
     @property
     def target(self) -> Target | None:
