@@ -79,7 +79,7 @@ class House:
     def pid(self, name: str) -> int:
         """The main process of a line of the Procfile; waits while it is being restarted."""
         process = self.processes.named(name)
-        await_that(lambda: process.running is not None and process.running.poll() is None, f"{name} runs")
+        await_that(lambda: is_running(process), f"{name} runs")
         assert process.running is not None
         return process.running.pid
 
@@ -136,7 +136,7 @@ class House:
         await_that(self.is_whole, "everything runs", within=WHOLE_WITHIN)
 
     def is_whole(self) -> bool:
-        if any(process.running is None or process.running.poll() is not None for process in self.processes.running):
+        if not all(map(is_running, self.processes.running)):
             return False
         pages = [f"http://127.0.0.1:{self.environment[name]}/metrics" for name in METRICS_PORTS]
         try:
@@ -187,3 +187,12 @@ def running_pid(server: Server) -> int:
     """The process id of a server that runs."""
     assert server.process is not None
     return server.process.pid
+
+
+def is_running(process: Process) -> bool:
+    """Whether it lives. Asked of the system: of two threads that poll a Popen at once, one is told that it does."""
+    running = process.running
+    try:
+        return running is not None and psutil.Process(running.pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
