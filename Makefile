@@ -11,12 +11,13 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test lint venv
+.PHONY: help run demo test faults lint venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, one purchase; until Ctrl-C"
 	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
 	@echo "make test   the whole suite"
+	@echo "make faults the long fault campaign and flood, some 20 minutes; its table goes into docs/faults.md"
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make help   this list"
 
@@ -28,6 +29,9 @@ demo: venv
 
 test: venv
 	@exec .venv/bin/python -m pytest
+
+faults: venv
+	@exec .venv/bin/python -m tests.faults
 
 lint: venv
 	@.venv/bin/ruff check .

@@ -26,8 +26,9 @@ from granian.server import MPServer
 from checkout_service.settings import SettingsError, WebSettings
 from checkout_service.slots import ENVIRON_KEY, Slots
 
-# A thread that waits for a body costs little; only WEB_THREADS of them work at a time.
-READERS = 128
+# A thread that waits for a body costs about 60 KiB; only WEB_THREADS of them work at a time. Nothing else ends the wait
+# for a slow sender, so there must be far more of these than a handful of bad clients can take.
+READERS = 1024
 READ_AHEAD_BYTES = 1024 * 1024
 
 WAITING = 64

@@ -10,13 +10,17 @@ import os
 from functools import lru_cache
 from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# The library chose how to count when it was first imported: in a worker that is by Flower's plug-in of the celery
+# command, before celeryconfig can say where.
+values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # prometheus-client is partly untyped
 
 requests_total = Counter("http_requests_total", "Answers by method, route and status.", ["method", "route", "status"])
 request_seconds = Histogram(

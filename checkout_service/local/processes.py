@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import subprocess
@@ -36,6 +37,7 @@ class Process:
     running: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = FIRST_PAUSE
+    due: float = math.inf
 
     @property
     def target(self) -> Target | None:
@@ -101,23 +103,26 @@ class Processes:
 
     def watch(self, told: Callable[[str], None], servers: Sequence[Server] = ()) -> None:
         """Restart what dies, for ever; each event is told. A process that keeps dying is given ever longer pauses."""
-        due: dict[str, float] = {}
         while True:
             for server in servers:
                 if server.has_died():
                     told(f"{server.name} died; started again")
                     server.restart()
-            now = time.monotonic()
-            for process in self.running:
-                if process.running is not None and process.running.poll() is not None:
-                    process.pause = FIRST_PAUSE if now - process.started > LONGEST_PAUSE else process.pause
-                    told(f"{process.name} {_ending(process.running.returncode)}; restarted in {process.pause:.0f} s")
-                    self.end(process)
-                    due[process.name] = now + process.pause
-                    process.pause = min(2 * process.pause, LONGEST_PAUSE)
-                if process.running is None and now >= due[process.name]:
-                    self.launch(process)
+            self.restart_dead(told)
             time.sleep(0.2)
+
+    def restart_dead(self, told: Callable[[str], None]) -> None:
+        """Start again what has died, now or, once its pause is over, in a later call."""
+        now = time.monotonic()
+        for process in self.running:
+            if process.running is not None and process.running.poll() is not None:
+                process.pause = FIRST_PAUSE if now - process.started > LONGEST_PAUSE else process.pause
+                told(f"{process.name} {_ending(process.running.returncode)}; restarted in {process.pause:.0f} s")
+                self.end(process)
+                process.due = now + process.pause
+                process.pause = min(2 * process.pause, LONGEST_PAUSE)
+            if process.running is None and now >= process.due:
+                self.launch(process)
 
     def stop(self) -> None:
         """Ask all to end at once and wait; what does not end in time is killed with its children."""

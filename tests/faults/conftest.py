@@ -1,0 +1,24 @@
+"""One house for all tests of single faults; each leaves it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.house import House, open_house
+
+BOUND_OF_ROWS = 2000
+
+
+@pytest.fixture(scope="package")
+def shared_house() -> Iterator[House]:
+    with open_house(REJECTED_MAX_ROWS=str(BOUND_OF_ROWS)) as house:
+        yield house
+
+
+@pytest.fixture
+def house(shared_house: House) -> House:
+    """The house, found whole; a process that a test before this one struck may still be starting."""
+    shared_house.await_whole()
+    return shared_house

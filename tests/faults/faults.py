@@ -1,0 +1,128 @@
+"""Every fault of the campaign: what is done to whom. Each returns when the one it struck may serve again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+from tests.faults.house import House, await_that, running_pid
+
+FROZEN_FOR = 5.0
+AWAY_FOR = 1.0
+"""Seconds until a server that died is started again."""
+
+PidOf = Callable[[House], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One way in which something fails."""
+
+    target: str
+    action: str
+    strike: Callable[[House], None]
+
+    @property
+    def name(self) -> str:
+        return f"{self.target}: {self.action}"
+
+
+def _main(name: str) -> PidOf:
+    return lambda house: house.pid(name)
+
+
+def _child(name: str) -> PidOf:
+    return lambda house: random.choice(house.children(name))
+
+
+PROCESSES: dict[str, PidOf] = {
+    "a web child": _child("web"),
+    "the web master": _main("web"),
+    "the worker": _main("worker"),
+    "a worker child": _child("worker"),
+    "housekeeping": _main("housekeeping"),
+    "beat": _main("beat"),
+}
+
+
+def _killed(pid_of: PidOf) -> Callable[[House], None]:
+    return lambda house: _end(pid_of(house), signal.SIGKILL)
+
+
+def _restarted(pid_of: PidOf) -> Callable[[House], None]:
+    return lambda house: _end(pid_of(house), signal.SIGTERM)
+
+
+def _frozen(pid_of: PidOf) -> Callable[[House], None]:
+    return lambda house: _freeze([pid_of(house)])
+
+
+def _end(pid: int, number: signal.Signals) -> None:
+    process = psutil.Process(pid)
+    process.send_signal(number)
+    await_that(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, f"process {pid} ends")
+
+
+def _freeze(pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(FROZEN_FOR)
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _freeze_postgres(house: House) -> None:
+    postmaster = psutil.Process(running_pid(house.postgres.server))
+    # The postmaster first, so that it starts no other while its children are being stopped.
+    _freeze([postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))])
+
+
+def _stop_postgres(number: signal.Signals) -> Callable[[House], None]:
+    def strike(house: House) -> None:
+        _end(running_pid(house.postgres.server), number)
+        time.sleep(AWAY_FOR)
+        house.postgres.server.restart()
+
+    return strike
+
+
+def _stop_valkey(number: signal.Signals, *, keep_data: bool = True) -> Callable[[House], None]:
+    def strike(house: House) -> None:
+        _end(running_pid(house.valkey.server), number)
+        time.sleep(AWAY_FOR)
+        if not keep_data:
+            house.forget_messages()
+        house.valkey.server.restart()
+
+    return strike
+
+
+# By action, so that no process is struck twice running: a supervisor's pause doubles for one that keeps dying.
+FAULTS = (
+    *(Fault(target=name, action="SIGKILL", strike=_killed(pid_of)) for name, pid_of in PROCESSES.items()),
+    Fault(target="Valkey", action="SIGKILL", strike=_stop_valkey(signal.SIGKILL)),
+    Fault(target="Valkey", action="SIGKILL, data lost", strike=_stop_valkey(signal.SIGKILL, keep_data=False)),
+    Fault(target="PostgreSQL", action="immediate stop", strike=_stop_postgres(signal.SIGQUIT)),
+    *(Fault(target=name, action="frozen 5 s", strike=_frozen(pid_of)) for name, pid_of in PROCESSES.items()),
+    Fault(target="Valkey", action="frozen 5 s", strike=lambda house: _freeze([running_pid(house.valkey.server)])),
+    Fault(target="PostgreSQL", action="frozen 5 s", strike=_freeze_postgres),
+    *(Fault(target=name, action="restart", strike=_restarted(pid_of)) for name, pid_of in PROCESSES.items()),
+    Fault(target="Valkey", action="restart", strike=_stop_valkey(signal.SIGTERM)),
+    Fault(target="PostgreSQL", action="restart", strike=_stop_postgres(signal.SIGINT)),
+)
+
+
+def fault(name: str) -> Fault:
+    """The fault of that name."""
+    return next(found for found in FAULTS if found.name == name)

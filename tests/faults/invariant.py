@@ -1,0 +1,107 @@
+"""The invariant: whatever died, what was answered is true.
+
+Every 202 ends in a final state within 60 s of everything running again; every payment's status is the greatest of its
+genuine facts; the ledger holds each event once, and no other; every key replays its answer; nothing hangs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+from tests.faults.house import House
+from tests.faults.journal import Journal
+from tests.faults.wire import Wire
+
+FINAL_WITHIN = 60.0
+
+_UNFINISHED = "SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 'parked')"
+_STATES = """
+    SELECT state, count(*), min(detail) FROM webhook_deliveries WHERE id = ANY(%(ids)s) GROUP BY state ORDER BY state
+"""
+_PAYMENTS = "SELECT provider_ref, status::text FROM payments WHERE provider_ref = ANY(%(tokens)s)"
+_EVENTS = """
+    SELECT payment.provider_ref, event.event_id, count(*)
+    FROM payment_events AS event JOIN payments AS payment ON payment.id = event.payment_id
+    WHERE payment.provider_ref = ANY(%(tokens)s) GROUP BY 1, 2
+"""
+_HANGING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'checkout%%'
+        AND xact_start < now() - interval '10 seconds'
+"""
+
+
+def check(house: House, journal: Journal, *, children: dict[str, int]) -> tuple[float, list[str]]:
+    """Seconds until all was final, and whatever is not as promised."""
+    seconds, owed = await_final(house)
+    wrong = list(journal.wrong)
+    if owed:
+        wrong.append(f"{owed} letters are not final {FINAL_WITHIN:.0f} s after everything ran again")
+    wrong += _letters(house, journal)
+    wrong += _payments(house, journal)
+    wrong += _events(house, journal)
+    wrong += _keys(house, journal)
+    wrong += _hanging(house, children)
+    return seconds, wrong
+
+
+def await_final(house: House) -> tuple[float, int]:
+    """Wait until no letter is owed work; the seconds that took, and how many still are after the longest wait."""
+    started = time.monotonic()
+    while True:
+        ((owed,),) = house.sql(_UNFINISHED)
+        seconds = time.monotonic() - started
+        if not owed or seconds > FINAL_WITHIN:
+            return seconds, owed
+        time.sleep(0.1)
+
+
+def _letters(house: House, journal: Journal) -> Iterator[str]:
+    found = house.sql(_STATES, ids=[UUID(delivery) for delivery in journal.deliveries])
+    kept = sum(count for _, count, _ in found)
+    if kept != len(journal.deliveries):
+        yield f"{len(journal.deliveries) - kept} letters that were answered 202 are gone"
+    for state, count, detail in found:
+        if state not in {"applied", "duplicate"}:
+            yield f"{count} genuine letters are {state}: {detail}"
+
+
+def _payments(house: House, journal: Journal) -> Iterator[str]:
+    found = dict(house.sql(_PAYMENTS, tokens=list(journal.facts)))
+    for token in journal.facts:
+        expected = journal.status_of(token).value
+        if found.get(token) != expected:
+            yield f"payment {token} is {found.get(token)}, and its facts say {expected}"
+
+
+def _events(house: House, journal: Journal) -> Iterator[str]:
+    found = {(token, event): count for token, event, count in house.sql(_EVENTS, tokens=list(journal.facts))}
+    expected = {(token, event) for token, events in journal.facts.items() for event in events}
+    for token, event in sorted(expected - found.keys()):
+        yield f"event {event} of payment {token} was never recorded"
+    for token, event in sorted(found.keys() - expected):
+        yield f"event {event} of payment {token} was recorded, and nobody sent it"
+    for (token, event), count in found.items():
+        if count > 1:
+            yield f"event {event} of payment {token} was recorded {count} times"
+
+
+def _keys(house: House, journal: Journal) -> Iterator[str]:
+    wire = Wire(house.address)
+    for key in journal.keys:
+        answer = wire.ask("POST", "/api/checkout/session", key.body, key.headers)
+        replayed = answer.headers.get("idempotent-replayed") == "true"
+        if answer.status != 201 or answer.json() != key.answer or not replayed:
+            yield f"a key that was answered {key.answer} replays {answer.status} {answer.body[:300]!r}"
+    wire.close()
+
+
+def _hanging(house: House, children: dict[str, int]) -> Iterator[str]:
+    ((transactions,),) = house.sql(_HANGING)
+    if transactions:
+        yield f"{transactions} transactions are older than 10 s"
+    for name, count in children.items():
+        if len(house.children(name)) != count:
+            yield f"{name} has {len(house.children(name))} children, and began with {count}"

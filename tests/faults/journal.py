@@ -1,0 +1,61 @@
+"""What was promised: written down by the clients as answers arrive, held against the database afterwards."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from checkout_service.payments.status import PaymentStatus
+from tests.faults.wire import Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """An Idempotency-Key that was answered 201, and how to ask with it again."""
+
+    headers: dict[str, str]
+    body: bytes
+    answer: dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Journal:
+    """One round's promises. ``facts`` holds, by payment token, each genuine event and the status that it proves."""
+
+    facts: dict[str, dict[str, PaymentStatus]] = field(default_factory=dict)
+    deliveries: set[str] = field(default_factory=set)
+    keys: list[Key] = field(default_factory=list)
+    answers: Counter[int] = field(default_factory=Counter)
+    slowest: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, what: str, answer: Answer, *expected: int) -> None:
+        """Count an answer. No answer and 503 with Retry-After are what a client expects of a house on fire."""
+        with self.lock:
+            self.answers[answer.status] += 1
+            self.slowest = max(self.slowest, answer.seconds)
+            if answer.status == 503 and "retry-after" not in answer.headers:
+                self.wrong.append(f"{what} was answered 503 without Retry-After")
+            if answer.status not in {0, 503, *expected}:
+                self.wrong.append(f"{what} was answered {answer.status}: {answer.body[:300]!r}")
+
+    def opened(self, token: str, key: Key) -> None:
+        with self.lock:
+            self.facts[token] = {}
+            self.keys.append(key)
+
+    def promised(self, token: str, event_id: str, status: PaymentStatus, delivery_id: str) -> None:
+        with self.lock:
+            self.facts[token][event_id] = status
+            self.deliveries.add(delivery_id)
+
+    def status_of(self, token: str) -> PaymentStatus:
+        """The greatest status of the payment's genuine facts."""
+        return max(self.facts[token].values(), default=PaymentStatus.PENDING)
+
+    @property
+    def redelivered(self) -> int:
+        return self.answers[0] + self.answers[503]

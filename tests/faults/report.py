@@ -1,0 +1,57 @@
+"""The table of a long run, as Markdown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from tests.faults.campaign import Round
+from tests.faults.flood import Figures
+
+HEADING = "## The last run"
+
+
+def machine() -> str:
+    """The size of this machine: what the figures depend on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+
+
+def table(rounds: Sequence[Round]) -> Iterator[str]:
+    """A row a round; the last column says what was wrong."""
+    yield "| # | fault | load | 202 | keys | no answer | 503 | slowest | whole after | final after | wrong |"
+    yield "|--:|---|---|--:|--:|--:|--:|--:|--:|--:|---|"
+    for done in rounds:
+        wrong = "<br>".join(done.wrong[:3]).replace("|", "\\|") or "nothing"
+        yield (
+            f"| {done.number} | {done.fault} | {'busy' if done.busy else 'idle'} | {done.deliveries} | {done.keys} "
+            f"| {done.unanswered} | {done.refused} | {done.slowest:.1f} s | {done.whole_after:.1f} s "
+            f"| {done.final_after:.1f} s | {wrong} |"
+        )
+
+
+def summary(rounds: Sequence[Round], figures: Sequence[Figures], *, seconds: float) -> Iterator[str]:
+    """What a reader wants to know first."""
+    wrong = sum(bool(done.wrong) for done in rounds)
+    yield f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}, in {seconds / 60:.0f} minutes:"
+    yield ""
+    yield f"- {len(rounds)} rounds, of which {wrong} broke the invariant;"
+    yield f"- {sum(done.deliveries for done in rounds):,} deliveries answered 202, all final at most"
+    yield f"  {max((done.final_after for done in rounds), default=0):.1f} s after everything ran again;"
+    yield f"- {sum(done.keys for done in rounds):,} Idempotency-Keys replayed;"
+    yield f"- {sum(done.unanswered for done in rounds):,} requests without an answer and"
+    yield f"  {sum(done.refused for done in rounds):,} answered 503, all sent again by the clients."
+    for found in figures:
+        yield from found.lines()
+
+
+def write(path: Path, lines: Sequence[str]) -> None:
+    """Put the lines in place of what the page says about the last run."""
+    before, heading, _ = path.read_text(encoding="utf-8").partition(HEADING)
+    if not heading:
+        raise ValueError(f"{path} has no heading {HEADING!r}")
+    path.write_text("\n".join([f"{before}{HEADING}", "", *lines, ""]), encoding="utf-8")

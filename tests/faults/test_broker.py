@@ -1,0 +1,120 @@
+"""The broker away, frozen or fed with nonsense: a letter is taken at once and processed all the same, by the sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+import redis
+
+from tests.faults.flood import LETTERBOX, genuine, insert_payments
+from tests.faults.house import House, await_that, running_pid
+from tests.faults.invariant import await_final
+from tests.faults.wire import Answer, Wire
+
+AT_ONCE = 1.0
+LETTERS = 40
+
+
+def _kill(house: House) -> None:
+    os.kill(running_pid(house.valkey.server), signal.SIGKILL)
+    await_that(house.valkey.server.has_died, "Valkey is gone")
+
+
+def _start_again(house: House) -> None:
+    house.valkey.server.restart()
+
+
+def _freeze(house: House) -> None:
+    os.kill(running_pid(house.valkey.server), signal.SIGSTOP)
+
+
+def _thaw(house: House) -> None:
+    os.kill(running_pid(house.valkey.server), signal.SIGCONT)
+
+
+@pytest.mark.parametrize(("fail", "mend"), [(_kill, _start_again), (_freeze, _thaw)], ids=["gone", "frozen"])
+def test_letters_are_taken_within_a_second_and_processed_once_the_broker_is_back(
+    house: House, fail: Callable[[House], None], mend: Callable[[House], None]
+) -> None:
+    tokens = insert_payments(house, LETTERS)
+    fail(house)
+    try:
+        answers = _post(house, tokens)
+    finally:
+        mend(house)
+
+    assert {answer.status for answer in answers} == {202}
+    assert max(answer.seconds for answer in answers) < AT_ONCE
+    await_that(lambda: _paid(house, tokens) == LETTERS, "all payments are paid")
+
+
+@pytest.mark.parametrize("message", ["unknown task", "undecodable body", "refused content type"])
+def test_a_message_that_the_worker_cannot_use_costs_nothing_but_time(house: House, message: str) -> None:
+    worker, children = house.pid("worker"), sorted(house.children("worker"))
+
+    _process_despite(house, message)
+
+    assert house.pid("worker") == worker
+    assert sorted(house.children("worker")) == children
+
+
+def test_what_is_no_message_at_all_costs_no_letter(house: House) -> None:
+    # kombu lets the error through and the worker ends; whoever runs it starts it again.
+    _process_despite(house, "no envelope")
+
+
+def _process_despite(house: House, message: str) -> None:
+    """File a letter whose only message is one that cannot be used, and wait until it was processed."""
+    tokens = insert_payments(house, 1)
+    (row,) = house.sql(
+        "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', %(body)s) RETURNING id::text",
+        body=genuine(house, tokens[0]),
+    )
+    with redis.Redis.from_url(house.valkey.url) as broker:
+        broker.lpush("webhooks", _envelope(message, row[0]))
+
+    await_that(lambda: _paid(house, tokens) == 1, "the payment is paid", within=30)
+    assert await_final(house)[1] == 0
+
+
+def _post(house: House, tokens: list[str]) -> list[Answer]:
+    wire = Wire(house.address)
+    answers = [wire.ask("POST", LETTERBOX, genuine(house, token)) for token in tokens]
+    wire.close()
+    return answers
+
+
+def _paid(house: House, tokens: list[str]) -> int:
+    query = "SELECT count(*) FROM payments WHERE provider_ref = ANY(%(tokens)s) AND status = 'paid'"
+    ((count,),) = house.sql(query, tokens=tokens)
+    return int(count)
+
+
+def _envelope(kind: str, delivery_id: str) -> str:
+    """A message as kombu puts it into a list, with one thing wrong."""
+    if kind == "no envelope":
+        return "this is not even an envelope"
+    task = "webhooks.process_in_another_way" if kind == "unknown task" else "webhooks.process"
+    body = "{[" if kind == "undecodable body" else json.dumps([[delivery_id], {}, {}])
+    identity = str(uuid4())
+    headers = {"lang": "py", "task": task, "id": identity, "root_id": identity, "argsrepr": "", "kwargsrepr": ""}
+    return json.dumps(
+        {
+            "body": body,
+            "content-type": "application/x-python-serialize" if kind == "refused content type" else "application/json",
+            "content-encoding": "utf-8",
+            "headers": headers,
+            "properties": {
+                "correlation_id": identity,
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": "", "routing_key": "webhooks"},
+                "delivery_tag": str(uuid4()),
+                "priority": 0,
+            },
+        }
+    )

@@ -1,0 +1,73 @@
+"""Clients that hold connections and say little: genuine requests are answered all the same."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.faults.flood import LETTERBOX, genuine, insert_payments
+from tests.faults.house import House
+from tests.faults.wire import Wire
+
+SLOW_BODIES = 1000
+HALF_OPEN = 1000
+IDLE = 1000
+GENUINE = 20
+ANSWERED_WITHIN = 5.0
+
+
+def _slow_body(address: tuple[str, int]) -> socket.socket:
+    """Promise a body, and send a byte of it."""
+    head = f"POST {LETTERBOX} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
+    return _said(address, head.encode() + b"{")
+
+
+def _half_open(address: tuple[str, int]) -> socket.socket:
+    """Begin a request's head, and end it never."""
+    return _said(address, b"POST /api/payments/webhook HTTP/1.1\r\nHost:")
+
+
+def _idle(address: tuple[str, int]) -> socket.socket:
+    """Be answered once, and stay."""
+    return _said(address, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", answered=True)
+
+
+def _said(address: tuple[str, int], request: bytes, *, answered: bool = False) -> socket.socket:
+    connection = socket.create_connection(address, timeout=ANSWERED_WITHIN)
+    try:
+        connection.sendall(request)
+        assert not answered or connection.recv(65536).startswith(b"HTTP/1.1 200")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _many(house: House, count: int, connect: Callable[[tuple[str, int]], socket.socket]) -> Iterator[None]:
+    with ExitStack() as held:
+        for _ in range(count):
+            held.enter_context(connect(house.address))
+        yield
+
+
+@pytest.mark.parametrize(
+    ("count", "connect"),
+    [(SLOW_BODIES, _slow_body), (HALF_OPEN, _half_open), (IDLE, _idle)],
+    ids=["slow bodies", "half-open", "idle"],
+)
+def test_genuine_letters_are_answered_beside_clients_that_hold_connections(
+    house: House, count: int, connect: Callable[[tuple[str, int]], socket.socket]
+) -> None:
+    tokens = insert_payments(house, GENUINE)
+    with _many(house, count, connect):
+        answers = []
+        for token in tokens:
+            wire = Wire(house.address, timeout=ANSWERED_WITHIN)
+            answers.append(wire.ask("POST", LETTERBOX, genuine(house, token)).status)
+            wire.close()
+
+    assert answers == [202] * GENUINE

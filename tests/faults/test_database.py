@@ -1,0 +1,113 @@
+"""The database away: the first to ask find out within three seconds, all others at once; nothing restarts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psutil
+import pytest
+
+from checkout_service.local.place import ROOT
+from checkout_service.local.processes import read_procfile
+from checkout_service.local.servers import free_port
+from tests.faults.flood import LETTERBOX, genuine, insert_payments
+from tests.faults.house import House, await_that
+from tests.faults.proxy import Proxy, open_proxy
+from tests.faults.wire import Answer, Threads, Wire
+
+AT_ONCE = 1.0
+FIRST_WITHIN = 3.0
+CALLERS = 24
+LOOKED_AT_FOR = 7.0
+CHILDREN = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Web:
+    """A web process of its own, whose way to the database is the proxy."""
+
+    house: House
+    proxy: Proxy
+    port: int
+    pid: int
+
+    def post_letter(self) -> Answer:
+        (token,) = insert_payments(self.house, 1)
+        return self.post(genuine(self.house, token))
+
+    def post(self, body: bytes) -> Answer:
+        wire = Wire(("127.0.0.1", self.port), timeout=20)
+        try:
+            return wire.ask("POST", LETTERBOX, body)
+        finally:
+            wire.close()
+
+    def threads(self) -> int:
+        return sum(child.num_threads() for child in psutil.Process(self.pid).children())
+
+
+@pytest.fixture
+def web(house: House) -> Iterator[Web]:
+    with open_proxy(house.postgres.socket_folder / ".s.PGSQL.5432") as proxy:
+        port = free_port()
+        url = f"postgresql://checkout_web@127.0.0.1:{proxy.port}/checkout"
+        command = ["env", f"PORT={port}", f"DATABASE_URL={url}", f"WEB_CONCURRENCY={CHILDREN}"]
+        with house.another("web beside", [*command, *read_procfile(ROOT / "Procfile")["web"]]) as pid:
+            web = Web(house=house, proxy=proxy, port=port, pid=pid)
+            await_that(lambda: web.post_letter().status == 202, "the other web process takes letters")
+            yield web
+
+
+def test_a_refusing_database_is_told_within_a_second(web: Web) -> None:
+    (token,) = insert_payments(web.house, 1)
+    web.proxy.refuse()
+
+    answers = [web.post(genuine(web.house, token)) for _ in range(5)]
+
+    assert [answer.status for answer in answers] == [503] * 5
+    assert all(answer.headers["retry-after"] for answer in answers)
+    assert all(answer.seconds < AT_ONCE for answer in answers)
+    web.proxy.reopen()
+    await_that(lambda: web.post_letter().status == 202, "letters are taken again")
+
+
+@pytest.mark.parametrize("silence", [Proxy.fall_silent, Proxy.swallow], ids=["frozen", "black-holed"])
+def test_a_silent_database_is_found_out_by_few_and_told_to_all_others_at_once(
+    web: Web, silence: Callable[[Proxy], None]
+) -> None:
+    (token,) = insert_payments(web.house, 1)
+    body = genuine(web.house, token)
+    threads = web.threads()
+    silence(web.proxy)
+
+    first = _all_at_once(web, body, rounds=1)
+
+    assert {answer.status for answer in first} == {503}
+    assert max(answer.seconds for answer in first) < FIRST_WITHIN
+    started = time.monotonic()
+    later: list[Answer] = []
+    while time.monotonic() - started < LOOKED_AT_FOR:
+        later += _all_at_once(web, body, rounds=5)
+    assert {answer.status for answer in later} == {503}
+    slow = [answer for answer in later if answer.seconds >= AT_ONCE]
+    # In each child one request at a time finds out whether the database is back.
+    assert len(slow) <= CHILDREN * (1 + (time.monotonic() - started) / 2)
+    # A thread for each caller who waits for an answer, wherever that caller was sent, and none for those before.
+    assert web.threads() <= threads + CHILDREN * CALLERS
+    web.proxy.reopen()
+    await_that(lambda: web.post_letter().status == 202, "letters are taken again", within=10)
+
+
+def _all_at_once(web: Web, body: bytes, *, rounds: int) -> list[Answer]:
+    answers: list[Answer] = []
+
+    def call() -> None:
+        answers.extend(web.post(body) for _ in range(rounds))
+
+    callers = Threads()
+    for number in range(CALLERS):
+        callers.start(call, name=f"caller {number}")
+    callers.join(within=60)
+    return answers

@@ -1,0 +1,60 @@
+"""A rolling restart: every process is asked to end in its turn, under load, and nobody outside notices."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import psutil
+import pytest
+
+from checkout_service.local.place import ROOT
+from checkout_service.local.processes import read_procfile
+from checkout_service.local.servers import free_port
+from tests.faults.campaign import SHARED
+from tests.faults.house import SERVING, House, await_that
+from tests.faults.invariant import check
+from tests.faults.load import Load
+from tests.faults.wire import Balancer, Wire
+
+BESIDE = "web beside"
+PAYMENTS_A_SECOND = 10.0
+
+
+@pytest.mark.timeout(300)
+def test_no_request_is_lost_while_each_process_is_restarted_in_turn(house: House) -> None:
+    port = free_port()
+    children = {name: len(house.children(name)) for name in SHARED}
+    with house.another(BESIDE, ["env", f"PORT={port}", *read_procfile(ROOT / "Procfile")["web"]]):
+        addresses = [house.address, ("127.0.0.1", port)]
+        _await_serving(addresses)
+        load = Load(
+            lambda: Balancer(addresses), house.environment, house.listing(), payments_a_second=PAYMENTS_A_SECOND
+        )
+        load.start()
+        for name in (*SERVING, BESIDE):
+            time.sleep(1)
+            _restart(house, name)
+            house.await_whole()
+            _await_serving(addresses)
+        journal = load.finish(within=60)
+        _, wrong = check(house, journal, children=children)
+
+    assert not wrong
+    assert journal.answers[0] == 0
+    assert journal.answers[503] == 0
+    assert set(journal.answers) <= {0, 200, 201, 202, 503}
+    assert journal.deliveries
+
+
+def _restart(house: House, name: str) -> None:
+    process = psutil.Process(house.pid(name))
+    process.send_signal(signal.SIGTERM)
+    await_that(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, f"{name} ends")
+
+
+def _await_serving(addresses: list[tuple[str, int]]) -> None:
+    for address in addresses:
+        wire = Wire(address)
+        await_that(lambda wire=wire: wire.ask("GET", "/readyz").status == 200, f"{address} serves")
+        wire.close()
