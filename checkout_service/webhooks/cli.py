@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,9 +15,11 @@ from flask.cli import AppGroup
 
 from checkout_service.answers import show_time
 from checkout_service.problems import DatabaseUnavailable
+from checkout_service.providers.base import LETTERHEADS
 from checkout_service.queue import QueueUnavailableError, TaskName, task_queue
 from checkout_service.webhooks.models import STATES
-from checkout_service.webhooks.queries import letter, letters
+from checkout_service.webhooks.queries import Choice, count_processable, letter, letters
+from checkout_service.webhooks.reprocessing import PATIENCE, Progress, process_all
 
 
 class Desk(AppGroup):
@@ -83,18 +86,65 @@ def show_letter(delivery_id: UUID) -> None:
 
 
 @webhooks.command("process")
-@click.argument("delivery_ids", type=click.UUID, nargs=-1, required=True)
-def process_letters(delivery_ids: Sequence[UUID]) -> None:
+@click.argument("delivery_ids", type=click.UUID, nargs=-1)
+@click.option("--state", type=click.Choice(STATES), help="Instead of ids: all in this state, as far as they can be.")
+@click.option("--provider", type=click.Choice(sorted(LETTERHEADS)), help="With --state: only those of this provider.")
+@click.option("--since", type=Duration(), help="With --state: only those that came within the last 90s, 30m, 2h, 7d …")
+@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+def process_letters(
+    delivery_ids: Sequence[UUID], state: str | None, provider: str | None, since: timedelta | None, dry_run: bool
+) -> None:
     """Have webhooks processed again, whatever became of them; what was applied is not applied twice."""
+    if delivery_ids and (state or provider or since):
+        raise click.UsageError("Give ids or filters, not both.")
+    if not delivery_ids and not state:
+        raise click.UsageError("Give the ids of webhooks, or --state with the other filters.")
+    try:
+        if delivery_ids:
+            _process_each(dict.fromkeys(delivery_ids), dry_run=dry_run)
+        else:
+            _process_chosen(Choice(state=state or "", provider=provider, since=since), dry_run=dry_run)
+    except QueueUnavailableError as error:
+        raise click.ClickException(f"The broker does not answer: {error}") from error
+
+
+def _process_each(delivery_ids: Iterable[UUID], *, dry_run: bool) -> None:
     for delivery_id in delivery_ids:
         if letter(delivery_id) is None:
             raise click.ClickException(f"There is no webhook {delivery_id}.")
     for delivery_id in delivery_ids:
-        try:
-            task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
-        except QueueUnavailableError as error:
-            raise click.ClickException(f"The broker does not answer: {error}") from error
+        if dry_run:
+            click.echo(f"{delivery_id} would be enqueued")
+            continue
+        task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
         click.echo(f"{delivery_id} enqueued as task {task_id}")
+
+
+def _process_chosen(choice: Choice, *, dry_run: bool) -> None:
+    count = count_processable(choice)
+    if dry_run or not count:
+        click.echo(f"{_webhooks(count)} would be processed." if dry_run else "No webhooks match.")
+        return
+    terminal = sys.stderr.isatty()
+
+    def tell(progress: Progress) -> None:
+        if terminal:
+            click.echo(f"\r{progress.became.total()} of {count} processed", err=True, nl=False)
+
+    progress = process_all(choice=choice, told=tell)
+    if terminal:
+        click.echo(err=True)
+    became = ", ".join(f"{number} {state}" for state, number in sorted(progress.became.items()))
+    click.echo(f"{_webhooks(progress.rung)} enqueued: {became or 'none processed yet'}.")
+    if progress.untouched:
+        waited = f"no worker came to {_webhooks(len(progress.untouched))} within {2 * PATIENCE:.0f} s"
+        if progress.rung < count:
+            raise click.ClickException(f"Stopped: {waited}. Start workers and run this again for what is left.")
+        click.echo(f"But {waited}, {progress.untouched[0]} for one; they wait in the queue.", err=True)
+
+
+def _webhooks(count: int) -> str:
+    return f"{count} webhook{'' if count == 1 else 's'}"
 
 
 def _pretty(body: bytes) -> str:
