@@ -116,7 +116,7 @@ def _process_each(delivery_ids: Iterable[UUID], *, dry_run: bool) -> None:
         if dry_run:
             click.echo(f"{delivery_id} would be enqueued")
             continue
-        task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
+        task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id), watched=True)
         click.echo(f"{delivery_id} enqueued as task {task_id}")
 
 
