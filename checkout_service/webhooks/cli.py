@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import click
-from flask.cli import AppGroup
 
 from checkout_service.answers import show_time
-from checkout_service.problems import DatabaseUnavailable
 from checkout_service.providers.base import LETTERHEADS
 from checkout_service.queue import QueueUnavailableError, TaskName, task_queue
+from checkout_service.terminal import Desk, Duration, printable
 from checkout_service.webhooks.models import STATES
 from checkout_service.webhooks.queries import Choice, count_processable, letter, letters
 from checkout_service.webhooks.reprocessing import PATIENCE, Progress, process_all
 
-
-class Desk(AppGroup):
-    """Commands that need the database, and say so in a sentence when it is away."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except DatabaseUnavailable as error:
-            raise click.ClickException("The database does not answer.") from error
-
-
 webhooks = Desk("webhooks", help="Look at webhooks and process them again.")
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-class Duration(click.ParamType[timedelta]):
-    """A time span such as 90s, 30m, 2h or 7d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        found = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
-        if not found:
-            self.fail(f"{value!r} is no time span such as 90s, 30m, 2h or 7d", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 @webhooks.command("list")
@@ -61,7 +33,7 @@ def list_letters(state: str | None, provider: str | None, since: timedelta | Non
         owed = f"  next {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
         click.echo(
             f"{row.id}  {show_time(row.received_at)}  {row.provider:8}  {row.state:9}  "
-            f"tried {row.attempts}{owed}  {_printable(row.detail or '')}".rstrip()
+            f"tried {row.attempts}{owed}  {printable(row.detail or '')}".rstrip()
         )
     if not found:
         click.echo("No webhooks match.", err=True)
@@ -76,12 +48,12 @@ def show_letter(delivery_id: UUID) -> None:
         raise click.ClickException(f"There is no webhook {delivery_id}.")
     for name in ("id", "provider", "state", "attempts", "provider_ref", "detail"):
         value = getattr(row, name)
-        click.echo(f"{name:16}{'-' if value is None else _printable(str(value))}")
+        click.echo(f"{name:16}{'-' if value is None else printable(str(value))}")
     for name in ("received_at", "next_attempt_at", "processed_at"):
         moment = getattr(row, name)
         click.echo(f"{name:16}{show_time(moment) if moment else '-'}")
     for name, value in sorted(row.headers.items()):
-        click.echo(f"header          {name}: {_printable(str(value))}")
+        click.echo(f"header          {name}: {printable(str(value))}")
     click.echo(f"body            {len(row.body)} bytes\n{_pretty(row.body)}")
 
 
@@ -152,8 +124,3 @@ def _pretty(body: bytes) -> str:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=True)
     except (ValueError, RecursionError):
         return repr(body)
-
-
-def _printable(text: str) -> str:
-    """The text, escaped if need be: it may be a stranger's, and terminals obey control characters."""
-    return text if text.isprintable() else ascii(text)
