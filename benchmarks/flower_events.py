@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -40,14 +41,12 @@ def nothing(delivery_id: str) -> None:
 def main() -> None:
     """Print a row a case: without -E, with ours, with all."""
     cases = {"no events": ("none", []), "failures only (ours)": ("ours", ["-E"]), "all events": ("all", ["-E"])}
-    with tempfile.TemporaryDirectory() as folder:
-        guard = Guard()
-        with start_valkey(Path(folder) / "valkey", guard=guard, durable=False) as valkey:
-            app.conf.broker_url = valkey.url
-            for name, (events, flags) in cases.items():
-                costs = sorted(_cost(valkey.url, events, flags) for _ in range(ROUNDS))
-                print(f"{name:22} {costs[ROUNDS // 2]:6.0f} µs a task  ({costs[0]:.0f} to {costs[-1]:.0f})", flush=True)
-        guard.close()
+    with tempfile.TemporaryDirectory() as folder, closing(Guard()) as guard:
+        url = start_valkey(Path(folder) / "valkey", guard=guard, durable=False).url
+        app.conf.broker_url = url
+        for name, (events, flags) in cases.items():
+            costs = sorted(_cost(url, events, flags) for _ in range(ROUNDS))
+            print(f"{name:22} {costs[ROUNDS // 2]:6.0f} µs a task  ({costs[0]:.0f} to {costs[-1]:.0f})", flush=True)
 
 
 def _cost(url: str, events: str, flags: list[str]) -> float:

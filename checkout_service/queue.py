@@ -57,6 +57,8 @@ class TaskQueue:
             broker_url=url,
             broker_transport_options=publisher_options(url),
             broker_pool_limit=4,
+            # Nobody would send them while nothing is published, and RabbitMQ would close the connection for it.
+            broker_heartbeat=0,
             broker_pool_acquire_timeout=PUBLISH_WITHIN,
             task_queues=queues(url),
             task_ignore_result=True,
@@ -81,6 +83,7 @@ class TaskQueue:
                     argsrepr=repr(arguments),
                     kwargsrepr="{}",
                     headers=headers or None,
+                    confirm_timeout=PUBLISH_WITHIN,
                     retry=True,
                     retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1},
                 )
@@ -188,7 +191,13 @@ def queues(broker_url: str) -> list[Queue] | None:
 def publisher_options(broker_url: str) -> dict[str, Any]:
     """Transport options of a process that publishes: every wait bounded."""
     if broker_url.startswith("amqp"):
-        return {"confirm_publish": True, "connect_timeout": PUBLISH_WITHIN, "max_retries": 1, "interval_start": 0}
+        return {
+            "confirm_publish": True,
+            "connect_timeout": PUBLISH_WITHIN,
+            # On the socket itself: closing a connection to a frozen broker would otherwise wait for its farewell.
+            "read_timeout": PUBLISH_WITHIN,
+            "write_timeout": PUBLISH_WITHIN,
+        }
     return {
         "socket_timeout": PUBLISH_WITHIN,
         "socket_connect_timeout": PUBLISH_WITHIN,
