@@ -51,7 +51,13 @@ def create_app(settings: WebSettings) -> Flask:
     app.url_map.merge_slashes = False
     app.extensions["settings"] = settings
 
-    connect_database(app, settings.database_url, name="checkout-web", pool_size=settings.web_threads + 1)
+    connect_database(
+        app,
+        settings.database_url,
+        name="checkout-web",
+        pool_size=settings.web_threads + 1,
+        pooler=settings.database_pooler,
+    )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
     connect_queue(app, settings.broker_url)
     connect_pressure(app, max_rows=settings.letters_max_rows, max_bytes=settings.letters_max_bytes)

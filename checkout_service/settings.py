@@ -55,6 +55,7 @@ class SharedSettings:
     database_url: Secret
     redis_url: Secret
     broker_url: Secret
+    database_pooler: str = "none"
     environment: str = "development"
     payment_providers: tuple[str, ...] = ("mock",)
     payment_namespace: UUID = DEVELOPMENT_NAMESPACE
@@ -171,6 +172,7 @@ class _Reader:
             "database_url": self.database(database),
             "redis_url": Secret(redis),
             "broker_url": Secret(broker),
+            "database_pooler": self._pooler(),
             "environment": self._environment,
             "payment_providers": self._providers(),
             "payment_namespace": self._namespace(),
@@ -260,6 +262,12 @@ class _Reader:
         if not names:
             self._faults.append("PAYMENT_PROVIDERS: name at least one provider")
         return names
+
+    def _pooler(self) -> str:
+        pooler = self._env.str("DATABASE_POOLER", "none")
+        if pooler not in {"none", "transaction"}:
+            self._faults.append(f"DATABASE_POOLER: {pooler!r} is neither none nor transaction")
+        return pooler
 
     def _namespace(self) -> UUID:
         if self._production:
