@@ -66,7 +66,10 @@ if _redis:
     }
 else:
     broker_transport_options = {"confirm_publish": True}
+    # Static prefetch, which is the one that quorum queues know.
     worker_detect_quorum_queues = True
+    # A broker that froze, or a connection that a firewall forgot, is noticed within some 20 s.
+    broker_heartbeat = 10
 
 # Beat's own messages expire; those of webhooks never do. A sweep may have to wait while all workers are on a backlog.
 beat_schedule = {

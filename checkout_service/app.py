@@ -19,6 +19,7 @@ from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
 from checkout_service.database import connect_database, db
 from checkout_service.mock_cli import mock
+from checkout_service.oversight.cli import payments as payment_commands
 from checkout_service.payments import routes as payments
 from checkout_service.queue import connect_queue
 from checkout_service.settings import WebSettings
@@ -50,7 +51,13 @@ def create_app(settings: WebSettings) -> Flask:
     app.url_map.merge_slashes = False
     app.extensions["settings"] = settings
 
-    connect_database(app, settings.database_url, name="checkout-web", pool_size=settings.web_threads + 1)
+    connect_database(
+        app,
+        settings.database_url,
+        name="checkout-web",
+        pool_size=settings.web_threads + 1,
+        pooler=settings.database_pooler,
+    )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
     connect_queue(app, settings.broker_url)
     connect_pressure(app, max_rows=settings.letters_max_rows, max_bytes=settings.letters_max_bytes)
@@ -68,6 +75,6 @@ def create_app(settings: WebSettings) -> Flask:
     health.init_app(app, settings)
     docs.init_app(app, api)
 
-    for command in (catalog, mock, token, webhooks):
+    for command in (catalog, mock, payment_commands, token, webhooks):
         app.cli.add_command(command)
     return app

@@ -80,19 +80,31 @@ class PatientConnection(DeadlineConnection):
     answer_within = 15.0
 
 
-def connect_database(app: Flask, url: Secret, *, name: str, pool_size: int, patient: bool = False) -> None:
-    """Bind ``db`` to the app: one pool, autocommit by default, bounded waits on the server and on the client."""
+def connect_database(
+    app: Flask, url: Secret, *, name: str, pool_size: int, patient: bool = False, pooler: str = "none"
+) -> None:
+    """Bind ``db`` to the app: one pool, autocommit by default, bounded waits on the server and on the client.
+
+    Behind a ``transaction`` pooler (PgBouncer) a connection is another one with every transaction, so nothing is left
+    on it: no prepared statements and no options of ours; the server's waits are then bounded by the roles' settings.
+    """
     kind = PatientConnection if patient else DeadlineConnection
     timeout = int(kind.answer_within * 1000) - 500
     parameters: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(
         url.reveal().replace("postgresql+psycopg://", "postgresql://", 1),
         application_name=name,
         connect_timeout=2,
-        options=f"-c statement_timeout={timeout} -c lock_timeout={LOCK_WITHIN} "
-        f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC",
     )
-
-    app.extensions["database_parameters"] = parameters | {"options": "-c statement_timeout=14000 -c timezone=UTC"}
+    own = parameters | {"prepare_threshold": None}
+    if pooler == "none":
+        parameters["options"] = (
+            f"-c statement_timeout={timeout} -c lock_timeout={LOCK_WITHIN} "
+            f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
+        )
+        own = parameters | {"options": "-c statement_timeout=14000 -c timezone=UTC"}
+    else:
+        parameters["prepare_threshold"] = None
+    app.extensions["database_parameters"] = own
 
     def connect() -> psycopg.Connection[Any]:
         return kind.connect(**parameters)

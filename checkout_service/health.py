@@ -23,6 +23,7 @@ from checkout_service.answers import json_answer
 from checkout_service.auth import public
 from checkout_service.backlog import Backlog
 from checkout_service.database import execute
+from checkout_service.oversight.gauges import Violations
 from checkout_service.problems import DatabaseUnavailable, Problem
 from checkout_service.queue import QueueUnavailableError, task_queue
 from checkout_service.settings import WebSettings
@@ -103,6 +104,7 @@ class Readiness:
 def init_app(app: Flask, settings: WebSettings) -> None:
     app.extensions["readiness"] = Readiness(app, settings)
     app.extensions["backlog"] = Backlog()
+    app.extensions["violations"] = Violations()
     app.register_blueprint(blueprint)
 
 
@@ -130,7 +132,8 @@ def ready() -> Response:
 def show_metrics() -> Response:
     """Every series in Prometheus' text format."""
     backlog: Backlog = current_app.extensions["backlog"]
-    return Response(metrics.expose(backlog), content_type=metrics.CONTENT_TYPE)
+    violations: Violations = current_app.extensions["violations"]
+    return Response(metrics.expose(backlog, violations), content_type=metrics.CONTENT_TYPE)
 
 
 def _probe_database() -> dict[str, str]:

@@ -57,6 +57,8 @@ class TaskQueue:
             broker_url=url,
             broker_transport_options=publisher_options(url),
             broker_pool_limit=4,
+            # Nobody would send them while nothing is published, and RabbitMQ would close the connection for it.
+            broker_heartbeat=0,
             broker_pool_acquire_timeout=PUBLISH_WITHIN,
             task_queues=queues(url),
             task_ignore_result=True,
@@ -64,8 +66,14 @@ class TaskQueue:
         )
         self._breaker = Breaker(pause=2.0)
 
-    def enqueue(self, task: TaskName, *arguments: str, request_id: str | None = None) -> str:
-        """Publish one message and return the task's id; raises QueueUnavailableError in well under a second."""
+    def enqueue(self, task: TaskName, *arguments: str, request_id: str | None = None, watched: bool = False) -> str:
+        """Publish one message and return the task's id; raises QueueUnavailableError in well under a second.
+
+        Flower is told of every step of a ``watched`` task; of the others it hears only when they fail.
+        """
+        headers: dict[str, Any] = {"watched": True} if watched else {}
+        if request_id:
+            headers["request_id"] = request_id
         try:
             with self._breaker.guard(OperationalError, OSError):
                 sent = self._celery.send_task(
@@ -74,7 +82,8 @@ class TaskQueue:
                     queue=QUEUE_OF[task],
                     argsrepr=repr(arguments),
                     kwargsrepr="{}",
-                    headers={"request_id": request_id} if request_id else None,
+                    headers=headers or None,
+                    confirm_timeout=PUBLISH_WITHIN,
                     retry=True,
                     retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1},
                 )
@@ -182,7 +191,13 @@ def queues(broker_url: str) -> list[Queue] | None:
 def publisher_options(broker_url: str) -> dict[str, Any]:
     """Transport options of a process that publishes: every wait bounded."""
     if broker_url.startswith("amqp"):
-        return {"confirm_publish": True, "connect_timeout": PUBLISH_WITHIN, "max_retries": 1, "interval_start": 0}
+        return {
+            "confirm_publish": True,
+            "connect_timeout": PUBLISH_WITHIN,
+            # On the socket itself: closing a connection to a frozen broker would otherwise wait for its farewell.
+            "read_timeout": PUBLISH_WITHIN,
+            "write_timeout": PUBLISH_WITHIN,
+        }
     return {
         "socket_timeout": PUBLISH_WITHIN,
         "socket_connect_timeout": PUBLISH_WITHIN,

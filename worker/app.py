@@ -25,6 +25,9 @@ class ContextTask(Task[Any, Any]):
     """A task that runs inside the application context, its lines marked with the request that caused it."""
 
     abstract = True
+    # No events by Celery itself: the request tells what is worth telling.
+    send_events = False
+    Request = "worker.events:QuietRequest"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         logs.begin(self.request.get("request_id"))

@@ -17,7 +17,14 @@ def make_context(settings: WorkerSettings) -> Flask:
     app = Flask("worker")
     app.extensions["settings"] = settings
     # Two: one at work, and one for a task that ends while the next begins.
-    connect_database(app, settings.database_url, name="checkout-worker", pool_size=2, patient=True)
+    connect_database(
+        app,
+        settings.database_url,
+        name="checkout-worker",
+        pool_size=2,
+        patient=True,
+        pooler=settings.database_pooler,
+    )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
     connect_queue(app, settings.broker_url)
     app.extensions["providers"] = {

@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -19,24 +18,7 @@ from sqlalchemy import Connection
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Fact
 from worker.ledger_statements import INSERT_EVENTS, LOCK_PAYMENTS, MOVE_PAYMENTS
-
-
-class Outcome(StrEnum):
-    """What a fact did."""
-
-    APPLIED = "applied"
-    STALE = "stale"
-    MISMATCH = "mismatch"
-    DUPLICATE = "duplicate"
-    PARKED = "parked"
-
-
-class Review(StrEnum):
-    """Why a person has to look at a payment; several stand in ``review_reason`` in alphabetical order."""
-
-    MISMATCH = "mismatch"
-    PAID_AFTER_CLOSE = "paid_after_close"
-    PAID_TWICE = "paid_twice"
+from worker.outcomes import Outcome, Review
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import structlog
 from celery import shared_task
 from sqlalchemy import text
 
+from checkout_service.answers import show_time
 from checkout_service.database import execute, transaction
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
@@ -33,6 +34,9 @@ from worker.ledger import Report, record
 STEP: Final = 20
 PAGE: Final = 500
 WORK_FOR: Final = 40.0
+NOTED: Final = 50
+"""Questions and answers that are kept of each payment."""
+
 GIVE_UP_AFTER: Final = 3
 """Failures in a row after which a run ends: the provider is away, and the next run is not far."""
 
@@ -57,6 +61,12 @@ _give_back = text("""
     WHERE id = ANY(CAST(:ids AS uuid[])) AND look_ups > 0 AND status < 'paid'
 """)
 
+_note = text(f"""
+    UPDATE payments SET look_up_log = jsonb_path_query_array(look_up_log, '$[last - {NOTED - 2} to last]')
+        || jsonb_build_object('at', CAST(:at AS text), 'asked', CAST(:asked AS text), 'said', CAST(:said AS text))
+    WHERE id = :id
+""")  # noqa: S608 (only our own constants)
+
 _page_of_open = text(f"""
     SELECT payment.id, payment.provider, payment.provider_ref, payment.created_at,
         coalesce(session.expires_at <= now(), false) AND payment.review_reason IS NULL AS expired,
@@ -79,7 +89,7 @@ def look_up() -> str:
             due = list(execute(_claim_due))
             full = len(due) == STEP
             while due and run.goes_on():
-                run.ask(due.pop(0), lambda asked, reference: asked.look_up(provider_ref=reference))
+                run.ask(due.pop(0), "look-up", lambda asked, reference: asked.look_up(provider_ref=reference))
             if due:
                 execute(_give_back, {"ids": [row.id for row in due]})
             if not full:
@@ -124,7 +134,7 @@ def _expire_from(run: _Run, status: PaymentStatus, place: tuple[datetime, UUID])
                 break
             place = (row.created_at, row.id)
             if row.expired:
-                run.ask(row, _cancel)
+                run.ask(row, "cancel", _cancel)
         else:
             if len(page) < PAGE or all(row.fresh for row in page):
                 return True
@@ -158,28 +168,38 @@ class _Run:
     def goes_on(self) -> bool:
         return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
 
-    def ask(self, row: Any, question: Any) -> None:
-        """Ask one provider about one payment and record the answer; an error is this payment's alone."""
+    def ask(self, row: Any, question: str, put: Any) -> None:
+        """Put a question to one provider about one payment and record the answer; an error is this payment's alone."""
         asked = provider(row.provider)
         if asked is None:
             log.warning("provider_without_secrets", provider=row.provider, payment_id=str(row.id))
+            self._note(row.id, question, "not asked: no secrets for this provider are set")
             return
         self._asked += 1
         try:
-            facts = question(asked, row.provider_ref)
+            facts = put(asked, row.provider_ref)
         except ProviderUnavailableError as error:
             self._failures_in_a_row += 1
             log.warning("provider_unavailable", payment_id=str(row.id), error=str(error))
+            self._note(row.id, question, f"unavailable: {error}")
             return
         except ProviderError as error:
             log.warning("provider_not_understood", payment_id=str(row.id), error=str(error))
+            self._note(row.id, question, f"not understood: {error}")
             return
-        except Exception:
+        except Exception as error:
             log.exception("provider_broke", payment_id=str(row.id))
+            self._note(row.id, question, f"broke its reader: {type(error).__name__}")
             return
         self._failures_in_a_row = 0
+        self._note(row.id, question, ", ".join(fact.status.value for fact in facts) or "nothing new")
         now = datetime.now(UTC)
         self._record([Report(fact=fact, received_at=now) for fact in facts], row.id)
+
+    def _note(self, payment_id: UUID, question: str, said: str) -> None:
+        """Keep what was said for operators; what jsonb cannot hold is escaped."""
+        plain = said[:200].encode("unicode_escape").decode()
+        execute(_note, {"id": payment_id, "at": show_time(datetime.now(UTC)), "asked": question, "said": plain})
 
     def _record(self, reports: Sequence[Report], payment_id: UUID) -> None:
         try:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Final
 
 from worker.context import settings
-from worker.ledger import Outcome
 from worker.letters import PARKED_FOR, Result
+from worker.outcomes import Outcome
 from worker.reading import Reading
 
 FIRST_DELAY: Final = timedelta(seconds=5)

@@ -41,6 +41,8 @@ class Payment(Dated, Base):
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:10:00'::interval)")
     )
     look_ups: Mapped[int] = mapped_column(server_default=text("0"))
+    look_up_log: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    """The newest questions put to the provider: when ("at"), which ("asked") and what it said ("said")."""
 
 
 class PaymentEvent(Dated, Base):

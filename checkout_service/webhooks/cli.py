@@ -3,47 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import click
-from flask.cli import AppGroup
 
 from checkout_service.answers import show_time
-from checkout_service.problems import DatabaseUnavailable
+from checkout_service.providers.base import LETTERHEADS
 from checkout_service.queue import QueueUnavailableError, TaskName, task_queue
+from checkout_service.terminal import Desk, Duration, printable
 from checkout_service.webhooks.models import STATES
-from checkout_service.webhooks.queries import letter, letters
-
-
-class Desk(AppGroup):
-    """Commands that need the database, and say so in a sentence when it is away."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except DatabaseUnavailable as error:
-            raise click.ClickException("The database does not answer.") from error
-
+from checkout_service.webhooks.queries import Choice, count_processable, letter, letters
+from checkout_service.webhooks.reprocessing import PATIENCE, Progress, process_all
 
 webhooks = Desk("webhooks", help="Look at webhooks and process them again.")
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-class Duration(click.ParamType[timedelta]):
-    """A time span such as 90s, 30m, 2h or 7d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        found = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
-        if not found:
-            self.fail(f"{value!r} is no time span such as 90s, 30m, 2h or 7d", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 @webhooks.command("list")
@@ -58,7 +33,7 @@ def list_letters(state: str | None, provider: str | None, since: timedelta | Non
         owed = f"  next {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
         click.echo(
             f"{row.id}  {show_time(row.received_at)}  {row.provider:8}  {row.state:9}  "
-            f"tried {row.attempts}{owed}  {_printable(row.detail or '')}".rstrip()
+            f"tried {row.attempts}{owed}  {printable(row.detail or '')}".rstrip()
         )
     if not found:
         click.echo("No webhooks match.", err=True)
@@ -73,28 +48,75 @@ def show_letter(delivery_id: UUID) -> None:
         raise click.ClickException(f"There is no webhook {delivery_id}.")
     for name in ("id", "provider", "state", "attempts", "provider_ref", "detail"):
         value = getattr(row, name)
-        click.echo(f"{name:16}{'-' if value is None else _printable(str(value))}")
+        click.echo(f"{name:16}{'-' if value is None else printable(str(value))}")
     for name in ("received_at", "next_attempt_at", "processed_at"):
         moment = getattr(row, name)
         click.echo(f"{name:16}{show_time(moment) if moment else '-'}")
     for name, value in sorted(row.headers.items()):
-        click.echo(f"header          {name}: {_printable(str(value))}")
+        click.echo(f"header          {name}: {printable(str(value))}")
     click.echo(f"body            {len(row.body)} bytes\n{_pretty(row.body)}")
 
 
 @webhooks.command("process")
-@click.argument("delivery_ids", type=click.UUID, nargs=-1, required=True)
-def process_letters(delivery_ids: Sequence[UUID]) -> None:
+@click.argument("delivery_ids", type=click.UUID, nargs=-1)
+@click.option("--state", type=click.Choice(STATES), help="Instead of ids: all in this state, as far as they can be.")
+@click.option("--provider", type=click.Choice(sorted(LETTERHEADS)), help="With --state: only those of this provider.")
+@click.option("--since", type=Duration(), help="With --state: only those that came within the last 90s, 30m, 2h, 7d …")
+@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+def process_letters(
+    delivery_ids: Sequence[UUID], state: str | None, provider: str | None, since: timedelta | None, dry_run: bool
+) -> None:
     """Have webhooks processed again, whatever became of them; what was applied is not applied twice."""
+    if delivery_ids and (state or provider or since):
+        raise click.UsageError("Give ids or filters, not both.")
+    if not delivery_ids and not state:
+        raise click.UsageError("Give the ids of webhooks, or --state with the other filters.")
+    try:
+        if delivery_ids:
+            _process_each(dict.fromkeys(delivery_ids), dry_run=dry_run)
+        else:
+            _process_chosen(Choice(state=state or "", provider=provider, since=since), dry_run=dry_run)
+    except QueueUnavailableError as error:
+        raise click.ClickException(f"The broker does not answer: {error}") from error
+
+
+def _process_each(delivery_ids: Iterable[UUID], *, dry_run: bool) -> None:
     for delivery_id in delivery_ids:
         if letter(delivery_id) is None:
             raise click.ClickException(f"There is no webhook {delivery_id}.")
     for delivery_id in delivery_ids:
-        try:
-            task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
-        except QueueUnavailableError as error:
-            raise click.ClickException(f"The broker does not answer: {error}") from error
+        if dry_run:
+            click.echo(f"{delivery_id} would be enqueued")
+            continue
+        task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id), watched=True)
         click.echo(f"{delivery_id} enqueued as task {task_id}")
+
+
+def _process_chosen(choice: Choice, *, dry_run: bool) -> None:
+    count = count_processable(choice)
+    if dry_run or not count:
+        click.echo(f"{_webhooks(count)} would be processed." if dry_run else "No webhooks match.")
+        return
+    terminal = sys.stderr.isatty()
+
+    def tell(progress: Progress) -> None:
+        if terminal:
+            click.echo(f"\r{progress.became.total()} of {count} processed", err=True, nl=False)
+
+    progress = process_all(choice=choice, told=tell)
+    if terminal:
+        click.echo(err=True)
+    became = ", ".join(f"{number} {state}" for state, number in sorted(progress.became.items()))
+    click.echo(f"{_webhooks(progress.rung)} enqueued: {became or 'none processed yet'}.")
+    if progress.untouched:
+        waited = f"no worker came to {_webhooks(len(progress.untouched))} within {2 * PATIENCE:.0f} s"
+        if progress.rung < count:
+            raise click.ClickException(f"Stopped: {waited}. Start workers and run this again for what is left.")
+        click.echo(f"But {waited}, {progress.untouched[0]} for one; they wait in the queue.", err=True)
+
+
+def _webhooks(count: int) -> str:
+    return f"{count} webhook{'' if count == 1 else 's'}"
 
 
 def _pretty(body: bytes) -> str:
@@ -102,8 +124,3 @@ def _pretty(body: bytes) -> str:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=True)
     except (ValueError, RecursionError):
         return repr(body)
-
-
-def _printable(text: str) -> str:
-    """The text, escaped if need be: it may be a stranger's, and terminals obey control characters."""
-    return text if text.isprintable() else ascii(text)

@@ -10,7 +10,7 @@ from tests.architecture.sources import TIERS, calls, dotted, name, paths, texts,
 LONGEST_FILE = 220
 
 READS_THE_ENVIRONMENT = {
-    "checkout_service/settings.py": "the settings",
+    "checkout_service/environment.py": "the settings' reader",
     "celeryconfig.py": "Celery's settings",
     "flowerconfig.py": "Flower's settings",
     "serve.py": "an entry point",

@@ -22,7 +22,8 @@ from tests.letters import insert_letter, insert_payment, letter, status_of
 from tests.worker.conftest import MakeWorker, make_worker, worker_app
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import fact
-from worker.ledger import Outcome, Report, record
+from worker.ledger import Report, record
+from worker.outcomes import Outcome
 from worker.webhooks import process
 
 __all__ = ["make_worker", "worker_app"]  # fixtures

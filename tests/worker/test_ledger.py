@@ -19,7 +19,8 @@ from tests.conftest import Sql
 from tests.letters import insert_payment, status_of
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import fact
-from worker.ledger import Outcome, Report, record
+from worker.ledger import Report, record
+from worker.outcomes import Outcome
 
 pytestmark = pytest.mark.usefixtures("worker")
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import pytest
 import redis
 from flask import Flask
 
-from checkout_service.settings import Secret
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
@@ -132,15 +129,6 @@ def test_parked_letters_are_brought_forward_in_bounded_steps(sql: Sql) -> None:
 
     assert counts[0] <= STEP, "a step is bounded"
     assert counts[-1] == STEP * 2, "and the next goes on"
-
-
-def test_a_database_that_is_away_is_left_to_the_next_sweep(make_worker: MakeWorker, messages: Messages) -> None:
-    away = Secret("postgresql+psycopg://checkout_worker@127.0.0.1:1/nowhere")
-    with make_worker(database_url=away).app_context():
-        assert sweep() == "the database is unavailable"
-        assert process(str(UUID(int=1))) == "the database is unavailable; the sweep rings again"
-
-    assert messages() == []
 
 
 def _sweep(app: Flask) -> str:

@@ -1,0 +1,67 @@
+"""``flask payments``: one payment's story, and whether all of them are as they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+from uuid import UUID
+
+import click
+
+from checkout_service.answers import show_time
+from checkout_service.money import show
+from checkout_service.oversight.invariants import INVARIANTS, Limits
+from checkout_service.oversight.timeline import story
+from checkout_service.terminal import Desk, Duration
+
+payments = Desk("payments", help="Look at payments, and check what must hold of them.")
+
+
+@payments.command("show")
+@click.argument("payment_id", type=click.UUID)
+def show_payment(payment_id: UUID) -> None:
+    """Show one payment and everything that happened to it, in order."""
+    found = story(payment_id)
+    if found is None:
+        raise click.ClickException(f"There is no payment {payment_id}.")
+    payment = found.payment
+    click.echo(f"payment   {payment.id}")
+    click.echo(f"status    {payment.status}")
+    click.echo(f"amount    {show(payment.amount)} {payment.currency}")
+    click.echo(f"provider  {payment.provider} {payment.provider_ref}")
+    click.echo(f"user      {payment.user_id}")
+    click.echo(f"review    {payment.review_reason or '-'}")
+    ahead = show_time(payment.next_look_up_at) if payment.next_look_up_at else "none ahead"
+    click.echo(f"look-ups  {payment.look_ups} so far, next {ahead}\n")
+    click.echo(f"{show_time(payment.created_at)}  created")
+    for entry in found.entries:
+        click.echo(f"{show_time(entry.at)}  {entry.kind:9} {entry.said}")
+
+
+@payments.command("check")
+@click.option("--owed", type=Duration(), default="15m", show_default=True, help="How long a webhook may be owed work.")
+@click.option("--within", type=Duration(), default="365d", show_default=True, help="How far back facts are compared.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Rows named a promise.")
+def check_payments(owed: timedelta, within: timedelta, limit: int) -> None:
+    """Check what must always hold, of all rows; exits with 1 if something does not."""
+    limits = Limits(owed=owed, remembered=within)
+    broken = False
+    for invariant in INVARIANTS:
+        rows = invariant.find(limits)
+        named = list(islice(rows, limit))
+        click.echo(f"{'WRONG' if named else 'ok   '}  {invariant.name:24} {invariant.promise}")
+        for row in named:
+            click.echo(f"         {row}")
+        if named:
+            broken = True
+            _tell_more(rows)
+            click.echo(f"         What to do: {invariant.remedy}")
+    if broken:
+        raise SystemExit(1)
+
+
+def _tell_more(rows: Iterator[str]) -> None:
+    more = sum(1 for _ in rows)
+    if more:
+        click.echo(f"         and {more} more")

@@ -1,0 +1,117 @@
+"""What must hold of all payments, sessions and letters; each broken promise names rows and says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Executable
+
+from checkout_service.database import execute
+from checkout_service.oversight.statements import (
+    AGAINST_FACTS,
+    COUNT_OWED,
+    COUNT_SESSIONS,
+    COUNT_STUCK,
+    COUNT_UNPROVEN,
+    OWED_TOO_LONG,
+    PAGE,
+    SESSIONS,
+    STUCK,
+)
+from checkout_service.payments.status import PaymentStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What counts as too old, and how far back facts are compared.
+
+    Look-ups run twice a minute. Facts are pruned after EVENTS_RETENTION_DAYS, 400 by default, and a payment older than
+    that cannot be compared with them.
+    """
+
+    owed: timedelta = timedelta(minutes=15)
+    overdue: timedelta = timedelta(minutes=30)
+    remembered: timedelta = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invariant:
+    """A promise; how rows that break it are found among all, and counted among the most telling ones."""
+
+    name: str
+    promise: str
+    remedy: str
+    find: Callable[[Limits], Iterator[str]]
+    count: Executable
+
+
+def count_violations(limits: Limits) -> dict[str, int]:
+    """How many rows break each promise, among the most telling ones. Raises DatabaseUnavailable."""
+    values = {"owed": limits.owed, "overdue": limits.overdue, "remembered": limits.remembered}
+    return {invariant.name: int(execute(invariant.count, values)[0][0]) for invariant in INVARIANTS}
+
+
+def _unproven(limits: Limits) -> Iterator[str]:
+    for status in PaymentStatus:
+        for row in _paged(AGAINST_FACTS, status=status.value, remembered=limits.remembered):
+            yield f"payment {row.id} is {row.status}, its facts say {row.proven or 'nothing'}"
+
+
+def _stuck_open(limits: Limits) -> Iterator[str]:
+    for row in execute(STUCK, {"overdue": limits.overdue}):
+        yield f"payment {row.id} {row.why}"
+
+
+def _owed_too_long(limits: Limits) -> Iterator[str]:
+    for row in execute(OWED_TOO_LONG, {"owed": limits.owed}):
+        yield f"webhook {row.id} is {row.state} since {row.received_at:%Y-%m-%d %H:%M:%S} UTC, tried {row.attempts}"
+
+
+def _sessions_astray(_: Limits) -> Iterator[str]:
+    for row in _paged(SESSIONS):
+        yield f"session {row.id} " + ("has no payment" if row.payment_id is None else "differs from its payment")
+
+
+def _paged(statement: Executable, **values: Any) -> Iterator[Any]:
+    """The wrong rows of all pages; a page ends with its last key, whether that row is wrong or not."""
+    after_time, after_id = None, None
+    while page := execute(statement, {"after_time": after_time, "after_id": after_id, **values}):
+        yield from (row for row in page if row.wrong)
+        after_time, after_id = page[-1].at, page[-1].id
+        if len(page) < PAGE:
+            return
+
+
+INVARIANTS: Final = (
+    Invariant(
+        name="status_without_fact",
+        promise="every payment is where its facts say",
+        remedy="Somebody wrote past the ledger. See `payments show`, ask the provider, and find out who may write.",
+        find=_unproven,
+        count=COUNT_UNPROVEN,
+    ),
+    Invariant(
+        name="stuck_open",
+        promise="no payment is stuck open beyond its look-ups",
+        remedy="Do housekeeping and beat run, with every provider's secrets? `payments show` has the answers they got.",
+        find=_stuck_open,
+        count=COUNT_STUCK,
+    ),
+    Invariant(
+        name="letter_owed",
+        promise="no webhook is owed work for too long",
+        remedy="Do workers and beat run? `webhooks list --state received` shows why attempts failed.",
+        find=_owed_too_long,
+        count=COUNT_OWED,
+    ),
+    Invariant(
+        name="session_without_payment",
+        promise="every session has its payment, of the same amount",
+        remedy="Constraints were switched off, or a backup is torn: restore it before you serve on.",
+        find=_sessions_astray,
+        count=COUNT_SESSIONS,
+    ),
+)

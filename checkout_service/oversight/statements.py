@@ -1,0 +1,112 @@
+"""The statements behind the invariants: one that finds all rows that break a promise, and one that counts few of them.
+
+Each count looks at a bounded number of the most telling rows, along an index, so that a scrape costs milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import text
+
+PAGE: Final = 2000
+RECENT: Final = 1000
+"""Rows of each kind that a scrape looks at."""
+
+ALL: Final = 100_000
+"""As many as anybody will want to have listed."""
+
+AGAINST_FACTS: Final = text(f"""
+    WITH page AS (
+        SELECT id, status, created_at FROM payments
+        WHERE status = CAST(:status AS payment_status) AND created_at > now() - CAST(:remembered AS interval)
+            AND (CAST(:after_time AS timestamptz) IS NULL
+                OR (created_at, id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid)))
+        ORDER BY created_at, id LIMIT {PAGE}
+    )
+    SELECT page.id, page.created_at AS at, page.status::text AS status, proven.status::text AS proven,
+        page.status <> coalesce(proven.status, 'pending') AS wrong
+    FROM page CROSS JOIN LATERAL (
+        SELECT max(event.status) AS status FROM payment_events AS event
+        WHERE event.payment_id = page.id AND event.outcome <> 'mismatch'
+    ) AS proven
+    ORDER BY page.created_at, page.id
+""")  # noqa: S608 (only our own constants)
+
+COUNT_UNPROVEN: Final = text(f"""
+    SELECT count(*) FROM (
+        (SELECT id FROM payments WHERE status = 'paid' AND created_at > now() - CAST(:remembered AS interval)
+            ORDER BY created_at DESC LIMIT {RECENT})
+        UNION ALL
+        (SELECT id FROM payments WHERE status = 'reversed' AND created_at > now() - CAST(:remembered AS interval)
+            ORDER BY created_at DESC LIMIT {RECENT})
+    ) AS newest
+    WHERE NOT EXISTS (
+        SELECT FROM payment_events AS event
+        WHERE event.payment_id = newest.id AND event.outcome <> 'mismatch' AND event.status >= 'paid'
+    )
+""")  # noqa: S608 (only our own constants)
+
+
+def _oldest_open(limit: int) -> str:
+    """What is stuck is old, so the oldest of each open status tell."""
+    return " UNION ALL ".join(
+        f"""(SELECT id, status, next_look_up_at, review_reason, created_at FROM payments
+        WHERE status = '{status}' ORDER BY created_at LIMIT {limit})"""  # noqa: S608 (only our own constants)
+        for status in ("pending", "processing", "failed")
+    )
+
+
+def _stuck(limit: int) -> str:
+    return f"""
+    SELECT payment.id, CASE
+        WHEN payment.next_look_up_at IS NULL THEN 'has no look-up ahead'
+        WHEN payment.next_look_up_at < now() - CAST(:overdue AS interval) THEN 'waits for an overdue look-up'
+        ELSE 'is open though its session ended' END AS why
+    FROM ({_oldest_open(limit)}) AS payment
+    LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
+    WHERE payment.next_look_up_at IS NULL
+        OR payment.next_look_up_at < now() - CAST(:overdue AS interval)
+        OR payment.status <> 'processing' AND payment.review_reason IS NULL
+            AND session.expires_at < now() - interval '1 hour'
+    ORDER BY payment.created_at
+    """  # noqa: S608 (only our own constants)
+
+
+STUCK: Final = text(_stuck(ALL))
+COUNT_STUCK: Final = text(f"SELECT count(*) FROM ({_stuck(RECENT)}) AS stuck")  # noqa: S608 (only our own constants)
+
+
+def _owed(limit: int) -> str:
+    return f"""
+    SELECT id, state, attempts, received_at FROM (
+        SELECT id, state, attempts, received_at, next_attempt_at FROM webhook_deliveries
+        WHERE state IN ('received', 'parked') ORDER BY next_attempt_at LIMIT {limit}
+    ) AS due
+    WHERE state = 'received' AND received_at < now() - CAST(:owed AS interval)
+        OR state = 'parked' AND next_attempt_at < now() - CAST(:owed AS interval)
+    ORDER BY received_at
+    """  # noqa: S608 (only our own constants)
+
+
+OWED_TOO_LONG: Final = text(_owed(ALL))
+COUNT_OWED: Final = text(f"SELECT count(*) FROM ({_owed(10 * RECENT)}) AS owed")  # noqa: S608 (only our own constants)
+
+_DIFFERS: Final = """payment.id IS NULL
+    OR (payment.amount, payment.currency, payment.user_id) <> (session.amount, session.currency, session.user_id)"""
+
+SESSIONS: Final = text(f"""
+    SELECT session.id, session.expires_at AS at, payment.id AS payment_id, {_DIFFERS} AS wrong
+    FROM (
+        SELECT * FROM checkout_sessions
+        WHERE CAST(:after_time AS timestamptz) IS NULL
+            OR (expires_at, id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
+        ORDER BY expires_at, id LIMIT {PAGE}
+    ) AS session LEFT JOIN payments AS payment ON payment.id = session.payment_id
+    ORDER BY session.expires_at, session.id
+""")  # noqa: S608 (only our own constants)
+
+COUNT_SESSIONS: Final = text(f"""
+    SELECT count(*) FROM (SELECT * FROM checkout_sessions ORDER BY expires_at DESC LIMIT {RECENT}) AS session
+    LEFT JOIN payments AS payment ON payment.id = session.payment_id WHERE {_DIFFERS}
+""")  # noqa: S608 (only our own constants)

@@ -1,0 +1,127 @@
+"""PgBouncer in transaction mode: the service leaves nothing on a connection that the next transaction may not have."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from checkout_service.local.guard import Guard, Target, stop
+from checkout_service.local.servers import free_port
+from checkout_service.settings import with_psycopg
+from tests.conftest import Customer, MakeListing, Servers, Sql
+from tests.letters import insert_payment, letter, status_of
+from tests.operators import station
+from tests.operators.station import eventually
+
+PROGRAM = Path("/usr/sbin/pgbouncer")
+BEHIND = 3
+"""Connections to PostgreSQL a role, fewer than the service holds to the pooler: they are shared, and changed."""
+
+
+@pytest.fixture
+def pooled(servers: Servers) -> Iterator[dict[str, str]]:
+    """The settings of processes behind a PgBouncer of our own."""
+    if not PROGRAM.exists():
+        pytest.skip("NO PGBOUNCER: install Debian's pgbouncer to have the service tested behind it")
+    server = make_url(servers.web_url)
+    if "host" not in server.query:
+        pytest.skip("NO PGBOUNCER: the tests' PostgreSQL is not ours, so its accounts cannot be used without passwords")
+    sockets = Path(str(server.query["host"]))
+    port = free_port()
+    # Beside the server's sockets, where its account may read.
+    configuration = sockets / "pgbouncer.ini"
+    users = sockets / "users.txt"
+    users.write_text('"checkout_web" ""\n"checkout_worker" ""\n')
+    configuration.write_text(f"""
+[databases]
+* = host={sockets}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {users}
+pool_mode = transaction
+default_pool_size = {BEHIND}
+""")
+    with closing(Guard()) as guard, (sockets.parent / "pgbouncer.log").open("wb") as log:
+        # PgBouncer will not run as root either, and only the sockets' owner may use them.
+        arguments = {}
+        if os.geteuid() == 0:
+            owner = sockets.stat()
+            arguments = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+            for file in (configuration, users):
+                os.chown(file, owner.st_uid, owner.st_gid)
+        process = guard.start(
+            [str(PROGRAM), str(configuration)], stage=1, stdout=log, stderr=subprocess.STDOUT, cwd="/", **arguments
+        )
+        urls = {
+            name: with_psycopg(make_url(url).set(host="127.0.0.1", port=port, query={}))
+            for name, url in {"DATABASE_URL": servers.web_url, "WORKER_DATABASE_URL": servers.worker_url}.items()
+        }
+        try:
+            eventually(lambda: _answers(urls["DATABASE_URL"]))
+            yield urls
+        finally:
+            stop([Target(pid=process.pid)])
+            process.wait()
+            guard.forget(process.pid)
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url.replace("+psycopg", ""), connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_it_refuses_what_a_direct_connection_is_opened_with(pooled: dict[str, str]) -> None:
+    with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter"):
+        psycopg.connect(pooled["DATABASE_URL"].replace("+psycopg", ""), options="-c statement_timeout=1000")
+
+
+def test_purchases_go_through_while_connections_are_shared(
+    pooled: dict[str, str], servers: Servers, sql: Sql, tmp_path: Path, customer: Customer, make_listing: MakeListing
+) -> None:
+    settings = station.environment(servers, DATABASE_POOLER="transaction", WORKER_CONCURRENCY="2", **pooled)
+    payments = [insert_payment(sql) for _ in range(300)]
+    with (
+        station.run(tmp_path, settings, "web", "worker", "housekeeping", "beat"),
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{settings['PORT']}", headers=dict(customer.headers), timeout=20
+        ) as web,
+    ):
+        listing = str(make_listing()["id"])
+
+        def shop(number: int) -> None:
+            headers = {"Content-Type": "application/json"}
+            web.post("/api/cart/items", json={"listing": listing, "qty": 1 + number % 9}).raise_for_status()
+            cart = web.get("/api/cart").raise_for_status().json()
+            answer = web.post("/api/payments/webhook", content=letter(payments[number]), headers=headers)
+            assert answer.status_code == 202, answer.text
+            if number % 10 == 0:
+                web.post(
+                    "/api/checkout/session", json={"cart_id": cart["id"]}, headers={"Idempotency-Key": f"key-{number}"}
+                ).raise_for_status()
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(shop, range(len(payments))))
+        eventually(lambda: all(status_of(sql, reference) == "paid" for reference in payments[::30]), within=60)
+        eventually(lambda: not sql("SELECT FROM webhook_deliveries WHERE state <> 'applied'"), within=60)
+        assert web.get("/readyz").json()["missing"] == []
+        assert sql("SELECT count(*) FROM checkout_sessions")[0][0] == 30
+        held = sql("SELECT usename, count(*) FROM pg_stat_activity WHERE usename LIKE 'checkout_w%' GROUP BY usename")
+        assert {role: count <= BEHIND for role, count in held} == {"checkout_web": True, "checkout_worker": True}
+
+    for log in tmp_path.glob("*.log"):
+        assert "prepared statement" not in log.read_text(errors="replace")
