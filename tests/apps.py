@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -20,6 +21,9 @@ from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
 from checkout_service.local.servers import Postgres, start_postgres
 from checkout_service.settings import WebSettings
+
+FROZEN_FOR = 20.0
+"""Seconds after which a frozen server goes on by itself."""
 
 MakeApp = Callable[..., Flask]
 
@@ -50,12 +54,20 @@ def frozen(server: Server) -> Iterator[None]:
     stopped += main.children(recursive=True)
     for process in stopped:
         process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
+
+    def thaw() -> None:
         for process in stopped:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGCONT)
+
+    # A client that waits without end must fail its test, not hang it.
+    timer = threading.Timer(FROZEN_FOR, thaw)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        thaw()
 
 
 @contextmanager

@@ -39,12 +39,9 @@ def test_a_connection_lost_in_the_middle_leaves_nothing_half_done(sql: Sql, make
 
         assert {status_of(sql, reference) for reference in references} == {"pending"}
         assert sql("SELECT count(*) FROM payment_events")[0].count == 0
-        assert {(letter_row(sql, each).state, letter_row(sql, each).attempts) for each in deliveries} == {
-            ("received", 1)
-        }
-        assert all(25 < letter_row(sql, each).due_in <= 30 for each in deliveries), (
-            "no hot loop: the lease is waited for"
-        )
+        rows = [letter_row(sql, delivery) for delivery in deliveries]
+        assert {(row.state, row.attempts) for row in rows} == {("received", 1)}
+        assert all(20 < row.due_in <= 30 for row in rows), "no hot loop: the lease is waited for"
 
         sql("DROP TRIGGER test_die ON payments")
         sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
@@ -86,12 +83,13 @@ def test_without_a_database_no_task_fails(sql: Sql, make_worker: MakeWorker) -> 
 def test_a_database_that_takes_no_writes_is_one_that_is_away(sql: Sql, make_worker: MakeWorker) -> None:
     """In the middle of a failover, for instance."""
     delivery = insert_letter(sql, letter(insert_payment(sql)))
-    sql("ALTER ROLE checkout_worker SET default_transaction_read_only = on")
+    here = f"ALTER ROLE checkout_worker IN DATABASE {sql('SELECT current_database() AS name')[0].name}"
+    sql(f"{here} SET default_transaction_read_only = on")
     try:
         with make_worker().app_context():
             assert process(str(delivery)) == AWAY
             assert sweep() == "the database is unavailable"
     finally:
-        sql("ALTER ROLE checkout_worker RESET default_transaction_read_only")
+        sql(f"{here} RESET default_transaction_read_only")
 
     assert (state_of(sql, delivery), letter_row(sql, delivery).attempts) == ("received", 0)

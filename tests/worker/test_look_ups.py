@@ -141,15 +141,16 @@ def test_a_provider_that_is_away_ends_the_run_and_the_rest_stays_due(sql: Sql, s
 def test_two_runs_at_once_ask_about_each_payment_once(
     sql: Sql, scripted: ScriptedProvider, make_worker: MakeWorker
 ) -> None:
-    references = [insert_payment(sql) for _ in range(STEP * 3)]
-    make_due(sql)
-    runners = [make_worker() for _ in range(3)]
+    references = [insert_payment(sql) for _ in range(STEP * 2)]
+    runners = [make_worker() for _ in range(4)]
     for app in runners:
         app.extensions["providers"] = {"mock": scripted}
 
-    at_once([lambda app=app: _look_up(app) for app in runners])
+    for turn in range(1, 6):
+        make_due(sql)
+        at_once([lambda app=app: _look_up(app) for app in runners])
 
-    assert sorted(scripted.asked) == sorted(references)
+        assert sorted(scripted.asked) == sorted(references * turn)
 
 
 def test_the_mock_providers_server_is_asked(sql: Sql, make_worker: MakeWorker, mock_provider: MockProvider) -> None:

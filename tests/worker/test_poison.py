@@ -117,6 +117,18 @@ def test_an_operators_run_gets_one_attempt_and_succeeds_once_the_cause_is_gone(
 
 
 @pytest.mark.usefixtures("worker")
+def test_an_operators_run_of_a_rejected_letter_gets_one_attempt_too(sql: Sql, break_recording: Break) -> None:
+    reference = insert_payment(sql)
+    delivery = insert_letter(sql, letter(reference), state="'rejected'", attempts=1, next_attempt_at="NULL")
+    break_recording(reference)
+
+    with pytest.raises(LetterFailedError):
+        process(str(delivery))
+
+    assert (state_of(sql, delivery), letter_row(sql, delivery).attempts) == ("failed", 2)
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_failed_letter_that_parks_in_an_operators_run_is_tried_when_its_payment_comes(sql: Sql) -> None:
     reference = insert_payment(sql)
     delivery = insert_letter(sql, letter(reference), state="'failed'", attempts=MAX_ATTEMPTS, next_attempt_at="NULL")
