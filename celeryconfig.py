@@ -45,7 +45,8 @@ worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 worker_soft_shutdown_timeout = 10
 worker_enable_soft_shutdown_on_idle = True
-worker_cancel_long_running_tasks_on_connection_loss = True
+# The work goes on without the broker: the message was only a bell, and what was cancelled would wait for its lease.
+worker_cancel_long_running_tasks_on_connection_loss = False
 metrics_ports = {name: os.environ.get(name) or "0" for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT")}
 
 broker_connection_retry_on_startup = True
