@@ -36,7 +36,7 @@ _CUSTOMER = """
     SELECT id, user_id FROM cart
 """
 
-# Four payments a customer, each with its session; the reference is a hash of its number, so letters can be made anywhere.
+# Four payments a customer, each with its session. A reference is a hash of its number: letters can be made anywhere.
 _PAYMENTS = {
     "users (id)": "SELECT md5('user ' || n)::uuid FROM generate_series({first}, {last}) AS n WHERE n % 4 = 0",
     "carts (id, user_id)": """SELECT md5('cart ' || n)::uuid, md5('user ' || n)::uuid
@@ -85,7 +85,10 @@ def add_payments(connection: psycopg.Connection[Any], *, first: int, count: int)
 
 def add_letters(connection: psycopg.Connection[Any], bodies: Iterator[bytes]) -> None:
     """Letters that wait, as the letterbox leaves them."""
-    with connection.cursor() as cursor, cursor.copy("COPY webhook_deliveries (provider, headers, body) FROM STDIN") as to:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY webhook_deliveries (provider, headers, body) FROM STDIN") as to,
+    ):
         for body in bodies:
             to.write_row(("mock", "{}", body))
 

@@ -16,8 +16,6 @@ import orjson
 import psycopg
 import redis
 from flask import Flask, Response, request
-from sqlalchemy import Executable
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from checkout_service.answers import show_time
 from checkout_service.carts import operations as cart_operations
@@ -37,16 +35,13 @@ _redis = redis.Redis.from_url(os.environ["REDIS_URL"])
 _own = threading.local()
 
 
-def _driver_sql(statement: Executable) -> str:
-    return str(statement.compile(dialect=PGDialect_psycopg()))  # type: ignore[attr-defined]  # statements compile
-
-
 _FILE = "INSERT INTO webhook_deliveries (provider, headers, body) VALUES ('mock', '{}', %s) RETURNING id"
-_CART = _driver_sql(cart_queries._SHOWN_CART)
-_PUT = _driver_sql(cart_operations._PUT_ITEM)
-_GIVEN = _driver_sql(checkout_queries._by_key)
-_FROZEN = _driver_sql(cart_queries._FROZEN_CART)
-_OPEN = _driver_sql(checkout_operations._insert)
+_CART = cart_queries._SHOWN_CART.sql
+_PUT = cart_operations._PUT_ITEM.sql
+_PUT_CONSTANTS = cart_operations._PUT_ITEM.constants
+_GIVEN = checkout_queries._by_key.sql
+_FROZEN = cart_queries._FROZEN_CART.sql
+_OPEN = checkout_operations._insert.sql
 
 
 @app.get("/livez")
@@ -73,7 +68,7 @@ def get_cart() -> Response:
 @app.post("/api/cart/items")
 def put_item() -> Response:
     user, wanted = _user(), orjson.loads(request.get_data(cache=False))
-    values = _values(_PUT_NAMES, {"user": user, "listing": UUID(wanted["listing"]), "qty": wanted["qty"]})
+    values = {**_PUT_CONSTANTS, "user": user, "listing": UUID(wanted["listing"]), "qty": wanted["qty"]}
     row = _connection().execute(_PUT, values).fetchone()
     return _answer(show_line(row[2:]), 201 if row[1] else 200)  # type: ignore[index]  # the listing is there
 
@@ -119,15 +114,3 @@ def _connection() -> psycopg.Connection[Any]:
 
 def _answer(payload: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(payload), status=status, content_type="application/json")
-
-
-def _names(statement: Executable) -> dict[str, Any]:
-    compiled: Any = statement.compile(dialect=PGDialect_psycopg())  # type: ignore[attr-defined]  # statements compile
-    return dict(compiled.params)
-
-
-def _values(constants: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    return {**constants, **given}
-
-
-_PUT_NAMES = _names(cart_operations._PUT_ITEM)

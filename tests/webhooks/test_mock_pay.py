@@ -96,7 +96,9 @@ def test_mock_pay_without_a_service_fails_with_a_sentence(app: Flask, letters: L
     assert letters() == []
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://", "ftp://127.0.0.1", "http://[", "http://127.0.0.1:99999", "http://127.0.0.1:http"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "http://", "ftp://127.0.0.1", "http://[", "http://127.0.0.1:99999", "http://127.0.0.1:http"]
+)
 def test_mock_pay_to_no_address_fails_with_a_sentence(app: Flask, letters: Letters, url: str) -> None:
     result = pay(app, TOKEN, "--url", url)
 
