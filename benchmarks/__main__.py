@@ -9,14 +9,21 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import letterbox, shop
+from benchmarks import both, drain, end_to_end, growth, letterbox, processor, shop, soak, start
 from benchmarks.load import LoadError
 from benchmarks.report import Report, tell
 from benchmarks.stand import stand
 
 FIGURES: dict[str, Callable[..., Report]] = {
+    "processor": processor.run,
     "letterbox": letterbox.run,
+    "drain": drain.run,
+    "both": both.run,
+    "end_to_end": end_to_end.run,
     "shop": shop.run,
+    "start": start.run,
+    "growth": growth.run,
+    "soak": soak.run,
 }
 
 
@@ -38,7 +45,7 @@ def main() -> int:
             sys.stderr.write(f"{name}: {error}\n")
             return 1
         tell(f"  took {time.monotonic() - started:.0f} s")
-    sys.stdout.write(f"\nOn {os.cpu_count()} × {processor()}, {platform.system()} {platform.release()}, ")
+    sys.stdout.write(f"\nOn {os.cpu_count()} × {model()}, {platform.system()} {platform.release()}, ")
     sys.stdout.write(f"Python {platform.python_version()}, at {time.strftime('%F %R %Z')}\n\n")
     for report in reports:
         sys.stdout.write(report.table() + "\n")
@@ -51,7 +58,7 @@ def measure(figure: Callable[..., Report], *, quick: bool) -> Report:
         return figure(servers, quick=quick)
 
 
-def processor() -> str:
+def model() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))

@@ -56,9 +56,7 @@ class Answers:
 
 
 def letter(body: bytes) -> Request:
-    return Request(
-        method="POST", path="/api/payments/webhook", headers={"Content-Type": "application/json"}, body=body
-    )
+    return Request(method="POST", path="/api/payments/webhook", headers={"Content-Type": "application/json"}, body=body)
 
 
 def prepare(stand: Stand, name: str, requests: Iterable[Request]) -> Path:

@@ -44,7 +44,9 @@ class Report:
         """As a table of Markdown, which reads well in a terminal too."""
         rows = [["figure", "service", "floor", "ratio", "target"], *(line.cells() for line in self.lines)]
         widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        shown = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+        shown = [
+            "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+        ]
         shown.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
         return "\n".join([f"### {self.title}", "", *shown, "", *(f"- {remark}" for remark in self.remarks), ""])
 
