@@ -38,7 +38,7 @@ class StrictParser(FlaskParser):
             # The first refuses what the second lets through (NaN, lone surrogates, deep nesting); the second sees keys
             # that stand twice, and keeps whole numbers whole.
             orjson.loads(body)
-            return json.loads(body, object_pairs_hook=_unique)
+            return _DECODER.decode(body.decode())
         except (ValueError, RecursionError) as error:
             raise MalformedBody(_where(error)) from error
 
@@ -62,6 +62,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._prepare_doc_cbks.append(_document_usual_problems)
+
+    def arguments(self, schema: marshmallow.Schema | type[marshmallow.Schema], **options: Any) -> Any:
+        """As in flask-smorest, with the schema built once: webargs would build one for every request."""
+        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
 
     def problems(self, *kinds: type[Problem]) -> Callable[[View], View]:
         """Document the problems that a view may answer with, each with an example."""
@@ -148,6 +152,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise ValueError("a key stands twice")
     return value
+
+
+# Built once: json.loads with a hook would build one for every body.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _where(error: Exception) -> str:

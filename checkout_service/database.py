@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Executable, MetaData, Row, text
+from sqlalchemy import Connection, Executable, MetaData, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.settings import Secret
+from checkout_service.statements import Statement
 
 ANSWER_WITHIN: Final = 2.5
 """Seconds a client waits for one statement. A frozen server never answers, and its statement_timeout is frozen too."""
@@ -127,7 +128,7 @@ def connect_database(
     db.init_app(app)
 
 
-def execute(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[*tuple[Any, ...]]]:
+def execute(statement: Statement | Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
     """Run one complete statement in autocommit and return its rows (none for a statement without RETURNING).
 
     A pooled connection that turns out to be dead (the server restarted) is replaced and the statement is run once
@@ -167,7 +168,9 @@ def background_connection() -> psycopg.Connection[Any]:
     return PatientConnection.connect(**parameters, autocommit=True)
 
 
-def _execute(statement: Executable, parameters: Mapping[str, Any] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+def _execute(statement: Statement | Executable, parameters: Mapping[str, Any] | None) -> Sequence[Any]:
+    if isinstance(statement, Statement):
+        return statement.run(db.engine, parameters or {})
     with db.engine.connect() as connection:
         result = connection.execute(statement, parameters)
         return result.all() if result.returns_rows else ()

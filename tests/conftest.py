@@ -14,13 +14,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
+import psycopg
 import pytest
 import redis
 from alembic import command
 from alembic.config import Config
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, Row, create_engine, event, make_url, text
+from sqlalchemy import Engine, Row, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from werkzeug.test import TestResponse
 
@@ -213,25 +214,23 @@ def make_listing(sql: Sql) -> MakeListing:
 
 
 @pytest.fixture
-def statements(app: Flask) -> Statements:
-    """``with statements() as seen:`` lists the SQL that the app runs in this thread within the block."""
-    with app.app_context():
-        engine = db.engine
+def statements() -> Statements:
+    """``with statements() as seen:`` lists the SQL that is sent in this thread within the block, by whatever path."""
+    send = psycopg.Cursor.execute
 
     @contextmanager
     def watch() -> Iterator[list[str]]:
         seen: list[str] = []
         thread = get_ident()
 
-        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        def note(cursor: psycopg.Cursor[Any], query: Any, *arguments: Any, **options: Any) -> Any:
             if get_ident() == thread:
-                seen.append(statement)
+                seen.append(str(query))
+            return send(cursor, query, *arguments, **options)
 
-        event.listen(engine, "before_cursor_execute", note)
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(psycopg.Cursor, "execute", note)
             yield seen
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
 
     return watch
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from checkout_service.database import execute
+from checkout_service.statements import Statement
 from checkout_service.webhooks.envelope import Envelope
 from worker.context import settings
 
@@ -28,7 +29,7 @@ SET: Final = 500
 LARGE: Final = 16 * 1024
 """Bytes above which a body is fetched when its turn comes, so that a set of large letters does not fill the memory."""
 
-_claim = text(f"""
+_claim = Statement(f"""
     WITH own AS (
         SELECT id, attempts > 0 OR state <> 'received' AS tried FROM webhook_deliveries
         WHERE id = :id AND (

@@ -27,6 +27,7 @@ from checkout_service.catalog.models import Listing, School, Spec, Vendor
 from checkout_service.database import Conflict, execute
 from checkout_service.money import LARGEST
 from checkout_service.problems import NotFound, TotalTooLarge
+from checkout_service.statements import Statement
 
 _NO_LISTING = "There is no such listing, or it is not on sale."
 _NO_ITEM = "There is no such item in your cart."
@@ -145,9 +146,9 @@ def _change_quantity() -> Any:
     )
 
 
-_PUT_ITEM = _put_item()
-_CHANGE_QUANTITY = _change_quantity()
-_REMOVE_ITEM = (
+_PUT_ITEM = Statement(_put_item())
+_CHANGE_QUANTITY = Statement(_change_quantity())
+_REMOVE_ITEM = Statement(
     delete(CartItem)
     .where(CartItem.id == _item, CartItem.cart_id == Cart.id, Cart.user_id == _user)
     .returning(CartItem.id)

@@ -14,6 +14,7 @@ from checkout_service.carts.models import Cart, CartItem
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
 from checkout_service.database import execute
 from checkout_service.money import show
+from checkout_service.statements import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ def _frozen(row: Any) -> FrozenLine:
 
 _PRICE_OF_LINE = Listing.unit_price * CartItem.qty
 
-_SHOWN_CART = (
+_SHOWN_CART = Statement(
     select(
         cast(Cart.id, Text),
         cast(func.sum(_PRICE_OF_LINE).over(), Text),
@@ -133,7 +134,7 @@ _SHOWN_CART = (
     .order_by(CartItem.id)
 )
 
-_FROZEN_CART = (
+_FROZEN_CART = Statement(
     select(
         CartItem.id.label("item_id"),
         Listing.id.label("listing_id"),

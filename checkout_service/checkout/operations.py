@@ -18,7 +18,6 @@ from uuid import UUID
 
 import orjson
 from flask import Flask
-from sqlalchemy import text
 
 from checkout_service.carts.queries import FrozenCart, cart_for_checkout
 from checkout_service.checkout.idempotency import payment_id_for, request_hash
@@ -43,11 +42,12 @@ from checkout_service.providers.base import Opened, Provider, ProviderError, Pro
 from checkout_service.providers.registry import make_provider
 from checkout_service.settings import WebSettings
 from checkout_service.slots import TooManyWaitingError, outside
+from checkout_service.statements import Statement
 
 WAIT_FOR_TWIN: Final = 2.0
 """Seconds that a request waits for the answer of a twin that is at work with the same key."""
 
-_insert = text("""
+_insert = Statement("""
     WITH payment AS (
         INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
         VALUES (:payment_id, :user_id, :provider, :provider_ref, :amount, :currency)

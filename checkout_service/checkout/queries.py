@@ -17,11 +17,12 @@ from checkout_service.database import execute
 from checkout_service.money import show
 from checkout_service.payments.models import Payment
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.statements import Statement
 
 REMEMBER_FOR: Final = 300
 """Seconds that an answer stays in the cache; the row behind it stays for good."""
 
-_by_key = (
+_by_key = Statement(
     select(
         CheckoutSession.request_hash,
         CheckoutSession.payment_id,

@@ -15,6 +15,7 @@ from checkout_service.database import execute
 from checkout_service.money import show
 from checkout_service.payments.models import Payment, PaymentEvent
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.statements import Statement
 
 LARGEST_PAGE = 100
 
@@ -29,7 +30,7 @@ _columns = (
     Payment.updated_at,
 )
 
-_one = (
+_one = Statement(
     select(
         *_columns,
         PaymentEvent.status.label("event_status"),
@@ -44,15 +45,17 @@ _one = (
     .order_by(PaymentEvent.received_at, PaymentEvent.id)
 )
 
-_first_page = (
+_newest = (
     select(*_columns)
     .where(Payment.user_id == bindparam("user_id"))
     .order_by(Payment.created_at.desc(), Payment.id.desc())
     .limit(bindparam("limit"))
 )
 
-_next_page = _first_page.where(
-    tuple_(Payment.created_at, Payment.id) < tuple_(bindparam("created_at"), bindparam("id"))
+_first_page = Statement(_newest)
+
+_next_page = Statement(
+    _newest.where(tuple_(Payment.created_at, Payment.id) < tuple_(bindparam("created_at"), bindparam("id")))
 )
 
 

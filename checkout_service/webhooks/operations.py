@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from sqlalchemy import text
 
 from checkout_service.database import execute
+from checkout_service.statements import Statement
 
-_insert = text("""
+_insert = Statement("""
     INSERT INTO webhook_deliveries (provider, headers, body)
     VALUES (:provider, CAST(:headers AS jsonb), :body)
     RETURNING id

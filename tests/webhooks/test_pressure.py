@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event
 
-from checkout_service.database import db
 from tests.apps import MakeApp
-from tests.conftest import Sql
+from tests.conftest import Sql, Statements
 from tests.letters import insert_letter, letter, post_letter
 
 PATH = "/api/payments/webhook"
@@ -58,19 +56,17 @@ def test_parked_letters_are_owed_and_finished_ones_are_not(make_app: MakeApp, sq
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_letterbox_never_counts(make_app: MakeApp, sql: Sql, full: bool) -> None:
+def test_letterbox_never_counts(make_app: MakeApp, statements: Statements, full: bool) -> None:
     app = make_app(letters_max_rows=1 if full else 1_000)
     client = app.test_client()
     post_letter(client, letter("mock_pi_1"))
     if full:
         wait_for(client, 503)
-    seen: list[str] = []
 
-    with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
-    for _ in range(5):
-        client.post(PATH, data=letter("mock_pi_1"))
-        sleep(0.3)
+    with statements() as seen:
+        for _ in range(5):
+            client.post(PATH, data=letter("mock_pi_1"))
+            sleep(0.3)
 
     assert len(seen) == (0 if full else 5), "other statements than the letterbox's own went through its pool"
     assert all("INSERT INTO webhook_deliveries" in statement for statement in seen)

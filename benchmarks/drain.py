@@ -1,0 +1,94 @@
+"""How many waiting letters a second are applied until none is left, beside two bare processes with the same SQL."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import psycopg
+
+from benchmarks import seeds
+from benchmarks.report import Report, in_turns, load_average, per_second
+from benchmarks.stand import Stand
+from benchmarks.usage import CORES, Usage, watched
+from checkout_service.queue import TaskName, TaskQueue
+from checkout_service.settings import Secret
+
+LETTERS = 20_000
+GIVE_UP = 180.0
+
+_OWED = "SELECT EXISTS (SELECT FROM webhook_deliveries WHERE state IN ('received', 'parked'))"
+_LATE = "SELECT count(*) FROM webhook_deliveries WHERE state <> 'applied'"
+
+
+def run(stand: Stand, *, quick: bool) -> Report:
+    letters, rounds = (400, 1) if quick else (LETTERS, 3)
+    broker = "RabbitMQ" if stand.environment.get("CELERY_BROKER_URL", "").startswith("amqp") else "Redis"
+    report = Report(title=f"Drain of {letters:,} waiting letters, {CORES} worker processes, broker {broker}")
+    report.remark(load_average())
+    stand.work()
+    for number in range(CORES):
+        stand.start(f"floor {number}", [sys.executable, "-m", "benchmarks.floors.drain"])
+    usage: dict[str, Usage] = {}
+    numbers = count(0, letters)
+    with stand.connect() as connection:
+
+        def measure(name: str) -> float:
+            first = file_letters(connection, stand, first=next(numbers), count=letters)
+            start = rouse_floor if name == "floor" else ring
+            with watched(stand) as usage[name]:
+                seconds = drained(connection, lambda: start(stand, first))
+            return letters / seconds
+
+        for name in ("floor", "service"):
+            measure(name)  # warms up: statements, connections
+        found = in_turns(rounds, {name: lambda name=name: measure(name) for name in ("floor", "service")})  # type: ignore[misc]
+        late = connection.execute(_LATE).fetchone()
+    report.add(
+        "letters applied",
+        per_second(found["service"]),
+        floor=per_second(found["floor"]),
+        ratio=found["service"] / found["floor"],
+        target="≥ 8,000 /s and ≥ 0.8",
+    )
+    report.remark(f"letters that were not applied: {late[0] if late else '?'}")
+    for name, used in usage.items():
+        report.remark(f"processors while the {name} drained: {used}")
+    return report
+
+
+def file_letters(connection: psycopg.Connection[Any], stand: Stand, *, first: int, count: int) -> str:
+    """So many payments, and a genuine letter about each; the id of the first letter."""
+    seeds.add_payments(connection, first=first, count=count)
+    references = list(seeds.reference(connection, first=first, count=count))
+    seeds.add_letters(connection, seeds.letters(iter(references), stand.environment["MOCK_WEBHOOK_SECRETS"]))
+    connection.execute("ANALYZE")
+    row = connection.execute("SELECT id FROM webhook_deliveries WHERE state = 'received' LIMIT 1").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def drained(connection: psycopg.Connection[Any], start: Callable[[], None]) -> float:
+    """Seconds from the start until nothing waits. Raises TimeoutError."""
+    began = time.perf_counter()
+    start()
+    while (connection.execute(_OWED).fetchone() or [True])[0]:
+        if time.perf_counter() - began > GIVE_UP:
+            raise TimeoutError("letters were not processed")
+        time.sleep(0.005)
+    return time.perf_counter() - began
+
+
+def ring(stand: Stand, delivery_id: str) -> None:
+    """What the letterbox's ringer does."""
+    environment = stand.environment
+    broker = environment.get("CELERY_BROKER_URL") or environment["REDIS_URL"]
+    TaskQueue(Secret(broker)).enqueue(TaskName.PROCESS_WEBHOOK, delivery_id)
+
+
+def rouse_floor(stand: Stand, _delivery_id: str) -> None:
+    with stand.redis() as redis:
+        redis.rpush("floor-go", *range(CORES))

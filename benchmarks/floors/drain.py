@@ -1,0 +1,102 @@
+"""The drain's floor: a bare process that does what the worker does to letters, with psycopg and the same statements.
+
+Claims sets until nothing waits, checks each HMAC, and records each set in one transaction. What it leaves out: Celery,
+breakers, every hostile or late case, hints, memories, metrics, logs. Waits for a ``go`` in Redis before each run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import redis
+
+from checkout_service.statements import Statement
+from worker import ledger_statements, letters
+
+_CLAIM = letters._claim
+_LOCK = Statement(ledger_statements.LOCK_PAYMENTS).sql
+_EVENTS = Statement(ledger_statements.INSERT_EVENTS).sql
+_MOVE = Statement(ledger_statements.MOVE_PAYMENTS).sql
+_SETTLE = Statement(letters._settle).sql
+
+
+def main() -> None:
+    database = os.environ["WORKER_DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://", 1)
+    secret = os.environ["MOCK_WEBHOOK_SECRETS"].encode()
+    waiting = redis.Redis.from_url(os.environ["REDIS_URL"])
+    with psycopg.connect(database, autocommit=True) as connection:
+        while waiting.blpop(["floor-go"]):
+            drain(connection, secret)
+
+
+def drain(connection: psycopg.Connection[Any], secret: bytes) -> None:
+    values = {"id": None, "lease": timedelta(seconds=30)}
+    while rows := connection.execute(_CLAIM.sql, values).fetchall():
+        read = [opened(row[8], secret) for row in rows]
+        with connection.transaction():
+            record(connection, rows, read)
+
+
+def opened(body: bytes, secret: bytes) -> dict[str, Any]:
+    letter: dict[str, Any] = json.loads(body)
+    claimed = letter.pop("signature")
+    signed = json.dumps(letter, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    if not hmac.compare_digest(hmac.new(secret, signed, hashlib.sha256).hexdigest(), claimed):
+        raise ValueError("a letter of the benchmark is forged")
+    return letter
+
+
+def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict[str, Any]]) -> None:
+    references = sorted(letter["provider_ref"] for letter in read)
+    locked = connection.execute(_LOCK, {"references": references, "money": references}).fetchall()
+    payments = {row[2]: row[0] for row in locked}
+    said = [letter["raw_data"] for letter in read]
+    connection.execute(
+        _EVENTS,
+        {
+            "deliveries": [row[0] for row in rows],
+            "providers": ["mock"] * len(rows),
+            "events": [details["event_id"] for details in said],
+            "payments": [payments[letter["provider_ref"]] for letter in read],
+            "statuses": ["paid"] * len(rows),
+            "amounts": [Decimal(details["amount"]) for details in said],
+            "currencies": [details["currency"] for details in said],
+            "outcomes": ["applied"] * len(rows),
+            "occurred": [datetime.fromisoformat(details["occurred_at"]) for details in said],
+            "received": [row[3] for row in rows],
+        },
+    )
+    connection.execute(
+        _MOVE,
+        {
+            "ids": [payments[letter["provider_ref"]] for letter in read],
+            "statuses": ["paid"] * len(rows),
+            "raws": [json.dumps(letter) for letter in read],
+            "reasons": [None] * len(rows),
+        },
+    )
+    connection.execute(
+        _SETTLE,
+        {
+            "ids": [row[0] for row in rows],
+            "attempts": [row[4] for row in rows],
+            "leases": [row[5] for row in rows],
+            "states": ["applied"] * len(rows),
+            "references": [letter["provider_ref"] for letter in read],
+            "details": [None] * len(rows),
+            "delays": [0.0] * len(rows),
+            "returned": [0] * len(rows),
+            "parked_for": letters.PARKED_FOR,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The web floor: bare Flask views over plain psycopg, one connection a thread, the same statements as the service.
+
+What they leave out is what the service is: checks of every input, problems, request ids, metrics, logs, breakers.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+import jwt
+import orjson
+import psycopg
+import redis
+from flask import Flask, Response, request
+
+from checkout_service.answers import show_time
+from checkout_service.carts import operations as cart_operations
+from checkout_service.carts import queries as cart_queries
+from checkout_service.carts.lines import show_line
+from checkout_service.checkout import operations as checkout_operations
+from checkout_service.checkout import queries as checkout_queries
+
+app = Flask(__name__)
+
+_DATABASE = os.environ["DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://", 1)
+_SECRET = os.environ["JWT_SECRET"]
+_NAMESPACE = UUID(os.environ["PAYMENT_NAMESPACE"])
+_DAY = timedelta(days=1)
+
+_redis = redis.Redis.from_url(os.environ["REDIS_URL"])
+_own = threading.local()
+
+
+_FILE = "INSERT INTO webhook_deliveries (provider, headers, body) VALUES ('mock', '{}', %s) RETURNING id"
+_CART = cart_queries._SHOWN_CART.sql
+_PUT = cart_operations._PUT_ITEM.sql
+_PUT_CONSTANTS = cart_operations._PUT_ITEM.constants
+_GIVEN = checkout_queries._by_key.sql
+_FROZEN = cart_queries._FROZEN_CART.sql
+_OPEN = checkout_operations._insert.sql
+
+
+@app.get("/livez")
+def live() -> Response:
+    return _answer({"status": "alive"})
+
+
+@app.post("/api/payments/webhook")
+def file_letter() -> Response:
+    row = _connection().execute(_FILE, (request.get_data(cache=False),)).fetchone()
+    delivery_id = str(row[0])  # type: ignore[index]  # RETURNING gives a row
+    _redis.lpush("floor", delivery_id)
+    return _answer({"delivery_id": delivery_id}, 202)
+
+
+@app.get("/api/cart")
+def get_cart() -> Response:
+    rows = _connection().execute(_CART, {"user": _user()}).fetchall()
+    items = [show_line(row[3:]) for row in rows]
+    currency = items[0]["listing"]["currency"]
+    return _answer({"id": rows[0][0], "items": items, "total_amount": rows[0][1], "currency": currency})
+
+
+@app.post("/api/cart/items")
+def put_item() -> Response:
+    user, wanted = _user(), orjson.loads(request.get_data(cache=False))
+    values = {**_PUT_CONSTANTS, "user": user, "listing": UUID(wanted["listing"]), "qty": wanted["qty"]}
+    row = _connection().execute(_PUT, values).fetchone()
+    return _answer(show_line(row[2:]), 201 if row[1] else 200)  # type: ignore[index]  # the listing is there
+
+
+@app.post("/api/checkout/session")
+def open_session() -> Response:
+    user, wanted = _user(), orjson.loads(request.get_data(cache=False))
+    key, cart_id, connection = request.headers["Idempotency-Key"], UUID(wanted["cart_id"]), _connection()
+    connection.execute(_GIVEN, {"user_id": user, "idempotency_key": key}).fetchone()
+    lines = connection.execute(_FROZEN, {"user": user, "cart": cart_id}).fetchall()
+    payment_id = uuid5(_NAMESPACE, f"{user}:{key}")
+    reference = f"mock_pi_{payment_id.hex}"
+    values = {
+        "payment_id": payment_id,
+        "user_id": user,
+        "provider": "mock",
+        "provider_ref": reference,
+        "amount": sum(line[6] for line in lines),
+        "currency": lines[0][4],
+        "cart_id": cart_id,
+        "idempotency_key": key,
+        "request_hash": b"floor",
+        "payment_token": reference,
+        "lines": orjson.dumps([[str(column) for column in line] for line in lines]).decode(),
+        "ttl": _DAY,
+    }
+    row: Any = connection.execute(_OPEN, values).fetchone()
+    shown = {"payment_id": str(row[0]), "payment_token": row[1], "amount": str(row[2]), "currency": row[3]}
+    return _answer({**shown, "status": "pending", "provider": row[5], "expires_at": show_time(row[4])}, 201)
+
+
+def _user() -> UUID:
+    token = request.headers["Authorization"].removeprefix("Bearer ")
+    return UUID(jwt.decode(token, _SECRET, ["HS256"])["sub"])
+
+
+def _connection() -> psycopg.Connection[Any]:
+    if not hasattr(_own, "connection"):
+        _own.connection = psycopg.connect(_DATABASE, autocommit=True)
+    found: psycopg.Connection[Any] = _own.connection
+    return found
+
+
+def _answer(payload: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(payload), status=status, content_type="application/json")

@@ -1,0 +1,131 @@
+"""What the figures work on: a catalogue, customers with carts, payments that wait, and letters about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import jwt
+import orjson
+import psycopg
+
+from checkout_service.providers.mock import sign
+
+LETTER_BYTES = 1600
+LISTINGS = 200
+
+_CATALOGUE = """
+    WITH vendor AS (INSERT INTO vendors (name) VALUES ('Northfield Uniforms') RETURNING id),
+        school AS (INSERT INTO schools (name) VALUES ('Riverside Academy') RETURNING id),
+        spec AS (INSERT INTO specs (name, attributes)
+            VALUES ('Blazer', '{"colour": "navy", "size": "11-12"}') RETURNING id)
+    INSERT INTO listings (vendor_id, school_id, spec_id, title, unit_price, currency)
+    SELECT vendor.id, school.id, spec.id, 'School blazer, navy, number ' || n, 10 + n, 'USD'
+    FROM vendor, school, spec, generate_series(1, %s) AS n
+    RETURNING id
+"""
+
+_CUSTOMER = """
+    WITH customer AS (INSERT INTO users DEFAULT VALUES RETURNING id),
+        cart AS (INSERT INTO carts (user_id) SELECT id FROM customer RETURNING id, user_id),
+        items AS (INSERT INTO cart_items (cart_id, listing_id, qty)
+            SELECT cart.id, listing, 2 FROM cart, unnest(%s::uuid[]) AS listing)
+    SELECT id, user_id FROM cart
+"""
+
+# Four payments a customer, each with its session. A reference is a hash of its number: letters can be made anywhere.
+_PAYMENTS = {
+    "users (id)": "SELECT md5('user ' || n)::uuid FROM generate_series({first}, {last}) AS n WHERE n % 4 = 0",
+    "carts (id, user_id)": """SELECT md5('cart ' || n)::uuid, md5('user ' || n)::uuid
+        FROM generate_series({first}, {last}) AS n WHERE n % 4 = 0""",
+    "payments (id, user_id, provider, provider_ref, amount, currency)": """
+        SELECT md5('payment ' || n)::uuid, md5('user ' || n / 4 * 4)::uuid, 'mock',
+            'mock_pi_' || md5('payment ' || n), 240.00, 'USD' FROM generate_series({first}, {last}) AS n""",
+    """checkout_sessions (user_id, cart_id, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
+        lines, expires_at)""": """
+        SELECT md5('user ' || n / 4 * 4)::uuid, md5('cart ' || n / 4 * 4)::uuid, 'purchase ' || n,
+            sha256(n::text::bytea), md5('payment ' || n)::uuid, 'mock_pi_' || md5('payment ' || n), 240.00, 'USD',
+            jsonb_build_array(jsonb_build_object('listing_id', md5('listing ' || n), 'title', 'School blazer, navy',
+                'unit_price', '120.00', 'currency', 'USD', 'qty', 2, 'line_total', '240.00',
+                'vendor', 'Northfield Uniforms', 'school', 'Riverside Academy', 'spec', 'Blazer')),
+            now() + interval '1 day' FROM generate_series({first}, {last}) AS n""",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Customer:
+    """A customer with a cart, and the token to use it."""
+
+    id: UUID
+    cart_id: UUID
+    token: str
+
+
+def add_catalogue(connection: psycopg.Connection[Any], count: int = LISTINGS) -> list[UUID]:
+    """Listings; their ids."""
+    return [row[0] for row in connection.execute(_CATALOGUE, (count,))]
+
+
+def add_customer(connection: psycopg.Connection[Any], listings: list[UUID], secret: str) -> Customer:
+    """A customer with a line for each of the listings."""
+    row = connection.execute(_CUSTOMER, (listings,)).fetchone()
+    assert row is not None
+    claims = {"sub": str(row[1]), "exp": datetime.now(UTC) + timedelta(days=1)}
+    return Customer(id=row[1], cart_id=row[0], token=jwt.encode(claims, secret, "HS256"))
+
+
+def add_payments(connection: psycopg.Connection[Any], *, first: int, count: int) -> None:
+    """Pending payments with these numbers, and the sessions that opened them. ``first`` is a multiple of four."""
+    for target, rows in _PAYMENTS.items():
+        copy(connection, target, rows.format(first=first, last=first + count - 1))
+
+
+def add_letters(connection: psycopg.Connection[Any], bodies: Iterator[bytes]) -> None:
+    """Letters that wait, as the letterbox leaves them."""
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY webhook_deliveries (provider, headers, body) FROM STDIN") as to,
+    ):
+        for body in bodies:
+            to.write_row(("mock", "{}", body))
+
+
+def letters(references: Iterator[str], secret: str) -> Iterator[bytes]:
+    """A signed ``paid`` of 1.6 KB for each reference, as the mock provider sends it."""
+    occurred = datetime.now(UTC).isoformat(timespec="seconds")
+    for reference in references:
+        details = {
+            "event_id": f"evt_{uuid4().hex}",
+            "amount": "240.00",
+            "currency": "USD",
+            "occurred_at": occurred,
+            "payer": {"email": "parent@example.org", "country": "GB", "address": ["1 High Street", "Riverside"]},
+            "order": [{"sku": f"blazer-{size}", "qty": 1, "price": "120.00"} for size in range(11, 21)],
+        }
+        letter = {"provider_ref": reference, "status": "paid", "raw_data": details}
+        short = LETTER_BYTES - len(orjson.dumps(letter)) - len(',"signature":""') - 64 - len(',"note":""')
+        details["note"] = "n" * short
+        yield orjson.dumps(sign(letter, secret))
+
+
+def reference(connection: psycopg.Connection[Any], *, first: int, count: int) -> Iterator[str]:
+    """The references of the payments with these numbers."""
+    query = "SELECT 'mock_pi_' || md5('payment ' || n) FROM generate_series(%s::bigint, %s::bigint) AS n"
+    return (row[0] for row in connection.execute(query, (first, first + count - 1)))
+
+
+def copy(connection: psycopg.Connection[Any], target: str, rows: str) -> None:
+    """COPY what a query says into a table, through this process but without reading it."""
+    with (
+        psycopg.connect(connection.info.dsn, autocommit=True) as source,
+        connection.transaction(),
+        connection.cursor() as cursor,
+        source.cursor() as reader,
+        cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as to,
+        reader.copy(f"COPY ({rows}) TO STDOUT (FORMAT BINARY)") as out,
+    ):
+        for block in out:
+            to.write(block)

@@ -1,0 +1,60 @@
+"""Mixed load at 60 % of what is sustained: memory of each process, connections, queue and lag stay what they are."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks import end_to_end, load, shop
+from benchmarks.report import Report, load_average, milliseconds, per_second
+from benchmarks.stand import Stand
+from benchmarks.usage import resident, watched
+
+SHARE = 0.6
+MINUTES = 15
+LETTERS = 40_000
+
+_STATE = """
+    SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+        (SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 'parked')),
+        (SELECT coalesce(extract(epoch FROM now() - min(received_at)), 0)::float8 FROM webhook_deliveries
+            WHERE state = 'received')
+"""
+
+
+def run(stand: Stand, *, quick: bool) -> Report:
+    seconds = 3 if quick else MINUTES * 60
+    letters = 200 if quick else LETTERS
+    report = Report(title=f"Soak: {seconds} s of mixed load at {SHARE:.0%} of what is sustained")
+    report.remark(load_average())
+    with stand.connect() as connection:
+        end_to_end.seeds.add_payments(connection, first=0, count=letters)
+        files = shop.prepare(stand)
+        base = stand.serve()
+        stand.work()
+        for name in ("housekeeping", "beat"):
+            stand.start(name)
+        sustained = end_to_end.sustain(stand, base, connection, letters=letters, seconds=1 if quick else 10)
+        # The letters come again and again: most are duplicates soon, as from a provider that repeats itself.
+        letter_rate = SHARE / 2 * sustained
+        kinds = {"sustained letters": (stand.place.folder / "sustained.requests", letter_rate)}
+        kinds |= {route: (files[route], letter_rate / 4) for route in ("GET cart of 10", "POST item", "POST session")}
+        with watched(stand) as usage:
+            loads = [load.paced(base, path, rate=rate, seconds=seconds) for path, rate in kinds.values()]
+            seen = []
+            while any(one.poll() is None for one in loads):
+                time.sleep(1 if quick else 5)
+                state = connection.execute(_STATE).fetchone()
+                seen.append((*(state or ()), {name: resident(pid) for name, pid in stand.pids().items()}))
+            answers = [load.finished(one) for one in loads]
+    for name, answer in zip(kinds, answers, strict=True):
+        report.add(f"{name}: rate, p99", f"{per_second(answer.rate)}, {milliseconds(answer.p99)}")
+    third = max(1, len(seen) // 3)
+    for name in stand.pids():
+        sizes = [one[3][name] / 2**20 for one in seen]
+        shown = f"{sum(sizes[third : 2 * third]) / third:.0f} → {sum(sizes[-third:]) / third:.0f} MiB"
+        report.add(f"{name}: resident, second third → last third", shown, target="flat")
+    for place, figure in enumerate(("connections of PostgreSQL", "letters owed", "age of the oldest letter owed, s")):
+        shown = " → ".join(f"{max(one[place] for one in seen[start:][:third]):.0f}" for start in (third, 2 * third))
+        report.add(f"{figure}: most, second third → last third", shown, target="no growth")
+    report.remark(f"processors: {usage}")
+    return report

@@ -1,0 +1,83 @@
+"""Statements in the form that the driver takes, compiled once: hot paths run them without SQLAlchemy's Core.
+
+SQLAlchemy still builds them, and still lends the connections. What is left out is what Core does each time it runs one:
+finding the compiled form, looking at values that psycopg takes as they are, and wrapping the result. That costs more
+than psycopg's own work.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
+
+import psycopg
+from sqlalchemy import Engine, Enum, Executable, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError
+
+_DIALECT: Final[Any] = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # its constructor has no types
+
+Convert = Callable[[Any], Any]
+
+
+class Statement:
+    """One complete statement, built once at module level; ``database.execute`` runs it.
+
+    ``sql`` is what psycopg is given, with the ``constants`` among the parameters.
+    """
+
+    def __init__(self, source: str | Executable) -> None:
+        """From SQL with ``:name`` for a parameter, or from what SQLAlchemy builds."""
+        built: Any = text(source) if isinstance(source, str) else source
+        compiled = built.compile(dialect=_DIALECT)
+        self.sql: str = compiled.string
+        self.constants: dict[str, Any] = compiled.params
+        self._converters = _converters(source)
+        self._row: Callable[[Sequence[Any]], Any] | None = None
+
+    def run(self, engine: Engine, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """Its rows as named tuples, none for a statement without RETURNING. Raises what Core would raise."""
+        try:
+            lent = engine.raw_connection()
+        except psycopg.Error as error:
+            raise self._as_core(error, lost=False) from error
+        try:
+            cursor: psycopg.Cursor[Any] = lent.cursor()  # type: ignore[assignment]  # the pool holds psycopg's
+            cursor.execute(self.sql, {**self.constants, **parameters})
+            result = cursor.pgresult
+            if result is None or not result.nfields:
+                return ()
+            return self._named(cursor, cursor.fetchall())
+        except psycopg.Error as error:
+            lost: bool = engine.dialect.is_disconnect(cast("Any", error), lent, None)
+            if lost:
+                # As Core does: what broke this connection broke the idle ones too, so they are replaced when next lent.
+                engine.pool._invalidate(lent, error)
+            raise self._as_core(error, lost=lost) from error
+        finally:
+            lent.close()
+
+    def _named(self, cursor: psycopg.Cursor[Any], rows: list[Any]) -> list[Any]:
+        if self._row is None:
+            names = [column.name for column in cursor.description or ()]
+            # rename: what has no name of its own, such as a cast, is read by its place.
+            self._row = cast("Any", collections.namedtuple("Row", names, rename=True))._make
+        for place, convert in self._converters:
+            rows = [(*row[:place], convert(row[place]), *row[place + 1 :]) for row in rows]
+        return list(map(self._row, rows))
+
+    def _as_core(self, error: psycopg.Error, *, lost: bool) -> BaseException:
+        return DBAPIError.instance(
+            self.sql, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=_DIALECT
+        )
+
+
+def _converters(source: str | Executable) -> list[tuple[int, Convert]]:
+    """The places of enums, which psycopg reads as text, and what makes our members of them."""
+    kinds: list[Any] = [column.type for column in getattr(source, "exported_columns", ())]
+    return [
+        (place, cast("Any", kind).result_processor(_DIALECT, None))
+        for place, kind in enumerate(kinds)
+        if isinstance(kind, Enum)
+    ]
