@@ -1,4 +1,4 @@
-"""From a letter's post to a GET that shows paid, as a customer who polls sees it: idle, and at half of what is sustained."""
+"""From a letter's post to a GET that shows paid, as a polling customer sees it: idle, and at half of the maximum."""
 
 from __future__ import annotations
 

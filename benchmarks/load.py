@@ -1,4 +1,4 @@
-"""Load: wrk as fast as the server answers, or a paced client at a rate of our choosing; both replay prepared requests."""
+"""Load: wrk as fast as the server answers, or a paced client at a chosen rate; both replay prepared requests."""
 
 from __future__ import annotations
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import sleep
 
 import pytest
 from alembic.config import Config
@@ -78,24 +81,35 @@ def test_upgrading_twice_changes_nothing(fresh_database: str, alembic: Alembic) 
     assert describe(fresh_database) == before
 
 
-@pytest.mark.parametrize("as_superuser", [True, False])
-def test_databases_of_one_cluster_may_be_migrated_for_the_first_time_at_once(
-    virgin: Postgres, as_superuser: bool
-) -> None:
-    admin = virgin.url(SUPERUSER, "postgres")
-    role = SUPERUSER if as_superuser else "deployer"
-    names = ["one", "two"]
-    if not as_superuser:
-        run_as(admin, "CREATE ROLE deployer LOGIN CREATEROLE")
-    run_as(admin, *[f"CREATE DATABASE {name} OWNER {role}" for name in names])
-    try:
-        results = [finish(process) for process in [start_upgrade(virgin.url(role, name)) for name in names]]
+@pytest.mark.parametrize("role", [SUPERUSER, "deployer"])
+def test_databases_of_one_cluster_may_be_migrated_for_the_first_time_at_once(virgin: Postgres, role: str) -> None:
+    with _shops(virgin, role, "one", "two") as (one, two):
+        results = [finish(process) for process in [start_upgrade(one), start_upgrade(two)]]
 
-        assert results == [(0, "")] * len(names)
-        for name in names:
+        assert results == [(0, ""), (0, "")]
+        for name in ("one", "two"):
             assert tables(virgin.url(SUPERUSER, name)) == set(Base.metadata.tables) | {"alembic_version"}
-    finally:
-        run_as(admin, *[f"DROP DATABASE {name} WITH (FORCE)" for name in names], *_without_roles(as_superuser))
+
+
+@pytest.mark.parametrize("role", [SUPERUSER, "deployer"])
+@pytest.mark.parametrize("grants", [False, True])
+def test_roles_that_another_migration_makes_at_this_moment_are_waited_for(
+    virgin: Postgres, role: str, grants: bool
+) -> None:
+    with _shops(virgin, role, "one") as (one,):
+        engine = create_engine(virgin.url(role, "postgres"))
+        with engine.connect() as other:
+            for made in ("checkout_owner NOLOGIN", "checkout_web LOGIN", "checkout_worker LOGIN"):
+                other.execute(text(f"CREATE ROLE {made}"))
+            if grants:
+                other.commit()
+                other.execute(text(f"GRANT checkout_owner TO {role} WITH SET TRUE"))
+            migration = start_upgrade(one)
+            _wait_until_blocked_or_done(virgin, migration)
+            other.commit()
+        engine.dispose()
+
+        assert finish(migration) == (0, "")
 
 
 def test_roles_that_are_missing_and_may_not_be_made_are_named(virgin: Postgres) -> None:
@@ -131,5 +145,24 @@ def test_url_may_be_written_without_the_driver(
     assert "payments" in tables(fresh_database)
 
 
-def _without_roles(as_superuser: bool) -> list[str]:
-    return [f"DROP ROLE {role}" for role in (*ROLES, *([] if as_superuser else ["deployer"]))]
+@contextmanager
+def _shops(virgin: Postgres, role: str, *names: str) -> Iterator[list[str]]:
+    """Databases of that role, and its URLs of them; in the end neither they nor our roles are left."""
+    admin = virgin.url(SUPERUSER, "postgres")
+    if role != SUPERUSER:
+        run_as(admin, f"CREATE ROLE {role} LOGIN CREATEROLE")
+    run_as(admin, *[f"CREATE DATABASE {name} OWNER {role}" for name in names])
+    try:
+        yield [virgin.url(role, name) for name in names]
+    finally:
+        run_as(admin, *[f"DROP DATABASE {name} WITH (FORCE)" for name in names])
+        run_as(admin, *[f"DROP ROLE IF EXISTS {each}" for each in (*ROLES, "deployer")])
+
+
+def _wait_until_blocked_or_done(virgin: Postgres, migration: subprocess.Popen[str]) -> None:
+    engine = create_engine(virgin.url(SUPERUSER, "postgres"), isolation_level="AUTOCOMMIT")
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'one' AND wait_event_type = 'Lock'"
+    with engine.connect() as connection:
+        while migration.poll() is None and not connection.execute(text(blocked)).scalar_one():
+            sleep(0.02)
+    engine.dispose()
