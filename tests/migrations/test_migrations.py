@@ -81,9 +81,8 @@ def test_upgrading_twice_changes_nothing(fresh_database: str, alembic: Alembic) 
     assert describe(fresh_database) == before
 
 
-@pytest.mark.parametrize("role", [SUPERUSER, "deployer"])
-def test_databases_of_one_cluster_may_be_migrated_for_the_first_time_at_once(virgin: Postgres, role: str) -> None:
-    with _shops(virgin, role, "one", "two") as (one, two):
+def test_databases_of_one_cluster_may_be_migrated_for_the_first_time_at_once(virgin: Postgres) -> None:
+    with _shops(virgin, "deployer", "one", "two") as (one, two):
         results = [finish(process) for process in [start_upgrade(one), start_upgrade(two)]]
 
         assert results == [(0, ""), (0, "")]
@@ -91,8 +90,7 @@ def test_databases_of_one_cluster_may_be_migrated_for_the_first_time_at_once(vir
             assert tables(virgin.url(SUPERUSER, name)) == set(Base.metadata.tables) | {"alembic_version"}
 
 
-@pytest.mark.parametrize("role", [SUPERUSER, "deployer"])
-@pytest.mark.parametrize("grants", [False, True])
+@pytest.mark.parametrize(("role", "grants"), [(SUPERUSER, False), ("deployer", False), ("deployer", True)])
 def test_roles_that_another_migration_makes_at_this_moment_are_waited_for(
     virgin: Postgres, role: str, grants: bool
 ) -> None:

@@ -92,7 +92,7 @@ def test_list_is_narrowed_by_state_provider_and_age(
         (["list", "--limit", "0"], "0 is not in the range"),
         (["show", "nonsense"], "'nonsense' is not a valid UUID"),
         (["process", "nonsense"], "'nonsense' is not a valid UUID"),
-        (["process"], "Missing argument"),
+        (["process"], "Give the ids of webhooks"),
     ],
     ids=str,
 )
