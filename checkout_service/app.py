@@ -18,6 +18,7 @@ from checkout_service.catalog.cli import catalog
 from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
 from checkout_service.database import connect_database, db
+from checkout_service.doctor.cli import doctor
 from checkout_service.mock_cli import mock
 from checkout_service.oversight.cli import payments as payment_commands
 from checkout_service.payments import routes as payments
@@ -75,6 +76,6 @@ def create_app(settings: WebSettings) -> Flask:
     health.init_app(app, settings)
     docs.init_app(app, api)
 
-    for command in (catalog, mock, payment_commands, token, webhooks):
+    for command in (catalog, doctor, mock, payment_commands, token, webhooks):
         app.cli.add_command(command)
     return app

@@ -8,37 +8,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from time import monotonic
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import structlog
 from celery import shared_task
 from sqlalchemy import text
 
-from checkout_service.answers import show_time
-from checkout_service.database import execute, transaction
+from checkout_service.database import execute
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
+from checkout_service.problems import DatabaseUnavailable
 from checkout_service.providers.base import (
     Fact,
     Provider,
-    ProviderError,
     ProviderRefusedError,
-    ProviderUnavailableError,
 )
 from checkout_service.queue import TaskName
-from worker.context import provider
-from worker.ledger import Report, record
+from worker.asking import Run
 
 STEP: Final = 20
 PAGE: Final = 500
-WORK_FOR: Final = 40.0
-NOTED: Final = 50
-"""Questions and answers that are kept of each payment."""
 
-GIVE_UP_AFTER: Final = 3
-"""Failures in a row after which a run ends: the provider is away, and the next run is not far."""
 
 # A claim: the next look-up is set before this one begins, so two runs never ask for the same payment.
 _claim_due = text(f"""
@@ -61,12 +51,6 @@ _give_back = text("""
     WHERE id = ANY(CAST(:ids AS uuid[])) AND look_ups > 0 AND status < 'paid'
 """)
 
-_note = text(f"""
-    UPDATE payments SET look_up_log = jsonb_path_query_array(look_up_log, '$[last - {NOTED - 2} to last]')
-        || jsonb_build_object('at', CAST(:at AS text), 'asked', CAST(:asked AS text), 'said', CAST(:said AS text))
-    WHERE id = :id
-""")  # noqa: S608 (only our own constants)
-
 _page_of_open = text(f"""
     SELECT payment.id, payment.provider, payment.provider_ref, payment.created_at,
         coalesce(session.expires_at <= now(), false) AND payment.review_reason IS NULL AS expired,
@@ -83,7 +67,7 @@ log = structlog.get_logger(__name__)
 @shared_task(name=TaskName.LOOK_UP_PAYMENTS)
 def look_up() -> str:
     """Ask the providers about payments that are due for it, and record what they say."""
-    run = _Run()
+    run = Run()
     try:
         while run.goes_on():
             due = list(execute(_claim_due))
@@ -105,7 +89,7 @@ def expire() -> str:
 
     Only ``pending`` and ``failed`` ones: money under way is waited for. A flagged payment is a person's to decide.
     """
-    run = _Run()
+    run = Run()
     try:
         for status in (PaymentStatus.PENDING, PaymentStatus.FAILED):
             begin = _walked.pop(status, _OLDEST)
@@ -122,7 +106,7 @@ _walked: dict[PaymentStatus, tuple[datetime, UUID]] = {}
 ever answers, must not stand before all others."""
 
 
-def _expire_from(run: _Run, status: PaymentStatus, place: tuple[datetime, UUID]) -> bool:
+def _expire_from(run: Run, status: PaymentStatus, place: tuple[datetime, UUID]) -> bool:
     """Walk on from a place; whether the run came to the end.
 
     Sessions end about as they began, so the first page of fresh ones is the end.
@@ -154,66 +138,3 @@ def _cancel(asked: Provider, reference: str) -> Sequence[Fact]:
         else fact
         for fact in facts
     ]
-
-
-class _Run:
-    """One run of a task: how long it may go on, and what it found."""
-
-    def __init__(self) -> None:
-        self._until = monotonic() + WORK_FOR
-        self._failures_in_a_row = 0
-        self._asked = 0
-        self._facts = 0
-
-    def goes_on(self) -> bool:
-        return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
-
-    def ask(self, row: Any, question: str, put: Any) -> None:
-        """Put a question to one provider about one payment and record the answer; an error is this payment's alone."""
-        asked = provider(row.provider)
-        if asked is None:
-            log.warning("provider_without_secrets", provider=row.provider, payment_id=str(row.id))
-            self._note(row.id, question, "not asked: no secrets for this provider are set")
-            return
-        self._asked += 1
-        try:
-            facts = put(asked, row.provider_ref)
-        except ProviderUnavailableError as error:
-            self._failures_in_a_row += 1
-            log.warning("provider_unavailable", payment_id=str(row.id), error=str(error))
-            self._note(row.id, question, f"unavailable: {error}")
-            return
-        except ProviderError as error:
-            log.warning("provider_not_understood", payment_id=str(row.id), error=str(error))
-            self._note(row.id, question, f"not understood: {error}")
-            return
-        except Exception as error:
-            log.exception("provider_broke", payment_id=str(row.id))
-            self._note(row.id, question, f"broke its reader: {type(error).__name__}")
-            return
-        self._failures_in_a_row = 0
-        self._note(row.id, question, ", ".join(fact.status.value for fact in facts) or "nothing new")
-        now = datetime.now(UTC)
-        self._record([Report(fact=fact, received_at=now) for fact in facts], row.id)
-
-    def _note(self, payment_id: UUID, question: str, said: str) -> None:
-        """Keep what was said for operators; what jsonb cannot hold is escaped."""
-        plain = said[:200].encode("unicode_escape").decode()
-        execute(_note, {"id": payment_id, "at": show_time(datetime.now(UTC)), "asked": question, "said": plain})
-
-    def _record(self, reports: Sequence[Report], payment_id: UUID) -> None:
-        try:
-            if reports:
-                with transaction() as connection:
-                    record(connection, reports)
-        except DatabaseLocked:
-            log.warning("payment_held_by_another", payment_id=str(payment_id))
-        except DatabaseUnavailable:
-            raise
-        except Exception:
-            log.exception("facts_not_recorded", payment_id=str(payment_id))
-        else:
-            self._facts += len(reports)
-
-    def summary(self) -> str:
-        return f"asked about {self._asked} payments, learned {self._facts} facts"

@@ -12,12 +12,14 @@ from sqlalchemy import Executable
 from checkout_service.database import execute
 from checkout_service.oversight.statements import (
     AGAINST_FACTS,
+    ALL,
     COUNT_OWED,
     COUNT_SESSIONS,
     COUNT_STUCK,
     COUNT_UNPROVEN,
     OWED_TOO_LONG,
     PAGE,
+    RECENT,
     SESSIONS,
     STUCK,
 )
@@ -50,7 +52,7 @@ class Invariant:
 
 def count_violations(limits: Limits) -> dict[str, int]:
     """How many rows break each promise, among the most telling ones. Raises DatabaseUnavailable."""
-    values = {"owed": limits.owed, "overdue": limits.overdue, "remembered": limits.remembered}
+    values = {"owed": limits.owed, "overdue": limits.overdue, "remembered": limits.remembered, "limit": RECENT}
     return {invariant.name: int(execute(invariant.count, values)[0][0]) for invariant in INVARIANTS}
 
 
@@ -61,12 +63,12 @@ def _unproven(limits: Limits) -> Iterator[str]:
 
 
 def _stuck_open(limits: Limits) -> Iterator[str]:
-    for row in execute(STUCK, {"overdue": limits.overdue}):
+    for row in execute(STUCK, {"overdue": limits.overdue, "limit": ALL}):
         yield f"payment {row.id} {row.why}"
 
 
 def _owed_too_long(limits: Limits) -> Iterator[str]:
-    for row in execute(OWED_TOO_LONG, {"owed": limits.owed}):
+    for row in execute(OWED_TOO_LONG, {"owed": limits.owed, "limit": ALL}):
         yield f"webhook {row.id} is {row.state} since {row.received_at:%Y-%m-%d %H:%M:%S} UTC, tried {row.attempts}"
 
 

@@ -48,49 +48,38 @@ COUNT_UNPROVEN: Final = text(f"""
 """)  # noqa: S608 (only our own constants)
 
 
-def _oldest_open(limit: int) -> str:
-    """What is stuck is old, so the oldest of each open status tell."""
-    return " UNION ALL ".join(
-        f"""(SELECT id, status, next_look_up_at, review_reason, created_at FROM payments
-        WHERE status = '{status}' ORDER BY created_at LIMIT {limit})"""  # noqa: S608 (only our own constants)
-        for status in ("pending", "processing", "failed")
-    )
-
-
-def _stuck(limit: int) -> str:
-    return f"""
+# What is stuck is old, so the oldest of each open status tell.
+_STUCK: Final = """
     SELECT payment.id, CASE
         WHEN payment.next_look_up_at IS NULL THEN 'has no look-up ahead'
         WHEN payment.next_look_up_at < now() - CAST(:overdue AS interval) THEN 'waits for an overdue look-up'
         ELSE 'is open though its session ended' END AS why
-    FROM ({_oldest_open(limit)}) AS payment
+    FROM unnest(CAST(ARRAY['pending', 'processing', 'failed'] AS payment_status[])) AS open (status)
+    CROSS JOIN LATERAL (
+        SELECT * FROM payments WHERE payments.status = open.status
+        ORDER BY created_at LIMIT CAST(:limit AS integer)
+    ) AS payment
     LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
     WHERE payment.next_look_up_at IS NULL
         OR payment.next_look_up_at < now() - CAST(:overdue AS interval)
         OR payment.status <> 'processing' AND payment.review_reason IS NULL
             AND session.expires_at < now() - interval '1 hour'
     ORDER BY payment.created_at
-    """  # noqa: S608 (only our own constants)
+"""
+STUCK: Final = text(_STUCK)
+COUNT_STUCK: Final = text(f"SELECT count(*) FROM ({_STUCK}) AS stuck")  # noqa: S608 (only our own constants)
 
-
-STUCK: Final = text(_stuck(ALL))
-COUNT_STUCK: Final = text(f"SELECT count(*) FROM ({_stuck(RECENT)}) AS stuck")  # noqa: S608 (only our own constants)
-
-
-def _owed(limit: int) -> str:
-    return f"""
+_OWED: Final = """
     SELECT id, state, attempts, received_at FROM (
         SELECT id, state, attempts, received_at, next_attempt_at FROM webhook_deliveries
-        WHERE state IN ('received', 'parked') ORDER BY next_attempt_at LIMIT {limit}
+        WHERE state IN ('received', 'parked') ORDER BY next_attempt_at LIMIT 10 * CAST(:limit AS integer)
     ) AS due
     WHERE state = 'received' AND received_at < now() - CAST(:owed AS interval)
         OR state = 'parked' AND next_attempt_at < now() - CAST(:owed AS interval)
     ORDER BY received_at
-    """  # noqa: S608 (only our own constants)
-
-
-OWED_TOO_LONG: Final = text(_owed(ALL))
-COUNT_OWED: Final = text(f"SELECT count(*) FROM ({_owed(10 * RECENT)}) AS owed")  # noqa: S608 (only our own constants)
+"""
+OWED_TOO_LONG: Final = text(_OWED)
+COUNT_OWED: Final = text(f"SELECT count(*) FROM ({_OWED}) AS owed")  # noqa: S608 (only our own constants)
 
 _DIFFERS: Final = """payment.id IS NULL
     OR (payment.amount, payment.currency, payment.user_id) <> (session.amount, session.currency, session.user_id)"""

@@ -37,20 +37,20 @@ _facts = text("""
     FROM payment_events WHERE payment_id = :id ORDER BY received_at, id
 """)
 
-_letter_columns = "id, received_at, state, attempts, detail, next_attempt_at, processed_at"
+_LETTER_COLUMNS: Final = "id, received_at, state, attempts, detail, next_attempt_at, processed_at"
 
-_linked = text(f"SELECT {_letter_columns} FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")  # noqa: S608 (only our own constants)
+_linked = text(f"SELECT {_LETTER_COLUMNS} FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")  # noqa: S608 (only our own constants)
 
 # A repeated letter, a rejected or a failed one is tied to no payment by anything but the bytes in it. Keys are version
 # 7 UUIDs, so a walk along the primary key begins where the payment did.
 _walk = text(f"""
     WITH page AS (
-        SELECT {_letter_columns}, provider, body FROM webhook_deliveries
+        SELECT {_LETTER_COLUMNS}, provider, body FROM webhook_deliveries
         WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT {PAGE}
     )
     SELECT last.id AS last_id, found.* FROM (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last
     LEFT JOIN (
-        SELECT {_letter_columns} FROM page
+        SELECT {_LETTER_COLUMNS} FROM page
         WHERE provider = :provider AND (
             position(convert_to(:reference, 'UTF8') IN body) > 0
             OR position(convert_to(:payment_id, 'UTF8') IN body) > 0

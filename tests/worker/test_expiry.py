@@ -16,7 +16,8 @@ from tests.worker.conftest import MakeWorker
 from tests.worker.promises import insert_promise
 from tests.worker.scripted import ScriptedProvider, fact
 from worker import reconciliation
-from worker.reconciliation import GIVE_UP_AFTER, expire
+from worker.asking import GIVE_UP_AFTER
+from worker.reconciliation import expire
 from worker.webhooks import process
 
 OVER = "now() - interval '1 second'"

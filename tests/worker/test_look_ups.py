@@ -15,7 +15,8 @@ from tests.letters import insert_letter, insert_payment, letter, status_of
 from tests.provider import MockProvider
 from tests.worker.conftest import MakeWorker
 from tests.worker.scripted import ScriptedProvider, fact
-from worker.reconciliation import GIVE_UP_AFTER, STEP, look_up
+from worker.asking import GIVE_UP_AFTER
+from worker.reconciliation import STEP, look_up
 from worker.webhooks import process
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400

@@ -17,8 +17,8 @@ from typing import Any
 from checkout_service.providers.transport import READ_WITHIN
 from checkout_service.queue import TaskName
 from tests.conftest import ROOT
+from worker.asking import WORK_FOR as RECONCILE_FOR
 from worker.letters import LEASE
-from worker.reconciliation import WORK_FOR as RECONCILE_FOR
 from worker.sweeping import PRUNE_FOR
 from worker.webhooks import LOOK_UP_FOR, WORK_FOR
 

@@ -1,0 +1,50 @@
+"""``flask doctor``: everything that surrounds the service, looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import click
+from flask.cli import with_appcontext
+
+from checkout_service.doctor.broker import check_broker
+from checkout_service.doctor.clocks import check_clocks, check_workers
+from checkout_service.doctor.database import check_invariants, check_readiness, check_roles, check_server
+from checkout_service.doctor.findings import Finding, Level, unknown
+from checkout_service.problems import DatabaseUnavailable
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    check_readiness,
+    check_server,
+    check_roles,
+    check_broker,
+    check_clocks,
+    check_workers,
+    check_invariants,
+)
+
+
+@click.command("doctor")
+@with_appcontext
+def doctor() -> None:
+    """Check settings, roles, migrations, durability and clocks, and say what to do; exits with 1 if something is wrong.
+
+    Run it on every host: settings and clocks are each host's own.
+    """
+    click.echo(f"{Level.OK:8} {'web settings':22} complete")
+    worst = False
+    for check in CHECKS:
+        for finding in _made(check):
+            click.echo(f"{finding.level:8} {finding.about:22} {finding.said}")
+            if finding.remedy:
+                click.echo(f"{'':8} {'':22} → {finding.remedy}")
+            worst = worst or finding.level is Level.WRONG
+    if worst:
+        raise SystemExit(1)
+
+
+def _made(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except DatabaseUnavailable:
+        yield unknown(check.__name__.removeprefix("check_"), "not looked at", "The database has to answer first.")

@@ -1,0 +1,122 @@
+"""``flask doctor``: finds what is wrong around the service, and says what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from flask import Flask
+from kombu import Connection, Queue
+
+from checkout_service.doctor.clocks import _judge
+from checkout_service.doctor.findings import Level
+from checkout_service.doctor.wire import queues_of_another_kind, worker_clocks
+from checkout_service.settings import Secret
+from tests.brokers.rabbit import start_rabbit
+from tests.conftest import ROOT, Servers, Sql
+from tests.letters import insert_payment
+from tests.operators import station
+
+
+def _examine(settings: dict[str, str]) -> tuple[int, dict[str, str]]:
+    """Its exit status, and what it said of each thing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"],
+        cwd=ROOT,
+        env={**settings, "PYTHONPATH": os.fspath(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line and not line.startswith(" ")]
+    return done.returncode, {line[9:32].strip(): f"{line[:8].strip()} {line[32:].strip()}" for line in lines}
+
+
+@pytest.fixture
+def durable(servers: Servers) -> Iterator[None]:
+    """The tests' own broker is not durable, which the doctor would not like."""
+    broker = redis.Redis.from_url(servers.redis_url)
+    broker.config_set("appendonly", "yes")
+    yield
+    broker.config_set("appendonly", "no")
+    broker.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_healthy_house_with_its_workers(servers: Servers, durable: None, tmp_path: Path) -> None:
+    settings = station.environment(servers)
+    with station.run(tmp_path, settings, "worker", "housekeeping"):
+        status, said = _examine(settings)
+    # The tests' PostgreSQL runs without fsync: that alone is wrong here, and rightly so.
+    assert {about for about, what in said.items() if not what.startswith("ok ")} == {"durability"}
+    assert "fsync" in said["durability"]
+    assert status == 1
+    assert {"database", "migrations", "web role", "worker role", "worker", "housekeeping", "invariants"} <= set(said)
+    assert any(about.startswith("clock of worker@") for about in said)
+
+
+def test_each_thing_that_is_wrong_is_named(servers: Servers, durable: None, sql: Sql) -> None:
+    redis.Redis.from_url(servers.redis_url).config_set("maxmemory-policy", "allkeys-lru")
+    insert_payment(sql, status="paid")
+    settings = station.environment(servers, DATABASE_URL=servers.superuser_url, WORKER_DATABASE_URL=servers.web_url)
+
+    status, said = _examine(settings)
+
+    assert status == 1
+    assert "is a superuser" in said["web role"]
+    assert said["worker role"] == "WRONG checkout_web may not insert facts, update payments"
+    assert said["broker eviction"] == "WRONG maxmemory-policy allkeys-lru"
+    assert said["status_without_fact"] == "WRONG 1 rows break it"
+    assert said["worker"] == "WRONG none answers"
+
+
+def test_a_host_that_holds_no_worker_settings_says_so(servers: Servers) -> None:
+    settings = station.environment(servers)
+    del settings["MOCK_WEBHOOK_SECRETS"]
+    _, said = _examine(settings)
+    assert said["worker settings"].startswith("unknown MOCK_WEBHOOK_SECRETS")
+
+
+def test_servers_that_are_away_are_told_of_in_time(servers: Servers) -> None:
+    away = station.environment(servers, REDIS_URL="redis://127.0.0.1:1/0", DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    status, said = _examine(away)
+    assert status == 1
+    assert said["database"] == "WRONG away"
+    assert said["server"].startswith("unknown")
+
+
+def test_settings_that_cannot_be_used_are_all_named(servers: Servers) -> None:
+    settings = station.environment(servers, REDIS_URL="nonsense", DATABASE_POOLER="session", CELERY_BROKER_URL="x")
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"],
+        cwd=ROOT,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert all(name in done.stderr for name in ("REDIS_URL", "DATABASE_POOLER", "CELERY_BROKER_URL"))
+
+
+@pytest.mark.parametrize(("ahead", "level"), [(0.5, Level.OK), (-3, Level.ADVICE), (31, Level.WRONG)])
+def test_clocks_are_judged_by_what_goes_by_them(ahead: float, level: Level) -> None:
+    assert _judge("clock", ahead).level is level
+
+
+def test_rabbitmq_with_a_queue_of_another_kind(app: Flask) -> None:
+    with start_rabbit() as rabbit:
+        url = Secret(rabbit.url)
+        assert queues_of_another_kind(url) == []
+        with Connection(rabbit.url) as connection:
+            connection.default_channel.queue_delete("payments")
+            Queue("payments", durable=True)(connection.default_channel).declare()
+        assert queues_of_another_kind(url) == ["payments"]
+        assert worker_clocks(url, listen_for=0.5) == {}

@@ -1,0 +1,101 @@
+"""Puts questions to providers about payments, records what they say, and keeps for operators what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from checkout_service.answers import show_time
+from checkout_service.database import execute, transaction
+from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
+from checkout_service.providers.base import ProviderError, ProviderUnavailableError
+from worker.context import provider
+from worker.ledger import Report, record
+
+WORK_FOR: Final = 40.0
+GIVE_UP_AFTER: Final = 3
+"""Failures in a row after which a run ends: the provider is away, and the next run is not far."""
+
+NOTED: Final = 50
+"""Questions and answers that are kept of each payment."""
+
+_KEPT_FROM_LAST: Final = NOTED - 2
+
+_note = text(f"""
+    UPDATE payments SET look_up_log = jsonb_path_query_array(look_up_log, '$[last - {_KEPT_FROM_LAST} to last]')
+        || jsonb_build_object('at', CAST(:at AS text), 'asked', CAST(:asked AS text), 'said', CAST(:said AS text))
+    WHERE id = :id
+""")  # noqa: S608 (only our own constants)
+
+log = structlog.get_logger(__name__)
+
+
+class Run:
+    """One run of a task: how long it may go on, and what it found."""
+
+    def __init__(self) -> None:
+        self._until = monotonic() + WORK_FOR
+        self._failures_in_a_row = 0
+        self._asked = 0
+        self._facts = 0
+
+    def goes_on(self) -> bool:
+        return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
+
+    def ask(self, row: Any, question: str, put: Any) -> None:
+        """Put a question to one provider about one payment and record the answer; an error is this payment's alone."""
+        asked = provider(row.provider)
+        if asked is None:
+            log.warning("provider_without_secrets", provider=row.provider, payment_id=str(row.id))
+            self._note(row.id, question, "not asked: no secrets for this provider are set")
+            return
+        self._asked += 1
+        try:
+            facts = put(asked, row.provider_ref)
+        except ProviderUnavailableError as error:
+            self._failures_in_a_row += 1
+            log.warning("provider_unavailable", payment_id=str(row.id), error=str(error))
+            self._note(row.id, question, f"unavailable: {error}")
+            return
+        except ProviderError as error:
+            log.warning("provider_not_understood", payment_id=str(row.id), error=str(error))
+            self._note(row.id, question, f"not understood: {error}")
+            return
+        except Exception as error:
+            log.exception("provider_broke", payment_id=str(row.id))
+            self._note(row.id, question, f"broke its reader: {type(error).__name__}")
+            return
+        self._failures_in_a_row = 0
+        now = datetime.now(UTC)
+        self._record([Report(fact=fact, received_at=now) for fact in facts], row.id)
+        self._note(row.id, question, ", ".join(fact.status.value for fact in facts) or "nothing new")
+
+    def _note(self, payment_id: UUID, question: str, said: str) -> None:
+        """Keep what was said for operators; what jsonb cannot hold is escaped."""
+        plain = said[:200].encode("unicode_escape").decode()
+        with suppress(DatabaseLocked):  # only a note
+            execute(_note, {"id": payment_id, "at": show_time(datetime.now(UTC)), "asked": question, "said": plain})
+
+    def _record(self, reports: Sequence[Report], payment_id: UUID) -> None:
+        try:
+            if reports:
+                with transaction() as connection:
+                    record(connection, reports)
+        except DatabaseLocked:
+            log.warning("payment_held_by_another", payment_id=str(payment_id))
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("facts_not_recorded", payment_id=str(payment_id))
+        else:
+            self._facts += len(reports)
+
+    def summary(self) -> str:
+        return f"asked about {self._asked} payments, learned {self._facts} facts"
