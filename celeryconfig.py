@@ -72,11 +72,18 @@ else:
     # A broker that froze, or a connection that a firewall forgot, is noticed within some 20 s.
     broker_heartbeat = 10
 
+# Flower is not told of these unless they fail; see worker/events.py.
+_quiet = {"quiet": True}
+
 # Beat's own messages expire; those of webhooks never do. A sweep may have to wait while all workers are on a backlog.
 beat_schedule = {
-    "sweep": {"task": TaskName.SWEEP_WEBHOOKS.value, "schedule": 2.0, "options": {"expires": 10}},
-    "look_up": {"task": TaskName.LOOK_UP_PAYMENTS.value, "schedule": 30.0, "options": {"expires": 30}},
-    "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"expires": 60}},
-    "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 300.0, "options": {"expires": 300}},
+    "sweep": {"task": TaskName.SWEEP_WEBHOOKS.value, "schedule": 2.0, "options": {"headers": _quiet, "expires": 10}},
+    "look_up": {
+        "task": TaskName.LOOK_UP_PAYMENTS.value,
+        "schedule": 30.0,
+        "options": {"headers": _quiet, "expires": 30},
+    },
+    "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
+    "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 300.0, "options": {"headers": _quiet, "expires": 300}},
 }
 beat_max_loop_interval = 1

@@ -71,7 +71,7 @@ class TaskQueue:
 
         Flower is told of every step of a ``watched`` task; of the others it hears only when they fail.
         """
-        headers: dict[str, Any] = {"watched": True} if watched else {}
+        headers: dict[str, Any] = {} if watched else {"quiet": True}
         if request_id:
             headers["request_id"] = request_id
         try:

@@ -52,7 +52,6 @@ class RetryTask(BaseTaskHandler):  # type: ignore[misc]  # Flower has no types
             kwargsrepr="{}",
             task_id=new_id,
             queue=QUEUE_OF[name],
-            headers={"watched": True},
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},
         )

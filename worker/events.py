@@ -24,9 +24,10 @@ class QuietRequest(Request):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # Set by whoever started the task for an operator: see TaskQueue.enqueue and operators/retrying.py.
+        # Bells, sweeps and beat say that nobody watches; whatever else started a task, Flower's own API included, did
+        # it for an operator.
         self._came = time()
-        self._watched = bool(self._request_dict.get("watched"))
+        self._watched = not self._request_dict.get("quiet")
         if self._watched:
             self._tell("task-received")
 
