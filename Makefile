@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test faults lint venv
+.PHONY: help run demo test faults lint bench profile venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, one purchase; until Ctrl-C"
@@ -19,6 +19,8 @@ help:
 	@echo "make test   the whole suite"
 	@echo "make faults the long fault campaign and flood, some 20 minutes; its table goes into docs/faults.md"
 	@echo "make lint   ruff, mypy, import contracts"
+	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='letterbox drain' for a few of them"
+	@echo "make profile flame pictures of web and worker under the letterbox's load"
 	@echo "make help   this list"
 
 run: venv
@@ -38,6 +40,15 @@ lint: venv
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+# Arguments for benchmarks/: names of figures, and --quick for seconds instead of minutes.
+FIGURES ?=
+
+bench: venv
+	@exec .venv/bin/python -m benchmarks $(FIGURES)
+
+profile: venv
+	@exec .venv/bin/python -m benchmarks.profile
 
 # The stamp is written last and names what the environment was built from, so an interrupted build, another lock,
 # a moved folder or another Python all lead to a fresh one.

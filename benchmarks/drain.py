@@ -40,7 +40,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
             first = file_letters(connection, stand, first=next(numbers), count=letters)
             start = rouse_floor if name == "floor" else ring
             with watched(stand) as usage[name]:
-                seconds = drained(connection, lambda: start(stand, first))
+                seconds = drained(stand, connection, lambda: start(stand, first))
             return letters / seconds
 
         for name in ("floor", "service"):
@@ -71,11 +71,12 @@ def file_letters(connection: psycopg.Connection[Any], stand: Stand, *, first: in
     return str(row[0])
 
 
-def drained(connection: psycopg.Connection[Any], start: Callable[[], None]) -> float:
+def drained(stand: Stand, connection: psycopg.Connection[Any], start: Callable[[], None]) -> float:
     """Seconds from the start until nothing waits. Raises TimeoutError."""
     began = time.perf_counter()
     start()
     while (connection.execute(_OWED).fetchone() or [True])[0]:
+        stand.check()
         if time.perf_counter() - began > GIVE_UP:
             raise TimeoutError("letters were not processed")
         time.sleep(0.005)

@@ -81,7 +81,7 @@ def the_figures(
     def drain_once() -> float:
         connection.execute("DELETE FROM webhook_deliveries WHERE state IN ('received', 'parked')")
         first = drain.file_letters(connection, stand, first=next(firsts), count=drained)
-        return drained / drain.drained(connection, lambda: drain.ring(stand, first))
+        return drained / drain.drained(stand, connection, lambda: drain.ring(stand, first))
 
     def at_full_speed(name: str) -> float:
         load.full_speed(base, files[name], seconds=1)

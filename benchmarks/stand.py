@@ -64,6 +64,11 @@ class Stand:
     def stop(self, name: str) -> None:
         self.started.pop(name).stop()
 
+    def check(self) -> None:
+        """Raise ProcessError if anything that was started has died."""
+        for processes in self.started.values():
+            processes.check()
+
     def pids(self) -> dict[str, int]:
         """The first process of each group, by name."""
         groups = {name: processes.running[0].target for name, processes in self.started.items()}

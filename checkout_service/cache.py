@@ -6,7 +6,7 @@ is the truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,6 +21,10 @@ from checkout_service.settings import Secret
 
 ANSWER_WITHIN: Final = 0.2
 """Seconds; a cache that is slower than the database is no cache."""
+
+
+# One command and one answer for hundreds of names; as commands of their own they cost Python twenty times as much.
+_PUT_MANY: Final = "for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end"
 
 
 class Cache:
@@ -47,11 +51,9 @@ class Cache:
     def put(self, name: str, value: bytes, *, seconds: int) -> None:
         self._reached(lambda: self._redis.set(self._prefix + name, value, ex=seconds), otherwise=None)
 
-    def put_many(self, names: Iterable[str], value: bytes, *, seconds: int) -> None:
-        pipeline = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipeline.set(self._prefix + name, value, ex=seconds)
-        self._reached(pipeline.execute, otherwise=None)
+    def put_many(self, names: Sequence[str], value: bytes, *, seconds: int) -> None:
+        keys = [self._prefix + name for name in names]
+        self._reached(lambda: self._redis.eval(_PUT_MANY, len(keys), *keys, value, seconds), otherwise=None)
 
     def known(self, names: Sequence[str]) -> set[str]:
         """Which of the names hold something."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection
 
 from checkout_service.payments.status import PaymentStatus
@@ -41,7 +42,7 @@ class _Payment:
     status: PaymentStatus
     reasons: set[str]
     cart: tuple[Any, Any] | None
-    raw: str | None = None
+    raw: bytes | None = None
     reasons_before: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -174,8 +175,15 @@ def _apply(reports: Sequence[Report], payments: dict[tuple[str, str], _Payment],
             payment.reasons.add(Review.PAID_AFTER_CLOSE)
         if fact.status > payment.status:
             payment.status = fact.status
-            # Not orjson: it refuses integers of more than 64 bits, which a genuine letter may hold.
-            payment.raw = json.dumps(fact.raw)
+            payment.raw = _as_json(fact.raw)
+
+
+def _as_json(raw: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(raw)
+    except TypeError:
+        # It refuses integers of more than 64 bits, which a genuine letter may hold.
+        return json.dumps(raw).encode()
 
 
 def _flag_twins(payments: dict[tuple[str, str], _Payment]) -> None:

@@ -30,7 +30,7 @@ _SETTLE = Statement(letters._settle).sql
 def main() -> None:
     database = os.environ["WORKER_DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://", 1)
     secret = os.environ["MOCK_WEBHOOK_SECRETS"].encode()
-    waiting = redis.Redis.from_url(os.environ["REDIS_URL"])
+    waiting = redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=None)
     with psycopg.connect(database, autocommit=True) as connection:
         while waiting.blpop(["floor-go"]):
             drain(connection, secret)

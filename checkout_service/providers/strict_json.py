@@ -21,9 +21,7 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in the bytes; raises UnreadableError for anything else."""
     try:
-        value = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float
-        )
+        value = _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"not JSON: {_brief(error)}") from error
     if not isinstance(value, dict):
@@ -36,7 +34,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def canonical(value: dict[str, Any]) -> bytes:
     """The object with sorted keys and no spaces, in UTF-8; raises UnreadableError for text that cannot be kept."""
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = _ENCODER.encode(value)
         encoded = text.encode("utf-8")
     except (UnicodeEncodeError, RecursionError) as error:
         raise UnreadableError(f"not writable as UTF-8: {_brief(error)}") from error
@@ -66,6 +64,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_float(text: str) -> Any:
     raise ValueError("a number with a fraction or an exponent")
+
+
+# Built once: the functions of json would build one for every letter.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _brief(error: Exception) -> str:

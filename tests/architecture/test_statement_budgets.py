@@ -14,18 +14,18 @@ from tests.letters import letter
 from tests.purchases import ask, fill_cart, opened
 
 BUDGETS = {
-    "carts.get_cart": 2,
-    "carts.put_item": 3,
-    "carts.change_quantity": 3,
-    "carts.remove_item": 3,
+    "carts.get_cart": 1,
+    "carts.put_item": 1,
+    "carts.change_quantity": 1,
+    "carts.remove_item": 1,
     "checkout.post_session": 3,
-    "payments.read_payment": 2,
-    "payments.list_payments": 2,
+    "payments.read_payment": 1,
+    "payments.list_payments": 1,
     "webhooks.take_letter": 1,
     "health.live": 0,
     "problems.show_kind": 0,
 }
-"""From the issue and DESIGN; those of the cart's other writes as for adding an item."""
+"""What each takes today, which is no more than DESIGN allows. A larger number here is a decision, not a mending."""
 
 WITHOUT_BUDGET = {"health.ready", "health.show_metrics"}
 """Asked by machines every few seconds, and each remembers for a while what it found."""
