@@ -15,21 +15,26 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
-from io import BytesIO
 from typing import Any
 
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server import MPServer
 
-from checkout_service.settings import SettingsError, WebSettings
+from checkout_service.intake import Intake
+from checkout_service.settings import ServerSettings, SettingsError, WebSettings
 from checkout_service.slots import ENVIRON_KEY, Slots
 
 # A thread that waits for a body costs about 60 KiB; only WEB_THREADS of them work at a time. Nothing else ends the wait
 # for a slow sender, so there must be far more of these than a handful of bad clients can take.
 READERS = 1024
-READ_AHEAD_BYTES = 1024 * 1024
+MOST_READING = READERS * 3 // 4
+"""Of which so many may wait for bodies; whoever sends none, and the probes, go on."""
+
+MOST_BODIES = 64 * 2**20
+"""Bytes of bodies that a child holds at a time."""
 
 WAITING = 64
 """Requests a child lets wait for a provider; well below READERS, so that letters are always read."""
@@ -55,18 +60,14 @@ class WebServer(MPServer):
 def body_first(app: Wsgi, slots: int) -> Wsgi:
     """Read a request's body before it takes one of the few slots in which the app works.
 
-    Otherwise as many slow senders as there are threads would stop everybody else. A body that declares itself larger
-    than any path takes is left unread: the app refuses it by its length.
+    Otherwise as many slow senders as there are threads would stop everybody else.
     """
     free = Slots(working=slots, waiting=WAITING)
+    intake = Intake(readers=MOST_READING, most_bytes=MOST_BODIES)
 
     def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        length = environ.get("CONTENT_LENGTH") or ""
-        chunked = "HTTP_TRANSFER_ENCODING" in environ
-        if chunked or (length.isdigit() and 0 < int(length) <= READ_AHEAD_BYTES):
-            environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(READ_AHEAD_BYTES + 1))
         environ[ENVIRON_KEY] = free
-        with free.inside():
+        with intake.taken(environ), free.inside():
             return app(environ, start_response)
 
     return serve
@@ -82,23 +83,22 @@ def load(target: str) -> Wsgi:
 
 def main(target: str) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished."""
-    host = os.environ.get("HOST", "0.0.0.0")  # noqa: S104 (a container's port is published by whoever runs it)
-    port = int(os.environ.get("PORT", "8000"))
     try:
+        web = ServerSettings.from_environment()
         WebSettings.from_environment()
     except SettingsError as error:
         sys.exit(f"settings:\n{error}")
-    _refuse_taken_port(host, port)
+    _refuse_taken_port(web.host, web.port)
     _allow_many_files()
     own_folder = _own_metrics_folder()
     import_module("checkout_service.app")  # forked children share its pages, and a restarted one serves at once
     try:
         WebServer(
             target,
-            address=host,
-            port=port,
+            address=web.host,
+            port=web.port,
             interface=Interfaces.WSGI,
-            workers=int(os.environ.get("WEB_CONCURRENCY", "0")) or _cores(),
+            workers=web.children or _cores(),
             blocking_threads=READERS,
             backlog=2048,
             backpressure=CONNECTIONS,
@@ -122,9 +122,15 @@ def _refuse_taken_port(host: str, port: int) -> None:
 
 
 def _allow_many_files() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4 * CONNECTIONS
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    if allowed == resource.RLIM_INFINITY or allowed >= wanted:
+        return
+    # A limit that the system does not let us raise (macOS has one of its own) means fewer connections, not no service.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _own_metrics_folder() -> str | None:

@@ -10,7 +10,7 @@ from flask import Flask
 from flask_migrate import Migrate
 
 import checkout_service.tables  # noqa: F401 (alembic compares against the whole of the metadata)
-from checkout_service import access, auth, docs, health, logs, problem_pages
+from checkout_service import access, auth, docs, health, intake, logs, problem_pages
 from checkout_service.api import Api
 from checkout_service.cache import connect_cache
 from checkout_service.carts import routes as carts
@@ -31,9 +31,6 @@ from checkout_service.webhooks.routes import blueprint as letterbox
 
 MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
 
-LARGEST_BODY: Final = 64 * 1024
-"""Bytes; ample for a cart or a session. The letterbox sets a limit of its own."""
-
 
 class SynchronousFlask(Flask):
     """Flask that does not ask, at every step of every request, whether a function is a coroutine: none is."""
@@ -46,7 +43,7 @@ def create_app(settings: WebSettings) -> Flask:
     """The web tier as a WSGI application. Connects to nothing yet, so it may be made before a fork."""
     logs.configure(production=settings.production)
     app = SynchronousFlask("checkout_service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.config["MAX_CONTENT_LENGTH"] = intake.LARGEST_BODY  # the letterbox sets a limit of its own
     # Both would answer a provider's POST with a redirect, which providers do not follow.
     app.url_map.redirect_defaults = False
     app.url_map.merge_slashes = False
@@ -65,6 +62,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_providers(app, settings)
     Migrate(app, db, directory=str(MIGRATIONS))
     access.init_app(app)
+    intake.init_app(app)
     auth.init_app(app, settings)
 
     problem_pages.init_app(app)

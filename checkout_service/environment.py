@@ -106,6 +106,8 @@ class Reader:
         allowed = HMAC_ALGORITHMS if secret else PUBLIC_KEY_ALGORITHMS
         default = ["HS256"] if secret else ["RS256", "ES256", "EdDSA"]
         algorithms = tuple(self._env.list("JWT_ALGORITHMS", default) or ())
+        if not algorithms:
+            self._faults.append("JWT_ALGORITHMS: name at least one, or leave it out")
         for wrong in [name for name in algorithms if name not in allowed]:
             self._faults.append(f"JWT_ALGORITHMS: {wrong!r} cannot be checked with the configured key")
         return {
@@ -133,11 +135,16 @@ class Reader:
     def duration(self, name: str, seconds: int) -> timedelta:
         return timedelta(seconds=self.number(name, seconds) or 0)
 
-    def number(self, name: str, default: int) -> int:
+    def number(self, name: str, default: int, *, least: int = 1, most: int | None = None) -> int:
         value = self._env.int(name, default)
-        if value is not None and value < 1:
-            self._faults.append(f"{name}: must be at least 1")
+        if value is not None and value < least:
+            self._faults.append(f"{name}: must be at least {least}")
+        if value is not None and most is not None and value > most:
+            self._faults.append(f"{name}: must be at most {most}")
         return value
+
+    def text(self, name: str, default: str) -> str:
+        return self._env.str(name, default)
 
     def finish(self) -> None:
         """Raise SettingsError if anything was wrong."""
@@ -160,7 +167,8 @@ class Reader:
             self._faults.append(f"PAYMENT_PROVIDERS: {unknown!r} is none of {', '.join(KNOWN_PROVIDERS)}")
         if self._production and "mock" in names:
             self._faults.append("PAYMENT_PROVIDERS: mock takes no money and is refused in production")
-        if not names:
+        # In production none may be on: then carts, past payments and letters are served, and nothing can be paid.
+        if not names and not self._production:
             self._faults.append("PAYMENT_PROVIDERS: name at least one provider")
         return names
 

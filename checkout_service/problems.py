@@ -7,13 +7,15 @@
     ├── 404  NotFound
     ├── 409  TotalChanged  AmountDiffers
     ├── 413  TooLarge
-    ├── 422  Invalid  IdempotencyKeyReused  EmptyCart  MixedCurrencies  TotalTooLarge
+    ├── 422  Invalid  IdempotencyKeyReused  EmptyCart  CartFull  MixedCurrencies  TotalTooLarge
     ├── 502  ProviderFailed
     └── 503  Unavailable
              ├── DatabaseUnavailable
              │    └── DatabaseLocked
              ├── ProviderUnavailable
              ├── StillInProgress
+             ├── NoProvider
+             ├── TooManyBodies
              └── LetterboxFull
 
 They are rendered as RFC 9457 problem documents by ``problem_pages``.
@@ -132,6 +134,13 @@ class EmptyCart(Problem):
     default_detail = "The cart has nothing in it that can be bought: add an item first."
 
 
+class CartFull(Problem):
+    status = 422
+    slug = "cart-full"
+    title = "Cart full"
+    default_detail = "The cart holds as many different items as a cart may: remove one first."
+
+
 class MixedCurrencies(Problem):
     status = 422
     slug = "mixed-currencies"
@@ -190,6 +199,20 @@ class StillInProgress(Unavailable):
     slug = "still-in-progress"
     title = "Still in progress"
     default_detail = "Another request with this Idempotency-Key is being worked on: send it again."
+
+
+class NoProvider(Unavailable):
+    slug = "no-provider"
+    title = "No payment provider is on"
+    default_detail = "No payment provider is on, so nothing can be paid for the moment: the cart is kept."
+    retry_after = 300
+
+
+class TooManyBodies(Unavailable):
+    slug = "too-many-bodies"
+    title = "Too many bodies at once"
+    default_detail = "Too many requests are being received at this moment; this one was not read: send it again."
+    retry_after = 2
 
 
 class LetterboxFull(Unavailable):

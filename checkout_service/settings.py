@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from checkout_service.environment import DEVELOPMENT_NAMESPACE, Reader, Secret, SettingsError, with_psycopg
@@ -14,6 +14,7 @@ __all__ = [
     "MigrationSettings",
     "Secret",
     "SettingsError",
+    "ServerSettings",
     "SharedSettings",
     "WebSettings",
     "WorkerSettings",
@@ -65,6 +66,26 @@ class WebSettings(SharedSettings):
             "letters_max_rows": env.number("LETTERS_MAX_ROWS", 1_000_000),
             "letters_max_bytes": env.number("LETTERS_MAX_BYTES", 4 * 2**30),
             "web_threads": env.number("WEB_THREADS", 2),
+        }
+        env.finish()
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Where the web process listens, and with how many children; none stands for one a core."""
+
+    host: str
+    port: int
+    children: int
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        env = Reader()
+        values: dict[str, Any] = {
+            "host": env.text("HOST", "0.0.0.0"),  # noqa: S104 (a container's port is published by whoever runs it)
+            "port": env.number("PORT", 8000, most=65_535),
+            "children": env.number("WEB_CONCURRENCY", 0, least=0),
         }
         env.finish()
         return cls(**values)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool
@@ -21,6 +22,9 @@ OWNER = "checkout_owner"
 
 # A migration that cannot have its lock soon must fail, not queue up in front of every customer.
 OPTIONS = "-c lock_timeout=5000 -c timezone=UTC"
+
+ALONE = "SELECT pg_try_advisory_lock(hashtextextended('checkout migrations', 0))"
+WAIT_FOR_OTHERS = 600
 
 # Roles belong to the whole cluster, so another database's migration may be creating them at this moment.
 ROLES = """
@@ -66,10 +70,26 @@ def become_owner(connection: Connection) -> None:
     connection.commit()
 
 
+def wait_for_others(connection: Connection) -> None:
+    """Until the connection ends, nobody else migrates this database; who comes second finds nothing left to do.
+
+    Asks again and again instead of waiting inside PostgreSQL, where the one who waits would hold a snapshot that
+    CREATE INDEX CONCURRENTLY waits for in turn.
+    """
+    deadline = monotonic() + WAIT_FOR_OTHERS
+    while not connection.exec_driver_sql(ALONE).scalar():
+        connection.rollback()
+        if monotonic() > deadline:
+            sys.exit(f"Another migration of this database has been running for {WAIT_FOR_OTHERS} seconds: try later.")
+        sleep(0.2)
+    connection.commit()
+
+
 def migrate() -> None:
     url = MigrationSettings.from_environment().database_url.reveal()
     engine = create_engine(url, poolclass=pool.NullPool, connect_args={"options": OPTIONS, "connect_timeout": 5})
     with engine.connect() as connection:
+        wait_for_others(connection)
         become_owner(connection)
         context.configure(
             connection=connection,

@@ -29,6 +29,7 @@ SET: Final = 500
 LARGE: Final = 16 * 1024
 """Bytes above which a body is fetched when its turn comes, so that a set of large letters does not fill the memory."""
 
+# What was never tried is due within seconds; to look further would lead through all that is parked.
 _claim = Statement(f"""
     WITH own AS (
         SELECT id, attempts > 0 OR state <> 'received' AS tried FROM webhook_deliveries
@@ -41,7 +42,8 @@ _claim = Statement(f"""
         FOR NO KEY UPDATE SKIP LOCKED
     ), others AS (
         SELECT id FROM webhook_deliveries
-        WHERE state = 'received' AND attempts = 0 AND id IS DISTINCT FROM :id
+        WHERE state = 'received' AND attempts = 0 AND next_attempt_at < now() + interval '1 minute'
+            AND id IS DISTINCT FROM :id
             AND NOT EXISTS (SELECT FROM own WHERE tried)
         ORDER BY next_attempt_at LIMIT {SET}
         FOR NO KEY UPDATE SKIP LOCKED

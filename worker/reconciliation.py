@@ -38,10 +38,10 @@ _claim_due = text(f"""
                 THEN now() + least(interval '10 minutes' * power(2, least(look_ups + 1, 10)), interval '12 hours')
             WHEN status < 'paid' AND look_ups = 0 THEN now() + interval '1 day'
             WHEN status < 'paid' AND look_ups = 1 THEN now() + interval '3 days' END
-    WHERE id IN (
+    WHERE id = ANY(ARRAY(
         SELECT id FROM payments WHERE next_look_up_at <= now()
         ORDER BY next_look_up_at LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
-    )
+    ))
     RETURNING id, provider, provider_ref
 """)  # noqa: S608 (only our own constants)
 

@@ -31,18 +31,22 @@ _due = text(f"""
     ORDER BY next_attempt_at LIMIT {STEP}
 """)  # noqa: S608 (only our own constants)
 
-# A payment that came within the last minutes brings its letters forward at once, whatever else is parked.
+# A payment that came within the last minute brings its letters forward at once, whatever else is parked. LATERAL: the
+# planner has no way but from each payment to its letters; joining all that is parked took it longer than a statement may.
 _bring_forward = text(f"""
     UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
-    WHERE id IN (
+    WHERE id = ANY(ARRAY(
         SELECT letter.id
-        FROM payments AS payment
-        JOIN webhook_deliveries AS letter ON letter.state = 'parked' AND letter.next_attempt_at > now()
-            AND letter.provider = payment.provider AND letter.provider_ref = payment.provider_ref
+        FROM payments AS payment CROSS JOIN LATERAL (
+            SELECT id FROM webhook_deliveries
+            WHERE state = 'parked' AND next_attempt_at > now()
+                AND provider = payment.provider AND provider_ref = payment.provider_ref
+            ORDER BY provider, provider_ref LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
+        ) AS letter
         WHERE payment.status = ANY(enum_range(NULL::payment_status))
-            AND payment.created_at > now() - interval '5 minutes'
-        LIMIT {STEP} FOR NO KEY UPDATE OF letter SKIP LOCKED
-    ) AND state = 'parked'
+            AND payment.created_at > now() - interval '1 minute'
+        LIMIT {STEP}
+    )) AND state = 'parked'
 """)  # noqa: S608 (only our own constants)
 
 # And a walk through all that is parked, a page a sweep, finds what was missed while nobody swept.
@@ -68,31 +72,32 @@ _walk = text(f"""
     FROM page ORDER BY provider DESC, provider_ref DESC LIMIT 1
 """)  # noqa: S608 (only our own constants)
 
-# Keys are version 7 UUIDs, so the oldest rows are the first of the primary key.
+# Keys are version 7 UUIDs, so the oldest rows are the first of the primary key. As an array, so that a step goes by
+# index: for IN the planner read the whole table at every step.
 _prune_letters = text(f"""
-    DELETE FROM webhook_deliveries WHERE id IN (
+    DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
         SELECT id FROM webhook_deliveries
         WHERE id < (SELECT uuidv7(CAST(:older_than AS interval)))
             AND state IN ('applied', 'duplicate', 'ignored', 'failed') AND received_at < now() + :older_than
         ORDER BY id LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
-    )
+    ))
     RETURNING id
 """)  # noqa: S608 (only our own constants)
 
 _prune_rejected = text(f"""
-    DELETE FROM webhook_deliveries WHERE id IN (
+    DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
         SELECT id FROM webhook_deliveries WHERE state = 'rejected' AND received_at < now() + :older_than
         ORDER BY received_at LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
-    )
+    ))
     RETURNING id
 """)  # noqa: S608 (only our own constants)
 
 _prune_events = text(f"""
-    DELETE FROM payment_events WHERE id IN (
+    DELETE FROM payment_events WHERE id = ANY(ARRAY(
         SELECT id FROM payment_events
         WHERE id < (SELECT uuidv7(CAST(:older_than AS interval))) AND received_at < now() + :older_than
         ORDER BY id LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
-    )
+    ))
     RETURNING id
 """)  # noqa: S608 (only our own constants)
 

@@ -30,6 +30,7 @@ from checkout_service.problems import (
     IdempotencyKeyReused,
     Invalid,
     MixedCurrencies,
+    NoProvider,
     NotFound,
     Problem,
     ProviderFailed,
@@ -45,7 +46,10 @@ from checkout_service.slots import TooManyWaitingError, outside
 from checkout_service.statements import Statement
 
 WAIT_FOR_TWIN: Final = 2.0
-"""Seconds that a request waits for the answer of a twin that is at work with the same key."""
+"""Seconds that a request waits for the answer of a twin, where the provider says that one is at work."""
+
+WAIT_FOR_WRITE: Final = 0.3
+"""Seconds that it waits for one that has its payment already, and only has to write it down."""
 
 _insert = Statement("""
     WITH payment AS (
@@ -96,6 +100,8 @@ def open_session(
     given = remembered_answer(user_id=order.user_id, key=order.key)
     if given is not None:
         return _replayed(order, given), True
+    if not providers:
+        raise NoProvider
     name = order.provider or next(iter(providers))
     if name not in providers:
         raise Invalid(errors=[{"pointer": "/provider", "detail": f"One of: {', '.join(providers)}."}])
@@ -107,13 +113,13 @@ def open_session(
     except TooManyWaitingError:
         raise ProviderUnavailable from None
     except ProviderError as error:
-        return _from_twin(order, _provider_problem(error), wait=_in_progress(error)), True
+        return _from_twin(order, _provider_problem(error), seconds=WAIT_FOR_TWIN if _in_progress(error) else 0), True
     if (opened.amount, opened.currency) != (cart.total_amount, cart.currency):
-        return _from_twin(order, AmountDiffers(), wait=True), True
+        return _from_twin(order, AmountDiffers(), seconds=WAIT_FOR_WRITE), True
     try:
         answer = _insert_session(order, cart, payment_id, name, opened, ttl)
     except Conflict:
-        return _from_twin(order, ProviderFailed(), wait=False), True
+        return _from_twin(order, ProviderFailed(), seconds=0), True
     remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, answer))
     return answer, False
 
@@ -170,9 +176,9 @@ def _insert_session(
     return answer_from(row)
 
 
-def _from_twin(order: Order, problem: Problem, *, wait: bool) -> dict[str, Any]:
+def _from_twin(order: Order, problem: Problem, *, seconds: float) -> dict[str, Any]:
     """The answer that a twin with the same key was given; else raises the problem."""
-    until = monotonic() + (WAIT_FOR_TWIN if wait else 0.0)
+    until = monotonic() + seconds
     while (given := given_answer(user_id=order.user_id, key=order.key)) is None:
         if monotonic() >= until:
             raise problem

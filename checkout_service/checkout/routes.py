@@ -51,6 +51,7 @@ def keyed(view: Callable[..., Response]) -> Callable[..., Response]:
     problems.ProviderFailed,
     problems.ProviderUnavailable,
     problems.StillInProgress,
+    problems.NoProvider,
     problems.DatabaseUnavailable,
 )
 def post_session(wanted: dict[str, Any], key: str) -> Response:

@@ -48,19 +48,19 @@ def run(screen: Screen) -> int:
     """Serve until stopped; the data stays in the data folder."""
     screen.title("checkout service")
     try:
-        place = take_place(DATA)
-    except PlaceInUseError:
-        fixed_ports(os.environ)  # the port is the better explanation, if that is taken too
-        raise
-    started = time.monotonic()
-    try:
+        try:
+            place = take_place(DATA)
+        except PlaceInUseError:
+            fixed_ports(os.environ)  # the port is the better explanation, if that is taken too
+            raise
+        started = time.monotonic()
         with session(place, os.environ, ports=fixed_ports(os.environ), kept=True, screen=screen) as running:
             screen.line(f"\n  up after {show_seconds(time.monotonic() - started)}")
             purchase = show_purchase(running, screen)
             show_addresses(running, purchase, place.logs, screen)
             running.processes.watch(lambda event: screen.problem(f"{time.strftime('%T')} {event}"), running.servers)
     except StoppedError as signal:
-        screen.line(f"\n{signal}: everything is stopped; the data stays in {place.folder}")
+        screen.line(f"\n{signal}: everything is stopped; the data stays in {DATA}")
     return 0
 
 

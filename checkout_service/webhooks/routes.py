@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Final
 
 import orjson
 from flask import Blueprint, Response, current_app, request
 
 from checkout_service.answers import json_answer
 from checkout_service.auth import public
+from checkout_service.intake import LARGEST_LETTER, LETTERBOX
 from checkout_service.logs import request_id
 from checkout_service.problems import MalformedBody, NotFound, TooLarge
 from checkout_service.providers.base import LETTERHEADS, Letterhead
@@ -17,9 +17,7 @@ from checkout_service.queue import ringer
 from checkout_service.webhooks.operations import file_letter
 from checkout_service.webhooks.pressure import Pressure
 
-LARGEST_LETTER: Final = 256 * 1024
-
-blueprint = Blueprint("webhooks", __name__, url_prefix="/api/payments/webhook")
+blueprint = Blueprint("webhooks", __name__, url_prefix=LETTERBOX)
 
 
 @blueprint.post("", defaults={"provider": "mock"})
