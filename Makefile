@@ -11,13 +11,14 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test faults lint bench profile venv
+.PHONY: help run demo test test-slow faults lint bench profile venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, one purchase; until Ctrl-C"
 	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
 	@echo "make test   the whole suite"
 	@echo "make faults the long fault campaign and flood, some 20 minutes; its table goes into docs/faults.md"
+	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='letterbox drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the letterbox's load"
@@ -34,6 +35,9 @@ test: venv
 
 faults: venv
 	@exec .venv/bin/python -m tests.faults
+
+test-slow: venv
+	@exec .venv/bin/python -m pytest -m slow
 
 lint: venv
 	@.venv/bin/ruff check .

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 NEED_WRK = {"letterbox", "shop", "end_to_end", "growth", "soak"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("figure", FIGURES)
 def test_figure_is_measured_and_shown_as_a_table(figure: str) -> None:

@@ -16,6 +16,8 @@ from tests.faults.house import House, await_that, running_pid
 from tests.faults.invariant import await_final
 from tests.faults.wire import Answer, Wire
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 1.0
 LETTERS = 40
 

@@ -12,6 +12,8 @@ from tests.faults.flood import LETTERBOX, genuine, insert_payments
 from tests.faults.house import House
 from tests.faults.wire import Wire
 
+pytestmark = pytest.mark.slow
+
 SLOW_BODIES = 1000
 HALF_OPEN = 1000
 IDLE = 1000

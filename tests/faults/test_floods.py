@@ -8,6 +8,8 @@ from tests.faults.conftest import BOUND_OF_ROWS
 from tests.faults.flood import Flood, dropped_so_far, genuine, insert_payments
 from tests.faults.house import House, await_that
 
+pytestmark = pytest.mark.slow
+
 FORGERIES = 10_000
 APPLIED_WITHIN = 5.0
 BACKLOG = 10_000

@@ -17,6 +17,8 @@ from tests.faults.invariant import check
 from tests.faults.load import Load
 from tests.faults.wire import Balancer, Wire
 
+pytestmark = pytest.mark.slow
+
 BESIDE = "web beside"
 PAYMENTS_A_SECOND = 10.0
 
