@@ -19,7 +19,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server import MPServer
 
@@ -98,6 +98,7 @@ def main(target: str) -> None:
             address=web.host,
             port=web.port,
             interface=Interfaces.WSGI,
+            http=HTTPModes.http1,
             workers=web.children or _cores(),
             blocking_threads=READERS,
             backlog=2048,

@@ -132,7 +132,9 @@ def execute(statement: Statement | Executable, parameters: Mapping[str, Any] | N
     """Run one complete statement in autocommit and return its rows (none for a statement without RETURNING).
 
     A pooled connection that turns out to be dead (the server restarted) is replaced and the statement is run once
-    more; so what goes through here must do no harm when it runs twice. Raises DatabaseUnavailable and Conflict.
+    more; so what goes through here must do no harm when it runs twice. Its rows are those of the second run: where the
+    first was committed and only its answer lost, an insert finds its row there and a deletion finds nothing. Raises
+    DatabaseUnavailable and Conflict.
     """
     with _available():
         started = monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 CENT = Decimal("0.01")
@@ -14,10 +15,16 @@ _CODES = """
     IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK
     MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR
     SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED
-    VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW
+    VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 CURRENCIES = frozenset(_CODES.split())
 """ISO 4217 currencies of everyday use (list one of the standard's maintenance agency, 2026)."""
+
+
+_WITHOUT_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_WITH_THREE = "BHD IQD JOD KWD LYD OMR TND"
+MINOR_UNITS = dict.fromkeys(_WITHOUT_DECIMALS.split(), 0) | dict.fromkeys(_WITH_THREE.split(), 3)
+"""Decimals of the currencies that have other than two (ISO 4217, list one)."""
 
 
 class InvalidAmountError(ValueError):
@@ -53,3 +60,8 @@ def fits(amount: Decimal) -> bool:
 def show(amount: Decimal) -> str:
     """The amount as the API writes it: two decimals, no exponent, no separators."""
     return f"{amount:.2f}"
+
+
+def decimals(currency: str, exceptions: Mapping[str, int] | None = None) -> int:
+    """How many decimals the smallest unit of a currency has; a provider may differ from ISO 4217."""
+    return (exceptions or {}).get(currency, MINOR_UNITS.get(currency, 2))

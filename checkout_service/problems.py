@@ -13,10 +13,8 @@
              ├── DatabaseUnavailable
              │    └── DatabaseLocked
              ├── ProviderUnavailable
-             ├── StillInProgress
-             ├── NoProvider
-             ├── TooManyBodies
-             └── LetterboxFull
+             ├── StillInProgress  NoProvider
+             └── TooManyBodies  LetterboxFull
 
 They are rendered as RFC 9457 problem documents by ``problem_pages``.
 """
@@ -212,7 +210,6 @@ class TooManyBodies(Unavailable):
     slug = "too-many-bodies"
     title = "Too many bodies at once"
     default_detail = "Too many requests are being received at this moment; this one was not read: send it again."
-    retry_after = 2
 
 
 class LetterboxFull(Unavailable):

@@ -58,7 +58,8 @@ def _serve_metrics(sender: str, **_: Any) -> None:
     """Answer for all processes of this worker on its own port; 0 is off."""
     name = "HOUSEKEEPING_METRICS_PORT" if sender.startswith("housekeeping") else "WORKER_METRICS_PORT"
     port = int(app.conf["metrics_ports"][name])
+    host = str(app.conf["metrics_host"])
     if port and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-        start_http_server(port, registry=registry)
+        start_http_server(port, addr=host, registry=registry)

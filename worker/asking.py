@@ -45,17 +45,21 @@ class Run:
         self._failures_in_a_row = 0
         self._asked = 0
         self._facts = 0
+        self._held: list[tuple[UUID, Sequence[Report]]] = []
 
     def goes_on(self) -> bool:
         return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
 
-    def ask(self, row: Any, question: str, put: Any) -> None:
-        """Put a question to one provider about one payment and record the answer; an error is this payment's alone."""
+    def ask(self, row: Any, question: str, put: Any) -> bool:
+        """Put a question to one provider about one payment and record the answer; an error is this payment's alone.
+
+        Returns whether there is no use in asking again soon: only a provider that is away may soon say more.
+        """
         asked = provider(row.provider)
         if asked is None:
             log.warning("provider_without_secrets", provider=row.provider, payment_id=str(row.id))
             self._note(row.id, question, "not asked: no secrets for this provider are set")
-            return
+            return True
         self._asked += 1
         try:
             facts = put(asked, row.provider_ref)
@@ -63,19 +67,27 @@ class Run:
             self._failures_in_a_row += 1
             log.warning("provider_unavailable", payment_id=str(row.id), error=str(error))
             self._note(row.id, question, f"unavailable: {error}")
-            return
+            return False
         except ProviderError as error:
             log.warning("provider_not_understood", payment_id=str(row.id), error=str(error))
             self._note(row.id, question, f"not understood: {error}")
-            return
+            return True
         except Exception as error:
             log.exception("provider_broke", payment_id=str(row.id))
             self._note(row.id, question, f"broke its reader: {type(error).__name__}")
-            return
+            return True
         self._failures_in_a_row = 0
         now = datetime.now(UTC)
         self._record([Report(fact=fact, received_at=now) for fact in facts], row.id)
         self._note(row.id, question, ", ".join(fact.status.value for fact in facts) or "nothing new")
+        return True
+
+    def record_held(self) -> None:
+        """Record once more what was said about payments that somebody held until now."""
+        held, self._held = self._held, []
+        while held and monotonic() < self._until:
+            payment_id, reports = held.pop()
+            self._record(reports, payment_id)
 
     def _note(self, payment_id: UUID, question: str, said: str) -> None:
         """Keep what was said for operators; what jsonb cannot hold is escaped."""
@@ -90,6 +102,7 @@ class Run:
                     record(connection, reports)
         except DatabaseLocked:
             log.warning("payment_held_by_another", payment_id=str(payment_id))
+            self._held.append((payment_id, reports))
         except DatabaseUnavailable:
             raise
         except Exception:

@@ -1,7 +1,7 @@
 """The ledger: the only writer of ``payments.status``.
 
 ``record`` takes many facts and a fixed number of statements, in an order that keeps two workers from deadlock:
-payments locked first, by id; then events inserted; then one UPDATE of payments.
+carts locked first, by id, where money came; then payments, by id; then events inserted; then one UPDATE of payments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Fact
-from worker.ledger_statements import INSERT_EVENTS, LOCK_PAYMENTS, MOVE_PAYMENTS
+from worker.ledger_statements import INSERT_EVENTS, LOCK_CARTS, LOCK_PAYMENTS, MOVE_PAYMENTS
 from worker.outcomes import Outcome, Review
 
 
@@ -68,11 +68,13 @@ def record(connection: Connection, reports: Sequence[Report]) -> list[Outcome]:
 
 
 def _lock(connection: Connection, reports: Sequence[Report]) -> dict[tuple[str, str], _Payment]:
-    """The payments that the facts speak of, and their twins, locked until the transaction ends."""
+    """The payments that the facts speak of, and their twins that money came for, locked until the transaction ends."""
     references = sorted({report.fact.provider_ref for report in reports})
     money = sorted({report.fact.provider_ref for report in reports if report.fact.status.money_came})
     if not references:
         return {}
+    if money:
+        connection.execute(LOCK_CARTS, {"money": money})
     rows = connection.execute(LOCK_PAYMENTS, {"references": references, "money": money})
     payments = {}
     for row in rows:
@@ -86,7 +88,7 @@ def _lock(connection: Connection, reports: Sequence[Report]) -> dict[tuple[str, 
             status=status,
             reasons=set(reasons),
             reasons_before=reasons,
-            cart=None if row.cart_id is None else (row.cart_id, row.lines_hash),
+            cart=None if row.cart_id is None else (row.cart_id, row.lines_key),
         )
     return payments
 

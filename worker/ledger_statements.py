@@ -1,25 +1,39 @@
-"""The ledger's three statements; each takes arrays, so that their number does not grow with the facts."""
+"""The ledger's four statements; each takes arrays, so that their number does not grow with the facts."""
 
 from __future__ import annotations
 
 from sqlalchemy import text
 
-# NO KEY UPDATE, because the events' foreign key takes KEY SHARE. Twins (payments for equal lines of one cart) are
-# locked along where money came, so that of two that are paid at once the second sees the first.
+# Where money came, before any payment: of two twins (payments for equal lines of one cart) that are paid at once, the
+# second waits here and sees the first. NO KEY UPDATE hinders neither the customer's items nor sessions.
+LOCK_CARTS = text("""
+    SELECT FROM carts
+    WHERE id = ANY(ARRAY(
+        SELECT own.cart_id
+        FROM payments AS named JOIN checkout_sessions AS own ON own.payment_id = named.id
+        WHERE named.provider_ref = ANY(CAST(:money AS text[]))
+    ))
+    ORDER BY id
+    FOR NO KEY UPDATE
+""")
+
+# NO KEY UPDATE, because the events' foreign key takes KEY SHARE. Of twins only those are locked along that money came
+# for, a few of however many.
 LOCK_PAYMENTS = text("""
     SELECT payment.id, payment.provider, payment.provider_ref, payment.status::text AS status, payment.amount,
-        payment.currency, payment.review_reason, session.cart_id,
-        hashtextextended(session.lines::text, 0) AS lines_hash
+        payment.currency, payment.review_reason, session.cart_id, session.lines_key
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
     WHERE payment.id IN (
         SELECT named.id FROM payments AS named WHERE named.provider_ref = ANY(CAST(:references AS text[]))
         UNION
         SELECT twin.payment_id
-        FROM payments AS named
-        JOIN checkout_sessions AS own ON own.payment_id = named.id
-        JOIN checkout_sessions AS twin ON twin.cart_id = own.cart_id
-            AND hashtextextended(twin.lines::text, 0) = hashtextextended(own.lines::text, 0)
-        WHERE named.provider_ref = ANY(CAST(:money AS text[]))
+        FROM (
+            SELECT DISTINCT own.cart_id, own.lines_key
+            FROM payments AS named JOIN checkout_sessions AS own ON own.payment_id = named.id
+            WHERE named.provider_ref = ANY(CAST(:money AS text[]))
+        ) AS purchase
+        JOIN checkout_sessions AS twin ON twin.cart_id = purchase.cart_id AND twin.lines_key = purchase.lines_key
+        JOIN payments AS other ON other.id = twin.payment_id AND other.status >= 'paid'
     )
     ORDER BY payment.id
     FOR NO KEY UPDATE OF payment

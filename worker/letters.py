@@ -7,7 +7,7 @@ still are as the claim left them, so a worker that slept through its lease write
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -54,10 +54,22 @@ _claim = Statement(f"""
     WHERE letter.id = claimed.id
     RETURNING letter.id, letter.provider, letter.headers, letter.received_at, letter.attempts, letter.next_attempt_at,
         old.state AS state_before, old.next_attempt_at AS due,
-        CASE WHEN octet_length(letter.body) <= {LARGE} THEN letter.body END AS body
+        octet_length(letter.body) AS size, CASE WHEN octet_length(letter.body) <= {LARGE} THEN letter.body END AS body
 """)  # noqa: S608 (only our own constants)
 
-_body = text("SELECT body FROM webhook_deliveries WHERE id = :id")
+_bodies = text("SELECT id, body FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+# As if they had never been claimed, and due before what came since.
+_release = Statement("""
+    UPDATE webhook_deliveries SET attempts = 0, next_attempt_at = now(), updated_at = now()
+    WHERE id = ANY(ARRAY(
+        SELECT letter.id
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:leases AS timestamptz[])) AS released (id, lease)
+        JOIN webhook_deliveries AS letter ON letter.id = released.id
+        WHERE letter.state = 'received' AND letter.attempts = 1 AND letter.next_attempt_at = released.lease
+        ORDER BY letter.id FOR NO KEY UPDATE OF letter
+    ))
+""")
 
 # Locked by id before they are updated, as every writer of several letters does: a zombie may hold some of them. The
 # results are joined once and carried along: a second join of 500 rows that the planner takes for ten is a slow one.
@@ -95,10 +107,15 @@ class Letter:
 
     id: UUID
     envelope: Envelope
-    large: bool
+    size: int
     attempts: int
     lease: datetime
     state_before: str
+
+    @property
+    def large(self) -> bool:
+        """Whether its body stays in the database until its turn comes: see ``with_bodies``."""
+        return self.size > LARGE
 
     @property
     def tried_before(self) -> bool:
@@ -108,7 +125,8 @@ class Letter:
     @property
     def used_up(self) -> bool:
         """Whether no attempt is left, the last one having died before it could write a result."""
-        return self.attempts > settings().webhook_max_attempts and self.state_before == "received"
+        # Two at least: an attempt in a set never is the last.
+        return self.attempts > max(settings().webhook_max_attempts, 2) and self.state_before == "received"
 
     @property
     def by_hand(self) -> bool:
@@ -119,18 +137,6 @@ class Letter:
     def age(self) -> timedelta:
         """How long ago it came, by the database's clock at the claim."""
         return self.lease - LEASE - self.envelope.received_at
-
-    def opened(self) -> Envelope:
-        """The envelope with its body."""
-        if not self.large:
-            return self.envelope
-        ((body,),) = execute(_body, {"id": self.id})
-        return Envelope(
-            provider=self.envelope.provider,
-            headers=self.envelope.headers,
-            body=body,
-            received_at=self.envelope.received_at,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +163,7 @@ def claim(own: UUID | None) -> list[Letter]:
             envelope=Envelope(
                 provider=row.provider, headers=row.headers, body=row.body or b"", received_at=row.received_at
             ),
-            large=row.body is None,
+            size=row.size,
             attempts=row.attempts,
             lease=row.next_attempt_at,
             state_before=row.state_before,
@@ -165,6 +171,24 @@ def claim(own: UUID | None) -> list[Letter]:
         for row in sorted(rows, key=lambda row: row.received_at)
     ]
     return sorted(letters, key=lambda letter: letter.id != own)
+
+
+def with_bodies(letters: Sequence[Letter]) -> list[Letter]:
+    """The same letters, each with its bytes; one that was dropped meanwhile is left out."""
+    large = [letter.id for letter in letters if letter.large]
+    if not large:
+        return list(letters)
+    bodies = {row.id: row.body for row in execute(_bodies, {"ids": large})}
+    return [
+        replace(letter, envelope=replace(letter.envelope, body=bodies[letter.id])) if letter.large else letter
+        for letter in letters
+        if not letter.large or letter.id in bodies
+    ]
+
+
+def release(letters: Sequence[Letter]) -> None:
+    """Give letters back that were never tried and still are not: the next task takes them."""
+    execute(_release, {"ids": [letter.id for letter in letters], "leases": [letter.lease for letter in letters]})
 
 
 def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:

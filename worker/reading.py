@@ -11,7 +11,6 @@ from typing import Final
 import structlog
 
 from checkout_service.cache import cache
-from checkout_service.problems import DatabaseUnavailable
 from checkout_service.providers.base import Fact, Hint, Provider, ProviderUnavailableError, UnreadableError
 from checkout_service.webhooks.envelope import Envelope
 from worker.context import provider
@@ -36,7 +35,7 @@ class Reading:
 
 
 def read_letters(letters: Sequence[Letter], *, look_up_until: float) -> list[Reading]:
-    """Read each letter; whatever is in one of them stays with it. Raises DatabaseUnavailable.
+    """Read each letter, which holds its body; whatever is in one of them stays with it.
 
     After ``look_up_until`` (by ``monotonic``) no further look-up begins: its letter is put off.
     """
@@ -59,13 +58,11 @@ def _read(letter: Letter, memory: str, known: set[str], look_up_until: float) ->
     if translator is None:
         return Reading(letter=letter, rejected="no secrets for this provider are set")
     try:
-        said = translator.read(letter.opened())
+        said = translator.read(letter.envelope)
     except UnreadableError as error:
         return Reading(letter=letter, rejected=str(error))
     except ProviderUnavailableError as error:
         return Reading(letter=letter, unavailable=str(error))
-    except DatabaseUnavailable:
-        raise
     except Exception as error:  # a letter that breaks its reader must not take the others along
         log.exception("letter_broke_its_reader", delivery_id=str(letter.id))
         return Reading(letter=letter, error=error)

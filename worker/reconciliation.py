@@ -1,14 +1,16 @@
 """The tasks ``payments.look_up`` and ``payments.expire``: asks providers about payments that nobody reported on.
 
-Providers are asked outside any transaction; what they say goes into the ledger like any other fact.
+Providers are asked outside any transaction; what they say goes into the ledger like any other fact. The first
+``cancel`` comes soon after a session's end; what stays open after all is asked about at the intervals of look-ups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -17,32 +19,32 @@ from sqlalchemy import text
 
 from checkout_service.database import execute
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.problems import DatabaseUnavailable
-from checkout_service.providers.base import (
-    Fact,
-    Provider,
-    ProviderRefusedError,
-)
+from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
+from checkout_service.providers.base import Fact, Provider, ProviderRefusedError, UnreadableError
 from checkout_service.queue import TaskName
 from worker.asking import Run
 
 STEP: Final = 20
 PAGE: Final = 500
 
+# From one question about an open payment to the next, by how many there were.
+_INTERVAL: Final = "least(interval '10 minutes' * power(2, least({asked}, 10)), interval '12 hours')"
 
 # A claim: the next look-up is set before this one begins, so two runs never ask for the same payment.
 _claim_due = text(f"""
     UPDATE payments SET look_ups = look_ups + 1,
         next_look_up_at = CASE
-            WHEN status < 'expired'
-                THEN now() + least(interval '10 minutes' * power(2, least(look_ups + 1, 10)), interval '12 hours')
+            WHEN status < 'expired' THEN now() + {_INTERVAL.format(asked="look_ups + 1")}
             WHEN status < 'paid' AND look_ups = 0 THEN now() + interval '1 day'
             WHEN status < 'paid' AND look_ups = 1 THEN now() + interval '3 days' END
     WHERE id = ANY(ARRAY(
         SELECT id FROM payments WHERE next_look_up_at <= now()
         ORDER BY next_look_up_at LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
     ))
-    RETURNING id, provider, provider_ref
+    RETURNING id, provider, provider_ref, status::text AS status,
+        status IN ('pending', 'failed') AND review_reason IS NULL AND EXISTS (
+            SELECT FROM checkout_sessions AS session
+            WHERE session.payment_id = payments.id AND session.expires_at <= now()) AS over
 """)  # noqa: S608 (only our own constants)
 
 # Claimed, but the run ended before they were asked about: they stay due, and no look-up is used up.
@@ -51,9 +53,18 @@ _give_back = text("""
     WHERE id = ANY(CAST(:ids AS uuid[])) AND look_ups > 0 AND status < 'paid'
 """)
 
+# Canceled in vain: that counts as a look-up, and the next one cancels again.
+_leave_to_look_ups = text(f"""
+    UPDATE payments SET look_ups = look_ups + 1, next_look_up_at = now() + {_INTERVAL.format(asked="look_ups + 1")}
+    WHERE id = :id AND status < 'expired'
+""")  # noqa: S608 (only our own constants)
+
+# Asked about since its session's end, as the time of the next look-up tells, a payment is left to the look-ups.
 _page_of_open = text(f"""
     SELECT payment.id, payment.provider, payment.provider_ref, payment.created_at,
-        coalesce(session.expires_at <= now(), false) AND payment.review_reason IS NULL AS expired,
+        coalesce(session.expires_at <= now(), false) AND payment.review_reason IS NULL AND (
+            payment.look_ups = 0 OR payment.next_look_up_at IS NULL
+            OR payment.next_look_up_at - {_INTERVAL.format(asked="payment.look_ups")} < session.expires_at) AS expired,
         coalesce(session.expires_at > now(), false) AS fresh
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
     WHERE payment.status = CAST(:status AS payment_status)
@@ -73,11 +84,13 @@ def look_up() -> str:
             due = list(execute(_claim_due))
             full = len(due) == STEP
             while due and run.goes_on():
-                run.ask(due.pop(0), "look-up", lambda asked, reference: asked.look_up(provider_ref=reference))
+                row = due.pop(0)
+                run.ask(row, *_question(row))
             if due:
                 execute(_give_back, {"ids": [row.id for row in due]})
             if not full:
                 break
+        run.record_held()
     except DatabaseUnavailable:
         log.warning("database_unavailable")
     return run.summary()
@@ -95,6 +108,7 @@ def expire() -> str:
             begin = _walked.pop(status, _OLDEST)
             if _expire_from(run, status, begin) and begin != _OLDEST:
                 _expire_from(run, status, _OLDEST)
+        run.record_held()
     except DatabaseUnavailable:
         log.warning("database_unavailable")
     return run.summary()
@@ -117,8 +131,9 @@ def _expire_from(run: Run, status: PaymentStatus, place: tuple[datetime, UUID]) 
             if not run.goes_on():
                 break
             place = (row.created_at, row.id)
-            if row.expired:
-                run.ask(row, "cancel", _cancel)
+            if row.expired and run.ask(row, "cancel", _cancel):
+                with suppress(DatabaseLocked):  # then the next run asks again
+                    execute(_leave_to_look_ups, {"id": row.id})
         else:
             if len(page) < PAGE or all(row.fresh for row in page):
                 return True
@@ -126,12 +141,27 @@ def _expire_from(run: Run, status: PaymentStatus, place: tuple[datetime, UUID]) 
     return False
 
 
+def _question(row: Any) -> tuple[str, Callable[[Provider, str], Sequence[Fact]]]:
+    """What a payment whose look-up is due is asked: to be canceled after all, if its time is over."""
+    if row.over:
+        return "cancel", _cancel
+    if row.status == PaymentStatus.EXPIRED.value:
+        # Most likely we canceled it ourselves, so that the provider has another word for what it is here.
+        return "look-up", lambda asked, reference: _canceled_by_us(asked.look_up(provider_ref=reference))
+    return "look-up", lambda asked, reference: asked.look_up(provider_ref=reference)
+
+
 def _cancel(asked: Provider, reference: str) -> Sequence[Fact]:
-    """What became of a payment that we cancel because its time is over: canceled by us means expired."""
+    """What became of a payment that we cancel because its time is over."""
     try:
         facts = asked.cancel(provider_ref=reference)
-    except ProviderRefusedError:
+    except (ProviderRefusedError, UnreadableError):
         facts = asked.look_up(provider_ref=reference)
+    return _canceled_by_us(facts)
+
+
+def _canceled_by_us(facts: Sequence[Fact]) -> Sequence[Fact]:
+    """The same facts, but canceled by us means expired."""
     return [
         replace(fact, status=PaymentStatus.EXPIRED, event_id=fact.event_id.replace(":canceled:", ":expired:"))
         if fact.status is PaymentStatus.CANCELED

@@ -1,6 +1,7 @@
 """Keeps rejected letters for a while, within bounds: a secret set wrongly is mended by processing them again.
 
-Anybody can send forgeries, so their rows and bytes are bounded; when full, the newest is dropped and counted.
+Anybody can send forgeries, so their rows and bytes are bounded; when full, the newest is dropped and counted. What an
+operator had processed again is never dropped: somebody cares about it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ _kept = text("""
     FROM webhook_deliveries WHERE state = 'rejected'
 """)
 
-_sizes = text("SELECT id, octet_length(body) AS bytes FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")
-
 _drop = text("""
     DELETE FROM webhook_deliveries AS letter
     USING unnest(CAST(:ids AS uuid[]), CAST(:leases AS timestamptz[])) AS dropped (id, lease)
@@ -31,16 +30,19 @@ _drop = text("""
 
 
 def reject(connection: Connection, results: Sequence[Result]) -> list[Result]:
-    """Settle rejected letters, oldest first, until the bounds are reached, and return them; drop the rest."""
+    """Settle rejected letters, oldest first, until the bounds are reached, and return them; drop the rest.
+
+    An operator's are settled whatever the bounds.
+    """
     connection.execute(_lock)
     bounds = settings()
     rows, size = connection.execute(_kept).one()
-    sizes = {row.id: row.bytes for row in connection.execute(_sizes, {"ids": [result.letter.id for result in results]})}
     kept: list[Result] = []
     dropped: list[Result] = []
-    for result in sorted(results, key=lambda result: result.letter.envelope.received_at):
-        own = sizes.get(result.letter.id, 0)
-        if rows < bounds.rejected_max_rows and size + own <= bounds.rejected_max_bytes:
+    for result in sorted(results, key=lambda result: (not result.letter.by_hand, result.letter.envelope.received_at)):
+        own = result.letter.size
+        fits = rows < bounds.rejected_max_rows and size + own <= bounds.rejected_max_bytes
+        if fits or result.letter.by_hand:
             kept.append(result)
             rows, size = rows + 1, size + own
         else:

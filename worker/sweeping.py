@@ -5,6 +5,7 @@ Every step is bounded, so that a million rows never stand before the rest, and s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -21,6 +22,9 @@ from worker.context import settings
 
 STEP: Final = 500
 WALK: Final = 5000
+SWEEP_FOR: Final = 4.0
+"""Seconds after which a sweep begins no further step: with a last slow one it ends within its time limit (20 s)."""
+
 PRUNE_STEP: Final = 2000
 PRUNE_FOR: Final = 15.0
 """Seconds for each of three kinds of rows; with a last slow step, all of it fits into the task's time limit (75 s)."""
@@ -31,22 +35,26 @@ _due = text(f"""
     ORDER BY next_attempt_at LIMIT {STEP}
 """)  # noqa: S608 (only our own constants)
 
-# A payment that came within the last minute brings its letters forward at once, whatever else is parked. LATERAL: the
-# planner has no way but from each payment to its letters; joining all that is parked took it longer than a statement may.
+# A payment that came within the last minute brings its letters forward at once, whatever else is parked; of very many
+# only the newest, since the walk finds the others. LATERAL leaves the planner no way but from each payment to its
+# letters; a join with a million parked ones took longer than it may.
 _bring_forward = text(f"""
     UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
     WHERE id = ANY(ARRAY(
         SELECT letter.id
-        FROM payments AS payment CROSS JOIN LATERAL (
+        FROM (
+            SELECT provider, provider_ref FROM payments
+            WHERE status = ANY(enum_range(NULL::payment_status)) AND created_at > now() - interval '1 minute'
+            ORDER BY created_at DESC LIMIT {WALK}
+        ) AS payment CROSS JOIN LATERAL (
             SELECT id FROM webhook_deliveries
             WHERE state = 'parked' AND next_attempt_at > now()
                 AND provider = payment.provider AND provider_ref = payment.provider_ref
             ORDER BY provider, provider_ref LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
         ) AS letter
-        WHERE payment.status = ANY(enum_range(NULL::payment_status))
-            AND payment.created_at > now() - interval '1 minute'
         LIMIT {STEP}
     )) AND state = 'parked'
+    RETURNING id
 """)  # noqa: S608 (only our own constants)
 
 # And a walk through all that is parked, a page a sweep, finds what was missed while nobody swept.
@@ -106,14 +114,14 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name=TaskName.SWEEP_WEBHOOKS)
 def sweep() -> str:
-    """Ring for up to 500 letters that are due, and bring parked letters forward whose payment is here now."""
-    try:
-        execute(_bring_forward)
-        _walk_on()
-        return f"rang for {_ring_for_due()} letters"
-    except DatabaseUnavailable:
-        log.warning("database_unavailable")
+    """Ring for up to 500 letters that are due, and for parked ones whose payment is here now, which it brings forward."""
+    until = monotonic() + SWEEP_FOR
+    done = {step: _attempt(step, until) for step in (_ring_for_due, _bring_new_forward, _walk_on)}
+    if done[_bring_new_forward] or done[_walk_on]:
+        done[_ring_for_due] = _attempt(_ring_for_due, until)
+    if None in done.values():
         return "the database is unavailable"
+    return f"rang for {done[_ring_for_due]} letters"
 
 
 @shared_task(name=TaskName.PRUNE_WEBHOOKS)
@@ -130,8 +138,19 @@ def prune() -> str:
     return f"pruned {letters} letters, {rejected} rejected letters, {events} events"
 
 
+def _attempt(step: Callable[[], int], until: float) -> int | None:
+    """How many letters a step saw to, or None if the database did not let it: the next step is none the worse."""
+    if monotonic() > until:
+        return 0
+    try:
+        return step()
+    except DatabaseUnavailable:
+        log.warning("database_unavailable", step=step.__name__.strip("_"))
+        return None
+
+
 def _ring_for_due() -> int:
-    """One bell for all that were never tried, one message for each that was."""
+    """Ring for letters that are due: one bell for all that were never tried, one message for each that was."""
     due = execute(_due)
     untried = [row.id for row in due if row.state == "received" and row.attempts == 0]
     tried = [row.id for row in due if row.state != "received" or row.attempts > 0]
@@ -157,13 +176,19 @@ def _ring_once(delivery_id: UUID) -> None:
         raise
 
 
-def _walk_on() -> None:
+def _bring_new_forward() -> int:
+    return len(execute(_bring_forward))
+
+
+def _walk_on() -> int:
     """Look through the next page of what is parked; begin again after the last."""
     page = execute(_walk, {"provider": _Walk.provider, "reference": _Walk.reference})
     if not page:
         _Walk.provider, _Walk.reference = "", ""
-    elif page[0].found < STEP:
+        return 0
+    if page[0].found < STEP:
         _Walk.provider, _Walk.reference = page[0].provider, page[0].provider_ref
+    return int(page[0].found)
 
 
 class _Walk:

@@ -39,20 +39,26 @@ def verdict(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
 def put_off(reading: Reading) -> Result:
     """The result of a letter whose provider is unavailable: later, and for 72 hours without using up an attempt.
 
-    The delay doubles by itself, being as long as the letter is old. An operator's run of a failed letter is its last.
+    The delay doubles by itself, being as long as the letter is old. An operator's run gets one attempt here too.
     """
     letter = reading.letter
-    if letter.age > PARKED_FOR or letter.attempts > settings().webhook_max_attempts:
+    if letter.age > PARKED_FOR or letter.by_hand:
         return failed_attempt(reading, reading.unavailable or "the provider is unavailable")
     delay = min(max(letter.age, FIRST_DELAY), LONGEST_DELAY)
     return Result(letter=letter, state="received", detail=reading.unavailable, delay=_jittered(delay), returned=True)
 
 
 def failed_attempt(reading: Reading, detail: str) -> Result:
-    """The result of a letter whose processing failed: later, or never again without an operator."""
+    """The result of a letter whose processing failed: later, or never again without an operator.
+
+    Never at its first attempt, made in a set: only a task of its own can fail for all to see.
+    """
     letter = reading.letter
-    if letter.attempts >= settings().webhook_max_attempts or letter.by_hand:
+    used_up = letter.attempts >= settings().webhook_max_attempts
+    if letter.by_hand or (used_up and letter.tried_before):
         return Result(letter=letter, state="failed", detail=detail)
+    if used_up:
+        return Result(letter=letter, state="received", detail=detail)
     delay = min(FIRST_DELAY * 2 ** min(letter.attempts - 1, 20), LONGEST_DELAY)
     return Result(letter=letter, state="received", detail=detail, delay=_jittered(delay))
 

@@ -5,7 +5,7 @@ The message is only a bell: it names one letter, and the task works on all that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -19,7 +19,7 @@ from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.queue import BELL, TaskName, ring_bell
 from worker.counting import counted
 from worker.ledger import Report, record
-from worker.letters import SET, Letter, Result, claim, settle
+from worker.letters import SET, Letter, Result, claim, release, settle, with_bodies
 from worker.reading import Reading, read_letters, remember
 from worker.rejecting import reject
 from worker.verdicts import describe, failed_attempt, put_off, verdict
@@ -30,6 +30,10 @@ WORK_FOR: Final = 4.0
 LOOK_UP_FOR: Final = 4.0
 """Seconds into a set after which no further look-up begins. With the above, a last call to a slow provider (10 s) and
 the recording, a task still ends within its time limit (20 s)."""
+
+CHUNK: Final = 4 * 1024 * 1024
+"""Bytes of large letters that are in the memory at once, and read between two looks at the clock: a hostile letter of
+256 KiB takes 0.2 s to read."""
 
 log = structlog.get_logger(__name__)
 
@@ -69,8 +73,7 @@ def _process_waiting(letters: list[Letter], until: float) -> int:
     while letters:
         if len(letters) >= SET:
             ring_bell(str(letters[0].id))
-        _process_set(letters)
-        count += len(letters)
+        count += _process_set(letters, until)
         if monotonic() > until:
             ring_bell(str(letters[-1].id))
             break
@@ -78,24 +81,44 @@ def _process_waiting(letters: list[Letter], until: float) -> int:
     return count
 
 
-def _process_set(letters: Sequence[Letter]) -> None:
-    """Process letters that were never tried: the large ones by themselves, the others in one transaction."""
-    until = monotonic() + LOOK_UP_FOR
+def _process_set(letters: Sequence[Letter], until: float) -> int:
+    """Process letters that were never tried, the large ones last; returns how many.
+
+    Those are read a chunk at a time while there is time, and given back after that.
+    """
     small = [letter for letter in letters if not letter.large]
     if small:
-        _conclude(read_letters(small, look_up_until=until))
+        _conclude(read_letters(small, look_up_until=monotonic() + LOOK_UP_FOR))
+    count = len(small)
+    unread = [letter for letter in letters if letter.large]
+    while unread and monotonic() < until:
+        chunk = list(_chunk(unread))
+        _conclude(read_letters(with_bodies(chunk), look_up_until=until))
+        count += len(chunk)
+        unread = unread[len(chunk) :]
+    if unread:
+        release(unread)
+    return count
+
+
+def _chunk(letters: Sequence[Letter]) -> Iterator[Letter]:
+    """The first letters, as many as may be in the memory at once; never none."""
+    size = 0
     for letter in letters:
-        if letter.large:
-            _conclude(read_letters([letter], look_up_until=until))
+        if size and size + letter.size > CHUNK:
+            return
+        size += letter.size
+        yield letter
 
 
 def _process_alone(letter: Letter) -> str:
     """Process one letter that was tried before; a poison letter takes no neighbours down."""
     if letter.used_up:
-        reading = Reading(letter=letter, error=LetterFailedError("its attempts are used up, the last one unfinished"))
+        used_up = LetterFailedError("its attempts are used up, the last one unfinished")
+        readings = [Reading(letter=letter, error=used_up)]
     else:
-        (reading,) = read_letters([letter], look_up_until=monotonic() + LOOK_UP_FOR)
-    for result in _conclude([reading]):
+        readings = read_letters(with_bodies([letter]), look_up_until=monotonic() + LOOK_UP_FOR)
+    for result in _conclude(readings):
         if result.state == "failed":
             raise LetterFailedError(f"letter {letter.id}: {result.detail}")
         return result.state
@@ -169,6 +192,9 @@ def _reject(readings: Sequence[Reading]) -> list[Result]:
     try:
         with transaction() as connection:
             written = reject(connection, results)
+    except DatabaseLocked as error:
+        log.warning("rejected_letters_held_by_another", letters=len(readings))
+        return _settle([failed_attempt(reading, describe(error)) for reading in readings])
     except DatabaseUnavailable:
         raise
     except Exception as error:

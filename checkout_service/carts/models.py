@@ -11,6 +11,9 @@ from checkout_service.database import Base, Dated
 
 LARGEST_QTY = 9999
 
+MOST_LINES = 500
+"""Different listings in a cart: all of them are read, and frozen, at once."""
+
 
 class User(Dated, Base):
     """A customer; the id is the subject of the token, and the row comes with the first cart write."""

@@ -8,12 +8,14 @@ from uuid import UUID
 from sqlalchemy import (
     Integer,
     Uuid,
+    and_,
     bindparam,
     cast,
     delete,
     exists,
     func,
     literal_column,
+    or_,
     select,
     true,
     union_all,
@@ -22,15 +24,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from checkout_service.carts.lines import line_columns, show_line
-from checkout_service.carts.models import Cart, CartItem, User
+from checkout_service.carts.models import MOST_LINES, Cart, CartItem, User
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
 from checkout_service.database import Conflict, execute
 from checkout_service.money import LARGEST
-from checkout_service.problems import NotFound, TotalTooLarge
+from checkout_service.problems import CartFull, NotFound, TotalTooLarge
 from checkout_service.statements import Statement
 
 _NO_LISTING = "There is no such listing, or it is not on sale."
 _NO_ITEM = "There is no such item in your cart."
+_FULL = f"The cart holds {MOST_LINES} different items, as many as a cart may: remove one first."
 _LINE_TOO_LARGE = f"The total of this line would be more than {LARGEST}, the largest amount of one payment: take fewer."
 
 
@@ -38,7 +41,8 @@ def put_item(*, user_id: UUID, listing_id: UUID, qty: int) -> tuple[dict[str, An
     """Set how many of a listing the customer wants; the line as GET shows it, and whether it is new.
 
     Opens the cart, and makes the customer's row, where this is the first write. Raises NotFound for a listing that is
-    unknown or off sale and TotalTooLarge; then nothing is written.
+    unknown or off sale, CartFull and TotalTooLarge; then nothing is written. Run twice, it leaves the same line,
+    but says the second time that it is not new.
     """
     try:
         rows = execute(_PUT_ITEM, {"user": user_id, "listing": listing_id, "qty": qty})
@@ -47,9 +51,11 @@ def put_item(*, user_id: UUID, listing_id: UUID, qty: int) -> tuple[dict[str, An
         raise NotFound(_NO_LISTING) from error
     if not rows:
         raise NotFound(_NO_LISTING)
-    fits, is_new, *line = rows[0]
+    fits, has_room, is_new, *line = rows[0]
     if not fits:
         raise TotalTooLarge(_LINE_TOO_LARGE)
+    if not has_room:
+        raise CartFull(_FULL)
     return show_line(line), is_new
 
 
@@ -71,7 +77,10 @@ def change_quantity(*, user_id: UUID, item_id: UUID, qty: int) -> dict[str, Any]
 
 
 def remove_item(*, user_id: UUID, item_id: UUID) -> None:
-    """Take the customer's own line out of the cart, which itself stays. Raises NotFound."""
+    """Take the customer's own line out of the cart, which itself stays. Raises NotFound.
+
+    Also where the line was there, but the connection broke after the deletion and the statement was run once more.
+    """
     if not execute(_REMOVE_ITEM, {"user": user_id, "item": item_id}):
         raise NotFound(_NO_ITEM)
 
@@ -83,12 +92,20 @@ _fits = (Listing.unit_price * _qty <= LARGEST).label("fits")
 
 
 def _put_item() -> Any:
+    mine = select(CartItem.listing_id).join(Cart, Cart.id == CartItem.cart_id).where(Cart.user_id == _user)
+    # Two writes at once may both find the last place; a line more does no harm.
+    has_room = or_(
+        exists(mine.where(CartItem.listing_id == Listing.id)),
+        select(func.count()).select_from(mine.correlate(None).subquery()).scalar_subquery() < MOST_LINES,
+    )
     wanted = (
-        select(Listing.id, _fits).where(Listing.id == bindparam("listing", type_=Uuid()), Listing.active).cte("wanted")
+        select(Listing.id, _fits, has_room.label("has_room"), and_(_fits.element, has_room).label("may_enter"))
+        .where(Listing.id == bindparam("listing", type_=Uuid()), Listing.active)
+        .cte("wanted")
     )
     known = select(Cart.id).where(Cart.user_id == _user).cte("known")
     # Nearly every time the cart is known, and neither row below is written.
-    first_write = select(_user).select_from(wanted).where(wanted.c.fits, ~exists(select(known.c.id)))
+    first_write = select(_user).select_from(wanted).where(wanted.c.may_enter, ~exists(select(known.c.id)))
     customer = insert(User).from_select(["id"], first_write).on_conflict_do_nothing().cte("customer")
     opened = (
         insert(Cart)
@@ -101,7 +118,7 @@ def _put_item() -> Any:
     cart = union_all(select(known.c.id), select(opened.c.id)).cte("cart")
     line = insert(CartItem).from_select(
         ["cart_id", "listing_id", "qty"],
-        select(cart.c.id, wanted.c.id, _qty).select_from(cart.join(wanted, wanted.c.fits)),
+        select(cart.c.id, wanted.c.id, _qty).select_from(cart.join(wanted, wanted.c.may_enter)),
     )
     line = line.on_conflict_do_update(
         index_elements=[CartItem.cart_id, CartItem.listing_id],
@@ -109,7 +126,7 @@ def _put_item() -> Any:
     )
     item = line.returning(CartItem.id, literal_column("old.id IS NULL").label("is_new")).cte("item")
     return (
-        select(wanted.c.fits, item.c.is_new, *line_columns(item.c.id, _qty))
+        select(wanted.c.fits, wanted.c.has_room, item.c.is_new, *line_columns(item.c.id, _qty))
         .select_from(wanted)
         .join(Listing, Listing.id == wanted.c.id)
         .join(Vendor, Vendor.id == Listing.vendor_id)

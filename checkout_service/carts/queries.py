@@ -50,7 +50,7 @@ class FrozenLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrozenCart:
-    """A cart at the moment it was read, its lines in the order of their ids."""
+    """A cart at the moment it was read, its lines in the order of their listings' ids."""
 
     id: UUID
     lines: tuple[FrozenLine, ...]
@@ -155,5 +155,6 @@ _FROZEN_CART = Statement(
     .outerjoin(School, School.id == Listing.school_id)
     .outerjoin(Spec, Spec.id == Listing.spec_id)
     .where(Cart.user_id == bindparam("user", type_=Uuid()), Cart.id == bindparam("cart", type_=Uuid()))
-    .order_by(CartItem.id)
+    # Not by when they were put in: the same things in another order are the same purchase.
+    .order_by(Listing.id)
 )

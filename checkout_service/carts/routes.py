@@ -20,6 +20,7 @@ from checkout_service.carts.schemas import (
     QuantitySchema,
 )
 from checkout_service.problems import (
+    CartFull,
     DatabaseUnavailable,
     Invalid,
     MalformedBody,
@@ -48,7 +49,7 @@ def get_cart() -> Response:
 @blueprint.arguments(NewItemSchema, example={"listing": EXAMPLE_ITEM["listing"]["id"], "qty": 2})
 @blueprint.response(201, CartItemSchema, example=EXAMPLE_ITEM, description="A new line")
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
-@blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, TotalTooLarge, DatabaseUnavailable)
+@blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, CartFull, TotalTooLarge, DatabaseUnavailable)
 def put_item(wanted: dict[str, Any]) -> Response:
     """Set how many of a listing the cart holds
 

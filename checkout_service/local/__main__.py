@@ -46,8 +46,8 @@ def main(arguments: list[str]) -> int:
 
 def run(screen: Screen) -> int:
     """Serve until stopped; the data stays in the data folder."""
-    screen.title("checkout service")
     try:
+        screen.title("checkout service")
         try:
             place = take_place(DATA)
         except PlaceInUseError:

@@ -134,6 +134,7 @@ def environment_for(
         "ENVIRONMENT": "development",
         "HOST": "127.0.0.1",
         "FLOWER_ADDRESS": "127.0.0.1",
+        "WORKER_METRICS_HOST": "127.0.0.1",
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
         "PYTHONUNBUFFERED": "1",

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import click
@@ -15,7 +16,7 @@ from checkout_service.providers.base import LETTERHEADS
 from checkout_service.queue import QueueUnavailableError, TaskName, task_queue
 from checkout_service.terminal import Desk, Duration, printable
 from checkout_service.webhooks.models import STATES
-from checkout_service.webhooks.queries import Choice, count_processable, letter, letters
+from checkout_service.webhooks.queries import Choice, count_processable, letter, letters, processable
 from checkout_service.webhooks.reprocessing import PATIENCE, Progress, process_all
 
 webhooks = Desk("webhooks", help="Look at webhooks and process them again.")
@@ -81,15 +82,25 @@ def process_letters(
 
 
 def _process_each(delivery_ids: Iterable[UUID], *, dry_run: bool) -> None:
-    for delivery_id in delivery_ids:
-        if letter(delivery_id) is None:
+    found = {delivery_id: letter(delivery_id) for delivery_id in delivery_ids}
+    for delivery_id, row in found.items():
+        if row is None:
             raise click.ClickException(f"There is no webhook {delivery_id}.")
-    for delivery_id in delivery_ids:
+    for delivery_id, row in found.items():
+        if not processable(delivery_id):
+            click.echo(f"{delivery_id} left as it is: {_why_left(row)}")
+            continue
         if dry_run:
             click.echo(f"{delivery_id} would be enqueued")
             continue
         task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id), watched=True)
         click.echo(f"{delivery_id} enqueued as task {task_id}")
+
+
+def _why_left(row: Any) -> str:
+    if row.state in {"received", "parked"}:
+        return f"{row.state}, and next tried at {show_time(row.next_attempt_at)}"
+    return f"{row.state} already"
 
 
 def _process_chosen(choice: Choice, *, dry_run: bool) -> None:

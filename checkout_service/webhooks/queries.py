@@ -89,6 +89,12 @@ def standing(delivery_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
     return execute(_standing, {"ids": delivery_ids})
 
 
+def processable(delivery_id: UUID) -> bool:
+    """Whether a task for this letter would do anything now."""
+    found = execute(select(WebhookDelivery.id).where(WebhookDelivery.id == delivery_id, _processable))
+    return bool(found)
+
+
 def letter(delivery_id: UUID) -> Row[Any] | None:
     """One letter in full; its body is for operators alone."""
     rows = execute(_one, {"id": delivery_id})

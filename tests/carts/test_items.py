@@ -215,3 +215,30 @@ def test_nothing_of_a_cart_is_open_to_strangers(client: FlaskClient, sql: Sql) -
         answer = client.open(path, method=method, json={"qty": 1})
         assert answer.status_code == 401
     assert sql("SELECT id FROM users") == []
+
+
+def test_a_cart_has_at_most_500_lines(customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
+    first, second, last = make_listing(), make_listing(), make_listing()
+    line = put(customer, first, 1)
+    sql(
+        """
+        WITH more AS (
+            INSERT INTO listings (vendor_id, title, unit_price, currency)
+            SELECT :vendor, 'Book ' || number, 1, 'USD' FROM generate_series(1, 498) AS number RETURNING id
+        )
+        INSERT INTO cart_items (cart_id, listing_id, qty) SELECT carts.id, more.id, 1 FROM carts, more
+        """,
+        vendor=first["vendor_id"],
+    )
+    put(customer, second, 1)
+
+    refused = customer.post("/api/cart/items", json={"listing": str(last["id"]), "qty": 1})
+
+    assert refused.status_code == 422
+    assert refused.json["type"] == "/problems/cart-full"
+    assert "500" in refused.json["detail"]
+    assert len(lines(sql)) == 500
+    assert put(customer, second, 3)["qty"] == 3
+    customer.delete(f"/api/cart/items/{line['id']}")
+    put(customer, last, 1)
+    assert len(lines(sql)) == 500

@@ -170,3 +170,22 @@ def test_numbers_in_attributes_stay_as_they_were_written() -> None:
 
     assert row.spec is not None
     assert row.spec.attributes == '{"a":[0.10,1.5E+3,-7,"x"]}'
+
+
+@pytest.mark.parametrize("currency", ["JPY", "KRW", "CLP", "VND"])
+def test_a_price_has_no_more_decimals_than_its_currency(currency: str) -> None:
+    assert parse_line(line(currency=currency, unit_price="1200")).unit_price == Decimal(1200)
+    assert parse_line(line(currency=currency, unit_price="1200.00")).unit_price == Decimal(1200)
+    with pytest.raises(BadLineError, match=f"unit_price: {currency} has no decimals"):
+        parse_line(line(currency=currency, unit_price="1200.50"))
+
+
+@pytest.mark.parametrize("currency", ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+def test_a_currency_of_three_decimals_cannot_be_kept_exactly(currency: str) -> None:
+    with pytest.raises(BadLineError, match=f"currency: {currency} has 3 decimals"):
+        parse_line(line(currency=currency))
+
+
+@pytest.mark.parametrize("currency", ["XCG", "ZWG"])
+def test_currencies_of_the_last_years_are_known(currency: str) -> None:
+    assert parse_line(line(currency=currency)).currency == currency

@@ -132,8 +132,11 @@ def test_provider_that_holds_other_money_is_409_and_a_new_key_succeeds(
     mock_provider.put(mock_provider.payments[0]["provider_ref"], **change)
     mock_provider.behave()
 
+    started = monotonic()
     differs = ask(shopper, cart_id, "crashed")
 
+    # A twin would only have to write: whoever asks on purpose holds no place for long.
+    assert monotonic() - started < 1.5
     assert differs.status_code == 409
     assert differs.json["type"] == "/problems/amount-differs"
     assert counts(sql) == NOTHING

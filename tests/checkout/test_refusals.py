@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tests.apps import MakeApp
 from tests.conftest import Customer, MakeListing, Sql
-from tests.purchases import NOTHING, ONE_OF_EACH, PATH, ask, counts, fill_cart
+from tests.purchases import NOTHING, ONE_OF_EACH, PATH, ask, counts, fill_cart, opened, replayed
 
 
 def test_empty_cart_validation(customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
@@ -189,3 +191,23 @@ def test_caller_without_a_token_opens_nothing(customer: Customer, make_listing: 
 
     assert answer.status_code == 401
     assert counts(sql) == NOTHING
+
+
+def test_without_a_provider_nothing_can_be_paid_and_all_else_is_served(
+    make_app: MakeApp, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    before = fill_cart(customer, (make_listing(), 1))
+    paid = opened(customer, before, "before")
+    app = make_app(payment_providers=(), environment="production")
+    visitor = replace(customer, client=app.test_client())
+
+    refused = ask(visitor, before, "after")
+
+    assert refused.status_code == 503
+    assert refused.json["type"] == "/problems/no-provider"
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert counts(sql) == ONE_OF_EACH
+    assert visitor.get("/api/cart").status_code == 200
+    assert visitor.get(f"/api/payments/{paid['payment_id']}").status_code == 200
+    assert replayed(ask(visitor, before, "before"))
+    assert visitor.client.post("/api/payments/webhook", json={}).status_code == 404

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
@@ -11,8 +15,8 @@ import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
-from checkout_service.auth import caller, is_public
-from checkout_service.settings import Secret
+from checkout_service.auth import KEPT_TOKENS, Tokens, caller, is_public
+from checkout_service.settings import Secret, WebSettings
 from tests.conftest import Customer, MakeListing, Sql
 from tests.edges.conftest import SECRET, Headers, MakeApp, bearer, claims, handmade, payload, signed
 
@@ -159,6 +163,29 @@ def test_thousands_of_tokens_do_not_grow_without_end(make_app: MakeApp) -> None:
     for _ in range(2100):
         assert client.get("/test/private", headers=signed()).status_code == 200
     assert client.get("/test/private", headers=first).status_code == 200
+
+
+def test_threads_that_make_room_for_a_token_do_not_trip_each_other(settings: WebSettings) -> None:
+    tokens = Tokens(replace(settings, jwt_secret=Secret(SECRET)))
+
+    class Slow(dict[str, Any]):
+        """Lets another thread in between every two steps."""
+
+        def __iter__(self) -> Iterator[str]:
+            found = super().__iter__()
+            time.sleep(0.005)
+            return found
+
+        def __setitem__(self, key: str, value: Any) -> None:
+            time.sleep(0.005)
+            super().__setitem__(key, value)
+
+    tokens._passed = Slow((str(number), ()) for number in range(KEPT_TOKENS))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(tokens.caller, [signed()["Authorization"] for _ in range(40)]))
+
+    assert len(found) == 40
+    assert len(tokens._passed) == KEPT_TOKENS
 
 
 def test_every_route_but_the_listed_ones_requires_a_caller(app: Flask, client: FlaskClient) -> None:

@@ -7,7 +7,14 @@ import dataclasses
 
 import pytest
 
-from checkout_service.settings import MigrationSettings, Secret, SettingsError, WebSettings, WorkerSettings
+from checkout_service.settings import (
+    MigrationSettings,
+    Secret,
+    ServerSettings,
+    SettingsError,
+    WebSettings,
+    WorkerSettings,
+)
 
 PASSWORD = "hunter2-hunter2-hunter2-hunter2-hunter2"
 
@@ -69,6 +76,7 @@ def test_every_fault_is_said_at_once(environment: pytest.MonkeyPatch) -> None:
     [
         ({"JWT_JWKS_URL": "https://login.example.test/keys"}, "JWT_SECRET, JWT_JWKS_URL"),
         ({"JWT_ALGORITHMS": "none"}, "JWT_ALGORITHMS"),
+        ({"JWT_ALGORITHMS": ""}, "JWT_ALGORITHMS"),
         ({"JWT_ALGORITHMS": "HS256,RS256"}, "JWT_ALGORITHMS"),
         ({"JWT_SECRET": "", "JWT_JWKS_URL": "https://login.example.test/keys", "JWT_ALGORITHMS": "HS256"},
          "JWT_ALGORITHMS"),
@@ -130,3 +138,20 @@ def test_a_secret_never_prints_and_still_compares() -> None:
     assert secret != Secret("another")
     assert secret != PASSWORD
     assert len({secret, Secret(PASSWORD)}) == 1
+
+
+def test_in_production_no_provider_need_be_on(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PAYMENT_PROVIDERS", "")
+    assert faults() == ["PAYMENT_PROVIDERS"]
+    environment.setenv("ENVIRONMENT", "production")
+    environment.setenv("PAYMENT_NAMESPACE", "7f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
+
+    assert WebSettings.from_environment().payment_providers == ()
+    assert WorkerSettings.from_environment().payment_providers == ()
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("WEB_CONCURRENCY", "-1")])
+def test_where_to_listen_is_checked(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{name}: [^\n]*$"):
+        ServerSettings.from_environment()

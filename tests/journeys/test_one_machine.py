@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -48,6 +49,34 @@ def test_nothing_is_left_of_a_demonstration_that_was_stopped(home: Path, number:
 
         assert demo.wait(timeout=40) == status
     eventually(lambda: left_in(home) == [] and list(home.iterdir()) == [])
+
+
+def test_ctrl_c_ends_the_wait_for_another_run_in_good_order(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+import checkout_service.local.__main__ as local
+local.DATA = Path(sys.argv[1])
+sys.exit(local.main(["run"]))
+"""
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(
+            [sys.executable, "-u", "-c", program, str(tmp_path)],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as run:
+            assert run.stdout is not None
+            next(line for line in run.stdout if "checkout service" in line)
+            run.send_signal(signal.SIGINT)
+            said = run.stdout.read()
+
+    assert run.returncode == 0, said
+    assert "SIGINT" in said
+    assert "Traceback" not in said
 
 
 def left_in(home: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from checkout_service.local.place import ROOT
 from checkout_service.local.servers import free_port
+from serve import _allow_many_files
 from tests.journeys.conftest import Town, eventually
 
 SLOW = b"""POST /api/payments/webhook HTTP/1.1\r
@@ -36,7 +38,7 @@ class Web:
             cwd=ROOT,
             env={**environment, "PORT": str(self.port), "WEB_CONCURRENCY": "1"},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # nobody reads it: a full pipe would stop the server
             start_new_session=True,
         )
 
@@ -140,3 +142,52 @@ def test_a_port_in_use_is_named(town: Town) -> None:
 
     assert result.returncode != 0
     assert f"port {port}" in result.stderr
+
+
+def test_more_slow_senders_than_readers_stop_no_request_without_a_body(web: Web) -> None:
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(web.connect()).sendall(SLOW)
+
+        def refused() -> httpx.Response | None:
+            try:
+                answer = httpx.post(f"http://127.0.0.1:{web.port}/api/payments/webhook", json={}, timeout=5)
+            except httpx.TransportError:
+                # A busy machine takes a while to start a thread for each of them.
+                return None
+            return answer if answer.status_code == 503 else None
+
+        answer = eventually(refused)
+        assert answer.json()["type"] == "/problems/too-many-bodies"
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert web.is_alive()
+        assert httpx.get(f"http://127.0.0.1:{web.port}/api/cart", timeout=5).status_code == 401
+
+    eventually(lambda: not refused())
+
+
+@pytest.mark.parametrize("name", ["PORT", "WEB_CONCURRENCY", "WEB_THREADS"])
+def test_a_setting_that_is_no_number_is_named(town: Town, name: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "serve.py", "wsgi:app"],
+        check=False,
+        cwd=ROOT,
+        env={**town.environment, "PORT": str(free_port()), name: "many"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert result.returncode == 1
+    assert f"{name}: Not a valid integer" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_limit_on_files_that_cannot_be_raised_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+
+    _allow_many_files()

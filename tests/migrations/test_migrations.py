@@ -81,6 +81,26 @@ def test_upgrading_twice_changes_nothing(fresh_database: str, alembic: Alembic) 
     assert describe(fresh_database) == before
 
 
+def test_two_upgrades_of_one_database_follow_each_other(fresh_database: str) -> None:
+    results = [finish(process) for process in [start_upgrade(fresh_database) for _ in range(2)]]
+
+    assert results == [(0, ""), (0, "")]
+    assert tables(fresh_database) == set(Base.metadata.tables) | {"alembic_version"}
+
+
+def test_an_upgrade_waits_for_the_one_at_work(fresh_database: str) -> None:
+    engine = create_engine(fresh_database)
+    with engine.connect() as first:
+        first.execute(text("SELECT pg_advisory_lock(hashtextextended('checkout migrations', 0))"))
+        second = start_upgrade(fresh_database)
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(4)
+        assert tables(fresh_database) == set()
+    engine.dispose()
+
+    assert finish(second) == (0, "")
+
+
 def test_databases_of_one_cluster_may_be_migrated_for_the_first_time_at_once(virgin: Postgres) -> None:
     with _shops(virgin, "deployer", "one", "two") as (one, two):
         results = [finish(process) for process in [start_upgrade(one), start_upgrade(two)]]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine, text
 
-from checkout_service.providers.base import ProviderRefusedError, ProviderUnavailableError
+from checkout_service.providers.base import ProviderRefusedError, ProviderUnavailableError, UnreadableError
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.letters import insert_letter, insert_payment, letter, status_of
@@ -17,7 +19,7 @@ from tests.worker.promises import insert_promise
 from tests.worker.scripted import ScriptedProvider, fact
 from worker import reconciliation
 from worker.asking import GIVE_UP_AFTER
-from worker.reconciliation import expire
+from worker.reconciliation import expire, look_up
 from worker.webhooks import process
 
 OVER = "now() - interval '1 second'"
@@ -117,6 +119,69 @@ def test_payments_that_no_provider_answers_for_do_not_stand_before_the_rest(
 
     assert {status_of(sql, reference) for reference in others} == {"expired"}
     assert {status_of(sql, reference) for reference in cursed} == {"pending"}
+
+
+@pytest.mark.parametrize("answer", [ProviderRefusedError("no"), UnreadableError("what"), []])
+def test_what_cannot_be_canceled_is_left_to_the_look_ups_which_cancel_again(
+    sql: Sql, scripted: ScriptedProvider, answer: Any
+) -> None:
+    reference = insert_promise(sql, ends="now() - interval '1 hour'")
+    scripted.cancellations[reference] = answer
+    for _ in range(3):
+        expire()
+    assert scripted.canceled == [reference]
+    (row,) = sql("SELECT round(extract(epoch FROM next_look_up_at - now()))::int AS due_in, look_ups FROM payments")
+    assert (row.due_in, row.look_ups) == (pytest.approx(1200, abs=5), 1)
+
+    sql("UPDATE payments SET next_look_up_at = now()")
+    look_up()
+    expire()
+    assert scripted.canceled == [reference] * 2
+    assert status_of(sql, reference) == "pending"
+
+    scripted.cancellations.clear()
+    sql("UPDATE payments SET next_look_up_at = now()")
+    look_up()
+    assert status_of(sql, reference) == "expired"
+
+
+def test_a_payment_that_was_looked_up_before_its_sessions_end_is_canceled_soon_after_it(
+    sql: Sql, scripted: ScriptedProvider
+) -> None:
+    reference = insert_promise(sql, ends=OVER)
+    sql("UPDATE payments SET look_ups = 2, next_look_up_at = now() + interval '39 minutes'")
+
+    expire()
+
+    assert status_of(sql, reference) == "expired"
+
+
+def test_a_look_up_that_finds_an_expired_payment_canceled_leaves_it_expired(
+    sql: Sql, scripted: ScriptedProvider
+) -> None:
+    reference = insert_promise(sql, ends=OVER)
+    expire()
+    scripted.truths[reference] = [fact(reference, "canceled")]
+    sql("UPDATE payments SET next_look_up_at = now()")
+
+    look_up()
+
+    assert scripted.asked == [reference]
+    assert status_of(sql, reference) == "expired"
+
+
+def test_a_payment_that_somebody_holds_keeps_no_other_waiting_and_its_answer_is_not_lost(
+    sql: Sql, scripted: ScriptedProvider, superuser: Engine
+) -> None:
+    held, free = [insert_promise(sql, ends=OVER) for _ in range(2)]
+    with superuser.execution_options(isolation_level="READ COMMITTED").connect() as operator:
+        operator.execute(text("SELECT FROM payments WHERE provider_ref = :held FOR UPDATE"), {"held": held})
+        scripted.cancellations[free] = lambda: (operator.rollback(), [fact(free, "canceled")])[1]
+
+        expire()
+
+    assert [status_of(sql, reference) for reference in (held, free)] == ["expired", "expired"]
+    assert scripted.canceled == [held, free]
 
 
 def test_a_payment_that_cannot_be_recorded_does_not_stand_before_the_rest(

@@ -10,7 +10,7 @@ from checkout_service.database import transaction
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import letter_row
-from worker.letters import LARGE, LEASE, SET, Letter, Result, claim, settle
+from worker.letters import LARGE, LEASE, SET, Letter, Result, claim, settle, with_bodies
 from worker.webhooks import process
 
 
@@ -109,6 +109,15 @@ def test_what_can_be_claimed(sql: Sql, state: str, attempts: int, due: str, clai
 
 
 @pytest.mark.usefixtures("worker")
+def test_what_is_due_much_later_is_claimed_by_its_id_alone(sql: Sql) -> None:
+    """A claim that looked so far would read all that is parked for the coming days."""
+    later = insert_letter(sql, b"{}", next_attempt_at="now() + interval '1 hour'")
+
+    assert claim(None) == []
+    assert [held.id for held in claim(later)] == [later]
+
+
+@pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("state", ["'received'", "'parked'"])
 def test_only_what_was_never_tried_is_claimed_along(sql: Sql, state: str) -> None:
     insert_letter(sql, b"{}", state=state, attempts=1, next_attempt_at="now()")
@@ -127,7 +136,7 @@ def test_a_large_body_is_fetched_when_its_turn_comes(sql: Sql, size: int, large:
 
     assert held.large is large
     assert (held.envelope.body == b"") is large
-    assert held.opened().body == body
+    assert with_bodies([held])[0].envelope.body == body
 
 
 @pytest.mark.usefixtures("worker")

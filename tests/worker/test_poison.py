@@ -7,10 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from checkout_service.providers.base import ProviderUnavailableError
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import MakeWorker, Messages, letter_row
-from tests.worker.scripted import ScriptedProvider, fact
+from tests.worker.scripted import ScriptedProvider, fact, hint
 from worker.letters import claim
 from worker.sweeping import sweep
 from worker.webhooks import LetterFailedError, process
@@ -180,5 +181,21 @@ def test_one_attempt_is_all_where_one_is_configured(sql: Sql, make_worker: MakeW
 
     with make_worker(webhook_max_attempts=1).app_context():
         process(str(delivery))
+        assert letter_row(sql, delivery).due_in <= 0, "in a set, where a task cannot fail for all to see"
+        with pytest.raises(LetterFailedError, match="cursed"):
+            process(str(delivery))
 
     assert state_of(sql, delivery) == "failed"
+
+
+def test_an_operators_run_while_the_provider_is_away_leaves_the_letter_failed(
+    sql: Sql, scripted: ScriptedProvider
+) -> None:
+    scripted.letters = {b"{}": [hint("pi_1")]}
+    scripted.truths = {"pi_1": ProviderUnavailableError("no answer")}
+    delivery = insert_letter(sql, b"{}", state="'failed'", attempts=5, next_attempt_at="NULL")
+
+    with pytest.raises(LetterFailedError, match="no answer"):
+        process(str(delivery))
+
+    assert (state_of(sql, delivery), letter_row(sql, delivery).next_attempt_at) == ("failed", None)

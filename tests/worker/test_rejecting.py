@@ -12,6 +12,7 @@ from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import MakeWorker
+from worker import webhooks
 from worker.letters import LARGE
 from worker.webhooks import process
 
@@ -88,6 +89,51 @@ def test_a_rejected_letter_processed_again_keeps_its_place(sql: Sql, make_worker
     assert kept(sql) == deliveries
 
 
+def test_a_letter_that_an_operator_had_processed_is_kept_beyond_the_bounds(sql: Sql, make_worker: MakeWorker) -> None:
+    failed = insert_letter(sql, forged(1), state="'failed'", attempts=1, next_attempt_at="NULL")
+    insert_letter(sql, forged(2), state="'rejected'", attempts=1, next_attempt_at="NULL")
+    before = dropped()
+
+    with make_worker(rejected_max_rows=1).app_context():
+        process(str(failed))
+
+    assert state_of(sql, failed) == "rejected"
+    assert dropped() == before
+
+
+def test_large_letters_that_the_time_is_too_short_for_are_given_back_untouched(
+    sql: Sql, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = insert_letter(sql, forged(1))
+    large = [insert_letter(sql, forged(number, LARGE + 1)) for number in (2, 3)]
+    monkeypatch.setattr(webhooks, "WORK_FOR", -1.0)
+
+    with make_worker().app_context():
+        assert process(str(small)) == "1 letters"
+        rows = sql("SELECT state, attempts, next_attempt_at <= now() AS due FROM webhook_deliveries WHERE id <> :id", id=small)
+        assert [tuple(row) for row in rows] == [("received", 0, True)] * 2
+
+        monkeypatch.undo()
+        assert process(str(large[1])) == "2 letters"
+    assert {state_of(sql, delivery) for delivery in large} == {"rejected"}
+
+
+def test_large_forgeries_are_counted_once_a_chunk(
+    sql: Sql, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries = file_forgeries(sql, 7, LARGE + 1)
+    size = len(forged(0, LARGE + 1))
+    monkeypatch.setattr(webhooks, "CHUNK", 3 * size)
+    counts: list[int] = []
+    reject = webhooks.reject
+    monkeypatch.setattr(webhooks, "reject", lambda connection, results: (counts.append(len(results)), reject(connection, results))[1])
+
+    with make_worker().app_context():
+        process(str(deliveries[0]))
+
+    assert counts == [3, 3, 1]
+
+
 def test_the_bounds_are_exact_under_many_workers(sql: Sql, make_worker: MakeWorker) -> None:
     bound = 7
     for _ in range(5):
@@ -122,7 +168,8 @@ def test_a_store_that_refuses_rejected_letters_holds_back_no_genuine_one(sql: Sq
 def test_forgeries_that_have_to_wait_let_the_genuine_pass(sql: Sql, make_worker: MakeWorker, superuser: Engine) -> None:
     """Another worker holds the lock under which forgeries are counted."""
     reference = insert_payment(sql)
-    forgery, genuine = insert_letter(sql, forged(1)), insert_letter(sql, letter(reference))
+    forgery = insert_letter(sql, forged(1))
+    genuine = insert_letter(sql, letter(reference, padding="x" * LARGE))
     with superuser.connect() as other, make_worker().app_context():
         other.execute(text("SELECT pg_advisory_lock(hashtextextended('checkout rejected letters', 0))"))
         process(str(forgery))

@@ -78,6 +78,20 @@ def test_what_is_not_due_is_left_alone(sql: Sql, messages: Messages) -> None:
     assert sql("SELECT * FROM webhook_deliveries ORDER BY id") == before
 
 
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("step", ["_bring_forward", "_walk"])
+def test_a_step_that_fails_keeps_no_other_from_ringing(
+    sql: Sql, messages: Messages, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    delivery = insert_letter(sql, b"{}", attempts=1, next_attempt_at="now()")
+    impatient = text("SELECT set_config('statement_timeout', '50ms', false), pg_sleep(1)")
+    monkeypatch.setattr(sweeping, step, impatient)
+    said = sweep()
+
+    assert messages() == [(str(delivery),)]
+    assert said == "the database is unavailable"
+
+
 def test_two_sweeps_at_once_send_one_message_a_letter(sql: Sql, make_worker: MakeWorker, messages: Messages) -> None:
     insert_many(sql, 40, attempts="1", next_attempt_at="now()")
     sweepers = [make_worker() for _ in range(4)]

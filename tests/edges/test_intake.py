@@ -1,0 +1,120 @@
+"""Bodies are read before a request takes a slot, and never more of them than this process can hold."""
+
+from __future__ import annotations
+
+import threading
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from checkout_service.intake import LARGEST_BODY, LARGEST_LETTER, REFUSED_KEY, Intake
+
+LETTER = "/api/payments/webhook/mock"
+ORDER = "/api/checkout/session"
+
+
+class Sender(BytesIO):
+    """A body that counts what was read of it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(b"x" * size)
+        self.was_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        self.was_read += len(piece)
+        return piece
+
+
+class Stalled:
+    """A body that never comes, until the test is over."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.over = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        self.reached.set()
+        self.over.wait(10)
+        return b""
+
+
+def environ(path: str, body: Any, *, length: int | None) -> dict[str, Any]:
+    made = {"PATH_INFO": path, "wsgi.input": body}
+    return made | ({"HTTP_TRANSFER_ENCODING": "chunked"} if length is None else {"CONTENT_LENGTH": str(length)})
+
+
+@pytest.mark.parametrize(("path", "largest"), [(LETTER, LARGEST_LETTER), (ORDER, LARGEST_BODY)])
+def test_no_more_is_read_than_the_path_takes_and_one(path: str, largest: int) -> None:
+    intake = Intake(readers=1, most_bytes=2**30)
+    sender = Sender(1_000_000)
+    chunked = environ(path, sender, length=None)
+
+    with intake.taken(chunked):
+        assert len(chunked["wsgi.input"].read()) == largest + 1
+    assert sender.was_read == largest + 1
+
+
+def test_a_body_that_declares_itself_too_large_is_left_unread() -> None:
+    for path, largest in ((LETTER, LARGEST_LETTER), (ORDER, LARGEST_BODY)):
+        sender = Sender(largest + 2)
+        with Intake(readers=1, most_bytes=2**30).taken(environ(path, sender, length=largest + 2)):
+            assert sender.was_read == 0
+
+
+def test_bytes_in_flight_are_bounded_and_given_back() -> None:
+    intake = Intake(readers=10, most_bytes=100_000)
+    first, second, third, fourth = (environ(LETTER, Sender(60_000), length=60_000) for _ in range(4))
+
+    with intake.taken(first):
+        with intake.taken(second):
+            assert REFUSED_KEY not in first
+            assert REFUSED_KEY in second
+        with intake.taken(third):
+            assert REFUSED_KEY in third
+    with intake.taken(fourth):
+        assert REFUSED_KEY not in fourth
+        assert len(fourth["wsgi.input"].read()) == 60_000
+
+
+def test_a_full_process_reads_nothing_more() -> None:
+    intake = Intake(readers=10, most_bytes=50_000)
+    sender = Sender(10)
+
+    with intake.taken(environ(LETTER, Sender(50_000), length=50_000)), intake.taken(environ(LETTER, sender, length=10)):
+        assert sender.was_read == 0
+
+
+def test_slow_senders_leave_room_for_requests_without_a_body() -> None:
+    intake = Intake(readers=1, most_bytes=2**30)
+    stalled = Stalled()
+
+    def wait() -> None:
+        with intake.taken(environ(ORDER, stalled, length=10)):
+            pass
+
+    slow = threading.Thread(target=wait)
+    slow.start()
+    assert stalled.reached.wait(5)
+    sender = Sender(10)
+    refused, bare = environ(ORDER, sender, length=10), environ("/livez", Sender(0), length=0)
+    with intake.taken(refused), intake.taken(bare):
+        assert REFUSED_KEY in refused
+        assert sender.was_read == 0
+        assert REFUSED_KEY not in bare
+    stalled.over.set()
+    slow.join(5)
+    later = environ(ORDER, Sender(10), length=10)
+    with intake.taken(later):
+        assert REFUSED_KEY not in later
+
+
+def test_what_was_not_read_is_503_with_retry_after(client: FlaskClient) -> None:
+    answer = client.post("/api/payments/webhook", json={}, environ_overrides={REFUSED_KEY: True})
+
+    assert answer.status_code == 503
+    assert answer.json["type"] == "/problems/too-many-bodies"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.headers["X-Request-Id"]
