@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
+from psycopg.types.array import ListBinaryDumper
 from sqlalchemy import Connection, Executable, MetaData, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -108,7 +109,10 @@ def connect_database(
     app.extensions["database_parameters"] = own
 
     def connect() -> psycopg.Connection[Any]:
-        return kind.connect(**parameters)
+        connection = kind.connect(**parameters)
+        # As text, a list would have each of its items searched for quotes by a regular expression in Python.
+        connection.adapters.register_dumper(list, ListBinaryDumper)
+        return connection
 
     app.config["SQLALCHEMY_DATABASE_URI"] = url.reveal()
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {

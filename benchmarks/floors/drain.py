@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import redis
+from psycopg.types.array import ListBinaryDumper
 
 from checkout_service.statements import Statement
 from worker import ledger_statements, letters
@@ -32,6 +33,7 @@ def main() -> None:
     secret = os.environ["MOCK_WEBHOOK_SECRETS"].encode()
     waiting = redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=None)
     with psycopg.connect(database, autocommit=True) as connection:
+        connection.adapters.register_dumper(list, ListBinaryDumper)
         while waiting.blpop(["floor-go"]):
             drain(connection, secret)
 
