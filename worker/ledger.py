@@ -1,7 +1,7 @@
 """The ledger: the only writer of ``payments.status``.
 
 ``record`` takes many facts and a fixed number of statements, in an order that keeps two workers from deadlock:
-carts locked first, by id, where money came; then payments, by id; then events inserted; then one UPDATE of payments.
+carts locked first, by key, where money came; then payments, by id; then events inserted; then one UPDATE of payments.
 """
 
 from __future__ import annotations

@@ -5,16 +5,15 @@ from __future__ import annotations
 from sqlalchemy import text
 
 # Where money came, before any payment: of two twins (payments for equal lines of one cart) that are paid at once, the
-# second waits here and sees the first. NO KEY UPDATE hinders neither the customer's items nor sessions.
+# second waits here and sees the first. Advisory, since the worker may change nothing of a cart; held until the end.
 LOCK_CARTS = text("""
-    SELECT FROM carts
-    WHERE id = ANY(ARRAY(
-        SELECT own.cart_id
+    SELECT pg_advisory_xact_lock(cart.key)
+    FROM (
+        SELECT DISTINCT hashtextextended('checkout cart ' || own.cart_id::text, 0) AS key
         FROM payments AS named JOIN checkout_sessions AS own ON own.payment_id = named.id
         WHERE named.provider_ref = ANY(CAST(:money AS text[]))
-    ))
-    ORDER BY id
-    FOR NO KEY UPDATE
+        ORDER BY key
+    ) AS cart
 """)
 
 # NO KEY UPDATE, because the events' foreign key takes KEY SHARE. Of twins only those are locked along that money came

@@ -114,7 +114,7 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name=TaskName.SWEEP_WEBHOOKS)
 def sweep() -> str:
-    """Ring for up to 500 letters that are due, and for parked ones whose payment is here now, which it brings forward."""
+    """Ring for up to 500 letters that are due, and for parked ones whose payment is here now."""
     until = monotonic() + SWEEP_FOR
     done = {step: _attempt(step, until) for step in (_ring_for_due, _bring_new_forward, _walk_on)}
     if done[_bring_new_forward] or done[_walk_on]:

@@ -30,10 +30,7 @@ WORKER = dict.fromkeys(ALL_TABLES, READ) | {
     "webhook_deliveries": READ | {"UPDATE", "DELETE"},
     "payment_events": READ | {"INSERT", "DELETE"},
 }
-WORKER_COLUMNS = {
-    ("payment_events", "UPDATE"): {"outcome"},
-    ("carts", "UPDATE"): {"updated_at"},  # a lock needs the right to some column
-}
+WORKER_COLUMNS = {("payment_events", "UPDATE"): {"outcome"}}
 
 NEW_PAYMENT = "(user_id, provider, provider_ref, amount, currency{}) VALUES (uuidv7(), 'mock', 'mock_pi_1', 1, 'USD'{})"
 

@@ -184,3 +184,23 @@ def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeA
     assert result.exit_code == 1
     assert "The database does not answer" in result.stderr
     assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"state": "'ignored'"}, "ignored already"),
+        ({"state": "'applied'"}, "applied already"),
+        ({"state": "'parked'", "next_attempt_at": "now() + interval '1 hour'"}, "parked, and next tried at "),
+        ({"attempts": "1", "next_attempt_at": "now() + interval '1 hour'"}, "received, and next tried at "),
+    ],
+)
+def test_a_letter_that_no_task_would_take_is_not_said_to_be_enqueued(
+    run: Run, sql: Sql, columns: dict[str, str], said: str
+) -> None:
+    left, taken = insert_letter(sql, b"{}", **columns), insert_letter(sql, b"{}", state="'failed'")
+
+    lines = run("process", left, taken).stdout.splitlines()
+
+    assert lines[0].startswith(f"{left} left as it is: {said}")
+    assert lines[1].startswith(f"{taken} enqueued as task ")

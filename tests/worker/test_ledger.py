@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
 from checkout_service.database import db, transaction
@@ -145,9 +145,11 @@ def test_two_paid_payments_for_equal_lines_of_one_cart_are_flagged(sql: Sql, tur
 def test_twins_may_differ_in_the_order_of_their_lines_and_in_titles(sql: Sql) -> None:
     line = '{{"listing_id": "{}", "qty": 1, "unit_price": "2.00", "currency": "USD", "title": "{}"}}'
     cart = insert_cart(sql)
-    first = insert_promise(sql, cart=cart, lines=f'[{line.format(1, "a")}, {line.format(2, "b")}]')
-    second = insert_promise(sql, cart=cart, lines=f'[{line.format(2, "other")}, {line.format(1, "a")}]')
-    dearer = insert_promise(sql, cart=cart, lines=f'[{line.format(2, "b")}, {line.format(1, "a").replace("2.00", "3.00")}]')
+    first = insert_promise(sql, cart=cart, lines=f"[{line.format(1, 'a')}, {line.format(2, 'b')}]")
+    second = insert_promise(sql, cart=cart, lines=f"[{line.format(2, 'other')}, {line.format(1, 'a')}]")
+    dearer = insert_promise(
+        sql, cart=cart, lines=f"[{line.format(2, 'b')}, {line.format(1, 'a').replace('2.00', '3.00')}]"
+    )
 
     for reference in (first, second, dearer):
         enter(fact(reference, "paid"))

@@ -110,7 +110,9 @@ def test_large_letters_that_the_time_is_too_short_for_are_given_back_untouched(
 
     with make_worker().app_context():
         assert process(str(small)) == "1 letters"
-        rows = sql("SELECT state, attempts, next_attempt_at <= now() AS due FROM webhook_deliveries WHERE id <> :id", id=small)
+        rows = sql(
+            "SELECT state, attempts, next_attempt_at <= now() AS due FROM webhook_deliveries WHERE id <> :id", id=small
+        )
         assert [tuple(row) for row in rows] == [("received", 0, True)] * 2
 
         monkeypatch.undo()
@@ -126,7 +128,9 @@ def test_large_forgeries_are_counted_once_a_chunk(
     monkeypatch.setattr(webhooks, "CHUNK", 3 * size)
     counts: list[int] = []
     reject = webhooks.reject
-    monkeypatch.setattr(webhooks, "reject", lambda connection, results: (counts.append(len(results)), reject(connection, results))[1])
+    monkeypatch.setattr(
+        webhooks, "reject", lambda connection, results: (counts.append(len(results)), reject(connection, results))[1]
+    )
 
     with make_worker().app_context():
         process(str(deliveries[0]))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import redis
 from flask import Flask
+from sqlalchemy import text
 
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import MakeWorker, Messages, letter_row
+from worker import sweeping
 from worker.sweeping import STEP, _Walk, sweep
 from worker.webhooks import process
 
@@ -84,8 +86,9 @@ def test_a_step_that_fails_keeps_no_other_from_ringing(
     sql: Sql, messages: Messages, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     delivery = insert_letter(sql, b"{}", attempts=1, next_attempt_at="now()")
-    impatient = text("SELECT set_config('statement_timeout', '50ms', false), pg_sleep(1)")
-    monkeypatch.setattr(sweeping, step, impatient)
+    too_slow = text("DO $$ BEGIN RAISE SQLSTATE '57014'; END $$")
+    monkeypatch.setattr(sweeping, step, too_slow)
+
     said = sweep()
 
     assert messages() == [(str(delivery),)]
