@@ -24,12 +24,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from checkout_service.breaker import Breaker, BreakerOpenError
+from checkout_service.connections import ANSWER_WITHIN, DeadlineConnection, PatientConnection
 from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.settings import Secret
 from checkout_service.statements import Statement
-
-ANSWER_WITHIN: Final = 2.5
-"""Seconds a client waits for one statement. A frozen server never answers, and its statement_timeout is frozen too."""
 
 LOCK_WITHIN: Final = 2000
 """Milliseconds that any statement waits for a row that another transaction holds."""
@@ -61,25 +59,6 @@ class Dated:
 
 
 db = SQLAlchemy(metadata=Base.metadata)
-
-
-class DeadlineConnection(psycopg.Connection[Any]):
-    """A connection that gives up on a server which accepts but never answers."""
-
-    answer_within: float = ANSWER_WITHIN
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        try:
-            return super().wait(gen, interval, timeout or self.answer_within)
-        except psycopg.errors._WaitTimeout:
-            self.pgconn.finish()
-            raise psycopg.OperationalError("the database did not answer in time") from None
-
-
-class PatientConnection(DeadlineConnection):
-    """The same for tasks, whose statements may be long: housekeeping deletes in steps of thousands."""
-
-    answer_within = 15.0
 
 
 def connect_database(
