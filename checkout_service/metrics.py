@@ -20,6 +20,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 # The library chose how to count when it was first imported: in a worker that is by Flower's plug-in of the celery
 # command, before celeryconfig can say where.
+_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+"""Whether the series below count into files; what is set later comes too late for them."""
+
 values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # prometheus-client is partly untyped
 
 requests_total = Counter("http_requests_total", "Answers by method, route and status.", ["method", "route", "status"])
@@ -56,7 +59,7 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
 def expose(*at_scrape: Collector) -> bytes:
     """The exposition text of all processes that count together, with what is read at this moment."""
     registry = CollectorRegistry()
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if _SHARED:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client is partly untyped
     else:
         registry.register(REGISTRY)
