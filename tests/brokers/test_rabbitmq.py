@@ -65,6 +65,7 @@ def test_a_frozen_broker_costs_a_caller_less_than_a_second(rabbit: Rabbit) -> No
     eventually(lambda: _enqueued(queue), within=15)
 
 
+@pytest.mark.slow
 def test_a_purchase_and_a_broker_that_is_killed_and_comes_back(
     rabbit: Rabbit, servers: Servers, sql: Sql, tmp_path: Path, customer: Customer, make_listing: MakeListing
 ) -> None:

@@ -21,8 +21,6 @@ def campaign(shared_house: House) -> Campaign:
     ("name", "busy"),
     [
         ("a web child: SIGKILL", True),
-        ("the worker: frozen 5 s", False),
-        ("Valkey: SIGKILL, data lost", True),
         ("PostgreSQL: immediate stop", True),
     ],
 )

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import Servers, Sql
@@ -18,6 +19,7 @@ from tests.operators.station import eventually
 ATTEMPTS = 3
 
 
+@pytest.mark.slow
 def test_poison_is_retried_ever_later_fails_alone_and_is_retried_in_flower(
     client: FlaskClient, sql: Sql, servers: Servers, tmp_path: Path, poison: str
 ) -> None:
