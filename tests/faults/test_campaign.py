@@ -21,6 +21,8 @@ def campaign(shared_house: House) -> Campaign:
     ("name", "busy"),
     [
         ("a web child: SIGKILL", True),
+        pytest.param("the worker: frozen 5 s", False, marks=pytest.mark.slow),
+        pytest.param("Valkey: SIGKILL, data lost", True, marks=pytest.mark.slow),
         ("PostgreSQL: immediate stop", True),
     ],
 )
