@@ -17,7 +17,7 @@ help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, one purchase; until Ctrl-C"
 	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
 	@echo "make test   the whole suite"
-	@echo "make faults the long fault campaign and flood, some 20 minutes; its table goes into docs/faults.md"
+	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='letterbox drain' for a few of them"
@@ -33,8 +33,12 @@ demo: venv
 test: venv
 	@exec .venv/bin/python -m pytest
 
+# BROKER=redis or amqp for one of them; FAULTS='a few words' for the faults whose names contain them.
+BROKER ?=
+FAULTS ?=
+
 faults: venv
-	@exec .venv/bin/python -m tests.faults
+	@exec .venv/bin/python -m tests.faults $(if $(BROKER),--broker $(BROKER)) $(FAULTS)
 
 test-slow: venv
 	@exec .venv/bin/python -m pytest -m slow

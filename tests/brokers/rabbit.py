@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -25,10 +25,18 @@ PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Debian's own starter switches to the system's account and folders; this is the program behind it."""
 
 START_WITHIN = 90.0
+END_WITHIN = 60.0
+
+MISSING = "NO RABBITMQ: install Debian's rabbitmq-server to have the service tested on it"
+
+
+def is_installed() -> bool:
+    """Whether a node can be started here."""
+    return (PROGRAMS / "rabbitmq-server").exists() and shutil.which("epmd") is not None
 
 
 class Rabbit:
-    """The node; it can be killed and started again with its data."""
+    """The node; it can be killed, frozen or restarted, and started again with its data or without."""
 
     def __init__(self, folder: Path, guard: Guard) -> None:
         self._folder = folder
@@ -50,6 +58,8 @@ class Rabbit:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "ERL_EPMD_PORT": str(free_port()),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # Else a shell stands in front of the node, and would answer for it whatever is done to it.
+            "RUNNING_UNDER_SYSTEMD": "yes",
         }
         (folder / "plugins").write_text("[].")
         # A shared test machine's disk may be nearly full, at which a node would block every publisher.
@@ -80,6 +90,19 @@ class Rabbit:
         os.killpg(self._node.pid, signal.SIGKILL)
         self._node.wait()
         self._guard.forget(self._node.pid)
+
+    def ask_to_end(self) -> None:
+        """End it as an operator would, and wait."""
+        assert self._node is not None
+        self._node.terminate()
+        self._node.wait(END_WITHIN)
+        with suppress(ProcessLookupError):
+            os.killpg(self._node.pid, signal.SIGKILL)  # what it started for itself, if that is slower
+        self._guard.forget(self._node.pid)
+
+    def lose_data(self) -> None:
+        """Forget every queue and message; it must not run."""
+        shutil.rmtree(self._folder / "data")
 
     def freeze(self) -> None:
         os.killpg(self.pid, signal.SIGSTOP)
@@ -115,8 +138,8 @@ class Rabbit:
 @contextmanager
 def start_rabbit() -> Iterator[Rabbit]:
     """A running node. Skips the test, and says so, where it is not installed."""
-    if not (PROGRAMS / "rabbitmq-server").exists() or shutil.which("epmd") is None:
-        pytest.skip("NO RABBITMQ: install Debian's rabbitmq-server to have the service tested on it")
+    if not is_installed():
+        pytest.skip(MISSING)
     folder = Path(tempfile.mkdtemp(prefix="checkout-rabbit-"))
     guard = Guard()
     guard.remove_at_end(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Round:
     slowest: float
     whole_after: float
     final_after: float
+    load_average: float
     wrong: Sequence[str]
 
 
@@ -80,6 +82,7 @@ class Campaign:
             slowest=journal.slowest,
             whole_after=whole - struck,
             final_after=time.monotonic() - whole,
+            load_average=os.getloadavg()[0],
             wrong=wrong + found,
         )
         self.rounds.append(done)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.faults.house import House, await_that, running_pid
+from tests.brokers.rabbit import Rabbit
+from tests.faults.house import Broker, House, await_that, running_pid
 
 FROZEN_FOR = 5.0
 AWAY_FOR = 1.0
@@ -97,6 +98,13 @@ def _stop_postgres(number: signal.Signals) -> Callable[[House], None]:
     return strike
 
 
+def _kill_backend(house: House) -> None:
+    """Kill a server process that works for us: the postmaster then ends all others and recovers by itself."""
+    found = house.sql("SELECT pid FROM pg_stat_activity WHERE usename LIKE 'checkout%%' ORDER BY usename")
+    pids = [pid for (pid,) in found]
+    _end(random.choice(pids), signal.SIGKILL)
+
+
 def _stop_valkey(number: signal.Signals, *, keep_data: bool = True) -> Callable[[House], None]:
     def strike(house: House) -> None:
         _end(running_pid(house.valkey.server), number)
@@ -108,12 +116,40 @@ def _stop_valkey(number: signal.Signals, *, keep_data: bool = True) -> Callable[
     return strike
 
 
+def _stop_rabbit(end: Callable[[Rabbit], None], *, keep_data: bool = True) -> Callable[[House], None]:
+    def strike(house: House) -> None:
+        rabbit = _rabbit(house)
+        end(rabbit)
+        time.sleep(AWAY_FOR)
+        if not keep_data:
+            rabbit.lose_data()
+        rabbit.start()
+
+    return strike
+
+
+def _freeze_rabbit(house: House) -> None:
+    rabbit = _rabbit(house)
+    rabbit.freeze()
+    try:
+        time.sleep(FROZEN_FOR)
+    finally:
+        rabbit.thaw()
+
+
+def _rabbit(house: House) -> Rabbit:
+    assert house.rabbit is not None
+    return house.rabbit
+
+
 # By action, so that no process is struck twice running: a supervisor's pause doubles for one that keeps dying.
-FAULTS = (
+EVERYWHERE = (
     *(Fault(target=name, action="SIGKILL", strike=_killed(pid_of)) for name, pid_of in PROCESSES.items()),
     Fault(target="Valkey", action="SIGKILL", strike=_stop_valkey(signal.SIGKILL)),
     Fault(target="Valkey", action="SIGKILL, data lost", strike=_stop_valkey(signal.SIGKILL, keep_data=False)),
+    Fault(target="PostgreSQL", action="SIGKILL", strike=_stop_postgres(signal.SIGKILL)),
     Fault(target="PostgreSQL", action="immediate stop", strike=_stop_postgres(signal.SIGQUIT)),
+    Fault(target="a PostgreSQL backend", action="SIGKILL", strike=_kill_backend),
     *(Fault(target=name, action="frozen 5 s", strike=_frozen(pid_of)) for name, pid_of in PROCESSES.items()),
     Fault(target="Valkey", action="frozen 5 s", strike=lambda house: _freeze([running_pid(house.valkey.server)])),
     Fault(target="PostgreSQL", action="frozen 5 s", strike=_freeze_postgres),
@@ -122,7 +158,17 @@ FAULTS = (
     Fault(target="PostgreSQL", action="restart", strike=_stop_postgres(signal.SIGINT)),
 )
 
+# Where Valkey is the cache alone.
+RABBITS = (
+    Fault(target="RabbitMQ", action="SIGKILL", strike=_stop_rabbit(Rabbit.kill)),
+    Fault(target="RabbitMQ", action="frozen 5 s", strike=_freeze_rabbit),
+    Fault(target="RabbitMQ", action="SIGKILL, data lost", strike=_stop_rabbit(Rabbit.kill, keep_data=False)),
+    Fault(target="RabbitMQ", action="restart", strike=_stop_rabbit(Rabbit.ask_to_end)),
+)
+
+FAULTS: dict[Broker, tuple[Fault, ...]] = {"redis": EVERYWHERE, "amqp": RABBITS + EVERYWHERE}
+
 
 def fault(name: str) -> Fault:
     """The fault of that name."""
-    return next(found for found in FAULTS if found.name == name)
+    return next(found for found in FAULTS["amqp"] if found.name == name)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import psutil
@@ -24,6 +24,10 @@ from checkout_service.local.processes import ONCE, Process, Processes, read_proc
 from checkout_service.local.servers import SUPERUSER, Postgres, Valkey, start_postgres, start_valkey
 from checkout_service.local.session import CATALOGUE, DATABASE
 from checkout_service.settings import Secret
+from tests.brokers.rabbit import Rabbit
+
+Broker = Literal["redis", "amqp"]
+"""Valkey, which is the cache as well, or RabbitMQ beside it."""
 
 WHOLE_WITHIN = 60.0
 SERVING = ("web", "worker", "housekeeping", "beat")
@@ -33,18 +37,19 @@ SERVING = ("web", "worker", "housekeeping", "beat")
 class House:
     """The deployment while it runs; ``told`` is what the supervisor had to do."""
 
-    def __init__(self, folder: Path, guard: Guard, given: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, guard: Guard, broker: Broker, given: Mapping[str, str]) -> None:
+        self.broker: Broker = broker
         self.place = take_place(folder)
         self.guard = guard
         self.postgres: Postgres = start_postgres(folder / "postgres", guard=guard)
         self.postgres.create_database(DATABASE)
         self.valkey: Valkey = start_valkey(folder / "valkey", guard=guard)
+        self.rabbit = _rabbit(folder / "rabbit", guard) if broker == "amqp" else None
         roles = ("checkout_web", "checkout_worker", SUPERUSER)
         urls = {name: self.postgres.url(role, DATABASE) for name, role in zip(DATABASE_URLS, roles, strict=True)}
+        urls |= {"REDIS_URL": self.valkey.url} | ({"CELERY_BROKER_URL": self.rabbit.url} if self.rabbit else {})
         outside = {"PATH": os.environ.get("PATH", os.defpath), "WEB_CONCURRENCY": "2", "WORKER_CONCURRENCY": "2"}
-        self.environment = environment_for(
-            self.place, outside | given, ports=free_ports(), urls=urls | {"REDIS_URL": self.valkey.url}
-        )
+        self.environment = environment_for(self.place, outside | given, ports=free_ports(), urls=urls)
         self.processes = Processes(folder=ROOT, environment=self.environment, logs=self.place.logs, guard=guard)
         self.told: list[str] = []
         self._ended = threading.Event()
@@ -73,6 +78,8 @@ class House:
         if self._supervisor.is_alive():
             self._supervisor.join()
         self.processes.stop()
+        if self.rabbit:
+            self.rabbit.close()
         self.valkey.server.stop()
         self.postgres.server.stop()
 
@@ -154,13 +161,13 @@ METRICS_PORTS = ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT")
 
 
 @contextmanager
-def open_house(**given: str) -> Iterator[House]:
+def open_house(broker: Broker = "redis", **given: str) -> Iterator[House]:
     """A deployment in a temporary folder; ``given`` are settings that differ from the defaults."""
     folder = Path(tempfile.mkdtemp(prefix="checkout-faults-"))
     folder.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
     guard = Guard()
     try:
-        house = House(folder, guard, given)
+        house = House(folder, guard, broker, given)
         try:
             house.start()
             yield house
@@ -171,6 +178,13 @@ def open_house(**given: str) -> Iterator[House]:
     finally:
         guard.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rabbit(folder: Path, guard: Guard) -> Rabbit:
+    folder.mkdir()
+    rabbit = Rabbit(folder, guard)
+    rabbit.start()
+    return rabbit
 
 
 def await_that(found: Callable[[], object], what: str, *, within: float = WHOLE_WITHIN) -> float:

@@ -11,8 +11,9 @@ import psutil
 
 from tests.faults.campaign import Round
 from tests.faults.flood import Figures
+from tests.faults.house import Broker
 
-HEADING = "## The last run"
+HEADINGS: dict[Broker, str] = {"redis": "## The last run on Valkey", "amqp": "## The last run on RabbitMQ"}
 
 
 def machine() -> str:
@@ -37,7 +38,9 @@ def table(rounds: Sequence[Round]) -> Iterator[str]:
 def summary(rounds: Sequence[Round], figures: Sequence[Figures], *, seconds: float) -> Iterator[str]:
     """What a reader wants to know first."""
     wrong = sum(bool(done.wrong) for done in rounds)
-    yield f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}, in {seconds / 60:.0f} minutes:"
+    loads = [done.load_average for done in rounds] or [0.0]
+    yield f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}, in {seconds / 60:.0f} minutes; the machine's load average was"
+    yield f"{min(loads):.1f} to {max(loads):.1f}, {sum(loads) / len(loads):.1f} in the mean, its own clients included:"
     yield ""
     yield f"- {len(rounds)} rounds, of which {wrong} broke the invariant;"
     yield f"- {sum(done.deliveries for done in rounds):,} deliveries answered 202, all final at most"
@@ -49,9 +52,11 @@ def summary(rounds: Sequence[Round], figures: Sequence[Figures], *, seconds: flo
         yield from found.lines()
 
 
-def write(path: Path, lines: Sequence[str]) -> None:
-    """Put the lines in place of what the page says about the last run."""
-    before, heading, _ = path.read_text(encoding="utf-8").partition(HEADING)
-    if not heading:
-        raise ValueError(f"{path} has no heading {HEADING!r}")
-    path.write_text("\n".join([f"{before}{HEADING}", "", *lines, ""]), encoding="utf-8")
+def write(path: Path, broker: Broker, lines: Sequence[str]) -> None:
+    """Put the lines in place of what the page says about the last run on that broker."""
+    heading = HEADINGS[broker]
+    before, found, old = path.read_text(encoding="utf-8").partition(f"{heading}\n")
+    if not found:
+        raise ValueError(f"{path} has no heading {heading!r}")
+    _, following, after = old.partition("\n## ")
+    path.write_text(before + "\n".join([heading, "", *lines, ""]) + following + after, encoding="utf-8")
