@@ -25,9 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run every fault whose name contains one of the names, or all; the status is 1 when anything was wrong."""
     parser = ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--broker", choices=list(FAULTS), help="only this one; both otherwise")
-    parser.add_argument(
-        "names", nargs="*", help="only faults with one of these in their names; keeps no table"
-    )
+    parser.add_argument("names", nargs="*", help="only faults with one of these in their names; keeps no table")
     asked = parser.parse_args(arguments)
     wrong = 0
     for broker in [asked.broker] if asked.broker else FAULTS:
