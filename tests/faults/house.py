@@ -92,8 +92,7 @@ class House:
 
     def children(self, name: str) -> list[int]:
         """The processes that a main process shares its work among."""
-        found = psutil.Process(self.pid(name)).children()
-        return [child.pid for child in found if not any("resource_tracker" in word for word in child.cmdline())]
+        return [child.pid for child in psutil.Process(self.pid(name)).children() if _works(child)]
 
     def sql(self, query: str, **values: Any) -> list[Any]:
         """Run one statement as the superuser."""
@@ -178,6 +177,14 @@ def open_house(broker: Broker = "redis", **given: str) -> Iterator[House]:
     finally:
         guard.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _works(child: psutil.Process) -> bool:
+    """Whether it is a living process that shares the work; the other kind looks after files."""
+    try:
+        return not any("resource_tracker" in word for word in child.cmdline())
+    except psutil.NoSuchProcess:  # a zombie is one of these
+        return False
 
 
 def _rabbit(folder: Path, guard: Guard) -> Rabbit:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from uuid import UUID
 
-from tests.faults.house import House
+from tests.faults.house import House, await_that
 from tests.faults.journal import Journal
 from tests.faults.wire import Wire
 
 FINAL_WITHIN = 60.0
+REPLACED_WITHIN = 10.0
 
 _UNFINISHED = "SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 'parked')"
 _STATES = """
@@ -103,5 +105,7 @@ def _hanging(house: House, children: dict[str, int]) -> Iterator[str]:
     if transactions:
         yield f"{transactions} transactions are older than 10 s"
     for name, count in children.items():
+        with suppress(TimeoutError):  # one that has just died is being replaced
+            await_that(lambda name=name, count=count: len(house.children(name)) == count, name, within=REPLACED_WITHIN)
         if len(house.children(name)) != count:
             yield f"{name} has {len(house.children(name))} children, and began with {count}"
