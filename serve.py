@@ -16,19 +16,22 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Any
 
+from granian import _signals as granian_signals
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server import MPServer
 
-from checkout_service.intake import Intake
+from checkout_service.draining import LINGER, Drain, Wsgi
+from checkout_service.intake import Intake, hang_up_on_slow_senders
 from checkout_service.settings import ServerSettings, SettingsError, WebSettings
 from checkout_service.slots import ENVIRON_KEY, Slots
 
-# A thread that waits for a body costs about 60 KiB; only WEB_THREADS of them work at a time. Nothing else ends the wait
-# for a slow sender, so there must be far more of these than a handful of bad clients can take.
+# A thread that waits for a body costs about 60 KiB; only WEB_THREADS of them work at a time. A slow sender is waited
+# for, some 30 s, so there must be far more of these than a handful of bad clients can take.
 READERS = 1024
 MOST_READING = READERS * 3 // 4
 """Of which so many may wait for bodies; whoever sends none, and the probes, go on."""
@@ -44,8 +47,6 @@ CONNECTIONS = 4096
 
 DRAIN_SECONDS = 20
 
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
 
 class WebServer(MPServer):
     """Granian, which gives up when a child dies twice in a few seconds, but not if something from outside killed it."""
@@ -57,13 +58,14 @@ class WebServer(MPServer):
             self.respawned_wrks.clear()
 
 
-def body_first(app: Wsgi, slots: int) -> Wsgi:
+def body_first(app: Wsgi, slots: int, port: int) -> Wsgi:
     """Read a request's body before it takes one of the few slots in which the app works.
 
     Otherwise as many slow senders as there are threads would stop everybody else.
     """
     free = Slots(working=slots, waiting=WAITING)
     intake = Intake(readers=MOST_READING, most_bytes=MOST_BODIES)
+    threading.Thread(target=hang_up_on_slow_senders, args=(intake, port), name="slow-senders", daemon=True).start()
 
     def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ[ENVIRON_KEY] = free
@@ -78,7 +80,20 @@ def load(target: str) -> Wsgi:
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
     module, _, name = target.partition(":")
     app: Wsgi = getattr(import_module(module), name)
-    return body_first(app, int(os.environ.get("WEB_THREADS", "2")))
+    port = ServerSettings.from_environment().port
+    drain = Drain(port)
+    granian_signals.set_sync_signals = partial(_drained_first, drain, granian_signals.set_sync_signals)
+    return drain.telling(body_first(app, int(os.environ.get("WEB_THREADS", "2")), port))
+
+
+def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
+    """Let Granian set its handlers in this child, and have SIGTERM reach them only when the drain is over.
+
+    Not in the master: who runs us may send the signal to the whole group.
+    """
+    event = set_signals()
+    signal.signal(signal.SIGTERM, lambda *_: drain.begin(event.set))
+    return event
 
 
 def main(target: str) -> None:
@@ -105,7 +120,7 @@ def main(target: str) -> None:
             backpressure=CONNECTIONS,
             http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True),
             respawn_failed_workers=True,
-            workers_kill_timeout=DRAIN_SECONDS,
+            workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
         ).serve(target_loader=load)
     finally:
         if own_folder:
@@ -151,7 +166,7 @@ def _end_with_parent(parent: int) -> None:
     """A child whose parent was killed would go on serving, with nobody left to stop or restart it."""
     while os.getppid() == parent:
         time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)  # at once: whoever is to follow waits for the port
 
 
 if __name__ == "__main__":

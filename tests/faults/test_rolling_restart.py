@@ -23,15 +23,19 @@ BESIDE = "web beside"
 PAYMENTS_A_SECOND = 10.0
 
 
+@pytest.mark.parametrize("keep_alive", [False, True], ids=["new connections", "kept connections"])
 @pytest.mark.timeout(300)
-def test_no_request_is_lost_while_each_process_is_restarted_in_turn(house: House) -> None:
+def test_no_request_is_lost_while_each_process_is_restarted_in_turn(house: House, keep_alive: bool) -> None:
     port = free_port()
     children = {name: len(house.children(name)) for name in SHARED}
     with house.another(BESIDE, ["env", f"PORT={port}", *read_procfile(ROOT / "Procfile")["web"]]):
         addresses = [house.address, ("127.0.0.1", port)]
         _await_serving(addresses)
         load = Load(
-            lambda: Balancer(addresses), house.environment, house.listing(), payments_a_second=PAYMENTS_A_SECOND
+            lambda: Balancer(addresses, keep_alive=keep_alive),
+            house.environment,
+            house.listing(),
+            payments_a_second=PAYMENTS_A_SECOND,
         )
         load.start()
         for name in (*SERVING, BESIDE):
@@ -42,6 +46,7 @@ def test_no_request_is_lost_while_each_process_is_restarted_in_turn(house: House
         journal = load.finish(within=60)
         _, wrong = check(house, journal, children=children)
 
+    print(journal.answers, journal.slowest)
     assert not wrong
     assert journal.answers[0] == 0
     assert journal.answers[503] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import threading
 import time
 from collections import deque
@@ -50,7 +51,12 @@ class Wire:
         return Answer(status=answer.status, body=content, headers=said, seconds=time.monotonic() - started)
 
     def connects(self) -> bool:
-        """Connect already; False if nobody listens."""
+        """Connect already, unless a connection is open that the other side has not closed; False if nobody listens."""
+        if self._connection.sock is not None:
+            readable, _, _ = select.select([self._connection.sock], [], [], 0)
+            if not readable:
+                return True
+            self._connection.close()
         try:
             self._connection.connect()
         except ConnectionRefusedError:
@@ -62,26 +68,29 @@ class Wire:
 
 
 class Balancer:
-    """Asks several addresses in turn as a balancer does, each time on a new connection; passes on what is refused."""
+    """Asks several addresses in turn as a balancer does; passes on what is refused.
 
-    def __init__(self, addresses: Sequence[tuple[str, int]], *, timeout: float = 10.0) -> None:
-        self._addresses = deque(addresses)
-        self._timeout = timeout
+    Each time on a new connection, or with ``keep_alive`` on one a address that is kept for as long as the other side
+    keeps it. Never asks twice: a request that was sent and not answered is lost.
+    """
+
+    def __init__(
+        self, addresses: Sequence[tuple[str, int]], *, timeout: float = 10.0, keep_alive: bool = False
+    ) -> None:
+        self._wires = deque(Wire(address, timeout=timeout) for address in addresses)
+        self._says = {} if keep_alive else {"Connection": "close"}
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None) -> Answer:
         """Send to the first that accepts a connection; what happens to it there is the answer."""
-        self._addresses.rotate(1)
-        for address in self._addresses:
-            wire = Wire(address, timeout=self._timeout)
-            try:
-                if wire.connects():
-                    return wire.ask(method, path, body, {**(headers or {}), "Connection": "close"})
-            finally:
-                wire.close()
+        self._wires.rotate(1)
+        for wire in self._wires:
+            if wire.connects():
+                return wire.ask(method, path, body, {**(headers or {}), **self._says})
         return Answer(status=NO_ANSWER, headers={}, seconds=0.0)
 
     def close(self) -> None:
-        """Nothing stays open."""
+        for wire in self._wires:
+            wire.close()
 
 
 class Threads:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -15,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from checkout_service.intake import SENT_WITHIN
 from checkout_service.local.place import ROOT
 from checkout_service.local.servers import free_port
 from serve import _allow_many_files
@@ -164,6 +166,37 @@ def test_more_slow_senders_than_readers_stop_no_request_without_a_body(web: Web)
         assert httpx.get(f"http://127.0.0.1:{web.port}/api/cart", timeout=5).status_code == 401
 
     eventually(lambda: not refused())
+
+
+@pytest.mark.slow
+def test_senders_that_trickle_are_hung_up_on_and_others_take_their_place(web: Web, town: Town) -> None:
+    ((before,),) = town.sql("SELECT count(*) FROM webhook_deliveries")
+    with ExitStack() as stack:
+        slow = [stack.enter_context(web.connect()) for _ in range(900)]
+        for sender in slow:
+            sender.sendall(SLOW)
+        started, ended = time.monotonic(), 0.0
+        while not ended and time.monotonic() - started < SENT_WITHIN + 15:
+            time.sleep(1)
+            still = [sender for sender in slow if _trickles(sender)]
+            ended = 0.0 if still else time.monotonic() - started
+
+        assert ended > SENT_WITHIN - 5
+        answer = httpx.post(f"http://127.0.0.1:{web.port}/api/payments/webhook", json={}, timeout=5)
+        assert answer.status_code == 202
+    assert town.sql("SELECT count(*) FROM webhook_deliveries") == [(before + 1,)]
+
+
+def _trickles(sender: socket.socket) -> bool:
+    """Send a blank; False once the other side has hung up."""
+    try:
+        sender.setblocking(False)
+        sender.send(b" ")
+        return sender.recv(1000, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("name", ["PORT", "WEB_CONCURRENCY", "WEB_THREADS"])
