@@ -50,6 +50,11 @@ class Wire:
         said = {name.lower(): value for name, value in answer.getheaders()}
         return Answer(status=answer.status, body=content, headers=said, seconds=time.monotonic() - started)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection is kept; the other side may have closed it."""
+        return self._connection.sock is not None
+
     def connects(self) -> bool:
         """Connect already, unless a connection is open that the other side has not closed; False if nobody listens."""
         if self._connection.sock is not None:
