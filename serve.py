@@ -26,7 +26,7 @@ from granian.http import HTTP1Settings
 from granian.server import MPServer
 
 from checkout_service.draining import LINGER, Drain, Wsgi
-from checkout_service.intake import Intake, hang_up_on_slow_senders
+from checkout_service.intake import GONE_KEY, Intake, hang_up_on_slow_senders
 from checkout_service.settings import ServerSettings, SettingsError, WebSettings
 from checkout_service.slots import ENVIRON_KEY, Slots
 
@@ -69,8 +69,12 @@ def body_first(app: Wsgi, slots: int, port: int) -> Wsgi:
 
     def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ[ENVIRON_KEY] = free
-        with intake.taken(environ), free.inside():
-            return app(environ, start_response)
+        with intake.taken(environ):
+            if GONE_KEY in environ:
+                start_response("408 Request Timeout", [])
+                return []
+            with free.inside():
+                return app(environ, start_response)
 
     return serve
 

@@ -28,6 +28,7 @@ LARGEST_LETTER: Final = 256 * 1024
 LETTERBOX: Final = "/api/payments/webhook"
 
 REFUSED_KEY: Final = "checkout_service.body_refused"
+GONE_KEY: Final = "checkout_service.sender_gone"
 
 _PIECE: Final = 16 * 1024
 """Bytes read at once: what a sender has sent counts, not what it declares."""
@@ -62,7 +63,7 @@ class Intake:
 
     @contextmanager
     def taken(self, environ: dict[str, Any]) -> Iterator[None]:
-        """The request's body is in memory within the block, or the request is marked as to be refused.
+        """The request's body is in memory within the block, or the request is marked: refuse it, or its sender is gone.
 
         A body that declares itself larger than its path takes is left unread: the app refuses it by its length. One
         that ends before its length, or came too slowly, has nobody left to be answered, and must have no effect.
@@ -73,28 +74,27 @@ class Intake:
         try:
             if most:
                 try:
-                    is_whole = self._read(environ, most, body)
+                    self._read(environ, most, body)
                 finally:
                     held = body.tell()
                 body.seek(0)
                 environ["wsgi.input"] = body
-                if not is_whole:
-                    environ[REFUSED_KEY] = True
-                    body.truncate()
             yield
         finally:
             self._hold(-held)
 
-    def _read(self, environ: dict[str, Any], most: int, body: BytesIO) -> bool:
-        """Read up to so many bytes; False if they were too many for us, too slow or too few."""
+    def _read(self, environ: dict[str, Any], most: int, body: BytesIO) -> None:
+        """Read up to so many bytes, and mark the request if they cannot be used."""
         try:
             with self._reading(environ.get("REMOTE_ADDR", "")) as reader:
                 while body.tell() < most and (piece := environ["wsgi.input"].read(min(_PIECE, most - body.tell()))):
                     body.write(piece)
                     self._hold(len(piece))
         except _FullError:
-            return False
-        return not reader.is_late and body.tell() >= _declared(environ)
+            environ[REFUSED_KEY] = True
+        else:
+            if reader.is_late or body.tell() < _declared(environ):
+                environ[GONE_KEY] = True
 
     def late(self, seconds: float) -> set[str]:
         """The addresses of who has been sending for so long; what still comes from them has no effect."""
