@@ -94,9 +94,9 @@ def test_a_silent_database_is_found_out_by_few_and_told_to_all_others_at_once(
     slow = [answer for answer in later if answer.seconds >= AT_ONCE]
     # In each child one request at a time finds out whether the database is back.
     assert len(slow) <= CHILDREN * (1 + (time.monotonic() - started) / 2)
-    # Granian starts a thread for a request when none is idle, and one that has just answered is not yet: so one for each
-    # caller in each child, and as many again. Measured: 39, 43 and 61 more after 720, 1,080 and 1,440 requests; were
-    # they to pile up, it would be one for each request.
+    # Granian starts a thread for a request when none is idle, and one that has just answered is not yet: so one for
+    # each caller in each child, and as many again. Measured: 39, 43 and 61 more after 720, 1,080 and 1,440 requests;
+    # were they to pile up, it would be one for each request.
     assert len(later) > 10 * CALLERS
     assert web.threads() <= threads + 2 * CHILDREN * CALLERS
     web.proxy.reopen()
