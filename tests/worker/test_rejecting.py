@@ -7,13 +7,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine, text
 
+from checkout_service.database import transaction
 from checkout_service.metrics import letters_dropped_total
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import MakeWorker
 from worker import webhooks
-from worker.letters import LARGE
+from worker.letters import LARGE, Result, claim
+from worker.rejecting import reject
 from worker.webhooks import process
 
 
@@ -89,16 +91,39 @@ def test_a_rejected_letter_processed_again_keeps_its_place(sql: Sql, make_worker
     assert kept(sql) == deliveries
 
 
-def test_a_letter_that_an_operator_had_processed_is_kept_beyond_the_bounds(sql: Sql, make_worker: MakeWorker) -> None:
+@pytest.mark.parametrize("bound", ["rejected_max_rows", "rejected_max_bytes"])
+def test_the_newest_forgery_makes_room_for_a_letter_that_an_operator_had_processed(
+    sql: Sql, make_worker: MakeWorker, bound: str
+) -> None:
     failed = insert_letter(sql, forged(1), state="'failed'", attempts=1, next_attempt_at="NULL")
-    insert_letter(sql, forged(2), state="'rejected'", attempts=1, next_attempt_at="NULL")
+    older, newer = (
+        insert_letter(
+            sql, forged(2), state="'rejected'", attempts=1, next_attempt_at="NULL", received_at=f"now() - {age}"
+        )
+        for age in ("interval '2 hours'", "interval '1 hour'")
+    )
     before = dropped()
 
-    with make_worker(rejected_max_rows=1).app_context():
+    with make_worker(**{bound: 2 * (len(forged(1)) if bound == "rejected_max_bytes" else 1)}).app_context():
         process(str(failed))
 
-    assert state_of(sql, failed) == "rejected"
-    assert dropped() == before
+    assert set(kept(sql)) == {failed, older}, f"not {newer}"
+    assert dropped() == before + 1
+
+
+def test_a_bell_that_names_a_rejected_letter_makes_no_place_for_another(sql: Sql, make_worker: MakeWorker) -> None:
+    """While it is looked at again its place is free, and another worker's forgery may take it."""
+    with make_worker(rejected_max_rows=3).app_context():
+        deliveries = file_forgeries(sql, 3)
+        process(str(deliveries[0]))
+        before = dropped()
+        (own,) = claim(deliveries[0])
+        process(str(insert_letter(sql, forged(9))))
+        with transaction() as connection:
+            reject(connection, [Result(letter=own, state="rejected")])
+
+    assert kept(sql) == deliveries
+    assert dropped() == before + 1
 
 
 def test_large_letters_that_the_time_is_too_short_for_are_given_back_untouched(
