@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults import signers
 from tests.faults.house import House, open_house
 
 BOUND_OF_ROWS = 2000
@@ -13,7 +14,7 @@ BOUND_OF_ROWS = 2000
 
 @pytest.fixture(scope="package")
 def shared_house() -> Iterator[House]:
-    with open_house(REJECTED_MAX_ROWS=str(BOUND_OF_ROWS)) as house:
+    with open_house(REJECTED_MAX_ROWS=str(BOUND_OF_ROWS), **signers.settings()) as house:
         yield house
 
 

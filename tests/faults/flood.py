@@ -21,7 +21,7 @@ LETTERBOX = "/api/payments/webhook"
 _INSERT_PAYMENTS = """
     WITH owner AS (INSERT INTO users DEFAULT VALUES RETURNING id)
     INSERT INTO payments (user_id, provider, provider_ref, amount, currency)
-    SELECT owner.id, 'mock', token, 40, 'USD' FROM owner, unnest(%(tokens)s::text[]) AS token
+    SELECT owner.id, %(provider)s, token, 40, 'USD' FROM owner, unnest(%(tokens)s::text[]) AS token
 """
 _LAGS = """
     SELECT extract(epoch FROM letter.processed_at - letter.received_at)::float8
@@ -55,10 +55,10 @@ class Figures:
         yield f"  {self.lags[-1]:.2f} s at most."
 
 
-def insert_payments(house: House, count: int) -> list[str]:
+def insert_payments(house: House, count: int, *, provider: str = "mock") -> list[str]:
     """Payments of nobody in particular; their tokens."""
-    tokens = [f"mock_pi_{uuid4().hex}" for _ in range(count)]
-    house.sql(_INSERT_PAYMENTS, tokens=tokens)
+    tokens = [f"{provider}_pi_{uuid4().hex}" for _ in range(count)]
+    house.sql(_INSERT_PAYMENTS, provider=provider, tokens=tokens)
     return tokens
 
 

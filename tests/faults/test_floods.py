@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from tests.faults.conftest import BOUND_OF_ROWS
-from tests.faults.flood import Flood, dropped_so_far, genuine, insert_payments
+from tests.faults.flood import Flood, dropped_so_far, insert_payments
 from tests.faults.house import House, await_that
+from tests.faults.signers import SIGNERS, Signer
 
 pytestmark = pytest.mark.slow
 
@@ -14,10 +18,17 @@ FORGERIES = 10_000
 APPLIED_WITHIN = 5.0
 BACKLOG = 10_000
 
+DOWN_FOR = timedelta(minutes=20)
+TOO_OLD = 10
+
 _OLD_LETTERS = """
-    INSERT INTO webhook_deliveries (provider, body, received_at, next_attempt_at)
-    SELECT 'mock', body, now() - interval '20 minutes', now() - interval '20 minutes'
-    FROM unnest(%(bodies)s::bytea[]) AS body
+    INSERT INTO webhook_deliveries (provider, headers, body, received_at, next_attempt_at)
+    SELECT %(provider)s, headers, body, %(at)s, %(at)s
+    FROM unnest(%(bodies)s::bytea[], %(headers)s::jsonb[]) AS letter (body, headers)
+"""
+_STATES = """
+    SELECT letter.state, count(*) FROM webhook_deliveries AS letter
+    WHERE letter.provider = %(provider)s AND letter.received_at = %(at)s GROUP BY 1 ORDER BY 1
 """
 
 
@@ -39,17 +50,35 @@ def test_genuine_letters_are_applied_within_seconds_amid_forged_ones(house: Hous
     assert figures.dropped == FORGERIES - BOUND_OF_ROWS
 
 
+@pytest.mark.parametrize("signer", SIGNERS, ids=lambda signer: signer.provider)
+@pytest.mark.usefixtures("_nothing_rejected")
 @pytest.mark.timeout(300)
-def test_a_backlog_of_twenty_minutes_is_applied_in_full(house: House) -> None:
-    tokens = insert_payments(house, BACKLOG)
+def test_a_backlog_of_twenty_minutes_is_applied_in_full(house: House, signer: Signer) -> None:
+    """Where a signature says when, letters that were old when they came are refused beside it."""
+    tokens = insert_payments(house, BACKLOG, provider=signer.provider)
+    refused = insert_payments(house, TOO_OLD if signer.is_dated else 0, provider=signer.provider)
+    received_at = datetime.now(UTC) - DOWN_FOR
     with house.without("worker"):
-        house.sql(_OLD_LETTERS, bodies=[genuine(house, token) for token in tokens])
+        letters = [signer.sign(token, received_at, house.environment) for token in tokens]
+        letters += [signer.sign(token, received_at - DOWN_FOR, house.environment) for token in refused]
+        house.sql(
+            _OLD_LETTERS,
+            provider=signer.provider,
+            at=received_at,
+            bodies=[letter.body for letter in letters],
+            headers=[json.dumps(dict(letter.headers)) for letter in letters],
+        )
 
-    states = "SELECT state, count(*) FROM webhook_deliveries WHERE provider_ref = ANY(%(tokens)s) GROUP BY state"
-    await_that(lambda: house.sql(states, tokens=tokens) == [("applied", BACKLOG)], "all are applied")
-    ((paid,),) = house.sql(
-        "SELECT count(*) FROM payments WHERE provider_ref = ANY(%(tokens)s) AND status = 'paid'", tokens=tokens
-    )
-    assert paid == BACKLOG
+    expected = [("applied", BACKLOG)] + [("rejected", TOO_OLD)] * signer.is_dated
+    states = {"provider": signer.provider, "at": received_at}
+    await_that(lambda: house.sql(_STATES, **states) == expected, f"the states are {expected}")
     house.await_whole()
-    assert dropped_so_far(house) == 0
+    assert _paid(house, tokens) == BACKLOG
+    assert _paid(house, refused) == 0
+    assert dropped_so_far(house) == 0, "counted since the worker's start"
+
+
+def _paid(house: House, tokens: list[str]) -> int:
+    query = "SELECT count(*) FROM payments WHERE provider_ref = ANY(%(tokens)s) AND status = 'paid'"
+    ((count,),) = house.sql(query, tokens=tokens)
+    return int(count)

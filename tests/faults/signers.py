@@ -1,0 +1,86 @@
+"""Letters as each provider signs them: those whose signatures carry a time can be told old from new."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.util import find_spec
+from uuid import uuid4
+
+from checkout_service.providers.mock import sign
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """A letter that says that a payment is paid, as it comes: its bytes, and the headers that are kept of it."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+Environment = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """How a provider signs a letter about a payment at a time, and what else the processes are to be told of it."""
+
+    provider: str
+    sign: Callable[[str, datetime, Environment], Signed]
+    settings: Mapping[str, str]
+    is_dated: bool
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this service reads such letters."""
+        return find_spec(f"checkout_service.providers.{self.provider}") is not None
+
+
+def _mock(token: str, at: datetime, environment: Environment) -> Signed:
+    details = {"event_id": f"evt_{uuid4().hex}", "amount": "40.00", "currency": "USD", "occurred_at": at.isoformat()}
+    body = {"provider_ref": token, "status": "paid", "raw_data": details}
+    return Signed(body=json.dumps(sign(body, environment["MOCK_WEBHOOK_SECRETS"])).encode(), headers={})
+
+
+def _standard(token: str, at: datetime, environment: Environment) -> Signed:
+    """Standard Webhooks 1.0: HMAC-SHA256 over id, time and body."""
+    key = base64.b64decode(environment["STANDARD_WEBHOOK_SECRETS"].removeprefix("whsec_"))
+    about = {"provider_ref": token, "amount": "40.00", "currency": "USD"}
+    letter = {"type": "payment.paid", "timestamp": at.isoformat(), "data": about}
+    body, identity, moment = json.dumps(letter).encode(), f"msg_{uuid4().hex}", str(int(at.timestamp()))
+    digest = hmac.new(key, f"{identity}.{moment}.".encode() + body, hashlib.sha256).digest()
+    claimed = {"webhook-id": identity, "webhook-timestamp": moment}
+    return Signed(body=body, headers=claimed | {"webhook-signature": f"v1,{base64.b64encode(digest).decode()}"})
+
+
+SIGNERS = tuple(
+    signer
+    for signer in (
+        Signer(provider="mock", sign=_mock, settings={}, is_dated=False),
+        Signer(
+            provider="standard",
+            sign=_standard,
+            settings={
+                "STANDARD_API_BASE": "http://127.0.0.1:9",  # never called: a paid letter needs no look-up
+                "STANDARD_API_KEY": secrets.token_urlsafe(32),
+                "STANDARD_WEBHOOK_SECRETS": f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
+            },
+            is_dated=True,
+        ),
+    )
+    if signer.is_known
+)
+
+
+def settings() -> dict[str, str]:
+    """What a house needs for all of them."""
+    told = {"PAYMENT_PROVIDERS": ",".join(signer.provider for signer in SIGNERS)}
+    for signer in SIGNERS:
+        told |= signer.settings
+    return told
