@@ -1,12 +1,24 @@
-"""A short cut of the campaign; ``make faults`` runs all of it."""
+"""A short cut of the campaign, which ``make faults`` runs in full; and each promise, told otherwise, is found out."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from uuid import uuid4
+
 import pytest
 
-from tests.faults.campaign import Campaign
+from checkout_service.payments.status import PaymentStatus
+from tests.brokers.rabbit import MISSING, is_installed
+from tests.faults import invariant
+from tests.faults.campaign import SHARED, Campaign
 from tests.faults.faults import fault
-from tests.faults.house import House
+from tests.faults.house import House, open_house
+from tests.faults.invariant import check
+from tests.faults.journal import Journal
+from tests.faults.load import Load
+from tests.faults.wire import Wire
 
 PAYMENTS_A_SECOND = 15.0
 
@@ -17,13 +29,25 @@ def campaign(shared_house: House) -> Campaign:
     return Campaign(shared_house, payments_a_second=PAYMENTS_A_SECOND)
 
 
+@pytest.fixture(scope="module")
+def campaign_on_rabbitmq() -> Iterator[Campaign]:
+    if not is_installed():
+        pytest.skip(MISSING)
+    with open_house("amqp") as house:
+        yield Campaign(house, payments_a_second=PAYMENTS_A_SECOND)
+
+
 @pytest.mark.parametrize(
     ("name", "busy"),
     [
         ("a web child: SIGKILL", True),
+        ("PostgreSQL: immediate stop", False),
+        # Letters under lease when their worker or the database dies wait for its end, half a minute.
+        pytest.param("a worker child: SIGKILL", True, marks=pytest.mark.slow),
         pytest.param("the worker: frozen 5 s", False, marks=pytest.mark.slow),
         pytest.param("Valkey: SIGKILL, data lost", True, marks=pytest.mark.slow),
-        ("PostgreSQL: immediate stop", True),
+        pytest.param("PostgreSQL: SIGKILL", True, marks=pytest.mark.slow),
+        pytest.param("PostgreSQL: immediate stop", True, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.timeout(300)
@@ -33,3 +57,97 @@ def test_what_was_answered_is_true_whatever_fails(campaign: Campaign, name: str,
     assert done.deliveries > 0
     assert done.keys > 0
     assert not done.wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "busy"),
+    [("RabbitMQ: SIGKILL, data lost", True), ("RabbitMQ: frozen 5 s", True), ("Valkey: SIGKILL", True)],
+)
+@pytest.mark.timeout(300)
+def test_what_was_answered_is_true_on_rabbitmq_as_well(campaign_on_rabbitmq: Campaign, name: str, busy: bool) -> None:
+    done = campaign_on_rabbitmq.strike(fault(name), busy=busy)
+
+    assert done.deliveries > 0
+    assert done.keys > 0
+    assert not done.wrong
+
+
+@pytest.fixture(scope="module")
+def kept(shared_house: House) -> Journal:
+    """Promises that were kept; each test below tells one of them otherwise, and takes that back."""
+    shared_house.await_whole()
+    load = Load(
+        lambda: Wire(shared_house.address), shared_house.environment, shared_house.listing(), payments_a_second=20
+    )
+    load.start()
+    time.sleep(1)
+    return load.finish(within=30)
+
+
+def _wrong(house: House, journal: Journal) -> list[str]:
+    _, wrong = check(house, journal, children={name: len(house.children(name)) for name in SHARED})
+    return wrong
+
+
+def _some_token(journal: Journal) -> str:
+    return next(token for token in journal.facts if journal.status_of(token) is PaymentStatus.PAID)
+
+
+def _another_letter(journal: Journal) -> None:
+    journal.deliveries.add(str(uuid4()))
+
+
+def _another_event(journal: Journal) -> None:
+    journal.facts[_some_token(journal)]["evt_never_sent"] = PaymentStatus.FAILED
+
+
+def _one_event_less(journal: Journal) -> None:
+    events = journal.facts[_some_token(journal)]
+    del events[next(event for event, status in events.items() if status is PaymentStatus.FAILED)]
+
+
+def _another_status(journal: Journal) -> None:
+    events = journal.facts[_some_token(journal)]
+    events[next(event for event, status in events.items() if status is PaymentStatus.PAID)] = PaymentStatus.REVERSED
+
+
+def _another_answer(journal: Journal) -> None:
+    journal.keys[0] = replace(journal.keys[0], answer=journal.keys[0].answer | {"amount": "0.01"})
+
+
+def test_what_was_kept_is_not_wrong(house: House, kept: Journal) -> None:
+    assert kept.deliveries
+    assert _wrong(house, kept) == []
+
+
+@pytest.mark.parametrize(
+    ("tell_otherwise", "found"),
+    [
+        (_another_letter, "1 letters that were answered 202 are gone"),
+        (_another_event, "was never recorded"),
+        (_one_event_less, "nobody sent it"),
+        (_another_status, "its facts say reversed"),
+        (_another_answer, "replays 201"),
+    ],
+)
+def test_a_promise_that_was_not_kept_is_found_out(
+    house: House, kept: Journal, tell_otherwise: Callable[[Journal], None], found: str
+) -> None:
+    told = Journal(
+        facts={token: dict(events) for token, events in kept.facts.items()},
+        deliveries=set(kept.deliveries),
+        keys=list(kept.keys),
+    )
+    tell_otherwise(told)
+
+    (wrong,) = _wrong(house, told)
+
+    assert found in wrong
+
+
+def test_a_child_that_is_missing_is_found_out(house: House, kept: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invariant, "REPLACED_WITHIN", 0.5)
+    _, wrong = check(house, kept, children={"web": len(house.children("web")) + 1})
+
+    assert wrong == ["web has 2 children, and began with 3"]

@@ -73,7 +73,13 @@ def test_a_refusing_database_is_told_within_a_second(web: Web) -> None:
     await_that(lambda: web.post_letter().status == 202, "letters are taken again")
 
 
-@pytest.mark.parametrize("silence", [Proxy.fall_silent, Proxy.swallow], ids=["frozen", "black-holed"])
+@pytest.mark.parametrize(
+    "silence",
+    [
+        pytest.param(Proxy.fall_silent, id="frozen"),
+        pytest.param(Proxy.swallow, id="black-holed", marks=pytest.mark.slow),
+    ],
+)
 def test_a_silent_database_is_found_out_by_few_and_told_to_all_others_at_once(
     web: Web, silence: Callable[[Proxy], None]
 ) -> None:
