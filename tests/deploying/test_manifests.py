@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import celeryconfig
+from checkout_service.draining import LINGER
 from checkout_service.local.processes import read_procfile
 from serve import DRAIN_SECONDS
 from tests.conftest import ROOT
@@ -21,7 +22,7 @@ COMMANDS = read_procfile(ROOT / "Procfile")
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 LONGEST = max(limits["time_limit"] for limits in celeryconfig.task_annotations.values())
-NEEDED = {"web": DRAIN_SECONDS + 5, "worker": celeryconfig.task_time_limit, "housekeeping": LONGEST}
+NEEDED = {"web": DRAIN_SECONDS + int(LINGER) + 5, "worker": celeryconfig.task_time_limit, "housekeeping": LONGEST}
 """Seconds that a process may take to end in good order."""
 
 
