@@ -1,4 +1,4 @@
-"""One house for all tests of single faults; each leaves it whole."""
+"""One house a broker for all tests of single faults; each leaves it whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.brokers.rabbit import MISSING, is_installed
 from tests.faults import signers
 from tests.faults.house import House, open_house
 
@@ -15,6 +16,14 @@ BOUND_OF_ROWS = 2000
 @pytest.fixture(scope="package")
 def shared_house() -> Iterator[House]:
     with open_house(REJECTED_MAX_ROWS=str(BOUND_OF_ROWS), **signers.settings()) as house:
+        yield house
+
+
+@pytest.fixture(scope="package")
+def house_on_rabbitmq() -> Iterator[House]:
+    if not is_installed():
+        pytest.skip(MISSING)
+    with open_house("amqp") as house:
         yield house
 
 

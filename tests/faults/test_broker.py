@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from uuid import uuid4
 
+import amqp
 import pytest
 import redis
+from kombu import Connection
 
 from tests.faults.flood import LETTERBOX, genuine, insert_payments
 from tests.faults.house import House, await_that, running_pid
@@ -22,21 +25,40 @@ AT_ONCE = 1.0
 LETTERS = 40
 
 
+@pytest.fixture(params=["shared_house", "house_on_rabbitmq"], ids=["valkey", "rabbitmq"])
+def house(request: pytest.FixtureRequest) -> House:
+    house: House = request.getfixturevalue(request.param)
+    house.await_whole()
+    return house
+
+
 def _kill(house: House) -> None:
+    if house.rabbit:
+        house.rabbit.kill()
+        return
     os.kill(running_pid(house.valkey.server), signal.SIGKILL)
     await_that(house.valkey.server.has_died, "Valkey is gone")
 
 
 def _start_again(house: House) -> None:
-    house.valkey.server.restart()
+    if house.rabbit:
+        house.rabbit.start()
+    else:
+        house.valkey.server.restart()
 
 
 def _freeze(house: House) -> None:
-    os.kill(running_pid(house.valkey.server), signal.SIGSTOP)
+    if house.rabbit:
+        house.rabbit.freeze()
+    else:
+        os.kill(running_pid(house.valkey.server), signal.SIGSTOP)
 
 
 def _thaw(house: House) -> None:
-    os.kill(running_pid(house.valkey.server), signal.SIGCONT)
+    if house.rabbit:
+        house.rabbit.thaw()
+    else:
+        os.kill(running_pid(house.valkey.server), signal.SIGCONT)
 
 
 @pytest.mark.parametrize(("fail", "mend"), [(_kill, _start_again), (_freeze, _thaw)], ids=["gone", "frozen"])
@@ -66,7 +88,7 @@ def test_a_message_that_the_worker_cannot_use_costs_nothing_but_time(house: Hous
 
 
 def test_what_is_no_message_at_all_costs_no_letter(house: House) -> None:
-    # kombu lets the error through and the worker ends; whoever runs it starts it again.
+    # On Valkey kombu lets the error through and the worker ends; whoever runs it starts it again.
     _process_despite(house, "no envelope")
 
 
@@ -77,8 +99,11 @@ def _process_despite(house: House, message: str) -> None:
         "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', %(body)s) RETURNING id::text",
         body=genuine(house, tokens[0]),
     )
-    with redis.Redis.from_url(house.valkey.url) as broker:
-        broker.lpush("webhooks", _envelope(message, row[0]))
+    if house.rabbit:
+        _publish(house.rabbit.url, message, row[0])
+    else:
+        with redis.Redis.from_url(house.valkey.url) as broker:
+            broker.lpush("webhooks", _envelope(message, row[0]))
 
     await_that(lambda: _paid(house, tokens) == 1, "the payment is paid", within=30)
     assert await_final(house)[1] == 0
@@ -97,22 +122,61 @@ def _paid(house: House, tokens: list[str]) -> int:
     return int(count)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What a producer sends to Celery, with one thing wrong."""
+
+    body: str
+    content_type: str
+    headers: Mapping[str, str]
+
+
+def _message(kind: str, delivery_id: str) -> Message:
+    task = "webhooks.process_in_another_way" if kind == "unknown task" else "webhooks.process"
+    identity = str(uuid4())
+    return Message(
+        body="{[" if kind == "undecodable body" else json.dumps([[delivery_id], {}, {}]),
+        content_type="application/x-python-serialize" if kind == "refused content type" else "application/json",
+        headers={
+            "lang": "py",
+            "task": task,
+            "id": identity,
+            "root_id": identity,
+            "argsrepr": "",
+            "kwargsrepr": "",
+        },
+    )
+
+
+def _publish(url: str, kind: str, delivery_id: str) -> None:
+    """Put it into the queue of a RabbitMQ."""
+    message = amqp.Message("this is no message of Celery's")
+    if kind != "no envelope":
+        sent = _message(kind, delivery_id)
+        message = amqp.Message(
+            sent.body,
+            content_type=sent.content_type,
+            content_encoding="utf-8",
+            application_headers=dict(sent.headers),
+            correlation_id=sent.headers["id"],
+        )
+    with Connection(url) as connection:
+        connection.default_channel.basic_publish(message, exchange="webhooks", routing_key="webhooks")
+
+
 def _envelope(kind: str, delivery_id: str) -> str:
-    """A message as kombu puts it into a list, with one thing wrong."""
+    """The message as kombu puts it into a list of Valkey's."""
     if kind == "no envelope":
         return "this is not even an envelope"
-    task = "webhooks.process_in_another_way" if kind == "unknown task" else "webhooks.process"
-    body = "{[" if kind == "undecodable body" else json.dumps([[delivery_id], {}, {}])
-    identity = str(uuid4())
-    headers = {"lang": "py", "task": task, "id": identity, "root_id": identity, "argsrepr": "", "kwargsrepr": ""}
+    sent = _message(kind, delivery_id)
     return json.dumps(
         {
-            "body": body,
-            "content-type": "application/x-python-serialize" if kind == "refused content type" else "application/json",
+            "body": sent.body,
+            "content-type": sent.content_type,
             "content-encoding": "utf-8",
-            "headers": headers,
+            "headers": sent.headers,
             "properties": {
-                "correlation_id": identity,
+                "correlation_id": sent.headers["id"],
                 "delivery_mode": 2,
                 "delivery_info": {"exchange": "", "routing_key": "webhooks"},
                 "delivery_tag": str(uuid4()),

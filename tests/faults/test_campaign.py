@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from checkout_service.payments.status import PaymentStatus
-from tests.brokers.rabbit import MISSING, is_installed
 from tests.faults import invariant
 from tests.faults.campaign import SHARED, Campaign
 from tests.faults.faults import fault
-from tests.faults.house import House, open_house
+from tests.faults.house import House
 from tests.faults.invariant import check
 from tests.faults.journal import Journal
 from tests.faults.load import Load
@@ -30,11 +29,9 @@ def campaign(shared_house: House) -> Campaign:
 
 
 @pytest.fixture(scope="module")
-def campaign_on_rabbitmq() -> Iterator[Campaign]:
-    if not is_installed():
-        pytest.skip(MISSING)
-    with open_house("amqp") as house:
-        yield Campaign(house, payments_a_second=PAYMENTS_A_SECOND)
+def campaign_on_rabbitmq(house_on_rabbitmq: House) -> Campaign:
+    house_on_rabbitmq.await_whole()
+    return Campaign(house_on_rabbitmq, payments_a_second=PAYMENTS_A_SECOND)
 
 
 @pytest.mark.parametrize(
