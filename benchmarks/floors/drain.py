@@ -41,7 +41,7 @@ def main() -> None:
 def drain(connection: psycopg.Connection[Any], secret: bytes) -> None:
     values = {"id": None, "lease": timedelta(seconds=30)}
     while rows := connection.execute(_CLAIM.sql, values).fetchall():
-        read = [opened(row[8], secret) for row in rows]
+        read = [opened(row[9], secret) for row in rows]
         with connection.transaction():
             record(connection, rows, read)
 

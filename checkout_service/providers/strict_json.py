@@ -10,12 +10,14 @@ import json
 import re
 from typing import Any, Final
 
+import orjson
+
 from checkout_service.providers.base import UnreadableError
 
 DEEPEST: Final = 100
 """Levels. Python, orjson and PostgreSQL each give up on deeper ones, but elsewhere and with errors of their own."""
 
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -34,13 +36,21 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def canonical(value: dict[str, Any]) -> bytes:
     """The object with sorted keys and no spaces, in UTF-8; raises UnreadableError for text that cannot be kept."""
     try:
-        text = _ENCODER.encode(value)
-        encoded = text.encode("utf-8")
+        encoded = _encode(value)
     except (UnicodeEncodeError, RecursionError) as error:
         raise UnreadableError(f"not writable as UTF-8: {_brief(error)}") from error
-    if _NUL.search(text):
+    # To look for the few bytes first costs a hundredth of the pattern.
+    if b"\\u0000" in encoded and _NUL.search(encoded):
         raise UnreadableError("a NUL character")
     return encoded
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # It writes the same bytes, ten times as fast, but not integers of more than 64 bits, nor lone surrogates.
+        return _ENCODER.encode(value).encode("utf-8")
 
 
 def _too_deep(value: dict[str, Any]) -> bool:
