@@ -29,10 +29,12 @@ SET: Final = 500
 LARGE: Final = 16 * 1024
 """Bytes above which a body is fetched when its turn comes, so that a set of large letters does not fill the memory."""
 
-# What was never tried is due within seconds; to look further would lead through all that is parked.
-_claim = Statement(f"""
+# What was never tried is due within seconds; to look further would lead through all that is parked. A row is locked, so
+# it stays where it is, and by its place it is found again for less than by its key.
+CLAIM: Final = Statement(
+    f"""
     WITH own AS (
-        SELECT id, attempts > 0 OR state <> 'received' AS tried FROM webhook_deliveries
+        SELECT ctid AS place, attempts > 0 OR state <> 'received' AS tried FROM webhook_deliveries
         WHERE id = :id AND (
             state = 'received' AND attempts = 0
             OR state IN ('received', 'parked') AND next_attempt_at <= now()
@@ -41,7 +43,7 @@ _claim = Statement(f"""
         )
         FOR NO KEY UPDATE SKIP LOCKED
     ), others AS (
-        SELECT id FROM webhook_deliveries
+        SELECT ctid AS place FROM webhook_deliveries
         WHERE state = 'received' AND attempts = 0 AND next_attempt_at < now() + interval '1 minute'
             AND id IS DISTINCT FROM :id
             AND NOT EXISTS (SELECT FROM own WHERE tried)
@@ -50,12 +52,14 @@ _claim = Statement(f"""
     )
     UPDATE webhook_deliveries AS letter
     SET state = 'received', attempts = letter.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
-    FROM (SELECT id FROM own UNION ALL SELECT id FROM others) AS claimed
-    WHERE letter.id = claimed.id
+    FROM (SELECT place FROM own UNION ALL SELECT place FROM others) AS claimed
+    WHERE letter.ctid = claimed.place
     RETURNING letter.id, letter.provider, letter.headers, letter.received_at, letter.attempts, letter.next_attempt_at,
-        old.state AS state_before, old.next_attempt_at AS due,
+        old.state AS state_before,
         octet_length(letter.body) AS size, CASE WHEN octet_length(letter.body) <= {LARGE} THEN letter.body END AS body
-""")  # noqa: S608 (only our own constants)
+    """,  # noqa: S608 (only our own constants)
+    binary=True,
+)
 
 _bodies = text("SELECT id, body FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")
 
@@ -73,13 +77,15 @@ _release = Statement("""
 
 # Locked by id before they are updated, as every writer of several letters does: a zombie may hold some of them. The
 # results are joined once and carried along: a second join of 500 rows that the planner takes for ten is a slow one.
-_settle = text("""
+SETTLE: Final = Statement(
+    """
     WITH result AS (
-        SELECT letter.id, result.state, result.provider_ref, result.detail, result.delay, result.returned
+        SELECT letter.ctid AS place, result.number, result.state, result.provider_ref, result.detail, result.delay,
+            result.returned
         FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
             CAST(:states AS text[]), CAST(:references AS text[]), CAST(:details AS text[]),
-            CAST(:delays AS double precision[]), CAST(:returned AS integer[]))
-            AS result (id, attempts, lease, state, provider_ref, detail, delay, returned)
+            CAST(:delays AS double precision[]), CAST(:returned AS integer[])) WITH ORDINALITY
+            AS result (id, attempts, lease, state, provider_ref, detail, delay, returned, number)
         JOIN webhook_deliveries AS letter ON letter.id = result.id
         WHERE letter.state = 'received' AND letter.attempts = result.attempts
             AND letter.next_attempt_at = result.lease
@@ -96,9 +102,11 @@ _settle = text("""
         processed_at = CASE WHEN result.state NOT IN ('received', 'parked') THEN now() END,
         updated_at = now()
     FROM result
-    WHERE letter.id = result.id
-    RETURNING letter.id
-""")
+    WHERE letter.ctid = result.place
+    RETURNING result.number
+    """,
+    binary=True,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +164,7 @@ def claim(own: UUID | None) -> list[Letter]:
 
     The own one comes first, then the oldest. Empty when nothing waits.
     """
-    rows = execute(_claim, {"id": own, "lease": LEASE})
+    rows = execute(CLAIM, {"id": own, "lease": LEASE})
     letters = [
         Letter(
             id=row.id,
@@ -193,9 +201,8 @@ def release(letters: Sequence[Letter]) -> None:
 
 def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
     """Write the results of letters that are still ours; returns those."""
-    results = sorted(results, key=lambda result: result.letter.id)
-    rows = connection.execute(
-        _settle,
+    rows = SETTLE.within(
+        connection,
         {
             "ids": [result.letter.id for result in results],
             "attempts": [result.letter.attempts for result in results],
@@ -208,5 +215,4 @@ def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
             "parked_for": PARKED_FOR,
         },
     )
-    written = {row.id for row in rows}
-    return [result for result in results if result.letter.id in written]
+    return [results[row.number - 1] for row in rows]

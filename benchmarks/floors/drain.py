@@ -18,14 +18,14 @@ import psycopg
 import redis
 from psycopg.types.array import ListBinaryDumper
 
-from checkout_service.statements import Statement
 from worker import ledger_statements, letters
 
-_CLAIM = letters._claim
-_LOCK = Statement(ledger_statements.LOCK_PAYMENTS).sql
-_EVENTS = Statement(ledger_statements.INSERT_EVENTS).sql
-_MOVE = Statement(ledger_statements.MOVE_PAYMENTS).sql
-_SETTLE = Statement(letters._settle).sql
+_CLAIM = letters.CLAIM.sql
+_CARTS = ledger_statements.LOCK_CARTS.sql
+_LOCK = ledger_statements.LOCK_PAYMENTS.sql
+_EVENTS = ledger_statements.INSERT_EVENTS.sql
+_MOVE = ledger_statements.MOVE_PAYMENTS.sql
+_SETTLE = letters.SETTLE.sql
 
 
 def main() -> None:
@@ -40,8 +40,8 @@ def main() -> None:
 
 def drain(connection: psycopg.Connection[Any], secret: bytes) -> None:
     values = {"id": None, "lease": timedelta(seconds=30)}
-    while rows := connection.execute(_CLAIM.sql, values).fetchall():
-        read = [opened(row[9], secret) for row in rows]
+    while rows := connection.execute(_CLAIM, values, binary=True).fetchall():
+        read = [opened(row[8], secret) for row in rows]
         with connection.transaction():
             record(connection, rows, read)
 
@@ -57,7 +57,8 @@ def opened(body: bytes, secret: bytes) -> dict[str, Any]:
 
 def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict[str, Any]]) -> None:
     references = sorted(letter["provider_ref"] for letter in read)
-    locked = connection.execute(_LOCK, {"references": references, "money": references}).fetchall()
+    connection.execute(_CARTS, {"money": references})
+    locked = connection.execute(_LOCK, {"references": references, "money": references}, binary=True).fetchall()
     payments = {row[2]: row[0] for row in locked}
     said = [letter["raw_data"] for letter in read]
     connection.execute(
@@ -74,6 +75,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "occurred": [datetime.fromisoformat(details["occurred_at"]) for details in said],
             "received": [row[3] for row in rows],
         },
+        binary=True,
     )
     connection.execute(
         _MOVE,
@@ -97,6 +99,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "returned": [0] * len(rows),
             "parked_for": letters.PARKED_FOR,
         },
+        binary=True,
     )
 
 

@@ -9,10 +9,8 @@ and idempotent, so any order of delivery, any duplicates and any replay end in t
 from __future__ import annotations
 
 from enum import Enum
-from functools import total_ordering
 
 
-@total_ordering
 class PaymentStatus(Enum):
     """Where a payment stands; later members are further down the street. PostgreSQL's enum has the same order."""
 
@@ -24,25 +22,27 @@ class PaymentStatus(Enum):
     PAID = "paid"
     REVERSED = "reversed"
 
+    # Worked out once for each member: the ledger asks several times for every letter.
+    def __init__(self, value: str) -> None:
+        self.position = len(type(self).__members__)
+        self.closed_unpaid = value in {"expired", "canceled"}
+        """Whether nobody expected money any more."""
+        self.money_came = value in {"paid", "reversed"}
+        """Whether money came, even if it went again."""
+
     def __lt__(self, other: object) -> bool:
-        if not isinstance(other, PaymentStatus):
-            return NotImplemented
-        return _POSITION[self] < _POSITION[other]
+        return self.position < other.position if isinstance(other, PaymentStatus) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.position <= other.position if isinstance(other, PaymentStatus) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.position > other.position if isinstance(other, PaymentStatus) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.position >= other.position if isinstance(other, PaymentStatus) else NotImplemented
 
     @property
     def open(self) -> bool:
         """Whether the provider may still have news that nobody reported: a lost ``paid`` may follow a failure."""
         return self < PaymentStatus.EXPIRED
-
-    @property
-    def closed_unpaid(self) -> bool:
-        """Whether nobody expected money any more."""
-        return self in {PaymentStatus.EXPIRED, PaymentStatus.CANCELED}
-
-    @property
-    def money_came(self) -> bool:
-        """Whether money came, even if it went again."""
-        return self >= PaymentStatus.PAID
-
-
-_POSITION = {status: position for position, status in enumerate(PaymentStatus)}
