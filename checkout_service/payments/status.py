@@ -1,9 +1,12 @@
-"""The payment status: a one-way street.
+"""The statuses of payments and refunds: one-way streets.
 
     pending → processing → failed → expired → canceled → paid → reversed
 
 A fact carries the status that it proves, and applying it is ``max(current, proven)``. That is commutative, associative
-and idempotent, so any order of delivery, any duplicates and any replay end in the same status.
+and idempotent, so any order of delivery, any duplicates and any replay end in the same status. Refunds have a street of
+their own:
+
+    requested → processing → succeeded → failed
 """
 
 from __future__ import annotations
@@ -11,7 +14,26 @@ from __future__ import annotations
 from enum import Enum
 
 
-class PaymentStatus(Enum):
+class _Street(Enum):
+    """Members in the order of their street. What compares them is written out: it is asked several times a letter."""
+
+    def __init__(self, _value: str) -> None:
+        self.position = len(type(self).__members__)
+
+    def __lt__(self, other: object) -> bool:
+        return self.position < other.position if isinstance(other, type(self)) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.position <= other.position if isinstance(other, type(self)) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.position > other.position if isinstance(other, type(self)) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.position >= other.position if isinstance(other, type(self)) else NotImplemented
+
+
+class PaymentStatus(_Street):
     """Where a payment stands; later members are further down the street. PostgreSQL's enum has the same order."""
 
     PENDING = "pending"
@@ -22,27 +44,23 @@ class PaymentStatus(Enum):
     PAID = "paid"
     REVERSED = "reversed"
 
-    # Worked out once for each member: the ledger asks several times for every letter.
     def __init__(self, value: str) -> None:
-        self.position = len(type(self).__members__)
+        super().__init__(value)
         self.closed_unpaid = value in {"expired", "canceled"}
         """Whether nobody expected money any more."""
         self.money_came = value in {"paid", "reversed"}
         """Whether money came, even if it went again."""
 
-    def __lt__(self, other: object) -> bool:
-        return self.position < other.position if isinstance(other, PaymentStatus) else NotImplemented
-
-    def __le__(self, other: object) -> bool:
-        return self.position <= other.position if isinstance(other, PaymentStatus) else NotImplemented
-
-    def __gt__(self, other: object) -> bool:
-        return self.position > other.position if isinstance(other, PaymentStatus) else NotImplemented
-
-    def __ge__(self, other: object) -> bool:
-        return self.position >= other.position if isinstance(other, PaymentStatus) else NotImplemented
-
     @property
     def open(self) -> bool:
         """Whether the provider may still have news that nobody reported: a lost ``paid`` may follow a failure."""
         return self < PaymentStatus.EXPIRED
+
+
+class RefundStatus(_Street):
+    """Where a refund stands. ``failed`` comes last: a provider may find a day later that the money came back to us."""
+
+    REQUESTED = "requested"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
