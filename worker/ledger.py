@@ -180,7 +180,9 @@ def _apply(reports: Sequence[Report], payments: dict[tuple[str, str], _Payment],
             payment.raw = _as_json(fact.raw)
 
 
-def _as_json(raw: dict[str, Any]) -> bytes:
+def _as_json(raw: dict[str, Any] | bytes) -> bytes:
+    if isinstance(raw, bytes):
+        return raw
     try:
         return orjson.dumps(raw)
     except TypeError:

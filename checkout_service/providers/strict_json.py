@@ -23,7 +23,11 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in the bytes; raises UnreadableError for anything else."""
     try:
-        value = _DECODER.decode(body.decode("utf-8"))
+        text = body.decode("utf-8")
+        value = _DECODER.decode(text)
+        if _written(value) != body:
+            # Not as orjson writes it, which is the rule for most senders and would show that no key stands twice.
+            value = _STRICT_DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"not JSON: {_brief(error)}") from error
     if not isinstance(value, dict):
@@ -43,6 +47,14 @@ def canonical(value: dict[str, Any]) -> bytes:
     if b"\\u0000" in encoded and _NUL.search(encoded):
         raise UnreadableError("a NUL character")
     return encoded
+
+
+def _written(value: Any) -> bytes | None:
+    """Without spaces, in the order in which it came; None for what orjson does not write."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return None
 
 
 def _encode(value: dict[str, Any]) -> bytes:
@@ -77,7 +89,8 @@ def _no_float(text: str) -> Any:
 
 
 # Built once: the functions of json would build one for every letter.
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
+_DECODER: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float)
+_STRICT_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
