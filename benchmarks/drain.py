@@ -19,6 +19,8 @@ from checkout_service.settings import Secret
 
 LETTERS = 20_000
 GIVE_UP = 180.0
+POLL = 0.02
+"""Seconds; the question costs more the more letters are done, so it is asked seldom."""
 
 _OWED = "SELECT EXISTS (SELECT FROM webhook_deliveries WHERE state IN ('received', 'parked'))"
 _LATE = "SELECT count(*) FROM webhook_deliveries WHERE state <> 'applied'"
@@ -79,7 +81,7 @@ def drained(stand: Stand, connection: psycopg.Connection[Any], start: Callable[[
         stand.check()
         if time.perf_counter() - began > GIVE_UP:
             raise TimeoutError("letters were not processed")
-        time.sleep(0.005)
+        time.sleep(POLL)
     return time.perf_counter() - began
 
 

@@ -6,7 +6,6 @@ breakers, every hostile or late case, hints, memories, metrics, logs. Waits for 
 
 from __future__ import annotations
 
-import gc
 import hmac
 import os
 from datetime import datetime, timedelta
@@ -34,7 +33,6 @@ def main() -> None:
     waiting = redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=None)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.adapters.register_dumper(list, ListBinaryDumper)
-        gc.freeze()
         while waiting.blpop(["floor-go"]):
             drain(connection, secret)
 
