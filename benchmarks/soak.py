@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from benchmarks import end_to_end, load, shop
@@ -10,7 +11,7 @@ from benchmarks.stand import Stand
 from benchmarks.usage import resident, watched
 
 SHARE = 0.6
-MINUTES = 15
+MINUTES = float(os.environ.get("SOAK_MINUTES") or 15)
 LETTERS = 40_000
 
 _STATE = """
@@ -22,7 +23,7 @@ _STATE = """
 
 
 def run(stand: Stand, *, quick: bool) -> Report:
-    seconds = 3 if quick else MINUTES * 60
+    seconds = 3 if quick else round(MINUTES * 60)
     letters = 200 if quick else LETTERS
     report = Report(title=f"Soak: {seconds} s of mixed load at {SHARE:.0%} of what is sustained")
     report.remark(load_average())

@@ -17,14 +17,14 @@ import psycopg
 import redis
 from psycopg.types.array import ListBinaryDumper
 
-from worker import ledger_statements, letters
+from worker import ledger_statements, letter_statements, letters
 
-_CLAIM = letters.CLAIM.sql
+_CLAIM = letter_statements.CLAIM.sql
 _CARTS = ledger_statements.LOCK_CARTS.sql
 _LOCK = ledger_statements.LOCK_PAYMENTS.sql
 _EVENTS = ledger_statements.INSERT_EVENTS.sql
 _MOVE = ledger_statements.MOVE_PAYMENTS.sql
-_SETTLE = letters.SETTLE.sql
+_SETTLE = letter_statements.SETTLE.sql
 
 
 def main() -> None:

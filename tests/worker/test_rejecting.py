@@ -13,7 +13,7 @@ from tests.crowd import at_once
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import MakeWorker
 from worker import webhooks
-from worker.letters import LARGE
+from worker.letter_statements import LARGE
 from worker.webhooks import process
 
 
