@@ -47,7 +47,7 @@ CLAIM: Final = Statement(
     binary=True,
 )
 
-BODIES: Final = Statement("SELECT id, body FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")
+BODIES: Final = Statement("SELECT id, body FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))", binary=True)
 
 # As if they had never been claimed, and due before what came since.
 RELEASE: Final = Statement("""
