@@ -9,12 +9,13 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import psycopg
 
-from benchmarks import drain, history, load, shop
+from benchmarks import drain, end_to_end, history, load, shop
 from benchmarks.letterbox import some_letters
 from benchmarks.report import Report, in_turns, load_average, per_second
 from benchmarks.stand import Stand, stand
@@ -53,7 +54,7 @@ _OLD = "SELECT count(*) FROM webhook_deliveries WHERE id < (SELECT uuidv7(-inter
 
 def run(large: Stand, *, quick: bool) -> Report:
     few, many, old = (400, 4_000, 2_000) if quick else (FEW, MANY, min(OLD, MANY // 2))
-    rounds, seconds, drained = (1, 1, 400) if quick else (3, 3, DRAINED)
+    rounds, seconds, drained = (1, 1, 400) if quick else (3, 2, DRAINED)
     report = Report(title=f"Growth: the same figures with {few:,} and with {many:,} rows in each table")
     report.remark(load_average())
     with stand() as small:
@@ -91,6 +92,11 @@ def the_figures(stand: Stand, *, seconds: float, drained: int) -> dict[str, Call
     stand.work()
     files: dict[str, Any] = shop.prepare(stand)
     files["letters taken"] = load.prepare(stand, "growth", map(load.letter, some_letters(stand, 2000)))
+    with stand.connect() as connection:
+        some = connection.execute("SELECT id, user_id FROM payments LIMIT 200").fetchall()
+    one = [end_to_end.reading(payment, user, stand.environment["JWT_SECRET"]) for payment, user in some]
+    files["GET payment"] = load.prepare(stand, "payment", one)
+    files["GET payments"] = load.prepare(stand, "payments", (replace(each, path="/api/payments") for each in one))
     firsts = count(100_000_000, drained)
 
     def drain_once() -> float:
@@ -102,7 +108,7 @@ def the_figures(stand: Stand, *, seconds: float, drained: int) -> dict[str, Call
         load.full_speed(base, files[name], seconds=1)
         return load.full_speed(base, files[name], seconds=seconds).rate
 
-    routes = ("GET cart of 10", "POST item", "POST session")
+    routes = ("GET payment", "GET payments", "GET cart of 10", "POST item", "POST session")
     return {"letters applied": drain_once} | {
         name: lambda name=name: at_full_speed(name)  # type: ignore[misc]  # bound at once
         for name in (*routes, "letters taken")
