@@ -85,6 +85,6 @@ beat_schedule = {
         "options": {"headers": _quiet, "expires": 30},
     },
     "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
-    "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 300.0, "options": {"headers": _quiet, "expires": 300}},
+    "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
 }
 beat_max_loop_interval = 1

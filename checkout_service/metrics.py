@@ -61,9 +61,9 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
     _durations(route).observe(seconds)
 
 
-def count_secret(provider: str, place: int) -> None:
-    """One letter that was signed with this live secret, counted from 0."""
-    _secret_matches(provider, place).inc()
+def count_secret(provider: str, place: int, letters: int) -> None:
+    """So many letters that were signed with this live secret, counted from 0."""
+    _secret_matches(provider, place).inc(letters)
 
 
 def expose(*at_scrape: Collector) -> bytes:

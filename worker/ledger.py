@@ -74,8 +74,8 @@ def _lock(connection: Connection, reports: Sequence[Report]) -> dict[tuple[str, 
     if not references:
         return {}
     if money:
-        connection.execute(LOCK_CARTS, {"money": money})
-    rows = connection.execute(LOCK_PAYMENTS, {"references": references, "money": money})
+        LOCK_CARTS.within(connection, {"money": money})
+    rows = LOCK_PAYMENTS.within(connection, {"references": references, "money": money})
     payments = {}
     for row in rows:
         status = PaymentStatus(row.status)
@@ -144,8 +144,8 @@ def _insert_events(
         return set()
     chosen = [(key, reports[index], outcome) for key, (index, outcome) in sorted(entries.items())]
     facts = [report.fact for _, report, _ in chosen]
-    rows = connection.execute(
-        INSERT_EVENTS,
+    rows = INSERT_EVENTS.within(
+        connection,
         {
             "deliveries": [report.delivery_id for _, report, _ in chosen],
             "providers": [fact.provider for fact in facts],
@@ -180,7 +180,9 @@ def _apply(reports: Sequence[Report], payments: dict[tuple[str, str], _Payment],
             payment.raw = _as_json(fact.raw)
 
 
-def _as_json(raw: dict[str, Any]) -> bytes:
+def _as_json(raw: dict[str, Any] | bytes) -> bytes:
+    if isinstance(raw, bytes):
+        return raw
     try:
         return orjson.dumps(raw)
     except TypeError:
@@ -206,8 +208,8 @@ def _flag_twins(payments: dict[tuple[str, str], _Payment]) -> None:
 def _move(connection: Connection, payments: Sequence[_Payment]) -> None:
     if not payments:
         return
-    connection.execute(
-        MOVE_PAYMENTS,
+    MOVE_PAYMENTS.within(
+        connection,
         {
             "ids": [payment.id for payment in payments],
             "statuses": [payment.status.value for payment in payments],

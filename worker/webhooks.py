@@ -19,7 +19,8 @@ from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.queue import BELL, TaskName, ring_bell
 from worker.counting import counted
 from worker.ledger import Report, record
-from worker.letters import SET, Letter, Result, claim, release, settle, with_bodies
+from worker.letter_statements import SET
+from worker.letters import Letter, Result, claim, release, settle, with_bodies
 from worker.reading import Reading, read_letters, remember
 from worker.rejecting import reject
 from worker.verdicts import describe, failed_attempt, put_off, verdict

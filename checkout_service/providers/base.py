@@ -85,7 +85,8 @@ class Reference:
 class Fact:
     """Something that a provider vouches for, and the status that it proves.
 
-    ``event_id`` is the same for every delivery of one event. ``raw`` is the body behind it, fit for jsonb.
+    ``event_id`` is the same for every delivery of one event. ``raw`` is the body behind it, as an object or as JSON
+    already, fit for jsonb.
     ``payment_id`` is our own id where the provider gave it back to us, ``capture_ref`` the provider's name of the
     money, for a later refund. ``amount_required`` says that a ``paid`` without amount and currency proves nothing.
     """
@@ -100,7 +101,7 @@ class Fact:
     payment_id: UUID | None = None
     amount_required: bool = True
     capture_ref: str | None = None
-    raw: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] | bytes = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

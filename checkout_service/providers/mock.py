@@ -61,7 +61,7 @@ class MockProvider:
         details = letter.get("raw_data", {})
         if not isinstance(details, dict):
             raise UnreadableError("raw_data is not an object")
-        fact = _fact(letter, details, event_id=hashlib.sha256(signed).hexdigest())
+        fact = _fact(letter, details, raw=signed)
         return Contents(said=[fact] if fact else [], secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
@@ -102,11 +102,11 @@ def sign(letter: dict[str, Any], secret: str) -> dict[str, Any]:
 
 
 def _signature(secret: bytes, signed: bytes) -> bytes:
-    return hmac.new(secret, signed, hashlib.sha256).hexdigest().encode()
+    return hmac.digest(secret, signed, "sha256").hex().encode()
 
 
-def _fact(letter: dict[str, Any], details: dict[str, Any], *, event_id: str) -> Fact | None:
-    """The letter's one fact; None when it is of a kind that we do not know."""
+def _fact(letter: dict[str, Any], details: dict[str, Any], *, raw: bytes, event_id: str = "") -> Fact | None:
+    """The letter's one fact; None when it is of a kind that we do not know. ``raw`` is the letter as canonical JSON."""
     reference = _text(letter, "provider_ref")
     try:
         status = PaymentStatus(_text(letter, "status"))
@@ -115,14 +115,14 @@ def _fact(letter: dict[str, Any], details: dict[str, Any], *, event_id: str) -> 
     return Fact(
         provider=MockProvider.name,
         provider_ref=reference,
-        event_id=_text(details, "event_id") if "event_id" in details else event_id,
+        event_id=_text(details, "event_id") if "event_id" in details else event_id or hashlib.sha256(raw).hexdigest(),
         status=status,
         amount=_amount(details["amount"]) if "amount" in details else None,
         currency=_currency(details["currency"]) if "currency" in details else None,
         occurred_at=_moment(details["occurred_at"]) if "occurred_at" in details else None,
         payment_id=_payment_id(reference),
         amount_required=False,
-        raw=letter,
+        raw=raw,
     )
 
 
@@ -135,9 +135,8 @@ def _looked_up(held: dict[str, Any], asked: str) -> Sequence[Fact]:
         raise UnreadableError("the answer is about another payment")
     if seen.get("status") == PaymentStatus.PENDING.value:
         return []
-    canonical(seen)
     event_id = f"lookup:{seen.get('provider_ref')}:{seen.get('status')}:{seen.get('amount', '')}"
-    fact = _fact(seen, seen, event_id=event_id)
+    fact = _fact(seen, seen, raw=canonical(seen), event_id=event_id)
     return [fact] if fact else []
 
 

@@ -10,7 +10,8 @@ from checkout_service.database import transaction
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import letter_row
-from worker.letters import LARGE, LEASE, SET, Letter, Result, claim, settle, with_bodies
+from worker.letter_statements import LARGE, SET
+from worker.letters import LEASE, Letter, Result, claim, settle, with_bodies
 from worker.webhooks import process
 
 
