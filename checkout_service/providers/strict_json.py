@@ -1,13 +1,14 @@
 """JSON from strangers: one reading of it, or none.
 
-What two parsers could read differently is refused: floats, duplicate keys, and text that PostgreSQL's jsonb cannot
-hold (NUL, lone surrogates).
+What two parsers could read differently is refused: duplicate keys, and text that PostgreSQL's jsonb cannot hold (NUL,
+lone surrogates). Floats too where the content is signed; where its bytes are, they are read as Decimal.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any, Final
 
 from checkout_service.providers.base import UnreadableError
@@ -15,13 +16,33 @@ from checkout_service.providers.base import UnreadableError
 DEEPEST: Final = 100
 """Levels. Python, orjson and PostgreSQL each give up on deeper ones, but elsewhere and with errors of their own."""
 
+LARGEST_EXPONENT: Final = 300
+"""Of a float, either way: beyond, it is no float any more."""
+
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in the bytes; raises UnreadableError for anything else."""
+    """The JSON object in the bytes, which has no floats; raises UnreadableError for anything else."""
+    return _parse(body, _DECODER)
+
+
+def parse_with_floats(body: bytes) -> dict[str, Any]:
+    """The JSON object in the bytes, floats as Decimal; raises UnreadableError for what jsonb cannot hold."""
+    value = _parse(body, _FLOAT_DECODER)
+    if b"\\u" in body:  # otherwise there is neither a NUL nor half a character: both can only be written as escapes
+        _encoded(value, _FLOAT_ENCODER)
+    return value
+
+
+def canonical(value: dict[str, Any]) -> bytes:
+    """The object with sorted keys and no spaces, in UTF-8; raises UnreadableError for text that cannot be kept."""
+    return _encoded(value, _ENCODER)
+
+
+def _parse(body: bytes, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
-        value = _DECODER.decode(body.decode("utf-8"))
+        value = decoder.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"not JSON: {_brief(error)}") from error
     if not isinstance(value, dict):
@@ -31,10 +52,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def canonical(value: dict[str, Any]) -> bytes:
-    """The object with sorted keys and no spaces, in UTF-8; raises UnreadableError for text that cannot be kept."""
+def _encoded(value: dict[str, Any], encoder: json.JSONEncoder) -> bytes:
     try:
-        text = _ENCODER.encode(value)
+        text = encoder.encode(value)
         encoded = text.encode("utf-8")
     except (UnicodeEncodeError, RecursionError) as error:
         raise UnreadableError(f"not writable as UTF-8: {_brief(error)}") from error
@@ -66,9 +86,22 @@ def _no_float(text: str) -> Any:
     raise ValueError("a number with a fraction or an exponent")
 
 
+def _no_constant(text: str) -> Any:
+    raise ValueError("a number that is none")
+
+
+def _decimal(text: str) -> Decimal:
+    value = Decimal(text)
+    if len(text) > LARGEST_EXPONENT or (value and abs(value.adjusted()) > LARGEST_EXPONENT):
+        raise ValueError("a number that no float can hold")
+    return value
+
+
 # Built once: the functions of json would build one for every letter.
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
+_FLOAT_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_no_constant)
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_FLOAT_ENCODER: Final = json.JSONEncoder(default=str, ensure_ascii=False)
 
 
 def _brief(error: Exception) -> str:

@@ -1,46 +1,152 @@
-"""One HTTP transport for every provider that is called without an SDK: bounded waits, three errors, no redirects."""
+"""One HTTP transport for every provider that is called without an SDK: bounded waits, three errors, no redirects.
+
+A call that may be made twice (it has an idempotency key, or only reads) is tried again within the same bound.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from json import loads
+import random
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final
 
 import httpx
 
-from checkout_service.providers.base import ProviderRefusedError, ProviderUnavailableError, UnreadableError
+from checkout_service.providers.base import Decline, ProviderRefusedError, ProviderUnavailableError, UnreadableError
+from checkout_service.providers.strict_json import parse_with_floats
 
 ANSWER_WITHIN: Final = httpx.Timeout(8.0, connect=2.0, pool=1.0)
 READ_WITHIN: Final = 10.0
-"""Seconds for the whole of a call; httpx's own limit is for each piece of it, and pieces may come for ever."""
+"""Seconds for the whole of a call, its repetitions too; httpx's own limit is for each piece of an answer, and pieces
+may come for ever."""
 
-IN_PROGRESS: Final = 409
+TRIES: Final = 3
+FIRST_PAUSE: Final = 0.2
+"""Seconds before the second try; four times as long before the third, and up to half as long again by chance."""
+
 LARGEST_ANSWER: Final = 1_000_000
+
+Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
+Explain = Callable[[int, dict[str, Any]], Decline | None]
+"""Of a provider's own error (a status of 4xx and the object in its body, or {}), which Decline it is; None for the
+status's usual one. May raise one of the three errors instead, for what is no refusal at all."""
+
+_USUAL: Final = {
+    401: Decline.CREDENTIALS,
+    403: Decline.CREDENTIALS,
+    404: Decline.UNKNOWN_REFERENCE,
+    410: Decline.UNKNOWN_REFERENCE,
+}
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """The header of HTTP's basic authentication (RFC 7617)."""
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of a bearer (RFC 6750)."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+class _LaterError(ProviderUnavailableError):
+    """Unavailable, and perhaps the provider said for how long."""
+
+    def __init__(self, message: str, *, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.pause = pause
 
 
 class Transport:
-    """Calls below one base address. Thread-safe; connects with the first call, so it may be made before a fork."""
+    """Calls below one base address. Thread-safe; connects with the first call, so it may be made before a fork.
 
-    def __init__(self, base: str, *, headers: Mapping[str, str] | None = None) -> None:
+    ``headers`` go with every call, made anew for each try if they are a function. ``key_header`` is what the provider
+    calls the idempotency key.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        headers: Headers | None = None,
+        explain: Explain | None = None,
+        key_header: str = "Idempotency-Key",
+        tries: int = TRIES,
+    ) -> None:
         self._base = base.rstrip("/")
-        self._headers = dict(headers or {})
+        self._headers = headers or {}
+        self._explain = explain
+        self._key_header = key_header
+        self._tries = tries
         self._client: httpx.Client | None = None
         self._start = Lock()
 
-    def call(self, method: str, path: str, *, json: Any = None, idempotency_key: str | None = None) -> dict[str, Any]:
-        """The JSON object that the provider answers. Raises one of the three provider errors and nothing else."""
-        headers = dict(self._headers)
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """The JSON object that the provider answers, floats as Decimal; {} where it answers nothing.
+
+        Raises one of the three provider errors and nothing else.
+        """
+        own = dict(headers or {})
         if idempotency_key is not None:
-            headers["Idempotency-Key"] = idempotency_key
-        call = f"{method} {path}"
+            own[self._key_header] = idempotency_key
         until = monotonic() + READ_WITHIN
+        tries = self._tries if idempotency_key is not None or method == "GET" else 1
+        pause = FIRST_PAUSE
+        while True:
+            tries -= 1
+            try:
+                return self._try(method, path, until, json=json, data=form, headers=own)
+            except _LaterError as error:
+                wait = max(error.pause or 0.0, pause * random.uniform(1, 1.5))  # noqa: S311 (spreads load)
+                if not tries or monotonic() + wait > until:
+                    raise
+            sleep(wait)
+            pause *= 4
+
+    def _try(self, method: str, path: str, until: float, *, headers: dict[str, str], **content: Any) -> dict[str, Any]:
+        call = f"{method} {path}"
+        common = self._headers() if callable(self._headers) else self._headers
         try:
-            with self._connected().stream(method, self._base + path, json=json, headers=headers) as answer:
-                return _understood(answer.status_code, _read(answer, call, until), call)
+            with self._connected().stream(
+                method, self._base + path, headers={**common, **headers}, **content
+            ) as answer:
+                return self._understood(answer, _read(answer, call, until), call)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ProviderUnavailableError(f"{type(error).__name__} at {call}") from error
+            raise _LaterError(f"{type(error).__name__} at {call}") from error
+        except UnicodeEncodeError as error:
+            raise UnreadableError("a reference is not ASCII, and no header can hold it") from error
+
+    def _understood(self, answer: httpx.Response, content: bytes, call: str) -> dict[str, Any]:
+        status = answer.status_code
+        if httpx.codes.is_client_error(status):
+            reason = self._explain(status, _error_body(content)) if self._explain else None
+            if reason is None and status == httpx.codes.CONFLICT:
+                raise ProviderUnavailableError(f"{call}: another call with this key is at work", in_progress=True)
+            if reason is None and status in {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}:
+                raise _LaterError(f"{call}: status {status}", pause=_retry_after(answer))
+            reason = reason or _USUAL.get(status, Decline.OTHER)
+            raise ProviderRefusedError(f"{call}: status {status}, {reason.value}", reason=reason)
+        if httpx.codes.is_server_error(status):
+            raise _LaterError(f"{call}: status {status}", pause=_retry_after(answer))
+        if not httpx.codes.is_success(status):
+            raise UnreadableError(f"{call}: status {status}")
+        if status == httpx.codes.NO_CONTENT:
+            return {}
+        try:
+            return parse_with_floats(content)
+        except UnreadableError as error:
+            raise UnreadableError(f"{call}: {error}") from error
 
     def _connected(self) -> httpx.Client:
         with self._start:
@@ -61,19 +167,14 @@ def _read(answer: httpx.Response, call: str, until: float) -> bytes:
     return bytes(body)
 
 
-def _understood(status: int, content: bytes, call: str) -> dict[str, Any]:
-    if status == IN_PROGRESS:
-        raise ProviderUnavailableError(f"{call}: another call with this key is at work", in_progress=True)
-    if status == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(status):
-        raise ProviderUnavailableError(f"{call}: status {status}")
-    if httpx.codes.is_client_error(status):
-        raise ProviderRefusedError(f"{call}: status {status}")
-    if not httpx.codes.is_success(status):
-        raise UnreadableError(f"{call}: status {status}")
+def _error_body(content: bytes) -> dict[str, Any]:
     try:
-        body = loads(content)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"{call}: not JSON") from error
-    if not isinstance(body, dict):
-        raise UnreadableError(f"{call}: not a JSON object")
-    return body
+        return parse_with_floats(content)
+    except UnreadableError:
+        return {}
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Seconds, where the provider names them; a date is not worth a second clock."""
+    value = answer.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
