@@ -72,10 +72,10 @@ class Form:
 FORMS: dict[str, Form] = {
     "mock": Form(optional=("api_base",)),
     "stripe": Form(needed=("api_key",), optional=("api_base",), extra="stripe"),
-    "adyen": Form(needed=("api_key", "merchant_account"), optional=("api_base", "return_url")),
+    "adyen": Form(needed=("api_key", "merchant_account"), optional=("api_base", "return_url", "capture")),
     "paypal": Form(
         needed=("client_id", "client_secret"),
-        optional=("api_base", "return_url", "cancel_url"),
+        optional=("api_base", "return_url", "cancel_url", "ca_file"),
         reading=("webhook_id",),
         secrets=False,
         extra="cryptography",

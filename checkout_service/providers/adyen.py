@@ -42,10 +42,11 @@ _LINKS: Final = {
     "paid": PaymentStatus.PROCESSING,
     "expired": PaymentStatus.EXPIRED,
 }
-"""What a link's status proves. An ``active`` one is open. ``completed`` and ``paid`` name neither the payment nor whether
-it was captured, so that money is for the letters to report."""
+"""What a link's status proves. An ``active`` one is open. ``completed`` and ``paid`` tell neither the payment's name
+nor whether it was captured, so that money is for the letters to report."""
 
-_KEPT: Final = frozenset("id status reference amount value currency merchantAccount expiresAt updatedAt".split())
+_NAMES: Final = "id status reference amount value currency merchantAccount expiresAt pspReference paymentPspReference"
+_KEPT: Final = frozenset(_NAMES.split())
 
 _DECLINES: Final = {"security": Decline.CREDENTIALS, "configuration": Decline.CREDENTIALS}
 
@@ -59,7 +60,7 @@ class AdyenProvider:
         self._account = account.option("merchant_account") or ""
         self._return_url = account.option("return_url")
         self._manual = account.option("capture") == "manual"
-        self._keys = [_key(secret) for secret in account.keys()]
+        self._keys = [_key(secret.reveal()) for secret in account.secrets]
         headers = {"X-API-Key": account.option("api_key") or ""}
         self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
 
@@ -130,7 +131,7 @@ class AdyenProvider:
                 currency=reference.currency,
                 refund_id=refund_id,
                 payment_id=reference.payment_id,
-                raw=kept(made, _KEPT | {"pspReference", "paymentPspReference"}),
+                raw=kept(made, _KEPT),
             )
         ]
 
@@ -140,10 +141,10 @@ def provider_ref(payment_id: UUID) -> str:
     return f"{NAME}_{payment_id.hex}"
 
 
-def _key(secret: bytes) -> bytes:
+def _key(secret: str) -> bytes:
     """The key that a secret spells in hexadecimal; empty, which matches nothing, where it spells none."""
     try:
-        return bytes.fromhex(secret.decode())
+        return bytes.fromhex(secret)
     except ValueError:
         return b""
 

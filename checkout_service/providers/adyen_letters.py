@@ -1,8 +1,8 @@
 """Adyen's letters: a batch of items, each signed by itself over eight of its fields, with no time among them.
 
-Nothing is decided on a field that is not signed: ``reason``, ``eventDate``, ``live`` and all of ``additionalData`` could
-be anybody's. One forged item refuses its whole letter: Adyen did not send it, so what else is in it was copied from
-somewhere. (Adyen, "Verify HMAC signatures" and "Webhook types".)
+Nothing is decided on a field that is not signed: ``reason``, ``eventDate``, ``live`` and all of ``additionalData``
+could be anybody's. One forged item refuses its whole letter: Adyen did not send it, so what else is in it was copied
+from somewhere. (Adyen, "Verify HMAC signatures" and "Webhook types".)
 """
 
 from __future__ import annotations
@@ -62,15 +62,17 @@ _REFUNDS: Final = {
 }
 
 # ``reason`` holds a card's last digits and its expiry, ``additionalData`` whatever was switched on: neither is kept.
-_KEPT: Final = frozenset(
-    "pspReference originalReference merchantAccountCode merchantReference amount value currency eventCode success "
-    "eventDate paymentMethod".split()
-)
+_NAMES: Final = """
+    pspReference originalReference merchantAccountCode merchantReference amount value currency eventCode success
+    eventDate paymentMethod
+"""
+_KEPT: Final = frozenset(_NAMES.split())
 
 
 def read_batch(envelope: Envelope, keys: Sequence[bytes], *, account: str, manual: bool) -> Contents:
     """All that a batch says; raises UnreadableError unless every item in it is signed by one of the keys."""
-    batch = [nested(item, "NotificationRequestItem") for item in items(parse_with_floats(envelope.body), "notificationItems")]
+    holders = items(parse_with_floats(envelope.body), "notificationItems")
+    batch = [nested(holder, "NotificationRequestItem") for holder in holders]
     if not batch:
         raise UnreadableError("a batch without items: nothing in it is signed")
     places = [_verify(item, keys) for item in batch]
@@ -158,7 +160,7 @@ def _capture_ref(item: dict[str, Any]) -> str | None:
 
 
 def _money(item: dict[str, Any]) -> tuple[Decimal | None, str | None]:
-    """The item's amount; none where we could not hold it, so that a payment is flagged instead of its letter refused."""
+    """The item's amount; none where we cannot hold it, so that its payment is flagged, not its letter refused."""
     try:
         currency = currency_of(nested(item, "amount").get("currency"))
         return amount_from_minor(nested(item, "amount").get("value"), currency, UNITS), currency

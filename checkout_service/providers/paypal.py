@@ -58,7 +58,8 @@ class PayPalProvider:
         self._access = Access(base, account.option("client_id") or "", account.option("client_secret") or "")
         self._api = Transport(base, headers=self._access.headers, explain=explain, key_header="PayPal-Request-Id")
         self._urls = {name: account.option(name) for name in ("return_url", "cancel_url")}
-        self._webhook_ids = [place for part in (account.option("webhook_id") or "").split(",") if (place := part.strip())]
+        webhook_ids = (account.option("webhook_id") or "").split(",")
+        self._webhook_ids = [webhook_id.strip() for webhook_id in webhook_ids if webhook_id.strip()]
         self._tolerance = account.tolerance
         extra = account.option("ca_file")
         self._certificates = certificates or Certificates(
@@ -98,8 +99,8 @@ class PayPalProvider:
         return self._capture(order, reference)
 
     def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
-        """An order that was not captured cannot be voided, and need not: only a capture makes money of it, and ``closed``
-        keeps us from that. One that PayPal has forgotten cannot be paid either.
+        """Say that it is over, if it was not captured: PayPal cannot void it, but only a capture makes money of it, and
+        ``closed`` keeps us from that. One that PayPal has forgotten cannot be paid either.
         """
         try:
             order = self._call("GET", _path(reference))

@@ -28,14 +28,14 @@ REFUSED_FOR: Final = 600.0
 
 FETCHES: Final = 3
 WINDOW: Final = 30.0
-"""Seconds for that many fetches. Anybody may name certificates that do not exist, and each costs the set of letters that
-it is read in up to 4 s of the 20 s that a task has. PayPal changes its certificate a few times a year."""
+"""Seconds for that many fetches. Anybody may name certificates that do not exist, and each costs the set of letters
+that it is read in up to 4 s of the 20 s that a task has. PayPal changes its certificate a few times a year."""
 
 BACK_OFF: Final = 10.0
 """Seconds without a fetch after one that PayPal did not answer."""
 
 _URL: Final = re.compile(r"https://(api|api-m)(\.sandbox)?\.paypal\.com/v1/notifications/certs/[A-Za-z0-9-]{1,100}")
-"""Matched as text, so that nothing is left to two parsers of addresses: no user, port, dot at the end, query or escape."""
+"""Matched as text, so that nothing is left to two readings of an address: no user, port, last dot, query or escape."""
 
 _NAME: Final = {"": "messageverificationcerts.paypal.com", ".sandbox": "messageverificationcerts.sandbox.paypal.com"}
 
@@ -51,7 +51,7 @@ class Certificates:
         self,
         *,
         sandbox: bool = False,
-        roots: Sequence[x509.Certificate] | None = None,
+        roots: list[x509.Certificate] | None = None,
         intermediates: Sequence[x509.Certificate] = (),
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = monotonic,

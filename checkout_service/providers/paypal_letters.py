@@ -70,10 +70,11 @@ _REFUND_EVENTS: Final = {
     "PAYMENT.REFUND.FAILED": RefundStatus.FAILED,
 }
 
-KEPT: Final = frozenset(
-    "id event_type create_time update_time resource resource_type status amount value currency_code custom_id invoice_id "
-    "supplementary_data related_ids order_id final_capture reason status_details".split()
-)
+_NAMES: Final = """
+    id event_type create_time update_time resource resource_type status amount value currency_code custom_id invoice_id
+    supplementary_data related_ids order_id final_capture reason status_details
+"""
+KEPT: Final = frozenset(_NAMES.split())
 """Of a letter or an answer; not the payer's name and address, nor how it was paid."""
 
 

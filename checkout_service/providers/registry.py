@@ -6,11 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from checkout_service.accounts import Account
+from checkout_service.providers.adyen import AdyenProvider
 from checkout_service.providers.base import Provider
 from checkout_service.providers.mock import MockProvider
+from checkout_service.providers.mollie import MollieProvider
+from checkout_service.providers.paypal import PayPalProvider
 
 _MAKERS: Final[dict[str, Callable[[Account], Provider]]] = {
     "mock": MockProvider,
+    "adyen": AdyenProvider,
+    "mollie": MollieProvider,
+    "paypal": PayPalProvider,
 }
 
 
