@@ -86,7 +86,7 @@ class PayPalProvider:
 
     def read(self, envelope: Envelope) -> Contents:
         place = verify(envelope, self._webhook_ids, self._certificates, self._tolerance)
-        return Contents(said=read_event(envelope).said, secret=place)
+        return Contents(said=read_event(envelope, self._held_capture).said, secret=place)
 
     def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Capture an order that was approved, unless we have closed its payment: then no money is to come any more."""
@@ -148,6 +148,15 @@ class PayPalProvider:
             if error.reason in DECLINED:
                 return [plain_fact(reference, PaymentStatus.FAILED, {"status": order["status"]}, error.reason.value)]
             raise
+
+    def _held_capture(self, capture_id: str) -> dict[str, Any]:
+        """A capture, which carries our reference even where its refund does not; {} for one that is not there."""
+        try:
+            return self._call("GET", f"/v2/payments/captures/{capture_id}")
+        except ProviderRefusedError as error:
+            if error.reason is not Decline.UNKNOWN_REFERENCE:
+                raise ProviderUnavailableError(str(error)) from error
+            return {}
 
     def _find_capture(self, reference: Reference) -> str:
         """The id of the money that came, where no letter has told it yet."""

@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -32,6 +32,8 @@ NAME: Final = "paypal"
 
 REFERENCE: Final = re.compile(r"(paypal_([0-9a-f]{32}))(?:_([0-9a-f]{32}))?")
 """Ours of a payment and, behind it, of a refund; PayPal keeps it as ``custom_id`` and ``invoice_id``."""
+
+_UP: Final = re.compile(r"/v2/payments/captures/([0-9A-Z]{1,40})$")
 
 RETRIED_FOR: Final = timedelta(hours=72)
 """PayPal delivers again for three days and does not say whether with a new time and signature, so that long is not old.
@@ -55,6 +57,8 @@ REFUNDS: Final = {
 }
 """What a refund's status is in our words."""
 
+APPROVED: Final = "CHECKOUT.ORDER.APPROVED"
+
 _EVENTS: Final = {
     "PAYMENT.CAPTURE.COMPLETED": PaymentStatus.PAID,
     "PAYMENT.CAPTURE.PENDING": PaymentStatus.PROCESSING,
@@ -64,7 +68,9 @@ _EVENTS: Final = {
     "CHECKOUT.PAYMENT-APPROVAL.REVERSED": PaymentStatus.CANCELED,  # it was not captured in time, and is given back
 }
 
-_REFUND_EVENTS: Final = {
+_REFUNDAPPROVED: Final = "CHECKOUT.ORDER.APPROVED"
+
+_EVENTS: Final = {
     "PAYMENT.CAPTURE.REFUNDED": RefundStatus.SUCCEEDED,
     "PAYMENT.REFUND.PENDING": RefundStatus.PROCESSING,
     "PAYMENT.REFUND.FAILED": RefundStatus.FAILED,
@@ -104,49 +110,43 @@ def verify(envelope: Envelope, webhook_ids: Sequence[str], certificates: Certifi
     raise UnreadableError("the signature is not PayPal's for our webhook")
 
 
-def read_event(envelope: Envelope) -> Contents:
-    """What the event of a verified letter says of a payment that we opened."""
+def read_event(envelope: Envelope, find_capture: Callable[[str], dict[str, Any]]) -> Contents:
+    """What the event of a verified letter says of a payment that we opened.
+
+    ``find_capture`` fetches a capture by its id, for a refund that does not carry our reference itself.
+    """
     letter = parse_with_floats(envelope.body)
     event_id, kind = text(letter, "id"), text(letter, "event_type")
     resource = letter.get("resource")
-    if not isinstance(resource, dict):
+    if not isinstance(resource, dict) or kind not in {APPROVED, *_EVENTS, *_REFUND_EVENTS}:
         return Contents()
     found = _own(resource)
+    if (
+        found is None
+        and (kind in _REFUND_EVENTS or kind == "PAYMENT.CAPTURE.REVERSED")
+        and (up := _capture_id(resource))
+    ):
+        found = own_reference(find_capture(up))
     if found is None:
         return Contents()
     provider_ref, payment_id, refund_id = found
-    if kind == "CHECKOUT.ORDER.APPROVED":
+    if kind == APPROVED:
         return Contents(said=[Hint(provider=NAME, provider_ref=provider_ref)])
-    happened = moment_of(letter["create_time"]) if "create_time" in letter else None
-    raw = kept(letter, KEPT)
-    if kind in _REFUND_EVENTS:
-        said: Fact | RefundFact = RefundFact(
-            provider=NAME,
-            provider_ref=provider_ref,
-            refund_ref=text(resource, "id"),
-            event_id=event_id,
-            status=REFUNDS.get(str(resource.get("status")), _REFUND_EVENTS[kind]),
-            refund_id=refund_id,
-            payment_id=payment_id,
-            occurred_at=happened,
-            raw=raw,
-            **money(resource),
-        )
-    elif kind in _EVENTS:
-        said = Fact(
-            provider=NAME,
-            provider_ref=provider_ref,
-            event_id=event_id,
-            status=_EVENTS[kind],
-            payment_id=payment_id,
-            capture_ref=text(resource, "id") if kind == "PAYMENT.CAPTURE.COMPLETED" else None,
-            occurred_at=happened,
-            raw=raw,
-            **money(resource),
-        )
-    else:
-        return Contents()
-    return Contents(said=[said])
+    common: dict[str, Any] = {
+        "provider": NAME,
+        "provider_ref": provider_ref,
+        "event_id": event_id,
+        "payment_id": payment_id,
+        "occurred_at": moment_of(letter["create_time"]) if "create_time" in letter else None,
+        "raw": kept(letter, KEPT),
+        **money(resource),
+    }
+    if kind in _EVENTS:
+        capture_ref = text(resource, "id") if kind == "PAYMENT.CAPTURE.COMPLETED" else None
+        return Contents(said=[Fact(status=_EVENTS[kind], capture_ref=capture_ref, **common)])
+    status = REFUNDS.get(str(resource.get("status")), _REFUND_EVENTS[kind])
+    refund_ref = text(resource, "id")
+    return Contents(said=[RefundFact(status=status, refund_ref=refund_ref, refund_id=refund_id, **common)])
 
 
 def money(resource: dict[str, Any]) -> dict[str, Any]:
@@ -173,3 +173,12 @@ def _own(resource: dict[str, Any]) -> tuple[str, UUID, UUID | None] | None:
     holders = units if isinstance(units, list) else [resource]
     found = [own_reference(holder) for holder in holders if isinstance(holder, dict)]
     return next((reference for reference in found if reference), None)
+
+
+def _capture_id(refund: dict[str, Any]) -> str | None:
+    """The id of the capture that a refund is of: the last step of its link "up"."""
+    links = refund.get("links")
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, dict) and link.get("rel") == "up" and (found := _UP.search(str(link.get("href")))):
+            return found[1]
+    return None

@@ -150,7 +150,11 @@ class AdyenKit:
     signed = True
 
     def provider(self, *secrets: str, answer: Answer | None = None, **options: str) -> AdyenProvider:
-        values = {"api_key": "AQEyhmfxK", "merchant_account": MERCHANT, "return_url": "https://shop.test/paid"} | options
+        values = {
+            "api_key": "AQEyhmfxK",
+            "merchant_account": MERCHANT,
+            "return_url": "https://shop.test/paid",
+        } | options
         provider = AdyenProvider(
             Account(
                 options={name: Secret(value) for name, value in values.items()},
