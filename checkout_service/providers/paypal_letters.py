@@ -68,13 +68,14 @@ _EVENTS: Final = {
     "CHECKOUT.PAYMENT-APPROVAL.REVERSED": PaymentStatus.CANCELED,  # it was not captured in time, and is given back
 }
 
-_REFUNDAPPROVED: Final = "CHECKOUT.ORDER.APPROVED"
-
-_EVENTS: Final = {
+_REFUND_EVENTS: Final = {
     "PAYMENT.CAPTURE.REFUNDED": RefundStatus.SUCCEEDED,
     "PAYMENT.REFUND.PENDING": RefundStatus.PROCESSING,
     "PAYMENT.REFUND.FAILED": RefundStatus.FAILED,
 }
+
+_OF_CAPTURES: Final = frozenset({*_REFUND_EVENTS, "PAYMENT.CAPTURE.REVERSED"})
+"""Their resource is what was taken from a capture, and links to it."""
 
 _NAMES: Final = """
     id event_type create_time update_time resource resource_type status amount value currency_code custom_id invoice_id
@@ -121,11 +122,7 @@ def read_event(envelope: Envelope, find_capture: Callable[[str], dict[str, Any]]
     if not isinstance(resource, dict) or kind not in {APPROVED, *_EVENTS, *_REFUND_EVENTS}:
         return Contents()
     found = _own(resource)
-    if (
-        found is None
-        and (kind in _REFUND_EVENTS or kind == "PAYMENT.CAPTURE.REVERSED")
-        and (up := _capture_id(resource))
-    ):
+    if found is None and kind in _OF_CAPTURES and (up := _capture_id(resource)):
         found = own_reference(find_capture(up))
     if found is None:
         return Contents()
