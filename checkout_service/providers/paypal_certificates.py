@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ import certifi
 import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from checkout_service.providers.base import ProviderUnavailableError, UnreadableError
@@ -36,6 +38,8 @@ BACK_OFF: Final = 10.0
 
 _URL: Final = re.compile(r"https://(api|api-m)(\.sandbox)?\.paypal\.com/v1/notifications/certs/[A-Za-z0-9-]{1,100}")
 """Matched as text, so that nothing is left to two readings of an address: no user, port, last dot, query or escape."""
+
+_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 _NAME: Final = {"": "messageverificationcerts.paypal.com", ".sandbox": "messageverificationcerts.sandbox.paypal.com"}
 
@@ -151,7 +155,16 @@ def _parsed(pem: bytes) -> list[x509.Certificate]:
 
 
 def _trusted() -> list[x509.Certificate]:
-    return load_certificates(certifi.where())
+    """The roots of the certifi package, but for those that break the rules and soon cannot be read at all."""
+    found = []
+    for pem in _PEM.findall(Path(certifi.where()).read_bytes()):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", CryptographyDeprecationWarning)
+                found.append(x509.load_pem_x509_certificate(pem))
+        except (CryptographyDeprecationWarning, ValueError):
+            continue
+    return found
 
 
 def _bound(kept: OrderedDict[str, Any]) -> None:
