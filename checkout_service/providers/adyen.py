@@ -27,7 +27,7 @@ from checkout_service.providers.base import (
 )
 from checkout_service.providers.fields import amount_from_minor, currency_of, minor_units, nested, text
 from checkout_service.providers.keeping import kept
-from checkout_service.providers.transport import Transport
+from checkout_service.providers.transport import Transport, bounded
 from checkout_service.webhooks.envelope import Envelope
 
 API_BASE: Final = "https://checkout-test.adyen.com/v72"
@@ -95,12 +95,13 @@ class AdyenProvider:
         """Expire the link; where it is past that, say what it is."""
         path = f"/paymentLinks/{_link_id(reference)}"
         key = f"cancel-{reference.payment_id}"
-        try:
-            link = self._api.call("PATCH", path, json={"status": "expired"}, idempotency_key=key)
-        except ProviderRefusedError as error:
-            if error.reason is Decline.CREDENTIALS:
-                raise
-            return self.look_up(reference)
+        with bounded():
+            try:
+                link = self._api.call("PATCH", path, json={"status": "expired"}, idempotency_key=key)
+            except ProviderRefusedError as error:
+                if error.reason is Decline.CREDENTIALS:
+                    raise
+                return self.look_up(reference)
         return [
             _fact(link, reference, PaymentStatus.CANCELED) if item.status is PaymentStatus.EXPIRED else item
             for item in _looked_up(link, reference)

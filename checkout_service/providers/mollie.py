@@ -26,7 +26,7 @@ from checkout_service.providers.base import (
 )
 from checkout_service.providers.fields import decimal_text, nested, text
 from checkout_service.providers.mollie_answers import NAME, looked_up, money_of, refund_of
-from checkout_service.providers.transport import Transport, bearer
+from checkout_service.providers.transport import Transport, bearer, bounded
 from checkout_service.webhooks.envelope import Envelope
 
 API_BASE: Final = "https://api.mollie.com/v2"
@@ -76,13 +76,14 @@ class MollieProvider:
 
     def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Cancel where the method allows it; where not, say how it stands: such payments expire by themselves."""
-        try:
-            held = self._api.call("DELETE", _path(reference), idempotency_key=f"cancel-{reference.payment_id}")
-        except ProviderRefusedError as error:
-            if error.reason in {Decline.CREDENTIALS, Decline.UNKNOWN_REFERENCE}:
-                raise
-            return self.look_up(reference)
-        return looked_up(held, reference)
+        key = f"cancel-{reference.payment_id}"
+        with bounded():
+            try:
+                return looked_up(self._api.call("DELETE", _path(reference), idempotency_key=key), reference)
+            except ProviderRefusedError as error:
+                if error.reason in {Decline.CREDENTIALS, Decline.UNKNOWN_REFERENCE}:
+                    raise
+                return self.look_up(reference)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -32,16 +31,13 @@ from checkout_service.providers.paypal_certificates import Certificates, load_ce
 from checkout_service.providers.paypal_declines import DECLINED, explain
 from checkout_service.providers.paypal_letters import CAPTURES, NAME, money, read_event, verify
 from checkout_service.providers.paypal_orders import OPEN, UNITS, captures_of, facts_of, plain_fact, refund_of, unit_of
-from checkout_service.providers.transport import Transport
+from checkout_service.providers.transport import Transport, bounded
 from checkout_service.webhooks.envelope import Envelope
 
 API_BASE: Final = "https://api-m.paypal.com"
 
 WHOLE: Final = {"Prefer": "return=representation"}
 """Without it an answer has the id and the status alone."""
-
-CAPTURE_WITHIN: Final = 6.0
-"""Seconds after the begin of a look-up within which a capture may begin, so that both end within their task's time."""
 
 LONGEST_NOTE: Final = 255
 
@@ -90,13 +86,11 @@ class PayPalProvider:
 
     def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Capture an order that was approved, unless we have closed its payment: then no money is to come any more."""
-        began = monotonic()
-        order = self._call("GET", _path(reference))
-        if text(order, "status") != "APPROVED" or reference.closed:
-            return facts_of(order, reference)
-        if monotonic() - began > CAPTURE_WITHIN:
-            raise ProviderUnavailableError("no time was left to capture")
-        return self._capture(order, reference)
+        with bounded():
+            order = self._call("GET", _path(reference))
+            if text(order, "status") != "APPROVED" or reference.closed:
+                return facts_of(order, reference)
+            return self._capture(order, reference)
 
     def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Say that it is over, if it was not captured: PayPal cannot void it, but only a capture makes money of it, and
@@ -125,9 +119,10 @@ class PayPalProvider:
             "custom_id": f"{reference.provider_ref}_{refund_id.hex}",
             **({"note_to_payer": reason[:LONGEST_NOTE]} if reason else {}),
         }
-        capture = reference.capture_ref or self._find_capture(reference)
-        path = f"/v2/payments/captures/{quote(capture, safe='')}/refund"
-        return [refund_of(self._call("POST", path, json=order, key=str(refund_id)), reference)]
+        with bounded():
+            capture = reference.capture_ref or self._find_capture(reference)
+            path = f"/v2/payments/captures/{quote(capture, safe='')}/refund"
+            return [refund_of(self._call("POST", path, json=order, key=str(refund_id)), reference)]
 
     def _capture(self, order: dict[str, Any], reference: Reference) -> Sequence[Fact | RefundFact]:
         unit = unit_of(order, reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from time import sleep
 from typing import Any
 
 import httpx
@@ -163,3 +164,18 @@ def test_an_answer_that_jsonb_could_not_hold_is_unreadable(text: str) -> None:
 def test_a_key_that_no_header_can_hold_is_unreadable() -> None:
     with pytest.raises(UnreadableError):
         calling(Server(FINE)).call("POST", "/thing", idempotency_key="Größe")
+
+
+def test_several_calls_that_answer_one_question_share_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "READ_WITHIN", 0.2)
+
+    def slow(_: httpx.Request) -> httpx.Response:
+        sleep(0.15)
+        return FINE
+
+    api = calling(slow)
+    with transport.bounded():
+        assert api.call("GET", "/thing") == {"fine": True}
+        with pytest.raises(ProviderUnavailableError):
+            [api.call("GET", "/thing") for _ in range(3)]
+    assert api.call("GET", "/thing") == {"fine": True}

@@ -168,7 +168,7 @@ class AdyenKit:
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
-        secret: str = "",
+        secret: str | None = None,
         signed_at: datetime = NOW,
         event: int = 1,
         provider_ref: str | None = None,
@@ -183,7 +183,17 @@ class AdyenKit:
         }
         if code not in {"AUTHORISATION", "PENDING"}:
             fields["originalReference"] = "NC6HT9CRT65ZGN82"
-        return Letter(body=batch(sign(item(code, success, **fields), secret or self.secrets[0])))
+        return Letter(body=batch(sign(item(code, success, **fields), self.secrets[0] if secret is None else secret)))
+
+    def sealed(self, body: bytes) -> Letter:
+        """Each item in it signed, where there is one."""
+        try:
+            letter = json.loads(body)
+            for holder in letter["notificationItems"]:
+                holder["NotificationRequestItem"] = sign(holder["NotificationRequestItem"], self.secrets[0])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return Letter(body=body)
+        return Letter(body=json.dumps(letter).encode())
 
     def reference(self) -> Reference:
         return Reference(

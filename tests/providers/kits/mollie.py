@@ -120,13 +120,16 @@ class MollieKit:
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
-        secret: str = "",
+        secret: str | None = None,
         signed_at: datetime = NOW,
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
     ) -> Letter:
         return Letter(body=f"id={provider_ref or PAYMENT_REF}".encode())
+
+    def sealed(self, body: bytes) -> Letter:
+        return Letter(body=body)
 
     def reference(self) -> Reference:
         return Reference(

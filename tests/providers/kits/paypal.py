@@ -232,7 +232,7 @@ class PayPalKit:
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
-        secret: str = "",
+        secret: str | None = None,
         signed_at: datetime = NOW,
         event: int = 1,
         provider_ref: str | None = None,
@@ -251,7 +251,12 @@ class PayPalKit:
         }
         if kind.startswith("CHECKOUT."):
             resource = {"order_id": ORDER, "purchase_units": [resource]}
-        return sign(event_body(kind, resource, number=event), secret or self.secrets[0], signed_at=signed_at)
+        return sign(
+            event_body(kind, resource, number=event), self.secrets[0] if secret is None else secret, signed_at=signed_at
+        )
+
+    def sealed(self, body: bytes) -> Letter:
+        return sign(body, self.secrets[0])
 
     def reference(self) -> Reference:
         return Reference(
