@@ -53,6 +53,7 @@ _PAYMENTS: Final = {
 CHARGEBACK_REVERSED gives back what was taken, but ``reversed`` is the end of the street, left to a person."""
 
 _REFUNDS: Final = {
+    ("POSTPONED_REFUND", True): RefundStatus.PROCESSING,
     ("REFUND", True): RefundStatus.SUCCEEDED,
     ("REFUND", False): RefundStatus.FAILED,
     ("REFUND_WITH_DATA", True): RefundStatus.SUCCEEDED,

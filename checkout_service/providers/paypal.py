@@ -163,13 +163,14 @@ class PayPalProvider:
 
     def _call(self, method: str, path: str, *, json: Any = None, key: str | None = None) -> dict[str, Any]:
         """A call; once more with a new token where PayPal has withdrawn the one that we had."""
+        headers = WHOLE if method == "POST" else None
         try:
-            return self._api.call(method, path, json=json, headers=WHOLE, idempotency_key=key)
+            return self._api.call(method, path, json=json, headers=headers, idempotency_key=key)
         except ProviderRefusedError as error:
             if error.reason is not Decline.CREDENTIALS:
                 raise
             self._access.forget()
-            return self._api.call(method, path, json=json, headers=WHOLE, idempotency_key=key)
+            return self._api.call(method, path, json=json, headers=headers, idempotency_key=key)
 
 
 def provider_ref(payment_id: UUID) -> str:

@@ -69,6 +69,7 @@ PAYMENTS = {
     "CHARGEBACK": (PaymentStatus.REVERSED, None),
     "SECOND_CHARGEBACK": (PaymentStatus.REVERSED, None),
     "PREARBITRATION_LOST": (PaymentStatus.REVERSED, None),
+    "POSTPONED_REFUND": (RefundStatus.PROCESSING, None),
     "REFUND": (RefundStatus.SUCCEEDED, RefundStatus.FAILED),
     "REFUND_WITH_DATA": (RefundStatus.SUCCEEDED, RefundStatus.FAILED),
     "REFUND_FAILED": (RefundStatus.FAILED, None),
