@@ -55,7 +55,8 @@ class Kit(Protocol):
 
     ``secrets`` are three that an account may have (as <PROVIDER>_WEBHOOK_SECRETS holds them), none equal; fewer where
     the provider has none to rotate. ``statuses`` are those that its letters can prove, ``refunds`` those of refunds.
-    ``timed``: the signature covers a time. ``signed`` is False where a letter proves nothing and is a hint.
+    ``timed``: the signature covers a time. ``signed`` is False where a letter proves
+    nothing and is a hint.
     """
 
     name: str
@@ -73,15 +74,18 @@ class Kit(Protocol):
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
-        secret: str = "",
+        secret: str | None = None,
         signed_at: datetime = NOW,
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
     ) -> Letter:
         """A genuine letter that proves the status of PAYMENT_ID (of a refund of all of it: REFUND_ID), about AMOUNT
-        and CURRENCY; None is an event of a kind that nobody knows. ``secret`` "" is the first of ``secrets``, and
-        ``event`` tells apart what are different events."""
+        and CURRENCY; None is an event of a kind that nobody knows. ``secret`` is the first of ``secrets`` unless
+        it is named, and ``event`` tells apart what are different events."""
+
+    def sealed(self, body: bytes) -> Letter:
+        """Any body at all, with the signature that its provider would put on it, as far as one can be."""
 
     def reference(self) -> Reference:
         """The payment that ``letter`` speaks of unless told otherwise, as we know it."""
