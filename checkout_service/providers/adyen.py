@@ -94,7 +94,7 @@ class AdyenProvider:
     def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Expire the link; where it is past that, say what it is."""
         path = f"/paymentLinks/{_link_id(reference)}"
-        key = f"cancel-{reference.payment_id}"
+        key = f"cancel-{reference.provider_ref}"
         with bounded():
             try:
                 link = self._api.call("PATCH", path, json={"status": "expired"}, idempotency_key=key)

@@ -76,7 +76,7 @@ class MollieProvider:
 
     def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Cancel where the method allows it; where not, say how it stands: such payments expire by themselves."""
-        key = f"cancel-{reference.payment_id}"
+        key = f"cancel-{reference.provider_ref}"
         with bounded():
             try:
                 return looked_up(self._api.call("DELETE", _path(reference), idempotency_key=key), reference)

@@ -82,7 +82,7 @@ class PayPalProvider:
 
     def read(self, envelope: Envelope) -> Contents:
         place = verify(envelope, self._webhook_ids, self._certificates, self._tolerance)
-        return Contents(said=read_event(envelope, self._held_capture).said, secret=place)
+        return Contents(said=read_event(envelope, self._held_capture), secret=place)
 
     def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Capture an order that was approved, unless we have closed its payment: then no money is to come any more."""

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Contents, Fact, Hint, RefundFact, UnreadableError
+from checkout_service.providers.base import Fact, Hint, RefundFact, UnreadableError
 from checkout_service.providers.fields import amount_from_text, currency_of, moment_of, nested, text
 from checkout_service.providers.keeping import kept
 from checkout_service.providers.paypal_certificates import Certificates
@@ -111,7 +111,7 @@ def verify(envelope: Envelope, webhook_ids: Sequence[str], certificates: Certifi
     raise UnreadableError("the signature is not PayPal's for our webhook")
 
 
-def read_event(envelope: Envelope, find_capture: Callable[[str], dict[str, Any]]) -> Contents:
+def read_event(envelope: Envelope, find_capture: Callable[[str], dict[str, Any]]) -> list[Fact | RefundFact | Hint]:
     """What the event of a verified letter says of a payment that we opened.
 
     ``find_capture`` fetches a capture by its id, for a refund that does not carry our reference itself.
@@ -120,15 +120,15 @@ def read_event(envelope: Envelope, find_capture: Callable[[str], dict[str, Any]]
     event_id, kind = text(letter, "id"), text(letter, "event_type")
     resource = letter.get("resource")
     if not isinstance(resource, dict) or kind not in {APPROVED, *_EVENTS, *_REFUND_EVENTS}:
-        return Contents()
+        return []
     found = _own(resource)
     if found is None and kind in _OF_CAPTURES and (up := _capture_id(resource)):
         found = own_reference(find_capture(up))
     if found is None:
-        return Contents()
+        return []
     provider_ref, payment_id, refund_id = found
     if kind == APPROVED:
-        return Contents(said=[Hint(provider=NAME, provider_ref=provider_ref)])
+        return [Hint(provider=NAME, provider_ref=provider_ref)]
     common: dict[str, Any] = {
         "provider": NAME,
         "provider_ref": provider_ref,
@@ -140,10 +140,10 @@ def read_event(envelope: Envelope, find_capture: Callable[[str], dict[str, Any]]
     }
     if kind in _EVENTS:
         capture_ref = text(resource, "id") if kind == "PAYMENT.CAPTURE.COMPLETED" else None
-        return Contents(said=[Fact(status=_EVENTS[kind], capture_ref=capture_ref, **common)])
+        return [Fact(status=_EVENTS[kind], capture_ref=capture_ref, **common)]
     status = REFUNDS.get(str(resource.get("status")), _REFUND_EVENTS[kind])
     refund_ref = text(resource, "id")
-    return Contents(said=[RefundFact(status=status, refund_ref=refund_ref, refund_id=refund_id, **common)])
+    return [RefundFact(status=status, refund_ref=refund_ref, refund_id=refund_id, **common)]
 
 
 def money(resource: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_their_client_and_ours_send_the_same() -> None:
     payment = client.payments.get(made.provider_ref, embed="refunds,chargebacks")
     payment.refunds.create(ours[2][3], idempotency_key=str(REFUND_ID))
     with pytest.raises(UnprocessableEntityError):
-        client.payments.delete(made.provider_ref, idempotency_key=f"cancel-{PAYMENT_ID}")
+        client.payments.delete(made.provider_ref, idempotency_key=f"cancel-{made.provider_ref}")
     theirs = [said(call, *HEADERS) for call in bank.asked]
 
     assert [call[0] for call in ours] == ["POST", "GET", "POST", "DELETE", "GET"], "the last after the refused DELETE"
