@@ -57,7 +57,7 @@ class PayPalProvider:
         webhook_ids = (account.option("webhook_id") or "").split(",")
         self._webhook_ids = [webhook_id.strip() for webhook_id in webhook_ids if webhook_id.strip()]
         self._tolerance = account.tolerance
-        extra = account.option("ca_file")
+        extra = account.option("ca_file") if self._webhook_ids else None  # the web tier reads no letters
         self._certificates = certificates or Certificates(
             sandbox="sandbox" in base, intermediates=load_certificates(extra) if extra else ()
         )
