@@ -221,8 +221,7 @@ def test_a_refund_has_our_id_as_the_key_and_in_its_metadata() -> None:
     provider, reference = at(bank)
     bank.pay(reference.provider_ref)
 
-    for _ in range(2):
-        (made,) = provider.refund(reference, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
+    (made,) = provider.refund(reference, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
 
     asked = bank.asked[-1]
     assert asked.url.path == f"/v2/payments/{reference.provider_ref}/refunds"
@@ -236,6 +235,20 @@ def test_a_refund_has_our_id_as_the_key_and_in_its_metadata() -> None:
     assert len(bank.refunds) == 1
     _, seen = provider.look_up(reference)
     assert (seen.event_id, seen.refund_id) == (made.event_id, REFUND_ID)
+
+
+def test_a_refund_is_made_once_even_if_its_key_was_forgotten() -> None:
+    bank = MollieBank()
+    provider, reference = at(bank)
+    bank.pay(reference.provider_ref)
+
+    first = provider.refund(reference, refund_id=REFUND_ID, amount=Decimal("40.00"), reason=None)
+    bank._answers.clear()
+    again = provider.refund(reference, refund_id=REFUND_ID, amount=Decimal("40.00"), reason=None)
+
+    assert first == again
+    assert len(bank.refunds) == 1
+    assert provider.refund(reference, refund_id=uuid4(), amount=Decimal("40.00"), reason=None) != first
 
 
 def test_a_payment_is_canceled_where_its_method_allows_it() -> None:
@@ -310,7 +323,11 @@ def test_an_answer_that_is_no_use_is_one_of_three_errors(answer: httpx.Response,
     ],
 )
 def test_a_refusal_is_told_in_the_shared_words(field: Any, reason: Decline) -> None:
-    answer = httpx.Response(422, json={"status": 422, "title": "Unprocessable Entity", "field": field})
+    refused = httpx.Response(422, json={"status": 422, "title": "Unprocessable Entity", "field": field})
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=WHOLE) if request.method == "GET" else refused
+
     with pytest.raises(ProviderRefusedError) as caught:
-        KIT.provider(answer=lambda _: answer).refund(HELD, refund_id=REFUND_ID, amount=AMOUNT, reason=None)
+        KIT.provider(answer=answer).refund(HELD, refund_id=REFUND_ID, amount=AMOUNT, reason=None)
     assert caught.value.reason is reason
