@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,27 +16,11 @@ from tests.providers.kits import adyen, mollie, paypal
 from tests.providers.kits.kit import Letter
 from tests.worker.conftest import MakeWorker, letter_row
 from tests.worker.wallets import Wallets
-from worker import reconciliation
 from worker.reconciliation import expire, look_up
 from worker.webhooks import process
 
 OVER = "now() - interval '1 second'"
 WEBHOOK = paypal.KIT.secrets[0]
-
-
-@pytest.fixture
-def wallets(make_worker: MakeWorker, sql: Sql) -> Iterator[Wallets]:
-    banks: dict[str, Any] = {"adyen": adyen.AdyenBank(), "paypal": paypal.PayPalBank(), "mollie": mollie.MollieBank()}
-    app = make_worker()
-    app.extensions["providers"] = {
-        "adyen": adyen.KIT.provider(answer=banks["adyen"]),
-        "paypal": paypal.KIT.provider(answer=banks["paypal"]),
-        "mollie": mollie.KIT.provider(answer=banks["mollie"]),
-    }
-    reconciliation._walked.clear()
-    with app.app_context():
-        yield Wallets(app=app, sql=sql, **banks)
-    reconciliation._walked.clear()
 
 
 def news(wallets: Wallets, reference: str, **columns: str) -> UUID:

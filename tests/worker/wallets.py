@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from flask import Flask
 
 from checkout_service.providers.base import Opened
@@ -14,6 +16,7 @@ from tests.conftest import Sql
 from tests.providers.kits import adyen, mollie, paypal
 from tests.providers.kits.kit import AMOUNT, CURRENCY, Letter
 from tests.worker.promises import insert_cart
+from worker import reconciliation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,3 +74,19 @@ class Wallets:
         """Status and outcome of each event, the first first."""
         rows = self.sql("SELECT status::text, outcome FROM payment_events ORDER BY created_at, id")
         return [tuple(row) for row in rows]
+
+
+@pytest.fixture
+def wallets(make_worker: Callable[..., Flask], sql: Sql) -> Iterator[Wallets]:
+    """A worker with an account at each; the test runs inside its context."""
+    banks: dict[str, Any] = {"adyen": adyen.AdyenBank(), "paypal": paypal.PayPalBank(), "mollie": mollie.MollieBank()}
+    app = make_worker()
+    app.extensions["providers"] = {
+        "adyen": adyen.KIT.provider(answer=banks["adyen"]),
+        "paypal": paypal.KIT.provider(answer=banks["paypal"]),
+        "mollie": mollie.KIT.provider(answer=banks["mollie"]),
+    }
+    reconciliation._walked.clear()  # where this process's walk stands is no matter of the next test
+    with app.app_context():
+        yield Wallets(app=app, sql=sql, **banks)
+    reconciliation._walked.clear()
