@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -39,6 +40,9 @@ API_BASE: Final = "https://api-m.paypal.com"
 WHOLE: Final = {"Prefer": "return=representation"}
 """Without it an answer has the id and the status alone."""
 
+REST: Final = 4
+"""Times as long as it took, after a capture was asked for to read a letter: other services' refunds come here too."""
+
 LONGEST_NOTE: Final = 255
 
 
@@ -57,6 +61,7 @@ class PayPalProvider:
         webhook_ids = (account.option("webhook_id") or "").split(",")
         self._webhook_ids = [webhook_id.strip() for webhook_id in webhook_ids if webhook_id.strip()]
         self._tolerance = account.tolerance
+        self._resting_until = float("-inf")
         extra = account.option("ca_file") if self._webhook_ids else None  # the web tier reads no letters
         self._certificates = certificates or Certificates(
             sandbox="sandbox" in base, intermediates=load_certificates(extra) if extra else ()
@@ -145,13 +150,21 @@ class PayPalProvider:
             raise
 
     def _held_capture(self, capture_id: str) -> dict[str, Any]:
-        """A capture, which carries our reference even where its refund does not; {} for one that is not there."""
+        """A capture, which carries our reference even where its refund does not; {} for one that is not there.
+
+        Raises ProviderUnavailableError while resting, so that a heap of such letters is no heap of calls in one task.
+        """
+        began = monotonic()
+        if began < self._resting_until:
+            raise ProviderUnavailableError("other captures were asked for just now")
         try:
             return self._call("GET", f"/v2/payments/captures/{capture_id}")
         except ProviderRefusedError as error:
             if error.reason is not Decline.UNKNOWN_REFERENCE:
                 raise ProviderUnavailableError(str(error)) from error
             return {}
+        finally:
+            self._resting_until = monotonic() + REST * (monotonic() - began)
 
     def _find_capture(self, reference: Reference) -> str:
         """The id of the money that came, where no letter has told it yet."""

@@ -28,7 +28,7 @@ KEPT: Final = 32
 KEPT_FOR: Final = 86_400.0
 REFUSED_FOR: Final = 600.0
 
-FETCHES: Final = 3
+FETCHES: Final = 2
 WINDOW: Final = 30.0
 """Seconds for that many fetches. Anybody may name certificates that do not exist, and each costs the set of letters
 that it is read in up to 4 s of the 20 s that a task has. PayPal changes its certificate a few times a year."""

@@ -8,6 +8,7 @@ import zlib
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -147,6 +148,28 @@ def test_of_a_refund_of_another_service_nothing_is_said(links: Any, calls: int) 
 def test_a_refund_whose_capture_cannot_be_asked_about_waits(answer: httpx.Response) -> None:
     with pytest.raises(ProviderUnavailableError):
         said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=holding(answer, []))
+
+
+def test_a_heap_of_such_refunds_is_no_heap_of_calls() -> None:
+    asked: list[str] = []
+    slow = holding(httpx.Response(404), asked)
+
+    def slowly(request: httpx.Request) -> httpx.Response:
+        sleep(0.02)
+        return slow(request)
+
+    provider = KIT.provider(answer=slowly)
+    letters = [sign(event_body("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, number=number), WEBHOOK) for number in range(9)]
+    assert provider.read(letters[0].envelope("paypal")).said == []
+    for letter in letters[1:]:
+        with pytest.raises(ProviderUnavailableError, match="just now"):
+            provider.read(letter.envelope("paypal"))
+    assert len(asked) == 1
+
+    assert provider._resting_until - monotonic() < 5, "four times as long as one call took"
+    sleep(max(0.0, provider._resting_until - monotonic()))
+    assert provider.read(letters[1].envelope("paypal")).said == []
+    assert len(asked) == 2
 
 
 def test_an_approval_is_a_genuine_hint() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from flask.testing import FlaskClient
 
 from checkout_service.payments.status import PaymentStatus
 from tests.conftest import Sql
@@ -346,3 +348,29 @@ def test_what_nobody_reported_is_looked_up(wallets: Wallets, sql: Sql, provider:
     assert look_up() == "asked about 1 payments, learned 1 facts"
 
     assert status_of(sql, reference) == status
+
+
+@pytest.mark.parametrize("provider", ["adyen", "paypal", "mollie"])
+def test_a_letter_comes_whole_through_the_letterbox(
+    wallets: Wallets, sql: Sql, client: FlaskClient, provider: str
+) -> None:
+    """The headers that its signature needs are kept, and it is answered as its provider wants."""
+    reference = wallets.open(provider).provider_ref
+    getattr(wallets, provider).pay(reference)
+    kit = {"adyen": adyen.KIT, "paypal": paypal.KIT, "mollie": mollie.KIT}[provider]
+    letter = kit.letter(PaymentStatus.PAID, signed_at=datetime.now(UTC), provider_ref=reference)
+    kind = "application/x-www-form-urlencoded" if provider == "mollie" else "application/json"
+
+    answer = client.post(
+        f"/api/payments/webhook/{provider}",
+        data=letter.body,
+        headers=letter.headers | {"Cookie": "a=b"},
+        content_type=kind,
+    )
+
+    assert answer.status_code == (200 if provider == "adyen" else 202)
+    assert (answer.text == "[accepted]") is (provider == "adyen")
+    (filed,) = sql("SELECT id, headers FROM webhook_deliveries")
+    assert {name for name in filed.headers if name != "x-request-id"} == set(letter.headers)
+    process(str(filed.id))
+    assert (state_of(sql, filed.id), status_of(sql, reference)) == ("applied", "paid")

@@ -17,7 +17,7 @@ from tests.providers.kits.kit import Answer
 
 NAME = "messageverificationcerts.paypal.com"
 CERT_URL = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270"
-FROM, UNTIL = datetime(2026, 6, 1, tzinfo=UTC), datetime(2027, 6, 1, tzinfo=UTC)
+FROM, UNTIL = datetime(2026, 6, 1, tzinfo=UTC), datetime(2126, 6, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
