@@ -17,6 +17,7 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import AuthorityInformationAccessOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from checkout_service.providers.base import ProviderUnavailableError, UnreadableError
@@ -30,14 +31,19 @@ REFUSED_FOR: Final = 600.0
 
 FETCHES: Final = 2
 WINDOW: Final = 30.0
-"""Seconds for that many fetches. Anybody may name certificates that do not exist, and each costs the set of letters
-that it is read in up to 4 s of the 20 s that a task has. PayPal changes its certificate a few times a year."""
+"""Seconds for that many fetches: a certificate and the one above it. Anybody may name certificates that do not exist,
+and each fetch costs the set of letters that it is made for up to 4 s of the 20 s that a task has. PayPal changes its
+certificate a few times a year."""
 
 BACK_OFF: Final = 10.0
 """Seconds without a fetch after one that PayPal did not answer."""
 
 _URL: Final = re.compile(r"https://(api|api-m)(\.sandbox)?\.paypal\.com/v1/notifications/certs/[A-Za-z0-9-]{1,100}")
 """Matched as text, so that nothing is left to two readings of an address: no user, port, last dot, query or escape."""
+
+_ISSUER: Final = re.compile(r"https?://(cacerts\.digicert\.com/[A-Za-z0-9-]{1,100}\.crt)")
+"""PayPal has been seen to send its own certificate alone, and the one above it is in no list of roots. Where that is
+stands in PayPal's own; it is fetched from PayPal's authority alone, and believed by its chain like the other."""
 
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -48,7 +54,7 @@ class Certificates:
     """PayPal's certificates, for live payments or for its sandbox.
 
     ``roots`` are trusted, by default those of the certifi package; ``intermediates`` complete the chain where PayPal
-    sends its own certificate alone. Thread-safe; connects with the first fetch.
+    sends its own certificate alone, instead of what its authority serves. Thread-safe; connects with the first fetch.
     """
 
     def __init__(
@@ -105,9 +111,10 @@ class Certificates:
             raise UnreadableError("PayPal has no such certificate")
         if now < self._away_until or (len(self._fetches) == FETCHES and now - self._fetches[0] < WINDOW):
             raise ProviderUnavailableError("no certificate is fetched just now")
-        self._fetches.append(now)
         try:
             chain = _parsed(self._fetch(url))
+            if len(chain) == 1 and not self._intermediates and (issuer := _issuer_address(chain[0])):
+                chain += _parsed(self._fetch(issuer))
         except ProviderUnavailableError:
             self._away_until = self._clock() + BACK_OFF
             raise
@@ -122,6 +129,7 @@ class Certificates:
     def _fetch(self, url: str) -> bytes:
         if self._client is None:
             self._client = httpx.Client(timeout=ANSWER_WITHIN, follow_redirects=False, transport=self._transport)
+        self._fetches.append(self._clock())
         until = monotonic() + READ_WITHIN
         body = bytearray()
         try:
@@ -146,12 +154,31 @@ def load_certificates(path: str) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates(Path(path).read_bytes())
 
 
-def _parsed(pem: bytes) -> list[x509.Certificate]:
+def _parsed(content: bytes) -> list[x509.Certificate]:
     """The certificates of an answer: PayPal's own first, and what completes its chain, if anything does."""
     try:
-        return x509.load_pem_x509_certificates(pem)
+        return (
+            x509.load_pem_x509_certificates(content)
+            if content.startswith(b"-----BEGIN")
+            else [x509.load_der_x509_certificate(content)]
+        )
     except ValueError as error:
-        raise UnreadableError("certificate: not in PEM") from error
+        raise UnreadableError("certificate: neither in PEM nor in DER") from error
+
+
+def _issuer_address(certificate: x509.Certificate) -> str | None:
+    """Where the certificate says that its issuer's is, if that is its authority's own place."""
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, ValueError):
+        return None
+    places = [
+        str(description.access_location.value)
+        for description in access
+        if description.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+    ]
+    found = [match[1] for place in places if (match := _ISSUER.fullmatch(place))]
+    return f"https://{found[0]}" if found else None
 
 
 def _trusted() -> list[x509.Certificate]:

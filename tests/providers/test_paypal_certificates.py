@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from checkout_service.providers import paypal_certificates
 from checkout_service.providers.base import ProviderError, ProviderUnavailableError, UnreadableError
@@ -47,12 +48,62 @@ def test_the_key_is_that_of_a_certificate_with_its_chain(chain: list[authority.I
 
 
 def test_a_certificate_alone_needs_what_completes_its_chain() -> None:
-    alone = authority.serving(authority.paypal())
+    served = authority.serving(authority.paypal())
 
     with pytest.raises(UnreadableError, match="not one that PayPal signs with"):
-        holding(alone)[0].key(URL, NOW)
-    held, _ = holding(alone, intermediates=[authority.intermediate().certificate])
+        holding(served)[0].key(URL, NOW)
+    held, _ = holding(served, intermediates=[authority.intermediate().certificate])
     assert held.key(URL, NOW)
+
+
+def alone(above: str) -> authority.Issued:
+    return authority.issue(authority.NAME, by=authority.intermediate(), above=above)
+
+
+@pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_certificate_alone_is_completed_by_its_authority(encoding: Encoding, scheme: str) -> None:
+    own = alone(f"{scheme}://cacerts.digicert.com/DigiCertEVRSACAG2.crt")
+    above = authority.intermediate().certificate.public_bytes(encoding)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=own.pem if str(request.url) == URL else above)
+
+    held, asked = holding(answer)
+
+    for _ in range(2):
+        assert held.key(URL, NOW).public_numbers() == own.key.public_key().public_numbers()
+    assert asked == [URL, "https://cacerts.digicert.com/DigiCertEVRSACAG2.crt"]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "https://evil.test/DigiCertEVRSACAG2.crt",
+        "https://cacerts.digicert.com.evil.test/DigiCertEVRSACAG2.crt",
+        "https://cacerts.digicert.com@evil.test/DigiCertEVRSACAG2.crt",
+        "https://cacerts.digicert.com/../x.crt",
+        "https://cacerts.digicert.com:8443/x.crt",
+        "file:///etc/passwd",
+    ],
+)
+def test_what_completes_a_chain_is_fetched_from_nowhere_else(above: str) -> None:
+    held, asked = holding(authority.serving(alone(above)))
+
+    with pytest.raises(UnreadableError, match="not one that PayPal signs with"):
+        held.key(URL, NOW)
+    assert asked == [URL]
+
+
+def test_what_completes_a_chain_must_itself_be_certified() -> None:
+    root = authority.issue("Another Root", by=None, authority=True)
+    own = authority.issue(authority.NAME, by=root, above="http://cacerts.digicert.com/AnotherRoot.crt")
+
+    held, asked = holding(lambda request: httpx.Response(200, content=own.pem if str(request.url) == URL else root.pem))
+
+    with pytest.raises(UnreadableError, match="not one that PayPal signs with"):
+        held.key(URL, NOW)
+    assert len(asked) == 2
 
 
 def test_the_intermediates_are_read_from_the_file_of_the_setting(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from tests.providers.kits.kit import Answer
 
@@ -32,8 +32,10 @@ class Issued:
         return self.certificate.public_bytes(Encoding.PEM)
 
 
-def issue(name: str, *, by: Issued | None, authority: bool = False, since: datetime = FROM) -> Issued:
-    """A certificate for that name, valid until UNTIL; without an issuer it is its own."""
+def issue(
+    name: str, *, by: Issued | None, authority: bool = False, since: datetime = FROM, above: str | None = None
+) -> Issued:
+    """A certificate for that name, valid until UNTIL; its own without an issuer. ``above`` is its issuer's place."""
     key = _key(name)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signer = by.key if by else key
@@ -67,6 +69,10 @@ def issue(name: str, *, by: Issued | None, authority: bool = False, since: datet
     if not authority:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    if above:
+        place = x509.UniformResourceIdentifier(above)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     return Issued(builder.sign(signer, SHA256()), key)
 
 
