@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.paypal_certificates import Certificates, _issuer_address
+from checkout_service.providers.paypal_certificates import Certificates, _issuer_address, _trusted
 from checkout_service.providers.paypal_letters import verify
 from checkout_service.webhooks.envelope import Envelope
 
@@ -86,3 +87,17 @@ def test_paypals_own_certificate_tells_where_the_one_above_it_is() -> None:
     assert _issuer_address(CERTIFICATE) == "https://cacerts.digicert.com/DigiCertSHA2ExtendedValidationServerCA.crt"
     names = CERTIFICATE.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["messageverificationcerts.sandbox.paypal.com"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("messageverificationcerts.sandbox.paypal.com", "all candidates exhausted with no interior errors"),
+        ("messageverificationcerts.paypal.com", "no matching subjectAltName"),
+    ],
+)
+def test_paypals_own_certificate_lacks_nothing_but_what_stands_above_it(name: str, why: str) -> None:
+    """Our verifier has no objection to its form, its name or its time; the authority's old root is gone since."""
+    verifier = PolicyBuilder().store(Store(_trusted())).time(RECEIVED_AT).build_server_verifier(x509.DNSName(name))
+    with pytest.raises(VerificationError, match=why):
+        verifier.verify(CERTIFICATE, [])
