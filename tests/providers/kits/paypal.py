@@ -79,7 +79,9 @@ def sign(
     return Letter(body=body, headers=headers)
 
 
-def approved(provider_ref: str, webhook_id: str, order_id: str = ORDER, *, number: int = 1) -> Letter:
+def approved(
+    provider_ref: str, webhook_id: str, order_id: str = ORDER, *, number: int = 1, signed_at: datetime = NOW
+) -> Letter:
     """The letter that an order was approved."""
     resource = {
         "id": order_id,
@@ -87,7 +89,7 @@ def approved(provider_ref: str, webhook_id: str, order_id: str = ORDER, *, numbe
         "intent": "CAPTURE",
         "purchase_units": [{"reference_id": "default", "custom_id": provider_ref, "payee": {"email_address": "a@b.c"}}],
     }
-    return sign(event_body("CHECKOUT.ORDER.APPROVED", resource, number=number), webhook_id)
+    return sign(event_body("CHECKOUT.ORDER.APPROVED", resource, number=number), webhook_id, signed_at=signed_at)
 
 
 def certificates(**options: Any) -> Certificates:
