@@ -157,7 +157,7 @@ def _capture_ref(item: dict[str, Any]) -> str | None:
     """What refunds are asked for: the reference of the authorisation, which later events call the original."""
     if item["success"] != "true" or item["eventCode"] not in {"AUTHORISATION", "CAPTURE"}:
         return None
-    return text(item, "pspReference" if item["eventCode"] == "AUTHORISATION" else "originalReference")
+    return item.get("pspReference" if item["eventCode"] == "AUTHORISATION" else "originalReference") or None
 
 
 def _money(item: dict[str, Any]) -> tuple[Decimal | None, str | None]:

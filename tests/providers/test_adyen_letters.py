@@ -95,6 +95,7 @@ def test_where_captures_are_asked_for_one_by_one_an_authorisation_is_only_a_prom
 
     assert (promise.status, money.status) == (PaymentStatus.PROCESSING, PaymentStatus.PAID)
     assert promise.capture_ref == money.capture_ref == "NC6HT9CRT65ZGN82", "refunds are asked of the authorisation"
+    assert [fact.capture_ref for fact in said(item("CAPTURE"), capture="manual")] == [None]
 
 
 def test_a_refund_is_known_by_our_reference_and_one_of_the_dashboard_by_its_payments() -> None:
