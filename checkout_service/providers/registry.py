@@ -7,8 +7,10 @@ from pkgutil import resolve_name
 from typing import Final
 
 from checkout_service.accounts import Account
+from checkout_service.providers.adyen import AdyenProvider
 from checkout_service.providers.base import Provider
 from checkout_service.providers.mock import MockProvider
+from checkout_service.providers.mollie import MollieProvider
 from checkout_service.providers.standard import StandardProvider
 
 
@@ -23,7 +25,10 @@ def _when_needed(place: str) -> Callable[[Account], Provider]:
 
 
 _MAKERS: Final[dict[str, Callable[[Account], Provider]]] = {
+    "adyen": AdyenProvider,
     "mock": MockProvider,
+    "mollie": MollieProvider,
+    "paypal": _when_needed("checkout_service.providers.paypal:PayPalProvider"),
     "standard": StandardProvider,
     "stripe": _when_needed("checkout_service.providers.stripe:StripeProvider"),
 }

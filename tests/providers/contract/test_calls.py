@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -36,10 +36,10 @@ def opened(provider: Provider, **options: Any) -> Opened:
     return provider.open(**(wanted | options))
 
 
-def reference_of(held: Opened, capture_ref: str | None = None) -> Reference:
+def reference_of(held: Opened, capture_ref: str | None = None, payment_id: UUID = PAYMENT_ID) -> Reference:
     return Reference(
         provider_ref=held.provider_ref,
-        payment_id=PAYMENT_ID,
+        payment_id=payment_id,
         amount=AMOUNT,
         currency=CURRENCY,
         payment_token=held.payment_token,
@@ -148,9 +148,11 @@ def test_a_canceled_payment_stays_canceled_and_a_paid_one_paid(kit: Kit) -> None
             PaymentStatus.EXPIRED,
         }
 
-    paid_one = opened(provider, payment_id=uuid4())
+    other = uuid4()
+    paid_one = opened(provider, payment_id=other)
     bank.pay(paid_one.provider_ref)
-    assert not any(fact.status.closed_unpaid for fact in _canceled(provider, reference_of(paid_one)))
+    canceled = _canceled(provider, reference_of(paid_one, payment_id=other))
+    assert not any(fact.status.closed_unpaid for fact in canceled)
 
 
 def _canceled(provider: Provider, reference: Reference) -> list[Fact]:
