@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import orjson
 from sqlalchemy import text
 
 # Where money came, before any payment: of two twins (payments for equal lines of one cart) that are paid at once, the
@@ -20,7 +24,7 @@ LOCK_CARTS = text("""
 # for, a few of however many.
 LOCK_PAYMENTS = text("""
     SELECT payment.id, payment.provider, payment.provider_ref, payment.status::text AS status, payment.amount,
-        payment.currency, payment.review_reason, session.cart_id, session.lines_key
+        payment.currency, payment.review_reason, payment.capture_ref, session.cart_id, session.lines_key
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
     WHERE payment.id IN (
         SELECT named.id FROM payments AS named WHERE named.provider_ref = ANY(CAST(:references AS text[]))
@@ -59,6 +63,7 @@ MOVE_PAYMENTS = text("""
     SET status = greatest(payment.status, moved.status),
         raw_payload = coalesce(CAST(convert_from(moved.raw, 'UTF8') AS jsonb), payment.raw_payload),
         review_reason = moved.reason,
+        capture_ref = coalesce(payment.capture_ref, moved.capture),
         next_look_up_at = CASE
             WHEN moved.status >= 'paid' THEN NULL
             WHEN moved.status > payment.status AND moved.status >= 'expired' THEN now() + interval '1 hour'
@@ -68,6 +73,15 @@ MOVE_PAYMENTS = text("""
             ELSE payment.look_ups END,
         updated_at = now()
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS payment_status[]), CAST(:raws AS bytea[]),
-        CAST(:reasons AS text[])) AS moved (id, status, raw, reason)
+        CAST(:reasons AS text[]), CAST(:captures AS text[])) AS moved (id, status, raw, reason, capture)
     WHERE payment.id = moved.id
 """)
+
+
+def as_json(raw: dict[str, Any]) -> bytes:
+    """A body behind a fact, for ``raws``."""
+    try:
+        return orjson.dumps(raw)
+    except TypeError:
+        # It refuses integers of more than 64 bits, which a genuine letter may hold.
+        return json.dumps(raw).encode()

@@ -80,9 +80,7 @@ class Cancellation(Dated, Base):
     __tablename__ = "cancellations"
     __table_args__ = (
         Index("cancellations_payment_id", "payment_id", unique=True),
-        Index(
-            "cancellations_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")
-        ),
+        Index("cancellations_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
     )
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
     requested_by: Mapped[UUID]

@@ -41,6 +41,10 @@ class PaymentSchema(Schema):
     )
     amount = fields.String(metadata={"example": "240.00"})
     currency = fields.String(metadata={"example": "USD"})
+    amount_refunded = fields.String(metadata={"description": "What was given back of it.", "example": "0.00"})
+    amount_refunding = fields.String(
+        metadata={"description": "What is on its way back: refunds requested or processing.", "example": "0.00"}
+    )
     provider = fields.String(metadata={"example": "mock"})
     under_review = fields.Boolean(metadata={"description": "Whether a person has to look at it."})
     created_at = fields.DateTime()

@@ -19,8 +19,8 @@ STATUS = Enum(RefundStatus, name="refund_status", values_callable=lambda kind: [
 class Refund(Dated, Base):
     """Money given back of one payment. Inserted by the web tier, or by the worker where the provider did it by itself.
 
-    A trigger keeps ``payments.amount_refunded`` (succeeded) and ``amount_refunding`` (requested or processing), whose sum
-    a CHECK holds within the payment's amount.
+    A trigger keeps ``payments.amount_refunded`` (succeeded) and ``amount_refunding`` (requested or processing), whose
+    sum a CHECK holds within the payment's amount.
     """
 
     __tablename__ = "refunds"
