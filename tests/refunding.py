@@ -15,7 +15,6 @@ from werkzeug.test import TestResponse
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import Fact, RefundFact
 from tests.conftest import JWT_SECRET, Customer, Sql
-from tests.letters import insert_payment
 
 
 def staff_of(customer: Customer, *, scope: object = "refunds", user_id: UUID | None = None) -> Customer:
@@ -32,10 +31,22 @@ def ask_refund(staff: Customer, payment_id: object, key: str | None = "refund-1"
     return staff.post(f"/api/payments/{payment_id}/refunds", json=wanted, headers=headers)
 
 
-def paid_payment(sql: Sql, *, amount: str = "100.00", currency: str = "USD") -> tuple[UUID, str]:
-    """A payment that money came for: its id and its provider_ref."""
-    reference = insert_payment(sql, amount=amount, currency=currency, status="paid")
-    return sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)[0].id, reference
+def paid_payment(
+    sql: Sql, *, amount: str = "100.00", currency: str = "USD", owner: UUID | None = None
+) -> tuple[UUID, str]:
+    """A payment that money came for: its id and its provider_ref. Its customer is new, or the owner."""
+    reference = f"mock_pi_{uuid4().hex}"
+    user = owner or uuid4()
+    sql("INSERT INTO users (id) VALUES (:user) ON CONFLICT DO NOTHING", user=user)
+    (row,) = sql(
+        """INSERT INTO payments (user_id, provider, provider_ref, amount, currency, status, next_look_up_at)
+        VALUES (:user, 'mock', :reference, :amount, :currency, 'paid', NULL) RETURNING id""",
+        user=user,
+        reference=reference,
+        amount=amount,
+        currency=currency,
+    )
+    return row.id, reference
 
 
 def insert_refund(sql: Sql, payment_id: UUID, amount: str | None = "40.00", **columns: Any) -> UUID:

@@ -168,7 +168,9 @@ def _create_refunds() -> None:
     op.execute("""
         GRANT INSERT (payment_id, amount, reason, requested_by, idempotency_key, request_hash)
         ON refunds TO checkout_web""")
-    op.execute("GRANT INSERT (payment_id, provider_ref, amount, status, decline) ON refunds TO checkout_worker")
+    op.execute("""
+        GRANT INSERT (payment_id, provider_ref, amount, status, decline, next_attempt_at)
+        ON refunds TO checkout_worker""")
     op.execute("""
         GRANT UPDATE (provider_ref, status, decline, attempts, first_attempt_at, next_attempt_at, detail, updated_at)
         ON refunds TO checkout_worker""")
