@@ -29,6 +29,7 @@ def show_payment(payment_id: UUID) -> None:
     click.echo(f"payment   {payment.id}")
     click.echo(f"status    {payment.status}")
     click.echo(f"amount    {show(payment.amount)} {payment.currency}")
+    click.echo(f"refunded  {show(payment.amount_refunded)}, and {show(payment.amount_refunding)} on the way")
     click.echo(f"provider  {payment.provider} {payment.provider_ref}")
     click.echo(f"user      {payment.user_id}")
     click.echo(f"review    {payment.review_reason or '-'}")
