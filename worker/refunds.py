@@ -44,7 +44,8 @@ LEASE: Final = timedelta(seconds=90)
 """Longer than the task's hard time limit (75 s): nobody claims a refund whose worker may still be alive."""
 
 ASK_AGAIN_FOR: Final = timedelta(hours=20)
-"""Since the first try. Of all providers Stripe keeps a key the shortest: 24 hours at least."""
+ASK_AGAIN_AT: Final = {"mollie": timedelta(minutes=45)}
+"""Since the first try, below the time that a provider keeps a key: an hour at Mollie, 24 at Stripe, else longer."""
 
 SOONEST: Final = {RefundStatus.REQUESTED: timedelta(seconds=5), RefundStatus.PROCESSING: timedelta(minutes=10)}
 LATEST: Final = {RefundStatus.REQUESTED: timedelta(minutes=15), RefundStatus.PROCESSING: timedelta(hours=12)}
@@ -146,7 +147,7 @@ def _ask(owed: Owed, asked: Provider, held: Reference) -> Sequence[Fact | Refund
     first = owed.attempts == 1
     if first and owed.payment_status is not PaymentStatus.PAID:
         raise ProviderRefusedError("the money went before it was asked for", reason=Decline.NOT_IN_THIS_STATE)
-    if owed.age > ASK_AGAIN_FOR or owed.payment_status is not PaymentStatus.PAID:
+    if owed.age > ASK_AGAIN_AT.get(owed.provider, ASK_AGAIN_FOR) or owed.payment_status is not PaymentStatus.PAID:
         return _sought(owed, asked, held, otherwise=RefundInDoubtError(f"refund {owed.id}"))
     try:
         return _named(owed, asked.refund(held, refund_id=owed.id, amount=owed.amount, reason=owed.reason))

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import redis
+from sqlalchemy import Engine, text
 
 from tests.conftest import Customer, Servers, Sql
 from tests.letters import insert_payment
@@ -243,6 +244,21 @@ def test_an_amount_that_the_currency_cannot_express_is_refused(staff: Customer, 
     assert problem(answer) == (422, "invalid")
     assert answer.json["errors"] == [{"pointer": "/amount", "detail": "JPY has no such small unit."}]
     assert ask_refund(staff, payment, amount="500").json["amount"] == "500.00"
+
+
+def test_a_payment_that_somebody_holds_is_answered_in_time(
+    staff: Customer, payment: UUID, sql: Sql, superuser: Engine
+) -> None:
+    with superuser.execution_options(isolation_level="READ COMMITTED").connect() as operator:
+        operator.execute(text("SELECT FROM payments WHERE id = :id FOR UPDATE"), {"id": payment})
+        started = monotonic()
+        answer = ask_refund(staff, payment, amount="1.00")
+        assert monotonic() - started < 3
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert count(sql) == 0
+    assert ask_refund(staff, payment, amount="1.00").status_code == 202, "the key was not used up"
 
 
 def _rung(servers: Servers, *, least: int = 1) -> list[tuple[str, tuple[str, ...]]]:
