@@ -14,7 +14,7 @@ from checkout_service.auth import caller
 from checkout_service.errands import errands
 from checkout_service.payments.operations import NoLongerOpen, ask_to_cancel
 from checkout_service.payments.queries import BadCursorError, payment_of, payments_of
-from checkout_service.payments.schemas import PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
+from checkout_service.payments.schemas import EXAMPLE, PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
 from checkout_service.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.queue import TaskName
 
@@ -43,7 +43,9 @@ def read_payment(payment_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:payment_id>/cancel")
-@blueprint.response(202, PaymentWithTimelineSchema, description="The payment as it stands; a worker asks the provider")
+@blueprint.response(
+    202, PaymentWithTimelineSchema, example=EXAMPLE, description="The payment as it stands; a worker asks the provider"
+)
 @blueprint.problems(NotFound, NoLongerOpen, DatabaseUnavailable)
 def cancel_payment(payment_id: UUID) -> Response:
     """Cancel a payment that is still open
