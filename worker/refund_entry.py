@@ -44,7 +44,7 @@ class HeldRefund:
     reference: str | None
     amount: Decimal
     status: RefundStatus
-    attempts: int = 0
+    asked: bool = False
     ours: bool = False
     decline: Decline | None = None
     changed: bool = False
@@ -169,5 +169,5 @@ def proven(fact: RefundFact) -> RefundStatus:
 
 def _may_be(fact: RefundFact, refund: HeldRefund) -> bool:
     """Whether this may be the refund that the fact speaks of: asked for, and the answer not written down yet."""
-    asked_for = refund.ours and refund.under_way and refund.reference is None and refund.attempts > 0
+    asked_for = refund.ours and refund.under_way and refund.reference is None and refund.asked
     return asked_for and fact.refund_id is None and fact.amount in {None, refund.amount}

@@ -89,7 +89,7 @@ def _lock(connection: Connection, references: set[str]) -> Payments:
                 reference=row.provider_ref,
                 amount=row.amount,
                 status=RefundStatus(row.status),
-                attempts=row.attempts,
+                asked=row.asked,
                 ours=row.ours,
             )
         )

@@ -12,8 +12,8 @@ LOCK_PAYMENTS = text("""
 """)
 
 LOCK_REFUNDS = text("""
-    SELECT id, payment_id, provider_ref, amount, currency, status::text AS status, attempts,
-        requested_by IS NOT NULL AS ours
+    SELECT id, payment_id, provider_ref, amount, currency, status::text AS status,
+        asked_at IS NOT NULL AS asked, requested_by IS NOT NULL AS ours
     FROM refunds WHERE payment_id = ANY(CAST(:payments AS uuid[]))
     ORDER BY id FOR NO KEY UPDATE
 """)

@@ -51,7 +51,8 @@ class Refund(Dated, Base):
     idempotency_key: Mapped[str | None] = mapped_column(Text)
     request_hash: Mapped[bytes | None] = mapped_column(BYTEA)
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    first_attempt_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    asked_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When the provider was asked for it first; from then on it may have made it, whatever we were answered."""
     next_attempt_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
     )

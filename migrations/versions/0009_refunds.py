@@ -70,7 +70,7 @@ def _create_refunds() -> None:
             idempotency_key text,
             request_hash bytea,
             attempts integer DEFAULT 0 NOT NULL,
-            first_attempt_at timestamptz,
+            asked_at timestamptz,
             next_attempt_at timestamptz DEFAULT now() + interval '00:00:05',
             detail text,
             created_at timestamptz DEFAULT now() NOT NULL,
@@ -124,9 +124,9 @@ def _create_refunds() -> None:
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'refunds_one_way';
             END IF;
             IF (NEW.id, NEW.payment_id, NEW.provider, NEW.amount, NEW.currency, NEW.requested_by, NEW.idempotency_key,
-                    coalesce(OLD.provider_ref, NEW.provider_ref), coalesce(OLD.first_attempt_at, NEW.first_attempt_at))
+                    coalesce(OLD.provider_ref, NEW.provider_ref))
                 IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.amount, OLD.currency, OLD.requested_by,
-                    OLD.idempotency_key, NEW.provider_ref, NEW.first_attempt_at) THEN
+                    OLD.idempotency_key, NEW.provider_ref) THEN
                 RAISE EXCEPTION 'refund % keeps its payment, amount, currency, key and reference', OLD.id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'refunds_fixed';
             END IF;
@@ -172,7 +172,7 @@ def _create_refunds() -> None:
         GRANT INSERT (payment_id, provider_ref, amount, status, decline, next_attempt_at)
         ON refunds TO checkout_worker""")
     op.execute("""
-        GRANT UPDATE (provider_ref, status, decline, attempts, first_attempt_at, next_attempt_at, detail, updated_at)
+        GRANT UPDATE (provider_ref, status, decline, attempts, asked_at, next_attempt_at, detail, updated_at)
         ON refunds TO checkout_worker""")
 
 

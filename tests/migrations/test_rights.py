@@ -53,7 +53,7 @@ WORKER_COLUMNS = {
         "status",
         "decline",
         "attempts",
-        "first_attempt_at",
+        "asked_at",
         "next_attempt_at",
         "detail",
         "updated_at",
@@ -86,7 +86,7 @@ REFUSED_TO_WEB = [
             "status": "'succeeded'",
             "decline": "'other'",
             "attempts": "1",
-            "first_attempt_at": "now()",
+            "asked_at": "now()",
             "next_attempt_at": "now()",
             "detail": "'none'",
             "created_at": "now()",
@@ -273,7 +273,7 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
             "worker",
             (
                 "UPDATE refunds SET status = 'processing', provider_ref = 'mock_re_1', attempts = attempts + 1, "
-                "next_attempt_at = now(), first_attempt_at = now(), decline = NULL, detail = NULL, updated_at = now()"
+                "next_attempt_at = now(), asked_at = now(), decline = NULL, detail = NULL, updated_at = now()"
             ),
         ),
         ("worker", "UPDATE refund_events SET outcome = 'applied'"),

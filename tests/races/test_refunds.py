@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from time import sleep
 from typing import Any
 
 import pytest
@@ -147,8 +148,8 @@ def test_a_worker_that_outlived_its_lease_and_its_successor_make_one_refund(
     workers = [make_worker(accounts={"mock": mock_provider.account}) for _ in range(2)]
 
     def after_its_lease() -> None:
-        while not sql("SELECT FROM refunds WHERE attempts = 1"):
-            pass
+        while not sql("SELECT FROM refunds WHERE asked_at IS NOT NULL"):
+            sleep(0.01)
         make_due(sql)
         in_app(workers[1], refund, str(refund_id))()
 

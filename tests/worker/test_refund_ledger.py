@@ -158,7 +158,7 @@ def test_a_second_refund_at_the_provider_for_one_of_ours_is_flagged(sql: Sql) ->
 
 def test_a_refund_that_was_refused_and_is_made_all_the_same_is_flagged(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
-    refund = insert_refund(sql, payment, status="'failed'", attempts=1)
+    refund = insert_refund(sql, payment, status="'failed'", asked_at="now()")
 
     assert enter(refund_fact(reference, "succeeded", refund_id=refund)) == [Outcome.STALE]
 
@@ -170,7 +170,7 @@ def test_a_refund_that_was_refused_and_is_made_all_the_same_is_flagged(sql: Sql)
 def test_a_report_that_may_be_about_one_of_ours_waits_until_that_has_its_reference(sql: Sql, status: str) -> None:
     """A provider that does not give our id back may be faster with its webhook than with its answer."""
     payment, reference = paid_payment(sql)
-    refund = insert_refund(sql, payment, attempts=1)
+    refund = insert_refund(sql, payment, asked_at="now()")
     news = refund_fact(reference, status)
 
     assert enter(news) == [Outcome.WAITING]
@@ -184,7 +184,11 @@ def test_a_report_that_may_be_about_one_of_ours_waits_until_that_has_its_referen
 
 @pytest.mark.parametrize(
     ("ours", "told"),
-    [({"attempts": 0}, {}), ({"attempts": 1}, {"amount": Decimal("39.00")}), ({"attempts": 1}, {"refund_id": uuid4()})],
+    [
+        ({"attempts": "3"}, {}),
+        ({"asked_at": "now()"}, {"amount": Decimal("39.00")}),
+        ({"asked_at": "now()"}, {"refund_id": uuid4()}),
+    ],
 )
 def test_a_report_that_cannot_be_about_ours_does_not_wait(sql: Sql, ours: dict[str, Any], told: dict[str, Any]) -> None:
     payment, reference = paid_payment(sql)
@@ -304,7 +308,7 @@ STREETS: list[tuple[str, ...]] = [
 def test_any_order_any_duplicates_and_any_sets_end_the_same(sql: Sql, data: st.DataObject) -> None:
     """Three refunds, of which one is ours: what waits is delivered again, as a letter is."""
     payment, reference = paid_payment(sql)
-    ours = insert_refund(sql, payment, attempts=1)
+    ours = insert_refund(sql, payment, asked_at="now()")
     streets = [data.draw(st.sampled_from(STREETS)) for _ in range(3)]
     # Of 45.00 each, three are too many at once: one that is told too early waits for another's failure.
     amounts = [Decimal("40.00"), *[data.draw(st.sampled_from([Decimal("25.00"), Decimal("45.00")])) for _ in range(2)]]

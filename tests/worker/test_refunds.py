@@ -158,7 +158,7 @@ def test_a_refusal_after_a_lost_answer_is_believed_only_when_the_refund_is_not_t
     make_due(sql)
     assert refund(str(refund_id)) == "succeeded"
 
-    other = insert_refund(sql, refund_row(sql, refund_id).payment_id, "10.00", attempts=1, first_attempt_at="now()")
+    other = insert_refund(sql, refund_row(sql, refund_id).payment_id, "10.00", attempts=1, asked_at="now()")
     scripted.refunds[other] = ProviderRefusedError("less is left", reason=Decline.AMOUNT_REFUSED)
     make_due(sql)
     assert refund(str(other)) == "refused: amount_refused"
@@ -257,6 +257,51 @@ def test_a_refund_of_money_that_went_meanwhile_is_not_asked_for(
 
     assert scripted.refunded == []
     assert refund_row(sql, refund_id).now == "failed"
+
+
+def test_what_was_never_looked_at_is_never_in_doubt(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    """Credentials that were wrong over a weekend: the provider made nothing, so it may be asked again."""
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = ProviderRefusedError("status 401", reason=Decline.CREDENTIALS)
+    refund(str(refund_id))
+    assert refund_row(sql, refund_id).asked_at is None
+    sql("UPDATE refunds SET created_at = now() - interval '3 days', next_attempt_at = now()")
+
+    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    assert refund(str(refund_id)) == "succeeded"
+
+
+def test_credentials_that_are_refused_after_a_lost_answer_leave_the_doubt(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, _ = owed
+    scripted.refunds[refund_id] = ProviderUnavailableError("the answer was lost")
+    refund(str(refund_id))
+    first = refund_row(sql, refund_id).asked_at
+    scripted.refunds[refund_id] = ProviderRefusedError("status 401", reason=Decline.CREDENTIALS)
+    make_due(sql)
+    refund(str(refund_id))
+
+    assert refund_row(sql, refund_id).asked_at == first
+
+
+def test_whoever_lost_the_lease_before_asking_does_not_ask(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    looking = refunds.reference
+
+    def sleep_through_the_lease(payment_id: UUID) -> Any:
+        sql("UPDATE refunds SET attempts = attempts + 1, next_attempt_at = now() + interval '90 seconds'")
+        return looking(payment_id)
+
+    monkeypatch.setattr(refunds, "reference", sleep_through_the_lease)
+
+    assert "another task has it" in refund(str(refund_id))
+    assert scripted.refunded == []
 
 
 def test_without_an_account_it_waits(sql: Sql, make_worker: MakeWorker, owed: tuple[UUID, str]) -> None:
@@ -416,12 +461,11 @@ def test_look_ups_of_payments_record_the_refunds_that_they_tell_of(sql: Sql, scr
 
 
 def _age(sql: Sql, refund_id: UUID, age: timedelta) -> None:
-    """As if the first try had been so long ago; a refund keeps that time, so its guard looks away."""
-    sql("ALTER TABLE refunds DISABLE TRIGGER refunds_guard")
+    """As if the provider had been asked for it first so long ago; it is due."""
     sql(
-        "UPDATE refunds SET attempts = greatest(attempts, 1), first_attempt_at = now() - :age, next_attempt_at = now() "
-        "WHERE id = :id",
+        """UPDATE refunds SET attempts = greatest(attempts, 1), created_at = now() - :age, asked_at = now() - :age,
+            next_attempt_at = now()
+        WHERE id = :id""",
         age=age,
         id=refund_id,
     )
-    sql("ALTER TABLE refunds ENABLE TRIGGER refunds_guard")

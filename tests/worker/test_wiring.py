@@ -17,7 +17,7 @@ from typing import Any
 from checkout_service.providers.transport import READ_WITHIN
 from checkout_service.queue import TaskName
 from tests.conftest import ROOT
-from worker import cancelling, refunds
+from worker import cancelling, refund_leases
 from worker.asking import WORK_FOR as RECONCILE_FOR
 from worker.letters import LEASE
 from worker.sweeping import PRUNE_FOR
@@ -121,7 +121,7 @@ def test_a_task_ends_within_its_time_limit_though_the_provider_and_the_database_
 
     assert conf["task_time_limit"] > WORK_FOR + LOOK_UP_FOR + READ_WITHIN
     assert limits[TaskName.PRUNE_WEBHOOKS] > 4 * PRUNE_FOR + SLOW_STATEMENT
-    for name, lease in ((TaskName.REFUND_PAYMENT, refunds.LEASE), (TaskName.CANCEL_PAYMENT, cancelling.LEASE)):
+    for name, lease in ((TaskName.REFUND_PAYMENT, refund_leases.LEASE), (TaskName.CANCEL_PAYMENT, cancelling.LEASE)):
         # Refused, it is looked up; then one transaction.
         assert lease.total_seconds() > limits[name] > 2 * READ_WITHIN + 2 * SLOW_STATEMENT
     for name in (TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS):
