@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from typing import Any, Final
+
+import orjson
 
 from checkout_service.statements import Statement
 
@@ -36,7 +39,7 @@ LOCK_PAYMENTS: Final = Statement(
         JOIN payments AS other ON other.id = twin.payment_id AND other.status >= 'paid'
     )
     SELECT payment.id, payment.provider, payment.provider_ref, payment.status::text AS status, payment.amount,
-        payment.currency, payment.review_reason, known.cart_id, known.lines_key
+        payment.currency, payment.review_reason, payment.capture_ref, known.cart_id, known.lines_key
     FROM (SELECT id, cart_id, lines_key FROM named UNION ALL SELECT payment_id, cart_id, lines_key FROM twins) AS known
     JOIN payments AS payment ON payment.id = known.id
     ORDER BY payment.id
@@ -69,6 +72,7 @@ MOVE_PAYMENTS: Final = Statement("""
     SET status = greatest(payment.status, moved.status),
         raw_payload = coalesce(CAST(convert_from(moved.raw, 'UTF8') AS jsonb), payment.raw_payload),
         review_reason = moved.reason,
+        capture_ref = coalesce(payment.capture_ref, moved.capture),
         next_look_up_at = CASE
             WHEN moved.status >= 'paid' THEN NULL
             WHEN moved.status > payment.status AND moved.status >= 'expired' THEN now() + interval '1 hour'
@@ -78,6 +82,17 @@ MOVE_PAYMENTS: Final = Statement("""
             ELSE payment.look_ups END,
         updated_at = now()
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS payment_status[]), CAST(:raws AS bytea[]),
-        CAST(:reasons AS text[])) AS moved (id, status, raw, reason)
+        CAST(:reasons AS text[]), CAST(:captures AS text[])) AS moved (id, status, raw, reason, capture)
     WHERE payment.id = moved.id
 """)
+
+
+def as_json(raw: dict[str, Any] | bytes) -> bytes:
+    """A body behind a fact, for ``raws``."""
+    if isinstance(raw, bytes):
+        return raw
+    try:
+        return orjson.dumps(raw)
+    except TypeError:
+        # It refuses integers of more than 64 bits, which a genuine letter may hold.
+        return json.dumps(raw).encode()

@@ -21,9 +21,10 @@ from flask import Flask
 
 from checkout_service.accounts import Account
 from checkout_service.carts.queries import FrozenCart, cart_for_checkout
-from checkout_service.checkout.idempotency import payment_id_for, request_hash
+from checkout_service.checkout.idempotency import payment_id_for
 from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, remember, remembered_answer
 from checkout_service.database import Conflict, execute
+from checkout_service.idempotency import request_hash
 from checkout_service.money import LARGEST, show
 from checkout_service.problems import (
     AmountDiffers,

@@ -3,9 +3,11 @@
     POST /payments              opens one; the same Idempotency-Key gets the same payment, with its first amount
     GET  /payments/{ref}        what became of it
     POST /payments/{ref}/cancel makes sure that it cannot be paid any more, if it was not
+    POST /payments/{ref}/refunds gives back; the same Idempotency-Key gets the same refund
     PUT  /_behaviour            how to answer from now on, see mock_bank.Behaviour; {} is honest again
     PUT  /_payments/{ref}       sets status, amount or currency, as if a customer or a bank had acted
-    GET  /_payments             every payment, and how many calls came
+    PUT  /_payments/{ref}/refunds/{refund_ref}  the same of a refund, or makes one as a dashboard does
+    GET  /_payments             every payment and refund, and how many calls came
     DELETE /_payments           forgets them
 
 It binds 127.0.0.1 alone: anybody who reaches it may do all of this.
@@ -56,6 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return bank.look_up(reference)
             case "POST", ["payments", reference, "cancel"]:
                 return bank.cancel(reference)
+            case "POST", ["payments", reference, "refunds"]:
+                return bank.refund(reference, self.headers["Idempotency-Key"] or value["refund_id"], value)
+            case "PUT", ["_payments", reference, "refunds", refund_ref]:
+                return bank.put_refund(reference, refund_ref, value)
             case "PUT", ["_behaviour"]:
                 bank.behave(Behaviour(**value))
             case "PUT", ["_payments", reference]:

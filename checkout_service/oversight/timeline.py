@@ -1,4 +1,4 @@
-"""One payment's story: its session, every delivery about it, every fact, every look-up, in order."""
+"""One payment's story: its session, every delivery, fact, look-up and refund, in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EARLY: Final = timedelta(hours=1)
 
 _payment = text("""
     SELECT id, user_id, provider, provider_ref, status::text AS status, amount, currency, review_reason, created_at,
-        next_look_up_at, look_ups, look_up_log
+        amount_refunded, amount_refunding, next_look_up_at, look_ups, look_up_log
     FROM payments WHERE id = :id
 """)
 
@@ -35,6 +35,22 @@ _session = text("""
 _facts = text("""
     SELECT event_id, delivery_id, status::text AS status, amount, currency, outcome, occurred_at, received_at
     FROM payment_events WHERE payment_id = :id ORDER BY received_at, id
+""")
+
+_refunds = text("""
+    SELECT id, provider_ref, amount, currency, status::text AS status, reason, decline, requested_by, attempts, detail,
+        next_attempt_at, created_at
+    FROM refunds WHERE payment_id = :id
+""")
+
+_refund_facts = text("""
+    SELECT event.event_id, event.delivery_id, 'refund ' || event.status::text AS status, event.amount, event.currency,
+        event.outcome, event.occurred_at, event.received_at
+    FROM refund_events AS event JOIN refunds ON refunds.id = event.refund_id WHERE refunds.payment_id = :id
+""")
+
+_cancellation = text("""
+    SELECT requested_by, attempts, next_attempt_at, detail, created_at FROM cancellations WHERE payment_id = :id
 """)
 
 _LETTER_COLUMNS: Final = "id, received_at, state, attempts, detail, next_attempt_at, processed_at"
@@ -87,13 +103,15 @@ def story(payment_id: UUID) -> Story | None:
     if not found:
         return None
     (payment,) = found
-    facts = execute(_facts, {"id": payment_id})
+    facts = [*execute(_facts, {"id": payment_id}), *execute(_refund_facts, {"id": payment_id})]
     letters = {row.id: row for row in execute(_linked, {"ids": [row.delivery_id for row in facts if row.delivery_id]})}
     letters |= {row.id: row for row in _letters_about(payment)}
     entries = [_opened(row) for row in execute(_session, {"id": payment_id})]
     entries += [_delivered(row) for row in letters.values()]
     entries += [_asked(question) for question in payment.look_up_log]
     entries += [_learned(row) for row in facts]
+    entries += [_refunded(row) for row in execute(_refunds, {"id": payment_id})]
+    entries += [_called_off(row) for row in execute(_cancellation, {"id": payment_id})]
     return Story(payment=payment, entries=sorted(entries))
 
 
@@ -111,6 +129,25 @@ def _opened(row: Row[Any]) -> Entry:
         f"key {printable(row.idempotency_key)}, until {show_time(row.expires_at)}"
     )
     return Entry(at=row.created_at, rank=0, kind="session", said=said)
+
+
+def _refunded(row: Row[Any]) -> Entry:
+    source = f"requested by {row.requested_by}" if row.requested_by else "made by the provider"
+    reason = f" ({printable(row.reason)})" if row.reason else ""
+    named = f", there {printable(row.provider_ref)}" if row.provider_ref else ""
+    decline = f": {row.decline}" if row.decline else ""
+    said = f"{row.id} of {show(row.amount)} {row.currency} {source}{reason}, now {row.status}{decline}{named}"
+    return Entry(at=row.created_at, rank=1, kind="refund", said=said + _owed(row))
+
+
+def _called_off(row: Row[Any]) -> Entry:
+    return Entry(at=row.created_at, rank=1, kind="cancel", said=f"requested by {row.requested_by}{_owed(row)}")
+
+
+def _owed(row: Row[Any]) -> str:
+    detail = f" ({printable(row.detail)})" if row.detail else ""
+    ahead = f", next attempt {show_time(row.next_attempt_at)}" if row.next_attempt_at else ""
+    return f", tried {row.attempts}{detail}{ahead}"
 
 
 def _delivered(row: Row[Any]) -> Entry:

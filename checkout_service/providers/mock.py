@@ -1,12 +1,12 @@
 """The mock provider: takes no money, but signs, reports, doubts and fails like one that does.
 
-Its webhook is ``{"provider_ref", "status", "signature", "raw_data"}`` with the signature over everything else. Without
-MOCK_API_BASE it has no server: ``open`` echoes the amount, ``look_up`` finds the payment still open, ``cancel`` works.
+Its webhook is ``{"provider_ref", "status", "signature", "raw_data"}`` with the signature over everything else. With a
+``refund_ref`` in raw_data and a status of the refunds' street it is about a refund. Without MOCK_API_BASE it has no
+server: ``open`` echoes the amount, ``look_up`` finds the payment still open, ``cancel`` works, ``refund`` succeeds.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -17,20 +17,26 @@ from checkout_service.accounts import Account
 from checkout_service.money import show
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import Contents, Fact, Opened, Reference, RefundFact, UnreadableError
-from checkout_service.providers.fields import amount_of, currency_of, moment_of, text
+from checkout_service.providers.fields import amount_of, text
+from checkout_service.providers.mock_facts import (
+    NAME,
+    PREFIX,
+    REFUND_PREFIX,
+    looked_up,
+    payment_fact,
+    refund_fact,
+    refunded,
+)
 from checkout_service.providers.signatures import matching, signed_hex
 from checkout_service.providers.strict_json import canonical, parse_object
 from checkout_service.providers.transport import Transport
 from checkout_service.webhooks.envelope import Envelope
 
-PREFIX = "mock_pi_"
-REFUND_PREFIX = "mock_re_"
-
 
 class MockProvider:
     """The mock provider; its only option is ``api_base``."""
 
-    name = "mock"
+    name = NAME
 
     def __init__(self, account: Account) -> None:
         base = account.option("api_base")
@@ -61,21 +67,21 @@ class MockProvider:
         details = letter.get("raw_data", {})
         if not isinstance(details, dict):
             raise UnreadableError("raw_data is not an object")
-        fact = _fact(letter, details, raw=signed)
+        fact = refund_fact(letter, details, raw=signed) or payment_fact(letter, details, raw=signed)
         return Contents(said=[fact] if fact else [], secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         provider_ref = reference.provider_ref
         if self._api is None:
             return []
-        return _looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"), provider_ref)
+        return looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"), reference)
 
     def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         provider_ref = reference.provider_ref
         if self._api is None:
-            return _looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}, provider_ref)
+            return looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}, reference)
         path = f"/payments/{quote(provider_ref, safe='')}/cancel"
-        return _looked_up(self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}"), provider_ref)
+        return looked_up(self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}"), reference)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -86,75 +92,10 @@ class MockProvider:
         else:
             path = f"/payments/{quote(reference.provider_ref, safe='')}/refunds"
             made = self._api.call("POST", path, json=order, idempotency_key=str(refund_id))
-        return [_refunded(made, reference)]
+        return [refunded(made, reference)]
 
 
 def sign(letter: dict[str, Any], secret: str) -> dict[str, Any]:
     """The letter with its signature, as the mock provider sends it."""
     unsigned = {key: value for key, value in letter.items() if key != "signature"}
     return unsigned | {"signature": signed_hex(secret.encode(), canonical(unsigned)).decode()}
-
-
-def _fact(letter: dict[str, Any], details: dict[str, Any], *, raw: bytes, event_id: str = "") -> Fact | None:
-    """The letter's one fact; None when it is of a kind that we do not know. ``raw`` is the letter as canonical JSON."""
-    reference = text(letter, "provider_ref")
-    try:
-        status = PaymentStatus(text(letter, "status"))
-    except ValueError:
-        return None
-    return Fact(
-        provider=MockProvider.name,
-        provider_ref=reference,
-        event_id=text(details, "event_id") if "event_id" in details else event_id or hashlib.sha256(raw).hexdigest(),
-        status=status,
-        amount=amount_of(details["amount"]) if "amount" in details else None,
-        currency=currency_of(details["currency"]) if "currency" in details else None,
-        occurred_at=moment_of(details["occurred_at"], "occurred_at") if "occurred_at" in details else None,
-        payment_id=_payment_id(reference),
-        amount_required=False,
-        raw=raw,
-    )
-
-
-def _looked_up(held: dict[str, Any], asked: str) -> Sequence[Fact]:
-    """The fact in an answer about one payment; its id names what was seen, so that seeing it again is no news."""
-    seen: dict[str, Any] = {
-        name: text(held, name) for name in ("provider_ref", "status", "amount", "currency") if name in held
-    }
-    if seen.get("provider_ref") != asked:
-        raise UnreadableError("the answer is about another payment")
-    if seen.get("status") == PaymentStatus.PENDING.value:
-        return []
-    event_id = f"lookup:{seen.get('provider_ref')}:{seen.get('status')}:{seen.get('amount', '')}"
-    fact = _fact(seen, seen, raw=canonical(seen), event_id=event_id)
-    return [fact] if fact else []
-
-
-def _refunded(made: dict[str, Any], reference: Reference) -> RefundFact:
-    """The fact in an answer about one refund."""
-    refund_ref, status = text(made, "refund_ref"), text(made, "status")
-    try:
-        proven = RefundStatus(status)
-        refund_id = UUID(text(made, "refund_id"))
-    except ValueError as error:
-        raise UnreadableError("the answer is not about a refund") from error
-    return RefundFact(
-        provider=MockProvider.name,
-        provider_ref=reference.provider_ref,
-        refund_ref=refund_ref,
-        event_id=f"lookup:{refund_ref}:{status}",
-        status=proven,
-        amount=amount_of(made.get("amount")),
-        currency=currency_of(made.get("currency")),
-        refund_id=refund_id,
-        payment_id=reference.payment_id,
-        raw=made,
-    )
-
-
-def _payment_id(reference: str) -> UUID | None:
-    """Our own id, which the reference of a payment that we opened carries."""
-    try:
-        return UUID(reference.removeprefix(PREFIX)) if reference.startswith(PREFIX) else None
-    except ValueError:
-        return None

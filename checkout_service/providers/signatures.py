@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -41,12 +40,12 @@ def matching(keys: Sequence[bytes], expected: Callable[[bytes], bytes], claimed:
 
 def signed_hex(key: bytes, signed: bytes) -> bytes:
     """HMAC-SHA256 in hexadecimal."""
-    return hmac.new(key, signed, hashlib.sha256).hexdigest().encode()
+    return hmac.digest(key, signed, "sha256").hex().encode()
 
 
 def signed_digest(key: bytes, signed: bytes) -> bytes:
     """HMAC-SHA256 as it is."""
-    return hmac.new(key, signed, hashlib.sha256).digest()
+    return hmac.digest(key, signed, "sha256")
 
 
 def check_age(seconds: str, envelope: Envelope, tolerance: timedelta) -> None:

@@ -145,3 +145,19 @@ def test_mock_pay_is_refused_in_production(make_app: MakeApp, address: str, lett
     assert result.exit_code == 1
     assert "refused in production" in result.stderr
     assert letters() == []
+
+
+def test_mock_refund_reports_a_refund(app: Flask, address: str, letters: Letters) -> None:
+    own = "01a206b6-2617-7632-98bf-296e992e5f9b"
+    told = ["--refund-ref", "mock_re_1", "--refund-id", own, "--status", "failed", "--amount", "5.00"]
+    result = app.test_cli_runner().invoke(args=["mock", "refund", TOKEN, *told, "--url", address])
+    dashboard = app.test_cli_runner().invoke(
+        args=["mock", "refund", TOKEN, "--amount", "1.00", "--currency", "USD", "--url", address]
+    )
+
+    assert (result.exit_code, dashboard.exit_code) == (0, 0), result.stderr
+    first, second = [read(row.body) for row in letters()]
+    assert (first.provider_ref, first.refund_ref, str(first.refund_id)) == (TOKEN, "mock_re_1", own)
+    assert (first.status.value, str(first.amount), first.currency) == ("failed", "5.00", None)
+    assert (second.status.value, second.refund_id, second.currency) == ("succeeded", None, "USD")
+    assert second.refund_ref.startswith("mock_re_")
