@@ -108,7 +108,7 @@ class Bank:
             payment.update(changes)
             if self._books:
                 with self._books.open("a", encoding="utf-8") as books:
-                    books.write(json.dumps(payment) + "\n")
+                    books.write("\n" + json.dumps(payment))  # a line begins anew, whatever a crash left of the last
             return dict(payment)
 
     def held(self, reference: str) -> dict[str, str] | None:

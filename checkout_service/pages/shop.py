@@ -10,8 +10,8 @@ from flask import Response, current_app, redirect, render_template, request, url
 from werkzeug.wrappers import Response as BaseResponse
 
 from checkout_service.auth import caller
+from checkout_service.carts import operations
 from checkout_service.carts.models import LARGEST_QTY
-from checkout_service.carts.operations import change_quantity, put_item, remove_item
 from checkout_service.carts.queries import read_cart
 from checkout_service.catalog.queries import FIRST, listings_on_sale
 from checkout_service.pages import forms
@@ -60,7 +60,7 @@ def put_into_cart() -> BaseResponse:
     forms.check(str(caller().user_id))
     listing_id = _id(request.form.get("listing"))
     try:
-        put_item(user_id=caller().user_id, listing_id=listing_id, qty=_qty())
+        operations.put_item(user_id=caller().user_id, listing_id=listing_id, qty=_qty())
     except Problem as problem:
         return cart_page(problem)
     search, after = (request.form.get(name) or None for name in ("q", "after"))
@@ -76,7 +76,7 @@ def change_line(item_id: UUID) -> BaseResponse:
         if "remove" in request.form:
             _remove(item_id)
         else:
-            change_quantity(user_id=caller().user_id, item_id=item_id, qty=_qty())
+            operations.change_quantity(user_id=caller().user_id, item_id=item_id, qty=_qty())
     except Problem as problem:
         return cart_page(problem, faulty=str(item_id))
     return redirect(url_for("shop.show_cart"), 303)
@@ -87,8 +87,7 @@ def change_line(item_id: UUID) -> BaseResponse:
 def empty_cart() -> BaseResponse:
     """Take every line out, for somebody who has paid and begins again."""
     forms.check(str(caller().user_id))
-    for item in _cart()["items"]:
-        _remove(UUID(item["id"]))
+    operations.empty_cart(user_id=caller().user_id)
     return redirect(url_for("shop.show_listings"), 303)
 
 
@@ -149,7 +148,7 @@ def _pieces(cart: dict[str, Any]) -> int:
 
 def _remove(item_id: UUID) -> None:
     with suppress(NotFound):  # removed in another tab, or by the first of two clicks: it is as was asked for
-        remove_item(user_id=caller().user_id, item_id=item_id)
+        operations.remove_item(user_id=caller().user_id, item_id=item_id)
 
 
 def _qty() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def open_browser() -> Iterator[Browser]:
             browser.close()
 
 
-def violations(page: Page, *, without: tuple[str, ...] = ()) -> list[str]:
+def violations(page: Page, *, without: Sequence[str] = ()) -> list[str]:
     """What axe-core has to say against the page, best practices and the size of targets included."""
     page.evaluate(AXE)
     rules: dict[str, Any] = {name: {"enabled": False} for name in without} | {"target-size": {"enabled": True}}
@@ -55,9 +55,12 @@ def overflows(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
 
-def picture(page: Page, name: str, folder: Path) -> None:
-    """Take a picture. Those in docs/ are taken again when TAKE_SCREENSHOTS is set, so that a test leaves no trace."""
-    page.screenshot(path=(SCREENSHOTS if "TAKE_SCREENSHOTS" in os.environ else folder) / f"{name}.png")
+def picture(page: Page, name: str, folder: Path, *, whole: bool = False) -> None:
+    """Take a picture, of the whole page or of what fits on the screen.
+
+    Those in docs/ are taken again only when TAKE_SCREENSHOTS is set, so that a test leaves no trace.
+    """
+    page.screenshot(path=(SCREENSHOTS if "TAKE_SCREENSHOTS" in os.environ else folder) / f"{name}.png", full_page=whole)
 
 
 def tab_to(page: Page, name: str, *, most: int = 80) -> None:
