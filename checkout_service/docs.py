@@ -79,6 +79,7 @@ _STYLE: Final = """body { margin: 0; }
 .swagger-ui .response-control-media-type__accept-message { color: #17603a; }
 .swagger-ui .json-schema-2020-12__attribute, .swagger-ui .json-schema-2020-12-expand-deep-button { color: #4a4e5a; }
 .swagger-ui .json-schema-2020-12__attribute--primary { color: #1d4f91; }
+.swagger-ui .opblock-body { overflow-x: auto; }
 .swagger-ui .opblock-summary-path a { display: inline-block; min-height: 1.5rem; line-height: 1.5rem; }
 .swagger-ui .microlight span[style*="211, 99, 99"] { color: #f2a5a5 !important; }
 .swagger-ui :focus-visible { outline: 3px solid #1d4f91; outline-offset: 2px; }
