@@ -30,8 +30,9 @@ run: venv
 demo: venv
 	@exec .venv/bin/python -m checkout_service.local demo
 
+# A run a core, each with servers of its own; the tests of one file stay together, and so does what they share.
 test: venv
-	@exec .venv/bin/python -m pytest
+	@exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 faults: venv
 	@exec .venv/bin/python -m tests.faults

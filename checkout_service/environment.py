@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,9 +16,10 @@ from marshmallow import ValidationError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from checkout_service.accounts import FORMS, Account, Form, Secret
 from checkout_service.money import CURRENCIES
 
-KNOWN_PROVIDERS = ("mock",)
+KNOWN_PROVIDERS = tuple(FORMS)
 DEVELOPMENT_NAMESPACE = UUID("6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 PUBLIC_KEY_ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512")
@@ -25,29 +27,6 @@ PUBLIC_KEY_ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "
 
 class SettingsError(Exception):
     """The environment cannot be used; the message lists every fault, one a line."""
-
-
-class Secret:
-    """A value that never prints: only ``reveal()`` gives it away."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
 
 
 class Reader:
@@ -77,7 +56,6 @@ class Reader:
             "environment": self._environment,
             "payment_providers": self._providers(),
             "payment_namespace": self._namespace(),
-            "mock_api_base": self._env.str("MOCK_API_BASE", "") or None,
             "default_currency": self._currency(),
         }
 
@@ -129,12 +107,34 @@ class Reader:
             self._faults.append("PAGES_SECRET: shorter than 32 bytes, which is too weak in production")
         return {"pages": on, "pages_secret": Secret(secret) if secret else None}
 
-    def webhook_secrets(self) -> dict[str, tuple[Secret, ...]]:
+    def accounts(self, *, reads: bool) -> dict[str, Account]:
+        """The account at each provider that is on and, for who ``reads`` letters, of each that is set up besides."""
+        on = self._providers()
+        tolerance = self.duration("WEBHOOK_TOLERANCE_SECONDS", 300) if reads else timedelta(0)
         return {
-            provider: self.secrets(f"{provider.upper()}_WEBHOOK_SECRETS")
-            for provider in KNOWN_PROVIDERS
-            if provider in self._providers() or self._env.str(f"{provider.upper()}_WEBHOOK_SECRETS", "")
+            name: self._account(name, form, reads=reads, tolerance=tolerance)
+            for name, form in FORMS.items()
+            if name in on or (reads and self._is_set_up(name, form))
         }
+
+    def _is_set_up(self, name: str, form: Form) -> bool:
+        """Whether a provider that is off may still send letters about payments that it opened."""
+        options = [*form.needed, *form.reading, *(["webhook_secrets"] if form.secrets else [])]
+        return any(self._env.str(_setting(name, option), "") for option in options)
+
+    def _account(self, name: str, form: Form, *, reads: bool, tolerance: timedelta) -> Account:
+        if form.extra and find_spec(form.extra) is None:
+            self._faults.append(f"PAYMENT_PROVIDERS: {name} needs: pip install 'checkout-service[{name}]'")
+        options = {option: self._needed(_setting(name, option)) for option in form.needed}
+        options |= {option: self._env.str(_setting(name, option), "") for option in form.optional}
+        if reads:
+            options |= {option: self._needed(_setting(name, option)) for option in form.reading}
+        secrets = self.secrets(_setting(name, "webhook_secrets")) if reads and form.secrets else ()
+        return Account(
+            options={option: Secret(value) for option, value in options.items() if value},
+            secrets=secrets,
+            tolerance=tolerance,
+        )
 
     def secrets(self, name: str) -> tuple[Secret, ...]:
         values = [value.strip() for value in self._needed(name).split(",")]
@@ -199,6 +199,10 @@ class Reader:
         if currency not in CURRENCIES:
             self._faults.append(f"DEFAULT_CURRENCY: {currency!r} is no ISO 4217 currency")
         return currency
+
+
+def _setting(provider: str, option: str) -> str:
+    return f"{provider}_{option}".upper()
 
 
 def with_psycopg(url: URL) -> str:

@@ -36,6 +36,11 @@ sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcom
 letters_total = Counter(
     "webhook_letters_total", "Letters that came to rest in a state, by provider.", ["provider", "state"]
 )
+secret_matches_total = Counter(
+    "webhook_secret_matches_total",
+    "Letters by the live secret that they were signed with, counted from 1: one that stays still may be retired.",
+    ["provider", "secret"],
+)
 letters_dropped_total = Counter(
     "webhook_letters_dropped_total", "Rejected letters that were not kept, since the bounds of such were reached."
 )
@@ -54,6 +59,11 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
     """One answer. Anybody can invent methods, so those that nobody serves are one."""
     _answers(method if method in _METHODS else "other", route, status).inc()
     _durations(route).observe(seconds)
+
+
+def count_secret(provider: str, place: int) -> None:
+    """One letter that was signed with this live secret, counted from 0."""
+    _secret_matches(provider, place).inc()
 
 
 def expose(*at_scrape: Collector) -> bytes:
@@ -77,3 +87,8 @@ def _answers(method: str, route: str, status: int) -> Counter:
 @lru_cache(maxsize=256)
 def _durations(route: str) -> Histogram:
     return request_seconds.labels(route)
+
+
+@lru_cache(maxsize=64)
+def _secret_matches(provider: str, place: int) -> Counter:
+    return secret_matches_total.labels(provider, str(place + 1))

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from checkout_service.environment import DEVELOPMENT_NAMESPACE, Reader, Secret, SettingsError, with_psycopg
+from checkout_service.accounts import Account, Secret
+from checkout_service.environment import DEVELOPMENT_NAMESPACE, Reader, SettingsError, with_psycopg
 
 __all__ = [
     "DEVELOPMENT_NAMESPACE",
@@ -36,7 +37,7 @@ class SharedSettings:
     environment: str = "development"
     payment_providers: tuple[str, ...] = ("mock",)
     payment_namespace: UUID = DEVELOPMENT_NAMESPACE
-    mock_api_base: str | None = None
+    accounts: dict[str, Account] = field(default_factory=dict)
     default_currency: str = "USD"
 
     @property
@@ -74,6 +75,7 @@ class WebSettings(SharedSettings):
         values = env.shared("DATABASE_URL")
         values |= env.callers()
         values |= env.pages()
+        values["accounts"] = env.accounts(reads=False)
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "letters_max_rows": env.number("LETTERS_MAX_ROWS", 1_000_000),
@@ -106,10 +108,8 @@ class ServerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings(SharedSettings):
-    """What the worker needs: the providers' secrets, and how long things are kept."""
+    """What the worker needs; its accounts hold the secrets of webhooks. How long things are kept."""
 
-    webhook_secrets: dict[str, tuple[Secret, ...]] = field(default_factory=dict)
-    webhook_tolerance: timedelta = timedelta(seconds=300)
     webhook_max_attempts: int = 12
     letters_retention: timedelta = timedelta(days=30)
     rejected_retention: timedelta = timedelta(days=7)
@@ -122,8 +122,7 @@ class WorkerSettings(SharedSettings):
         env = Reader()
         values = env.shared("WORKER_DATABASE_URL")
         values |= {
-            "webhook_secrets": env.webhook_secrets(),
-            "webhook_tolerance": env.duration("WEBHOOK_TOLERANCE_SECONDS", 300),
+            "accounts": env.accounts(reads=True),
             "webhook_max_attempts": env.number("WEBHOOK_MAX_ATTEMPTS", 12),
             "letters_retention": timedelta(days=env.number("LETTERS_RETENTION_DAYS", 30) or 0),
             "rejected_retention": timedelta(days=env.number("REJECTED_RETENTION_DAYS", 7) or 0),

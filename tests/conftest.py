@@ -25,6 +25,7 @@ from sqlalchemy import Engine, Row, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from werkzeug.test import TestResponse
 
+from checkout_service.accounts import Account
 from checkout_service.database import db
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import start_postgres, start_valkey
@@ -80,7 +81,7 @@ def worker_settings(servers: Servers) -> WorkerSettings:
         redis_url=Secret(servers.redis_url),
         broker_url=Secret(servers.redis_url),
         environment="test",
-        webhook_secrets={"mock": (Secret(MOCK_SECRET),)},
+        accounts={"mock": Account(secrets=[Secret(MOCK_SECRET)])},
     )
 
 

@@ -11,11 +11,12 @@ import httpx
 import pytest
 from flask import Flask
 
+from checkout_service.accounts import Account, Secret
 from checkout_service.app import create_app
 from checkout_service.database import db
 from checkout_service.local.mock_server import MockServer
 from checkout_service.settings import WebSettings
-from tests.conftest import Customer
+from tests.conftest import MOCK_SECRET, Customer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,11 @@ class MockProvider:
 
     url: str
     http: httpx.Client
+
+    @property
+    def account(self) -> Account:
+        """What web and worker need to know of it."""
+        return Account(options={"api_base": Secret(self.url)}, secrets=[Secret(MOCK_SECRET)])
 
     def behave(self, **behaviour: Any) -> None:
         """Answer so from now on; without arguments, honestly."""
@@ -63,7 +69,7 @@ def mock_provider(_provider_server: MockProvider) -> MockProvider:
 def provider_app(settings: WebSettings, _provider_server: MockProvider) -> Iterator[Flask]:
     """The web tier with MOCK_API_BASE."""
     # Room for the races: a pool that is too small would answer 503 in place of what a test looks for.
-    app = create_app(replace(settings, mock_api_base=_provider_server.url, web_threads=16))
+    app = create_app(replace(settings, accounts={"mock": _provider_server.account}, web_threads=16))
     yield app
     if client := app.extensions["providers"]["mock"]._api._client:
         client.close()  # a process ends with its connections open; a test run must not

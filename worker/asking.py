@@ -15,9 +15,10 @@ from sqlalchemy import text
 from checkout_service.answers import show_time
 from checkout_service.database import execute, transaction
 from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
-from checkout_service.providers.base import ProviderError, ProviderUnavailableError
+from checkout_service.providers.base import Fact, ProviderError, ProviderUnavailableError
 from worker.context import provider
 from worker.ledger import Report, record
+from worker.references import reference
 
 WORK_FOR: Final = 40.0
 GIVE_UP_AFTER: Final = 3
@@ -57,12 +58,12 @@ class Run:
         """
         asked = provider(row.provider)
         if asked is None:
-            log.warning("provider_without_secrets", provider=row.provider, payment_id=str(row.id))
-            self._note(row.id, question, "not asked: no secrets for this provider are set")
+            log.warning("provider_without_account", provider=row.provider, payment_id=str(row.id))
+            self._note(row.id, question, "not asked: no account at this provider is set up")
             return True
         self._asked += 1
         try:
-            facts = put(asked, row.provider_ref)
+            said = put(asked, reference(row.id))
         except ProviderUnavailableError as error:
             self._failures_in_a_row += 1
             log.warning("provider_unavailable", payment_id=str(row.id), error=str(error))
@@ -78,6 +79,7 @@ class Run:
             return True
         self._failures_in_a_row = 0
         now = datetime.now(UTC)
+        facts = [item for item in said if isinstance(item, Fact)]
         self._record([Report(fact=fact, received_at=now) for fact in facts], row.id)
         self._note(row.id, question, ", ".join(fact.status.value for fact in facts) or "nothing new")
         return True

@@ -29,8 +29,8 @@ def make_context(settings: WorkerSettings) -> Flask:
     connect_queue(app, settings.broker_url)
     app.extensions["providers"] = {
         # A provider that was switched off is still read and looked up, for the payments that it opened.
-        name: make_provider(name, mock_api_base=settings.mock_api_base, secrets=[secret.reveal() for secret in secrets])
-        for name, secrets in settings.webhook_secrets.items()
+        name: make_provider(name, account)
+        for name, account in settings.accounts.items()
     }
     return app
 
@@ -42,6 +42,6 @@ def settings() -> WorkerSettings:
 
 
 def provider(name: str) -> Provider | None:
-    """The translator of that name, if this worker holds its secrets."""
+    """The translator of that name, if this worker holds an account there."""
     providers: Providers = current_app.extensions["providers"]
     return providers.get(name)

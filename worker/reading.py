@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import Final
 
 import structlog
 
 from checkout_service.cache import cache
-from checkout_service.providers.base import Fact, Hint, Provider, ProviderUnavailableError, UnreadableError
+from checkout_service.metrics import count_secret
+from checkout_service.providers.base import (
+    Decline,
+    Fact,
+    Hint,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    Reference,
+    RefundFact,
+    UnreadableError,
+)
 from checkout_service.webhooks.envelope import Envelope
 from worker.context import provider
 from worker.letters import Letter
+from worker.references import references
 
 REMEMBER_FOR: Final = 600
+
+NEW_FOR: Final = timedelta(minutes=1)
+"""A provider may report on a payment while the answer that opened it is still on its way to us."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a letter says, or why it says nothing. ``memory`` is its name in the cache if its own bytes said it all."""
+    """What a letter says, or why it says nothing. ``memory`` is its name in the cache if its own bytes said it all.
+
+    ``hints`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
+    """
 
     letter: Letter
     facts: Sequence[Fact] = ()
+    refunds: Sequence[RefundFact] = ()
+    hints: Sequence[Hint] = ()
+    waits_for: Hint | None = None
     seen_before: bool = False
     rejected: str | None = None
     unavailable: str | None = None
@@ -41,7 +62,12 @@ def read_letters(letters: Sequence[Letter], *, look_up_until: float) -> list[Rea
     """
     names = {letter.id: _memory(letter.envelope) for letter in letters if not letter.large}
     known = cache().known(sorted(set(names.values())))
-    return [_read(letter, names.get(letter.id, ""), known, look_up_until) for letter in letters]
+    readings = [_read(letter, names.get(letter.id, ""), known) for letter in letters]
+    hinted = [hint.provider_ref for reading in readings for hint in reading.hints]
+    if not hinted:
+        return readings
+    here = references(hinted)
+    return [_look_up(reading, here, look_up_until) if reading.hints else reading for reading in readings]
 
 
 def remember(readings: Sequence[Reading]) -> None:
@@ -51,14 +77,14 @@ def remember(readings: Sequence[Reading]) -> None:
         cache().put_many(names, b"1", seconds=REMEMBER_FOR)
 
 
-def _read(letter: Letter, memory: str, known: set[str], look_up_until: float) -> Reading:
+def _read(letter: Letter, memory: str, known: set[str]) -> Reading:
     if memory in known and not letter.by_hand:
         return Reading(letter=letter, seen_before=True, memory=memory)
     translator = provider(letter.envelope.provider)
     if translator is None:
-        return Reading(letter=letter, rejected="no secrets for this provider are set")
+        return Reading(letter=letter, rejected="no account at this provider is set up")
     try:
-        said = translator.read(letter.envelope)
+        contents = translator.read(letter.envelope)
     except UnreadableError as error:
         return Reading(letter=letter, rejected=str(error))
     except ProviderUnavailableError as error:
@@ -66,29 +92,59 @@ def _read(letter: Letter, memory: str, known: set[str], look_up_until: float) ->
     except Exception as error:  # a letter that breaks its reader must not take the others along
         log.exception("letter_broke_its_reader", delivery_id=str(letter.id))
         return Reading(letter=letter, error=error)
-    facts = [item for item in said if isinstance(item, Fact)]
-    hints = [item for item in said if isinstance(item, Hint)]
-    if not hints:
-        return Reading(letter=letter, facts=facts, memory=memory)
-    return _look_up(letter, translator, facts, hints, look_up_until)
+    if contents.secret is not None:
+        count_secret(letter.envelope.provider, contents.secret)
+    hints = [item for item in contents.said if isinstance(item, Hint)]
+    return Reading(
+        letter=letter,
+        facts=[item for item in contents.said if isinstance(item, Fact)],
+        refunds=[item for item in contents.said if isinstance(item, RefundFact)],
+        hints=hints,
+        # With a hint never: its bytes are the same for all news.
+        memory="" if hints else memory,
+    )
 
 
-def _look_up(
-    letter: Letter, translator: Provider, facts: Sequence[Fact], hints: Sequence[Hint], until: float
-) -> Reading:
-    """Ask the provider what a hint is about; such a letter is never remembered, its bytes are the same for all news."""
-    found = list(facts)
+def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], until: float) -> Reading:
+    """Ask the provider what the hints are about; of payments that are not ours nobody is asked."""
+    letter = reading.letter
+    found: list[Fact | RefundFact] = [*reading.facts, *reading.refunds]
+    waits_for = None
     try:
-        for hint in hints:
-            if monotonic() > until:
+        for hint in reading.hints:
+            known = here.get((hint.provider, hint.provider_ref))
+            translator = provider(hint.provider)
+            if known is None or translator is None:
+                waits_for = hint
+            elif monotonic() > until:
                 return Reading(letter=letter, unavailable="no time was left to ask the provider")
-            found.extend(translator.look_up(provider_ref=hint.provider_ref))
+            else:
+                found.extend(translator.look_up(known))
     except ProviderUnavailableError as error:
         return Reading(letter=letter, unavailable=str(error))
+    except ProviderRefusedError as error:
+        if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
+            return Reading(letter=letter, unavailable=str(error))
+        log.warning("look_up_refused", delivery_id=str(letter.id), reason=error.reason.value)
+        return Reading(letter=letter, error=error)
     except Exception as error:
         log.exception("look_up_failed", delivery_id=str(letter.id))
         return Reading(letter=letter, error=error)
-    return Reading(letter=letter, facts=found)
+    if waits_for is not None and not waits_for.genuine:
+        return _unsigned_and_unknown(letter)
+    return Reading(
+        letter=letter,
+        facts=[item for item in found if isinstance(item, Fact)],
+        refunds=[item for item in found if isinstance(item, RefundFact)],
+        waits_for=waits_for,
+    )
+
+
+def _unsigned_and_unknown(letter: Letter) -> Reading:
+    """Anybody can write such a letter, so it waits a moment for the payment's row, and is then kept like a forgery."""
+    if letter.age < NEW_FOR and not letter.by_hand:
+        return Reading(letter=letter, unavailable="its payment is not here yet")
+    return Reading(letter=letter, rejected="an unsigned letter about a payment that is not ours")
 
 
 def _memory(envelope: Envelope) -> str:

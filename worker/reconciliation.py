@@ -20,7 +20,14 @@ from sqlalchemy import text
 from checkout_service.database import execute
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
-from checkout_service.providers.base import Fact, Provider, ProviderRefusedError, UnreadableError
+from checkout_service.providers.base import (
+    Fact,
+    Provider,
+    ProviderRefusedError,
+    Reference,
+    RefundFact,
+    UnreadableError,
+)
 from checkout_service.queue import TaskName
 from worker.asking import Run
 
@@ -141,30 +148,30 @@ def _expire_from(run: Run, status: PaymentStatus, place: tuple[datetime, UUID]) 
     return False
 
 
-def _question(row: Any) -> tuple[str, Callable[[Provider, str], Sequence[Fact]]]:
+def _question(row: Any) -> tuple[str, Callable[[Provider, Reference], Sequence[Fact | RefundFact]]]:
     """What a payment whose look-up is due is asked: to be canceled after all, if its time is over."""
     if row.over:
         return "cancel", _cancel
     if row.status == PaymentStatus.EXPIRED.value:
         # Most likely we canceled it ourselves, so that the provider has another word for what it is here.
-        return "look-up", lambda asked, reference: _canceled_by_us(asked.look_up(provider_ref=reference))
-    return "look-up", lambda asked, reference: asked.look_up(provider_ref=reference)
+        return "look-up", lambda asked, reference: _canceled_by_us(asked.look_up(reference))
+    return "look-up", lambda asked, reference: asked.look_up(reference)
 
 
-def _cancel(asked: Provider, reference: str) -> Sequence[Fact]:
+def _cancel(asked: Provider, reference: Reference) -> Sequence[Fact | RefundFact]:
     """What became of a payment that we cancel because its time is over."""
     try:
-        facts = asked.cancel(provider_ref=reference)
+        said = asked.cancel(reference)
     except (ProviderRefusedError, UnreadableError):
-        facts = asked.look_up(provider_ref=reference)
-    return _canceled_by_us(facts)
+        said = asked.look_up(reference)
+    return _canceled_by_us(said)
 
 
-def _canceled_by_us(facts: Sequence[Fact]) -> Sequence[Fact]:
+def _canceled_by_us(said: Sequence[Fact | RefundFact]) -> Sequence[Fact | RefundFact]:
     """The same facts, but canceled by us means expired."""
     return [
-        replace(fact, status=PaymentStatus.EXPIRED, event_id=fact.event_id.replace(":canceled:", ":expired:"))
-        if fact.status is PaymentStatus.CANCELED
-        else fact
-        for fact in facts
+        replace(item, status=PaymentStatus.EXPIRED, event_id=item.event_id.replace(":canceled:", ":expired:"))
+        if isinstance(item, Fact) and item.status is PaymentStatus.CANCELED
+        else item
+        for item in said
     ]

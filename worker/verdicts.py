@@ -20,7 +20,7 @@ def verdict(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     """The result of a letter that was read, by precedence of its facts: parked, applied, duplicate, ignored."""
     letter = reading.letter
     reference = reading.facts[0].provider_ref if reading.facts else None
-    if Outcome.PARKED in outcomes:
+    if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
     if Outcome.MISMATCH in outcomes:
         detail = "mismatch: amount or currency are not the payment's"
@@ -73,7 +73,8 @@ def describe(error: Exception) -> str:
 def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     letter = reading.letter
     unknown = [fact for fact, outcome in zip(reading.facts, outcomes, strict=True) if outcome is Outcome.PARKED]
-    waiting = next((fact for fact in unknown if fact.payment_id is not None), unknown[0])
+    ours = next((fact for fact in unknown if fact.payment_id is not None), None)
+    waiting = ours or reading.waits_for or unknown[0]
     if letter.age < PARKED_FOR:
         return Result(
             letter=letter,
@@ -82,9 +83,9 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
             detail="its payment is not here yet",
             returned=True,
         )
-    if waiting.payment_id is not None:
-        detail = f"its payment {waiting.payment_id} never came"
-        return Result(letter=letter, state="failed", provider_ref=waiting.provider_ref, detail=detail)
+    if ours is not None:
+        detail = f"its payment {ours.payment_id} never came"
+        return Result(letter=letter, state="failed", provider_ref=ours.provider_ref, detail=detail)
     detail = "of a payment that another service opened"
     return Result(letter=letter, state="ignored", provider_ref=waiting.provider_ref, detail=detail)
 

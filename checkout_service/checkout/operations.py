@@ -19,6 +19,7 @@ from uuid import UUID
 import orjson
 from flask import Flask
 
+from checkout_service.accounts import Account
 from checkout_service.carts.queries import FrozenCart, cart_for_checkout
 from checkout_service.checkout.idempotency import payment_id_for, request_hash
 from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, remember, remembered_answer
@@ -86,7 +87,7 @@ class Order:
 def connect_providers(app: Flask, settings: WebSettings) -> None:
     """Give the app the providers that are on; the web tier has none of their webhook secrets."""
     app.extensions["providers"] = {
-        name: make_provider(name, mock_api_base=settings.mock_api_base) for name in settings.payment_providers
+        name: make_provider(name, settings.accounts.get(name, Account())) for name in settings.payment_providers
     }
 
 

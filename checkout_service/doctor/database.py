@@ -78,7 +78,7 @@ def check_roles() -> Iterator[Finding]:
         faults = "; ".join(str(error).splitlines())
         yield unknown("worker settings", faults, "Run the doctor where the worker's environment is, too.")
         return
-    yield ok("worker settings", f"complete, secrets for {', '.join(worker.webhook_secrets)}")
+    yield ok("worker settings", f"complete, accounts at {', '.join(worker.accounts)}")
     url = worker.database_url.reveal().replace("postgresql+psycopg://", "postgresql://", 1)
     try:
         with psycopg.connect(url, connect_timeout=3, autocommit=True) as connection:

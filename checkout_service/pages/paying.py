@@ -127,9 +127,15 @@ def _wanted() -> dict[str, Any]:
 
 
 def _provider_page(payment_id: str, token: str) -> str | None:
-    """Where the mock provider lets a customer pay, if it has a site of its own; other providers' pages are not ours."""
+    """Where the provider lets a customer pay, if it has a page of its own: the mock's, or whatever a token leads to.
+
+    With other providers a client pays by their own script and the token; that is no part of this shop.
+    """
+    if token.startswith("https://"):
+        return token
     settings: WebSettings = current_app.extensions["settings"]
-    if settings.mock_api_base is None or not token.startswith("mock_pi_"):
+    base = settings.accounts["mock"].option("api_base") if "mock" in settings.accounts else None
+    if base is None or not token.startswith("mock_pi_"):
         return None
     back = url_for("paying.show_payment", payment_id=payment_id, _external=True)
-    return f"{settings.mock_api_base.rstrip('/')}/pay/{quote(token, safe='')}?{urlencode({'return_to': back})}"
+    return f"{base.rstrip('/')}/pay/{quote(token, safe='')}?{urlencode({'return_to': back})}"

@@ -1,9 +1,12 @@
-"""The payment status: a one-way street.
+"""The statuses of payments and refunds: one-way streets.
 
     pending → processing → failed → expired → canceled → paid → reversed
 
 A fact carries the status that it proves, and applying it is ``max(current, proven)``. That is commutative, associative
-and idempotent, so any order of delivery, any duplicates and any replay end in the same status.
+and idempotent, so any order of delivery, any duplicates and any replay end in the same status. Refunds have a street of
+their own:
+
+    requested → processing → succeeded → failed
 """
 
 from __future__ import annotations
@@ -46,3 +49,21 @@ class PaymentStatus(Enum):
 
 
 _POSITION = {status: position for position, status in enumerate(PaymentStatus)}
+
+
+@total_ordering
+class RefundStatus(Enum):
+    """Where a refund stands. ``failed`` comes last: a provider may find a day later that the money came back to us."""
+
+    REQUESTED = "requested"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, RefundStatus):
+            return NotImplemented
+        return _REFUND_POSITION[self] < _REFUND_POSITION[other]
+
+
+_REFUND_POSITION = {status: position for position, status in enumerate(RefundStatus)}

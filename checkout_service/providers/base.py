@@ -6,11 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from checkout_service.payments.status import PaymentStatus
+from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.webhooks.envelope import Envelope
+
+
+class Decline(StrEnum):
+    """Why a provider said no, in words that all of them share."""
+
+    DECLINED = "declined"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    EXPIRED_METHOD = "expired_method"
+    AUTHENTICATION_FAILED = "authentication_failed"
+    SUSPECTED_FRAUD = "suspected_fraud"
+    AMOUNT_REFUSED = "amount_refused"
+    CURRENCY_REFUSED = "currency_refused"
+    NOT_IN_THIS_STATE = "not_in_this_state"
+    UNKNOWN_REFERENCE = "unknown_reference"
+    KEY_REUSED = "key_reused"
+    CREDENTIALS = "credentials"
+    OTHER = "other"
 
 
 class ProviderError(Exception):
@@ -26,7 +44,11 @@ class ProviderUnavailableError(ProviderError):
 
 
 class ProviderRefusedError(ProviderError):
-    """The provider understood and said no."""
+    """The provider understood and said no, or we did in its place before any call; ``reason`` tells why."""
+
+    def __init__(self, message: str, *, reason: Decline = Decline.OTHER) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class UnreadableError(ProviderError):
@@ -44,12 +66,28 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What we know of a payment when we ask its provider about it.
+
+    ``provider_ref`` is what every letter about it carries, ``payment_token`` what the client pays with (where there was
+    a session), ``capture_ref`` what the provider calls the money that came, where that is another name.
+    """
+
+    provider_ref: str
+    payment_id: UUID
+    amount: Decimal
+    currency: str
+    payment_token: str | None = None
+    capture_ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """Something that a provider vouches for, and the status that it proves.
 
     ``event_id`` is the same for every delivery of one event. ``raw`` is the body behind it, fit for jsonb.
-    ``payment_id`` is our own id where the provider gave it back to us. ``amount_required`` says that a ``paid``
-    without amount and currency proves nothing.
+    ``payment_id`` is our own id where the provider gave it back to us, ``capture_ref`` the provider's name of the
+    money, for a later refund. ``amount_required`` says that a ``paid`` without amount and currency proves nothing.
     """
 
     provider: str
@@ -61,15 +99,53 @@ class Fact:
     occurred_at: datetime | None = None
     payment_id: UUID | None = None
     amount_required: bool = True
+    capture_ref: str | None = None
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundFact:
+    """What a provider vouches for of one refund, asked for by us or made in its dashboard.
+
+    ``provider_ref`` is the payment's, ``refund_ref`` the refund's; ``refund_id`` our own id of it where the provider
+    gave it back to us.
+    """
+
+    provider: str
+    provider_ref: str
+    refund_ref: str
+    event_id: str
+    status: RefundStatus
+    amount: Decimal | None = None
+    currency: str | None = None
+    refund_id: UUID | None = None
+    payment_id: UUID | None = None
+    decline: Decline | None = None
+    occurred_at: datetime | None = None
     raw: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """A provider says only that a payment has news; the facts must be looked up."""
+    """A provider says only that a payment has news; the facts must be looked up.
+
+    ``genuine`` tells whether the letter was verified: anybody can write one that was not.
+    """
 
     provider: str
     provider_ref: str
+    genuine: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a genuine letter says; empty when that is nothing that we keep.
+
+    ``secret`` is the place, from 0, of the live secret that matched, where the provider signs with one.
+    """
+
+    said: Sequence[Fact | RefundFact | Hint] = ()
+    secret: int | None = None
 
 
 class Provider(Protocol):
@@ -80,26 +156,52 @@ class Provider(Protocol):
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
         """Open a payment. The payment id is the provider's idempotency key and travels in its metadata."""
 
-    def read(self, envelope: Envelope) -> Sequence[Fact | Hint]:
-        """Verify and parse a letter in one act; empty when it is genuine and says nothing that we keep."""
+    def read(self, envelope: Envelope) -> Contents:
+        """Verify and parse a letter in one act: every item of a batch, its age judged by when it was received."""
 
-    def look_up(self, *, provider_ref: str) -> Sequence[Fact]:
-        """Ask for the truth about one payment; empty when it is still open."""
+    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+        """Ask for the truth about one payment and its refunds; empty when it is still open.
 
-    def cancel(self, *, provider_ref: str) -> Sequence[Fact]:
+        Where the provider waits for us to capture, this captures, with our payment id as the key.
+        """
+
+    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Make sure that it can no longer be paid, and say what became of it instead."""
+
+    def refund(
+        self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
+    ) -> Sequence[Fact | RefundFact]:
+        """Give money back, in the payment's currency. The refund id is the provider's idempotency key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterhead:
-    """What the letterbox must know of a provider: never a secret, never how to open a letter."""
+    """What the letterbox must know of a provider: never a secret, never how to open a letter.
+
+    ``acknowledgement`` is the text, with status 200, that a provider wants in place of our 202.
+    """
 
     body: Literal["json", "form"]
     headers: tuple[str, ...] = ()
     production: bool = True
+    acknowledgement: str | None = None
 
 
 LETTERHEADS: dict[str, Letterhead] = {
     "mock": Letterhead(body="json", production=False),
+    "stripe": Letterhead(body="json", headers=("stripe-signature",)),
+    "adyen": Letterhead(body="json", acknowledgement="[accepted]"),
+    "paypal": Letterhead(
+        body="json",
+        headers=(
+            "paypal-transmission-id",
+            "paypal-transmission-time",
+            "paypal-transmission-sig",
+            "paypal-cert-url",
+            "paypal-auth-algo",
+        ),
+    ),
+    "standard": Letterhead(body="json", headers=("webhook-id", "webhook-timestamp", "webhook-signature")),
+    "mollie": Letterhead(body="form"),
 }
 """By provider. A provider that was switched off stays here: its letters about old payments must still be taken."""

@@ -15,25 +15,28 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from checkout_service.accounts import Account
 from checkout_service.money import InvalidAmountError, parse_amount, show
-from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.base import Fact, Hint, Opened, UnreadableError
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.base import Contents, Fact, Opened, Reference, RefundFact, UnreadableError
 from checkout_service.providers.strict_json import canonical, parse_object
 from checkout_service.providers.transport import Transport
 from checkout_service.webhooks.envelope import Envelope
 
 PREFIX = "mock_pi_"
+REFUND_PREFIX = "mock_re_"
 LONGEST_ID = 255
 
 
 class MockProvider:
-    """The mock provider; the web tier makes it without secrets, the worker with those that are live."""
+    """The mock provider; its only option is ``api_base``."""
 
     name = "mock"
 
-    def __init__(self, *, api_base: str | None = None, secrets: Sequence[str] = ()) -> None:
-        self._api = Transport(api_base) if api_base else None
-        self._secrets = [secret.encode() for secret in secrets]
+    def __init__(self, account: Account) -> None:
+        base = account.option("api_base")
+        self._api = Transport(base) if base else None
+        self._secrets = account.keys()
 
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
         reference = PREFIX + payment_id.hex
@@ -48,33 +51,48 @@ class MockProvider:
             currency=_text(held, "currency"),
         )
 
-    def read(self, envelope: Envelope) -> Sequence[Fact | Hint]:
+    def read(self, envelope: Envelope) -> Contents:
         letter = parse_object(envelope.body)
         signature = letter.pop("signature", None)
         signed = canonical(letter)
-        if not isinstance(signature, str) or not self._genuine(signed, signature):
+        secret = self._match(signed, signature) if isinstance(signature, str) else None
+        if secret is None:
             raise UnreadableError("the signature is not ours")
         details = letter.get("raw_data", {})
         if not isinstance(details, dict):
             raise UnreadableError("raw_data is not an object")
         fact = _fact(letter, details, event_id=hashlib.sha256(signed).hexdigest())
-        return [fact] if fact else []
+        return Contents(said=[fact] if fact else [], secret=secret)
 
-    def look_up(self, *, provider_ref: str) -> Sequence[Fact]:
+    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+        provider_ref = reference.provider_ref
         if self._api is None:
             return []
         return _looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"), provider_ref)
 
-    def cancel(self, *, provider_ref: str) -> Sequence[Fact]:
+    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+        provider_ref = reference.provider_ref
         if self._api is None:
             return _looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}, provider_ref)
         path = f"/payments/{quote(provider_ref, safe='')}/cancel"
         return _looked_up(self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}"), provider_ref)
 
-    def _genuine(self, signed: bytes, signature: str) -> bool:
+    def refund(
+        self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
+    ) -> Sequence[Fact | RefundFact]:
+        order = {"refund_id": str(refund_id), "amount": show(amount), "currency": reference.currency}
+        if self._api is None:
+            made = order | {"refund_ref": REFUND_PREFIX + refund_id.hex, "status": RefundStatus.SUCCEEDED.value}
+        else:
+            path = f"/payments/{quote(reference.provider_ref, safe='')}/refunds"
+            made = self._api.call("POST", path, json=order, idempotency_key=str(refund_id))
+        return [_refunded(made, reference)]
+
+    def _match(self, signed: bytes, signature: str) -> int | None:
+        """The place of the live secret that the letter was signed with."""
         claimed = signature.encode("utf-8", "surrogatepass")
-        matches = [hmac.compare_digest(_signature(secret, signed), claimed) for secret in self._secrets if secret]
-        return any(matches)
+        matches = [secret and hmac.compare_digest(_signature(secret, signed), claimed) for secret in self._secrets]
+        return next((place for place, match in enumerate(matches) if match), None)
 
 
 def sign(letter: dict[str, Any], secret: str) -> dict[str, Any]:
@@ -121,6 +139,28 @@ def _looked_up(held: dict[str, Any], asked: str) -> Sequence[Fact]:
     event_id = f"lookup:{seen.get('provider_ref')}:{seen.get('status')}:{seen.get('amount', '')}"
     fact = _fact(seen, seen, event_id=event_id)
     return [fact] if fact else []
+
+
+def _refunded(made: dict[str, Any], reference: Reference) -> RefundFact:
+    """The fact in an answer about one refund."""
+    refund_ref, status = _text(made, "refund_ref"), _text(made, "status")
+    try:
+        proven = RefundStatus(status)
+        refund_id = UUID(_text(made, "refund_id"))
+    except ValueError as error:
+        raise UnreadableError("the answer is not about a refund") from error
+    return RefundFact(
+        provider=MockProvider.name,
+        provider_ref=reference.provider_ref,
+        refund_ref=refund_ref,
+        event_id=f"lookup:{refund_ref}:{status}",
+        status=proven,
+        amount=_amount(made.get("amount")),
+        currency=_currency(made.get("currency")),
+        refund_id=refund_id,
+        payment_id=reference.payment_id,
+        raw=made,
+    )
 
 
 def _text(holder: dict[str, Any], name: str) -> str:

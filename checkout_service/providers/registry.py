@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import Final
 
+from checkout_service.accounts import Account
 from checkout_service.providers.base import Provider
 from checkout_service.providers.mock import MockProvider
 
+_MAKERS: Final[dict[str, Callable[[Account], Provider]]] = {
+    "mock": MockProvider,
+}
 
-def make_provider(name: str, *, mock_api_base: str | None = None, secrets: Sequence[str] = ()) -> Provider:
+
+def make_provider(name: str, account: Account) -> Provider:
     """The translator of that name; without secrets it can open payments but read no letter. Raises KeyError."""
-    if name == MockProvider.name:
-        return MockProvider(api_base=mock_api_base, secrets=secrets)
-    raise KeyError(name)
+    return _MAKERS[name](account)
 
 
 Providers = Mapping[str, Provider]

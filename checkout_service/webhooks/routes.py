@@ -34,6 +34,8 @@ def take_letter(provider: str) -> Response:
     pressure.check()
     delivery_id = file_letter(provider=provider, headers=_kept_headers(letterhead), body=body)
     ringer().ring(delivery_id, request_id())
+    if letterhead.acknowledgement is not None:
+        return Response(letterhead.acknowledgement, mimetype="text/plain")
     return json_answer({"delivery_id": delivery_id}, status=202)
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from threading import local
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -17,6 +19,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
 from checkout_service.database import db, transaction
+from checkout_service.providers.base import Reference
 from checkout_service.settings import WorkerSettings
 from tests.conftest import Customer, MakeListing, Sql
 from tests.letters import insert_payment, letter, post_letter, status_of
@@ -63,7 +66,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
 
 @pytest.fixture
 def worker(worker_settings: WorkerSettings, mock_provider: MockProvider) -> Iterator[Flask]:
-    app = make_context(replace(worker_settings, mock_api_base=mock_provider.url))
+    app = make_context(replace(worker_settings, accounts={"mock": mock_provider.account}))
     with app.app_context():
         yield app
         if client := app.extensions["providers"]["mock"]._api._client:
@@ -106,9 +109,10 @@ def test_the_worker_calls_nobody_within_a_transaction(
 def test_the_watch_sees_a_call_within_a_transaction(watch: Watch, mock_provider: MockProvider, worker: Flask) -> None:
     reference = "mock_pi_1"
     mock_provider.put(reference, amount="1.00", currency="USD", status="paid")
+    held = Reference(provider_ref=reference, payment_id=uuid4(), amount=Decimal("1.00"), currency="USD")
     with transaction() as connection:
         connection.exec_driver_sql("SELECT 1")
-        worker.extensions["providers"]["mock"].look_up(provider_ref=reference)
+        worker.extensions["providers"]["mock"].look_up(held)
 
     assert watch.sent_in_transaction > 0
 

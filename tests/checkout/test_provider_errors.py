@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from checkout_service.accounts import Account, Secret
 from checkout_service.local.mock_bank import GARBAGE
 from checkout_service.local.servers import free_port
 from tests.apps import MakeApp
@@ -96,7 +97,7 @@ def test_provider_that_refuses_or_raves_is_502_and_the_same_key_succeeds_later(
 
 
 def test_provider_that_is_not_there_is_503(make_app: MakeApp, shopper: Customer, cart_id: str, sql: Sql) -> None:
-    app = make_app(mock_api_base=f"http://127.0.0.1:{free_port()}")
+    app = make_app(accounts={"mock": Account(options={"api_base": Secret(f"http://127.0.0.1:{free_port()}")})})
 
     failed = ask(replace(shopper, client=app.test_client()), cart_id)
 

@@ -33,7 +33,10 @@ def test_its_life_is_given_in_hours(make_app: MakeApp) -> None:
     assert claims["exp"] - claims["iat"] == 1800
 
 
-@pytest.mark.parametrize("wrong", [[], ["--user", "admin"], ["--user", str(uuid4()), "--hours", "0"]])
+HOURS = ["--user", "6a1f0c3f-5f0e-4d7c-8f3b-1d2e4c5a6b7d", "--hours", "0"]
+
+
+@pytest.mark.parametrize("wrong", [[], ["--user", "admin"], HOURS])
 def test_wrong_options_print_no_token(make_app: MakeApp, wrong: list[str]) -> None:
     result = make_app().test_cli_runner().invoke(args=["token", *wrong])
     assert result.exit_code != 0

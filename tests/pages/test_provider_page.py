@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from checkout_service.accounts import Account, Secret
 from checkout_service.local.mock_bank import Bank
 from checkout_service.local.mock_deeds import DEEDS, letters
 from checkout_service.local.mock_server import MockServer
@@ -79,7 +80,7 @@ def read(body: bytes) -> tuple[PaymentStatus, str, str] | None:
     """What our own translator reads in a letter: status, amount and event; None if it is forged."""
     envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
     try:
-        (fact,) = MockProvider(secrets=[SECRET]).read(envelope)
+        (fact,) = MockProvider(Account(secrets=[Secret(SECRET)])).read(envelope).said
     except UnreadableError:
         return None
     assert isinstance(fact, Fact)

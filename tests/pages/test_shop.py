@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from checkout_service.accounts import Account
 from checkout_service.auth import how_known, is_public
 from checkout_service.settings import Secret
 from checkout_service.visitors import identify
@@ -21,6 +22,8 @@ from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, MakeListing, Sql, Statements
 
 __all__ = ["make_app"]
+
+SOME_ID = "6a1f0c3f-5f0e-4d7c-8f3b-1d2e4c5a6b7d"
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
@@ -155,7 +158,9 @@ def test_tokens_from_a_key_set_and_cookies_go_together(make_app: MakeApp, make_l
     assert visitor.check_out().status_code == 303
 
 
-@pytest.mark.parametrize("path", ["/cart/items", f"/cart/items/{uuid4()}", "/cart/empty", "/checkout"])
+@pytest.mark.parametrize(
+    "path", ["/cart/items", f"/cart/items/{SOME_ID}", "/cart/empty", "/checkout"]
+)
 def test_a_form_of_somebody_else_changes_nothing(
     make_visitor: MakeVisitor, make_listing: MakeListing, sql: Sql, path: str
 ) -> None:
@@ -251,7 +256,8 @@ def test_carts_that_cannot_be_paid_say_why(visitor: Visitor, make_listing: MakeL
 
 
 def test_a_provider_that_is_away_leaves_the_attempt_as_it_is(make_app: MakeApp, make_listing: MakeListing) -> None:
-    visitor = Visitor(make_app(pages=True, mock_api_base="http://127.0.0.1:9").test_client())
+    away = Account(options={"api_base": Secret("http://127.0.0.1:9")})
+    visitor = Visitor(make_app(pages=True, accounts={"mock": away}).test_client())
     visitor.put(make_listing())
     form = visitor.checkout_form()
     answer = visitor.post("/checkout", **form)

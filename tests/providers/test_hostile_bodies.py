@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from checkout_service.accounts import Account, Secret
 from checkout_service.providers.base import UnreadableError
 from checkout_service.providers.mock import MockProvider, sign
 from checkout_service.providers.strict_json import parse_object
@@ -29,7 +30,7 @@ HOSTILE = "raw_data with a password: hunter2"
 
 def read(body: bytes) -> Any:
     envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    return MockProvider(secrets=[SECRET]).read(envelope)
+    return MockProvider(Account(secrets=[Secret(SECRET)])).read(envelope).said
 
 
 def spelled_and_signed(content: str) -> bytes:

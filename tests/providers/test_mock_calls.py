@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from time import sleep
 from typing import Any
@@ -11,22 +12,25 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers import transport
 from checkout_service.providers.base import (
     ProviderError,
     ProviderRefusedError,
     ProviderUnavailableError,
+    Reference,
     UnreadableError,
 )
 from checkout_service.providers.mock import MockProvider
 
 REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"
+HELD = Reference(provider_ref=REFERENCE, payment_id=uuid4(), amount=Decimal("240.00"), currency="USD")
 PAID = {"provider_ref": REFERENCE, "status": "paid", "amount": "240.00", "currency": "USD"}
 
 
 def answering(answer: Callable[[httpx.Request], httpx.Response]) -> MockProvider:
-    provider = MockProvider(api_base="http://provider.test/v1/")
+    provider = MockProvider(Account(options={"api_base": Secret("http://provider.test/v1/")}))
     provider._api._client = httpx.Client(transport=httpx.MockTransport(answer))
     return provider
 
@@ -34,13 +38,13 @@ def answering(answer: Callable[[httpx.Request], httpx.Response]) -> MockProvider
 def calls(provider: MockProvider) -> list[Callable[[], Any]]:
     return [
         lambda: provider.open(payment_id=uuid4(), amount=Decimal("1.00"), currency="USD"),
-        lambda: provider.look_up(provider_ref=REFERENCE),
-        lambda: provider.cancel(provider_ref=REFERENCE),
+        lambda: provider.look_up(HELD),
+        lambda: provider.cancel(HELD),
     ]
 
 
 def test_a_look_up_is_a_fact_whose_id_names_what_was_seen() -> None:
-    (fact,) = answering(lambda _: httpx.Response(200, json=PAID)).look_up(provider_ref=REFERENCE)
+    (fact,) = answering(lambda _: httpx.Response(200, json=PAID)).look_up(HELD)
 
     assert (fact.status, fact.amount, fact.currency) == (PaymentStatus.PAID, Decimal("240.00"), "USD")
     assert fact.event_id == f"lookup:{REFERENCE}:paid:240.00"
@@ -55,7 +59,7 @@ def test_a_reference_is_one_step_of_the_path() -> None:
 
     for call in ("look_up", "cancel"):
         with pytest.raises(ProviderRefusedError):
-            getattr(answering(answer), call)(provider_ref="../secret?a=1#b")
+            getattr(answering(answer), call)(replace(HELD, provider_ref="../secret?a=1#b"))
 
     assert [request.url.raw_path for request in asked] == [
         b"/v1/payments/..%2Fsecret%3Fa%3D1%23b",
@@ -66,9 +70,7 @@ def test_a_reference_is_one_step_of_the_path() -> None:
 
 @pytest.mark.parametrize("status", [PaymentStatus.PENDING.value, "of another age"])
 def test_a_payment_that_is_still_open_says_nothing(status: str) -> None:
-    assert (
-        answering(lambda _: httpx.Response(200, json=PAID | {"status": status})).look_up(provider_ref=REFERENCE) == []
-    )
+    assert answering(lambda _: httpx.Response(200, json=PAID | {"status": status})).look_up(HELD) == []
 
 
 ANSWERS: dict[str, tuple[httpx.Response, type[ProviderError]]] = {
@@ -92,9 +94,9 @@ ANSWERS: dict[str, tuple[httpx.Response, type[ProviderError]]] = {
 @pytest.mark.parametrize(("answer", "error"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_an_answer_that_is_no_use_is_one_of_three_errors(answer: httpx.Response, error: type[ProviderError]) -> None:
     with pytest.raises(error):
-        answering(lambda _: answer).look_up(provider_ref=REFERENCE)
+        answering(lambda _: answer).look_up(HELD)
     with pytest.raises(error):
-        answering(lambda _: answer).cancel(provider_ref=REFERENCE)
+        answering(lambda _: answer).cancel(HELD)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("no"), httpx.ReadTimeout("no"), httpx.RemoteProtocolError("no")])
@@ -117,7 +119,7 @@ def test_an_answer_that_never_ends_is_given_up_in_time(monkeypatch: pytest.Monke
             yield b" "
 
     with pytest.raises(ProviderUnavailableError, match="in time"):
-        answering(lambda _: httpx.Response(200, content=pieces())).look_up(provider_ref=REFERENCE)
+        answering(lambda _: httpx.Response(200, content=pieces())).look_up(HELD)
 
 
 def test_an_answer_that_never_ends_is_given_up_before_it_fills_the_memory() -> None:
@@ -130,13 +132,13 @@ def test_an_answer_that_never_ends_is_given_up_before_it_fills_the_memory() -> N
             yield b"x" * 100_000
 
     with pytest.raises(UnreadableError):
-        answering(lambda _: httpx.Response(200, content=pieces())).look_up(provider_ref=REFERENCE)
+        answering(lambda _: httpx.Response(200, content=pieces())).look_up(HELD)
     assert sent < 3 * transport.LARGEST_ANSWER
 
 
 def test_without_a_server_a_payment_stays_open_until_it_is_canceled() -> None:
-    provider = MockProvider()
+    provider = MockProvider(Account())
 
-    assert provider.look_up(provider_ref=REFERENCE) == []
-    (fact,) = provider.cancel(provider_ref=REFERENCE)
+    assert provider.look_up(HELD) == []
+    (fact,) = provider.cancel(HELD)
     assert (fact.status, fact.provider_ref) == (PaymentStatus.CANCELED, REFERENCE)

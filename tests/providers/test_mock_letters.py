@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Fact, UnreadableError
 from checkout_service.providers.mock import MockProvider, sign
@@ -21,9 +22,9 @@ REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"
 
 
 def read(body: bytes, *secrets: str) -> list[Any]:
-    provider = MockProvider(secrets=secrets or (SECRET,))
+    provider = MockProvider(Account(secrets=[Secret(secret) for secret in secrets or (SECRET,)]))
     envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    return list(provider.read(envelope))
+    return list(provider.read(envelope).said)
 
 
 def signed(content: dict[str, Any], secret: str = SECRET) -> bytes:
@@ -107,7 +108,7 @@ def test_an_empty_secret_verifies_nothing() -> None:
     with pytest.raises(UnreadableError, match="signature"):
         read(letter(REFERENCE, secret=""), "")
     with pytest.raises(UnreadableError, match="signature"):
-        MockProvider().read(
+        MockProvider(Account()).read(
             Envelope(provider="mock", headers={}, body=letter(REFERENCE), received_at=datetime.now(UTC))
         )
 

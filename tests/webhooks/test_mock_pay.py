@@ -14,6 +14,7 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from checkout_service import logs
+from checkout_service.accounts import Account, Secret
 from checkout_service.local.servers import free_port
 from checkout_service.providers.base import UnreadableError
 from checkout_service.providers.mock import MockProvider
@@ -47,7 +48,7 @@ def pay(app: Flask, *arguments: str) -> Result:
 
 def read(body: bytes, secret: str = MOCK_SECRET) -> Any:
     envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    (fact,) = MockProvider(secrets=[secret]).read(envelope)
+    (fact,) = MockProvider(Account(secrets=[Secret(secret)])).read(envelope).said
     return fact
 
 

@@ -240,7 +240,7 @@ def test_at_the_mock_providers_server(sql: Sql, make_worker: MakeWorker, mock_pr
     left, paid, unknown = [insert_promise(sql, ends=OVER) for _ in range(3)]
     mock_provider.put(left, amount="240.00", currency="USD")
     mock_provider.put(paid, status="paid", amount="240.00", currency="USD")
-    with make_worker(mock_api_base=mock_provider.url).app_context():
+    with make_worker(accounts={"mock": mock_provider.account}).app_context():
         mock_provider.behave(after="drop", times=1)
         expire()
         assert status_of(sql, left) == "pending", "canceled there, but the answer was lost"

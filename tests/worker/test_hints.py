@@ -7,7 +7,7 @@ from time import sleep
 
 import pytest
 
-from checkout_service.providers.base import ProviderRefusedError, ProviderUnavailableError
+from checkout_service.providers.base import Decline, ProviderRefusedError, ProviderUnavailableError
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, state_of, status_of
 from tests.worker.conftest import letter_row
@@ -125,8 +125,9 @@ def test_a_provider_that_is_away_uses_up_no_attempt(sql: Sql, scripted: Scripted
 
 
 def test_after_72_hours_a_provider_that_is_away_uses_up_attempts(sql: Sql, scripted: ScriptedProvider) -> None:
-    scripted.truths["gone"] = AWAY
-    delivery = tell(scripted, sql, "news", [hint("gone")], received_at="now() - interval '73 hours'")
+    gone = insert_payment(sql)
+    scripted.truths[gone] = AWAY
+    delivery = tell(scripted, sql, "news", [hint(gone)], received_at="now() - interval '73 hours'")
 
     for attempt in (1, 2, 3):
         sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
@@ -160,8 +161,9 @@ def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(
         sleep(0.2)
         return []
 
-    scripted.truths["slow"] = slowly
-    hints = [tell(scripted, sql, f"news {number}", [hint("slow")]) for number in range(8)]
+    slow = insert_payment(sql)
+    scripted.truths[slow] = slowly
+    hints = [tell(scripted, sql, f"news {number}", [hint(slow)]) for number in range(8)]
     paid = tell(scripted, sql, "paid", [fact(reference, "paid")])
 
     process(str(hints[0]))
@@ -171,3 +173,37 @@ def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(
     assert len(scripted.asked) == 2
     put_off = [letter_row(sql, delivery) for delivery in hints[2:]]
     assert {(row.state, row.attempts) for row in put_off} == {("received", 1)}
+
+
+def test_nobody_is_asked_about_a_payment_that_is_not_here(sql: Sql, scripted: ScriptedProvider) -> None:
+    delivery = tell(scripted, sql, "news", [hint("mock_pi_unknown")])
+
+    process(str(delivery))
+
+    assert state_of(sql, delivery) == "parked"
+    assert letter_row(sql, delivery).provider_ref == "mock_pi_unknown"
+    assert scripted.asked == []
+
+
+@pytest.mark.parametrize(("age", "state"), [("1 second", "received"), ("2 minutes", "rejected")])
+def test_an_unsigned_letter_about_a_payment_that_is_not_ours_waits_a_moment(
+    sql: Sql, scripted: ScriptedProvider, age: str, state: str
+) -> None:
+    said = [hint("mock_pi_unknown", genuine=False)]
+    delivery = tell(scripted, sql, "news", said, received_at=f"now() - interval '{age}'")
+
+    process(str(delivery))
+
+    assert state_of(sql, delivery) == state
+    assert scripted.asked == []
+
+
+def test_credentials_that_a_provider_refuses_use_up_no_attempt(sql: Sql, scripted: ScriptedProvider) -> None:
+    reference = insert_payment(sql)
+    scripted.truths[reference] = ProviderRefusedError("status 401", reason=Decline.CREDENTIALS)
+    delivery = tell(scripted, sql, "news", [hint(reference)])
+
+    process(str(delivery))
+
+    row = letter_row(sql, delivery)
+    assert (row.state, row.detail) == ("received", "status 401")

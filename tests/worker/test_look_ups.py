@@ -167,7 +167,7 @@ def test_the_mock_providers_server_is_asked(sql: Sql, make_worker: MakeWorker, m
         mock_provider.put(reference, **state)
     make_due(sql)
 
-    with make_worker(mock_api_base=mock_provider.url).app_context():
+    with make_worker(accounts={"mock": mock_provider.account}).app_context():
         look_up()
 
     assert [status_of(sql, reference) for reference in references] == [
@@ -190,7 +190,7 @@ def test_an_answer_of_garbage_moves_nothing(
     mock_provider.behave(garbage=garbage)
     make_due(sql)
 
-    with make_worker(mock_api_base=mock_provider.url).app_context():
+    with make_worker(accounts={"mock": mock_provider.account}).app_context():
         assert look_up() == "asked about 1 payments, learned 0 facts"
 
     assert status_of(sql, reference) == "pending"

@@ -71,8 +71,8 @@ def test_a_payment_that_came_while_nobody_swept_is_found_by_the_walk(sql: Sql, m
     move_payment_to(sql, reference)
     sql("UPDATE payments SET created_at = now() - interval '1 day'")
 
-    sweep()
-    sweep()
+    for _ in range(3):  # wherever an earlier walk of this process stands: on to its end, back to the beginning, through
+        sweep()
 
     assert (str(delivery),) in messages()
     assert [state_of(sql, other) for other in others] == ["parked"] * 3

@@ -191,8 +191,9 @@ def test_one_attempt_is_all_where_one_is_configured(sql: Sql, make_worker: MakeW
 def test_an_operators_run_while_the_provider_is_away_leaves_the_letter_failed(
     sql: Sql, scripted: ScriptedProvider
 ) -> None:
-    scripted.letters = {b"{}": [hint("pi_1")]}
-    scripted.truths = {"pi_1": ProviderUnavailableError("no answer")}
+    reference = insert_payment(sql)
+    scripted.letters = {b"{}": [hint(reference)]}
+    scripted.truths = {reference: ProviderUnavailableError("no answer")}
     delivery = insert_letter(sql, b"{}", state="'failed'", attempts=5, next_attempt_at="NULL")
 
     with pytest.raises(LetterFailedError, match="no answer"):

@@ -8,8 +8,9 @@ from uuid import uuid4
 import pytest
 from flask.testing import FlaskClient
 
+from checkout_service.accounts import Account, Secret
+from checkout_service.metrics import secret_matches_total
 from checkout_service.providers.mock import sign
-from checkout_service.settings import Secret
 from tests.conftest import MOCK_SECRET, Sql
 from tests.letters import insert_letter, insert_payment, letter, post_letter, state_of, status_of
 from tests.worker.conftest import MakeWorker, letter_row
@@ -75,18 +76,21 @@ def test_a_rejected_letter_is_applied_once_its_secret_is_known(sql: Sql, make_wo
     process(str(delivery))
     assert state_of(sql, delivery) == "rejected"
 
-    with make_worker(webhook_secrets={"mock": (Secret("old"), Secret("a rotated secret"))}).app_context():
+    matches = secret_matches_total.labels("mock", "2")
+    before = matches._value.get()
+    with make_worker(accounts={"mock": Account(secrets=[Secret("old"), Secret("a rotated secret")])}).app_context():
         process(str(delivery))
 
     assert state_of(sql, delivery) == "applied"
     assert status_of(sql, reference) == "paid"
+    assert matches._value.get() == before + 1, "so that an old secret can be seen to be out of use"
 
 
 def test_a_letter_of_a_provider_without_secrets_is_rejected(sql: Sql, make_worker: MakeWorker) -> None:
     reference = insert_payment(sql)
     delivery = insert_letter(sql, letter(reference))
 
-    with make_worker(webhook_secrets={}).app_context():
+    with make_worker(accounts={}).app_context():
         process(str(delivery))
 
     assert state_of(sql, delivery) == "rejected"

@@ -1,0 +1,86 @@
+"""What a process may know of an account at a provider, and which settings say it: plain data, and secrets.
+
+A setting is the provider's name and an option in capitals: ``stripe`` and ``api_key`` make STRIPE_API_KEY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+class Secret:
+    """A value that never prints: only ``reveal()`` gives it away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The values of a provider's settings, by option; the secrets of its webhooks, all live; none of it prints.
+
+    The web tier has no secrets. ``tolerance`` is how far a signed timestamp may be from the receipt.
+    """
+
+    options: Mapping[str, Secret] = field(default_factory=dict)
+    secrets: Sequence[Secret] = ()
+    tolerance: timedelta = timedelta(seconds=300)
+
+    def option(self, name: str) -> str | None:
+        """What is set, or None."""
+        found = self.options.get(name)
+        return found.reveal() if found else None
+
+    def keys(self) -> list[bytes]:
+        """The live secrets as bytes, in their order."""
+        return [secret.reveal().encode() for secret in self.secrets]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """Which options a provider has: ``needed`` to call it, ``optional``, and ``reading`` to read its letters.
+
+    What is for reading goes to the worker alone. ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it, and
+    ``extra`` which module must be installed.
+    """
+
+    needed: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
+    secrets: bool = True
+    extra: str | None = None
+
+
+FORMS: dict[str, Form] = {
+    "mock": Form(optional=("api_base",)),
+    "stripe": Form(needed=("api_key",), optional=("api_base",), extra="stripe"),
+    "adyen": Form(needed=("api_key", "merchant_account"), optional=("api_base", "return_url")),
+    "paypal": Form(
+        needed=("client_id", "client_secret"),
+        optional=("api_base", "return_url", "cancel_url"),
+        reading=("webhook_id",),
+        secrets=False,
+        extra="cryptography",
+    ),
+    "standard": Form(needed=("api_key", "api_base")),
+    "mollie": Form(needed=("api_key", "webhook_url", "return_url"), optional=("api_base",), secrets=False),
+}
+"""By provider: every one that this service can speak to."""

@@ -1,0 +1,42 @@
+"""What we know of payments when their providers are asked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import UUID
+
+from checkout_service.database import execute
+from checkout_service.providers.base import Reference
+from checkout_service.statements import Statement
+
+_COLUMNS: Final = """
+    payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, session.payment_token
+    FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
+"""
+
+_by_refs = Statement(f"SELECT {_COLUMNS} WHERE payment.provider_ref = ANY(CAST(:refs AS text[]))")
+_by_id = Statement(f"SELECT {_COLUMNS} WHERE payment.id = :id")
+
+
+def references(provider_refs: Iterable[str]) -> dict[tuple[str, str], Reference]:
+    """What we know of those that are here, by provider and provider_ref; one statement."""
+    wanted = sorted(set(provider_refs))
+    rows = execute(_by_refs, {"refs": wanted}) if wanted else []
+    return {(row.provider, row.provider_ref): _reference(row) for row in rows}
+
+
+def reference(payment_id: UUID) -> Reference:
+    """What we know of one payment that is here."""
+    (row,) = execute(_by_id, {"id": payment_id})
+    return _reference(row)
+
+
+def _reference(row: Any) -> Reference:
+    return Reference(
+        provider_ref=row.provider_ref,
+        payment_id=row.id,
+        amount=row.amount,
+        currency=row.currency,
+        payment_token=row.payment_token,
+    )
