@@ -129,7 +129,7 @@ def _did(evidence: Evidence, fact: Any, steps: Mapping[str, str]) -> str:
     if fact.outcome == "mismatch":
         expected = f"{show(evidence.payment.amount)} {evidence.payment.currency}"
         said = "no amount" if fact.amount is None else f"{show(fact.amount)} {fact.currency}"
-        return f"It says {fact.status} with {said}, not {expected}: it moves nothing, and a person has to look at it."
+        return f"It says {fact.status} with {said}, not {expected}: it moves nothing, and a person has to look."
     if fact.outcome == "stale":
         return f"It says {fact.status}, but the payment is further down the street, and nothing drives back."
     money = "" if fact.amount is None else f" with {show(fact.amount)} {fact.currency}"

@@ -158,9 +158,7 @@ def test_tokens_from_a_key_set_and_cookies_go_together(make_app: MakeApp, make_l
     assert visitor.check_out().status_code == 303
 
 
-@pytest.mark.parametrize(
-    "path", ["/cart/items", f"/cart/items/{SOME_ID}", "/cart/empty", "/checkout"]
-)
+@pytest.mark.parametrize("path", ["/cart/items", f"/cart/items/{SOME_ID}", "/cart/empty", "/checkout"])
 def test_a_form_of_somebody_else_changes_nothing(
     make_visitor: MakeVisitor, make_listing: MakeListing, sql: Sql, path: str
 ) -> None:
