@@ -25,7 +25,10 @@ class FormNotOurs(Problem):
     status = 403
     slug = "form-not-ours"
     title = "This form has expired"
-    default_detail = "The page that you sent this from is too old, or was not ours. Go back, reload it, and try again."
+    default_detail = (
+        "The page that you sent this from is too old or was not ours, or your browser keeps no cookies. "
+        "Go back, reload it, and try again."
+    )
 
 
 def token(shown_to: str) -> str:

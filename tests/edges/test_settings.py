@@ -32,7 +32,8 @@ GOOD = {
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Good settings, and nothing of the machine's own."""
     for name in ("ENVIRONMENT", "CELERY_BROKER_URL", "JWT_JWKS_URL", "JWT_ALGORITHMS", "PAYMENT_PROVIDERS",
-                 "DEFAULT_CURRENCY", "WEB_THREADS", "PAGES", "PAGES_SECRET", "PAYMENT_NAMESPACE", "SESSION_TTL_SECONDS"):  # fmt: skip
+                 "DEFAULT_CURRENCY", "WEB_THREADS", "PAGES", "PAGES_SECRET",
+                 "PAYMENT_NAMESPACE", "SESSION_TTL_SECONDS"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)

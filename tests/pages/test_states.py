@@ -132,7 +132,7 @@ def test_a_payment_in_each_state(
 
 def test_nothing_moves_for_those_who_want_no_motion(customer: Customer, house: House) -> None:
     customer.page.goto(house.url + customer.check_out())
-    moving = "getComputedStyle(document.querySelector('.here .stop')).animationName"
+    moving = "getComputedStyle(document.querySelector('.here .stop'), '::after').animationName"
     customer.page.emulate_media(reduced_motion="no-preference")
     assert customer.page.evaluate(moving) == "stand"
     customer.page.emulate_media(reduced_motion="reduce")
