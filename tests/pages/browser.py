@@ -18,6 +18,9 @@ from tests.operators.browser import QUIET
 
 SCREENSHOTS = ROOT / "docs" / "screenshots"
 PHONE = {"width": 390, "height": 844}
+NARROWEST = {"width": 320, "height": 640}
+"""What is left of a desktop's screen at a zoom of 400 % (WCAG 2.2, 1.4.10)."""
+
 DESKTOP = {"width": 1280, "height": 800}
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from checkout_service.accounts import Account, Secret
+from checkout_service.database import db
 from checkout_service.local.mock_deeds import BY_NAME
-from tests.conftest import MakeListing, Servers, Sql
+from checkout_service.settings import WorkerSettings
+from tests.conftest import MOCK_SECRET, MakeListing, Servers, Sql
 from tests.operators.station import eventually
 from tests.pages.browser import open_browser, tab_to
 from tests.pages.house import Customer, House, open_house
+from worker.context import make_context
+from worker.reconciliation import look_up
 
 MakeBuyer = Callable[..., Customer]
 
@@ -116,6 +122,28 @@ def test_each_button_of_the_provider_ends_as_it_should(make_buyer: MakeBuyer, sq
         assert buyers[deed].complaints == []
 
     assert status(sql) == [ends for _, ends, _ in ENDS.values()]
+
+
+def test_where_the_provider_never_answers_the_service_asks(
+    buyer: Customer, house: House, sql: Sql, worker_settings: WorkerSettings
+) -> None:
+    buyer.go_to_provider(buyer.check_out())
+    buyer.press("silent")
+    buyer.sees("Waiting for your payment")
+    sql("UPDATE payments SET created_at = now() - interval '2 minutes'")
+    buyer.sees("Still waiting")
+    expect(buyer.page.get_by_text("We ask the provider at")).to_be_visible()
+
+    sql("UPDATE payments SET next_look_up_at = now()")
+    provider = Account(options={"api_base": Secret(house.provider)}, secrets=[Secret(MOCK_SECRET)])
+    worker = make_context(replace(worker_settings, accounts={"mock": provider}))
+    with worker.app_context():
+        look_up()
+        worker.extensions["providers"]["mock"]._api._client.close()  # a process ends with it open; a test must not
+        db.engine.dispose()
+
+    buyer.sees("Paid. Thank you!")
+    expect(buyer.page.locator(".story h3")).to_contain_text(["You asked to pay", "We asked the provider"])
 
 
 def test_who_declines_tries_again_with_a_new_session_and_pressing_twice_makes_one(buyer: Customer, sql: Sql) -> None:

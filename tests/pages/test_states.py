@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.conftest import MakeListing, Servers, Sql
 from tests.letters import insert_letter, letter
-from tests.pages.browser import DESKTOP, PHONE, open_browser, overflows, picture, violations
+from tests.pages.browser import DESKTOP, NARROWEST, PHONE, open_browser, overflows, picture, violations
 from tests.pages.house import Customer, House, open_house
 
 PICTURED = {"shop-listings", "shop-cart", "provider", "payment-paid", "payment-failed"}
@@ -53,6 +53,8 @@ def customer(browser: Browser, house: House, make_listing: MakeListing, sql: Sql
 
 def looked_at(page: Page, name: str, folder: Path) -> None:
     """Look at the page on a phone in the dark and on a desk in the light, and take both pictures in the light."""
+    page.set_viewport_size(NARROWEST)
+    assert not overflows(page), f"{name}, narrow"
     for size, screen, scheme in (("phone", PHONE, "dark"), ("desktop", DESKTOP, "light")):
         page.set_viewport_size(screen)
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
