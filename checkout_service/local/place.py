@@ -140,7 +140,6 @@ def environment_for(
         "WORKER_METRICS_HOST": "127.0.0.1",
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
-        "MOCK_API_BASE": f"http://127.0.0.1:{free_port()}",
         "PYTHONUNBUFFERED": "1",
     }
     if given.get("JWT_JWKS_URL"):

@@ -20,7 +20,7 @@ from checkout_service.local.place import DATABASE_URLS, ROOT, Place, check_urls,
 from checkout_service.local.processes import ONCE, ProcessError, Processes, read_procfile
 from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.screen import Screen, show_seconds
-from checkout_service.local.servers import SUPERUSER, start_postgres, start_valkey
+from checkout_service.local.servers import SUPERUSER, free_port, start_postgres, start_valkey
 from checkout_service.settings import Secret
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
@@ -77,11 +77,14 @@ def session(
                 valkey = start_valkey(place.folder / "valkey", guard=guard, durable=kept)
                 servers.append(valkey.server)
             urls["REDIS_URL"] = valkey.url
+        # Somebody who names another provider's server has their own.
+        own_provider = not given.get("MOCK_API_BASE")
+        if own_provider:
+            urls["MOCK_API_BASE"] = f"http://127.0.0.1:{free_port()}"
         environment = environment_for(place, given, ports=ports, urls=urls)
         place.tell(environment)
         processes = Processes(folder=ROOT, environment=environment, logs=place.logs, guard=guard)
-        # Somebody who names another provider's server has their own.
-        _serve(processes, screen, {} if given.get("MOCK_API_BASE") else _provider(place, environment))
+        _serve(processes, screen, _provider(place, environment) if own_provider else {})
         yield Session(environment=environment, processes=processes, servers=servers)
     finally:
         with _undisturbed():

@@ -38,12 +38,12 @@ class House:
 
 
 @contextmanager
-def open_house(servers: Servers, logs: Path, *names: str) -> Iterator[House]:
+def open_house(servers: Servers, logs: Path, *names: str, late_after: float = LATE_AFTER) -> Iterator[House]:
     """Web, and other lines of the Procfile, with the mock provider beside them."""
     with MockServer() as provider:
         settings = station.environment(servers, MOCK_API_BASE=provider.url, PAGES="on", WEB_THREADS="4")
         url = f"http://127.0.0.1:{settings['PORT']}"
-        provider.open_desk(shop=url, secret=MOCK_SECRET, late_after=LATE_AFTER)
+        provider.open_desk(shop=url, secret=MOCK_SECRET, late_after=late_after)
         threading.Thread(target=provider.serve_forever, args=(0.05,), daemon=True).start()
         with station.run(logs, settings, "web", *names) as processes:
             yield House(url=url, provider=provider.url, settings=settings, processes=processes)

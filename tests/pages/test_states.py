@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from checkout_service.local.mock_deeds import LATE_AFTER
 from tests.conftest import MakeListing, Servers, Sql
 from tests.letters import insert_letter, letter
 from tests.pages.browser import DESKTOP, NARROWEST, PHONE, open_browser, overflows, picture, violations
@@ -30,7 +31,7 @@ TITLES = [
 
 @pytest.fixture(scope="module")
 def house(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(servers, tmp_path_factory.mktemp("shop")) as house:
+    with open_house(servers, tmp_path_factory.mktemp("shop"), late_after=LATE_AFTER) as house:
         yield house
 
 
