@@ -22,6 +22,7 @@ from checkout_service.doctor.cli import doctor
 from checkout_service.errands import connect_errands
 from checkout_service.mock_cli import mock
 from checkout_service.oversight.cli import payments as payment_commands
+from checkout_service.pages import site
 from checkout_service.payments import routes as payments
 from checkout_service.queue import connect_queue
 from checkout_service.refunds import routes as refunds
@@ -76,6 +77,8 @@ def create_app(settings: WebSettings) -> Flask:
     app.register_blueprint(letterbox)
     health.init_app(app, settings)
     docs.init_app(app, api)
+    if settings.pages:
+        site.init_app(app)
 
     for command in (catalog, doctor, mock, payment_commands, token, webhooks):
         app.cli.add_command(command)

@@ -1,5 +1,7 @@
 """Bearer token → who is calling. Every route requires a caller unless its view is marked ``@public``.
 
+A view marked ``known_by`` has its caller from somewhere else than a token, a visitor's cookie for one.
+
 Tokens are JSON Web Tokens (RFC 7519) carried as RFC 6750 says. Which algorithms count is configured, never read from
 the token, so neither ``none`` nor a public key taken for an HMAC secret gets through.
 """
@@ -49,6 +51,21 @@ def is_public(app: Flask, endpoint: str) -> bool:
     return getattr(app.view_functions[endpoint], "is_public", False)
 
 
+def known_by(identify: Callable[[], Caller]) -> Callable[[View], View]:
+    """Mark a view whose caller ``identify`` finds in the request, or raises Unauthorized. Below the route."""
+
+    def mark(view: View) -> View:
+        view.identify = identify  # type: ignore[attr-defined]  # functions take any attribute
+        return view
+
+    return mark
+
+
+def how_known(app: Flask, endpoint: str) -> Callable[[], Caller] | None:
+    """What finds the caller of an endpoint's view; None where that takes a bearer token."""
+    return getattr(app.view_functions[endpoint], "identify", None)
+
+
 def init_app(app: Flask, settings: WebSettings) -> None:
     """From here on every request to a view that is not public needs a caller."""
     tokens = Tokens(settings)
@@ -58,7 +75,8 @@ def init_app(app: Flask, settings: WebSettings) -> None:
         endpoint = request.endpoint
         # No endpoint: an unknown path or method, which is answered 404 or 405 whoever asks.
         if endpoint is not None and not is_public(app, endpoint):
-            g.caller = tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
+            identify = how_known(app, endpoint)
+            g.caller = identify() if identify else tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
 
 
 def caller() -> Caller:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
@@ -56,12 +58,23 @@ class WebSettings(SharedSettings):
     letters_max_rows: int = 1_000_000
     letters_max_bytes: int = 4 * 2**30
     web_threads: int = 2
+    pages: bool = False
+    pages_secret: Secret | None = None
+
+    @property
+    def pages_key(self) -> bytes:
+        """What cookies and forms of pages are signed with: a key of its own, even where it comes from JWT_SECRET."""
+        secret = self.pages_secret or self.jwt_secret
+        if secret is None:
+            raise SettingsError("PAGES_SECRET: pages need it where callers' tokens are checked by JWT_JWKS_URL")
+        return hmac.new(secret.reveal().encode(), b"checkout pages", hashlib.sha256).digest()
 
     @classmethod
     def from_environment(cls) -> Self:
         env = Reader()
         values = env.shared("DATABASE_URL")
         values |= env.callers()
+        values |= env.pages()
         values["accounts"] = env.accounts(reads=False)
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),

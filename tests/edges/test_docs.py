@@ -114,7 +114,7 @@ def test_the_page_loads_only_what_we_serve(client: FlaskClient) -> None:
     assert page.content_type.startswith("text/html")
     assert "://" not in page.text
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(addresses) == 4
+    assert len(addresses) == 5
     for address in addresses:
         answer = client.get(f"/api/{address}")
         assert answer.status_code == 200
