@@ -3,6 +3,7 @@
 from checkout_service.carts.models import Cart, CartItem, User
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
 from checkout_service.checkout.models import CheckoutSession
+from checkout_service.console.models import Order, Run
 from checkout_service.payments.models import Payment, PaymentEvent
 from checkout_service.webhooks.models import WebhookDelivery
 
@@ -11,8 +12,10 @@ __all__ = [
     "CartItem",
     "CheckoutSession",
     "Listing",
+    "Order",
     "Payment",
     "PaymentEvent",
+    "Run",
     "School",
     "Spec",
     "User",

@@ -23,14 +23,22 @@ WEB = dict.fromkeys(ALL_TABLES, READ) | {
     "checkout_sessions": READ | {"INSERT"},
     "webhook_deliveries": READ | {"INSERT"},
 }
-WEB_COLUMNS = {("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"}}
+WEB_COLUMNS = {
+    ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
+    ("audit", "INSERT"): {"key", "operator", "action", "subject", "why", "details"},
+}
 
 WORKER = dict.fromkeys(ALL_TABLES, READ) | {
     "payments": READ | {"UPDATE"},
     "webhook_deliveries": READ | {"UPDATE", "DELETE"},
     "payment_events": READ | {"INSERT", "DELETE"},
+    "runs": READ | {"INSERT", "UPDATE"},
 }
 WORKER_COLUMNS = {("payment_events", "UPDATE"): {"outcome"}}
+
+NEW_ORDER = (
+    "INSERT INTO audit (key, operator, action, subject, why{}) VALUES (uuidv7(), 'ops', 'look_up', 'an id', ''{})"
+)
 
 NEW_PAYMENT = "(user_id, provider, provider_ref, amount, currency{}) VALUES (uuidv7(), 'mock', 'mock_pi_1', 1, 'USD'{})"
 
@@ -68,6 +76,13 @@ REFUSED_TO_WEB = [
     "DELETE FROM users",
     "DELETE FROM carts",
     "UPDATE alembic_version SET version_num = '0001'",
+    NEW_ORDER.format(", created_at", ", now() - interval '1 year'"),
+    NEW_ORDER.format(", id", ", uuidv7()"),
+    "UPDATE audit SET why = 'for another reason'",
+    "DELETE FROM audit",
+    "INSERT INTO runs (until_at) VALUES (now())",
+    "UPDATE runs SET state = 'done'",
+    "DELETE FROM runs",
 ]
 
 REFUSED_TO_WORKER = [
@@ -89,6 +104,10 @@ REFUSED_TO_WORKER = [
     "UPDATE listings SET unit_price = 1",
     "DELETE FROM listings",
     "UPDATE alembic_version SET version_num = '0001'",
+    NEW_ORDER.format("", ""),
+    "UPDATE audit SET why = 'for another reason'",
+    "DELETE FROM audit",
+    "DELETE FROM runs",
 ]
 
 REFUSED_TO_BOTH = [
@@ -175,6 +194,8 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
                 "provider_ref, amount, currency) SELECT id, 'mock', 'mock_pi_1', 1, 'USD' FROM me"
             ),
         ),
+        ("web", NEW_ORDER.format("", "")),
+        ("worker", "UPDATE runs SET state = 'done'"),
         ("worker", "UPDATE payments SET status = 'paid', review_reason = 'mismatch', next_look_up_at = NULL"),
         ("worker", "UPDATE webhook_deliveries SET state = 'applied', next_attempt_at = NULL"),
         ("worker", "UPDATE payment_events SET outcome = 'applied'"),
