@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import jwt
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 
 from checkout_service.key_set import KeySet
 from checkout_service.problems import Unauthorized
@@ -30,9 +30,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent this request."""
+    """Who sent this request, and what their token says they may do (its ``scope``, RFC 8693 section 4.2)."""
 
     user_id: UUID
+    scopes: frozenset[str] = frozenset()
 
 
 def public(view: View) -> View:
@@ -63,7 +64,7 @@ def how_known(app: Flask, endpoint: str) -> Callable[[], Caller] | None:
 
 def init_app(app: Flask, settings: WebSettings) -> None:
     """From here on every request to a view that is not public needs a caller."""
-    tokens = Tokens(settings)
+    tokens = app.extensions["tokens"] = Tokens(settings)
 
     @app.before_request
     def require_caller() -> None:
@@ -72,6 +73,15 @@ def init_app(app: Flask, settings: WebSettings) -> None:
         if endpoint is not None and not is_public(app, endpoint):
             identify = how_known(app, endpoint)
             g.caller = identify() if identify else tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
+
+
+def bearer() -> Caller:
+    """Whose token the request at work carries, for views that are ``known_by`` something else as well.
+
+    Raises Unauthorized or KeySetUnavailable.
+    """
+    tokens: Tokens = current_app.extensions["tokens"]
+    return tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
 
 
 def caller() -> Caller:
@@ -122,7 +132,7 @@ class Tokens:
         if known and time() < known[1] and generation == known[2]:
             return known[0]
         claims = self._verified(token)
-        found = Caller(_user_id(claims["sub"]))
+        found = Caller(_user_id(claims["sub"]), _scopes(claims.get("scope")))
         if generation >= 0:
             with self._making_room:
                 while len(self._passed) >= KEPT_TOKENS:
@@ -162,6 +172,11 @@ def _bearer(authorization: str | None) -> str:
     if len(token) > LONGEST_TOKEN or not token.isascii():
         raise InvalidToken
     return token
+
+
+def _scopes(claim: Any) -> frozenset[str]:
+    """The scopes of a space-separated claim; one of another form grants none."""
+    return frozenset(claim.split(" ")) - {""} if isinstance(claim, str) else frozenset()
 
 
 def _user_id(subject: str) -> UUID:

@@ -51,9 +51,8 @@ class Choice:
             raise ValueError("a choice by age means other letters at each moment")
         named = {"state": self.state, "provider": self.provider, "provider_ref": self.provider_ref}
         times = {"came_from": self.came_from, "came_until": self.came_until}
-        return {name: value for name, value in named.items() if value is not None} | {
-            name: moment.isoformat() for name, moment in times.items() if moment is not None
-        }
+        kept: dict[str, str] = {name: value for name, value in named.items() if value is not None}
+        return kept | {name: moment.isoformat() for name, moment in times.items() if moment is not None}
 
     @classmethod
     def read(cls, kept: dict[str, Any]) -> Self:

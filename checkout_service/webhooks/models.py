@@ -26,7 +26,6 @@ def _any_of(states: tuple[str, ...]) -> str:
     return f"= ANY (ARRAY[{listed}])"
 
 
-
 class WebhookDelivery(Dated, Base):
     """A letter. The row is the truth, the message only a bell.
 
