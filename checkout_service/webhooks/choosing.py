@@ -49,13 +49,19 @@ class Choice:
         """The choice as an order keeps it; ``since``, which moves with the clock, cannot be kept."""
         if self.since is not None:
             raise ValueError("a choice by age means other letters at each moment")
-        named = {"state": self.state, "provider": self.provider, "provider_ref": self.provider_ref}
-        times = {"came_from": self.came_from, "came_until": self.came_until}
-        kept: dict[str, str] = {name: value for name, value in named.items() if value is not None}
-        return kept | {name: moment.isoformat() for name, moment in times.items() if moment is not None}
+        kept = {"state": self.state}
+        for name in ("provider", "provider_ref"):
+            if (value := getattr(self, name)) is not None:
+                kept[name] = value
+        for name in ("came_from", "came_until"):
+            if (moment := getattr(self, name)) is not None:
+                kept[name] = moment.isoformat()
+        return kept
 
     @classmethod
     def read(cls, kept: dict[str, Any]) -> Self:
         """What ``written`` gave."""
-        times = {name: datetime.fromisoformat(kept[name]) for name in ("came_from", "came_until") if name in kept}
-        return cls(**{**kept, **times})
+        read: dict[str, Any] = dict(kept)
+        for name in {"came_from", "came_until"} & read.keys():
+            read[name] = datetime.fromisoformat(read[name])
+        return cls(**read)
