@@ -21,7 +21,7 @@ from checkout_service.database import connect_database, db
 from checkout_service.doctor.cli import doctor
 from checkout_service.mock_cli import mock
 from checkout_service.oversight.cli import payments as payment_commands
-from checkout_service.pages.base import furnish
+from checkout_service.pages import site
 from checkout_service.payments import routes as payments
 from checkout_service.queue import connect_queue
 from checkout_service.settings import WebSettings
@@ -75,7 +75,7 @@ def create_app(settings: WebSettings) -> Flask:
     health.init_app(app, settings)
     docs.init_app(app, api)
     if settings.pages:
-        furnish(app)
+        site.init_app(app)
 
     for command in (catalog, doctor, mock, payment_commands, token, webhooks):
         app.cli.add_command(command)

@@ -91,6 +91,8 @@ def show_addresses(running: Session, purchase: Purchase, logs: Path, screen: Scr
     environment = running.environment
     user, _, password = environment["FLOWER_BASIC_AUTH"].split(",")[0].partition(":")
     screen.title("Serving until Ctrl-C")
+    if environment.get("PAGES", "on").lower() not in {"off", "false", "no", "0"}:
+        screen.pair("shop", f"{base}/   {screen.bold('open this in a browser')}")
     screen.pair("API", base)
     screen.pair("docs", f"{base}/api/docs")
     screen.pair("metrics", f"{base}/metrics")

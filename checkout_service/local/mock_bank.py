@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import sleep
 from typing import Any, Final
 from uuid import UUID
@@ -73,11 +76,12 @@ class GarbageError(Exception):
 
 
 class Bank:
-    """The payments, and the calls at work; safe for threads."""
+    """The payments, and the calls at work; safe for threads. With ``books``, a file, a restart forgets no payment."""
 
-    def __init__(self) -> None:
+    def __init__(self, books: Path | None = None) -> None:
         self._changed = threading.Condition()
-        self._payments: dict[str, dict[str, str]] = {}
+        self._books = books
+        self._payments: dict[str, dict[str, str]] = _read(books) if books and books.exists() else {}
         self._by_key: dict[str, str] = {}
         self._at_work: set[str] = set()
         self._calls = {"open": 0, "look_up": 0, "cancel": 0}
@@ -102,14 +106,24 @@ class Bank:
             fresh = {"provider_ref": reference, "payment_token": reference, "status": "pending"}
             payment = self._payments.setdefault(reference, fresh)
             payment.update(changes)
+            if self._books:
+                with self._books.open("a", encoding="utf-8") as books:
+                    books.write(json.dumps(payment) + "\n")
             return dict(payment)
+
+    def held(self, reference: str) -> dict[str, str] | None:
+        """The payment as it stands, for the provider's own page."""
+        with self._changed:
+            payment = self._payments.get(reference)
+            return dict(payment) if payment else None
 
     def open(self, key: str, order: dict[str, str]) -> dict[str, str]:
         def make() -> str:
             if key not in self._by_key:
                 reference = f"mock_pi_{UUID(order['payment_id']).hex}"
                 self._by_key[key] = reference
-                self.put(reference, {"amount": order["amount"], "currency": order["currency"]})
+                if "amount" not in self._payments.get(reference, {}):  # else it is from before a restart
+                    self.put(reference, {"amount": order["amount"], "currency": order["currency"]})
             return self._by_key[key]
 
         return self._work("open", key, make)
@@ -158,6 +172,16 @@ class Bank:
         self._changed.wait_for(lambda: key not in self._at_work)
         self._at_work.add(key)
         return behaviour
+
+
+def _read(books: Path) -> dict[str, dict[str, str]]:
+    """Each payment as it was written last; a line that a crash cut off is passed over."""
+    payments: dict[str, dict[str, str]] = {}
+    for line in books.read_text(encoding="utf-8").splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            payment = json.loads(line)
+            payments[payment["provider_ref"]] = payment
+    return payments
 
 
 def _fail(failure: str | None) -> None:

@@ -80,7 +80,8 @@ def session(
         environment = environment_for(place, given, ports=ports, urls=urls)
         place.tell(environment)
         processes = Processes(folder=ROOT, environment=environment, logs=place.logs, guard=guard)
-        _serve(processes, screen)
+        # Somebody who names another provider's server has their own.
+        _serve(processes, screen, {} if given.get("MOCK_API_BASE") else _provider(place, environment))
         yield Session(environment=environment, processes=processes, servers=servers)
     finally:
         with _undisturbed():
@@ -113,7 +114,16 @@ def raise_when_stopped() -> None:
         signal.signal(number, stopped)
 
 
-def _serve(processes: Processes, screen: Screen) -> None:
+def _provider(place: Place, environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """The mock provider's own site, as a process to start beside those of the Procfile: it alone signs webhooks."""
+    port = environment["MOCK_API_BASE"].rpartition(":")[2]
+    books = place.folder / "mock-provider.jsonl"
+    shop = f"http://127.0.0.1:{environment['PORT']}"
+    module = "checkout_service.local.mock_server"
+    return {"mock-provider": ["python", "-m", module, "--port", port, "--shop", shop, "--books", str(books)]}
+
+
+def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str]]) -> None:
     commands = read_procfile(ROOT / "Procfile")
     with screen.step("migrations"):
         for name in ONCE:
@@ -122,8 +132,11 @@ def _serve(processes: Processes, screen: Screen) -> None:
     with screen.step("demo catalogue") as remarks, CATALOGUE.open("rb") as file:
         done = import_listings(file=file, database_url=Secret(environment["MIGRATION_DATABASE_URL"]))
         remarks.append(f"{done.new} listings are new, {done.changed} changed, {done.unchanged} as they were")
+    commands |= provider
     processes.start(commands)
     with screen.step(", ".join(commands)):
+        if provider:
+            _await(processes, f"{environment['MOCK_API_BASE']}/_payments", wanted=_is_ok)
         _await(processes, f"http://127.0.0.1:{environment['PORT']}/readyz", wanted=_is_ready)
         _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", wanted=_is_ok)
         for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT"):
