@@ -118,7 +118,7 @@ def _process_all(row: Row[Any]) -> None:
         _write(row, state="stopped")
         return
     after = None if row.after_id is None else (row.after_at, row.after_id)
-    page = processable_page(Choice.read(row.details), until=row.until_at, after=after, limit=BATCH)
+    page = processable_page(Choice.read(row.details["choice"]), until=row.until_at, after=after, limit=BATCH)
     if not page:
         _write(row, state="done")
         return
