@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from flask import current_app, render_template, request
+from flask import current_app, render_template, request, url_for
 from sqlalchemy import Row
 
 from checkout_service.console.access import operator
@@ -65,7 +66,8 @@ def ordered(*, note_needed: bool = False) -> Ordered:
 def lag(letter: Row[Any]) -> float:
     """Seconds from a letter's arrival until it was done with, or until now."""
     until = letter.processed_at or datetime.now(UTC)
-    return max((until - letter.received_at).total_seconds(), 0.0)
+    passed: float = (until - letter.received_at).total_seconds()
+    return max(passed, 0.0)
 
 
 def awaited(orders: Any) -> bool:
@@ -79,9 +81,10 @@ def awaited(orders: Any) -> bool:
     )
 
 
-def same_with(query: Mapping[str, str], **changes: str | None) -> dict[str, str]:
-    """The query of an address with some of it changed; None leaves a name out."""
-    return {name: value for name, value in {**query, **changes}.items() if value is not None}
+def address(endpoint: str, query: Mapping[str, str], **changes: str | None) -> str:
+    """The address of a list with this query, some of it changed; None leaves a name out."""
+    wanted = {name: value for name, value in {**query, **changes}.items() if value is not None}
+    return url_for(endpoint) + ("?" + urlencode(wanted) if wanted else "")
 
 
 def task_in_address() -> UUID | None:

@@ -22,6 +22,8 @@ one by one."""
 
 LONGEST: Final = 200
 
+_UNFIT: Final = "This is nothing that could be found."
+
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -137,7 +139,7 @@ def read_moment(text: str) -> datetime:
 
 def _given(args: Mapping[str, Any], names: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
     given = {name: text for name in names if (text := (args.get(name) or "").strip())}
-    faults = {name: "This is too long." for name, text in given.items() if len(text) > LONGEST or "\0" in text}
+    faults = {name: _UNFIT for name, text in given.items() if len(text) > LONGEST or "\0" in text}
     return {name: text for name, text in given.items() if name not in faults}, faults
 
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from checkout_service.console import orders, plots
 from checkout_service.console.access import for_operators
 from checkout_service.console.contents import show_body, show_headers, what_it_says
-from checkout_service.console.desk import SOON, ConsoleBlueprint, page, same_with, task_in_address
+from checkout_service.console.desk import SOON, ConsoleBlueprint, address, page, task_in_address
 from checkout_service.console.figures import MOST, SAMPLE, figures
 from checkout_service.console.filters import AT_ONCE, OWED, read_letter_filter, read_place
 from checkout_service.console.letters import WINDOW, about, letters_page
@@ -140,4 +140,4 @@ def _at(given: dict[str, str], **place: str | None) -> str | None:
     """The address of another page of the same list; None where there is none."""
     if None in place.values():
         return None
-    return url_for("console.show_letters", **same_with(given, **{name: value or None for name, value in place.items()}))
+    return address("console.show_letters", given, **{name: value or None for name, value in place.items()})

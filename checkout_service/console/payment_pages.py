@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.console import orders
 from checkout_service.console.access import for_operators
-from checkout_service.console.desk import ConsoleBlueprint, awaited, ordered, page, same_with
+from checkout_service.console.desk import ConsoleBlueprint, address, awaited, ordered, page
 from checkout_service.console.filters import read_id, read_payment_filter, read_place
 from checkout_service.console.payments import payment_by, payments_page
 from checkout_service.oversight.timeline import Story, story
@@ -35,7 +35,7 @@ def show_payments() -> str | AnyResponse:
     rows = payments_page(wanted, read_place(request.args))
     place = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
     addresses = {
-        name: url_for("console_payments.show_payments", **same_with(wanted.given, **{way: edge})) if edge else None
+        name: address("console_payments.show_payments", wanted.given, **{way: edge}) if edge else None
         for name, (way, edge) in place.items()
     }
     moved = bool(request.args.keys() & {"before", "after"})
@@ -45,7 +45,7 @@ def show_payments() -> str | AnyResponse:
         sought=sought,
         rows=rows.rows,
         statuses=[status.value for status in PaymentStatus],
-        first=url_for("console_payments.show_payments", **wanted.given) if moved else None,
+        first=address("console_payments.show_payments", wanted.given) if moved else None,
         **addresses,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -80,7 +80,7 @@ def stacked(minutes: Sequence[int], counts: Sequence[dict[str, int]], kinds: Seq
     return Plot(bars=bars, across=_clock(minutes), up=up)
 
 
-def lines(minutes: Sequence[int], series: dict[str, Sequence[float | None]]) -> Plot:
+def lines(minutes: Sequence[int], series: Mapping[str, Sequence[float | None]]) -> Plot:
     """A line a series of seconds, on a logarithmic axis, since a median and a tail are far apart."""
     values = [value for found in series.values() for value in found if value is not None]
     low = math.floor(math.log10(max(min(values, default=0.01), LEAST_LAG)))
