@@ -64,10 +64,18 @@ def _letter(evidence: Evidence, row: Any, facts: Sequence[Any], steps: Mapping[s
         rank=1,
         key=str(row.id),
         state=_outcome(row, facts),
-        title="A webhook arrived",
+        title=_title(row, facts),
         said=" ".join(_about(evidence, row, facts, steps)),
         took=done - row.received_at if done else None,
     )
+
+
+def _title(row: Any, facts: Sequence[Any]) -> str:
+    if row.state == "rejected":
+        return "A forged webhook arrived"
+    if row.state == "duplicate":
+        return "The same webhook arrived again"
+    return f"A webhook said “{facts[0].status}”" if facts else "A webhook arrived"
 
 
 def _outcome(row: Any, facts: Sequence[Any]) -> str:

@@ -50,13 +50,17 @@
       } else if (answer.status !== 304) {
         throw new Error(answer.statusText);
       }
-      if (lost) say("Connected again. " + facts().said);
-      lost = false;
+      if (lost) trouble(false, "Connected again. " + facts().said);
     } catch {
-      if (!lost) say("The shop does not answer right now. Nothing is lost; this page goes on trying.");
-      lost = true;
+      if (!lost) trouble(true, "The shop does not answer right now. Nothing is lost; this page goes on trying.");
     }
     next();
+  }
+
+  function trouble(began, text) {
+    lost = began;
+    watch.classList.toggle("trouble", began);
+    say(text);
   }
 
   function show(content) {
