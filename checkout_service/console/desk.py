@@ -45,6 +45,7 @@ def page(template: str, **values: Any) -> str:
         seconds=seconds,
         lag=lag,
         longest_note=LONGEST_NOTE,
+        today=datetime.now(UTC).date(),
         **values,
     )
 

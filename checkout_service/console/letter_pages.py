@@ -17,6 +17,7 @@ from checkout_service.console.figures import MOST, SAMPLE, figures
 from checkout_service.console.filters import AT_ONCE, OWED, read_letter_filter, read_place
 from checkout_service.console.letters import WINDOW, about, letters_page
 from checkout_service.console.payments import facts_of_letter, payment_of_letter
+from checkout_service.oversight.timeline import story
 from checkout_service.problems import NotFound
 from checkout_service.providers.base import LETTERHEADS
 from checkout_service.webhooks.models import STATES
@@ -103,6 +104,7 @@ def show_letter(delivery_id: UUID) -> str:
         body=show_body(row.body),
         payment=payment,
         facts=facts_of_letter(delivery_id, payment.id) if payment else (),
+        story=story(payment.id, pages=1) if payment else None,
         orders=history,
         processable=processable(delivery_id),
         task=task_in_address(),

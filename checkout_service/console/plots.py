@@ -10,7 +10,7 @@ from typing import Final
 
 WIDTH: Final = 640
 HEIGHT: Final = 220
-LEFT: Final = 56
+LEFT: Final = 76
 RIGHT: Final = 12
 TOP: Final = 12
 BOTTOM: Final = 28
@@ -113,7 +113,7 @@ def lying(numbers: Sequence[tuple[str, int]], *, most: int) -> Sequence[Bar]:
             kind=kind,
             x=0,
             y=place * 34 + 6,
-            width=_r(max(number / longest * 400, 2 if number else 0)),
+            width=_r(max(number / longest * 370, 2 if number else 0)),
             height=22,
             words=kind,
             number=number,

@@ -253,7 +253,7 @@ def test_statements_of_each_page_are_few_and_do_not_grow(
         "/ops/letters?state=failed": 2,
         "/ops/letters?state=owed": 2,
         f"/ops/letters?find={reference}": 3,
-        f"/ops/letters/{filed[0]}": 5,
+        f"/ops/letters/{filed[0]}": 11,
         "/ops/letters/process-all?state=failed": 1,
         "/ops/payments": 1,
         f"/ops/payments/{payment.id}": 8,
