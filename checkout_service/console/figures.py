@@ -21,7 +21,7 @@ FRESH_FOR: Final = 5
 """Seconds for which one reading serves everybody."""
 
 MINUTES: Final = 60
-SAMPLE: Final = 40_000
+SAMPLE: Final = 30_000
 """Letters that are looked at: the newest of the last hour."""
 
 MOST: Final = 10_000
@@ -68,7 +68,8 @@ _standing = text(f"""
 _payments = text(f"""
     SELECT street.status::text AS status, (
         SELECT count(*) FROM (SELECT FROM payments
-            WHERE payments.status = street.status AND created_at > now() - interval '1 day' LIMIT {MOST}) AS a
+            WHERE payments.status = street.status AND created_at > now() - interval '1 day'
+            ORDER BY created_at DESC LIMIT {MOST}) AS a
         ) AS number
     FROM unnest(enum_range(NULL::payment_status)) AS street (status)
 """)  # noqa: S608 (only our own constants)

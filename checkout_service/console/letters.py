@@ -20,7 +20,7 @@ from checkout_service.webhooks.models import ASIDE, NAMED_ASIDE
 
 PAGE: Final = 50
 
-WINDOW: Final = 20_000
+WINDOW: Final = 10_000
 """Letters that one page looks through: some tens of milliseconds."""
 
 FEW: Final = 5_000

@@ -54,8 +54,9 @@ def show_payments() -> str | AnyResponse:
 @for_operators
 def show_payment(payment_id: UUID) -> str:
     """One payment, and everything that happened to it."""
-    found = _found(payment_id, after=read_id(request.args.get("beyond")))
+    # The orders first: what is carried out between the two is then waited for, and not shown half.
     history = orders.orders_about(payment_id)
+    found = _found(payment_id, after=read_id(request.args.get("beyond")))
     return page(
         "payment.html",
         payment=found.payment,
