@@ -19,7 +19,7 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 broker_url = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or ""
 _redis = not broker_url.startswith("amqp")
 
-include = ["worker.webhooks", "worker.sweeping", "worker.reconciliation"]
+include = ["worker.webhooks", "worker.sweeping", "worker.reconciliation", "worker.backfill"]
 task_queues = queues(broker_url)
 task_routes = {task.value: {"queue": queue} for task, queue in QUEUE_OF.items()}
 task_serializer = "json"
@@ -34,7 +34,12 @@ task_time_limit = 20
 task_annotations = {
     # Each of these works for up to 40 s in bounded steps, and may then be inside one slow call.
     name: {"time_limit": 75}
-    for name in (TaskName.PRUNE_WEBHOOKS, TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS)
+    for name in (
+        TaskName.PRUNE_WEBHOOKS,
+        TaskName.LOOK_UP_PAYMENTS,
+        TaskName.EXPIRE_PAYMENTS,
+        TaskName.BACKFILL_PAYMENTS,
+    )
 }
 
 worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or os.cpu_count() or 1)
@@ -85,6 +90,11 @@ beat_schedule = {
         "options": {"headers": _quiet, "expires": 30},
     },
     "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
+    "backfill": {
+        "task": TaskName.BACKFILL_PAYMENTS.value,
+        "schedule": 3600.0,
+        "options": {"headers": _quiet, "expires": 3600},
+    },
     "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 300.0, "options": {"headers": _quiet, "expires": 300}},
 }
 beat_max_loop_interval = 1

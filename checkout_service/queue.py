@@ -32,6 +32,7 @@ class TaskName(StrEnum):
     PRUNE_WEBHOOKS = "webhooks.prune"
     LOOK_UP_PAYMENTS = "payments.look_up"
     EXPIRE_PAYMENTS = "payments.expire"
+    BACKFILL_PAYMENTS = "payments.backfill"
 
 
 QUEUE_OF: Final = {
@@ -40,6 +41,7 @@ QUEUE_OF: Final = {
     TaskName.PRUNE_WEBHOOKS: "housekeeping",
     TaskName.LOOK_UP_PAYMENTS: "payments",
     TaskName.EXPIRE_PAYMENTS: "payments",
+    TaskName.BACKFILL_PAYMENTS: "payments",
 }
 
 

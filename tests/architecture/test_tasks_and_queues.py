@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+import worker.backfill
 import worker.reconciliation
 import worker.sweeping
 import worker.webhooks  # noqa: F401 (registers its tasks)

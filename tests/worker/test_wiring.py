@@ -109,5 +109,5 @@ def test_a_task_ends_within_its_time_limit_though_the_provider_and_the_database_
 
     assert conf["task_time_limit"] > WORK_FOR + LOOK_UP_FOR + READ_WITHIN
     assert limits[TaskName.PRUNE_WEBHOOKS] > 3 * PRUNE_FOR + SLOW_STATEMENT
-    for name in (TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS):
+    for name in (TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS, TaskName.BACKFILL_PAYMENTS):
         assert limits[name] > RECONCILE_FOR + READ_WITHIN + SLOW_STATEMENT
