@@ -97,17 +97,6 @@ class Reader:
             "jwt_issuer": self._env.str("JWT_ISSUER", "") or None,
         }
 
-    def pages(self) -> dict[str, Any]:
-        """The pages for people: on where things are tried, off in production unless somebody wants them."""
-        secret = self._env.str("PAGES_SECRET", "")
-        signable = bool(secret or self._env.str("JWT_SECRET", ""))
-        on = self._env.bool("PAGES", signable and not self._production)
-        if on and not signable:
-            self._faults.append("PAGES_SECRET: the pages sign cookies; set it, or PAGES=off")
-        if secret and self._production and len(secret.encode()) < 32:
-            self._faults.append("PAGES_SECRET: shorter than 32 bytes, which is too weak in production")
-        return {"pages": on, "pages_secret": Secret(secret) if secret else None}
-
     def accounts(self, *, reads: bool) -> dict[str, Account]:
         """The account at each provider that is on and, for who ``reads`` letters, of each that is set up besides."""
         on = self._providers()

@@ -10,8 +10,8 @@ from typing import Any, Self
 from uuid import UUID
 
 from checkout_service.accounts import Account, Secret
-from checkout_service.console_environment import WebReader
 from checkout_service.environment import DEVELOPMENT_NAMESPACE, Reader, SettingsError, with_psycopg
+from checkout_service.web_environment import WebReader
 
 __all__ = [
     "DEVELOPMENT_NAMESPACE",

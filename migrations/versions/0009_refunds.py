@@ -33,9 +33,6 @@ KEEP_CAPTURE = """
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'payments_fixed';
             END IF;"""
 
-# All but the counters, which only the refunds' own trigger moves.
-WORKERS_COLUMNS = "status, raw_payload, review_reason, next_look_up_at, look_ups, look_up_log, capture_ref, updated_at"
-
 
 def upgrade() -> None:
     op.execute("""
@@ -46,9 +43,8 @@ def upgrade() -> None:
             ADD CONSTRAINT payments_refunds_fit CHECK (
                 amount_refunded >= 0 AND amount_refunding >= 0 AND amount_refunded + amount_refunding <= amount)""")
     op.execute(PAYMENTS_GUARD.replace("{}", KEEP_CAPTURE))
-    op.execute("REVOKE UPDATE ON payments FROM checkout_worker")
-    op.execute(f"GRANT UPDATE ({WORKERS_COLUMNS}) ON payments TO checkout_worker")
     _create_refunds()
+    _guard_sums()
     _create_refund_events()
 
 
@@ -176,6 +172,23 @@ def _create_refunds() -> None:
         ON refunds TO checkout_worker""")
 
 
+def _guard_sums() -> None:
+    # The worker may update payments, but not these: refunds_count, which runs as the owner, alone keeps them.
+    op.execute("""
+        CREATE FUNCTION payments_sums_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF current_user IN ('checkout_web', 'checkout_worker') THEN
+                RAISE EXCEPTION 'the sums of refunds are kept by the refunds themselves'
+                    USING ERRCODE = 'insufficient_privilege';
+            END IF;
+            RETURN NULL;
+        END
+        $$""")
+    op.execute("""
+        CREATE TRIGGER payments_sums_guard BEFORE UPDATE OF amount_refunded, amount_refunding ON payments
+        FOR EACH STATEMENT EXECUTE FUNCTION payments_sums_guard()""")
+
+
 def _create_refund_events() -> None:
     op.execute("""
         CREATE TABLE refund_events (
@@ -209,7 +222,7 @@ def downgrade() -> None:
     op.execute("DROP TABLE refunds")
     op.execute("DROP FUNCTION refunds_enter(), refunds_guard(), refunds_count()")
     op.execute("DROP TYPE refund_status")
-    op.execute(f"REVOKE UPDATE ({WORKERS_COLUMNS}) ON payments FROM checkout_worker")
-    op.execute("GRANT UPDATE ON payments TO checkout_worker")
+    op.execute("DROP TRIGGER payments_sums_guard ON payments")
+    op.execute("DROP FUNCTION payments_sums_guard()")
     op.execute(PAYMENTS_GUARD.replace("{}", ""))
     op.execute("ALTER TABLE payments DROP capture_ref, DROP amount_refunded, DROP amount_refunding")

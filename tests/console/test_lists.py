@@ -253,10 +253,10 @@ def test_statements_of_each_page_are_few_and_do_not_grow(
         "/ops/letters?state=failed": 2,
         "/ops/letters?state=owed": 2,
         f"/ops/letters?find={reference}": 3,
-        f"/ops/letters/{filed[0]}": 11,
+        f"/ops/letters/{filed[0]}": 14,
         "/ops/letters/process-all?state=failed": 1,
         "/ops/payments": 1,
-        f"/ops/payments/{payment.id}": 8,
+        f"/ops/payments/{payment.id}": 11,
         "/ops/audit": 1,
     }
     for path, budget in budgets.items():

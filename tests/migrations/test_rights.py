@@ -34,20 +34,12 @@ WORKER = dict.fromkeys(ALL_TABLES, READ) | {
     "webhook_deliveries": READ | {"UPDATE", "DELETE"},
     "payment_events": READ | {"INSERT", "DELETE"},
     "refund_events": READ | {"INSERT", "DELETE"},
+    "payments": READ | {"UPDATE"},
+    "runs": READ | {"INSERT", "UPDATE"},
 }
 WORKER_COLUMNS = {
     ("payment_events", "UPDATE"): {"outcome"},
     ("refund_events", "UPDATE"): {"outcome"},
-    ("payments", "UPDATE"): {
-        "status",
-        "raw_payload",
-        "review_reason",
-        "next_look_up_at",
-        "look_ups",
-        "look_up_log",
-        "capture_ref",
-        "updated_at",
-    },
     ("refunds", "INSERT"): {"payment_id", "provider_ref", "amount", "status", "decline", "next_attempt_at"},
     ("refunds", "UPDATE"): {
         "provider_ref",
@@ -60,7 +52,6 @@ WORKER_COLUMNS = {
         "updated_at",
     },
     ("cancellations", "UPDATE"): {"attempts", "next_attempt_at", "detail", "updated_at"},
-    "runs": READ | {"INSERT", "UPDATE"},
 }
 
 NEW_ORDER = (

@@ -280,7 +280,7 @@ def test_many_facts_take_as_many_statements_as_one(sql: Sql, many: int, statemen
         )
 
     sent = [statement.split()[0] for statement in seen if statement.split()[0] not in {"BEGIN", "COMMIT"}]
-    assert sent == ["SELECT", "SELECT", "SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]
+    assert sent == ["WITH", "SELECT", "SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]
     assert {sums(sql, payment) for payment, _ in payments} == {("80.00", "0.00")}
 
 
@@ -291,7 +291,7 @@ def test_a_set_without_refunds_costs_no_statement_more(sql: Sql, statements: Sta
         enter(fact(reference, "failed"))
 
     sent = [statement.split()[0] for statement in seen if statement.split()[0] not in {"BEGIN", "COMMIT"}]
-    assert sent == ["SELECT", "INSERT", "UPDATE"]
+    assert sent == ["WITH", "INSERT", "UPDATE"]
 
 
 STREETS: list[tuple[str, ...]] = [

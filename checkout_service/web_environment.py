@@ -1,4 +1,4 @@
-"""Reads the console's part of the environment."""
+"""Reads what the web tier alone takes: the pages for people, and the operators' console."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from checkout_service.environment import Reader
 
 class WebReader(Reader):
     """Reads what the web tier alone takes."""
+
+    def pages(self) -> dict[str, Any]:
+        """The pages for people: on where things are tried, off in production unless somebody wants them."""
+        secret = self._env.str("PAGES_SECRET", "")
+        signable = bool(secret or self._env.str("JWT_SECRET", ""))
+        on = self._env.bool("PAGES", signable and not self._production)
+        if on and not signable:
+            self._faults.append("PAGES_SECRET: the pages sign cookies; set it, or PAGES=off")
+        if secret and self._production and len(secret.encode()) < 32:
+            self._faults.append("PAGES_SECRET: shorter than 32 bytes, which is too weak in production")
+        return {"pages": on, "pages_secret": Secret(secret) if secret else None}
 
     def console(self) -> dict[str, Any]:
         """The operators' console: on where somebody can come in by a password, or where ``CONSOLE=on`` says so."""
