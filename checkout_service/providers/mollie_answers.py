@@ -59,20 +59,8 @@ def looked_up(held: dict[str, Any], reference: Reference) -> list[Fact | RefundF
     return said
 
 
-def _fact(held: dict[str, Any], reference: Reference, status: PaymentStatus, seen: str, **money: Any) -> Fact:
-    return Fact(
-        provider=NAME,
-        provider_ref=reference.provider_ref,
-        event_id=f"lookup:{reference.provider_ref}:{seen}",
-        status=status,
-        payment_id=reference.payment_id,
-        occurred_at=moment_of(held["paidAt"]) if status is PaymentStatus.PAID and held.get("paidAt") else None,
-        raw=kept(held, _KEPT),
-        **money,
-    )
-
-
 def refund_of(made: dict[str, Any], reference: Reference) -> RefundFact:
+    """What a refund says of itself."""
     refund_ref, status = text(made, "id"), text(made, "status")
     return RefundFact(
         provider=NAME,
@@ -90,8 +78,22 @@ def refund_of(made: dict[str, Any], reference: Reference) -> RefundFact:
 
 
 def money_of(held: dict[str, Any]) -> dict[str, Any]:
+    """The amount and currency of a payment or a refund, as a fact has them."""
     amount = nested(held, "amount")
     return {"amount": amount_from_text(amount.get("value")), "currency": currency_of(amount.get("currency"))}
+
+
+def _fact(held: dict[str, Any], reference: Reference, status: PaymentStatus, seen: str, **money: Any) -> Fact:
+    return Fact(
+        provider=NAME,
+        provider_ref=reference.provider_ref,
+        event_id=f"lookup:{reference.provider_ref}:{seen}",
+        status=status,
+        payment_id=reference.payment_id,
+        occurred_at=moment_of(held["paidAt"]) if status is PaymentStatus.PAID and held.get("paidAt") else None,
+        raw=kept(held, _KEPT),
+        **money,
+    )
 
 
 def _metadata(held: dict[str, Any], name: str) -> UUID | None:

@@ -103,7 +103,8 @@ def payment_fact(
     if text(intent, "object") != "payment_intent":
         raise UnreadableError("the object is not a PaymentIntent")
     currency = currency_of(intent.get("currency"))
-    came = intent.get("amount_received" if status is PaymentStatus.PAID else "amount")
+    asked = intent.get("amount")
+    came = intent.get("amount_received", asked) if status is PaymentStatus.PAID else asked
     charge = intent.get("latest_charge")
     return Fact(
         provider=NAME,
