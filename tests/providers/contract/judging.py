@@ -23,7 +23,8 @@ def read(provider: Provider, letter: Letter) -> Said | None:
         return None
     for item in said:
         if not isinstance(item, Hint):
-            json.dumps(item.raw, allow_nan=False).encode()
+            raw = json.loads(item.raw) if isinstance(item.raw, bytes) else item.raw
+            json.dumps(raw, allow_nan=False).encode()
     return said
 
 
