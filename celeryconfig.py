@@ -26,6 +26,7 @@ include = [
     "worker.refunds",
     "worker.cancelling",
     "worker.payment_sweeping",
+    "worker.orders",
 ]
 task_queues = queues(broker_url)
 task_routes = {task.value: {"queue": queue} for task, queue in QUEUE_OF.items()}
@@ -47,6 +48,7 @@ task_annotations = {
         TaskName.EXPIRE_PAYMENTS,
         TaskName.REFUND_PAYMENT,
         TaskName.CANCEL_PAYMENT,
+        TaskName.CARRY_OUT_ORDERS,
     )
 }
 
@@ -104,6 +106,12 @@ beat_schedule = {
         "options": {"headers": _quiet, "expires": 30},
     },
     "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
+    # The console rings itself; this finds what was ordered while the broker was away.
+    "orders": {
+        "task": TaskName.CARRY_OUT_ORDERS.value,
+        "schedule": 10.0,
+        "options": {"headers": _quiet, "expires": 10},
+    },
     "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
 }
 beat_max_loop_interval = 1

@@ -17,6 +17,7 @@ from checkout_service.carts import routes as carts
 from checkout_service.catalog.cli import catalog
 from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
+from checkout_service.console import site as console
 from checkout_service.database import connect_database, db
 from checkout_service.doctor.cli import doctor
 from checkout_service.errands import connect_errands
@@ -79,6 +80,8 @@ def create_app(settings: WebSettings) -> Flask:
     docs.init_app(app, api)
     if settings.pages:
         site.init_app(app)
+    if settings.console:
+        console.init_app(app)
 
     for command in (catalog, doctor, mock, payment_commands, token, webhooks):
         app.cli.add_command(command)

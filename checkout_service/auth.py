@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import jwt
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 
 from checkout_service.key_set import KeySet
 from checkout_service.problems import Forbidden, Unauthorized
@@ -31,7 +31,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent this request, and what their token allows beyond what is their own."""
+    """Who sent this request, and what their token allows beyond what is their own (``scope``, RFC 8693 section 4.2)."""
 
     user_id: UUID
     scopes: frozenset[str] = frozenset()
@@ -68,7 +68,7 @@ def how_known(app: Flask, endpoint: str) -> Callable[[], Caller] | None:
 
 def init_app(app: Flask, settings: WebSettings) -> None:
     """From here on every request to a view that is not public needs a caller."""
-    tokens = Tokens(settings)
+    tokens = app.extensions["tokens"] = Tokens(settings)
 
     @app.before_request
     def require_caller() -> None:
@@ -77,6 +77,15 @@ def init_app(app: Flask, settings: WebSettings) -> None:
         if endpoint is not None and not is_public(app, endpoint):
             identify = how_known(app, endpoint)
             g.caller = identify() if identify else tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
+
+
+def bearer() -> Caller:
+    """Whose token the request at work carries, for views that are ``known_by`` something else as well.
+
+    Raises Unauthorized or KeySetUnavailable.
+    """
+    tokens: Tokens = current_app.extensions["tokens"]
+    return tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
 
 
 def caller() -> Caller:

@@ -35,6 +35,7 @@ class TaskName(StrEnum):
     REFUND_PAYMENT = "payments.refund"
     CANCEL_PAYMENT = "payments.cancel"
     SWEEP_PAYMENTS = "payments.sweep"
+    CARRY_OUT_ORDERS = "orders.carry_out"
 
 
 QUEUE_OF: Final = {
@@ -46,6 +47,7 @@ QUEUE_OF: Final = {
     TaskName.REFUND_PAYMENT: "payments",
     TaskName.CANCEL_PAYMENT: "payments",
     TaskName.SWEEP_PAYMENTS: "payments",
+    TaskName.CARRY_OUT_ORDERS: "payments",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from checkout_service.accounts import Account, Secret
+from checkout_service.console_environment import WebReader
 from checkout_service.environment import DEVELOPMENT_NAMESPACE, Reader, SettingsError, with_psycopg
 
 __all__ = [
@@ -60,6 +61,9 @@ class WebSettings(SharedSettings):
     web_threads: int = 2
     pages: bool = False
     pages_secret: Secret | None = None
+    console: bool = False
+    console_users: dict[str, Secret] = field(default_factory=dict)
+    flower_url: str | None = None
 
     @property
     def pages_key(self) -> bytes:
@@ -71,11 +75,12 @@ class WebSettings(SharedSettings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        env = Reader()
+        env = WebReader()
         values = env.shared("DATABASE_URL")
         values |= env.callers()
         values |= env.pages()
         values["accounts"] = env.accounts(reads=False)
+        values |= env.console()
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "letters_max_rows": env.number("LETTERS_MAX_ROWS", 1_000_000),

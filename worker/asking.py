@@ -48,6 +48,8 @@ class Run:
         self._asked = 0
         self._facts = 0
         self._held: list[tuple[UUID, Sequence[Fact | RefundFact]]] = []
+        self.last_said = ""
+        """What the last question was answered with, as the payment's log keeps it."""
 
     def goes_on(self) -> bool:
         return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
@@ -92,7 +94,7 @@ class Run:
 
     def _note(self, payment_id: UUID, question: str, said: str) -> None:
         """Keep what was said for operators; what jsonb cannot hold is escaped."""
-        plain = said[:200].encode("unicode_escape").decode()
+        self.last_said = plain = said[:200].encode("unicode_escape").decode()
         with suppress(DatabaseLocked):  # only a note
             execute(_note, {"id": payment_id, "at": show_time(datetime.now(UTC)), "asked": question, "said": plain})
 

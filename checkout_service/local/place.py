@@ -34,7 +34,7 @@ SETTINGS = (
     *DATABASE_URLS,
     *("REDIS_URL", "CELERY_BROKER_URL", "ENVIRONMENT", "JWT_SECRET", "JWT_JWKS_URL", "PAYMENT_PROVIDERS"),
     *("PAGES", "PAGES_SECRET", "MOCK_WEBHOOK_SECRETS", "MOCK_API_BASE", "PAYMENT_NAMESPACE"),
-    *("HOST", "PORT", "FLOWER_PORT", "FLOWER_BASIC_AUTH"),
+    *("HOST", "PORT", "FLOWER_PORT", "FLOWER_BASIC_AUTH", "FLOWER_URL", "CONSOLE_URL", "CONSOLE_BASIC_AUTH"),
 )
 """What a command beside a run has to know to work on the same servers."""
 
@@ -69,6 +69,7 @@ class Place:
             "JWT_SECRET": secrets.token_urlsafe(48),
             "MOCK_WEBHOOK_SECRETS": secrets.token_urlsafe(32),
             "FLOWER_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
+            "CONSOLE_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
             "PAGES_SECRET": secrets.token_urlsafe(32),
             "PAYMENT_NAMESPACE": str(uuid4()),
         }
@@ -140,6 +141,9 @@ def environment_for(
         "WORKER_METRICS_HOST": "127.0.0.1",
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
+        # Each leads to the other: a letter to its tasks, a task to its letter.
+        "FLOWER_URL": f"http://127.0.0.1:{ports['FLOWER_PORT']}",
+        "CONSOLE_URL": f"http://127.0.0.1:{ports['PORT']}/ops",
         "PYTHONUNBUFFERED": "1",
     }
     if given.get("JWT_JWKS_URL"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -79,7 +79,10 @@ _first_key = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A payment, its session if any, the facts of it and of its refunds, and the letters about it, as they came."""
+    """A payment, its session if any, the facts of it and of its refunds, and the letters about it, as they came.
+
+    ``looked_until`` is the last letter looked at, if the look ended there and more letters may follow.
+    """
 
     payment: Row[Any]
     sessions: Sequence[Row[Any]]
@@ -88,13 +91,16 @@ class Evidence:
     refunds: Sequence[Row[Any]]
     refund_facts: Sequence[Row[Any]]
     cancellations: Sequence[Row[Any]]
+    looked_until: UUID | None = None
 
 
-def evidence_of(payment_id: UUID, *, pages: int | None = None, early: timedelta = EARLY) -> Evidence | None:
+def evidence_of(
+    payment_id: UUID, *, pages: int | None = None, early: timedelta = EARLY, after: UUID | None = None
+) -> Evidence | None:
     """Everything known of this payment, or None. Raises DatabaseUnavailable.
 
-    Letters that no fact leads to are looked for in so many ``pages`` of letters from where the payment began; in all of
-    them without a number.
+    Letters that no fact leads to are looked for in so many ``pages`` of letters, from where the payment began or behind
+    the letter ``after``; in all of them without a number.
     """
     found = execute(_payment, {"id": payment_id})
     if not found:
@@ -104,7 +110,10 @@ def evidence_of(payment_id: UUID, *, pages: int | None = None, early: timedelta 
     refund_facts = execute(_refund_facts, {"id": payment_id})
     named = [row.delivery_id for row in (*facts, *refund_facts) if row.delivery_id]
     letters = {row.id: row for row in execute(_linked, {"ids": named})}
-    letters |= {row.id: row for row in _letters_about(payment, pages, early)}
+    if after is None:
+        ((after,),) = execute(_first_key, {"created_at": payment.created_at, "early": early})
+    about, looked_until = _letters_about(payment, pages, after)
+    letters |= {row.id: row for row in about}
     return Evidence(
         payment=payment,
         sessions=execute(_session, {"id": payment_id}),
@@ -113,13 +122,19 @@ def evidence_of(payment_id: UUID, *, pages: int | None = None, early: timedelta 
         refunds=execute(_refunds, {"id": payment_id}),
         refund_facts=refund_facts,
         cancellations=execute(_cancellation, {"id": payment_id}),
+        looked_until=looked_until,
     )
 
 
-def _letters_about(payment: Row[Any], pages: int | None, early: timedelta) -> Iterator[Row[Any]]:
-    ((after,),) = execute(_first_key, {"created_at": payment.created_at, "early": early})
+def _letters_about(payment: Row[Any], pages: int | None, after: Any) -> tuple[list[Row[Any]], UUID | None]:
+    """Letters whose bytes speak of the payment, and where the walk stopped unless it came to the end."""
     sought = {"provider": payment.provider, "reference": payment.provider_ref, "payment_id": str(payment.id)}
-    while pages != 0 and (page := execute(_walk, {"after": after, **sought})):
-        yield from (row for row in page if row.id is not None)
+    found: list[Row[Any]] = []
+    while pages != 0:
+        page = execute(_walk, {"after": after, **sought})
+        if not page:
+            return found, None
+        found += [row for row in page if row.id is not None]
         after = page[0].last_id
         pages = None if pages is None else pages - 1
+    return found, after

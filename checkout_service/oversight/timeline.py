@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,25 +18,33 @@ from checkout_service.terminal import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Entry:
-    """Something that happened; entries sort by time, and those of one moment as they follow from each other."""
+    """Something that happened; entries sort by time, and those of one moment as they follow from each other.
+
+    ``delivery_id`` is the letter that it is, or that it came from.
+    """
 
     at: datetime
     rank: int
     kind: str
     said: str
+    delivery_id: UUID | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """A payment and what happened to it."""
+    """A payment and what happened to it; ``looked_until`` as in its evidence."""
 
     payment: Row[Any]
     entries: Sequence[Entry]
+    looked_until: UUID | None = None
 
 
-def story(payment_id: UUID) -> Story | None:
-    """Everything known of this payment, in order. Raises DatabaseUnavailable."""
-    known = evidence_of(payment_id)
+def story(payment_id: UUID, *, pages: int | None = None, after: UUID | None = None) -> Story | None:
+    """Everything known of this payment, in order; ``pages`` and ``after`` bound it as they bound its evidence.
+
+    Raises DatabaseUnavailable.
+    """
+    known = evidence_of(payment_id, pages=pages, after=after)
     if known is None:
         return None
     entries = [_opened(row) for row in known.sessions]
@@ -45,7 +53,7 @@ def story(payment_id: UUID) -> Story | None:
     entries += [_learned(row) for row in (*known.facts, *known.refund_facts)]
     entries += [_refunded(row) for row in known.refunds]
     entries += [_called_off(row) for row in known.cancellations]
-    return Story(payment=known.payment, entries=sorted(entries))
+    return Story(payment=known.payment, entries=sorted(entries), looked_until=known.looked_until)
 
 
 def _opened(row: Row[Any]) -> Entry:
@@ -79,7 +87,7 @@ def _delivered(row: Row[Any]) -> Entry:
     owed = f", next attempt {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
     detail = f" ({printable(row.detail)})" if row.detail else ""
     said = f"{row.id} {row.state}{detail}, tried {row.attempts}{owed}"
-    return Entry(at=row.received_at, rank=1, kind="delivery", said=said)
+    return Entry(at=row.received_at, rank=1, kind="delivery", said=said, delivery_id=row.id)
 
 
 def _asked(question: dict[str, str]) -> Entry:
@@ -92,4 +100,4 @@ def _learned(row: Row[Any]) -> Entry:
     source = f", from delivery {row.delivery_id}" if row.delivery_id else ""
     happened = f", happened {show_time(row.occurred_at)}" if row.occurred_at else ""
     said = f"{row.status}{money}: {row.outcome}, event {printable(row.event_id)}{source}{happened}"
-    return Entry(at=row.received_at, rank=3, kind="fact", said=said)
+    return Entry(at=row.received_at, rank=3, kind="fact", said=said, delivery_id=row.delivery_id)

@@ -11,6 +11,7 @@ import pytest
 from celery import Celery
 
 import worker.cancelling
+import worker.orders
 import worker.payment_sweeping
 import worker.reconciliation
 import worker.refunds

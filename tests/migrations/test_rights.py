@@ -27,6 +27,7 @@ WEB_COLUMNS = {
     ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
     ("refunds", "INSERT"): {"payment_id", "amount", "reason", "requested_by", "idempotency_key", "request_hash"},
     ("cancellations", "INSERT"): {"payment_id", "requested_by"},
+    ("audit", "INSERT"): {"key", "operator", "action", "subject", "why", "details"},
 }
 
 WORKER = dict.fromkeys(ALL_TABLES, READ) | {
@@ -59,7 +60,12 @@ WORKER_COLUMNS = {
         "updated_at",
     },
     ("cancellations", "UPDATE"): {"attempts", "next_attempt_at", "detail", "updated_at"},
+    "runs": READ | {"INSERT", "UPDATE"},
 }
+
+NEW_ORDER = (
+    "INSERT INTO audit (key, operator, action, subject, why{}) VALUES (uuidv7(), 'ops', 'look_up', 'an id', ''{})"
+)
 
 NEW_PAYMENT = "(user_id, provider, provider_ref, amount, currency{}) VALUES (uuidv7(), 'mock', 'mock_pi_1', 1, 'USD'{})"
 
@@ -138,6 +144,13 @@ REFUSED_TO_WEB = [
     "DELETE FROM users",
     "DELETE FROM carts",
     "UPDATE alembic_version SET version_num = '0001'",
+    NEW_ORDER.format(", created_at", ", now() - interval '1 year'"),
+    NEW_ORDER.format(", id", ", uuidv7()"),
+    "UPDATE audit SET why = 'for another reason'",
+    "DELETE FROM audit",
+    "INSERT INTO runs (until_at) VALUES (now())",
+    "UPDATE runs SET state = 'done'",
+    "DELETE FROM runs",
 ]
 
 REFUSED_TO_WORKER = [
@@ -172,6 +185,10 @@ REFUSED_TO_WORKER = [
     "UPDATE listings SET unit_price = 1",
     "DELETE FROM listings",
     "UPDATE alembic_version SET version_num = '0001'",
+    NEW_ORDER.format("", ""),
+    "UPDATE audit SET why = 'for another reason'",
+    "DELETE FROM audit",
+    "DELETE FROM runs",
 ]
 
 REFUSED_TO_BOTH = [
@@ -281,6 +298,8 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
         ("worker", "UPDATE cancellations SET next_attempt_at = NULL, detail = 'done', attempts = 1"),
         ("worker", "SELECT id FROM refunds FOR NO KEY UPDATE"),
         ("worker", "UPDATE payments SET capture_ref = 'ch_1', look_up_log = '[]', look_ups = 1, raw_payload = NULL"),
+        ("web", NEW_ORDER.format("", "")),
+        ("worker", "UPDATE runs SET state = 'done'"),
         ("worker", "UPDATE payments SET status = 'paid', review_reason = 'mismatch', next_look_up_at = NULL"),
         ("worker", "UPDATE webhook_deliveries SET state = 'applied', next_attempt_at = NULL"),
         ("worker", "UPDATE payment_events SET outcome = 'applied'"),
