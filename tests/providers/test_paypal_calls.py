@@ -164,7 +164,7 @@ def test_two_workers_capture_once_and_both_learn_of_it() -> None:
     def meeting(request: httpx.Request) -> httpx.Response:
         """Both have seen that it is approved before either captures."""
         if request.url.path.endswith("/capture"):
-            begin.wait(5)
+            begin.wait(30)
         return bank(request)
 
     bank.tokens = 1
