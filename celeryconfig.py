@@ -23,6 +23,7 @@ include = [
     "worker.webhooks",
     "worker.sweeping",
     "worker.reconciliation",
+    "worker.backfill",
     "worker.refunds",
     "worker.cancelling",
     "worker.payment_sweeping",
@@ -49,6 +50,7 @@ task_annotations = {
         TaskName.REFUND_PAYMENT,
         TaskName.CANCEL_PAYMENT,
         TaskName.CARRY_OUT_ORDERS,
+        TaskName.BACKFILL_PAYMENTS,
     )
 }
 
@@ -106,6 +108,11 @@ beat_schedule = {
         "options": {"headers": _quiet, "expires": 30},
     },
     "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
+    "backfill": {
+        "task": TaskName.BACKFILL_PAYMENTS.value,
+        "schedule": 3600.0,
+        "options": {"headers": _quiet, "expires": 3600},
+    },
     # The console rings itself; this finds what was ordered while the broker was away.
     "orders": {
         "task": TaskName.CARRY_OUT_ORDERS.value,

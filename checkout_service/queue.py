@@ -36,6 +36,7 @@ class TaskName(StrEnum):
     CANCEL_PAYMENT = "payments.cancel"
     SWEEP_PAYMENTS = "payments.sweep"
     CARRY_OUT_ORDERS = "orders.carry_out"
+    BACKFILL_PAYMENTS = "payments.backfill"
 
 
 QUEUE_OF: Final = {
@@ -48,6 +49,7 @@ QUEUE_OF: Final = {
     TaskName.CANCEL_PAYMENT: "payments",
     TaskName.SWEEP_PAYMENTS: "payments",
     TaskName.CARRY_OUT_ORDERS: "payments",
+    TaskName.BACKFILL_PAYMENTS: "payments",
 }
 
 

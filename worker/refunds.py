@@ -40,8 +40,8 @@ from worker.reports import of_answer
 from worker.verdicts import describe
 
 ASK_AGAIN_FOR: Final = timedelta(hours=20)
-ASK_AGAIN_AT: Final = {"mollie": timedelta(minutes=45)}
-"""Since the first try, below the time that a provider keeps a key: an hour at Mollie, 24 at Stripe, else longer."""
+"""Since it was asked for first. Stripe keeps a key for 24 hours at least, PayPal for 45 days; where nothing is promised
+(Mollie) the translator looks for the refund each time before it asks."""
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ def _ask(owed: Owed, asked: Provider, held: Reference) -> Sequence[Fact | Refund
     first = owed.asked_ago is None
     if first and owed.payment_status is not PaymentStatus.PAID:
         raise ProviderRefusedError("the money went before it was asked for", reason=Decline.NOT_IN_THIS_STATE)
-    too_late = owed.asked_ago is not None and owed.asked_ago > ASK_AGAIN_AT.get(owed.provider, ASK_AGAIN_FOR)
+    too_late = owed.asked_ago is not None and owed.asked_ago > ASK_AGAIN_FOR
     if too_late or owed.payment_status is not PaymentStatus.PAID:
         return _sought(owed, asked, held, otherwise=RefundInDoubtError(f"refund {owed.id}"))
     if not note_asked(owed):

@@ -41,7 +41,14 @@ from checkout_service.problems import (
     TotalChanged,
     TotalTooLarge,
 )
-from checkout_service.providers.base import Opened, Provider, ProviderError, ProviderUnavailableError
+from checkout_service.providers.base import (
+    Decline,
+    Opened,
+    Provider,
+    ProviderError,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+)
 from checkout_service.providers.registry import make_provider
 from checkout_service.settings import WebSettings
 from checkout_service.slots import TooManyWaitingError, outside
@@ -195,6 +202,8 @@ def _from_twin(order: Order, problem: Problem, *, seconds: float) -> dict[str, A
 def _provider_problem(error: ProviderError) -> Problem:
     if _in_progress(error):
         return StillInProgress()
+    if isinstance(error, ProviderRefusedError) and error.reason is Decline.KEY_REUSED:
+        return AmountDiffers()
     return ProviderUnavailable() if isinstance(error, ProviderUnavailableError) else ProviderFailed()
 
 

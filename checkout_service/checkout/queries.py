@@ -21,8 +21,14 @@ from checkout_service.statements import Statement
 
 _by_payment = Statement(
     select(
-        CheckoutSession.cart_id, CheckoutSession.lines, CheckoutSession.payment_token, CheckoutSession.expires_at
-    ).where(CheckoutSession.payment_id == bindparam("payment_id"), CheckoutSession.user_id == bindparam("user_id"))
+        CheckoutSession.cart_id,
+        CheckoutSession.lines,
+        CheckoutSession.payment_token,
+        CheckoutSession.expires_at,
+        Payment.status,
+    )
+    .join(Payment, Payment.id == CheckoutSession.payment_id)
+    .where(CheckoutSession.payment_id == bindparam("payment_id"), CheckoutSession.user_id == bindparam("user_id"))
 )
 
 REMEMBER_FOR: Final = 300
@@ -71,7 +77,10 @@ def given_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:
 
 
 def session_of(*, payment_id: UUID, user_id: UUID) -> Any | None:
-    """The customer's session that opened a payment: cart_id, lines, payment_token, expires_at; or None."""
+    """The customer's session that opened a payment: cart_id, lines, payment_token, expires_at; or None.
+
+    With it comes the payment's ``status``, as it is now.
+    """
     rows = execute(_by_payment, {"payment_id": payment_id, "user_id": user_id})
     return rows[0] if rows else None
 

@@ -62,9 +62,14 @@ def check_out() -> BaseResponse:
 
 @blueprint.get("/pay/<uuid:payment_id>/leave")
 @visitor
-def leave(payment_id: UUID) -> str:
-    """On to the provider's own page. A form may not lead to another site, so this page does."""
+def leave(payment_id: UUID) -> str | BaseResponse:
+    """On to the provider's own page, if there is anything left to pay.
+
+    A form may not lead to another site, so this page does.
+    """
     session = session_of(payment_id=payment_id, user_id=caller().user_id)
+    if session and not session.status.open:
+        return redirect(url_for("paying.show_payment", payment_id=payment_id), 303)
     onward = _provider_page(str(payment_id), session.payment_token) if session else None
     if onward is None:
         raise NotFound("There is no such payment, or it is not yours.")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+import worker.backfill
 import worker.cancelling
 import worker.orders
 import worker.payment_sweeping

@@ -147,7 +147,8 @@ def test_where_the_provider_never_answers_the_service_asks(
 
 
 def test_who_declines_tries_again_with_a_new_session_and_pressing_twice_makes_one(buyer: Customer, sql: Sql) -> None:
-    buyer.go_to_provider(buyer.check_out())
+    declined = buyer.check_out()
+    buyer.go_to_provider(declined)
     buyer.press("decline")
     again = buyer.page.get_by_role("button", name="Try again")
     again.dblclick()
@@ -158,6 +159,11 @@ def test_who_declines_tries_again_with_a_new_session_and_pressing_twice_makes_on
     assert status(sql) == ["failed", "paid"]
     ((keys,),) = sql("SELECT count(DISTINCT idempotency_key) FROM checkout_sessions")
     assert keys == 2
+
+    buyer.page.goto(buyer.house.url + declined)
+    buyer.page.get_by_role("button", name="Try again").click()
+    buyer.sees("Paid. Thank you!")
+    assert status(sql) == ["failed", "paid"], "whoever comes back and tries again is led to what they paid"
 
 
 def test_a_form_sent_by_two_tabs_at_once_is_one_session(buyer: Customer, sql: Sql, house: House) -> None:

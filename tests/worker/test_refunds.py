@@ -214,27 +214,6 @@ def test_after_twenty_hours_the_provider_is_asked_what_it_knows_and_never_for_th
     assert len(scripted.refunded) == 1
 
 
-def test_a_provider_that_keeps_keys_for_an_hour_is_asked_for_less(
-    sql: Sql, scripted: ScriptedProvider, make_worker: MakeWorker
-) -> None:
-    user = sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
-    payment = sql(
-        """INSERT INTO payments (user_id, provider, provider_ref, amount, currency, status)
-        VALUES (:user, 'mollie', 'tr_1', 100, 'EUR', 'paid') RETURNING id""",
-        user=user,
-    )[0].id
-    refund_id = insert_refund(sql, payment)
-    _age(sql, refund_id, timedelta(minutes=46))
-    app = make_worker()
-    app.extensions["providers"] = {"mollie": scripted}
-
-    with app.app_context(), pytest.raises(RefundInDoubtError):
-        refund(str(refund_id))
-
-    assert scripted.refunded == []
-    assert scripted.asked == ["tr_1"]
-
-
 def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
     sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
 ) -> None:

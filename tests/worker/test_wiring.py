@@ -124,5 +124,5 @@ def test_a_task_ends_within_its_time_limit_though_the_provider_and_the_database_
     for name, lease in ((TaskName.REFUND_PAYMENT, refund_leases.LEASE), (TaskName.CANCEL_PAYMENT, cancelling.LEASE)):
         # Refused, it is looked up; then one transaction.
         assert lease.total_seconds() > limits[name] > 2 * READ_WITHIN + 2 * SLOW_STATEMENT
-    for name in (TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS):
+    for name in (TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS, TaskName.BACKFILL_PAYMENTS):
         assert limits[name] > RECONCILE_FOR + READ_WITHIN + SLOW_STATEMENT
