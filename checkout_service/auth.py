@@ -1,6 +1,5 @@
-"""Bearer token → who is calling. Every route requires a caller unless its view is marked ``@public``.
-
-A view marked ``known_by`` has its caller from somewhere else than a token, a visitor's cookie for one.
+"""Bearer token → who is calling. Every route requires a caller unless its view is marked ``@public``; one marked
+``known_by`` has its caller from somewhere else than a token, a visitor's cookie for one.
 
 Tokens are JSON Web Tokens (RFC 7519) carried as RFC 6750 says. Which algorithms count is configured, never read from
 the token, so neither ``none`` nor a public key taken for an HMAC secret gets through.

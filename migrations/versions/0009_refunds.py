@@ -44,7 +44,6 @@ def upgrade() -> None:
                 amount_refunded >= 0 AND amount_refunding >= 0 AND amount_refunded + amount_refunding <= amount)""")
     op.execute(PAYMENTS_GUARD.replace("{}", KEEP_CAPTURE))
     _create_refunds()
-    _guard_sums()
     _create_refund_events()
 
 
@@ -172,23 +171,6 @@ def _create_refunds() -> None:
         ON refunds TO checkout_worker""")
 
 
-def _guard_sums() -> None:
-    # The worker may update payments, but not these: refunds_count, which runs as the owner, alone keeps them.
-    op.execute("""
-        CREATE FUNCTION payments_sums_guard() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF current_user IN ('checkout_web', 'checkout_worker') THEN
-                RAISE EXCEPTION 'the sums of refunds are kept by the refunds themselves'
-                    USING ERRCODE = 'insufficient_privilege';
-            END IF;
-            RETURN NULL;
-        END
-        $$""")
-    op.execute("""
-        CREATE TRIGGER payments_sums_guard BEFORE UPDATE OF amount_refunded, amount_refunding ON payments
-        FOR EACH STATEMENT EXECUTE FUNCTION payments_sums_guard()""")
-
-
 def _create_refund_events() -> None:
     op.execute("""
         CREATE TABLE refund_events (
@@ -222,7 +204,5 @@ def downgrade() -> None:
     op.execute("DROP TABLE refunds")
     op.execute("DROP FUNCTION refunds_enter(), refunds_guard(), refunds_count()")
     op.execute("DROP TYPE refund_status")
-    op.execute("DROP TRIGGER payments_sums_guard ON payments")
-    op.execute("DROP FUNCTION payments_sums_guard()")
     op.execute(PAYMENTS_GUARD.replace("{}", ""))
     op.execute("ALTER TABLE payments DROP capture_ref, DROP amount_refunded, DROP amount_refunding")

@@ -147,7 +147,6 @@ REFUSED_TO_WEB = [
 REFUSED_TO_WORKER = [
     "UPDATE payments SET amount_refunded = 0",
     "UPDATE payments SET amount_refunding = 0, updated_at = now()",
-    "UPDATE payments SET amount = 1",
     f"INSERT INTO refunds {NEW_REFUND.format('', '')}",
     "INSERT INTO refunds (payment_id, provider_ref, amount, currency) VALUES (uuidv7(), 're_1', 1, 'EUR')",
     "UPDATE refunds SET amount = 1",
