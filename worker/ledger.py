@@ -51,6 +51,7 @@ class _Payment:
 
 _Payments = dict[tuple[str, str], _Payment]
 """By provider and provider_ref."""
+_Recorded = dict[tuple[str, str], str | None]
 
 
 def record(connection: Connection, reports: Sequence[Report], *, besides: Iterable[str] = ()) -> list[Outcome]:
@@ -65,7 +66,7 @@ def record(connection: Connection, reports: Sequence[Report], *, besides: Iterab
     recorded = _insert_events(connection, reports, payments, entries)
     for key, (index, outcome) in entries.items():
         outcomes[index] = outcome if key in recorded else Outcome.DUPLICATE
-    _apply(reports, payments, outcomes)
+    _apply(reports, payments, outcomes, recorded)
     _flag_twins(payments)
     _move(connection, [payment for payment in payments.values() if payment.changed])
     return outcomes
@@ -143,10 +144,10 @@ def _insert_events(
     reports: Sequence[Report],
     payments: _Payments,
     entries: dict[tuple[str, str], tuple[int, Outcome]],
-) -> set[tuple[str, str]]:
-    """Insert the events; returns the keys of those that are news (or were a mismatch until now)."""
+) -> _Recorded:
+    """Insert the events; returns those that are news, by key, with None, or were a mismatch until now, with that."""
     if not entries:
-        return set()
+        return {}
     chosen = [(key, reports[index], outcome) for key, (index, outcome) in sorted(entries.items())]
     facts = [report.fact for _, report, _ in chosen]
     rows = INSERT_EVENTS.within(
@@ -164,10 +165,10 @@ def _insert_events(
             "received": [report.received_at for _, report, _ in chosen],
         },
     )
-    return {(row.provider, row.event_id) for row in rows}
+    return {(row.provider, row.event_id): row.was for row in rows}
 
 
-def _apply(reports: Sequence[Report], payments: _Payments, outcomes: Sequence[Outcome]) -> None:
+def _apply(reports: Sequence[Report], payments: _Payments, outcomes: Sequence[Outcome], recorded: _Recorded) -> None:
     """Move the payments along the street, and flag what a person has to look at; the order of facts is no matter."""
     for report, outcome in zip(reports, outcomes, strict=True):
         if outcome in {Outcome.PARKED, Outcome.DUPLICATE}:
@@ -175,7 +176,8 @@ def _apply(reports: Sequence[Report], payments: _Payments, outcomes: Sequence[Ou
         fact = report.fact
         payment = payments[fact.provider, fact.provider_ref]
         if outcome is Outcome.MISMATCH:
-            payment.reasons.add(Review.MISMATCH)
+            # One that was a mismatch before was flagged then; a person may have looked at it since.
+            payment.reasons |= set() if recorded[fact.provider, fact.event_id] else {Review.MISMATCH}
             continue
         closed = payment.status.closed_unpaid or fact.status.closed_unpaid
         if closed and max(payment.status, fact.status).money_came:

@@ -60,7 +60,7 @@ INSERT_EVENTS: Final = Statement(
     ON CONFLICT (provider, event_id) DO UPDATE SET outcome = excluded.outcome
         WHERE payment_events.outcome = 'mismatch' AND payment_events.payment_id = excluded.payment_id
             AND payment_events.status = excluded.status
-    RETURNING provider, event_id
+    RETURNING provider, event_id, old.outcome AS was
     """,
     binary=True,
 )
