@@ -21,6 +21,10 @@ from checkout_service.providers.mock import MockProvider
 from checkout_service.webhooks.envelope import Envelope
 from tests.apps import MakeApp
 from tests.conftest import MOCK_SECRET
+from tests.provider import MockProvider as Bank
+from tests.provider import _provider_server, mock_provider
+
+__all__ = ["_provider_server", "mock_provider"]
 
 TOKEN = "mock_pi_" + "0" * 32
 Letters = Callable[[], list[Any]]
@@ -161,3 +165,14 @@ def test_mock_refund_reports_a_refund(app: Flask, address: str, letters: Letters
     assert (first.status.value, str(first.amount), first.currency) == ("failed", "5.00", None)
     assert (second.status.value, second.refund_id, second.currency) == ("succeeded", None, "USD")
     assert second.refund_ref.startswith("mock_re_")
+
+
+def test_the_providers_server_hears_of_it_too(make_app: MakeApp, address: str, mock_provider: Bank) -> None:
+    """Else a refund of what was paid so would be refused there."""
+    mock_provider.put(TOKEN, amount="240.00", currency="USD")
+
+    result = pay(make_app(accounts={"mock": mock_provider.account}), TOKEN, "--url", address)
+
+    assert result.exit_code == 0, result.stderr
+    (held,) = mock_provider.payments
+    assert held["status"] == "paid"
