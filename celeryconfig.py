@@ -19,7 +19,16 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 broker_url = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or ""
 _redis = not broker_url.startswith("amqp")
 
-include = ["worker.webhooks", "worker.sweeping", "worker.reconciliation"]
+include = [
+    "worker.webhooks",
+    "worker.sweeping",
+    "worker.reconciliation",
+    "worker.backfill",
+    "worker.refunds",
+    "worker.cancelling",
+    "worker.payment_sweeping",
+    "worker.orders",
+]
 task_queues = queues(broker_url)
 task_routes = {task.value: {"queue": queue} for task, queue in QUEUE_OF.items()}
 task_serializer = "json"
@@ -32,9 +41,17 @@ task_acks_late = True
 task_reject_on_worker_lost = True
 task_time_limit = 20
 task_annotations = {
-    # Each of these works for up to 40 s in bounded steps, and may then be inside one slow call.
+    # Each of these works for up to 40 s in bounded steps, and may then be inside one slow call; or inside two or three.
     name: {"time_limit": 75}
-    for name in (TaskName.PRUNE_WEBHOOKS, TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS)
+    for name in (
+        TaskName.PRUNE_WEBHOOKS,
+        TaskName.LOOK_UP_PAYMENTS,
+        TaskName.EXPIRE_PAYMENTS,
+        TaskName.REFUND_PAYMENT,
+        TaskName.CANCEL_PAYMENT,
+        TaskName.CARRY_OUT_ORDERS,
+        TaskName.BACKFILL_PAYMENTS,
+    )
 }
 
 worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or os.cpu_count() or 1)
@@ -79,12 +96,29 @@ _quiet = {"quiet": True}
 # Beat's own messages expire; those of webhooks never do. A sweep may have to wait while all workers are on a backlog.
 beat_schedule = {
     "sweep": {"task": TaskName.SWEEP_WEBHOOKS.value, "schedule": 2.0, "options": {"headers": _quiet, "expires": 10}},
+    # Five seconds: as long as a fresh request waits before it is due.
+    "sweep_payments": {
+        "task": TaskName.SWEEP_PAYMENTS.value,
+        "schedule": 5.0,
+        "options": {"headers": _quiet, "expires": 10},
+    },
     "look_up": {
         "task": TaskName.LOOK_UP_PAYMENTS.value,
         "schedule": 30.0,
         "options": {"headers": _quiet, "expires": 30},
     },
     "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
-    "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 300.0, "options": {"headers": _quiet, "expires": 300}},
+    "backfill": {
+        "task": TaskName.BACKFILL_PAYMENTS.value,
+        "schedule": 3600.0,
+        "options": {"headers": _quiet, "expires": 3600},
+    },
+    # The console rings itself; this finds what was ordered while the broker was away.
+    "orders": {
+        "task": TaskName.CARRY_OUT_ORDERS.value,
+        "schedule": 10.0,
+        "options": {"headers": _quiet, "expires": 10},
+    },
+    "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
 }
 beat_max_loop_interval = 1

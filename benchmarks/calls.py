@@ -33,6 +33,7 @@ def main() -> None:
     arguments.add_argument("--only", default="")
     given = arguments.parse_args()
     report = os.dup(1)
+    complaints = os.dup(2)
     # Lines are written as in life, but not into the report.
     os.dup2(os.open(os.environ["TMPDIR"] + "/lines", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     from benchmarks.floors.web import app as floor
@@ -41,7 +42,11 @@ def main() -> None:
     found = {}
     for name, environ in requests().items():
         if given.only in name:
-            found[name] = compare({"floor": floor, "service": service}, environ, chunks=given.chunks)
+            try:
+                found[name] = compare({"floor": floor, "service": service}, environ, chunks=given.chunks)
+            except AssertionError as error:
+                os.write(complaints, f"{name}: {error}\n".encode())
+                raise
     os.write(report, json.dumps(found).encode())
 
 

@@ -37,7 +37,7 @@ _CUSTOMER = """
 """
 
 # Four payments a customer, each with its session. A reference is a hash of its number: letters can be made anywhere.
-_PAYMENTS = {
+PAYMENTS = {
     "users (id)": "SELECT md5('user ' || n)::uuid FROM generate_series({first}, {last}) AS n WHERE n % 4 = 0",
     "carts (id, user_id)": """SELECT md5('cart ' || n)::uuid, md5('user ' || n)::uuid
         FROM generate_series({first}, {last}) AS n WHERE n % 4 = 0""",
@@ -79,7 +79,7 @@ def add_customer(connection: psycopg.Connection[Any], listings: list[UUID], secr
 
 def add_payments(connection: psycopg.Connection[Any], *, first: int, count: int) -> None:
     """Pending payments with these numbers, and the sessions that opened them. ``first`` is a multiple of four."""
-    for target, rows in _PAYMENTS.items():
+    for target, rows in PAYMENTS.items():
         copy(connection, target, rows.format(first=first, last=first + count - 1))
 
 
@@ -117,15 +117,20 @@ def reference(connection: psycopg.Connection[Any], *, first: int, count: int) ->
     return (row[0] for row in connection.execute(query, (first, first + count - 1)))
 
 
-def copy(connection: psycopg.Connection[Any], target: str, rows: str) -> None:
-    """COPY what a query says into a table, through this process but without reading it."""
-    with (
-        psycopg.connect(connection.info.dsn, autocommit=True) as source,
-        connection.transaction(),
-        connection.cursor() as cursor,
-        source.cursor() as reader,
-        cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as to,
-        reader.copy(f"COPY ({rows}) TO STDOUT (FORMAT BINARY)") as out,
-    ):
-        for block in out:
-            to.write(block)
+def copy(connection: psycopg.Connection[Any], target: str, rows: str, *, afresh: bool = False) -> None:
+    """COPY what a query says into a table, through this process but without reading it.
+
+    ``afresh`` empties the table in the same transaction, so that its rows are frozen, and perhaps logged nowhere.
+    """
+    options = "FORMAT BINARY, FREEZE" if afresh else "FORMAT BINARY"
+    with psycopg.connect(connection.info.dsn, autocommit=True) as source, connection.transaction():
+        if afresh:
+            connection.execute(f"TRUNCATE {target.partition(' ')[0]}")
+        with (
+            connection.cursor() as cursor,
+            source.cursor() as reader,
+            cursor.copy(f"COPY {target} FROM STDIN ({options})") as to,
+            reader.copy(f"COPY ({rows}) TO STDOUT (FORMAT BINARY)") as out,
+        ):
+            for block in out:
+                to.write(block)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterable
 
 from benchmarks import end_to_end, load, shop
 from benchmarks.report import Report, load_average, milliseconds, per_second
 from benchmarks.stand import Stand
-from benchmarks.usage import resident, watched
+from benchmarks.usage import own_memory, watched
 
 SHARE = 0.6
-MINUTES = 15
+MINUTES = float(os.environ.get("SOAK_MINUTES") or 15)
 LETTERS = 40_000
 
 _STATE = """
@@ -22,7 +24,7 @@ _STATE = """
 
 
 def run(stand: Stand, *, quick: bool) -> Report:
-    seconds = 3 if quick else MINUTES * 60
+    seconds = 3 if quick else round(MINUTES * 60)
     letters = 200 if quick else LETTERS
     report = Report(title=f"Soak: {seconds} s of mixed load at {SHARE:.0%} of what is sustained")
     report.remark(load_average())
@@ -44,17 +46,25 @@ def run(stand: Stand, *, quick: bool) -> Report:
             while any(one.poll() is None for one in loads):
                 time.sleep(1 if quick else 5)
                 state = connection.execute(_STATE).fetchone()
-                seen.append((*(state or ()), {name: resident(pid) for name, pid in stand.pids().items()}))
+                seen.append((*(state or ()), {name: own_memory(pid) for name, pid in stand.pids().items()}))
             answers = [load.finished(one) for one in loads]
     for name, answer in zip(kinds, answers, strict=True):
         report.add(f"{name}: rate, p99", f"{per_second(answer.rate)}, {milliseconds(answer.p99)}")
     third = max(1, len(seen) // 3)
     for name in stand.pids():
-        sizes = [one[3][name] / 2**20 for one in seen]
-        shown = f"{sum(sizes[third : 2 * third]) / third:.0f} → {sum(sizes[-third:]) / third:.0f} MiB"
-        report.add(f"{name}: resident, second third → last third", shown, target="flat")
+        second, last = (mean_by_process(one[3][name] for one in some) for some in (seen[third:][:third], seen[-third:]))
+        growth = max((last[pid] - second[pid] for pid in last.keys() & second.keys()), default=0.0)
+        shown = f"{sum(second.values()):.0f} → {sum(last.values()):.0f} MiB, {growth:+.1f}"
+        report.add(f"{name}: own memory, second third → last third, most that one process grew", shown, target="flat")
     for place, figure in enumerate(("connections of PostgreSQL", "letters owed", "age of the oldest letter owed, s")):
         shown = " → ".join(f"{max(one[place] for one in seen[start:][:third]):.0f}" for start in (third, 2 * third))
         report.add(f"{figure}: most, second third → last third", shown, target="no growth")
     report.remark(f"processors: {usage}")
     return report
+
+
+def mean_by_process(samples: Iterable[dict[int, int]]) -> dict[int, float]:
+    """MiB by process id; one that was not there all the time is left out, as a backend between two samples is."""
+    found = list(samples)
+    lasting = set.intersection(*map(set, found))
+    return {pid: sum(sample[pid] for sample in found) / len(found) / 2**20 for pid in lasting}

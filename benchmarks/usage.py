@@ -63,6 +63,17 @@ def resident(pid: int) -> int:
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
 
+def own_memory(pid: int) -> dict[int, int]:
+    """Bytes that each process of a group has for itself alone, by its id: what grows there is a leak."""
+    found = {}
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                found[one.pid] = one.memory_full_info().uss
+    return found
+
+
 def _own() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system

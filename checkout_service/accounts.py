@@ -58,29 +58,41 @@ class Account:
 class Form:
     """Which options a provider has: ``needed`` to call it, ``optional``, and ``reading`` to read its letters.
 
-    What is for reading goes to the worker alone. ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it, and
-    ``extra`` which module must be installed.
+    What is for reading goes to the worker alone. ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it,
+    ``shapes`` what a value must look like (a pattern for the whole of it), so that a wrong one is found at start and
+    not by its letters, and ``extra`` which module must be installed.
     """
 
     needed: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
     secrets: bool = True
+    shapes: Mapping[str, str] = field(default_factory=dict)
     extra: str | None = None
 
 
 FORMS: dict[str, Form] = {
     "mock": Form(optional=("api_base",)),
     "stripe": Form(needed=("api_key",), optional=("api_base",), extra="stripe"),
-    "adyen": Form(needed=("api_key", "merchant_account"), optional=("api_base", "return_url")),
+    "adyen": Form(
+        needed=("api_key", "merchant_account"),
+        optional=("api_base", "return_url", "capture"),
+        shapes={"webhook_secrets": r"(?:[0-9A-Fa-f]{2}){16,}", "capture": r"auto|manual"},
+    ),
     "paypal": Form(
         needed=("client_id", "client_secret"),
-        optional=("api_base", "return_url", "cancel_url"),
+        optional=("api_base", "return_url", "cancel_url", "ca_file"),
         reading=("webhook_id",),
         secrets=False,
+        shapes={"webhook_id": r"[0-9A-Z]{8,}(?:\s*,\s*[0-9A-Z]{8,})*"},
         extra="cryptography",
     ),
     "standard": Form(needed=("api_key", "api_base")),
-    "mollie": Form(needed=("api_key", "webhook_url", "return_url"), optional=("api_base",), secrets=False),
+    "mollie": Form(
+        needed=("api_key", "webhook_url", "return_url"),
+        optional=("api_base",),
+        secrets=False,
+        shapes={"webhook_url": r"https?://\S+", "return_url": r"https?://\S+"},
+    ),
 }
 """By provider: every one that this service can speak to."""

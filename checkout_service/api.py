@@ -120,8 +120,11 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
 
 
 _ABOUT: Final = """A customer fills a cart, opens a checkout session and pays at a payment provider; what became of the
-money is read here. Amounts are strings with two decimals, times RFC 3339 in UTC. Errors are problem documents
-(RFC 9457) with a stable `type`."""
+money is read here, and staff give it back. Amounts are strings with two decimals, times RFC 3339 in UTC. Errors are
+problem documents (RFC 9457) with a stable `type`.
+
+To try it here, press *Authorize* and paste a token: `make run` prints one, `flask --app wsgi token --user UUID` makes
+one. Then open an operation, *Try it out* and *Execute*. Without a token you see your first problem document."""
 
 _USUAL: Final[dict[int, type[Problem]]] = {
     400: MalformedBody,

@@ -17,12 +17,16 @@ from checkout_service.carts import routes as carts
 from checkout_service.catalog.cli import catalog
 from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
+from checkout_service.console import site as console
 from checkout_service.database import connect_database, db
 from checkout_service.doctor.cli import doctor
+from checkout_service.errands import connect_errands
 from checkout_service.mock_cli import mock
 from checkout_service.oversight.cli import payments as payment_commands
+from checkout_service.pages import site
 from checkout_service.payments import routes as payments
 from checkout_service.queue import connect_queue
+from checkout_service.refunds import routes as refunds
 from checkout_service.settings import WebSettings
 from checkout_service.token_cli import token
 from checkout_service.webhooks.cli import webhooks
@@ -58,6 +62,7 @@ def create_app(settings: WebSettings) -> Flask:
     )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
     connect_queue(app, settings.broker_url)
+    connect_errands(app)
     connect_pressure(app, max_rows=settings.letters_max_rows, max_bytes=settings.letters_max_bytes)
     connect_providers(app, settings)
     Migrate(app, db, directory=str(MIGRATIONS))
@@ -68,11 +73,15 @@ def create_app(settings: WebSettings) -> Flask:
     problem_pages.init_app(app)
 
     api = Api(app)
-    for room in (carts, checkout, payments):
+    for room in (carts, checkout, payments, refunds):
         api.register_blueprint(room.blueprint)
     app.register_blueprint(letterbox)
     health.init_app(app, settings)
     docs.init_app(app, api)
+    if settings.pages:
+        site.init_app(app)
+    if settings.console:
+        console.init_app(app)
 
     for command in (catalog, doctor, mock, payment_commands, token, webhooks):
         app.cli.add_command(command)

@@ -1,4 +1,5 @@
-"""Bearer token → who is calling. Every route requires a caller unless its view is marked ``@public``.
+"""Bearer token → who is calling. Every route requires a caller unless its view is marked ``@public``; one marked
+``known_by`` has its caller from somewhere else than a token, a visitor's cookie for one.
 
 Tokens are JSON Web Tokens (RFC 7519) carried as RFC 6750 says. Which algorithms count is configured, never read from
 the token, so neither ``none`` nor a public key taken for an HMAC secret gets through.
@@ -8,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from threading import Lock
 from time import time
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import jwt
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 
 from checkout_service.key_set import KeySet
-from checkout_service.problems import Unauthorized
+from checkout_service.problems import Forbidden, Unauthorized
 from checkout_service.settings import WebSettings
 
 LONGEST_TOKEN: Final = 8 * 1024
@@ -28,9 +30,13 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent this request."""
+    """Who sent this request, and what their token allows beyond what is their own (``scope``, RFC 8693 section 4.2)."""
 
     user_id: UUID
+    scopes: frozenset[str] = frozenset()
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
 
 
 def public(view: View) -> View:
@@ -44,22 +50,74 @@ def is_public(app: Flask, endpoint: str) -> bool:
     return getattr(app.view_functions[endpoint], "is_public", False)
 
 
+def known_by(identify: Callable[[], Caller]) -> Callable[[View], View]:
+    """Mark a view whose caller ``identify`` finds in the request, or raises Unauthorized. Below the route."""
+
+    def mark(view: View) -> View:
+        view.identify = identify  # type: ignore[attr-defined]  # functions take any attribute
+        return view
+
+    return mark
+
+
+def how_known(app: Flask, endpoint: str) -> Callable[[], Caller] | None:
+    """What finds the caller of an endpoint's view; None where that takes a bearer token."""
+    return getattr(app.view_functions[endpoint], "identify", None)
+
+
 def init_app(app: Flask, settings: WebSettings) -> None:
     """From here on every request to a view that is not public needs a caller."""
-    tokens = Tokens(settings)
+    tokens = app.extensions["tokens"] = Tokens(settings)
 
     @app.before_request
     def require_caller() -> None:
         endpoint = request.endpoint
         # No endpoint: an unknown path or method, which is answered 404 or 405 whoever asks.
         if endpoint is not None and not is_public(app, endpoint):
-            g.caller = tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
+            identify = how_known(app, endpoint)
+            g.caller = identify() if identify else tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
+
+
+def bearer() -> Caller:
+    """Whose token the request at work carries, for views that are ``known_by`` something else as well.
+
+    Raises Unauthorized or KeySetUnavailable.
+    """
+    tokens: Tokens = current_app.extensions["tokens"]
+    return tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
 
 
 def caller() -> Caller:
     """Who sent the request at work."""
     found: Caller = g.caller
     return found
+
+
+def scoped(scope: str) -> Callable[[View], View]:
+    """Raise InsufficientScope, before anything else is looked at, unless the caller's token carries the scope."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(*arguments: Any, **named: Any) -> Any:
+            if not caller().may(scope):
+                raise InsufficientScope(scope)
+            return view(*arguments, **named)
+
+        return cast("View", checked)
+
+    return decorate
+
+
+class InsufficientScope(Forbidden):
+    """The token is valid and does not reach this far (RFC 6750, section 3.1)."""
+
+    slug = "insufficient-scope"
+    title = "Insufficient scope"
+    default_detail = "The token lacks the scope that this takes: ask your identity provider for one that has it."
+
+    def __init__(self, scope: str = "refunds") -> None:
+        told = f'Bearer realm="checkout", error="insufficient_scope", scope="{scope}"'
+        super().__init__(headers={"WWW-Authenticate": told}, scope=scope)
 
 
 class InvalidToken(Unauthorized):
@@ -104,7 +162,7 @@ class Tokens:
         if known and time() < known[1] and generation == known[2]:
             return known[0]
         claims = self._verified(token)
-        found = Caller(_user_id(claims["sub"]))
+        found = Caller(_user_id(claims["sub"]), _scopes(claims.get("scope")))
         if generation >= 0:
             with self._making_room:
                 while len(self._passed) >= KEPT_TOKENS:
@@ -144,6 +202,11 @@ def _bearer(authorization: str | None) -> str:
     if len(token) > LONGEST_TOKEN or not token.isascii():
         raise InvalidToken
     return token
+
+
+def _scopes(claim: object) -> frozenset[str]:
+    """The scopes in the claim of RFC 8693, section 4.2: words with spaces between. Of any other form, none."""
+    return frozenset(claim.split(" ")) - {""} if isinstance(claim, str) else frozenset()
 
 
 def _user_id(subject: str) -> UUID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -24,6 +24,17 @@ OWED = text("""
            (SELECT count(*) FROM webhook_deliveries WHERE state = 'parked') AS parked,
            (SELECT count(*) FROM webhook_deliveries WHERE state = 'failed') AS failed,
            (SELECT count(*) FROM payments WHERE review_reason IS NOT NULL) AS flagged,
+           (SELECT count(*) FROM refunds WHERE status <= 'processing' AND status = 'requested') AS requested,
+           (SELECT count(*) FROM refunds WHERE status <= 'processing' AND status = 'processing') AS processing,
+           (SELECT count(*) FROM refunds
+            WHERE status <= 'processing' AND status = 'requested' AND detail LIKE 'in doubt%') AS in_doubt,
+           (SELECT count(*) FROM refunds
+            WHERE status = 'failed' AND updated_at > now() - interval '7 days') AS refunds_failed,
+           (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
+            FROM (SELECT created_at FROM refunds
+                  WHERE status <= 'processing' AND status = 'requested'
+                  ORDER BY next_attempt_at
+                  LIMIT 10000) AS due) AS oldest_refund_seconds,
            (SELECT coalesce(extract(epoch FROM now() - min(received_at)), 0)::float8
             FROM (SELECT received_at
                   FROM webhook_deliveries
@@ -68,4 +79,21 @@ def _read() -> list[Metric]:
         ),
         GaugeMetricFamily("webhook_letters_failed", "Letters given up, for an operator.", value=row.failed),
         GaugeMetricFamily("payments_flagged", "Payments for a person to review.", value=row.flagged),
+        *_refunds(row),
     ]
+
+
+def _refunds(row: Any) -> Iterator[Metric]:
+    owed = GaugeMetricFamily("refunds_owed", "Refunds that have not ended.", labels=["status"])
+    owed.add_metric(["requested"], row.requested)
+    owed.add_metric(["processing"], row.processing)
+    yield owed
+    yield GaugeMetricFamily(
+        "refunds_oldest_owed_age_seconds",
+        "Age of the oldest refund that its provider has not taken yet.",
+        value=row.oldest_refund_seconds,
+    )
+    yield GaugeMetricFamily(
+        "refunds_in_doubt", "Refunds of which a person must find out whether they were made.", value=row.in_doubt
+    )
+    yield GaugeMetricFamily("refunds_failed", "Refunds that failed within seven days.", value=row.refunds_failed)

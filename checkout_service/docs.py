@@ -33,6 +33,7 @@ _PAGE: Final = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="docs/favicon-32x32.png">
 <link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/page.css">
 <script defer src="docs/swagger-ui-bundle.js"></script>
 <script defer src="docs/start.js"></script>
 </head>
@@ -49,6 +50,39 @@ _START: Final = """SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
 });
+// What Swagger UI scrolls cannot be scrolled by keyboard, and its choices have no names.
+new MutationObserver(() => {
+  for (const box of document.querySelectorAll(".microlight, .curl")) box.tabIndex = 0;
+  for (const field of document.querySelectorAll("select:not([aria-label]), textarea:not([aria-label])")) {
+    field.setAttribute("aria-label", field.localName === "textarea" ? "Body" : "Example");
+  }
+}).observe(document.getElementById("swagger-ui"), { childList: true, subtree: true });
+"""
+
+# Swagger UI's own colours are too pale to be read by everybody (WCAG 2.2, 1.4.3).
+_STYLE: Final = """body { margin: 0; }
+.swagger-ui .info .title small, .swagger-ui .info .title small.version-stamp { background: #3d4451; }
+.swagger-ui .info .title small.version-stamp { background: #3f5c02; }
+.swagger-ui .info a, .swagger-ui .info .base-url, .swagger-ui a.nostyle { color: #1d4f91; }
+.swagger-ui .btn.authorize { color: #17603a; border-color: #17603a; }
+.swagger-ui .btn.authorize svg { fill: #17603a; }
+.swagger-ui .btn.cancel { color: #a01e2b; border-color: #a01e2b; }
+.swagger-ui .btn.execute { background: #1d4f91; border-color: #1d4f91; }
+.swagger-ui .opblock.opblock-get .opblock-summary-method { background: #1d4f91; }
+.swagger-ui .download-contents { background: #3d4451; }
+.swagger-ui .opblock.opblock-post .opblock-summary-method { background: #17603a; }
+.swagger-ui .opblock.opblock-patch .opblock-summary-method { background: #0b5e5e; }
+.swagger-ui .opblock.opblock-delete .opblock-summary-method { background: #a01e2b; }
+.swagger-ui .markdown code, .swagger-ui .renderedMarkdown code { color: #6a2c91; }
+.swagger-ui .parameter__name.required::after, .swagger-ui .parameter__name.required span { color: #a01e2b; }
+.swagger-ui .parameter__in, .swagger-ui .prop-format, .swagger-ui .response-col_links { color: #4a4e5a; }
+.swagger-ui .response-control-media-type__accept-message { color: #17603a; }
+.swagger-ui .json-schema-2020-12__attribute, .swagger-ui .json-schema-2020-12-expand-deep-button { color: #4a4e5a; }
+.swagger-ui .json-schema-2020-12__attribute--primary { color: #1d4f91; }
+.swagger-ui .opblock-body { overflow-x: auto; }
+.swagger-ui .opblock-summary-path a { display: inline-block; min-height: 1.5rem; line-height: 1.5rem; }
+.swagger-ui .microlight span[style*="211, 99, 99"] { color: #f2a5a5 !important; }
+.swagger-ui :focus-visible { outline: 3px solid #1d4f91; outline-offset: 2px; }
 """
 
 _LETTERBOX: Final[dict[str, Any]] = {
@@ -125,6 +159,13 @@ def show_page() -> Response:
 def show_start() -> Response:
     """The page's only script of our own."""
     return Response(_START, content_type="text/javascript; charset=utf-8")
+
+
+@blueprint.get("/docs/page.css")
+@public
+def show_style() -> Response:
+    """What the page's style adds to Swagger UI's."""
+    return Response(_STYLE, content_type="text/css; charset=utf-8")
 
 
 @blueprint.get("/docs/<name>")

@@ -5,6 +5,7 @@ Settings are what the rest of the service takes; see ``settings``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.util import find_spec
@@ -119,6 +120,9 @@ class Reader:
         if reads:
             options |= {option: self._needed(_setting(name, option)) for option in form.reading}
         secrets = self.secrets(_setting(name, "webhook_secrets")) if reads and form.secrets else ()
+        for option, value in [*options.items(), *(("webhook_secrets", secret.reveal()) for secret in secrets)]:
+            if value and option in form.shapes and not re.fullmatch(form.shapes[option], value):
+                self._faults.append(f"{_setting(name, option)}: does not look like one of {name}'s")
         return Account(
             options={option: Secret(value) for option, value in options.items() if value},
             secrets=secrets,

@@ -33,6 +33,8 @@ request_seconds = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcome: opened or replayed.", ["outcome"])
+refund_requests_total = Counter("refund_requests_total", "Refunds asked for: taken or replayed.", ["outcome"])
+refunds_total = Counter("refunds_total", "Refunds that moved to a status, by provider.", ["provider", "status"])
 letters_total = Counter(
     "webhook_letters_total", "Letters that came to rest in a state, by provider.", ["provider", "state"]
 )
@@ -53,6 +55,8 @@ letter_lag_seconds = Histogram(
 for _outcome in ("opened", "replayed"):
     # A series that starts at nought can be alarmed on; one that appears with its first event cannot.
     sessions_total.labels(_outcome)
+for _outcome in ("taken", "replayed"):
+    refund_requests_total.labels(_outcome)
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
@@ -61,9 +65,9 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
     _durations(route).observe(seconds)
 
 
-def count_secret(provider: str, place: int) -> None:
-    """One letter that was signed with this live secret, counted from 0."""
-    _secret_matches(provider, place).inc()
+def count_secret(provider: str, place: int, letters: int) -> None:
+    """So many letters that were signed with this live secret, counted from 0."""
+    _secret_matches(provider, place).inc(letters)
 
 
 def expose(*at_scrape: Collector) -> bytes:

@@ -65,3 +65,25 @@ def show(amount: Decimal) -> str:
 def decimals(currency: str, exceptions: Mapping[str, int] | None = None) -> int:
     """How many decimals the smallest unit of a currency has; a provider may differ from ISO 4217."""
     return (exceptions or {}).get(currency, MINOR_UNITS.get(currency, 2))
+
+
+def to_minor_units(amount: Decimal, currency: str, exceptions: Mapping[str, int] | None = None) -> int:
+    """The amount in the currency's smallest unit: 12.50 USD is 1250, 12 JPY is 12, 1.50 KWD is 1500.
+
+    Raises InvalidAmountError for what the currency cannot express, such as 12.50 JPY: it is never rounded.
+    """
+    scaled = amount.scaleb(decimals(currency, exceptions))
+    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+        raise InvalidAmountError(f"{currency} has no such small unit")
+    return int(scaled)
+
+
+def from_minor_units(minor: int, currency: str, exceptions: Mapping[str, int] | None = None) -> Decimal:
+    """The amount of so many of the currency's smallest units, with two decimals.
+
+    Raises InvalidAmountError for what numeric(10,2) cannot hold: 1.235 KWD, or more than LARGEST.
+    """
+    amount = Decimal(minor).scaleb(-decimals(currency, exceptions)) if 0 <= minor < 10**12 else None
+    if amount is None or amount > LARGEST or amount != amount.quantize(CENT):
+        raise InvalidAmountError("an amount is at most 99999999.99, with two decimals")
+    return amount.quantize(CENT)

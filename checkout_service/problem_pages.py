@@ -1,14 +1,17 @@
-"""Renders every error as a problem document (RFC 9457), and says what each type of problem means."""
+"""Renders every error as a problem document (RFC 9457), and says what each type of problem means.
+
+Where pages are served as well, people get it as a page: see ``pages.base``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
 import structlog
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
 from marshmallow import INCLUDE, Schema, fields
 from werkzeug.exceptions import HTTPException
 
@@ -35,6 +38,8 @@ BY_STATUS: Final = {
 """What HTTP itself can refuse: type, title and what to do about it."""
 
 blueprint = Blueprint("problems", __name__)
+
+ErrorPage = Callable[[dict[str, Any], Mapping[str, str]], Response | None]
 _log = structlog.get_logger()
 
 
@@ -149,6 +154,10 @@ def _of_status(status: int) -> dict[str, Any]:
 
 
 def _respond(shown: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    # Where pages are served, people who asked for one get one.
+    as_page: ErrorPage | None = current_app.extensions.get("error_page")
+    if as_page is not None and (page := as_page(shown, headers or {})) is not None:
+        return page
     return Response(orjson.dumps(shown), status=shown["status"], headers=headers, content_type=CONTENT_TYPE)
 
 

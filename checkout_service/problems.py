@@ -16,7 +16,7 @@
              ├── StillInProgress  NoProvider
              └── TooManyBodies  LetterboxFull
 
-They are rendered as RFC 9457 problem documents by ``problem_pages``.
+Those of one room alone stand in that room. All are rendered as RFC 9457 problem documents by ``problem_pages``.
 """
 
 from __future__ import annotations

@@ -32,6 +32,11 @@ class TaskName(StrEnum):
     PRUNE_WEBHOOKS = "webhooks.prune"
     LOOK_UP_PAYMENTS = "payments.look_up"
     EXPIRE_PAYMENTS = "payments.expire"
+    REFUND_PAYMENT = "payments.refund"
+    CANCEL_PAYMENT = "payments.cancel"
+    SWEEP_PAYMENTS = "payments.sweep"
+    CARRY_OUT_ORDERS = "orders.carry_out"
+    BACKFILL_PAYMENTS = "payments.backfill"
 
 
 QUEUE_OF: Final = {
@@ -40,6 +45,11 @@ QUEUE_OF: Final = {
     TaskName.PRUNE_WEBHOOKS: "housekeeping",
     TaskName.LOOK_UP_PAYMENTS: "payments",
     TaskName.EXPIRE_PAYMENTS: "payments",
+    TaskName.REFUND_PAYMENT: "payments",
+    TaskName.CANCEL_PAYMENT: "payments",
+    TaskName.SWEEP_PAYMENTS: "payments",
+    TaskName.CARRY_OUT_ORDERS: "payments",
+    TaskName.BACKFILL_PAYMENTS: "payments",
 }
 
 

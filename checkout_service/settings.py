@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
@@ -9,6 +11,7 @@ from uuid import UUID
 
 from checkout_service.accounts import Account, Secret
 from checkout_service.environment import DEVELOPMENT_NAMESPACE, Reader, SettingsError, with_psycopg
+from checkout_service.web_environment import WebReader
 
 __all__ = [
     "DEVELOPMENT_NAMESPACE",
@@ -56,13 +59,28 @@ class WebSettings(SharedSettings):
     letters_max_rows: int = 1_000_000
     letters_max_bytes: int = 4 * 2**30
     web_threads: int = 2
+    pages: bool = False
+    pages_secret: Secret | None = None
+    console: bool = False
+    console_users: dict[str, Secret] = field(default_factory=dict)
+    flower_url: str | None = None
+
+    @property
+    def pages_key(self) -> bytes:
+        """What cookies and forms of pages are signed with: a key of its own, even where it comes from JWT_SECRET."""
+        secret = self.pages_secret or self.jwt_secret
+        if secret is None:
+            raise SettingsError("PAGES_SECRET: pages need it where callers' tokens are checked by JWT_JWKS_URL")
+        return hmac.new(secret.reveal().encode(), b"checkout pages", hashlib.sha256).digest()
 
     @classmethod
     def from_environment(cls) -> Self:
-        env = Reader()
+        env = WebReader()
         values = env.shared("DATABASE_URL")
         values |= env.callers()
+        values |= env.pages()
         values["accounts"] = env.accounts(reads=False)
+        values |= env.console()
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "letters_max_rows": env.number("LETTERS_MAX_ROWS", 1_000_000),

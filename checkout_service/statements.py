@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import psycopg
-from sqlalchemy import Engine, Enum, Executable, text
+from sqlalchemy import Connection, Engine, Enum, Executable, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
@@ -27,12 +27,17 @@ class Statement:
     ``sql`` is what psycopg is given, with the ``constants`` among the parameters.
     """
 
-    def __init__(self, source: str | Executable) -> None:
-        """From SQL with ``:name`` for a parameter, or from what SQLAlchemy builds."""
+    def __init__(self, source: str | Executable, *, binary: bool = False) -> None:
+        """From SQL with ``:name`` for a parameter, or from what SQLAlchemy builds.
+
+        A ``binary`` statement has its rows sent as the server holds them: worth it for hundreds of rows, or for bytes,
+        which as text are twice as long. Its columns must be of types that psycopg reads so; our enums are not.
+        """
         built: Any = text(source) if isinstance(source, str) else source
         compiled = built.compile(dialect=_DIALECT)
         self.sql: str = compiled.string
         self.constants: dict[str, Any] = compiled.params
+        self._binary = binary
         self._converters = _converters(source)
         self._row: Callable[[Sequence[Any]], Any] | None = None
 
@@ -43,12 +48,7 @@ class Statement:
         except psycopg.Error as error:
             raise self._as_core(error, lost=False) from error
         try:
-            cursor: psycopg.Cursor[Any] = lent.cursor()  # type: ignore[assignment]  # the pool holds psycopg's
-            cursor.execute(self.sql, {**self.constants, **parameters})
-            result = cursor.pgresult
-            if result is None or not result.nfields:
-                return ()
-            return self._named(cursor, cursor.fetchall())
+            return self._rows(lent, parameters)
         except psycopg.Error as error:
             lost: bool = engine.dialect.is_disconnect(cast("Any", error), lent, None)
             if lost:
@@ -57,6 +57,26 @@ class Statement:
             raise self._as_core(error, lost=lost) from error
         finally:
             lent.close()
+
+    def within(self, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """The same in the transaction that the connection is in."""
+        lent = connection.connection
+        try:
+            return self._rows(lent, parameters)
+        except psycopg.Error as error:
+            lost: bool = connection.dialect.is_disconnect(cast("Any", error), lent, None)
+            if lost:
+                connection.engine.pool._invalidate(lent, error)
+                connection.invalidate(error)
+            raise self._as_core(error, lost=lost) from error
+
+    def _rows(self, lent: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        cursor: psycopg.Cursor[Any] = lent.cursor()
+        cursor.execute(self.sql, {**self.constants, **parameters}, binary=self._binary)
+        result = cursor.pgresult
+        if result is None or not result.nfields:
+            return ()
+        return self._named(cursor, cursor.fetchall())
 
     def _named(self, cursor: psycopg.Cursor[Any], rows: list[Any]) -> list[Any]:
         if self._row is None:

@@ -16,8 +16,9 @@ from checkout_service.settings import WebSettings
 @click.command("token")
 @click.option("--user", type=click.UUID, required=True, help="The UUID that the token speaks for.")
 @click.option("--hours", type=click.FloatRange(0, 24 * 365, min_open=True), default=24, show_default=True)
+@click.option("--scope", "scopes", multiple=True, help="What it allows besides, such as refunds; may be repeated.")
 @with_appcontext
-def token(user: UUID, hours: float) -> None:
+def token(user: UUID, hours: float, scopes: tuple[str, ...]) -> None:
     """Print a bearer token for a user, and nothing else. Refused in production."""
     settings: WebSettings = current_app.extensions["settings"]
     if settings.production:
@@ -31,6 +32,7 @@ def token(user: UUID, hours: float) -> None:
         "exp": now + timedelta(hours=hours),
         "aud": settings.jwt_audience,
         "iss": settings.jwt_issuer,
+        "scope": " ".join(scopes) or None,
     }
     present = {name: value for name, value in claims.items() if value is not None}
     click.echo(jwt.encode(present, settings.jwt_secret.reveal(), settings.jwt_algorithms[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ from flower import urls
 from tornado.template import Loader, Template
 from tornado.web import url
 
-from operators.retrying import FailedTasks, RetryTask, why_not
+from operators.retrying import FailedTasks, RetryTask, letter_url, why_not
 
 OURS: Final = Path(__file__).parent / "templates"
 FLOWERS: Final = "flower/"
@@ -25,10 +26,14 @@ class LayeredLoader(Loader):
         return Template(path.read_bytes(), name=name, loader=self)
 
 
-def install() -> None:
-    """Add the routes and templates; Flower reads both when it starts, just after flowerconfig.py."""
+def install(*, console_url: str = "") -> None:
+    """Add the routes and templates; Flower reads both when it starts, just after flowerconfig.py.
+
+    With the console's address, a task that is about a letter leads to that letter.
+    """
     urls.handlers[0:0] = [
         url(r"/failed", FailedTasks, name="failed"),
         (r"/api/task/retry/(.+)", RetryTask),
     ]
-    urls.settings["template_loader"] = LayeredLoader(urls.settings["template_path"], namespace={"why_not": why_not})
+    own = {"why_not": why_not, "letter_url": partial(letter_url, console_url.rstrip("/"))}
+    urls.settings["template_loader"] = LayeredLoader(urls.settings["template_path"], namespace=own)

@@ -77,6 +77,17 @@ class FailedTasks(BaseHandler):  # type: ignore[misc]  # Flower has no types
         return bool(self.application.options.read_only)
 
 
+def letter_url(console_url: str, task: Any) -> str:
+    """Where the console shows the letter that a task is about; empty where there is no console, or no letter."""
+    if not console_url:
+        return ""
+    try:
+        name, row_id = retryable(task)
+    except NotRetryableError:
+        return ""
+    return f"{console_url}/letters/{row_id}" if name is TaskName.PROCESS_WEBHOOK else ""
+
+
 def retryable(task: Any) -> tuple[TaskName, UUID]:
     """What to send again. Raises NotRetryableError unless it is a task of ours with exactly one id as its argument."""
     try:

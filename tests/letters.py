@@ -39,14 +39,23 @@ def insert_letter(sql: Sql, body: bytes, **columns: Any) -> UUID:
     )[0].id
 
 
-def insert_payment(sql: Sql, *, amount: str = "240.00", currency: str = "USD", status: str = "pending") -> str:
-    """A payment at the mock provider; its provider_ref."""
-    reference = f"mock_pi_{uuid4().hex}"
+def insert_payment(
+    sql: Sql,
+    *,
+    amount: str = "240.00",
+    currency: str = "USD",
+    status: str = "pending",
+    provider: str = "mock",
+    provider_ref: str | None = None,
+) -> str:
+    """A payment, at the mock provider unless told otherwise; its provider_ref."""
+    reference = provider_ref or f"mock_pi_{uuid4().hex}"
     user = sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
     sql(
         """INSERT INTO payments (user_id, provider, provider_ref, amount, currency, status)
-        VALUES (:user, 'mock', :reference, :amount, :currency, CAST(:status AS payment_status))""",
+        VALUES (:user, :provider, :reference, :amount, :currency, CAST(:status AS payment_status))""",
         user=user,
+        provider=provider,
         reference=reference,
         amount=amount,
         currency=currency,

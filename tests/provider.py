@@ -43,6 +43,14 @@ class MockProvider:
     def payments(self) -> list[dict[str, str]]:
         return self.http.get("/_payments").raise_for_status().json()["payments"]
 
+    def put_refund(self, reference: str, refund_ref: str, **changes: str) -> None:
+        """Make a refund as a dashboard does, or set what became of one."""
+        self.http.put(f"/_payments/{reference}/refunds/{refund_ref}", json=changes).raise_for_status()
+
+    @property
+    def refunds(self) -> list[dict[str, str]]:
+        return self.http.get("/_payments").raise_for_status().json()["refunds"]
+
     @property
     def calls(self) -> dict[str, int]:
         """How many calls of each kind came."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from typing import Any
@@ -51,6 +52,8 @@ def _configure_logging(**_: Any) -> None:
 def _start_afresh(**_: Any) -> None:
     with _context.app_context():
         forget_connections()
+    # What was loaded stays for good; to look through it for garbage again and again cost a fifth of the time of a set.
+    gc.freeze()
 
 
 @celeryd_after_setup.connect

@@ -15,10 +15,11 @@ from sqlalchemy import text
 from checkout_service.answers import show_time
 from checkout_service.database import execute, transaction
 from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
-from checkout_service.providers.base import Fact, ProviderError, ProviderUnavailableError
+from checkout_service.providers.base import Fact, ProviderError, ProviderUnavailableError, RefundFact
 from worker.context import provider
-from worker.ledger import Report, record
 from worker.references import reference
+from worker.refund_ledger import count_refunds, record_all
+from worker.reports import of_answer
 
 WORK_FOR: Final = 40.0
 GIVE_UP_AFTER: Final = 3
@@ -46,7 +47,9 @@ class Run:
         self._failures_in_a_row = 0
         self._asked = 0
         self._facts = 0
-        self._held: list[tuple[UUID, Sequence[Report]]] = []
+        self._held: list[tuple[UUID, Sequence[Fact | RefundFact]]] = []
+        self.last_said = ""
+        """What the last question was answered with, as the payment's log keeps it."""
 
     def goes_on(self) -> bool:
         return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
@@ -78,39 +81,43 @@ class Run:
             self._note(row.id, question, f"broke its reader: {type(error).__name__}")
             return True
         self._failures_in_a_row = 0
-        now = datetime.now(UTC)
-        facts = [item for item in said if isinstance(item, Fact)]
-        self._record([Report(fact=fact, received_at=now) for fact in facts], row.id)
-        self._note(row.id, question, ", ".join(fact.status.value for fact in facts) or "nothing new")
+        self._record(said, row.id)
+        self._note(row.id, question, ", ".join(_word(fact) for fact in said) or "nothing new")
         return True
 
     def record_held(self) -> None:
         """Record once more what was said about payments that somebody held until now."""
         held, self._held = self._held, []
         while held and monotonic() < self._until:
-            payment_id, reports = held.pop()
-            self._record(reports, payment_id)
+            payment_id, said = held.pop()
+            self._record(said, payment_id)
 
     def _note(self, payment_id: UUID, question: str, said: str) -> None:
         """Keep what was said for operators; what jsonb cannot hold is escaped."""
-        plain = said[:200].encode("unicode_escape").decode()
+        self.last_said = plain = said[:200].encode("unicode_escape").decode()
         with suppress(DatabaseLocked):  # only a note
             execute(_note, {"id": payment_id, "at": show_time(datetime.now(UTC)), "asked": question, "said": plain})
 
-    def _record(self, reports: Sequence[Report], payment_id: UUID) -> None:
+    def _record(self, said: Sequence[Fact | RefundFact], payment_id: UUID) -> None:
+        reports, refunds = of_answer(said)
         try:
-            if reports:
+            if said:
                 with transaction() as connection:
-                    record(connection, reports)
+                    _, entered = record_all(connection, reports, refunds)
+                count_refunds(refunds, entered)
         except DatabaseLocked:
             log.warning("payment_held_by_another", payment_id=str(payment_id))
-            self._held.append((payment_id, reports))
+            self._held.append((payment_id, said))
         except DatabaseUnavailable:
             raise
         except Exception:
             log.exception("facts_not_recorded", payment_id=str(payment_id))
         else:
-            self._facts += len(reports)
+            self._facts += len(said)
 
     def summary(self) -> str:
         return f"asked about {self._asked} payments, learned {self._facts} facts"
+
+
+def _word(fact: Fact | RefundFact) -> str:
+    return f"refund {fact.status.value}" if isinstance(fact, RefundFact) else fact.status.value

@@ -41,7 +41,12 @@ def settings() -> WorkerSettings:
     return found
 
 
+def providers() -> Providers:
+    """The translators of the providers at which this worker holds an account, by name."""
+    found: Providers = current_app.extensions["providers"]
+    return found
+
+
 def provider(name: str) -> Provider | None:
     """The translator of that name, if this worker holds an account there."""
-    providers: Providers = current_app.extensions["providers"]
-    return providers.get(name)
+    return providers().get(name)

@@ -16,8 +16,9 @@ log = structlog.get_logger(__name__)
 def counted(results: list[Result]) -> list[Result]:
     """The same results, counted. A letter that was settled by itself is named, with the request that brought it."""
     now = datetime.now(UTC)
+    for (provider, state), count in Counter((one.letter.envelope.provider, one.state) for one in results).items():
+        letters_total.labels(provider, state).inc(count)
     for result in results:
-        letters_total.labels(result.letter.envelope.provider, result.state).inc()
         if result.state == "applied":
             lag = now - result.letter.envelope.received_at
             letter_lag_seconds.observe(max(lag.total_seconds(), 0.0))

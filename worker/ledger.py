@@ -6,19 +6,17 @@ carts locked first, by key, where money came; then payments, by id; then events 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Connection
 
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Fact
-from worker.ledger_statements import INSERT_EVENTS, LOCK_CARTS, LOCK_PAYMENTS, MOVE_PAYMENTS
+from worker.ledger_statements import INSERT_EVENTS, LOCK_CARTS, LOCK_PAYMENTS, MOVE_PAYMENTS, as_json
 from worker.outcomes import Outcome, Review
 
 
@@ -43,43 +41,50 @@ class _Payment:
     reasons: set[str]
     cart: tuple[Any, Any] | None
     raw: bytes | None = None
-    reasons_before: frozenset[str] = field(default_factory=frozenset)
+    capture: str | None = None
+    stood: tuple[PaymentStatus, set[str], str | None] | None = None
 
     @property
     def changed(self) -> bool:
-        return self.status is not self.before or self.reasons != self.reasons_before
+        return (self.status, self.reasons, self.capture) != self.stood
 
 
-def record(connection: Connection, reports: Sequence[Report]) -> list[Outcome]:
+_Payments = dict[tuple[str, str], _Payment]
+"""By provider and provider_ref."""
+_Recorded = dict[tuple[str, str], str | None]
+
+
+def record(connection: Connection, reports: Sequence[Report], *, besides: Iterable[str] = ()) -> list[Outcome]:
     """Enter facts into the ledger within the caller's transaction; one outcome for each, in order.
 
-    Facts about payments that are not here yet are PARKED and leave no trace.
+    Facts about payments that are not here yet are PARKED and leave no trace. Payments with the references ``besides``
+    are locked along, for what follows.
     """
-    payments = _lock(connection, reports)
+    payments = _lock(connection, reports, besides)
     outcomes = [Outcome.PARKED] * len(reports)
     entries = _entries(reports, payments, outcomes)
     recorded = _insert_events(connection, reports, payments, entries)
     for key, (index, outcome) in entries.items():
         outcomes[index] = outcome if key in recorded else Outcome.DUPLICATE
-    _apply(reports, payments, outcomes)
+    _apply(reports, payments, outcomes, recorded)
     _flag_twins(payments)
     _move(connection, [payment for payment in payments.values() if payment.changed])
     return outcomes
 
 
-def _lock(connection: Connection, reports: Sequence[Report]) -> dict[tuple[str, str], _Payment]:
+def _lock(connection: Connection, reports: Sequence[Report], besides: Iterable[str]) -> _Payments:
     """The payments that the facts speak of, and their twins that money came for, locked until the transaction ends."""
-    references = sorted({report.fact.provider_ref for report in reports})
+    references = sorted({report.fact.provider_ref for report in reports}.union(besides))
     money = sorted({report.fact.provider_ref for report in reports if report.fact.status.money_came})
     if not references:
         return {}
     if money:
-        connection.execute(LOCK_CARTS, {"money": money})
-    rows = connection.execute(LOCK_PAYMENTS, {"references": references, "money": money})
+        LOCK_CARTS.within(connection, {"money": money})
+    rows = LOCK_PAYMENTS.within(connection, {"references": references, "money": money})
     payments = {}
     for row in rows:
         status = PaymentStatus(row.status)
-        reasons = frozenset(row.review_reason.split(", ")) if row.review_reason else frozenset()
+        reasons = set(row.review_reason.split(", ")) if row.review_reason else set()
         payments[row.provider, row.provider_ref] = _Payment(
             id=row.id,
             amount=row.amount,
@@ -87,14 +92,15 @@ def _lock(connection: Connection, reports: Sequence[Report]) -> dict[tuple[str, 
             before=status,
             status=status,
             reasons=set(reasons),
-            reasons_before=reasons,
+            capture=row.capture_ref,
+            stood=(status, reasons, row.capture_ref),
             cart=None if row.cart_id is None else (row.cart_id, row.lines_key),
         )
     return payments
 
 
 def _entries(
-    reports: Sequence[Report], payments: dict[tuple[str, str], _Payment], outcomes: list[Outcome]
+    reports: Sequence[Report], payments: _Payments, outcomes: list[Outcome]
 ) -> dict[tuple[str, str], tuple[int, Outcome]]:
     """One entry an event id: the report that speaks for it, and what it would do.
 
@@ -136,16 +142,16 @@ def _disagrees(fact: Fact, payment: _Payment) -> bool:
 def _insert_events(
     connection: Connection,
     reports: Sequence[Report],
-    payments: dict[tuple[str, str], _Payment],
+    payments: _Payments,
     entries: dict[tuple[str, str], tuple[int, Outcome]],
-) -> set[tuple[str, str]]:
-    """Insert the events; returns the keys of those that are news (or were a mismatch until now)."""
+) -> _Recorded:
+    """Insert the events; returns those that are news, by key, with None, or were a mismatch until now, with that."""
     if not entries:
-        return set()
+        return {}
     chosen = [(key, reports[index], outcome) for key, (index, outcome) in sorted(entries.items())]
     facts = [report.fact for _, report, _ in chosen]
-    rows = connection.execute(
-        INSERT_EVENTS,
+    rows = INSERT_EVENTS.within(
+        connection,
         {
             "deliveries": [report.delivery_id for _, report, _ in chosen],
             "providers": [fact.provider for fact in facts],
@@ -159,10 +165,10 @@ def _insert_events(
             "received": [report.received_at for _, report, _ in chosen],
         },
     )
-    return {(row.provider, row.event_id) for row in rows}
+    return {(row.provider, row.event_id): row.was for row in rows}
 
 
-def _apply(reports: Sequence[Report], payments: dict[tuple[str, str], _Payment], outcomes: Sequence[Outcome]) -> None:
+def _apply(reports: Sequence[Report], payments: _Payments, outcomes: Sequence[Outcome], recorded: _Recorded) -> None:
     """Move the payments along the street, and flag what a person has to look at; the order of facts is no matter."""
     for report, outcome in zip(reports, outcomes, strict=True):
         if outcome in {Outcome.PARKED, Outcome.DUPLICATE}:
@@ -170,25 +176,20 @@ def _apply(reports: Sequence[Report], payments: dict[tuple[str, str], _Payment],
         fact = report.fact
         payment = payments[fact.provider, fact.provider_ref]
         if outcome is Outcome.MISMATCH:
-            payment.reasons.add(Review.MISMATCH)
+            # One that was a mismatch before was flagged then; a person may have looked at it since.
+            payment.reasons |= set() if recorded[fact.provider, fact.event_id] else {Review.MISMATCH}
             continue
         closed = payment.status.closed_unpaid or fact.status.closed_unpaid
         if closed and max(payment.status, fact.status).money_came:
             payment.reasons.add(Review.PAID_AFTER_CLOSE)
+        if fact.status.money_came:
+            payment.capture = payment.capture or fact.capture_ref
         if fact.status > payment.status:
             payment.status = fact.status
-            payment.raw = _as_json(fact.raw)
+            payment.raw = as_json(fact.raw)
 
 
-def _as_json(raw: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(raw)
-    except TypeError:
-        # It refuses integers of more than 64 bits, which a genuine letter may hold.
-        return json.dumps(raw).encode()
-
-
-def _flag_twins(payments: dict[tuple[str, str], _Payment]) -> None:
+def _flag_twins(payments: _Payments) -> None:
     """Flag payments for the same lines of the same cart, if money came for more than one.
 
     Only when it came just now: what a person has looked at and cleared is not flagged again by an echo.
@@ -206,12 +207,13 @@ def _flag_twins(payments: dict[tuple[str, str], _Payment]) -> None:
 def _move(connection: Connection, payments: Sequence[_Payment]) -> None:
     if not payments:
         return
-    connection.execute(
-        MOVE_PAYMENTS,
+    MOVE_PAYMENTS.within(
+        connection,
         {
             "ids": [payment.id for payment in payments],
             "statuses": [payment.status.value for payment in payments],
             "raws": [payment.raw for payment in payments],
             "reasons": [", ".join(sorted(payment.reasons)) or None for payment in payments],
+            "captures": [payment.capture for payment in payments],
         },
     )

@@ -12,93 +12,18 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+import orjson
+from sqlalchemy import Connection
 
 from checkout_service.database import execute
-from checkout_service.statements import Statement
 from checkout_service.webhooks.envelope import Envelope
 from worker.context import settings
+from worker.letter_statements import BODIES, CLAIM, LARGE, RELEASE, SETTLE
 
 LEASE: Final = timedelta(seconds=30)
 """Longer than the task's hard time limit (20 s), so that no letter is claimed while its worker may still be alive."""
 
 PARKED_FOR: Final = timedelta(hours=72)
-SET: Final = 500
-"""Letters a claim takes at most: enough to make the fixed cost of a transaction small, few enough for a lease."""
-
-LARGE: Final = 16 * 1024
-"""Bytes above which a body is fetched when its turn comes, so that a set of large letters does not fill the memory."""
-
-# What was never tried is due within seconds; to look further would lead through all that is parked.
-_claim = Statement(f"""
-    WITH own AS (
-        SELECT id, attempts > 0 OR state <> 'received' AS tried FROM webhook_deliveries
-        WHERE id = :id AND (
-            state = 'received' AND attempts = 0
-            OR state IN ('received', 'parked') AND next_attempt_at <= now()
-            OR state IN ('failed', 'rejected')
-            OR state = 'applied' AND detail LIKE 'mismatch%'
-        )
-        FOR NO KEY UPDATE SKIP LOCKED
-    ), others AS (
-        SELECT id FROM webhook_deliveries
-        WHERE state = 'received' AND attempts = 0 AND next_attempt_at < now() + interval '1 minute'
-            AND id IS DISTINCT FROM :id
-            AND NOT EXISTS (SELECT FROM own WHERE tried)
-        ORDER BY next_attempt_at LIMIT {SET}
-        FOR NO KEY UPDATE SKIP LOCKED
-    )
-    UPDATE webhook_deliveries AS letter
-    SET state = 'received', attempts = letter.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
-    FROM (SELECT id FROM own UNION ALL SELECT id FROM others) AS claimed
-    WHERE letter.id = claimed.id
-    RETURNING letter.id, letter.provider, letter.headers, letter.received_at, letter.attempts, letter.next_attempt_at,
-        old.state AS state_before, old.next_attempt_at AS due,
-        octet_length(letter.body) AS size, CASE WHEN octet_length(letter.body) <= {LARGE} THEN letter.body END AS body
-""")  # noqa: S608 (only our own constants)
-
-_bodies = text("SELECT id, body FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")
-
-# As if they had never been claimed, and due before what came since.
-_release = Statement("""
-    UPDATE webhook_deliveries SET attempts = 0, next_attempt_at = now(), updated_at = now()
-    WHERE id = ANY(ARRAY(
-        SELECT letter.id
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:leases AS timestamptz[])) AS released (id, lease)
-        JOIN webhook_deliveries AS letter ON letter.id = released.id
-        WHERE letter.state = 'received' AND letter.attempts = 1 AND letter.next_attempt_at = released.lease
-        ORDER BY letter.id FOR NO KEY UPDATE OF letter
-    ))
-""")
-
-# Locked by id before they are updated, as every writer of several letters does: a zombie may hold some of them. The
-# results are joined once and carried along: a second join of 500 rows that the planner takes for ten is a slow one.
-_settle = text("""
-    WITH result AS (
-        SELECT letter.id, result.state, result.provider_ref, result.detail, result.delay, result.returned
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
-            CAST(:states AS text[]), CAST(:references AS text[]), CAST(:details AS text[]),
-            CAST(:delays AS double precision[]), CAST(:returned AS integer[]))
-            AS result (id, attempts, lease, state, provider_ref, detail, delay, returned)
-        JOIN webhook_deliveries AS letter ON letter.id = result.id
-        WHERE letter.state = 'received' AND letter.attempts = result.attempts
-            AND letter.next_attempt_at = result.lease
-        ORDER BY letter.id FOR NO KEY UPDATE OF letter
-    )
-    UPDATE webhook_deliveries AS letter
-    SET state = result.state,
-        attempts = greatest(letter.attempts - result.returned, CASE WHEN result.state = 'parked' THEN 0 ELSE 1 END),
-        next_attempt_at = CASE result.state
-            WHEN 'received' THEN now() + make_interval(secs => result.delay)
-            WHEN 'parked' THEN letter.received_at + CAST(:parked_for AS interval) END,
-        provider_ref = coalesce(result.provider_ref, letter.provider_ref),
-        detail = result.detail,
-        processed_at = CASE WHEN result.state NOT IN ('received', 'parked') THEN now() END,
-        updated_at = now()
-    FROM result
-    WHERE letter.id = result.id
-    RETURNING letter.id
-""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,21 +81,23 @@ def claim(own: UUID | None) -> list[Letter]:
 
     The own one comes first, then the oldest. Empty when nothing waits.
     """
-    rows = execute(_claim, {"id": own, "lease": LEASE})
-    letters = [
+    rows = execute(CLAIM, {"id": own, "lease": LEASE})
+    return [
         Letter(
             id=row.id,
             envelope=Envelope(
-                provider=row.provider, headers=row.headers, body=row.body or b"", received_at=row.received_at
+                provider=row.provider,
+                headers=orjson.loads(row.headers),
+                body=row.body or b"",
+                received_at=row.received_at,
             ),
             size=row.size,
             attempts=row.attempts,
             lease=row.next_attempt_at,
             state_before=row.state_before,
         )
-        for row in sorted(rows, key=lambda row: row.received_at)
+        for row in sorted(rows, key=lambda row: (row.id != own, row.received_at))
     ]
-    return sorted(letters, key=lambda letter: letter.id != own)
 
 
 def with_bodies(letters: Sequence[Letter]) -> list[Letter]:
@@ -178,7 +105,7 @@ def with_bodies(letters: Sequence[Letter]) -> list[Letter]:
     large = [letter.id for letter in letters if letter.large]
     if not large:
         return list(letters)
-    bodies = {row.id: row.body for row in execute(_bodies, {"ids": large})}
+    bodies = {row.id: row.body for row in execute(BODIES, {"ids": large})}
     return [
         replace(letter, envelope=replace(letter.envelope, body=bodies[letter.id])) if letter.large else letter
         for letter in letters
@@ -188,14 +115,13 @@ def with_bodies(letters: Sequence[Letter]) -> list[Letter]:
 
 def release(letters: Sequence[Letter]) -> None:
     """Give letters back that were never tried and still are not: the next task takes them."""
-    execute(_release, {"ids": [letter.id for letter in letters], "leases": [letter.lease for letter in letters]})
+    execute(RELEASE, {"ids": [letter.id for letter in letters], "leases": [letter.lease for letter in letters]})
 
 
 def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
     """Write the results of letters that are still ours; returns those."""
-    results = sorted(results, key=lambda result: result.letter.id)
-    rows = connection.execute(
-        _settle,
+    rows = SETTLE.within(
+        connection,
         {
             "ids": [result.letter.id for result in results],
             "attempts": [result.letter.attempts for result in results],
@@ -208,5 +134,4 @@ def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
             "parked_for": PARKED_FOR,
         },
     )
-    written = {row.id for row in rows}
-    return [result for result in results if result.letter.id in written]
+    return [results[row.number - 1] for row in rows]

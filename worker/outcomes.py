@@ -13,6 +13,8 @@ class Outcome(StrEnum):
     MISMATCH = "mismatch"
     DUPLICATE = "duplicate"
     PARKED = "parked"
+    WAITING = "waiting"
+    """It cannot be entered yet, for the reason that its refund gives: its letter stays owed."""
 
 
 class Review(StrEnum):
@@ -21,3 +23,5 @@ class Review(StrEnum):
     MISMATCH = "mismatch"
     PAID_AFTER_CLOSE = "paid_after_close"
     PAID_TWICE = "paid_twice"
+    REFUND_MISMATCH = "refund_mismatch"
+    REFUND_TOO_LARGE = "refund_too_large"

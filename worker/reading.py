@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from checkout_service.providers.base import (
     Decline,
     Fact,
     Hint,
+    Provider,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
@@ -24,7 +26,7 @@ from checkout_service.providers.base import (
     UnreadableError,
 )
 from checkout_service.webhooks.envelope import Envelope
-from worker.context import provider
+from worker.context import provider, providers
 from worker.letters import Letter
 from worker.references import references
 
@@ -60,9 +62,15 @@ def read_letters(letters: Sequence[Letter], *, look_up_until: float) -> list[Rea
 
     After ``look_up_until`` (by ``monotonic``) no further look-up begins: its letter is put off.
     """
-    names = {letter.id: _memory(letter.envelope) for letter in letters if not letter.large}
-    known = cache().known(sorted(set(names.values())))
-    readings = [_read(letter, names.get(letter.id, ""), known) for letter in letters]
+    names = ["" if letter.large else _memory(letter.envelope) for letter in letters]
+    known = cache().known([name for name in set(names) if name])
+    held, matches = providers(), Counter[tuple[str, int]]()
+    readings = [
+        _read(letter, held.get(letter.envelope.provider), name, known, matches)
+        for letter, name in zip(letters, names, strict=True)
+    ]
+    for (name, place), count in matches.items():
+        count_secret(name, place, count)
     hinted = [hint.provider_ref for reading in readings for hint in reading.hints]
     if not hinted:
         return readings
@@ -77,10 +85,11 @@ def remember(readings: Sequence[Reading]) -> None:
         cache().put_many(names, b"1", seconds=REMEMBER_FOR)
 
 
-def _read(letter: Letter, memory: str, known: set[str]) -> Reading:
+def _read(
+    letter: Letter, translator: Provider | None, memory: str, known: set[str], matches: Counter[tuple[str, int]]
+) -> Reading:
     if memory in known and not letter.by_hand:
         return Reading(letter=letter, seen_before=True, memory=memory)
-    translator = provider(letter.envelope.provider)
     if translator is None:
         return Reading(letter=letter, rejected="no account at this provider is set up")
     try:
@@ -93,7 +102,7 @@ def _read(letter: Letter, memory: str, known: set[str]) -> Reading:
         log.exception("letter_broke_its_reader", delivery_id=str(letter.id))
         return Reading(letter=letter, error=error)
     if contents.secret is not None:
-        count_secret(letter.envelope.provider, contents.secret)
+        matches[letter.envelope.provider, contents.secret] += 1
     hints = [item for item in contents.said if isinstance(item, Hint)]
     return Reading(
         letter=letter,

@@ -31,6 +31,8 @@ from checkout_service.providers.base import (
 from checkout_service.queue import TaskName
 from worker.asking import Run
 
+Question = Callable[[Provider, Reference], Sequence[Fact | RefundFact]]
+
 STEP: Final = 20
 PAGE: Final = 500
 
@@ -148,14 +150,24 @@ def _expire_from(run: Run, status: PaymentStatus, place: tuple[datetime, UUID]) 
     return False
 
 
-def _question(row: Any) -> tuple[str, Callable[[Provider, Reference], Sequence[Fact | RefundFact]]]:
+def look_up_now(run: Run, row: Any) -> str:
+    """Ask about one payment because an operator wants to know, and return what was said; nothing is canceled."""
+    run.ask(row, "look-up", _looking_up(row))
+    return run.last_said
+
+
+def _question(row: Any) -> tuple[str, Question]:
     """What a payment whose look-up is due is asked: to be canceled after all, if its time is over."""
     if row.over:
         return "cancel", _cancel
+    return "look-up", _looking_up(row)
+
+
+def _looking_up(row: Any) -> Question:
     if row.status == PaymentStatus.EXPIRED.value:
         # Most likely we canceled it ourselves, so that the provider has another word for what it is here.
-        return "look-up", lambda asked, reference: _canceled_by_us(asked.look_up(reference))
-    return "look-up", lambda asked, reference: asked.look_up(reference)
+        return lambda asked, reference: _canceled_by_us(asked.look_up(reference))
+    return lambda asked, reference: asked.look_up(reference)
 
 
 def _cancel(asked: Provider, reference: Reference) -> Sequence[Fact | RefundFact]:

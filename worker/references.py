@@ -11,7 +11,8 @@ from checkout_service.providers.base import Reference
 from checkout_service.statements import Statement
 
 _COLUMNS: Final = """
-    payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, session.payment_token
+    payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, payment.capture_ref,
+    session.payment_token, payment.status IN ('expired', 'canceled') AS closed
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
 """
 
@@ -39,4 +40,6 @@ def _reference(row: Any) -> Reference:
         amount=row.amount,
         currency=row.currency,
         payment_token=row.payment_token,
+        capture_ref=row.capture_ref,
+        closed=row.closed,
     )

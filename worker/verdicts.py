@@ -7,21 +7,27 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from checkout_service.providers.base import Fact, RefundFact
 from worker.context import settings
 from worker.letters import PARKED_FOR, Result
 from worker.outcomes import Outcome
 from worker.reading import Reading
+from worker.refund_entry import Entered
 
 FIRST_DELAY: Final = timedelta(seconds=5)
 LONGEST_DELAY: Final = timedelta(minutes=15)
 
 
-def verdict(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
-    """The result of a letter that was read, by precedence of its facts: parked, applied, duplicate, ignored."""
+def verdict(reading: Reading, of_facts: Sequence[Outcome], of_refunds: Sequence[Entered] = ()) -> Result:
+    """The result of a letter that was read, by precedence: parked, waiting, applied, duplicate, ignored."""
     letter = reading.letter
-    reference = reading.facts[0].provider_ref if reading.facts else None
+    facts: list[Fact | RefundFact] = [*reading.facts, *reading.refunds]
+    reference = facts[0].provider_ref if facts else None
+    outcomes = [*of_facts, *(entered.outcome for entered in of_refunds)]
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
+    if Outcome.WAITING in outcomes:
+        return put_off(reading, next(entered.why for entered in of_refunds if entered.why))
     if Outcome.MISMATCH in outcomes:
         detail = "mismatch: amount or currency are not the payment's"
         return Result(letter=letter, state="applied", provider_ref=reference, detail=detail)
@@ -36,16 +42,17 @@ def verdict(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     return Result(letter=letter, state="ignored", detail="says nothing that we keep")
 
 
-def put_off(reading: Reading) -> Result:
-    """The result of a letter whose provider is unavailable: later, and for 72 hours without using up an attempt.
+def put_off(reading: Reading, why: str | None = None) -> Result:
+    """The result of a letter that must wait, most often for its provider: for 72 hours without using up an attempt.
 
     The delay doubles by itself, being as long as the letter is old. An operator's run gets one attempt here too.
     """
     letter = reading.letter
+    why = why or reading.unavailable or "the provider is unavailable"
     if letter.age > PARKED_FOR or letter.by_hand:
-        return failed_attempt(reading, reading.unavailable or "the provider is unavailable")
+        return failed_attempt(reading, why)
     delay = min(max(letter.age, FIRST_DELAY), LONGEST_DELAY)
-    return Result(letter=letter, state="received", detail=reading.unavailable, delay=_jittered(delay), returned=True)
+    return Result(letter=letter, state="received", detail=why, delay=jittered(delay), returned=True)
 
 
 def failed_attempt(reading: Reading, detail: str) -> Result:
@@ -60,7 +67,7 @@ def failed_attempt(reading: Reading, detail: str) -> Result:
     if used_up:
         return Result(letter=letter, state="received", detail=detail)
     delay = min(FIRST_DELAY * 2 ** min(letter.attempts - 1, 20), LONGEST_DELAY)
-    return Result(letter=letter, state="received", detail=detail, delay=_jittered(delay))
+    return Result(letter=letter, state="received", detail=detail, delay=jittered(delay))
 
 
 def describe(error: Exception) -> str:
@@ -72,7 +79,8 @@ def describe(error: Exception) -> str:
 
 def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     letter = reading.letter
-    unknown = [fact for fact, outcome in zip(reading.facts, outcomes, strict=True) if outcome is Outcome.PARKED]
+    facts: list[Fact | RefundFact] = [*reading.facts, *reading.refunds]
+    unknown = [fact for fact, outcome in zip(facts, outcomes, strict=True) if outcome is Outcome.PARKED]
     ours = next((fact for fact in unknown if fact.payment_id is not None), None)
     waiting = ours or reading.waits_for or unknown[0]
     if letter.age < PARKED_FOR:
@@ -90,6 +98,6 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     return Result(letter=letter, state="ignored", provider_ref=waiting.provider_ref, detail=detail)
 
 
-def _jittered(delay: timedelta) -> timedelta:
+def jittered(delay: timedelta) -> timedelta:
     """Up to a fifth longer, so that what failed together does not come back together."""
     return delay * (1 + random.random() / 5)  # noqa: S311 (spreads load, guards nothing)

@@ -18,10 +18,12 @@ from checkout_service.database import transaction
 from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.queue import BELL, TaskName, ring_bell
 from worker.counting import counted
-from worker.ledger import Report, record
-from worker.letters import SET, Letter, Result, claim, release, settle, with_bodies
+from worker.letter_statements import SET
+from worker.letters import Letter, Result, claim, release, settle, with_bodies
 from worker.reading import Reading, read_letters, remember
+from worker.refund_ledger import count_refunds, record_all
 from worker.rejecting import reject
+from worker.reports import of_letters
 from worker.verdicts import describe, failed_attempt, put_off, verdict
 
 WORK_FOR: Final = 4.0
@@ -161,22 +163,21 @@ def _record_by_itself(reading: Reading) -> list[Result]:
 
 def _record(readings: Sequence[Reading]) -> list[Result]:
     """One transaction: events in, payments moved, letters done."""
-    reports = [
-        Report(fact=fact, received_at=reading.letter.envelope.received_at, delivery_id=reading.letter.id)
-        for reading in readings
-        for fact in reading.facts
-    ]
+    reports, refunds = of_letters(readings)
     results = []
     with transaction() as connection:
-        outcomes = iter(record(connection, reports) if reports else [])
+        told, entered = record_all(connection, reports, refunds)
+        outcomes, ends = iter(told), iter(entered)
         for reading in readings:
             if reading.error is not None:
                 results.append(failed_attempt(reading, describe(reading.error)))
             elif reading.unavailable is not None:
                 results.append(put_off(reading))
             else:
-                results.append(verdict(reading, [next(outcomes) for _ in reading.facts]))
+                of_facts = [next(outcomes) for _ in reading.facts]
+                results.append(verdict(reading, of_facts, [next(ends) for _ in reading.refunds]))
         written = settle(connection, results)
+    count_refunds(refunds, entered)
     _remember(readings, results)
     return counted(written)
 
@@ -211,6 +212,8 @@ def _remember(readings: Sequence[Reading], results: Sequence[Result]) -> None:
         [
             reading
             for reading, result in zip(readings, results, strict=True)
-            if result.state in final and reading.facts and not (result.detail or "").startswith(mismatch)
+            if result.state in final
+            and (reading.facts or reading.refunds)
+            and not (result.detail or "").startswith(mismatch)
         ]
     )

@@ -6,26 +6,25 @@ breakers, every hostile or late case, hints, memories, metrics, logs. Waits for 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 import os
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import psycopg
 import redis
 from psycopg.types.array import ListBinaryDumper
 
-from checkout_service.statements import Statement
-from worker import ledger_statements, letters
+from worker import ledger_statements, letter_statements, letters
 
-_CLAIM = letters._claim
-_LOCK = Statement(ledger_statements.LOCK_PAYMENTS).sql
-_EVENTS = Statement(ledger_statements.INSERT_EVENTS).sql
-_MOVE = Statement(ledger_statements.MOVE_PAYMENTS).sql
-_SETTLE = Statement(letters._settle).sql
+_CLAIM = letter_statements.CLAIM.sql
+_CARTS = ledger_statements.LOCK_CARTS.sql
+_LOCK = ledger_statements.LOCK_PAYMENTS.sql
+_EVENTS = ledger_statements.INSERT_EVENTS.sql
+_MOVE = ledger_statements.MOVE_PAYMENTS.sql
+_SETTLE = letter_statements.SETTLE.sql
 
 
 def main() -> None:
@@ -40,47 +39,52 @@ def main() -> None:
 
 def drain(connection: psycopg.Connection[Any], secret: bytes) -> None:
     values = {"id": None, "lease": timedelta(seconds=30)}
-    while rows := connection.execute(_CLAIM.sql, values).fetchall():
+    while rows := connection.execute(_CLAIM, values, binary=True).fetchall():
         read = [opened(row[8], secret) for row in rows]
         with connection.transaction():
             record(connection, rows, read)
 
 
 def opened(body: bytes, secret: bytes) -> dict[str, Any]:
-    letter: dict[str, Any] = json.loads(body)
+    letter: dict[str, Any] = orjson.loads(body)
     claimed = letter.pop("signature")
-    signed = json.dumps(letter, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    if not hmac.compare_digest(hmac.new(secret, signed, hashlib.sha256).hexdigest(), claimed):
+    letter["signed"] = orjson.dumps(letter, option=orjson.OPT_SORT_KEYS)
+    if not hmac.compare_digest(hmac.digest(secret, letter["signed"], "sha256").hex(), claimed):
         raise ValueError("a letter of the benchmark is forged")
     return letter
 
 
 def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict[str, Any]]) -> None:
     references = sorted(letter["provider_ref"] for letter in read)
-    locked = connection.execute(_LOCK, {"references": references, "money": references}).fetchall()
+    connection.execute(_CARTS, {"money": references})
+    locked = connection.execute(_LOCK, {"references": references, "money": references}, binary=True).fetchall()
     payments = {row[2]: row[0] for row in locked}
-    said = [letter["raw_data"] for letter in read]
+    # In the order of their keys, as the ledger enters them: it is kinder to the indexes.
+    events = sorted((letter["raw_data"]["event_id"], letter, row) for letter, row in zip(read, rows, strict=True))
+    said = [letter["raw_data"] for _, letter, _ in events]
     connection.execute(
         _EVENTS,
         {
-            "deliveries": [row[0] for row in rows],
+            "deliveries": [row[0] for _, _, row in events],
             "providers": ["mock"] * len(rows),
-            "events": [details["event_id"] for details in said],
-            "payments": [payments[letter["provider_ref"]] for letter in read],
+            "events": [event_id for event_id, _, _ in events],
+            "payments": [payments[letter["provider_ref"]] for _, letter, _ in events],
             "statuses": ["paid"] * len(rows),
             "amounts": [Decimal(details["amount"]) for details in said],
             "currencies": [details["currency"] for details in said],
             "outcomes": ["applied"] * len(rows),
             "occurred": [datetime.fromisoformat(details["occurred_at"]) for details in said],
-            "received": [row[3] for row in rows],
+            "received": [row[3] for _, _, row in events],
         },
+        binary=True,
     )
+    bodies = {letter["provider_ref"]: letter["signed"] for letter in read}
     connection.execute(
         _MOVE,
         {
-            "ids": [payments[letter["provider_ref"]] for letter in read],
+            "ids": list(payments.values()),
             "statuses": ["paid"] * len(rows),
-            "raws": [json.dumps(letter) for letter in read],
+            "raws": [bodies[reference] for reference in payments],
             "reasons": [None] * len(rows),
         },
     )
@@ -97,6 +101,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "returned": [0] * len(rows),
             "parked_for": letters.PARKED_FOR,
         },
+        binary=True,
     )
 
 

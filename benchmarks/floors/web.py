@@ -70,7 +70,7 @@ def put_item() -> Response:
     user, wanted = _user(), orjson.loads(request.get_data(cache=False))
     values = {**_PUT_CONSTANTS, "user": user, "listing": UUID(wanted["listing"]), "qty": wanted["qty"]}
     row = _connection().execute(_PUT, values).fetchone()
-    return _answer(show_line(row[2:]), 201 if row[1] else 200)  # type: ignore[index]  # the listing is there
+    return _answer(show_line(row[3:]), 201 if row[2] else 200)  # type: ignore[index]  # the listing is there
 
 
 @app.post("/api/checkout/session")

@@ -85,6 +85,11 @@ def remove_item(*, user_id: UUID, item_id: UUID) -> None:
         raise NotFound(_NO_ITEM)
 
 
+def empty_cart(*, user_id: UUID) -> None:
+    """Take every line out of the customer's cart, which itself stays; nothing where there is none."""
+    execute(_EMPTY_CART, {"user": user_id})
+
+
 _user = bindparam("user", type_=Uuid())
 _item = bindparam("item", type_=Uuid())
 _qty = cast(bindparam("qty", type_=Integer()), Integer)
@@ -170,3 +175,4 @@ _REMOVE_ITEM = Statement(
     .where(CartItem.id == _item, CartItem.cart_id == Cart.id, Cart.user_id == _user)
     .returning(CartItem.id)
 )
+_EMPTY_CART = Statement(delete(CartItem).where(CartItem.cart_id == Cart.id, Cart.user_id == _user))

@@ -21,9 +21,10 @@ from flask import Flask
 
 from checkout_service.accounts import Account
 from checkout_service.carts.queries import FrozenCart, cart_for_checkout
-from checkout_service.checkout.idempotency import payment_id_for, request_hash
+from checkout_service.checkout.idempotency import payment_id_for
 from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, remember, remembered_answer
 from checkout_service.database import Conflict, execute
+from checkout_service.idempotency import request_hash
 from checkout_service.money import LARGEST, show
 from checkout_service.problems import (
     AmountDiffers,
@@ -40,7 +41,14 @@ from checkout_service.problems import (
     TotalChanged,
     TotalTooLarge,
 )
-from checkout_service.providers.base import Opened, Provider, ProviderError, ProviderUnavailableError
+from checkout_service.providers.base import (
+    Decline,
+    Opened,
+    Provider,
+    ProviderError,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+)
 from checkout_service.providers.registry import make_provider
 from checkout_service.settings import WebSettings
 from checkout_service.slots import TooManyWaitingError, outside
@@ -194,6 +202,8 @@ def _from_twin(order: Order, problem: Problem, *, seconds: float) -> dict[str, A
 def _provider_problem(error: ProviderError) -> Problem:
     if _in_progress(error):
         return StillInProgress()
+    if isinstance(error, ProviderRefusedError) and error.reason is Decline.KEY_REUSED:
+        return AmountDiffers()
     return ProviderUnavailable() if isinstance(error, ProviderUnavailableError) else ProviderFailed()
 
 

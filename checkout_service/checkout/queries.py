@@ -19,6 +19,18 @@ from checkout_service.payments.models import Payment
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.statements import Statement
 
+_by_payment = Statement(
+    select(
+        CheckoutSession.cart_id,
+        CheckoutSession.lines,
+        CheckoutSession.payment_token,
+        CheckoutSession.expires_at,
+        Payment.status,
+    )
+    .join(Payment, Payment.id == CheckoutSession.payment_id)
+    .where(CheckoutSession.payment_id == bindparam("payment_id"), CheckoutSession.user_id == bindparam("user_id"))
+)
+
 REMEMBER_FOR: Final = 300
 """Seconds that an answer stays in the cache; the row behind it stays for good."""
 
@@ -62,6 +74,15 @@ def given_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:
     """The answer from the database, the truth."""
     rows = execute(_by_key, {"user_id": user_id, "idempotency_key": key})
     return GivenAnswer(rows[0].request_hash, answer_from(rows[0])) if rows else None
+
+
+def session_of(*, payment_id: UUID, user_id: UUID) -> Any | None:
+    """The customer's session that opened a payment: cart_id, lines, payment_token, expires_at; or None.
+
+    With it comes the payment's ``status``, as it is now.
+    """
+    rows = execute(_by_payment, {"payment_id": payment_id, "user_id": user_id})
+    return rows[0] if rows else None
 
 
 def remember(*, user_id: UUID, key: str, given: GivenAnswer) -> None:

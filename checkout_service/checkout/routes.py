@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, current_app
 
 from checkout_service import problems
 from checkout_service.answers import json_answer
 from checkout_service.api import Blueprint
 from checkout_service.auth import caller
-from checkout_service.checkout.idempotency import read_key
 from checkout_service.checkout.operations import Order, open_session
-from checkout_service.checkout.schemas import IDEMPOTENCY_KEY, OpenSessionSchema, SessionSchema
+from checkout_service.checkout.schemas import OpenSessionSchema, SessionSchema
+from checkout_service.idempotency import REPLAYED, documented, keyed
 from checkout_service.metrics import sessions_total
 from checkout_service.settings import WebSettings
 
 blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", description="A cart frozen into a promise")
 
 
-def keyed(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Read the Idempotency-Key before the body is looked at, and hand it to the view as ``key``."""
-
-    @wraps(view)
-    def with_key(*arguments: Any, **named: Any) -> Response:
-        return view(*arguments, key=read_key(request.headers.get("Idempotency-Key")), **named)
-
-    return with_key
-
-
 @blueprint.post("/session")
 @keyed
-@blueprint.doc(parameters=[IDEMPOTENCY_KEY])
+@blueprint.doc(parameters=[documented("purchase")])
 @blueprint.arguments(OpenSessionSchema)
 @blueprint.response(201, SessionSchema)
 @blueprint.problems(
@@ -76,5 +64,5 @@ def post_session(wanted: dict[str, Any], key: str) -> Response:
     sessions_total.labels(outcome="replayed" if replayed else "opened").inc()
     headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{answer['payment_id']}"}
     if replayed:
-        headers["Idempotent-Replayed"] = "true"
+        headers |= REPLAYED
     return json_answer(answer, status=201, headers=headers)

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from marshmallow import Schema, fields, validate
 
-from marshmallow import Schema, ValidationError, fields, validate
-
-from checkout_service.money import InvalidAmountError, parse_amount
-
-
-class AmountField(fields.String):
-    """An amount in and out as text, such as "240.00"; a Decimal inside."""
-
-    def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: object) -> Decimal:  # type: ignore[override]  # narrows str to Decimal
-        if not isinstance(value, str):
-            raise ValidationError('An amount is a string, such as "240.00".')
-        try:
-            return parse_amount(value)
-        except InvalidAmountError as error:
-            raise ValidationError(str(error).capitalize() + ".") from error
+from checkout_service.amounts import AmountField
 
 
 class OpenSessionSchema(Schema):
@@ -46,15 +32,3 @@ class SessionSchema(Schema):
     )
     provider = fields.String(metadata={"example": "mock"})
     expires_at = fields.DateTime()
-
-
-IDEMPOTENCY_KEY = {
-    "in": "header",
-    "name": "Idempotency-Key",
-    "required": True,
-    "description": "1 to 255 visible ASCII characters, bare or quoted. A fresh key for each purchase, "
-    "the same key for each retry of it.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
-    "example": "3f1c6e0a-purchase-1",
-}
-"""Documents the header; it is read by hand, since a missing key is a 400 of its own."""

@@ -90,10 +90,15 @@ def show_addresses(running: Session, purchase: Purchase, logs: Path, screen: Scr
     base = running.base_url
     environment = running.environment
     user, _, password = environment["FLOWER_BASIC_AUTH"].split(",")[0].partition(":")
+    operator, _, word = environment["CONSOLE_BASIC_AUTH"].split(",")[0].partition(":")
     screen.title("Serving until Ctrl-C")
+    if environment.get("PAGES", "on").lower() not in {"off", "false", "no", "0"}:
+        screen.pair("shop", f"{base}/   {screen.bold('open this in a browser')}")
     screen.pair("API", base)
     screen.pair("docs", f"{base}/api/docs")
     screen.pair("metrics", f"{base}/metrics")
+    if environment.get("CONSOLE", "on").lower() not in {"off", "false", "no", "0"}:
+        screen.pair("console", f"{base}/ops   user {operator}, password {word}")
     screen.pair("Flower", f"{running.flower_url}   user {user}, password {password}")
     screen.pair("logs", str(logs))
     screen.title("Try it, as the customer who just paid")

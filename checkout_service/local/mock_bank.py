@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import sleep
 from typing import Any, Final
 from uuid import UUID
+
+from checkout_service.local.mock_refunds import Refunds
 
 OPEN: Final = frozenset({"pending", "processing", "failed"})
 
@@ -36,7 +41,7 @@ class Behaviour:
     """How calls are answered. ``before`` and ``after`` name a failure: before or after the payment was made.
 
     ``in_progress`` is "never" (a twin waits), "twin" (409 while a call with the same key is at work) or "always".
-    ``times`` is how many calls it holds for; without it, for all.
+    ``times`` is how many calls it holds for; without it, for all. ``refunds`` is the status of new refunds.
     """
 
     seconds: float = 0.0
@@ -45,6 +50,7 @@ class Behaviour:
     after: str | None = None
     garbage: str | None = None
     times: int | None = None
+    refunds: str = "succeeded"
 
     def __post_init__(self) -> None:
         known = (None, *FAILURES)
@@ -54,6 +60,7 @@ class Behaviour:
             or self.before not in known
             or self.after not in known
             or self.garbage not in (None, *GARBAGE)
+            or self.refunds not in {"processing", "succeeded", "failed"}
         ):
             raise ValueError("a behaviour that nobody knows")
 
@@ -73,14 +80,16 @@ class GarbageError(Exception):
 
 
 class Bank:
-    """The payments, and the calls at work; safe for threads."""
+    """The payments, and the calls at work; safe for threads. With ``books``, a file, a restart forgets no payment."""
 
-    def __init__(self) -> None:
+    def __init__(self, books: Path | None = None) -> None:
         self._changed = threading.Condition()
-        self._payments: dict[str, dict[str, str]] = {}
+        self._books = books
+        self._payments: dict[str, dict[str, str]] = _read(books) if books and books.exists() else {}
         self._by_key: dict[str, str] = {}
         self._at_work: set[str] = set()
-        self._calls = {"open": 0, "look_up": 0, "cancel": 0}
+        self._refunds = Refunds()
+        self._calls = {"open": 0, "look_up": 0, "cancel": 0, "refund": 0}
         self._behaviour = Behaviour()
 
     def behave(self, behaviour: Behaviour) -> None:
@@ -89,12 +98,17 @@ class Bank:
 
     def books(self) -> dict[str, Any]:
         with self._changed:
-            return {"payments": [dict(payment) for payment in self._payments.values()], "calls": dict(self._calls)}
+            return {
+                "payments": [dict(payment) for payment in self._payments.values()],
+                "refunds": self._refunds.all(),
+                "calls": dict(self._calls),
+            }
 
     def forget(self) -> None:
         with self._changed:
             self._payments.clear()
             self._by_key.clear()
+            self._refunds.forget()
             self._calls = dict.fromkeys(self._calls, 0)
 
     def put(self, reference: str, changes: dict[str, str]) -> dict[str, str]:
@@ -102,30 +116,62 @@ class Bank:
             fresh = {"provider_ref": reference, "payment_token": reference, "status": "pending"}
             payment = self._payments.setdefault(reference, fresh)
             payment.update(changes)
+            if self._books:
+                with self._books.open("a", encoding="utf-8") as books:
+                    books.write("\n" + json.dumps(payment))  # a line begins anew, whatever a crash left of the last
             return dict(payment)
 
+    def held(self, reference: str) -> dict[str, str] | None:
+        """The payment as it stands, for the provider's own page."""
+        with self._changed:
+            payment = self._payments.get(reference)
+            return dict(payment) if payment else None
+
     def open(self, key: str, order: dict[str, str]) -> dict[str, str]:
-        def make() -> str:
+        def make(_: Behaviour) -> dict[str, str]:
             if key not in self._by_key:
                 reference = f"mock_pi_{UUID(order['payment_id']).hex}"
                 self._by_key[key] = reference
-                self.put(reference, {"amount": order["amount"], "currency": order["currency"]})
-            return self._by_key[key]
+                if "amount" not in self._payments.get(reference, {}):  # else it is from before a restart
+                    self.put(reference, {"amount": order["amount"], "currency": order["currency"]})
+            return self._payments[self._by_key[key]]
 
         return self._work("open", key, make)
 
-    def look_up(self, reference: str) -> dict[str, str]:
-        return self._work("look_up", reference, lambda: reference)
+    def look_up(self, reference: str) -> dict[str, Any]:
+        payment = self._work("look_up", reference, lambda _: self._payments.get(reference))
+        with self._changed:
+            refunds = self._refunds.of(reference)
+        return payment | {"refunds": refunds} if refunds else payment
+
+    def refund(self, reference: str, key: str, order: dict[str, str]) -> dict[str, Any]:
+        """Give back; the same key gets the same refund. Refused when nothing was paid, or less than that is left."""
+
+        def give(behaviour: Behaviour) -> dict[str, Any]:
+            payment = self._payments.get(reference, {})
+            if payment.get("status") != "paid":
+                raise AnswerError(422)
+            made = self._refunds.make(reference, key, order, payment["amount"], status=behaviour.refunds)
+            if made is None:
+                raise AnswerError(422)
+            return made
+
+        return self._work("refund", key, give)
+
+    def put_refund(self, reference: str, refund_ref: str, changes: dict[str, str]) -> dict[str, Any]:
+        """As if somebody had made it in the provider's dashboard, or a bank had acted on it."""
+        with self._changed:
+            return self._refunds.put(reference, refund_ref, changes)
 
     def cancel(self, reference: str) -> dict[str, str]:
-        def close() -> str:
+        def close(_: Behaviour) -> dict[str, str] | None:
             if self._payments.get(reference, {}).get("status") in OPEN:
                 self.put(reference, {"status": "canceled"})
-            return reference
+            return self._payments.get(reference)
 
         return self._work("cancel", reference, close)
 
-    def _work(self, call: str, key: str, act: Callable[[], str]) -> dict[str, str]:
+    def _work(self, call: str, key: str, act: Callable[[Behaviour], dict[str, Any] | None]) -> dict[str, Any]:
         """One call, alone with its key, in the way that the behaviour wants."""
         with self._changed:
             behaviour = self._begin(call, key)
@@ -133,8 +179,7 @@ class Bank:
             sleep(behaviour.seconds)
             _fail(behaviour.before)
             with self._changed:
-                reference = act()
-                payment = self._payments.get(reference)
+                made = act(behaviour)
             _fail(behaviour.after)
         finally:
             with self._changed:
@@ -142,9 +187,9 @@ class Bank:
                 self._changed.notify_all()
         if behaviour.garbage:
             raise GarbageError(GARBAGE[behaviour.garbage])
-        if payment is None:
+        if made is None:
             raise AnswerError(404)
-        return dict(payment)
+        return dict(made)
 
     def _begin(self, call: str, key: str) -> Behaviour:
         self._calls[call] += 1
@@ -158,6 +203,16 @@ class Bank:
         self._changed.wait_for(lambda: key not in self._at_work)
         self._at_work.add(key)
         return behaviour
+
+
+def _read(books: Path) -> dict[str, dict[str, str]]:
+    """Each payment as it was written last; a line that a crash cut off is passed over."""
+    payments: dict[str, dict[str, str]] = {}
+    for line in books.read_text(encoding="utf-8").splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            payment = json.loads(line)
+            payments[payment["provider_ref"]] = payment
+    return payments
 
 
 def _fail(failure: str | None) -> None:

@@ -3,12 +3,16 @@
     POST /payments              opens one; the same Idempotency-Key gets the same payment, with its first amount
     GET  /payments/{ref}        what became of it
     POST /payments/{ref}/cancel makes sure that it cannot be paid any more, if it was not
+    POST /payments/{ref}/refunds gives back; the same Idempotency-Key gets the same refund
     PUT  /_behaviour            how to answer from now on, see mock_bank.Behaviour; {} is honest again
     PUT  /_payments/{ref}       sets status, amount or currency, as if a customer or a bank had acted
-    GET  /_payments             every payment, and how many calls came
+    PUT  /_payments/{ref}/refunds/{refund_ref}  the same of a refund, or makes one as a dashboard does
+    GET  /_payments             every payment and refund, and how many calls came
     DELETE /_payments           forgets them
+    GET  /pay/{ref}             the provider's own page, for a customer in a browser: see mock_page
+    POST /pay/{ref}             does what a button of that page says, and sends the customer back
 
-It binds 127.0.0.1 alone: anybody who reaches it may do all of this.
+It binds 127.0.0.1 alone: anybody who reaches it may do all of this. It has the page where it knows whom to write to.
 """
 
 from __future__ import annotations
@@ -17,11 +21,18 @@ import argparse
 import json
 import signal
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import unquote
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from checkout_service.local.mock_bank import AnswerError, Bank, Behaviour, GarbageError
+from checkout_service.local.mock_deeds import LATE_AFTER
+from checkout_service.local.mock_page import Desk, Page, style
+from checkout_service.settings import signing_secret
+
+_JSON: Final = {"Content-Type": "application/json"}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,6 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
+            if page := self._page(body):
+                self._send(page.status, page.body, page.headers)
+                return
             self._send(200, json.dumps(self._dispatch(json.loads(body) if body else {})).encode())
         except GarbageError as error:
             self._send(200, error.body)
@@ -47,6 +61,18 @@ class _Handler(BaseHTTPRequestHandler):
         except (ValueError, KeyError, TypeError) as error:
             self._send(400, json.dumps({"error": str(error)}).encode())
 
+    def _page(self, body: bytes) -> Page | None:
+        address = urlsplit(self.path)
+        match self.command, self.server.desk, address.path.strip("/").split("/"):
+            case "GET", Desk() as desk, ["pay", reference]:
+                return desk.show(reference, address.query)
+            case "POST", Desk() as desk, ["pay", reference]:
+                return desk.act(reference, body)
+            case "GET", Desk(), ["page.css"]:
+                return style()
+            case _:
+                return None
+
     def _dispatch(self, value: dict[str, Any]) -> dict[str, Any]:
         bank = self.server.bank
         match self.command, [unquote(step) for step in self.path.strip("/").split("/")]:
@@ -56,6 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return bank.look_up(reference)
             case "POST", ["payments", reference, "cancel"]:
                 return bank.cancel(reference)
+            case "POST", ["payments", reference, "refunds"]:
+                return bank.refund(reference, self.headers["Idempotency-Key"] or value["refund_id"], value)
+            case "PUT", ["_payments", reference, "refunds", refund_ref]:
+                return bank.put_refund(reference, refund_ref, value)
             case "PUT", ["_behaviour"]:
                 bank.behave(Behaviour(**value))
             case "PUT", ["_payments", reference]:
@@ -68,9 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
                 raise AnswerError(404)
         return {}
 
-    def _send(self, status: int, body: bytes) -> None:
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str] = _JSON) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -85,9 +116,14 @@ class MockServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int = 0) -> None:
-        self.bank = Bank()
+    def __init__(self, port: int = 0, *, books: Path | None = None) -> None:
+        self.bank = Bank(books)
+        self.desk: Desk | None = None
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def open_desk(self, *, shop: str, secret: str, late_after: float = LATE_AFTER) -> None:
+        """Serve the provider's own page too, and write to the shop with this address."""
+        self.desk = Desk(bank=self.bank, shop=shop, secret=secret, late_after=late_after)
 
     @property
     def url(self) -> str:
@@ -98,7 +134,12 @@ def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m checkout_service.local.mock_server", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    with MockServer(parser.parse_args().port) as server:
+    parser.add_argument("--books", type=Path, help="a file to keep payments in")
+    parser.add_argument("--shop", help="the service's address: letters go there, signed by MOCK_WEBHOOK_SECRETS")
+    given = parser.parse_args()
+    with MockServer(given.port, books=given.books) as server:
+        if given.shop:
+            server.open_desk(shop=given.shop, secret=signing_secret("mock").reveal())
         for number in (signal.SIGTERM, signal.SIGINT):
             # From another thread: shutdown() waits for the loop, which this signal interrupts.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())

@@ -33,7 +33,8 @@ DATABASE_URLS = ("DATABASE_URL", "WORKER_DATABASE_URL", "MIGRATION_DATABASE_URL"
 SETTINGS = (
     *DATABASE_URLS,
     *("REDIS_URL", "CELERY_BROKER_URL", "ENVIRONMENT", "JWT_SECRET", "JWT_JWKS_URL", "PAYMENT_PROVIDERS"),
-    *("MOCK_WEBHOOK_SECRETS", "MOCK_API_BASE", "PAYMENT_NAMESPACE", "HOST", "PORT", "FLOWER_PORT", "FLOWER_BASIC_AUTH"),
+    *("PAGES", "PAGES_SECRET", "MOCK_WEBHOOK_SECRETS", "MOCK_API_BASE", "PAYMENT_NAMESPACE"),
+    *("HOST", "PORT", "FLOWER_PORT", "FLOWER_BASIC_AUTH", "FLOWER_URL", "CONSOLE_URL", "CONSOLE_BASIC_AUTH"),
 )
 """What a command beside a run has to know to work on the same servers."""
 
@@ -64,16 +65,19 @@ class Place:
     def secrets(self) -> dict[str, str]:
         """The secrets of this place, made the first time."""
         kept = self.folder / "secrets.json"
-        if not kept.exists():
-            made = {
-                "JWT_SECRET": secrets.token_urlsafe(48),
-                "MOCK_WEBHOOK_SECRETS": secrets.token_urlsafe(32),
-                "FLOWER_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
-                "PAYMENT_NAMESPACE": str(uuid4()),
-            }
-            _write_privately(kept, json.dumps(made, indent=2))
-        read: dict[str, str] = json.loads(kept.read_text())
-        return read
+        made = {
+            "JWT_SECRET": secrets.token_urlsafe(48),
+            "MOCK_WEBHOOK_SECRETS": secrets.token_urlsafe(32),
+            "FLOWER_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
+            "CONSOLE_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
+            "PAGES_SECRET": secrets.token_urlsafe(32),
+            "PAYMENT_NAMESPACE": str(uuid4()),
+        }
+        known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+        if known.keys() < made.keys():  # a place of an older version lacks what came later
+            known = made | known
+            _write_privately(kept, json.dumps(known, indent=2))
+        return known
 
     def tell(self, environment: Mapping[str, str]) -> None:
         """Write the settings as shell assignments, for commands in another terminal: ``. .data/environment``."""
@@ -137,6 +141,9 @@ def environment_for(
         "WORKER_METRICS_HOST": "127.0.0.1",
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
+        # Each leads to the other: a letter to its tasks, a task to its letter.
+        "FLOWER_URL": f"http://127.0.0.1:{ports['FLOWER_PORT']}",
+        "CONSOLE_URL": f"http://127.0.0.1:{ports['PORT']}/ops",
         "PYTHONUNBUFFERED": "1",
     }
     if given.get("JWT_JWKS_URL"):

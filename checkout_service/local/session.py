@@ -20,7 +20,7 @@ from checkout_service.local.place import DATABASE_URLS, ROOT, Place, check_urls,
 from checkout_service.local.processes import ONCE, ProcessError, Processes, read_procfile
 from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.screen import Screen, show_seconds
-from checkout_service.local.servers import SUPERUSER, start_postgres, start_valkey
+from checkout_service.local.servers import SUPERUSER, free_port, start_postgres, start_valkey
 from checkout_service.settings import Secret
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
@@ -77,10 +77,14 @@ def session(
                 valkey = start_valkey(place.folder / "valkey", guard=guard, durable=kept)
                 servers.append(valkey.server)
             urls["REDIS_URL"] = valkey.url
+        # Somebody who names another provider's server has their own.
+        own_provider = not given.get("MOCK_API_BASE")
+        if own_provider:
+            urls["MOCK_API_BASE"] = f"http://127.0.0.1:{free_port()}"
         environment = environment_for(place, given, ports=ports, urls=urls)
         place.tell(environment)
         processes = Processes(folder=ROOT, environment=environment, logs=place.logs, guard=guard)
-        _serve(processes, screen)
+        _serve(processes, screen, _provider(place, environment) if own_provider else {})
         yield Session(environment=environment, processes=processes, servers=servers)
     finally:
         with _undisturbed():
@@ -113,7 +117,16 @@ def raise_when_stopped() -> None:
         signal.signal(number, stopped)
 
 
-def _serve(processes: Processes, screen: Screen) -> None:
+def _provider(place: Place, environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """The mock provider's own site, as a process to start beside those of the Procfile: it alone signs webhooks."""
+    port = environment["MOCK_API_BASE"].rpartition(":")[2]
+    books = place.folder / "mock-provider.jsonl"
+    shop = f"http://127.0.0.1:{environment['PORT']}"
+    module = "checkout_service.local.mock_server"
+    return {"mock-provider": ["python", "-m", module, "--port", port, "--shop", shop, "--books", str(books)]}
+
+
+def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str]]) -> None:
     commands = read_procfile(ROOT / "Procfile")
     with screen.step("migrations"):
         for name in ONCE:
@@ -122,8 +135,11 @@ def _serve(processes: Processes, screen: Screen) -> None:
     with screen.step("demo catalogue") as remarks, CATALOGUE.open("rb") as file:
         done = import_listings(file=file, database_url=Secret(environment["MIGRATION_DATABASE_URL"]))
         remarks.append(f"{done.new} listings are new, {done.changed} changed, {done.unchanged} as they were")
+    commands |= provider
     processes.start(commands)
     with screen.step(", ".join(commands)):
+        if provider:
+            _await(processes, f"{environment['MOCK_API_BASE']}/_payments", wanted=_is_ok)
         _await(processes, f"http://127.0.0.1:{environment['PORT']}/readyz", wanted=_is_ready)
         _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", wanted=_is_ok)
         for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT"):

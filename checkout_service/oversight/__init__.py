@@ -2,5 +2,5 @@
 
 Holds one payment's story, the promises that must hold of all of them, and a doctor for what surrounds the service.
 Promises: every question is bounded and answered from indexes, or walks in short pages; a million rows do no harm.
-Never: writes. No other room comes in; the app registers its commands, and the metrics its gauges.
+Never: writes. Pages come in for a payment's evidence; the app registers its commands, and the metrics its gauges.
 """

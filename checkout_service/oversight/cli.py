@@ -12,7 +12,9 @@ import click
 from checkout_service.answers import show_time
 from checkout_service.money import show
 from checkout_service.oversight.invariants import INVARIANTS, Limits
+from checkout_service.oversight.refunds import LISTED, listed
 from checkout_service.oversight.timeline import story
+from checkout_service.payments.status import RefundStatus
 from checkout_service.terminal import Desk, Duration
 
 payments = Desk("payments", help="Look at payments, and check what must hold of them.")
@@ -29,6 +31,7 @@ def show_payment(payment_id: UUID) -> None:
     click.echo(f"payment   {payment.id}")
     click.echo(f"status    {payment.status}")
     click.echo(f"amount    {show(payment.amount)} {payment.currency}")
+    click.echo(f"refunded  {show(payment.amount_refunded)}, and {show(payment.amount_refunding)} on the way")
     click.echo(f"provider  {payment.provider} {payment.provider_ref}")
     click.echo(f"user      {payment.user_id}")
     click.echo(f"review    {payment.review_reason or '-'}")
@@ -37,6 +40,16 @@ def show_payment(payment_id: UUID) -> None:
     click.echo(f"{show_time(payment.created_at)}  created")
     for entry in found.entries:
         click.echo(f"{show_time(entry.at)}  {entry.kind:9} {entry.said}")
+
+
+@payments.command("refunds")
+@click.option("--status", type=click.Choice([status.value for status in LISTED]), default="failed", show_default=True)
+@click.option("--within", type=Duration(), default="30d", show_default=True, help="How far back.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+def list_refunds(status: str, within: timedelta, limit: int) -> None:
+    """List refunds that failed, or that are still owed, with why."""
+    for line in listed(RefundStatus(status), within=within, limit=limit):
+        click.echo(line)
 
 
 @payments.command("check")

@@ -14,16 +14,21 @@ from checkout_service.oversight.statements import (
     AGAINST_FACTS,
     ALL,
     COUNT_OWED,
+    COUNT_REFUNDS,
+    COUNT_REFUNDS_OWED,
     COUNT_SESSIONS,
     COUNT_STUCK,
     COUNT_UNPROVEN,
     OWED_TOO_LONG,
     PAGE,
     RECENT,
+    REFUNDS,
+    REFUNDS_OWED,
     SESSIONS,
     STUCK,
 )
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.terminal import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,20 @@ def _sessions_astray(_: Limits) -> Iterator[str]:
         yield f"session {row.id} " + ("has no payment" if row.payment_id is None else "differs from its payment")
 
 
+def _refunds_astray(_: Limits) -> Iterator[str]:
+    told = None
+    for row in _paged(REFUNDS):
+        if row.payment_id != told:
+            told = row.payment_id
+            yield f"payment {told}: its refunds say {row.refunded} given back and {row.refunding} on the way"
+
+
+def _refunds_owed(limits: Limits) -> Iterator[str]:
+    for row in execute(REFUNDS_OWED, {"overdue": limits.overdue, "limit": ALL}):
+        why = f": {printable(row.detail)}" if row.detail else ""
+        yield f"{row.kind} {row.id} is owed since {row.created_at:%Y-%m-%d %H:%M:%S} UTC{why}"
+
+
 def _paged(statement: Executable, **values: Any) -> Iterator[Any]:
     """The wrong rows of all pages; a page ends with its last key, whether that row is wrong or not."""
     after_time, after_id = None, None
@@ -115,5 +134,19 @@ INVARIANTS: Final = (
         remedy="Constraints were switched off, or a backup is torn: restore it before you serve on.",
         find=_sessions_astray,
         count=COUNT_SESSIONS,
+    ),
+    Invariant(
+        name="refunds_add_up",
+        promise="no payment gave back more than came, and its sums are its refunds'",
+        remedy="Triggers were switched off, or a backup is torn: `payments show`, and ask the provider what was given.",
+        find=_refunds_astray,
+        count=COUNT_REFUNDS,
+    ),
+    Invariant(
+        name="refund_owed",
+        promise="no refund or cancellation is owed for too long",
+        remedy="Do housekeeping and beat run, and is the provider there? One that is in doubt: see docs/operating.md.",
+        find=_refunds_owed,
+        count=COUNT_REFUNDS_OWED,
     ),
 )

@@ -99,3 +99,47 @@ COUNT_SESSIONS: Final = text(f"""
     SELECT count(*) FROM (SELECT * FROM checkout_sessions ORDER BY expires_at DESC LIMIT {RECENT}) AS session
     LEFT JOIN payments AS payment ON payment.id = session.payment_id WHERE {_DIFFERS}
 """)  # noqa: S608 (only our own constants)
+
+_ASTRAY: Final = """payment.amount_refunded + payment.amount_refunding > payment.amount
+    OR (payment.amount_refunded, payment.amount_refunding) <> (held.refunded, held.refunding)"""
+
+_HELD: Final = """
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(amount) FILTER (WHERE status = 'succeeded'), 0) AS refunded,
+            coalesce(sum(amount) FILTER (WHERE status <= 'processing'), 0) AS refunding
+        FROM refunds WHERE refunds.payment_id = payment.id
+    ) AS held
+"""
+
+REFUNDS: Final = text(f"""
+    WITH page AS (
+        SELECT id, payment_id, created_at FROM refunds
+        WHERE CAST(:after_id AS uuid) IS NULL OR id > CAST(:after_id AS uuid) ORDER BY id LIMIT {PAGE}
+    )
+    SELECT page.id, page.created_at AS at, payment.id AS payment_id, held.refunded, held.refunding, {_ASTRAY} AS wrong
+    FROM page JOIN payments AS payment ON payment.id = page.payment_id {_HELD} ORDER BY page.id
+""")  # noqa: S608 (only our own constants)
+
+COUNT_REFUNDS: Final = text(f"""
+    SELECT count(DISTINCT payment.id)
+    FROM (SELECT payment_id FROM refunds ORDER BY id DESC LIMIT {RECENT}) AS newest
+    JOIN payments AS payment ON payment.id = newest.payment_id {_HELD} WHERE {_ASTRAY}
+""")  # noqa: S608 (only our own constants)
+
+# Requested for too long: the provider is away, or the truth is in doubt. Processing takes banks days, but somebody has
+# to ask now and then.
+_OWED_REFUNDS: Final = """
+    SELECT 'refund' AS kind, id, detail, created_at FROM (
+        SELECT * FROM refunds WHERE status <= 'processing' ORDER BY next_attempt_at LIMIT 10 * CAST(:limit AS integer)
+    ) AS due
+    WHERE status = 'requested' AND created_at < now() - CAST(:overdue AS interval)
+        OR next_attempt_at < now() - CAST(:overdue AS interval)
+    UNION ALL
+    SELECT 'cancellation of payment', payment_id, detail, created_at FROM (
+        SELECT * FROM cancellations WHERE next_attempt_at IS NOT NULL
+        ORDER BY next_attempt_at LIMIT 10 * CAST(:limit AS integer)
+    ) AS due
+    WHERE next_attempt_at < now() - CAST(:overdue AS interval)
+"""
+REFUNDS_OWED: Final = text(_OWED_REFUNDS)
+COUNT_REFUNDS_OWED: Final = text(f"SELECT count(*) FROM ({_OWED_REFUNDS}) AS owed")  # noqa: S608 (only our own constants)

@@ -23,6 +23,10 @@ class Payment(Dated, Base):
     __tablename__ = "payments"
     __table_args__ = (
         CheckConstraint("amount >= 0.01", name="amount_positive"),
+        CheckConstraint(
+            "amount_refunded >= 0 AND amount_refunding >= 0 AND amount_refunded + amount_refunding <= amount",
+            name="refunds_fit",
+        ),
         Index("idx_payment_provider_ref", "provider_ref", unique=True),
         Index("idx_payment_status_created", "status", "created_at"),
         Index("payments_user_id_created_at_id", "user_id", "created_at", "id"),
@@ -43,6 +47,11 @@ class Payment(Dated, Base):
     look_ups: Mapped[int] = mapped_column(server_default=text("0"))
     look_up_log: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
     """The newest questions put to the provider: when ("at"), which ("asked") and what it said ("said")."""
+    capture_ref: Mapped[str | None] = mapped_column(Text)
+    """What the provider calls the money that came, where that is another name than ``provider_ref``."""
+    amount_refunded: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
+    amount_refunding: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
+    """Of refunds requested or under way. Both sums are kept by a trigger of the refunds; nobody else may write them."""
 
 
 class PaymentEvent(Dated, Base):
@@ -63,3 +72,20 @@ class PaymentEvent(Dated, Base):
     outcome: Mapped[str] = mapped_column(Text)
     occurred_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+
+
+class Cancellation(Dated, Base):
+    """Somebody asked to call a payment off; once each. No next attempt means that nothing is left to do."""
+
+    __tablename__ = "cancellations"
+    __table_args__ = (
+        Index("cancellations_payment_id", "payment_id", unique=True),
+        Index("cancellations_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
+    )
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
+    requested_by: Mapped[UUID]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    next_attempt_at: Mapped[datetime | None] = mapped_column(
+        TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
+    )
+    detail: Mapped[str | None] = mapped_column(Text)

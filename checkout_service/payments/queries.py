@@ -24,13 +24,15 @@ _columns = (
     Payment.status,
     Payment.amount,
     Payment.currency,
+    Payment.amount_refunded,
+    Payment.amount_refunding,
     Payment.provider,
     Payment.review_reason,
     Payment.created_at,
     Payment.updated_at,
 )
 
-_one = Statement(
+_timeline = (
     select(
         *_columns,
         PaymentEvent.status.label("event_status"),
@@ -41,9 +43,13 @@ _one = Statement(
         PaymentEvent.received_at,
     )
     .outerjoin(PaymentEvent, PaymentEvent.payment_id == Payment.id)
-    .where(Payment.id == bindparam("payment_id"), Payment.user_id == bindparam("user_id"))
+    .where(Payment.id == bindparam("payment_id"))
     .order_by(PaymentEvent.received_at, PaymentEvent.id)
 )
+
+_anybodys = Statement(_timeline)
+
+_own = Statement(_timeline.where(Payment.user_id == bindparam("user_id")))
 
 _newest = (
     select(*_columns)
@@ -63,9 +69,15 @@ class BadCursorError(ValueError):
     """A text that is no cursor of ours."""
 
 
-def payment_of(*, payment_id: UUID, user_id: UUID) -> dict[str, Any] | None:
-    """The customer's payment with its timeline, oldest fact first; None when it is not this customer's."""
-    rows = execute(_one, {"payment_id": payment_id, "user_id": user_id})
+def payment_of(*, payment_id: UUID, user_id: UUID | None) -> dict[str, Any] | None:
+    """The customer's payment with its timeline, oldest fact first; None when it is not this customer's.
+
+    Without a customer it may be anybody's.
+    """
+    if user_id is None:
+        rows = execute(_anybodys, {"payment_id": payment_id})
+    else:
+        rows = execute(_own, {"payment_id": payment_id, "user_id": user_id})
     if not rows:
         return None
     return _shown(rows[0]) | {"timeline": [_fact(row) for row in rows if row.event_status is not None]}
@@ -94,6 +106,8 @@ def _shown(row: Any) -> dict[str, Any]:
         "status": status.value,
         "amount": show(row.amount),
         "currency": row.currency,
+        "amount_refunded": show(row.amount_refunded),
+        "amount_refunding": show(row.amount_refunding),
         "provider": row.provider,
         "under_review": row.review_reason is not None,
         "created_at": show_time(row.created_at),

@@ -1,4 +1,4 @@
-"""GET /api/payments: a customer reads what became of the money."""
+"""/api/payments: a customer reads what became of the money, and may call off what is still open."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from uuid import UUID
 
 from flask import Response, request, url_for
 
+from checkout_service import logs
 from checkout_service.answers import json_answer
 from checkout_service.api import Blueprint
 from checkout_service.auth import caller
+from checkout_service.errands import errands
+from checkout_service.payments.operations import NoLongerOpen, ask_to_cancel
 from checkout_service.payments.queries import BadCursorError, payment_of, payments_of
-from checkout_service.payments.schemas import PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
-from checkout_service.problems import Invalid, NotFound
+from checkout_service.payments.schemas import EXAMPLE, PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
+from checkout_service.problems import DatabaseUnavailable, Invalid, NotFound
+from checkout_service.queue import TaskName
+
+STAFF_SCOPE = "refunds"
+"""Who may give money back may also see to it that none comes."""
 
 blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", description="What became of the money")
 
@@ -33,6 +40,25 @@ def read_payment(payment_id: UUID) -> Response:
     answer.add_etag()
     answer.make_conditional(request)
     return answer
+
+
+@blueprint.post("/<uuid:payment_id>/cancel")
+@blueprint.response(
+    202, PaymentWithTimelineSchema, example=EXAMPLE, description="The payment as it stands; a worker asks the provider"
+)
+@blueprint.problems(NotFound, NoLongerOpen, DatabaseUnavailable)
+def cancel_payment(payment_id: UUID) -> Response:
+    """Cancel a payment that is still open
+
+    For its customer, and for tokens with the scope `refunds`; takes no body. A worker makes sure at the provider
+    that it can no longer be paid: GET tells when it is `canceled`, or that money came all the same. Asking again
+    changes nothing.
+    """
+    payment, fresh = ask_to_cancel(payment_id=payment_id, user_id=caller().user_id, anybodys=caller().may(STAFF_SCOPE))
+    if fresh:
+        errands().send(TaskName.CANCEL_PAYMENT, payment["id"], logs.request_id())
+    headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{payment_id}"}
+    return json_answer(payment, status=202, headers=headers)
 
 
 @blueprint.get("")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from marshmallow import Schema, fields, validate
 
 
@@ -41,6 +43,10 @@ class PaymentSchema(Schema):
     )
     amount = fields.String(metadata={"example": "240.00"})
     currency = fields.String(metadata={"example": "USD"})
+    amount_refunded = fields.String(metadata={"description": "What was given back of it.", "example": "0.00"})
+    amount_refunding = fields.String(
+        metadata={"description": "What is on its way back: refunds requested or processing.", "example": "0.00"}
+    )
     provider = fields.String(metadata={"example": "mock"})
     under_review = fields.Boolean(metadata={"description": "Whether a person has to look at it."})
     created_at = fields.DateTime()
@@ -51,6 +57,21 @@ class PaymentWithTimelineSchema(PaymentSchema):
     """A payment and the facts behind it, oldest first."""
 
     timeline = fields.List(fields.Nested(FactSchema))
+
+
+EXAMPLE: Final[dict[str, Any]] = {
+    "id": "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4",
+    "status": "pending",
+    "amount": "240.00",
+    "currency": "USD",
+    "amount_refunded": "0.00",
+    "amount_refunding": "0.00",
+    "provider": "mock",
+    "under_review": False,
+    "created_at": "2026-11-25T04:05:06.123456Z",
+    "updated_at": "2026-11-25T04:05:06.123456Z",
+    "timeline": [],
+}
 
 
 class PaymentPageSchema(Schema):

@@ -12,11 +12,28 @@ their own:
 from __future__ import annotations
 
 from enum import Enum
-from functools import total_ordering
 
 
-@total_ordering
-class PaymentStatus(Enum):
+class _Street(Enum):
+    """Members in the order of their street. What compares them is written out: it is asked several times a letter."""
+
+    def __init__(self, _value: str) -> None:
+        self.position = len(type(self).__members__)
+
+    def __lt__(self, other: object) -> bool:
+        return self.position < other.position if isinstance(other, type(self)) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.position <= other.position if isinstance(other, type(self)) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.position > other.position if isinstance(other, type(self)) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.position >= other.position if isinstance(other, type(self)) else NotImplemented
+
+
+class PaymentStatus(_Street):
     """Where a payment stands; later members are further down the street. PostgreSQL's enum has the same order."""
 
     PENDING = "pending"
@@ -27,43 +44,23 @@ class PaymentStatus(Enum):
     PAID = "paid"
     REVERSED = "reversed"
 
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, PaymentStatus):
-            return NotImplemented
-        return _POSITION[self] < _POSITION[other]
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self.closed_unpaid = value in {"expired", "canceled"}
+        """Whether nobody expected money any more."""
+        self.money_came = value in {"paid", "reversed"}
+        """Whether money came, even if it went again."""
 
     @property
     def open(self) -> bool:
         """Whether the provider may still have news that nobody reported: a lost ``paid`` may follow a failure."""
         return self < PaymentStatus.EXPIRED
 
-    @property
-    def closed_unpaid(self) -> bool:
-        """Whether nobody expected money any more."""
-        return self in {PaymentStatus.EXPIRED, PaymentStatus.CANCELED}
 
-    @property
-    def money_came(self) -> bool:
-        """Whether money came, even if it went again."""
-        return self >= PaymentStatus.PAID
-
-
-_POSITION = {status: position for position, status in enumerate(PaymentStatus)}
-
-
-@total_ordering
-class RefundStatus(Enum):
+class RefundStatus(_Street):
     """Where a refund stands. ``failed`` comes last: a provider may find a day later that the money came back to us."""
 
     REQUESTED = "requested"
     PROCESSING = "processing"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, RefundStatus):
-            return NotImplemented
-        return _REFUND_POSITION[self] < _REFUND_POSITION[other]
-
-
-_REFUND_POSITION = {status: position for position, status in enumerate(RefundStatus)}

@@ -70,7 +70,8 @@ class Reference:
     """What we know of a payment when we ask its provider about it.
 
     ``provider_ref`` is what every letter about it carries, ``payment_token`` what the client pays with (where there was
-    a session), ``capture_ref`` what the provider calls the money that came, where that is another name.
+    a session), ``capture_ref`` what the provider calls the money that came, where that is another name. ``closed`` says
+    that we expect no money any more (it expired or was canceled), so none may be captured.
     """
 
     provider_ref: str
@@ -79,13 +80,15 @@ class Reference:
     currency: str
     payment_token: str | None = None
     capture_ref: str | None = None
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """Something that a provider vouches for, and the status that it proves.
 
-    ``event_id`` is the same for every delivery of one event. ``raw`` is the body behind it, fit for jsonb.
+    ``event_id`` is the same for every delivery of one event. ``raw`` is the body behind it, as an object or as JSON
+    already, fit for jsonb.
     ``payment_id`` is our own id where the provider gave it back to us, ``capture_ref`` the provider's name of the
     money, for a later refund. ``amount_required`` says that a ``paid`` without amount and currency proves nothing.
     """
@@ -100,7 +103,7 @@ class Fact:
     payment_id: UUID | None = None
     amount_required: bool = True
     capture_ref: str | None = None
-    raw: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] | bytes = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +165,8 @@ class Provider(Protocol):
     def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
         """Ask for the truth about one payment and its refunds; empty when it is still open.
 
-        Where the provider waits for us to capture, this captures, with our payment id as the key.
+        Where the provider waits for us to capture, this captures, with our payment id in the key; never for a payment
+        that is ``closed``.
         """
 
     def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:

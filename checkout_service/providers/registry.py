@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
 from typing import Final
 
 from checkout_service.accounts import Account
+from checkout_service.providers.adyen import AdyenProvider
 from checkout_service.providers.base import Provider
 from checkout_service.providers.mock import MockProvider
+from checkout_service.providers.mollie import MollieProvider
+from checkout_service.providers.standard import StandardProvider
+
+
+def _when_needed(place: str) -> Callable[[Account], Provider]:
+    """A translator whose module is loaded with the first account: what it imports is an extra, and large."""
+
+    def make(account: Account) -> Provider:
+        translator: Callable[[Account], Provider] = resolve_name(place)
+        return translator(account)
+
+    return make
+
 
 _MAKERS: Final[dict[str, Callable[[Account], Provider]]] = {
+    "adyen": AdyenProvider,
     "mock": MockProvider,
+    "mollie": MollieProvider,
+    "paypal": _when_needed("checkout_service.providers.paypal:PayPalProvider"),
+    "standard": StandardProvider,
+    "stripe": _when_needed("checkout_service.providers.stripe:StripeProvider"),
 }
 
 

@@ -15,8 +15,9 @@ from checkout_service.answers import show_time
 from checkout_service.providers.base import LETTERHEADS
 from checkout_service.queue import QueueUnavailableError, TaskName, task_queue
 from checkout_service.terminal import Desk, Duration, printable
+from checkout_service.webhooks.choosing import Choice
 from checkout_service.webhooks.models import STATES
-from checkout_service.webhooks.queries import Choice, count_processable, letter, letters, processable
+from checkout_service.webhooks.queries import count_processable, letter, letters, processable
 from checkout_service.webhooks.reprocessing import PATIENCE, Progress, process_all
 
 webhooks = Desk("webhooks", help="Look at webhooks and process them again.")

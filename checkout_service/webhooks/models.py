@@ -14,6 +14,17 @@ from checkout_service.database import Base, Dated
 STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
 _LISTED = ", ".join(f"'{state}'" for state in STATES)
 
+ASIDE = ("parked", "duplicate", "ignored", "rejected", "failed")
+"""States that few letters end in, so that indexes for operators may hold them."""
+
+NAMED_ASIDE = ("parked", "duplicate", "ignored", "failed")
+"""Those in which a letter may tell its payment; that of an applied one is told by its facts."""
+
+
+def _any_of(states: tuple[str, ...]) -> str:
+    listed = ", ".join(f"'{state}'::text" for state in states)
+    return f"= ANY (ARRAY[{listed}])"
+
 
 class WebhookDelivery(Dated, Base):
     """A letter. The row is the truth, the message only a bell.
@@ -46,6 +57,13 @@ class WebhookDelivery(Dated, Base):
         ),
         Index("webhook_deliveries_rejected", "received_at", postgresql_where=text("state = 'rejected'::text")),
         Index("webhook_deliveries_failed", "received_at", postgresql_where=text("state = 'failed'::text")),
+        Index("webhook_deliveries_aside", "state", "id", postgresql_where=text(f"state {_any_of(ASIDE)}")),
+        Index(
+            "webhook_deliveries_aside_reference",
+            "provider_ref",
+            "id",
+            postgresql_where=text(f"state {_any_of(NAMED_ASIDE)} AND provider_ref IS NOT NULL"),
+        ),
     )
     provider: Mapped[str] = mapped_column(Text)
     headers: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import Row, bindparam, func, select, tuple_
 
 from checkout_service.database import execute
+from checkout_service.webhooks.choosing import PROCESSABLE, Choice
 from checkout_service.webhooks.models import WebhookDelivery
 
 _columns = (
@@ -23,14 +23,6 @@ _columns = (
     WebhookDelivery.processed_at,
     WebhookDelivery.provider_ref,
     WebhookDelivery.detail,
-)
-
-# What the worker's claim by id takes: see worker/letters.py.
-_processable = or_(
-    WebhookDelivery.state.in_(("failed", "rejected")),
-    and_(WebhookDelivery.state == "applied", WebhookDelivery.detail.like("mismatch%")),
-    and_(WebhookDelivery.state == "received", WebhookDelivery.attempts == 0),
-    and_(WebhookDelivery.state.in_(("received", "parked")), WebhookDelivery.next_attempt_at <= func.now()),
 )
 
 _watched = (WebhookDelivery.id, WebhookDelivery.state, WebhookDelivery.updated_at, WebhookDelivery.processed_at)
@@ -53,15 +45,6 @@ def letters(
     return execute(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """Which letters an operator means: all in a state, perhaps of one provider, perhaps of the last while."""
-
-    state: str
-    provider: str | None = None
-    since: timedelta | None = None
-
-
 def database_time() -> datetime:
     """Now, by the clock that letters are dated by."""
     ((now,),) = execute(select(func.now()))
@@ -69,18 +52,23 @@ def database_time() -> datetime:
     return found
 
 
-def count_processable(choice: Choice) -> int:
-    """How many letters of the choice can be processed (again) now."""
-    ((count,),) = execute(select(func.count()).select_from(WebhookDelivery).where(*_chosen(choice)))
+def count_processable(choice: Choice, *, most: int | None = None) -> int:
+    """How many letters of the choice can be processed (again) now, counted no further than ``most``."""
+    found = select(WebhookDelivery.id).where(*choice.conditions()).limit(most).subquery()
+    ((count,),) = execute(select(func.count()).select_from(found))
     return int(count)
 
 
-def processable_page(choice: Choice, *, until: datetime, after: Row[Any] | None, limit: int) -> Sequence[Row[Any]]:
+def processable_page(
+    choice: Choice, *, until: datetime, after: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[Row[Any]]:
     """The next letters of the choice that came up to a time, oldest first, as ``standing`` gives them."""
     order = (WebhookDelivery.received_at, WebhookDelivery.id)
-    page = select(*_watched, WebhookDelivery.received_at).where(*_chosen(choice), WebhookDelivery.received_at <= until)
+    page = select(*_watched, WebhookDelivery.received_at).where(
+        *choice.conditions(), WebhookDelivery.received_at <= until
+    )
     if after is not None:
-        page = page.where(tuple_(*order) > tuple_(after.received_at, after.id))
+        page = page.where(tuple_(*order) > tuple_(*after))
     return execute(page.order_by(*order).limit(limit))
 
 
@@ -91,7 +79,7 @@ def standing(delivery_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
 
 def processable(delivery_id: UUID) -> bool:
     """Whether a task for this letter would do anything now."""
-    found = execute(select(WebhookDelivery.id).where(WebhookDelivery.id == delivery_id, _processable))
+    found = execute(select(WebhookDelivery.id).where(WebhookDelivery.id == delivery_id, PROCESSABLE))
     return bool(found)
 
 
@@ -99,12 +87,3 @@ def letter(delivery_id: UUID) -> Row[Any] | None:
     """One letter in full; its body is for operators alone."""
     rows = execute(_one, {"id": delivery_id})
     return rows[0] if rows else None
-
-
-def _chosen(choice: Choice) -> list[ColumnElement[bool]]:
-    chosen = [WebhookDelivery.state == choice.state, _processable]
-    if choice.provider is not None:
-        chosen.append(WebhookDelivery.provider == choice.provider)
-    if choice.since is not None:
-        chosen.append(WebhookDelivery.received_at >= func.now() - choice.since)
-    return chosen

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from time import monotonic, sleep
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +17,8 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from checkout_service.queue import TaskName, task_queue
-from checkout_service.webhooks.queries import Choice, database_time, processable_page, standing
+from checkout_service.webhooks.choosing import Choice
+from checkout_service.webhooks.queries import database_time, processable_page, standing
 
 BATCH: Final = 200
 """Messages that stand before other webhooks' bells at a time: a fraction of a second for one worker."""
@@ -46,16 +48,17 @@ def process_all(*, choice: Choice, told: Callable[[Progress], None]) -> Progress
     """
     progress = Progress()
     until = database_time()
-    last: Row[Any] | None = None
+    last: tuple[datetime, UUID] | None = None
     while page := processable_page(choice, until=until, after=last, limit=BATCH):
-        last = page[-1]
-        _process_batch(page, progress, told)
+        last = (page[-1].received_at, page[-1].id)
+        process_batch(page, progress, told)
         if progress.untouched:
             break
     return progress
 
 
-def _process_batch(page: Sequence[Row[Any]], progress: Progress, told: Callable[[Progress], None]) -> None:
+def process_batch(page: Sequence[Row[Any]], progress: Progress, told: Callable[[Progress], None]) -> None:
+    """Ring for each letter of a page of ``processable_page`` and follow them to their end; twice what PATIENCE is."""
     waiting = {row.id: row for row in page}
     _ring(waiting)
     progress.rung += len(waiting)

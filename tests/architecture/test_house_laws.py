@@ -23,14 +23,17 @@ MAY_COMMIT = {"checkout_service/database.py", "migrations/env.py"}
 
 ABROAD = re.compile(
     r"^(httpx|requests|socket|redis|smtplib|urllib)\b"
-    r"|\b(look_up|cancel|enqueue|send_task|apply_async|delay|ring|ring_bell|urlopen)$"
-    r"|^(cache|ringer|task_queue)\b"
+    r"|\b(look_up|cancel|refund|enqueue|send_task|apply_async|delay|ring|ring_bell|urlopen)$"
+    r"|^(cache|ringer|errands|task_queue)\b"
     r"|^(provider|providers)\."
 )
 """Calls that leave the process for anything but the database."""
 
 MOVES_PAYMENT = re.compile(r"\bUPDATE\s+payments\b(?:(?!\b(?:FROM|WHERE|RETURNING)\b).)*?\bstatus\s*=", re.S | re.I)
 INSERTS_STATUS = re.compile(r"\bINSERT\s+INTO\s+payments\s*\([^)]*\bstatus\b", re.S | re.I)
+
+MOVES_REFUND = re.compile(MOVES_PAYMENT.pattern.replace("payments", "refunds"), MOVES_PAYMENT.flags)
+INSERTS_REFUND = re.compile(r"\bINSERT\s+INTO\s+refunds\b", re.I)
 
 
 def test_every_module_opens_with_a_docstring() -> None:
@@ -79,6 +82,27 @@ def test_only_the_ledger_writes_a_payments_status() -> None:
 
     assert found
     assert all(re.fullmatch(r"worker/ledger\w*\.py", path) for path in found), found
+
+
+def test_only_its_ledger_writes_a_refunds_status() -> None:
+    """The web tier inserts one without saying a status: PostgreSQL would refuse it one."""
+    found = {
+        name(path)
+        for path in paths(*TIERS)
+        for text in texts(tree(path))
+        if MOVES_REFUND.search(text) or INSERTS_REFUND.search(text)
+    }
+    built = {
+        name(path)
+        for path in paths(*TIERS)
+        for call in ast.walk(tree(path))
+        if isinstance(call, ast.Call)
+        and dotted(call.func).rpartition(".")[2] in {"update", "insert"}
+        and "Refund" in {dotted(argument) for argument in call.args}
+    }
+
+    assert found == {"worker/refund_statements.py"}
+    assert built == {"checkout_service/refunds/operations.py"}
 
 
 def test_only_settings_and_entry_points_read_the_environment() -> None:

@@ -25,8 +25,12 @@ from tests.conftest import Customer, MakeListing, Sql
 from tests.letters import insert_payment, letter, post_letter, status_of
 from tests.provider import MockProvider, _provider_server, make_shopper, mock_provider, provider_app, shopper
 from tests.purchases import fill_cart, opened
+from tests.refunding import insert_refund, paid_payment, sums
+from worker.cancelling import cancel
 from worker.context import make_context
+from worker.payment_sweeping import sweep as sweep_payments
 from worker.reconciliation import expire, look_up
+from worker.refunds import refund
 from worker.sweeping import prune, sweep
 from worker.webhooks import process
 
@@ -96,10 +100,23 @@ def test_the_worker_calls_nobody_within_a_transaction(
     mock_provider.put(expired, amount="240.00", currency="USD")
     sql("UPDATE payments SET next_look_up_at = now() WHERE provider_ref = :reference", reference=looked_up)
     sql("UPDATE payments SET created_at = now() - interval '9 days' WHERE provider_ref = :reference", reference=expired)
-    for task in (look_up, expire, sweep, prune):
+    refunded, called_off = paid_payment(sql), insert_payment(sql)
+    mock_provider.put(refunded[1], status="paid", amount="100.00", currency="USD")
+    mock_provider.put(called_off, amount="240.00", currency="USD")
+    asked_for = insert_refund(sql, refunded[0])
+    ((payment_id,),) = sql(
+        """INSERT INTO cancellations (payment_id, requested_by) SELECT id, id FROM payments
+        WHERE provider_ref = :reference RETURNING payment_id""",
+        reference=called_off,
+    )
+    for task in (look_up, expire, sweep, prune, sweep_payments):
         task()
+    refund(str(asked_for))
+    cancel(str(payment_id))
 
     assert (status_of(sql, paid), status_of(sql, looked_up)) == ("paid", "paid")
+    assert status_of(sql, called_off) == "canceled"
+    assert sums(sql, refunded[0]) == ("40.00", "0.00")
     assert mock_provider.calls["look_up"] >= 1
     assert watch.sent > 0
     assert watch.sent_in_transaction == 0

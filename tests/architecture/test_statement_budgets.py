@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.letters import letter
 from tests.purchases import ask, fill_cart, opened
+from tests.refunding import ask_refund, staff_of
 
 BUDGETS = {
     "carts.get_cart": 1,
@@ -21,6 +22,9 @@ BUDGETS = {
     "checkout.post_session": 3,
     "payments.read_payment": 1,
     "payments.list_payments": 1,
+    "payments.cancel_payment": 2,
+    "refunds.post_refund": 2,
+    "refunds.list_refunds": 1,
     "webhooks.take_letter": 1,
     "health.live": 0,
     "problems.show_kind": 0,
@@ -42,6 +46,12 @@ class Shop:
         self.payments = [opened(customer, self.cart_id, f"before-{number}")["payment_id"] for number in range(5)]
         sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome)
             SELECT id, 'mock', id::text || number, 'failed', 'stale' FROM payments, generate_series(1, 20) AS number""")
+        sql("UPDATE payments SET status = 'paid' WHERE id = :id", id=self.payments[1])
+        sql(
+            """INSERT INTO refunds (payment_id, amount, status, provider_ref)
+            SELECT :id, 0.01, 'succeeded', 'mock_re_' || number FROM generate_series(1, 20) AS number""",
+            id=self.payments[1],
+        )
 
 
 REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
@@ -52,6 +62,9 @@ REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
     "checkout.post_session": lambda shop: ask(shop.customer, shop.cart_id, "fresh"),
     "payments.read_payment": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[0]}"),
     "payments.list_payments": lambda shop: shop.customer.get("/api/payments?limit=3"),
+    "payments.cancel_payment": lambda shop: shop.customer.post(f"/api/payments/{shop.payments[0]}/cancel"),
+    "refunds.post_refund": lambda shop: ask_refund(staff_of(shop.customer), shop.payments[1], amount="1.00"),
+    "refunds.list_refunds": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[1]}/refunds"),
     "webhooks.take_letter": lambda shop: shop.customer.client.post("/api/payments/webhook", data=letter("mock_pi_1")),
     "health.live": lambda shop: shop.customer.client.get("/livez"),
     "problems.show_kind": lambda shop: shop.customer.client.get("/problems/not-found"),

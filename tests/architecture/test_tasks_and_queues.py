@@ -10,13 +10,19 @@ from typing import Any
 import pytest
 from celery import Celery
 
+import worker.backfill
+import worker.cancelling
+import worker.orders
+import worker.payment_sweeping
 import worker.reconciliation
+import worker.refunds
 import worker.sweeping
 import worker.webhooks  # noqa: F401 (registers its tasks)
 from checkout_service.queue import QUEUE_OF, TaskName
 from tests.conftest import ROOT
 
-SENT: dict[TaskName, tuple[str, ...]] = dict.fromkeys(TaskName, ()) | {TaskName.PROCESS_WEBHOOK: ("an id",)}
+WITH_ID = (TaskName.PROCESS_WEBHOOK, TaskName.REFUND_PAYMENT, TaskName.CANCEL_PAYMENT)
+SENT: dict[TaskName, tuple[str, ...]] = dict.fromkeys(TaskName, ()) | dict.fromkeys(WITH_ID, ("an id",))
 
 
 @pytest.fixture

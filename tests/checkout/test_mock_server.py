@@ -55,7 +55,8 @@ def test_same_key_gets_the_same_payment_with_its_first_amount(http: httpx.Client
     assert first.json() == second.json()
     assert http.get("/_payments").json() == {
         "payments": [first.json()],
-        "calls": {"open": 2, "look_up": 0, "cancel": 0},
+        "refunds": [],
+        "calls": {"open": 2, "look_up": 0, "cancel": 0, "refund": 0},
     }
 
 

@@ -28,6 +28,7 @@ PUBLIC_PATHS = {
     "/api/openapi.json",
     "/api/docs",
     "/api/docs/start.js",
+    "/api/docs/page.css",
     "/api/docs/<name>",
     "/api/payments/webhook",
     "/api/payments/webhook/<provider>",

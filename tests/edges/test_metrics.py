@@ -17,6 +17,7 @@ from checkout_service.backlog import OWED
 from checkout_service.settings import Secret
 from tests.conftest import Customer, Sql
 from tests.edges.conftest import MakeApp
+from tests.refunding import insert_refund, paid_payment
 
 
 def scrape(client: FlaskClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -116,6 +117,30 @@ def test_flagged_payments_are_counted(make_app: MakeApp, sql: Sql) -> None:
     assert value(make_app().test_client(), "payments_flagged") == 1
 
 
+def test_refunds_are_counted_and_the_oldest_that_is_owed_is_aged(make_app: MakeApp, sql: Sql) -> None:
+    payment, _ = paid_payment(sql)
+    nothing = make_app().test_client()
+    assert value(nothing, "refunds_oldest_owed_age_seconds") == 0
+    assert value(nothing, "refunds_owed", status="requested") == 0
+    insert_refund(sql, payment, "1.00")
+    insert_refund(sql, payment, "2.00", created_at="now() - interval '10 minutes'", detail="'in doubt: see'")
+    insert_refund(sql, payment, "3.00", status="'processing'", created_at="now() - interval '9 days'")
+    insert_refund(sql, payment, "4.00", status="'succeeded'")
+    insert_refund(sql, payment, "5.00", status="'failed'")
+    insert_refund(sql, payment, "6.00", status="'failed'", updated_at="now() - interval '8 days'")
+
+    client = make_app().test_client()
+
+    assert value(client, "refunds_owed", status="requested") == 2
+    assert value(client, "refunds_owed", status="processing") == 1
+    assert value(client, "refunds_in_doubt") == 1
+    assert value(client, "refunds_failed") == 1
+    age = value(client, "refunds_oldest_owed_age_seconds")
+    assert age is not None
+    assert 600 <= age < 660
+    assert value(client, "refund_requests_total", outcome="replayed") is not None
+
+
 def test_many_scrapes_ask_the_database_once(make_app: MakeApp, sql: Sql) -> None:
     client = make_app().test_client()
     assert value(client, "webhook_letters_owed", state="received") == 0
@@ -142,12 +167,23 @@ def test_a_frozen_database_does_not_hold_a_scrape_for_long(make_app: MakeApp, fr
 def test_the_statement_of_a_scrape_uses_the_partial_indexes(sql: Sql) -> None:
     for n in range(2000):
         insert_letter(sql, state="applied" if n % 100 else "received", age=n)
-    sql("ANALYZE webhook_deliveries")
+    payment, _ = paid_payment(sql)
+    sql(
+        """INSERT INTO refunds (payment_id, amount, status, provider_ref)
+        SELECT :payment, 0.01, CAST(CASE number % 100 WHEN 0 THEN 'failed' ELSE 'succeeded' END AS refund_status),
+            're_' || number
+        FROM generate_series(1, 4000) AS number""",
+        payment=payment,
+    )
+    sql("ANALYZE webhook_deliveries, refunds")
     plan = "\n".join(row[0] for row in sql("EXPLAIN " + OWED.text))
     assert "webhook_deliveries_next_attempt_at" in plan
     assert "webhook_deliveries_parked" in plan
     assert "webhook_deliveries_failed" in plan
+    assert "refunds_next_attempt_at" in plan
+    assert "refunds_failed" in plan
     assert "Seq Scan on webhook_deliveries" not in plan
+    assert "Seq Scan on refunds" not in plan
 
 
 def test_processes_that_count_together_are_told_together(tmp_path: Path) -> None:

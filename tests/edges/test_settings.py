@@ -32,7 +32,8 @@ GOOD = {
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Good settings, and nothing of the machine's own."""
     for name in ("ENVIRONMENT", "CELERY_BROKER_URL", "JWT_JWKS_URL", "JWT_ALGORITHMS", "PAYMENT_PROVIDERS",
-                 "DEFAULT_CURRENCY", "WEB_THREADS", "PAYMENT_NAMESPACE", "SESSION_TTL_SECONDS"):  # fmt: skip
+                 "DEFAULT_CURRENCY", "WEB_THREADS", "PAGES", "PAGES_SECRET",
+                 "PAYMENT_NAMESPACE", "SESSION_TTL_SECONDS"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
@@ -155,3 +156,33 @@ def test_where_to_listen_is_checked(environment: pytest.MonkeyPatch, name: str, 
     environment.setenv(name, value)
     with pytest.raises(SettingsError, match=f"^{name}: [^\n]*$"):
         ServerSettings.from_environment()
+
+
+def test_pages_are_for_trying_things_and_off_in_production(environment: pytest.MonkeyPatch) -> None:
+    assert WebSettings.from_environment().pages
+    environment.setenv("PAGES", "off")
+    assert not WebSettings.from_environment().pages
+    environment.delenv("PAGES")
+    environment.setenv("ENVIRONMENT", "production")
+    environment.setenv("PAYMENT_NAMESPACE", "6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
+    assert not WebSettings.from_environment().pages
+    environment.setenv("PAGES", "on")
+    assert WebSettings.from_environment().pages
+
+
+def test_pages_sign_with_a_key_of_their_own(environment: pytest.MonkeyPatch) -> None:
+    derived = WebSettings.from_environment().pages_key
+    assert PASSWORD.encode() not in derived
+    environment.setenv("PAGES_SECRET", f"{PASSWORD}-too")
+    assert WebSettings.from_environment().pages_key != derived
+    environment.delenv("JWT_SECRET")
+    environment.setenv("JWT_JWKS_URL", "https://issuer.test/keys")
+    assert WebSettings.from_environment().pages
+    environment.delenv("PAGES_SECRET")
+    assert not WebSettings.from_environment().pages, "there is nothing to sign with, and nobody asked for them"
+    environment.setenv("PAGES", "on")
+    assert faults() == ["PAGES_SECRET"]
+    environment.setenv("PAGES_SECRET", "short")
+    environment.setenv("ENVIRONMENT", "production")
+    environment.setenv("PAYMENT_NAMESPACE", "6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
+    assert faults() == ["PAGES_SECRET"]

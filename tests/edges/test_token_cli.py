@@ -33,6 +33,15 @@ def test_its_life_is_given_in_hours(make_app: MakeApp) -> None:
     assert claims["exp"] - claims["iat"] == 1800
 
 
+def test_it_carries_the_scopes_that_are_asked_for(make_app: MakeApp) -> None:
+    user = ["token", "--user", str(uuid4())]
+    plain = make_app().test_cli_runner().invoke(args=user)
+    staff = make_app().test_cli_runner().invoke(args=[*user, "--scope", "refunds", "--scope", "other"])
+
+    assert "scope" not in jwt.decode(plain.stdout.strip(), SECRET, ["HS256"])
+    assert jwt.decode(staff.stdout.strip(), SECRET, ["HS256"])["scope"] == "refunds other"
+
+
 HOURS = ["--user", "6a1f0c3f-5f0e-4d7c-8f3b-1d2e4c5a6b7d", "--hours", "0"]
 
 

@@ -18,6 +18,7 @@ from checkout_service.local.place import free_ports, take_place
 from checkout_service.local.purchase import customer_token
 from checkout_service.local.screen import Screen
 from checkout_service.local.session import CATALOGUE, Session, session
+from checkout_service.mock_cli import tell_the_bank
 from checkout_service.providers.mock import sign
 
 
@@ -57,6 +58,7 @@ class Town:
         secret = self.environment["MOCK_WEBHOOK_SECRETS"]
         details = {"event_id": str(uuid4()), "amount": opened["amount"], "currency": opened["currency"]}
         letter = {"provider_ref": opened["payment_token"], "status": status, "raw_data": details}
+        tell_the_bank(self.environment.get("MOCK_API_BASE"), opened["payment_token"], status)
         answer = self.web.post("/api/payments/webhook", json=sign(letter, secret))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["delivery_id"])

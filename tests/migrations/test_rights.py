@@ -23,18 +23,85 @@ WEB = dict.fromkeys(ALL_TABLES, READ) | {
     "checkout_sessions": READ | {"INSERT"},
     "webhook_deliveries": READ | {"INSERT"},
 }
-WEB_COLUMNS = {("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"}}
+WEB_COLUMNS = {
+    ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
+    ("refunds", "INSERT"): {"payment_id", "amount", "reason", "requested_by", "idempotency_key", "request_hash"},
+    ("cancellations", "INSERT"): {"payment_id", "requested_by"},
+    ("audit", "INSERT"): {"key", "operator", "action", "subject", "why", "details"},
+}
 
 WORKER = dict.fromkeys(ALL_TABLES, READ) | {
-    "payments": READ | {"UPDATE"},
     "webhook_deliveries": READ | {"UPDATE", "DELETE"},
     "payment_events": READ | {"INSERT", "DELETE"},
+    "refund_events": READ | {"INSERT", "DELETE"},
+    "payments": READ | {"UPDATE"},
+    "runs": READ | {"INSERT", "UPDATE"},
 }
-WORKER_COLUMNS = {("payment_events", "UPDATE"): {"outcome"}}
+WORKER_COLUMNS = {
+    ("payment_events", "UPDATE"): {"outcome"},
+    ("refund_events", "UPDATE"): {"outcome"},
+    ("refunds", "INSERT"): {"payment_id", "provider_ref", "amount", "status", "decline", "next_attempt_at"},
+    ("refunds", "UPDATE"): {
+        "provider_ref",
+        "status",
+        "decline",
+        "attempts",
+        "asked_at",
+        "next_attempt_at",
+        "detail",
+        "updated_at",
+    },
+    ("cancellations", "UPDATE"): {"attempts", "next_attempt_at", "detail", "updated_at"},
+}
+
+NEW_ORDER = (
+    "INSERT INTO audit (key, operator, action, subject, why{}) VALUES (uuidv7(), 'ops', 'look_up', 'an id', ''{})"
+)
 
 NEW_PAYMENT = "(user_id, provider, provider_ref, amount, currency{}) VALUES (uuidv7(), 'mock', 'mock_pi_1', 1, 'USD'{})"
 
+NEW_REFUND = (
+    "(payment_id, amount, requested_by, idempotency_key, request_hash{}) VALUES (uuidv7(), 1, uuidv7(), 'key', ''{})"
+)
+
+# A trigger function that runs as the owner, hung on a table of one's own and fed with rows of one's own making.
+FORGED_TRIGGER = """
+    DO $$ BEGIN
+        CREATE TEMPORARY TABLE forged (id uuid, payment_id uuid, status text, amount numeric, currency text);
+        CREATE TRIGGER forged AFTER INSERT ON forged FOR EACH ROW EXECUTE FUNCTION {}();
+    END $$
+"""
+
 REFUSED_TO_WEB = [
+    *[
+        f"INSERT INTO refunds {NEW_REFUND.format(f', {column}', f', {value}')}"
+        for column, value in {
+            "id": "uuidv7()",
+            "provider": "'mock'",
+            "provider_ref": "'mock_re_1'",
+            "currency": "'USD'",
+            "status": "'succeeded'",
+            "decline": "'other'",
+            "attempts": "1",
+            "asked_at": "now()",
+            "next_attempt_at": "now()",
+            "detail": "'none'",
+            "created_at": "now()",
+            "updated_at": "now()",
+        }.items()
+    ],
+    "UPDATE refunds SET status = 'failed'",
+    "UPDATE refunds SET updated_at = now()",
+    "DELETE FROM refunds",
+    "SELECT id FROM refunds FOR UPDATE",
+    (
+        "INSERT INTO refund_events (provider, event_id, refund_id, status, outcome) "
+        "VALUES ('mock', 'e', uuidv7(), 'succeeded', 'applied')"
+    ),
+    "DELETE FROM refund_events",
+    "INSERT INTO cancellations (payment_id, requested_by, next_attempt_at) VALUES (uuidv7(), uuidv7(), NULL)",
+    "UPDATE cancellations SET next_attempt_at = NULL",
+    "DELETE FROM cancellations",
     *[
         f"INSERT INTO payments {NEW_PAYMENT.format(f', {column}', f', {value}')}"
         for column, value in {
@@ -68,9 +135,28 @@ REFUSED_TO_WEB = [
     "DELETE FROM users",
     "DELETE FROM carts",
     "UPDATE alembic_version SET version_num = '0001'",
+    NEW_ORDER.format(", created_at", ", now() - interval '1 year'"),
+    NEW_ORDER.format(", id", ", uuidv7()"),
+    "UPDATE audit SET why = 'for another reason'",
+    "DELETE FROM audit",
+    "INSERT INTO runs (until_at) VALUES (now())",
+    "UPDATE runs SET state = 'done'",
+    "DELETE FROM runs",
 ]
 
 REFUSED_TO_WORKER = [
+    "UPDATE payments SET amount_refunded = 0",
+    "UPDATE payments SET amount_refunding = 0, updated_at = now()",
+    f"INSERT INTO refunds {NEW_REFUND.format('', '')}",
+    "INSERT INTO refunds (payment_id, provider_ref, amount, currency) VALUES (uuidv7(), 're_1', 1, 'EUR')",
+    "UPDATE refunds SET amount = 1",
+    "UPDATE refunds SET payment_id = uuidv7()",
+    "UPDATE refunds SET idempotency_key = NULL, requested_by = NULL",
+    "DELETE FROM refunds",
+    "UPDATE refund_events SET status = 'failed'",
+    "INSERT INTO cancellations (payment_id, requested_by) VALUES (uuidv7(), uuidv7())",
+    "UPDATE cancellations SET payment_id = uuidv7()",
+    "DELETE FROM cancellations",
     f"INSERT INTO payments {NEW_PAYMENT.format('', '')}",
     "DELETE FROM payments",
     "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', '')",
@@ -89,11 +175,18 @@ REFUSED_TO_WORKER = [
     "UPDATE listings SET unit_price = 1",
     "DELETE FROM listings",
     "UPDATE alembic_version SET version_num = '0001'",
+    NEW_ORDER.format("", ""),
+    "UPDATE audit SET why = 'for another reason'",
+    "DELETE FROM audit",
+    "DELETE FROM runs",
 ]
 
 REFUSED_TO_BOTH = [
     *[f"TRUNCATE {table}" for table in sorted(ALL_TABLES)],
     "ALTER TABLE payments DISABLE TRIGGER payments_guard",
+    "ALTER TABLE refunds DISABLE TRIGGER refunds_count",
+    FORGED_TRIGGER.format("refunds_count"),
+    FORGED_TRIGGER.format("refunds_enter"),
     "DROP TRIGGER payments_guard ON payments",
     "DROP TABLE payment_events",
     "CREATE TABLE mine (a int)",
@@ -175,6 +268,28 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
                 "provider_ref, amount, currency) SELECT id, 'mock', 'mock_pi_1', 1, 'USD' FROM me"
             ),
         ),
+        (
+            "web",
+            (
+                "WITH me AS (INSERT INTO users DEFAULT VALUES RETURNING id), payment AS (INSERT INTO payments "
+                "(user_id, provider, provider_ref, amount, currency) SELECT id, 'mock', 'mock_pi_1', 1, 'USD' FROM me "
+                "RETURNING id) INSERT INTO cancellations (payment_id, requested_by) SELECT id, id FROM payment"
+            ),
+        ),
+        (
+            "worker",
+            (
+                "UPDATE refunds SET status = 'processing', provider_ref = 'mock_re_1', attempts = attempts + 1, "
+                "next_attempt_at = now(), asked_at = now(), decline = NULL, detail = NULL, updated_at = now()"
+            ),
+        ),
+        ("worker", "UPDATE refund_events SET outcome = 'applied'"),
+        ("worker", "DELETE FROM refund_events"),
+        ("worker", "UPDATE cancellations SET next_attempt_at = NULL, detail = 'done', attempts = 1"),
+        ("worker", "SELECT id FROM refunds FOR NO KEY UPDATE"),
+        ("worker", "UPDATE payments SET capture_ref = 'ch_1', look_up_log = '[]', look_ups = 1, raw_payload = NULL"),
+        ("web", NEW_ORDER.format("", "")),
+        ("worker", "UPDATE runs SET state = 'done'"),
         ("worker", "UPDATE payments SET status = 'paid', review_reason = 'mismatch', next_look_up_at = NULL"),
         ("worker", "UPDATE webhook_deliveries SET state = 'applied', next_attempt_at = NULL"),
         ("worker", "UPDATE payment_events SET outcome = 'applied'"),

@@ -130,6 +130,22 @@ def test_what_a_payment_is_never_changes(sql: Sql, user: UUID, change: str) -> N
         ("UPDATE webhook_deliveries SET state = 'lost'", "webhook_deliveries_state_known"),
         ("UPDATE payment_events SET outcome = 'duplicate'", "payment_events_outcome_known"),
         (
+            "INSERT INTO audit (key, operator, action, subject, why) VALUES (uuidv7(), '', 'stop', '', '')",
+            "audit_operator_named",
+        ),
+        (
+            "INSERT INTO audit (key, operator, action, subject, why) VALUES (uuidv7(), 'ops', 'pay', '', '')",
+            "audit_action_known",
+        ),
+        (
+            (
+                "INSERT INTO audit (key, operator, action, subject, why) "
+                "VALUES (uuidv7(), 'ops', 'stop', '', repeat('a', 2001))"
+            ),
+            "audit_why_bounded",
+        ),
+        ("INSERT INTO runs (until_at) VALUES (now())", "runs_id_fkey"),
+        (
             (
                 "INSERT INTO payment_events (provider, event_id, payment_id, status, outcome) "
                 "SELECT provider, event_id, payment_id, 'failed', 'stale' FROM payment_events"
@@ -146,6 +162,20 @@ def test_constraints_refuse_what_must_not_be(
 
     with pytest.raises(IntegrityError, match=constraint):
         sql(statement)
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE audit SET why = 'another'", "UPDATE audit SET updated_at = now()", "DELETE FROM audit"]
+)
+def test_what_an_operator_asked_for_stays_even_for_the_owner(sql: Sql, change: str) -> None:
+    sql("""INSERT INTO audit (key, operator, action, subject, why)
+        VALUES (uuidv7(), 'ops', 'process', 'an id', 'a reason')""")
+    before = sql("SELECT * FROM audit")
+
+    with pytest.raises(IntegrityError, match="never changed nor taken back"):
+        sql(change)
+
+    assert sql("SELECT * FROM audit") == before
 
 
 def test_cart_takes_its_lines_along(sql: Sql, make_listing: MakeListing) -> None:

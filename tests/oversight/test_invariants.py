@@ -10,9 +10,28 @@ from checkout_service.oversight.gauges import Violations
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, letter
 from tests.oversight.conftest import InWorker, add_session
+from tests.refunding import insert_refund, paid_payment
 from worker.webhooks import process
 
-NAMES = ("status_without_fact", "stuck_open", "letter_owed", "session_without_payment")
+NAMES = (
+    "status_without_fact",
+    "stuck_open",
+    "letter_owed",
+    "session_without_payment",
+    "refunds_add_up",
+    "refund_owed",
+)
+
+
+def with_refund(sql: Sql) -> None:
+    """A payment with a fact behind it, and a refund that was asked for."""
+    payment, _ = paid_payment(sql)
+    insert_refund(sql, payment)
+    sql(
+        """INSERT INTO payment_events (provider, event_id, payment_id, status, outcome)
+        VALUES ('mock', 'evt_of_refunded', :id, 'paid', 'applied')""",
+        id=payment,
+    )
 
 
 def _check(app: Flask, *arguments: str) -> tuple[int, str]:
@@ -29,6 +48,10 @@ def _counts(app: Flask) -> dict[str, float]:
 def test_all_is_well_after_genuine_work(app: Flask, in_worker: InWorker, sql: Sql) -> None:
     for status in ("paid", "failed", "processing", "canceled", "reversed"):
         in_worker(process, str(insert_letter(sql, letter(insert_payment(sql), status))))
+    for refund_ref, status in (("re_1", "succeeded"), ("re_2", "processing"), ("re_3", "failed")):
+        reference = sql("SELECT provider_ref FROM payments WHERE status = 'paid'")[0].provider_ref
+        told = letter(reference, status, refund_ref=refund_ref, amount="9.00", currency="USD")
+        in_worker(process, str(insert_letter(sql, told)))
     insert_payment(sql)
     insert_letter(sql, letter("mock_pi_not_here_yet"))
 
@@ -39,16 +62,24 @@ def test_all_is_well_after_genuine_work(app: Flask, in_worker: InWorker, sql: Sq
     assert _counts(app) == dict.fromkeys(NAMES, 0)
 
 
+OPEN = "WHERE status = 'pending'"
+
+
 @pytest.mark.parametrize(
     ("name", "breakage"),
     [
-        ("status_without_fact", "UPDATE payments SET status = 'paid', next_look_up_at = NULL"),
-        ("status_without_fact", "UPDATE payments SET status = 'reversed', next_look_up_at = NULL"),
-        ("stuck_open", "UPDATE payments SET next_look_up_at = NULL"),
-        ("stuck_open", "UPDATE payments SET next_look_up_at = now() - interval '31 minutes'"),
+        ("status_without_fact", f"UPDATE payments SET status = 'paid', next_look_up_at = NULL {OPEN}"),
+        ("status_without_fact", f"UPDATE payments SET status = 'reversed', next_look_up_at = NULL {OPEN}"),
+        ("stuck_open", f"UPDATE payments SET next_look_up_at = NULL {OPEN}"),
+        ("stuck_open", f"UPDATE payments SET next_look_up_at = now() - interval '31 minutes' {OPEN}"),
         ("stuck_open", "UPDATE checkout_sessions SET expires_at = now() - interval '61 minutes'"),
         ("letter_owed", "UPDATE webhook_deliveries SET received_at = now() - interval '16 minutes'"),
         ("session_without_payment", "UPDATE checkout_sessions SET amount = amount + 1"),
+        ("refunds_add_up", "UPDATE payments SET amount_refunding = amount_refunding - 1 WHERE status = 'paid'"),
+        ("refunds_add_up", "UPDATE payments SET amount_refunded = amount_refunded + 1 WHERE status = 'paid'"),
+        ("refund_owed", "UPDATE refunds SET created_at = now() - interval '31 minutes'"),
+        ("refund_owed", "UPDATE refunds SET status = 'processing', next_attempt_at = now() - interval '31 minutes'"),
+        ("refund_owed", "UPDATE cancellations SET next_attempt_at = now() - interval '31 minutes'"),
     ],
 )
 def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, breakage: str) -> None:
@@ -56,6 +87,8 @@ def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, 
     insert_letter(sql, letter("mock_pi_any"))
     ((payment_id,),) = sql("SELECT id FROM payments")
     add_session(sql, payment_id)
+    sql("INSERT INTO cancellations (payment_id, requested_by) VALUES (:id, :id)", id=payment_id)
+    with_refund(sql)
     sql(breakage)
 
     status, said = _check(app)

@@ -9,7 +9,9 @@ from flask import Flask
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, letter
 from tests.oversight.conftest import InWorker, add_session
+from tests.refunding import insert_refund, paid_payment
 from worker.reconciliation import look_up
+from worker.refunds import refund
 from worker.webhooks import process
 
 
@@ -65,6 +67,31 @@ def test_a_payments_story_is_told_in_order(app: Flask, in_worker: InWorker, sql:
     assert f"{letters[3]} applied" in told[6]
     assert "paid 240.00 USD: applied, event evt_2" in told[7]
     assert told[8].endswith("nothing new")
+
+
+def test_refunds_and_cancellations_are_part_of_the_story(app: Flask, in_worker: InWorker, sql: Sql) -> None:
+    payment, reference = paid_payment(sql)
+    done = insert_refund(sql, payment, "40.00", reason="'came broken'")
+    owed = insert_refund(sql, payment, "5.00")
+    sql("UPDATE refunds SET detail = 'in doubt' WHERE id = :id", id=owed)
+    in_worker(refund, str(done))
+    told = letter(reference, "succeeded", refund_ref="re_9", amount="1.00", currency="USD", event_id="evt_9")
+    delivery = insert_letter(sql, told)
+    in_worker(process, str(delivery))
+    sql("INSERT INTO cancellations (payment_id, requested_by) VALUES (:id, :id)", id=payment)
+
+    lines = _show(app, payment)
+
+    assert "refunded  41.00, and 5.00 on the way" in lines
+    story = [line[29:] for line in lines[lines.index("") + 1 :]]
+    first = next(line for line in story if str(done) in line)
+    assert f"{done} of 40.00 USD requested by" in first
+    assert f"(came broken), now succeeded, there mock_re_{done.hex}" in first
+    assert any(f"{owed} of 5.00 USD" in line and "now requested, tried 0 (in doubt), next" in line for line in story)
+    assert any("of 1.00 USD made by the provider, now succeeded, there re_9" in line for line in story)
+    assert any(f"refund succeeded 1.00 USD: applied, event evt_9, from delivery {delivery}" in line for line in story)
+    assert any(line.startswith(f"cancel    requested by {payment}, tried 0, next attempt") for line in story)
+    assert any(f"{delivery} applied" in line for line in story)
 
 
 def test_only_the_newest_look_ups_are_kept(app: Flask, in_worker: InWorker, sql: Sql) -> None:

@@ -13,7 +13,18 @@ from tests.conftest import Customer, Sql, Statements
 
 PATH = "/api/payments"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-MEMBERS = {"id", "status", "amount", "currency", "provider", "under_review", "created_at", "updated_at"}
+MEMBERS = {
+    "id",
+    "status",
+    "amount",
+    "currency",
+    "amount_refunded",
+    "amount_refunding",
+    "provider",
+    "under_review",
+    "created_at",
+    "updated_at",
+}
 
 
 def insert(sql: Sql, customer: Customer, created_at: datetime, count: int = 1) -> list[str]:

@@ -11,7 +11,19 @@ import pytest
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.purchases import fill_cart, opened
 
-MEMBERS = {"id", "status", "amount", "currency", "provider", "under_review", "created_at", "updated_at", "timeline"}
+MEMBERS = {
+    "id",
+    "status",
+    "amount",
+    "currency",
+    "amount_refunded",
+    "amount_refunding",
+    "provider",
+    "under_review",
+    "created_at",
+    "updated_at",
+    "timeline",
+}
 
 
 @pytest.fixture

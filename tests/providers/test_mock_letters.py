@@ -14,6 +14,7 @@ from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Fact, UnreadableError
 from checkout_service.providers.mock import MockProvider, sign
+from checkout_service.providers.strict_json import canonical
 from checkout_service.webhooks.envelope import Envelope
 from tests.letters import letter
 
@@ -53,7 +54,7 @@ def test_a_genuine_letter_is_one_fact() -> None:
         occurred_at=datetime(2026, 11, 1, 10, tzinfo=UTC),
         payment_id=UUID("6a1f0c3f-5f0e-5d7c-9f3b-1d2e4c5a6b7d"),
         amount_required=False,
-        raw={key: value for key, value in json.loads(body).items() if key != "signature"},
+        raw=canonical({key: value for key, value in json.loads(body).items() if key != "signature"}),
     )
 
 

@@ -21,6 +21,10 @@ from checkout_service.providers.mock import MockProvider
 from checkout_service.webhooks.envelope import Envelope
 from tests.apps import MakeApp
 from tests.conftest import MOCK_SECRET
+from tests.provider import MockProvider as Bank
+from tests.provider import _provider_server, mock_provider
+
+__all__ = ["_provider_server", "mock_provider"]
 
 TOKEN = "mock_pi_" + "0" * 32
 Letters = Callable[[], list[Any]]
@@ -145,3 +149,30 @@ def test_mock_pay_is_refused_in_production(make_app: MakeApp, address: str, lett
     assert result.exit_code == 1
     assert "refused in production" in result.stderr
     assert letters() == []
+
+
+def test_mock_refund_reports_a_refund(app: Flask, address: str, letters: Letters) -> None:
+    own = "01a206b6-2617-7632-98bf-296e992e5f9b"
+    told = ["--refund-ref", "mock_re_1", "--refund-id", own, "--status", "failed", "--amount", "5.00"]
+    result = app.test_cli_runner().invoke(args=["mock", "refund", TOKEN, *told, "--url", address])
+    dashboard = app.test_cli_runner().invoke(
+        args=["mock", "refund", TOKEN, "--amount", "1.00", "--currency", "USD", "--url", address]
+    )
+
+    assert (result.exit_code, dashboard.exit_code) == (0, 0), result.stderr
+    first, second = [read(row.body) for row in letters()]
+    assert (first.provider_ref, first.refund_ref, str(first.refund_id)) == (TOKEN, "mock_re_1", own)
+    assert (first.status.value, str(first.amount), first.currency) == ("failed", "5.00", None)
+    assert (second.status.value, second.refund_id, second.currency) == ("succeeded", None, "USD")
+    assert second.refund_ref.startswith("mock_re_")
+
+
+def test_the_providers_server_hears_of_it_too(make_app: MakeApp, address: str, mock_provider: Bank) -> None:
+    """Else a refund of what was paid so would be refused there."""
+    mock_provider.put(TOKEN, amount="240.00", currency="USD")
+
+    result = pay(make_app(accounts={"mock": mock_provider.account}), TOKEN, "--url", address)
+
+    assert result.exit_code == 0, result.stderr
+    (held,) = mock_provider.payments
+    assert held["status"] == "paid"

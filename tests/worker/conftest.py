@@ -20,9 +20,10 @@ from checkout_service.settings import WorkerSettings
 from tests.conftest import Servers
 from tests.provider import _provider_server, mock_provider
 from tests.worker.scripted import ScriptedProvider
+from tests.worker.wallets import wallets
 from worker.context import make_context
 
-__all__ = ["_provider_server", "mock_provider"]  # fixtures
+__all__ = ["_provider_server", "mock_provider", "wallets"]  # fixtures
 
 MakeWorker = Callable[..., Flask]
 Messages = Callable[..., list[tuple[str, ...]]]

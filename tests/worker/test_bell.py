@@ -14,7 +14,7 @@ from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, letter, state_of
 from tests.worker.conftest import MakeWorker, Messages
 from tests.worker.scripted import ScriptedProvider, fact, hint
-from worker.letters import SET
+from worker.letter_statements import SET
 from worker.webhooks import process
 
 

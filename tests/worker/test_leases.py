@@ -5,12 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from checkout_service.database import transaction
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import letter_row
-from worker.letters import LARGE, LEASE, SET, Letter, Result, claim, settle, with_bodies
+from worker.letter_statements import CLAIM, LARGE, SET
+from worker.letters import LEASE, Letter, Result, claim, settle, with_bodies
 from worker.webhooks import process
 
 
@@ -41,6 +43,22 @@ def test_a_returned_attempt_does_not_let_a_sleeper_in(sql: Sql) -> None:
 
     assert _write(asleep, "rejected") == []
     assert len(_write(awake, "applied")) == 1
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(("attempts", "waits"), [(0, "off"), (1, "on")])
+def test_only_the_claim_of_a_letter_that_was_tried_waits_until_it_is_on_disk(
+    sql: Sql, attempts: int, waits: str
+) -> None:
+    """A poison letter's attempts must count; of a first one that PostgreSQL lost in a crash nothing was written."""
+    delivery = insert_letter(sql, b"{}", attempts=str(attempts), next_attempt_at="now()")
+    with transaction() as connection:
+        connection.execute(text("SET LOCAL synchronous_commit = on"))
+
+        claimed = CLAIM.within(connection, {"id": delivery, "lease": LEASE})
+
+        assert [row.id for row in claimed] == [delivery]
+        assert connection.execute(text("SHOW synchronous_commit")).scalar() == waits
 
 
 @pytest.mark.usefixtures("worker")

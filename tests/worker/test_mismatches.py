@@ -147,3 +147,18 @@ def test_a_mismatch_processed_again_is_judged_again(sql: Sql, scripted: Scripted
     before = letter_row(sql, delivery)
     process(str(delivery))
     assert letter_row(sql, delivery) == before, "once it is judged right it is done"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_mismatch_that_a_person_has_looked_at_is_not_flagged_again_by_its_echo(sql: Sql) -> None:
+    reference = insert_payment(sql)
+    delivery = insert_letter(sql, letter(reference, event_id="evt_1", amount="239.99", currency="USD"))
+    process(str(delivery))
+    sql("UPDATE payments SET review_reason = NULL")
+
+    process(str(delivery))
+
+    assert (reason(sql, reference), outcomes(sql)) == (None, ["mismatch"])
+    assert letter_row(sql, delivery).detail.startswith("mismatch"), "it may be judged again, whenever"
+    process(str(insert_letter(sql, letter(reference, event_id="evt_2", amount="239.99", currency="USD"))))
+    assert reason(sql, reference) == "mismatch", "another one is news"

@@ -14,7 +14,8 @@ from tests.crowd import at_once
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import MakeWorker
 from worker import webhooks
-from worker.letters import LARGE, Result, claim
+from worker.letter_statements import LARGE
+from worker.letters import Result, claim
 from worker.rejecting import reject
 from worker.webhooks import process
 

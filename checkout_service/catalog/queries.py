@@ -1,0 +1,62 @@
+"""Reads of the catalogue: what is on sale, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, or_, select
+
+from checkout_service.catalog.models import Listing, School, Spec, Vendor
+from checkout_service.database import execute
+from checkout_service.statements import Statement
+
+_on_sale = (
+    select(
+        Listing.id,
+        Listing.title,
+        Listing.unit_price,
+        Listing.currency,
+        Listing.stock,
+        Vendor.name.label("vendor"),
+        School.name.label("school"),
+        Spec.attributes,
+    )
+    .join(Vendor, Vendor.id == Listing.vendor_id)
+    .outerjoin(School, School.id == Listing.school_id)
+    .outerjoin(Spec, Spec.id == Listing.spec_id)
+    .where(Listing.active, Listing.id > bindparam("after"))
+    .order_by(Listing.id)
+    .limit(bindparam("limit"))
+)
+
+_page = Statement(_on_sale)
+
+_matching_page = Statement(
+    _on_sale.where(
+        or_(
+            Listing.title.ilike(bindparam("pattern")),
+            Vendor.name.ilike(bindparam("pattern")),
+            School.name.ilike(bindparam("pattern")),
+        )
+    )
+)
+
+FIRST = UUID(int=0)
+
+
+def listings_on_sale(*, search: str = "", after: UUID = FIRST, limit: int) -> tuple[Sequence[Any], UUID | None]:
+    """A page of what is on sale, by id, and the ``after`` of the next page if there is one.
+
+    ``search`` is looked for in titles and in the names of vendors and schools, whatever their case.
+    """
+    values: dict[str, Any] = {"after": after, "limit": limit + 1}
+    pattern = {"pattern": f"%{_escaped(search)}%"}
+    found = execute(_matching_page, values | pattern) if search else execute(_page, values)
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+def _escaped(text: str) -> str:
+    """The text, with what LIKE takes for a wildcard taken literally."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

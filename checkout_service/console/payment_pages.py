@@ -1,0 +1,103 @@
+"""GET /ops/payments: the list of payments, and one in full with its story and what can be ordered about it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from checkout_service.console import orders
+from checkout_service.console.access import for_operators
+from checkout_service.console.desk import ConsoleBlueprint, address, awaited, ordered, page
+from checkout_service.console.filters import read_id, read_payment_filter, read_place
+from checkout_service.console.payments import payment_by, payments_page
+from checkout_service.oversight.timeline import Story, story
+from checkout_service.payments.status import PaymentStatus
+from checkout_service.problems import MalformedBody, NotFound
+
+blueprint = ConsoleBlueprint("console_payments", __name__)
+
+LOOKED_THROUGH = 2
+"""Pages of letters that one view of a payment looks through for those that only their bytes tie to it."""
+
+
+@blueprint.get("/payments")
+@for_operators
+def show_payments() -> str | AnyResponse:
+    """Payments, newest first; or straight to the one that was looked for."""
+    sought = (request.args.get("find") or "").strip()[:200].replace("\0", "")
+    if sought:
+        found = payment_by(payment_id=read_id(sought), provider_ref=sought)
+        if found is not None:
+            return redirect(url_for("console_payments.show_payment", payment_id=found))
+    wanted = read_payment_filter(request.args)
+    rows = payments_page(wanted, read_place(request.args))
+    place = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
+    addresses = {
+        name: address("console_payments.show_payments", wanted.given, **{way: edge}) if edge else None
+        for name, (way, edge) in place.items()
+    }
+    moved = bool(request.args.keys() & {"before", "after"})
+    return page(
+        "payments.html",
+        wanted=wanted,
+        sought=sought,
+        rows=rows.rows,
+        statuses=[status.value for status in PaymentStatus],
+        first=address("console_payments.show_payments", wanted.given) if moved else None,
+        **addresses,
+    )
+
+
+@blueprint.get("/payments/<uuid:payment_id>")
+@for_operators
+def show_payment(payment_id: UUID) -> str:
+    """One payment, and everything that happened to it."""
+    # The orders first: what is carried out between the two is then waited for, and not shown half.
+    history = orders.orders_about(payment_id)
+    found = _found(payment_id, after=read_id(request.args.get("beyond")))
+    return page(
+        "payment.html",
+        payment=found.payment,
+        entries=found.entries,
+        looked_until=found.looked_until,
+        beyond=read_id(request.args.get("beyond")),
+        orders=history,
+        again=awaited(history),
+    )
+
+
+@blueprint.post("/payments/<uuid:payment_id>/look-up")
+@for_operators
+def look_up_payment(payment_id: UUID) -> AnyResponse:
+    """Have the worker ask the provider."""
+    order = ordered()
+    _known(payment_id)
+    orders.look_up(payment_id, ordered=order)
+    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="orders"), 303)
+
+
+@blueprint.post("/payments/<uuid:payment_id>/review")
+@for_operators
+def review_payment(payment_id: UUID) -> AnyResponse:
+    """Have the flag taken off that a person has looked at. Needs a note; the reason is the one that they saw."""
+    order = ordered(note_needed=True)
+    reason = request.form.get("reason", "")
+    if not reason or len(reason) > 200:
+        raise MalformedBody("The form does not say which flag was looked at. Go back, reload the page, and try again.")
+    _known(payment_id)
+    orders.review(payment_id, reason=reason, ordered=order)
+    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="orders"), 303)
+
+
+def _found(payment_id: UUID, *, after: UUID | None) -> Story:
+    found = story(payment_id, pages=LOOKED_THROUGH, after=after)
+    if found is None:
+        raise NotFound(f"There is no payment {payment_id}.")
+    return found
+
+
+def _known(payment_id: UUID) -> None:
+    if payment_by(payment_id=payment_id) is None:
+        raise NotFound(f"There is no payment {payment_id}.")

@@ -1,0 +1,19 @@
+"""Opens the console: its routes are there only where this was called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+
+from checkout_service.console import letter_pages, order_pages, payment_pages
+from checkout_service.pages import assets
+from checkout_service.pages.base import furnish
+
+
+def init_app(app: Flask) -> None:
+    """Serve the console's pages."""
+    furnish(app)
+    assets.add_folder(app, Path(__file__).parent / "static")
+    for room in (letter_pages, payment_pages, order_pages):
+        app.register_blueprint(room.blueprint)

@@ -1,0 +1,109 @@
+"""The mock provider's own page, where a customer is sent to pay and from where they come back.
+
+It is the provider's site and no part of the service: another process, another address, another look. It alone knows how
+to sign, and whatever it does to the service goes by signed webhooks over HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from checkout_service.local.mock_bank import AnswerError, Bank
+from checkout_service.local.mock_deeds import BY_NAME, DEEDS, LATE_AFTER, letters
+from checkout_service.local.mock_outbox import Outbox
+
+FOLDER: Final = Path(__file__).parent / "provider_page"
+LETTERBOX: Final = "/api/payments/webhook"
+HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_templates = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """An answer to a browser."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """Shows the page of a payment, and does what is asked for there."""
+
+    bank: Bank
+    shop: str
+    """Where letters are posted to."""
+    secret: str
+    late_after: float = LATE_AFTER
+    outbox: Outbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.shop.rstrip("/") + LETTERBOX)
+
+    def show(self, reference: str, query: str) -> Page:
+        """The page with its buttons. Raises AnswerError."""
+        payment = self._payment(reference)
+        back = _way_back(parse_qs(query))
+        groups = [(group, list(deeds)) for group, deeds in groupby(DEEDS, key=lambda deed: deed.group)]
+        shown = _templates.get_template("page.html").render(
+            payment=payment, groups=groups, back=back, late=f"{self.late_after:g}"
+        )
+        policy = (
+            f"default-src 'none'; style-src 'self'; form-action 'self' {_origin(back)}; "
+            "base-uri 'none'; frame-ancestors 'none'"
+        )
+        headers = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Page(status=200, headers=headers, body=shown.encode())
+
+    def act(self, reference: str, form: bytes) -> Page:
+        """Do what was asked for, and send the customer back. Raises AnswerError."""
+        payment = self._payment(reference)
+        sent = parse_qs(form.decode())
+        deed = BY_NAME.get(sent.get("deed", [""])[0])
+        if deed is None:
+            raise AnswerError(400)
+        back = _way_back(sent)
+        if deed.becomes:
+            self.bank.put(reference, {"status": deed.becomes})
+        self.outbox.send(letters(deed, payment, secret=self.secret, late_after=self.late_after))
+        return Page(status=303, headers={"Location": back, "Cache-Control": "no-store"})
+
+    def _payment(self, reference: str) -> dict[str, str]:
+        found = self.bank.held(reference)
+        if found is None or "amount" not in found:
+            raise AnswerError(404)
+        return found
+
+
+def style() -> Page:
+    """The page's one style sheet."""
+    headers = {"Content-Type": "text/css; charset=utf-8", "Cache-Control": "no-cache"}
+    return Page(status=200, headers=headers, body=(FOLDER / "page.css").read_bytes())
+
+
+def _way_back(sent: Mapping[str, list[str]]) -> str:
+    """Where the customer came from, which is on this machine as everything here; raises AnswerError."""
+    address = sent.get("return_to", [""])[0]
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or parts.hostname not in HERE or not address.isprintable():
+        raise AnswerError(400)
+    return address
+
+
+def _origin(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,47 @@
+"""Refunds that an operator looks for: those that failed, and those that are still owed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from checkout_service.answers import show_time
+from checkout_service.database import execute
+from checkout_service.money import show
+from checkout_service.payments.status import RefundStatus
+from checkout_service.terminal import printable
+
+_COLUMNS: Final = """
+    id, payment_id, provider, amount, currency, status::text AS status, decline, detail, created_at, updated_at
+"""
+
+# Each along its partial index.
+_failed = text(f"""
+    SELECT {_COLUMNS} FROM refunds WHERE status = 'failed' AND updated_at > now() - CAST(:within AS interval)
+    ORDER BY updated_at DESC LIMIT CAST(:limit AS integer)
+""")  # noqa: S608 (only our own constants)
+
+_owed = text(f"""
+    SELECT {_COLUMNS} FROM refunds WHERE status <= 'processing' AND status = CAST(:status AS refund_status)
+        AND created_at > now() - CAST(:within AS interval)
+    ORDER BY next_attempt_at LIMIT CAST(:limit AS integer)
+""")  # noqa: S608 (only our own constants)
+
+LISTED: Final = (RefundStatus.FAILED, RefundStatus.REQUESTED, RefundStatus.PROCESSING)
+
+
+def listed(status: RefundStatus, *, within: timedelta, limit: int) -> Iterator[str]:
+    """One line a refund: of those that failed the newest first, of the others the one that is due first."""
+    statement = _failed if status is RefundStatus.FAILED else _owed
+    for row in execute(statement, {"status": status.value, "within": within, "limit": limit}):
+        yield _line(row)
+
+
+def _line(row: Any) -> str:
+    moved = show_time(row.updated_at if row.status == RefundStatus.FAILED.value else row.created_at)
+    why = row.decline or (printable(row.detail) if row.detail else "-")
+    money = f"{show(row.amount)} {row.currency}"
+    return f"{row.id}  {moved}  {row.status:10}  {money:>15}  {row.provider:8}  payment {row.payment_id}  {why}"

@@ -1,0 +1,76 @@
+"""The look that all pages share: templates, security headers, and errors as a page where a page was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Blueprint, Flask, Response, current_app, render_template, request
+from jinja2 import StrictUndefined
+
+from checkout_service.pages import assets
+
+FOLDER: Final = Path(__file__).parent
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+FOR_MACHINES: Final = ("/api/", "/livez", "/readyz", "/metrics", "/problems/", "/assets/")
+"""Paths whose errors stay problem documents, whoever asks."""
+
+
+class PageBlueprint(Blueprint):
+    """Routes that answer with pages: all they answer carries the security headers and is kept by no cache."""
+
+    def __init__(self, name: str, import_name: str, **options: Any) -> None:
+        super().__init__(name, import_name, **options)
+        self.after_request(secured)
+
+
+def furnish(app: Flask) -> None:
+    """Give the app the templates, assets and error pages; a second call changes nothing."""
+    if "assets" in app.extensions:
+        return
+    options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_options = {**app.jinja_options, **options}
+    assets.init_app(app)
+    assets.add_folder(app, FOLDER / "static")
+    app.register_blueprint(Blueprint("look", __name__, template_folder="templates"))
+    app.extensions["error_page"] = error_page
+
+
+def secured(answer: Response) -> Response:
+    """The answer with the headers of a page."""
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers.setdefault("Cache-Control", "no-store")
+    return answer
+
+
+def error_page(document: dict[str, Any], headers: Mapping[str, str]) -> Response | None:
+    """A problem as a page, or None where a machine asked."""
+    if request.path.startswith(FOR_MACHINES) or not _prefers_a_page():
+        return None
+    kept = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+    front = request.script_root + "/" if "shop.show_listings" in current_app.view_functions else None
+    content = render_template("base/error.html", problem=document, front=front)
+    return secured(Response(content, status=document["status"], headers=kept, content_type="text/html; charset=utf-8"))
+
+
+def _prefers_a_page() -> bool:
+    accepted = request.accept_mimetypes
+    # Named, not by a wildcard: curl and our API's clients send */*, or nothing.
+    return "text/html" in list(accepted.values()) and accepted["text/html"] >= accepted["application/problem+json"]

@@ -1,0 +1,146 @@
+"""Paying: the form that opens a session, the way to the provider, and the page that shows what becomes of the money."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+from flask import Response, current_app, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from checkout_service.auth import caller
+from checkout_service.checkout.operations import Order, open_session
+from checkout_service.checkout.queries import session_of
+from checkout_service.idempotency import read_key
+from checkout_service.metrics import sessions_total
+from checkout_service.money import InvalidAmountError, parse_amount
+from checkout_service.oversight.evidence import Evidence, evidence_of
+from checkout_service.pages import forms
+from checkout_service.pages.base import PageBlueprint
+from checkout_service.pages.shop import cart_page, shop_page
+from checkout_service.pages.standing import standing
+from checkout_service.pages.street import street
+from checkout_service.pages.telling import told
+from checkout_service.problems import Invalid, NotFound, Problem, Unavailable
+from checkout_service.settings import WebSettings
+from checkout_service.visitors import remember_visitor, visitor
+
+blueprint = PageBlueprint("paying", __name__)
+blueprint.after_request(remember_visitor)
+
+LOOK_THROUGH: Final = 2
+"""Pages of letters that one look at a payment goes through: in a busy house the newest of its letters may be missing,
+but a customer who watches must not cost more than this."""
+
+JUST_BEFORE: Final = timedelta(minutes=1)
+
+
+@blueprint.post("/checkout")
+@visitor
+def check_out() -> BaseResponse:
+    """Open a session for the cart, once for each key however often the form is sent, and go on to the provider."""
+    user_id = caller().user_id
+    forms.check(str(user_id))
+    settings: WebSettings = current_app.extensions["settings"]
+    key = read_key(request.form.get("key"))
+    try:
+        answer, replayed = open_session(
+            order=Order(user_id=user_id, key=key, provider=None, **_wanted()),
+            providers=current_app.extensions["providers"],
+            namespace=settings.payment_namespace,
+            ttl=settings.session_ttl,
+        )
+    except Problem as problem:
+        # Where nothing was decided, the same attempt goes on; where it was, trying again is another one.
+        return cart_page(problem, key=key if isinstance(problem, Unavailable) else None)
+    sessions_total.labels(outcome="replayed" if replayed else "opened").inc()
+    onward = "paying.leave" if _provider_page(answer["payment_id"], answer["payment_token"]) else "paying.show_payment"
+    return redirect(url_for(onward, payment_id=answer["payment_id"]), 303)
+
+
+@blueprint.get("/pay/<uuid:payment_id>/leave")
+@visitor
+def leave(payment_id: UUID) -> str | BaseResponse:
+    """On to the provider's own page, if there is anything left to pay.
+
+    A form may not lead to another site, so this page does.
+    """
+    session = session_of(payment_id=payment_id, user_id=caller().user_id)
+    if session and not session.status.open:
+        return redirect(url_for("paying.show_payment", payment_id=payment_id), 303)
+    onward = _provider_page(str(payment_id), session.payment_token) if session else None
+    if onward is None:
+        raise NotFound("There is no such payment, or it is not yours.")
+    return shop_page("shop/leave.html", onward=onward)
+
+
+@blueprint.get("/pay/<uuid:payment_id>")
+@visitor
+def show_payment(payment_id: UUID) -> str:
+    """What became of the money, and how; the page watches by itself."""
+    content, context = _news(payment_id)
+    answer = Response(content)
+    answer.add_etag()
+    return shop_page("shop/payment.html", news=content, etag=answer.headers["ETag"], **context)
+
+
+@blueprint.get("/pay/<uuid:payment_id>/news")
+@visitor
+def show_news(payment_id: UUID) -> Response:
+    """The part of the payment's page that changes; 304 while it does not."""
+    content, _ = _news(payment_id)
+    answer = Response(content, content_type="text/html; charset=utf-8")
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer
+
+
+def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
+    user_id = caller().user_id
+    evidence = evidence_of(payment_id, pages=LOOK_THROUGH, early=JUST_BEFORE)
+    if evidence is None or evidence.payment.user_id != user_id:
+        raise NotFound("There is no such payment, or it is not yours.")
+    session = session_of(payment_id=payment_id, user_id=user_id)
+    stands = standing(evidence.payment, last_news=_last_news(evidence))
+    context = {"payment": evidence.payment, "session": session, "stands": stands}
+    content = render_template(
+        "shop/news.html",
+        places=street(stands.status, evidence.facts),
+        entries=told(evidence),
+        provider_page=_provider_page(str(payment_id), session.payment_token) if session else None,
+        csrf=forms.token(str(user_id)),
+        **context,
+    )
+    return content, context
+
+
+def _last_news(evidence: Evidence) -> Any:
+    moved = [fact.received_at for fact in evidence.facts if fact.outcome == "applied"]
+    return max([evidence.payment.created_at, *moved])
+
+
+def _wanted() -> dict[str, Any]:
+    """What the form asks to pay: the cart, and the total that the customer saw."""
+    try:
+        cart_id = UUID(request.form.get("cart", ""))
+        return {"cart_id": cart_id, "expected_total": parse_amount(request.form.get("total", ""))}
+    except (ValueError, InvalidAmountError) as error:
+        raise Invalid("This form is not complete: go back to your cart and send it from there.") from error
+
+
+def _provider_page(payment_id: str, token: str) -> str | None:
+    """Where the provider lets a customer pay, if it has a page of its own: the mock's, or whatever a token leads to.
+
+    With other providers a client pays by their own script and the token; that is no part of this shop.
+    """
+    if token.startswith("https://"):
+        return token
+    settings: WebSettings = current_app.extensions["settings"]
+    base = settings.accounts["mock"].option("api_base") if "mock" in settings.accounts else None
+    if base is None or not token.startswith("mock_pi_"):
+        return None
+    back = url_for("paying.show_payment", payment_id=payment_id, _external=True)
+    return f"{base.rstrip('/')}/pay/{quote(token, safe='')}?{urlencode({'return_to': back})}"

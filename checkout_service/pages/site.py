@@ -1,0 +1,15 @@
+"""Opens the shop: its routes are there only where this was called."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from checkout_service.pages import paying, shop
+from checkout_service.pages.base import furnish
+
+
+def init_app(app: Flask) -> None:
+    """Serve the shop's pages."""
+    furnish(app)
+    app.register_blueprint(shop.blueprint)
+    app.register_blueprint(paying.blueprint)

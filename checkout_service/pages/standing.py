@@ -1,0 +1,119 @@
+"""How a payment stands, as its customer is told: a headline, what it means, and what can be done now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from checkout_service.payments.status import PaymentStatus
+
+PATIENCE: Final = timedelta(minutes=1)
+"""How long a customer waits before they are told that it is taking long."""
+
+REVIEWED: Final = {
+    "mismatch": "The provider reported another amount than you were asked for, so we do not count it as paid.",
+    "paid_after_close": "Money came although this payment was closed already.",
+    "paid_twice": "The same things were paid for twice.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the page says above all. ``tone`` is a colour, ``sign`` an icon; neither says anything alone."""
+
+    status: PaymentStatus
+    title: str
+    meaning: str
+    tone: str
+    sign: str
+    waiting: bool = False
+    reviewed: tuple[str, ...] = ()
+
+    @property
+    def final(self) -> bool:
+        """Whether no news is to be expected, so that nobody need wait here."""
+        return not self.status.open
+
+    @property
+    def retryable(self) -> bool:
+        return self.status is PaymentStatus.FAILED
+
+    @property
+    def payable(self) -> bool:
+        """Whether the customer may go (back) to the provider with this same payment."""
+        return self.status is PaymentStatus.PENDING and not self.reviewed
+
+
+def standing(payment: Any, *, last_news: datetime) -> Standing:
+    """Of a payment's row; ``last_news`` is when it was opened, or when it last moved."""
+    status = PaymentStatus(payment.status)
+    waiting = status.open and status is not PaymentStatus.FAILED and datetime.now(UTC) - last_news > PATIENCE
+    reviewed = tuple(REVIEWED[code] for code in (payment.review_reason or "").split(",") if code in REVIEWED)
+    title, meaning, tone, sign = _STILL_WAITING if waiting else _SAID[status]
+    if reviewed and status.open:
+        title, meaning, tone, sign = _IN_REVIEW
+    return Standing(
+        status=status, title=title, meaning=meaning, tone=tone, sign=sign, waiting=waiting, reviewed=reviewed
+    )
+
+
+_SAID: Final = {
+    PaymentStatus.PENDING: (
+        "Waiting for your payment",
+        "The provider has not reported anything yet. As soon as it does, you see it here.",
+        "calm",
+        "dots",
+    ),
+    PaymentStatus.PROCESSING: (
+        "Your bank is working on it",
+        "The provider has your payment and is waiting for the money. You can close this page and come back later.",
+        "busy",
+        "turning",
+    ),
+    PaymentStatus.FAILED: (
+        "The payment did not go through",
+        "The provider declined it, and nothing was charged. Your cart is as it was.",
+        "bad",
+        "cross",
+    ),
+    PaymentStatus.EXPIRED: (
+        "This payment has expired",
+        "Its time ran out before any money came, so nothing was charged. Your cart is as it was.",
+        "past",
+        "clock",
+    ),
+    PaymentStatus.CANCELED: (
+        "This payment was canceled",
+        "It was called off before any money came, so nothing was charged. Your cart is as it was.",
+        "past",
+        "barred",
+    ),
+    PaymentStatus.PAID: ("Paid. Thank you!", "The money came, and your order is on its way.", "good", "check"),
+    PaymentStatus.REVERSED: (
+        "The money went back",
+        "It had come, and was taken back by the bank, so this order is not paid.",
+        "odd",
+        "back",
+    ),
+}
+
+_STILL_WAITING: Final = (
+    "Still waiting",
+    (
+        "More than a minute has passed without news. Nothing is lost: if no word comes, we ask the provider ourselves. "
+        "Please do not pay a second time."
+    ),
+    "past",
+    "clock",
+)
+
+_IN_REVIEW: Final = (
+    "Somebody has to look at this",
+    (
+        "What the provider reported does not fit, so a person looks at it before anything is decided. "
+        "Please do not pay a second time."
+    ),
+    "odd",
+    "flag",
+)

@@ -1,0 +1,79 @@
+"""Tables of refunds and of the facts behind them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, Text, text
+from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+from checkout_service.database import Base, Dated
+from checkout_service.payments.status import RefundStatus
+
+STATUS = Enum(RefundStatus, name="refund_status", values_callable=lambda kind: [status.value for status in kind])
+
+
+class Refund(Dated, Base):
+    """Money given back of one payment. Inserted by the web tier, or by the worker where the provider did it by itself.
+
+    A trigger keeps ``payments.amount_refunded`` (succeeded) and ``amount_refunding`` (requested or processing), whose
+    sum a CHECK holds within the payment's amount.
+    """
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        CheckConstraint("amount >= 0.01", name="amount_positive"),
+        CheckConstraint(
+            "num_nulls(requested_by, idempotency_key, request_hash) = 0 OR "
+            "num_nonnulls(requested_by, idempotency_key, request_hash) = 0 AND provider_ref IS NOT NULL",
+            name="asked_for_or_named",
+        ),
+        CheckConstraint("status > 'processing' OR next_attempt_at IS NOT NULL", name="owed_has_next_attempt"),
+        Index("refunds_requested_by_idempotency_key", "requested_by", "idempotency_key", unique=True),
+        Index("refunds_provider_provider_ref", "provider", "provider_ref", unique=True),
+        Index("refunds_next_attempt_at", "next_attempt_at", postgresql_where=text("status <= 'processing'")),
+        Index("refunds_failed", "updated_at", postgresql_where=text("status = 'failed'")),
+    )
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
+    provider: Mapped[str] = mapped_column(Text)
+    provider_ref: Mapped[str | None] = mapped_column(Text)
+    """What the provider calls this refund, once that is known."""
+    amount: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    status: Mapped[RefundStatus] = mapped_column(STATUS, server_default=text("'requested'"))
+    reason: Mapped[str | None] = mapped_column(Text)
+    decline: Mapped[str | None] = mapped_column(Text)
+    requested_by: Mapped[UUID | None]
+    """Nobody for a refund made in the provider's dashboard; such a one has no key either."""
+    idempotency_key: Mapped[str | None] = mapped_column(Text)
+    request_hash: Mapped[bytes | None] = mapped_column(BYTEA)
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    asked_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When the provider was asked for it first; from then on it may have made it, whatever we were answered."""
+    next_attempt_at: Mapped[datetime | None] = mapped_column(
+        TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
+    )
+    detail: Mapped[str | None] = mapped_column(Text)
+
+
+class RefundEvent(Dated, Base):
+    """A fact that a provider reported of a refund once; the same event of the same refund again is a duplicate."""
+
+    __tablename__ = "refund_events"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('applied', 'stale', 'mismatch')", name="outcome_known"),
+        Index("refund_events_provider_event_id_refund_id", "provider", "event_id", "refund_id", unique=True),
+    )
+    delivery_id: Mapped[UUID | None]
+    provider: Mapped[str] = mapped_column(Text)
+    event_id: Mapped[str] = mapped_column(Text)
+    refund_id: Mapped[UUID] = mapped_column(ForeignKey("refunds.id"), index=True)
+    status: Mapped[RefundStatus] = mapped_column(STATUS)
+    amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
+    currency: Mapped[str | None] = mapped_column(CHAR(3))
+    outcome: Mapped[str] = mapped_column(Text)
+    occurred_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))

@@ -1,0 +1,106 @@
+"""Takes the request for a refund: one INSERT, which the database itself holds within what was paid.
+
+The payment's row is locked by a trigger of the INSERT, and a CHECK on it refuses what is too much; so nothing that was
+read before it need be true. What is read first only serves to answer a replay, and to say what is the matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, insert
+
+from checkout_service.database import Conflict, execute
+from checkout_service.idempotency import request_hash
+from checkout_service.money import decimals, show
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.problems import IdempotencyKeyReused, Invalid, NotFound, StillInProgress
+from checkout_service.refunds.models import Refund
+from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
+from checkout_service.refunds.queries import REFUND, show_refund, standing
+from checkout_service.statements import Statement
+
+_insert = Statement(
+    insert(Refund)
+    .values(
+        payment_id=bindparam("payment_id"),
+        # Without an amount the trigger takes what is left, under the payment's lock.
+        amount=bindparam("amount"),
+        reason=bindparam("reason"),
+        requested_by=bindparam("requested_by"),
+        idempotency_key=bindparam("idempotency_key"),
+        request_hash=bindparam("request_hash"),
+    )
+    .returning(*REFUND)
+)
+
+TRIES = 3
+"""The first answer may be gone when it is looked at again: room that a failing refund gave back, or somebody took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the caller asked for; without an amount, all that is left."""
+
+    payment_id: UUID
+    requested_by: UUID
+    key: str
+    amount: Decimal | None
+    reason: str | None
+
+    @property
+    def request_hash(self) -> bytes:
+        amount = None if self.amount is None else show(self.amount)
+        return request_hash({"payment_id": str(self.payment_id), "amount": amount, "reason": self.reason})
+
+
+def request_refund(wanted: Wanted) -> tuple[dict[str, Any], bool]:
+    """The refund as it was requested, and whether that is the replay of an answer given before. Raises Problem."""
+    for _ in range(TRIES):
+        found = standing(payment_id=wanted.payment_id, requested_by=wanted.requested_by, key=wanted.key)
+        if found is None:
+            raise NotFound("There is no such payment.")
+        if found.refund_id is not None:
+            return _replayed(found, wanted), True
+        _check(found, wanted)
+        try:
+            (row,) = execute(
+                _insert,
+                {
+                    "payment_id": wanted.payment_id,
+                    "amount": wanted.amount,
+                    "reason": wanted.reason,
+                    "requested_by": wanted.requested_by,
+                    "idempotency_key": wanted.key,
+                    "request_hash": wanted.request_hash,
+                },
+            )
+        except Conflict:
+            # A twin with this key was faster, or another refund took the room: what is true now tells which.
+            continue
+        return show_refund(row), False
+    raise StillInProgress("Other refunds of this payment are being asked for at this moment: send it again.")
+
+
+def _replayed(found: Any, wanted: Wanted) -> dict[str, Any]:
+    """The answer as it was given: what became of the refund since then is read by GET."""
+    if found.request_hash != wanted.request_hash:
+        raise IdempotencyKeyReused("This Idempotency-Key belongs to another request: use a new key for a new refund.")
+    shown = show_refund(found)
+    return shown | {"status": RefundStatus.REQUESTED.value, "decline": None, "updated_at": shown["created_at"]}
+
+
+def _check(found: Any, wanted: Wanted) -> None:
+    if found.payment_status is not PaymentStatus.PAID:
+        raise NotRefundable(payment_status=found.payment_status.value)
+    if wanted.amount is not None and wanted.amount != round(wanted.amount, decimals(found.payment_currency)):
+        detail = f"{found.payment_currency} has no such small unit."
+        raise Invalid(errors=[{"pointer": "/amount", "detail": detail}])
+    left = {"amount_left": show(found.left), "currency": found.payment_currency}
+    if found.left == 0:
+        raise NothingLeftToRefund(**left)
+    if wanted.amount is not None and wanted.amount > found.left:
+        raise RefundTooLarge(**left)

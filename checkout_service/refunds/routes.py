@@ -1,0 +1,89 @@
+"""/api/payments/{id}/refunds: staff give money back, and customers see that it is on its way."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response, request
+
+from checkout_service import logs, problems
+from checkout_service.answers import json_answer
+from checkout_service.api import Blueprint
+from checkout_service.auth import InsufficientScope, caller, scoped
+from checkout_service.errands import errands
+from checkout_service.idempotency import REPLAYED, documented, keyed
+from checkout_service.metrics import refund_requests_total
+from checkout_service.queue import TaskName
+from checkout_service.refunds.operations import Wanted, request_refund
+from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
+from checkout_service.refunds.queries import refunds_of
+from checkout_service.refunds.schemas import EXAMPLE, NewRefundSchema, RefundSchema, RefundsSchema
+
+SCOPE: Final = "refunds"
+
+blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", description="Money given back")
+
+
+@blueprint.post("/<uuid:payment_id>/refunds")
+@scoped(SCOPE)
+@keyed
+@blueprint.doc(parameters=[documented("refund")], security=[{"bearer": [SCOPE]}])
+@blueprint.arguments(NewRefundSchema, example={"amount": "40.00", "reason": "returned"})
+@blueprint.response(202, RefundSchema, example=EXAMPLE, description="It was written down, and will be asked for")
+@blueprint.problems(
+    problems.MissingIdempotencyKey,
+    problems.MalformedIdempotencyKey,
+    problems.MalformedBody,
+    InsufficientScope,
+    problems.NotFound,
+    NotRefundable,
+    NothingLeftToRefund,
+    RefundTooLarge,
+    problems.Invalid,
+    problems.IdempotencyKeyReused,
+    problems.DatabaseUnavailable,
+    problems.StillInProgress,
+)
+def post_refund(wanted: dict[str, Any], key: str, payment_id: UUID) -> Response:
+    """Ask for a refund
+
+    Takes a token with the scope `refunds`; the payment may be anybody's. Partial, or without `amount` all that is left.
+    The answer says that the refund was written down: a worker then asks the provider, and GET tells what became of it.
+    The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`; a key
+    belongs to its caller, whatever the payment.
+    """
+    refund, replayed = request_refund(
+        Wanted(
+            payment_id=payment_id,
+            requested_by=caller().user_id,
+            key=key,
+            amount=wanted.get("amount"),
+            reason=wanted.get("reason"),
+        )
+    )
+    refund_requests_total.labels("replayed" if replayed else "taken").inc()
+    headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{payment_id}/refunds"}
+    if replayed:
+        headers |= REPLAYED
+    else:
+        errands().send(TaskName.REFUND_PAYMENT, refund["id"], logs.request_id())
+    return json_answer(refund, status=202, headers=headers)
+
+
+@blueprint.get("/<uuid:payment_id>/refunds")
+@blueprint.response(200, RefundsSchema, example={"data": [EXAMPLE]})
+@blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
+@blueprint.problems(problems.NotFound)
+def list_refunds(payment_id: UUID) -> Response:
+    """List a payment's refunds
+
+    For its customer, and for tokens with the scope `refunds`. Those made in the provider's dashboard are among them.
+    """
+    found = refunds_of(payment_id=payment_id)
+    if found is None or (found[0] != caller().user_id and not caller().may(SCOPE)):
+        raise problems.NotFound("There is no such payment, or it is not yours.")
+    answer = json_answer({"data": found[1]}, headers={"Cache-Control": "private, no-cache"})
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer

@@ -1,0 +1,76 @@
+"""What the refunds API takes and answers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from marshmallow import Schema, ValidationError, fields, validate, validates
+
+from checkout_service.amounts import AmountField
+
+
+class NewRefundSchema(Schema):
+    """How much to give back, and why."""
+
+    amount = AmountField(
+        metadata={"description": "In the payment's currency; without it, all that is left.", "example": "40.00"}
+    )
+    reason = fields.String(
+        validate=validate.Length(1, 255),
+        metadata={"description": "For the books, and passed on to the provider.", "example": "returned"},
+    )
+
+    @validates("amount")
+    def _is_something(self, value: Any, **_: Any) -> None:
+        if value == 0:
+            raise ValidationError("A refund is of more than nothing.")
+
+    @validates("reason")
+    def _can_be_kept(self, value: str, **_: Any) -> None:
+        if not value.isprintable():
+            raise ValidationError("A reason is printable text on one line.")
+
+
+class RefundSchema(Schema):
+    """Money given back, or on its way."""
+
+    id = fields.UUID()
+    payment_id = fields.UUID()
+    amount = fields.String(metadata={"example": "40.00"})
+    currency = fields.String(metadata={"example": "USD"})
+    status = fields.String(
+        metadata={
+            "description": "Moves one way: requested, processing, succeeded, failed. A refund can fail even after it "
+            "succeeded, when the customer's bank sends the money back.",
+            "example": "requested",
+        }
+    )
+    reason = fields.String(allow_none=True, metadata={"example": "returned"})
+    decline = fields.String(
+        allow_none=True, metadata={"description": "Why the provider said no, where it did.", "example": None}
+    )
+    made_by = fields.String(
+        metadata={"description": "request: asked for here; provider: made in the provider's dashboard."}
+    )
+    created_at = fields.DateTime()
+    updated_at = fields.DateTime()
+
+
+class RefundsSchema(Schema):
+    """All refunds of a payment, oldest first."""
+
+    data = fields.List(fields.Nested(RefundSchema))
+
+
+EXAMPLE: Final = {
+    "id": "01a206b6-2617-7632-98bf-296e992e5f9b",
+    "payment_id": "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4",
+    "amount": "40.00",
+    "currency": "USD",
+    "status": "requested",
+    "reason": "returned",
+    "decline": None,
+    "made_by": "request",
+    "created_at": "2026-11-25T04:05:06.123456Z",
+    "updated_at": "2026-11-25T04:05:06.123456Z",
+}

@@ -1,0 +1,265 @@
+"""The lists of letters and payments: each filter, pages in both ways, and what stands in a row."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+
+from checkout_service.console import letters
+from tests.conftest import Sql
+from tests.console.conftest import Operator, file_letters, letters_on, link
+from tests.letters import insert_letter, insert_payment, letter
+
+STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
+
+
+@pytest.fixture
+def of_each_state(sql: Sql) -> dict[str, list[UUID]]:
+    return {state: file_letters(sql, 2, state=f"'{state}'", detail=f"'why {state}'") for state in STATES}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_letters_are_listed_by_state(operator: Operator, of_each_state: dict[str, list[UUID]], state: str) -> None:
+    page = operator.get(f"/ops/letters?state={state}")
+
+    assert letters_on(page) == of_each_state[state]
+    assert page.text.count(f"why {state}") == 2
+
+
+def test_letters_owed_work_are_received_or_parked(operator: Operator, of_each_state: dict[str, list[UUID]]) -> None:
+    found = letters_on(operator.get("/ops/letters?state=owed"))
+
+    assert set(found) == {*of_each_state["received"], *of_each_state["parked"]}
+    assert found == sorted(found, reverse=True)
+
+
+def test_letters_are_listed_by_provider_and_time(operator: Operator, sql: Sql) -> None:
+    new = file_letters(sql, 3)
+    other = file_letters(sql, 2, provider="'another'")
+    (old,) = sql("""INSERT INTO webhook_deliveries (id, provider, body, received_at)
+        VALUES (uuidv7(interval '-3 hours'), 'mock', '', now() - interval '3 hours') RETURNING id""")
+
+    assert set(letters_on(operator.get("/ops/letters"))) == {*new, *other, old.id}
+    assert letters_on(operator.get("/ops/letters?provider=another")) == other
+    assert letters_on(operator.get("/ops/letters?provider=mock&since=2h")) == new
+    assert letters_on(operator.get("/ops/letters?until=2h")) == [old.id]
+    moment = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%d %H:%M}"
+    assert letters_on(operator.get(f"/ops/letters?since={moment}&provider=mock")) == new
+    assert letters_on(operator.get(f"/ops/letters?until={moment}")) == [old.id]
+    assert letters_on(operator.get("/ops/letters?since=4h&until=2h")) == [old.id]
+    assert letters_on(operator.get("/ops/letters?provider=nobody")) == []
+
+
+def test_letters_are_found_by_payment_id_and_reference(operator: Operator, sql: Sql) -> None:
+    reference, another = insert_payment(sql), insert_payment(sql)
+    (payment,) = sql("SELECT id FROM payments WHERE provider_ref = :it", it=reference)
+    applied = insert_letter(sql, letter(reference), state="'applied'", provider_ref=f"'{reference}'")
+    sql(
+        """INSERT INTO payment_events (payment_id, provider, event_id, status, outcome, delivery_id)
+        VALUES (:payment, 'mock', 'evt_1', 'paid', 'applied', :delivery)""",
+        payment=payment.id,
+        delivery=applied,
+    )
+    duplicate = insert_letter(sql, letter(reference), state="'duplicate'", provider_ref=f"'{reference}'")
+    insert_letter(sql, letter(another), state="'applied'", provider_ref=f"'{another}'")
+
+    for sought in (payment.id, reference):
+        page = operator.get(f"/ops/letters?find={sought}")
+        assert letters_on(page) == [duplicate, applied]
+        assert f"/ops/payments/{payment.id}" in page.text
+        assert letters_on(operator.get(f"/ops/letters?find={sought}&state=duplicate")) == [duplicate]
+    assert "evt_1" in operator.get(f"/ops/letters?find={reference}").text
+    page = operator.get(f"/ops/letters?find={uuid4()}")
+    assert letters_on(page) == []
+    assert "no payment with this id" in page.text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("state=lost", "There is no such state."),
+        ("since=yesterday", "Write 90s, 30m, 2h or 7d ago"),
+        ("until=2026-13-40", "Write 90s, 30m, 2h or 7d ago"),
+        ("until=9999999d", "Write 90s"),
+        (f"provider={'a' * 300}", "This is nothing that could be found."),
+        ("find=%00", "This is nothing that could be found."),
+    ],
+)
+def test_what_cannot_be_read_is_told_beside_its_field(operator: Operator, sql: Sql, query: str, said: str) -> None:
+    file_letters(sql, 1)
+    page = operator.get(f"/ops/letters?{query}")
+
+    assert page.status_code == 200
+    assert said in page.text
+    name = query.partition("=")[0]
+    assert f'id="{name}-fault"' in page.text
+    assert f'aria-describedby="{name}-fault"' in page.text
+    assert len(letters_on(page)) == 1, "a filter that cannot be read narrows nothing"
+
+
+@pytest.mark.parametrize("query", ["", "&state=failed", "&state=received", "&state=owed", "&provider=mock&since=1h"])
+def test_pages_go_on_and_back_without_missing_or_repeating_any(operator: Operator, sql: Sql, query: str) -> None:
+    state = "received" if "received" in query or "owed" in query else "failed"
+    filed = file_letters(sql, 2 * letters.PAGE + 5, state=f"'{state}'")
+    path, forth = f"/ops/letters?{query[1:]}", []
+    while path:
+        page = operator.get(path)
+        forth.append(letters_on(page))
+        path = link(page, "next")
+    assert [number for found in forth for number in found] == filed
+    assert [len(found) for found in forth] == [letters.PAGE, letters.PAGE, 5]
+
+    back = [letters_on(page)]
+    while path := link(page, "prev"):
+        page = operator.get(path)
+        back.insert(0, letters_on(page))
+    assert back == forth
+    assert letters_on(operator.get(link(operator.get(f"/ops/letters?{query[1:]}"), "next"))) == forth[1]
+
+
+def test_a_letter_that_came_meanwhile_moves_no_page(operator: Operator, sql: Sql) -> None:
+    filed = file_letters(sql, letters.PAGE + 5)
+    following = link(operator.get("/ops/letters"), "next")
+    insert_letter(sql, b"{}")
+
+    assert letters_on(operator.get(following)) == filed[letters.PAGE :]
+
+
+def test_a_page_that_has_looked_far_enough_says_so_and_goes_on(
+    operator: Operator, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters, "WINDOW", 20)
+    (needle,) = sql("""INSERT INTO webhook_deliveries (id, provider, body, received_at)
+        VALUES (uuidv7(interval '-1 hour'), 'rare', '', now() - interval '1 hour') RETURNING id""")
+    file_letters(sql, 50)
+
+    page = operator.get("/ops/letters?provider=rare")
+    looks = 1
+    while not letters_on(page):
+        assert "Older ones may match" in page.text
+        page = operator.get(link(page, "next"))
+        looks += 1
+    assert letters_on(page) == [needle.id]
+    assert looks == 3
+    assert link(page, "next") is None
+
+
+def test_a_row_tells_what_a_letter_says_and_how_it_fares(operator: Operator, sql: Sql) -> None:
+    reference = insert_payment(sql, status="paid")
+    body = letter(reference, event_id="evt_77")
+    insert_letter(
+        sql,
+        body,
+        state="'received'",
+        attempts="3",
+        provider_ref=f"'{reference}'",
+        detail="'ConnectError: no route'",
+        received_at="now() - interval '90 seconds'",
+        next_attempt_at="'2031-02-03 04:05:06.789+00'",
+    )
+    row = re.search(r"<tbody>(.*?)</tbody>", operator.get("/ops/letters").text, re.S)[1]
+
+    for shown in ("mock", "evt_77", ">paid<", "/ops/payments/", ">3<", "04:05:06.789", "so far", "no route"):
+        assert shown in row, shown
+    assert "90" in re.search(r'<td class="end">(\S+) s ', row)[1]
+
+
+def test_empty_lists_say_what_to_do(operator: Operator, servers: object) -> None:
+    assert "No letters yet" in operator.get("/ops/letters").text
+    page = operator.get("/ops/letters?state=failed").text
+    assert "No letters match" in page
+    assert "Adjust the filters" in page
+    assert "No payments yet" in operator.get("/ops/payments").text
+    assert "Nothing waits for a person" in operator.get("/ops/payments?flagged=yes").text
+    assert "Nothing was ordered yet" in operator.get("/ops/audit").text
+    assert "No letter came within the last hour" in operator.get("/ops").text
+
+
+def payments_on(text: str) -> list[UUID]:
+    return [UUID(found) for found in re.findall(r'<td><a href="/ops/payments/([0-9a-f-]{36})">', text)]
+
+
+def test_payments_are_listed_by_status_and_flag(operator: Operator, sql: Sql) -> None:
+    references = {status: insert_payment(sql, status=status) for status in ("pending", "paid", "failed")}
+    sql("UPDATE payments SET review_reason = 'mismatch' WHERE status = 'paid'")
+    ids = {row.provider_ref: row.id for row in sql("SELECT id, provider_ref FROM payments")}
+
+    assert payments_on(operator.get("/ops/payments").text) == [
+        ids[references[status]] for status in ("failed", "paid", "pending")
+    ]
+    assert payments_on(operator.get("/ops/payments?status=paid").text) == [ids[references["paid"]]]
+    flagged = operator.get("/ops/payments?flagged=yes").text
+    assert payments_on(flagged) == [ids[references["paid"]]]
+    assert "mismatch" in flagged
+    assert payments_on(operator.get("/ops/payments?flagged=yes&status=failed").text) == []
+    assert "There is no such status." in operator.get("/ops/payments?status=lost").text
+
+
+def test_payments_are_found_by_id_and_reference(operator: Operator, sql: Sql) -> None:
+    reference = insert_payment(sql)
+    (payment,) = sql("SELECT id FROM payments")
+
+    for sought in (payment.id, reference):
+        answer = operator.get(f"/ops/payments?find={sought}")
+        assert answer.status_code == 302
+        assert answer.location.endswith(f"/ops/payments/{payment.id}")
+    assert "There is no payment with the id or reference" in operator.get("/ops/payments?find=nonsense").text
+
+
+@pytest.mark.parametrize("query", ["", "&status=pending", "&flagged=yes"])
+def test_pages_of_payments_go_on_and_back(operator: Operator, sql: Sql, query: str) -> None:
+    sql("""WITH them AS (INSERT INTO users DEFAULT VALUES RETURNING id)
+        INSERT INTO payments (user_id, provider, provider_ref, amount, currency, review_reason, created_at)
+        SELECT id, 'mock', 'mock_pi_' || number, 1, 'USD', 'mismatch', now() - (number / 3) * interval '1 second'
+        FROM them, generate_series(1, 105) AS number""")
+    path, forth = f"/ops/payments?{query[1:]}", []
+    while path:
+        page = operator.get(path)
+        forth.append(payments_on(page.text))
+        path = link(page, "next")
+    expected = [row.id for row in sql("SELECT id FROM payments ORDER BY created_at DESC, id DESC")]
+    assert [number for found in forth for number in found] == expected
+    back = [payments_on(page.text)]
+    while path := link(page, "prev"):
+        page = operator.get(path)
+        back.insert(0, payments_on(page.text))
+    assert back == forth
+
+
+@pytest.mark.parametrize("place", ["before=nonsense", "after=%00", "before=&after=", f"before={'a' * 400}"])
+def test_a_place_that_is_none_is_the_beginning(operator: Operator, sql: Sql, place: str) -> None:
+    filed = file_letters(sql, 2)
+    insert_payment(sql)
+
+    assert letters_on(operator.get(f"/ops/letters?{place}")) == filed
+    assert len(payments_on(operator.get(f"/ops/payments?{place}").text)) == 1
+    assert operator.get(f"/ops/audit?{place}").status_code == 200
+
+
+def test_statements_of_each_page_are_few_and_do_not_grow(
+    operator: Operator, console_app: Flask, sql: Sql, statements: object
+) -> None:
+    assert console_app
+    reference = insert_payment(sql)
+    (payment,) = sql("SELECT id FROM payments")
+    filed = file_letters(sql, 120, state="'failed'", provider_ref=f"'{reference}'")
+    budgets = {
+        "/ops": 6,
+        "/ops/letters": 2,
+        "/ops/letters?state=failed": 2,
+        "/ops/letters?state=owed": 2,
+        f"/ops/letters?find={reference}": 3,
+        f"/ops/letters/{filed[0]}": 14,
+        "/ops/letters/process-all?state=failed": 1,
+        "/ops/payments": 1,
+        f"/ops/payments/{payment.id}": 11,
+        "/ops/audit": 1,
+    }
+    for path, budget in budgets.items():
+        with statements() as seen:  # type: ignore[operator]
+            assert operator.get(path).status_code == 200
+        assert 1 <= len(seen) <= budget, (path, seen)

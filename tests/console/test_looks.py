@@ -1,0 +1,236 @@
+"""Every page of the console in every state, as a browser shows it: nothing that axe-core minds, nothing too wide.
+
+Pictures of them are taken into docs/screenshots when TAKE_SCREENSHOTS is set.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page
+from werkzeug.serving import make_server
+
+from tests.conftest import Sql
+from tests.console.conftest import PASSWORD, USER
+from tests.letters import insert_letter, insert_payment, letter
+from tests.pages.browser import DESKTOP, PHONE, open_browser, overflows, picture, violations
+
+HOSTILE = '{"type": "<script>document.title=\'gone\'</script>", "id": "\u202egpj.exe", "a": ["</pre><b>bold</b>"]}'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address(console_app: Flask) -> Iterator[str]:
+    """The console, served."""
+    server = make_server("127.0.0.1", 0, console_app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    # Past the policy, since axe-core is put into the page; that it holds is tested by what a page may not do.
+    context = browser.new_context(
+        http_credentials={"username": USER, "password": PASSWORD}, viewport=DESKTOP, bypass_csp=True
+    )
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    yield page
+    page.close()
+    assert not [said for said in complaints if "404" not in said and "503" not in said]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What is there to be looked at."""
+
+    failed: UUID
+    hostile: UUID
+    pending: UUID
+    flagged: UUID
+    running: UUID
+    stalled: UUID
+
+
+@pytest.fixture
+def world(sql: Sql) -> World:
+    """An hour of a shop that is doing well, but for a few things."""
+    sql("INSERT INTO users SELECT FROM generate_series(1, 1)")
+    sql("""INSERT INTO payments (user_id, provider, provider_ref, amount, currency, status, created_at)
+        SELECT users.id, 'mock', 'mock_pi_' || md5(number::text), 20 + number % 90, 'USD',
+            (ARRAY['paid','paid','paid','paid','paid','failed','pending','processing','expired','canceled','reversed']
+            )[1 + number % 11]::payment_status, now() - number * interval '40 seconds'
+        FROM users, generate_series(1, 400) AS number""")
+    # Ever so many letters, with a slow quarter of an hour in the middle and forgeries near the end.
+    sql("""INSERT INTO webhook_deliveries
+            (id, provider, body, received_at, state, attempts, provider_ref, processed_at, detail, next_attempt_at)
+        SELECT uuidv7(-age), 'mock', convert_to('{"provider_ref": "mock_pi_' || md5((1 + number % 400)::text)
+                || '", "status": "paid", "raw_data": {"event_id": "evt_' || number || '"}}', 'UTF8'),
+            now() - age,
+            CASE WHEN number % 40 = 0 THEN 'duplicate' WHEN number % 97 = 0 THEN 'ignored'
+                WHEN number < 260 AND number % 9 = 0 THEN 'rejected' ELSE 'applied' END,
+            1, 'mock_pi_' || md5((1 + number % 400)::text),
+            now() - age + lag, CASE WHEN number < 260 AND number % 9 = 0 THEN 'the signature does not match' END, NULL
+        FROM (
+            SELECT number, number * interval '1.35 seconds' + random() * interval '1 second' AS age,
+                interval '6 milliseconds' * (1 + random() * 3) * CASE
+                    WHEN number BETWEEN 900 AND 1500 THEN 1 + 900 * random() ^ 4
+                    WHEN random() < 0.03 THEN 20 ELSE 1 END AS lag
+            FROM generate_series(1, 2600) AS number
+        ) AS ages""")
+    reference = insert_payment(sql, status="pending")
+    failed = insert_letter(
+        sql,
+        letter(reference, event_id="evt_4711", amount="240.00", currency="USD"),
+        state="'failed'",
+        attempts="12",
+        provider_ref=f"'{reference}'",
+        detail="'InternalError: new row violates a rule that nobody thought of'",
+        processed_at="now() - interval '4 minutes'",
+        id="uuidv7(interval '-100 minutes')",
+        received_at="now() - interval '100 minutes'",
+        headers="""'{"x-request-id": "6d0f9a", "stripe-signature": "t=1,v1=5257a869"}'""",
+    )
+    insert_letter(
+        sql,
+        letter(insert_payment(sql), event_id="evt_4712"),
+        attempts="3",
+        detail="'ConnectError: the provider does not answer'",
+        received_at="now() - interval '45 seconds'",
+        next_attempt_at="now() + interval '35 seconds'",
+    )
+    insert_letter(sql, letter("mock_pi_of_nobody"), state="'parked'", detail="'its payment is not here yet'")
+    hostile = insert_letter(sql, HOSTILE.encode(), state="'rejected'", detail="'<b>not JSON</b>'", processed_at="now()")
+    sql("UPDATE payments SET review_reason = 'mismatch' WHERE provider_ref = :it", it=reference)
+    sql("""UPDATE payments SET review_reason = 'paid_after_close'
+        WHERE id IN (SELECT id FROM payments WHERE status = 'paid' LIMIT 2)""")
+    question = '{"at": "2026-11-25T10:00:00Z", "asked": "look-up", "said": "nothing new"}'
+    sql("UPDATE payments SET look_up_log = CAST(:log AS jsonb) WHERE status = 'pending'", log=f"[{question}]")
+    (flagged,) = sql("SELECT id FROM payments WHERE provider_ref = :it", it=reference)
+    sql(
+        """INSERT INTO payment_events (payment_id, provider, event_id, status, outcome, amount, currency, delivery_id)
+        VALUES (:id, 'mock', 'evt_4711', 'paid', 'mismatch', 24.00, 'USD', :letter)""",
+        id=flagged.id,
+        letter=failed,
+    )
+    (pending,) = sql("SELECT id FROM payments WHERE status = 'processing' LIMIT 1")
+    orders = {
+        "process": (str(failed), "the trigger is gone", "{}"),
+        "look_up": (str(flagged.id), "", "{}"),
+        "review": (str(flagged.id), "agreed with the customer, refunded 216.00", '{"reason": "paid_twice"}'),
+        "process_all": ("", "the secret was wrong since noon", '{"choice": {"state": "rejected"}, "counted": 29}'),
+    }
+    ids = {}
+    for action, (subject, why, details) in [*orders.items(), ("process_all", ("", "mended", orders["process_all"][2]))]:
+        ids[action, why] = sql(
+            """INSERT INTO audit (key, operator, action, subject, why, details)
+            VALUES (uuidv7(), 'mira', :action, :subject, :why, CAST(:details AS jsonb)) RETURNING id""",
+            action=action,
+            subject=subject,
+            why=why,
+            details=details,
+        )[0].id
+    said = {"look_up": "nothing new", "review": "paid_twice was taken off"}
+    for (action, _), order in ids.items():
+        if action in said:
+            sql(
+                "INSERT INTO runs (id, until_at, state, said) VALUES (:id, now(), 'done', :said)",
+                id=order,
+                said=said[action],
+            )
+    running = ids["process_all", "the secret was wrong since noon"]
+    stalled = ids["process_all", "mended"]
+    became = json.dumps({"applied": 9, "duplicate": 1, "rejected": 2})
+    for order, state, words in (
+        (running, "running", None),
+        (stalled, "stalled", "no worker came to 12 webhooks within 20 s"),
+    ):
+        sql(
+            """INSERT INTO runs (id, until_at, state, rung, became, said, leased_until)
+            VALUES (:id, now(), :state, 12, CAST(:became AS jsonb), :words, now() + interval '1 minute')""",
+            id=order,
+            state=state,
+            became=became,
+            words=words,
+        )
+    return World(
+        failed=failed, hostile=hostile, pending=pending.id, flagged=flagged.id, running=running, stalled=stalled
+    )
+
+
+def pages(world: World) -> dict[str, str]:
+    return {
+        "overview": "/ops",
+        "letters": "/ops/letters",
+        "letters-failed": "/ops/letters?state=failed",
+        "letters-faults": "/ops/letters?since=nonsense&state=lost",
+        "letters-none": "/ops/letters?provider=nobody",
+        "letters-found": f"/ops/letters?find={world.flagged}",
+        "letter": f"/ops/letters/{world.failed}",
+        "letter-hostile": f"/ops/letters/{world.hostile}",
+        "letter-gone": f"/ops/letters/{world.flagged}",
+        "payments": "/ops/payments",
+        "payments-flagged": "/ops/payments?flagged=yes",
+        "payments-none": "/ops/payments?find=nonsense",
+        "payment": f"/ops/payments/{world.flagged}",
+        "payment-open": f"/ops/payments/{world.pending}",
+        "confirm": "/ops/letters/process-all?state=rejected&since=2h",
+        "confirm-not": "/ops/letters/process-all?state=applied",
+        "confirm-none": "/ops/letters/process-all?state=failed&provider=nobody",
+        "run": f"/ops/runs/{world.running}",
+        "run-stalled": f"/ops/runs/{world.stalled}",
+        "audit": "/ops/audit",
+    }
+
+
+SHOWN = ("overview", "letters", "letter", "payment", "run")
+"""Those that the documentation shows."""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_every_page_is_accessible_and_fits(
+    page: Page, address: str, world: World, size: dict[str, int], tmp_path: Path
+) -> None:
+    page.set_viewport_size(size)
+    faults = {}
+    for name, path in pages(world).items():
+        page.goto(address + path)
+        found = violations(page)
+        if found or overflows(page):
+            faults[name] = [*found, *(["wider than the screen"] if overflows(page) else [])]
+        if size is PHONE:
+            page.screenshot(path=tmp_path / f"{name}-phone.png", full_page=True)
+        if name in SHOWN:
+            picture(page, f"console-{name}" + ("-phone" if size is PHONE else ""), tmp_path)
+        else:
+            page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+    assert not faults
+
+
+def test_an_empty_console_is_accessible(page: Page, address: str, servers: object) -> None:
+    for path in ("/ops", "/ops/letters", "/ops/payments", "/ops/audit"):
+        page.goto(address + path)
+        assert not violations(page), path
+        assert not overflows(page), path

@@ -1,0 +1,154 @@
+"""A million letters: each page goes by index, sorts a bounded number of rows, and prints what it took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from checkout_service.cache import cache
+from checkout_service.console.figures import SAMPLE
+from checkout_service.console.letters import WINDOW
+from tests.conftest import Servers, Sql
+from tests.console.conftest import Operator
+
+LETTERS = 1_000_000
+PAYMENTS = 300_000
+LARGE_TABLES = {"webhook_deliveries", "payments", "payment_events"}
+
+
+@pytest.fixture
+def million(sql: Sql) -> None:
+    """Ten hours of letters, most of them applied, some of every other state, a backlog, and their payments."""
+    sql("INSERT INTO users DEFAULT VALUES")
+    sql(f"""INSERT INTO payments
+            (id, user_id, provider, provider_ref, amount, currency, status, created_at, review_reason)
+        SELECT gen_random_uuid(), users.id, 'mock', 'mock_pi_' || md5(number::text), 20, 'USD',
+            (ARRAY['paid','paid','paid','paid','failed','pending','processing','expired']
+            )[1 + number % 8]::payment_status,
+            now() - number * interval '0.12 seconds', CASE WHEN number % 1000 = 0 THEN 'mismatch' END
+        FROM users, generate_series(1, {PAYMENTS}) AS number""")
+    sql(f"""INSERT INTO webhook_deliveries
+            (id, provider, body, received_at, state, attempts, provider_ref, processed_at, next_attempt_at, detail)
+        SELECT uuidv7(-age), CASE WHEN number % 50000 = 7 THEN 'rare' ELSE 'mock' END, convert_to(
+                '{{"provider_ref": "mock_pi_' || md5((number * {PAYMENTS}::bigint / {LETTERS})::text)
+                || '", "status": "paid", "raw_data": {{"event_id": "evt_' || number
+                || '", "note": "' || repeat('x', 200) || '"}}}}', 'UTF8'),
+            now() - age, state, 1, 'mock_pi_' || md5((number * {PAYMENTS}::bigint / {LETTERS})::text),
+            CASE WHEN state NOT IN ('received', 'parked') THEN now() - age + interval '20 milliseconds' END,
+            now() + number * interval '1 millisecond', NULL
+        FROM (
+            SELECT number, number * interval '0.036 seconds' AS age, CASE
+                WHEN number <= 3000 OR number % 2000 = 5 THEN 'received' WHEN number % 12 = 0 THEN 'duplicate'
+                WHEN number % 3000 = 1 THEN 'failed' WHEN number % 400 = 2 THEN 'rejected'
+                WHEN number % 900 = 3 THEN 'parked' WHEN number % 5000 = 4 THEN 'ignored' ELSE 'applied' END AS state
+            FROM generate_series(1, {LETTERS}) AS number
+        ) AS numbered""")
+    sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome, delivery_id, received_at)
+        SELECT payments.id, 'mock', letter.id::text, 'paid', 'applied', letter.id, letter.received_at
+        FROM webhook_deliveries AS letter JOIN payments USING (provider_ref) WHERE letter.state = 'applied'""")
+    sql("ANALYZE")
+
+
+@contextmanager
+def recorded() -> Iterator[list[tuple[str, Any]]]:
+    """What is sent to the database within the block, with its values."""
+    seen: list[tuple[str, Any]] = []
+    send = psycopg.Cursor.execute
+
+    def note(cursor: psycopg.Cursor[Any], query: Any, params: Any = None, **options: Any) -> Any:
+        seen.append((str(query), params))
+        return send(cursor, query, params, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", note)
+        yield seen
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def faults(connection: psycopg.Connection[Any], query: str, params: Any) -> list[str]:
+    """What is wrong with the way in which PostgreSQL answered."""
+    ((explained,),) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", params).fetchall()
+    plan = (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
+    found = []
+    for node in nodes(plan):
+        rows = node["Actual Rows"] * node["Actual Loops"]
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE_TABLES:
+            found.append(f"reads all of {node['Relation Name']}")
+        if "Scan" in node["Node Type"] and rows > 2 * SAMPLE:
+            found.append(f"{node['Node Type']} of {rows} rows")
+        if node["Node Type"] == "Sort" and rows > SAMPLE:
+            found.append(f"sorts {rows} rows")
+    return [f"{fault}\n{query}\n{json.dumps(plan, indent=1)[:6000]}" for fault in found]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("million")
+def test_each_page_goes_by_index_through_a_million_letters(
+    operator: Operator, console_app: Any, sql: Sql, servers: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def one(query: str) -> Any:
+        return sql(query)[0][0]
+
+    oldest = one("SELECT id FROM webhook_deliveries ORDER BY id LIMIT 1")
+    middle = one("SELECT id FROM webhook_deliveries ORDER BY id OFFSET 500000 LIMIT 1")
+    first_payment = one("SELECT id FROM payments ORDER BY created_at LIMIT 1")
+    reference = one("SELECT provider_ref FROM payments ORDER BY created_at DESC OFFSET 150000 LIMIT 1")
+    then = one("SELECT to_char(now() - interval '5 hours', 'YYYY-MM-DD HH24:MI')")
+    states = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed", "owed")
+    paths = {
+        "overview": "/ops",
+        "letters": "/ops/letters",
+        "letters, in the middle": f"/ops/letters?before={middle}",
+        "letters, newer than the oldest": f"/ops/letters?after={oldest}",
+        **{f"letters, {state}": f"/ops/letters?state={state}" for state in states},
+        **{f"letters, {state}, in the middle": f"/ops/letters?state={state}&before={middle}" for state in states},
+        "letters of a rare provider": "/ops/letters?provider=rare",
+        "letters of a rare provider and state": "/ops/letters?provider=rare&state=duplicate",
+        "letters of an hour": f"/ops/letters?since={quote(then)}&until=4h",
+        "failed letters of an hour": f"/ops/letters?since={quote(then)}&until=4h&state=failed",
+        "letters of a payment": f"/ops/letters?find={reference}",
+        "one letter": f"/ops/letters/{middle}",
+        "the oldest letter": f"/ops/letters/{oldest}",
+        "payments": "/ops/payments",
+        "payments, pending": "/ops/payments?status=pending",
+        "payments, flagged": "/ops/payments?flagged=yes",
+        "the oldest payment": f"/ops/payments/{first_payment}",
+        "process all, failed": "/ops/letters/process-all?state=failed",
+        "process all, rejected of an hour": f"/ops/letters/process-all?state=rejected&since={quote(then)}&until=4h",
+        "audit": "/ops/audit",
+    }
+    wrong: list[str] = []
+    times: dict[str, tuple[float, int]] = {}
+    with psycopg.connect(servers.superuser_url.replace("+psycopg", ""), autocommit=True) as connection:
+        for name, path in paths.items():
+            operator.get(path)
+            best = 10.0
+            for _ in range(3):
+                with console_app.app_context():
+                    cache().release("console:figures")
+                with recorded() as seen:
+                    started = perf_counter()
+                    answer = operator.get(path)
+                    best = min(best, perf_counter() - started)
+                assert answer.status_code == 200, (path, answer.text)
+            times[name] = (best * 1000, len(seen))
+            assert len(seen) <= 12
+            wrong += [f"{name}: {fault}" for query, params in seen for fault in faults(connection, query, params)]
+    with capsys.disabled():
+        print(f"\n{LETTERS} letters, {PAYMENTS} payments, a window of {WINDOW}; best of three, in this process")
+        for name, (took, statements) in times.items():
+            print(f"{took:8.1f} ms  {statements:2} statements  {name}")
+    assert not wrong, "\n\n".join(wrong)

@@ -1,0 +1,86 @@
+"""A real browser and axe-core: pages are used as people use them, and looked at as people cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.conftest import ROOT
+from tests.operators.browser import QUIET
+
+SCREENSHOTS = ROOT / "docs" / "screenshots"
+PHONE = {"width": 390, "height": 844}
+NARROWEST = {"width": 320, "height": 640}
+"""What is left of a desktop's screen at a zoom of 400 % (WCAG 2.2, 1.4.10)."""
+
+DESKTOP = {"width": 1280, "height": 800}
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """The system's Chromium. Skips, and says so, where there is none."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("NO BROWSER: install Debian's chromium to have the pages tested")
+    # A busy machine is slow; nothing here waits for what is not to come.
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(QUIET))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def violations(page: Page, *, without: Sequence[str] = ()) -> list[str]:
+    """What axe-core has to say against the page, best practices and the size of targets included."""
+    page.evaluate(AXE)
+    rules: dict[str, Any] = {name: {"enabled": False} for name in without} | {"target-size": {"enabled": True}}
+    found = page.evaluate("rules => axe.run({rules})", rules)
+    assert found["passes"], "axe looked at nothing"
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+def overflows(page: Page) -> bool:
+    """Whether the page is wider than the screen, so that it has to be moved to be read."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+def picture(page: Page, name: str, folder: Path, *, whole: bool = False) -> None:
+    """Take a picture, of the whole page or of what fits on the screen.
+
+    Those in docs/ are taken again only when TAKE_SCREENSHOTS is set, so that a test leaves no trace.
+    """
+    page.screenshot(path=(SCREENSHOTS if "TAKE_SCREENSHOTS" in os.environ else folder) / f"{name}.png", full_page=whole)
+
+
+def tab_to(page: Page, name: str, *, most: int = 80) -> None:
+    """Press Tab until what has the focus is called so, as its user hears it; the focus must be seen all the way."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        called, outline = page.evaluate(_FOCUSED)
+        assert outline >= 2, f"{called!r} has the focus, and nobody sees it"
+        if called.startswith(name):
+            return
+    raise AssertionError(f"Tab does not lead to {name!r}")
+
+
+_FOCUSED = """() => {
+  const found = document.activeElement;
+  const label = found.labels?.[0]?.textContent ?? found.textContent;
+  return [label.replace(/\\s+/g, " ").trim(), parseFloat(getComputedStyle(found).outlineWidth) || 0];
+}"""

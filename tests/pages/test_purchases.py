@@ -1,0 +1,327 @@
+"""Purchases in a real browser, with a real web process, a real worker and the provider's own site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from checkout_service.accounts import Account, Secret
+from checkout_service.database import db
+from checkout_service.local.mock_deeds import BY_NAME
+from checkout_service.settings import WorkerSettings
+from tests.conftest import MOCK_SECRET, MakeListing, Servers, Sql
+from tests.operators.station import eventually
+from tests.pages.browser import open_browser, tab_to
+from tests.pages.house import Customer, House, open_house
+from worker.context import make_context
+from worker.reconciliation import look_up
+
+MakeBuyer = Callable[..., Customer]
+
+
+@pytest.fixture(scope="module")
+def house(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with open_house(servers, tmp_path_factory.mktemp("shop"), "worker") as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def make_buyer(browser: Browser, house: House, make_listing: MakeListing) -> Iterator[MakeBuyer]:
+    """A customer with a browser of their own; there is something to buy."""
+    for title in ("Algebra for beginners", "Blazer, navy", "Box of chalk"):
+        make_listing(title=title)
+    made: list[Customer] = []
+
+    def make(**options: bool) -> Customer:
+        made.append(Customer(browser, house, **options))
+        return made[-1]
+
+    yield make
+    for customer in made:
+        customer.close()
+
+
+@pytest.fixture
+def buyer(make_buyer: MakeBuyer) -> Customer:
+    return make_buyer()
+
+
+def status(sql: Sql) -> list[str]:
+    return [row.status for row in sql("SELECT status::text FROM payments ORDER BY created_at")]
+
+
+def test_the_whole_purchase_by_keyboard_alone(buyer: Customer, sql: Sql) -> None:
+    page = buyer.page
+    page.goto(buyer.house.url)
+    tab_to(page, "Skip to the content", most=1)
+    page.keyboard.press("Enter")
+    tab_to(page, "Add to cart Blazer, navy")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 in your cart")).to_be_visible()
+    page.reload()
+    tab_to(page, "Cart (1)")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your cart")
+    tab_to(page, "Quantity of Blazer, navy")
+    page.keyboard.type("3")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Cart (3)")).to_be_visible()
+    tab_to(page, "Check out")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{buyer.house.provider}/**")
+    tab_to(page, "Pay")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{buyer.house.url}/pay/**")
+
+    buyer.sees("Paid. Thank you!")
+    assert status(sql) == ["paid"]
+    assert buyer.complaints == []
+
+
+ENDS = {
+    "pay": ("Paid. Thank you!", "paid", ["opened", "applied"]),
+    "decline": ("The payment did not go through", "failed", ["opened", "applied"]),
+    "late": ("Paid. Thank you!", "paid", ["opened", "applied", "applied"]),
+    "cancel": ("This payment was canceled", "canceled", ["opened", "applied"]),
+    "twice": ("Paid. Thank you!", "paid", ["opened", "applied", "duplicate"]),
+    "disorder": ("Paid. Thank you!", "paid", ["opened", "applied", "stale", "stale"]),
+    "wrong_amount": ("Somebody has to look at this", "pending", ["opened", "mismatch"]),
+    "forged": ("Waiting for your payment", "pending", ["opened", "rejected"]),
+    "silent": ("Waiting for your payment", "pending", ["opened"]),
+    "reverse": ("The money went back", "reversed", ["opened", "applied"]),
+}
+"""By button: the headline that its payment ends with, the place on the street, and the badges of the story."""
+
+
+def test_each_button_of_the_provider_ends_as_it_should(make_buyer: MakeBuyer, sql: Sql) -> None:
+    assert ENDS.keys() == BY_NAME.keys()
+    buyers = {deed: make_buyer() for deed in ENDS}
+    for deed, buyer in buyers.items():
+        buyer.go_to_provider(buyer.check_out())
+        buyer.press(deed)
+        if deed == "late":
+            buyer.sees("Your bank is working on it")
+    for deed, (title, ends, badges) in ENDS.items():
+        page = buyers[deed].page
+        expect(page.locator(".story .badge"), deed).to_have_text(badges)
+        buyers[deed].sees(title)
+        expect(page.locator("[aria-current=step] .name"), deed).to_have_text(ends)
+        expect(page, deed).to_have_title(f"{title} · 80.00 USD")
+        assert buyers[deed].complaints == []
+
+    assert status(sql) == [ends for _, ends, _ in ENDS.values()]
+
+
+def test_where_the_provider_never_answers_the_service_asks(
+    buyer: Customer, house: House, sql: Sql, worker_settings: WorkerSettings
+) -> None:
+    buyer.go_to_provider(buyer.check_out())
+    buyer.press("silent")
+    buyer.sees("Waiting for your payment")
+    sql("UPDATE payments SET created_at = now() - interval '2 minutes'")
+    buyer.sees("Still waiting")
+    expect(buyer.page.get_by_text("We ask the provider at")).to_be_visible()
+
+    sql("UPDATE payments SET next_look_up_at = now()")
+    provider = Account(options={"api_base": Secret(house.provider)}, secrets=[Secret(MOCK_SECRET)])
+    worker = make_context(replace(worker_settings, accounts={"mock": provider}))
+    with worker.app_context():
+        look_up()
+        worker.extensions["providers"]["mock"]._api._client.close()  # a process ends with it open; a test must not
+        db.engine.dispose()
+
+    buyer.sees("Paid. Thank you!")
+    expect(buyer.page.locator(".story h3")).to_contain_text(["You asked to pay", "We asked the provider"])
+
+
+def test_who_declines_tries_again_with_a_new_session_and_pressing_twice_makes_one(buyer: Customer, sql: Sql) -> None:
+    declined = buyer.check_out()
+    buyer.go_to_provider(declined)
+    buyer.press("decline")
+    again = buyer.page.get_by_role("button", name="Try again")
+    again.dblclick()
+    buyer.page.wait_for_url(f"{buyer.house.provider}/**")
+    buyer.press("pay")
+
+    buyer.sees("Paid. Thank you!")
+    assert status(sql) == ["failed", "paid"]
+    ((keys,),) = sql("SELECT count(DISTINCT idempotency_key) FROM checkout_sessions")
+    assert keys == 2
+
+    buyer.page.goto(buyer.house.url + declined)
+    buyer.page.get_by_role("button", name="Try again").click()
+    buyer.sees("Paid. Thank you!")
+    assert status(sql) == ["failed", "paid"], "whoever comes back and tries again is led to what they paid"
+
+
+def test_a_form_sent_by_two_tabs_at_once_is_one_session(buyer: Customer, sql: Sql, house: House) -> None:
+    buyer.fill_cart()
+    form = buyer.checkout_form()
+    (cookie,) = buyer.context.cookies()
+
+    def send(_: int) -> str:
+        cookies = {cookie["name"]: cookie["value"]}
+        return httpx.post(f"{house.url}/checkout", data=form, cookies=cookies).headers["location"]
+
+    with ThreadPoolExecutor(4) as threads:
+        led_to = set(threads.map(send, range(4)))
+
+    assert len(led_to) == 1
+    assert status(sql) == ["pending"]
+
+
+def test_two_tabs_see_the_same_truth(buyer: Customer) -> None:
+    payment = buyer.check_out()
+    other = buyer.new_page()
+    other.goto(buyer.house.url + payment)
+    buyer.sees("Waiting for your payment", other)
+    buyer.go_to_provider(payment)
+    buyer.press("pay")
+
+    buyer.sees("Paid. Thank you!")
+    buyer.sees("Paid. Thank you!", other)
+
+
+def test_reloading_in_the_middle_and_going_back_show_the_truth(buyer: Customer) -> None:
+    page, payment = buyer.page, buyer.check_out()
+    page.goto(buyer.house.url + payment)
+    page.reload()
+    buyer.sees("Waiting for your payment")
+    page.get_by_role("link", name="Pay at the provider’s site").click()
+    page.reload()
+    buyer.press("pay")
+    page.reload()
+    buyer.sees("Paid. Thank you!")
+    page.go_back()
+    page.go_back()
+    assert page.url == buyer.house.url + payment, "the page that was left while it waited"
+    buyer.sees("Paid. Thank you!")
+
+
+def test_without_javascript_the_page_reloads_itself_until_it_is_settled(make_buyer: MakeBuyer, house: House) -> None:
+    buyer = make_buyer(javascript=False)
+    page = buyer.page
+    page.goto(house.url)
+    page.get_by_role("button", name="Add to cart Blazer, navy").click()
+    page.get_by_role("link", name="Cart (1)").click()
+    page.get_by_role("button", name="Check out").click()
+    page.wait_for_url(f"{house.provider}/**")
+    reference = urlsplit(page.url).path
+    buyer.press("silent")
+    buyer.sees("Waiting for your payment")
+    assert page.locator("meta[http-equiv=refresh]").count() == 1
+
+    _press_elsewhere(house, reference, "pay")
+
+    buyer.sees("Paid. Thank you!")
+    assert page.locator("meta[http-equiv=refresh]").count() == 0, "it is settled, so it stays"
+
+
+def test_a_shop_that_dies_in_the_middle_and_comes_back(buyer: Customer, sql: Sql, house: House) -> None:
+    payment = buyer.check_out()
+    buyer.go_to_provider(payment)
+    reference = urlsplit(buyer.page.url).path
+    buyer.press("silent")
+    buyer.sees("Waiting for your payment")
+    house.stop_web()
+    try:
+        _press_elsewhere(house, reference, "pay")
+        said = buyer.page.get_by_role("status")
+        expect(said).to_contain_text("does not answer right now", timeout=15_000)
+        expect(said).to_be_in_viewport()
+        assert status(sql) == ["pending"]
+    finally:
+        house.start_web()
+
+    buyer.sees("Paid. Thank you!")
+    eventually(lambda: status(sql) == ["paid"])
+
+
+def test_news_are_asked_for_with_growing_pauses_not_while_hidden_and_no_more_at_the_end(
+    buyer: Customer, house: House, sql: Sql
+) -> None:
+    page, payment = buyer.page, buyer.check_out()
+    statuses: list[int] = []
+    page.on("response", lambda answer: statuses.append(answer.status) if answer.url.endswith("/news") else None)
+    page.clock.install()
+    page.add_init_script(COUNTING)
+    page.goto(house.url + payment)
+
+    assert [_wait(page) for _ in range(6)] == [1, 1, 2, 3, 5, 5]
+    assert set(statuses) == {304}, "nothing was new"
+
+    _hide(page, hidden=True)
+    page.clock.run_for(120_000)
+    assert _asked(page) == 6
+    _hide(page, hidden=False)
+    assert _asked(page) == 7, "somebody looks again, so it is asked at once"
+
+    _press_elsewhere(house, f"/pay/mock_pi_{payment.rpartition('/')[2].replace('-', '')}", "pay")
+    eventually(lambda: status(sql) == ["paid"])
+    assert _wait(page) == 1
+    buyer.sees("Paid. Thank you!")
+    expect(page.get_by_role("status")).to_have_text("Paid. Thank you! The money came, and your order is on its way.")
+    assert [_wait(page), _wait(page)] == [1, 3], "for a word that comes right behind it"
+    page.clock.run_for(300_000)
+    assert _asked(page) == 10, "nothing more is expected"
+
+
+COUNTING = """
+  window.asked = window.answered = 0;
+  const real = window.fetch;
+  window.fetch = async (...given) => {
+    window.asked += 1;
+    const answer = await real(...given);
+    const text = await answer.clone().text();
+    window.answered += 1;
+    return answer;
+  };
+"""
+
+
+def _asked(page: Page) -> int:
+    """How often the page has asked so far, once each question is answered."""
+    for _ in range(200):
+        asked, answered = page.evaluate("[asked, answered]")
+        if asked == answered:
+            return int(asked)
+        page.wait_for_timeout(25)
+    raise AssertionError("no answer within 5 s")
+
+
+def _wait(page: Page) -> int:
+    """The whole seconds that pass, by the page's own clock, before it asks again."""
+    before = _asked(page)
+    for seconds in range(1, 10):
+        page.clock.run_for(1000)
+        if _asked(page) > before:
+            return seconds
+    raise AssertionError("it does not ask any more")
+
+
+def _hide(page: Page, *, hidden: bool) -> None:
+    page.evaluate(
+        """hidden => {
+          Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def _press_elsewhere(house: House, reference: str, deed: str) -> None:
+    """The same payment's button in another browser."""
+    form = {"deed": deed, "return_to": house.url}
+    assert httpx.post(house.provider + reference, data=form).status_code == 303

@@ -1,0 +1,376 @@
+"""The shop over HTTP: who its customers are, what its forms take, and that it adds nothing to the API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from checkout_service.accounts import Account
+from checkout_service.auth import how_known, is_public
+from checkout_service.settings import Secret
+from checkout_service.visitors import identify
+from tests.apps import MakeApp, make_app
+from tests.conftest import Customer, MakeListing, Sql, Statements
+
+__all__ = ["make_app"]
+
+SOME_ID = "6a1f0c3f-5f0e-4d7c-8f3b-1d2e4c5a6b7d"
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+
+VISITED = {
+    "shop.show_listings": 2,
+    "shop.show_cart": 2,
+    "shop.put_into_cart": 1,
+    "shop.change_line": 1,
+    "shop.empty_cart": 1,
+    "shop.show_payments": 1,
+    "paying.check_out": 3,
+    "paying.leave": 1,
+    "paying.show_payment": 11,
+    "paying.show_news": 11,
+}
+"""Every route whose caller is a cookie's, and how many statements it takes; no more, however long a story is."""
+
+
+class Visitor:
+    """Somebody with a browser, and what the forms of a page that they see hold."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(path, headers=BROWSER)
+
+    def post(self, path: str, **fields: str) -> TestResponse:
+        token = re.search(r'name="csrf" value="(\w+)"', self.get("/").text)
+        assert token
+        return self.client.post(path, data={"csrf": token[1], **fields}, headers=BROWSER)
+
+    def put(self, listing: dict[str, Any], qty: str = "1") -> TestResponse:
+        return self.post("/cart/items", listing=str(listing["id"]), qty=qty)
+
+    def checkout_form(self) -> dict[str, str]:
+        form = self.get("/cart").text.split('action="/checkout"')[1]
+        return dict(re.findall(r'name="(key|cart|total)" value="([^"]+)"', form)[:3])
+
+    def check_out(self, **changes: str) -> TestResponse:
+        return self.post("/checkout", **(self.checkout_form() | changes))
+
+
+MakeVisitor = Callable[[], Visitor]
+
+
+@pytest.fixture
+def shop(make_app: MakeApp) -> Flask:
+    return make_app(pages=True)
+
+
+@pytest.fixture
+def make_visitor(shop: Flask, make_listing: MakeListing) -> MakeVisitor:
+    make_listing(title="Something to see, so that there is a form")
+    return lambda: Visitor(shop.test_client())
+
+
+@pytest.fixture
+def visitor(make_visitor: MakeVisitor) -> Visitor:
+    return make_visitor()
+
+
+def rows(sql: Sql) -> tuple[int, int, int]:
+    """Users, lines of carts, and payments."""
+    return tuple(sql(f"SELECT count(*) FROM {table}")[0][0] for table in ("users", "cart_items", "payments"))  # type: ignore[return-value]
+
+
+def test_the_cookie_opens_the_shops_pages_alone(shop: Flask) -> None:
+    rules = list(shop.url_map.iter_rules())
+    by_cookie = {rule.endpoint for rule in rules if how_known(shop, rule.endpoint)}
+    assert by_cookie == set(VISITED)
+    assert {how_known(shop, endpoint) for endpoint in by_cookie} == {identify}
+    assert {rule.endpoint for rule in rules if is_public(shop, rule.endpoint)} & by_cookie == set()
+    assert not any(rule.rule.startswith("/api/") for rule in rules if rule.endpoint in by_cookie)
+    visitor = Visitor(shop.test_client())
+    visitor.get("/")
+    private = [rule for rule in rules if rule.endpoint not in by_cookie and not is_public(shop, rule.endpoint)]
+    assert len(private) >= 7
+    for rule in private:
+        path = shop.url_map.bind("localhost").build(rule.endpoint, dict.fromkeys(rule.arguments, SOME_ID))
+        for method in rule.methods or ():
+            assert visitor.client.open(path, method=method).status_code == 401, (method, path)
+
+
+def test_looking_around_leaves_nothing_in_the_database(visitor: Visitor, sql: Sql) -> None:
+    for path in ("/", "/cart", "/payments", "/?q=school"):
+        assert visitor.get(path).status_code == 200
+    assert rows(sql) == (0, 0, 0)
+
+
+def test_each_browser_is_somebody_of_its_own(make_visitor: MakeVisitor, make_listing: MakeListing) -> None:
+    one, other = make_visitor(), make_visitor()
+    assert one.put(make_listing(title="A globe")).status_code == 303
+    payment = one.check_out().location
+    assert "A globe" in one.get("/cart").text
+    assert "A globe" not in other.get("/cart").text
+    for path in (payment, f"{payment}/news"):
+        assert one.get(path).status_code == 200
+        assert other.get(path).status_code == 404
+    assert payment not in other.get("/payments").text
+
+
+def test_the_cookie_is_signed_and_kept_from_scripts(shop: Flask, visitor: Visitor) -> None:
+    cookie = visitor.get("/").headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+    value = cookie.split("=", 1)[1].split(";")[0]
+    assert "Set-Cookie" not in visitor.get("/").headers, "it is known"
+    user, _, signature = value.rpartition(".")
+    for forged in (f"{uuid4()}.{signature}", user, f"{user}.{signature[::-1]}", "", "é", f"{user}."):
+        client = shop.test_client()
+        client.set_cookie("visitor", forged)
+        assert value not in client.get("/", headers=BROWSER).headers["Set-Cookie"]
+
+
+def test_in_production_the_cookie_goes_over_https_alone(make_app: MakeApp) -> None:
+    app = make_app(pages=True, environment="production", payment_providers=())
+    cookie = app.test_client().get("/").headers["Set-Cookie"]
+    assert cookie.startswith("__Host-visitor=")
+    assert "Secure" in cookie
+    assert "Path=/" in cookie
+
+
+def test_tokens_from_a_key_set_and_cookies_go_together(make_app: MakeApp, make_listing: MakeListing) -> None:
+    make_listing()
+    app = make_app(
+        pages=True,
+        jwt_secret=None,
+        jwt_jwks_url="http://127.0.0.1:9/keys",
+        jwt_algorithms=("ES256",),
+        pages_secret=Secret("of the pages' own"),
+    )
+    visitor = Visitor(app.test_client())
+    assert visitor.put(make_listing()).status_code == 303
+    assert visitor.check_out().status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/cart/items", f"/cart/items/{SOME_ID}", "/cart/empty", "/checkout"])
+def test_a_form_of_somebody_else_changes_nothing(
+    make_visitor: MakeVisitor, make_listing: MakeListing, sql: Sql, path: str
+) -> None:
+    visitor, stranger = make_visitor(), make_visitor()
+    listing = make_listing()
+    visitor.put(listing)
+    before = rows(sql)
+    theirs = re.search(r'name="csrf" value="(\w+)"', stranger.get("/").text)
+    assert theirs
+    fields = visitor.checkout_form() | {"listing": str(listing["id"]), "qty": "5"}
+    for token in ({}, {"csrf": theirs[1]}):
+        answer = visitor.client.post(path, data=fields | token, headers=BROWSER)
+        assert answer.status_code == 403
+        assert "This form has expired" in answer.text
+    assert visitor.client.get(path).status_code in {404, 405}
+    assert rows(sql) == before
+    assert sql("SELECT qty FROM cart_items")[0].qty == 1
+
+
+def test_forms_sent_twice_do_what_they_do_once(visitor: Visitor, make_listing: MakeListing, sql: Sql) -> None:
+    listing = make_listing()
+    for _ in range(2):
+        assert visitor.put(listing, qty="2").status_code == 303
+    assert sql("SELECT qty FROM cart_items")[0].qty == 2
+    form = visitor.checkout_form()
+    led_to = {visitor.post("/checkout", **form).location for _ in range(3)}
+    assert len(led_to) == 1
+    (item,) = sql("SELECT id FROM cart_items")
+    for _ in range(2):
+        assert visitor.post(f"/cart/items/{item.id}", remove="yes").status_code == 303
+    assert rows(sql)[1:] == (0, 1)
+
+
+def test_twins_of_a_checkout_make_one_payment(
+    shop: Flask, visitor: Visitor, make_listing: MakeListing, sql: Sql
+) -> None:
+    visitor.put(make_listing())
+    token = re.search(r'name="csrf" value="(\w+)"', visitor.get("/cart").text)
+    assert token
+    form = visitor.checkout_form() | {"csrf": token[1]}
+    cookie = visitor.client.get_cookie("visitor")
+    assert cookie
+
+    def send(_: int) -> str | None:
+        client = shop.test_client()
+        client.set_cookie("visitor", cookie.value)
+        return client.post("/checkout", data=form).location
+
+    with ThreadPoolExecutor(3) as threads:
+        assert len(set(threads.map(send, range(6)))) == 1
+    assert rows(sql)[2] == 1
+
+
+@pytest.mark.parametrize("qty", ["0", "-1", "", "1.5", "10000", "99999999999", "one", "²"])
+def test_a_quantity_that_is_none_is_explained_and_changes_nothing(
+    visitor: Visitor, make_listing: MakeListing, sql: Sql, qty: str
+) -> None:
+    visitor.put(make_listing(), qty="3")
+    (item,) = sql("SELECT id FROM cart_items")
+    answer = visitor.post(f"/cart/items/{item.id}", qty=qty)
+    assert answer.status_code == 422
+    assert "A quantity is a whole number from 1 to 9999." in answer.text
+    assert 'aria-invalid="true"' in answer.text
+    assert sql("SELECT qty FROM cart_items")[0].qty == 3
+
+
+def test_a_total_that_changed_is_shown_before_it_is_paid(visitor: Visitor, make_listing: MakeListing, sql: Sql) -> None:
+    visitor.put(make_listing(unit_price="40.00"))
+    form = visitor.checkout_form()
+    sql("UPDATE listings SET unit_price = 45")
+    answer = visitor.post("/checkout", **form)
+    assert answer.status_code == 409
+    assert "The total has changed" in answer.text
+    assert "45.00" in answer.text
+    assert form["key"] not in answer.text, "what is asked for now is another attempt"
+    assert rows(sql)[2] == 0
+    assert visitor.check_out().status_code == 303
+
+
+def test_carts_that_cannot_be_paid_say_why(visitor: Visitor, make_listing: MakeListing, sql: Sql) -> None:
+    empty = visitor.post("/checkout", key="k", cart=str(uuid4()), total="1.00")
+    assert empty.status_code == 404
+    visitor.put(make_listing(currency="USD"))
+    form = visitor.checkout_form()
+    visitor.put(make_listing(currency="EUR"))
+    assert "several currencies" in visitor.get("/cart").text
+    assert visitor.post("/checkout", **form).status_code == 422
+    sql("DELETE FROM cart_items")
+    assert "Your cart is empty" in visitor.post("/checkout", **form).text
+    for broken in ({"total": "1,00"}, {"cart": "mine"}, {"key": ""}, {"key": "two words"}):
+        assert visitor.post("/checkout", **(form | broken)).status_code in {400, 422}
+    assert rows(sql)[2] == 0
+
+
+def test_a_provider_that_is_away_leaves_the_attempt_as_it_is(make_app: MakeApp, make_listing: MakeListing) -> None:
+    away = Account(options={"api_base": Secret("http://127.0.0.1:9")})
+    visitor = Visitor(make_app(pages=True, accounts={"mock": away}).test_client())
+    visitor.put(make_listing())
+    form = visitor.checkout_form()
+    answer = visitor.post("/checkout", **form)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert f'value="{form["key"]}"' in answer.text, "trying again is the same attempt"
+
+
+def test_listings_are_found_and_paged_and_each_is_seen_once(
+    visitor: Visitor, make_listing: MakeListing, sql: Sql
+) -> None:
+    sql("DELETE FROM listings")
+    titles = [f"Thing {number}" for number in range(50)]
+    for title in titles:
+        make_listing(title=title)
+    make_listing(title="Gone", active=False)
+    make_listing(title="100% wool_scarf")
+    seen, path = [], "/"
+    while path:
+        page = visitor.get(path).text
+        seen += re.findall(r"<h2>([^<]+)</h2>", page)
+        following = re.search(r'href="([^"]+)" rel="next"', page)
+        path = following[1].replace("&amp;", "&") if following else ""
+    assert sorted(seen) == sorted([*titles, "100% wool_scarf"])
+    for search, expected in (("thing 4", 11), ("%", 1), ("l_s", 1), ("\\", 0), ("northgate", 24), ("gone", 0)):
+        page = visitor.client.get("/", query_string={"q": search}).text
+        assert len(re.findall(r'id="listing-', page)) == expected, search
+    assert visitor.get("/?after=nonsense").status_code == 404
+    assert visitor.get("/?q=%00&after=").status_code == 404
+    assert visitor.get("/payments?cursor=nonsense").status_code == 404
+
+
+def test_what_strangers_wrote_is_text_and_never_markup(visitor: Visitor, make_listing: MakeListing) -> None:
+    make_listing(title="<script>alert(1)</script>")
+    visitor.put(make_listing(title='"><img src=x onerror=alert(1)>'))
+    for path in ("/", "/cart", "/?q=<script>alert(1)</script>"):
+        page = visitor.get(path).text
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+
+
+def test_news_are_304_while_nothing_is_new(visitor: Visitor, make_listing: MakeListing, sql: Sql) -> None:
+    visitor.put(make_listing())
+    payment = visitor.check_out().location
+    page = visitor.get(payment)
+    etag = re.search(r'data-etag="&#34;(\w+)&#34;"', page.text)
+    assert etag, "the page knows what it shows"
+    known = {**BROWSER, "If-None-Match": f'"{etag[1]}"'}
+    unchanged = visitor.client.get(f"{payment}/news", headers=known)
+    assert (unchanged.status_code, unchanged.data) == (304, b"")
+    sql("UPDATE payments SET status = 'processing'")
+    changed = visitor.client.get(f"{payment}/news", headers=known)
+    assert changed.status_code == 200
+    assert "Your bank is working on it" in changed.text
+    assert changed.headers["Cache-Control"] == "private, no-cache"
+    assert page.headers["Cache-Control"] == "no-store", "whoever comes back sees the truth"
+
+
+def test_pages_keep_to_their_statements_however_long_a_story_is(
+    visitor: Visitor, make_listing: MakeListing, sql: Sql, statements: Statements
+) -> None:
+    listings = [make_listing() for _ in range(3)]
+    for listing in listings:
+        visitor.put(listing)
+    payment = visitor.check_out().location
+    sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome)
+        SELECT id, 'mock', number::text, 'failed', 'stale' FROM payments, generate_series(1, 20) AS number""")
+    (item, *_) = sql("SELECT id FROM cart_items ORDER BY id")
+    form = visitor.checkout_form() | {"key": "fresh"}
+    token = re.search(r'name="csrf" value="(\w+)"', visitor.get("/").text)
+    assert token
+    client = visitor.client
+
+    def send(path: str, **fields: str) -> TestResponse:
+        return client.post(path, data=fields | {"csrf": token[1]})
+
+    requests = {
+        "shop.show_listings": lambda: client.get("/?q=algebra"),
+        "shop.show_cart": lambda: client.get("/cart"),
+        "shop.put_into_cart": lambda: send("/cart/items", listing=str(listings[0]["id"]), qty="2"),
+        "shop.change_line": lambda: send(f"/cart/items/{item.id}", qty="1"),
+        "shop.show_payments": lambda: client.get("/payments"),
+        "paying.check_out": lambda: send("/checkout", **form),
+        "paying.leave": lambda: client.get(f"{payment}/leave"),
+        "paying.show_payment": lambda: client.get(payment),
+        "paying.show_news": lambda: client.get(f"{payment}/news"),
+        "shop.empty_cart": lambda: send("/cart/empty"),
+    }
+    assert requests.keys() == VISITED.keys()
+    for endpoint, request in requests.items():
+        with statements() as seen:
+            answer = request()
+        # The provider of this app has no page to lead to.
+        assert (answer.status_code == 404) if endpoint == "paying.leave" else (answer.status_code < 400), answer.text
+        assert 0 < len(seen) <= VISITED[endpoint], (endpoint, seen)
+    assert sql("SELECT count(*) FROM cart_items")[0][0] == 0
+
+
+def test_where_the_database_is_away_people_read_a_page(make_app: MakeApp) -> None:
+    app = make_app(pages=True, database_url=Secret("postgresql+psycopg://nobody@127.0.0.1:9/none"))
+    answer = app.test_client().get("/", headers=BROWSER)
+    assert answer.status_code == 503
+    assert "The database is unavailable" in answer.text
+    assert answer.headers["Retry-After"]
+    assert "Content-Security-Policy" in answer.headers
+
+
+def test_a_customer_with_a_token_and_a_visitor_are_two_people(
+    shop: Flask, visitor: Visitor, customer: Customer, make_listing: MakeListing
+) -> None:
+    visitor.put(make_listing(title="A visitor's globe"))
+    with_token = replace(customer, client=visitor.client)
+    assert with_token.get("/api/cart").json["items"] == []
+    assert "A visitor&#39;s globe" in with_token.get("/cart").text

@@ -1,0 +1,99 @@
+"""Our signatures and calls against Adyen's own package."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import Adyen
+import pytest
+from Adyen.util import generate_notification_sig, is_valid_hmac_notification
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checkout_service.providers.base import UnreadableError
+from tests.providers.compat.wires import AdyenWire, said
+from tests.providers.kits.adyen import KIT, MERCHANT, AdyenBank, batch, item, reference_of, sign
+from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, Letter
+
+SECRET = KIT.secrets[0]
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | st.sampled_from(
+    ["a:b", "a\\b", "\\:", ":::"]
+)
+SIGNED = st.fixed_dictionaries(
+    {"pspReference": WORDS, "merchantReference": WORDS, "eventCode": WORDS, "success": WORDS},
+    optional={"originalReference": WORDS, "merchantAccountCode": WORDS},
+)
+
+
+def reads(signed: dict[str, Any], secret: str = SECRET) -> bool:
+    try:
+        KIT.provider(secret).read(Letter(body=batch(signed)).envelope("adyen"))
+    except UnreadableError:
+        return False
+    return True
+
+
+@settings(max_examples=300, deadline=None)
+@given(fields=SIGNED, value=st.integers(0, 10**9), currency=st.sampled_from(["USD", "JPY", ""]))
+def test_what_their_package_signs_verifies_here(fields: dict[str, str], value: int, currency: str) -> None:
+    """Of another merchant account, so that verified is all that is asked of it."""
+    unsigned = item() | fields | {"amount": {"value": value, "currency": currency}, "merchantAccountCode": "Another"}
+    signature = generate_notification_sig(unsigned, SECRET).decode()
+
+    assert reads(unsigned | {"additionalData": {"hmacSignature": signature}})
+    assert sign(unsigned, SECRET)["additionalData"]["hmacSignature"] == signature, "the kit signs as they do"
+    assert not reads(unsigned | {"additionalData": {"hmacSignature": signature}}, "00" * 32)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from(["pspReference", "merchantAccountCode", "merchantReference", "eventCode", "success", "value"]),
+    value=WORDS,
+)
+def test_both_refuse_and_accept_the_same_items(name: str, value: str) -> None:
+    genuine = sign(item(), SECRET)
+    altered = copy.deepcopy(genuine)
+    if name == "value":
+        altered["amount"]["value"] = len(value)
+    else:
+        altered[name] = value
+
+    assert reads(altered) is bool(is_valid_hmac_notification(copy.deepcopy(altered), SECRET))
+
+
+def test_what_their_package_overlooks_is_refused_here() -> None:
+    genuine, forged = sign(item(), SECRET), sign(item(pspReference="X"), "00" * 32)
+    holders = [{"NotificationRequestItem": entry} for entry in (genuine, forged)]
+
+    assert is_valid_hmac_notification({"notificationItems": copy.deepcopy(holders)}, SECRET), "it looks at the first"
+    with pytest.raises(UnreadableError):
+        KIT.provider().read(Letter(body=batch(genuine, forged)).envelope("adyen"))
+
+
+def test_their_client_and_ours_send_the_same() -> None:
+    bank = AdyenBank()
+    client = Adyen.Adyen(platform="test", xapikey="AQEyhmfxK")
+    client.client.http_client, client.client.http_init = AdyenWire(bank), True
+    links, changes = client.checkout.payment_links_api, client.checkout.modifications_api
+    provider = KIT.provider(answer=bank)
+
+    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    reference = reference_of(PAYMENT_ID, payment_token=made.payment_token, capture_ref="NC6HT9CRT65ZGN82")
+    link_id = made.payment_token.rpartition("/")[2]
+    provider.look_up(reference)
+    provider.cancel(reference)
+    provider.refund(replace(reference), refund_id=REFUND_ID, amount=Decimal("40.00"), reason=None)
+    ours = [said(call, "Idempotency-Key", "X-API-Key") for call in bank.asked]
+    bank.asked.clear()
+    # The content of each is ours: their package passes on what it is given.
+    links.payment_links(ours[0][3], idempotency_key=str(PAYMENT_ID))
+    links.get_payment_link(link_id)
+    links.update_payment_link(ours[2][3], link_id, idempotency_key=f"cancel-{made.provider_ref}")
+    changes.refund_captured_payment(ours[3][3], "NC6HT9CRT65ZGN82", idempotency_key=str(REFUND_ID))
+    theirs = [said(call, "Idempotency-Key", "X-API-Key") for call in bank.asked]
+
+    assert ours == theirs
+    assert ours[0][3]["merchantAccount"] == MERCHANT

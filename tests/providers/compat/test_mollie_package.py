@@ -1,0 +1,76 @@
+"""Our calls against Mollie's own package."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import requests
+from mollie.api.client import Client
+from mollie.api.error import UnprocessableEntityError
+
+from tests.providers.compat.wires import RequestsWire, said
+from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
+from tests.providers.kits.mollie import KIT, OPTIONS, MollieBank
+
+HEADERS = ("Idempotency-Key", "Authorization")
+
+
+def their_client(bank: MollieBank) -> Client:
+    client = Client()
+    client.set_api_key(OPTIONS["api_key"])
+    client._client = requests.Session()
+    client._client.mount("https://", RequestsWire(bank))
+    return client
+
+
+def test_their_client_and_ours_send_the_same() -> None:
+    bank = MollieBank()
+    provider, client = KIT.provider(answer=bank), their_client(bank)
+
+    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    reference = replace(KIT.reference(), provider_ref=made.provider_ref)
+    bank.pay(made.provider_ref)
+    provider.look_up(reference)
+    provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
+    provider.cancel(reference)
+    ours = [said(call, *HEADERS) for call in bank.asked]
+    bank.asked.clear()
+    client.payments.create(ours[0][3], idempotency_key=str(PAYMENT_ID))
+    payment = client.payments.get(made.provider_ref, embed="refunds,chargebacks")
+    client.payments.get(made.provider_ref, embed="refunds,chargebacks")
+    payment.refunds.create(ours[3][3], idempotency_key=str(REFUND_ID))
+    with pytest.raises(UnprocessableEntityError):
+        client.payments.delete(made.provider_ref, idempotency_key=f"cancel-{made.provider_ref}")
+    theirs = [said(call, *HEADERS) for call in bank.asked]
+
+    assert [call[0] for call in ours] == ["POST", "GET", "GET", "POST", "DELETE", "GET"]
+    assert [_without_query_order(call) for call in theirs] == [_without_query_order(call) for call in ours[:5]]
+
+
+def test_what_their_package_understands_of_our_stand_in_is_what_we_do() -> None:
+    """The stand-in answers in the shape that their objects read."""
+    bank = MollieBank()
+    provider, client = KIT.provider(answer=bank), their_client(bank)
+    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    reference = replace(KIT.reference(), provider_ref=made.provider_ref)
+
+    payment = client.payments.get(made.provider_ref)
+    assert (payment.is_open(), payment.checkout_url, provider.look_up(reference)) == (True, made.payment_token, [])
+    bank.pay(made.provider_ref)
+    bank.refund(made.provider_ref, "re_4qqhO89gsT", "40.00")
+
+    payment = client.payments.get(made.provider_ref, embed="refunds,chargebacks")
+    paid, refund = provider.look_up(reference)
+    assert payment.is_paid()
+    assert payment.amount == {"currency": paid.currency, "value": str(paid.amount)}
+    assert payment.metadata == {"payment_id": str(PAYMENT_ID)}
+    (theirs,) = payment._get_property("_embedded")["refunds"]
+    assert (theirs["id"], theirs["status"], theirs["amount"]["value"]) == (refund.refund_ref, "refunded", "40.00")
+    assert json.dumps(paid.raw)
+
+
+def _without_query_order(call: tuple) -> tuple:  # type: ignore[type-arg]
+    """Their client escapes the comma of the query."""
+    return (call[0], call[1].replace("%2C", ","), *call[2:])

@@ -1,0 +1,133 @@
+"""What we send and understand against what the providers' packages publish; see ``published``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from checkout_service.providers import adyen, adyen_letters, mollie_answers, paypal_letters, paypal_orders
+from tests.providers.compat.published import FILE
+from tests.providers.kits.adyen import KIT as ADYEN
+from tests.providers.kits.adyen import reference_of as link_of
+from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
+from tests.providers.kits.mollie import KIT as MOLLIE
+from tests.providers.kits.paypal import KIT as PAYPAL
+from tests.providers.kits.paypal import reference_of as order_of
+
+PUBLISHED = json.loads(FILE.read_text())
+
+
+def body(call: httpx.Request) -> dict[str, Any]:
+    return json.loads(call.content)
+
+
+def fits(sent: Mapping[str, Any], shape: Mapping[str, list[str]]) -> None:
+    assert sent.keys() <= {*shape["required"], *shape["optional"]}
+    assert sent.keys() >= set(shape["required"])
+
+
+def test_adyens_requests_have_the_published_fields() -> None:
+    shapes, bank = PUBLISHED["adyen"]["requests"], ADYEN.bank()
+    provider = ADYEN.provider(answer=bank)
+    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    reference = link_of(PAYMENT_ID, payment_token=made.payment_token, capture_ref="NC6HT9CRT65ZGN82")
+    provider.cancel(reference)
+    provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
+
+    opened, canceled, refunded = map(body, bank.asked)
+    fits(opened, shapes["paymentLinkRequest"])
+    fits(canceled, shapes["updatePaymentLinkRequest"])
+    fits(refunded, shapes["paymentRefundRequest"])
+    for sent in (opened, refunded):
+        fits(sent["amount"], shapes["amount"])
+
+
+def test_adyens_statuses_and_events_are_those_that_are_published() -> None:
+    statuses, events = PUBLISHED["adyen"]["link statuses"], PUBLISHED["adyen"]["events"]
+    ours = {code for code, _ in (*adyen_letters._PAYMENTS, *adyen_letters._REFUNDS)}
+
+    assert {*adyen._LINKS, "active"} == set(statuses)
+    assert ours <= set(events)
+    assert set(events) - ours == {
+        # of other products than ours
+        *("AUTORESCUE", "CANCEL_AUTORESCUE", "DONATION", "ORDER_CLOSED", "ORDER_OPENED", "RECURRING_CONTRACT"),
+        *("PAIDOUT_REVERSED", "PAYOUT_DECLINE", "PAYOUT_EXPIRE", "PAYOUT_THIRDPARTY", "AUTHORISATION_ADJUSTMENT"),
+        # of disputes, before and after the money moves
+        *("CHARGEBACK_REVERSED", "DISPUTE_DEFENSE_PERIOD_ENDED", "INFORMATION_SUPPLIED", "ISSUER_COMMENTS"),
+        *("ISSUER_RESPONSE_TIMEFRAME_EXPIRED", "NOTIFICATION_OF_CHARGEBACK", "NOTIFICATION_OF_FRAUD"),
+        *("PREARBITRATION_WON", "REQUEST_FOR_INFORMATION"),
+        # followed by an event of its own, or none of ours
+        *("HANDLED_EXTERNALLY", "MANUAL_REVIEW_ACCEPT", "MANUAL_REVIEW_REJECT", "PROCESS_RETRY", "REPORT_AVAILABLE"),
+        "VOID_PENDING_REFUND",
+    }
+
+
+def test_paypals_requests_have_the_published_fields() -> None:
+    shapes, bank = PUBLISHED["paypal"]["requests"], PAYPAL.bank()
+    provider = PAYPAL.provider(answer=bank, return_url="https://shop.test/paid", cancel_url="https://shop.test/cart")
+    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    bank.pay(made.provider_ref)
+    reference = order_of(PAYMENT_ID, payment_token=made.payment_token)
+    provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
+
+    opened, refunded = body(bank.asked[1]), body(bank.asked[-1])
+    fits(opened, shapes["order_request"])
+    (unit,) = opened["purchase_units"]
+    fits(unit, shapes["purchase_unit_request"])
+    fits(unit["amount"], shapes["amount_with_breakdown"])
+    fits(opened["payment_source"], shapes["payment_source"])
+    fits(opened["payment_source"]["paypal"], shapes["paypal_wallet"])
+    context = opened["payment_source"]["paypal"]["experience_context"]
+    fits(context, shapes["paypal_wallet_experience_context"])
+    assert context["user_action"] in PUBLISHED["paypal"]["user actions"]
+    fits(refunded, shapes["refund_request"])
+    fits(refunded["amount"], shapes["money"])
+
+
+def test_paypals_calls_have_the_published_paths_and_headers() -> None:
+    bank = PAYPAL.bank()
+    provider = PAYPAL.provider(answer=bank)
+    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    reference = order_of(PAYMENT_ID, payment_token=made.payment_token)
+    bank.approve(made.provider_ref)
+    (paid,) = provider.look_up(reference)
+    provider.refund(replace(reference, capture_ref=paid.capture_ref), refund_id=REFUND_ID, amount=AMOUNT, reason=None)
+    names = {made.payment_token: "{id}", paid.capture_ref: "{capture_id}"}
+
+    for call in bank.asked:
+        path = "/".join(names.get(step, step) for step in call.url.path.split("/"))
+        published = {name.lower() for name in PUBLISHED["paypal"]["calls"][f"{call.method} {path}"]}
+        ours = {name for name in call.headers if name.startswith("paypal-") or name == "prefer"}
+        assert ours <= published
+    assert len(bank.asked) == 5
+
+
+def test_paypals_statuses_are_those_that_are_published() -> None:
+    published = PUBLISHED["paypal"]
+
+    assert {*paypal_orders.OPEN, "VOIDED", "COMPLETED"} == set(published["order statuses"])
+    assert set(paypal_letters.CAPTURES) == set(published["capture statuses"])
+    assert set(paypal_letters.REFUNDS) == set(published["refund statuses"])
+
+
+def test_mollies_requests_have_the_published_fields() -> None:
+    shapes, bank = PUBLISHED["mollie"]["requests"], MOLLIE.bank()
+    provider = MOLLIE.provider(answer=bank)
+    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    reference = replace(MOLLIE.reference(), provider_ref=made.provider_ref)
+    provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
+    provider.look_up(reference)
+
+    opened, refunded = (body(call) for call in bank.asked if call.method == "POST")
+    assert opened.keys() <= set(shapes["payment"])
+    assert refunded.keys() <= set(shapes["refund"])
+    assert set(bank.asked[-1].url.params["embed"].split(",")) <= set(PUBLISHED["mollie"]["embeds"])
+
+
+def test_mollies_statuses_are_those_that_are_published() -> None:
+    assert {*mollie_answers._PAYMENTS, "open"} == set(PUBLISHED["mollie"]["payment statuses"])
+    assert set(mollie_answers._REFUNDS) == set(PUBLISHED["mollie"]["refund statuses"])

@@ -1,0 +1,117 @@
+"""The mock provider's kit."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from checkout_service.accounts import Account, Secret
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.base import Provider, Reference, UnreadableError
+from checkout_service.providers.mock import PREFIX, MockProvider, sign
+from checkout_service.providers.strict_json import parse_object
+from tests.providers.kits.banking import Keys, nobody
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, Letter
+
+
+class MockBank:
+    """POST /payments and what follows, as checkout_service.local.mock_server has it."""
+
+    def __init__(self) -> None:
+        self.payments: dict[str, Any] = {}
+        self.refunds: dict[str, Any] = {}
+        self._keys = Keys()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        order = json.loads(request.content or b"{}")
+        key = request.headers.get("Idempotency-Key")
+        match request.method, request.url.path.strip("/").split("/")[1:]:
+            case "POST", ["payments"]:
+                held = self._keys.answer(key, request.content, lambda: self._open(order))
+            case "GET", ["payments", reference]:
+                held = self.payments.get(reference)
+            case "POST", ["payments", reference, "cancel"]:
+                held = self.payments.get(reference)
+                if held and held["status"] == "pending":
+                    held["status"] = "canceled"
+            case "POST", ["payments", reference, "refunds"]:
+                held = self._keys.answer(key, request.content, lambda: self._refund(order))
+            case _:
+                held = None
+        return httpx.Response(404) if held is None else httpx.Response(200, json=held)
+
+    def pay(self, provider_ref: str) -> None:
+        self.payments[provider_ref]["status"] = "paid"
+
+    def _open(self, order: dict[str, Any]) -> dict[str, Any]:
+        reference = PREFIX + order["payment_id"].replace("-", "")
+        held = {"provider_ref": reference, "payment_token": reference, "status": "pending"}
+        self.payments[reference] = held | {"amount": order["amount"], "currency": order["currency"]}
+        return dict(self.payments[reference])
+
+    def _refund(self, order: dict[str, Any]) -> dict[str, Any]:
+        reference = f"mock_re_{len(self.refunds)}"
+        self.refunds[reference] = order | {"refund_ref": reference, "status": "succeeded"}
+        return dict(self.refunds[reference])
+
+
+class MockKit:
+    """Letters signed over their content, without a time."""
+
+    name = "mock"
+    secrets = ("the first mock secret", "the second mock secret", "the third mock secret")
+    statuses = tuple(PaymentStatus)
+    refunds: tuple[RefundStatus, ...] = ()
+    timed = False
+    signed = True
+
+    def provider(self, *secrets: str, answer: Answer | None = None) -> Provider:
+        made = MockProvider(
+            Account(
+                options={"api_base": Secret("http://mock.test/v1")},
+                secrets=[Secret(secret) for secret in secrets or self.secrets[:1]],
+            )
+        )
+        assert made._api is not None
+        made._api._client = httpx.Client(transport=httpx.MockTransport(answer or nobody))
+        return made
+
+    def letter(
+        self,
+        status: PaymentStatus | RefundStatus | None,
+        *,
+        secret: str | None = None,
+        signed_at: datetime = NOW,
+        event: int = 1,
+        provider_ref: str | None = None,
+        amount: Decimal = AMOUNT,
+    ) -> Letter:
+        details = {"event_id": f"evt_{event}", "amount": str(amount), "currency": CURRENCY}
+        content = {
+            "provider_ref": provider_ref or PREFIX + PAYMENT_ID.hex,
+            "status": "of another age" if status is None else status.value,
+            "raw_data": details,
+        }
+        return Letter(body=json.dumps(sign(content, self.secrets[0] if secret is None else secret)).encode())
+
+    def sealed(self, body: bytes) -> Letter:
+        try:
+            return Letter(body=json.dumps(sign(parse_object(body), self.secrets[0])).encode())
+        except UnreadableError:
+            return Letter(body=body)
+
+    def reference(self) -> Reference:
+        return Reference(provider_ref=PREFIX + PAYMENT_ID.hex, payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+
+    def forged_in_batch(self) -> Letter | None:
+        return None
+
+    def bank(self) -> MockBank:
+        return MockBank()
+
+
+KIT = MockKit()

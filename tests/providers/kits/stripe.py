@@ -1,0 +1,278 @@
+"""Stripe for the contract suite: events signed over a time and the raw bytes, and a server of PaymentIntents."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+
+from checkout_service.accounts import Account, Secret
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.base import Reference
+from checkout_service.providers.stripe import StripeProvider
+from tests.providers.kits.banking import Keys, nobody
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
+
+API_KEY = "sk_test_51NOTAREALKEY"
+INTENT, CHARGE, REFUND = "pi_3MtwBwLkdIwHu7ix28a3tqPa", "ch_3MtwBwLkdIwHu7ix2yUxZxLs", "re_1Nispe2eZvKYlo2Cd31jOCgZ"
+
+_EVENTS: dict[PaymentStatus | RefundStatus | None, str] = {
+    PaymentStatus.PROCESSING: "payment_intent.processing",
+    PaymentStatus.FAILED: "payment_intent.payment_failed",
+    PaymentStatus.CANCELED: "payment_intent.canceled",
+    PaymentStatus.PAID: "payment_intent.succeeded",
+    PaymentStatus.REVERSED: "charge.dispute.closed",
+    RefundStatus.PROCESSING: "refund.created",
+    RefundStatus.SUCCEEDED: "refund.updated",
+    RefundStatus.FAILED: "refund.failed",
+    None: "customer.tax_id.updated",
+}
+_INTENTS = {
+    PaymentStatus.PROCESSING: "processing",
+    PaymentStatus.FAILED: "requires_payment_method",
+    PaymentStatus.CANCELED: "canceled",
+    PaymentStatus.PAID: "succeeded",
+}
+_REFUNDS = {
+    RefundStatus.PROCESSING: "pending",
+    RefundStatus.SUCCEEDED: "succeeded",
+    RefundStatus.FAILED: "failed",
+}
+CARD = {"brand": "visa", "last4": "4242", "exp_month": 4, "exp_year": 2030, "fingerprint": "Xt5EWLLDS7FJjR1c"}
+
+
+def intent(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
+    """A PaymentIntent with more fields than we have a use for."""
+    return {
+        "id": INTENT,
+        "object": "payment_intent",
+        "amount": 24000,
+        "amount_received": 24000 if status == "succeeded" else 0,
+        "client_secret": f"{INTENT}_secret_YrKJUKribcBjcG8HVhfZluoGH",
+        "created": 1764072000,
+        "currency": "usd",
+        "last_payment_error": {"code": "card_declined", "payment_method": {"id": "pm_1", "card": CARD}}
+        if status == "requires_payment_method"
+        else None,
+        "latest_charge": CHARGE,
+        "livemode": False,
+        "metadata": {"payment_id": str(PAYMENT_ID)},
+        "payment_method": "pm_1Nx",
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "shipping": None,
+        "status": status,
+    } | fields
+
+
+def refund(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
+    return {
+        "id": REFUND,
+        "object": "refund",
+        "amount": 24000,
+        "charge": CHARGE,
+        "created": 1764072100,
+        "currency": "usd",
+        "destination_details": {"card": {"reference": "123456789012", "type": "refund"}, "type": "card"},
+        "metadata": {"refund_id": str(REFUND_ID), "payment_id": str(PAYMENT_ID)},
+        "payment_intent": INTENT,
+        "reason": None,
+        "status": status,
+    } | fields
+
+
+def event(kind: str, about: dict[str, Any], *, number: int = 1, **fields: Any) -> bytes:
+    return json.dumps(
+        {
+            "id": f"evt_3MtwBwLkdIwHu7ix2{number:06}",
+            "object": "event",
+            "api_version": "2026-10-28.acacia",
+            "created": 1764072000,
+            "data": {"object": about, "previous_attributes": {"status": "processing"}},
+            "livemode": False,
+            "pending_webhooks": 1,
+            "request": {"id": "req_1", "idempotency_key": str(PAYMENT_ID)},
+            "type": kind,
+        }
+        | fields
+    ).encode()
+
+
+def sign(body: bytes, secret: str, *, signed_at: datetime = NOW) -> Letter:
+    """The letter by Stripe's description and none of our code; an older secret's signature and a test one besides."""
+    seconds = int(signed_at.timestamp())
+    signature = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    value = f"t={seconds},v1={'0' * 64},v1={signature},v0={'f' * 64}"
+    return Letter(body=body, headers={"stripe-signature": value})
+
+
+class StripeBank:
+    """PaymentIntents, refunds and disputes; a key that comes again with other parameters is an error, as at Stripe."""
+
+    def __init__(self) -> None:
+        self.payments: dict[str, Any] = {}
+        self.refunds: dict[str, Any] = {}
+        self.disputes: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.asked: list[httpx.Request] = []
+        self._keys = Keys()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        if request.headers["Authorization"] != f"Bearer {API_KEY}":
+            return problem(401, type="invalid_request_error")
+        sent = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+        asked = dict(request.url.params)
+        match request.method, request.url.path.split("/")[2:]:
+            case "POST", ["payment_intents"]:
+                return self._once(request, lambda: self._open(sent))
+            case "POST", ["refunds"]:
+                return self._once(request, lambda: self._refund(sent))
+            case "POST", ["payment_intents", reference, "cancel"]:
+                return self._once(request, lambda: self._cancel(reference))
+            case "GET", ["payment_intents", reference]:
+                return self._intent(reference)
+            case "GET", ["refunds"]:
+                return _list(
+                    [made for made in self.refunds.values() if made["payment_intent"] == asked["payment_intent"]]
+                )
+            case "GET", ["disputes"]:
+                return _list([one for one in self.disputes if one["payment_intent"] == asked["payment_intent"]])
+            case "GET", ["events"]:
+                return self._events(asked)
+        return problem(404, type="invalid_request_error", code="resource_missing")
+
+    def pay(self, provider_ref: str) -> None:
+        held = self.payments[provider_ref]
+        held |= {"status": "succeeded", "amount_received": held["amount"]}
+        held["latest_charge"] = {"id": CHARGE, "object": "charge", "disputed": False, "payment_method_details": CARD}
+
+    def _once(self, request: httpx.Request, make: Any) -> httpx.Response:
+        given = self._keys.answer(request.headers.get("Idempotency-Key"), request.content, make)
+        if given is None:
+            return problem(400, type="idempotency_error")
+        return httpx.Response(given.status_code, content=given.content)
+
+    def _open(self, sent: dict[str, str]) -> httpx.Response:
+        reference = f"pi_{len(self.payments):024}"
+        self.payments[reference] = intent("requires_payment_method") | {
+            "id": reference,
+            "client_secret": f"{reference}_secret_x",
+            "amount": int(sent["amount"]),
+            "currency": sent["currency"],
+            "metadata": {"payment_id": sent["metadata[payment_id]"]},
+            "last_payment_error": None,
+            "latest_charge": None,
+        }
+        return httpx.Response(200, json=self.payments[reference])
+
+    def _intent(self, reference: str) -> httpx.Response:
+        held = self.payments.get(reference)
+        return (
+            httpx.Response(200, json=held)
+            if held
+            else problem(404, type="invalid_request_error", code="resource_missing")
+        )
+
+    def _cancel(self, reference: str) -> httpx.Response:
+        held = self.payments.get(reference)
+        if held is None:
+            return problem(404, type="invalid_request_error", code="resource_missing")
+        if held["status"] in {"succeeded", "canceled", "processing"}:
+            return problem(400, type="invalid_request_error", code="payment_intent_unexpected_state")
+        held["status"] = "canceled"
+        return httpx.Response(200, json=held)
+
+    def _refund(self, sent: dict[str, str]) -> httpx.Response:
+        held = self.payments.get(sent["payment_intent"])
+        if held is None or held["status"] != "succeeded":
+            return problem(400, type="invalid_request_error", code="charge_not_refundable")
+        reference = f"re_{len(self.refunds):024}"
+        self.refunds[reference] = refund(
+            id=reference,
+            payment_intent=sent["payment_intent"],
+            amount=int(sent["amount"]),
+            currency=held["currency"],
+            metadata={"refund_id": sent["metadata[refund_id]"], "payment_id": sent["metadata[payment_id]"]},
+        )
+        return httpx.Response(200, json=self.refunds[reference])
+
+    def _events(self, asked: dict[str, str]) -> httpx.Response:
+        assert asked["delivery_success"] == "false"
+        found = [held for held in self.events if held["created"] >= int(asked["created[gte]"])]
+        ids = [held["id"] for held in found]
+        begin = ids.index(asked["starting_after"]) + 1 if "starting_after" in asked else 0
+        end = begin + int(asked["limit"])
+        return _list(found[begin:end], more=end < len(found))
+
+
+def _list(objects: list[dict[str, Any]], *, more: bool = False) -> httpx.Response:
+    return httpx.Response(200, json={"object": "list", "data": objects, "has_more": more, "url": "/v1/things"})
+
+
+def problem(status: int, **told: Any) -> httpx.Response:
+    return httpx.Response(status, json={"error": {"message": "Your card 4242 was …"} | told})
+
+
+class StripeKit:
+    name = "stripe"
+    secrets = ("whsec_the_first_of_this_test", "whsec_the_second_of_this_test", "whsec_the_third_of_this_test")
+    statuses = (*_INTENTS, PaymentStatus.REVERSED)
+    refunds = tuple(_REFUNDS)
+    timed = True
+    signed = True
+
+    def provider(self, *secrets: str, answer: Answer | None = None) -> StripeProvider:
+        provider = StripeProvider(
+            Account(
+                options={"api_key": Secret(API_KEY)},
+                secrets=[Secret(secret) for secret in secrets or self.secrets[:1]],
+            )
+        )
+        provider._calls.transport._client = httpx.Client(transport=httpx.MockTransport(answer or nobody))
+        return provider
+
+    def letter(
+        self,
+        status: PaymentStatus | RefundStatus | None,
+        *,
+        secret: str | None = None,
+        signed_at: datetime = NOW,
+        event: int = 1,
+        provider_ref: str | None = None,
+        amount: Decimal = AMOUNT,
+    ) -> Letter:
+        reference, minor = provider_ref or INTENT, int(amount * 100)
+        if isinstance(status, RefundStatus):
+            about = refund(_REFUNDS[status], payment_intent=reference, amount=minor)
+        elif status is PaymentStatus.REVERSED:
+            about = {"id": "du_1", "object": "dispute", "payment_intent": reference, "status": "lost", "amount": minor}
+        else:
+            about = intent(_INTENTS[status] if status else "succeeded", id=reference, amount=minor)
+            about["amount_received"] = minor if status is PaymentStatus.PAID else 0
+        body = _event(_EVENTS[status], about, number=event)
+        return sign(body, self.secrets[0] if secret is None else secret, signed_at=signed_at)
+
+    def sealed(self, body: bytes) -> Letter:
+        return sign(body, self.secrets[0])
+
+    def reference(self) -> Reference:
+        return Reference(
+            provider_ref=INTENT, payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY, capture_ref=CHARGE
+        )
+
+    def forged_in_batch(self) -> None:
+        return None
+
+    def bank(self) -> StripeBank:
+        return StripeBank()
+
+
+_event = event
+
+KIT = StripeKit()

@@ -1,0 +1,207 @@
+"""Calls to Adyen, faked at their HTTP transport: payment links, their end, and refunds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adyen import AdyenProvider
+from checkout_service.providers.base import (
+    Decline,
+    Opened,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    UnreadableError,
+)
+from tests.providers.kits.adyen import KIT, MERCHANT, PAYMENT_REF, REFUND_REF, AdyenBank, reference_of
+from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
+
+HELD = KIT.reference()
+
+
+def opened(bank: Any, currency: str = CURRENCY, amount: Decimal = AMOUNT) -> Opened:
+    return KIT.provider(answer=bank).open(payment_id=PAYMENT_ID, amount=amount, currency=currency)
+
+
+def at(bank: AdyenBank) -> tuple[AdyenProvider, Any]:
+    """The provider with one open link, and the payment that it is for."""
+    token = opened(bank).payment_token
+    return KIT.provider(answer=bank), reference_of(PAYMENT_ID, payment_token=token)
+
+
+def test_a_payment_is_a_link_for_one_use_with_our_id_as_the_key() -> None:
+    bank = AdyenBank()
+
+    made = opened(bank)
+
+    (asked,) = bank.asked
+    assert str(asked.url) == "https://checkout-test.adyen.com/v72/paymentLinks"
+    assert asked.headers["Idempotency-Key"] == str(PAYMENT_ID)
+    assert json.loads(asked.content) == {
+        "merchantAccount": MERCHANT,
+        "reference": PAYMENT_REF,
+        "amount": {"value": 24000, "currency": "USD"},
+        "reusable": False,
+        "metadata": {"payment_id": str(PAYMENT_ID)},
+        "returnUrl": "https://shop.test/paid",
+    }
+    assert (made.provider_ref, made.amount, made.currency) == (PAYMENT_REF, AMOUNT, CURRENCY)
+    assert made.payment_token == bank.payments[PAYMENT_REF]["url"]
+    assert opened(bank) == made
+    assert len(bank.payments) == 1
+
+
+def test_an_amount_that_the_currency_cannot_express_is_refused_before_any_call() -> None:
+    bank = AdyenBank()
+
+    with pytest.raises(ProviderRefusedError) as caught:
+        opened(bank, "JPY", Decimal("240.50"))
+
+    assert caught.value.reason is Decline.AMOUNT_REFUSED
+    assert bank.asked == []
+    assert opened(bank, "JPY", Decimal("240.00")).amount == Decimal("240.00")
+    assert json.loads(bank.asked[0].content)["amount"] == {"value": 240, "currency": "JPY"}
+
+
+def test_a_link_whose_address_does_not_tell_its_id_keeps_it_behind_a_hash() -> None:
+    bank = AdyenBank()
+    bank.payments[PAYMENT_REF] = {}
+    link = {"id": "PL7", "url": "https://pay.shop.test/x", "amount": {"value": 24000, "currency": "USD"}}
+
+    made = opened(lambda _: httpx.Response(201, json=link))
+
+    assert made.payment_token == "https://pay.shop.test/x#PL7"
+    asked: list[str] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, json=link | {"reference": PAYMENT_REF, "status": "active"})
+
+    KIT.provider(answer=note).look_up(replace(HELD, payment_token=made.payment_token))
+    assert asked == ["/v72/paymentLinks/PL7"]
+
+
+@pytest.mark.parametrize(
+    ("held", "status"),
+    [
+        ("active", None),
+        ("paymentPending", PaymentStatus.PROCESSING),
+        ("completed", PaymentStatus.PROCESSING),
+        ("paid", PaymentStatus.PROCESSING),
+        ("expired", PaymentStatus.EXPIRED),
+        ("a word of next year", None),
+    ],
+)
+def test_a_link_proves_no_money(held: str, status: PaymentStatus | None) -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+    bank.payments[PAYMENT_REF]["status"] = held
+
+    facts = provider.look_up(reference)
+
+    assert [fact.status for fact in facts] == ([status] if status else [])
+    assert [fact.event_id for fact in provider.look_up(reference)] == [fact.event_id for fact in facts]
+
+
+def test_a_canceled_payment_can_no_longer_be_paid() -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+
+    (fact,) = provider.cancel(reference)
+
+    assert fact.status is PaymentStatus.CANCELED
+    assert bank.payments[PAYMENT_REF]["status"] == "expired"
+    assert (bank.asked[-1].method, json.loads(bank.asked[-1].content)) == ("PATCH", {"status": "expired"})
+
+
+def test_canceling_what_was_paid_says_so_instead() -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+    bank.pay(PAYMENT_REF)
+
+    (fact,) = provider.cancel(reference)
+
+    assert fact.status is PaymentStatus.PROCESSING
+    assert bank.payments[PAYMENT_REF]["status"] == "completed"
+
+
+def test_a_refund_is_asked_of_the_authorisation_with_a_reference_that_names_the_payment() -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+    known = replace(reference, capture_ref="NC6HT9CRT65ZGN82")
+
+    (fact,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
+    (again,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
+
+    asked = bank.asked[-1]
+    assert asked.url.path == "/v72/payments/NC6HT9CRT65ZGN82/refunds"
+    assert asked.headers["Idempotency-Key"] == str(REFUND_ID)
+    sent = {"merchantAccount": MERCHANT, "amount": {"value": 4000, "currency": "USD"}, "reference": REFUND_REF}
+    assert json.loads(asked.content) == sent
+    assert len(REFUND_REF) <= 80
+    assert (fact.status, fact.refund_id, fact.amount) == (RefundStatus.PROCESSING, REFUND_ID, Decimal("40.00"))
+    assert (fact.refund_ref, fact.provider_ref) == (again.refund_ref, PAYMENT_REF)
+    assert len(bank.refunds) == 1
+
+
+def test_without_the_authorisations_name_a_refund_waits() -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+
+    with pytest.raises(ProviderUnavailableError, match="not known yet"):
+        provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason=None)
+
+    assert bank.refunds == {}
+
+
+ANSWERS: dict[str, tuple[httpx.Response, type[Exception], object]] = {
+    "a wrong key": (httpx.Response(401, json={"errorType": "security"}), ProviderRefusedError, Decline.CREDENTIALS),
+    "no permission": (httpx.Response(403, json={"errorType": "security"}), ProviderRefusedError, Decline.CREDENTIALS),
+    "a twin": (httpx.Response(422, json={"errorCode": "704"}), ProviderUnavailableError, None),
+    "refused": (httpx.Response(422, json={"errorType": "validation"}), ProviderRefusedError, Decline.OTHER),
+    "of an unknown kind": (
+        httpx.Response(422, json={"errorType": ["validation"]}),
+        ProviderRefusedError,
+        Decline.OTHER,
+    ),
+    "no JSON": (httpx.Response(201, text="<html>"), UnreadableError, None),
+    "nothing in it": (httpx.Response(201, json={}), UnreadableError, None),
+    "of another kind": (httpx.Response(201, json={"id": 7, "amount": [], "url": {}}), UnreadableError, None),
+    "no safe address": (
+        httpx.Response(
+            201, json={"id": "PL7", "url": "javascript:x//PL7", "amount": {"value": 24000, "currency": "USD"}}
+        ),
+        UnreadableError,
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "error", "reason"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_an_answer_that_is_no_use_is_one_of_three_errors(
+    answer: httpx.Response, error: type[Exception], reason: object
+) -> None:
+    with pytest.raises(error) as caught:
+        opened(lambda _: answer)
+
+    assert getattr(caught.value, "reason", None) is reason
+    assert "html" not in str(caught.value)
+
+
+def test_a_look_up_answered_about_another_payment_is_refused() -> None:
+    link = {"id": "PL7", "reference": "adyen_7", "status": "expired", "amount": {"value": 1, "currency": "USD"}}
+
+    with pytest.raises(UnreadableError, match="another payment"):
+        KIT.provider(answer=lambda _: httpx.Response(200, json=link)).look_up(HELD)
+
+
+def test_a_payment_without_a_link_is_asked_of_nobody() -> None:
+    with pytest.raises(ProviderRefusedError) as caught:
+        KIT.provider().look_up(replace(HELD, payment_token=None))
+    assert caught.value.reason is Decline.UNKNOWN_REFERENCE

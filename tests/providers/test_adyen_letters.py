@@ -1,0 +1,244 @@
+"""Adyen's batches: every item verified by itself, nothing decided on what is not signed, each event in our words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.base import Contents, UnreadableError
+from tests.providers.kits.adyen import KIT, PAYMENT_REF, REFUND_REF, batch, item, sign
+from tests.providers.kits.kit import PAYMENT_ID, REFUND_ID, Letter
+
+SECRET = KIT.secrets[0]
+ORIGINAL = {"originalReference": "NC6HT9CRT65ZGN82", "pspReference": "NC6HT9CRT65ZGN99"}
+
+
+def read(body: bytes, *secrets: str, **options: str) -> Contents:
+    return KIT.provider(*secrets, **options).read(Letter(body=body).envelope("adyen"))
+
+
+def said(*items: dict[str, Any], **options: str) -> Sequence[Any]:
+    return read(batch(*[sign(unsigned, SECRET) for unsigned in items]), **options).said
+
+
+def test_an_item_that_adyen_published_with_its_signature_is_genuine() -> None:
+    """From Adyen's own libraries; it is of another merchant account, so that nothing is said about it."""
+    published = {
+        "pspReference": "7914073381342284",
+        "merchantAccountCode": "TestMerchant",
+        "merchantReference": "TestPayment-1407325143704",
+        "amount": {"value": 1130, "currency": "EUR"},
+        "eventCode": "AUTHORISATION",
+        "success": "true",
+        "additionalData": {"hmacSignature": "coqCmt/IZ4E3CzPvMY8zTjQVL5hYJUiBRg8UU+iCWo0="},
+    }
+
+    assert read(batch(published)) == Contents(said=[], secret=0)
+    with pytest.raises(UnreadableError):
+        read(batch(published | {"amount": {"value": 1131, "currency": "EUR"}}))
+
+
+def test_a_genuine_item_is_one_fact_without_anything_of_the_card() -> None:
+    (fact,) = said(item())
+
+    assert (fact.provider_ref, fact.payment_id, fact.status) == (PAYMENT_REF, PAYMENT_ID, PaymentStatus.PAID)
+    assert (fact.amount, fact.currency, fact.capture_ref) == (Decimal("240.00"), "USD", "NC6HT9CRT65ZGN82")
+    assert fact.event_id == "AUTHORISATION:NC6HT9CRT65ZGN82:true"
+    assert fact.amount_required
+    assert fact.occurred_at.isoformat() == "2026-11-25T11:59:58+00:00"
+    kept = json.dumps(fact.raw)
+    assert PAYMENT_REF in kept
+    assert not [word for word in ("1111", "2030", "033899", "hmacSignature") if word in kept]
+
+
+PAYMENTS = {
+    "PENDING": (PaymentStatus.PROCESSING, None),
+    "AUTHORISATION": (PaymentStatus.PAID, PaymentStatus.FAILED),
+    "OFFER_CLOSED": (PaymentStatus.FAILED, None),
+    "CAPTURE": (PaymentStatus.PAID, PaymentStatus.FAILED),
+    "EXPIRE": (PaymentStatus.EXPIRED, None),
+    "CANCELLATION": (PaymentStatus.CANCELED, None),
+    "TECHNICAL_CANCEL": (PaymentStatus.CANCELED, None),
+    "CANCEL_OR_REFUND": (PaymentStatus.CANCELED, None),
+    "CAPTURE_FAILED": (PaymentStatus.REVERSED, None),
+    "CHARGEBACK": (PaymentStatus.REVERSED, None),
+    "SECOND_CHARGEBACK": (PaymentStatus.REVERSED, None),
+    "PREARBITRATION_LOST": (PaymentStatus.REVERSED, None),
+    "POSTPONED_REFUND": (RefundStatus.PROCESSING, None),
+    "REFUND": (RefundStatus.SUCCEEDED, RefundStatus.FAILED),
+    "REFUND_WITH_DATA": (RefundStatus.SUCCEEDED, RefundStatus.FAILED),
+    "REFUND_FAILED": (RefundStatus.FAILED, None),
+    "REFUNDED_REVERSED": (RefundStatus.FAILED, None),
+    "CHARGEBACK_REVERSED": (None, None),
+    "NOTIFICATION_OF_CHARGEBACK": (None, None),
+    "REQUEST_FOR_INFORMATION": (None, None),
+    "NOTIFICATION_OF_FRAUD": (None, None),
+    "REPORT_AVAILABLE": (None, None),
+    "A_WORD_OF_NEXT_YEAR": (None, None),
+}
+
+
+@pytest.mark.parametrize("code", PAYMENTS)
+def test_each_event_proves_its_status_or_nothing(code: str) -> None:
+    for success, status in zip(("true", "false"), PAYMENTS[code], strict=True):
+        assert [fact.status for fact in said(item(code, success, **ORIGINAL))] == ([status] if status else [])
+
+
+def test_where_captures_are_asked_for_one_by_one_an_authorisation_is_only_a_promise() -> None:
+    (promise,) = said(item(), capture="manual")
+    (money,) = said(item("CAPTURE", **ORIGINAL), capture="manual")
+
+    assert (promise.status, money.status) == (PaymentStatus.PROCESSING, PaymentStatus.PAID)
+    assert promise.capture_ref == money.capture_ref == "NC6HT9CRT65ZGN82", "refunds are asked of the authorisation"
+    assert [fact.capture_ref for fact in said(item("CAPTURE"), capture="manual")] == [None]
+
+
+def test_a_refund_is_known_by_our_reference_and_one_of_the_dashboard_by_its_payments() -> None:
+    ours, elsewhere = said(
+        item("REFUND", merchantReference=REFUND_REF, **ORIGINAL), item("REFUND", **ORIGINAL | {"pspReference": "X1"})
+    )
+
+    assert (ours.provider_ref, ours.refund_id, ours.refund_ref) == (PAYMENT_REF, REFUND_ID, "NC6HT9CRT65ZGN99")
+    assert (elsewhere.provider_ref, elsewhere.refund_id, elsewhere.refund_ref) == (PAYMENT_REF, None, "X1")
+    assert (ours.amount, ours.currency, ours.payment_id) == (Decimal("240.00"), "USD", PAYMENT_ID)
+
+
+def test_a_redelivery_has_the_same_event_and_news_another() -> None:
+    first, again, other, second = said(item(), item(), item(success="false"), item(pspReference="NC6HT9CRT65ZGN77"))
+
+    assert first.event_id == again.event_id
+    assert len({first.event_id, other.event_id, second.event_id}) == 3
+
+
+def test_every_item_of_a_batch_is_read_and_one_forged_refuses_the_whole() -> None:
+    other = f"adyen_{REFUND_ID.hex}"
+    genuine = [sign(item(), SECRET), sign(item(merchantReference=other), SECRET)]
+    assert [fact.provider_ref for fact in read(batch(*genuine)).said] == [PAYMENT_REF, other]
+
+    forged = sign(item(), "00" * 32)
+    for place in range(3):
+        mixed = [*genuine[:place], forged, *genuine[place:]]
+        with pytest.raises(UnreadableError, match="signature is not ours"):
+            read(batch(*mixed))
+
+
+@pytest.mark.parametrize(
+    "field", ["pspReference", "merchantAccountCode", "merchantReference", "eventCode", "success", "originalReference"]
+)
+def test_each_signed_field_is_what_was_signed(field: str) -> None:
+    genuine = sign(item("CAPTURE", **ORIGINAL), SECRET)
+
+    for altered in (genuine[field] + "x", "", genuine[field][:-1], None, 7, ["a"], {}):
+        with pytest.raises(UnreadableError):
+            read(batch(genuine | {field: altered}))
+    with pytest.raises(UnreadableError):
+        read(batch({name: value for name, value in genuine.items() if name != field}))
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        {"currency": "USD", "value": 24001},
+        {"currency": "EUR", "value": 24000},
+        {"currency": "USD"},
+        {"value": 24000},
+        {},
+        None,
+        [],
+        {"currency": "USD", "value": True},
+        {"currency": "USD", "value": 24000.0},
+        {"currency": ["USD"], "value": 24000},
+    ],
+)
+def test_an_amount_is_what_was_signed(amount: Any) -> None:
+    with pytest.raises(UnreadableError):
+        read(batch(sign(item(), SECRET) | {"amount": amount}))
+
+
+def test_what_is_not_signed_decides_nothing() -> None:
+    genuine = sign(item(), SECRET)
+    (fact,) = read(batch(genuine)).said
+    altered = genuine | {
+        "reason": "stolen",
+        "eventDate": "yesterday",
+        "paymentMethod": "none",
+        "operations": ["CANCEL"],
+    }
+    altered["additionalData"] = genuine["additionalData"] | {"modification.action": "refund"}
+
+    (same,) = read(batch(altered)).said
+
+    names = ("provider_ref", "event_id", "status", "amount", "currency", "payment_id", "capture_ref")
+    assert [getattr(same, name) for name in names] == [getattr(fact, name) for name in names]
+    assert same.occurred_at is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"merchantAccountCode": "AnotherShopECOM"},
+        {"merchantReference": "order 17 of another service"},
+        {"merchantReference": PAYMENT_REF.upper()},
+        {"merchantReference": PAYMENT_REF + "_7"},
+        {"merchantReference": ""},
+    ],
+)
+def test_of_what_is_not_ours_nothing_is_said(fields: dict[str, str]) -> None:
+    assert said(item(**fields)) == []
+    assert [fact.provider_ref for fact in said(item(**fields), item())] == [PAYMENT_REF]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"notificationItems": []}',
+        b'{"notificationItems": {}}',
+        b'{"notificationItems": [7]}',
+        b'{"notificationItems": [{}]}',
+        b'{"notificationItems": [{"NotificationRequestItem": []}]}',
+        batch(item()),
+        batch(item() | {"additionalData": {"hmacSignature": 7}}),
+        batch(item() | {"additionalData": None}),
+        batch({name: value for name, value in item().items() if name != "additionalData"}),
+        batch(sign(item(), SECRET) | {"additionalData": {"hmacSignature": "größe"}}),
+        batch(sign(item(), SECRET) | {"additionalData": {"hmacSignature": "\ud800"}}),
+    ],
+)
+def test_a_body_without_signatures_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        read(body)
+
+
+def test_secrets_are_hexadecimal_in_either_case_and_no_other_matches() -> None:
+    body = batch(sign(item(), SECRET))
+
+    assert read(body, "00" * 32, SECRET.lower()).secret == 1
+    for useless in ("", "not hexadecimal", SECRET[:-1], SECRET + "01"):
+        with pytest.raises(UnreadableError):
+            read(body, useless)
+    with pytest.raises(UnreadableError):
+        read(batch(sign(item(), "")), "")
+
+
+@pytest.mark.parametrize(
+    ("currency", "value", "amount"),
+    [("JPY", 240, "240.00"), ("ISK", 24000, "240.00"), ("IDR", 240, "240.00"), ("KWD", 240500, "240.50")],
+)
+def test_amounts_are_in_adyens_own_smallest_units(currency: str, value: int, amount: str) -> None:
+    (fact,) = said(item(amount={"currency": currency, "value": value}))
+
+    assert (fact.amount, fact.currency) == (Decimal(amount), currency)
+
+
+@pytest.mark.parametrize("value", [1_235, 10**15, -5])
+def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_letter(value: int) -> None:
+    """The ledger takes a ``paid`` without an amount for a mismatch."""
+    (fact,) = said(item(amount={"currency": "KWD", "value": value}))
+
+    assert (fact.status, fact.amount, fact.amount_required) == (PaymentStatus.PAID, None, True)

@@ -1,0 +1,230 @@
+"""What is Stripe's own: its currencies, its states, what is another account's, and its many ways to say no."""
+
+from __future__ import annotations
+
+import json
+import logging
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from checkout_service.accounts import Account, Secret
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers import transport
+from checkout_service.providers.base import (
+    Decline,
+    Fact,
+    Hint,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    RefundFact,
+)
+from checkout_service.providers.stripe import StripeProvider
+from checkout_service.providers.stripe_objects import charged
+from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID
+from tests.providers.kits.stripe import CHARGE, INTENT, KIT, StripeBank, event, intent, problem, refund, sign
+
+DECLINED = {"type": "card_error", "code": "card_declined"}
+
+
+def said(kind: str, about: dict[str, Any], **fields: Any) -> list[Any]:
+    return list(KIT.provider().read(sign(event(kind, about, **fields), KIT.secrets[0]).envelope("stripe")).said)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"),
+    [("12.50", "USD", 1250), ("12.00", "JPY", 12), ("12.00", "ISK", 1200), ("12.00", "UGX", 1200), ("12.00", "MGA", 12),
+     ("1.50", "KWD", 1500)],
+)  # fmt: skip
+def test_stripes_own_smallest_units(amount: str, currency: str, minor: int) -> None:
+    assert charged(Decimal(amount), currency) == minor
+
+
+@pytest.mark.parametrize("currency", ["JPY", "ISK", "UGX", "MGA"])
+def test_no_fraction_of_a_currency_that_has_none(currency: str) -> None:
+    with pytest.raises(ProviderRefusedError) as caught:
+        charged(Decimal("12.50"), currency)
+    assert caught.value.reason is Decline.AMOUNT_REFUSED
+
+
+def test_of_a_paid_payment_the_amount_that_came_counts() -> None:
+    (fact,) = said("payment_intent.succeeded", intent(amount=24000, amount_received=20000))
+    assert fact.amount == Decimal("200.00")
+
+
+@pytest.mark.parametrize(
+    ("about", "fields"),
+    [
+        (intent(), {"livemode": True}),
+        (intent(), {"account": "acct_another"}),
+        (intent(), {"object": "v2.core.event"}),
+    ],
+    ids=["of the live mode", "of a connected account", "of another kind"],
+)
+def test_an_event_of_another_mode_or_account_is_not_ours(about: dict[str, Any], fields: dict[str, Any]) -> None:
+    assert said("payment_intent.succeeded", about, **fields) == []
+
+
+def test_a_refund_of_a_charge_without_an_intent_is_not_ours() -> None:
+    assert said("refund.created", refund(payment_intent=None)) == []
+
+
+def test_that_a_charge_was_refunded_is_a_hint() -> None:
+    charge = {"id": CHARGE, "object": "charge", "payment_intent": INTENT, "amount_refunded": 100}
+    assert said("charge.refunded", charge) == [Hint(provider="stripe", provider_ref=INTENT)]
+
+
+@pytest.mark.parametrize("status", ["won", "warning_closed", "prevented"])
+def test_only_a_lost_dispute_takes_the_money(status: str) -> None:
+    assert said("charge.dispute.closed", {"object": "dispute", "payment_intent": INTENT, "status": status}) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "proven"),
+    [("pending", "processing"), ("requires_action", "processing"), ("canceled", "failed"), ("failed", "failed")],
+)
+def test_a_refunds_states(status: str, proven: str) -> None:
+    (fact,) = said("refund.updated", refund(status))
+    assert fact.status is RefundStatus(proven)
+
+
+def test_a_secret_of_last_year_and_other_schemes_do_not_hide_a_good_signature() -> None:
+    letter = sign(event("payment_intent.succeeded", intent()), KIT.secrets[1])
+    contents = KIT.provider(*KIT.secrets).read(letter.envelope("stripe"))
+    assert (len(contents.said), contents.secret) == (1, 1)
+
+    weaker = letter.headers["stripe-signature"].replace("v1=", "v0=")
+    only_v0 = sign(letter.body, KIT.secrets[1])
+    only_v0.headers["stripe-signature"] = weaker
+    with pytest.raises(Exception, match="scheme"):
+        KIT.provider(*KIT.secrets).read(only_v0.envelope("stripe"))
+
+
+def test_a_look_up_finds_refunds_and_a_lost_dispute() -> None:
+    bank = StripeBank()
+    provider = KIT.provider(answer=bank)
+    held = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    reference = KIT.reference().__class__(
+        provider_ref=held.provider_ref, payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY
+    )
+    bank.pay(held.provider_ref)
+    bank.payments[held.provider_ref]["latest_charge"]["disputed"] = True
+    bank.disputes = [
+        {"id": f"du_{status}", "payment_intent": held.provider_ref, "status": status} for status in ("won", "lost")
+    ]
+    bank.refunds["re_dashboard"] = refund(id="re_dashboard", payment_intent=held.provider_ref, amount=100, metadata={})
+
+    paid, lost, refunded = provider.look_up(reference)
+
+    assert isinstance(paid, Fact)
+    assert isinstance(lost, Fact)
+    assert isinstance(refunded, RefundFact)
+    assert (paid.status, paid.capture_ref) == (PaymentStatus.PAID, CHARGE)
+    assert (lost.status, lost.event_id) == (PaymentStatus.REVERSED, "lookup:du_lost:lost")
+    assert (refunded.refund_ref, refunded.amount, refunded.refund_id) == ("re_dashboard", Decimal("1.00"), None)
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "reason"),
+    [
+        (
+            {"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"},
+            402,
+            "insufficient_funds",
+        ),
+        ({"type": "card_error", "code": "card_declined", "decline_code": "stolen_card"}, 402, "suspected_fraud"),
+        ({"type": "card_error", "code": "card_declined", "decline_code": "of another age"}, 402, "declined"),
+        ({"type": "card_error", "code": "expired_card"}, 402, "expired_method"),
+        ({"type": "card_error", "code": "of another age"}, 402, "declined"),
+        ({"type": "card_error", "code": "authentication_required"}, 402, "authentication_failed"),
+        ({"type": "invalid_request_error", "code": "amount_too_small"}, 400, "amount_refused"),
+        ({"type": "invalid_request_error", "param": "currency"}, 400, "currency_refused"),
+        ({"type": "invalid_request_error", "code": "charge_already_refunded"}, 400, "not_in_this_state"),
+        ({"type": "invalid_request_error", "code": "resource_missing"}, 404, "unknown_reference"),
+        ({"type": "idempotency_error"}, 400, "key_reused"),
+        ({"type": "invalid_request_error"}, 401, "credentials"),
+        ({"type": "invalid_request_error"}, 403, "credentials"),
+        ({}, 400, "other"),
+    ],
+    ids=str,
+)
+def test_stripes_ways_to_say_no_are_ours(told: dict[str, Any], status: int, reason: str) -> None:
+    provider = KIT.provider(answer=lambda _: problem(status, **told))
+
+    with pytest.raises(ProviderRefusedError) as caught:
+        provider.open(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY)
+
+    assert caught.value.reason is Decline(reason)
+    assert "4242" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_key_that_is_in_use_is_a_twin_at_work_and_a_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "sleep", lambda seconds: None)
+    asked: list[str] = []
+
+    def answering(status: int, **headers: str) -> StripeProvider:
+        def answer(request: httpx.Request) -> httpx.Response:
+            asked.append(request.headers["Idempotency-Key"])
+            return httpx.Response(status, json={"error": {"type": "api_error"}}, headers=headers)
+
+        return KIT.provider(answer=answer)
+
+    def error(provider: StripeProvider) -> ProviderUnavailableError:
+        asked.clear()
+        with pytest.raises(ProviderUnavailableError) as caught:
+            provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+        assert set(asked) == {str(PAYMENT_ID)}
+        return caught.value
+
+    assert error(answering(409)).in_progress
+    assert len(asked) == 1
+    assert not error(answering(409, **{"Stripe-Should-Retry": "true"})).in_progress
+    assert len(asked) == transport.TRIES
+    error(answering(500, **{"Stripe-Should-Retry": "false"}))
+    assert len(asked) == 1
+
+
+def test_a_key_that_comes_with_another_order_is_refused() -> None:
+    provider = KIT.provider(answer=StripeBank())
+    provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+
+    with pytest.raises(ProviderRefusedError) as caught:
+        provider.open(payment_id=PAYMENT_ID, amount=Decimal("1.00"), currency=CURRENCY)
+    assert caught.value.reason is Decline.KEY_REUSED
+
+
+def test_a_live_key_reads_live_events_alone() -> None:
+    provider = StripeProvider(
+        Account(options={"api_key": Secret("rk_live_x")}, secrets=[Secret(secret) for secret in KIT.secrets])
+    )
+    for live in (True, False):
+        letter = sign(event("payment_intent.succeeded", intent(), livemode=live), KIT.secrets[0])
+        assert bool(provider.read(letter.envelope("stripe")).said) is live
+
+
+def test_the_sdk_says_nothing_to_our_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        provider = KIT.provider(answer=lambda _: problem(402, type="card_error", code="card_declined"))
+        with pytest.raises(ProviderRefusedError):
+            provider.open(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY)
+
+    assert [record for record in caplog.records if record.name.startswith("stripe")] == []
+
+
+def test_what_is_sent_is_what_stripe_documents() -> None:
+    bank = StripeBank()
+    KIT.provider(answer=bank).open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+
+    (request,) = bank.asked
+    assert request.url == "https://api.stripe.com/v1/payment_intents"
+    assert request.headers["Idempotency-Key"] == str(PAYMENT_ID)
+    assert dict(part.split("=") for part in request.content.decode().split("&")) == {
+        "amount": "24000",
+        "currency": "usd",
+        "metadata[payment_id]": str(PAYMENT_ID),
+    }
+    assert json.loads(json.dumps(dict(request.headers)))["stripe-version"]
