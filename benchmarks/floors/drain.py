@@ -86,6 +86,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "statuses": ["paid"] * len(rows),
             "raws": [bodies[reference] for reference in payments],
             "reasons": [None] * len(rows),
+            "captures": [None] * len(rows),
         },
     )
     connection.execute(
