@@ -204,6 +204,9 @@ def _provider_problem(error: ProviderError) -> Problem:
         return StillInProgress()
     if isinstance(error, ProviderRefusedError) and error.reason is Decline.KEY_REUSED:
         return AmountDiffers()
+    if isinstance(error, ProviderRefusedError) and error.reason in {Decline.AMOUNT_REFUSED, Decline.CURRENCY_REFUSED}:
+        detail = "This provider cannot take this amount in this currency."
+        return Invalid(detail, errors=[{"pointer": "/cart_id", "detail": detail}])
     return ProviderUnavailable() if isinstance(error, ProviderUnavailableError) else ProviderFailed()
 
 
