@@ -17,7 +17,9 @@ from checkout_service.database import execute, transaction
 from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.providers.base import Fact, ProviderError, ProviderUnavailableError, RefundFact
 from worker.context import provider
+from worker.outcomes import Outcome
 from worker.references import reference
+from worker.refund_entry import Entered
 from worker.refund_ledger import count_refunds, record_all
 from worker.reports import of_answer
 
@@ -48,6 +50,8 @@ class Run:
         self._asked = 0
         self._facts = 0
         self._held: list[tuple[UUID, Sequence[Fact | RefundFact]]] = []
+        self.recorded = False
+        """Whether all of the last answer stands in the ledger."""
         self.last_said = ""
         """What the last question was answered with, as the payment's log keeps it."""
 
@@ -65,6 +69,7 @@ class Run:
             self._note(row.id, question, "not asked: no account at this provider is set up")
             return True
         self._asked += 1
+        self.recorded = False
         try:
             said = put(asked, reference(row.id))
         except ProviderUnavailableError as error:
@@ -100,11 +105,13 @@ class Run:
 
     def _record(self, said: Sequence[Fact | RefundFact], payment_id: UUID) -> None:
         reports, refunds = of_answer(said)
+        entered: list[Entered] = []
         try:
             if said:
                 with transaction() as connection:
                     _, entered = record_all(connection, reports, refunds)
                 count_refunds(refunds, entered)
+            self.recorded = all(one.outcome not in {Outcome.WAITING, Outcome.PARKED} for one in entered)
         except DatabaseLocked:
             log.warning("payment_held_by_another", payment_id=str(payment_id))
             self._held.append((payment_id, said))

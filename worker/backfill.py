@@ -16,7 +16,7 @@ from celery import shared_task
 
 from checkout_service.cache import cache
 from checkout_service.database import transaction
-from checkout_service.problems import DatabaseUnavailable
+from checkout_service.problems import DatabaseLocked, DatabaseUnavailable
 from checkout_service.providers.base import Fact, ProviderError, Reference
 from checkout_service.providers.missed import Missed, Remembers
 from checkout_service.queue import TaskName
@@ -48,7 +48,8 @@ def backfill() -> str:
             after: str | None = None
             while run.goes_on():
                 page = asked.missed(since=since, after=after)
-                learned += _enter(run, page.events)
+                entered = _enter(run, page.events)
+                learned, whole = learned + (entered or 0), whole and entered is not None
                 after = page.after
                 if after is None:
                     break
@@ -62,8 +63,11 @@ def backfill() -> str:
     return f"{learned} facts that were not delivered; {run.summary()}"
 
 
-def _enter(run: Run, events: Sequence[Missed]) -> int:
-    """Enter a page of events; how many facts that were. Events about payments that are not here are not ours."""
+def _enter(run: Run, events: Sequence[Missed]) -> int | None:
+    """Enter a page of events; how many facts that were, or None if it could not be. The next run sees them again.
+
+    Events about payments that are not here are not ours.
+    """
     known = cache().known([_mark(event) for event in events])
     here = references(item.provider_ref for event in events for item in event.said)
     fresh = [event for event in events if _mark(event) not in known]
@@ -74,11 +78,14 @@ def _enter(run: Run, events: Sequence[Missed]) -> int:
         if facts:
             with transaction() as connection:
                 record(connection, [Report(fact=fact, received_at=now) for fact in facts])
+    except DatabaseLocked:
+        log.warning("payment_held_by_another")
+        return None
     except DatabaseUnavailable:
         raise
-    except Exception:  # somebody holds a payment, or the ledger chokes on one: the next run sees them again
+    except Exception:
         log.exception("facts_not_recorded")
-        return 0
+        return None
     done = [event for event in ours if _looked_up(run, event, here)]
     if done:
         cache().put_many([_mark(event) for event in done], b"1", seconds=_REMEMBERED_FOR)
@@ -90,7 +97,10 @@ def _looked_up(run: Run, event: Missed, here: Mapping[tuple[str, str], Reference
     newsworthy = {(item.provider, item.provider_ref) for item in event.said if not isinstance(item, Fact)}
     for key in sorted(newsworthy & here.keys()):
         row = SimpleNamespace(id=here[key].payment_id, provider=key[0])
-        if not run.goes_on() or not run.ask(row, "look_up", lambda asked, reference: asked.look_up(reference)):
+        if not run.goes_on():
+            return False
+        run.ask(row, "look_up", lambda asked, reference: asked.look_up(reference))
+        if not run.recorded:
             return False
     return True
 

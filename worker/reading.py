@@ -42,7 +42,8 @@ log = structlog.get_logger(__name__)
 class Reading:
     """What a letter says, or why it says nothing. ``memory`` is its name in the cache if its own bytes said it all.
 
-    ``hints`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
+    ``hints`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``. ``wait`` is
+    how long an unavailable one is put off, where that is known.
     """
 
     letter: Letter
@@ -53,6 +54,7 @@ class Reading:
     seen_before: bool = False
     rejected: str | None = None
     unavailable: str | None = None
+    wait: timedelta | None = None
     error: Exception | None = None
     memory: str = ""
 
@@ -75,7 +77,8 @@ def read_letters(letters: Sequence[Letter], *, look_up_until: float) -> list[Rea
     if not hinted:
         return readings
     here = references(hinted)
-    return [_look_up(reading, here, look_up_until) if reading.hints else reading for reading in readings]
+    asked: _Asked = {}
+    return [_look_up(reading, here, asked, look_up_until) if reading.hints else reading for reading in readings]
 
 
 def remember(readings: Sequence[Reading]) -> None:
@@ -114,27 +117,36 @@ def _read(
     )
 
 
-def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], until: float) -> Reading:
+_Asked = dict[tuple[str, str], Sequence[Fact | RefundFact]]
+"""What was answered about payments of this set: all its letters came before, so one answer serves them all."""
+
+
+def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], asked: _Asked, until: float) -> Reading:
     """Ask the provider what the hints are about; of payments that are not ours nobody is asked."""
     letter = reading.letter
     found: list[Fact | RefundFact] = [*reading.facts, *reading.refunds]
     waits_for = None
     try:
         for hint in reading.hints:
-            known = here.get((hint.provider, hint.provider_ref))
-            translator = provider(hint.provider)
+            key = (hint.provider, hint.provider_ref)
+            known, translator = here.get(key), provider(hint.provider)
             if known is None or translator is None:
                 waits_for = hint
-            elif monotonic() > until:
+                continue
+            if key not in asked and monotonic() > until:
                 return Reading(letter=letter, unavailable="no time was left to ask the provider")
-            else:
-                found.extend(translator.look_up(known))
+            if key not in asked:
+                asked[key] = translator.look_up(known)
+            found.extend(asked[key])
     except ProviderUnavailableError as error:
         return Reading(letter=letter, unavailable=str(error))
     except ProviderRefusedError as error:
         if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
             return Reading(letter=letter, unavailable=str(error))
         log.warning("look_up_refused", delivery_id=str(letter.id), reason=error.reason.value)
+        return Reading(letter=letter, error=error)
+    except UnreadableError as error:  # its cause may quote what the provider sent
+        log.warning("look_up_not_understood", delivery_id=str(letter.id), error=str(error))
         return Reading(letter=letter, error=error)
     except Exception as error:
         log.exception("look_up_failed", delivery_id=str(letter.id))
@@ -152,7 +164,7 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], until:
 def _unsigned_and_unknown(letter: Letter) -> Reading:
     """Anybody can write such a letter, so it waits a moment for the payment's row, and is then kept like a forgery."""
     if letter.age < NEW_FOR and not letter.by_hand:
-        return Reading(letter=letter, unavailable="its payment is not here yet")
+        return Reading(letter=letter, unavailable="its payment is not here yet", wait=NEW_FOR - letter.age)
     return Reading(letter=letter, rejected="an unsigned letter about a payment that is not ours")
 
 

@@ -24,10 +24,11 @@ def verdict(reading: Reading, of_facts: Sequence[Outcome], of_refunds: Sequence[
     facts: list[Fact | RefundFact] = [*reading.facts, *reading.refunds]
     reference = facts[0].provider_ref if facts else None
     outcomes = [*of_facts, *(entered.outcome for entered in of_refunds)]
+    # Before what is parked, which is for days: what waits may be entered soon.
+    if Outcome.WAITING in outcomes and (letter.age < PARKED_FOR or Outcome.PARKED not in outcomes):
+        return put_off(reading, next(entered.why for entered in of_refunds if entered.why))
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
-    if Outcome.WAITING in outcomes:
-        return put_off(reading, next(entered.why for entered in of_refunds if entered.why))
     if Outcome.MISMATCH in outcomes:
         detail = "mismatch: amount or currency are not the payment's"
         return Result(letter=letter, state="applied", provider_ref=reference, detail=detail)
@@ -51,7 +52,7 @@ def put_off(reading: Reading, why: str | None = None) -> Result:
     why = why or reading.unavailable or "the provider is unavailable"
     if letter.age > PARKED_FOR or letter.by_hand:
         return failed_attempt(reading, why)
-    delay = min(max(letter.age, FIRST_DELAY), LONGEST_DELAY)
+    delay = reading.wait or min(max(letter.age, FIRST_DELAY), LONGEST_DELAY)
     return Result(letter=letter, state="received", detail=why, delay=jittered(delay), returned=True)
 
 

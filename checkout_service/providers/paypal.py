@@ -158,11 +158,14 @@ class PayPalProvider:
         if began < self._resting_until:
             raise ProviderUnavailableError("other captures were asked for just now")
         try:
-            return self._call("GET", f"/v2/payments/captures/{capture_id}")
+            with bounded():
+                return self._call("GET", f"/v2/payments/captures/{capture_id}")
         except ProviderRefusedError as error:
             if error.reason is not Decline.UNKNOWN_REFERENCE:
                 raise ProviderUnavailableError(str(error)) from error
             return {}
+        except UnreadableError as error:  # that is the answer's fault, and must not make a forgery of the letter
+            raise ProviderUnavailableError(str(error)) from error
         finally:
             self._resting_until = monotonic() + REST * (monotonic() - began)
 

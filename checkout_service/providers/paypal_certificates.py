@@ -26,6 +26,9 @@ ANSWER_WITHIN: Final = httpx.Timeout(3.0, connect=2.0)
 READ_WITHIN: Final = 4.0
 LARGEST: Final = 64 * 1024
 KEPT: Final = 32
+GONE: Final = frozenset({httpx.codes.NOT_FOUND, httpx.codes.GONE})
+"""What PayPal answers of a certificate that it never had."""
+
 KEPT_FOR: Final = 86_400.0
 REFUSED_FOR: Final = 600.0
 
@@ -110,6 +113,8 @@ class Certificates:
         if self._refused.get(url, float("-inf")) > now:
             raise UnreadableError("PayPal has no such certificate")
         if now < self._away_until or (len(self._fetches) == FETCHES and now - self._fetches[0] < WINDOW):
+            if chain:
+                return chain
             raise ProviderUnavailableError("no certificate is fetched just now")
         try:
             chain = _parsed(self._fetch(url))
@@ -117,6 +122,8 @@ class Certificates:
                 chain += _parsed(self._fetch(issuer))
         except ProviderUnavailableError:
             self._away_until = self._clock() + BACK_OFF
+            if chain:  # an old one serves on: whether it was valid is asked of the letter's time in any case
+                return chain
             raise
         except UnreadableError:
             self._refused[url] = now + REFUSED_FOR
@@ -134,14 +141,14 @@ class Certificates:
         body = bytearray()
         try:
             with self._client.stream("GET", url) as answer:
-                if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
-                    raise ProviderUnavailableError(f"certificate: status {answer.status_code}")
-                if answer.status_code != httpx.codes.OK:
+                if answer.status_code in GONE:
                     raise UnreadableError(f"certificate: status {answer.status_code}")
+                if answer.status_code != httpx.codes.OK:  # whatever stands between us and PayPal may say so
+                    raise ProviderUnavailableError(f"certificate: status {answer.status_code}")
                 for piece in answer.iter_bytes():
                     body += piece
                     if len(body) > LARGEST:
-                        raise UnreadableError("certificate: larger than any")
+                        raise ProviderUnavailableError("certificate: larger than any")
                     if monotonic() > until:
                         raise ProviderUnavailableError("certificate: the answer did not end in time")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -155,7 +162,10 @@ def load_certificates(path: str) -> list[x509.Certificate]:
 
 
 def _parsed(content: bytes) -> list[x509.Certificate]:
-    """The certificates of an answer: PayPal's own first, and what completes its chain, if anything does."""
+    """The certificates of an answer: PayPal's own first, and what completes its chain, if anything does.
+
+    Anything else is the page of a proxy or of somebody's maintenance, and says nothing of the letter.
+    """
     try:
         return (
             x509.load_pem_x509_certificates(content)
@@ -163,7 +173,7 @@ def _parsed(content: bytes) -> list[x509.Certificate]:
             else [x509.load_der_x509_certificate(content)]
         )
     except ValueError as error:
-        raise UnreadableError("certificate: neither in PEM nor in DER") from error
+        raise ProviderUnavailableError("certificate: neither in PEM nor in DER") from error
 
 
 def _issuer_address(certificate: x509.Certificate) -> str | None:

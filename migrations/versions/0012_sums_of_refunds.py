@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.execute("""
         CREATE FUNCTION payments_sums_guard() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF current_user IN ('checkout_web', 'checkout_worker') THEN
+            IF NOT pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') THEN
                 RAISE EXCEPTION 'permission denied: the sums of refunds are kept by the refunds themselves'
                     USING ERRCODE = 'insufficient_privilege';
             END IF;

@@ -283,18 +283,21 @@ def test_what_paypal_does_not_have_is_asked_for_once() -> None:
 
 ANSWERS: dict[str, tuple[Callable[[httpx.Request], httpx.Response], type[ProviderError]]] = {
     "not there": (lambda _: httpx.Response(404), UnreadableError),
-    "a redirect": (lambda _: httpx.Response(302, headers={"Location": "https://evil.test/"}), UnreadableError),
-    "no certificate": (lambda _: httpx.Response(200, text="<html>hunter2</html>"), UnreadableError),
-    "half a certificate": (lambda _: httpx.Response(200, content=authority.paypal().pem[:300]), UnreadableError),
-    "nothing": (lambda _: httpx.Response(200), UnreadableError),
-    "without end": (lambda _: httpx.Response(200, content=b"A" * 1_000_000), UnreadableError),
+    "a redirect": (lambda _: httpx.Response(302, headers={"Location": "https://evil.test/"}), ProviderUnavailableError),
+    "no certificate": (lambda _: httpx.Response(200, text="<html>hunter2</html>"), ProviderUnavailableError),
+    "half a certificate": (
+        lambda _: httpx.Response(200, content=authority.paypal().pem[:300]),
+        ProviderUnavailableError,
+    ),
+    "nothing": (lambda _: httpx.Response(200), ProviderUnavailableError),
+    "without end": (lambda _: httpx.Response(200, content=b"A" * 1_000_000), ProviderUnavailableError),
     "broken": (lambda _: httpx.Response(500), ProviderUnavailableError),
     "too many": (lambda _: httpx.Response(429), ProviderUnavailableError),
 }
 
 
 @pytest.mark.parametrize(("answer", "error"), ANSWERS.values(), ids=ANSWERS.keys())
-def test_an_answer_that_is_no_certificate_is_one_of_three_errors(
+def test_only_paypals_own_word_that_there_is_none_makes_a_forgery_of_a_letter(
     answer: Callable[[httpx.Request], httpx.Response], error: type[ProviderError]
 ) -> None:
     held, asked = holding(answer)

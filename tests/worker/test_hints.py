@@ -7,7 +7,7 @@ from time import sleep
 
 import pytest
 
-from checkout_service.providers.base import Decline, ProviderRefusedError, ProviderUnavailableError
+from checkout_service.providers.base import Decline, ProviderRefusedError, ProviderUnavailableError, UnreadableError
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, state_of, status_of
 from tests.worker.conftest import letter_row
@@ -161,9 +161,9 @@ def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(
         sleep(0.2)
         return []
 
-    slow = insert_payment(sql)
-    scripted.truths[slow] = slowly
-    hints = [tell(scripted, sql, f"news {number}", [hint(slow)]) for number in range(8)]
+    slow = [insert_payment(sql) for _ in range(8)]
+    scripted.truths |= dict.fromkeys(slow, slowly)
+    hints = [tell(scripted, sql, f"news {number}", [hint(one)]) for number, one in enumerate(slow)]
     paid = tell(scripted, sql, "paid", [fact(reference, "paid")])
 
     process(str(hints[0]))
@@ -207,3 +207,35 @@ def test_credentials_that_a_provider_refuses_use_up_no_attempt(sql: Sql, scripte
 
     row = letter_row(sql, delivery)
     assert (row.state, row.detail) == ("received", "status 401")
+
+
+def test_a_set_asks_about_each_payment_once(sql: Sql, scripted: ScriptedProvider) -> None:
+    """Anybody can send an unsigned letter about their own payment a thousand times."""
+    reference = insert_payment(sql)
+    scripted.truths[reference] = [fact(reference, "paid", event_id="lookup:paid")]
+    letters = [tell(scripted, sql, f"news {number}", [hint(reference, genuine=False)]) for number in range(20)]
+
+    process(str(letters[0]))
+
+    assert scripted.asked == [reference]
+    assert sorted(state_of(sql, one) for one in letters) == ["applied"] + ["duplicate"] * 19
+    assert status_of(sql, reference) == "paid"
+
+
+def test_an_answer_that_cannot_be_understood_is_not_quoted_in_the_log(
+    sql: Sql, scripted: ScriptedProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = insert_payment(sql)
+
+    def answer() -> list[object]:
+        try:
+            return [int("4111 1111 1111 1111")]
+        except ValueError as error:
+            raise UnreadableError("a time is none") from error
+
+    scripted.truths[reference] = answer
+    process(str(tell(scripted, sql, "news", [hint(reference)])))
+
+    said = capsys.readouterr()
+    assert "look_up_not_understood" in said.err + said.out
+    assert "4111" not in said.err + said.out
