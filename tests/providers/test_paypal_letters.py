@@ -144,7 +144,15 @@ def test_of_a_refund_of_another_service_nothing_is_said(links: Any, calls: int) 
     assert all(call.startswith("GET https://api-m.paypal.com/v2/payments/captures/") for call in asked)
 
 
-@pytest.mark.parametrize("answer", [httpx.Response(503), httpx.Response(401)])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(503),
+        httpx.Response(401),
+        httpx.Response(302),
+        httpx.Response(200, text="<html>closed</html>"),
+    ],
+)
 def test_a_refund_whose_capture_cannot_be_asked_about_waits(answer: httpx.Response) -> None:
     with pytest.raises(ProviderUnavailableError):
         said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=holding(answer, []))

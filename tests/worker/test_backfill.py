@@ -10,6 +10,7 @@ import httpx
 import pytest
 from flask import Flask
 
+from checkout_service.problems import DatabaseLocked
 from checkout_service.providers.stripe import PAGE
 from tests.conftest import Sql
 from tests.letters import insert_payment
@@ -130,3 +131,24 @@ def test_a_provider_that_is_away_ends_the_run_and_nothing_is_marked(
     since = int(bank.asked[0].url.params["created[gte]"])
     assert since < (datetime.now(UTC) - NEAR * 2).timestamp()
     assert sql("SELECT FROM payment_events") == []
+
+
+@pytest.mark.usefixtures("stripe_worker")
+def test_an_event_whose_payment_somebody_holds_is_asked_for_again(
+    sql: Sql, bank: StripeBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said of it could not be entered, so it is not dealt with."""
+    reference = insert_payment(sql, provider="stripe", provider_ref="pi_ours")
+    bank.payments[reference] = paid(sql, reference) | {"latest_charge": {"id": CHARGE, "disputed": False}}
+    missed(bank, "refund.created", refund(payment_intent=reference))
+
+    def held(*_: object, **__: object) -> object:
+        raise DatabaseLocked
+
+    with monkeypatch.context() as locked:
+        locked.setattr("worker.asking.record_all", held)
+        backfill()
+    assert status(sql, reference) == "pending"
+
+    backfill()
+    assert status(sql, reference) == "paid"

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from time import sleep
 
 import pytest
 
-from checkout_service.providers.base import Decline, ProviderRefusedError, ProviderUnavailableError, UnreadableError
+from checkout_service.payments.status import RefundStatus
+from checkout_service.providers.base import (
+    Decline,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    RefundFact,
+    UnreadableError,
+)
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, state_of, status_of
 from tests.worker.conftest import letter_row
@@ -239,3 +247,27 @@ def test_an_answer_that_cannot_be_understood_is_not_quoted_in_the_log(
     said = capsys.readouterr()
     assert "look_up_not_understood" in said.err + said.out
     assert "4111" not in said.err + said.out
+
+
+def test_what_may_be_entered_soon_is_not_parked_for_days_by_its_neighbour(sql: Sql, scripted: ScriptedProvider) -> None:
+    reference = insert_payment(sql)
+    refund = RefundFact(
+        provider="mock",
+        provider_ref=reference,
+        refund_ref="re_1",
+        event_id="evt_refund",
+        status=RefundStatus.SUCCEEDED,
+        amount=Decimal("1.00"),
+        currency="USD",
+    )
+    delivery = tell(scripted, sql, "batch", [fact("mock_pi_of_another_service", "paid"), refund])
+
+    process(str(delivery))
+    row = letter_row(sql, delivery)
+    assert (row.state, row.due_in < 60) == ("received", True), "the refund waits for its payment to be paid"
+
+    process(str(tell(scripted, sql, "paid", [fact(reference, "paid")])))
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = :id", id=delivery)
+    process(str(delivery))
+    assert sql("SELECT status::text FROM refunds")[0].status == "succeeded"
+    assert state_of(sql, delivery) == "parked"

@@ -204,6 +204,16 @@ def test_an_approval_of_a_payment_that_is_closed_takes_no_money(wallets: Wallets
     assert (wallets.paypal.captured, captures(wallets)) == ([], [])
 
 
+def test_an_approval_of_a_payment_that_somebody_asked_to_call_off_takes_no_money(wallets: Wallets, sql: Sql) -> None:
+    reference = wallets.open("paypal").provider_ref
+    sql("INSERT INTO cancellations (payment_id, requested_by) SELECT id, user_id FROM payments")
+
+    process(str(approve(wallets, reference)))
+
+    assert status_of(sql, reference) == "pending"
+    assert (wallets.paypal.captured, captures(wallets)) == ([], [])
+
+
 def test_an_order_of_a_session_that_is_over_expires_and_is_never_captured_after_that(
     wallets: Wallets, sql: Sql
 ) -> None:
