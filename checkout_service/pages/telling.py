@@ -20,6 +20,14 @@ UNDONE: Final = {
 }
 """What became of a letter whose facts are not in the ledger."""
 
+GIVEN_BACK: Final = {
+    "requested": ("owed", "It was asked for. A worker asks the provider for it."),
+    "processing": ("owed", "The provider has it under way."),
+    "succeeded": ("applied", "The provider gave it back. The payment stays paid: a refund is a matter of its own."),
+    "failed": ("failed", "It did not go through, so this money stays here."),
+}
+"""What became of a refund: its badge, and its sentence."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Entry:
@@ -46,6 +54,7 @@ def told(evidence: Evidence) -> list[Entry]:
     entries += [_letter(evidence, row, by_letter.get(row.id, []), steps) for row in evidence.letters]
     entries += [_asked(question) for question in evidence.payment.look_up_log]
     entries += [_learned(evidence, fact, steps) for fact in evidence.facts if fact.delivery_id not in known]
+    entries += [_given_back(refund) for refund in evidence.refunds]
     return sorted(entries)
 
 
@@ -122,6 +131,18 @@ def _learned(evidence: Evidence, fact: Any, steps: Mapping[str, str]) -> Entry:
         state=fact.outcome,
         title="We learned of it",
         said=_did(evidence, fact, steps),
+    )
+
+
+def _given_back(refund: Any) -> Entry:
+    state, said = GIVEN_BACK[refund.status]
+    return Entry(
+        at=refund.created_at,
+        rank=4,
+        key=f"refund-{refund.id}",
+        state=state,
+        title=f"{show(refund.amount)} {refund.currency} to be given back",
+        said=said,
     )
 
 

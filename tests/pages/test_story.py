@@ -14,8 +14,8 @@ from flask import Flask
 from checkout_service.oversight.evidence import evidence_of
 from checkout_service.pages.standing import PATIENCE, standing
 from checkout_service.pages.street import EXPLAINED, street
-from checkout_service.pages.telling import UNDONE, Entry, told
-from checkout_service.payments.status import PaymentStatus
+from checkout_service.pages.telling import GIVEN_BACK, UNDONE, Entry, told
+from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.webhooks.models import STATES
 from tests.conftest import Sql
 from tests.letters import insert_letter, insert_payment, letter
@@ -150,3 +150,18 @@ def test_the_street_shows_where_it_stands_and_what_came_too_late() -> None:
 
 def _payment(status: PaymentStatus, review_reason: str | None = None) -> Any:
     return SimpleNamespace(status=status.value, review_reason=review_reason)
+
+
+@pytest.mark.parametrize("status", [status.value for status in RefundStatus])
+def test_a_refund_is_told_whatever_became_of_it(app: Flask, sql: Sql, reference: str, status: str) -> None:
+    sql("UPDATE payments SET status = 'paid'")
+    sql(
+        """INSERT INTO refunds (payment_id, amount, requested_by, idempotency_key, request_hash)
+        SELECT id, 7, user_id, 'key', '' FROM payments"""
+    )
+    sql("UPDATE refunds SET status = CAST(:status AS refund_status)", status=status)
+
+    last = story(app, sql, reference)[-1]
+
+    assert last.title == "7.00 USD to be given back"
+    assert (last.state, last.said) == GIVEN_BACK[status]
