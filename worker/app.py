@@ -16,6 +16,7 @@ from prometheus_client.registry import CollectorRegistry
 from checkout_service import logs
 from checkout_service.database import forget_connections
 from checkout_service.settings import WorkerSettings
+from worker.channels import survive_closed_channels
 from worker.context import make_context
 
 _settings = WorkerSettings.from_environment()
@@ -36,6 +37,7 @@ class ContextTask(Task[Any, Any]):
             return self.run(*args, **kwargs)
 
 
+survive_closed_channels()
 app = Celery("checkout", task_cls=ContextTask)
 app.config_from_object("celeryconfig")
 

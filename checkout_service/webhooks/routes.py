@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 import orjson
 from flask import Blueprint, Response, current_app, request
@@ -16,6 +17,9 @@ from checkout_service.providers.base import LETTERHEADS, Letterhead
 from checkout_service.queue import ringer
 from checkout_service.webhooks.operations import file_letter
 from checkout_service.webhooks.pressure import Pressure
+
+LARGEST_HEADERS: Final = 8 * 1024
+"""Characters of signatures and the like; several times what any provider sends. Letters are counted by their bodies."""
 
 blueprint = Blueprint("webhooks", __name__, url_prefix=LETTERBOX)
 
@@ -63,11 +67,17 @@ def _is_object(body: bytes) -> bool:
         pass
     # orjson is stricter than some providers' writers (a lone surrogate in a name): a second opinion before refusing.
     try:
-        return isinstance(json.loads(body.decode("utf-8")), dict)
+        return isinstance(json.loads(body.decode("utf-8"), parse_constant=_no_number), dict)
     except (ValueError, RecursionError):
         return False
 
 
+def _no_number(text: str) -> None:
+    raise ValueError(text)  # NaN and Infinity, which Python reads and JSON does not know (RFC 8259, section 6)
+
+
 def _kept_headers(letterhead: Letterhead) -> dict[str, str]:
     kept = {name: request.headers[name] for name in letterhead.headers if name in request.headers}
+    if sum(map(len, kept.values())) > LARGEST_HEADERS:
+        raise TooLarge("The headers that would be kept with this webhook are too large.")
     return kept | {"x-request-id": request_id()}

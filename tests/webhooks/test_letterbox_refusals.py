@@ -68,6 +68,8 @@ def test_chunked_letter_is_kept_whole(client: FlaskClient, letters: Letters) -> 
         b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
         b'{"a": ' + b"9" * 5_000 + b"}",
         b"a=1&b=2",
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
     ],
     ids=lambda body: repr(body[:12]),
 )
@@ -126,3 +128,15 @@ def _send(client: FlaskClient, body: bytes, *, chunked: bool) -> Any:
         return client.post(PATH, data=body)
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
     return client.post(PATH, input_stream=io.BytesIO(body), environ_overrides=environ)
+
+
+def test_headers_that_would_be_kept_are_bounded(client: FlaskClient, letters: Letters) -> None:
+    """Bodies are what is counted of letters, so nothing else may be large."""
+
+    def post(size: int) -> int:
+        return client.post(f"{PATH}/standard", data=b"{}", headers={"Webhook-Signature": "v" * size}).status_code
+
+    assert post(8 * 1024 + 1) == 413
+    assert letters() == []
+    assert post(8 * 1024) == 202
+    assert client.post(f"{PATH}/standard", data=b"{}", headers={"X-Other": "v" * 20_000}).status_code == 202
