@@ -16,7 +16,7 @@ endif
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, one purchase; until Ctrl-C"
 	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
-	@echo "make test   the whole suite"
+	@echo "make test   the suite, but for what takes minutes"
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make lint   ruff, mypy, import contracts"

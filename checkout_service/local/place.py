@@ -62,6 +62,11 @@ class Place:
     def temporary(self) -> Path:
         return self.folder / "tmp"
 
+    @property
+    def metrics(self) -> Path:
+        """Where all processes count, so that the web's /metrics answers for each of them."""
+        return self.temporary / "metrics"
+
     def secrets(self) -> dict[str, str]:
         """The secrets of this place, made the first time."""
         kept = self.folder / "secrets.json"
@@ -141,6 +146,7 @@ def environment_for(
         "WORKER_METRICS_HOST": "127.0.0.1",
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
+        "PROMETHEUS_MULTIPROC_DIR": str(place.metrics),
         # Each leads to the other: a letter to its tasks, a task to its letter.
         "FLOWER_URL": f"http://127.0.0.1:{ports['FLOWER_PORT']}",
         "CONSOLE_URL": f"http://127.0.0.1:{ports['PORT']}/ops",

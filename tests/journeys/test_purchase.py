@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import redis
 
 from checkout_service.local.purchase import buy
@@ -16,6 +17,10 @@ def test_a_purchase_is_paid_through_web_queue_and_worker(running: Session) -> No
 
     assert purchase.seconds_to_paid < 5
     assert steps[-2:] == ["POST /api/payments/webhook", "GET /api/payments/…"]
+    counted = httpx.get(f"{running.base_url}/metrics").text
+    for series in ('webhook_letters_total{provider="mock",state="applied"}', "webhook_letter_lag_seconds_count"):
+        (line,) = [line for line in counted.splitlines() if line.startswith(series)]
+        assert float(line.split()[-1]) >= 1, "one machine has one place to look at"
 
 
 def test_the_mock_provider_pays_by_command(town: Town) -> None:
