@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import socket
 import sys
 import time
@@ -107,6 +108,8 @@ def take_place(folder: Path) -> Place:
     place = Place(folder=folder, lock=lock)
     place.logs.mkdir(exist_ok=True)
     place.temporary.mkdir(exist_ok=True)
+    shutil.rmtree(place.metrics, ignore_errors=True)  # counters begin anew with their processes
+    place.metrics.mkdir()
     return place
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -82,8 +81,6 @@ def session(
         own_provider = not given.get("MOCK_API_BASE")
         if own_provider:
             urls["MOCK_API_BASE"] = f"http://127.0.0.1:{free_port()}"
-        shutil.rmtree(place.metrics, ignore_errors=True)
-        place.metrics.mkdir()
         environment = environment_for(place, given, ports=ports, urls=urls)
         place.tell(environment)
         processes = Processes(folder=ROOT, environment=environment, logs=place.logs, guard=guard)
