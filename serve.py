@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -24,14 +24,16 @@ from granian import _signals as granian_signals
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server import MPServer
+from granian.server import mp as granian_server
 
 from checkout_service.draining import LINGER, Drain, Wsgi
-from checkout_service.intake import GONE_KEY, Intake, hang_up_on_slow_senders
+from checkout_service.gateway import Gateway
+from checkout_service.intake import Intake, hang_up_on_slow_senders
 from checkout_service.settings import ServerSettings, SettingsError, WebSettings
-from checkout_service.slots import ENVIRON_KEY, Slots
+from checkout_service.slots import Slots
 
-# A thread that waits for a body costs about 60 KiB; only WEB_THREADS of them work at a time. A slow sender is waited
-# for, some 30 s, so there must be far more of these than a handful of bad clients can take.
+# Granian starts these as they are needed. A thread that waits for a body costs about 60 KiB. A slow sender is waited
+# for, some 30 s, so there must be far more of them than a handful of bad clients can take.
 READERS = 1024
 MOST_READING = READERS * 3 // 4
 """Of which so many may wait for bodies; whoever sends none, and the probes, go on."""
@@ -58,28 +60,18 @@ class WebServer(MPServer):
             self.respawned_wrks.clear()
 
 
-def body_first(app: Wsgi, slots: int, port: int) -> Wsgi:
-    """Read a request's body before it takes one of the few slots in which the app works.
+def gateway(app: Wsgi, port: int) -> Gateway:
+    """The app behind its slots. A body is read before its request takes one of them.
 
-    Otherwise as many slow senders as there are threads would stop everybody else.
+    Otherwise as many slow senders as there are slots would stop everybody else.
     """
-    free = Slots(working=slots, waiting=WAITING)
+    slots = Slots(working=int(os.environ.get("WEB_THREADS", "2")), waiting=WAITING)
     intake = Intake(readers=MOST_READING, most_bytes=MOST_BODIES)
     threading.Thread(target=hang_up_on_slow_senders, args=(intake, port), name="slow-senders", daemon=True).start()
-
-    def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ[ENVIRON_KEY] = free
-        with intake.taken(environ):
-            if GONE_KEY in environ:
-                start_response("408 Request Timeout", [])
-                return []
-            with free.inside():
-                return app(environ, start_response)
-
-    return serve
+    return Gateway(app, slots=slots, intake=intake)
 
 
-def load(target: str) -> Wsgi:
+def load(target: str) -> Gateway:
     """What a child serves, loaded in the child."""
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
     module, _, name = target.partition(":")
@@ -87,7 +79,9 @@ def load(target: str) -> Wsgi:
     port = ServerSettings.from_environment().port
     drain = Drain(port)
     granian_signals.set_sync_signals = partial(_drained_first, drain, granian_signals.set_sync_signals)
-    return drain.telling(body_first(app, int(os.environ.get("WEB_THREADS", "2")), port))
+    # Granian would wrap what it is given as a WSGI app; a gateway speaks to it directly.
+    granian_server._wsgi_call_wrap = lambda gateway, *_: gateway
+    return gateway(drain.telling(app), port)
 
 
 def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:

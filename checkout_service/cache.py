@@ -6,10 +6,15 @@ is the truth.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
 from flask import Flask, current_app
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -19,9 +24,17 @@ from redis.retry import Retry
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.settings import Secret
 
+log = structlog.get_logger(__name__)
+
 ANSWER_WITHIN: Final = 0.2
 """Seconds; a cache that is slower than the database is no cache."""
 
+PAUSE: Final = 0.005
+"""Seconds between two rounds of what is put later, so that they are rounds of many."""
+
+MOST_AT_ONCE: Final = 200
+MOST_LATER: Final = 2000
+"""So much waits to be put; more is forgotten. It is a cache."""
 
 # One command and one answer for hundreds of names; as commands of their own they cost Python twenty times as much.
 _PUT_MANY: Final = "for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end"
@@ -42,6 +55,9 @@ class Cache:
             retry=Retry(NoBackoff(), 1),
         )
         self._breaker = Breaker()
+        self._later: SimpleQueue[tuple[str, bytes, int]] = SimpleQueue()
+        self._start = threading.Lock()
+        self._writer: threading.Thread | None = None
 
     def get(self, name: str) -> bytes | None:
         """What was put under the name, or None."""
@@ -50,6 +66,20 @@ class Cache:
 
     def put(self, name: str, value: bytes, *, seconds: int) -> None:
         self._reached(lambda: self._redis.set(self._prefix + name, value, ex=seconds), otherwise=None)
+
+    def put_later(self, name: str, value: bytes, *, seconds: int) -> None:
+        """The same in a few milliseconds, from another thread: whoever asks waits for nothing and never fails.
+
+        A server that writes each command to its disk before it answers takes as long for one as for a hundred.
+        """
+        if self._later.qsize() >= MOST_LATER:
+            return
+        self._later.put((name, value, seconds))
+        if self._writer is None:
+            with self._start:
+                if self._writer is None:
+                    self._writer = threading.Thread(target=self._write, name="cache-writer", daemon=True)
+                    self._writer.start()
 
     def put_many(self, names: Sequence[str], value: bytes, *, seconds: int) -> None:
         keys = [self._prefix + name for name in names]
@@ -72,6 +102,28 @@ class Cache:
     def release(self, name: str) -> None:
         """Let the next caller of ``claim`` be the first again."""
         self._reached(lambda: self._redis.delete(self._prefix + name), otherwise=None)
+
+    def _write(self) -> None:
+        """Put what is to be put later, as much as there is at once, for ever."""
+        while True:
+            entries = [self._later.get()]
+            try:
+                while len(entries) < MOST_AT_ONCE:
+                    entries.append(self._later.get_nowait())
+            except Empty:
+                pass
+            try:
+                self._reached(partial(self._put_all, entries), otherwise=None)
+            except Exception:
+                # Nobody would start this thread again.
+                log.exception("cache_not_written", entries=len(entries))
+            time.sleep(PAUSE)
+
+    def _put_all(self, entries: Sequence[tuple[str, bytes, int]]) -> None:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for name, value, seconds in entries:
+                pipeline.set(self._prefix + name, value, ex=seconds)
+            pipeline.execute()
 
     def _reached(self, command: Callable[[], Any], *, otherwise: Any) -> Any:
         """What the server says, or ``otherwise`` while it is away."""

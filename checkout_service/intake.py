@@ -61,26 +61,30 @@ class Intake:
         self._readers: set[_Reader] = set()
         self._bytes = 0
 
-    @contextmanager
-    def taken(self, environ: dict[str, Any]) -> Iterator[None]:
-        """The request's body is in memory within the block, or the request is marked: refuse it, or its sender is gone.
+    def take(self, environ: dict[str, Any]) -> int:
+        """Put the request's body into memory, or mark the request: refuse it, or its sender is gone.
 
         A body that declares itself larger than its path takes is left unread: the app refuses it by its length. One
         that ends before its length, or came too slowly, has nobody left to be answered, and must have no effect.
+        Answers with how many bytes are held now, until ``let_go``.
         """
         most = _wanted(environ)
+        if not most:
+            return 0
         body = BytesIO()
-        held = 0
         try:
-            if most:
-                try:
-                    self._read(environ, most, body)
-                finally:
-                    held = body.tell()
-                body.seek(0)
-                environ["wsgi.input"] = body
-            yield
-        finally:
+            self._read(environ, most, body)
+        except BaseException:
+            self.let_go(body.tell())
+            raise
+        held = body.tell()
+        body.seek(0)
+        environ["wsgi.input"] = body
+        return held
+
+    def let_go(self, held: int) -> None:
+        """The request is answered; its body is needed no more."""
+        if held:
             self._hold(-held)
 
     def _read(self, environ: dict[str, Any], most: int, body: BytesIO) -> None:

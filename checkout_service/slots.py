@@ -1,19 +1,23 @@
-"""The few slots in which requests work, and how a request leaves its own while it waits for somebody else.
+"""The few slots in which requests work, the line before them, and how a request leaves its slot while it waits.
 
-A provider that takes seconds to answer would otherwise hold as many requests as there are slots, and with them the
-letterbox and everybody else.
+A request that finds no slot free waits in the line, not in a thread: threads that wait for the interpreter's lock cost
+those that work, and starve one another. A provider that takes seconds to answer would otherwise hold as many requests
+as there are slots, and with them the letterbox and everybody else.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from flask import has_request_context, request
 
 ENVIRON_KEY: Final = "checkout_service.slots"
+
+Work = Callable[[], None]
 
 
 class TooManyWaitingError(Exception):
@@ -24,13 +28,23 @@ class Slots:
     """At most ``working`` requests at work in this process, and ``waiting`` more that wait for a provider."""
 
     def __init__(self, *, working: int, waiting: int) -> None:
-        self._working = threading.BoundedSemaphore(working)
+        self._lock = threading.Lock()
+        self._free = working
+        self._line: deque[Work] = deque()
+        self._back: deque[threading.Lock] = deque()
         self._waiting = threading.BoundedSemaphore(waiting)
 
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        with self._working:
-            yield
+    def admit(self, work: Work) -> None:
+        """Do the work in this thread, and after it whatever came to wait meanwhile; or leave it to who is at work.
+
+        Work is begun in the order in which it came. It must raise nothing: who called may not be there any more.
+        """
+        with self._lock:
+            if not self._free:
+                self._line.append(work)
+                return
+            self._free -= 1
+        self._work_off(work)
 
     @contextmanager
     def outside(self) -> Iterator[None]:
@@ -38,13 +52,59 @@ class Slots:
         if not self._waiting.acquire(blocking=False):
             raise TooManyWaitingError
         try:
-            self._working.release()
+            left = self._leave()
             try:
                 yield
             finally:
-                self._working.acquire()
+                if left:
+                    self._return()
         finally:
             self._waiting.release()
+
+    def _work_off(self, work: Work | None) -> None:
+        """Work in the slot that this thread holds, until it is somebody else's or nobody's."""
+        while work is not None:
+            try:
+                work()
+            finally:
+                work = self._next()
+
+    def _next(self) -> Work | None:
+        """What the holder of a slot does next; None once it holds it no longer."""
+        with self._lock:
+            if self._back:
+                # They were here before anybody in the line, and hold a thread each.
+                self._back.popleft().release()
+                return None
+            if self._line:
+                return self._line.popleft()
+            self._free += 1
+            return None
+
+    def _leave(self) -> bool:
+        """Pass this thread's slot on; False where nobody could be found to take it."""
+        work = self._next()
+        if work is None:
+            return True
+        try:
+            threading.Thread(target=self._work_off, args=(work,), name="slot", daemon=True).start()
+        except RuntimeError:
+            # The system has no more threads: the line waits for this one.
+            with self._lock:
+                self._line.appendleft(work)
+            return False
+        return True
+
+    def _return(self) -> None:
+        """Wait for a slot, before all who stand in the line."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._back.append(turn)
+        turn.acquire()
 
 
 def outside() -> AbstractContextManager[None]:

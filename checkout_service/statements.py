@@ -27,22 +27,24 @@ class Statement:
     ``sql`` is what psycopg is given, with the ``constants`` among the parameters.
     """
 
-    def __init__(self, source: str | Executable, *, binary: bool = False) -> None:
+    def __init__(self, source: str | Executable, *, binary: bool = False, named: bool = True) -> None:
         """From SQL with ``:name`` for a parameter, or from what SQLAlchemy builds.
 
         A ``binary`` statement has its rows sent as the server holds them: worth it for hundreds of rows, or for bytes,
-        which as text are twice as long. Its columns must be of types that psycopg reads so; our enums are not.
+        which as text are twice as long. Its columns must be of types that psycopg reads so; our enums are not. Rows
+        that are not ``named`` are plain tuples: worth it where there are many and all are read by place.
         """
         built: Any = text(source) if isinstance(source, str) else source
         compiled = built.compile(dialect=_DIALECT)
         self.sql: str = compiled.string
         self.constants: dict[str, Any] = compiled.params
         self._binary = binary
+        self._is_named = named
         self._converters = _converters(source)
         self._row: Callable[[Sequence[Any]], Any] | None = None
 
     def run(self, engine: Engine, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """Its rows as named tuples, none for a statement without RETURNING. Raises what Core would raise."""
+        """Its rows as tuples, none for a statement without RETURNING. Raises what Core would raise."""
         try:
             lent = engine.raw_connection()
         except psycopg.Error as error:
@@ -76,15 +78,16 @@ class Statement:
         result = cursor.pgresult
         if result is None or not result.nfields:
             return ()
-        return self._named(cursor, cursor.fetchall())
+        rows = cursor.fetchall()
+        for place, convert in self._converters:
+            rows = [(*row[:place], convert(row[place]), *row[place + 1 :]) for row in rows]
+        return self._named(cursor, rows) if self._is_named else rows
 
     def _named(self, cursor: psycopg.Cursor[Any], rows: list[Any]) -> list[Any]:
         if self._row is None:
             names = [column.name for column in cursor.description or ()]
             # rename: what has no name of its own, such as a cast, is read by its place.
             self._row = cast("Any", collections.namedtuple("Row", names, rename=True))._make
-        for place, convert in self._converters:
-            rows = [(*row[:place], convert(row[place]), *row[place + 1 :]) for row in rows]
         return list(map(self._row, rows))
 
     def _as_core(self, error: psycopg.Error, *, lost: bool) -> BaseException:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from time import monotonic, sleep
 from typing import Any
 
+import redis
 from werkzeug.test import TestResponse
 
 from tests.conftest import Customer, Sql
@@ -45,3 +47,13 @@ def counts(sql: Sql) -> tuple[int, int]:
 
 NOTHING = (0, 0)
 ONE_OF_EACH = (1, 1)
+
+
+def remembered(cache_url: str) -> list[bytes]:
+    """The names under which the cache holds answers, once it holds any: they are put there a moment after."""
+    until = monotonic() + 5
+    with redis.Redis.from_url(cache_url) as cache:
+        while not (names := cache.keys("*:session:*")):
+            assert monotonic() < until, "no answer came into the cache"
+            sleep(0.01)
+    return names

@@ -131,7 +131,8 @@ _SHOWN_CART = Statement(
     .outerjoin(School, School.id == Listing.school_id)
     .outerjoin(Spec, Spec.id == Listing.spec_id)
     .where(Cart.user_id == bindparam("user", type_=Uuid()))
-    .order_by(CartItem.id)
+    .order_by(CartItem.id),
+    named=False,
 )
 
 _FROZEN_CART = Statement(

@@ -9,9 +9,11 @@ one payment for them and the unique keys let one of them in; whatever goes wrong
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 from time import monotonic, sleep
 from typing import Any, Final
 from uuid import UUID
@@ -76,7 +78,7 @@ _insert = Statement("""
 """)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """What the customer asked for. ``expected_total`` is None when the customer did not say what they saw."""
 
@@ -86,7 +88,7 @@ class Order:
     provider: str | None
     expected_total: Decimal | None
 
-    @property
+    @cached_property
     def request_hash(self) -> bytes:
         expected = None if self.expected_total is None else show(self.expected_total)
         return request_hash({"cart_id": str(self.cart_id), "provider": self.provider, "expected_total": expected})
@@ -117,7 +119,7 @@ def open_session(
     cart = _payable(order)
     payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
     try:
-        with outside():
+        with outside() if providers[name].asks else nullcontext():
             opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
     except TooManyWaitingError:
         raise ProviderUnavailable from None

@@ -55,6 +55,7 @@ class AdyenProvider:
     """Adyen; its options are ``api_key``, ``merchant_account``, ``api_base``, ``return_url`` and ``capture``."""
 
     name = NAME
+    asks = True
 
     def __init__(self, account: Account) -> None:
         self._account = account.option("merchant_account") or ""

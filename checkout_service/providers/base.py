@@ -155,6 +155,8 @@ class Provider(Protocol):
     """One translator. Every method raises ProviderError and nothing else."""
 
     name: str
+    asks: bool
+    """Whether ``open`` asks somebody over a network, and so may take seconds."""
 
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
         """Open a payment. The payment id is the provider's idempotency key and travels in its metadata."""

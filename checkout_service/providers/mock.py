@@ -42,6 +42,7 @@ class MockProvider:
         base = account.option("api_base")
         # Tried once: a failure that somebody ordered at the server is to be seen.
         self._api = Transport(base, tries=1) if base else None
+        self.asks = self._api is not None
         self._secrets = account.keys()
 
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:

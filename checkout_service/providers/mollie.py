@@ -38,6 +38,7 @@ class MollieProvider:
     """Mollie; its options are ``api_key``, ``webhook_url``, ``return_url`` and ``api_base``."""
 
     name = NAME
+    asks = True
 
     def __init__(self, account: Account) -> None:
         self._urls = {

@@ -52,6 +52,7 @@ class PayPalProvider:
     """
 
     name = NAME
+    asks = True
 
     def __init__(self, account: Account, *, certificates: Certificates | None = None) -> None:
         base = account.option("api_base") or API_BASE

@@ -51,6 +51,7 @@ class StandardProvider:
     """A provider that keeps our contract, at ``api_base`` with ``api_key`` as the bearer's token."""
 
     name = NAME
+    asks = True
 
     def __init__(self, account: Account) -> None:
         key = account.option("api_key") or ""

@@ -55,6 +55,7 @@ class StripeProvider:
     """Stripe, with the options ``api_key`` and, for a stand-in, ``api_base``."""
 
     name = NAME
+    asks = True
 
     def __init__(self, account: Account) -> None:
         key = account.option("api_key") or ""

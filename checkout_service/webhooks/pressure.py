@@ -28,11 +28,15 @@ class Pressure:
     SHARE: Final = 20
     """Counting takes at most a twentieth of the time, however long the queue has grown."""
 
+    SHARE_IN_PEACE: Final = 100
+    """And a hundredth while less than half of what is allowed is owed: the other half takes minutes to come."""
+
     def __init__(self, app: Flask, *, max_rows: int, max_bytes: int) -> None:
         self._app = app
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._full = False
+        self._share = self.SHARE
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -53,6 +57,7 @@ class Pressure:
         if full != self._full:
             log.warning("letterbox_full" if full else "letterbox_open_again", letters=letters, bytes=size)
         self._full = full
+        self._share = self.SHARE_IN_PEACE if letters * 2 < self._max_rows and size * 2 < self._max_bytes else self.SHARE
 
     def _run(self) -> None:
         pause = threading.Event()
@@ -64,7 +69,7 @@ class Pressure:
                         started = monotonic()
                         self.measure(connection)
                         told = False
-                        pause.wait(max(self.PAUSE, self.SHARE * (monotonic() - started)))
+                        pause.wait(max(self.PAUSE, self._share * (monotonic() - started)))
             except Error as error:
                 # The letterbox's own statement finds out as well, and says so to the provider.
                 if not told:

@@ -9,7 +9,7 @@ import redis
 from prometheus_client import REGISTRY
 
 from tests.conftest import Customer, MakeListing, Servers, Sql, Statements
-from tests.purchases import ONE_OF_EACH, ask, counts, fill_cart, replayed
+from tests.purchases import ONE_OF_EACH, ask, counts, fill_cart, remembered, replayed
 
 
 @pytest.fixture
@@ -149,14 +149,17 @@ def test_a_refused_request_does_not_use_up_its_key(customer: Customer, cart_id: 
 
 
 def test_replay_takes_no_statement_from_the_cache_and_one_from_the_database(
-    customer: Customer, cart_id: str, statements: Statements, wipe_cache: Any
+    customer: Customer, cart_id: str, statements: Statements, servers: Servers, wipe_cache: Any
 ) -> None:
+    wipe_cache()
     ask(customer, cart_id)
+    remembered(servers.redis_url)
     with statements() as from_cache:
         assert replayed(ask(customer, cart_id))
     wipe_cache()
     with statements() as from_database:
         assert replayed(ask(customer, cart_id))
+    remembered(servers.redis_url)
     with statements() as from_cache_again:
         assert replayed(ask(customer, cart_id))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import Any
 
@@ -57,6 +58,14 @@ class Wire:
             return b""
 
 
+@contextmanager
+def taken(intake: Intake, request: dict[str, Any]) -> Iterator[None]:
+    """The request's body is held within the block."""
+    held = intake.take(request)
+    yield
+    intake.let_go(held)
+
+
 def environ(path: str, body: Any, *, length: int | None) -> dict[str, Any]:
     made = {"PATH_INFO": path, "wsgi.input": body}
     return made | ({"HTTP_TRANSFER_ENCODING": "chunked"} if length is None else {"CONTENT_LENGTH": str(length)})
@@ -68,7 +77,7 @@ def test_no_more_is_read_than_the_path_takes_and_one(path: str, largest: int) ->
     sender = Sender(1_000_000)
     chunked = environ(path, sender, length=None)
 
-    with intake.taken(chunked):
+    with taken(intake, chunked):
         assert len(chunked["wsgi.input"].read()) == largest + 1
     assert sender.was_read == largest + 1
 
@@ -76,7 +85,7 @@ def test_no_more_is_read_than_the_path_takes_and_one(path: str, largest: int) ->
 def test_a_body_that_declares_itself_too_large_is_left_unread() -> None:
     for path, largest in ((LETTER, LARGEST_LETTER), (ORDER, LARGEST_BODY)):
         sender = Sender(largest + 2)
-        with Intake(readers=1, most_bytes=2**30).taken(environ(path, sender, length=largest + 2)):
+        with taken(Intake(readers=1, most_bytes=2**30), environ(path, sender, length=largest + 2)):
             assert sender.was_read == 0
 
 
@@ -84,13 +93,13 @@ def test_bytes_in_flight_are_bounded_and_given_back() -> None:
     intake = Intake(readers=10, most_bytes=100_000)
     first, second, third, fourth = (environ(LETTER, Sender(60_000), length=60_000) for _ in range(4))
 
-    with intake.taken(first):
-        with intake.taken(second):
+    with taken(intake, first):
+        with taken(intake, second):
             assert REFUSED_KEY not in first
             assert REFUSED_KEY in second
-        with intake.taken(third):
+        with taken(intake, third):
             assert REFUSED_KEY in third
-    with intake.taken(fourth):
+    with taken(intake, fourth):
         assert REFUSED_KEY not in fourth
         assert len(fourth["wsgi.input"].read()) == 60_000
 
@@ -99,7 +108,8 @@ def test_a_full_process_reads_nothing_more() -> None:
     intake = Intake(readers=10, most_bytes=50_000)
     sender = Sender(10)
 
-    with intake.taken(environ(LETTER, Sender(50_000), length=50_000)), intake.taken(environ(LETTER, sender, length=10)):
+    full = environ(LETTER, Sender(50_000), length=50_000)
+    with taken(intake, full), taken(intake, environ(LETTER, sender, length=10)):
         assert sender.was_read == 0
 
 
@@ -108,7 +118,7 @@ def test_slow_senders_leave_room_for_requests_without_a_body() -> None:
     stalled = Stalled()
 
     def wait() -> None:
-        with intake.taken(environ(ORDER, stalled, length=10)):
+        with taken(intake, environ(ORDER, stalled, length=10)):
             pass
 
     slow = threading.Thread(target=wait)
@@ -116,14 +126,14 @@ def test_slow_senders_leave_room_for_requests_without_a_body() -> None:
     assert stalled.reached.wait(5)
     sender = Sender(10)
     refused, bare = environ(ORDER, sender, length=10), environ("/livez", Sender(0), length=0)
-    with intake.taken(refused), intake.taken(bare):
+    with taken(intake, refused), taken(intake, bare):
         assert REFUSED_KEY in refused
         assert sender.was_read == 0
         assert REFUSED_KEY not in bare
     stalled.over.set()
     slow.join(5)
     later = environ(ORDER, Sender(10), length=10)
-    with intake.taken(later):
+    with taken(intake, later):
         assert REFUSED_KEY not in later
 
 
@@ -131,9 +141,9 @@ def test_a_sender_whose_body_ends_before_its_length_is_gone() -> None:
     cut_off, whole = environ(LETTER, Sender(9), length=10), environ(LETTER, Sender(10), length=10)
     intake = Intake(readers=1, most_bytes=2**30)
 
-    with intake.taken(cut_off):
+    with taken(intake, cut_off):
         assert GONE_KEY in cut_off
-    with intake.taken(whole):
+    with taken(intake, whole):
         assert GONE_KEY not in whole
 
 
@@ -144,7 +154,7 @@ def test_a_sender_that_was_too_slow_is_gone_whatever_still_comes() -> None:
     gone = []
 
     def wait() -> None:
-        with intake.taken(slow):
+        with taken(intake, slow):
             gone.append(GONE_KEY in slow)
 
     assert intake.late(0) == set()
@@ -185,7 +195,7 @@ def test_the_connection_of_a_slow_sender_is_ended_and_no_other() -> None:
 
 def _take(intake: Intake, request: dict[str, Any]) -> None:
     request |= {"REMOTE_ADDR": "127.0.0.1"}
-    with intake.taken(request):
+    with taken(intake, request):
         assert GONE_KEY in request
 
 

@@ -22,6 +22,7 @@ class ScriptedProvider:
     """
 
     name = "mock"
+    asks = False
 
     def __init__(self) -> None:
         self.letters: dict[bytes, Said] = {}
