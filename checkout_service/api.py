@@ -86,6 +86,16 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
         return decorate
 
+    def response(self, *arguments: Any, **options: Any) -> Any:
+        """As in flask-smorest, for the document alone: a view's answer is what it answers."""
+        describe = super().response(*arguments, **options)
+        return lambda view: _documented(describe(view), view)
+
+    def alt_response(self, *arguments: Any, **options: Any) -> Any:
+        """The same of another answer that it may give."""
+        describe = super().alt_response(*arguments, **options)
+        return lambda view: _documented(describe(view), view)
+
 
 class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
     """flask-smorest with our problems in its document, and without its own error pages and documentation routes."""
@@ -117,6 +127,12 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
                     "content": {CONTENT_TYPE: {"schema": ProblemSchema, "example": example}},
                 }
                 self.spec.components.response(status.name, response, lazy=True)
+
+
+def _documented(wrapped: Any, view: View) -> View:
+    """The view with what the document says of its wrapped form; each wrapper would be one more call in each request."""
+    view._apidoc = wrapped._apidoc  # type: ignore[attr-defined]  # functions take any attribute
+    return view
 
 
 _ABOUT: Final = """A customer fills a cart, opens a checkout session and pays at a payment provider; what became of the

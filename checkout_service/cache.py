@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 ANSWER_WITHIN: Final = 0.2
 """Seconds; a cache that is slower than the database is no cache."""
 
-PAUSE: Final = 0.005
+PAUSE: Final = 0.05
 """Seconds between two rounds of what is put later, so that they are rounds of many."""
 
 MOST_AT_ONCE: Final = 200
@@ -38,6 +38,7 @@ MOST_LATER: Final = 2000
 
 # One command and one answer for hundreds of names; as commands of their own they cost Python twenty times as much.
 _PUT_MANY: Final = "for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end"
+_PUT_EACH: Final = "for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[2 * i - 1], 'EX', ARGV[2 * i]) end"
 
 
 class Cache:
@@ -68,7 +69,7 @@ class Cache:
         self._reached(lambda: self._redis.set(self._prefix + name, value, ex=seconds), otherwise=None)
 
     def put_later(self, name: str, value: bytes, *, seconds: int) -> None:
-        """The same in a few milliseconds, from another thread: whoever asks waits for nothing and never fails.
+        """The same a moment later, from another thread: whoever asks waits for nothing and never fails.
 
         A server that writes each command to its disk before it answers takes as long for one as for a hundred.
         """
@@ -113,17 +114,16 @@ class Cache:
             except Empty:
                 pass
             try:
-                self._reached(partial(self._put_all, entries), otherwise=None)
+                self._reached(partial(self._put_each, entries), otherwise=None)
             except Exception:
                 # Nobody would start this thread again.
                 log.exception("cache_not_written", entries=len(entries))
             time.sleep(PAUSE)
 
-    def _put_all(self, entries: Sequence[tuple[str, bytes, int]]) -> None:
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for name, value, seconds in entries:
-                pipeline.set(self._prefix + name, value, ex=seconds)
-            pipeline.execute()
+    def _put_each(self, entries: Sequence[tuple[str, bytes, int]]) -> None:
+        keys = [self._prefix + name for name, _, _ in entries]
+        values = [part for _, value, seconds in entries for part in (value, seconds)]
+        self._redis.eval(_PUT_EACH, len(keys), *keys, *values)
 
     def _reached(self, command: Callable[[], Any], *, otherwise: Any) -> Any:
         """What the server says, or ``otherwise`` while it is away."""
