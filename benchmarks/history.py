@@ -43,7 +43,7 @@ _LETTERS = """
 """
 _ROWS = {target: rows for target, rows in seeds.PAYMENTS.items() if not target.startswith("payments ")} | {
     "payments (id, user_id, provider, provider_ref, amount, currency, status, next_look_up_at, created_at)": """
-        SELECT md5('payment ' || n)::uuid, md5('user ' || n / 4 * 4)::uuid, 'mock', 'mock_pi_' || md5('payment ' || n),
+        SELECT md5('payment ' || n)::uuid, md5('user ' || n / {each} * {each})::uuid, 'mock', 'mock_pi_' || md5('payment ' || n),
             240.00, 'USD', 'paid', NULL, now() - interval '1 hour' - ({last} - n) * interval '1 second'
         FROM generate_series({first}, {last}) AS n""",
     "payment_events (id, provider, event_id, payment_id, status, outcome, received_at)": """
@@ -76,7 +76,7 @@ def load(stand: Stand, *, count: int, old: int) -> None:
         targets = {target.split(" ", 1)[0]: target for target in _ROWS}
 
         def copy(to: psycopg.Connection[Any], table: str) -> None:
-            rows = _ROWS[targets[table]].format(first=0, last=count - 1, old=old)
+            rows = _ROWS[targets[table]].format(first=0, last=count - 1, old=old, each=4)
             seeds.copy(to, targets[table], rows, afresh=True)
 
         by_two_hands(copy, stand, TABLES)

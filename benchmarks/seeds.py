@@ -36,17 +36,17 @@ _CUSTOMER = """
     SELECT id, user_id FROM cart
 """
 
-# Four payments a customer, each with its session. A reference is a hash of its number: letters can be made anywhere.
+# So many payments to each customer, with their sessions. A reference is a hash of its number: letters can be made anywhere.
 PAYMENTS = {
-    "users (id)": "SELECT md5('user ' || n)::uuid FROM generate_series({first}, {last}) AS n WHERE n % 4 = 0",
+    "users (id)": "SELECT md5('user ' || n)::uuid FROM generate_series({first}, {last}) AS n WHERE n % {each} = 0",
     "carts (id, user_id)": """SELECT md5('cart ' || n)::uuid, md5('user ' || n)::uuid
-        FROM generate_series({first}, {last}) AS n WHERE n % 4 = 0""",
+        FROM generate_series({first}, {last}) AS n WHERE n % {each} = 0""",
     "payments (id, user_id, provider, provider_ref, amount, currency)": """
-        SELECT md5('payment ' || n)::uuid, md5('user ' || n / 4 * 4)::uuid, 'mock',
+        SELECT md5('payment ' || n)::uuid, md5('user ' || n / {each} * {each})::uuid, 'mock',
             'mock_pi_' || md5('payment ' || n), 240.00, 'USD' FROM generate_series({first}, {last}) AS n""",
     """checkout_sessions (user_id, cart_id, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
         lines, expires_at)""": """
-        SELECT md5('user ' || n / 4 * 4)::uuid, md5('cart ' || n / 4 * 4)::uuid, 'purchase ' || n,
+        SELECT md5('user ' || n / {each} * {each})::uuid, md5('cart ' || n / {each} * {each})::uuid, 'purchase ' || n,
             sha256(n::text::bytea), md5('payment ' || n)::uuid, 'mock_pi_' || md5('payment ' || n), 240.00, 'USD',
             jsonb_build_array(jsonb_build_object('listing_id', md5('listing ' || n), 'title', 'School blazer, navy',
                 'unit_price', '120.00', 'currency', 'USD', 'qty', 2, 'line_total', '240.00',
@@ -78,9 +78,13 @@ def add_customer(connection: psycopg.Connection[Any], listings: list[UUID], secr
 
 
 def add_payments(connection: psycopg.Connection[Any], *, first: int, count: int) -> None:
-    """Pending payments with these numbers, and the sessions that opened them. ``first`` is a multiple of four."""
+    """Pending payments with these numbers, each of another customer, and the sessions that opened them.
+
+    Of one customer, those whose letters stand side by side would be the business of one worker at a time: of two that
+    are for one cart the second waits for the first.
+    """
     for target, rows in PAYMENTS.items():
-        copy(connection, target, rows.format(first=first, last=first + count - 1))
+        copy(connection, target, rows.format(first=first, last=first + count - 1, each=1))
 
 
 def add_letters(connection: psycopg.Connection[Any], bodies: Iterator[bytes]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -36,9 +37,20 @@ MOST_AT_ONCE: Final = 200
 MOST_LATER: Final = 2000
 """So much waits to be put; more is forgotten. It is a cache."""
 
+Entry = tuple[Sequence[str], bytes, int]
+"""Names, the value that each of them gets, and for how many seconds."""
+
 # One command and one answer for hundreds of names; as commands of their own they cost Python twenty times as much.
-_PUT_MANY: Final = "for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end"
-_PUT_EACH: Final = "for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[2 * i - 1], 'EX', ARGV[2 * i]) end"
+# Three arguments an entry: how many of the keys are its, the value, the seconds.
+_PUT_EACH: Final = """
+    local key = 0
+    for entry = 1, #ARGV, 3 do
+        for _ = 1, ARGV[entry] do
+            key = key + 1
+            redis.call('SET', KEYS[key], ARGV[entry + 1], 'EX', ARGV[entry + 2])
+        end
+    end
+"""
 
 
 class Cache:
@@ -56,7 +68,7 @@ class Cache:
             retry=Retry(NoBackoff(), 1),
         )
         self._breaker = Breaker()
-        self._later: SimpleQueue[tuple[str, bytes, int]] = SimpleQueue()
+        self._later: SimpleQueue[Entry] = SimpleQueue()
         self._start = threading.Lock()
         self._writer: threading.Thread | None = None
 
@@ -68,14 +80,14 @@ class Cache:
     def put(self, name: str, value: bytes, *, seconds: int) -> None:
         self._reached(lambda: self._redis.set(self._prefix + name, value, ex=seconds), otherwise=None)
 
-    def put_later(self, name: str, value: bytes, *, seconds: int) -> None:
-        """The same a moment later, from another thread: whoever asks waits for nothing and never fails.
+    def put_later(self, names: Sequence[str], value: bytes, *, seconds: int) -> None:
+        """Put the value under each name a moment later, from another thread: the caller waits for nothing.
 
         A server that writes each command to its disk before it answers takes as long for one as for a hundred.
         """
         if self._later.qsize() >= MOST_LATER:
             return
-        self._later.put((name, value, seconds))
+        self._later.put((names, value, seconds))
         if self._writer is None:
             with self._start:
                 if self._writer is None:
@@ -83,8 +95,7 @@ class Cache:
                     self._writer.start()
 
     def put_many(self, names: Sequence[str], value: bytes, *, seconds: int) -> None:
-        keys = [self._prefix + name for name in names]
-        self._reached(lambda: self._redis.eval(_PUT_MANY, len(keys), *keys, value, seconds), otherwise=None)
+        self._reached(partial(self._put_each, [(names, value, seconds)]), otherwise=None)
 
     def known(self, names: Sequence[str]) -> set[str]:
         """Which of the names hold something."""
@@ -108,11 +119,9 @@ class Cache:
         """Put what is to be put later, as much as there is at once, for ever."""
         while True:
             entries = [self._later.get()]
-            try:
+            with suppress(Empty):
                 while len(entries) < MOST_AT_ONCE:
                     entries.append(self._later.get_nowait())
-            except Empty:
-                pass
             try:
                 self._reached(partial(self._put_each, entries), otherwise=None)
             except Exception:
@@ -120,9 +129,9 @@ class Cache:
                 log.exception("cache_not_written", entries=len(entries))
             time.sleep(PAUSE)
 
-    def _put_each(self, entries: Sequence[tuple[str, bytes, int]]) -> None:
-        keys = [self._prefix + name for name, _, _ in entries]
-        values = [part for _, value, seconds in entries for part in (value, seconds)]
+    def _put_each(self, entries: Sequence[Entry]) -> None:
+        keys = [self._prefix + name for names, _, _ in entries for name in names]
+        values = [part for names, value, seconds in entries for part in (len(names), value, seconds)]
         self._redis.eval(_PUT_EACH, len(keys), *keys, *values)
 
     def _reached(self, command: Callable[[], Any], *, otherwise: Any) -> Any:

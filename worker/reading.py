@@ -82,10 +82,10 @@ def read_letters(letters: Sequence[Letter], *, look_up_until: float) -> list[Rea
 
 
 def remember(readings: Sequence[Reading]) -> None:
-    """Know these letters again: the same bytes once more are a duplicate without another look."""
+    """Know these letters again, in a moment: the same bytes once more are a duplicate without another look."""
     names = [reading.memory for reading in readings if reading.memory and not reading.seen_before]
     if names:
-        cache().put_many(names, b"1", seconds=REMEMBER_FOR)
+        cache().put_later(names, b"1", seconds=REMEMBER_FOR)
 
 
 def _read(

@@ -88,7 +88,7 @@ def session_of(*, payment_id: UUID, user_id: UUID) -> Any | None:
 def remember(*, user_id: UUID, key: str, given: GivenAnswer) -> None:
     """Keep the answer in the cache in a moment, so that a retry costs no statement."""
     value = orjson.dumps({"request_hash": given.request_hash.hex(), "answer": given.answer})
-    cache().put_later(_name(user_id, key), value, seconds=REMEMBER_FOR)
+    cache().put_later([_name(user_id, key)], value, seconds=REMEMBER_FOR)
 
 
 def answer_from(row: Any) -> dict[str, Any]:
