@@ -43,8 +43,9 @@ _LETTERS = """
 """
 _ROWS = {target: rows for target, rows in seeds.PAYMENTS.items() if not target.startswith("payments ")} | {
     "payments (id, user_id, provider, provider_ref, amount, currency, status, next_look_up_at, created_at)": """
-        SELECT md5('payment ' || n)::uuid, md5('user ' || n / {each} * {each})::uuid, 'mock', 'mock_pi_' || md5('payment ' || n),
-            240.00, 'USD', 'paid', NULL, now() - interval '1 hour' - ({last} - n) * interval '1 second'
+        SELECT md5('payment ' || n)::uuid, md5('user ' || n / {each} * {each})::uuid, 'mock',
+            'mock_pi_' || md5('payment ' || n), 240.00, 'USD', 'paid', NULL,
+            now() - interval '1 hour' - ({last} - n) * interval '1 second'
         FROM generate_series({first}, {last}) AS n""",
     "payment_events (id, provider, event_id, payment_id, status, outcome, received_at)": """
         SELECT uuidv7(-interval '1 hour'), 'mock', 'old ' || n, md5('payment ' || n)::uuid, 'paid', 'applied', now()

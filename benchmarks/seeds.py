@@ -36,7 +36,8 @@ _CUSTOMER = """
     SELECT id, user_id FROM cart
 """
 
-# So many payments to each customer, with their sessions. A reference is a hash of its number: letters can be made anywhere.
+# So many payments to each customer, with their sessions. A reference is a hash of its number, so that letters can be
+# made anywhere.
 PAYMENTS = {
     "users (id)": "SELECT md5('user ' || n)::uuid FROM generate_series({first}, {last}) AS n WHERE n % {each} = 0",
     "carts (id, user_id)": """SELECT md5('cart ' || n)::uuid, md5('user ' || n)::uuid

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from checkout_service.metrics import letter_lag_seconds, letters_total
+from checkout_service.metrics import count_lags, letters_total
 from worker.letters import Result
 
 log = structlog.get_logger(__name__)
@@ -18,10 +18,7 @@ def counted(results: list[Result]) -> list[Result]:
     now = datetime.now(UTC)
     for (provider, state), count in Counter((one.letter.envelope.provider, one.state) for one in results).items():
         letters_total.labels(provider, state).inc(count)
-    for result in results:
-        if result.state == "applied":
-            lag = now - result.letter.envelope.received_at
-            letter_lag_seconds.observe(max(lag.total_seconds(), 0.0))
+    count_lags([(now - one.letter.envelope.received_at).total_seconds() for one in results if one.state == "applied"])
     named = {}
     if len(results) == 1:
         letter = results[0].letter

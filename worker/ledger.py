@@ -165,7 +165,7 @@ def _insert_events(
             "received": [report.received_at for _, report, _ in chosen],
         },
     )
-    return {(row.provider, row.event_id): row.was for row in rows}
+    return {(provider, event_id): was for provider, event_id, was in rows}
 
 
 def _apply(reports: Sequence[Report], payments: _Payments, outcomes: Sequence[Outcome], recorded: _Recorded) -> None:

@@ -63,6 +63,7 @@ INSERT_EVENTS: Final = Statement(
     RETURNING provider, event_id, old.outcome AS was
     """,
     binary=True,
+    named=False,
 )
 
 # The raw bodies come as bytes: psycopg would escape each quote of a text in an array, by far the largest cost of a set.

@@ -92,4 +92,5 @@ SETTLE: Final = Statement(
     RETURNING result.number
     """,
     binary=True,
+    named=False,
 )

@@ -134,4 +134,4 @@ def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
             "parked_for": PARKED_FOR,
         },
     )
-    return [results[row.number - 1] for row in rows]
+    return [results[number - 1] for (number,) in rows]

@@ -29,6 +29,8 @@ from worker.verdicts import describe, failed_attempt, put_off, verdict
 WORK_FOR: Final = 4.0
 """Seconds after which a task lets the next one go on: well below its hard time limit."""
 
+RING_AGAIN: Final = 1.0  # seconds after which a task that still claims full sets calls another one to help
+
 LOOK_UP_FOR: Final = 4.0
 """Seconds into a set after which no further look-up begins. With the above, a last call to a slow provider (10 s) and
 the recording, a task still ends within its time limit (20 s)."""
@@ -71,10 +73,11 @@ def process(delivery_id: str) -> str:
 
 def _process_waiting(letters: list[Letter], until: float) -> int:
     """Claim set after set until nothing waits or the time is over."""
-    count = 0
+    count, rung = 0, float("-inf")
     while letters:
-        if len(letters) >= SET:
+        if len(letters) >= SET and monotonic() - rung > RING_AGAIN:
             ring_bell(str(letters[0].id))
+            rung = monotonic()
         count += _process_set(letters, until)
         if monotonic() > until:
             ring_bell(str(letters[-1].id))
@@ -206,14 +209,12 @@ def _reject(readings: Sequence[Reading]) -> list[Result]:
 
 def _remember(readings: Sequence[Reading], results: Sequence[Result]) -> None:
     """Only after the commit, and never a mismatch: it is to be judged again."""
-    final = {"applied", "duplicate"}
-    mismatch = "mismatch"
     remember(
         [
             reading
             for reading, result in zip(readings, results, strict=True)
-            if result.state in final
+            if result.state in {"applied", "duplicate"}
             and (reading.facts or reading.refunds)
-            and not (result.detail or "").startswith(mismatch)
+            and not (result.detail or "").startswith("mismatch")
         ]
     )

@@ -11,9 +11,11 @@ from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from checkout_service.backlog import OWED
+from checkout_service.metrics import count_lags, letter_lag_seconds
 from checkout_service.settings import Secret
 from tests.conftest import Customer, Sql
 from tests.edges.conftest import MakeApp
@@ -33,6 +35,25 @@ def scrape(client: FlaskClient) -> dict[tuple[str, frozenset[tuple[str, str]]], 
 
 def value(client: FlaskClient, name: str, **labels: str) -> float | None:
     return scrape(client).get((name, frozenset(labels.items())))
+
+
+def test_lags_of_many_letters_are_counted_as_each_would_be() -> None:
+    lags = [-1.0, 0.0, 0.005, 0.0051, 0.3, 60.0, 3600.0, 4000.0, 0.3]
+    one_by_one = Histogram("lags_of_a_test", "", buckets=letter_lag_seconds._upper_bounds, registry=None)
+    before = _samples(letter_lag_seconds)
+
+    count_lags(lags)
+    for lag in lags:
+        one_by_one.observe(max(lag, 0.0))
+
+    after, wanted = _samples(letter_lag_seconds), _samples(one_by_one)
+    assert {name: pytest.approx(after[name] - before[name]) for name in after} == wanted
+
+
+def _samples(histogram: Histogram) -> dict[str, float]:
+    (family,) = histogram.collect()
+    told = {sample.name.rpartition("_")[2] + str(sample.labels): sample.value for sample in family.samples}
+    return {name: value for name, value in told.items() if not name.startswith("created")}
 
 
 def insert_letter(sql: Sql, *, state: str, age: float, due: float = 5) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import redis
@@ -65,7 +65,8 @@ def make_worker(worker_app: Flask, worker_settings: WorkerSettings) -> Iterator[
 @pytest.fixture
 def scripted(make_worker: MakeWorker) -> Iterator[ScriptedProvider]:
     """A worker whose provider says what the test has told it to; the test runs inside its context."""
-    app = make_worker()
+    # A deployment of its own: what another test's worker remembers a moment later is nothing to this one.
+    app = make_worker(payment_namespace=uuid4())
     provider = ScriptedProvider()
     app.extensions["providers"] = {provider.name: provider}
     with app.app_context():

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from tests.conftest import Sql
+from tests.journeys.conftest import eventually
 from tests.letters import insert_letter, insert_payment, letter, state_of, status_of
 from tests.worker.conftest import letter_row
 from worker.webhooks import process
@@ -39,6 +40,7 @@ def test_webhook_idempotency_by_identical_bytes(sql: Sql, broker: redis.Redis, r
     process(str(insert_letter(sql, body)))
     payment, events = sql("SELECT * FROM payments"), event_rows(sql)
     again = insert_letter(sql, body)
+    eventually(lambda: broker.keys("*:letter:*"))
     if not remembered:
         broker.flushdb()
 
