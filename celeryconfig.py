@@ -54,7 +54,8 @@ task_annotations = {
     )
 }
 
-worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or os.cpu_count() or 1)
+# One more than there are cores: a child that commits waits for the disk, a tenth of its time, and another works on.
+worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or (os.cpu_count() or 1) + 1)
 worker_prefetch_multiplier = 1
 worker_max_tasks_per_child = 10_000
 worker_disable_rate_limits = True

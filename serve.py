@@ -1,6 +1,6 @@
 """Starts the web process: ``python serve.py wsgi:app`` runs Granian, one child a core, and restarts dead children.
 
-Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (2) and PROMETHEUS_MULTIPROC_DIR.
+Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (4) and PROMETHEUS_MULTIPROC_DIR.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def gateway(app: Wsgi, port: int) -> Gateway:
 
     Otherwise as many slow senders as there are slots would stop everybody else.
     """
-    slots = Slots(working=int(os.environ.get("WEB_THREADS", "2")), waiting=WAITING)
+    slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING)
     intake = Intake(readers=MOST_READING, most_bytes=MOST_BODIES)
     threading.Thread(target=hang_up_on_slow_senders, args=(intake, port), name="slow-senders", daemon=True).start()
     return Gateway(app, slots=slots, intake=intake)
