@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib import import_module
 
 from checkout_service.app import create_app
 from checkout_service.settings import SettingsError, WebSettings
@@ -11,3 +13,6 @@ try:
     app = create_app(WebSettings.from_environment())
 except SettingsError as error:
     sys.exit(f"The environment cannot be used:\n{error}")
+
+if os.environ.get("FLASK_RUN_FROM_CLI"):  # set by Flask's command line
+    import_module("checkout_service.migrating").init_app(app)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from flask import Flask
-from flask_migrate import Migrate
 
 import checkout_service.tables  # noqa: F401 (alembic compares against the whole of the metadata)
 from checkout_service import access, auth, docs, health, intake, logs, problem_pages
@@ -18,7 +16,7 @@ from checkout_service.catalog.cli import catalog
 from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
 from checkout_service.console import site as console
-from checkout_service.database import connect_database, db
+from checkout_service.database import connect_database
 from checkout_service.doctor.cli import doctor
 from checkout_service.errands import connect_errands
 from checkout_service.mock_cli import mock
@@ -32,8 +30,6 @@ from checkout_service.token_cli import token
 from checkout_service.webhooks.cli import webhooks
 from checkout_service.webhooks.pressure import connect_pressure
 from checkout_service.webhooks.routes import blueprint as letterbox
-
-MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
 
 
 class SynchronousFlask(Flask):
@@ -65,7 +61,6 @@ def create_app(settings: WebSettings) -> Flask:
     connect_errands(app)
     connect_pressure(app, max_rows=settings.letters_max_rows, max_bytes=settings.letters_max_bytes)
     connect_providers(app, settings)
-    Migrate(app, db, directory=str(MIGRATIONS))
     access.init_app(app)
     intake.init_app(app)
     auth.init_app(app, settings)

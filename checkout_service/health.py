@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Final
 
-from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, Response, current_app
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -36,6 +35,10 @@ NEEDED: Final = frozenset({"database", "migrations"})
 """Without the broker or the cache letters are still taken, only later worked on."""
 
 blueprint = Blueprint("health", __name__)
+
+_VERSIONS: Final = Path(__file__).resolve().parent.parent / "migrations" / "versions"
+HEAD: Final = max(path.name[:4] for path in _VERSIONS.glob("[0-9]*.py"))
+"""The newest revision, by the number that its file's name begins with. Alembic knows it too, at the cost of 11 MB."""
 
 _REVISION = text("SELECT version_num FROM alembic_version")
 
@@ -144,8 +147,7 @@ def _probe_database() -> dict[str, str]:
     except ProgrammingError:
         # No such table, or no right to read it: the first migration grants that.
         return {"database": OK, "migrations": "none applied"}
-    head = _head(current_app.extensions["migrate"].directory)
-    return {"database": OK, "migrations": _compared(rows[0].version_num if rows else "", head)}
+    return {"database": OK, "migrations": _compared(rows[0].version_num if rows else "", HEAD)}
 
 
 def _compared(revision: str, head: str) -> str:
@@ -161,8 +163,3 @@ def _probe_broker() -> dict[str, str]:
     except QueueUnavailableError:
         return {"broker": "away"}
     return {"broker": OK}
-
-
-@cache
-def _head(directory: str) -> str:
-    return ScriptDirectory(directory).get_current_head() or ""

@@ -14,7 +14,7 @@
              │    └── DatabaseLocked
              ├── ProviderUnavailable
              ├── StillInProgress  NoProvider
-             └── TooManyBodies  LetterboxFull
+             └── TooManyBodies
 
 Those of one room alone stand in that room. All are rendered as RFC 9457 problem documents by ``problem_pages``.
 """
@@ -26,12 +26,16 @@ from typing import Any, ClassVar
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
-    """An expected failure; ``slug`` makes its stable type, ``detail`` says what to do about it."""
+    """An expected failure; ``slug`` makes its stable type, ``detail`` says what to do about it.
+
+    ``pointer`` is the member of the request that it is about (a JSON Pointer, RFC 6901), where it is always the same.
+    """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "problem"
     title: ClassVar[str] = "Problem"
     default_detail: ClassVar[str] = ""
+    pointer: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
     ) -> None:
         self.detail = detail or self.default_detail
         self.headers = dict(headers or {})
-        self.errors = errors
+        self.errors = errors or ([{"pointer": self.pointer, "detail": self.detail}] if self.pointer else None)
         self.members = members
         super().__init__(self.detail)
 
@@ -128,6 +132,7 @@ class IdempotencyKeyReused(Problem):
 class EmptyCart(Problem):
     status = 422
     slug = "empty-cart"
+    pointer = "/cart_id"
     title = "Empty cart"
     default_detail = "The cart has nothing in it that can be bought: add an item first."
 
@@ -135,6 +140,7 @@ class EmptyCart(Problem):
 class CartFull(Problem):
     status = 422
     slug = "cart-full"
+    pointer = "/listing"
     title = "Cart full"
     default_detail = "The cart holds as many different items as a cart may: remove one first."
 
@@ -142,6 +148,7 @@ class CartFull(Problem):
 class MixedCurrencies(Problem):
     status = 422
     slug = "mixed-currencies"
+    pointer = "/cart_id"
     title = "Mixed currencies"
     default_detail = "The cart holds items of several currencies: a payment has one, so buy them apart."
 
@@ -149,6 +156,7 @@ class MixedCurrencies(Problem):
 class TotalTooLarge(Problem):
     status = 422
     slug = "total-too-large"
+    pointer = "/cart_id"
     title = "Total too large"
     default_detail = "The total is more than 99999999.99, the largest amount of one payment: buy less at once."
 
@@ -210,10 +218,3 @@ class TooManyBodies(Unavailable):
     slug = "too-many-bodies"
     title = "Too many bodies at once"
     default_detail = "Too many requests are being received at this moment; this one was not read: send it again."
-
-
-class LetterboxFull(Unavailable):
-    slug = "letterbox-full"
-    title = "The letterbox is full"
-    default_detail = "Too many webhooks wait to be processed: deliver this one again later."
-    retry_after = 30

@@ -53,7 +53,7 @@ def put_item(*, user_id: UUID, listing_id: UUID, qty: int) -> tuple[dict[str, An
         raise NotFound(_NO_LISTING)
     fits, has_room, is_new, *line = rows[0]
     if not fits:
-        raise TotalTooLarge(_LINE_TOO_LARGE)
+        raise TotalTooLarge(_LINE_TOO_LARGE, errors=[{"pointer": "/qty", "detail": _LINE_TOO_LARGE}])
     if not has_room:
         raise CartFull(_FULL)
     return show_line(line), is_new
@@ -69,7 +69,7 @@ def change_quantity(*, user_id: UUID, item_id: UUID, qty: int) -> dict[str, Any]
         raise NotFound(_NO_ITEM)
     fits, changed, *line = rows[0]
     if not fits:
-        raise TotalTooLarge(_LINE_TOO_LARGE)
+        raise TotalTooLarge(_LINE_TOO_LARGE, errors=[{"pointer": "/qty", "detail": _LINE_TOO_LARGE}])
     if not changed:
         # Removed by another request while this one ran.
         raise NotFound(_NO_ITEM)

@@ -11,7 +11,7 @@ from flask import Flask
 from psycopg import Connection, Error
 
 from checkout_service.database import background_connection
-from checkout_service.problems import LetterboxFull
+from checkout_service.problems import Unavailable
 
 _OWED: Final = """
     SELECT count(*), coalesce(sum(octet_length(body)), 0)::bigint
@@ -19,6 +19,15 @@ _OWED: Final = """
 """
 
 log = structlog.get_logger(__name__)
+
+
+class LetterboxFull(Unavailable):
+    """The bounds on what is owed are reached: the provider keeps the letter for a while."""
+
+    slug = "letterbox-full"
+    title = "The letterbox is full"
+    default_detail = "Too many webhooks wait to be processed: deliver this one again later."
+    retry_after = 30
 
 
 class Pressure:

@@ -127,6 +127,7 @@ def test_a_line_that_no_payment_could_hold_is_refused(customer: Customer, make_l
 
     assert refused.status_code == 422
     assert refused.json["type"] == "/problems/total-too-large"
+    assert [error["pointer"] for error in refused.json["errors"]] == ["/qty"]
     assert sql("SELECT id FROM users UNION ALL SELECT id FROM carts UNION ALL SELECT id FROM cart_items") == []
 
     line = put(customer, dear, 1)
@@ -236,6 +237,7 @@ def test_a_cart_has_at_most_500_lines(customer: Customer, make_listing: MakeList
 
     assert refused.status_code == 422
     assert refused.json["type"] == "/problems/cart-full"
+    assert [error["pointer"] for error in refused.json["errors"]] == ["/listing"]
     assert "500" in refused.json["detail"]
     assert len(lines(sql)) == 500
     assert put(customer, second, 3)["qty"] == 3

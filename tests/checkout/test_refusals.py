@@ -22,6 +22,7 @@ def test_empty_cart_validation(customer: Customer, make_listing: MakeListing, sq
 
     assert answer.status_code == 422
     assert answer.json["type"] == "/problems/empty-cart"
+    assert [error["pointer"] for error in answer.json["errors"]] == ["/cart_id"]
     assert counts(sql) == NOTHING
 
 
@@ -107,6 +108,7 @@ def test_mixed_currencies_are_refused(customer: Customer, make_listing: MakeList
 
     assert answer.status_code == 422
     assert answer.json["type"] == "/problems/mixed-currencies"
+    assert [error["pointer"] for error in answer.json["errors"]] == ["/cart_id"]
     assert counts(sql) == NOTHING
 
 
@@ -117,6 +119,7 @@ def test_total_that_no_payment_can_hold_is_refused(customer: Customer, make_list
 
     assert answer.status_code == 422
     assert answer.json["type"] == "/problems/total-too-large"
+    assert [error["pointer"] for error in answer.json["errors"]] == ["/cart_id"]
     assert counts(sql) == NOTHING
 
 

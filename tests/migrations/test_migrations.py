@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, make_url, text
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
 from checkout_service.database import Base
+from checkout_service.health import HEAD
 from checkout_service.local.servers import SUPERUSER, Postgres
 from tests.migrations.conftest import CONFIG, finish, run_as, start_upgrade
 from tests.migrations.schema import describe, tables
@@ -25,6 +26,7 @@ ROLES = ("checkout_owner", "checkout_web", "checkout_worker")
 
 def test_migrations_are_numbered_one_after_the_other() -> None:
     assert [f"{number:04}" for number in range(1, len(REVISIONS) + 1)] == REVISIONS
+    assert REVISIONS[-1] == HEAD, "/readyz goes by the files' names"
 
 
 def test_migrations_up_down_and_up_again_end_where_they_began(fresh_database: str, alembic: Alembic) -> None:
