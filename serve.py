@@ -1,6 +1,6 @@
 """Starts the web process: ``python serve.py wsgi:app`` runs Granian, one child a core, and restarts dead children.
 
-Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (4) and PROMETHEUS_MULTIPROC_DIR.
+Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (2) and PROMETHEUS_MULTIPROC_DIR.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ MOST_BODIES = 64 * 2**20
 WAITING = 64
 """Requests a child lets wait for a provider; well below READERS, so that letters are always read."""
 
+LARGEST_HEAD = 32 * 1024
+"""Bytes of a request's head, which Granian holds for each connection; the largest token that is read has 8 KiB."""
+
+LINE = 512
+"""Requests that wait for a slot in a child, some 0.2 s of work; whoever comes then is told to come again."""
+
 CONNECTIONS = 4096
 """Open connections a child takes, idle ones included; more wait in the backlog."""
 
@@ -65,7 +71,7 @@ def gateway(app: Wsgi, port: int) -> Gateway:
 
     Otherwise as many slow senders as there are slots would stop everybody else.
     """
-    slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING)
+    slots = Slots(working=int(os.environ.get("WEB_THREADS", "2")), waiting=WAITING, line=LINE)
     intake = Intake(readers=MOST_READING, most_bytes=MOST_BODIES)
     threading.Thread(target=hang_up_on_slow_senders, args=(intake, port), name="slow-senders", daemon=True).start()
     return Gateway(app, slots=slots, intake=intake)
@@ -116,7 +122,7 @@ def main(target: str) -> None:
             blocking_threads=READERS,
             backlog=2048,
             backpressure=CONNECTIONS,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True),
+            http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
             respawn_failed_workers=True,
             workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
         ).serve(target_loader=load)

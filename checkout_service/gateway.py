@@ -9,15 +9,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from functools import partial
+from time import monotonic
 from typing import Any, Final, Protocol
 
+import orjson
 import structlog
 
 from checkout_service.draining import Wsgi
 from checkout_service.intake import GONE_KEY, Intake
+from checkout_service.problem_pages import CONTENT_TYPE, document
+from checkout_service.problems import Unavailable
 from checkout_service.slots import ENVIRON_KEY, Slots
 
 log = structlog.get_logger(__name__)
+
+
+WAITS_FOR: Final = 10.0
+"""Seconds in the line after which a request is answered unread: who sent it has given up, or will."""
 
 
 class Granian(Protocol):
@@ -40,13 +48,17 @@ class Gateway:
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
         environ = self._environ | scope
         held = self._intake.take(environ)
-        self._slots.admit(partial(self._serve, client, environ, held))
+        if not self._slots.admit(partial(self._serve, client, environ, held, monotonic() + WAITS_FOR)):
+            self._intake.let_go(held)
+            _refuse(client)
 
-    def _serve(self, client: Granian, environ: dict[str, Any], held: int) -> None:
+    def _serve(self, client: Granian, environ: dict[str, Any], held: int, until: float) -> None:
         """Answer one request, whatever happens."""
         try:
             if GONE_KEY in environ:
                 client.response_bytes(408, [], b"")
+            elif monotonic() > until:
+                _refuse(client)
             else:
                 self._answer(client, environ)
         except BaseException:
@@ -87,6 +99,21 @@ class _Pieces:
 
     def close(self) -> None:
         _close(self._body)
+
+
+def _refuse(client: Granian) -> None:
+    """Too many wait: nothing was done, and nothing will be."""
+    shown = document(TooManyWaiting(), instance="", request_id="")
+    headers = [("Content-Type", CONTENT_TYPE), ("Retry-After", "1"), ("Cache-Control", "no-store")]
+    client.response_bytes(503, headers, orjson.dumps({name: value for name, value in shown.items() if value}))
+
+
+class TooManyWaiting(Unavailable):
+    """More requests wait for a slot than can be answered in time."""
+
+    slug = "too-many-waiting"
+    title = "Too many requests wait"
+    default_detail = "Too many requests wait at this moment; nothing was done with this one: send it again."
 
 
 def _close(body: Iterable[bytes]) -> None:

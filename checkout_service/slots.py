@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
+import structlog
 from flask import has_request_context, request
 
 ENVIRON_KEY: Final = "checkout_service.slots"
+
+log = structlog.get_logger(__name__)
 
 Work = Callable[[], None]
 
@@ -25,26 +28,30 @@ class TooManyWaitingError(Exception):
 
 
 class Slots:
-    """At most ``working`` requests at work in this process, and ``waiting`` more that wait for a provider."""
+    """At most ``working`` requests at work in this process; ``waiting`` wait for a provider, ``line`` for a slot."""
 
-    def __init__(self, *, working: int, waiting: int) -> None:
+    def __init__(self, *, working: int, waiting: int, line: int) -> None:
         self._lock = threading.Lock()
         self._free = working
+        self._longest = line
         self._line: deque[Work] = deque()
         self._back: deque[threading.Lock] = deque()
         self._waiting = threading.BoundedSemaphore(waiting)
 
-    def admit(self, work: Work) -> None:
+    def admit(self, work: Work) -> bool:
         """Do the work in this thread, and after it whatever came to wait meanwhile; or leave it to who is at work.
 
-        Work is begun in the order in which it came. It must raise nothing: who called may not be there any more.
+        Work is begun in the order in which it came. False, and nothing will be done, when the line is full.
         """
         with self._lock:
             if not self._free:
+                if len(self._line) >= self._longest:
+                    return False
                 self._line.append(work)
-                return
+                return True
             self._free -= 1
         self._work_off(work)
+        return True
 
     @contextmanager
     def outside(self) -> Iterator[None]:
@@ -66,8 +73,10 @@ class Slots:
         while work is not None:
             try:
                 work()
-            finally:
-                work = self._next()
+            except BaseException:
+                # The slot and the next in line must not be lost with it; who called may not be there any more.
+                log.exception("work_failed")
+            work = self._next()
 
     def _next(self) -> Work | None:
         """What the holder of a slot does next; None once it holds it no longer."""

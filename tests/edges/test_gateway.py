@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -69,7 +70,9 @@ def answering(body: Iterable[bytes], *headers: tuple[str, str]) -> Wsgi:
 
 
 def gateway(app: Wsgi, *, working: int = 1, most_bytes: int = 1000) -> Gateway:
-    return Gateway(app, slots=Slots(working=working, waiting=1), intake=Intake(readers=1, most_bytes=most_bytes))
+    return Gateway(
+        app, slots=Slots(working=working, waiting=1, line=100), intake=Intake(readers=1, most_bytes=most_bytes)
+    )
 
 
 def test_an_answer_of_known_length_goes_out_whole() -> None:
@@ -149,3 +152,28 @@ def test_a_sender_that_is_gone_reaches_no_app() -> None:
 
     assert client.told == [("bytes", 408, [], b"")]
     assert not reached
+
+
+def test_who_waited_too_long_or_finds_the_line_full_is_refused_and_nothing_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reached: list[str] = []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        reached.append(environ["PATH_INFO"])
+        if len(reached) == 1:  # others come while the only slot is taken
+            front(late, scope())
+            front(excess, scope())
+            monkeypatch.setattr("checkout_service.gateway.monotonic", lambda: float("inf"))
+        return answering([], ("Content-Length", "0"))(environ, start_response)
+
+    front = Gateway(app, slots=Slots(working=1, waiting=1, line=1), intake=Intake(readers=1, most_bytes=1000))
+    first, late, excess = Client(), Client(), Client()
+    front(first, scope())
+
+    assert len(reached) == 1
+    for client in (late, excess):
+        ((_, status, headers, body),) = client.told
+        assert status == 503
+        assert dict(headers)["Retry-After"] == "1"
+        assert json.loads(body)["type"] == "/problems/too-many-waiting"

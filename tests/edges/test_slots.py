@@ -49,7 +49,7 @@ def _held(slots: Slots, *, outside: bool = False) -> Errand:
 
 
 def test_who_finds_no_slot_free_lets_go_of_the_thread_and_is_served_in_turn() -> None:
-    slots = Slots(working=2, waiting=1)
+    slots = Slots(working=2, waiting=1, line=100)
     first, second = _held(slots), _held(slots)
     order: list[int] = []
     served = threading.Event()
@@ -66,7 +66,7 @@ def test_who_finds_no_slot_free_lets_go_of_the_thread_and_is_served_in_turn() ->
 
 
 def test_a_slot_that_nobody_waits_for_is_free_again() -> None:
-    slots = Slots(working=1, waiting=1)
+    slots = Slots(working=1, waiting=1, line=100)
     done: list[str] = []
 
     slots.admit(lambda: done.append(threading.current_thread().name))
@@ -76,7 +76,7 @@ def test_a_slot_that_nobody_waits_for_is_free_again() -> None:
 
 
 def test_who_waits_for_a_provider_leaves_the_slot_to_who_stands_in_line() -> None:
-    slots = Slots(working=1, waiting=1)
+    slots = Slots(working=1, waiting=1, line=100)
     busy = _held(slots)
     waiting, served = Errand(slots, outside=True), threading.Event()
     slots.admit(waiting)
@@ -91,7 +91,7 @@ def test_who_waits_for_a_provider_leaves_the_slot_to_who_stands_in_line() -> Non
 
 
 def test_who_comes_back_is_served_before_the_line_and_only_when_a_slot_is_free() -> None:
-    slots = Slots(working=1, waiting=1)
+    slots = Slots(working=1, waiting=1, line=100)
     back = _held(slots, outside=True)
     busy = _held(slots)
     later = Errand(slots)
@@ -107,7 +107,7 @@ def test_who_comes_back_is_served_before_the_line_and_only_when_a_slot_is_free()
 
 
 def test_no_more_wait_outside_than_are_allowed() -> None:
-    slots = Slots(working=2, waiting=1)
+    slots = Slots(working=2, waiting=1, line=100)
     away = _held(slots, outside=True)
 
     with pytest.raises(TooManyWaitingError), slots.outside():
@@ -117,7 +117,7 @@ def test_no_more_wait_outside_than_are_allowed() -> None:
 
 
 def test_without_another_thread_the_line_waits_for_who_is_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    slots = Slots(working=1, waiting=1)
+    slots = Slots(working=1, waiting=1, line=100)
     busy = _held(slots)
     away, served = Errand(slots, outside=True), threading.Event()
     slots.admit(away)
@@ -135,3 +135,31 @@ def test_without_another_thread_the_line_waits_for_who_is_outside(monkeypatch: p
 
 def _no_more_threads(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def test_a_line_that_is_full_takes_nobody() -> None:
+    slots = Slots(working=1, waiting=1, line=2)
+    busy, done = _held(slots), []
+
+    taken = [slots.admit(lambda number=number: done.append(number)) for number in range(3)]
+    busy.finish()
+
+    assert taken == [True, True, False]
+    assert slots.admit(lambda: done.append(3))
+    assert done == [0, 1, 3]
+
+
+def test_work_that_raises_takes_neither_the_slot_nor_the_next_along() -> None:
+    slots = Slots(working=1, waiting=1, line=2)
+    busy, served = _held(slots), threading.Event()
+
+    def broken() -> None:
+        raise SystemExit
+
+    slots.admit(broken)
+    slots.admit(served.set)
+    busy.finish()
+
+    assert served.wait(5)
+    assert slots.admit(served.clear)
+    assert not served.is_set()
