@@ -1,6 +1,6 @@
 """Starts the web process: ``python serve.py wsgi:app`` runs Granian, one child a core, and restarts dead children.
 
-Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (2) and PROMETHEUS_MULTIPROC_DIR.
+Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (4) and PROMETHEUS_MULTIPROC_DIR.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def gateway(app: Wsgi, port: int) -> Gateway:
 
     Otherwise as many slow senders as there are slots would stop everybody else.
     """
-    slots = Slots(working=int(os.environ.get("WEB_THREADS", "2")), waiting=WAITING, line=LINE)
+    slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, line=LINE)
     intake = Intake(readers=MOST_READING, most_bytes=MOST_BODIES)
     threading.Thread(target=hang_up_on_slow_senders, args=(intake, port), name="slow-senders", daemon=True).start()
     return Gateway(app, slots=slots, intake=intake)
@@ -86,6 +86,8 @@ def load(target: str) -> Gateway:
     drain = Drain(port)
     granian_signals.set_sync_signals = partial(_drained_first, drain, granian_signals.set_sync_signals)
     # Granian would wrap what it is given as a WSGI app; a gateway speaks to it directly.
+    if not hasattr(granian_server, "_wsgi_call_wrap"):
+        sys.exit("this version of Granian calls WSGI apps in another way: serve.py has to follow it")
     granian_server._wsgi_call_wrap = lambda gateway, *_: gateway
     return gateway(drain.telling(app), port)
 

@@ -33,8 +33,13 @@ def run(stand: Stand, *, quick: bool) -> Report:
         ratio=found["service"] / found["floor"],
         target="≥ 0.85",
     )
-    half = load.finished(load.paced(bases["service"], requests, rate=found["service"] / 2, seconds=2 * seconds))
-    report.add("p99 at half of that", milliseconds(half.p99), target="< 25 ms")
+
+    def at_half(name: str) -> float:
+        return load.finished(load.paced(bases[name], requests, rate=found["service"] / 2, seconds=2 * seconds)).p99
+
+    # In turns, and the median: a disk has its moments, and a p99 is made of them.
+    p99 = in_turns(1 if quick else 3, {name: lambda name=name: at_half(name) for name in bases})  # type: ignore[misc]
+    report.add("p99 at half of that", milliseconds(p99["service"]), floor=milliseconds(p99["floor"]), target="< 25 ms")
     for name in bases:
         report.remark(f"processors while the {name} was loaded: {usage[name]}")
         stand.stop("web" if name == "service" else name)

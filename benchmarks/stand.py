@@ -82,7 +82,7 @@ class Stand:
         return self.await_http(f"http://127.0.0.1:{self.environment['PORT']}", "/readyz", "web")
 
     def serve_floor(self) -> str:
-        """Start the floor's web process, the same server with as many children and threads, and return its address."""
+        """Start the floor's web process, the same server with as many children, and return its address."""
         port = str(free_port())
         self.start("floor", [sys.executable, "-m", "benchmarks.floors.serve"], PORT=port)
         return self.await_http(f"http://127.0.0.1:{port}", "/livez", "floor")

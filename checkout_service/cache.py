@@ -89,10 +89,11 @@ class Cache:
             return
         self._later.put((names, value, seconds))
         if self._writer is None:
-            with self._start:
+            with self._start, suppress(RuntimeError, MemoryError):  # no more threads: the next caller tries again
                 if self._writer is None:
-                    self._writer = threading.Thread(target=self._write, name="cache-writer", daemon=True)
-                    self._writer.start()
+                    writer = threading.Thread(target=self._write, name="cache-writer", daemon=True)
+                    writer.start()
+                    self._writer = writer
 
     def put_many(self, names: Sequence[str], value: bytes, *, seconds: int) -> None:
         self._reached(partial(self._put_each, [(names, value, seconds)]), otherwise=None)

@@ -15,8 +15,10 @@ from typing import Any, Final, Protocol
 import orjson
 import structlog
 
+from checkout_service.access import QUIET
 from checkout_service.draining import Wsgi
 from checkout_service.intake import GONE_KEY, Intake
+from checkout_service.metrics import count_request
 from checkout_service.problem_pages import CONTENT_TYPE, document
 from checkout_service.problems import Unavailable
 from checkout_service.slots import ENVIRON_KEY, Slots
@@ -46,24 +48,30 @@ class Gateway:
         self._environ = _ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots}
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
-        environ = self._environ | scope
+        environ: dict[str, Any] = self._environ | scope
         held = self._intake.take(environ)
-        if not self._slots.admit(partial(self._serve, client, environ, held, monotonic() + WAITS_FOR)):
+        if GONE_KEY in environ:
             self._intake.let_go(held)
-            _refuse(client)
+            count_request(environ["REQUEST_METHOD"], "gone", 408, 0.0)
+            client.response_bytes(408, [], b"")
+            return
+        work = partial(self._serve, client, environ, held, monotonic() + WAITS_FOR)
+        # Who asks whether we live must not hear no because many others ask for something.
+        if not self._slots.admit(work, first=environ["PATH_INFO"] in QUIET):
+            self._intake.let_go(held)
+            _refuse(client, environ)
 
     def _serve(self, client: Granian, environ: dict[str, Any], held: int, until: float) -> None:
         """Answer one request, whatever happens."""
         try:
-            if GONE_KEY in environ:
-                client.response_bytes(408, [], b"")
-            elif monotonic() > until:
-                _refuse(client)
+            if monotonic() > until:
+                _refuse(client, environ)
             else:
                 self._answer(client, environ)
         except BaseException:
             # Nobody is above us: a panic of the server's own is no reason to lose the slot.
             log.exception("request_failed")
+            count_request(environ["REQUEST_METHOD"], "broken", 500, 0.0)
             client.response_bytes(500, [], b"")
         finally:
             self._intake.let_go(held)
@@ -101,8 +109,9 @@ class _Pieces:
         _close(self._body)
 
 
-def _refuse(client: Granian) -> None:
+def _refuse(client: Granian, environ: dict[str, Any]) -> None:
     """Too many wait: nothing was done, and nothing will be."""
+    count_request(environ["REQUEST_METHOD"], "refused", 503, 0.0)
     shown = document(TooManyWaiting(), instance="", request_id="")
     headers = [("Content-Type", CONTENT_TYPE), ("Retry-After", "1"), ("Cache-Control", "no-store")]
     client.response_bytes(503, headers, orjson.dumps({name: value for name, value in shown.items() if value}))

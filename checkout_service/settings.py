@@ -58,7 +58,7 @@ class WebSettings(SharedSettings):
     session_ttl: timedelta = timedelta(days=1)
     letters_max_rows: int = 1_000_000
     letters_max_bytes: int = 4 * 2**30
-    web_threads: int = 2
+    web_threads: int = 4
     pages: bool = False
     pages_secret: Secret | None = None
     console: bool = False
@@ -85,7 +85,7 @@ class WebSettings(SharedSettings):
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "letters_max_rows": env.number("LETTERS_MAX_ROWS", 1_000_000),
             "letters_max_bytes": env.number("LETTERS_MAX_BYTES", 4 * 2**30),
-            "web_threads": env.number("WEB_THREADS", 2),
+            "web_threads": env.number("WEB_THREADS", 4),
         }
         env.finish()
         return cls(**values)

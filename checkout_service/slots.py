@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Final
 
 import structlog
 from flask import has_request_context, request
 
 ENVIRON_KEY: Final = "checkout_service.slots"
+ROOM_FOR_FIRST: Final = 64
 
 log = structlog.get_logger(__name__)
 
@@ -38,16 +39,17 @@ class Slots:
         self._back: deque[threading.Lock] = deque()
         self._waiting = threading.BoundedSemaphore(waiting)
 
-    def admit(self, work: Work) -> bool:
+    def admit(self, work: Work, *, first: bool = False) -> bool:
         """Do the work in this thread, and after it whatever came to wait meanwhile; or leave it to who is at work.
 
-        Work is begun in the order in which it came. False, and nothing will be done, when the line is full.
+        Work is begun in the order in which it came, but for what goes ``first``: for that the line has some room more.
+        False, and nothing will be done, when the line is full.
         """
         with self._lock:
             if not self._free:
-                if len(self._line) >= self._longest:
+                if len(self._line) >= self._longest + (ROOM_FOR_FIRST if first else 0):
                     return False
-                self._line.append(work)
+                (self._line.appendleft if first else self._line.append)(work)
                 return True
             self._free -= 1
         self._work_off(work)
@@ -71,12 +73,16 @@ class Slots:
     def _work_off(self, work: Work | None) -> None:
         """Work in the slot that this thread holds, until it is somebody else's or nobody's."""
         while work is not None:
-            try:
-                work()
-            except BaseException:
-                # The slot and the next in line must not be lost with it; who called may not be there any more.
-                log.exception("work_failed")
+            # The slot and the next in line must not be lost with it; who called may not be there any more.
+            with suppress(BaseException):
+                self._done(work)
             work = self._next()
+
+    def _done(self, work: Work) -> None:
+        try:
+            work()
+        except BaseException:
+            log.exception("work_failed")
 
     def _next(self) -> Work | None:
         """What the holder of a slot does next; None once it holds it no longer."""
@@ -97,7 +103,7 @@ class Slots:
             return True
         try:
             threading.Thread(target=self._work_off, args=(work,), name="slot", daemon=True).start()
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             # The system has no more threads: the line waits for this one.
             with self._lock:
                 self._line.appendleft(work)

@@ -36,8 +36,11 @@ visitor = known_by(identify)
 
 
 def remember_visitor(answer: Response) -> Response:
-    """The answer, with a cookie for somebody new."""
-    if "new_visitor" in g:
+    """The answer, with a cookie for somebody new, who is one that reads.
+
+    A cookie that is Lax does not come with another site's POST, whose sender may well have one: they must keep it.
+    """
+    if "new_visitor" in g and request.method == "GET":
         answer.set_cookie(
             _cookie_name(),
             _signer().sign(str(g.new_visitor.user_id)).decode(),

@@ -33,6 +33,9 @@ WORK_FOR: Final = 8.0
 LEASE: Final = timedelta(seconds=60)
 """Longer than a step: a batch that no worker comes to takes twice PATIENCE, a call to a slow provider ten seconds."""
 
+STEP_FOR: Final = 40.0
+"""Seconds that one batch is followed, however slowly it moves: its lease must not end meanwhile."""
+
 REMEMBERED: Final = timedelta(days=7)
 """How old an order may be when it is begun: one that was forgotten for longer nobody expects any more."""
 
@@ -123,11 +126,13 @@ def _process_all(row: Row[Any]) -> None:
         _write(row, state="done")
         return
     progress = Progress(rung=row.rung, became=Counter(row.became))
-    process_batch(page, progress, told=lambda _: None)
+    started = monotonic()
+    process_batch(page, progress, told=lambda _: None, within=STEP_FOR)
     last = page[-1]
     place = {"rung": progress.rung, "became": dict(progress.became), "after_at": last.received_at, "after_id": last.id}
     if progress.untouched:
-        said = f"no worker came to {len(progress.untouched)} webhooks within {2 * PATIENCE:.0f} s"
+        waited = STEP_FOR if monotonic() - started >= STEP_FOR else 2 * PATIENCE
+        said = f"no worker came to {len(progress.untouched)} webhooks within {waited:.0f} s"
         _write(row, state="stalled", said=said, **place)
     else:
         _write(row, state="running", **place)

@@ -1,4 +1,4 @@
-"""Serves the web floor under Granian itself, with as many children and threads as the service has."""
+"""Serves the web floor under Granian itself, with as many children as the service has, and two threads each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> None:
         port=int(os.environ["PORT"]),
         interface=Interfaces.WSGI,
         workers=int(os.environ.get("WEB_CONCURRENCY") or len(os.sched_getaffinity(0))),
-        blocking_threads=int(os.environ.get("WEB_THREADS") or 2),
+        blocking_threads=2,
         backpressure=4096,
         http1_settings=HTTP1Settings(keep_alive=True),
     ).serve()

@@ -90,7 +90,7 @@ def read_letter_filter(args: Mapping[str, str]) -> LetterFilter:
         if name in given:
             try:
                 moments[name] = read_moment(given[name])
-            except ValueError:
+            except (ValueError, OverflowError):
                 faults[name] = "Write 90s, 30m, 2h or 7d ago, or a time in UTC such as 2026-11-25 14:30."
     return LetterFilter(
         state=None if "state" in faults else state,
@@ -130,7 +130,7 @@ def read_id(text: str | None) -> UUID | None:
 
 
 def read_moment(text: str) -> datetime:
-    """A time in UTC, or how long ago. Raises ValueError."""
+    """A time in UTC, or how long ago. Raises ValueError and, far from now, OverflowError."""
     if ago := re.fullmatch(r"(\d{1,6})\s*([smhd])(\s+ago)?", text):
         return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     moment = datetime.fromisoformat(text)

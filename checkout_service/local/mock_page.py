@@ -6,6 +6,7 @@ to sign, and whatever it does to the service goes by signed webhooks over HTTP.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -21,7 +22,7 @@ from checkout_service.local.mock_outbox import Outbox
 
 FOLDER: Final = Path(__file__).parent / "provider_page"
 LETTERBOX: Final = "/api/payments/webhook"
-HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_HERE: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
 
 _templates = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
@@ -99,7 +100,8 @@ def _way_back(sent: Mapping[str, list[str]]) -> str:
     """Where the customer came from, which is on this machine as everything here; raises AnswerError."""
     address = sent.get("return_to", [""])[0]
     parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or parts.hostname not in HERE or not address.isprintable():
+    # The whole of it: a browser reads a backslash as a slash, and what stands before an @ it does not show.
+    if parts.scheme not in {"http", "https"} or not _HERE.fullmatch(parts.netloc) or not address.isprintable():
         raise AnswerError(400)
     return address
 

@@ -65,7 +65,7 @@ _walk = text(f"""
     SELECT last.id AS last_id, found.* FROM (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last
     LEFT JOIN (
         SELECT {_LETTER_COLUMNS} FROM page
-        WHERE provider = :provider AND (
+        WHERE provider = :provider AND octet_length(body) <= :largest AND (
             position(convert_to(:reference, 'UTF8') IN body) > 0
             OR position(convert_to(:payment_id, 'UTF8') IN body) > 0
         )
@@ -95,24 +95,33 @@ class Evidence:
 
 
 def evidence_of(
-    payment_id: UUID, *, pages: int | None = None, early: timedelta = EARLY, after: UUID | None = None
+    payment_id: UUID,
+    *,
+    owner: UUID | None = None,
+    pages: int | None = None,
+    largest: int = 2**30,
+    early: timedelta = EARLY,
+    after: UUID | None = None,
 ) -> Evidence | None:
     """Everything known of this payment, or None. Raises DatabaseUnavailable.
 
     Letters that no fact leads to are looked for in so many ``pages`` of letters, from where the payment began or behind
-    the letter ``after``; in all of them without a number.
+    the letter ``after``; in all of them without a number. Those of more than ``largest`` bytes are not searched.
+    With an ``owner``, another's payment is None at once.
     """
     found = execute(_payment, {"id": payment_id})
     if not found:
         return None
     (payment,) = found
+    if owner is not None and payment.user_id != owner:
+        return None
     facts = execute(_facts, {"id": payment_id})
     refund_facts = execute(_refund_facts, {"id": payment_id})
     named = [row.delivery_id for row in (*facts, *refund_facts) if row.delivery_id]
     letters = {row.id: row for row in execute(_linked, {"ids": named})}
     if after is None:
         ((after,),) = execute(_first_key, {"created_at": payment.created_at, "early": early})
-    about, looked_until = _letters_about(payment, pages, after)
+    about, looked_until = _letters_about(payment, pages, after, largest)
     letters |= {row.id: row for row in about}
     return Evidence(
         payment=payment,
@@ -126,9 +135,16 @@ def evidence_of(
     )
 
 
-def _letters_about(payment: Row[Any], pages: int | None, after: Any) -> tuple[list[Row[Any]], UUID | None]:
+def _letters_about(
+    payment: Row[Any], pages: int | None, after: Any, largest: int
+) -> tuple[list[Row[Any]], UUID | None]:
     """Letters whose bytes speak of the payment, and where the walk stopped unless it came to the end."""
-    sought = {"provider": payment.provider, "reference": payment.provider_ref, "payment_id": str(payment.id)}
+    sought = {
+        "provider": payment.provider,
+        "reference": payment.provider_ref,
+        "payment_id": str(payment.id),
+        "largest": largest,
+    }
     found: list[Row[Any]] = []
     while pages != 0:
         page = execute(_walk, {"after": after, **sought})

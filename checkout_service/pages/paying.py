@@ -34,6 +34,9 @@ LOOK_THROUGH: Final = 2
 """Pages of letters that one look at a payment goes through: in a busy house the newest of its letters may be missing,
 but a customer who watches must not cost more than this."""
 
+LARGEST_SEARCHED: Final = 16 * 1024
+"""Bytes of a letter that is searched for the payment. Anybody can send larger ones by the thousand."""
+
 JUST_BEFORE: Final = timedelta(minutes=1)
 
 
@@ -100,8 +103,8 @@ def show_news(payment_id: UUID) -> Response:
 
 def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
     user_id = caller().user_id
-    evidence = evidence_of(payment_id, pages=LOOK_THROUGH, early=JUST_BEFORE)
-    if evidence is None or evidence.payment.user_id != user_id:
+    evidence = evidence_of(payment_id, owner=user_id, pages=LOOK_THROUGH, largest=LARGEST_SEARCHED, early=JUST_BEFORE)
+    if evidence is None:
         raise NotFound("There is no such payment, or it is not yours.")
     session = session_of(payment_id=payment_id, user_id=user_id)
     stands = standing(evidence.payment, last_news=_last_news(evidence))

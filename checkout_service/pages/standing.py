@@ -49,7 +49,7 @@ def standing(payment: Any, *, last_news: datetime) -> Standing:
     """Of a payment's row; ``last_news`` is when it was opened, or when it last moved."""
     status = PaymentStatus(payment.status)
     waiting = status.open and status is not PaymentStatus.FAILED and datetime.now(UTC) - last_news > PATIENCE
-    reviewed = tuple(REVIEWED[code] for code in (payment.review_reason or "").split(",") if code in REVIEWED)
+    reviewed = tuple(REVIEWED[code] for code in (payment.review_reason or "").split(", ") if code in REVIEWED)
     title, meaning, tone, sign = _STILL_WAITING if waiting else _SAID[status]
     if reviewed and status.open:
         title, meaning, tone, sign = _IN_REVIEW

@@ -34,6 +34,7 @@ class Pressure:
     """Knows, about once a second, whether more letters are owed than the bounds allow."""
 
     PAUSE: Final = 1.0
+    LONGEST: Final = 30.0
     SHARE: Final = 20
     """Counting takes at most a twentieth of the time, however long the queue has grown."""
 
@@ -78,7 +79,7 @@ class Pressure:
                         started = monotonic()
                         self.measure(connection)
                         told = False
-                        pause.wait(max(self.PAUSE, self._share * (monotonic() - started)))
+                        pause.wait(min(self.LONGEST, max(self.PAUSE, self._share * (monotonic() - started))))
             except Error as error:
                 # The letterbox's own statement finds out as well, and says so to the provider.
                 if not told:

@@ -57,16 +57,22 @@ def process_all(*, choice: Choice, told: Callable[[Progress], None]) -> Progress
     return progress
 
 
-def process_batch(page: Sequence[Row[Any]], progress: Progress, told: Callable[[Progress], None]) -> None:
-    """Ring for each letter of a page of ``processable_page`` and follow them to their end; twice what PATIENCE is."""
+def process_batch(
+    page: Sequence[Row[Any]], progress: Progress, told: Callable[[Progress], None], *, within: float = float("inf")
+) -> None:
+    """Ring for each letter of a page of ``processable_page`` and follow them to their end.
+
+    Ends when twice PATIENCE goes by and none is settled, and at the latest ``within`` seconds from now.
+    """
+    until = monotonic() + within
     waiting = {row.id: row for row in page}
     _ring(waiting)
     progress.rung += len(waiting)
     told(progress)
-    _follow(waiting, progress, told)
-    if waiting:
+    _follow(waiting, progress, told, until)
+    if waiting and monotonic() < until:
         _ring(waiting)
-        _follow(waiting, progress, told)
+        _follow(waiting, progress, told, until)
     progress.untouched += waiting
 
 
@@ -75,10 +81,10 @@ def _ring(waiting: dict[UUID, Row[Any]]) -> None:
         task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
 
 
-def _follow(waiting: dict[UUID, Row[Any]], progress: Progress, told: Callable[[Progress], None]) -> None:
-    """Take out of ``waiting`` what a worker has settled, until it is empty or nothing moves any more."""
+def _follow(waiting: dict[UUID, Row[Any]], progress: Progress, told: Callable[[Progress], None], until: float) -> None:
+    """Take out of ``waiting`` what a worker has settled, until it is empty, nothing moves any more, or time is up."""
     moved_at = monotonic()
-    while waiting and monotonic() - moved_at < PATIENCE:
+    while waiting and monotonic() - moved_at < PATIENCE and monotonic() < until:
         settled = _settled(waiting)
         if settled:
             moved_at = monotonic()

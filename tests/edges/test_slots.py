@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 
 import pytest
 
@@ -14,6 +15,14 @@ def _started(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
+
+
+def _await_the_line(slots: Slots) -> None:
+    """All that came before is done; there is a slot for whoever comes."""
+    served, until = threading.Event(), monotonic() + 5
+    while not slots.admit(served.set):
+        assert monotonic() < until, "the line stays full"
+    assert served.wait(5)
 
 
 class Errand:
@@ -145,8 +154,8 @@ def test_a_line_that_is_full_takes_nobody() -> None:
     busy.finish()
 
     assert taken == [True, True, False]
-    assert slots.admit(lambda: done.append(3))
-    assert done == [0, 1, 3]
+    _await_the_line(slots)
+    assert done == [0, 1]
 
 
 def test_work_that_raises_takes_neither_the_slot_nor_the_next_along() -> None:
@@ -161,5 +170,17 @@ def test_work_that_raises_takes_neither_the_slot_nor_the_next_along() -> None:
     busy.finish()
 
     assert served.wait(5)
-    assert slots.admit(served.clear)
-    assert not served.is_set()
+    _await_the_line(slots)
+
+
+def test_what_goes_first_finds_room_in_a_full_line_and_waits_for_nobody_in_it() -> None:
+    slots = Slots(working=1, waiting=1, line=1)
+    busy, done = _held(slots), []
+
+    assert slots.admit(lambda: done.append("one"))
+    assert not slots.admit(lambda: done.append("another"))
+    assert slots.admit(lambda: done.append("probe"), first=True)
+    busy.finish()
+    _await_the_line(slots)
+
+    assert done == ["probe", "one"]

@@ -137,7 +137,8 @@ def test_a_letter_that_nobody_takes_is_delivered_again(provider: httpx.Client, l
 @pytest.mark.parametrize(
     "back",
     ["", "https://evil.test/", "//evil.test", "javascript:alert(1)", "http://127.0.0.1@evil.test/", "/pay/1",
-     "http://127.0.0.1:8000/\r\nSet-Cookie: a=b"],
+     "http://127.0.0.1:8000/\r\nSet-Cookie: a=b", "http://evil.test\\@127.0.0.1:8000/pay",
+     "http://x;script-src *;@localhost/"],
 )  # fmt: skip
 def test_nobody_is_sent_anywhere_else(provider: httpx.Client, letterbox: Letterbox, back: str) -> None:
     assert provider.get("/pay/mock_pi_1", params={"return_to": back}).status_code == 400

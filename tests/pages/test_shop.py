@@ -374,3 +374,11 @@ def test_a_customer_with_a_token_and_a_visitor_are_two_people(
     with_token = replace(customer, client=visitor.client)
     assert with_token.get("/api/cart").json["items"] == []
     assert "A visitor&#39;s globe" in with_token.get("/cart").text
+
+
+def test_another_sites_form_takes_nobodys_cookie_away(shop: Flask) -> None:
+    # A cookie that is Lax does not come along, so the sender looks like somebody new.
+    answer = shop.test_client().post("/cart/empty", headers=BROWSER | {"Sec-Fetch-Site": "cross-site"})
+
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers

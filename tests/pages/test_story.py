@@ -131,7 +131,7 @@ def test_a_flag_is_explained_and_asks_for_no_second_payment() -> None:
     assert flagged.title == "Somebody has to look at this"
     assert len(flagged.reviewed) == 1
     assert not flagged.payable
-    twice = standing(_payment(PaymentStatus.PAID, "paid_after_close,paid_twice"), last_news=datetime.now(UTC))
+    twice = standing(_payment(PaymentStatus.PAID, "paid_after_close, paid_twice"), last_news=datetime.now(UTC))
     assert twice.title == "Paid. Thank you!"
     assert len(twice.reviewed) == 2
 
