@@ -14,6 +14,7 @@ READS_THE_ENVIRONMENT = {
     "celeryconfig.py": "Celery's settings",
     "flowerconfig.py": "Flower's settings",
     "serve.py": "an entry point",
+    "wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",
     "checkout_service/metrics.py": "asks whether prometheus-client counts into files, which that reads by itself",
     "worker/app.py": "an entry point, which asks the same",
