@@ -6,6 +6,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -19,6 +20,7 @@ class Issuer:
     """Serves ``keys`` at ``url`` and counts how often it is asked."""
 
     def __init__(self) -> None:
+        self.path = f"/keys/{uuid4().hex}"
         self.keys: list[dict[str, Any]] = []
         self.asked = 0
         self.answering = threading.Event()
@@ -29,6 +31,9 @@ class Issuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if self.path != issuer.path:
+                    self.send_error(404)  # meant for whoever had this port before
+                    return
                 issuer.asked += 1
                 issuer.answering.wait(10)
                 body = json.dumps({"keys": issuer.keys}).encode()
@@ -44,7 +49,7 @@ class Issuer:
         self._server.daemon_threads = True
         self._server.block_on_close = False
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/keys"
+        self.url = f"http://127.0.0.1:{self._server.server_port}{self.path}"
 
     def add_key(self, kid: str, algorithm: str = "RS256") -> str:
         """Publish a new key; its public half as PEM."""
