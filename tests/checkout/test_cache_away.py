@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 import redis
@@ -130,3 +131,22 @@ def test_cached_answer_of_one_customer_is_not_anothers(
     assert not replayed(theirs)
     assert mine.json["payment_id"] != theirs.json["payment_id"]
     assert counts(sql) == (2, 2)
+
+
+def test_a_system_without_threads_costs_the_cache_and_no_answer(
+    buyer: Customer, make_listing: MakeListing, own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    cart_id = fill_cart(buyer, (make_listing(), 1))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert ask(buyer, cart_id, "first").status_code == 201
+
+    assert ask(buyer, cart_id, "second").status_code == 201
+    until = monotonic() + 5
+    with redis.Redis.from_url(own_valkey.url) as cache:
+        while len(cache.keys("*:session:*")) < 2:
+            assert monotonic() < until, "the writer never came"
+            sleep(0.01)
