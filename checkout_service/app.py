@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-import checkout_service.tables  # noqa: F401 (alembic compares against the whole of the metadata)
+import checkout_service.tables  # noqa: F401 (fills the metadata, whichever rooms are served)
 from checkout_service import access, auth, docs, health, intake, logs, problem_pages
 from checkout_service.api import Api
 from checkout_service.cache import connect_cache

@@ -19,7 +19,7 @@ import pytest
 from checkout_service.intake import SENT_WITHIN
 from checkout_service.local.place import ROOT
 from checkout_service.local.servers import free_port
-from serve import _allow_many_files
+from serve import LARGEST_HEAD, _allow_many_files
 from tests.journeys.conftest import Town, eventually
 
 SLOW = b"""POST /api/payments/webhook HTTP/1.1\r
@@ -127,6 +127,23 @@ def test_children_end_when_their_parent_was_killed(web: Web) -> None:
     web.process.wait()
 
     eventually(lambda: not any(child.is_running() for child in children))
+
+
+def test_a_head_that_never_ends_is_refused_before_it_fills_the_memory(web: Web) -> None:
+    with web.connect() as sender:
+        sender.sendall(b"GET /livez HTTP/1.1\r\nHost: test\r\nX-Long: " + b"x" * LARGEST_HEAD)
+        assert sender.recv(1000).startswith(b"HTTP/1.1 431 ")
+
+    assert web.is_alive()
+
+
+def test_the_web_has_no_use_for_alembic(town: Town) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, wsgi; sys.exit('alembic' in sys.modules)"],
+        check=False, cwd=ROOT, env=dict(town.environment), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert said.returncode == 0, said.stderr
 
 
 def test_a_port_in_use_is_named(town: Town) -> None:

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -17,7 +17,7 @@ from checkout_service.pages.street import EXPLAINED, street
 from checkout_service.pages.telling import GIVEN_BACK, UNDONE, Entry, told
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.webhooks.models import STATES
-from tests.conftest import Sql
+from tests.conftest import Sql, Statements
 from tests.letters import insert_letter, insert_payment, letter
 from tests.oversight.conftest import InWorker, add_session, in_worker
 from tests.worker.conftest import worker_app
@@ -85,6 +85,31 @@ def test_what_each_webhook_did_is_said_in_a_sentence(app: Flask, sql: Sql, in_wo
     ]  # fmt: skip
     assert all(entry.took is not None and entry.took < timedelta(seconds=10) for entry in webhooks)
     assert [entry.at for entry in webhooks] == sorted(entry.at for entry in webhooks)
+
+
+def test_no_letter_is_searched_for_another_than_the_owner(
+    app: Flask, sql: Sql, reference: str, statements: Statements
+) -> None:
+    payment = payment_id(sql, reference)
+    owner = sql("SELECT user_id FROM payments WHERE id = :id", id=payment)[0].user_id
+    with app.app_context(), statements() as seen:
+        assert evidence_of(payment, owner=uuid4(), pages=2) is None
+    assert any("FROM payments" in statement for statement in seen)
+    assert not [statement for statement in seen if "webhook_deliveries" in statement]
+    with app.app_context():
+        assert evidence_of(payment, owner=owner, pages=2) is not None
+
+
+def test_a_letter_larger_than_is_searched_is_left_out(app: Flask, sql: Sql, reference: str) -> None:
+    small = insert_letter(sql, letter(reference))
+    large = insert_letter(sql, letter(reference, note="n" * 3000))
+    with app.app_context():
+        some = evidence_of(payment_id(sql, reference), pages=2, largest=3000)
+        everything = evidence_of(payment_id(sql, reference), pages=2)
+    assert some is not None
+    assert everything is not None
+    assert {row.id for row in some.letters} == {small}
+    assert {row.id for row in everything.letters} == {small, large}
 
 
 def test_a_webhook_that_waits_says_so(app: Flask, sql: Sql, reference: str) -> None:
