@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 
-from checkout_service.queue import QUEUE_OF, TaskName, queues
+from checkout_service.publishing.publisher import queues
+from checkout_service.tasks import QUEUE_OF, TaskName
 
 # Before prometheus_client is imported: the children of this process count into files that it can add up.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -20,14 +21,14 @@ broker_url = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") 
 _redis = not broker_url.startswith("amqp")
 
 include = [
-    "worker.webhooks",
-    "worker.sweeping",
-    "worker.reconciliation",
-    "worker.backfill",
-    "worker.refunds",
-    "worker.cancelling",
-    "worker.payment_sweeping",
-    "worker.orders",
+    "worker.webhooks.task",
+    "worker.webhooks.sweeping",
+    "worker.payments.look_ups",
+    "worker.payments.backfill",
+    "worker.payments.cancelling",
+    "worker.payments.sweeping",
+    "worker.refunds.task",
+    "worker.commands",
 ]
 task_queues = queues(broker_url)
 task_routes = {task.value: {"queue": queue} for task, queue in QUEUE_OF.items()}
@@ -91,7 +92,7 @@ else:
     # A broker that froze, or a connection that a firewall forgot, is noticed within some 20 s.
     broker_heartbeat = 10
 
-# Flower is not told of these unless they fail; see worker/events.py.
+# Flower is not told of these unless they fail; see worker/flower_events.py.
 _quiet = {"quiet": True}
 
 # Beat's own messages expire; those of webhooks never do. A sweep may have to wait while all workers are on a backlog.

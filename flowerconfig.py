@@ -9,7 +9,7 @@ from pathlib import Path
 # Flower runs this file by its text, at a moment when the project's folder is not where modules are looked for.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from operators.pages import install
+from checkout_service.flower_pages.pages import install
 
 address = os.environ.get("FLOWER_ADDRESS") or "0.0.0.0"  # noqa: S104 (behind basic auth)
 port = int(os.environ.get("FLOWER_PORT") or 5555)

@@ -7,15 +7,17 @@ import sys
 from importlib import import_module
 
 from checkout_service.app import create_app
-from checkout_service.settings import SettingsError, WebSettings
+from checkout_service.settings.values import SettingsError, WebSettings
 
 # Flask's command line says who it is. Before the app sets up its logs: Alembic tells of each of its parts as it loads.
-migrating = import_module("checkout_service.migrating") if os.environ.get("FLASK_RUN_FROM_CLI") else None
+# The web process needs neither, and nothing else may import the tools of one machine.
+COMMANDS = ("checkout_service.database.cli", "checkout_service.local.mock_cli")
+commands = [import_module(name) for name in COMMANDS] if os.environ.get("FLASK_RUN_FROM_CLI") else []
 
 try:
     app = create_app(WebSettings.from_environment())
 except SettingsError as error:
     sys.exit(f"The environment cannot be used:\n{error}")
 
-if migrating is not None:
-    migrating.init_app(app)
+for command in commands:
+    command.init_app(app)

@@ -15,8 +15,9 @@ import psutil
 from celery import Celery
 from kombu import Connection
 
-from checkout_service.queue import TaskName, TaskQueue, queues
-from checkout_service.settings import Secret
+from checkout_service.publishing.publisher import TaskQueue, queues
+from checkout_service.settings.values import Secret
+from checkout_service.tasks import TaskName
 
 TASKS = 2000
 QUEUE = "payments"

@@ -14,8 +14,9 @@ from benchmarks import seeds
 from benchmarks.report import Report, in_turns, load_average, per_second
 from benchmarks.stand import Stand
 from benchmarks.usage import CORES, Usage, watched
-from checkout_service.queue import TaskName, TaskQueue
-from checkout_service.settings import Secret
+from checkout_service.publishing.publisher import TaskQueue
+from checkout_service.settings.values import Secret
+from checkout_service.tasks import TaskName
 
 LETTERS = 20_000
 GIVE_UP = 180.0
@@ -91,7 +92,7 @@ def drained(stand: Stand, connection: psycopg.Connection[Any], start: Callable[[
 
 
 def ring(stand: Stand, delivery_id: str) -> None:
-    """What the letterbox's ringer does."""
+    """What the letterbox's notifier does."""
     environment = stand.environment
     broker = environment.get("CELERY_BROKER_URL") or environment["REDIS_URL"]
     TaskQueue(Secret(broker)).enqueue(TaskName.PROCESS_WEBHOOK, delivery_id)

@@ -30,7 +30,7 @@ app.conf.update(
 )
 if os.environ.get("EVENTS") == "ours":
     app.Task.send_events = False
-    app.Task.Request = "worker.events:QuietRequest"
+    app.Task.Request = "worker.flower_events:QuietRequest"
 
 
 @app.task(name="nothing")

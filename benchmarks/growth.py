@@ -19,8 +19,9 @@ from benchmarks import drain, end_to_end, history, load, shop
 from benchmarks.letterbox import some_letters
 from benchmarks.report import Report, in_turns, load_average, per_second
 from benchmarks.stand import Stand, stand
-from checkout_service.queue import TaskName, TaskQueue
-from checkout_service.settings import Secret
+from checkout_service.publishing.publisher import TaskQueue
+from checkout_service.settings.values import Secret
+from checkout_service.tasks import TaskName
 
 FEW = 10_000
 MANY = int(os.environ.get("GROWTH_ROWS") or 5_000_000)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stand import Stand
-from checkout_service.local.place import ROOT
+from checkout_service.local.data_folder import ROOT
 
 CONNECTIONS = 16
 SCRIPT = Path(__file__).parent / "replay.lua"

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import drain, load, seeds
 from benchmarks.report import tell
 from benchmarks.stand import stand
-from checkout_service.local.place import ROOT
+from checkout_service.local.data_folder import ROOT
 
 FOLDER = ROOT / ".profiles"
 SECONDS = 15

@@ -12,7 +12,7 @@ import jwt
 import orjson
 import psycopg
 
-from checkout_service.providers.mock import sign
+from checkout_service.providers.adapters.mock.provider import sign
 
 LETTER_BYTES = 1600
 LISTINGS = 200

@@ -17,8 +17,8 @@ import httpx
 import psycopg
 import redis
 
+from checkout_service.local.data_folder import DATABASE_URLS, ROOT, Place, environment_for, free_ports, take_place
 from checkout_service.local.guard import Guard
-from checkout_service.local.place import DATABASE_URLS, ROOT, Place, environment_for, free_ports, take_place
 from checkout_service.local.processes import Process, Processes, read_procfile
 from checkout_service.local.servers import SUPERUSER, Postgres, Valkey, free_port, start_postgres, start_valkey
 

@@ -11,7 +11,7 @@ import time
 from benchmarks.report import Report, load_average
 from benchmarks.stand import Stand
 from benchmarks.usage import resident, spent
-from checkout_service.local.place import ROOT
+from checkout_service.local.data_folder import ROOT
 
 
 def run(stand: Stand, *, quick: bool) -> Report:
@@ -20,7 +20,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
     environment = {**os.environ, **stand.environment}
     for figure, statement in {
         "import of the web app": "import wsgi",
-        "import of the worker": "import worker.app, worker.webhooks, worker.sweeping, worker.reconciliation",
+        "import of the worker": "import worker.app, worker.webhooks.task, worker.payments.look_ups",
     }.items():
         times = [python(statement, environment) for _ in range(1 if quick else 5)]
         report.add(figure, f"{statistics.median(times) - python('pass', environment):.2f} s")

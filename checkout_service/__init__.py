@@ -7,8 +7,8 @@ Rooms, from the shelf to the till:
     catalog     what can be bought, at what price
     carts       what the customer wants; knows nothing of paying
     checkout    a cart frozen into a promise: lines, amount, expiry, one payment
-    payments    what became of the money; read here, moved only by worker/ledger.py
-    refunds     money given back: asked for here, moved only by worker/refund_ledger.py
+    payments    what became of the money; read here, moved only by worker/transitions/payments.py
+    refunds     money given back: asked for here, moved only by worker/transitions/refunds.py
     webhooks    a letterbox: files letters and rings, does not open them
     pages       what people see: the shop, and a payment to watch
     console     what operators see and order

@@ -8,27 +8,31 @@ from typing import Any
 from flask import Flask
 
 import checkout_service.tables  # noqa: F401 (fills the metadata, whichever rooms are served)
-from checkout_service import access, auth, docs, health, intake, logs, problem_pages
-from checkout_service.api import Api
+from checkout_service.api import openapi_page, problem_documents
+from checkout_service.api.blueprints import Api
 from checkout_service.cache import connect_cache
 from checkout_service.carts import routes as carts
 from checkout_service.catalog.cli import catalog
 from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
 from checkout_service.console import site as console
-from checkout_service.database import connect_database
+from checkout_service.database.engine import connect_database
 from checkout_service.doctor.cli import doctor
-from checkout_service.errands import connect_errands
-from checkout_service.mock_cli import mock
+from checkout_service.health import routes as health
+from checkout_service.identity import tokens
+from checkout_service.identity.cli import token
 from checkout_service.oversight.cli import payments as payment_commands
 from checkout_service.pages import site
 from checkout_service.payments import routes as payments
-from checkout_service.queue import connect_queue
+from checkout_service.publishing.background_publisher import connect_background_publisher
+from checkout_service.publishing.publisher import connect_queue
+from checkout_service.publishing.wake_up import connect_notifier
 from checkout_service.refunds import routes as refunds
-from checkout_service.settings import WebSettings
-from checkout_service.token_cli import token
+from checkout_service.server import bodies
+from checkout_service.settings.values import WebSettings
+from checkout_service.telemetry import logs, request_log
+from checkout_service.webhooks.backpressure import connect_pressure
 from checkout_service.webhooks.cli import webhooks
-from checkout_service.webhooks.pressure import connect_pressure
 from checkout_service.webhooks.routes import blueprint as letterbox
 
 
@@ -43,7 +47,7 @@ def create_app(settings: WebSettings) -> Flask:
     """The web tier as a WSGI application. Connects to nothing yet, so it may be made before a fork."""
     logs.configure(production=settings.production)
     app = SynchronousFlask("checkout_service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = intake.LARGEST_BODY  # the letterbox sets a limit of its own
+    app.config["MAX_CONTENT_LENGTH"] = bodies.LARGEST_BODY  # the letterbox sets a limit of its own
     # Both would answer a provider's POST with a redirect, which providers do not follow.
     app.url_map.redirect_defaults = False
     app.url_map.merge_slashes = False
@@ -58,26 +62,27 @@ def create_app(settings: WebSettings) -> Flask:
     )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
     connect_queue(app, settings.broker_url)
-    connect_errands(app)
+    connect_notifier(app)
+    connect_background_publisher(app)
     connect_pressure(app, max_rows=settings.letters_max_rows, max_bytes=settings.letters_max_bytes)
     connect_providers(app, settings)
-    access.init_app(app)
-    intake.init_app(app)
-    auth.init_app(app, settings)
+    request_log.init_app(app)
+    bodies.init_app(app)
+    tokens.init_app(app, settings)
 
-    problem_pages.init_app(app)
+    problem_documents.init_app(app)
 
     api = Api(app)
     for room in (carts, checkout, payments, refunds):
         api.register_blueprint(room.blueprint)
     app.register_blueprint(letterbox)
     health.init_app(app, settings)
-    docs.init_app(app, api)
+    openapi_page.init_app(app, api)
     if settings.pages:
         site.init_app(app)
     if settings.console:
         console.init_app(app)
 
-    for command in (catalog, doctor, mock, payment_commands, token, webhooks):
+    for command in (catalog, doctor, payment_commands, token, webhooks):
         app.cli.add_command(command)
     return app

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from checkout_service.breaker import Breaker, BreakerOpenError
-from checkout_service.settings import Secret
+from checkout_service.settings.values import Secret
 
 log = structlog.get_logger(__name__)
 

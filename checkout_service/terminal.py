@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 from flask.cli import AppGroup
 
-from checkout_service.problems import DatabaseUnavailable
+from checkout_service.database.errors import DatabaseUnavailableError
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -20,7 +20,7 @@ class Desk(AppGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except DatabaseUnavailable as error:
+        except DatabaseUnavailableError as error:
             raise click.ClickException("The database does not answer.") from error
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, create_engine, pool
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
-from checkout_service.database import Base
-from checkout_service.settings import MigrationSettings
+from checkout_service.database.engine import Base
+from checkout_service.settings.values import MigrationSettings
 
 OWNER = "checkout_owner"
 

@@ -16,11 +16,11 @@ import pytest
 from flask import Flask
 
 from checkout_service.app import create_app
-from checkout_service.database import db
+from checkout_service.database.engine import db
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
 from checkout_service.local.servers import Postgres, start_postgres
-from checkout_service.settings import WebSettings
+from checkout_service.settings.values import WebSettings
 
 FROZEN_FOR = 20.0
 """Seconds after which a frozen server goes on by itself."""

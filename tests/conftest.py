@@ -25,11 +25,11 @@ from sqlalchemy import Engine, Row, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from werkzeug.test import TestResponse
 
-from checkout_service.accounts import Account
-from checkout_service.database import db
+from checkout_service.database.engine import db
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import start_postgres, start_valkey
-from checkout_service.settings import Secret, WebSettings, WorkerSettings, with_psycopg
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.values import Secret, WebSettings, WorkerSettings, with_psycopg
 
 ROOT = Path(__file__).parent.parent
 JWT_SECRET = "a secret that is known to the tests alone"

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from flask import Flask
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.app import create_app
-from checkout_service.database import db
+from checkout_service.database.engine import db
 from checkout_service.local.mock_server import MockServer
-from checkout_service.settings import WebSettings
+from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.values import WebSettings
 from tests.conftest import MOCK_SECRET, Customer
 
 

@@ -13,10 +13,10 @@ from prometheus_client import start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
-from checkout_service import logs
-from checkout_service.database import forget_connections
-from checkout_service.settings import WorkerSettings
-from worker.channels import survive_closed_channels
+from checkout_service.database.engine import forget_connections
+from checkout_service.settings.values import WorkerSettings
+from checkout_service.telemetry import logs
+from worker.closed_channels import survive_closed_channels
 from worker.context import make_context
 
 _settings = WorkerSettings.from_environment()
@@ -29,7 +29,7 @@ class ContextTask(Task[Any, Any]):
     abstract = True
     # No events by Celery itself: the request tells what is worth telling.
     send_events = False
-    Request = "worker.events:QuietRequest"
+    Request = "worker.flower_events:QuietRequest"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         logs.begin(self.request.get("request_id"))

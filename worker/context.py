@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Flask, current_app
 
 from checkout_service.cache import connect_cache
-from checkout_service.database import connect_database
+from checkout_service.database.engine import connect_database
 from checkout_service.providers.base import Provider
 from checkout_service.providers.registry import Providers, make_provider
-from checkout_service.queue import connect_queue
-from checkout_service.settings import WorkerSettings
+from checkout_service.publishing.publisher import connect_queue
+from checkout_service.settings.values import WorkerSettings
 
 
 def make_context(settings: WorkerSettings) -> Flask:

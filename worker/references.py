@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
-from checkout_service.database import execute
+from checkout_service.database.engine import execute
+from checkout_service.database.statements import Statement
 from checkout_service.providers.base import Reference
-from checkout_service.statements import Statement
 
 _COLUMNS: Final = """
     payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, payment.capture_ref,

@@ -17,13 +17,15 @@ import psycopg
 import redis
 from psycopg.types.array import ListBinaryDumper
 
-from worker import ledger_statements, letter_statements, letters
+from worker.transitions import payment_statements
+from worker.webhooks import claims
+from worker.webhooks import statements as letter_statements
 
 _CLAIM = letter_statements.CLAIM.sql
-_CARTS = ledger_statements.LOCK_CARTS.sql
-_LOCK = ledger_statements.LOCK_PAYMENTS.sql
-_EVENTS = ledger_statements.INSERT_EVENTS.sql
-_MOVE = ledger_statements.MOVE_PAYMENTS.sql
+_CARTS = payment_statements.LOCK_CARTS.sql
+_LOCK = payment_statements.LOCK_PAYMENTS.sql
+_EVENTS = payment_statements.INSERT_EVENTS.sql
+_MOVE = payment_statements.MOVE_PAYMENTS.sql
 _SETTLE = letter_statements.SETTLE.sql
 
 
@@ -100,7 +102,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "details": [None] * len(rows),
             "delays": [0.0] * len(rows),
             "returned": [0] * len(rows),
-            "parked_for": letters.PARKED_FOR,
+            "parked_for": claims.PARKED_FOR,
         },
         binary=True,
     )

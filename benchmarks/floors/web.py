@@ -17,7 +17,7 @@ import psycopg
 import redis
 from flask import Flask, Response, request
 
-from checkout_service.answers import show_time
+from checkout_service.api.responses import show_time
 from checkout_service.carts import operations as cart_operations
 from checkout_service.carts import queries as cart_queries
 from checkout_service.carts.lines import show_line

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from checkout_service.database import Base, Dated
+from checkout_service.database.engine import Base, Dated
 
 LARGEST_QTY = 9999
 

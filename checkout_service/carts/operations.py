@@ -23,13 +23,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from checkout_service.api.problems import CartFull, NotFound, TotalTooLarge
 from checkout_service.carts.lines import line_columns, show_line
 from checkout_service.carts.models import MOST_LINES, Cart, CartItem, User
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
-from checkout_service.database import Conflict, execute
+from checkout_service.database.engine import Conflict, execute
+from checkout_service.database.statements import Statement
 from checkout_service.money import LARGEST
-from checkout_service.problems import CartFull, NotFound, TotalTooLarge
-from checkout_service.statements import Statement
 
 _NO_LISTING = "There is no such listing, or it is not on sale."
 _NO_ITEM = "There is no such item in your cart."

@@ -12,9 +12,9 @@ from sqlalchemy import Text, Uuid, bindparam, cast, func, select
 from checkout_service.carts.lines import line_columns, show_line
 from checkout_service.carts.models import Cart, CartItem
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
-from checkout_service.database import execute
+from checkout_service.database.engine import execute
+from checkout_service.database.statements import Statement
 from checkout_service.money import show
-from checkout_service.statements import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,18 @@ from uuid import UUID
 
 from flask import Response, current_app
 
-from checkout_service.answers import json_answer
-from checkout_service.api import Blueprint
-from checkout_service.auth import caller
+from checkout_service.api.blueprints import Blueprint
+from checkout_service.api.callers import caller
+from checkout_service.api.problems import (
+    CartFull,
+    DatabaseUnavailable,
+    Invalid,
+    MalformedBody,
+    NotFound,
+    TotalTooLarge,
+    Unauthorized,
+)
+from checkout_service.api.responses import json_answer
 from checkout_service.carts import operations, queries
 from checkout_service.carts.schemas import (
     EXAMPLE_CART,
@@ -18,15 +27,6 @@ from checkout_service.carts.schemas import (
     CartSchema,
     NewItemSchema,
     QuantitySchema,
-)
-from checkout_service.problems import (
-    CartFull,
-    DatabaseUnavailable,
-    Invalid,
-    MalformedBody,
-    NotFound,
-    TotalTooLarge,
-    Unauthorized,
 )
 
 blueprint = Blueprint("carts", __name__, url_prefix="/api/cart", description="What the customer wants to buy.")

@@ -13,7 +13,7 @@ import click
 import psycopg
 
 from checkout_service.catalog.operations import ImportRefusedError, import_listings
-from checkout_service.settings import MigrationSettings, SettingsError
+from checkout_service.settings.values import MigrationSettings, SettingsError
 
 
 @click.group()

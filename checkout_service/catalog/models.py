@@ -10,7 +10,7 @@ from sqlalchemy import CHAR, CheckConstraint, ForeignKey, Numeric, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from checkout_service.database import Base, Dated
+from checkout_service.database.engine import Base, Dated
 
 
 class Vendor(Dated, Base):

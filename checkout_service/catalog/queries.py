@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import bindparam, or_, select
 
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
-from checkout_service.database import execute
-from checkout_service.statements import Statement
+from checkout_service.database.engine import execute
+from checkout_service.database.statements import Statement
 
 _on_sale = (
     select(

@@ -11,7 +11,7 @@ from sqlalchemy import CHAR, BigInteger, Computed, ForeignKey, Index, Numeric, T
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
-from checkout_service.database import Base, Dated
+from checkout_service.database.engine import Base, Dated
 
 
 class CheckoutSession(Dated, Base):

@@ -21,14 +21,8 @@ from uuid import UUID
 import orjson
 from flask import Flask
 
-from checkout_service.accounts import Account
-from checkout_service.carts.queries import FrozenCart, cart_for_checkout
-from checkout_service.checkout.idempotency import payment_id_for
-from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, remember, remembered_answer
-from checkout_service.database import Conflict, execute
-from checkout_service.idempotency import request_hash
-from checkout_service.money import LARGEST, show
-from checkout_service.problems import (
+from checkout_service.api.idempotency_key import request_hash
+from checkout_service.api.problems import (
     AmountDiffers,
     EmptyCart,
     IdempotencyKeyReused,
@@ -43,6 +37,12 @@ from checkout_service.problems import (
     TotalChanged,
     TotalTooLarge,
 )
+from checkout_service.carts.queries import FrozenCart, cart_for_checkout
+from checkout_service.checkout.payment_id import payment_id_for
+from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, remember, remembered_answer
+from checkout_service.database.engine import Conflict, execute
+from checkout_service.database.statements import Statement
+from checkout_service.money import LARGEST, show
 from checkout_service.providers.base import (
     Decline,
     Opened,
@@ -52,9 +52,9 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
 )
 from checkout_service.providers.registry import make_provider
-from checkout_service.settings import WebSettings
-from checkout_service.slots import TooManyWaitingError, outside
-from checkout_service.statements import Statement
+from checkout_service.server.slots import TooManyWaitingError, outside
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.values import WebSettings
 
 WAIT_FOR_TWIN: Final = 2.0
 """Seconds that a request waits for the answer of a twin, where the provider says that one is at work."""

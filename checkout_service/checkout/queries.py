@@ -10,14 +10,14 @@ from uuid import UUID
 import orjson
 from sqlalchemy import bindparam, select
 
-from checkout_service.answers import show_time
+from checkout_service.api.responses import show_time
 from checkout_service.cache import cache
 from checkout_service.checkout.models import CheckoutSession
-from checkout_service.database import execute
+from checkout_service.database.engine import execute
+from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.payments.models import Payment
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.statements import Statement
 
 _by_payment = Statement(
     select(

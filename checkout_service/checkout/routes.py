@@ -6,15 +6,15 @@ from typing import Any
 
 from flask import Response, current_app
 
-from checkout_service import problems
-from checkout_service.answers import json_answer
-from checkout_service.api import Blueprint
-from checkout_service.auth import caller
+from checkout_service.api import problems
+from checkout_service.api.blueprints import Blueprint
+from checkout_service.api.callers import caller
+from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
+from checkout_service.api.responses import json_answer
 from checkout_service.checkout.operations import Order, open_session
 from checkout_service.checkout.schemas import OpenSessionSchema, SessionSchema
-from checkout_service.idempotency import REPLAYED, documented, keyed
-from checkout_service.metrics import sessions_total
-from checkout_service.settings import WebSettings
+from checkout_service.settings.values import WebSettings
+from checkout_service.telemetry.metrics import sessions_total
 
 blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", description="A cart frozen into a promise")
 

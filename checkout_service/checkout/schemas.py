@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from checkout_service.amounts import AmountField
+from checkout_service.api.amount_field import AmountField
 
 
 class OpenSessionSchema(Schema):

@@ -9,9 +9,10 @@ from typing import Any, Final
 from flask import current_app, g, request
 from werkzeug.datastructures import Authorization
 
-from checkout_service.auth import Caller, bearer, known_by
-from checkout_service.problems import Forbidden, Unauthorized
-from checkout_service.settings import Secret, WebSettings
+from checkout_service.api.callers import Caller, known_by
+from checkout_service.api.problems import Forbidden, Unauthorized
+from checkout_service.identity.tokens import bearer
+from checkout_service.settings.values import Secret, WebSettings
 
 SCOPE: Final = "ops"
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.webhooks.choosing import Choice
 from checkout_service.webhooks.models import STATES
+from checkout_service.webhooks.selection import Choice
 
 OWED: Final = "owed"
 """Stands where a state may: received or parked, so still owed work."""

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
-from checkout_service.database import Base, Dated
+from checkout_service.database.engine import Base, Dated
 
 _ACTIONS: Final = "'process', 'process_all', 'stop', 'look_up', 'review'"
 _RUN_STATES: Final = "'running', 'done', 'stopped', 'stalled', 'refused'"

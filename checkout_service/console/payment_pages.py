@@ -7,14 +7,14 @@ from uuid import UUID
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from checkout_service.console import orders
+from checkout_service.api.problems import MalformedBody, NotFound
+from checkout_service.console import commands as orders
 from checkout_service.console.access import for_operators
-from checkout_service.console.desk import ConsoleBlueprint, address, awaited, ordered, page
 from checkout_service.console.filters import read_id, read_payment_filter, read_place
-from checkout_service.console.payments import payment_by, payments_page
+from checkout_service.console.page import ConsoleBlueprint, address, awaited, ordered, page
+from checkout_service.console.payment_queries import payment_by, payments_page
 from checkout_service.oversight.timeline import Story, story
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.problems import MalformedBody, NotFound
 
 blueprint = ConsoleBlueprint("console_payments", __name__)
 

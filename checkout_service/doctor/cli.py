@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import click
 from flask.cli import with_appcontext
 
+from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.doctor.broker import check_broker
 from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.database import check_invariants, check_readiness, check_roles, check_server
 from checkout_service.doctor.findings import Finding, Level, unknown
-from checkout_service.problems import DatabaseUnavailable
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_readiness,
@@ -46,5 +46,5 @@ def doctor() -> None:
 def _made(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
-    except DatabaseUnavailable:
+    except DatabaseUnavailableError:
         yield unknown(check.__name__.removeprefix("check_"), "not looked at", "The database has to answer first.")

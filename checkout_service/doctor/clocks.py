@@ -11,11 +11,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
 
-from checkout_service.database import execute
+from checkout_service.database.engine import execute
 from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
 from checkout_service.doctor.wire import worker_clocks
-from checkout_service.queue import QueueUnavailableError
-from checkout_service.settings import WebSettings
+from checkout_service.publishing.publisher import QueueUnavailableError
+from checkout_service.settings.values import WebSettings
 
 TOLERATED: Final = 2.0
 """Seconds. Signatures are judged by the database's clock with minutes to spare, tokens by the web's without any."""

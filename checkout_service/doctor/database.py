@@ -9,10 +9,10 @@ import psycopg
 from flask import current_app
 from sqlalchemy import text
 
-from checkout_service.database import execute
+from checkout_service.database.engine import execute
 from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
 from checkout_service.oversight.invariants import INVARIANTS, Limits, count_violations
-from checkout_service.settings import SettingsError, WebSettings, WorkerSettings
+from checkout_service.settings.values import SettingsError, WebSettings, WorkerSettings
 
 OLDEST: Final = 180000
 

@@ -12,8 +12,8 @@ from celery import Celery
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from checkout_service.queue import QueueUnavailableError, queues
-from checkout_service.settings import Secret
+from checkout_service.publishing.publisher import QueueUnavailableError, queues
+from checkout_service.settings.values import Secret
 
 
 def queues_of_another_kind(broker_url: Secret) -> list[str]:

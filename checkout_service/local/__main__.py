@@ -9,8 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from checkout_service.local.launch import ServerError
-from checkout_service.local.place import (
+from checkout_service.local.data_folder import (
     DATA,
     PlaceError,
     PlaceInUseError,
@@ -18,6 +17,7 @@ from checkout_service.local.place import (
     free_ports,
     take_place,
 )
+from checkout_service.local.launch import ServerError
 from checkout_service.local.processes import ProcessError
 from checkout_service.local.purchase import Purchase, PurchaseError
 from checkout_service.local.screen import Screen, show_seconds

@@ -13,8 +13,8 @@ from typing import Self
 
 import psutil
 
-from checkout_service.local.account import Account
 from checkout_service.local.guard import Guard, Target, stop
+from checkout_service.local.os_account import Account
 
 SERVER_STAGE = 1
 """Servers end after the processes that talk to them."""

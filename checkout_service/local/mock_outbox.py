@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx
 
-from checkout_service.local.mock_deeds import Letter
+from checkout_service.local.mock_actions import Letter
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0

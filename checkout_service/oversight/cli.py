@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from checkout_service.answers import show_time
+from checkout_service.api.responses import show_time
 from checkout_service.money import show
 from checkout_service.oversight.invariants import INVARIANTS, Limits
 from checkout_service.oversight.refunds import LISTED, listed

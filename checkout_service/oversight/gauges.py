@@ -10,8 +10,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.oversight.invariants import Limits, count_violations
-from checkout_service.problems import DatabaseUnavailable
 
 FRESH_FOR: Final = 15.0
 """Seconds for which one reading serves every scraper of this process."""
@@ -28,7 +28,7 @@ class Violations(Collector):
         if monotonic() - self._read_at > FRESH_FOR:
             try:
                 self._counts = count_violations(Limits())
-            except (DatabaseUnavailable, SQLAlchemyError):
+            except (DatabaseUnavailableError, SQLAlchemyError):
                 self._counts = {}
             self._read_at = monotonic()
         gauge = GaugeMetricFamily(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Executable
 
-from checkout_service.database import execute
+from checkout_service.database.engine import execute
 from checkout_service.oversight.statements import (
     AGAINST_FACTS,
     ALL,
@@ -56,7 +56,7 @@ class Invariant:
 
 
 def count_violations(limits: Limits) -> dict[str, int]:
-    """How many rows break each promise, among the most telling ones. Raises DatabaseUnavailable."""
+    """How many rows break each promise, among the most telling ones. Raises DatabaseUnavailableError."""
     values = {"owed": limits.owed, "overdue": limits.overdue, "remembered": limits.remembered, "limit": RECENT}
     return {invariant.name: int(execute(invariant.count, values)[0][0]) for invariant in INVARIANTS}
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-from checkout_service.answers import show_time
-from checkout_service.database import execute
+from checkout_service.api.responses import show_time
+from checkout_service.database.engine import execute
 from checkout_service.money import show
 from checkout_service.payments.status import RefundStatus
 from checkout_service.terminal import printable

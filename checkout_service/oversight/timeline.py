@@ -10,9 +10,9 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from checkout_service.answers import show_time
+from checkout_service.api.responses import show_time
 from checkout_service.money import show
-from checkout_service.oversight.evidence import evidence_of
+from checkout_service.oversight.payment_history import evidence_of
 from checkout_service.terminal import printable
 
 
@@ -42,7 +42,7 @@ class Story:
 def story(payment_id: UUID, *, pages: int | None = None, after: UUID | None = None) -> Story | None:
     """Everything known of this payment, in order; ``pages`` and ``after`` bound it as they bound its evidence.
 
-    Raises DatabaseUnavailable.
+    Raises DatabaseUnavailableError.
     """
     known = evidence_of(payment_id, pages=pages, after=after)
     if known is None:

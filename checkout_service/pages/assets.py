@@ -10,8 +10,8 @@ from typing import Final
 
 from flask import Blueprint, Flask, Response, current_app, url_for
 
-from checkout_service.auth import public
-from checkout_service.problems import NotFound
+from checkout_service.api.callers import public
+from checkout_service.api.problems import NotFound
 
 blueprint = Blueprint("assets", __name__, url_prefix="/assets")
 

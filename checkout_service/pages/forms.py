@@ -13,8 +13,8 @@ from typing import Final
 
 from flask import current_app, request
 
-from checkout_service.problems import Problem
-from checkout_service.settings import WebSettings
+from checkout_service.api.problems import Problem
+from checkout_service.settings.values import WebSettings
 
 FIELD: Final = "csrf"
 

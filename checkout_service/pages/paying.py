@@ -10,22 +10,22 @@ from uuid import UUID
 from flask import Response, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from checkout_service.auth import caller
+from checkout_service.api.callers import caller
+from checkout_service.api.idempotency_key import read_key
+from checkout_service.api.problems import Invalid, NotFound, Problem, Unavailable
 from checkout_service.checkout.operations import Order, open_session
 from checkout_service.checkout.queries import session_of
-from checkout_service.idempotency import read_key
-from checkout_service.metrics import sessions_total
+from checkout_service.identity.guests import remember_visitor, visitor
 from checkout_service.money import InvalidAmountError, parse_amount
-from checkout_service.oversight.evidence import Evidence, evidence_of
+from checkout_service.oversight.payment_history import Evidence, evidence_of
 from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
+from checkout_service.pages.payment_status import standing
 from checkout_service.pages.shop import cart_page, shop_page
-from checkout_service.pages.standing import standing
-from checkout_service.pages.street import street
-from checkout_service.pages.telling import told
-from checkout_service.problems import Invalid, NotFound, Problem, Unavailable
-from checkout_service.settings import WebSettings
-from checkout_service.visitors import remember_visitor, visitor
+from checkout_service.pages.status_steps import street
+from checkout_service.pages.timeline_phrases import told
+from checkout_service.settings.values import WebSettings
+from checkout_service.telemetry.metrics import sessions_total
 
 blueprint = PageBlueprint("paying", __name__)
 blueprint.after_request(remember_visitor)

@@ -9,16 +9,16 @@ from uuid import UUID, uuid4
 from flask import Response, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from checkout_service.auth import caller
+from checkout_service.api.callers import caller
+from checkout_service.api.problems import Invalid, NotFound, Problem
 from checkout_service.carts import operations
 from checkout_service.carts.models import LARGEST_QTY
 from checkout_service.carts.queries import read_cart
 from checkout_service.catalog.queries import FIRST, listings_on_sale
+from checkout_service.identity.guests import remember_visitor, visitor
 from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
 from checkout_service.payments.queries import payments_of
-from checkout_service.problems import Invalid, NotFound, Problem
-from checkout_service.visitors import remember_visitor, visitor
 
 blueprint = PageBlueprint("shop", __name__)
 blueprint.after_request(remember_visitor)

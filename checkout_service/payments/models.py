@@ -11,7 +11,7 @@ from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, 
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
-from checkout_service.database import Base, Dated
+from checkout_service.database.engine import Base, Dated
 from checkout_service.payments.status import PaymentStatus
 
 STATUS = Enum(PaymentStatus, name="payment_status", values_callable=lambda kind: [status.value for status in kind])

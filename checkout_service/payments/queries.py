@@ -10,12 +10,12 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select, tuple_
 
-from checkout_service.answers import show_time
-from checkout_service.database import execute
+from checkout_service.api.responses import show_time
+from checkout_service.database.engine import execute
+from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.payments.models import Payment, PaymentEvent
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.statements import Statement
 
 LARGEST_PAGE = 100
 

@@ -7,16 +7,16 @@ from uuid import UUID
 
 from flask import Response, request, url_for
 
-from checkout_service import logs
-from checkout_service.answers import json_answer
-from checkout_service.api import Blueprint
-from checkout_service.auth import caller
-from checkout_service.errands import errands
-from checkout_service.payments.operations import NoLongerOpen, ask_to_cancel
+from checkout_service.api.blueprints import Blueprint
+from checkout_service.api.callers import caller
+from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
+from checkout_service.api.responses import json_answer
+from checkout_service.payments.cancel_requests import NoLongerOpen, ask_to_cancel
 from checkout_service.payments.queries import BadCursorError, payment_of, payments_of
 from checkout_service.payments.schemas import EXAMPLE, PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
-from checkout_service.problems import DatabaseUnavailable, Invalid, NotFound
-from checkout_service.queue import TaskName
+from checkout_service.publishing.background_publisher import background_publisher
+from checkout_service.tasks import TaskName
+from checkout_service.telemetry import logs
 
 STAFF_SCOPE = "refunds"
 """Who may give money back may also see to it that none comes."""
@@ -56,7 +56,7 @@ def cancel_payment(payment_id: UUID) -> Response:
     """
     payment, fresh = ask_to_cancel(payment_id=payment_id, user_id=caller().user_id, anybodys=caller().may(STAFF_SCOPE))
     if fresh:
-        errands().send(TaskName.CANCEL_PAYMENT, payment["id"], logs.request_id())
+        background_publisher().send(TaskName.CANCEL_PAYMENT, payment["id"], logs.request_id())
     headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{payment_id}"}
     return json_answer(payment, status=202, headers=headers)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.webhooks.envelope import Envelope
+from checkout_service.providers.raw_webhook import Envelope
 
 
 class Decline(StrEnum):

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
 from typing import Final
 
-from checkout_service.accounts import Account
-from checkout_service.providers.adyen import AdyenProvider
+from checkout_service.providers.adapters.adyen.provider import AdyenProvider
+from checkout_service.providers.adapters.mock.provider import MockProvider
+from checkout_service.providers.adapters.mollie.provider import MollieProvider
+from checkout_service.providers.adapters.standard.provider import StandardProvider
 from checkout_service.providers.base import Provider
-from checkout_service.providers.mock import MockProvider
-from checkout_service.providers.mollie import MollieProvider
-from checkout_service.providers.standard import StandardProvider
+from checkout_service.settings.provider_accounts import Account
 
 
 def _when_needed(place: str) -> Callable[[Account], Provider]:
@@ -28,9 +28,9 @@ _MAKERS: Final[dict[str, Callable[[Account], Provider]]] = {
     "adyen": AdyenProvider,
     "mock": MockProvider,
     "mollie": MollieProvider,
-    "paypal": _when_needed("checkout_service.providers.paypal:PayPalProvider"),
+    "paypal": _when_needed("checkout_service.providers.adapters.paypal.provider:PayPalProvider"),
     "standard": StandardProvider,
-    "stripe": _when_needed("checkout_service.providers.stripe:StripeProvider"),
+    "stripe": _when_needed("checkout_service.providers.adapters.stripe.provider:StripeProvider"),
 }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, 
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
-from checkout_service.database import Base, Dated
+from checkout_service.database.engine import Base, Dated
 from checkout_service.payments.status import RefundStatus
 
 STATUS = Enum(RefundStatus, name="refund_status", values_callable=lambda kind: [status.value for status in kind])

@@ -13,15 +13,15 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, insert
 
-from checkout_service.database import Conflict, execute
-from checkout_service.idempotency import request_hash
+from checkout_service.api.idempotency_key import request_hash
+from checkout_service.api.problems import IdempotencyKeyReused, Invalid, NotFound, StillInProgress
+from checkout_service.database.engine import Conflict, execute
+from checkout_service.database.statements import Statement
 from checkout_service.money import decimals, show
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.problems import IdempotencyKeyReused, Invalid, NotFound, StillInProgress
 from checkout_service.refunds.models import Refund
 from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
 from checkout_service.refunds.queries import REFUND, show_refund, standing
-from checkout_service.statements import Statement
 
 _insert = Statement(
     insert(Refund)

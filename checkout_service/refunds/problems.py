@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkout_service.problems import Problem
+from checkout_service.api.problems import Problem
 
 
 class NotRefundable(Problem):

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import and_, bindparam, select
 
-from checkout_service.answers import show_time
-from checkout_service.database import execute
+from checkout_service.api.responses import show_time
+from checkout_service.database.engine import execute
+from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.payments.models import Payment
 from checkout_service.refunds.models import Refund
-from checkout_service.statements import Statement
 
 REFUND = (
     Refund.id.label("refund_id"),

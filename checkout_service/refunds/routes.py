@@ -7,18 +7,19 @@ from uuid import UUID
 
 from flask import Response, request
 
-from checkout_service import logs, problems
-from checkout_service.answers import json_answer
-from checkout_service.api import Blueprint
-from checkout_service.auth import InsufficientScope, caller, scoped
-from checkout_service.errands import errands
-from checkout_service.idempotency import REPLAYED, documented, keyed
-from checkout_service.metrics import refund_requests_total
-from checkout_service.queue import TaskName
+from checkout_service.api import problems
+from checkout_service.api.blueprints import Blueprint
+from checkout_service.api.callers import InsufficientScope, caller, scoped
+from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
+from checkout_service.api.responses import json_answer
+from checkout_service.publishing.background_publisher import background_publisher
 from checkout_service.refunds.operations import Wanted, request_refund
 from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
 from checkout_service.refunds.queries import refunds_of
 from checkout_service.refunds.schemas import EXAMPLE, NewRefundSchema, RefundSchema, RefundsSchema
+from checkout_service.tasks import TaskName
+from checkout_service.telemetry import logs
+from checkout_service.telemetry.metrics import refund_requests_total
 
 SCOPE: Final = "refunds"
 
@@ -67,7 +68,7 @@ def post_refund(wanted: dict[str, Any], key: str, payment_id: UUID) -> Response:
     if replayed:
         headers |= REPLAYED
     else:
-        errands().send(TaskName.REFUND_PAYMENT, refund["id"], logs.request_id())
+        background_publisher().send(TaskName.REFUND_PAYMENT, refund["id"], logs.request_id())
     return json_answer(refund, status=202, headers=headers)
 
 

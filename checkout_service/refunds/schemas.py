@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, validate, validates
 
-from checkout_service.amounts import AmountField
+from checkout_service.api.amount_field import AmountField
 
 
 class NewRefundSchema(Schema):

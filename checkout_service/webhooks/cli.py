@@ -11,14 +11,15 @@ from uuid import UUID
 
 import click
 
-from checkout_service.answers import show_time
+from checkout_service.api.responses import show_time
 from checkout_service.providers.base import LETTERHEADS
-from checkout_service.queue import QueueUnavailableError, TaskName, task_queue
+from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.tasks import TaskName
 from checkout_service.terminal import Desk, Duration, printable
-from checkout_service.webhooks.choosing import Choice
 from checkout_service.webhooks.models import STATES
 from checkout_service.webhooks.queries import count_processable, letter, letters, processable
 from checkout_service.webhooks.reprocessing import PATIENCE, Progress, process_all
+from checkout_service.webhooks.selection import Choice
 
 webhooks = Desk("webhooks", help="Look at webhooks and process them again.")
 

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
-from checkout_service.database import Base, Dated
+from checkout_service.database.engine import Base, Dated
 
 STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
 _LISTED = ", ".join(f"'{state}'" for state in STATES)

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from checkout_service.database import execute
-from checkout_service.statements import Statement
+from checkout_service.database.engine import execute
+from checkout_service.database.statements import Statement
 
 _insert = Statement("""
     INSERT INTO webhook_deliveries (provider, headers, body)
@@ -17,6 +17,6 @@ _insert = Statement("""
 
 
 def file_letter(*, provider: str, headers: dict[str, Any], body: bytes) -> str:
-    """Commit the letter and return its id. Raises DatabaseUnavailable: then nothing was promised."""
+    """Commit the letter and return its id. Raises DatabaseUnavailableError: then nothing was promised."""
     (row,) = execute(_insert, {"provider": provider, "headers": orjson.dumps(headers).decode(), "body": body})
     return str(row.id)

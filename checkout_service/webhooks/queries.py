@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Row, bindparam, func, select, tuple_
 
-from checkout_service.database import execute
-from checkout_service.webhooks.choosing import PROCESSABLE, Choice
+from checkout_service.database.engine import execute
 from checkout_service.webhooks.models import WebhookDelivery
+from checkout_service.webhooks.selection import PROCESSABLE, Choice
 
 _columns = (
     WebhookDelivery.id,

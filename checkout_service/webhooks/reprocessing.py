@@ -16,9 +16,10 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from checkout_service.queue import TaskName, task_queue
-from checkout_service.webhooks.choosing import Choice
+from checkout_service.publishing.publisher import task_queue
+from checkout_service.tasks import TaskName
 from checkout_service.webhooks.queries import database_time, processable_page, standing
+from checkout_service.webhooks.selection import Choice
 
 BATCH: Final = 200
 """Messages that stand before other webhooks' bells at a time: a fraction of a second for one worker."""
@@ -44,7 +45,7 @@ class Progress:
 def process_all(*, choice: Choice, told: Callable[[Progress], None]) -> Progress:
     """Ring for every letter of the choice that is there now, oldest first; stops when no worker comes to a batch.
 
-    Raises QueueUnavailableError and DatabaseUnavailable; the same call again goes on with what is left.
+    Raises QueueUnavailableError and DatabaseUnavailableError; the same call again goes on with what is left.
     """
     progress = Progress()
     until = database_time()

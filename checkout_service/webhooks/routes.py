@@ -8,15 +8,15 @@ from typing import Final
 import orjson
 from flask import Blueprint, Response, current_app, request
 
-from checkout_service.answers import json_answer
-from checkout_service.auth import public
-from checkout_service.intake import LARGEST_LETTER, LETTERBOX
-from checkout_service.logs import request_id
-from checkout_service.problems import MalformedBody, NotFound, TooLarge
+from checkout_service.api.callers import public
+from checkout_service.api.problems import MalformedBody, NotFound, TooLarge
+from checkout_service.api.responses import json_answer
 from checkout_service.providers.base import LETTERHEADS, Letterhead
-from checkout_service.queue import ringer
+from checkout_service.publishing.wake_up import notifier
+from checkout_service.server.bodies import LARGEST_LETTER, LETTERBOX
+from checkout_service.telemetry.logs import request_id
+from checkout_service.webhooks.backpressure import Pressure
 from checkout_service.webhooks.operations import file_letter
-from checkout_service.webhooks.pressure import Pressure
 
 LARGEST_HEADERS: Final = 8 * 1024
 """Characters of signatures and the like; several times what any provider sends. Letters are counted by their bodies."""
@@ -37,7 +37,7 @@ def take_letter(provider: str) -> Response:
     pressure: Pressure = current_app.extensions["pressure"]
     pressure.check()
     delivery_id = file_letter(provider=provider, headers=_kept_headers(letterhead), body=body)
-    ringer().ring(delivery_id, request_id())
+    notifier().notify(delivery_id, request_id())
     if letterhead.acknowledgement is not None:
         return Response(letterhead.acknowledgement, mimetype="text/plain")
     return json_answer({"delivery_id": delivery_id}, status=202)

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 PURE = {
     "checkout_service.money",
     "checkout_service.payments.status",
-    "checkout_service.webhooks.envelope",
+    "checkout_service.providers.raw_webhook",
     "checkout_service.providers.base",
 }
 

@@ -10,22 +10,22 @@ from tests.architecture.sources import TIERS, calls, dotted, name, paths, texts,
 LONGEST_FILE = 220
 
 READS_THE_ENVIRONMENT = {
-    "checkout_service/environment.py": "the settings' reader",
+    "checkout_service/settings/reader.py": "the settings' reader",
     "celeryconfig.py": "Celery's settings",
     "flowerconfig.py": "Flower's settings",
-    "serve.py": "an entry point",
+    "checkout_service/server/granian_server.py": "the web process's entry",
     "wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",
-    "checkout_service/metrics.py": "asks whether prometheus-client counts into files, which that reads by itself",
+    "checkout_service/telemetry/metrics.py": "asks whether prometheus-client counts into files",
     "worker/app.py": "an entry point, which asks the same",
 }
 
-MAY_COMMIT = {"checkout_service/database.py", "migrations/env.py"}
+MAY_COMMIT = {"checkout_service/database/engine.py", "migrations/env.py"}
 
 ABROAD = re.compile(
     r"^(httpx|requests|socket|redis|smtplib|urllib)\b"
-    r"|\b(look_up|cancel|refund|enqueue|send_task|apply_async|delay|ring|ring_bell|urlopen)$"
-    r"|^(cache|ringer|errands|task_queue)\b"
+    r"|\b(look_up|cancel|refund|enqueue|send_task|apply_async|delay|notify|wake_worker|urlopen)$"
+    r"|^(cache|notifier|background_publisher|task_queue)\b"
     r"|^(provider|providers)\."
 )
 """Calls that leave the process for anything but the database."""
@@ -102,7 +102,7 @@ def test_only_its_ledger_writes_a_refunds_status() -> None:
         and "Refund" in {dotted(argument) for argument in call.args}
     }
 
-    assert found == {"worker/refund_statements.py"}
+    assert found == {"worker/transitions/refund_statements.py"}
     assert built == {"checkout_service/refunds/operations.py"}
 
 

@@ -18,21 +18,21 @@ from flask import Flask
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
-from checkout_service.database import db, transaction
+from checkout_service.database.engine import db, transaction
 from checkout_service.providers.base import Reference
-from checkout_service.settings import WorkerSettings
+from checkout_service.settings.values import WorkerSettings
 from tests.conftest import Customer, MakeListing, Sql
-from tests.letters import insert_payment, letter, post_letter, status_of
 from tests.provider import MockProvider, _provider_server, make_shopper, mock_provider, provider_app, shopper
 from tests.purchases import fill_cart, opened
 from tests.refunding import insert_refund, paid_payment, sums
-from worker.cancelling import cancel
+from tests.webhook_bodies import insert_payment, letter, post_letter, status_of
 from worker.context import make_context
-from worker.payment_sweeping import sweep as sweep_payments
-from worker.reconciliation import expire, look_up
-from worker.refunds import refund
-from worker.sweeping import prune, sweep
-from worker.webhooks import process
+from worker.payments.cancelling import cancel
+from worker.payments.look_ups import expire, look_up
+from worker.payments.sweeping import sweep as sweep_payments
+from worker.refunds.task import refund
+from worker.webhooks.sweeping import prune, sweep
+from worker.webhooks.task import process
 
 __all__ = ["_provider_server", "make_shopper", "mock_provider", "provider_app", "shopper"]
 

@@ -10,9 +10,9 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.conftest import Customer, MakeListing, Sql, Statements
-from tests.letters import letter
 from tests.purchases import ask, fill_cart, opened
 from tests.refunding import ask_refund, staff_of
+from tests.webhook_bodies import letter
 
 BUDGETS = {
     "carts.get_cart": 1,

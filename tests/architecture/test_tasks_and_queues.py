@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from celery import Celery
 
-import worker.backfill
-import worker.cancelling
-import worker.orders
-import worker.payment_sweeping
-import worker.reconciliation
-import worker.refunds
-import worker.sweeping
-import worker.webhooks  # noqa: F401 (registers its tasks)
-from checkout_service.queue import QUEUE_OF, TaskName
+import worker.commands
+import worker.payments.backfill
+import worker.payments.cancelling
+import worker.payments.look_ups
+import worker.payments.sweeping
+import worker.refunds.task
+import worker.webhooks.sweeping
+import worker.webhooks.task  # noqa: F401 (registers its tasks)
+from checkout_service.tasks import QUEUE_OF, TaskName
 from tests.conftest import ROOT
 
 WITH_ID = (TaskName.PROCESS_WEBHOOK, TaskName.REFUND_PAYMENT, TaskName.CANCEL_PAYMENT)

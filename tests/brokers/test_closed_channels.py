@@ -10,7 +10,7 @@ from kombu import Connection
 from kombu.transport.redis import Channel
 
 from tests.conftest import Servers
-from worker.channels import survive_closed_channels
+from worker.closed_channels import survive_closed_channels
 
 
 @pytest.mark.parametrize("connection", [None, SimpleNamespace(client=None)], ids=["without one", "without a client"])

@@ -13,13 +13,14 @@ import httpx
 import pytest
 from kombu import Connection
 
-from checkout_service.queue import QUEUE_OF, QueueUnavailableError, TaskName, TaskQueue
-from checkout_service.settings import Secret
+from checkout_service.publishing.publisher import QueueUnavailableError, TaskQueue
+from checkout_service.settings.values import Secret
+from checkout_service.tasks import QUEUE_OF, TaskName
 from tests.brokers.rabbit import Rabbit
 from tests.conftest import Customer, MakeListing, Servers, Sql
-from tests.letters import insert_payment, letter, status_of
-from tests.operators import station
-from tests.operators.station import eventually
+from tests.flower_pages import stack as station
+from tests.flower_pages.stack import eventually
+from tests.webhook_bodies import insert_payment, letter, status_of
 
 
 def test_a_queue_is_declared_once_and_every_publish_confirmed(rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch) -> None:

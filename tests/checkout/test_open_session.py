@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
-from checkout_service.settings import DEVELOPMENT_NAMESPACE
+from checkout_service.settings.values import DEVELOPMENT_NAMESPACE
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.purchases import ANSWER, ONE_OF_EACH, ask, counts, fill_cart, opened
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from checkout_service.accounts import Account, Secret
-from checkout_service.local.mock_bank import GARBAGE
+from checkout_service.local.mock_state import GARBAGE
 from checkout_service.local.servers import free_port
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.apps import MakeApp
 from tests.conftest import Customer, MakeListing, Sql
 from tests.provider import MockProvider

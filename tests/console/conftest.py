@@ -17,8 +17,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from checkout_service.app import create_app
-from checkout_service.database import db
-from checkout_service.settings import Secret, WebSettings
+from checkout_service.database.engine import db
+from checkout_service.settings.values import Secret, WebSettings
 from tests.conftest import JWT_SECRET, Sql
 from tests.worker.conftest import worker_app  # noqa: F401 (a fixture)
 

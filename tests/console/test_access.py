@@ -9,13 +9,13 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from checkout_service.auth import how_known, is_public
+from checkout_service.api.callers import how_known, is_public
 from checkout_service.console.access import identify
-from checkout_service.settings import Secret, SettingsError, WebSettings
+from checkout_service.settings.values import Secret, SettingsError, WebSettings
 from tests.apps import MakeApp, make_app
 from tests.conftest import Sql
 from tests.console.conftest import BROWSER, PASSWORD, USER, Operator, basic, bearer
-from tests.letters import insert_letter
+from tests.webhook_bodies import insert_letter
 
 __all__ = ["make_app"]  # fixtures
 

@@ -14,11 +14,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from checkout_service.local.processes import Processes
 from tests.conftest import Servers, Sql
 from tests.console.conftest import PASSWORD, USER
-from tests.letters import insert_payment, letter, state_of, status_of
-from tests.operators import station
-from tests.operators.desk import Desk
-from tests.operators.station import FLOWER_USER, eventually
+from tests.flower_pages import stack as station
+from tests.flower_pages.page import Desk
+from tests.flower_pages.stack import FLOWER_USER, eventually
 from tests.pages.browser import DESKTOP, open_browser, tab_to, violations
+from tests.webhook_bodies import insert_payment, letter, state_of, status_of
 
 
 @dataclass(frozen=True, kw_only=True)

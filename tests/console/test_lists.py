@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from checkout_service.console import letters
+from checkout_service.console import webhook_queries
 from tests.conftest import Sql
 from tests.console.conftest import Operator, file_letters, letters_on, link
-from tests.letters import insert_letter, insert_payment, letter
+from tests.webhook_bodies import insert_letter, insert_payment, letter
 
 STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
 
@@ -106,14 +106,14 @@ def test_what_cannot_be_read_is_told_beside_its_field(operator: Operator, sql: S
 @pytest.mark.parametrize("query", ["", "&state=failed", "&state=received", "&state=owed", "&provider=mock&since=1h"])
 def test_pages_go_on_and_back_without_missing_or_repeating_any(operator: Operator, sql: Sql, query: str) -> None:
     state = "received" if "received" in query or "owed" in query else "failed"
-    filed = file_letters(sql, 2 * letters.PAGE + 5, state=f"'{state}'")
+    filed = file_letters(sql, 2 * webhook_queries.PAGE + 5, state=f"'{state}'")
     path, forth = f"/ops/letters?{query[1:]}", []
     while path:
         page = operator.get(path)
         forth.append(letters_on(page))
         path = link(page, "next")
     assert [number for found in forth for number in found] == filed
-    assert [len(found) for found in forth] == [letters.PAGE, letters.PAGE, 5]
+    assert [len(found) for found in forth] == [webhook_queries.PAGE, webhook_queries.PAGE, 5]
 
     back = [letters_on(page)]
     while path := link(page, "prev"):
@@ -124,17 +124,17 @@ def test_pages_go_on_and_back_without_missing_or_repeating_any(operator: Operato
 
 
 def test_a_letter_that_came_meanwhile_moves_no_page(operator: Operator, sql: Sql) -> None:
-    filed = file_letters(sql, letters.PAGE + 5)
+    filed = file_letters(sql, webhook_queries.PAGE + 5)
     following = link(operator.get("/ops/letters"), "next")
     insert_letter(sql, b"{}")
 
-    assert letters_on(operator.get(following)) == filed[letters.PAGE :]
+    assert letters_on(operator.get(following)) == filed[webhook_queries.PAGE :]
 
 
 def test_a_page_that_has_looked_far_enough_says_so_and_goes_on(
     operator: Operator, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(letters, "WINDOW", 20)
+    monkeypatch.setattr(webhook_queries, "WINDOW", 20)
     (needle,) = sql("""INSERT INTO webhook_deliveries (id, provider, body, received_at)
         VALUES (uuidv7(interval '-1 hour'), 'rare', '', now() - interval '1 hour') RETURNING id""")
     file_letters(sql, 50)

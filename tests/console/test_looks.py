@@ -19,8 +19,8 @@ from werkzeug.serving import make_server
 
 from tests.conftest import Sql
 from tests.console.conftest import PASSWORD, USER
-from tests.letters import insert_letter, insert_payment, letter
 from tests.pages.browser import DESKTOP, PHONE, open_browser, overflows, picture, violations
+from tests.webhook_bodies import insert_letter, insert_payment, letter
 
 HOSTILE = '{"type": "<script>document.title=\'gone\'</script>", "id": "\u202egpj.exe", "a": ["</pre><b>bold</b>"]}'
 

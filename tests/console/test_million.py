@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from checkout_service.cache import cache
-from checkout_service.console.figures import SAMPLE
-from checkout_service.console.letters import WINDOW
+from checkout_service.console.overview import SAMPLE
+from checkout_service.console.webhook_queries import WINDOW
 from tests.conftest import Servers, Sql
 from tests.console.conftest import Operator
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 import celeryconfig
-from checkout_service.draining import LINGER
 from checkout_service.local.processes import read_procfile
-from serve import DRAIN_SECONDS
+from checkout_service.server.draining import LINGER
+from checkout_service.server.granian_server import DRAIN_SECONDS
 from tests.conftest import ROOT
 
 COMMANDS = read_procfile(ROOT / "Procfile")

@@ -16,11 +16,11 @@ from sqlalchemy import make_url
 
 from checkout_service.local.guard import Guard, Target, stop
 from checkout_service.local.servers import free_port
-from checkout_service.settings import with_psycopg
+from checkout_service.settings.values import with_psycopg
 from tests.conftest import Customer, MakeListing, Servers, Sql
-from tests.letters import insert_payment, letter, status_of
-from tests.operators import station
-from tests.operators.station import eventually
+from tests.flower_pages import stack as station
+from tests.flower_pages.stack import eventually
+from tests.webhook_bodies import insert_payment, letter, status_of
 
 PROGRAM = Path("/usr/sbin/pgbouncer")
 BEHIND = 3

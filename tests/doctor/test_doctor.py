@@ -16,11 +16,11 @@ from kombu import Connection, Queue
 from checkout_service.doctor.clocks import _judge
 from checkout_service.doctor.findings import Level
 from checkout_service.doctor.wire import queues_of_another_kind, worker_clocks
-from checkout_service.settings import Secret
+from checkout_service.settings.values import Secret
 from tests.brokers.rabbit import start_rabbit
 from tests.conftest import ROOT, Servers, Sql
-from tests.letters import insert_payment
-from tests.operators import station
+from tests.flower_pages import stack as station
+from tests.webhook_bodies import insert_payment
 
 
 def _examine(settings: dict[str, str]) -> tuple[int, dict[str, str]]:

@@ -8,13 +8,13 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from checkout_service.local.place import ROOT
+from checkout_service.local.data_folder import ROOT
 from tests.brokers.rabbit import MISSING, is_installed
 from tests.faults.campaign import Campaign, Round
 from tests.faults.faults import FAULTS
 from tests.faults.flood import Figures, Flood
-from tests.faults.house import Broker, open_house
 from tests.faults.report import HEADINGS, summary, table, write
+from tests.faults.stack import Broker, open_house
 
 PAYMENTS_A_SECOND = 30.0
 FORGERIES = 200_000

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.faults.faults import Fault
-from tests.faults.house import House
 from tests.faults.invariant import check
 from tests.faults.load import Load
+from tests.faults.stack import House
 from tests.faults.wire import Wire
 
 WARM_UP = 1.5

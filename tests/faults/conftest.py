@@ -8,7 +8,7 @@ import pytest
 
 from tests.brokers.rabbit import MISSING, is_installed
 from tests.faults import signers
-from tests.faults.house import House, open_house
+from tests.faults.stack import House, open_house
 
 BOUND_OF_ROWS = 2000
 

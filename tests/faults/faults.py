@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import psutil
 
 from tests.brokers.rabbit import Rabbit
-from tests.faults.house import Broker, House, await_that, running_pid
+from tests.faults.stack import Broker, House, await_that, running_pid
 
 FROZEN_FOR = 5.0
 AWAY_FOR = 1.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from checkout_service.providers.mock import sign
-from tests.faults.house import House
+from checkout_service.providers.adapters.mock.provider import sign
 from tests.faults.invariant import await_final
+from tests.faults.stack import House
 from tests.faults.wire import Threads, Wire
 
 FORGERS = 4

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from uuid import UUID
 
-from tests.faults.house import House, await_that
 from tests.faults.journal import Journal
+from tests.faults.stack import House, await_that
 from tests.faults.wire import Wire
 
 FINAL_WITHIN = 60.0

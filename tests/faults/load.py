@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from checkout_service.local.purchase import customer_token
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.mock import sign
+from checkout_service.providers.adapters.mock.provider import sign
 from tests.faults.journal import Journal, Key
 from tests.faults.wire import Answer, Balancer, Threads, Wire
 

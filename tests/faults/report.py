@@ -11,7 +11,7 @@ import psutil
 
 from tests.faults.campaign import Round
 from tests.faults.flood import Figures
-from tests.faults.house import Broker
+from tests.faults.stack import Broker
 
 HEADINGS: dict[Broker, str] = {"redis": "## The last run on Valkey", "amqp": "## The last run on RabbitMQ"}
 

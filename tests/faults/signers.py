@@ -13,7 +13,7 @@ from datetime import datetime
 from importlib.util import find_spec
 from uuid import uuid4
 
-from checkout_service.providers.mock import sign
+from checkout_service.providers.adapters.mock.provider import sign
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ import redis
 from kombu import Connection
 
 from tests.faults.flood import LETTERBOX, genuine, insert_payments
-from tests.faults.house import House, await_that, running_pid
 from tests.faults.invariant import await_final
+from tests.faults.stack import House, await_that, running_pid
 from tests.faults.wire import Answer, Wire
 
 pytestmark = pytest.mark.slow

@@ -13,10 +13,10 @@ from checkout_service.payments.status import PaymentStatus
 from tests.faults import invariant
 from tests.faults.campaign import SHARED, Campaign
 from tests.faults.faults import fault
-from tests.faults.house import House
 from tests.faults.invariant import check
 from tests.faults.journal import Journal
 from tests.faults.load import Load
+from tests.faults.stack import House
 from tests.faults.wire import Wire
 
 PAYMENTS_A_SECOND = 15.0

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.faults.flood import LETTERBOX, genuine, insert_payments
-from tests.faults.house import House
+from tests.faults.stack import House
 from tests.faults.wire import Wire
 
 pytestmark = pytest.mark.slow

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import psutil
 import pytest
 
-from checkout_service.local.place import ROOT
+from checkout_service.local.data_folder import ROOT
 from checkout_service.local.processes import read_procfile
 from checkout_service.local.servers import free_port
 from tests.faults.flood import LETTERBOX, genuine, insert_payments
-from tests.faults.house import House, await_that
 from tests.faults.proxy import Proxy, open_proxy
+from tests.faults.stack import House, await_that
 from tests.faults.wire import Answer, Threads, Wire
 
 AT_ONCE = 1.0

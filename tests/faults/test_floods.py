@@ -9,8 +9,8 @@ import pytest
 
 from tests.faults.conftest import BOUND_OF_ROWS
 from tests.faults.flood import Flood, dropped_so_far, insert_payments
-from tests.faults.house import House, await_that
 from tests.faults.signers import SIGNERS, Signer
+from tests.faults.stack import House, await_that
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from checkout_service.local.place import ROOT
+from checkout_service.local.data_folder import ROOT
 from checkout_service.local.processes import read_procfile
 from checkout_service.local.servers import free_port
 from tests.faults.campaign import SHARED
-from tests.faults.house import SERVING, House, await_that
 from tests.faults.invariant import check
 from tests.faults.load import Load
+from tests.faults.stack import SERVING, House, await_that
 from tests.faults.wire import Balancer, Threads, Wire
 
 pytestmark = pytest.mark.slow

@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from checkout_service.local.place import free_ports, take_place
+from checkout_service.local.data_folder import free_ports, take_place
+from checkout_service.local.mock_cli import tell_the_bank
 from checkout_service.local.purchase import customer_token
 from checkout_service.local.screen import Screen
 from checkout_service.local.session import CATALOGUE, Session, session
-from checkout_service.mock_cli import tell_the_bank
-from checkout_service.providers.mock import sign
+from checkout_service.providers.adapters.mock.provider import sign
 
 
 class Town:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from checkout_service.local.place import ROOT
+from checkout_service.local.data_folder import ROOT
 from tests.journeys.conftest import eventually
 
 

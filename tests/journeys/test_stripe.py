@@ -19,14 +19,14 @@ import httpx
 import pytest
 import stripe
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.local.servers import free_port
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import Fact, Reference, RefundFact
-from checkout_service.providers.stripe import StripeProvider
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.conftest import Customer, MakeListing, Servers, Sql
-from tests.operators import station
-from tests.operators.station import eventually
+from tests.flower_pages import stack as station
+from tests.flower_pages.stack import eventually
 
 API_KEY, SECRET = "sk_test_12345", "whsec_of_the_journey_with_stripe"
 SERVE = "from aiohttp import web; from localstripe.server import app; web.run_app(app, host='127.0.0.1', port={port})"

@@ -16,10 +16,10 @@ import httpx
 import psutil
 import pytest
 
-from checkout_service.intake import SENT_WITHIN
-from checkout_service.local.place import ROOT
+from checkout_service.local.data_folder import ROOT
 from checkout_service.local.servers import free_port
-from serve import LARGEST_HEAD, _allow_many_files
+from checkout_service.server.bodies import SENT_WITHIN
+from checkout_service.server.granian_server import LARGEST_HEAD, _allow_many_files
 from tests.journeys.conftest import Town, eventually
 
 SLOW = b"""POST /api/payments/webhook HTTP/1.1\r

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from tests.conftest import Sql
-from tests.letters import insert_payment
 from tests.refunding import insert_refund, paid_payment, sums
+from tests.webhook_bodies import insert_payment
 
 STATUSES = [status.value for status in RefundStatus]
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
-from checkout_service.database import Base
+from checkout_service.database.engine import Base
 from tests.conftest import Servers, Sql
 
 READ = frozenset({"SELECT"})

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from checkout_service.payments.status import PaymentStatus
 from tests.conftest import MakeListing, Sql
-from tests.letters import insert_payment
+from tests.webhook_bodies import insert_payment
 
 STATUSES = [status.value for status in PaymentStatus]
 

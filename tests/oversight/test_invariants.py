@@ -8,10 +8,10 @@ from flask.testing import FlaskClient
 
 from checkout_service.oversight.gauges import Violations
 from tests.conftest import Sql
-from tests.letters import insert_letter, insert_payment, letter
 from tests.oversight.conftest import InWorker, add_session
 from tests.refunding import insert_refund, paid_payment
-from worker.webhooks import process
+from tests.webhook_bodies import insert_letter, insert_payment, letter
+from worker.webhooks.task import process
 
 NAMES = (
     "status_without_fact",

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, render_template
 from werkzeug.test import TestResponse
 
-from checkout_service.auth import public
+from checkout_service.api.callers import public
 from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
 from tests.apps import MakeApp, make_app

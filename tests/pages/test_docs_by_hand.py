@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from checkout_service.local.purchase import customer_token
 from tests.conftest import JWT_SECRET, MakeListing, Servers, Sql
 from tests.pages.browser import DESKTOP, PHONE, open_browser, overflows, picture, violations
-from tests.pages.house import House, open_house
+from tests.pages.stack import House, open_house
 
 SWAGGERS_OWN = ("heading-order", "landmark-unique", "nested-interactive", "region")
 """What Swagger UI's markup breaks and neither its options nor a style sheet can mend: buttons within buttons, a heading

@@ -12,15 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from checkout_service.accounts import Account, Secret
-from checkout_service.local.mock_bank import Bank
-from checkout_service.local.mock_deeds import DEEDS, letters
+from checkout_service.local.mock_actions import DEEDS, letters
 from checkout_service.local.mock_server import MockServer
+from checkout_service.local.mock_state import Bank
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.providers.base import Fact, UnreadableError
-from checkout_service.providers.mock import MockProvider
-from checkout_service.webhooks.envelope import Envelope
-from tests.operators.station import eventually
+from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.settings.provider_accounts import Account, Secret
+from tests.flower_pages.stack import eventually
 
 SECRET = "known to the provider and to the worker"
 PAYMENT = {"provider_ref": "mock_pi_1", "status": "pending", "amount": "47.25", "currency": "USD"}

@@ -11,16 +11,16 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from checkout_service.accounts import Account, Secret
-from checkout_service.database import db
-from checkout_service.local.mock_deeds import BY_NAME
-from checkout_service.settings import WorkerSettings
+from checkout_service.database.engine import db
+from checkout_service.local.mock_actions import BY_NAME
+from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.values import WorkerSettings
 from tests.conftest import MOCK_SECRET, MakeListing, Servers, Sql
-from tests.operators.station import eventually
+from tests.flower_pages.stack import eventually
 from tests.pages.browser import open_browser, tab_to
-from tests.pages.house import Customer, House, open_house
+from tests.pages.stack import Customer, House, open_house
 from worker.context import make_context
-from worker.reconciliation import look_up
+from worker.payments.look_ups import look_up
 
 MakeBuyer = Callable[..., Customer]
 

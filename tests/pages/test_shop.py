@@ -14,10 +14,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from checkout_service.accounts import Account
-from checkout_service.auth import how_known, is_public
-from checkout_service.settings import Secret
-from checkout_service.visitors import identify
+from checkout_service.api.callers import how_known, is_public
+from checkout_service.identity.guests import identify
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.values import Secret
 from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, MakeListing, Sql, Statements
 

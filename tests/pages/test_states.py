@@ -13,11 +13,11 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from checkout_service.local.mock_deeds import LATE_AFTER
+from checkout_service.local.mock_actions import LATE_AFTER
 from tests.conftest import MakeListing, Servers, Sql
-from tests.letters import insert_letter, letter
 from tests.pages.browser import DESKTOP, NARROWEST, PHONE, open_browser, overflows, picture, violations
-from tests.pages.house import Customer, House, open_house
+from tests.pages.stack import Customer, House, open_house
+from tests.webhook_bodies import insert_letter, letter
 
 PICTURED = {"shop-listings", "shop-cart", "provider", "payment-paid", "payment-failed"}
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.adyen import AdyenProvider
+from checkout_service.providers.adapters.adyen.provider import AdyenProvider
 from checkout_service.providers.base import (
     Decline,
     Opened,

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from checkout_service.accounts import Account, Secret
+from checkout_service.providers.adapters.mock.provider import MockProvider, sign
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.mock import MockProvider, sign
+from checkout_service.providers.raw_webhook import Envelope
 from checkout_service.providers.strict_json import parse_object
-from checkout_service.webhooks.envelope import Envelope
-from tests.letters import letter
+from checkout_service.settings.provider_accounts import Account, Secret
+from tests.webhook_bodies import letter
 
 SECRET = "the secret of this test"
 GENUINE = letter(

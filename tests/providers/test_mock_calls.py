@@ -12,9 +12,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers import transport
+from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.providers.base import (
     ProviderError,
     ProviderRefusedError,
@@ -22,7 +22,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
-from checkout_service.providers.mock import MockProvider
+from checkout_service.settings.provider_accounts import Account, Secret
 
 REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"
 HELD = Reference(provider_ref=REFERENCE, payment_id=uuid4(), amount=Decimal("240.00"), currency="USD")

@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.local.mock_server import MockServer
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.mock.provider import MockProvider, sign
 from checkout_service.providers.base import (
     Fact,
     ProviderRefusedError,
@@ -25,8 +25,8 @@ from checkout_service.providers.base import (
     RefundFact,
     UnreadableError,
 )
-from checkout_service.providers.mock import MockProvider, sign
-from checkout_service.webhooks.envelope import Envelope
+from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.settings.provider_accounts import Account, Secret
 
 SECRET = "the secret of this test"
 REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"

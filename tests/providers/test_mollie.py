@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.mollie.provider import MollieProvider
 from checkout_service.providers.base import (
     Contents,
     Decline,
@@ -23,7 +24,6 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
-from checkout_service.providers.mollie import MollieProvider
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, Letter
 from tests.providers.kits.mollie import KIT, OPTIONS, MollieBank
 

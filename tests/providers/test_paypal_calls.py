@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers import paypal_access
+from checkout_service.providers.adapters.paypal import access_token as paypal_access
+from checkout_service.providers.adapters.paypal.provider import PayPalProvider
 from checkout_service.providers.base import (
     Decline,
     Fact,
@@ -25,7 +26,6 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
-from checkout_service.providers.paypal import PayPalProvider
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
 from tests.providers.kits.paypal import KIT, OPTIONS, PAYMENT_REF, PayPalBank, reference_of
 

@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from checkout_service.providers import paypal_certificates
+from checkout_service.providers.adapters.paypal import certificates as paypal_certificates
+from checkout_service.providers.adapters.paypal.certificates import FETCHES, KEPT, WINDOW, Certificates
 from checkout_service.providers.base import ProviderError, ProviderUnavailableError, UnreadableError
-from checkout_service.providers.paypal_certificates import FETCHES, KEPT, WINDOW, Certificates
 from tests.providers.kits import authority
 from tests.providers.kits.kit import NOW
 from tests.providers.kits.paypal import KIT, certificates

@@ -11,9 +11,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers import transport
+from checkout_service.providers.adapters.stripe.objects import charged
+from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import (
     Decline,
     Fact,
@@ -22,8 +23,7 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
     RefundFact,
 )
-from checkout_service.providers.stripe import StripeProvider
-from checkout_service.providers.stripe_objects import charged
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID
 from tests.providers.kits.stripe import CHARGE, INTENT, KIT, StripeBank, event, intent, problem, refund, sign
 

@@ -16,20 +16,20 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import IntegrityError
 
-from checkout_service.database import transaction
+from checkout_service.database.engine import transaction
 from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, Sql
 from tests.crowd import at_once
-from tests.letters import insert_letter, insert_payment, letter
 from tests.provider import MockProvider, _provider_server, mock_provider
 from tests.refunding import ask_refund, insert_refund, make_due, paid_payment, refund_fact, staff_of, sums
+from tests.webhook_bodies import insert_letter, insert_payment, letter
 from tests.worker.conftest import MakeWorker, make_worker, worker_app
 from tests.worker.scripted import ScriptedProvider, fact
-from worker.ledger import Report
-from worker.refund_entry import RefundReport
-from worker.refund_ledger import record_all
-from worker.refunds import refund
-from worker.webhooks import process
+from worker.refunds.task import refund
+from worker.transitions.payments import Report
+from worker.transitions.refunds import record_all
+from worker.transitions.rules import RefundReport
+from worker.webhooks.task import process
 
 __all__ = ["_provider_server", "make_app", "make_worker", "mock_provider", "worker_app"]  # fixtures
 

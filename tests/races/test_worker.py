@@ -14,17 +14,17 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, text
 
-from checkout_service.database import transaction
+from checkout_service.database.engine import transaction
 from checkout_service.providers.base import Fact
 from tests.conftest import Sql
 from tests.crowd import at_once
-from tests.letters import insert_letter, insert_payment, letter, status_of
+from tests.webhook_bodies import insert_letter, insert_payment, letter, status_of
 from tests.worker.conftest import MakeWorker, make_worker, worker_app
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import fact
-from worker.ledger import Report, record
-from worker.outcomes import Outcome
-from worker.webhooks import process
+from worker.transitions.outcomes import Outcome
+from worker.transitions.payments import Report, record
+from worker.webhooks.task import process
 
 __all__ = ["make_worker", "worker_app"]  # fixtures
 

@@ -13,8 +13,8 @@ import redis
 from sqlalchemy import Engine, text
 
 from tests.conftest import Customer, Servers, Sql
-from tests.letters import insert_payment
 from tests.refunding import ask_refund, insert_refund, paid_payment, staff_of, sums
+from tests.webhook_bodies import insert_payment
 
 MEMBERS = {
     "id",

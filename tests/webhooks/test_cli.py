@@ -13,10 +13,10 @@ from click.testing import Result
 from flask import Flask
 
 from checkout_service.local.servers import free_port
-from checkout_service.settings import Secret
+from checkout_service.settings.values import Secret
 from tests.apps import MakeApp
 from tests.conftest import Servers, Sql
-from tests.letters import insert_letter, letter
+from tests.webhook_bodies import insert_letter, letter
 
 Run = Callable[..., Result]
 

@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from checkout_service.local.servers import Postgres, free_port
-from checkout_service.settings import Secret
+from checkout_service.settings.values import Secret
 from tests.apps import MakeApp, frozen
 from tests.crowd import at_once
-from tests.letters import letter
+from tests.webhook_bodies import letter
 
 Count = Callable[[], int]
 SOON = 1.0

@@ -13,14 +13,14 @@ import pytest
 import redis
 from flask import Flask
 
-from checkout_service import logs
-from checkout_service.database import db
-from checkout_service.providers.mock import MockProvider
-from checkout_service.settings import WorkerSettings
+from checkout_service.database.engine import db
+from checkout_service.providers.adapters.mock.provider import MockProvider
+from checkout_service.settings.values import WorkerSettings
+from checkout_service.telemetry import logs
 from tests.conftest import Servers
 from tests.provider import _provider_server, mock_provider
+from tests.worker.other_providers import wallets
 from tests.worker.scripted import ScriptedProvider
-from tests.worker.wallets import wallets
 from worker.context import make_context
 
 __all__ = ["_provider_server", "mock_provider", "wallets"]  # fixtures

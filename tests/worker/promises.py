@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from tests.conftest import Sql
-from tests.letters import insert_payment
+from tests.webhook_bodies import insert_payment
 
 
 def insert_promise(

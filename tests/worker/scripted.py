@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Contents, Fact, Hint, Opened, Reference, RefundFact
-from checkout_service.webhooks.envelope import Envelope
+from checkout_service.providers.raw_webhook import Envelope
 
 Said = Sequence[Fact | RefundFact | Hint] | Exception
 

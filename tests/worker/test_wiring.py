@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from checkout_service.providers.transport import READ_WITHIN
-from checkout_service.queue import TaskName
+from checkout_service.tasks import TaskName
 from tests.conftest import ROOT
-from worker import cancelling, refund_leases
-from worker.asking import WORK_FOR as RECONCILE_FOR
-from worker.letters import LEASE
-from worker.sweeping import PRUNE_FOR
-from worker.webhooks import LOOK_UP_FOR, WORK_FOR
+from worker.payments import cancelling
+from worker.payments.provider_queries import WORK_FOR as RECONCILE_FOR
+from worker.refunds import leases
+from worker.webhooks.claims import LEASE
+from worker.webhooks.sweeping import PRUNE_FOR
+from worker.webhooks.task import LOOK_UP_FOR, WORK_FOR
 
 ASK = """
 import json
@@ -121,7 +122,7 @@ def test_a_task_ends_within_its_time_limit_though_the_provider_and_the_database_
 
     assert conf["task_time_limit"] > WORK_FOR + LOOK_UP_FOR + READ_WITHIN
     assert limits[TaskName.PRUNE_WEBHOOKS] > 4 * PRUNE_FOR + SLOW_STATEMENT
-    for name, lease in ((TaskName.REFUND_PAYMENT, refund_leases.LEASE), (TaskName.CANCEL_PAYMENT, cancelling.LEASE)):
+    for name, lease in ((TaskName.REFUND_PAYMENT, leases.LEASE), (TaskName.CANCEL_PAYMENT, cancelling.LEASE)):
         # Refused, it is looked up; then one transaction.
         assert lease.total_seconds() > limits[name] > 2 * READ_WITHIN + 2 * SLOW_STATEMENT
     for name in (TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS, TaskName.BACKFILL_PAYMENTS):

@@ -14,10 +14,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from checkout_service.providers.adapters.paypal.certificates import Certificates, _issuer_address, _trusted
+from checkout_service.providers.adapters.paypal.webhooks import verify
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.paypal_certificates import Certificates, _issuer_address, _trusted
-from checkout_service.providers.paypal_letters import verify
-from checkout_service.webhooks.envelope import Envelope
+from checkout_service.providers.raw_webhook import Envelope
 
 CERTIFICATE = x509.load_pem_x509_certificate(Path(__file__).with_name("paypal-2019.pem").read_bytes())
 WEBHOOK, CHECKSUM = "0FV983392A0531201", 3674300368

@@ -9,7 +9,11 @@ from typing import Any
 
 import httpx
 
-from checkout_service.providers import adyen, adyen_letters, mollie_answers, paypal_letters, paypal_orders
+from checkout_service.providers.adapters.adyen import provider as adyen
+from checkout_service.providers.adapters.adyen import webhooks as adyen_letters
+from checkout_service.providers.adapters.mollie import responses
+from checkout_service.providers.adapters.paypal import orders
+from checkout_service.providers.adapters.paypal import webhooks as paypal_letters
 from tests.providers.compat.published import FILE
 from tests.providers.kits.adyen import KIT as ADYEN
 from tests.providers.kits.adyen import reference_of as link_of
@@ -109,7 +113,7 @@ def test_paypals_calls_have_the_published_paths_and_headers() -> None:
 def test_paypals_statuses_are_those_that_are_published() -> None:
     published = PUBLISHED["paypal"]
 
-    assert {*paypal_orders.OPEN, "VOIDED", "COMPLETED"} == set(published["order statuses"])
+    assert {*orders.OPEN, "VOIDED", "COMPLETED"} == set(published["order statuses"])
     assert set(paypal_letters.CAPTURES) == set(published["capture statuses"])
     assert set(paypal_letters.REFUNDS) == set(published["refund statuses"])
 
@@ -129,5 +133,5 @@ def test_mollies_requests_have_the_published_fields() -> None:
 
 
 def test_mollies_statuses_are_those_that_are_published() -> None:
-    assert {*mollie_answers._PAYMENTS, "open"} == set(PUBLISHED["mollie"]["payment statuses"])
-    assert set(mollie_answers._REFUNDS) == set(PUBLISHED["mollie"]["refund statuses"])
+    assert {*responses._PAYMENTS, "open"} == set(PUBLISHED["mollie"]["payment statuses"])
+    assert set(responses._REFUNDS) == set(PUBLISHED["mollie"]["refund statuses"])

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from checkout_service.accounts import Secret
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.providers.adapters.standard.signature import key_of, verified
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.standard_signature import key_of, verified
+from checkout_service.settings.provider_accounts import Secret
 from tests.providers.kits.kit import NOW, Letter
 from tests.providers.kits.standard import KIT
 

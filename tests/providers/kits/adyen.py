@@ -13,10 +13,10 @@ from uuid import UUID
 
 import httpx
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.adyen import AdyenProvider
+from checkout_service.providers.adapters.adyen.provider import AdyenProvider
 from checkout_service.providers.base import Reference
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
 
 MERCHANT = "HarbourBooksECOM"

@@ -13,7 +13,7 @@ import httpx
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import Provider, Reference
-from checkout_service.webhooks.envelope import Envelope
+from checkout_service.providers.raw_webhook import Envelope
 
 Answer = Callable[[httpx.Request], httpx.Response]
 """A provider's server, as httpx.MockTransport takes it."""

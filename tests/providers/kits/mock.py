@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.mock.provider import PREFIX, MockProvider, sign
 from checkout_service.providers.base import Provider, Reference, UnreadableError
-from checkout_service.providers.mock import PREFIX, MockProvider, sign
 from checkout_service.providers.strict_json import parse_object
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.banking import Keys, nobody
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, Letter
 

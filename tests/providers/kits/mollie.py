@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.mollie.provider import MollieProvider
 from checkout_service.providers.base import Reference
-from checkout_service.providers.mollie import MollieProvider
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, Letter
 
 PAYMENT_REF = "tr_7UhSN1zuXS"

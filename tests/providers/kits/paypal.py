@@ -15,11 +15,11 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.paypal.certificates import Certificates
+from checkout_service.providers.adapters.paypal.provider import PayPalProvider
 from checkout_service.providers.base import Reference
-from checkout_service.providers.paypal import PayPalProvider
-from checkout_service.providers.paypal_certificates import Certificates
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits import authority
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
 

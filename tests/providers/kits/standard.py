@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.standard.provider import StandardProvider
 from checkout_service.providers.base import Reference
-from checkout_service.providers.standard import StandardProvider
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.banking import Keys, nobody
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
 

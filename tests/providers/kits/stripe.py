@@ -12,10 +12,10 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from checkout_service.accounts import Account, Secret
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import Reference
-from checkout_service.providers.stripe import StripeProvider
+from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.banking import Keys, nobody
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
 

@@ -1,0 +1,185 @@
+"""How rooms speak HTTP: a blueprint that reads JSON strictly and documents its problems, and the OpenAPI document.
+
+Rooms take ``Blueprint`` from here instead of from flask-smorest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, NoReturn, TypeVar
+
+import flask_smorest
+import marshmallow
+import orjson
+from flask import Flask, Request
+from webargs.flaskparser import FlaskParser, is_json_request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from checkout_service.api.problem_documents import CONTENT_TYPE, ProblemSchema, document, document_of_status, pointers
+from checkout_service.api.problems import DatabaseUnavailable, Invalid, MalformedBody, NotFound, Problem, Unauthorized
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class StrictParser(FlaskParser):
+    """JSON bodies in UTF-8 that every parser reads alike; whatever else is sent ends as one of our problems."""
+
+    def _raw_load_json(self, req: Request) -> Any:
+        body = req.get_data(cache=False)
+        if not body and not req.mimetype:
+            raise MalformedBody("This path takes a JSON object as its body.")
+        charset = req.mimetype_params.get("charset", "utf-8").lower()
+        if not is_json_request(req) or charset not in {"utf-8", "utf8", "us-ascii"}:
+            raise UnsupportedMediaType("This path takes application/json in UTF-8.")
+        try:
+            # The first refuses what the second lets through (NaN, lone surrogates, deep nesting); the second sees keys
+            # that stand twice, and keeps whole numbers whole.
+            orjson.loads(body)
+            return _DECODER.decode(body.decode())
+        except (ValueError, RecursionError) as error:
+            raise MalformedBody(_where(error)) from error
+
+    def handle_error(
+        self,
+        error: marshmallow.ValidationError,
+        req: Request,
+        schema: marshmallow.Schema,
+        *,
+        error_status_code: int | None,
+        error_headers: Mapping[str, str] | None,
+    ) -> NoReturn:
+        raise Invalid(errors=pointers(error.messages)) from error
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest is untyped
+    """A room's routes. Views answer with finished responses; ``response`` only documents them."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._prepare_doc_cbks.append(_document_usual_problems)
+
+    def arguments(self, schema: marshmallow.Schema | type[marshmallow.Schema], **options: Any) -> Any:
+        """As in flask-smorest, with the schema built once: webargs would build one for every request."""
+        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
+
+    def problems(self, *kinds: type[Problem]) -> Callable[[View], View]:
+        """Document the problems that a view may answer with, each with an example."""
+        by_status: dict[int, list[type[Problem]]] = defaultdict(list)
+        for kind in kinds:
+            by_status[kind.status].append(kind)
+
+        def decorate(view: View) -> View:
+            for status, same in by_status.items():
+                view = self.alt_response(
+                    status,
+                    schema=ProblemSchema,
+                    content_type=CONTENT_TYPE,
+                    description=" · ".join(kind.title for kind in same),
+                    examples={kind.slug: {"value": _example(kind)} for kind in same},
+                )(view)
+            return view
+
+        return decorate
+
+    def response(self, *arguments: Any, **options: Any) -> Any:
+        """As in flask-smorest, for the document alone: a view's answer is what it answers."""
+        describe = super().response(*arguments, **options)
+        return lambda view: _documented(describe(view), view)
+
+    def alt_response(self, *arguments: Any, **options: Any) -> Any:
+        """The same of another answer that it may give."""
+        describe = super().alt_response(*arguments, **options)
+        return lambda view: _documented(describe(view), view)
+
+
+class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
+    """flask-smorest with our problems in its document, and without its own error pages and documentation routes."""
+
+    ERROR_SCHEMA = ProblemSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def __init__(self, app: Flask) -> None:
+        app.config.update(API_TITLE="Checkout service", API_VERSION="1", OPENAPI_VERSION="3.1.0")
+        super().__init__(
+            app,
+            spec_kwargs={
+                "info": {"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+                "security": [{"bearer": []}],
+            },
+        )
+        self.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+
+    def _register_error_handlers(self) -> None:
+        """Problems are rendered in one place for all routes, documented or not; see problem_pages."""
+
+    def _register_responses(self) -> None:
+        for status in HTTPStatus:
+            if status >= 400:
+                kind = _USUAL.get(status)
+                example = _example(kind) if kind else document_of_status(status)
+                response = {
+                    "description": example["title"],
+                    "content": {CONTENT_TYPE: {"schema": ProblemSchema, "example": example}},
+                }
+                self.spec.components.response(status.name, response, lazy=True)
+
+
+def _documented(wrapped: Any, view: View) -> View:
+    """The view with what the document says of its wrapped form; each wrapper would be one more call in each request."""
+    view._apidoc = wrapped._apidoc  # type: ignore[attr-defined]  # functions take any attribute
+    return view
+
+
+_ABOUT: Final = """A customer fills a cart, opens a checkout session and pays at a payment provider; what became of the
+money is read here, and staff give it back. Amounts are strings with two decimals, times RFC 3339 in UTC. Errors are
+problem documents (RFC 9457) with a stable `type`.
+
+To try it here, press *Authorize* and paste a token: `make run` prints one, `flask --app wsgi token --user UUID` makes
+one. Then open an operation, *Try it out* and *Execute*. Without a token you see your first problem document."""
+
+_USUAL: Final[dict[int, type[Problem]]] = {
+    400: MalformedBody,
+    401: Unauthorized,
+    404: NotFound,
+    422: Invalid,
+    503: DatabaseUnavailable,
+}
+
+
+def _document_usual_problems(doc: dict[str, Any], _info: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Add what every operation may answer; runs after flask-smorest's own steps, which know what it takes."""
+    statuses = [401, 500, 503, *([400, 413, 415] if "requestBody" in doc else [])]
+    responses = doc.setdefault("responses", {})
+    for status in statuses:
+        responses.setdefault(status, HTTPStatus(status).name)
+    return doc
+
+
+def _example(kind: type[Problem]) -> dict[str, Any]:
+    if kind is Invalid:
+        return document(Invalid(errors=[{"pointer": "/qty", "detail": "Missing data for required field."}]))
+    return document(kind())
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+# Built once: json.loads with a hook would build one for every body.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+def _where(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"The body is not JSON in UTF-8: {error.msg} (line {error.lineno}, column {error.colno})."
+    if isinstance(error, RecursionError):
+        return "The body is nested too deeply."
+    return f"The body is not JSON that can be read in one way only: {str(error)[:80]}."

@@ -1,0 +1,66 @@
+"""The Idempotency-Key: how it is read, and what it makes of a request.
+
+draft-ietf-httpapi-idempotency-key-header: a structured-field string. Clients send it bare as well, so both are taken.
+A key belongs to its caller and to one kind of request: those of sessions and of refunds never meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+
+from flask import Response, request
+
+from checkout_service.api.problems import MalformedIdempotencyKey, MissingIdempotencyKey
+
+_BARE = re.compile(r"[\x21-\x7e]{1,255}")
+_QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
+
+
+def keyed(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Read the Idempotency-Key before the body is looked at, and hand it to the view as ``key``."""
+
+    @wraps(view)
+    def with_key(*arguments: Any, **named: Any) -> Response:
+        return view(*arguments, key=read_key(request.headers.get("Idempotency-Key")), **named)
+
+    return with_key
+
+
+def documented(purpose: str) -> dict[str, Any]:
+    """The header's entry in the OpenAPI document; it is read by hand, since a missing key is a 400 of its own."""
+    return {
+        "in": "header",
+        "name": "Idempotency-Key",
+        "required": True,
+        "description": f"1 to 255 visible ASCII characters, bare or quoted. A fresh key for each {purpose}, "
+        "the same key for each retry of it.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+        "example": f"3f1c6e0a-{purpose}-1",
+    }
+
+
+REPLAYED: Final = {"Idempotent-Replayed": "true"}
+"""The header of an answer that was given before."""
+
+
+def read_key(header: str | None) -> str:
+    """The key in the header; raises MissingIdempotencyKey and MalformedIdempotencyKey."""
+    if header is None or not header.strip():
+        raise MissingIdempotencyKey
+    text = header.strip()
+    if text.startswith('"'):
+        quoted = _QUOTED.fullmatch(text)
+        text = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+    if not _BARE.fullmatch(text):
+        raise MalformedIdempotencyKey
+    return text
+
+
+def request_hash(request: dict[str, str | None]) -> bytes:
+    """What tells one request from another under the same key."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).digest()

@@ -1,0 +1,177 @@
+"""The OpenAPI document, and a page to read and try it: all of it served from here, no script inside the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import flask_swagger_ui
+import orjson
+from flask import Blueprint, Flask, Response, current_app, send_from_directory
+
+from checkout_service.api.blueprints import Api
+from checkout_service.api.callers import public
+from checkout_service.api.problems import NotFound
+
+blueprint = Blueprint("docs", __name__, url_prefix="/api")
+
+ASSETS: Final = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+
+_FOLDER: Final = Path(flask_swagger_ui.__file__).parent / "dist"
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+# Paths are relative, so that the page also works below a prefix that a proxy adds.
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Checkout service: API</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/page.css">
+<script defer src="docs/swagger-ui-bundle.js"></script>
+<script defer src="docs/start.js"></script>
+</head>
+<body><div id="swagger-ui"></div></body>
+</html>
+"""
+
+# Without validatorUrl the page would send the document's address to a validator on the internet.
+_START: Final = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis],
+  layout: "BaseLayout",
+});
+// What Swagger UI scrolls cannot be scrolled by keyboard, and its choices have no names.
+new MutationObserver(() => {
+  for (const box of document.querySelectorAll(".microlight, .curl")) box.tabIndex = 0;
+  for (const field of document.querySelectorAll("select:not([aria-label]), textarea:not([aria-label])")) {
+    field.setAttribute("aria-label", field.localName === "textarea" ? "Body" : "Example");
+  }
+}).observe(document.getElementById("swagger-ui"), { childList: true, subtree: true });
+"""
+
+# Swagger UI's own colours are too pale to be read by everybody (WCAG 2.2, 1.4.3).
+_STYLE: Final = """body { margin: 0; }
+.swagger-ui .info .title small, .swagger-ui .info .title small.version-stamp { background: #3d4451; }
+.swagger-ui .info .title small.version-stamp { background: #3f5c02; }
+.swagger-ui .info a, .swagger-ui .info .base-url, .swagger-ui a.nostyle { color: #1d4f91; }
+.swagger-ui .btn.authorize { color: #17603a; border-color: #17603a; }
+.swagger-ui .btn.authorize svg { fill: #17603a; }
+.swagger-ui .btn.cancel { color: #a01e2b; border-color: #a01e2b; }
+.swagger-ui .btn.execute { background: #1d4f91; border-color: #1d4f91; }
+.swagger-ui .opblock.opblock-get .opblock-summary-method { background: #1d4f91; }
+.swagger-ui .download-contents { background: #3d4451; }
+.swagger-ui .opblock.opblock-post .opblock-summary-method { background: #17603a; }
+.swagger-ui .opblock.opblock-patch .opblock-summary-method { background: #0b5e5e; }
+.swagger-ui .opblock.opblock-delete .opblock-summary-method { background: #a01e2b; }
+.swagger-ui .markdown code, .swagger-ui .renderedMarkdown code { color: #6a2c91; }
+.swagger-ui .parameter__name.required::after, .swagger-ui .parameter__name.required span { color: #a01e2b; }
+.swagger-ui .parameter__in, .swagger-ui .prop-format, .swagger-ui .response-col_links { color: #4a4e5a; }
+.swagger-ui .response-control-media-type__accept-message { color: #17603a; }
+.swagger-ui .json-schema-2020-12__attribute, .swagger-ui .json-schema-2020-12-expand-deep-button { color: #4a4e5a; }
+.swagger-ui .json-schema-2020-12__attribute--primary { color: #1d4f91; }
+.swagger-ui .opblock-body { overflow-x: auto; }
+.swagger-ui .opblock-summary-path a { display: inline-block; min-height: 1.5rem; line-height: 1.5rem; }
+.swagger-ui .microlight span[style*="211, 99, 99"] { color: #f2a5a5 !important; }
+.swagger-ui :focus-visible { outline: 3px solid #1d4f91; outline-offset: 2px; }
+"""
+
+_LETTERBOX: Final[dict[str, Any]] = {
+    "summary": "Take a provider's webhook",
+    "description": "Files the letter unopened and answers; 202 means that it is kept, not that it is genuine. "
+    "The body below is the mock provider's; each provider sends its own.",
+    "tags": ["webhooks"],
+    "security": [],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "example": {
+                    "provider_ref": "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d",
+                    "status": "paid",
+                    "raw_data": {"event_id": "evt_1", "amount": "240.00", "currency": "USD"},
+                    "signature": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                },
+            }
+        },
+    },
+    "responses": {
+        "202": {
+            "description": "Kept",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["delivery_id"],
+                        "properties": {"delivery_id": {"type": "string", "format": "uuid"}},
+                    },
+                    "example": {"delivery_id": "019ab1f4-2f6e-7c1a-9f55-0b9f5a3c8d21"},
+                }
+            },
+        },
+        "400": "BAD_REQUEST",
+        "404": "NOT_FOUND",
+        "413": "REQUEST_ENTITY_TOO_LARGE",
+        "500": "INTERNAL_SERVER_ERROR",
+        "503": "SERVICE_UNAVAILABLE",
+    },
+}
+
+
+def init_app(app: Flask, api: Api) -> None:
+    """Serve what the API's document has become with every room registered."""
+    # The letterbox is a plain Flask view, for speed, and so is described by hand.
+    for rule in app.url_map.iter_rules("webhooks.take_letter"):
+        named = "provider" in rule.arguments and not rule.defaults
+        operation = {**_LETTERBOX, "operationId": "take_letter" if named else "take_letter_of_mock"}
+        api.spec.path(rule=rule, operations={"post": operation})
+    app.extensions["openapi"] = orjson.dumps(api.spec.to_dict())
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/openapi.json")
+@public
+def show_document() -> Response:
+    """The API as an OpenAPI 3.1 document."""
+    return Response(current_app.extensions["openapi"], content_type="application/json")
+
+
+@blueprint.get("/docs")
+@public
+def show_page() -> Response:
+    """The document as a page."""
+    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(_PAGE, headers=headers, content_type="text/html; charset=utf-8")
+
+
+@blueprint.get("/docs/start.js")
+@public
+def show_start() -> Response:
+    """The page's only script of our own."""
+    return Response(_START, content_type="text/javascript; charset=utf-8")
+
+
+@blueprint.get("/docs/page.css")
+@public
+def show_style() -> Response:
+    """What the page's style adds to Swagger UI's."""
+    return Response(_STYLE, content_type="text/css; charset=utf-8")
+
+
+@blueprint.get("/docs/<name>")
+@public
+def show_asset(name: str) -> Response:
+    """The page's scripts and styles, from the wheel that brings them."""
+    if name not in ASSETS:
+        raise NotFound
+    return send_from_directory(_FOLDER, name, max_age=86_400)

@@ -1,0 +1,97 @@
+"""What every page and form of the console works with: its blueprint, its forms' tokens and keys, its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from flask import current_app, render_template, request, url_for
+from sqlalchemy import Row
+
+from checkout_service.api.problems import MalformedBody
+from checkout_service.console.access import operator
+from checkout_service.console.commands import LONGEST_NOTE, Ordered
+from checkout_service.console.filters import read_id
+from checkout_service.console.svg_plots import seconds
+from checkout_service.console.untrusted import visible
+from checkout_service.pages import forms
+from checkout_service.pages.base import PageBlueprint
+from checkout_service.settings.values import WebSettings
+
+SOON: float = 60.0
+"""Seconds for which a page looks again by itself for what becomes of an order."""
+
+
+class ConsoleBlueprint(PageBlueprint):
+    """Routes below /ops."""
+
+    def __init__(self, name: str, import_name: str) -> None:
+        super().__init__(name, import_name, url_prefix="/ops", template_folder="templates")
+
+
+def page(template: str, **values: Any) -> str:
+    """A page of the console, which knows who looks at it."""
+    settings: WebSettings = current_app.extensions["settings"]
+    return render_template(
+        f"console/{template}",
+        operator=operator(),
+        csrf=forms.token(_shown_to()),
+        new_key=uuid4,
+        flower_url=settings.flower_url,
+        visible=visible,
+        seconds=seconds,
+        lag=lag,
+        longest_note=LONGEST_NOTE,
+        today=datetime.now(UTC).date(),
+        **values,
+    )
+
+
+def ordered(*, note_needed: bool = False) -> Ordered:
+    """The form at work as an order of who sent it. Raises FormNotOurs, and MalformedBody without key or note."""
+    forms.check(_shown_to())
+    key = read_id(request.form.get("key"))
+    if key is None:
+        raise MalformedBody("The form lacks its key: go back, reload the page, and try again.")
+    why = request.form.get("why", "").replace("\0", "").strip()
+    if note_needed and not why:
+        raise MalformedBody("Say why, in a few words, for whoever looks at this later. Go back and write a note.")
+    if len(why) > LONGEST_NOTE:
+        raise MalformedBody(f"The note is longer than {LONGEST_NOTE} characters. Go back and shorten it.")
+    return Ordered(key=key, operator=operator().name[:200], why=why)
+
+
+def lag(letter: Row[Any]) -> float:
+    """Seconds from a letter's arrival until it was done with, or until now."""
+    until = letter.processed_at or datetime.now(UTC)
+    passed: float = (until - letter.received_at).total_seconds()
+    return max(passed, 0.0)
+
+
+def awaited(orders: Any) -> bool:
+    """Whether the worker is still expected to carry one of these out, soon enough to wait for it."""
+    now = datetime.now(UTC)
+    return any(
+        row.action in {"look_up", "review", "process_all"}
+        and row.state in {None, "running"}
+        and (now - row.created_at).total_seconds() < SOON
+        for row in orders
+    )
+
+
+def address(endpoint: str, query: Mapping[str, str], **changes: str | None) -> str:
+    """The address of a list with this query, some of it changed; None leaves a name out."""
+    wanted = {name: value for name, value in {**query, **changes}.items() if value is not None}
+    return url_for(endpoint) + ("?" + urlencode(wanted) if wanted else "")
+
+
+def task_in_address() -> UUID | None:
+    """The task that an order became, as a redirect carries it."""
+    return read_id(request.args.get("task"))
+
+
+def _shown_to() -> str:
+    return f"console:{operator().name}"

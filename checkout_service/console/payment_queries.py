@@ -1,0 +1,131 @@
+"""Reads payments for operators: pages of all of them, of a status or of those with a flag."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from checkout_service.console.filters import PaymentFilter, Place
+from checkout_service.database.engine import execute
+
+PAGE: Final = 50
+
+FLAGGED_SORTED: Final = 5_000
+"""Flagged payments that are sorted for a page. There are few; of very many, some are enough to begin with."""
+
+_COLUMNS: Final = (
+    "id, provider, provider_ref, amount, currency, status, review_reason, created_at, updated_at, next_look_up_at"
+)
+
+# One short walk a status along (status, created_at), so that no page sorts more than a few hundred rows.
+_BY_STATUS: Final = f"""
+    SELECT {_COLUMNS} FROM unnest(CAST(:statuses AS payment_status[])) AS wanted (wanted)
+    CROSS JOIN LATERAL (
+        SELECT * FROM payments WHERE payments.status = wanted.wanted AND {{place}}
+        ORDER BY payments.created_at {{way}}, payments.id {{way}} LIMIT :limit
+    ) AS payment
+    ORDER BY created_at {{way}}, id {{way}} LIMIT :limit
+"""  # noqa: S608 (only our own constants)
+
+_FLAGGED: Final = f"""
+    SELECT {_COLUMNS} FROM (
+        SELECT * FROM payments WHERE review_reason IS NOT NULL LIMIT {FLAGGED_SORTED}
+    ) AS payments
+    WHERE status = ANY(CAST(:statuses AS payment_status[])) AND {{place}}
+    ORDER BY created_at {{way}}, id {{way}} LIMIT :limit
+"""  # noqa: S608 (only our own constants)
+
+_STREET: Final = ("pending", "processing", "failed", "expired", "canceled", "paid", "reversed")
+
+_found = {
+    "id": text("SELECT id FROM payments WHERE id = :sought"),
+    "provider_ref": text("SELECT id FROM payments WHERE provider_ref = :sought"),
+}
+
+_of_reference = text("""
+    SELECT id, status::text AS status, review_reason FROM payments
+    WHERE provider_ref = :provider_ref AND provider = :provider
+""")
+
+_facts_of = text("""
+    SELECT event_id, status::text AS status, outcome, received_at FROM payment_events
+    WHERE payment_id = :id AND delivery_id = :delivery_id ORDER BY received_at, id LIMIT 20
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentPage:
+    """Payments, newest first, and where the pages around it begin."""
+
+    rows: Sequence[Row[Any]]
+    newer: str | None = None
+    older: str | None = None
+
+
+def payments_page(wanted: PaymentFilter, place: Place, *, limit: int = PAGE) -> PaymentPage:
+    """A page of what is wanted. Raises DatabaseUnavailableError."""
+    before, after = _read(place.before), _read(place.after)
+    upwards = after is not None and before is None
+    way, edge = ("ASC", after) if upwards else ("DESC", before)
+    values: dict[str, Any] = {
+        "limit": limit + 1,
+        "statuses": [wanted.status.value] if wanted.status else list(_STREET),
+    }
+    bound = "true"
+    if edge is not None:
+        bound = f"(payments.created_at, payments.id) {'>' if upwards else '<'} (:at, CAST(:id AS uuid))"
+        values |= {"at": edge[0], "id": edge[1]}
+    statement = (_FLAGGED if wanted.flagged else _BY_STATUS).format(place=bound, way=way)
+    found = list(execute(text(statement), values))
+    rows, more = found[:limit], len(found) > limit
+    if upwards:
+        rows.reverse()
+    first, last = (_written(rows[0]), _written(rows[-1])) if rows else (None, None)
+    if upwards:
+        return PaymentPage(rows=rows, newer=first if more else None, older=last or place.after)
+    return PaymentPage(rows=rows, newer=(first or place.before) if before else None, older=last if more else None)
+
+
+def payment_by(*, payment_id: UUID | None = None, provider_ref: str = "") -> UUID | None:
+    """The id of the payment with this id or reference, if there is one."""
+    by = "provider_ref" if payment_id is None else "id"
+    rows = execute(_found[by], {"sought": payment_id or provider_ref})
+    found: UUID | None = rows[0].id if rows else None
+    return found
+
+
+def payment_of_letter(letter: Row[Any]) -> Row[Any] | None:
+    """The payment that a letter was found to be about."""
+    if letter.provider_ref is None:
+        return None
+    rows = execute(_of_reference, {"provider_ref": letter.provider_ref, "provider": letter.provider})
+    return rows[0] if rows else None
+
+
+def facts_of_letter(letter_id: UUID, payment_id: UUID) -> Sequence[Row[Any]]:
+    """What the ledger took from a letter."""
+    return execute(_facts_of, {"id": payment_id, "delivery_id": letter_id})
+
+
+def _written(row: Row[Any]) -> str:
+    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode().rstrip("=")
+
+
+def _read(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """The place that a cursor names; one that is not ours names none."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        moment, _, last = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").rpartition(" ")
+        created_at = datetime.fromisoformat(moment)
+        return (created_at, UUID(last)) if created_at.tzinfo else None
+    except (ValueError, binascii.Error):
+        return None

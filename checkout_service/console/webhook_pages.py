@@ -1,0 +1,146 @@
+"""GET /ops and /ops/letters: how the house is doing, the list of letters, one letter in full."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from checkout_service.api.problems import NotFound
+from checkout_service.console import commands as orders
+from checkout_service.console import svg_plots
+from checkout_service.console.access import for_operators
+from checkout_service.console.filters import AT_ONCE, OWED, read_letter_filter, read_place
+from checkout_service.console.overview import MOST, SAMPLE, figures
+from checkout_service.console.page import SOON, ConsoleBlueprint, address, page, task_in_address
+from checkout_service.console.payment_queries import facts_of_letter, payment_of_letter
+from checkout_service.console.untrusted import show_body, show_headers, what_it_says
+from checkout_service.console.webhook_queries import WINDOW, about, letters_page
+from checkout_service.oversight.timeline import story
+from checkout_service.providers.base import LETTERHEADS
+from checkout_service.webhooks.models import STATES
+from checkout_service.webhooks.queries import letter, processable
+
+blueprint = ConsoleBlueprint("console", __name__)
+
+STACKED: Final = ("applied", "duplicate", "ignored", "parked", "received", "rejected", "failed")
+"""From the bottom of a bar up: what went well is the ground."""
+
+
+@blueprint.get("")
+@for_operators
+def show_overview() -> str:
+    """Plots and numbers of the last hour."""
+    found = figures()
+    minutes = found["minutes"]
+    lags = {
+        name: [None if values is None else values[place] for values in found["lags"]]
+        for place, name in enumerate(("p50", "p95", "p99"))
+    }
+    return page(
+        "overview.html",
+        figures=found,
+        taken_at=datetime.fromisoformat(found["taken_at"]),
+        times=[datetime.fromtimestamp(minute * 60, UTC) for minute in minutes],
+        kinds=STACKED,
+        most=MOST,
+        sample=SAMPLE,
+        letters_plot=svg_plots.stacked(minutes, found["counts"], STACKED),
+        lags=lags,
+        lags_plot=svg_plots.lines(minutes, lags),
+        ages_plot=svg_plots.area(minutes, found["ages"], "age"),
+        payment_bars=svg_plots.lying(list(found["payments"].items()), most=MOST),
+        flag_bars=svg_plots.lying([(reason, number) for reason, number in found["flags"]], most=MOST),
+        runs=orders.running(),
+    )
+
+
+@blueprint.get("/")
+@for_operators
+def show_overview_elsewhere() -> AnyResponse:
+    """The same, as some people type it."""
+    return redirect(url_for("console.show_overview"), 308)
+
+
+@blueprint.get("/letters")
+@for_operators
+def show_letters() -> str:
+    """Letters, newest first, narrowed to what stands in the address."""
+    wanted = read_letter_filter(request.args)
+    payment = about(wanted.find)
+    found = letters_page(wanted, read_place(request.args), payment=payment)
+    return page(
+        "letters.html",
+        wanted=wanted,
+        payment=payment,
+        rows=[(row, what_it_says(row.body, row.headers)) for row in found.rows],
+        looked_back_to=found.looked_back_to,
+        window=WINDOW,
+        newer=_at(wanted.given, after=found.newer),
+        older=_at(wanted.given, before=found.older),
+        first=_at(wanted.given, before="") if request.args.keys() & {"before", "after"} else None,
+        states=STATES,
+        owed=OWED,
+        at_once=AT_ONCE,
+        providers=sorted(LETTERHEADS),
+        choosable=wanted.choice(provider_ref=None) is not None,
+    )
+
+
+@blueprint.get("/letters/<uuid:delivery_id>")
+@for_operators
+def show_letter(delivery_id: UUID) -> str:
+    """One letter in full: what it says, what became of it, what can be done about it."""
+    row = _found(delivery_id)
+    payment = payment_of_letter(row)
+    history = orders.orders_about(delivery_id)
+    return page(
+        "letter.html",
+        letter=row,
+        said=what_it_says(row.body, row.headers),
+        headers=show_headers(row.headers),
+        body=show_body(row.body),
+        payment=payment,
+        facts=facts_of_letter(delivery_id, payment.id) if payment else (),
+        story=story(payment.id, pages=1) if payment else None,
+        orders=history,
+        processable=processable(delivery_id),
+        task=task_in_address(),
+        again=_still_at_it(row, history),
+    )
+
+
+@blueprint.get("/letters/<uuid:delivery_id>/body")
+@for_operators
+def download_body(delivery_id: UUID) -> Response:
+    """The body as it came, to be kept and never to be shown by a browser."""
+    row = _found(delivery_id)
+    answer = Response(row.body, content_type="application/octet-stream")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{delivery_id}.bin"'
+    answer.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return answer
+
+
+def _found(delivery_id: UUID) -> Any:
+    row = letter(delivery_id)
+    if row is None:
+        raise NotFound(f"There is no letter {delivery_id}. It may be old: letters are kept for a while only.")
+    return row
+
+
+def _still_at_it(row: Any, history: Any) -> bool:
+    """Whether an operator has just had it processed, and nothing has come of that yet."""
+    asked = [order.created_at for order in history if order.action == "process"]
+    if not asked or (datetime.now(UTC) - asked[0]).total_seconds() > SOON:
+        return False
+    return row.state in {"received", "parked"} or row.processed_at is None or row.processed_at < asked[0]
+
+
+def _at(given: dict[str, str], **place: str | None) -> str | None:
+    """The address of another page of the same list; None where there is none."""
+    if None in place.values():
+        return None
+    return address("console.show_letters", given, **{name: value or None for name, value in place.items()})

@@ -1,0 +1,206 @@
+"""Reads letters for operators: pages of a list along an index, however many there are, and one letter in full.
+
+Keys are version 7 UUIDs, so the order of the primary key is that of arrival. No page looks at more than ``WINDOW``
+letters: where those that match are rarer than that, it says how far it looked and offers to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from checkout_service.console.filters import LetterFilter, Place, read_id
+from checkout_service.database.engine import execute
+from checkout_service.webhooks.models import ASIDE, NAMED_ASIDE
+
+PAGE: Final = 50
+
+WINDOW: Final = 10_000
+"""Letters that one page looks through: some tens of milliseconds."""
+
+FEW: Final = 5_000
+"""Letters owed work that are sorted for a page; when more are, they are nearly all of the newest."""
+
+READ_FOR_LIST: Final = 16 * 1024
+"""Bytes up to which a body is read for the list, to tell its type."""
+
+_aside: Final = ", ".join(f"'{state}'" for state in ASIDE)
+_named_aside: Final = ", ".join(f"'{state}'" for state in NAMED_ASIDE)
+
+# Subjects: what a page looks through, each along an index of its own.
+_ALL: Final = "SELECT * FROM webhook_deliveries WHERE {place} ORDER BY id {way} LIMIT :window"
+_OF_STATE: Final = (
+    "SELECT * FROM webhook_deliveries WHERE state = '{state}' AND {place} ORDER BY state {way}, id {way} LIMIT :window"
+)
+_FEW_OWED: Final = f"""
+    SELECT * FROM (
+        SELECT * FROM webhook_deliveries WHERE state IN ('received', 'parked') ORDER BY next_attempt_at LIMIT {FEW}
+    ) AS owed WHERE {{place}} ORDER BY id {{way}}
+"""  # noqa: S608 (only our own constants)
+_OF_PAYMENT: Final = f"""
+    SELECT * FROM (
+        SELECT letter.* FROM webhook_deliveries AS letter WHERE letter.id = ANY(CAST(:linked AS uuid[]))
+        UNION ALL
+        SELECT letter.* FROM webhook_deliveries AS letter
+        WHERE letter.provider_ref = :reference AND letter.state IN ({_named_aside}) AND letter.provider_ref IS NOT NULL
+            AND letter.id <> ALL(CAST(:linked AS uuid[]))
+    ) AS about WHERE {{place}} ORDER BY id {{way}} LIMIT :window
+"""  # noqa: S608 (only our own constants)
+
+# The joins come after the page is cut, so that they are made for its rows alone; an event is found by its payment.
+_PAGE: Final = """
+    WITH page AS MATERIALIZED (
+        SELECT * FROM ({subject}) AS looked_at WHERE {conditions} ORDER BY id {way} LIMIT :limit
+    )
+    SELECT page.id, page.provider, page.state, page.attempts, page.received_at, page.next_attempt_at,
+        page.processed_at, page.provider_ref, page.detail, page.headers, octet_length(page.body) AS size,
+        CASE WHEN octet_length(page.body) <= :read THEN page.body END AS body,
+        payment.id AS payment_id, payment.status::text AS payment_status, event.event_id
+    FROM page
+    LEFT JOIN payments AS payment
+        ON payment.provider_ref = page.provider_ref AND payment.provider = page.provider
+    LEFT JOIN LATERAL (
+        SELECT payment_events.event_id FROM payment_events
+        WHERE payment_events.payment_id = payment.id AND payment_events.delivery_id = page.id
+        ORDER BY payment_events.received_at LIMIT 1
+    ) AS event ON true
+    ORDER BY page.id {way}
+"""
+
+# The last letter that a window came to, if it was full: only then may more lie behind it.
+_EDGE: Final = "SELECT id, received_at FROM ({subject}) AS looked_at ORDER BY id {back} LIMIT 1"
+_SIZE: Final = "SELECT count(*) FROM ({subject}) AS looked_at"
+
+_few_owed = text(f"""
+    SELECT count(*) FROM (
+        SELECT FROM webhook_deliveries WHERE state IN ('received', 'parked') LIMIT {FEW} + 1
+    ) AS owed
+""")  # noqa: S608 (only our own constants)
+_payment_by = {
+    "id": text("SELECT id, provider, provider_ref FROM payments WHERE id = :sought"),
+    "provider_ref": text("SELECT id, provider, provider_ref FROM payments WHERE provider_ref = :sought"),
+}
+_linked = text("""
+    SELECT delivery_id FROM payment_events WHERE payment_id = :id AND delivery_id IS NOT NULL
+    ORDER BY received_at DESC LIMIT 500
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Letters, newest first. ``newer`` and ``older`` are where the pages around it begin.
+
+    ``looked_back_to`` is set where the page ended because enough had been looked at, not because it was full.
+    """
+
+    rows: Sequence[Row[Any]]
+    newer: str | None = None
+    older: str | None = None
+    looked_back_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """The payment that letters are looked for by; ``payment_id`` is None where only its reference is known."""
+
+    payment_id: UUID | None
+    provider_ref: str
+
+
+def about(find: str | None) -> About | None:
+    """What was typed, a payment's id or reference, as what letters can be found by."""
+    if find is None:
+        return None
+    sought = read_id(find)
+    by = "id" if sought else "provider_ref"
+    rows = execute(_payment_by[by], {"sought": sought or find})
+    if not rows:
+        return About(payment_id=None, provider_ref=find)
+    return About(payment_id=rows[0].id, provider_ref=rows[0].provider_ref)
+
+
+def letters_page(wanted: LetterFilter, place: Place, *, payment: About | None, limit: int = PAGE) -> Page:
+    """A page of what is wanted. Raises DatabaseUnavailableError."""
+    before, after = read_id(place.before), read_id(place.after)
+    upwards = after is not None and before is None
+    values: dict[str, Any] = {"limit": limit + 1, "read": READ_FOR_LIST, "window": WINDOW}
+    subject, bounded = _subject(wanted, payment, values)
+    way = "ASC" if upwards else "DESC"
+    filled = subject.replace("{place}", _place(wanted, before, after, values)).replace("{way}", way)
+    statement = _PAGE.format(subject=filled, conditions=_conditions(wanted, values), way=way)
+    found = list(execute(text(statement), values))
+    rows, more = found[:limit], len(found) > limit
+    edge = None if more or not bounded else _edge(filled, values, back="DESC" if upwards else "ASC")
+    if upwards:
+        rows.reverse()
+        return Page(
+            rows=rows,
+            newer=str(rows[0].id) if more else (str(edge.id) if edge else None),
+            older=str(rows[-1].id) if rows else str(after),
+        )
+    return Page(
+        rows=rows,
+        newer=str(rows[0].id) if before and rows else (str(before) if before else None),
+        older=str(rows[-1].id) if more else (str(edge.id) if edge else None),
+        looked_back_to=edge.received_at if edge else None,
+    )
+
+
+def _subject(wanted: LetterFilter, payment: About | None, values: dict[str, Any]) -> tuple[str, bool]:
+    """What the page looks through, and whether that has a bound that may end it early."""
+    if payment is not None:
+        linked = execute(_linked, {"id": payment.payment_id}) if payment.payment_id else ()
+        values |= {"linked": [row.delivery_id for row in linked], "reference": payment.provider_ref}
+        return _OF_PAYMENT, False
+    if wanted.state in ASIDE:
+        return _OF_STATE.replace("{state}", str(wanted.state)), True
+    if wanted.state in {"received", "owed"} and execute(_few_owed)[0][0] <= FEW:
+        return _FEW_OWED, False
+    return _ALL, True
+
+
+def _place(wanted: LetterFilter, before: UUID | None, after: UUID | None, values: dict[str, Any]) -> str:
+    """Bounds by key; times are bounds as well, with a minute for transactions that took long."""
+    bounds = ["true"]
+    if before is not None:
+        bounds.append("id < CAST(:before AS uuid)")
+        values["before"] = before
+    elif after is not None:
+        bounds.append("id > CAST(:after AS uuid)")
+        values["after"] = after
+    if wanted.since is not None:
+        bounds.append("id >= (SELECT uuidv7(CAST(:since AS timestamptz) - clock_timestamp() - interval '1 minute'))")
+        values["since"] = wanted.since
+    if wanted.until is not None:
+        bounds.append("id < (SELECT uuidv7(CAST(:until AS timestamptz) - clock_timestamp() + interval '1 minute'))")
+        values["until"] = wanted.until
+    return " AND ".join(bounds)
+
+
+def _conditions(wanted: LetterFilter, values: dict[str, Any]) -> str:
+    conditions = ["true"]
+    if wanted.owed_only:
+        conditions.append("state IN ('received', 'parked')")
+    elif wanted.state is not None:
+        conditions.append(f"state = '{wanted.state}'")
+    if wanted.provider is not None:
+        conditions.append("provider = :provider")
+        values["provider"] = wanted.provider
+    if wanted.since is not None:
+        conditions.append("received_at >= :since")
+    if wanted.until is not None:
+        conditions.append("received_at < :until")
+    return " AND ".join(conditions)
+
+
+def _edge(subject: str, values: dict[str, Any], *, back: str) -> Row[Any] | None:
+    size = execute(text(_SIZE.format(subject=subject)), values)[0][0]
+    if size < WINDOW:
+        return None
+    found: Row[Any] = execute(text(_EDGE.format(subject=subject, back=back)), values)[0]
+    return found

@@ -1,0 +1,201 @@
+"""The database: one engine a process, single statements in autocommit, and the only transactions.
+
+Reads and complete single statements run in autocommit, so they cost one round trip and stay prepared. Everything that
+needs two statements to be true together runs inside ``transaction()``, the only place that commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from flask import Flask, current_app
+from flask_sqlalchemy import SQLAlchemy
+from psycopg.types.array import ListBinaryDumper
+from sqlalchemy import Connection, Executable, MetaData, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from checkout_service.breaker import Breaker, BreakerOpenError
+from checkout_service.database.connections import ANSWER_WITHIN, DeadlineConnection, PatientConnection
+from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.database.statements import Statement
+from checkout_service.settings.values import Secret
+
+LOCK_WITHIN: Final = 2000
+"""Milliseconds that any statement waits for a row that another transaction holds."""
+
+Conflict = IntegrityError
+"""A unique or foreign key constraint refused a statement."""
+
+
+class Base(DeclarativeBase):
+    """The tables' common root; constraint names are predictable, so migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s",
+            "uq": "%(table_name)s_%(column_0_N_name)s",
+            "ck": "%(table_name)s_%(constraint_name)s",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+            "pk": "%(table_name)s_pkey",
+        }
+    )
+
+
+class Dated:
+    """What every table has: a key, and when its row came and last changed. The database fills in all three."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    updated_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+
+
+db = SQLAlchemy(metadata=Base.metadata)
+
+
+def connect_database(
+    app: Flask, url: Secret, *, name: str, pool_size: int, patient: bool = False, pooler: str = "none"
+) -> None:
+    """Bind ``db`` to the app: one pool, autocommit by default, bounded waits on the server and on the client.
+
+    Behind a ``transaction`` pooler (PgBouncer) a connection is another one with every transaction, so nothing is left
+    on it: no prepared statements and no options of ours; the server's waits are then bounded by the roles' settings.
+    """
+    kind = PatientConnection if patient else DeadlineConnection
+    timeout = int(kind.answer_within * 1000) - 500
+    parameters: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(
+        url.reveal().replace("postgresql+psycopg://", "postgresql://", 1),
+        application_name=name,
+        connect_timeout=2,
+    )
+    own = parameters | {"prepare_threshold": None}
+    if pooler == "none":
+        parameters["options"] = (
+            f"-c statement_timeout={timeout} -c lock_timeout={LOCK_WITHIN} "
+            f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
+        )
+        own = parameters | {"options": "-c statement_timeout=14000 -c timezone=UTC"}
+    else:
+        parameters["prepare_threshold"] = None
+    app.extensions["database_parameters"] = own
+
+    def connect() -> psycopg.Connection[Any]:
+        connection = kind.connect(**parameters)
+        # As text, a list would have each of its items searched for quotes by a regular expression in Python.
+        connection.adapters.register_dumper(list, ListBinaryDumper)
+        return connection
+
+    app.config["SQLALCHEMY_DATABASE_URI"] = url.reveal()
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
+        "creator": connect,
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": 1,
+        "pool_recycle": 1800,
+        "pool_use_lifo": True,
+        "isolation_level": "AUTOCOMMIT",
+        # A statement's values are the customers' and providers' own: they belong in no log.
+        "hide_parameters": True,
+        # A rollback of a read would throw away every prepared statement of the connection.
+        "skip_autocommit_rollback": True,
+    }
+    app.extensions["database_breaker"] = Breaker()
+    db.init_app(app)
+
+
+def execute(statement: Statement | Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
+    """Run one complete statement in autocommit and return its rows (none for a statement without RETURNING).
+
+    A pooled connection that turns out to be dead (the server restarted) is replaced and the statement is run once
+    more; so what goes through here must do no harm when it runs twice. Its rows are those of the second run: where the
+    first was committed and only its answer lost, an insert finds its row there and a deletion finds nothing. Raises
+    DatabaseUnavailableError and Conflict.
+    """
+    with _available():
+        started = monotonic()
+        try:
+            return _execute(statement, parameters)
+        except (OperationalError, InterfaceError) as error:
+            if not error.connection_invalidated or monotonic() - started > ANSWER_WITHIN / 5:
+                raise
+            return _execute(statement, parameters)
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """One READ COMMITTED transaction: committed when the block ends, rolled back when it raises.
+
+    Ends the thread's read session first, so that a thread never holds two connections. Raises DatabaseUnavailableError.
+    """
+    db.session.remove()
+    with _available(), db.engine.connect() as connection:
+        connection.execution_options(isolation_level="READ COMMITTED")
+        with connection.begin():
+            yield connection
+
+
+def forget_connections() -> None:
+    """Drop the pool without closing its sockets: for a child process just after fork."""
+    db.engine.dispose(close=False)
+
+
+def background_connection() -> psycopg.Connection[Any]:
+    """A connection beside the pool for a thread that may take its time; it neither asks nor trips the breaker."""
+    parameters: dict[str, Any] = current_app.extensions["database_parameters"]
+    return PatientConnection.connect(**parameters, autocommit=True)
+
+
+def _execute(statement: Statement | Executable, parameters: Mapping[str, Any] | None) -> Sequence[Any]:
+    if isinstance(statement, Statement):
+        return statement.run(db.engine, parameters or {})
+    with db.engine.connect() as connection:
+        result = connection.execute(statement, parameters)
+        return result.all() if result.returns_rows else ()
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    """Turn every way in which the server can be away into DatabaseUnavailableError, told at once while it lasts."""
+    breaker: Breaker = current_app.extensions["database_breaker"]
+    try:
+        with breaker.guard(_AwayError):
+            try:
+                yield
+            except PoolTimeoutError as error:
+                raise _AwayError from error
+            except DBAPIError as error:
+                if slow := _TOO_SLOW.get(_sqlstate(error)):
+                    raise slow from error
+                if not _away(error):
+                    raise
+                raise _AwayError from error
+    except (BreakerOpenError, _AwayError) as error:
+        raise DatabaseUnavailableError from error
+
+
+# By SQLSTATE: this one statement waited too long for a lock, or at all; the server is there for others.
+_TOO_SLOW: Final = {"55P03": DatabaseLockedError, "57014": DatabaseUnavailableError}
+
+
+class _AwayError(Exception):
+    """An inner signal, never seen outside."""
+
+
+def _away(error: DBAPIError) -> bool:
+    """A connection failed or was lost, or the server takes no work: SQLSTATE 08, 53 and 57, or a replica's 25006."""
+    state = _sqlstate(error)
+    if not state:
+        return isinstance(error, (OperationalError, InterfaceError))
+    return error.connection_invalidated or state[:2] in {"08", "53", "57"} or state == "25006"
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")

@@ -1,0 +1,162 @@
+"""For operators and balancers: is the process up, can it do its work, what does it count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from time import monotonic
+from typing import Final
+
+from flask import Blueprint, Flask, Response, current_app
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from checkout_service.api.callers import public
+from checkout_service.api.problems import Problem
+from checkout_service.api.responses import json_answer
+from checkout_service.database.engine import execute
+from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.database.schema import HEAD
+from checkout_service.health.backlog import Backlog
+from checkout_service.oversight.gauges import Violations
+from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.settings.values import WebSettings
+from checkout_service.telemetry import metrics
+
+ANSWER_WITHIN: Final = 1.2
+"""Seconds for all checks together; one that has said nothing by then counts as failed."""
+
+OK: Final = "ok"
+NEEDED: Final = frozenset({"database", "migrations"})
+"""Without the broker or the cache letters are still taken, only later worked on."""
+
+blueprint = Blueprint("health", __name__)
+
+_REVISION = text("SELECT version_num FROM alembic_version")
+
+Probe = Callable[[], dict[str, str]]
+
+
+class NotReady(Problem):
+    """No traffic should come here until this is over."""
+
+    status = 503
+    slug = "not-ready"
+    title = "Not ready"
+    default_detail = "The service cannot do its work right now; see missing."
+
+
+class Readiness:
+    """Asks everything that the web tier works with, at once and within a bounded time.
+
+    A frozen server holds the one thread that asks it; further questions join that thread's instead of adding to it.
+    """
+
+    def __init__(self, app: Flask, settings: WebSettings) -> None:
+        self._app = app
+        self._cache = Redis.from_url(
+            settings.redis_url.reveal(), socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 1)
+        )
+        self._probes: dict[str, Probe] = {
+            "database": _probe_database,
+            "broker": _probe_broker,
+            "cache": self._probe_cache,
+        }
+        self._threads = ThreadPoolExecutor(len(self._probes), thread_name_prefix="readiness")
+        self._asked: dict[str, Future[dict[str, str]]] = {}
+        self._lock = Lock()
+
+    def checks(self) -> dict[str, str]:
+        """What each thing answered: "ok", or what is the matter with it."""
+        deadline = monotonic() + ANSWER_WITHIN
+        found = dict.fromkeys(("database", "migrations", "broker", "cache"), "unknown")
+        for name, future in [(name, self._ask(name)) for name in self._probes]:
+            try:
+                found |= future.result(max(0.0, deadline - monotonic()))
+            except TimeoutError:
+                found[name] = "no answer in time"
+        return found
+
+    def _ask(self, name: str) -> Future[dict[str, str]]:
+        with self._lock:
+            asked = self._asked.get(name)
+            if asked is None or asked.done():
+                asked = self._asked[name] = self._threads.submit(self._run, self._probes[name])
+            return asked
+
+    def _run(self, probe: Probe) -> dict[str, str]:
+        with self._app.app_context():
+            return probe()
+
+    def _probe_cache(self) -> dict[str, str]:
+        try:
+            self._cache.ping()
+        except RedisError:
+            return {"cache": "away"}
+        return {"cache": OK}
+
+
+def init_app(app: Flask, settings: WebSettings) -> None:
+    app.extensions["readiness"] = Readiness(app, settings)
+    app.extensions["backlog"] = Backlog()
+    app.extensions["violations"] = Violations()
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/livez")
+@public
+def live() -> Response:
+    """The process answers; nothing else is looked at."""
+    return json_answer({"status": "alive"})
+
+
+@blueprint.get("/readyz")
+@public
+def ready() -> Response:
+    """200 while customers can be served and letters taken, else 503; names what is missing in both cases."""
+    readiness: Readiness = current_app.extensions["readiness"]
+    checks = readiness.checks()
+    missing = [name for name, said in checks.items() if said != OK]
+    if NEEDED.intersection(missing):
+        raise NotReady(checks=checks, missing=missing)
+    return json_answer({"status": "ready", "checks": checks, "missing": missing})
+
+
+@blueprint.get("/metrics")
+@public
+def show_metrics() -> Response:
+    """Every series in Prometheus' text format."""
+    backlog: Backlog = current_app.extensions["backlog"]
+    violations: Violations = current_app.extensions["violations"]
+    return Response(metrics.expose(backlog, violations), content_type=metrics.CONTENT_TYPE)
+
+
+def _probe_database() -> dict[str, str]:
+    try:
+        rows = execute(_REVISION)
+    except DatabaseUnavailableError:
+        return {"database": "away", "migrations": "unknown"}
+    except ProgrammingError:
+        # No such table, or no right to read it: the first migration grants that.
+        return {"database": OK, "migrations": "none applied"}
+    return {"database": OK, "migrations": _compared(rows[0].version_num if rows else "", HEAD)}
+
+
+def _compared(revision: str, head: str) -> str:
+    # Revisions are numbered. A release migrates first, so the old processes see a newer one for a while and go on.
+    if revision == head or (revision.isdigit() and int(revision) > int(head)):
+        return OK
+    return f"at {revision or 'none'}, behind {head}"
+
+
+def _probe_broker() -> dict[str, str]:
+    try:
+        task_queue().ping()
+    except QueueUnavailableError:
+        return {"broker": "away"}
+    return {"broker": OK}

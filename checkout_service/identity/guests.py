@@ -1,0 +1,66 @@
+"""Visitors of the shop: a signed cookie holds the id of a user that was made up for this browser.
+
+It lets a stranger try the shop without signing in. It opens the shop's pages alone: the API takes no cookies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from flask import Response, current_app, g, request
+from itsdangerous import BadSignature, Signer
+
+from checkout_service.api.callers import Caller, known_by
+from checkout_service.settings.values import WebSettings
+
+KEPT_FOR: Final = timedelta(days=30)
+
+
+def identify() -> Caller:
+    """Who the cookie names; somebody new where it is missing, or was not signed by us."""
+    sent = request.cookies.get(_cookie_name())
+    if sent is not None:
+        try:
+            return Caller(UUID(_signer().unsign(sent).decode()))
+        except (BadSignature, ValueError):
+            pass
+    g.new_visitor = Caller(uuid4())
+    return Caller(g.new_visitor.user_id)
+
+
+visitor = known_by(identify)
+"""Marks a view whose caller is the cookie's. Put it nearest to the function, below the route."""
+
+
+def remember_visitor(answer: Response) -> Response:
+    """The answer, with a cookie for somebody new, who is one that reads.
+
+    A cookie that is Lax does not come with another site's POST, whose sender may well have one: they must keep it.
+    """
+    if "new_visitor" in g and request.method == "GET":
+        answer.set_cookie(
+            _cookie_name(),
+            _signer().sign(str(g.new_visitor.user_id)).decode(),
+            max_age=KEPT_FOR,
+            httponly=True,
+            samesite="Lax",
+            secure=_settings().production,
+        )
+    return answer
+
+
+def _cookie_name() -> str:
+    # The prefix makes browsers take it over HTTPS alone, and from nobody but this very host.
+    return "__Host-visitor" if _settings().production else "visitor"
+
+
+def _signer() -> Signer:
+    return Signer(_settings().pages_key, salt="visitor", digest_method=hashlib.sha256)
+
+
+def _settings() -> WebSettings:
+    found: WebSettings = current_app.extensions["settings"]
+    return found

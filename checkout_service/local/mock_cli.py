@@ -1,0 +1,111 @@
+"""``flask mock``: plays the mock provider from a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import click
+import httpx
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.mock.events import REFUND_PREFIX
+from checkout_service.providers.adapters.mock.provider import sign
+from checkout_service.settings.values import SettingsError, signing_secret
+
+mock = AppGroup("mock", help="Play the mock provider.")
+
+
+def init_app(app: Flask) -> None:
+    """Give the app's command line its ``mock`` group."""
+    app.cli.add_command(mock)
+
+
+_reporting = [
+    click.option("--amount", help="Report this amount, such as 240.00."),
+    click.option("--currency", help="Report this currency, such as USD."),
+    click.option("--event-id", help="The event's id; a fresh one without it."),
+    click.option("--url", help="The service's address.  [default: http://127.0.0.1:PORT]"),
+    click.option("--port", envvar="PORT", default=8000, hidden=True),
+]
+
+
+def _reports(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every report."""
+    for option in reversed(_reporting):
+        command = option(command)
+    return command
+
+
+@mock.command("pay")
+@click.argument("token")
+@click.option(
+    "--status", type=click.Choice([status.value for status in PaymentStatus]), default="paid", show_default=True
+)
+@_reports
+def pay(token: str, status: str, **report: Any) -> None:
+    """Sign a webhook about the payment with TOKEN (a session's payment_token) and send it over HTTP.
+
+    The mock provider's server, where there is one, hears of it first: a refund later asks what was paid there.
+    """
+    account = current_app.extensions["settings"].accounts.get("mock")
+    tell_the_bank(account.option("api_base") if account else None, token, status)
+    _send(token, status, {}, **report)
+
+
+@mock.command("refund")
+@click.argument("token")
+@click.option(
+    "--status", type=click.Choice([status.value for status in RefundStatus]), default="succeeded", show_default=True
+)
+@click.option("--refund-ref", help="What the provider calls the refund; a fresh one without it: made in the dashboard.")
+@click.option("--refund-id", help="Our id of the refund, which a provider gives back to us.")
+@_reports
+def refund(token: str, status: str, refund_ref: str | None, refund_id: str | None, **report: Any) -> None:
+    """Sign a webhook about a refund of the payment with TOKEN and send it over HTTP."""
+    details = {"refund_ref": refund_ref or f"{REFUND_PREFIX}{uuid4().hex}"}
+    if refund_id:
+        details["refund_id"] = refund_id
+    _send(token, status, details, **report)
+
+
+def tell_the_bank(base: str | None, token: str, status: str) -> None:
+    """Have the mock provider's server at MOCK_API_BASE, if there is one, know what became of a payment."""
+    if base:
+        with suppress(httpx.HTTPError, httpx.InvalidURL):  # a server that is away loses only its own books
+            httpx.put(f"{base}/_payments/{quote(token, safe='')}", json={"status": status}, timeout=2.0)
+
+
+def _send(
+    token: str,
+    status: str,
+    details: dict[str, str],
+    *,
+    amount: str | None,
+    currency: str | None,
+    event_id: str | None,
+    url: str | None,
+    port: int,
+) -> None:
+    if current_app.extensions["settings"].production:
+        raise click.ClickException("The mock provider takes no money and is refused in production.")
+    try:
+        secret = signing_secret("mock").reveal()
+    except SettingsError as error:
+        raise click.ClickException(f"The mock provider signs, so it needs its secret:\n{error}") from error
+    told = {"event_id": event_id or f"evt_{uuid4().hex}", "amount": amount, "currency": currency} | details
+    raw_data = {name: value for name, value in told.items() if value}
+    letter = sign({"provider_ref": token, "status": status, "raw_data": raw_data}, secret)
+    address = f"{(url or f'http://127.0.0.1:{port}').rstrip('/')}/api/payments/webhook"
+    try:
+        answer = httpx.post(address, json=letter, timeout=10.0)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise click.ClickException(f"Nobody answers at {address}: {error}") from error
+    click.echo(f"{answer.status_code} {answer.text}")
+    if not answer.is_success:
+        raise SystemExit(1)

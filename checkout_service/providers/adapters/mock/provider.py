@@ -1,0 +1,102 @@
+"""The mock provider: takes no money, but signs, reports, doubts and fails like one that does.
+
+Its webhook is ``{"provider_ref", "status", "signature", "raw_data"}`` with the signature over everything else. With a
+``refund_ref`` in raw_data and a status of the refunds' street it is about a refund. Without MOCK_API_BASE it has no
+server: ``open`` echoes the amount, ``look_up`` finds the payment still open, ``cancel`` works, ``refund`` succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from checkout_service.money import show
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.mock.events import (
+    NAME,
+    PREFIX,
+    REFUND_PREFIX,
+    looked_up,
+    payment_fact,
+    refund_fact,
+    refunded,
+)
+from checkout_service.providers.base import Contents, Fact, Opened, Reference, RefundFact, UnreadableError
+from checkout_service.providers.fields import amount_of, text
+from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.signatures import matching, signed_hex
+from checkout_service.providers.strict_json import canonical, parse_object
+from checkout_service.providers.transport import Transport
+from checkout_service.settings.provider_accounts import Account
+
+
+class MockProvider:
+    """The mock provider; its only option is ``api_base``."""
+
+    name = NAME
+
+    def __init__(self, account: Account) -> None:
+        base = account.option("api_base")
+        # Tried once: a failure that somebody ordered at the server is to be seen.
+        self._api = Transport(base, tries=1) if base else None
+        self.asks = self._api is not None
+        self._secrets = account.keys()
+
+    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+        reference = PREFIX + payment_id.hex
+        if self._api is None:
+            return Opened(provider_ref=reference, payment_token=reference, amount=amount, currency=currency)
+        order = {"payment_id": str(payment_id), "amount": show(amount), "currency": currency}
+        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+        return Opened(
+            provider_ref=text(held, "provider_ref"),
+            payment_token=text(held, "payment_token"),
+            amount=amount_of(held["amount"]) if "amount" in held else amount,
+            currency=text(held, "currency"),
+        )
+
+    def read(self, envelope: Envelope) -> Contents:
+        letter = parse_object(envelope.body)
+        signature = letter.pop("signature", None)
+        signed = canonical(letter)
+        if not isinstance(signature, str):
+            raise UnreadableError("there is no signature")
+        secret = matching(self._secrets, lambda key: signed_hex(key, signed), [signature])
+        details = letter.get("raw_data", {})
+        if not isinstance(details, dict):
+            raise UnreadableError("raw_data is not an object")
+        fact = refund_fact(letter, details, raw=signed) or payment_fact(letter, details, raw=signed)
+        return Contents(said=[fact] if fact else [], secret=secret)
+
+    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+        provider_ref = reference.provider_ref
+        if self._api is None:
+            return []
+        return looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"), reference)
+
+    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+        provider_ref = reference.provider_ref
+        if self._api is None:
+            return looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}, reference)
+        path = f"/payments/{quote(provider_ref, safe='')}/cancel"
+        return looked_up(self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}"), reference)
+
+    def refund(
+        self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
+    ) -> Sequence[Fact | RefundFact]:
+        order = {"refund_id": str(refund_id), "amount": show(amount), "currency": reference.currency}
+        if self._api is None:
+            made = order | {"refund_ref": REFUND_PREFIX + refund_id.hex, "status": RefundStatus.SUCCEEDED.value}
+        else:
+            path = f"/payments/{quote(reference.provider_ref, safe='')}/refunds"
+            made = self._api.call("POST", path, json=order, idempotency_key=str(refund_id))
+        return [refunded(made, reference)]
+
+
+def sign(letter: dict[str, Any], secret: str) -> dict[str, Any]:
+    """The letter with its signature, as the mock provider sends it."""
+    unsigned = {key: value for key, value in letter.items() if key != "signature"}
+    return unsigned | {"signature": signed_hex(secret.encode(), canonical(unsigned)).decode()}

@@ -1,0 +1,197 @@
+"""A provider of one's own: Standard Webhooks 1.0 for its letters, and a small contract in JSON for calls to it.
+
+docs/providers.md says what such a provider has to send and to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.standard.signature import key_of, verified
+from checkout_service.providers.base import (
+    Contents,
+    Decline,
+    Fact,
+    Opened,
+    ProviderUnavailableError,
+    Reference,
+    RefundFact,
+    UnreadableError,
+)
+from checkout_service.providers.fields import (
+    amount_from_text,
+    currency_of,
+    decimal_text,
+    items,
+    moment_of,
+    nested,
+    own_id,
+    text,
+)
+from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.redaction import kept
+from checkout_service.providers.signatures import check_age, header
+from checkout_service.providers.strict_json import parse_with_floats
+from checkout_service.providers.transport import Transport, bearer
+from checkout_service.settings.provider_accounts import Account
+
+NAME: Final = "standard"
+
+_KEPT: Final = "type timestamp data provider_ref payment_id refund_ref refund_id status amount currency reason refunds"
+KEPT: Final = frozenset(_KEPT.split())
+
+
+class StandardProvider:
+    """A provider that keeps our contract, at ``api_base`` with ``api_key`` as the bearer's token."""
+
+    name = NAME
+    asks = True
+
+    def __init__(self, account: Account) -> None:
+        key = account.option("api_key") or ""
+        self._api = Transport(account.option("api_base") or "", headers=bearer(key), explain=_explain)
+        self._keys = [key_of(secret) for secret in account.secrets]
+        self._tolerance = account.tolerance
+
+    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+        order = {"payment_id": str(payment_id), "amount": decimal_text(amount, currency), "currency": currency}
+        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+        return Opened(
+            provider_ref=text(held, "provider_ref"),
+            payment_token=text(held, "payment_token"),
+            amount=amount_from_text(held.get("amount")),
+            currency=currency_of(held.get("currency")),
+        )
+
+    def read(self, envelope: Envelope) -> Contents:
+        secret = verified(envelope, self._keys)
+        check_age(header(envelope, "webhook-timestamp"), envelope, self._tolerance)
+        event_id = text(envelope.headers, "webhook-id")
+        return Contents(said=_said(parse_with_floats(envelope.body), event_id), secret=secret)
+
+    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+        return _standing(self._api.call("GET", _path(reference)), reference)
+
+    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+        # Without a key: the first answer would come again, though a payment moves on.
+        return _standing(self._api.call("POST", f"{_path(reference)}/cancel"), reference)
+
+    def refund(
+        self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
+    ) -> Sequence[Fact | RefundFact]:
+        order: dict[str, Any] = {
+            "refund_id": str(refund_id),
+            "amount": decimal_text(amount, reference.currency),
+            "currency": reference.currency,
+        }
+        if reason:
+            order["reason"] = reason
+        made = self._api.call("POST", f"{_path(reference)}/refunds", json=order, idempotency_key=str(refund_id))
+        return [_refund_seen(made, reference)]
+
+
+def _said(letter: dict[str, Any], event_id: str) -> list[Fact | RefundFact]:
+    """What a letter says; nothing where its type is none that we know."""
+    subject, _, word = text(letter, "type").partition(".")
+    occurred_at = moment_of(letter["timestamp"], "timestamp") if "timestamp" in letter else None
+    if subject == "payment" and (status := _payment_status(word)) is not None:
+        return [_payment(nested(letter, "data"), status, event_id, occurred_at=occurred_at, raw=letter)]
+    if subject == "refund" and (refund_status := _refund_status(word)) is not None:
+        about = nested(letter, "data")
+        return [_refund(about, refund_status, event_id, text(about, "provider_ref"), occurred_at, raw=letter)]
+    return []
+
+
+def _standing(held: dict[str, Any], reference: Reference) -> list[Fact | RefundFact]:
+    """What an answer about one payment says; the ids name what was seen, so that seeing it again is no news."""
+    if text(held, "provider_ref") != reference.provider_ref:
+        raise UnreadableError("the answer is about another payment")
+    found: list[Fact | RefundFact] = []
+    status = _payment_status(text(held, "status"))
+    if status is not None and status is not PaymentStatus.PENDING:
+        event_id = f"lookup:{reference.provider_ref}:{status.value}:{held.get('amount', '')}"
+        found.append(_payment(held, status, event_id, raw=held))
+    refunds = items(held, "refunds") if "refunds" in held else []
+    return [*found, *(_refund_seen(refund, reference) for refund in refunds)]
+
+
+def _refund_seen(refund: dict[str, Any], reference: Reference) -> RefundFact:
+    status = _refund_status(text(refund, "status"))
+    if status is None:
+        raise UnreadableError("a refund has a status that nobody knows")
+    event_id = f"lookup:{text(refund, 'refund_ref')}:{status.value}"
+    return _refund(refund, status, event_id, reference.provider_ref, raw=refund)
+
+
+def _payment(
+    about: dict[str, Any],
+    status: PaymentStatus,
+    event_id: str,
+    *,
+    raw: dict[str, Any],
+    occurred_at: datetime | None = None,
+) -> Fact:
+    """A fact; only a paid one must tell of how much."""
+    told = "amount" in about or "currency" in about or status is PaymentStatus.PAID
+    return Fact(
+        provider=NAME,
+        provider_ref=text(about, "provider_ref"),
+        event_id=event_id,
+        status=status,
+        amount=amount_from_text(about.get("amount")) if told else None,
+        currency=currency_of(about.get("currency")) if told else None,
+        occurred_at=occurred_at,
+        payment_id=own_id(about.get("payment_id")),
+        raw=kept(raw, KEPT),
+    )
+
+
+def _refund(
+    about: dict[str, Any],
+    status: RefundStatus,
+    event_id: str,
+    provider_ref: str,
+    occurred_at: datetime | None = None,
+    *,
+    raw: dict[str, Any],
+) -> RefundFact:
+    return RefundFact(
+        provider=NAME,
+        provider_ref=provider_ref,
+        refund_ref=text(about, "refund_ref"),
+        event_id=event_id,
+        status=status,
+        amount=amount_from_text(about.get("amount")),
+        currency=currency_of(about.get("currency")),
+        refund_id=own_id(about.get("refund_id")),
+        payment_id=own_id(about.get("payment_id")),
+        occurred_at=occurred_at,
+        raw=kept(raw, KEPT),
+    )
+
+
+def _payment_status(word: str) -> PaymentStatus | None:
+    return next((status for status in PaymentStatus if status.value == word), None)
+
+
+def _refund_status(word: str) -> RefundStatus | None:
+    known = (status for status in RefundStatus if status is not RefundStatus.REQUESTED)
+    return next((status for status in known if status.value == word), None)
+
+
+def _explain(status: int, body: dict[str, Any]) -> Decline | None:
+    """The contract's own words in ``{"error": …}`` are those of Decline, and ``in_progress``."""
+    told = body.get("error")
+    if told == "in_progress":
+        raise ProviderUnavailableError("another call with this key is at work", in_progress=True)
+    return next((reason for reason in Decline if reason.value == told), None)
+
+
+def _path(reference: Reference) -> str:
+    return f"/payments/{quote(reference.provider_ref, safe='')}"

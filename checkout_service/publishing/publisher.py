@@ -1,0 +1,122 @@
+"""The one door to Celery: tasks by name, published within a bounded time.
+
+A message is only a bell. Whatever happens to it, the row that it speaks of is found by the sweep.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from celery import Celery
+from flask import Flask, current_app
+from kombu import Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from checkout_service.breaker import Breaker, BreakerOpenError
+from checkout_service.settings.values import Secret
+from checkout_service.tasks import QUEUE_OF, TaskName
+
+PUBLISH_WITHIN: Final = 0.25
+"""Seconds for each of two tries; with a retry and a connect the publish stays well under one second."""
+
+
+class QueueUnavailableError(Exception):
+    """The broker did not take the message in time, or failed a moment ago."""
+
+
+class TaskQueue:
+    """Publishes to one broker; connects with the first message, so it may be made before a fork."""
+
+    def __init__(self, broker_url: Secret) -> None:
+        url = broker_url.reveal()
+        self._celery = Celery(set_as_current=False)
+        self._celery.conf.update(
+            broker_url=url,
+            broker_transport_options=publisher_options(url),
+            broker_pool_limit=4,
+            # Nobody would send them while nothing is published, and RabbitMQ would close the connection for it.
+            broker_heartbeat=0,
+            broker_pool_acquire_timeout=PUBLISH_WITHIN,
+            task_queues=queues(url),
+            task_ignore_result=True,
+            task_serializer="json",
+        )
+        self._breaker = Breaker(pause=2.0)
+
+    def enqueue(self, task: TaskName, *arguments: str, request_id: str | None = None, watched: bool = False) -> str:
+        """Publish one message and return the task's id; raises QueueUnavailableError in well under a second.
+
+        Flower is told of every step of a ``watched`` task; of the others it hears only when they fail.
+        """
+        headers: dict[str, Any] = {} if watched else {"quiet": True}
+        if request_id:
+            headers["request_id"] = request_id
+        try:
+            with self._breaker.guard(OperationalError, OSError):
+                sent = self._celery.send_task(
+                    task,
+                    args=arguments,
+                    queue=QUEUE_OF[task],
+                    argsrepr=repr(arguments),
+                    kwargsrepr="{}",
+                    headers=headers or None,
+                    confirm_timeout=PUBLISH_WITHIN,
+                    retry=True,
+                    retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1},
+                )
+        except (OperationalError, OSError, BreakerOpenError) as error:
+            raise QueueUnavailableError(str(error) or "the broker failed a moment ago") from error
+        return str(sent.id)
+
+    def ping(self) -> None:
+        """Raise QueueUnavailableError unless the broker accepts a connection in time."""
+        try:
+            with self._celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=1)
+        except (OperationalError, OSError) as error:
+            raise QueueUnavailableError(str(error)) from error
+
+
+def connect_queue(app: Flask, broker_url: Secret) -> None:
+    """Give the app its way to the broker."""
+    app.extensions["queue"] = TaskQueue(broker_url)
+
+
+def task_queue() -> TaskQueue:
+    """The current app's way to the broker."""
+    found: TaskQueue = current_app.extensions["queue"]
+    return found
+
+
+def queues(broker_url: str) -> list[Queue] | None:
+    """The queues, for producers and consumers alike: quorum queues on RabbitMQ, plain lists on Redis.
+
+    On Redis None: Celery then pushes straight to the list, which needs no binding that could be missing.
+    """
+    if not broker_url.startswith("amqp"):
+        return None
+    return [
+        Queue(name, Exchange(name, "direct"), routing_key=name, queue_arguments={"x-queue-type": "quorum"})
+        for name in sorted(set(QUEUE_OF.values()))
+    ]
+
+
+def publisher_options(broker_url: str) -> dict[str, Any]:
+    """Transport options of a process that publishes: every wait bounded."""
+    if broker_url.startswith("amqp"):
+        return {
+            "confirm_publish": True,
+            "connect_timeout": PUBLISH_WITHIN,
+            # On the socket itself: closing a connection to a frozen broker would otherwise wait for its farewell.
+            "read_timeout": PUBLISH_WITHIN,
+            "write_timeout": PUBLISH_WITHIN,
+        }
+    return {
+        "socket_timeout": PUBLISH_WITHIN,
+        "socket_connect_timeout": PUBLISH_WITHIN,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry_on_timeout": False,
+        "priority_steps": [0],
+        "max_connections": 16,
+    }

@@ -1,0 +1,85 @@
+"""Wakes workers for webhooks that wait, from a thread of its own.
+
+The message is only a wake-up: whatever happens to it, the row is found by the sweep.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import structlog
+from flask import Flask, current_app
+
+from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.tasks import TaskName
+
+log = structlog.get_logger(__name__)
+
+
+class Notifier:
+    """Rings for letters from a thread of its own, so that no customer or provider ever waits for the broker.
+
+    It rings at most every few milliseconds, and only when the bell is silent: the task silences it before it claims
+    what waits, so a letter filed before that is claimed and one filed after it rings again.
+    """
+
+    PAUSE: Final = 0.005
+    SILENT_FOR: Final = 1000
+    """Milliseconds after which a lost message no longer keeps the bell from ringing."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._filed = threading.Event()
+        self._start = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._letter: tuple[str, str | None] = ("", None)
+
+    def notify(self, delivery_id: str, request_id: str | None = None) -> None:
+        """Have a worker look at this letter, and all that wait with it; returns at once and never fails."""
+        self._letter = (delivery_id, request_id)
+        self._filed.set()
+        if self._thread is None:
+            with self._start:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            self._filed.wait()
+            self._filed.clear()
+            delivery_id, request_id = self._letter
+            try:
+                with self._app.app_context():
+                    wake_worker(delivery_id, request_id)
+            except Exception:
+                # Nobody would start this thread again; the sweep rings for what was filed.
+                log.exception("wake_up_not_sent", delivery_id=delivery_id)
+            pause.wait(self.PAUSE)
+
+
+def wake_worker(delivery_id: str, request_id: str | None = None) -> None:
+    """Enqueue the letter's task unless a bell rings already. A broker that is away is left to the sweep."""
+    bell = current_app.extensions["cache"]
+    if not bell.claim(WAKE_UP, milliseconds=Notifier.SILENT_FOR):
+        return
+    try:
+        task_queue().enqueue(TaskName.PROCESS_WEBHOOK, delivery_id, request_id=request_id)
+    except QueueUnavailableError:
+        bell.release(WAKE_UP)
+
+
+WAKE_UP: Final = "wake_up"
+
+
+def connect_notifier(app: Flask) -> None:
+    """Give the app its notifier."""
+    app.extensions["notifier"] = Notifier(app)
+
+
+def notifier() -> Notifier:
+    """The current app's notifier."""
+    found: Notifier = current_app.extensions["notifier"]
+    return found

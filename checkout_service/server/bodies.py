@@ -1,0 +1,170 @@
+"""Reads the bodies of requests before they take a slot, within bounds: on bytes, on time, on who waits for a sender.
+
+The server's ``read()`` ends when the bytes are there or the connection is gone: it knows no deadline, so a thread that
+reads from a sender who stops would be lost until that sender hangs up. So another thread hangs up on senders that are
+too slow, and there must always be threads that read nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, Final
+
+from flask import Flask, request
+
+from checkout_service.api.problems import TooManyBodies
+from checkout_service.server.sockets import connections, peer, seconds_unanswered
+
+LARGEST_BODY: Final = 64 * 1024
+"""Bytes; ample for a cart or a session."""
+
+LARGEST_LETTER: Final = 256 * 1024
+LETTERBOX: Final = "/api/payments/webhook"
+
+REFUSED_KEY: Final = "checkout_service.body_refused"
+GONE_KEY: Final = "checkout_service.sender_gone"
+
+_PIECE: Final = 16 * 1024
+"""Bytes read at once: what a sender has sent counts, not what it declares."""
+
+
+SENT_WITHIN: Final = 30.0
+"""Seconds a sender has for a body, from the end of its request's head; as many as Granian gives it for that head."""
+
+
+class _FullError(Exception):
+    """An inner signal: no more bytes are taken."""
+
+
+@dataclass(eq=False)
+class _Reader:
+    """A body that is being read."""
+
+    address: str
+    since: float = field(default_factory=time.monotonic)
+    is_late: bool = False
+
+
+class Intake:
+    """At most ``readers`` bodies are read at a time, and about ``most_bytes`` held, in this process."""
+
+    def __init__(self, *, readers: int, most_bytes: int) -> None:
+        self._most_readers = readers
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._readers: set[_Reader] = set()
+        self._bytes = 0
+
+    def take(self, environ: dict[str, Any]) -> int:
+        """Put the request's body into memory, or mark the request: refuse it, or its sender is gone.
+
+        A body that declares itself larger than its path takes is left unread: the app refuses it by its length. One
+        that ends before its length, or came too slowly, has nobody left to be answered, and must have no effect.
+        Answers with how many bytes are held now, until ``let_go``.
+        """
+        most = _wanted(environ)
+        if not most:
+            return 0
+        body = BytesIO()
+        try:
+            self._read(environ, most, body)
+        except BaseException:
+            self.let_go(body.tell())
+            raise
+        held = body.tell()
+        body.seek(0)
+        environ["wsgi.input"] = body
+        return held
+
+    def let_go(self, held: int) -> None:
+        """The request is answered; its body is needed no more."""
+        if held:
+            self._hold(-held)
+
+    def _read(self, environ: dict[str, Any], most: int, body: BytesIO) -> None:
+        """Read up to so many bytes, and mark the request if they cannot be used."""
+        try:
+            with self._reading(environ.get("REMOTE_ADDR", "")) as reader:
+                while body.tell() < most and (piece := environ["wsgi.input"].read(min(_PIECE, most - body.tell()))):
+                    body.write(piece)
+                    self._hold(len(piece))
+        except _FullError:
+            environ[REFUSED_KEY] = True
+        else:
+            if reader.is_late or body.tell() < _declared(environ):
+                environ[GONE_KEY] = True
+
+    def late(self, seconds: float) -> set[str]:
+        """The addresses of who has been sending for so long; what still comes from them has no effect."""
+        began = time.monotonic() - seconds
+        with self._lock:
+            late = [reader for reader in self._readers if reader.since <= began]
+            for reader in late:
+                reader.is_late = True
+        return {reader.address for reader in late}
+
+    @contextmanager
+    def _reading(self, address: str) -> Iterator[_Reader]:
+        reader = _Reader(address)
+        with self._lock:
+            if len(self._readers) >= self._most_readers or self._bytes >= self._most_bytes:
+                raise _FullError
+            self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            with self._lock:
+                self._readers.remove(reader)
+
+    def _hold(self, size: int) -> None:
+        with self._lock:
+            self._bytes += size
+            if size > 0 and self._bytes > self._most_bytes:
+                raise _FullError
+
+
+def hang_up_on_slow_senders(intake: Intake, port: int, *, seconds: float = SENT_WITHIN) -> None:
+    """End what is too slow, for ever; in a thread of its own.
+
+    The server does not tell which connection a request came by. It is one from the sender's address to which nothing
+    was sent since; an idle one of the same sender may go with it.
+    """
+    while True:
+        time.sleep(min(1.0, seconds / 4))
+        addresses = intake.late(seconds)
+        for connection in connections(port) if addresses else ():
+            with suppress(OSError):
+                if peer(connection) in addresses and seconds_unanswered(connection) >= seconds:
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+def init_app(app: Flask) -> None:
+    """From here on a request whose body could not be taken is answered 503, whatever it asks for."""
+
+    @app.before_request
+    def refuse() -> None:
+        if REFUSED_KEY in request.environ:
+            raise TooManyBodies
+
+
+def _wanted(environ: dict[str, Any]) -> int:
+    """How many bytes to read: one more than the path takes of a body without a length, none of one too large."""
+    most = (LARGEST_LETTER if environ["PATH_INFO"].startswith(LETTERBOX) else LARGEST_BODY) + 1
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return most
+    length = _declared(environ)
+    return length if length <= most else 0
+
+
+def _declared(environ: dict[str, Any]) -> int:
+    """The length that the sender declares; 0 of a body that ends where it says so itself."""
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return 0
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdigit() else 0

@@ -1,0 +1,175 @@
+"""Granian as this service runs it: one child a core, dead children started again, a drain before the end.
+
+Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (4) and PROMETHEUS_MULTIPROC_DIR.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from granian import _signals as granian_signals
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server import MPServer
+from granian.server import mp as granian_server
+
+from checkout_service.server.bodies import Intake, hang_up_on_slow_senders
+from checkout_service.server.draining import LINGER, Drain, Wsgi
+from checkout_service.server.slots import Slots
+from checkout_service.server.wsgi_adapter import Gateway
+from checkout_service.settings.values import ServerSettings, SettingsError, WebSettings
+
+# Granian starts these as they are needed. A thread that waits for a body costs about 60 KiB. A slow sender is waited
+# for, some 30 s, so there must be far more of them than a handful of bad clients can take.
+READERS = 1024
+MOST_READING = READERS * 3 // 4
+"""Of which so many may wait for bodies; whoever sends none, and the probes, go on."""
+
+MOST_BODIES = 64 * 2**20
+"""Bytes of bodies that a child holds at a time."""
+
+WAITING = 64
+"""Requests a child lets wait for a provider; well below READERS, so that letters are always read."""
+
+LARGEST_HEAD = 32 * 1024
+"""Bytes of a request's head, which Granian holds for each connection; the largest token that is read has 8 KiB."""
+
+LINE = 512
+"""Requests that wait for a slot in a child, some 0.2 s of work; whoever comes then is told to come again."""
+
+CONNECTIONS = 4096
+"""Open connections a child takes, idle ones included; more wait in the backlog."""
+
+DRAIN_SECONDS = 20
+
+
+class WebServer(MPServer):
+    """Granian, which gives up when a child dies twice in a few seconds, but not if something from outside killed it."""
+
+    def _respawn_workers(self, workers: Sequence[int], *arguments: Any, **options: Any) -> None:
+        killed = all((self.wrks[index].inner.exitcode or 0) < 0 for index in workers)
+        super()._respawn_workers(workers, *arguments, **options)
+        if killed:
+            self.respawned_wrks.clear()
+
+
+def gateway(app: Wsgi, port: int) -> Gateway:
+    """The app behind its slots. A body is read before its request takes one of them.
+
+    Otherwise as many slow senders as there are slots would stop everybody else.
+    """
+    slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, line=LINE)
+    intake = Intake(readers=MOST_READING, most_bytes=MOST_BODIES)
+    threading.Thread(target=hang_up_on_slow_senders, args=(intake, port), name="slow-senders", daemon=True).start()
+    return Gateway(app, slots=slots, intake=intake)
+
+
+def load(target: str) -> Gateway:
+    """What a child serves, loaded in the child."""
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
+    module, _, name = target.partition(":")
+    app: Wsgi = getattr(import_module(module), name)
+    port = ServerSettings.from_environment().port
+    drain = Drain(port)
+    granian_signals.set_sync_signals = partial(_drained_first, drain, granian_signals.set_sync_signals)
+    # Granian would wrap what it is given as a WSGI app; a gateway speaks to it directly.
+    if not hasattr(granian_server, "_wsgi_call_wrap"):
+        sys.exit("this version of Granian calls WSGI apps in another way: checkout_service/server has to follow it")
+    granian_server._wsgi_call_wrap = lambda gateway, *_: gateway
+    return gateway(drain.telling(app), port)
+
+
+def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
+    """Let Granian set its handlers in this child, and have SIGTERM reach them only when the drain is over.
+
+    Not in the master: who runs us may send the signal to the whole group.
+    """
+    event = set_signals()
+    signal.signal(signal.SIGTERM, lambda *_: drain.begin(event.set))
+    return event
+
+
+def main(target: str) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight are finished."""
+    try:
+        web = ServerSettings.from_environment()
+        WebSettings.from_environment()
+    except SettingsError as error:
+        sys.exit(f"settings:\n{error}")
+    _refuse_taken_port(web.host, web.port)
+    _allow_many_files()
+    own_folder = _own_metrics_folder()
+    import_module("checkout_service.app")  # forked children share its pages, and a restarted one serves at once
+    try:
+        WebServer(
+            target,
+            address=web.host,
+            port=web.port,
+            interface=Interfaces.WSGI,
+            http=HTTPModes.http1,
+            workers=web.children or _cores(),
+            blocking_threads=READERS,
+            backlog=2048,
+            backpressure=CONNECTIONS,
+            http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
+            respawn_failed_workers=True,
+            workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
+        ).serve(target_loader=load)
+    finally:
+        if own_folder:
+            shutil.rmtree(own_folder, ignore_errors=True)
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    # Granian binds with SO_REUSEPORT, so it would share the port with another server of the same user in silence.
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            sys.exit(f"port {port} on {host} cannot be used: {error.strerror}. Set PORT to another one.")
+
+
+def _allow_many_files() -> None:
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * CONNECTIONS
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    if allowed == resource.RLIM_INFINITY or allowed >= wanted:
+        return
+    # A limit that the system does not let us raise (macOS has one of its own) means fewer connections, not no service.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def _own_metrics_folder() -> str | None:
+    """Each child counts in files of a folder that all of them read; it must be known before they import the client."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        return None
+    folder = tempfile.mkdtemp(prefix="checkout-web-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    return folder
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _end_with_parent(parent: int) -> None:
+    """A child whose parent was killed would go on serving, with nobody left to stop or restart it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)  # at once: whoever is to follow waits for the port

@@ -1,0 +1,161 @@
+"""Typed, frozen settings: one set per kind of process, read once, every fault reported at once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader, SettingsError, with_psycopg
+from checkout_service.settings.web_reader import WebReader
+
+__all__ = [
+    "DEVELOPMENT_NAMESPACE",
+    "MigrationSettings",
+    "Secret",
+    "ServerSettings",
+    "SettingsError",
+    "SharedSettings",
+    "WebSettings",
+    "WorkerSettings",
+    "signing_secret",
+    "with_psycopg",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedSettings:
+    """What web and worker both need."""
+
+    database_url: Secret
+    redis_url: Secret
+    broker_url: Secret
+    database_pooler: str = "none"
+    environment: str = "development"
+    payment_providers: tuple[str, ...] = ("mock",)
+    payment_namespace: UUID = DEVELOPMENT_NAMESPACE
+    accounts: dict[str, Account] = field(default_factory=dict)
+    default_currency: str = "USD"
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSettings(SharedSettings):
+    """What the web tier needs: who is calling, and how long a promise holds. No webhook secret is among it."""
+
+    jwt_secret: Secret | None = None
+    jwt_jwks_url: str | None = None
+    jwt_algorithms: tuple[str, ...] = ("HS256",)
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    session_ttl: timedelta = timedelta(days=1)
+    letters_max_rows: int = 1_000_000
+    letters_max_bytes: int = 4 * 2**30
+    web_threads: int = 4
+    pages: bool = False
+    pages_secret: Secret | None = None
+    console: bool = False
+    console_users: dict[str, Secret] = field(default_factory=dict)
+    flower_url: str | None = None
+
+    @property
+    def pages_key(self) -> bytes:
+        """What cookies and forms of pages are signed with: a key of its own, even where it comes from JWT_SECRET."""
+        secret = self.pages_secret or self.jwt_secret
+        if secret is None:
+            raise SettingsError("PAGES_SECRET: pages need it where callers' tokens are checked by JWT_JWKS_URL")
+        return hmac.new(secret.reveal().encode(), b"checkout pages", hashlib.sha256).digest()
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        env = WebReader()
+        values = env.shared("DATABASE_URL")
+        values |= env.callers()
+        values |= env.pages()
+        values["accounts"] = env.accounts(reads=False)
+        values |= env.console()
+        values |= {
+            "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
+            "letters_max_rows": env.number("LETTERS_MAX_ROWS", 1_000_000),
+            "letters_max_bytes": env.number("LETTERS_MAX_BYTES", 4 * 2**30),
+            "web_threads": env.number("WEB_THREADS", 4),
+        }
+        env.finish()
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Where the web process listens, and with how many children; none stands for one a core."""
+
+    host: str
+    port: int
+    children: int
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        env = Reader()
+        values: dict[str, Any] = {
+            "host": env.text("HOST", "0.0.0.0"),  # noqa: S104 (a container's port is published by whoever runs it)
+            "port": env.number("PORT", 8000, most=65_535),
+            "children": env.number("WEB_CONCURRENCY", 0, least=0),
+        }
+        env.finish()
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings(SharedSettings):
+    """What the worker needs; its accounts hold the secrets of webhooks. How long things are kept."""
+
+    webhook_max_attempts: int = 12
+    letters_retention: timedelta = timedelta(days=30)
+    rejected_retention: timedelta = timedelta(days=7)
+    rejected_max_rows: int = 10_000
+    rejected_max_bytes: int = 64 * 2**20
+    events_retention: timedelta = timedelta(days=400)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        env = Reader()
+        values = env.shared("WORKER_DATABASE_URL")
+        values |= {
+            "accounts": env.accounts(reads=True),
+            "webhook_max_attempts": env.number("WEBHOOK_MAX_ATTEMPTS", 12),
+            "letters_retention": timedelta(days=env.number("LETTERS_RETENTION_DAYS", 30) or 0),
+            "rejected_retention": timedelta(days=env.number("REJECTED_RETENTION_DAYS", 7) or 0),
+            "rejected_max_rows": env.number("REJECTED_MAX_ROWS", 10_000),
+            "rejected_max_bytes": env.number("REJECTED_MAX_BYTES", 64 * 2**20),
+            "events_retention": timedelta(days=env.number("EVENTS_RETENTION_DAYS", 400) or 0),
+        }
+        env.finish()
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationSettings:
+    """What a migration needs: the owner's (or a superuser's) way to the database."""
+
+    database_url: Secret
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        env = Reader()
+        url = env.database("MIGRATION_DATABASE_URL")
+        env.finish()
+        return cls(database_url=url)
+
+
+def signing_secret(provider: str) -> Secret:
+    """The first webhook secret of a provider, for ``flask mock pay``, which plays the provider and so must sign."""
+    env = Reader()
+    secrets = env.secrets(f"{provider.upper()}_WEBHOOK_SECRETS")
+    env.finish()
+    return secrets[0]

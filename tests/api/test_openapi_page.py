@@ -1,0 +1,140 @@
+"""The API's document is complete and valid, and its page loads nothing from outside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from checkout_service.api import blueprints as api
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> dict[str, Any]:
+    answer = client.get("/api/openapi.json")
+    assert answer.content_type == "application/json"
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS & item.keys():
+            yield path, method, item[method]
+
+
+def response(document: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What a response is, wherever it is written down."""
+    if "$ref" not in found:
+        return found
+    referred: dict[str, Any] = document["components"]["responses"][found["$ref"].rsplit("/", 1)[1]]
+    return referred
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+
+
+def test_every_api_route_is_in_the_document(app: Flask, document: dict[str, Any]) -> None:
+    documented = {(path, method) for path, method, _ in operations(document)}
+    served = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+        if rule.rule.startswith("/api/") and method.lower() in METHODS and not rule.endpoint.startswith("docs.")
+    }
+    assert documented == served
+    assert len(served) >= 9
+
+
+def test_every_operation_says_what_it_does_and_shows_an_example(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        assert operation["summary"], (method, path)
+        assert operation["tags"], (method, path)
+        for status, found in operation["responses"].items():
+            for media in response(document, found).get("content", {}).values():
+                assert "schema" in media
+                assert has_example(document, media), (method, path, status)
+
+
+def has_example(document: dict[str, Any], media: dict[str, Any]) -> bool:
+    """Whether the media type has an example of its own, or its schema's members have."""
+    if "example" in media or "examples" in media:
+        return True
+    name = media["schema"].get("$ref", "").rsplit("/", 1)[-1]
+    members = document["components"]["schemas"].get(name, {}).get("properties", {})
+    return any("example" in member or "examples" in member or "items" in member for member in members.values())
+
+
+def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        errors = {status: found for status, found in operation["responses"].items() if status >= "400"}
+        assert {"500", "503"} <= errors.keys(), (method, path)
+        for status, found in errors.items():
+            content = response(document, found)["content"]
+            assert list(content) == ["application/problem+json"], (method, path, status)
+            assert content["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_every_operation_but_the_letterbox_asks_for_a_bearer_token(document: dict[str, Any]) -> None:
+    assert document["security"] == [{"bearer": []}]
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    for path, method, operation in operations(document):
+        if path.startswith("/api/payments/webhook"):
+            assert operation["security"] == []
+        else:
+            scopes = {"/api/payments/{payment_id}/refunds": {"post": ["refunds"]}}.get(path, {}).get(method)
+            assert operation.get("security") == (scopes and [{"bearer": scopes}]), (method, path)
+            assert "401" in operation["responses"], (method, path)
+
+
+def test_every_operation_that_takes_a_body_documents_its_refusals(document: dict[str, Any]) -> None:
+    taking = [operation for _, _, operation in operations(document) if "requestBody" in operation]
+    assert len(taking) >= 4
+    for operation in taking:
+        assert {"400", "413"} <= operation["responses"].keys()
+
+
+def test_every_room_reads_its_bodies_strictly(app: Flask) -> None:
+    documented = [found for found in app.blueprints.values() if hasattr(found, "ARGUMENTS_PARSER")]
+    assert len(documented) >= 3
+    assert all(isinstance(found, api.Blueprint) for found in documented)
+
+
+def test_the_page_loads_only_what_we_serve(client: FlaskClient) -> None:
+    page = client.get("/api/docs")
+    assert page.content_type.startswith("text/html")
+    assert "://" not in page.text
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(addresses) == 5
+    for address in addresses:
+        answer = client.get(f"/api/{address}")
+        assert answer.status_code == 200
+        assert int(answer.headers["Content-Length"]) > 100
+        answer.close()
+
+
+def test_the_page_has_no_script_inside_and_a_policy_that_says_so(client: FlaskClient) -> None:
+    page = client.get("/api/docs")
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", page.text) == ["", ""]
+    assert " on" not in page.text.replace(" only", "")
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == "'self'"
+
+
+def test_the_page_asks_no_validator_on_the_internet(client: FlaskClient) -> None:
+    assert "validatorUrl: null" in client.get("/api/docs/start.js").text
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "oauth2-redirect.html", "..%2f__init__.py", "swagger-ui.js"])
+def test_no_other_file_is_served(client: FlaskClient, name: str) -> None:
+    assert client.get(f"/api/docs/{name}").status_code == 404

@@ -1,0 +1,83 @@
+"""A compiled statement gives what SQLAlchemy's Core would: the same values, the same errors, the same second chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text
+from sqlalchemy.exc import DataError
+
+from checkout_service.database.engine import Conflict, db, execute
+from checkout_service.database.statements import Statement
+from checkout_service.payments.models import Payment
+from checkout_service.payments.status import PaymentStatus
+from tests.conftest import Sql
+from tests.webhook_bodies import insert_payment
+
+PAYMENTS = select(Payment.id, Payment.status, Payment.amount, Payment.created_at, Payment.review_reason)
+
+
+@pytest.fixture(autouse=True)
+def _inside(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def test_values_are_those_of_core(sql: Sql) -> None:
+    insert_payment(sql, status="paid")
+
+    [fast], [slow] = execute(Statement(PAYMENTS)), execute(PAYMENTS)
+
+    assert tuple(fast) == tuple(slow)
+    assert fast.status is PaymentStatus.PAID
+
+
+def test_columns_without_a_name_are_read_by_place() -> None:
+    [row] = execute(Statement("SELECT CAST(1 AS integer), 'b' AS named, 3 AS named"))
+    assert (row[0], row.named, row[2]) == (1, "b", 3)
+
+
+def test_statement_without_rows_answers_with_none(sql: Sql) -> None:
+    user = sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
+    assert execute(Statement("INSERT INTO carts (user_id) VALUES (:user)"), {"user": user}) == ()
+    assert execute(Statement("SELECT id FROM carts WHERE user_id = :user"), {"user": uuid4()}) == []
+
+
+def test_percent_signs_and_colons_are_text() -> None:
+    [row] = execute(Statement("SELECT 'a%b' LIKE 'a\\%%' AS matches, '1'::text AS cast"))
+    assert row.matches is True
+
+
+def test_conflict_is_the_conflict_of_core(sql: Sql) -> None:
+    user = sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
+    again = "INSERT INTO users (id) VALUES (:id)"
+
+    with pytest.raises(Conflict) as fast:
+        execute(Statement(again), {"id": user})
+    with pytest.raises(Conflict) as slow:
+        execute(text(again), {"id": user})
+
+    assert type(fast.value.orig) is type(slow.value.orig)
+    assert "parameters" not in str(fast.value), "the values of a statement belong in no log"
+
+
+def test_refused_statement_leaves_its_connection_usable() -> None:
+    broken = Statement("SELECT CAST(:text AS integer)")
+    for _ in range(db.engine.pool.size() + 1):  # type: ignore[attr-defined]  # a pool that has a size
+        with pytest.raises(DataError):
+            execute(broken, {"text": "many"})
+    assert execute(Statement("SELECT 1 AS one"))[0].one == 1
+
+
+def test_connections_that_were_cut_are_replaced_without_a_word(sql: Sql) -> None:
+    one = Statement("SELECT 1 AS one")
+    lent = [db.engine.raw_connection() for _ in range(2)]
+    for connection in lent:
+        connection.close()
+    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'checkout_web'")
+
+    assert execute(one)[0].one == 1
+    assert execute(one)[0].one == 1

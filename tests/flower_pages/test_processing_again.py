@@ -1,0 +1,123 @@
+"""Operators have webhooks processed again."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+from flask import Flask
+from flask.testing import FlaskClient
+
+from checkout_service.webhooks import reprocessing
+from tests.conftest import Servers, Sql
+from tests.flower_pages import stack as station
+from tests.flower_pages.stack import eventually
+from tests.webhook_bodies import insert_letter, insert_payment, letter, post_letter, state_of, status_of
+
+WRONG = "whsec_of_another_account"
+
+
+def test_a_secret_set_wrongly_for_a_while_loses_nothing(
+    app: Flask, client: FlaskClient, sql: Sql, servers: Servers, tmp_path: Path
+) -> None:
+    payments = [insert_payment(sql) for _ in range(30)]
+    old = insert_letter(sql, letter(payments[0]), received_at="now() - interval '3 hours'")
+    with station.run(tmp_path, station.environment(servers, MOCK_WEBHOOK_SECRETS=WRONG), "worker"):
+        genuine = [post_letter(client, letter(reference)) for reference in payments]
+        forged = [post_letter(client, letter(reference, secret="guessed")) for reference in payments[:5]]
+        owed = "SELECT FROM webhook_deliveries WHERE state = 'received'"
+        eventually(lambda: not sql(owed))
+    assert {state_of(sql, delivery) for delivery in [*genuine, *forged, old]} == {"rejected"}
+    chosen = ["webhooks", "process", "--state", "rejected", "--provider", "mock", "--since", "2h"]
+
+    counted = app.test_cli_runner().invoke(args=[*chosen, "--dry-run"])
+    assert (counted.exit_code, counted.output) == (0, "35 webhooks would be processed.\n")
+    assert {status_of(sql, reference) for reference in payments} == {"pending"}
+
+    with station.run(tmp_path, station.environment(servers), "worker"):
+        done = app.test_cli_runner().invoke(args=chosen)
+    assert (done.exit_code, done.output) == (0, "35 webhooks enqueued: 30 applied, 5 rejected.\n")
+    assert {status_of(sql, reference) for reference in payments} == {"paid"}
+    assert {state_of(sql, delivery) for delivery in genuine} == {"applied"}
+    assert {state_of(sql, delivery) for delivery in [*forged, old]} == {"rejected"}
+
+
+def test_many_go_in_bounded_batches_and_lost_messages_are_rung_for_again(
+    app: Flask, sql: Sql, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reprocessing, "BATCH", 10)
+    monkeypatch.setattr(reprocessing, "PATIENCE", 6.0)
+    payments = [insert_payment(sql) for _ in range(25)]
+    for reference in payments:
+        insert_letter(sql, letter(reference), state="'failed'", attempts="12", processed_at="now()")
+    queue = redis.Redis.from_url(servers.redis_url)
+    longest: list[int] = []
+    ended = threading.Event()
+
+    def lose_the_first_and_watch() -> None:
+        eventually(lambda: queue.llen("webhooks") == 10)
+        queue.delete("webhooks")
+        with station.run(tmp_path, station.environment(servers), "worker"):
+            while not ended.wait(0.002):
+                longest.append(int(queue.llen("webhooks")))
+
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(lose_the_first_and_watch)
+        done = app.test_cli_runner().invoke(args=["webhooks", "process", "--state", "failed"])
+        ended.set()
+        watching.result()
+
+    assert (done.exit_code, done.output) == (0, "25 webhooks enqueued: 25 applied.\n")
+    assert {status_of(sql, reference) for reference in payments} == {"paid"}
+    assert 0 < max(longest) <= 10
+
+
+def test_without_a_worker_nothing_is_pushed_beyond_the_first_batch(
+    app: Flask, sql: Sql, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reprocessing, "BATCH", 10)
+    monkeypatch.setattr(reprocessing, "PATIENCE", 0.2)
+    for _ in range(25):
+        insert_letter(sql, letter("mock_pi_any"), state="'rejected'", attempts="1", processed_at="now()")
+
+    done = app.test_cli_runner().invoke(args=["webhooks", "process", "--state", "rejected"])
+
+    assert done.exit_code == 1
+    assert "no worker came to 10 webhooks" in done.output
+    assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 20  # once, and rung for once more
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Give the ids of webhooks, or --state"),
+        (["--since", "2h"], "Give the ids of webhooks, or --state"),
+        ([str(uuid4()), "--state", "failed"], "not both"),
+        (["--state", "gone"], "'gone' is not one of"),
+        (["--state", "failed", "--provider", "nobody"], "'nobody' is not"),
+        (["--state", "failed", "--since", "yesterday"], "no time span"),
+    ],
+)
+def test_an_unclear_choice_is_refused(app: Flask, servers: Servers, arguments: list[str], said: str) -> None:
+    done = app.test_cli_runner().invoke(args=["webhooks", "process", *arguments])
+    assert done.exit_code == 2
+    assert said in done.output
+    assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 0
+
+
+def test_ids_can_be_counted_dry_and_one_that_is_not_there_stops_all(app: Flask, sql: Sql, servers: Servers) -> None:
+    delivery = insert_letter(sql, letter("mock_pi_any"), state="'failed'", attempts="1")
+    dry = app.test_cli_runner().invoke(args=["webhooks", "process", str(delivery), "--dry-run"])
+    wrong = app.test_cli_runner().invoke(args=["webhooks", "process", str(delivery), str(uuid4())])
+    assert (dry.exit_code, dry.output) == (0, f"{delivery} would be enqueued\n")
+    assert wrong.exit_code == 1
+    assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 0
+
+
+def test_nothing_matches(app: Flask, servers: Servers) -> None:
+    done = app.test_cli_runner().invoke(args=["webhooks", "process", "--state", "failed"])
+    assert (done.exit_code, done.output) == (0, "No webhooks match.\n")

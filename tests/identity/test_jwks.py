@@ -1,0 +1,125 @@
+"""The issuer's keys: fetched seldom, kept through outages, and never waited for by many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from checkout_service.identity.jwks import KeySet, KeySetUnavailable
+from tests.identity.issuer import Issuer
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    issuer = Issuer()
+    issuer.add_key("one", "ES256")
+    yield issuer
+    issuer.go_away()
+
+
+def eventually(check: object, within: float = 3.0) -> bool:
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if check():  # type: ignore[operator]
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_keys_are_fetched_once_for_many_questions(issuer: Issuer) -> None:
+    keys = KeySet(issuer.url)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(keys.find, ["one"] * 50))
+    assert all(found)
+    assert issuer.asked == 1
+
+
+def test_an_unknown_key_is_asked_for_once_in_a_while_and_not_by_everybody(issuer: Issuer) -> None:
+    keys = KeySet(issuer.url, pause=0.3)
+    assert keys.find("one")
+    time.sleep(0.35)
+    assert [keys.find(f"made up {n}") for n in range(50)] == [None] * 50
+    assert issuer.asked == 2
+
+
+def test_a_new_key_is_found_after_the_pause(issuer: Issuer) -> None:
+    keys = KeySet(issuer.url, pause=0.1)
+    assert keys.find("one")
+    issuer.add_key("two", "ES256")
+    time.sleep(0.15)
+    assert keys.find("two")
+    assert keys.find("one")
+
+
+def test_known_keys_go_on_while_the_issuer_is_away(issuer: Issuer) -> None:
+    keys = KeySet(issuer.url, fresh_for=0.1, pause=0.05)
+    assert keys.find("one")
+    issuer.go_away()
+    for _ in range(5):
+        time.sleep(0.1)
+        started = time.monotonic()
+        assert keys.find("one")
+        assert time.monotonic() - started < 0.05
+    with pytest.raises(KeySetUnavailable):
+        keys.find("two")
+
+
+def test_known_keys_go_on_without_waiting_while_the_issuer_is_frozen(issuer: Issuer) -> None:
+    keys = KeySet(issuer.url, fresh_for=0.1, pause=0.05)
+    assert keys.find("one")
+    issuer.answering.clear()
+    time.sleep(0.15)
+    started = time.monotonic()
+    assert all(keys.find("one") for _ in range(100))
+    assert time.monotonic() - started < 0.2
+
+
+def test_a_frozen_issuer_holds_each_caller_a_second_at_most_and_those_after_it_not_at_all(issuer: Issuer) -> None:
+    issuer.answering.clear()
+    keys = KeySet(issuer.url)
+
+    def ask(_: int) -> float:
+        started = time.monotonic()
+        with pytest.raises(KeySetUnavailable):
+            keys.find("one")
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(8) as threads:
+        assert max(threads.map(ask, range(8))) < 1.4
+    assert ask(0) < 0.1
+    assert issuer.asked == 1
+
+
+def test_keys_that_were_kept_too_long_no_longer_count(issuer: Issuer) -> None:
+    keys = KeySet(issuer.url, fresh_for=0.1, kept_for=0.3, pause=0.05)
+    assert keys.find("one")
+    before = keys.generation()
+    issuer.go_away()
+    time.sleep(0.35)
+    assert keys.generation() != before
+    with pytest.raises(KeySetUnavailable):
+        keys.find("one")
+
+
+def test_a_withdrawn_key_takes_its_tokens_along(issuer: Issuer) -> None:
+    keys = KeySet(issuer.url, fresh_for=0.1, pause=0.05)
+    assert keys.find("one")
+    before = keys.generation()
+    issuer.add_key("two", "ES256")
+    issuer.withdraw("one")
+    time.sleep(0.15)
+    assert eventually(lambda: keys.generation() != before)
+    assert keys.find("one") is None
+
+
+def test_an_answer_that_is_no_key_set_changes_nothing(issuer: Issuer) -> None:
+    keys = KeySet(issuer.url, fresh_for=0.1, pause=0.05)
+    assert keys.find("one")
+    issuer.keys = []
+    time.sleep(0.15)
+    assert keys.find("one")
+    assert eventually(lambda: issuer.asked > 1)
+    assert keys.find("one")

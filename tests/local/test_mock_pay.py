@@ -1,0 +1,179 @@
+"""``flask mock pay``: plays the provider, signs as it does and posts over HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import Result
+from flask import Flask
+from werkzeug.serving import make_server
+
+from checkout_service.local.mock_cli import mock
+from checkout_service.local.servers import free_port
+from checkout_service.providers.adapters.mock.provider import MockProvider
+from checkout_service.providers.base import UnreadableError
+from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.telemetry import logs
+from tests.apps import MakeApp
+from tests.conftest import MOCK_SECRET
+from tests.provider import MockProvider as Bank
+from tests.provider import _provider_server, mock_provider
+
+__all__ = ["_provider_server", "mock_provider"]
+
+TOKEN = "mock_pi_" + "0" * 32
+Letters = Callable[[], list[Any]]
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCK_WEBHOOK_SECRETS", f"{MOCK_SECRET}, an older one")
+
+
+def pay(app: Flask, *arguments: str) -> Result:
+    return app.test_cli_runner().invoke(mock, ["pay", *arguments])
+
+
+def read(body: bytes, secret: str = MOCK_SECRET) -> Any:
+    envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
+    (fact,) = MockProvider(Account(secrets=[Secret(secret)])).read(envelope).said
+    return fact
+
+
+def test_mock_pay_sends_a_genuine_letter(app: Flask, address: str, letters: Letters) -> None:
+    result = pay(app, TOKEN, "--url", address)
+
+    assert result.exit_code == 0, result.stderr
+    (row,) = letters()
+    assert result.stdout == f'202 {{"delivery_id":"{row.id}"}}\n'
+    fact = read(row.body)
+    assert (fact.provider_ref, fact.status.value, fact.amount, fact.currency) == (TOKEN, "paid", None, None)
+    with pytest.raises(UnreadableError):
+        read(row.body, "another secret")
+
+
+def test_mock_pay_says_what_it_is_told(app: Flask, address: str, letters: Letters) -> None:
+    options = {"--status": "failed", "--amount": "239.99", "--currency": "EUR", "--event-id": "evt_1"}
+    result = pay(app, TOKEN, "--url", f"{address}/", *[part for pair in options.items() for part in pair])
+
+    assert result.exit_code == 0, result.stderr
+    fact = read(letters()[0].body)
+    assert (fact.status.value, str(fact.amount), fact.currency, fact.event_id) == ("failed", "239.99", "EUR", "evt_1")
+
+
+def test_mock_pay_sends_a_new_event_each_time(app: Flask, address: str, letters: Letters) -> None:
+    pay(app, TOKEN, "--url", address)
+    pay(app, TOKEN, "--url", address)
+
+    assert len({orjson.loads(row.body)["raw_data"]["event_id"] for row in letters()}) == 2
+
+
+def test_mock_pay_finds_the_service_at_its_port(
+    app: Flask, address: str, letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", address.rpartition(":")[2])
+
+    assert pay(app, TOKEN).exit_code == 0
+    assert len(letters()) == 1
+
+
+def test_mock_pay_without_a_service_fails_with_a_sentence(app: Flask, letters: Letters) -> None:
+    result = pay(app, TOKEN, "--url", f"http://127.0.0.1:{free_port()}")
+
+    assert result.exit_code == 1
+    assert "Nobody answers at http://127.0.0.1:" in result.stderr
+    assert letters() == []
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "http://", "ftp://127.0.0.1", "http://[", "http://127.0.0.1:99999", "http://127.0.0.1:http"]
+)
+def test_mock_pay_to_no_address_fails_with_a_sentence(app: Flask, letters: Letters, url: str) -> None:
+    result = pay(app, TOKEN, "--url", url)
+
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("Error: ")
+    assert letters() == []
+
+
+def test_mock_pay_fails_when_the_letter_is_refused(app: Flask, address: str, letters: Letters) -> None:
+    result = pay(app, TOKEN, "--url", f"{address}/elsewhere")
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("404 ")
+    assert letters() == []
+
+
+def test_mock_pay_without_its_secret_names_the_setting(
+    app: Flask, letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MOCK_WEBHOOK_SECRETS")
+    result = pay(app, TOKEN)
+
+    assert result.exit_code == 1
+    assert "MOCK_WEBHOOK_SECRETS" in result.stderr
+    assert letters() == []
+
+
+def test_mock_pay_refuses_a_status_that_nobody_knows(app: Flask, letters: Letters) -> None:
+    result = pay(app, TOKEN, "--status", "settled")
+
+    assert result.exit_code == 2
+    assert "'settled' is not one of" in result.stderr
+    assert letters() == []
+
+
+def test_mock_pay_is_refused_in_production(make_app: MakeApp, address: str, letters: Letters) -> None:
+    try:
+        result = pay(make_app(environment="production"), TOKEN, "--url", address)
+    finally:
+        logs.configure(production=False)
+
+    assert result.exit_code == 1
+    assert "refused in production" in result.stderr
+    assert letters() == []
+
+
+def test_mock_refund_reports_a_refund(app: Flask, address: str, letters: Letters) -> None:
+    own = "01a206b6-2617-7632-98bf-296e992e5f9b"
+    told = ["--refund-ref", "mock_re_1", "--refund-id", own, "--status", "failed", "--amount", "5.00"]
+    result = app.test_cli_runner().invoke(mock, ["refund", TOKEN, *told, "--url", address])
+    dashboard = app.test_cli_runner().invoke(
+        mock, ["refund", TOKEN, "--amount", "1.00", "--currency", "USD", "--url", address]
+    )
+
+    assert (result.exit_code, dashboard.exit_code) == (0, 0), result.stderr
+    first, second = [read(row.body) for row in letters()]
+    assert (first.provider_ref, first.refund_ref, str(first.refund_id)) == (TOKEN, "mock_re_1", own)
+    assert (first.status.value, str(first.amount), first.currency) == ("failed", "5.00", None)
+    assert (second.status.value, second.refund_id, second.currency) == ("succeeded", None, "USD")
+    assert second.refund_ref.startswith("mock_re_")
+
+
+def test_the_providers_server_hears_of_it_too(make_app: MakeApp, address: str, mock_provider: Bank) -> None:
+    """Else a refund of what was paid so would be refused there."""
+    mock_provider.put(TOKEN, amount="240.00", currency="USD")
+
+    result = pay(make_app(accounts={"mock": mock_provider.account}), TOKEN, "--url", address)
+
+    assert result.exit_code == 0, result.stderr
+    (held,) = mock_provider.payments
+    assert held["status"] == "paid"

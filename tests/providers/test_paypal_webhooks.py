@@ -1,0 +1,295 @@
+"""PayPal's letters: signed by its certificate for our webhook, about when they came; each event in our words."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.paypal import provider as paypal
+from checkout_service.providers.base import Hint, ProviderUnavailableError, UnreadableError
+from tests.providers.kits.kit import NOW, PAYMENT_ID, REFUND_ID, Letter
+from tests.providers.kits.paypal import CAPTURE, KIT, PAYMENT_REF, REFUND, approved, certificates, event_body, sign
+
+WEBHOOK = KIT.secrets[0]
+RESOURCE = {
+    "id": CAPTURE,
+    "status": "COMPLETED",
+    "amount": {"currency_code": "USD", "value": "240.00"},
+    "custom_id": PAYMENT_REF,
+    "payer": {"email_address": "customer@example.test"},
+    "payment_source": {"card": {"last_digits": "1111", "number": "4111111111111111"}},
+}
+
+
+def read(letter: Letter, *webhooks: str, **options: Any) -> list[Any]:
+    return list(KIT.provider(*webhooks, **options).read(letter.envelope("paypal")).said)
+
+
+def said(kind: str, resource: dict[str, Any], **options: Any) -> list[Any]:
+    return read(sign(event_body(kind, resource), WEBHOOK), **options)
+
+
+def test_a_genuine_capture_is_one_fact_without_the_payer_and_the_card() -> None:
+    (fact,) = said("PAYMENT.CAPTURE.COMPLETED", RESOURCE)
+
+    assert (fact.provider_ref, fact.payment_id, fact.status) == (PAYMENT_REF, PAYMENT_ID, PaymentStatus.PAID)
+    assert (fact.amount, fact.currency, fact.capture_ref) == (Decimal("240.00"), "USD", CAPTURE)
+    assert fact.event_id.startswith("WH-")
+    assert fact.amount_required
+    kept = json.dumps(fact.raw)
+    assert CAPTURE in kept
+    assert not [word for word in ("customer@", "1111", "4111") if word in kept]
+
+
+EVENTS = {
+    "PAYMENT.CAPTURE.COMPLETED": PaymentStatus.PAID,
+    "PAYMENT.CAPTURE.PENDING": PaymentStatus.PROCESSING,
+    "PAYMENT.CAPTURE.DENIED": PaymentStatus.FAILED,
+    "PAYMENT.CAPTURE.DECLINED": PaymentStatus.FAILED,
+    "PAYMENT.CAPTURE.REVERSED": PaymentStatus.REVERSED,
+    "CHECKOUT.PAYMENT-APPROVAL.REVERSED": PaymentStatus.CANCELED,
+    "CHECKOUT.ORDER.COMPLETED": None,
+    "CUSTOMER.DISPUTE.CREATED": None,
+    "A.WORD.OF.NEXT.YEAR": None,
+}
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_each_event_proves_its_status_or_nothing(kind: str) -> None:
+    status = EVENTS[kind]
+    assert [fact.status for fact in said(kind, RESOURCE)] == ([status] if status else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "status"),
+    [
+        ("PAYMENT.CAPTURE.REFUNDED", "COMPLETED", RefundStatus.SUCCEEDED),
+        ("PAYMENT.CAPTURE.REFUNDED", None, RefundStatus.SUCCEEDED),
+        ("PAYMENT.CAPTURE.REFUNDED", "PENDING", RefundStatus.PROCESSING),
+        ("PAYMENT.CAPTURE.REFUNDED", ["COMPLETED"], RefundStatus.SUCCEEDED),
+        ("PAYMENT.REFUND.PENDING", "PENDING", RefundStatus.PROCESSING),
+        ("PAYMENT.REFUND.FAILED", "FAILED", RefundStatus.FAILED),
+        ("PAYMENT.REFUND.FAILED", "CANCELLED", RefundStatus.FAILED),
+    ],
+)
+def test_a_refund_has_the_status_that_it_holds(kind: str, held: Any, status: RefundStatus) -> None:
+    (fact,) = said(kind, RESOURCE | {"id": REFUND, "status": held})
+
+    assert (fact.status, fact.refund_ref, fact.refund_id) == (status, REFUND, None)
+    assert (fact.provider_ref, fact.amount, fact.currency) == (PAYMENT_REF, Decimal("240.00"), "USD")
+
+
+def test_a_refund_of_ours_is_known_by_our_reference() -> None:
+    custom_id = f"{PAYMENT_REF}_{REFUND_ID.hex}"
+    (fact,) = said("PAYMENT.CAPTURE.REFUNDED", RESOURCE | {"id": REFUND, "custom_id": custom_id})
+    assert (fact.provider_ref, fact.refund_id, fact.payment_id) == (PAYMENT_REF, REFUND_ID, PAYMENT_ID)
+
+
+DASHBOARD = {
+    "id": REFUND,
+    "status": "COMPLETED",
+    "amount": {"currency_code": "USD", "value": "40.00"},
+    "links": [
+        {"rel": "self", "href": f"https://api.paypal.com/v2/payments/refunds/{REFUND}"},
+        {"rel": "up", "href": f"https://api.paypal.com/v2/payments/captures/{CAPTURE}"},
+    ],
+}
+
+
+def holding(answer: httpx.Response, asked: list[str]) -> Any:
+    def answer_to(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/oauth2/token":
+            return httpx.Response(200, json={"access_token": "A21AA", "expires_in": 32_400})
+        asked.append(f"{request.method} {request.url}")
+        return answer
+
+    return answer_to
+
+
+def test_a_refund_made_in_the_dashboard_is_found_by_its_capture() -> None:
+    asked: list[str] = []
+    bank = holding(httpx.Response(200, json=RESOURCE), asked)
+
+    (fact,) = said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=bank)
+
+    assert (fact.provider_ref, fact.refund_ref, fact.amount) == (PAYMENT_REF, REFUND, Decimal("40.00"))
+    assert asked == [f"GET https://api-m.paypal.com/v2/payments/captures/{CAPTURE}"]
+
+
+@pytest.mark.parametrize(
+    ("links", "calls"),
+    [
+        ([{"rel": "up", "href": "https://evil.test/v2/payments/captures/../../x?y"}], 0),
+        ([{"rel": "up", "href": 7}, 7], 0),
+        ("up", 0),
+        ([{"rel": "up", "href": "https://evil.test/v2/payments/captures/ABC"}], 1),
+    ],
+)
+def test_of_a_refund_of_another_service_nothing_is_said(links: Any, calls: int) -> None:
+    """Whatever a link says, only its last step is used, at our own address of PayPal."""
+    asked: list[str] = []
+    bank = holding(httpx.Response(404), asked)
+
+    assert said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD | {"links": links}, answer=bank) == []
+    assert len(asked) == calls
+    assert all(call.startswith("GET https://api-m.paypal.com/v2/payments/captures/") for call in asked)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(503),
+        httpx.Response(401),
+        httpx.Response(302),
+        httpx.Response(200, text="<html>closed</html>"),
+    ],
+)
+def test_a_refund_whose_capture_cannot_be_asked_about_waits(answer: httpx.Response) -> None:
+    with pytest.raises(ProviderUnavailableError):
+        said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=holding(answer, []))
+
+
+def test_a_heap_of_such_refunds_is_no_heap_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(paypal, "monotonic", lambda: now)
+    asked: list[str] = []
+    quick = holding(httpx.Response(404), asked)
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        nonlocal now
+        now += 2.0 if request.url.path.startswith("/v2/") else 0.0
+        return quick(request)
+
+    provider = KIT.provider(answer=slow)
+    letters = [sign(event_body("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, number=number), WEBHOOK) for number in range(9)]
+    assert provider.read(letters[0].envelope("paypal")).said == []
+    for letter in letters[1:]:
+        now += 0.9
+        with pytest.raises(ProviderUnavailableError, match="just now"):
+            provider.read(letter.envelope("paypal"))
+    assert len(asked) == 1
+
+    now += 0.9
+    assert provider.read(letters[1].envelope("paypal")).said == []
+    assert len(asked) == 2
+
+
+def test_an_approval_is_a_genuine_hint() -> None:
+    assert read(approved(PAYMENT_REF, WEBHOOK)) == [Hint(provider="paypal", provider_ref=PAYMENT_REF, genuine=True)]
+    assert read(approved("of another service", WEBHOOK)) == []
+
+
+@pytest.mark.parametrize("seconds", [-299, 0, 301, 3_600, 72 * 3600 - 1])
+def test_a_letter_delivered_again_within_three_days_is_read(seconds: int) -> None:
+    letter = KIT.letter(PaymentStatus.PAID, signed_at=NOW - timedelta(seconds=seconds))
+    assert read(letter)
+
+
+@pytest.mark.parametrize("seconds", [-301, -86_400, 72 * 3600 + 1, 86_400 * 300])
+def test_an_older_one_and_one_of_the_future_are_refused(seconds: int) -> None:
+    asked: list[str] = []
+    letter = KIT.letter(PaymentStatus.PAID, signed_at=NOW - timedelta(seconds=seconds))
+
+    with pytest.raises(UnreadableError, match="too long before or after"):
+        read(letter, certificates_=certificates(transport=_noting(asked)))
+    assert asked == [], "nothing is fetched for it"
+
+
+def test_a_letter_for_another_webhook_is_refused_and_several_may_be_live() -> None:
+    letter = sign(event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE), KIT.secrets[1])
+
+    with pytest.raises(UnreadableError, match="not PayPal's"):
+        read(letter)
+    assert KIT.provider(*KIT.secrets).read(letter.envelope("paypal")).secret == 1
+    with pytest.raises(UnreadableError):
+        read(sign(event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE), ""), "")
+
+
+def test_the_signature_covers_each_byte() -> None:
+    letter = KIT.letter(PaymentStatus.PAID)
+
+    for place in range(0, len(letter.body), 7):
+        body = bytearray(letter.body)
+        body[place] ^= 1
+        with pytest.raises(UnreadableError):
+            read(replace(letter, body=bytes(body)))
+
+
+HEADERS = {
+    "paypal-transmission-id": ["another", "", "größe", "a\nb"],
+    "paypal-transmission-time": ["2026-11-25T11:59:00Z", "2026-11-25T12:00:00", "now", "1795608000", ""],
+    "paypal-transmission-sig": ["", "AAAA", "größe", "not base64!", base64.b64encode(b"x" * 256).decode()],
+    "paypal-cert-url": ["", "https://evil.test/v1/notifications/certs/CERT-1", "größe"],
+    "paypal-auth-algo": ["", "SHA1withRSA", "none", "sha256withrsa"],
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_each_header_is_what_was_signed(header: str) -> None:
+    letter = KIT.letter(PaymentStatus.PAID)
+
+    for value in HEADERS[header]:
+        with pytest.raises(UnreadableError):
+            read(replace(letter, headers=letter.headers | {header: value}))
+    with pytest.raises(UnreadableError, match="missing"):
+        read(replace(letter, headers={name: value for name, value in letter.headers.items() if name != header}))
+
+
+def test_a_checksum_alone_lets_nothing_in() -> None:
+    """Two bodies of one checksum are easily made; without the time and place of a genuine letter they are of no use."""
+    letter = KIT.letter(PaymentStatus.PAID)
+    target = zlib.crc32(letter.body)
+    other = letter.body.replace(b'"PAYMENT.CAPTURE.COMPLETED"', b'"PAYMENT.CAPTURE.REVERSED"')
+    assert zlib.crc32(other) != target
+
+    with pytest.raises(UnreadableError):
+        read(replace(letter, body=other))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        event_body("", RESOURCE),
+        event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE).replace(b'"WH-', b'"\\u0000WH-'),
+        event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE | {"id": None}),
+        event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE).replace(b"2026-11-25T11:59:58.123Z", b"yesterday"),
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_a_signed_body_that_makes_no_sense_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        read(sign(body, WEBHOOK))
+
+
+@pytest.mark.parametrize(
+    "resource", [{}, {"custom_id": 7}, {"custom_id": "order 7"}, {"purchase_units": [7, {}]}, 7, []]
+)
+def test_a_resource_of_another_service_says_nothing(resource: Any) -> None:
+    assert said("PAYMENT.CAPTURE.COMPLETED", resource) == []
+
+
+@pytest.mark.parametrize(
+    "amount", [{}, 7, {"value": "1.005", "currency_code": "USD"}, {"value": 1, "currency_code": 7}]
+)
+def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_letter(amount: Any) -> None:
+    (fact,) = said("PAYMENT.CAPTURE.COMPLETED", RESOURCE | {"amount": amount})
+    assert (fact.status, fact.amount, fact.amount_required) == (PaymentStatus.PAID, None, True)
+
+
+def _noting(asked: list[str]) -> httpx.MockTransport:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(404)
+
+    return httpx.MockTransport(answer)

@@ -1,0 +1,185 @@
+"""The bell: one message while it is quiet, few under load, and no provider ever waits for the broker."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from checkout_service.local.servers import Valkey, free_port
+from checkout_service.publishing.wake_up import WAKE_UP
+from checkout_service.settings.values import Secret
+from tests.apps import MakeApp, frozen
+from tests.webhook_bodies import letter, post_letter
+
+QUEUE = "webhooks"
+Letters = Callable[[], list[Any]]
+
+
+@pytest.fixture
+def broker(own_valkey: Valkey) -> Iterator[redis.Redis]:
+    """A broker where nobody else rings."""
+    with redis.Redis.from_url(own_valkey.url) as broker:
+        yield broker
+
+
+@pytest.fixture
+def client(make_app: MakeApp, own_valkey: Valkey) -> FlaskClient:
+    url = Secret(own_valkey.url)
+    return make_app(redis_url=url, broker_url=url).test_client()
+
+
+def messages(broker: redis.Redis) -> list[dict[str, Any]]:
+    return [json.loads(message) for message in broker.lrange(QUEUE, 0, -1)]
+
+
+def wait_for_messages(broker: redis.Redis, count: int) -> list[dict[str, Any]]:
+    until = monotonic() + 10
+    while len(found := messages(broker)) < count:
+        assert monotonic() < until, f"{len(found)} messages in place of {count}"
+        sleep(0.01)
+    return found
+
+
+def answer_bell(broker: redis.Redis) -> None:
+    """As a task does before it claims."""
+    for name in broker.keys(f"*{WAKE_UP}"):
+        broker.delete(name)
+
+
+def test_letter_rings_with_one_message_that_names_it(client: FlaskClient, broker: redis.Redis) -> None:
+    answer = client.post("/api/payments/webhook", data=letter("mock_pi_1"), headers={"X-Request-Id": "the-request-1"})
+    (message,) = wait_for_messages(broker, 1)
+
+    assert message["headers"]["task"] == "webhooks.process"
+    assert message["headers"]["argsrepr"] == f"('{answer.json['delivery_id']}',)"
+    assert message["headers"]["request_id"] == "the-request-1"
+    arguments, named, _ = json.loads(b64decode(message["body"]))
+    assert (arguments, named) == ([answer.json["delivery_id"]], {})
+    assert message["headers"].get("expires") is None
+
+
+def test_every_letter_rings_while_it_is_quiet(client: FlaskClient, broker: redis.Redis) -> None:
+    rung = []
+    for number in range(3):
+        rung.append(str(post_letter(client, letter("mock_pi_1"))))
+        wait_for_messages(broker, number + 1)
+        answer_bell(broker)
+
+    assert [message["headers"]["argsrepr"] for message in reversed(messages(broker))] == [f"('{id_}',)" for id_ in rung]
+
+
+def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redis.Redis, letters: Letters) -> None:
+    started = monotonic()
+    for _ in range(60):
+        post_letter(client, letter("mock_pi_1"))
+    sleep(0.1)
+    seconds = monotonic() - started
+
+    assert len(letters()) == 60
+    assert 1 <= len(messages(broker)) <= seconds + 2
+
+
+def test_letter_filed_after_the_bell_was_answered_rings_again_at_once(client: FlaskClient, broker: redis.Redis) -> None:
+    post_letter(client, letter("mock_pi_1"))
+    wait_for_messages(broker, 1)
+    answer_bell(broker)
+    started = monotonic()
+    post_letter(client, letter("mock_pi_1"))
+    wait_for_messages(broker, 2)
+
+    assert monotonic() - started < 0.9, "it waited for the bell to fall silent by itself"
+
+
+@pytest.mark.parametrize("away", ["broker", "cache", "both"])
+def test_without_broker_or_cache_the_letter_is_taken_quickly(
+    make_app: MakeApp, own_valkey: Valkey, letters: Letters, away: str
+) -> None:
+    nowhere = Secret(f"redis://127.0.0.1:{free_port()}/0")
+    here = Secret(own_valkey.url)
+    app = make_app(redis_url=here if away == "broker" else nowhere, broker_url=here if away == "cache" else nowhere)
+    client = app.test_client()
+    post_letter(client, letter("mock_pi_1"))
+    started = monotonic()
+    for _ in range(5):
+        post_letter(client, letter("mock_pi_1"))
+    took = monotonic() - started
+
+    assert took < 2.5, "half a second each is already far from waiting"
+    assert [row.state for row in letters()] == ["received"] * 6
+    if away == "cache":
+        with redis.Redis.from_url(own_valkey.url) as broker:
+            wait_for_messages(broker, 1)
+
+
+def test_frozen_broker_keeps_no_provider_waiting(client: FlaskClient, own_valkey: Valkey, letters: Letters) -> None:
+    post_letter(client, letter("mock_pi_1"))
+    with frozen(own_valkey.server):
+        started = monotonic()
+        for _ in range(5):
+            post_letter(client, letter("mock_pi_1"))
+        took = monotonic() - started
+
+    assert took < 2.5, "half a second each is already far from waiting"
+    assert len(letters()) == 6
+
+
+def test_bell_that_could_not_be_rung_is_silent_again(make_app: MakeApp, own_valkey: Valkey) -> None:
+    nowhere = Secret(f"redis://127.0.0.1:{free_port()}/0")
+    client = make_app(redis_url=Secret(own_valkey.url), broker_url=nowhere).test_client()
+    post_letter(client, letter("mock_pi_1"))
+
+    with redis.Redis.from_url(own_valkey.url) as cache:
+        _wait_until(lambda: not cache.keys(f"*{WAKE_UP}"), within=0.9)
+
+
+def test_ringer_rings_again_after_a_broker_that_was_killed(
+    client: FlaskClient, own_valkey: Valkey, letters: Letters
+) -> None:
+    post_letter(client, letter("mock_pi_1"))
+    own_valkey.server.stop()
+    for _ in range(3):
+        post_letter(client, letter("mock_pi_1"))
+        sleep(0.05)
+    own_valkey.server.start()
+
+    _rings_again(client, own_valkey)
+    assert len(letters()) >= 5
+
+
+def test_ringer_rings_again_after_a_broker_that_refused_to_write(
+    client: FlaskClient, broker: redis.Redis, own_valkey: Valkey
+) -> None:
+    broker.config_set("maxmemory", "1")
+    for _ in range(3):
+        post_letter(client, letter("mock_pi_1"))
+        sleep(0.05)
+    broker.config_set("maxmemory", "0")
+
+    _rings_again(client, own_valkey)
+
+
+def _rings_again(client: FlaskClient, valkey: Valkey) -> None:
+    """New letters ring at the latest when breaker and bell have had their pause."""
+
+    def rung() -> bool:
+        post_letter(client, letter("mock_pi_1"))
+        with redis.Redis.from_url(valkey.url) as broker, suppress(redis.RedisError):
+            return bool(broker.llen(QUEUE))
+        return False
+
+    _wait_until(rung, within=10)
+
+
+def _wait_until(condition: Callable[[], bool], *, within: float) -> None:
+    until = monotonic() + within
+    while not condition():
+        assert monotonic() < until, "it did not happen in time"
+        sleep(0.05)

@@ -1,0 +1,215 @@
+"""Bodies are read before a request takes a slot, and never more of them than this process can hold."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from checkout_service.server.bodies import (
+    GONE_KEY,
+    LARGEST_BODY,
+    LARGEST_LETTER,
+    REFUSED_KEY,
+    Intake,
+    hang_up_on_slow_senders,
+)
+
+LETTER = "/api/payments/webhook/mock"
+ORDER = "/api/checkout/session"
+
+
+class Sender(BytesIO):
+    """A body that counts what was read of it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(b"x" * size)
+        self.was_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        self.was_read += len(piece)
+        return piece
+
+
+class Stalled:
+    """A body that never comes, until the test is over."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.over = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        self.reached.set()
+        self.over.wait(10)
+        return b""
+
+
+class Wire:
+    """A body as the server reads it: an error of the connection is the body's end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._connection.recv(size)
+        except OSError:
+            return b""
+
+
+@contextmanager
+def taken(intake: Intake, request: dict[str, Any]) -> Iterator[None]:
+    """The request's body is held within the block."""
+    held = intake.take(request)
+    yield
+    intake.let_go(held)
+
+
+def environ(path: str, body: Any, *, length: int | None) -> dict[str, Any]:
+    made = {"PATH_INFO": path, "wsgi.input": body}
+    return made | ({"HTTP_TRANSFER_ENCODING": "chunked"} if length is None else {"CONTENT_LENGTH": str(length)})
+
+
+@pytest.mark.parametrize(("path", "largest"), [(LETTER, LARGEST_LETTER), (ORDER, LARGEST_BODY)])
+def test_no_more_is_read_than_the_path_takes_and_one(path: str, largest: int) -> None:
+    intake = Intake(readers=1, most_bytes=2**30)
+    sender = Sender(1_000_000)
+    chunked = environ(path, sender, length=None)
+
+    with taken(intake, chunked):
+        assert len(chunked["wsgi.input"].read()) == largest + 1
+    assert sender.was_read == largest + 1
+
+
+def test_a_body_that_declares_itself_too_large_is_left_unread() -> None:
+    for path, largest in ((LETTER, LARGEST_LETTER), (ORDER, LARGEST_BODY)):
+        sender = Sender(largest + 2)
+        with taken(Intake(readers=1, most_bytes=2**30), environ(path, sender, length=largest + 2)):
+            assert sender.was_read == 0
+
+
+def test_bytes_in_flight_are_bounded_and_given_back() -> None:
+    intake = Intake(readers=10, most_bytes=100_000)
+    first, second, third, fourth = (environ(LETTER, Sender(60_000), length=60_000) for _ in range(4))
+
+    with taken(intake, first):
+        with taken(intake, second):
+            assert REFUSED_KEY not in first
+            assert REFUSED_KEY in second
+        with taken(intake, third):
+            assert REFUSED_KEY in third
+    with taken(intake, fourth):
+        assert REFUSED_KEY not in fourth
+        assert len(fourth["wsgi.input"].read()) == 60_000
+
+
+def test_a_full_process_reads_nothing_more() -> None:
+    intake = Intake(readers=10, most_bytes=50_000)
+    sender = Sender(10)
+
+    full = environ(LETTER, Sender(50_000), length=50_000)
+    with taken(intake, full), taken(intake, environ(LETTER, sender, length=10)):
+        assert sender.was_read == 0
+
+
+def test_slow_senders_leave_room_for_requests_without_a_body() -> None:
+    intake = Intake(readers=1, most_bytes=2**30)
+    stalled = Stalled()
+
+    def wait() -> None:
+        with taken(intake, environ(ORDER, stalled, length=10)):
+            pass
+
+    slow = threading.Thread(target=wait)
+    slow.start()
+    assert stalled.reached.wait(5)
+    sender = Sender(10)
+    refused, bare = environ(ORDER, sender, length=10), environ("/livez", Sender(0), length=0)
+    with taken(intake, refused), taken(intake, bare):
+        assert REFUSED_KEY in refused
+        assert sender.was_read == 0
+        assert REFUSED_KEY not in bare
+    stalled.over.set()
+    slow.join(5)
+    later = environ(ORDER, Sender(10), length=10)
+    with taken(intake, later):
+        assert REFUSED_KEY not in later
+
+
+def test_a_sender_whose_body_ends_before_its_length_is_gone() -> None:
+    cut_off, whole = environ(LETTER, Sender(9), length=10), environ(LETTER, Sender(10), length=10)
+    intake = Intake(readers=1, most_bytes=2**30)
+
+    with taken(intake, cut_off):
+        assert GONE_KEY in cut_off
+    with taken(intake, whole):
+        assert GONE_KEY not in whole
+
+
+def test_a_sender_that_was_too_slow_is_gone_whatever_still_comes() -> None:
+    intake = Intake(readers=2, most_bytes=2**30)
+    stalled = Stalled()
+    slow = environ(LETTER, stalled, length=None) | {"REMOTE_ADDR": "192.0.2.7"}
+    gone = []
+
+    def wait() -> None:
+        with taken(intake, slow):
+            gone.append(GONE_KEY in slow)
+
+    assert intake.late(0) == set()
+    sender = threading.Thread(target=wait)
+    sender.start()
+    assert stalled.reached.wait(5)
+    assert intake.late(60) == set()
+    assert intake.late(0) == {"192.0.2.7"}
+    stalled.over.set()
+    sender.join(5)
+    assert gone == [True]
+    assert intake.late(0) == set()
+
+
+def test_the_connection_of_a_slow_sender_is_ended_and_no_other() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        intake = Intake(readers=2, most_bytes=2**30)
+        clients = [socket.create_connection(address) for _ in range(2)]
+        (slow, _), (answered, _) = listener.accept(), listener.accept()
+        with slow, answered, clients[0], clients[1]:
+            read = threading.Thread(target=_take, args=(intake, environ(LETTER, Wire(slow), length=1000)))
+            read.start()
+            arguments = {"target": hang_up_on_slow_senders, "args": (intake, address[1]), "kwargs": {"seconds": 0.4}}
+            threading.Thread(**arguments, daemon=True).start()
+            for _ in range(20):
+                with suppress(OSError):
+                    clients[0].sendall(b"x")
+                answered.sendall(b"y")
+                time.sleep(0.1)
+
+            read.join(5)
+            assert not read.is_alive()
+            with pytest.raises(OSError, match=r"reset|Broken"):
+                clients[0].sendall(b"x")
+            assert clients[1].recv(100) == b"y" * 20
+
+
+def _take(intake: Intake, request: dict[str, Any]) -> None:
+    request |= {"REMOTE_ADDR": "127.0.0.1"}
+    with taken(intake, request):
+        assert GONE_KEY in request
+
+
+def test_what_was_not_read_is_503_with_retry_after(client: FlaskClient) -> None:
+    answer = client.post("/api/payments/webhook", json={}, environ_overrides={REFUSED_KEY: True})
+
+    assert answer.status_code == 503
+    assert answer.json["type"] == "/problems/too-many-bodies"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.headers["X-Request-Id"]

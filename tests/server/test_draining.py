@@ -1,0 +1,101 @@
+"""A web process's end: who keeps a connection is told, who has knocked is let in, and nothing is lost."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from checkout_service.server import draining
+from checkout_service.server.draining import Drain
+from checkout_service.server.sockets import connections, listeners, peer, seconds_unanswered, take_no_more
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def _port(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port
+
+
+def _answer(drain: Drain) -> list[tuple[str, str]]:
+    """The headers of an answer of an app behind the drain."""
+    said: list[tuple[str, str]] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"ok"]
+
+    drain.telling(app)({}, lambda status, headers, exc_info: said.extend(headers))
+    return said
+
+
+def test_answers_close_the_connection_once_the_end_has_begun(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draining, "LINGER", 0.5)
+    drain, over = Drain(_port(listener)), threading.Event()
+    assert _answer(drain) == [("Content-Type", "text/plain")]
+
+    with socket.create_connection(listener.getsockname()), listener.accept()[0]:
+        drain.begin(over.set)
+
+        assert _answer(drain) == [("Content-Type", "text/plain"), ("Connection", "close")]
+        assert not over.wait(0.3), "who keeps a connection must have time to use it"
+        assert over.wait(5)
+
+
+def test_nobody_is_waited_for_when_no_connection_is_open(listener: socket.socket) -> None:
+    started, over = time.monotonic(), threading.Event()
+
+    Drain(_port(listener)).begin(over.set)
+
+    assert over.wait(5)
+    assert time.monotonic() - started < draining.LINGER / 2
+
+
+def test_the_end_begins_once(listener: socket.socket) -> None:
+    drain, ends = Drain(_port(listener)), threading.Semaphore(0)
+
+    for _ in range(3):
+        drain.begin(ends.release)
+
+    assert ends.acquire(timeout=5)
+    assert not ends.acquire(timeout=0.3)
+
+
+def test_who_has_knocked_is_let_in_and_who_comes_later_is_not(listener: socket.socket) -> None:
+    with socket.create_connection(listener.getsockname()) as early, socket.socket() as late:
+        (found,) = listeners(_port(listener))
+        assert found.fileno() == -1, "a duplicate is closed after its turn"
+        for found in listeners(_port(listener)):
+            take_no_more(found)
+
+        late.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            late.connect(listener.getsockname())
+        early.sendall(b"a request")
+        with listener.accept()[0] as accepted:
+            assert accepted.recv(100) == b"a request"
+            accepted.sendall(b"an answer")
+            assert early.recv(100) == b"an answer"
+
+
+def test_connections_are_found_by_their_port_with_how_long_they_heard_nothing(listener: socket.socket) -> None:
+    with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+        time.sleep(0.2)
+        (unanswered,) = [seconds_unanswered(found) for found in connections(_port(listener))]
+        assert 0.15 < unanswered < 5
+        accepted.sendall(b"an answer")
+        assert [(peer(found), seconds_unanswered(found) < 0.15) for found in connections(_port(listener))] == [
+            ("127.0.0.1", True)
+        ]
+    assert list(connections(_port(listener))) == []

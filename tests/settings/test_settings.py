@@ -1,0 +1,188 @@
+"""Settings are read once, say everything that is wrong with them, and keep their secrets."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import pytest
+
+from checkout_service.settings.values import (
+    MigrationSettings,
+    Secret,
+    ServerSettings,
+    SettingsError,
+    WebSettings,
+    WorkerSettings,
+)
+
+PASSWORD = "hunter2-hunter2-hunter2-hunter2-hunter2"
+
+GOOD = {
+    "DATABASE_URL": f"postgresql://checkout_web:{PASSWORD}@localhost/shop",
+    "WORKER_DATABASE_URL": f"postgresql://checkout_worker:{PASSWORD}@localhost/shop",
+    "MIGRATION_DATABASE_URL": f"postgresql://postgres:{PASSWORD}@localhost/shop",
+    "REDIS_URL": f"redis://:{PASSWORD}@localhost/0",
+    "JWT_SECRET": PASSWORD,
+    "MOCK_WEBHOOK_SECRETS": PASSWORD,
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Good settings, and nothing of the machine's own."""
+    for name in ("ENVIRONMENT", "CELERY_BROKER_URL", "JWT_JWKS_URL", "JWT_ALGORITHMS", "PAYMENT_PROVIDERS",
+                 "DEFAULT_CURRENCY", "WEB_THREADS", "PAGES", "PAGES_SECRET",
+                 "PAYMENT_NAMESPACE", "SESSION_TTL_SECONDS"):  # fmt: skip
+        monkeypatch.delenv(name, raising=False)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def faults() -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        WebSettings.from_environment()
+    return sorted({line.split(":")[0] for line in str(caught.value).splitlines()})
+
+
+def test_good_settings_are_taken(environment: pytest.MonkeyPatch) -> None:
+    settings = WebSettings.from_environment()
+    assert settings.database_url.reveal().startswith("postgresql+psycopg://checkout_web:")
+    assert settings.broker_url == settings.redis_url
+    assert settings.jwt_algorithms == ("HS256",)
+
+
+def test_every_fault_is_said_at_once(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DATABASE_URL", "mysql://localhost/shop")
+    environment.delenv("REDIS_URL")
+    environment.delenv("JWT_SECRET")
+    environment.setenv("WEB_THREADS", "none")
+    environment.setenv("SESSION_TTL_SECONDS", "0")
+    environment.setenv("DEFAULT_CURRENCY", "XXX")
+    environment.setenv("PAYMENT_PROVIDERS", "mock,paypall")
+    assert faults() == [
+        "DATABASE_URL",
+        "DEFAULT_CURRENCY",
+        "JWT_SECRET, JWT_JWKS_URL",
+        "PAYMENT_PROVIDERS",
+        "REDIS_URL",
+        "SESSION_TTL_SECONDS",
+        "WEB_THREADS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"JWT_JWKS_URL": "https://login.example.test/keys"}, "JWT_SECRET, JWT_JWKS_URL"),
+        ({"JWT_ALGORITHMS": "none"}, "JWT_ALGORITHMS"),
+        ({"JWT_ALGORITHMS": ""}, "JWT_ALGORITHMS"),
+        ({"JWT_ALGORITHMS": "HS256,RS256"}, "JWT_ALGORITHMS"),
+        ({"JWT_SECRET": "", "JWT_JWKS_URL": "https://login.example.test/keys", "JWT_ALGORITHMS": "HS256"},
+         "JWT_ALGORITHMS"),
+        ({"JWT_SECRET": "", "JWT_JWKS_URL": "file:///etc/passwd"}, "JWT_JWKS_URL"),
+        ({"ENVIRONMENT": "prod"}, "ENVIRONMENT"),
+    ],
+)  # fmt: skip
+def test_a_key_and_its_algorithms_must_fit(
+    environment: pytest.MonkeyPatch, changes: dict[str, str], fault: str
+) -> None:
+    for name, value in changes.items():
+        environment.setenv(name, value)
+    assert faults() == [fault]
+
+
+def test_production_refuses_the_mock_provider_and_a_weak_secret(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ENVIRONMENT", "production")
+    environment.setenv("PAYMENT_PROVIDERS", "mock")
+    environment.setenv("JWT_SECRET", "short")
+    assert {"PAYMENT_PROVIDERS", "JWT_SECRET"} <= set(faults())
+
+
+def test_no_fault_repeats_a_secret(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DATABASE_URL", f"mysql://root:{PASSWORD}@localhost:port/shop")
+    environment.setenv("REDIS_URL", f"http://:{PASSWORD}@localhost")
+    environment.setenv("CELERY_BROKER_URL", f"http://:{PASSWORD}@localhost")
+    with pytest.raises(SettingsError) as caught:
+        WebSettings.from_environment()
+    assert PASSWORD not in str(caught.value)
+    assert PASSWORD not in repr(caught.value)
+
+
+def test_no_settings_print_a_secret(environment: pytest.MonkeyPatch) -> None:
+    for settings in (
+        WebSettings.from_environment(),
+        WorkerSettings.from_environment(),
+        MigrationSettings.from_environment(),
+    ):
+        for shown in (repr(settings), str(settings), f"{settings}", repr(dataclasses.asdict(settings))):
+            assert PASSWORD not in shown
+
+
+def test_the_web_tier_knows_no_webhook_secret(environment: pytest.MonkeyPatch) -> None:
+    settings = WebSettings.from_environment()
+    assert not [field.name for field in dataclasses.fields(settings) if "webhook" in field.name]
+
+
+def test_settings_are_frozen(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        WebSettings.from_environment().environment = "production"  # type: ignore[misc]  # that is the point
+
+
+def test_a_secret_never_prints_and_still_compares() -> None:
+    secret = Secret(PASSWORD)
+    for shown in (repr(secret), str(secret), f"{secret}", "%s" % secret, repr([secret]), repr(copy.copy(secret))):  # noqa: UP031 (all ways of printing)
+        assert shown in {"Secret(***)", "[Secret(***)]"}
+    assert secret.reveal() == PASSWORD
+    assert secret == Secret(PASSWORD)
+    assert secret != Secret("another")
+    assert secret != PASSWORD
+    assert len({secret, Secret(PASSWORD)}) == 1
+
+
+def test_in_production_no_provider_need_be_on(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PAYMENT_PROVIDERS", "")
+    assert faults() == ["PAYMENT_PROVIDERS"]
+    environment.setenv("ENVIRONMENT", "production")
+    environment.setenv("PAYMENT_NAMESPACE", "7f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
+
+    assert WebSettings.from_environment().payment_providers == ()
+    assert WorkerSettings.from_environment().payment_providers == ()
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("WEB_CONCURRENCY", "-1")])
+def test_where_to_listen_is_checked(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{name}: [^\n]*$"):
+        ServerSettings.from_environment()
+
+
+def test_pages_are_for_trying_things_and_off_in_production(environment: pytest.MonkeyPatch) -> None:
+    assert WebSettings.from_environment().pages
+    environment.setenv("PAGES", "off")
+    assert not WebSettings.from_environment().pages
+    environment.delenv("PAGES")
+    environment.setenv("ENVIRONMENT", "production")
+    environment.setenv("PAYMENT_NAMESPACE", "6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
+    assert not WebSettings.from_environment().pages
+    environment.setenv("PAGES", "on")
+    assert WebSettings.from_environment().pages
+
+
+def test_pages_sign_with_a_key_of_their_own(environment: pytest.MonkeyPatch) -> None:
+    derived = WebSettings.from_environment().pages_key
+    assert PASSWORD.encode() not in derived
+    environment.setenv("PAGES_SECRET", f"{PASSWORD}-too")
+    assert WebSettings.from_environment().pages_key != derived
+    environment.delenv("JWT_SECRET")
+    environment.setenv("JWT_JWKS_URL", "https://issuer.test/keys")
+    assert WebSettings.from_environment().pages
+    environment.delenv("PAGES_SECRET")
+    assert not WebSettings.from_environment().pages, "there is nothing to sign with, and nobody asked for them"
+    environment.setenv("PAGES", "on")
+    assert faults() == ["PAGES_SECRET"]
+    environment.setenv("PAGES_SECRET", "short")
+    environment.setenv("ENVIRONMENT", "production")
+    environment.setenv("PAYMENT_NAMESPACE", "6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
+    assert faults() == ["PAGES_SECRET"]

@@ -1,0 +1,72 @@
+"""Letters as the mock provider sends them, and payments to send them about."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from flask.testing import FlaskClient
+
+from checkout_service.providers.adapters.mock.provider import sign
+from tests.conftest import MOCK_SECRET, Sql
+
+
+def letter(
+    provider_ref: str,
+    status: str = "paid",
+    *,
+    secret: str = MOCK_SECRET,
+    **details: Any,
+) -> bytes:
+    """A signed letter; details such as event_id, amount, currency and occurred_at go into its raw_data."""
+    return orjson.dumps(sign({"provider_ref": provider_ref, "status": status, "raw_data": details}, secret))
+
+
+def post_letter(client: FlaskClient, body: bytes) -> UUID:
+    """File the letter as a provider does; the id of its delivery."""
+    answer = client.post("/api/payments/webhook", data=body, content_type="application/json")
+    assert answer.status_code == 202, answer.text
+    return UUID(answer.json["delivery_id"])
+
+
+def insert_letter(sql: Sql, body: bytes, **columns: Any) -> UUID:
+    """Put the letter into the table without ringing; columns such as state or received_at as SQL literals."""
+    names = "".join(f", {name}" for name in columns)
+    values = "".join(f", {value}" for value in columns.values())
+    return sql(
+        f"INSERT INTO webhook_deliveries (provider, body{names}) VALUES ('mock', :body{values}) RETURNING id", body=body
+    )[0].id
+
+
+def insert_payment(
+    sql: Sql,
+    *,
+    amount: str = "240.00",
+    currency: str = "USD",
+    status: str = "pending",
+    provider: str = "mock",
+    provider_ref: str | None = None,
+) -> str:
+    """A payment, at the mock provider unless told otherwise; its provider_ref."""
+    reference = provider_ref or f"mock_pi_{uuid4().hex}"
+    user = sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
+    sql(
+        """INSERT INTO payments (user_id, provider, provider_ref, amount, currency, status)
+        VALUES (:user, :provider, :reference, :amount, :currency, CAST(:status AS payment_status))""",
+        user=user,
+        provider=provider,
+        reference=reference,
+        amount=amount,
+        currency=currency,
+        status=status,
+    )
+    return reference
+
+
+def status_of(sql: Sql, reference: str) -> str:
+    return sql("SELECT status::text FROM payments WHERE provider_ref = :reference", reference=reference)[0].status
+
+
+def state_of(sql: Sql, delivery_id: UUID) -> str:
+    return sql("SELECT state FROM webhook_deliveries WHERE id = :id", id=delivery_id)[0].state

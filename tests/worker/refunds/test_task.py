@@ -1,0 +1,450 @@
+"""The task that asks providers for refunds: one there for one here, however often it is killed or doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from checkout_service.providers.base import (
+    Decline,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    UnreadableError,
+)
+from checkout_service.telemetry.metrics import refunds_total
+from tests.conftest import Sql
+from tests.provider import MockProvider
+from tests.refunding import insert_refund, make_due, paid_payment, refund_fact, refund_row, sums
+from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
+from tests.worker.conftest import MakeWorker, letter_row
+from tests.worker.scripted import ScriptedProvider, fact
+from worker.payments.look_ups import look_up
+from worker.refunds import task as refunds
+from worker.refunds.task import RefundInDoubtError, refund
+from worker.webhooks.task import process
+
+
+class Killed(BaseException):
+    """What a SIGKILL is to a task: nothing catches it."""
+
+
+@pytest.fixture
+def owed(sql: Sql, scripted: ScriptedProvider) -> tuple[UUID, str]:
+    """A refund of 40.00 that was asked for, and its payment's reference; the provider makes it as asked."""
+    payment, reference = paid_payment(sql)
+    return insert_refund(sql, payment), reference
+
+
+def test_a_refund_is_asked_for_with_its_own_id_and_recorded(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    counted = refunds_total.labels("mock", "succeeded")._value.get()
+
+    assert refund(str(refund_id)) == "succeeded"
+
+    assert scripted.refunded == [(refund_id, Decimal("40.00"))]
+    row = refund_row(sql, refund_id)
+    assert (row.now, row.provider_ref, row.attempts, row.detail) == ("succeeded", "re_1", 1, None)
+    assert sums(sql, row.payment_id) == ("40.00", "0.00")
+    assert refunds_total.labels("mock", "succeeded")._value.get() == counted + 1
+    assert refund(str(refund_id)) == "nothing is owed to it now"
+    assert len(scripted.refunded) == 1
+
+
+def test_an_answer_without_our_id_is_about_the_refund_that_was_asked_for(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = [refund_fact(reference, "processing")]
+
+    refund(str(refund_id))
+
+    assert (refund_row(sql, refund_id).now, refund_row(sql, refund_id).provider_ref) == ("processing", "re_1")
+    assert sql("SELECT count(*) FROM refunds")[0].count == 1
+
+
+def test_a_refund_that_is_processing_is_looked_up_until_it_ends(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = [refund_fact(reference, "processing", refund_id=refund_id)]
+    refund(str(refund_id))
+    scripted.truths[reference] = [refund_fact(reference, "processing", refund_id=refund_id)]
+
+    make_due(sql)
+    refund(str(refund_id))
+    assert refund_row(sql, refund_id).due_in == pytest.approx(660, abs=61), "at growing intervals"
+
+    scripted.truths[reference] = [refund_fact(reference, "succeeded")]
+    make_due(sql)
+    refund(str(refund_id))
+
+    assert refund_row(sql, refund_id).now == "succeeded"
+    assert len(scripted.refunded) == 1, "never asked for again"
+    assert scripted.asked == [reference] * 2
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (ProviderUnavailableError("status 503"), "unavailable: status 503"),
+        (ProviderRefusedError("status 401", reason=Decline.CREDENTIALS), "our credentials are refused: status 401"),
+        (UnreadableError("no JSON"), "not understood: no JSON"),
+        (KeyError("status"), "broke: KeyError: 'status'"),
+    ],
+)
+def test_an_answer_that_is_none_is_asked_for_again_with_the_same_id(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str], error: Exception, detail: str
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = error
+
+    assert refund(str(refund_id)) == f"later: {detail}"
+
+    row = refund_row(sql, refund_id)
+    assert (row.now, row.detail, row.attempts) == ("requested", detail, 1)
+    assert 4 < row.due_in < 7
+    assert refund(str(refund_id)) == "nothing is owed to it now", "not before its time"
+
+    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    make_due(sql)
+    assert refund(str(refund_id)) == "succeeded"
+    assert {id_ for id_, _ in scripted.refunded} == {refund_id}
+    assert sums(sql, row.payment_id) == ("40.00", "0.00")
+
+
+def test_the_back_off_grows_to_a_quarter_of_an_hour(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, _ = owed
+    scripted.refunds[refund_id] = ProviderUnavailableError("away")
+    for minutes, least, most in ((1, 55, 75), (10, 590, 725), (600, 890, 1085)):
+        _age(sql, refund_id, timedelta(minutes=minutes))
+        refund(str(refund_id))
+        assert least < refund_row(sql, refund_id).due_in < most
+
+
+def test_a_refusal_is_final_and_gives_the_room_back(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, _ = owed
+    scripted.refunds[refund_id] = ProviderRefusedError("too late", reason=Decline.NOT_IN_THIS_STATE)
+
+    assert refund(str(refund_id)) == "refused: not_in_this_state"
+
+    row = refund_row(sql, refund_id)
+    assert (row.now, row.decline, row.provider_ref, row.next_attempt_at) == ("failed", "not_in_this_state", None, None)
+    assert sums(sql, row.payment_id) == ("0.00", "0.00")
+    assert scripted.asked == []
+
+
+def test_a_refusal_after_a_lost_answer_is_believed_only_when_the_refund_is_not_there(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    """A provider that forgot the key: "there is less left than that", since the first try took it."""
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = ProviderUnavailableError("the answer was lost")
+    refund(str(refund_id))
+    scripted.refunds[refund_id] = ProviderRefusedError("less is left", reason=Decline.AMOUNT_REFUSED)
+    scripted.truths[reference] = [fact(reference, "paid"), refund_fact(reference, "succeeded", refund_id=refund_id)]
+
+    make_due(sql)
+    assert refund(str(refund_id)) == "succeeded"
+
+    other = insert_refund(sql, refund_row(sql, refund_id).payment_id, "10.00", attempts=1, asked_at="now()")
+    scripted.refunds[other] = ProviderRefusedError("less is left", reason=Decline.AMOUNT_REFUSED)
+    make_due(sql)
+    assert refund(str(other)) == "refused: amount_refused"
+
+
+def test_an_answer_that_is_not_understood_is_looked_up_at_once(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = UnreadableError("garbage")
+    scripted.truths[reference] = [refund_fact(reference, "processing", refund_id=refund_id)]
+
+    refund(str(refund_id))
+
+    assert refund_row(sql, refund_id).now == "processing"
+
+
+def test_a_look_up_that_is_refused_does_not_refuse_the_refund(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = UnreadableError("garbage")
+    scripted.truths[reference] = ProviderRefusedError("status 404")
+
+    refund(str(refund_id))
+
+    assert refund_row(sql, refund_id).now == "requested"
+
+
+def test_after_twenty_hours_the_provider_is_asked_what_it_knows_and_never_for_the_money_again(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = ProviderUnavailableError("away")
+    refund(str(refund_id))
+    _age(sql, refund_id, timedelta(hours=20, minutes=1))
+
+    for _ in range(2):
+        with pytest.raises(RefundInDoubtError):
+            refund(str(refund_id))
+        row = refund_row(sql, refund_id)
+        assert (row.now, row.detail) == (
+            "requested",
+            "in doubt: see in the provider's dashboard whether it was made",
+        )
+        assert row.due_in >= 900
+        make_due(sql)
+    assert len(scripted.refunded) == 1
+
+    scripted.truths[reference] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    assert refund(str(refund_id)) == "succeeded"
+    assert sums(sql, row.payment_id) == ("40.00", "0.00")
+    assert len(scripted.refunded) == 1
+
+
+def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, _ = owed
+    scripted.refunds[refund_id] = ProviderRefusedError("key reused", reason=Decline.KEY_REUSED)
+
+    with pytest.raises(RefundInDoubtError):
+        refund(str(refund_id))
+
+    assert refund_row(sql, refund_id).now == "requested"
+
+
+def test_a_refund_of_money_that_went_meanwhile_is_not_asked_for(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, _ = owed
+    sql("UPDATE payments SET status = 'reversed'")
+
+    assert refund(str(refund_id)) == "refused: not_in_this_state"
+
+    assert scripted.refunded == []
+    assert refund_row(sql, refund_id).now == "failed"
+
+
+def test_what_was_never_looked_at_is_never_in_doubt(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    """Credentials that were wrong over a weekend: the provider made nothing, so it may be asked again."""
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = ProviderRefusedError("status 401", reason=Decline.CREDENTIALS)
+    refund(str(refund_id))
+    assert refund_row(sql, refund_id).asked_at is None
+    sql("UPDATE refunds SET created_at = now() - interval '3 days', next_attempt_at = now()")
+
+    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    assert refund(str(refund_id)) == "succeeded"
+
+
+def test_credentials_that_are_refused_after_a_lost_answer_leave_the_doubt(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+) -> None:
+    refund_id, _ = owed
+    scripted.refunds[refund_id] = ProviderUnavailableError("the answer was lost")
+    refund(str(refund_id))
+    first = refund_row(sql, refund_id).asked_at
+    scripted.refunds[refund_id] = ProviderRefusedError("status 401", reason=Decline.CREDENTIALS)
+    make_due(sql)
+    refund(str(refund_id))
+
+    assert refund_row(sql, refund_id).asked_at == first
+
+
+def test_whoever_lost_the_lease_before_asking_does_not_ask(
+    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund_id, reference = owed
+    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    looking = refunds.reference
+
+    def sleep_through_the_lease(payment_id: UUID) -> Any:
+        sql("UPDATE refunds SET attempts = attempts + 1, next_attempt_at = now() + interval '90 seconds'")
+        return looking(payment_id)
+
+    monkeypatch.setattr(refunds, "reference", sleep_through_the_lease)
+
+    assert "another task has it" in refund(str(refund_id))
+    assert scripted.refunded == []
+
+
+def test_without_an_account_it_waits(sql: Sql, make_worker: MakeWorker, owed: tuple[UUID, str]) -> None:
+    with make_worker(accounts={}).app_context():
+        assert refund(str(owed[0])) == "later: no account at this provider is set up"
+    assert refund_row(sql, owed[0]).now == "requested"
+
+
+@pytest.mark.parametrize("where", ["before the call", "within the call", "before the writing", "within the writing"])
+def test_killed_anywhere_one_refund_is_made(
+    sql: Sql, make_worker: MakeWorker, mock_provider: MockProvider, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    payment, reference = paid_payment(sql)
+    refund_id = insert_refund(sql, payment)
+    mock_provider.put(reference, status="paid", amount="100.00", currency="USD")
+    app = make_worker(accounts={"mock": mock_provider.account})
+
+    def kill(*_: Any, **__: Any) -> Any:
+        raise Killed
+
+    def ask_and_kill(owed: Any, *others: Any) -> Any:
+        asking(owed, *others)
+        raise Killed
+
+    def write_and_kill(*given: Any) -> Any:
+        recording(*given)
+        raise Killed
+
+    asking: Callable[..., Any] = refunds._ask
+    recording: Callable[..., Any] = refunds.record_all
+    with app.app_context():
+        with monkeypatch.context() as patch:
+            name, end = {
+                "before the call": ("_ask", kill),
+                "within the call": ("_ask", ask_and_kill),
+                "before the writing": ("record_all", kill),
+                "within the writing": ("record_all", write_and_kill),
+            }[where]
+            patch.setattr(refunds, name, end)
+            with pytest.raises(Killed):
+                refund(str(refund_id))
+        assert refund_row(sql, refund_id).now == "requested"
+        assert refund(str(refund_id)) == "nothing is owed to it now", "under lease"
+        assert len(mock_provider.refunds) == (0 if where == "before the call" else 1)
+
+        make_due(sql)
+        assert refund(str(refund_id)) == "succeeded"
+
+    (made,) = mock_provider.refunds
+    row = refund_row(sql, refund_id)
+    assert (made["refund_id"], row.provider_ref, row.attempts) == (str(refund_id), made["refund_ref"], 2)
+    assert sums(sql, payment) == ("40.00", "0.00")
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [{"before": "error"}, {"after": "error"}, {"after": "drop"}, {"in_progress": "always"}, {"garbage": "not_json"}],
+)
+def test_a_provider_that_misbehaves_makes_one_refund(
+    sql: Sql, make_worker: MakeWorker, mock_provider: MockProvider, behaviour: dict[str, str]
+) -> None:
+    payment, reference = paid_payment(sql)
+    refund_id = insert_refund(sql, payment)
+    mock_provider.put(reference, status="paid", amount="100.00", currency="USD")
+    with make_worker(accounts={"mock": mock_provider.account}).app_context():
+        mock_provider.behave(**behaviour, times=1)
+        refund(str(refund_id))
+        make_due(sql)
+        refund(str(refund_id))
+
+    assert [made["refund_id"] for made in mock_provider.refunds] == [str(refund_id)]
+    assert refund_row(sql, refund_id).now == "succeeded"
+    assert sums(sql, payment) == ("40.00", "0.00")
+
+
+def test_a_provider_that_refuses_is_believed(sql: Sql, make_worker: MakeWorker, mock_provider: MockProvider) -> None:
+    payment, reference = paid_payment(sql)
+    refund_id = insert_refund(sql, payment)
+    mock_provider.put(reference, status="paid", amount="30.00", currency="USD")
+    with make_worker(accounts={"mock": mock_provider.account}).app_context():
+        assert refund(str(refund_id)) == "refused: other"
+
+    assert refund_row(sql, refund_id).now == "failed"
+    assert mock_provider.refunds == []
+
+
+@pytest.mark.usefixtures("worker")
+def test_without_a_server_the_mock_provider_succeeds_at_once(sql: Sql) -> None:
+    payment, _ = paid_payment(sql)
+    refund_id = insert_refund(sql, payment)
+
+    assert refund(str(refund_id)) == "succeeded"
+    assert refund_row(sql, refund_id).provider_ref == f"mock_re_{refund_id.hex}"
+
+
+def test_a_refund_that_is_not_here(scripted: ScriptedProvider) -> None:
+    assert refund(str(uuid4())) == "nothing is owed to it now"
+    assert scripted.refunded == []
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_letter_about_a_refund_is_recorded_and_once(sql: Sql) -> None:
+    payment, reference = paid_payment(sql)
+    told = letter(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD", event_id="evt_1")
+    states = []
+    for body in (told, told + b" ", told, letter(reference, "processing", refund_ref="re_1")):
+        delivery = insert_letter(sql, body)
+        process(str(delivery))
+        states.append(state_of(sql, delivery))
+
+    assert states == ["applied", "duplicate", "duplicate", "applied"]
+    assert sums(sql, payment) == ("40.00", "0.00")
+    assert status_of(sql, reference) == "paid", "refunds do not move the payment"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_letter_about_a_refund_that_cannot_be_entered_yet_stays_owed(sql: Sql) -> None:
+    """In the end an operator sees it; and when the room is there it is entered as if nothing had been."""
+    payment, reference = paid_payment(sql)
+    ours = insert_refund(sql, payment, "80.00")
+    told = letter(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD")
+    delivery, old = insert_letter(sql, told), insert_letter(sql, told, received_at="now() - interval '73 hours'")
+
+    process(str(delivery))
+    row = letter_row(sql, delivery)
+    assert (row.state, row.detail) == ("received", "more than is left of its payment")
+    assert 4 < row.due_in < 7
+    assert letter_row(sql, old).detail == "more than is left of its payment"
+
+    sql("UPDATE refunds SET status = 'failed' WHERE id = :id", id=ours)
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = :id", id=delivery)
+    process(str(delivery))
+
+    assert state_of(sql, delivery) == "applied"
+    assert sums(sql, payment) == ("40.00", "0.00")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_letter_about_a_refund_of_a_payment_that_is_not_here_is_parked(sql: Sql) -> None:
+    delivery = insert_letter(sql, letter("mock_pi_later", "succeeded", refund_ref="re_1", amount="1.00"))
+
+    process(str(delivery))
+
+    assert (state_of(sql, delivery), letter_row(sql, delivery).provider_ref) == ("parked", "mock_pi_later")
+    assert sql("SELECT * FROM refunds") == []
+
+
+def test_look_ups_of_payments_record_the_refunds_that_they_tell_of(sql: Sql, scripted: ScriptedProvider) -> None:
+    reference = insert_payment(sql, amount="100.00")
+    scripted.truths[reference] = [fact(reference, "paid"), refund_fact(reference, "succeeded")]
+    sql("UPDATE payments SET next_look_up_at = now()")
+
+    assert look_up() == "asked about 1 payments, learned 2 facts"
+
+    assert [str(row.amount_refunded) for row in sql("SELECT amount_refunded FROM payments")] == ["40.00"]
+    assert sql("SELECT look_up_log FROM payments")[0].look_up_log[0]["said"] == "paid, refund succeeded"
+
+
+def _age(sql: Sql, refund_id: UUID, age: timedelta) -> None:
+    """As if the provider had been asked for it first so long ago; it is due."""
+    sql(
+        """UPDATE refunds SET attempts = greatest(attempts, 1), created_at = now() - :age, asked_at = now() - :age,
+            next_attempt_at = now()
+        WHERE id = :id""",
+        age=age,
+        id=refund_id,
+    )

@@ -1,0 +1,164 @@
+"""A ``paid`` about other money than ours moves nothing, flags the payment, and is judged again."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tests.conftest import Sql
+from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
+from tests.worker.conftest import letter_row
+from tests.worker.scripted import ScriptedProvider, fact
+from worker.webhooks.task import process
+
+WRONG = {
+    "amount": {"amount": "239.99", "currency": "USD"},
+    "currency": {"amount": "240.00", "currency": "EUR"},
+    "both": {"amount": "0.00", "currency": "usd"},
+    "amount alone": {"amount": "24.00"},
+    "currency alone": {"currency": "EUR"},
+}
+
+
+def outcomes(sql: Sql) -> list[str]:
+    return [row.outcome for row in sql("SELECT outcome FROM payment_events ORDER BY id")]
+
+
+def reason(sql: Sql, reference: str) -> str | None:
+    return sql("SELECT review_reason FROM payments WHERE provider_ref = :reference", reference=reference)[0][0]
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("money", WRONG.values(), ids=WRONG.keys())
+def test_other_money_than_ours_is_a_mismatch(sql: Sql, money: dict[str, str]) -> None:
+    reference = insert_payment(sql)
+    delivery = insert_letter(sql, letter(reference, event_id="evt_1", **money))
+
+    process(str(delivery))
+
+    assert status_of(sql, reference) == "pending"
+    assert reason(sql, reference) == "mismatch"
+    assert outcomes(sql) == ["mismatch"]
+    assert state_of(sql, delivery) == "applied"
+    assert letter_row(sql, delivery).detail.startswith("mismatch")
+    assert sql("SELECT raw_payload FROM payments")[0].raw_payload is None
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("money", [{}, {"amount": "240"}, {"currency": "USD"}, {"amount": "240.0", "currency": "USD"}])
+def test_the_mock_provider_may_leave_money_out(sql: Sql, money: dict[str, str]) -> None:
+    reference = insert_payment(sql)
+
+    process(str(insert_letter(sql, letter(reference, **money))))
+
+    assert (status_of(sql, reference), reason(sql, reference)) == ("paid", None)
+
+
+@pytest.mark.usefixtures("worker")
+def test_only_paid_is_judged_by_its_money(sql: Sql) -> None:
+    reference = insert_payment(sql)
+
+    process(str(insert_letter(sql, letter(reference, "failed", amount="1.00", currency="EUR"))))
+
+    assert (status_of(sql, reference), reason(sql, reference)) == ("failed", None)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_mismatch_redelivered_right_is_applied(sql: Sql) -> None:
+    reference = insert_payment(sql)
+    wrong = insert_letter(sql, letter(reference, event_id="evt_1", amount="1.00", currency="USD"))
+    process(str(wrong))
+    right = insert_letter(sql, letter(reference, event_id="evt_1", amount="240.00", currency="USD"))
+
+    process(str(right))
+
+    assert status_of(sql, reference) == "paid"
+    assert outcomes(sql) == ["applied"]
+    assert reason(sql, reference) == "mismatch", "a person still has to look at it"
+    assert (state_of(sql, right), letter_row(sql, right).detail) == ("applied", None)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_mismatch_redelivered_wrong_stays_one(sql: Sql) -> None:
+    reference = insert_payment(sql)
+    body = letter(reference, event_id="evt_1", amount="1.00", currency="USD")
+    process(str(insert_letter(sql, body)))
+    again = insert_letter(sql, body)
+
+    process(str(again))
+
+    assert state_of(sql, again) == "applied"
+    assert letter_row(sql, again).detail.startswith("mismatch"), "its bytes were not remembered, but judged"
+    assert (status_of(sql, reference), outcomes(sql)) == ("pending", ["mismatch"])
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_mismatch_that_comes_after_the_right_one_is_a_duplicate(sql: Sql) -> None:
+    reference = insert_payment(sql)
+    process(str(insert_letter(sql, letter(reference, event_id="evt_1", amount="240.00", currency="USD"))))
+    late = insert_letter(sql, letter(reference, event_id="evt_1", amount="1.00", currency="USD"))
+
+    process(str(late))
+
+    assert state_of(sql, late) == "duplicate"
+    assert (status_of(sql, reference), reason(sql, reference), outcomes(sql)) == ("paid", None, ["applied"])
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("order", [("1.00", "240.00"), ("240.00", "1.00")])
+def test_right_and_wrong_in_one_set_is_paid(sql: Sql, order: tuple[str, str]) -> None:
+    reference = insert_payment(sql)
+    deliveries = [
+        insert_letter(sql, letter(reference, event_id="evt_1", amount=amount, currency="USD")) for amount in order
+    ]
+
+    process(str(deliveries[0]))
+
+    assert status_of(sql, reference) == "paid"
+    assert outcomes(sql) == ["applied"]
+    assert sorted(state_of(sql, delivery) for delivery in deliveries) == ["applied", "duplicate"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_mismatched_event_that_now_says_something_else_is_no_news(sql: Sql) -> None:
+    """The event's row says ``paid``; it must not be told as applied because another status came under its id."""
+    reference = insert_payment(sql)
+    process(str(insert_letter(sql, letter(reference, event_id="evt_1", amount="1.00", currency="USD"))))
+    other = insert_letter(sql, letter(reference, "failed", event_id="evt_1"))
+
+    process(str(other))
+
+    assert (state_of(sql, other), status_of(sql, reference), outcomes(sql)) == ("duplicate", "pending", ["mismatch"])
+
+
+def test_a_mismatch_processed_again_is_judged_again(sql: Sql, scripted: ScriptedProvider) -> None:
+    reference = insert_payment(sql)
+    delivery = insert_letter(sql, b"{}")
+    scripted.letters[b"{}"] = [fact(reference, "paid", event_id="evt_1", amount_required=True)]
+    process(str(delivery))
+    assert letter_row(sql, delivery).detail.startswith("mismatch"), "money that was asked for was left out"
+
+    scripted.letters[b"{}"] = [fact(reference, "paid", event_id="evt_1", amount=Decimal("240.00"), currency="USD")]
+    process(str(delivery))
+
+    assert (state_of(sql, delivery), letter_row(sql, delivery).detail) == ("applied", None)
+    assert (status_of(sql, reference), outcomes(sql)) == ("paid", ["applied"])
+    before = letter_row(sql, delivery)
+    process(str(delivery))
+    assert letter_row(sql, delivery) == before, "once it is judged right it is done"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_mismatch_that_a_person_has_looked_at_is_not_flagged_again_by_its_echo(sql: Sql) -> None:
+    reference = insert_payment(sql)
+    delivery = insert_letter(sql, letter(reference, event_id="evt_1", amount="239.99", currency="USD"))
+    process(str(delivery))
+    sql("UPDATE payments SET review_reason = NULL")
+
+    process(str(delivery))
+
+    assert (reason(sql, reference), outcomes(sql)) == (None, ["mismatch"])
+    assert letter_row(sql, delivery).detail.startswith("mismatch"), "it may be judged again, whenever"
+    process(str(insert_letter(sql, letter(reference, event_id="evt_2", amount="239.99", currency="USD"))))
+    assert reason(sql, reference) == "mismatch", "another one is news"

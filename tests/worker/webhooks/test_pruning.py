@@ -1,0 +1,102 @@
+"""What is old goes, in steps; what is owed work stays however old it is."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from tests.conftest import Sql
+from tests.crowd import at_once
+from tests.webhook_bodies import insert_letter, insert_payment
+from tests.worker.conftest import MakeWorker
+from worker.webhooks.sweeping import prune
+
+DONE = ("applied", "duplicate", "ignored")
+ALL = (*DONE, "rejected", "failed", "received", "parked")
+
+
+def aged(days: int) -> dict[str, str]:
+    """As if it had come so long ago: keys are version 7 UUIDs, and carry their time."""
+    return {"id": f"uuidv7(interval '-{days} days')", "received_at": f"now() - interval '{days} days'"}
+
+
+def left(sql: Sql) -> list[str]:
+    return sorted(row.state for row in sql("SELECT state FROM webhook_deliveries"))
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("days", "kept"),
+    [(6, ALL), (8, (*DONE, "failed", "received", "parked")), (29, (*DONE, "failed", "received", "parked"))],
+)
+def test_what_is_younger_than_its_retention_is_kept(sql: Sql, days: int, kept: tuple[str, ...]) -> None:
+    for state in ALL:
+        insert_letter(sql, b"{}", state=f"'{state}'", **aged(days))
+
+    prune()
+
+    assert left(sql) == sorted(kept)
+
+
+@pytest.mark.usefixtures("worker")
+def test_letters_past_their_retention_go_but_never_those_owed_work(sql: Sql) -> None:
+    for state in ALL:
+        insert_letter(sql, b"{}", state=f"'{state}'", **aged(31))
+
+    prune()
+
+    assert left(sql) == ["parked", "received"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_events_past_their_retention_go_and_the_payment_stays_as_it_is(sql: Sql) -> None:
+    reference = insert_payment(sql, status="paid")
+    for days in (1, 399, 401, 800):
+        sql(
+            f"""INSERT INTO payment_events (id, provider, event_id, payment_id, status, outcome, received_at)
+            SELECT uuidv7(interval '-{days} days'), 'mock', 'evt_{days}', id, 'paid', 'applied',
+                now() - interval '{days} days' FROM payments WHERE provider_ref = :reference""",
+            reference=reference,
+        )
+    payment = sql("SELECT * FROM payments")
+
+    prune()
+
+    assert [row.event_id for row in sql("SELECT event_id FROM payment_events ORDER BY id")] == ["evt_399", "evt_1"]
+    assert sql("SELECT * FROM payments") == payment
+
+
+@pytest.mark.usefixtures("worker")
+def test_pruning_goes_on_step_by_step(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    sql("""
+        INSERT INTO webhook_deliveries (id, provider, body, state, next_attempt_at, received_at)
+        SELECT uuidv7(interval '-40 days'), 'mock', '{}', 'applied', NULL, now() - interval '40 days'
+        FROM generate_series(1, 5000)""")
+
+    monkeypatch.setattr("worker.webhooks.sweeping.PRUNE_FOR", 0.0)
+    assert prune() == "pruned 0 letters, 0 rejected letters, 0 events"
+    assert len(left(sql)) == 5000
+
+    monkeypatch.undo()
+    assert prune() == "pruned 5000 letters, 0 rejected letters, 0 events"
+    assert left(sql) == []
+
+
+def test_prunes_at_once_share_the_work(sql: Sql, make_worker: MakeWorker) -> None:
+    sql("""
+        INSERT INTO webhook_deliveries (id, provider, body, state, next_attempt_at, received_at)
+        SELECT uuidv7(interval '-40 days'), 'mock', '{}', 'applied', NULL, now() - interval '40 days'
+        FROM generate_series(1, 9000)""")
+    owed = insert_letter(sql, b"{}", **aged(40))
+    pruners = [make_worker() for _ in range(3)]
+
+    said = at_once([lambda app=app: _prune(app) for app in pruners])
+    said.append(_prune(pruners[0]))
+
+    assert sum(int(line.split()[1]) for line in said) == 9000
+    assert [row.id for row in sql("SELECT id FROM webhook_deliveries")] == [owed]
+
+
+def _prune(app: Flask) -> str:
+    with app.app_context():
+        return prune()

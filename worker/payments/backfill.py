@@ -1,0 +1,109 @@
+"""The task ``payments.backfill``: asks providers that keep what they could not deliver for just that.
+
+What is found is entered into the ledger with the ids that its letters have, so that a letter which comes after all is
+a duplicate. Of refunds, and of events that only say that there is news, the payment is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Final
+
+import structlog
+from celery import shared_task
+
+from checkout_service.cache import cache
+from checkout_service.database.engine import transaction
+from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.providers.base import Fact, ProviderError, Reference
+from checkout_service.providers.undelivered import Missed, Remembers
+from checkout_service.tasks import TaskName
+from worker.context import providers
+from worker.payments.provider_queries import Run
+from worker.references import references
+from worker.transitions.payments import Report, record
+
+NEAR: Final = timedelta(days=3)
+FAR: Final = timedelta(days=30)
+"""How far back each run asks, and the first of each day: the far one goes as far as Stripe remembers."""
+
+_FAR_MARK: Final = "backfilled far"
+_DAY: Final = 86_400
+_REMEMBERED_FOR: Final = 4 * _DAY
+"""Seconds for which an event that was dealt with is not looked at again, though its delivery goes on failing."""
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name=TaskName.BACKFILL_PAYMENTS)
+def backfill() -> str:
+    """Enter what providers could not deliver; bounded in time, and what is left over is for the next run."""
+    run, far = Run(), not cache().known([_FAR_MARK])
+    since = datetime.now(UTC) - (FAR if far else NEAR)
+    learned, whole = 0, True
+    try:
+        for asked in [provider for provider in providers().values() if isinstance(provider, Remembers)]:
+            after: str | None = None
+            while run.goes_on():
+                page = asked.missed(since=since, after=after)
+                entered = _enter(run, page.events)
+                learned, whole = learned + (entered or 0), whole and entered is not None
+                after = page.after
+                if after is None:
+                    break
+            whole = whole and after is None
+        if far and whole:
+            cache().put_many([_FAR_MARK], b"1", seconds=_DAY)
+    except ProviderError as error:
+        log.warning("backfill_ended_early", error=str(error))
+    except DatabaseUnavailableError:
+        log.warning("database_unavailable")
+    return f"{learned} facts that were not delivered; {run.summary()}"
+
+
+def _enter(run: Run, events: Sequence[Missed]) -> int | None:
+    """Enter a page of events; how many facts that were, or None if it could not be. The next run sees them again.
+
+    Events about payments that are not here are not ours.
+    """
+    known = cache().known([_mark(event) for event in events])
+    here = references(item.provider_ref for event in events for item in event.said)
+    fresh = [event for event in events if _mark(event) not in known]
+    ours = [event for event in fresh if any((item.provider, item.provider_ref) in here for item in event.said)]
+    now = datetime.now(UTC)
+    facts = [item for event in ours for item in event.said if isinstance(item, Fact)]
+    try:
+        if facts:
+            with transaction() as connection:
+                record(connection, [Report(fact=fact, received_at=now) for fact in facts])
+    except DatabaseLockedError:
+        log.warning("payment_held_by_another")
+        return None
+    except DatabaseUnavailableError:
+        raise
+    except Exception:
+        log.exception("facts_not_recorded")
+        return None
+    done = [event for event in ours if _looked_up(run, event, here)]
+    if done:
+        cache().put_many([_mark(event) for event in done], b"1", seconds=_REMEMBERED_FOR)
+    return len(facts)
+
+
+def _looked_up(run: Run, event: Missed, here: Mapping[tuple[str, str], Reference]) -> bool:
+    """Whether nothing is left to ask about the event's payments."""
+    newsworthy = {(item.provider, item.provider_ref) for item in event.said if not isinstance(item, Fact)}
+    for key in sorted(newsworthy & here.keys()):
+        row = SimpleNamespace(id=here[key].payment_id, provider=key[0])
+        if not run.goes_on():
+            return False
+        run.ask(row, "look_up", lambda asked, reference: asked.look_up(reference))
+        if not run.recorded:
+            return False
+    return True
+
+
+def _mark(event: Missed) -> str:
+    return f"backfilled:{event.event_id}"

@@ -1,0 +1,86 @@
+"""Claims refunds for a while, and puts the next try off. A claim is a lease, as that of a letter is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import text
+
+from checkout_service.database.engine import execute
+from checkout_service.payments.status import PaymentStatus, RefundStatus
+from worker.backoff import jittered
+
+LEASE: Final = timedelta(seconds=90)
+"""Longer than the task's hard time limit (75 s): nobody claims a refund whose worker may still be alive."""
+
+SOONEST: Final = {RefundStatus.REQUESTED: timedelta(seconds=5), RefundStatus.PROCESSING: timedelta(minutes=10)}
+LATEST: Final = {RefundStatus.REQUESTED: timedelta(minutes=15), RefundStatus.PROCESSING: timedelta(hours=12)}
+
+_claim = text("""
+    UPDATE refunds SET attempts = attempts + 1, next_attempt_at = now() + :lease
+    WHERE id = :id AND status <= 'processing' AND (attempts = 0 OR next_attempt_at <= now())
+    RETURNING id, payment_id, provider, amount, reason, status::text AS status, next_attempt_at AS lease,
+        now() - created_at AS age, now() - asked_at AS asked_ago,
+        (SELECT payment.status::text FROM payments AS payment WHERE payment.id = payment_id) AS payment_status
+""")
+
+# Before the provider is asked, so that whoever hears of a refund knows that it may be this one.
+_note_asked = text("""
+    UPDATE refunds SET asked_at = coalesce(asked_at, now())
+    WHERE id = :id AND status = 'requested' AND next_attempt_at = :lease
+    RETURNING id
+""")
+
+# Only where the claim still holds, and nobody has moved it on meanwhile.
+_put_off = text("""
+    UPDATE refunds SET next_attempt_at = now() + :delay, detail = :detail,
+        asked_at = CASE WHEN CAST(:unasked AS boolean) THEN NULL ELSE asked_at END
+    WHERE id = :id AND status <= 'processing' AND next_attempt_at = :lease
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """A refund under lease. ``asked_ago`` is the time since its provider was asked for it first, if it ever was."""
+
+    id: UUID
+    payment_id: UUID
+    provider: str
+    amount: Decimal
+    reason: str | None
+    status: RefundStatus
+    lease: datetime
+    age: timedelta
+    asked_ago: timedelta | None
+    payment_status: PaymentStatus
+
+
+def claim(refund_id: UUID) -> Owed | None:
+    """Lease this refund; None when nothing is owed to it now, or another task has it."""
+    rows = execute(_claim, {"id": refund_id, "lease": LEASE})
+    if not rows:
+        return None
+    row = rows[0]._asdict()
+    words = {"status": RefundStatus(row["status"]), "payment_status": PaymentStatus(row["payment_status"])}
+    return Owed(**row | words)
+
+
+def note_asked(owed: Owed) -> bool:
+    """Write down that its provider is about to be asked; False when the lease is over, so that it must not be."""
+    return bool(execute(_note_asked, {"id": owed.id, "lease": owed.lease}))
+
+
+def put_off(owed: Owed, detail: str | None, *, least: timedelta = timedelta(0), unasked: bool = False) -> str:
+    """Put the next try off; the delay doubles by itself, being as long as the refund is old.
+
+    ``unasked`` tells that the provider did not look at what it was asked for, and never was before.
+    """
+    delay = max(least, min(max(owed.age, SOONEST[owed.status]), LATEST[owed.status]))
+    plain = None if detail is None else detail[:300].encode("unicode_escape").decode()
+    row = {"id": owed.id, "lease": owed.lease, "unasked": unasked}
+    execute(_put_off, row | {"delay": jittered(delay), "detail": plain})
+    return f"later: {detail or 'still processing'}"

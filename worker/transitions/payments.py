@@ -1,0 +1,219 @@
+"""The ledger: the only writer of ``payments.status``.
+
+``record`` takes many facts and a fixed number of statements, in an order that keeps two workers from deadlock:
+carts locked first, by key, where money came; then payments, by id; then events inserted; then one UPDATE of payments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from checkout_service.payments.status import PaymentStatus
+from checkout_service.providers.base import Fact
+from worker.transitions.outcomes import Outcome, Review
+from worker.transitions.payment_statements import INSERT_EVENTS, LOCK_CARTS, LOCK_PAYMENTS, MOVE_PAYMENTS, as_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A fact, where it came from, and when."""
+
+    fact: Fact
+    received_at: datetime
+    delivery_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class _Payment:
+    """A locked payment while facts are applied to it."""
+
+    id: UUID
+    amount: Any
+    currency: str
+    before: PaymentStatus
+    status: PaymentStatus
+    reasons: set[str]
+    cart: tuple[Any, Any] | None
+    raw: bytes | None = None
+    capture: str | None = None
+    stood: tuple[PaymentStatus, set[str], str | None] | None = None
+
+    @property
+    def changed(self) -> bool:
+        return (self.status, self.reasons, self.capture) != self.stood
+
+
+_Payments = dict[tuple[str, str], _Payment]
+"""By provider and provider_ref."""
+_Recorded = dict[tuple[str, str], str | None]
+
+
+def record(connection: Connection, reports: Sequence[Report], *, besides: Iterable[str] = ()) -> list[Outcome]:
+    """Enter facts into the ledger within the caller's transaction; one outcome for each, in order.
+
+    Facts about payments that are not here yet are PARKED and leave no trace. Payments with the references ``besides``
+    are locked along, for what follows.
+    """
+    payments = _lock(connection, reports, besides)
+    outcomes = [Outcome.PARKED] * len(reports)
+    entries = _entries(reports, payments, outcomes)
+    recorded = _insert_events(connection, reports, payments, entries)
+    for key, (index, outcome) in entries.items():
+        outcomes[index] = outcome if key in recorded else Outcome.DUPLICATE
+    _apply(reports, payments, outcomes, recorded)
+    _flag_twins(payments)
+    _move(connection, [payment for payment in payments.values() if payment.changed])
+    return outcomes
+
+
+def _lock(connection: Connection, reports: Sequence[Report], besides: Iterable[str]) -> _Payments:
+    """The payments that the facts speak of, and their twins that money came for, locked until the transaction ends."""
+    references = sorted({report.fact.provider_ref for report in reports}.union(besides))
+    money = sorted({report.fact.provider_ref for report in reports if report.fact.status.money_came})
+    if not references:
+        return {}
+    if money:
+        LOCK_CARTS.within(connection, {"money": money})
+    rows = LOCK_PAYMENTS.within(connection, {"references": references, "money": money})
+    payments = {}
+    for row in rows:
+        status = PaymentStatus(row.status)
+        reasons = set(row.review_reason.split(", ")) if row.review_reason else set()
+        payments[row.provider, row.provider_ref] = _Payment(
+            id=row.id,
+            amount=row.amount,
+            currency=row.currency,
+            before=status,
+            status=status,
+            reasons=set(reasons),
+            capture=row.capture_ref,
+            stood=(status, reasons, row.capture_ref),
+            cart=None if row.cart_id is None else (row.cart_id, row.lines_key),
+        )
+    return payments
+
+
+def _entries(
+    reports: Sequence[Report], payments: _Payments, outcomes: list[Outcome]
+) -> dict[tuple[str, str], tuple[int, Outcome]]:
+    """One entry an event id: the report that speaks for it, and what it would do.
+
+    Of two reports of one event in the same set the first speaks, unless only the second agrees with the payment.
+    """
+    standing = {payment.id: payment.status for payment in payments.values()}
+    entries: dict[tuple[str, str], tuple[int, Outcome]] = {}
+    for index, report in enumerate(reports):
+        fact = report.fact
+        payment = payments.get((fact.provider, fact.provider_ref))
+        if payment is None:
+            continue
+        key = (fact.provider, fact.event_id)
+        outcome = Outcome.MISMATCH if _disagrees(fact, payment) else Outcome.STALE
+        spoken = entries.get(key)
+        if spoken is not None and (spoken[1] is not Outcome.MISMATCH or outcome is Outcome.MISMATCH):
+            outcomes[index] = Outcome.DUPLICATE
+            continue
+        if spoken is not None:
+            outcomes[spoken[0]] = Outcome.DUPLICATE
+        if outcome is not Outcome.MISMATCH and fact.status > standing[payment.id]:
+            outcome = Outcome.APPLIED
+            standing[payment.id] = fact.status
+        entries[key] = (index, outcome)
+    return entries
+
+
+def _disagrees(fact: Fact, payment: _Payment) -> bool:
+    """Whether a ``paid`` speaks of other money than ours."""
+    if fact.status is not PaymentStatus.PAID:
+        return False
+    if fact.amount is None and fact.currency is None and not fact.amount_required:
+        return False
+    amount = payment.amount if fact.amount is None and not fact.amount_required else fact.amount
+    currency = payment.currency if fact.currency is None and not fact.amount_required else fact.currency
+    return (amount, currency) != (payment.amount, payment.currency)
+
+
+def _insert_events(
+    connection: Connection,
+    reports: Sequence[Report],
+    payments: _Payments,
+    entries: dict[tuple[str, str], tuple[int, Outcome]],
+) -> _Recorded:
+    """Insert the events; returns those that are news, by key, with None, or were a mismatch until now, with that."""
+    if not entries:
+        return {}
+    chosen = [(key, reports[index], outcome) for key, (index, outcome) in sorted(entries.items())]
+    facts = [report.fact for _, report, _ in chosen]
+    rows = INSERT_EVENTS.within(
+        connection,
+        {
+            "deliveries": [report.delivery_id for _, report, _ in chosen],
+            "providers": [fact.provider for fact in facts],
+            "events": [fact.event_id for fact in facts],
+            "payments": [payments[fact.provider, fact.provider_ref].id for fact in facts],
+            "statuses": [fact.status.value for fact in facts],
+            "amounts": [fact.amount for fact in facts],
+            "currencies": [fact.currency for fact in facts],
+            "outcomes": [outcome.value for _, _, outcome in chosen],
+            "occurred": [fact.occurred_at for fact in facts],
+            "received": [report.received_at for _, report, _ in chosen],
+        },
+    )
+    return {(provider, event_id): was for provider, event_id, was in rows}
+
+
+def _apply(reports: Sequence[Report], payments: _Payments, outcomes: Sequence[Outcome], recorded: _Recorded) -> None:
+    """Move the payments along the street, and flag what a person has to look at; the order of facts is no matter."""
+    for report, outcome in zip(reports, outcomes, strict=True):
+        if outcome in {Outcome.PARKED, Outcome.DUPLICATE}:
+            continue
+        fact = report.fact
+        payment = payments[fact.provider, fact.provider_ref]
+        if outcome is Outcome.MISMATCH:
+            # One that was a mismatch before was flagged then; a person may have looked at it since.
+            payment.reasons |= set() if recorded[fact.provider, fact.event_id] else {Review.MISMATCH}
+            continue
+        closed = payment.status.closed_unpaid or fact.status.closed_unpaid
+        if closed and max(payment.status, fact.status).money_came:
+            payment.reasons.add(Review.PAID_AFTER_CLOSE)
+        if fact.status.money_came:
+            payment.capture = payment.capture or fact.capture_ref
+        if fact.status > payment.status:
+            payment.status = fact.status
+            payment.raw = as_json(fact.raw)
+
+
+def _flag_twins(payments: _Payments) -> None:
+    """Flag payments for the same lines of the same cart, if money came for more than one.
+
+    Only when it came just now: what a person has looked at and cleared is not flagged again by an echo.
+    """
+    by_cart: dict[tuple[Any, Any], list[_Payment]] = {}
+    for payment in payments.values():
+        if payment.cart is not None and payment.status.money_came:
+            by_cart.setdefault(payment.cart, []).append(payment)
+    for twins in by_cart.values():
+        if len(twins) > 1 and not all(twin.before.money_came for twin in twins):
+            for payment in twins:
+                payment.reasons.add(Review.PAID_TWICE)
+
+
+def _move(connection: Connection, payments: Sequence[_Payment]) -> None:
+    if not payments:
+        return
+    MOVE_PAYMENTS.within(
+        connection,
+        {
+            "ids": [payment.id for payment in payments],
+            "statuses": [payment.status.value for payment in payments],
+            "raws": [payment.raw for payment in payments],
+            "reasons": [", ".join(sorted(payment.reasons)) or None for payment in payments],
+            "captures": [payment.capture for payment in payments],
+        },
+    )

@@ -1,0 +1,96 @@
+"""The statements on letters: claimed, read, given back and settled, each for a whole set."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from checkout_service.database.statements import Statement
+
+SET: Final = 500
+"""Letters a claim takes at most: enough to make the fixed cost of a transaction small, few enough for a lease."""
+
+LARGE: Final = 16 * 1024
+"""Bytes above which a body is fetched when its turn comes, so that a set of large letters does not fill the memory."""
+
+# What was never tried is due within seconds; to look further would lead through all that is parked. A row is locked, so
+# it stays where it is, and by its place it is found again for less than by its key. Nobody waits until a first claim is
+# on disk: should PostgreSQL crash before, it never was, and nothing that came of it was written either.
+CLAIM: Final = Statement(
+    f"""
+    WITH own AS (
+        SELECT ctid AS place, attempts > 0 OR state <> 'received' AS tried FROM webhook_deliveries
+        WHERE id = :id AND (
+            state = 'received' AND attempts = 0
+            OR state IN ('received', 'parked') AND next_attempt_at <= now()
+            OR state IN ('failed', 'rejected')
+            OR state = 'applied' AND detail LIKE 'mismatch%'
+        )
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), others AS (
+        SELECT ctid AS place FROM webhook_deliveries
+        WHERE state = 'received' AND attempts = 0 AND next_attempt_at < now() + interval '1 minute'
+            AND id IS DISTINCT FROM :id
+            AND NOT EXISTS (SELECT FROM own WHERE tried)
+        ORDER BY next_attempt_at LIMIT {SET}
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE webhook_deliveries AS letter
+    SET state = 'received', attempts = letter.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
+    FROM (SELECT place FROM own UNION ALL SELECT place FROM others) AS claimed
+    WHERE letter.ctid = claimed.place AND (
+        SELECT set_config('synchronous_commit', 'off', true) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
+    ) IS DISTINCT FROM ''
+    RETURNING letter.id, letter.provider, letter.headers::text AS headers, letter.received_at, letter.attempts,
+        letter.next_attempt_at, old.state AS state_before,
+        octet_length(letter.body) AS size, CASE WHEN octet_length(letter.body) <= {LARGE} THEN letter.body END AS body
+    """,  # noqa: S608 (only our own constants)
+    binary=True,
+)
+
+BODIES: Final = Statement("SELECT id, body FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))", binary=True)
+
+# As if they had never been claimed, and due before what came since.
+RELEASE: Final = Statement("""
+    UPDATE webhook_deliveries SET attempts = 0, next_attempt_at = now(), updated_at = now()
+    WHERE id = ANY(ARRAY(
+        SELECT letter.id
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:leases AS timestamptz[])) AS released (id, lease)
+        JOIN webhook_deliveries AS letter ON letter.id = released.id
+        WHERE letter.state = 'received' AND letter.attempts = 1 AND letter.next_attempt_at = released.lease
+        ORDER BY letter.id FOR NO KEY UPDATE OF letter
+    ))
+""")
+
+# Locked by id before they are updated, as every writer of several letters does: a zombie may hold some of them. The
+# results are joined once and carried along: a second join of 500 rows that the planner takes for ten is a slow one.
+SETTLE: Final = Statement(
+    """
+    WITH result AS (
+        SELECT letter.ctid AS place, result.number, result.state, result.provider_ref, result.detail, result.delay,
+            result.returned
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
+            CAST(:states AS text[]), CAST(:references AS text[]), CAST(:details AS text[]),
+            CAST(:delays AS double precision[]), CAST(:returned AS integer[])) WITH ORDINALITY
+            AS result (id, attempts, lease, state, provider_ref, detail, delay, returned, number)
+        JOIN webhook_deliveries AS letter ON letter.id = result.id
+        WHERE letter.state = 'received' AND letter.attempts = result.attempts
+            AND letter.next_attempt_at = result.lease
+        ORDER BY letter.id FOR NO KEY UPDATE OF letter
+    )
+    UPDATE webhook_deliveries AS letter
+    SET state = result.state,
+        attempts = greatest(letter.attempts - result.returned, CASE WHEN result.state = 'parked' THEN 0 ELSE 1 END),
+        next_attempt_at = CASE result.state
+            WHEN 'received' THEN now() + make_interval(secs => result.delay)
+            WHEN 'parked' THEN letter.received_at + CAST(:parked_for AS interval) END,
+        provider_ref = coalesce(result.provider_ref, letter.provider_ref),
+        detail = result.detail,
+        processed_at = CASE WHEN result.state NOT IN ('received', 'parked') THEN now() END,
+        updated_at = now()
+    FROM result
+    WHERE letter.ctid = result.place
+    RETURNING result.number
+    """,
+    binary=True,
+    named=False,
+)

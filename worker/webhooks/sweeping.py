@@ -1,0 +1,217 @@
+"""The tasks ``webhooks.sweep`` and ``webhooks.prune``: rings again for letters left lying, and removes what is old.
+
+Every step is bounded, so that a million rows never stand before the rest, and safe to run twice at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Final
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from sqlalchemy import Executable, text
+
+from checkout_service.cache import cache
+from checkout_service.database.engine import execute
+from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.publishing.wake_up import wake_worker
+from checkout_service.tasks import TaskName
+from worker.context import settings
+
+STEP: Final = 500
+WALK: Final = 5000
+SWEEP_FOR: Final = 4.0
+"""Seconds after which a sweep begins no further step: with a last slow one it ends within its time limit (20 s)."""
+
+PRUNE_STEP: Final = 1000
+PRUNE_FOR: Final = 12.0
+"""Seconds for each of four kinds of rows; with a last slow step, all of it fits into the task's time limit (75 s)."""
+
+_due = text(f"""
+    SELECT id, state, attempts FROM webhook_deliveries
+    WHERE state IN ('received', 'parked') AND next_attempt_at <= now()
+    ORDER BY next_attempt_at LIMIT {STEP}
+""")  # noqa: S608 (only our own constants)
+
+# A payment that came within the last minute brings its letters forward at once, whatever else is parked; of very many
+# only the newest, since the walk finds the others. LATERAL leaves the planner no way but from each payment to its
+# letters; a join with a million parked ones took longer than it may.
+_bring_forward = text(f"""
+    UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
+    WHERE id = ANY(ARRAY(
+        SELECT letter.id
+        FROM (
+            SELECT provider, provider_ref FROM payments
+            WHERE status = ANY(enum_range(NULL::payment_status)) AND created_at > now() - interval '1 minute'
+            ORDER BY created_at DESC LIMIT {WALK}
+        ) AS payment CROSS JOIN LATERAL (
+            SELECT id FROM webhook_deliveries
+            WHERE state = 'parked' AND next_attempt_at > now()
+                AND provider = payment.provider AND provider_ref = payment.provider_ref
+            ORDER BY provider, provider_ref LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
+        ) AS letter
+        LIMIT {STEP}
+    )) AND state = 'parked'
+    RETURNING id
+""")  # noqa: S608 (only our own constants)
+
+# And a walk through all that is parked, a page a sweep, finds what was missed while nobody swept.
+_walk = text(f"""
+    WITH page AS (
+        SELECT id, provider, provider_ref, next_attempt_at FROM webhook_deliveries
+        WHERE state = 'parked' AND (provider, provider_ref) > (:provider, :reference)
+        ORDER BY provider, provider_ref LIMIT {WALK}
+    ), here AS (
+        SELECT page.id
+        FROM page
+        JOIN payments AS payment ON payment.provider_ref = page.provider_ref AND payment.provider = page.provider
+        WHERE page.next_attempt_at > now() LIMIT {STEP}
+    ), mine AS (
+        SELECT id FROM webhook_deliveries WHERE id = ANY(ARRAY(SELECT id FROM here)) AND state = 'parked'
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), found AS (
+        UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
+        WHERE id = ANY(ARRAY(SELECT id FROM mine)) AND state = 'parked'
+        RETURNING id
+    )
+    SELECT provider, provider_ref, (SELECT count(*) FROM found) AS found
+    FROM page ORDER BY provider DESC, provider_ref DESC LIMIT 1
+""")  # noqa: S608 (only our own constants)
+
+# Keys are version 7 UUIDs, so the oldest rows are the first of the primary key. As an array, so that a step goes by
+# index: for IN the planner read the whole table at every step.
+_prune_letters = text(f"""
+    DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
+        SELECT id FROM webhook_deliveries
+        WHERE id < (SELECT uuidv7(CAST(:older_than AS interval)))
+            AND state IN ('applied', 'duplicate', 'ignored', 'failed') AND received_at < now() + :older_than
+        ORDER BY id LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING id
+""")  # noqa: S608 (only our own constants)
+
+_prune_rejected = text(f"""
+    DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
+        SELECT id FROM webhook_deliveries WHERE state = 'rejected' AND received_at < now() + :older_than
+        ORDER BY received_at LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING id
+""")  # noqa: S608 (only our own constants)
+
+_prune_events, _prune_refund_events = (
+    text(f"""
+        DELETE FROM {table} WHERE id = ANY(ARRAY(
+            SELECT id FROM {table}
+            WHERE id < (SELECT uuidv7(CAST(:older_than AS interval))) AND received_at < now() + :older_than
+            ORDER BY id LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING id
+    """)  # noqa: S608 (only our own constants)
+    for table in ("payment_events", "refund_events")
+)
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name=TaskName.SWEEP_WEBHOOKS)
+def sweep() -> str:
+    """Ring for up to 500 letters that are due, and for parked ones whose payment is here now."""
+    until = monotonic() + SWEEP_FOR
+    done = {step: _attempt(step, until) for step in (_ring_for_due, _bring_new_forward, _walk_on)}
+    if done[_bring_new_forward] or done[_walk_on]:
+        done[_ring_for_due] = _attempt(_ring_for_due, until)
+    if None in done.values():
+        return "the database is unavailable"
+    return f"rang for {done[_ring_for_due]} letters"
+
+
+@shared_task(name=TaskName.PRUNE_WEBHOOKS)
+def prune() -> str:
+    """Remove letters and events past their retention, in short steps, for at most some seconds."""
+    keep = settings()
+    try:
+        letters = _in_steps(_prune_letters, older_than=-keep.letters_retention)
+        rejected = _in_steps(_prune_rejected, older_than=-keep.rejected_retention)
+        events = _in_steps(_prune_events, older_than=-keep.events_retention)
+        events += _in_steps(_prune_refund_events, older_than=-keep.events_retention)
+    except DatabaseUnavailableError:
+        log.warning("database_unavailable")
+        return "the database is unavailable"
+    return f"pruned {letters} letters, {rejected} rejected letters, {events} events"
+
+
+def _attempt(step: Callable[[], int], until: float) -> int | None:
+    """How many letters a step saw to, or None if the database did not let it: the next step is none the worse."""
+    if monotonic() > until:
+        return 0
+    try:
+        return step()
+    except DatabaseUnavailableError:
+        log.warning("database_unavailable", step=step.__name__.strip("_"))
+        return None
+
+
+def _ring_for_due() -> int:
+    """Ring for letters that are due: one bell for all that were never tried, one message for each that was."""
+    due = execute(_due)
+    untried = [row.id for row in due if row.state == "received" and row.attempts == 0]
+    tried = [row.id for row in due if row.state != "received" or row.attempts > 0]
+    if untried:
+        wake_worker(str(untried[0]))
+    try:
+        for delivery_id in tried:
+            _ring_once(delivery_id)
+    except QueueUnavailableError as error:
+        log.warning("broker_unavailable", error=str(error))
+    return len(due)
+
+
+def _ring_once(delivery_id: UUID) -> None:
+    """A message for this letter, unless another sweep sent one within the last seconds."""
+    name = f"rang:{delivery_id}"
+    if not cache().claim(name, milliseconds=10_000):
+        return
+    try:
+        task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
+    except QueueUnavailableError:
+        cache().release(name)
+        raise
+
+
+def _bring_new_forward() -> int:
+    return len(execute(_bring_forward))
+
+
+def _walk_on() -> int:
+    """Look through the next page of what is parked; begin again after the last."""
+    page = execute(_walk, {"provider": _Walk.provider, "reference": _Walk.reference})
+    if not page:
+        _Walk.provider, _Walk.reference = "", ""
+        return 0
+    if page[0].found < STEP:
+        _Walk.provider, _Walk.reference = page[0].provider, page[0].provider_ref
+    return int(page[0].found)
+
+
+class _Walk:
+    """Where this process's walk stands. Lost with the process, which only means that it begins again."""
+
+    provider = ""
+    reference = ""
+
+
+def _in_steps(statement: Executable, **values: object) -> int:
+    until = monotonic() + PRUNE_FOR
+    count = 0
+    while (began := monotonic()) < until:
+        step = len(execute(statement, values))
+        count += step
+        if step < PRUNE_STEP:
+            break
+        # As long again: nobody waits for this, and everybody else wants the processors.
+        sleep(min(monotonic() - began, 1.0))
+    return count
