@@ -20,8 +20,8 @@ help:
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make lint   ruff, mypy, import contracts"
-	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='letterbox drain' for a few of them"
-	@echo "make profile flame pictures of web and worker under the letterbox's load"
+	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
+	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
 	@echo "make help   this list"
 
 run: venv

@@ -37,7 +37,7 @@ accept_content = ["json"]
 timezone = "UTC"
 task_ignore_result = True
 
-# A message is acknowledged when its task is done, or when it failed: the row knows what is owed.
+# A message is acknowledged when its task is done, or when it failed: the row knows what is pending.
 task_acks_late = True
 task_reject_on_worker_lost = True
 task_time_limit = 20
@@ -50,7 +50,7 @@ task_annotations = {
         TaskName.EXPIRE_PAYMENTS,
         TaskName.REFUND_PAYMENT,
         TaskName.CANCEL_PAYMENT,
-        TaskName.CARRY_OUT_ORDERS,
+        TaskName.RUN_COMMANDS,
         TaskName.BACKFILL_PAYMENTS,
     )
 }
@@ -64,7 +64,7 @@ worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 worker_soft_shutdown_timeout = 10
 worker_enable_soft_shutdown_on_idle = True
-# The work goes on without the broker: the message was only a bell, and what was cancelled would wait for its lease.
+# The work goes on without the broker: the message was only a wake-up, and what was cancelled would wait for its lease.
 worker_cancel_long_running_tasks_on_connection_loss = False
 metrics_host = os.environ.get("WORKER_METRICS_HOST") or "0.0.0.0"  # noqa: S104 (whoever scrapes is elsewhere)
 metrics_ports = {name: os.environ.get(name) or "0" for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT")}
@@ -117,7 +117,7 @@ beat_schedule = {
     },
     # The console rings itself; this finds what was ordered while the broker was away.
     "orders": {
-        "task": TaskName.CARRY_OUT_ORDERS.value,
+        "task": TaskName.RUN_COMMANDS.value,
         "schedule": 10.0,
         "options": {"headers": _quiet, "expires": 10},
     },

@@ -16,5 +16,5 @@ port = int(os.environ.get("FLOWER_PORT") or 5555)
 basic_auth = [pair for pair in (os.environ.get("FLOWER_BASIC_AUTH") or "").split(",") if ":" in pair]
 if not basic_auth:
     sys.exit("FLOWER_BASIC_AUTH: set it to user:password; Flower can run and revoke tasks, so it is never open")
-# Where operators see the letter that a task is about: the web tier's /ops.
+# Where operators see the webhook that a task is about: the web tier's /ops.
 install(console_url=os.environ.get("CONSOLE_URL") or "")

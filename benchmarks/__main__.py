@@ -9,14 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import both, drain, end_to_end, growth, letterbox, processor, shop, soak, start
+from benchmarks import both, drain, end_to_end, growth, processor, receive, shop, soak, start
 from benchmarks.load import LoadError
 from benchmarks.report import Report, tell
 from benchmarks.stand import stand
 
 FIGURES: dict[str, Callable[..., Report]] = {
     "processor": processor.run,
-    "letterbox": letterbox.run,
+    "receive": receive.run,
     "drain": drain.run,
     "both": both.run,
     "end_to_end": end_to_end.run,

@@ -58,7 +58,7 @@ def requests() -> dict[str, Environ]:
         listings = seeds.add_catalogue(connection)
         customers = {lines: seeds.add_customer(connection, listings[:lines], secret) for lines in (1, 10, 100)}
     signing = os.environ["MOCK_WEBHOOK_SECRETS"]
-    bodies = list(seeds.letters(iter([f"mock_pi_{number:032x}" for number in range(500)]), signing))
+    bodies = list(seeds.webhooks(iter([f"mock_pi_{number:032x}" for number in range(500)]), signing))
     at: Iterator[int] = count()
     buyer = {"HTTP_AUTHORIZATION": f"Bearer {customers[1].token}"}
     session = json.dumps({"cart_id": str(customers[1].cart_id)}).encode()
@@ -67,7 +67,7 @@ def requests() -> dict[str, Environ]:
         return json.dumps({"listing": str(listings[next(at) % LISTED]), "qty": 2}).encode()
 
     return {
-        "POST letter": lambda: environ("POST", "/api/payments/webhook", bodies[next(at) % 500]),
+        "POST webhook": lambda: environ("POST", "/api/payments/webhook", bodies[next(at) % 500]),
         **{
             f"GET cart of {lines}": lambda token=customer.token: environ(  # type: ignore[misc]  # bound at once
                 "GET", "/api/cart", HTTP_AUTHORIZATION=f"Bearer {token}"

@@ -1,4 +1,4 @@
-"""How many waiting letters a second are applied until none is left, beside two bare processes with the same SQL."""
+"""How many waiting webhooks a second are applied until none is left, beside two bare processes with the same SQL."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from checkout_service.publishing.publisher import TaskQueue
 from checkout_service.settings.values import Secret
 from checkout_service.tasks import TaskName
 
-LETTERS = 20_000
+WEBHOOKS = 20_000
 GIVE_UP = 180.0
 POLL = 0.02
-"""Seconds; the question costs more the more letters are done, so it is asked seldom."""
+"""Seconds; the question costs more the more webhooks are done, so it is asked seldom."""
 
-_OWED = """
+_PENDING = """
     SELECT EXISTS (SELECT FROM webhook_deliveries
         WHERE state = 'received' AND next_attempt_at < now() + interval '1 minute')
 """
@@ -31,46 +31,46 @@ _LATE = "SELECT count(*) FROM webhook_deliveries WHERE state <> 'applied'"
 
 
 def run(stand: Stand, *, quick: bool) -> Report:
-    letters, rounds = (400, 1) if quick else (LETTERS, 3)
+    webhooks, rounds = (400, 1) if quick else (WEBHOOKS, 3)
     broker = "RabbitMQ" if stand.environment.get("CELERY_BROKER_URL", "").startswith("amqp") else "Redis"
-    report = Report(title=f"Drain of {letters:,} waiting letters, {CORES} worker processes, broker {broker}")
+    report = Report(title=f"Drain of {webhooks:,} waiting webhooks, {CORES} worker processes, broker {broker}")
     report.remark(load_average())
     stand.work()
     for number in range(CORES):
         stand.start(f"floor {number}", [sys.executable, "-m", "benchmarks.floors.drain"])
     usage: dict[str, Usage] = {}
-    numbers = count(0, letters)
+    numbers = count(0, webhooks)
     with stand.connect() as connection:
 
         def measure(name: str) -> float:
-            first = file_letters(connection, stand, first=next(numbers), count=letters)
+            first = file_webhooks(connection, stand, first=next(numbers), count=webhooks)
             start = rouse_floor if name == "floor" else ring
             with watched(stand) as usage[name]:
                 seconds = drained(stand, connection, lambda: start(stand, first))
-            return letters / seconds
+            return webhooks / seconds
 
         for name in ("floor", "service"):
             measure(name)  # warms up: statements, connections
         found = in_turns(rounds, {name: lambda name=name: measure(name) for name in ("floor", "service")})  # type: ignore[misc]
         late = connection.execute(_LATE).fetchone()
     report.add(
-        "letters applied",
+        "webhooks applied",
         per_second(found["service"]),
         floor=per_second(found["floor"]),
         ratio=found["service"] / found["floor"],
         target="≥ 8,000 /s and ≥ 0.8",
     )
-    report.remark(f"letters that were not applied: {late[0] if late else '?'}")
+    report.remark(f"webhooks that were not applied: {late[0] if late else '?'}")
     for name, used in usage.items():
         report.remark(f"processors while the {name} drained: {used}")
     return report
 
 
-def file_letters(connection: psycopg.Connection[Any], stand: Stand, *, first: int, count: int) -> str:
-    """So many payments, and a genuine letter about each; the id of the first letter."""
+def file_webhooks(connection: psycopg.Connection[Any], stand: Stand, *, first: int, count: int) -> str:
+    """So many payments, and a verified webhook about each; the id of the first webhook."""
     seeds.add_payments(connection, first=first, count=count)
     references = list(seeds.reference(connection, first=first, count=count))
-    seeds.add_letters(connection, seeds.letters(iter(references), stand.environment["MOCK_WEBHOOK_SECRETS"]))
+    seeds.add_webhooks(connection, seeds.webhooks(iter(references), stand.environment["MOCK_WEBHOOK_SECRETS"]))
     connection.execute("ANALYZE webhook_deliveries, payments, checkout_sessions")
     row = connection.execute(
         "SELECT id FROM webhook_deliveries WHERE state = 'received' ORDER BY next_attempt_at LIMIT 1"
@@ -83,16 +83,16 @@ def drained(stand: Stand, connection: psycopg.Connection[Any], start: Callable[[
     """Seconds from the start until nothing waits. Raises TimeoutError."""
     began = time.perf_counter()
     start()
-    while (connection.execute(_OWED).fetchone() or [True])[0]:
+    while (connection.execute(_PENDING).fetchone() or [True])[0]:
         stand.check()
         if time.perf_counter() - began > GIVE_UP:
-            raise TimeoutError("letters were not processed")
+            raise TimeoutError("webhooks were not processed")
         time.sleep(POLL)
     return time.perf_counter() - began
 
 
 def ring(stand: Stand, delivery_id: str) -> None:
-    """What the letterbox's notifier does."""
+    """What the webhook receiver's notifier does."""
     environment = stand.environment
     broker = environment.get("CELERY_BROKER_URL") or environment["REDIS_URL"]
     TaskQueue(Secret(broker)).enqueue(TaskName.PROCESS_WEBHOOK, delivery_id)

@@ -1,4 +1,4 @@
-"""From a letter's post to a GET that shows paid, as a polling customer sees it: idle, and at half of the maximum."""
+"""From a webhook's post to a GET that shows paid, as a polling customer sees it: idle, and at half of the maximum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.report import Report, load_average, milliseconds, per_second, pe
 from benchmarks.stand import Stand
 from benchmarks.usage import watched
 
-_OWED = "SELECT EXISTS (SELECT FROM webhook_deliveries WHERE state IN ('received', 'parked'))"
+_PENDING = "SELECT EXISTS (SELECT FROM webhook_deliveries WHERE state IN ('received', 'parked'))"
 _APPLIED = "SELECT count(*) FROM webhook_deliveries WHERE state = 'applied'"
 _PAYMENTS = """
     SELECT id, user_id, provider_ref FROM payments
@@ -30,26 +30,26 @@ GIVE_UP = 30.0
 
 
 def run(stand: Stand, *, quick: bool) -> Report:
-    purchases, letters, seconds = (20, 400, 1) if quick else (300, 60_000, 20)
+    purchases, webhooks, seconds = (20, 400, 1) if quick else (300, 60_000, 20)
     report = Report(title="End to end: a webhook is posted, a polling customer sees it paid")
     report.remark(load_average())
     with stand.connect() as connection:
-        seeds.add_payments(connection, first=0, count=letters + 2 * purchases)
+        seeds.add_payments(connection, first=0, count=webhooks + 2 * purchases)
         base = stand.serve()
         stand.work()
         stand.start("beat")
-        Watcher(stand, base, connection, first=letters, count=4).times(pause=0.0003)  # warms up
+        Watcher(stand, base, connection, first=webhooks, count=4).times(pause=0.0003)  # warms up
         with watched(stand) as usage:
-            idle = Watcher(stand, base, connection, first=letters + 4, count=purchases - 4).times(pause=0.0003)
+            idle = Watcher(stand, base, connection, first=webhooks + 4, count=purchases - 4).times(pause=0.0003)
         tell_times(report, "idle", idle, target="p50 < 12, p99 < 30 ms")
         report.remark(f"processors while it was idle: {usage}")
-        sustained = sustain(stand, base, connection, letters=letters // 2, seconds=seconds // 2 or 1)
+        sustained = sustain(stand, base, connection, webhooks=webhooks // 2, seconds=seconds // 2 or 1)
         report.add("sustained: posted and applied", per_second(sustained))
         rate = sustained / 2
-        requests = prepare(stand, connection, "half", first=letters // 2, count=letters // 2)
-        background = load.paced(base, requests, rate=rate, seconds=min(seconds, letters / 2 / rate))
+        requests = prepare(stand, connection, "half", first=webhooks // 2, count=webhooks // 2)
+        background = load.paced(base, requests, rate=rate, seconds=min(seconds, webhooks / 2 / rate))
         with watched(stand) as usage:
-            watcher = Watcher(stand, base, connection, first=letters + purchases, count=purchases)
+            watcher = Watcher(stand, base, connection, first=webhooks + purchases, count=purchases)
             busy = watcher.times(pause=0.002, while_running=background)
         load.finished(background)
     tell_times(report, f"at half of that ({rate:,.0f} /s)", busy, target="p99 < 250 ms")
@@ -57,21 +57,21 @@ def run(stand: Stand, *, quick: bool) -> Report:
     return report
 
 
-def sustain(stand: Stand, base: str, connection: psycopg.Connection[Any], *, letters: int, seconds: float) -> float:
-    """Letters a second, posted as fast as they are taken and applied until none is owed."""
-    requests = prepare(stand, connection, "sustained", first=0, count=letters)
+def sustain(stand: Stand, base: str, connection: psycopg.Connection[Any], *, webhooks: int, seconds: float) -> float:
+    """Webhooks a second, posted as fast as they are taken and applied until none is pending."""
+    requests = prepare(stand, connection, "sustained", first=0, count=webhooks)
     before = _number(connection, _APPLIED)
     began = time.perf_counter()
     load.full_speed(base, requests, seconds=seconds)
-    while _number(connection, _OWED):
+    while _number(connection, _PENDING):
         time.sleep(0.005)
     return (_number(connection, _APPLIED) - before) / (time.perf_counter() - began)
 
 
 def prepare(stand: Stand, connection: psycopg.Connection[Any], name: str, *, first: int, count: int) -> Any:
     references = list(seeds.reference(connection, first=first, count=count))
-    letters = seeds.letters(iter(references), stand.environment["MOCK_WEBHOOK_SECRETS"])
-    return load.prepare(stand, name, map(load.letter, letters))
+    webhooks = seeds.webhooks(iter(references), stand.environment["MOCK_WEBHOOK_SECRETS"])
+    return load.prepare(stand, name, map(load.webhook, webhooks))
 
 
 def tell_times(report: Report, figure: str, times: list[float], *, target: str) -> None:
@@ -80,7 +80,7 @@ def tell_times(report: Report, figure: str, times: list[float], *, target: str) 
 
 
 class Watcher:
-    """A customer, or rather one a payment, who posts the provider's letter and polls until the payment is paid."""
+    """A customer, or rather one a payment, who posts the provider's webhook and polls until the payment is paid."""
 
     def __init__(self, stand: Stand, base: str, connection: psycopg.Connection[Any], *, first: int, count: int) -> None:
         target = urlsplit(base)
@@ -88,21 +88,21 @@ class Watcher:
         self._connection = Connection(target.hostname or "", target.port or 80)
         self._connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         rows = connection.execute(_PAYMENTS, (first, first + count - 1)).fetchall()
-        letters = seeds.letters((row[2] for row in rows), stand.environment["MOCK_WEBHOOK_SECRETS"])
+        webhooks = seeds.webhooks((row[2] for row in rows), stand.environment["MOCK_WEBHOOK_SECRETS"])
         secret = stand.environment["JWT_SECRET"]
         self._purchases = [
-            (raw(load.letter(body), host), raw(reading(row[0], row[1], secret), host))
-            for row, body in zip(rows, letters, strict=True)
+            (raw(load.webhook(body), host), raw(reading(row[0], row[1], secret), host))
+            for row, body in zip(rows, webhooks, strict=True)
         ]
 
     def times(self, *, pause: float, while_running: Any = None) -> list[float]:
         """Seconds from each post to the first answer that says paid."""
         found = []
-        for letter, poll in self._purchases:
+        for webhook, poll in self._purchases:
             if while_running is not None and while_running.poll() is not None:
                 break
             began = time.perf_counter()
-            self._ask(letter)
+            self._ask(webhook)
             while json.loads(self._ask(poll))["status"] != "paid":
                 if time.perf_counter() - began > GIVE_UP:
                     raise TimeoutError("a payment was not paid")

@@ -1,4 +1,4 @@
-"""The same figures with few and with many rows, what a row costs on disk, and what pruning costs the letterbox.
+"""The same figures with few and with many rows, what a row costs on disk, and what pruning costs the webhook receiver.
 
 Few and many are two databases on servers of their own, which take turns.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from benchmarks import drain, end_to_end, history, load, shop
-from benchmarks.letterbox import some_letters
+from benchmarks.receive import some_webhooks
 from benchmarks.report import Report, in_turns, load_average, per_second
 from benchmarks.stand import Stand, stand
 from checkout_service.publishing.publisher import TaskQueue
@@ -44,10 +44,10 @@ _SCANS = """
     WHERE relname IN ('payments', 'checkout_sessions', 'payment_events', 'webhook_deliveries')
 """
 _BODIES = """
-    SELECT avg(pg_column_size(letter.body)), avg(pg_column_size(payment.raw_payload))
+    SELECT avg(pg_column_size(webhook.body)), avg(pg_column_size(payment.raw_payload))
     FROM (
         SELECT body, provider_ref FROM webhook_deliveries WHERE state = 'applied' ORDER BY id DESC LIMIT 1000
-    ) AS letter
+    ) AS webhook
     JOIN payments AS payment USING (provider_ref) WHERE payment.raw_payload IS NOT NULL
 """
 _OLD = "SELECT count(*) FROM webhook_deliveries WHERE id < (SELECT uuidv7(-interval '30 days'))"
@@ -78,7 +78,7 @@ def run(large: Stand, *, quick: bool) -> Report:
             )
             scanned = _number(connection, _SCANS) - scanned
             report.remark(
-                "beside that each keeps its letter's body twice, as bytes until the letter is pruned and as jsonb: "
+                "beside that each keeps its webhook's body twice, as bytes until the webhook is pruned and as jsonb: "
                 + " + ".join(f"{size:.0f}" for size in (connection.execute(_BODIES).fetchone() or ()))
                 + " bytes for one of 1.6 KB"
             )
@@ -92,7 +92,7 @@ def the_figures(stand: Stand, *, seconds: float, drained: int) -> dict[str, Call
     base = stand.serve()
     stand.work()
     files: dict[str, Any] = shop.prepare(stand)
-    files["letters taken"] = load.prepare(stand, "growth", map(load.letter, some_letters(stand, 2000)))
+    files["webhooks taken"] = load.prepare(stand, "growth", map(load.webhook, some_webhooks(stand, 2000)))
     with stand.connect() as connection:
         some = connection.execute("SELECT id, user_id FROM payments LIMIT 200").fetchall()
     one = [end_to_end.reading(payment, user, stand.environment["JWT_SECRET"]) for payment, user in some]
@@ -102,7 +102,7 @@ def the_figures(stand: Stand, *, seconds: float, drained: int) -> dict[str, Call
 
     def drain_once() -> float:
         with stand.connect() as connection:
-            first = drain.file_letters(connection, stand, first=next(firsts), count=drained)
+            first = drain.file_webhooks(connection, stand, first=next(firsts), count=drained)
             return drained / drain.drained(stand, connection, lambda: drain.ring(stand, first))
 
     def at_full_speed(name: str) -> float:
@@ -110,9 +110,9 @@ def the_figures(stand: Stand, *, seconds: float, drained: int) -> dict[str, Call
         return load.full_speed(base, files[name], seconds=seconds).rate
 
     routes = ("GET payment", "GET payments", "GET cart of 10", "POST item", "POST session")
-    return {"letters applied": drain_once} | {
+    return {"webhooks applied": drain_once} | {
         name: lambda name=name: at_full_speed(name)  # type: ignore[misc]  # bound at once
-        for name in (*routes, "letters taken")
+        for name in (*routes, "webhooks taken")
     }
 
 
@@ -121,13 +121,13 @@ def sizes(report: Report, connection: psycopg.Connection[Any]) -> None:
     for name, table, indexes, rows in connection.execute(_SIZES):
         report.add(f"{name}: bytes a row, table + indexes", f"{table / rows:.0f} + {indexes / rows:.0f}")
         total += (table + indexes) / rows
-    report.add("a payment with its session, event and letter: bytes", f"{total:.0f}")
+    report.add("a payment with its session, event and webhook: bytes", f"{total:.0f}")
     largest = [f"{name} {size / 2**20:,.0f}" for name, size in connection.execute(_INDEXES)]
     report.remark(f"indexes, MiB: {', '.join(largest)}")
 
 
 def prune(stand: Stand, report: Report, connection: psycopg.Connection[Any], *, seconds: float) -> None:
-    """What the letterbox takes while old letters are pruned, beside what it takes when they are not."""
+    """What the webhook receiver takes while old webhooks are pruned, beside what it takes when they are not."""
     base = f"http://127.0.0.1:{stand.environment['PORT']}"
     requests = stand.place.folder / "growth.requests"
     stand.start("housekeeping")
@@ -148,13 +148,13 @@ def prune(stand: Stand, report: Report, connection: psycopg.Connection[Any], *, 
     measure("alone")
     alone, beside = (statistics.median(rates[side]) for side in ("alone", "beside"))
     report.add(
-        "letters taken while old ones are pruned",
+        "webhooks taken while old ones are pruned",
         per_second(beside),
         floor=per_second(alone),
         ratio=beside / alone,
         target="≥ 0.8",
     )
-    report.remark(f"{pruned:,} of {old:,} old letters were pruned in those {meanwhile:.0f} s")
+    report.remark(f"{pruned:,} of {old:,} old webhooks were pruned in those {meanwhile:.0f} s")
 
 
 def _number(connection: psycopg.Connection[Any], query: str) -> int:

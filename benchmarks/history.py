@@ -30,9 +30,9 @@ _IN_HASTE = {
     "maintenance_work_mem": "512MB",
 }
 
-# The texts are short: it is the number of rows that makes indexes deep. Letters and events have keys of their time, as
-# in life. Of a hundred letters one is parked, one failed and one rejected, so that what is owed has company.
-_LETTERS = """
+# The texts are short: it is the number of rows that makes indexes deep. Webhooks and events have keys of their time, as
+# in life. Of a hundred webhooks one is parked, one failed and one rejected, so that what is pending has company.
+_WEBHOOKS = """
     SELECT uuidv7(-age), 'mock', '{{}}'::jsonb, repeat('{{"old": 1}}', 20)::bytea, now() - age, state, 1,
         CASE state WHEN 'parked' THEN now() + interval '71 hours' END,
         CASE state WHEN 'parked' THEN 'elsewhere ' || n ELSE 'mock_pi_' || md5('payment ' || n) END, now() - age
@@ -51,7 +51,7 @@ _ROWS = {target: rows for target, rows in seeds.PAYMENTS.items() if not target.s
         SELECT uuidv7(-interval '1 hour'), 'mock', 'old ' || n, md5('payment ' || n)::uuid, 'paid', 'applied', now()
         FROM generate_series({first}, {last}) AS n""",
     """webhook_deliveries (id, provider, headers, body, received_at, state, attempts, next_attempt_at, provider_ref,
-        processed_at)""": _LETTERS,
+        processed_at)""": _WEBHOOKS,
 }
 
 _CONSTRAINTS = """
@@ -66,7 +66,7 @@ _INDEXES = (
 
 
 def load(stand: Stand, *, count: int, old: int) -> None:
-    """Fill the tables of a stand on which nothing runs yet; the first ``old`` letters are past their retention."""
+    """Fill the tables of a stand on which nothing runs yet; the first ``old`` webhooks are past their retention."""
     with in_haste(stand), stand.connect() as connection:
         constraints = connection.execute(_CONSTRAINTS, {"tables": list(TABLES)}).fetchall()
         for table, name, *_ in constraints:

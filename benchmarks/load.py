@@ -55,7 +55,7 @@ class Answers:
         return self.requests / self.seconds
 
 
-def letter(body: bytes) -> Request:
+def webhook(body: bytes) -> Request:
     return Request(method="POST", path="/api/payments/webhook", headers={"Content-Type": "application/json"}, body=body)
 
 

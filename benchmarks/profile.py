@@ -1,4 +1,7 @@
-"""``make profile``: where the time goes, as flame pictures of web and worker while letters are posted at full speed."""
+"""``make profile``.
+
+Where the time goes, as flame pictures of web and worker while webhooks are posted at full speed.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from checkout_service.local.data_folder import ROOT
 
 FOLDER = ROOT / ".profiles"
 SECONDS = 15
-LETTERS = 60_000
+WEBHOOKS = 60_000
 
 
-def main(seconds: int = SECONDS, letters: int = LETTERS) -> int:
+def main(seconds: int = SECONDS, webhooks: int = WEBHOOKS) -> int:
     """Write an SVG of each; py-spy watches from outside, so nothing in the service is changed or slowed."""
     watcher = shutil.which("py-spy", path=str(Path(sys.executable).parent))
     if watcher is None:
@@ -25,10 +28,10 @@ def main(seconds: int = SECONDS, letters: int = LETTERS) -> int:
         return 1
     FOLDER.mkdir(exist_ok=True)
     with stand() as servers, servers.connect() as connection:
-        seeds.add_payments(connection, first=0, count=letters)
-        references = seeds.reference(connection, first=0, count=letters)
+        seeds.add_payments(connection, first=0, count=webhooks)
+        references = seeds.reference(connection, first=0, count=webhooks)
         secret = servers.environment["MOCK_WEBHOOK_SECRETS"]
-        requests = load.prepare(servers, "profile", map(load.letter, seeds.letters(references, secret)))
+        requests = load.prepare(servers, "profile", map(load.webhook, seeds.webhooks(references, secret)))
         base = servers.serve()
         servers.work()
         watchers = [watch(watcher, name, servers.pids()[name], seconds) for name in ("web", "worker")]

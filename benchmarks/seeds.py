@@ -1,4 +1,4 @@
-"""What the figures work on: a catalogue, customers with carts, payments that wait, and letters about them."""
+"""What the figures work on: a catalogue, customers with carts, payments that wait, and webhooks about them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psycopg
 
 from checkout_service.providers.adapters.mock.provider import sign
 
-LETTER_BYTES = 1600
+WEBHOOK_BYTES = 1600
 LISTINGS = 200
 
 _CATALOGUE = """
@@ -36,7 +36,7 @@ _CUSTOMER = """
     SELECT id, user_id FROM cart
 """
 
-# So many payments to each customer, with their sessions. A reference is a hash of its number, so that letters can be
+# So many payments to each customer, with their sessions. A reference is a hash of its number, so that webhooks can be
 # made anywhere.
 PAYMENTS = {
     "users (id)": "SELECT md5('user ' || n)::uuid FROM generate_series({first}, {last}) AS n WHERE n % {each} = 0",
@@ -81,15 +81,15 @@ def add_customer(connection: psycopg.Connection[Any], listings: list[UUID], secr
 def add_payments(connection: psycopg.Connection[Any], *, first: int, count: int) -> None:
     """Pending payments with these numbers, each of another customer, and the sessions that opened them.
 
-    Of one customer, those whose letters stand side by side would be the business of one worker at a time: of two that
+    Of one customer, those whose webhooks stand side by side would be the business of one worker at a time: of two that
     are for one cart the second waits for the first.
     """
     for target, rows in PAYMENTS.items():
         copy(connection, target, rows.format(first=first, last=first + count - 1, each=1))
 
 
-def add_letters(connection: psycopg.Connection[Any], bodies: Iterator[bytes]) -> None:
-    """Letters that wait, as the letterbox leaves them."""
+def add_webhooks(connection: psycopg.Connection[Any], bodies: Iterator[bytes]) -> None:
+    """Webhooks that wait, as the webhook receiver leaves them."""
     with (
         connection.cursor() as cursor,
         cursor.copy("COPY webhook_deliveries (provider, headers, body) FROM STDIN") as to,
@@ -98,7 +98,7 @@ def add_letters(connection: psycopg.Connection[Any], bodies: Iterator[bytes]) ->
             to.write_row(("mock", "{}", body))
 
 
-def letters(references: Iterator[str], secret: str) -> Iterator[bytes]:
+def webhooks(references: Iterator[str], secret: str) -> Iterator[bytes]:
     """A signed ``paid`` of 1.6 KB for each reference, as the mock provider sends it."""
     occurred = datetime.now(UTC).isoformat(timespec="seconds")
     for reference in references:
@@ -110,10 +110,10 @@ def letters(references: Iterator[str], secret: str) -> Iterator[bytes]:
             "payer": {"email": "parent@example.org", "country": "GB", "address": ["1 High Street", "Riverside"]},
             "order": [{"sku": f"blazer-{size}", "qty": 1, "price": "120.00"} for size in range(11, 21)],
         }
-        letter = {"provider_ref": reference, "status": "paid", "raw_data": details}
-        short = LETTER_BYTES - len(orjson.dumps(letter)) - len(',"signature":""') - 64 - len(',"note":""')
+        webhook = {"provider_ref": reference, "status": "paid", "raw_data": details}
+        short = WEBHOOK_BYTES - len(orjson.dumps(webhook)) - len(',"signature":""') - 64 - len(',"note":""')
         details["note"] = "n" * short
-        yield orjson.dumps(sign(letter, secret))
+        yield orjson.dumps(sign(webhook, secret))
 
 
 def reference(connection: psycopg.Connection[Any], *, first: int, count: int) -> Iterator[str]:

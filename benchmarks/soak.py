@@ -13,7 +13,7 @@ from benchmarks.usage import own_memory, watched
 
 SHARE = 0.6
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 15)
-LETTERS = 40_000
+WEBHOOKS = 40_000
 
 _STATE = """
     SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
@@ -25,21 +25,21 @@ _STATE = """
 
 def run(stand: Stand, *, quick: bool) -> Report:
     seconds = 3 if quick else round(MINUTES * 60)
-    letters = 200 if quick else LETTERS
+    webhooks = 200 if quick else WEBHOOKS
     report = Report(title=f"Soak: {seconds} s of mixed load at {SHARE:.0%} of what is sustained")
     report.remark(load_average())
     with stand.connect() as connection:
-        end_to_end.seeds.add_payments(connection, first=0, count=letters)
+        end_to_end.seeds.add_payments(connection, first=0, count=webhooks)
         files = shop.prepare(stand)
         base = stand.serve()
         stand.work()
         for name in ("housekeeping", "beat"):
             stand.start(name)
-        sustained = end_to_end.sustain(stand, base, connection, letters=letters, seconds=1 if quick else 10)
-        # The letters come again and again: most are duplicates soon, as from a provider that repeats itself.
-        letter_rate = SHARE / 2 * sustained
-        kinds = {"sustained letters": (stand.place.folder / "sustained.requests", letter_rate)}
-        kinds |= {route: (files[route], letter_rate / 4) for route in ("GET cart of 10", "POST item", "POST session")}
+        sustained = end_to_end.sustain(stand, base, connection, webhooks=webhooks, seconds=1 if quick else 10)
+        # The webhooks come again and again: most are duplicates soon, as from a provider that repeats itself.
+        webhook_rate = SHARE / 2 * sustained
+        kinds = {"sustained webhooks": (stand.place.folder / "sustained.requests", webhook_rate)}
+        kinds |= {route: (files[route], webhook_rate / 4) for route in ("GET cart of 10", "POST item", "POST session")}
         with watched(stand) as usage:
             loads = [load.paced(base, path, rate=rate, seconds=seconds) for path, rate in kinds.values()]
             seen = []
@@ -56,7 +56,9 @@ def run(stand: Stand, *, quick: bool) -> Report:
         growth = max((last[pid] - second[pid] for pid in last.keys() & second.keys()), default=0.0)
         shown = f"{sum(second.values()):.0f} → {sum(last.values()):.0f} MiB, {growth:+.1f}"
         report.add(f"{name}: own memory, second third → last third, most that one process grew", shown, target="flat")
-    for place, figure in enumerate(("connections of PostgreSQL", "letters owed", "age of the oldest letter owed, s")):
+    for place, figure in enumerate(
+        ("connections of PostgreSQL", "webhooks pending", "age of the oldest webhook pending, s")
+    ):
         shown = " → ".join(f"{max(one[place] for one in seen[start:][:third]):.0f}" for start in (third, 2 * third))
         report.add(f"{figure}: most, second third → last third", shown, target="no growth")
     report.remark(f"processors: {usage}")

@@ -9,12 +9,12 @@ Rooms, from the shelf to the till:
     checkout    a cart frozen into a promise: lines, amount, expiry, one payment
     payments    what became of the money; read here, moved only by worker/transitions/payments.py
     refunds     money given back: asked for here, moved only by worker/transitions/refunds.py
-    webhooks    a letterbox: files letters and rings, does not open them
+    webhooks    a webhook receiver: files webhooks and rings, does not open them
     pages       what people see: the shop, and a payment to watch
     console     what operators see and order
     oversight   a payment's story, and what must hold of all payments
     doctor      looks at what surrounds the service, and says what to do
-    providers   translators, one file a provider: values in, values out
+    providers   provider adapters, one file a provider: values in, values out
     local       one machine: embedded servers, demo data, a demo purchase
 
 Nothing here imports ``worker``: it is called by task name through ``queue``.

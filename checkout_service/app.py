@@ -31,9 +31,9 @@ from checkout_service.refunds import routes as refunds
 from checkout_service.server import bodies
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import logs, request_log
-from checkout_service.webhooks.backpressure import connect_pressure
+from checkout_service.webhooks.backpressure import connect_backpressure
 from checkout_service.webhooks.cli import webhooks
-from checkout_service.webhooks.routes import blueprint as letterbox
+from checkout_service.webhooks.routes import blueprint as receiver
 
 
 class SynchronousFlask(Flask):
@@ -47,7 +47,7 @@ def create_app(settings: WebSettings) -> Flask:
     """The web tier as a WSGI application. Connects to nothing yet, so it may be made before a fork."""
     logs.configure(production=settings.production)
     app = SynchronousFlask("checkout_service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = bodies.LARGEST_BODY  # the letterbox sets a limit of its own
+    app.config["MAX_CONTENT_LENGTH"] = bodies.LARGEST_BODY  # the webhook receiver sets a limit of its own
     # Both would answer a provider's POST with a redirect, which providers do not follow.
     app.url_map.redirect_defaults = False
     app.url_map.merge_slashes = False
@@ -64,7 +64,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_queue(app, settings.broker_url)
     connect_notifier(app)
     connect_background_publisher(app)
-    connect_pressure(app, max_rows=settings.letters_max_rows, max_bytes=settings.letters_max_bytes)
+    connect_backpressure(app, max_rows=settings.webhooks_max_rows, max_bytes=settings.webhooks_max_bytes)
     connect_providers(app, settings)
     request_log.init_app(app)
     bodies.init_app(app)
@@ -75,7 +75,7 @@ def create_app(settings: WebSettings) -> Flask:
     api = Api(app)
     for room in (carts, checkout, payments, refunds):
         api.register_blueprint(room.blueprint)
-    app.register_blueprint(letterbox)
+    app.register_blueprint(receiver)
     health.init_app(app, settings)
     openapi_page.init_app(app, api)
     if settings.pages:

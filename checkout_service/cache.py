@@ -1,7 +1,7 @@
 """A Redis cache that fails open: a dead cache costs time, never an answer.
 
-Also holds the bell (see ``queue``) and the worker's memory of letters that it has seen, for both of which the database
-is the truth.
+Also holds the wake-up (see ``queue``) and the worker's memory of webhooks that it has seen, for both of which the
+database is the truth.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Cache:
     """A few bytes under a name, for a while. Every method works, with less to say, when the server is away."""
 
     def __init__(self, url: Secret, deployment: UUID) -> None:
-        # Two deployments may share a server, and must not take each other's letters for duplicates.
+        # Two deployments may share a server, and must not take each other's webhooks for duplicates.
         self._prefix = f"checkout:{deployment.hex[:12]}:"
         # One retry, at once: a pooled connection may have died with the server that has been restarted since.
         self._redis = Redis.from_url(

@@ -20,7 +20,7 @@ class TaskName(StrEnum):
     REFUND_PAYMENT = "payments.refund"
     CANCEL_PAYMENT = "payments.cancel"
     SWEEP_PAYMENTS = "payments.sweep"
-    CARRY_OUT_ORDERS = "orders.carry_out"
+    RUN_COMMANDS = "commands.run"
     BACKFILL_PAYMENTS = "payments.backfill"
 
 
@@ -33,6 +33,6 @@ QUEUE_OF: Final = {
     TaskName.REFUND_PAYMENT: "payments",
     TaskName.CANCEL_PAYMENT: "payments",
     TaskName.SWEEP_PAYMENTS: "payments",
-    TaskName.CARRY_OUT_ORDERS: "payments",
+    TaskName.RUN_COMMANDS: "payments",
     TaskName.BACKFILL_PAYMENTS: "payments",
 }

@@ -14,7 +14,7 @@ from checkout_service.database.errors import DatabaseUnavailableError
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Desk(AppGroup):
+class CommandGroup(AppGroup):
     """Commands that need the database, and say so in a sentence when it is away."""
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -13,7 +13,7 @@ import jwt
 from werkzeug.test import TestResponse
 
 from checkout_service.payments.status import RefundStatus
-from checkout_service.providers.base import Fact, RefundFact
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from tests.conftest import JWT_SECRET, Customer, Sql
 
 
@@ -62,15 +62,15 @@ def insert_refund(sql: Sql, payment_id: UUID, amount: str | None = "40.00", **co
     )[0].id
 
 
-def refund_fact(reference: str, status: str, **values: Any) -> RefundFact:
-    """A fact of the scripted provider about a refund of 40.00, unless it says otherwise."""
+def refund_event(reference: str, status: str, **values: Any) -> ProviderRefundEvent:
+    """An event of the scripted provider about a refund of 40.00, unless it says otherwise."""
     given: dict[str, Any] = {
         "event_id": f"evt_{uuid4().hex}",
         "refund_ref": "re_1",
         "amount": Decimal("40.00"),
         "currency": "USD",
     } | values
-    return RefundFact(provider="mock", provider_ref=reference, status=RefundStatus(status), **given)
+    return ProviderRefundEvent(provider="mock", provider_ref=reference, status=RefundStatus(status), **given)
 
 
 def refund_row(sql: Sql, refund_id: UUID) -> Any:
@@ -89,9 +89,9 @@ def sums(sql: Sql, payment_id: UUID) -> tuple[str, str]:
 
 
 def make_due(sql: Sql) -> None:
-    """All refunds and cancellations that are owed work, now; a lease is over."""
+    """All refunds and cancellations that are outstanding, now; a lease is over."""
     sql("UPDATE refunds SET next_attempt_at = now() WHERE status <= 'processing'")
     sql("UPDATE cancellations SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
 
 
-Said = Sequence[Fact | RefundFact] | Exception
+Said = Sequence[ProviderEvent | ProviderRefundEvent] | Exception

@@ -1,4 +1,4 @@
-"""Letters as the mock provider sends them, and payments to send them about."""
+"""Webhooks as the mock provider sends them, and payments to send them about."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from checkout_service.providers.adapters.mock.provider import sign
 from tests.conftest import MOCK_SECRET, Sql
 
 
-def letter(
+def webhook(
     provider_ref: str,
     status: str = "paid",
     *,
     secret: str = MOCK_SECRET,
     **details: Any,
 ) -> bytes:
-    """A signed letter; details such as event_id, amount, currency and occurred_at go into its raw_data."""
+    """A signed webhook; details such as event_id, amount, currency and occurred_at go into its raw_data."""
     return orjson.dumps(sign({"provider_ref": provider_ref, "status": status, "raw_data": details}, secret))
 
 
-def post_letter(client: FlaskClient, body: bytes) -> UUID:
-    """File the letter as a provider does; the id of its delivery."""
+def post_webhook(client: FlaskClient, body: bytes) -> UUID:
+    """File the webhook as a provider does; the id of its delivery."""
     answer = client.post("/api/payments/webhook", data=body, content_type="application/json")
     assert answer.status_code == 202, answer.text
     return UUID(answer.json["delivery_id"])
 
 
-def insert_letter(sql: Sql, body: bytes, **columns: Any) -> UUID:
-    """Put the letter into the table without ringing; columns such as state or received_at as SQL literals."""
+def insert_webhook(sql: Sql, body: bytes, **columns: Any) -> UUID:
+    """Put the webhook into the table without ringing; columns such as state or received_at as SQL literals."""
     names = "".join(f", {name}" for name in columns)
     values = "".join(f", {value}" for value in columns.values())
     return sql(

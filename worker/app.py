@@ -45,7 +45,7 @@ app.config_from_object("celeryconfig")
 @setup_logging.connect
 def _configure_logging(**_: Any) -> None:
     logs.configure(production=_settings.production)
-    # Two lines a task and a beat would bury our own, which say what became of the letters.
+    # Two lines a task and a beat would bury our own, which say what became of the webhooks.
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -1,7 +1,7 @@
-"""The task ``orders.carry_out``: does what operators ordered in the console, a bounded step at a time.
+"""The task ``commands.run``: does what operators ordered in the console, a bounded step at a time.
 
 The order is a row of the audit, written by the web tier, which may change nothing else; how far the worker is with it
-is a row of ``runs``, under a lease. The message is only a bell, and beat rings as well.
+is a row of ``runs``, under a lease. The message is only a wake-up, and beat rings as well.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ _lease = text("""
         SELECT id FROM runs WHERE state = 'running' AND leased_until <= now()
         ORDER BY leased_until LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     )) AND audit.id = runs.id
-    RETURNING runs.id, runs.leased_until, runs.until_at, runs.after_at, runs.after_id, runs.rung, runs.became,
+    RETURNING runs.id, runs.leased_until, runs.until_at, runs.after_at, runs.after_id, runs.notified, runs.became,
         audit.action, audit.subject, audit.details,
         EXISTS (SELECT FROM audit AS word WHERE word.subject = runs.id::text AND word.action = 'stop') AS to_be_stopped
 """)
 
 _advance = text("""
-    UPDATE runs SET state = :state, said = :said, rung = :rung, became = CAST(:became AS jsonb),
+    UPDATE runs SET state = :state, said = :said, notified = :notified, became = CAST(:became AS jsonb),
         after_at = :after_at, after_id = :after_id, leased_until = now(), updated_at = now()
     WHERE id = :id AND leased_until = :lease
 """)
@@ -83,7 +83,7 @@ _flag = text("SELECT review_reason FROM payments WHERE id = :id")
 log = structlog.get_logger(__name__)
 
 
-@shared_task(name=TaskName.CARRY_OUT_ORDERS)
+@shared_task(name=TaskName.RUN_COMMANDS)
 def carry_out() -> str:
     """Take one step after another until no order waits or the time is over, then ring for the rest."""
     until = monotonic() + WORK_FOR
@@ -94,7 +94,7 @@ def carry_out() -> str:
             _step(rows[0])
             steps += 1
             if monotonic() > until:
-                task_queue().enqueue(TaskName.CARRY_OUT_ORDERS)
+                task_queue().enqueue(TaskName.RUN_COMMANDS)
                 break
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
@@ -117,7 +117,7 @@ def _step(row: Row[Any]) -> None:
 
 
 def _process_all(row: Row[Any]) -> None:
-    """Have one batch of the letters that match processed, and remember how far that was."""
+    """Have one batch of the webhooks that match processed, and remember how far that was."""
     if row.to_be_stopped:
         _write(row, state="stopped")
         return
@@ -126,11 +126,16 @@ def _process_all(row: Row[Any]) -> None:
     if not page:
         _write(row, state="done")
         return
-    progress = Progress(rung=row.rung, became=Counter(row.became))
+    progress = Progress(notified=row.notified, became=Counter(row.became))
     started = monotonic()
     process_batch(page, progress, told=lambda _: None, within=STEP_FOR)
     last = page[-1]
-    place = {"rung": progress.rung, "became": dict(progress.became), "after_at": last.received_at, "after_id": last.id}
+    place = {
+        "notified": progress.notified,
+        "became": dict(progress.became),
+        "after_at": last.received_at,
+        "after_id": last.id,
+    }
     if progress.untouched:
         waited = STEP_FOR if monotonic() - started >= STEP_FOR else 2 * PATIENCE
         said = f"no worker came to {len(progress.untouched)} webhooks within {waited:.0f} s"
@@ -165,7 +170,12 @@ def _review(row: Row[Any]) -> None:
 
 def _write(row: Row[Any], *, state: str, said: str | None = None, **place: Any) -> None:
     """What a step came to, unless its lease was over and somebody else has the run."""
-    stands = {"rung": row.rung, "became": row.became, "after_at": row.after_at, "after_id": row.after_id} | place
+    stands = {
+        "notified": row.notified,
+        "became": row.became,
+        "after_at": row.after_at,
+        "after_id": row.after_id,
+    } | place
     stands["became"] = json.dumps(stands["became"])
     execute(_advance, {"id": row.id, "lease": row.leased_until, "state": state, "said": said, **stands})
 

@@ -42,11 +42,11 @@ def settings() -> WorkerSettings:
 
 
 def providers() -> Providers:
-    """The translators of the providers at which this worker holds an account, by name."""
+    """The provider adapters of the providers at which this worker holds an account, by name."""
     found: Providers = current_app.extensions["providers"]
     return found
 
 
 def provider(name: str) -> Provider | None:
-    """The translator of that name, if this worker holds an account there."""
+    """The provider adapter of that name, if this worker holds an account there."""
     return providers().get(name)

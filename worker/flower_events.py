@@ -24,8 +24,8 @@ class QuietRequest(Request):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # Bells, sweeps and beat say that nobody watches; whatever else started a task, Flower's own API included, did
-        # it for an operator.
+        # Wake-ups, sweeps and beat say that nobody watches; whatever else started a task, Flower's own API included,
+        # did it for an operator.
         self._came = time()
         self._watched = not self._request_dict.get("quiet")
         if self._watched:

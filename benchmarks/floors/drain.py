@@ -1,7 +1,7 @@
-"""The drain's floor: a bare process that does what the worker does to letters, with psycopg and the same statements.
+"""The drain's floor: a bare process that does what the worker does to webhooks, with psycopg and the same statements.
 
 Claims sets until nothing waits, checks each HMAC, and records each set in one transaction. What it leaves out: Celery,
-breakers, every hostile or late case, hints, memories, metrics, logs. Waits for a ``go`` in Redis before each run.
+breakers, every hostile or late case, thin events, memories, metrics, logs. Waits for a ``go`` in Redis before each run.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from psycopg.types.array import ListBinaryDumper
 
 from worker.transitions import payment_statements
 from worker.webhooks import claims
-from worker.webhooks import statements as letter_statements
+from worker.webhooks import statements as webhook_statements
 
-_CLAIM = letter_statements.CLAIM.sql
+_CLAIM = webhook_statements.CLAIM.sql
 _CARTS = payment_statements.LOCK_CARTS.sql
 _LOCK = payment_statements.LOCK_PAYMENTS.sql
 _EVENTS = payment_statements.INSERT_EVENTS.sql
 _MOVE = payment_statements.MOVE_PAYMENTS.sql
-_SETTLE = letter_statements.SETTLE.sql
+_SETTLE = webhook_statements.SETTLE.sql
 
 
 def main() -> None:
@@ -48,29 +48,29 @@ def drain(connection: psycopg.Connection[Any], secret: bytes) -> None:
 
 
 def opened(body: bytes, secret: bytes) -> dict[str, Any]:
-    letter: dict[str, Any] = orjson.loads(body)
-    claimed = letter.pop("signature")
-    letter["signed"] = orjson.dumps(letter, option=orjson.OPT_SORT_KEYS)
-    if not hmac.compare_digest(hmac.digest(secret, letter["signed"], "sha256").hex(), claimed):
-        raise ValueError("a letter of the benchmark is forged")
-    return letter
+    webhook: dict[str, Any] = orjson.loads(body)
+    claimed = webhook.pop("signature")
+    webhook["signed"] = orjson.dumps(webhook, option=orjson.OPT_SORT_KEYS)
+    if not hmac.compare_digest(hmac.digest(secret, webhook["signed"], "sha256").hex(), claimed):
+        raise ValueError("a webhook of the benchmark is unverified")
+    return webhook
 
 
 def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict[str, Any]]) -> None:
-    references = sorted(letter["provider_ref"] for letter in read)
+    references = sorted(webhook["provider_ref"] for webhook in read)
     connection.execute(_CARTS, {"money": references})
     locked = connection.execute(_LOCK, {"references": references, "money": references}, binary=True).fetchall()
     payments = {row[2]: row[0] for row in locked}
-    # In the order of their keys, as the ledger enters them: it is kinder to the indexes.
-    events = sorted((letter["raw_data"]["event_id"], letter, row) for letter, row in zip(read, rows, strict=True))
-    said = [letter["raw_data"] for _, letter, _ in events]
+    # In the order of their keys, as the transitions enters them: it is kinder to the indexes.
+    events = sorted((webhook["raw_data"]["event_id"], webhook, row) for webhook, row in zip(read, rows, strict=True))
+    said = [webhook["raw_data"] for _, webhook, _ in events]
     connection.execute(
         _EVENTS,
         {
             "deliveries": [row[0] for _, _, row in events],
             "providers": ["mock"] * len(rows),
             "events": [event_id for event_id, _, _ in events],
-            "payments": [payments[letter["provider_ref"]] for _, letter, _ in events],
+            "payments": [payments[webhook["provider_ref"]] for _, webhook, _ in events],
             "statuses": ["paid"] * len(rows),
             "amounts": [Decimal(details["amount"]) for details in said],
             "currencies": [details["currency"] for details in said],
@@ -80,7 +80,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
         },
         binary=True,
     )
-    bodies = {letter["provider_ref"]: letter["signed"] for letter in read}
+    bodies = {webhook["provider_ref"]: webhook["signed"] for webhook in read}
     connection.execute(
         _MOVE,
         {
@@ -98,7 +98,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "attempts": [row[4] for row in rows],
             "leases": [row[5] for row in rows],
             "states": ["applied"] * len(rows),
-            "references": [letter["provider_ref"] for letter in read],
+            "references": [webhook["provider_ref"] for webhook in read],
             "details": [None] * len(rows),
             "delays": [0.0] * len(rows),
             "returned": [0] * len(rows),

@@ -50,7 +50,7 @@ def live() -> Response:
 
 
 @app.post("/api/payments/webhook")
-def file_letter() -> Response:
+def insert_webhook() -> Response:
     row = _connection().execute(_FILE, (request.get_data(cache=False),)).fetchone()
     delivery_id = str(row[0])  # type: ignore[index]  # RETURNING gives a row
     _redis.lpush("floor", delivery_id)

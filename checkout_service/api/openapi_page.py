@@ -85,9 +85,9 @@ _STYLE: Final = """body { margin: 0; }
 .swagger-ui :focus-visible { outline: 3px solid #1d4f91; outline-offset: 2px; }
 """
 
-_LETTERBOX: Final[dict[str, Any]] = {
+_RECEIVER: Final[dict[str, Any]] = {
     "summary": "Take a provider's webhook",
-    "description": "Files the letter unopened and answers; 202 means that it is kept, not that it is genuine. "
+    "description": "Files the webhook unopened and answers; 202 means that it is kept, not that it is verified. "
     "The body below is the mock provider's; each provider sends its own.",
     "tags": ["webhooks"],
     "security": [],
@@ -130,10 +130,10 @@ _LETTERBOX: Final[dict[str, Any]] = {
 
 def init_app(app: Flask, api: Api) -> None:
     """Serve what the API's document has become with every room registered."""
-    # The letterbox is a plain Flask view, for speed, and so is described by hand.
-    for rule in app.url_map.iter_rules("webhooks.take_letter"):
+    # The webhook receiver is a plain Flask view, for speed, and so is described by hand.
+    for rule in app.url_map.iter_rules("webhooks.receive_webhook"):
         named = "provider" in rule.arguments and not rule.defaults
-        operation = {**_LETTERBOX, "operationId": "take_letter" if named else "take_letter_of_mock"}
+        operation = {**_RECEIVER, "operationId": "receive_webhook" if named else "take_webhook_of_mock"}
         api.spec.path(rule=rule, operations={"post": operation})
     app.extensions["openapi"] = orjson.dumps(api.spec.to_dict())
     app.register_blueprint(blueprint)

@@ -115,7 +115,7 @@ def _put_item() -> Any:
     opened = (
         insert(Cart)
         .from_select(["user_id"], first_write)
-        # A twin opened it a moment ago: only an update gives back a row that this statement cannot see yet.
+        # A concurrent retry opened it a moment ago: only an update gives back a row that this statement cannot see yet.
         .on_conflict_do_update(index_elements=[Cart.user_id], set_={"updated_at": func.now()})
         .returning(Cart.id)
         .cte("opened")

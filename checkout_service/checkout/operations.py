@@ -2,8 +2,9 @@
 
     read the key's answer → read the cart → provider.open → INSERT payment and session
 
-No transaction is open while the provider is asked. Twins that race compute the same payment id, so the provider makes
-one payment for them and the unique keys let one of them in; whatever goes wrong, the key's answer is read again.
+No transaction is open while the provider is asked. Concurrent retries that race compute the same payment id, so the
+provider makes one payment for them and the unique keys let one of them in; whatever goes wrong, the key's answer is
+read again.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ from checkout_service.server.slots import TooManyWaitingError, outside
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.values import WebSettings
 
-WAIT_FOR_TWIN: Final = 2.0
-"""Seconds that a request waits for the answer of a twin, where the provider says that one is at work."""
+WAIT_FOR_RETRY: Final = 2.0
+"""Seconds that a request waits for the answer of a concurrent retry, where the provider says that one is at work."""
 
 WAIT_FOR_WRITE: Final = 0.3
 """Seconds that it waits for one that has its payment already, and only has to write it down."""
@@ -124,13 +125,15 @@ def open_session(
     except TooManyWaitingError:
         raise ProviderUnavailable from None
     except ProviderError as error:
-        return _from_twin(order, _provider_problem(error), seconds=WAIT_FOR_TWIN if _in_progress(error) else 0), True
+        return _from_concurrent_retry(
+            order, _provider_problem(error), seconds=WAIT_FOR_RETRY if _in_progress(error) else 0
+        ), True
     if (opened.amount, opened.currency) != (cart.total_amount, cart.currency):
-        return _from_twin(order, AmountDiffers(), seconds=WAIT_FOR_WRITE), True
+        return _from_concurrent_retry(order, AmountDiffers(), seconds=WAIT_FOR_WRITE), True
     try:
         answer = _insert_session(order, cart, payment_id, name, opened, ttl)
     except Conflict:
-        return _from_twin(order, ProviderFailed(), seconds=0), True
+        return _from_concurrent_retry(order, ProviderFailed(), seconds=0), True
     remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, answer))
     return answer, False
 
@@ -187,8 +190,8 @@ def _insert_session(
     return answer_from(row)
 
 
-def _from_twin(order: Order, problem: Problem, *, seconds: float) -> dict[str, Any]:
-    """The answer that a twin with the same key was given; else raises the problem."""
+def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) -> dict[str, Any]:
+    """The answer that a concurrent retry with the same key was given; else raises the problem."""
     until = monotonic() + seconds
     while (given := given_answer(user_id=order.user_id, key=order.key)) is None:
         if monotonic() >= until:

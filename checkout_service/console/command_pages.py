@@ -1,4 +1,5 @@
-"""Orders about letters: process one, process all that match a filter, watch and stop that; and the audit of all orders.
+"""Orders about webhooks: process one, process all that match a filter, watch and stop that; and the audit of all
+orders.
 
 Every order is a POST with a form's token, is kept before it is acted on, and is answered by a redirect.
 """
@@ -14,47 +15,47 @@ from werkzeug.wrappers import Response as AnyResponse
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.console import commands as orders
 from checkout_service.console.access import for_operators
-from checkout_service.console.filters import LetterFilter, read_id, read_letter_filter
+from checkout_service.console.filters import WebhookFilter, read_id, read_webhook_filter
 from checkout_service.console.page import ConsoleBlueprint, ordered, page
 from checkout_service.console.webhook_queries import about
-from checkout_service.webhooks.queries import count_processable, letter
+from checkout_service.webhooks.queries import count_processable, find_webhook
 from checkout_service.webhooks.selection import Choice
 
 blueprint = ConsoleBlueprint("console_orders", __name__)
 
 COUNTED: Final = 100_000
-"""Letters that are counted before an order; of more it is said that they are more."""
+"""Webhooks that are counted before an order; of more it is said that they are more."""
 
 
-@blueprint.post("/letters/<uuid:delivery_id>/process")
+@blueprint.post("/webhooks/<uuid:delivery_id>/process")
 @for_operators
-def process_letter(delivery_id: UUID) -> AnyResponse:
-    """Have one letter processed (again), by the task that Flower's Retry sends."""
+def process_webhook(delivery_id: UUID) -> AnyResponse:
+    """Have one webhook processed (again), by the task that Flower's Retry sends."""
     order = ordered()
-    if letter(delivery_id) is None:
-        raise NotFound(f"There is no letter {delivery_id}.")
+    if find_webhook(delivery_id) is None:
+        raise NotFound(f"There is no webhook {delivery_id}.")
     task = orders.process(delivery_id, ordered=order)
-    return redirect(url_for("console.show_letter", delivery_id=delivery_id, task=task), 303)
+    return redirect(url_for("console.show_webhook", delivery_id=delivery_id, task=task), 303)
 
 
-@blueprint.get("/letters/process-all")
+@blueprint.get("/webhooks/process-all")
 @for_operators
 def confirm_processing() -> str:
-    """How many letters match, before anything is ordered."""
-    wanted = read_letter_filter(request.args)
+    """How many webhooks match, before anything is ordered."""
+    wanted = read_webhook_filter(request.args)
     choice = _choice(wanted)
     counted = count_processable(choice, most=COUNTED) if choice else 0
     return page("confirm.html", wanted=wanted, choice=choice, counted=counted, most=COUNTED)
 
 
-@blueprint.post("/letters/process-all")
+@blueprint.post("/webhooks/process-all")
 @for_operators
-def process_letters() -> AnyResponse:
+def process_webhooks() -> AnyResponse:
     """Have the worker process all that match, in batches."""
     order = ordered(note_needed=True)
-    choice = _choice(read_letter_filter(request.form))
+    choice = _choice(read_webhook_filter(request.form))
     if choice is None:
-        raise MalformedBody("Choose one state whose letters can be processed together. Go back and narrow the list.")
+        raise MalformedBody("Choose one state whose webhooks can be processed together. Go back and narrow the list.")
     run = orders.process_all(choice, counted=count_processable(choice, most=COUNTED), ordered=order)
     return redirect(url_for("console_orders.show_run", run_id=run), 303)
 
@@ -86,7 +87,7 @@ def show_audit() -> str:
     return page("audit.html", rows=rows, following=following, before=before)
 
 
-def _choice(wanted: LetterFilter) -> Choice | None:
+def _choice(wanted: WebhookFilter) -> Choice | None:
     found = about(wanted.find)
     return wanted.choice(provider_ref=found.provider_ref if found else None)
 

@@ -1,7 +1,7 @@
 """Takes operators' orders: each is a row of the audit before anything is done about it.
 
 The row's key is made when the form is shown, so a form that is sent twice is one order. What the worker carries out it
-finds in the audit itself; the message is only a bell.
+finds in the audit itself; the message is only a wake-up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _kept = text("SELECT id, operator, action, subject, details FROM audit WHERE key
 
 _ORDERS: Final = """
     SELECT audit.id, audit.created_at, audit.operator, audit.action, audit.subject, audit.why, audit.details,
-        runs.state, runs.said, runs.rung, runs.became, runs.updated_at AS moved_at,
+        runs.state, runs.said, runs.notified, runs.became, runs.updated_at AS moved_at,
         EXISTS (SELECT FROM audit AS word WHERE word.subject = audit.id::text AND word.action = 'stop') AS to_be_stopped
     FROM ({chosen}) AS audit LEFT JOIN runs ON runs.id = audit.id
     ORDER BY audit.id DESC
@@ -54,7 +54,7 @@ _orders: Final = {name: text(_ORDERS.format(chosen=chosen)) for name, chosen in 
 class OrderNotSent(Unavailable):
     """It is in the audit; what can be found there will be done, and sending it again does no harm."""
 
-    slug = "order-not-sent"
+    slug = "command-not-sent"
     title = "The broker does not answer"
     default_detail = "Your order is kept in the audit, but no worker was told. Send it again in a moment."
 
@@ -78,13 +78,13 @@ class Ordered:
 
 
 def process(delivery_id: UUID, *, ordered: Ordered) -> str:
-    """Have one letter processed (again), as Flower's Retry does; the id of the task. Raises OrderNotSent."""
+    """Have one webhook processed (again), as Flower's Retry does; the id of the task. Raises OrderNotSent."""
     _keep_order(ordered, "process", str(delivery_id))
     return _ring(TaskName.PROCESS_WEBHOOK, str(delivery_id), watched=True)
 
 
 def process_all(choice: Choice, *, counted: int, ordered: Ordered) -> UUID:
-    """Have the worker process all letters of the choice that are there now; the run's id."""
+    """Have the worker process all webhooks of the choice that are there now; the run's id."""
     kept = _keep_order(ordered, "process_all", "", {"choice": choice.written(), "counted": counted})
     _ring_gently()
     return kept
@@ -116,7 +116,7 @@ def order(order_id: UUID) -> Row[Any] | None:
 
 
 def orders_about(subject: UUID) -> Sequence[Row[Any]]:
-    """What was ordered about a letter or payment, newest first."""
+    """What was ordered about a webhook or payment, newest first."""
     return execute(_orders["about"], {"subject": str(subject)})
 
 
@@ -158,6 +158,6 @@ def _ring(task: TaskName, *arguments: str, watched: bool = False) -> str:
 def _ring_gently() -> None:
     """Beat finds the order within seconds where the broker is away."""
     try:
-        task_queue().enqueue(TaskName.CARRY_OUT_ORDERS)
+        task_queue().enqueue(TaskName.RUN_COMMANDS)
     except QueueUnavailableError:
         return

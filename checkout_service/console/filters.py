@@ -1,4 +1,4 @@
-"""What stands in the address of a list: which letters or payments are wanted, and from which place on."""
+"""What stands in the address of a list: which webhooks or payments are wanted, and from which place on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.webhooks.models import STATES
 from checkout_service.webhooks.selection import Choice
 
-OWED: Final = "owed"
-"""Stands where a state may: received or parked, so still owed work."""
+PENDING: Final = "pending"
+"""Stands where a state may: received or parked, so still pending."""
 
 AT_ONCE: Final = ("failed", "rejected", "received", "parked")
-"""States whose letters may all be processed together. Of the applied ones only mismatches can be, which are looked at
+"""States whose webhooks may all be processed together. Of the applied ones only mismatches can be, which are looked at
 one by one."""
 
 LONGEST: Final = 200
@@ -36,8 +36,8 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LetterFilter:
-    """What the list of letters is narrowed to. ``given`` is as it was typed, ``faults`` what could not be read."""
+class WebhookFilter:
+    """What the list of webhooks is narrowed to. ``given`` is as it was typed, ``faults`` what could not be read."""
 
     state: str | None = None
     provider: str | None = None
@@ -52,8 +52,8 @@ class LetterFilter:
         return not self.given
 
     @property
-    def owed_only(self) -> bool:
-        return self.state == OWED
+    def outstanding_only(self) -> bool:
+        return self.state == PENDING
 
     def choice(self, *, provider_ref: str | None) -> Choice | None:
         """What may be processed at once of this; None unless one state is chosen that can be."""
@@ -78,11 +78,11 @@ class PaymentFilter:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def read_letter_filter(args: Mapping[str, str]) -> LetterFilter:
+def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
     """The filter in an address. What cannot be read is told, and narrows nothing."""
     given, faults = _given(args, ("state", "provider", "since", "until", "find"))
     state = given.get("state")
-    if state is not None and state not in {*STATES, OWED}:
+    if state is not None and state not in {*STATES, PENDING}:
         faults["state"] = "There is no such state."
     moments: dict[str, datetime | None] = {}
     for name in ("since", "until"):
@@ -92,7 +92,7 @@ def read_letter_filter(args: Mapping[str, str]) -> LetterFilter:
                 moments[name] = read_moment(given[name])
             except (ValueError, OverflowError):
                 faults[name] = "Write 90s, 30m, 2h or 7d ago, or a time in UTC such as 2026-11-25 14:30."
-    return LetterFilter(
+    return WebhookFilter(
         state=None if "state" in faults else state,
         provider=given.get("provider"),
         since=moments["since"],

@@ -24,8 +24,8 @@ def _any_of(*values: str) -> str:
 class Order(Dated, Base):
     """What an operator asked for; inserted by the web tier, and never updated or deleted by anybody.
 
-    process      have the letter ``subject`` processed (again)
-    process_all  have all letters processed that match the filter in ``details``
+    process      have the webhook ``subject`` processed (again)
+    process_all  have all webhooks processed that match the filter in ``details``
     stop         end the run ``subject``
     look_up      ask the provider about the payment ``subject``
     review       take the flag off the payment ``subject``: its reason, as it was seen, is in ``details``
@@ -57,7 +57,7 @@ class Run(Dated, Base):
     running   begun; some process holds it until ``leased_until``
     done      carried out; ``said`` tells what came of it
     stopped   ended by an operator
-    stalled   ended since no worker came to its letters
+    stalled   ended since no worker came to its webhooks
     refused   could not be carried out; ``said`` tells why
     """
 
@@ -72,6 +72,6 @@ class Run(Dated, Base):
     until_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
     after_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     after_id: Mapped[UUID | None]
-    rung: Mapped[int] = mapped_column(server_default=text("0"))
+    notified: Mapped[int] = mapped_column(server_default=text("0"))
     became: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     said: Mapped[str | None] = mapped_column(Text)

@@ -1,4 +1,4 @@
-"""How the house is doing, in numbers: the last hour's letters, what is owed, payments of the last day, flags.
+"""How the house is doing, in numbers: the last hour's webhooks, what is pending, payments of the last day, flags.
 
 Every statement looks at a bounded number of rows along an index. What was read serves all operators for a few seconds,
 out of the cache where that is there.
@@ -22,7 +22,7 @@ FRESH_FOR: Final = 5
 
 MINUTES: Final = 60
 SAMPLE: Final = 30_000
-"""Letters that are looked at: the newest of the last hour."""
+"""Webhooks that are looked at: the newest of the last hour."""
 
 MOST: Final = 10_000
 """Rows of each kind that are counted; what is more is said to be more."""
@@ -54,14 +54,14 @@ _lags = text(f"""{_NEWEST}
 _standing = text(f"""
     SELECT
         (SELECT count(*) FROM (SELECT FROM webhook_deliveries
-            WHERE state IN ('received', 'parked') LIMIT {MOST}) AS a) AS owed,
+            WHERE state IN ('received', 'parked') LIMIT {MOST}) AS a) AS pending,
         (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE state = 'parked' LIMIT {MOST}) AS a) AS parked,
         (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE state = 'failed' LIMIT {MOST}) AS a) AS failed,
         (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE state = 'rejected' LIMIT {MOST}) AS a) AS rejected,
         (SELECT extract(epoch FROM min(received_at))::float8 FROM (
             SELECT received_at FROM webhook_deliveries
             WHERE state IN ('received', 'parked') AND (state = 'received' OR next_attempt_at <= now())
-            ORDER BY next_attempt_at LIMIT {MOST}) AS due) AS oldest_owed,
+            ORDER BY next_attempt_at LIMIT {MOST}) AS due) AS oldest_pending,
         extract(epoch FROM now())::float8 AS now
 """)  # noqa: S608 (only our own constants)
 
@@ -99,7 +99,7 @@ def _read() -> dict[str, Any]:
     last = int(now // 60)
     sampled = sum(row.number for row in groups)
     whole = sampled < SAMPLE
-    # Of an hour that holds more letters than are looked at, the minutes that were looked at whole.
+    # Of an hour that holds more webhooks than are looked at, the minutes that were looked at whole.
     first = last - MINUTES + 1 if whole else min((row.came for row in groups), default=last) + 1
     minutes = list(range(min(first, last), last + 1))
     lags = {row.ended: row.lags for row in execute(_lags)}
@@ -113,12 +113,12 @@ def _read() -> dict[str, Any]:
         "minutes": minutes,
         "counts": [dict(counts.get(minute, {})) for minute in minutes],
         "lags": [lags.get(minute) for minute in minutes],
-        "ages": [_age(groups, minute, now, standing.oldest_owed) for minute in minutes],
-        "owed": standing.owed,
+        "ages": [_age(groups, minute, now, standing.oldest_pending) for minute in minutes],
+        "pending": standing.pending,
         "parked": standing.parked,
         "failed": standing.failed,
         "rejected": standing.rejected,
-        "oldest_owed": max(now - standing.oldest_owed, 0.0) if standing.oldest_owed is not None else None,
+        "oldest_pending": max(now - standing.oldest_pending, 0.0) if standing.oldest_pending is not None else None,
         "payments": {row.status: row.number for row in execute(_payments)} or dict.fromkeys(_STREET, 0),
         "flags": [[row.reason, row.number] for row in execute(_flags)],
     }
@@ -127,15 +127,15 @@ def _read() -> dict[str, Any]:
 _STREET: Final = tuple(status.value for status in PaymentStatus)
 
 
-def _age(groups: Any, minute: int, now: float, oldest_owed: float | None) -> float:
-    """How old the oldest letter was that was owed work when the minute ended; parked ones wait for their payment."""
+def _age(groups: Any, minute: int, now: float, oldest_pending: float | None) -> float:
+    """How old the oldest webhook was that was pending when the minute ended; parked ones wait for their payment."""
     end = min((minute + 1) * 60.0, now)
-    owed = [
+    pending = [
         row.oldest
         for row in groups
         if row.came <= minute and (row.ended is None or row.ended > minute) and row.state != "parked"
     ]
-    # What is owed still was owed all the time since it came, however long ago that is.
-    if oldest_owed is not None and oldest_owed <= end:
-        owed.append(oldest_owed)
-    return max((end - oldest for oldest in owed), default=0.0)
+    # What is pending still was pending all the time since it came, however long ago that is.
+    if oldest_pending is not None and oldest_pending <= end:
+        pending.append(oldest_pending)
+    return max((end - oldest for oldest in pending), default=0.0)

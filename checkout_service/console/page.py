@@ -64,10 +64,10 @@ def ordered(*, note_needed: bool = False) -> Ordered:
     return Ordered(key=key, operator=operator().name[:200], why=why)
 
 
-def lag(letter: Row[Any]) -> float:
-    """Seconds from a letter's arrival until it was done with, or until now."""
-    until = letter.processed_at or datetime.now(UTC)
-    passed: float = (until - letter.received_at).total_seconds()
+def lag(webhook: Row[Any]) -> float:
+    """Seconds from a webhook's arrival until it was done with, or until now."""
+    until = webhook.processed_at or datetime.now(UTC)
+    passed: float = (until - webhook.received_at).total_seconds()
     return max(passed, 0.0)
 
 

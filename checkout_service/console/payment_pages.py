@@ -19,7 +19,7 @@ from checkout_service.payments.status import PaymentStatus
 blueprint = ConsoleBlueprint("console_payments", __name__)
 
 LOOKED_THROUGH = 2
-"""Pages of letters that one view of a payment looks through for those that only their bytes tie to it."""
+"""Pages of webhooks that one view of a payment looks through for those that only their bytes tie to it."""
 
 
 @blueprint.get("/payments")

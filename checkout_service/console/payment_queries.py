@@ -54,7 +54,7 @@ _of_reference = text("""
     WHERE provider_ref = :provider_ref AND provider = :provider
 """)
 
-_facts_of = text("""
+_events_of = text("""
     SELECT event_id, status::text AS status, outcome, received_at FROM payment_events
     WHERE payment_id = :id AND delivery_id = :delivery_id ORDER BY received_at, id LIMIT 20
 """)
@@ -101,17 +101,17 @@ def payment_by(*, payment_id: UUID | None = None, provider_ref: str = "") -> UUI
     return found
 
 
-def payment_of_letter(letter: Row[Any]) -> Row[Any] | None:
-    """The payment that a letter was found to be about."""
-    if letter.provider_ref is None:
+def payment_of_webhook(webhook: Row[Any]) -> Row[Any] | None:
+    """The payment that a webhook was found to be about."""
+    if webhook.provider_ref is None:
         return None
-    rows = execute(_of_reference, {"provider_ref": letter.provider_ref, "provider": letter.provider})
+    rows = execute(_of_reference, {"provider_ref": webhook.provider_ref, "provider": webhook.provider})
     return rows[0] if rows else None
 
 
-def facts_of_letter(letter_id: UUID, payment_id: UUID) -> Sequence[Row[Any]]:
-    """What the ledger took from a letter."""
-    return execute(_facts_of, {"id": payment_id, "delivery_id": letter_id})
+def events_of_webhook(webhook_id: UUID, payment_id: UUID) -> Sequence[Row[Any]]:
+    """What the transitions took from a webhook."""
+    return execute(_events_of, {"id": payment_id, "delivery_id": webhook_id})
 
 
 def _written(row: Row[Any]) -> str:

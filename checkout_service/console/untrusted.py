@@ -1,7 +1,8 @@
 """What a stranger's bytes are shown as: never trusted, never run, always bounded.
 
-A letter's type and event id are what it says of itself, genuine or not. Templates escape whatever comes from here; what
-a browser or a reader could be misled by (control characters, marks that turn the direction of writing) is made visible.
+A webhook's type and event id are what it says of itself, verified or not. Templates escape whatever comes from here;
+what a browser or a reader could be misled by (control characters, marks that turn the direction of writing) is made
+visible.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl
 
 LARGEST_READ: Final = 256 * 1024
 SHOWN: Final = 64 * 1024
-"""Characters of a body that a page shows; the letter can be downloaded whole."""
+"""Characters of a body that a page shows; the webhook can be downloaded whole."""
 
 LONGEST_WORD: Final = 80
 DEEPEST: Final = 40
@@ -46,7 +47,7 @@ _EVENT_HEADERS: Final = ("webhook-id", "svix-id", "paypal-transmission-id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a letter says of itself; None where it says nothing, or is too large to be asked."""
+    """What a webhook says of itself; None where it says nothing, or is too large to be asked."""
 
     type: str | None = None
     event_id: str | None = None
@@ -63,7 +64,7 @@ class Shown:
 
 
 def what_it_says(body: bytes | None, headers: Mapping[str, Any]) -> Said:
-    """The type and event id that a letter claims."""
+    """The type and event id that a webhook claims."""
     named = next((headers[name] for name in _EVENT_HEADERS if isinstance(headers.get(name), str)), None)
     found = _fields(body)
     return Said(type=_first(found, _TYPES), event_id=_word(named) or _first(found, _EVENT_IDS))

@@ -1,4 +1,4 @@
-"""GET /ops and /ops/letters: how the house is doing, the list of letters, one letter in full."""
+"""GET /ops and /ops/webhooks: how the house is doing, the list of webhooks, one webhook in full."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from checkout_service.api.problems import NotFound
 from checkout_service.console import commands as orders
 from checkout_service.console import svg_plots
 from checkout_service.console.access import for_operators
-from checkout_service.console.filters import AT_ONCE, OWED, read_letter_filter, read_place
+from checkout_service.console.filters import AT_ONCE, PENDING, read_place, read_webhook_filter
 from checkout_service.console.overview import MOST, SAMPLE, figures
 from checkout_service.console.page import SOON, ConsoleBlueprint, address, page, task_in_address
-from checkout_service.console.payment_queries import facts_of_letter, payment_of_letter
+from checkout_service.console.payment_queries import events_of_webhook, payment_of_webhook
 from checkout_service.console.untrusted import show_body, show_headers, what_it_says
-from checkout_service.console.webhook_queries import WINDOW, about, letters_page
+from checkout_service.console.webhook_queries import WINDOW, about, webhooks_page
 from checkout_service.oversight.timeline import story
-from checkout_service.providers.base import LETTERHEADS
+from checkout_service.providers.base import WEBHOOK_FORMATS
 from checkout_service.webhooks.models import STATES
-from checkout_service.webhooks.queries import letter, processable
+from checkout_service.webhooks.queries import find_webhook, processable
 
 blueprint = ConsoleBlueprint("console", __name__)
 
@@ -48,7 +48,7 @@ def show_overview() -> str:
         kinds=STACKED,
         most=MOST,
         sample=SAMPLE,
-        letters_plot=svg_plots.stacked(minutes, found["counts"], STACKED),
+        webhooks_plot=svg_plots.stacked(minutes, found["counts"], STACKED),
         lags=lags,
         lags_plot=svg_plots.lines(minutes, lags),
         ages_plot=svg_plots.area(minutes, found["ages"], "age"),
@@ -65,15 +65,15 @@ def show_overview_elsewhere() -> AnyResponse:
     return redirect(url_for("console.show_overview"), 308)
 
 
-@blueprint.get("/letters")
+@blueprint.get("/webhooks")
 @for_operators
-def show_letters() -> str:
-    """Letters, newest first, narrowed to what stands in the address."""
-    wanted = read_letter_filter(request.args)
+def show_webhooks() -> str:
+    """Webhooks, newest first, narrowed to what stands in the address."""
+    wanted = read_webhook_filter(request.args)
     payment = about(wanted.find)
-    found = letters_page(wanted, read_place(request.args), payment=payment)
+    found = webhooks_page(wanted, read_place(request.args), payment=payment)
     return page(
-        "letters.html",
+        "webhooks.html",
         wanted=wanted,
         payment=payment,
         rows=[(row, what_it_says(row.body, row.headers)) for row in found.rows],
@@ -83,28 +83,28 @@ def show_letters() -> str:
         older=_at(wanted.given, before=found.older),
         first=_at(wanted.given, before="") if request.args.keys() & {"before", "after"} else None,
         states=STATES,
-        owed=OWED,
+        pending=PENDING,
         at_once=AT_ONCE,
-        providers=sorted(LETTERHEADS),
+        providers=sorted(WEBHOOK_FORMATS),
         choosable=wanted.choice(provider_ref=None) is not None,
     )
 
 
-@blueprint.get("/letters/<uuid:delivery_id>")
+@blueprint.get("/webhooks/<uuid:delivery_id>")
 @for_operators
-def show_letter(delivery_id: UUID) -> str:
-    """One letter in full: what it says, what became of it, what can be done about it."""
+def show_webhook(delivery_id: UUID) -> str:
+    """One webhook in full: what it says, what became of it, what can be done about it."""
     row = _found(delivery_id)
-    payment = payment_of_letter(row)
+    payment = payment_of_webhook(row)
     history = orders.orders_about(delivery_id)
     return page(
-        "letter.html",
-        letter=row,
+        "webhook.html",
+        webhook=row,
         said=what_it_says(row.body, row.headers),
         headers=show_headers(row.headers),
         body=show_body(row.body),
         payment=payment,
-        facts=facts_of_letter(delivery_id, payment.id) if payment else (),
+        events=events_of_webhook(delivery_id, payment.id) if payment else (),
         story=story(payment.id, pages=1) if payment else None,
         orders=history,
         processable=processable(delivery_id),
@@ -113,7 +113,7 @@ def show_letter(delivery_id: UUID) -> str:
     )
 
 
-@blueprint.get("/letters/<uuid:delivery_id>/body")
+@blueprint.get("/webhooks/<uuid:delivery_id>/body")
 @for_operators
 def download_body(delivery_id: UUID) -> Response:
     """The body as it came, to be kept and never to be shown by a browser."""
@@ -125,9 +125,9 @@ def download_body(delivery_id: UUID) -> Response:
 
 
 def _found(delivery_id: UUID) -> Any:
-    row = letter(delivery_id)
+    row = find_webhook(delivery_id)
     if row is None:
-        raise NotFound(f"There is no letter {delivery_id}. It may be old: letters are kept for a while only.")
+        raise NotFound(f"There is no webhook {delivery_id}. It may be old: webhooks are kept for a while only.")
     return row
 
 
@@ -143,4 +143,4 @@ def _at(given: dict[str, str], **place: str | None) -> str | None:
     """The address of another page of the same list; None where there is none."""
     if None in place.values():
         return None
-    return address("console.show_letters", given, **{name: value or None for name, value in place.items()})
+    return address("console.show_webhooks", given, **{name: value or None for name, value in place.items()})

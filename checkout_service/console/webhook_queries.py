@@ -1,7 +1,7 @@
-"""Reads letters for operators: pages of a list along an index, however many there are, and one letter in full.
+"""Reads webhooks for operators: pages of a list along an index, however many there are, and one webhook in full.
 
 Keys are version 7 UUIDs, so the order of the primary key is that of arrival. No page looks at more than ``WINDOW``
-letters: where those that match are rarer than that, it says how far it looked and offers to go on.
+webhooks: where those that match are rarer than that, it says how far it looked and offers to go on.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from checkout_service.console.filters import LetterFilter, Place, read_id
+from checkout_service.console.filters import Place, WebhookFilter, read_id
 from checkout_service.database.engine import execute
 from checkout_service.webhooks.models import ASIDE, NAMED_ASIDE
 
 PAGE: Final = 50
 
 WINDOW: Final = 10_000
-"""Letters that one page looks through: some tens of milliseconds."""
+"""Webhooks that one page looks through: some tens of milliseconds."""
 
 FEW: Final = 5_000
-"""Letters owed work that are sorted for a page; when more are, they are nearly all of the newest."""
+"""Webhooks pending that are sorted for a page; when more are, they are nearly all of the newest."""
 
 READ_FOR_LIST: Final = 16 * 1024
 """Bytes up to which a body is read for the list, to tell its type."""
@@ -37,18 +37,18 @@ _ALL: Final = "SELECT * FROM webhook_deliveries WHERE {place} ORDER BY id {way} 
 _OF_STATE: Final = (
     "SELECT * FROM webhook_deliveries WHERE state = '{state}' AND {place} ORDER BY state {way}, id {way} LIMIT :window"
 )
-_FEW_OWED: Final = f"""
+_FEW_PENDING: Final = f"""
     SELECT * FROM (
         SELECT * FROM webhook_deliveries WHERE state IN ('received', 'parked') ORDER BY next_attempt_at LIMIT {FEW}
-    ) AS owed WHERE {{place}} ORDER BY id {{way}}
+    ) AS pending WHERE {{place}} ORDER BY id {{way}}
 """  # noqa: S608 (only our own constants)
 _OF_PAYMENT: Final = f"""
     SELECT * FROM (
-        SELECT letter.* FROM webhook_deliveries AS letter WHERE letter.id = ANY(CAST(:linked AS uuid[]))
+        SELECT webhook.* FROM webhook_deliveries AS webhook WHERE webhook.id = ANY(CAST(:linked AS uuid[]))
         UNION ALL
-        SELECT letter.* FROM webhook_deliveries AS letter
-        WHERE letter.provider_ref = :reference AND letter.state IN ({_named_aside}) AND letter.provider_ref IS NOT NULL
-            AND letter.id <> ALL(CAST(:linked AS uuid[]))
+        SELECT webhook.* FROM webhook_deliveries AS webhook
+        WHERE webhook.provider_ref = :reference AND webhook.state IN ({_named_aside})
+            AND webhook.provider_ref IS NOT NULL AND webhook.id <> ALL(CAST(:linked AS uuid[]))
     ) AS about WHERE {{place}} ORDER BY id {{way}} LIMIT :window
 """  # noqa: S608 (only our own constants)
 
@@ -72,14 +72,14 @@ _PAGE: Final = """
     ORDER BY page.id {way}
 """
 
-# The last letter that a window came to, if it was full: only then may more lie behind it.
+# The last webhook that a window came to, if it was full: only then may more lie behind it.
 _EDGE: Final = "SELECT id, received_at FROM ({subject}) AS looked_at ORDER BY id {back} LIMIT 1"
 _SIZE: Final = "SELECT count(*) FROM ({subject}) AS looked_at"
 
-_few_owed = text(f"""
+_few_pending = text(f"""
     SELECT count(*) FROM (
         SELECT FROM webhook_deliveries WHERE state IN ('received', 'parked') LIMIT {FEW} + 1
-    ) AS owed
+    ) AS pending
 """)  # noqa: S608 (only our own constants)
 _payment_by = {
     "id": text("SELECT id, provider, provider_ref FROM payments WHERE id = :sought"),
@@ -93,7 +93,7 @@ _linked = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Letters, newest first. ``newer`` and ``older`` are where the pages around it begin.
+    """Webhooks, newest first. ``newer`` and ``older`` are where the pages around it begin.
 
     ``looked_back_to`` is set where the page ended because enough had been looked at, not because it was full.
     """
@@ -106,14 +106,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """The payment that letters are looked for by; ``payment_id`` is None where only its reference is known."""
+    """The payment that webhooks are looked for by; ``payment_id`` is None where only its reference is known."""
 
     payment_id: UUID | None
     provider_ref: str
 
 
 def about(find: str | None) -> About | None:
-    """What was typed, a payment's id or reference, as what letters can be found by."""
+    """What was typed, a payment's id or reference, as what webhooks can be found by."""
     if find is None:
         return None
     sought = read_id(find)
@@ -124,7 +124,7 @@ def about(find: str | None) -> About | None:
     return About(payment_id=rows[0].id, provider_ref=rows[0].provider_ref)
 
 
-def letters_page(wanted: LetterFilter, place: Place, *, payment: About | None, limit: int = PAGE) -> Page:
+def webhooks_page(wanted: WebhookFilter, place: Place, *, payment: About | None, limit: int = PAGE) -> Page:
     """A page of what is wanted. Raises DatabaseUnavailableError."""
     before, after = read_id(place.before), read_id(place.after)
     upwards = after is not None and before is None
@@ -151,7 +151,7 @@ def letters_page(wanted: LetterFilter, place: Place, *, payment: About | None, l
     )
 
 
-def _subject(wanted: LetterFilter, payment: About | None, values: dict[str, Any]) -> tuple[str, bool]:
+def _subject(wanted: WebhookFilter, payment: About | None, values: dict[str, Any]) -> tuple[str, bool]:
     """What the page looks through, and whether that has a bound that may end it early."""
     if payment is not None:
         linked = execute(_linked, {"id": payment.payment_id}) if payment.payment_id else ()
@@ -159,12 +159,12 @@ def _subject(wanted: LetterFilter, payment: About | None, values: dict[str, Any]
         return _OF_PAYMENT, False
     if wanted.state in ASIDE:
         return _OF_STATE.replace("{state}", str(wanted.state)), True
-    if wanted.state in {"received", "owed"} and execute(_few_owed)[0][0] <= FEW:
-        return _FEW_OWED, False
+    if wanted.state in {"received", "pending"} and execute(_few_pending)[0][0] <= FEW:
+        return _FEW_PENDING, False
     return _ALL, True
 
 
-def _place(wanted: LetterFilter, before: UUID | None, after: UUID | None, values: dict[str, Any]) -> str:
+def _place(wanted: WebhookFilter, before: UUID | None, after: UUID | None, values: dict[str, Any]) -> str:
     """Bounds by key; times are bounds as well, with a minute for transactions that took long."""
     bounds = ["true"]
     if before is not None:
@@ -182,9 +182,9 @@ def _place(wanted: LetterFilter, before: UUID | None, after: UUID | None, values
     return " AND ".join(bounds)
 
 
-def _conditions(wanted: LetterFilter, values: dict[str, Any]) -> str:
+def _conditions(wanted: WebhookFilter, values: dict[str, Any]) -> str:
     conditions = ["true"]
-    if wanted.owed_only:
+    if wanted.outstanding_only:
         conditions.append("state IN ('received', 'parked')")
     elif wanted.state is not None:
         conditions.append(f"state = '{wanted.state}'")

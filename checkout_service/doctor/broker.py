@@ -36,12 +36,14 @@ def _check_redis(server: Redis) -> Iterator[Finding]:
     try:
         configured: dict[str, str] = {}
         for name in ("appendfsync", "maxmemory-policy"):
-            configured |= server.config_get(name)  # type: ignore[arg-type]  # the library's type covers its async twin
+            configured |= server.config_get(name)  # type: ignore[arg-type]  # the library's type covers its async concurrent retry
     except ResponseError:
         yield unknown("broker durability", "CONFIG is refused", "Ask whoever runs it for appendonly and noeviction.")
         configured = {"maxmemory-policy": info.get("maxmemory_policy", "noeviction")}
     if not info.get("aof_enabled"):
-        remedy = "Set appendonly yes: without it a restart forgets the bells, and the sweep has to find their webhooks."
+        remedy = (
+            "Set appendonly yes: without it a restart forgets the wake-ups, and the sweep has to find their webhooks."
+        )
         yield advice("broker durability", "appendonly no", remedy)
     elif configured.get("appendfsync", "always") == "no":
         yield advice("broker durability", "appendfsync no", "Set everysec or always, for the same reason.")

@@ -71,7 +71,7 @@ def check_readiness() -> Iterator[Finding]:
 def check_roles() -> Iterator[Finding]:
     """Only the worker moves payments: PostgreSQL refuses the web."""
     (row,) = execute(text(ROLE))
-    yield from _judge("web role", row, must={"insert payments"}, never={"update payments", "insert facts"})
+    yield from _judge("web role", row, must={"insert payments"}, never={"update payments", "insert events"})
     try:
         worker = WorkerSettings.from_environment()
     except SettingsError as error:
@@ -86,7 +86,7 @@ def check_roles() -> Iterator[Finding]:
     except psycopg.Error as error:
         yield wrong("worker role", str(error).splitlines()[0], "See WORKER_DATABASE_URL: webhooks wait until it works.")
         return
-    yield from _judge("worker role", found, must={"update payments", "insert facts"}, never={"insert payments"})
+    yield from _judge("worker role", found, must={"update payments", "insert events"}, never={"insert payments"})
 
 
 def check_invariants() -> Iterator[Finding]:
@@ -100,8 +100,8 @@ def check_invariants() -> Iterator[Finding]:
 
 
 def _judge(about: str, row: Any, *, must: set[str], never: set[str]) -> Iterator[Finding]:
-    name, superuser, update, delete, insert, facts = row
-    may = {"update payments": update, "delete payments": delete, "insert payments": insert, "insert facts": facts}
+    name, superuser, update, delete, insert, events = row
+    may = {"update payments": update, "delete payments": delete, "insert payments": insert, "insert events": events}
     if superuser:
         yield wrong(about, f"{name} is a superuser", "Connect as checkout_web or checkout_worker: nothing guards else.")
         return

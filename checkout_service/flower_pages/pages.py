@@ -10,7 +10,7 @@ from flower import urls
 from tornado.template import Loader, Template
 from tornado.web import url
 
-from checkout_service.flower_pages.retrying import FailedTasks, RetryTask, letter_url, why_not
+from checkout_service.flower_pages.retrying import FailedTasks, RetryTask, webhook_url, why_not
 
 OURS: Final = Path(__file__).parent / "templates"
 FLOWERS: Final = "flower/"
@@ -29,11 +29,11 @@ class LayeredLoader(Loader):
 def install(*, console_url: str = "") -> None:
     """Add the routes and templates; Flower reads both when it starts, just after flowerconfig.py.
 
-    With the console's address, a task that is about a letter leads to that letter.
+    With the console's address, a task that is about a webhook leads to that webhook.
     """
     urls.handlers[0:0] = [
         url(r"/failed", FailedTasks, name="failed"),
         (r"/api/task/retry/(.+)", RetryTask),
     ]
-    own = {"why_not": why_not, "letter_url": partial(letter_url, console_url.rstrip("/"))}
+    own = {"why_not": why_not, "webhook_url": partial(webhook_url, console_url.rstrip("/"))}
     urls.settings["template_loader"] = LayeredLoader(urls.settings["template_path"], namespace=own)

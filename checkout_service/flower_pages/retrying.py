@@ -77,15 +77,15 @@ class FailedTasks(BaseHandler):  # type: ignore[misc]  # Flower has no types
         return bool(self.application.options.read_only)
 
 
-def letter_url(console_url: str, task: Any) -> str:
-    """Where the console shows the letter that a task is about; empty where there is no console, or no letter."""
+def webhook_url(console_url: str, task: Any) -> str:
+    """Where the console shows the webhook that a task is about; empty where there is no console, or no webhook."""
     if not console_url:
         return ""
     try:
         name, row_id = retryable(task)
     except NotRetryableError:
         return ""
-    return f"{console_url}/letters/{row_id}" if name is TaskName.PROCESS_WEBHOOK else ""
+    return f"{console_url}/webhooks/{row_id}" if name is TaskName.PROCESS_WEBHOOK else ""
 
 
 def retryable(task: Any) -> tuple[TaskName, UUID]:

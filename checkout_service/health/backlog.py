@@ -1,4 +1,4 @@
-"""What the database knows at the moment of a scrape: work owed, work given up, payments to be reviewed."""
+"""What the database knows at the moment of a scrape: work pending, work given up, payments to be reviewed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from checkout_service.database.errors import DatabaseUnavailableError
 FRESH_FOR: Final = 2.0
 """Seconds for which one reading serves every scraper."""
 
-# All of it from partial indexes. The oldest letter is looked for among the 10,000 that are due first: exact while fewer
-# are owed, and near enough when a million are.
-OWED = text("""
-    SELECT (SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 'parked')) AS owed,
+# All of it from partial indexes. The oldest webhook is looked for among the 10,000 that are due first: exact while
+# fewer are pending, and near enough when a million are.
+PENDING = text("""
+    SELECT (SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 'parked')) AS pending,
            (SELECT count(*) FROM webhook_deliveries WHERE state = 'parked') AS parked,
            (SELECT count(*) FROM webhook_deliveries WHERE state = 'failed') AS failed,
            (SELECT count(*) FROM payments WHERE review_reason IS NOT NULL) AS flagged,
@@ -61,35 +61,35 @@ class Backlog(Collector):
 def _read() -> list[Metric]:
     up = GaugeMetricFamily("checkout_database_up", "Whether the database answered this scrape.")
     try:
-        [row] = execute(OWED)
+        [row] = execute(PENDING)
     except (DatabaseUnavailableError, SQLAlchemyError):
         up.add_metric([], 0)
         return [up]
     up.add_metric([], 1)
-    owed = GaugeMetricFamily("webhook_letters_owed", "Letters that are still owed work.", labels=["state"])
-    owed.add_metric(["received"], row.owed - row.parked)
-    owed.add_metric(["parked"], row.parked)
+    pending = GaugeMetricFamily("webhook_deliveries_pending", "Webhooks that are still pending.", labels=["state"])
+    pending.add_metric(["received"], row.pending - row.parked)
+    pending.add_metric(["parked"], row.parked)
     return [
         up,
-        owed,
+        pending,
         GaugeMetricFamily(
-            "webhook_oldest_owed_letter_age_seconds",
-            "Age of the oldest letter still owed work: received, or parked and due.",
+            "webhook_oldest_pending_webhook_age_seconds",
+            "Age of the oldest webhook still pending: received, or parked and due.",
             value=row.oldest_seconds,
         ),
-        GaugeMetricFamily("webhook_letters_failed", "Letters given up, for an operator.", value=row.failed),
+        GaugeMetricFamily("webhook_deliveries_failed", "Webhooks given up, for an operator.", value=row.failed),
         GaugeMetricFamily("payments_flagged", "Payments for a person to review.", value=row.flagged),
         *_refunds(row),
     ]
 
 
 def _refunds(row: Any) -> Iterator[Metric]:
-    owed = GaugeMetricFamily("refunds_owed", "Refunds that have not ended.", labels=["status"])
-    owed.add_metric(["requested"], row.requested)
-    owed.add_metric(["processing"], row.processing)
-    yield owed
+    pending = GaugeMetricFamily("refunds_outstanding", "Refunds that have not ended.", labels=["status"])
+    pending.add_metric(["requested"], row.requested)
+    pending.add_metric(["processing"], row.processing)
+    yield pending
     yield GaugeMetricFamily(
-        "refunds_oldest_owed_age_seconds",
+        "refunds_oldest_outstanding_age_seconds",
         "Age of the oldest refund that its provider has not taken yet.",
         value=row.oldest_refund_seconds,
     )

@@ -33,7 +33,7 @@ ANSWER_WITHIN: Final = 1.2
 
 OK: Final = "ok"
 NEEDED: Final = frozenset({"database", "migrations"})
-"""Without the broker or the cache letters are still taken, only later worked on."""
+"""Without the broker or the cache webhooks are still taken, only later worked on."""
 
 blueprint = Blueprint("health", __name__)
 
@@ -118,7 +118,7 @@ def live() -> Response:
 @blueprint.get("/readyz")
 @public
 def ready() -> Response:
-    """200 while customers can be served and letters taken, else 503; names what is missing in both cases."""
+    """200 while customers can be served and webhooks taken, else 503; names what is missing in both cases."""
     readiness: Readiness = current_app.extensions["readiness"]
     checks = readiness.checks()
     missing = [name for name, said in checks.items() if said != OK]

@@ -1,4 +1,4 @@
-"""Visitors of the shop: a signed cookie holds the id of a user that was made up for this browser.
+"""Guests of the shop: a signed cookie holds the id of a user that was made up for this browser.
 
 It lets a stranger try the shop without signing in. It opens the shop's pages alone: the API takes no cookies.
 """
@@ -27,23 +27,23 @@ def identify() -> Caller:
             return Caller(UUID(_signer().unsign(sent).decode()))
         except (BadSignature, ValueError):
             pass
-    g.new_visitor = Caller(uuid4())
-    return Caller(g.new_visitor.user_id)
+    g.new_guest = Caller(uuid4())
+    return Caller(g.new_guest.user_id)
 
 
-visitor = known_by(identify)
+guest = known_by(identify)
 """Marks a view whose caller is the cookie's. Put it nearest to the function, below the route."""
 
 
-def remember_visitor(answer: Response) -> Response:
+def remember_guest(answer: Response) -> Response:
     """The answer, with a cookie for somebody new, who is one that reads.
 
     A cookie that is Lax does not come with another site's POST, whose sender may well have one: they must keep it.
     """
-    if "new_visitor" in g and request.method == "GET":
+    if "new_guest" in g and request.method == "GET":
         answer.set_cookie(
             _cookie_name(),
-            _signer().sign(str(g.new_visitor.user_id)).decode(),
+            _signer().sign(str(g.new_guest.user_id)).decode(),
             max_age=KEPT_FOR,
             httponly=True,
             samesite="Lax",
@@ -54,11 +54,11 @@ def remember_visitor(answer: Response) -> Response:
 
 def _cookie_name() -> str:
     # The prefix makes browsers take it over HTTPS alone, and from nobody but this very host.
-    return "__Host-visitor" if _settings().production else "visitor"
+    return "__Host-guest" if _settings().production else "guest"
 
 
 def _signer() -> Signer:
-    return Signer(_settings().pages_key, salt="visitor", digest_method=hashlib.sha256)
+    return Signer(_settings().pages_key, salt="guest", digest_method=hashlib.sha256)
 
 
 def _settings() -> WebSettings:

@@ -29,16 +29,16 @@ ANSWER_WITHIN: Final = 1.0
 _log = structlog.get_logger()
 
 
-class KeySetUnavailable(Unavailable):
+class JwksUnavailable(Unavailable):
     """Whether a token counts cannot be told right now."""
 
-    slug = "key-set-unavailable"
+    slug = "jwks-unavailable"
     title = "The issuer's keys are unavailable"
     default_detail = "The keys that tokens are checked with cannot be fetched: send the same request again."
     retry_after = int(PAUSE)
 
 
-class KeySet:
+class Jwks:
     """Keys by their id. Fetches nothing before the first question, so it may be made before a fork."""
 
     def __init__(
@@ -63,18 +63,18 @@ class KeySet:
         return -1 if age > self._kept_for else self._generation
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
-        """The key of that id, or None if the issuer does not publish it; raises KeySetUnavailable."""
+        """The key of that id, or None if the issuer does not publish it; raises JwksUnavailable."""
         if not kid:
             return None
         if self.generation() < 0 or kid not in self._keys:
             self._fetch_in_background()
             self._answered.wait(max(0.0, self._asked_at + ANSWER_WITHIN - monotonic()))
         if self.generation() < 0:
-            raise KeySetUnavailable
+            raise JwksUnavailable
         key = self._keys.get(kid)
         if key is None and self._fetched_at < self._asked_at:
             # The last fetch has brought nothing, so nobody knows whether this key is new or made up.
-            raise KeySetUnavailable
+            raise JwksUnavailable
         return key
 
     def _fetch_in_background(self) -> None:

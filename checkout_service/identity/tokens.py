@@ -16,7 +16,7 @@ from flask import Flask, current_app, request
 
 from checkout_service.api.callers import Caller, require_callers
 from checkout_service.api.problems import Unauthorized
-from checkout_service.identity.jwks import KeySet
+from checkout_service.identity.jwks import Jwks
 from checkout_service.settings.values import WebSettings
 
 LONGEST_TOKEN: Final = 8 * 1024
@@ -32,7 +32,7 @@ def init_app(app: Flask, settings: WebSettings) -> None:
 def bearer() -> Caller:
     """Whose token the request at work carries.
 
-    Raises Unauthorized or KeySetUnavailable.
+    Raises Unauthorized or JwksUnavailable.
     """
     tokens: Tokens = current_app.extensions["tokens"]
     return tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
@@ -57,13 +57,13 @@ class Tokens:
         self._audience = settings.jwt_audience
         self._issuer = settings.jwt_issuer
         self._secret = settings.jwt_secret
-        self._key_set = KeySet(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
+        self._jwks = Jwks(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
         self._decoder = jwt.PyJWT(
             {
                 "require": ["exp", "sub"],
                 # PyJWT refuses any audience when none is configured; an issuer may well name one all the same.
                 "verify_aud": self._audience is not None,
-                # RFC 7519 section 4.1.6: iat informs. An issuer whose clock is a second ahead is no forger.
+                # RFC 7519 section 4.1.6: iat informs. An issuer whose clock is a second ahead is no stranger.
                 "verify_iat": False,
             }
         )
@@ -72,10 +72,10 @@ class Tokens:
         self._making_room = Lock()
 
     def caller(self, authorization: str | None) -> Caller:
-        """The caller named by an Authorization header; raises Unauthorized or KeySetUnavailable."""
+        """The caller named by an Authorization header; raises Unauthorized or JwksUnavailable."""
         token = _bearer(authorization)
         # A key that was withdrawn takes its tokens along.
-        generation = self._key_set.generation() if self._key_set else 0
+        generation = self._jwks.generation() if self._jwks else 0
         known = self._passed.get(token)
         if known and time() < known[1] and generation == known[2]:
             return known[0]
@@ -101,13 +101,13 @@ class Tokens:
             raise InvalidToken from error
 
     def _key(self, token: str) -> Any:
-        if self._key_set is None:
+        if self._jwks is None:
             return self._secret.reveal() if self._secret else ""
         header = jwt.get_unverified_header(token)
         if header.get("alg") not in self._algorithms:
             # Said before the key set is asked, so that a token that cannot count costs no call.
             raise InvalidToken
-        key = self._key_set.find(header.get("kid"))
+        key = self._jwks.find(header.get("kid"))
         if key is None:
             raise InvalidToken("The token is signed with a key that its issuer does not publish.")
         return key

@@ -150,7 +150,7 @@ def environment_for(
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
         "PROMETHEUS_MULTIPROC_DIR": str(place.metrics),
-        # Each leads to the other: a letter to its tasks, a task to its letter.
+        # Each leads to the other: a webhook to its tasks, a task to its webhook.
         "FLOWER_URL": f"http://127.0.0.1:{ports['FLOWER_PORT']}",
         "CONSOLE_URL": f"http://127.0.0.1:{ports['PORT']}/ops",
         "PYTHONUNBUFFERED": "1",

@@ -1,6 +1,6 @@
-"""What can be done on the mock provider's page, and the letters that each deed makes the provider send.
+"""What can be done on the mock provider's page, and the webhooks that each action makes the provider send.
 
-pay · decline · late · twice · disorder · wrong_amount · forged · silent · cancel · reverse
+pay · decline · late · twice · disorder · wrong_amount · unverified · silent · cancel · reverse
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ TOO_MUCH: Final = Decimal("1.00")
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One letter of a deed: when it goes out, and what it says."""
+    """One webhook of an action: when it goes out, and what it says."""
 
     status: str
     after: float = 0.0
     happened: float = 0.0
-    """Seconds before the deed."""
+    """Seconds before the action."""
     same_event: bool = False
     wrong_amount: bool = False
-    forged: bool = False
+    unverified: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deed:
+class Action:
     """A button: what it says, what it does, and what the provider knows of the payment afterwards."""
 
     name: str
@@ -51,8 +51,8 @@ CUSTOMER: Final = "What customers do"
 TROUBLE: Final = "What goes wrong on the way"
 AFTERWARDS: Final = "What may follow"
 
-DEEDS: Final = (
-    Deed(
+ACTIONS: Final = (
+    Action(
         name="pay",
         label="Pay",
         explained="One signed webhook says paid.",
@@ -60,7 +60,7 @@ DEEDS: Final = (
         becomes="paid",
         lines=(Line(status="paid"),),
     ),
-    Deed(
+    Action(
         name="decline",
         label="Decline",
         explained="The card is declined: one webhook says failed.",
@@ -68,7 +68,7 @@ DEEDS: Final = (
         becomes="failed",
         lines=(Line(status="failed"),),
     ),
-    Deed(
+    Action(
         name="late",
         label="Pay late",
         explained="First processing, and paid {late} seconds later.",
@@ -76,7 +76,7 @@ DEEDS: Final = (
         becomes="paid",
         lines=(Line(status="processing"), Line(status="paid", after=LATE_AFTER)),
     ),
-    Deed(
+    Action(
         name="cancel",
         label="Cancel",
         explained="The customer changes their mind: canceled.",
@@ -84,7 +84,7 @@ DEEDS: Final = (
         becomes="canceled",
         lines=(Line(status="canceled"),),
     ),
-    Deed(
+    Action(
         name="twice",
         label="Send it twice",
         explained="Paid, and the very same webhook once more.",
@@ -92,7 +92,7 @@ DEEDS: Final = (
         becomes="paid",
         lines=(Line(status="paid"), Line(status="paid", after=0.4, same_event=True)),
     ),
-    Deed(
+    Action(
         name="disorder",
         label="Send it out of order",
         explained="Paid comes first; processing and failed, which happened before it, come after.",
@@ -104,28 +104,28 @@ DEEDS: Final = (
             Line(status="failed", after=0.8, happened=2.0),
         ),
     ),
-    Deed(
+    Action(
         name="wrong_amount",
         label="Wrong amount",
         explained="Paid, but 1.00 more than was asked for.",
         group=TROUBLE,
         lines=(Line(status="paid", wrong_amount=True),),
     ),
-    Deed(
-        name="forged",
+    Action(
+        name="unverified",
         label="Wrong signature",
         explained="Somebody who does not know the secret says paid.",
         group=TROUBLE,
-        lines=(Line(status="paid", forged=True),),
+        lines=(Line(status="paid", unverified=True),),
     ),
-    Deed(
+    Action(
         name="silent",
         label="Never answer",
         explained="The money is taken, but no webhook is sent. The service asks by itself after ten minutes.",
         group=TROUBLE,
         becomes="paid",
     ),
-    Deed(
+    Action(
         name="reverse",
         label="Take the money back",
         explained="A chargeback that was lost: reversed.",
@@ -135,23 +135,25 @@ DEEDS: Final = (
     ),
 )
 
-BY_NAME: Final = {deed.name: deed for deed in DEEDS}
+BY_NAME: Final = {action.name: action for action in ACTIONS}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class OutgoingWebhook:
     """Bytes to be posted, so many seconds from now."""
 
     after: float
     body: bytes
 
 
-def letters(deed: Deed, payment: dict[str, str], *, secret: str, late_after: float = LATE_AFTER) -> Sequence[Letter]:
-    """What the provider sends for the deed, signed; the payment is as the bank holds it."""
+def webhooks(
+    action: Action, payment: dict[str, str], *, secret: str, late_after: float = LATE_AFTER
+) -> Sequence[OutgoingWebhook]:
+    """What the provider sends for the action, signed; the payment is as the bank holds it."""
     now = datetime.now(UTC)
     event_id = ""
     written = []
-    for line in deed.lines:
+    for line in action.lines:
         event_id = event_id if line.same_event else f"evt_{uuid4().hex}"
         amount = Decimal(payment["amount"]) + (TOO_MUCH if line.wrong_amount else 0)
         happened = now - timedelta(seconds=line.happened)
@@ -162,7 +164,7 @@ def letters(deed: Deed, payment: dict[str, str], *, secret: str, late_after: flo
             "occurred_at": happened.isoformat(timespec="milliseconds"),
         }
         said: dict[str, Any] = {"provider_ref": payment["provider_ref"], "status": line.status, "raw_data": details}
-        signed = sign(said, f"not {secret}" if line.forged else secret)
+        signed = sign(said, f"not {secret}" if line.unverified else secret)
         after = late_after if line.after == LATE_AFTER else line.after
-        written.append(Letter(after=after, body=json.dumps(signed).encode()))
+        written.append(OutgoingWebhook(after=after, body=json.dumps(signed).encode()))
     return written

@@ -100,10 +100,10 @@ def _send(
         raise click.ClickException(f"The mock provider signs, so it needs its secret:\n{error}") from error
     told = {"event_id": event_id or f"evt_{uuid4().hex}", "amount": amount, "currency": currency} | details
     raw_data = {name: value for name, value in told.items() if value}
-    letter = sign({"provider_ref": token, "status": status, "raw_data": raw_data}, secret)
+    webhook = sign({"provider_ref": token, "status": status, "raw_data": raw_data}, secret)
     address = f"{(url or f'http://127.0.0.1:{port}').rstrip('/')}/api/payments/webhook"
     try:
-        answer = httpx.post(address, json=letter, timeout=10.0)
+        answer = httpx.post(address, json=webhook, timeout=10.0)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise click.ClickException(f"Nobody answers at {address}: {error}") from error
     click.echo(f"{answer.status_code} {answer.text}")

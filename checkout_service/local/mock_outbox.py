@@ -1,4 +1,4 @@
-"""Posts the mock provider's letters in time, and again for as long as nobody takes them, as real providers do."""
+"""Posts the mock provider's webhooks in time, and again for as long as nobody takes them, as real providers do."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Final
 
 import httpx
 
-from checkout_service.local.mock_actions import Letter
+from checkout_service.local.mock_actions import OutgoingWebhook
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 GIVE_UP_AFTER: Final = 600.0
-"""Seconds for which a letter is tried; a real provider goes on for days."""
+"""Seconds for which a webhook is tried; a real provider goes on for days."""
 
 
 class Outbox:
-    """Letters by the time at which they go out; one thread posts them, one after the other."""
+    """Webhooks by the time at which they go out; one thread posts them, one after the other."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -29,11 +29,11 @@ class Outbox:
         self._number = count()
         threading.Thread(target=self._run, name="outbox", daemon=True).start()
 
-    def send(self, letters: Sequence[Letter]) -> None:
-        """Post each at its time. The first tries of letters due at once are made in their order."""
-        for letter in letters:
-            due = monotonic() + letter.after
-            self._add(due, FIRST_PAUSE, due + GIVE_UP_AFTER, letter.body)
+    def send(self, webhooks: Sequence[OutgoingWebhook]) -> None:
+        """Post each at its time. The first tries of webhooks due at once are made in their order."""
+        for webhook in webhooks:
+            due = monotonic() + webhook.after
+            self._add(due, FIRST_PAUSE, due + GIVE_UP_AFTER, webhook.body)
 
     def _add(self, due: float, pause: float, until: float, body: bytes) -> None:
         with self._changed:

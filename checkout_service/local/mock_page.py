@@ -16,12 +16,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from checkout_service.local.mock_actions import BY_NAME, DEEDS, LATE_AFTER, letters
+from checkout_service.local.mock_actions import ACTIONS, BY_NAME, LATE_AFTER, webhooks
 from checkout_service.local.mock_outbox import Outbox
 from checkout_service.local.mock_state import AnswerError, Bank
 
 FOLDER: Final = Path(__file__).parent / "provider_page"
-LETTERBOX: Final = "/api/payments/webhook"
+WEBHOOK_PATH: Final = "/api/payments/webhook"
 _HERE: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
 
 _templates = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -37,24 +37,24 @@ class Page:
 
 
 @dataclass(kw_only=True)
-class Desk:
+class CommandGroup:
     """Shows the page of a payment, and does what is asked for there."""
 
     bank: Bank
     shop: str
-    """Where letters are posted to."""
+    """Where webhooks are posted to."""
     secret: str
     late_after: float = LATE_AFTER
     outbox: Outbox = field(init=False)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(self.shop.rstrip("/") + LETTERBOX)
+        self.outbox = Outbox(self.shop.rstrip("/") + WEBHOOK_PATH)
 
     def show(self, reference: str, query: str) -> Page:
         """The page with its buttons. Raises AnswerError."""
         payment = self._payment(reference)
         back = _way_back(parse_qs(query))
-        groups = [(group, list(deeds)) for group, deeds in groupby(DEEDS, key=lambda deed: deed.group)]
+        groups = [(group, list(actions)) for group, actions in groupby(ACTIONS, key=lambda action: action.group)]
         shown = _templates.get_template("page.html").render(
             payment=payment, groups=groups, back=back, late=f"{self.late_after:g}"
         )
@@ -74,13 +74,13 @@ class Desk:
         """Do what was asked for, and send the customer back. Raises AnswerError."""
         payment = self._payment(reference)
         sent = parse_qs(form.decode())
-        deed = BY_NAME.get(sent.get("deed", [""])[0])
-        if deed is None:
+        action = BY_NAME.get(sent.get("action", [""])[0])
+        if action is None:
             raise AnswerError(400)
         back = _way_back(sent)
-        if deed.becomes:
-            self.bank.put(reference, {"status": deed.becomes})
-        self.outbox.send(letters(deed, payment, secret=self.secret, late_after=self.late_after))
+        if action.becomes:
+            self.bank.put(reference, {"status": action.becomes})
+        self.outbox.send(webhooks(action, payment, secret=self.secret, late_after=self.late_after))
         return Page(status=303, headers={"Location": back, "Cache-Control": "no-store"})
 
     def _payment(self, reference: str) -> dict[str, str]:

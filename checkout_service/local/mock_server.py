@@ -28,7 +28,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from checkout_service.local.mock_actions import LATE_AFTER
-from checkout_service.local.mock_page import Desk, Page, style
+from checkout_service.local.mock_page import CommandGroup, Page, style
 from checkout_service.local.mock_state import AnswerError, Bank, Behaviour, GarbageError
 from checkout_service.settings.values import signing_secret
 
@@ -63,12 +63,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self, body: bytes) -> Page | None:
         address = urlsplit(self.path)
-        match self.command, self.server.desk, address.path.strip("/").split("/"):
-            case "GET", Desk() as desk, ["pay", reference]:
-                return desk.show(reference, address.query)
-            case "POST", Desk() as desk, ["pay", reference]:
-                return desk.act(reference, body)
-            case "GET", Desk(), ["page.css"]:
+        match self.command, self.server.ui, address.path.strip("/").split("/"):
+            case "GET", CommandGroup() as ui, ["pay", reference]:
+                return ui.show(reference, address.query)
+            case "POST", CommandGroup() as ui, ["pay", reference]:
+                return ui.act(reference, body)
+            case "GET", CommandGroup(), ["page.css"]:
                 return style()
             case _:
                 return None
@@ -118,12 +118,12 @@ class MockServer(ThreadingHTTPServer):
 
     def __init__(self, port: int = 0, *, books: Path | None = None) -> None:
         self.bank = Bank(books)
-        self.desk: Desk | None = None
+        self.ui: CommandGroup | None = None
         super().__init__(("127.0.0.1", port), _Handler)
 
-    def open_desk(self, *, shop: str, secret: str, late_after: float = LATE_AFTER) -> None:
+    def open_page(self, *, shop: str, secret: str, late_after: float = LATE_AFTER) -> None:
         """Serve the provider's own page too, and write to the shop with this address."""
-        self.desk = Desk(bank=self.bank, shop=shop, secret=secret, late_after=late_after)
+        self.ui = CommandGroup(bank=self.bank, shop=shop, secret=secret, late_after=late_after)
 
     @property
     def url(self) -> str:
@@ -135,11 +135,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m checkout_service.local.mock_server", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--books", type=Path, help="a file to keep payments in")
-    parser.add_argument("--shop", help="the service's address: letters go there, signed by MOCK_WEBHOOK_SECRETS")
+    parser.add_argument("--shop", help="the service's address: webhooks go there, signed by MOCK_WEBHOOK_SECRETS")
     given = parser.parse_args()
     with MockServer(given.port, books=given.books) as server:
         if given.shop:
-            server.open_desk(shop=given.shop, secret=signing_secret("mock").reveal())
+            server.open_page(shop=given.shop, secret=signing_secret("mock").reveal())
         for number in (signal.SIGTERM, signal.SIGINT):
             # From another thread: shutdown() waits for the loop, which this signal interrupts.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())

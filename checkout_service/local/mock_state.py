@@ -30,7 +30,7 @@ GARBAGE: Final[dict[str, bytes]] = {
     "nul": rb'{"provider_ref": "mock_pi_\u0000", "payment_token": "t", "currency": "USD", "status": "paid"}',
     "lone_surrogate": rb'{"provider_ref": "mock_pi_\ud800", "payment_token": "t", "currency": "USD", "status": "paid"}',
 }
-"""Answers, with status 200, that no translator can use."""
+"""Answers, with status 200, that no provider adapter can use."""
 
 FAILURES: Final = {"refuse": 402, "too_many": 429, "error": 500, "drop": 0}
 """Statuses to fail with; 0 closes the connection without a word."""
@@ -40,7 +40,7 @@ FAILURES: Final = {"refuse": 402, "too_many": 429, "error": 500, "drop": 0}
 class Behaviour:
     """How calls are answered. ``before`` and ``after`` name a failure: before or after the payment was made.
 
-    ``in_progress`` is "never" (a twin waits), "twin" (409 while a call with the same key is at work) or "always".
+    ``in_progress`` is "never" (a retry waits), "retry" (409 while a call with the same key is at work) or "always".
     ``times`` is how many calls it holds for; without it, for all. ``refunds`` is the status of new refunds.
     """
 
@@ -56,7 +56,7 @@ class Behaviour:
         known = (None, *FAILURES)
         if (
             not isinstance(self.seconds, int | float)
-            or self.in_progress not in {"never", "twin", "always"}
+            or self.in_progress not in {"never", "retry", "always"}
             or self.before not in known
             or self.after not in known
             or self.garbage not in (None, *GARBAGE)
@@ -197,8 +197,8 @@ class Bank:
         if behaviour.times is not None:
             left = behaviour.times - 1
             self._behaviour = Behaviour(**(asdict(behaviour) | {"times": left})) if left > 0 else Behaviour()
-        twin = key in self._at_work
-        if behaviour.in_progress == "always" or (twin and behaviour.in_progress == "twin"):
+        retry = key in self._at_work
+        if behaviour.in_progress == "always" or (retry and behaviour.in_progress == "retry"):
             raise AnswerError(409)
         self._changed.wait_for(lambda: key not in self._at_work)
         self._at_work.add(key)

@@ -74,7 +74,7 @@ def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, tell: Te
             lambda session: f"payment {session['payment_id']}, {session['status']}",
             {"Idempotency-Key": str(uuid4())},
         )
-        letter = {
+        webhook = {
             "provider_ref": session["payment_token"],
             "status": "paid",
             "raw_data": {
@@ -89,7 +89,7 @@ def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, tell: Te
         shop.call(
             "POST",
             "/api/payments/webhook",
-            sign(letter, secret),
+            sign(webhook, secret),
             202,
             lambda receipt: f"signed by the provider; filed as {receipt['delivery_id']}",
         )
@@ -139,7 +139,7 @@ class _Shop:
                 raise PurchaseError(f"GET {path} answered {answer.status_code}: {answer.text}")
             status = answer.json()["status"]
             if status == "paid":
-                self._tell("GET /api/payments/…", "200  paid: the worker has read the letter", took)
+                self._tell("GET /api/payments/…", "200  paid: the worker has read the webhook", took)
                 return took
             if took > PAID_WITHIN:
                 raise PurchaseError(f"the payment is still {status} after {took:.0f} s: see the worker's log")

@@ -15,9 +15,9 @@ from checkout_service.oversight.invariants import INVARIANTS, Limits
 from checkout_service.oversight.refunds import LISTED, listed
 from checkout_service.oversight.timeline import story
 from checkout_service.payments.status import RefundStatus
-from checkout_service.terminal import Desk, Duration
+from checkout_service.terminal import CommandGroup, Duration
 
-payments = Desk("payments", help="Look at payments, and check what must hold of them.")
+payments = CommandGroup("payments", help="Look at payments, and check what must hold of them.")
 
 
 @payments.command("show")
@@ -47,18 +47,18 @@ def show_payment(payment_id: UUID) -> None:
 @click.option("--within", type=Duration(), default="30d", show_default=True, help="How far back.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 def list_refunds(status: str, within: timedelta, limit: int) -> None:
-    """List refunds that failed, or that are still owed, with why."""
+    """List refunds that failed, or that are still pending, with why."""
     for line in listed(RefundStatus(status), within=within, limit=limit):
         click.echo(line)
 
 
 @payments.command("check")
-@click.option("--owed", type=Duration(), default="15m", show_default=True, help="How long a webhook may be owed work.")
-@click.option("--within", type=Duration(), default="365d", show_default=True, help="How far back facts are compared.")
+@click.option("--pending", type=Duration(), default="15m", show_default=True, help="How long a webhook may be pending.")
+@click.option("--within", type=Duration(), default="365d", show_default=True, help="How far back events are compared.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Rows named a promise.")
-def check_payments(owed: timedelta, within: timedelta, limit: int) -> None:
+def check_payments(pending: timedelta, within: timedelta, limit: int) -> None:
     """Check what must always hold, of all rows; exits with 1 if something does not."""
-    limits = Limits(owed=owed, remembered=within)
+    limits = Limits(pending=pending, remembered=within)
     broken = False
     for invariant in INVARIANTS:
         rows = invariant.find(limits)

@@ -1,4 +1,4 @@
-"""What must hold of all payments, sessions and letters; each broken promise names rows and says what to do."""
+"""What must hold of all payments, sessions and webhooks; each broken promise names rows and says what to do."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sqlalchemy import Executable
 
 from checkout_service.database.engine import execute
 from checkout_service.oversight.statements import (
-    AGAINST_FACTS,
+    AGAINST_EVENTS,
     ALL,
-    COUNT_OWED,
+    COUNT_PENDING,
     COUNT_REFUNDS,
-    COUNT_REFUNDS_OWED,
+    COUNT_REFUNDS_OUTSTANDING,
     COUNT_SESSIONS,
     COUNT_STUCK,
     COUNT_UNPROVEN,
-    OWED_TOO_LONG,
     PAGE,
+    PENDING_TOO_LONG,
     RECENT,
     REFUNDS,
-    REFUNDS_OWED,
+    REFUNDS_OUTSTANDING,
     SESSIONS,
     STUCK,
 )
@@ -33,13 +33,13 @@ from checkout_service.terminal import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What counts as too old, and how far back facts are compared.
+    """What counts as too old, and how far back events are compared.
 
-    Look-ups run twice a minute. Facts are pruned after EVENTS_RETENTION_DAYS, 400 by default, and a payment older than
+    Look-ups run twice a minute. Events are pruned after EVENTS_RETENTION_DAYS, 400 by default, and a payment older than
     that cannot be compared with them.
     """
 
-    owed: timedelta = timedelta(minutes=15)
+    pending: timedelta = timedelta(minutes=15)
     overdue: timedelta = timedelta(minutes=30)
     remembered: timedelta = timedelta(days=365)
 
@@ -57,14 +57,14 @@ class Invariant:
 
 def count_violations(limits: Limits) -> dict[str, int]:
     """How many rows break each promise, among the most telling ones. Raises DatabaseUnavailableError."""
-    values = {"owed": limits.owed, "overdue": limits.overdue, "remembered": limits.remembered, "limit": RECENT}
+    values = {"pending": limits.pending, "overdue": limits.overdue, "remembered": limits.remembered, "limit": RECENT}
     return {invariant.name: int(execute(invariant.count, values)[0][0]) for invariant in INVARIANTS}
 
 
 def _unproven(limits: Limits) -> Iterator[str]:
     for status in PaymentStatus:
-        for row in _paged(AGAINST_FACTS, status=status.value, remembered=limits.remembered):
-            yield f"payment {row.id} is {row.status}, its facts say {row.proven or 'nothing'}"
+        for row in _paged(AGAINST_EVENTS, status=status.value, remembered=limits.remembered):
+            yield f"payment {row.id} is {row.status}, its events say {row.proven or 'nothing'}"
 
 
 def _stuck_open(limits: Limits) -> Iterator[str]:
@@ -72,8 +72,8 @@ def _stuck_open(limits: Limits) -> Iterator[str]:
         yield f"payment {row.id} {row.why}"
 
 
-def _owed_too_long(limits: Limits) -> Iterator[str]:
-    for row in execute(OWED_TOO_LONG, {"owed": limits.owed, "limit": ALL}):
+def _pending_too_long(limits: Limits) -> Iterator[str]:
+    for row in execute(PENDING_TOO_LONG, {"pending": limits.pending, "limit": ALL}):
         yield f"webhook {row.id} is {row.state} since {row.received_at:%Y-%m-%d %H:%M:%S} UTC, tried {row.attempts}"
 
 
@@ -90,10 +90,10 @@ def _refunds_astray(_: Limits) -> Iterator[str]:
             yield f"payment {told}: its refunds say {row.refunded} given back and {row.refunding} on the way"
 
 
-def _refunds_owed(limits: Limits) -> Iterator[str]:
-    for row in execute(REFUNDS_OWED, {"overdue": limits.overdue, "limit": ALL}):
+def _refunds_outstanding(limits: Limits) -> Iterator[str]:
+    for row in execute(REFUNDS_OUTSTANDING, {"overdue": limits.overdue, "limit": ALL}):
         why = f": {printable(row.detail)}" if row.detail else ""
-        yield f"{row.kind} {row.id} is owed since {row.created_at:%Y-%m-%d %H:%M:%S} UTC{why}"
+        yield f"{row.kind} {row.id} is pending since {row.created_at:%Y-%m-%d %H:%M:%S} UTC{why}"
 
 
 def _paged(statement: Executable, **values: Any) -> Iterator[Any]:
@@ -108,9 +108,9 @@ def _paged(statement: Executable, **values: Any) -> Iterator[Any]:
 
 INVARIANTS: Final = (
     Invariant(
-        name="status_without_fact",
-        promise="every payment is where its facts say",
-        remedy="Somebody wrote past the ledger. See `payments show`, ask the provider, and find out who may write.",
+        name="status_without_event",
+        promise="every payment is where its events say",
+        remedy="Somebody else wrote the status. See `payments show`, ask the provider, and find out who may write.",
         find=_unproven,
         count=COUNT_UNPROVEN,
     ),
@@ -122,11 +122,11 @@ INVARIANTS: Final = (
         count=COUNT_STUCK,
     ),
     Invariant(
-        name="letter_owed",
-        promise="no webhook is owed work for too long",
+        name="webhook_pending_too_long",
+        promise="no webhook is pending for too long",
         remedy="Do workers and beat run? `webhooks list --state received` shows why attempts failed.",
-        find=_owed_too_long,
-        count=COUNT_OWED,
+        find=_pending_too_long,
+        count=COUNT_PENDING,
     ),
     Invariant(
         name="session_without_payment",
@@ -143,10 +143,10 @@ INVARIANTS: Final = (
         count=COUNT_REFUNDS,
     ),
     Invariant(
-        name="refund_owed",
-        promise="no refund or cancellation is owed for too long",
+        name="refund_outstanding_too_long",
+        promise="no refund or cancellation is pending for too long",
         remedy="Do housekeeping and beat run, and is the provider there? One that is in doubt: see docs/operating.md.",
-        find=_refunds_owed,
-        count=COUNT_REFUNDS_OWED,
+        find=_refunds_outstanding,
+        count=COUNT_REFUNDS_OUTSTANDING,
     ),
 )

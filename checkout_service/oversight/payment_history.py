@@ -13,10 +13,10 @@ from sqlalchemy import Row, text
 from checkout_service.database.engine import execute
 
 PAGE: Final = 5000
-"""Letters that one statement looks through: some tens of milliseconds."""
+"""Webhooks that one statement looks through: some tens of milliseconds."""
 
 EARLY: Final = timedelta(hours=1)
-"""How long before its payment a letter may have come: a provider can be faster than our own INSERT."""
+"""How long before its payment a webhook may have come: a provider can be faster than our own INSERT."""
 
 _payment = text("""
     SELECT id, user_id, provider, provider_ref, status::text AS status, amount, currency, review_reason, created_at,
@@ -29,7 +29,7 @@ _session = text("""
     FROM checkout_sessions WHERE payment_id = :id
 """)
 
-_facts = text("""
+_events = text("""
     SELECT event_id, delivery_id, status::text AS status, amount, currency, outcome, occurred_at, received_at
     FROM payment_events WHERE payment_id = :id ORDER BY received_at, id
 """)
@@ -40,7 +40,7 @@ _refunds = text("""
     FROM refunds WHERE payment_id = :id ORDER BY id
 """)
 
-_refund_facts = text("""
+_refund_events = text("""
     SELECT event.event_id, event.delivery_id, 'refund ' || event.status::text AS status, event.amount, event.currency,
         event.outcome, event.occurred_at, event.received_at
     FROM refund_events AS event JOIN refunds ON refunds.id = event.refund_id WHERE refunds.payment_id = :id
@@ -51,20 +51,20 @@ _cancellation = text("""
     SELECT requested_by, attempts, next_attempt_at, detail, created_at FROM cancellations WHERE payment_id = :id
 """)
 
-_LETTER_COLUMNS: Final = "id, received_at, state, attempts, detail, next_attempt_at, processed_at"
+_WEBHOOK_COLUMNS: Final = "id, received_at, state, attempts, detail, next_attempt_at, processed_at"
 
-_linked = text(f"SELECT {_LETTER_COLUMNS} FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")  # noqa: S608 (only our own constants)
+_linked = text(f"SELECT {_WEBHOOK_COLUMNS} FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")  # noqa: S608 (only our own constants)
 
-# A repeated letter, a rejected or a failed one is tied to no payment by anything but the bytes in it. Keys are version
+# A repeated webhook, a rejected or a failed one is tied to no payment by anything but the bytes in it. Keys are version
 # 7 UUIDs, so a walk along the primary key begins where the payment did.
 _walk = text(f"""
     WITH page AS (
-        SELECT {_LETTER_COLUMNS}, provider, body FROM webhook_deliveries
+        SELECT {_WEBHOOK_COLUMNS}, provider, body FROM webhook_deliveries
         WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT {PAGE}
     )
     SELECT last.id AS last_id, found.* FROM (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last
     LEFT JOIN (
-        SELECT {_LETTER_COLUMNS} FROM page
+        SELECT {_WEBHOOK_COLUMNS} FROM page
         WHERE provider = :provider AND octet_length(body) <= :largest AND (
             position(convert_to(:reference, 'UTF8') IN body) > 0
             OR position(convert_to(:payment_id, 'UTF8') IN body) > 0
@@ -79,17 +79,17 @@ _first_key = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A payment, its session if any, the facts of it and of its refunds, and the letters about it, as they came.
+    """A payment, its session if any, the events of it and of its refunds, and the webhooks about it, as they came.
 
-    ``looked_until`` is the last letter looked at, if the look ended there and more letters may follow.
+    ``looked_until`` is the last webhook looked at, if the look ended there and more webhooks may follow.
     """
 
     payment: Row[Any]
     sessions: Sequence[Row[Any]]
-    facts: Sequence[Row[Any]]
-    letters: Sequence[Row[Any]]
+    events: Sequence[Row[Any]]
+    webhooks: Sequence[Row[Any]]
     refunds: Sequence[Row[Any]]
-    refund_facts: Sequence[Row[Any]]
+    refund_events: Sequence[Row[Any]]
     cancellations: Sequence[Row[Any]]
     looked_until: UUID | None = None
 
@@ -105,9 +105,9 @@ def evidence_of(
 ) -> Evidence | None:
     """Everything known of this payment, or None. Raises DatabaseUnavailableError.
 
-    Letters that no fact leads to are looked for in so many ``pages`` of letters, from where the payment began or behind
-    the letter ``after``; in all of them without a number. Those of more than ``largest`` bytes are not searched.
-    With an ``owner``, another's payment is None at once.
+    Webhooks that no event leads to are looked for in so many ``pages`` of webhooks, from where the payment began or
+    behind the webhook ``after``; in all of them without a number. Those of more than ``largest`` bytes are not
+    searched. With an ``owner``, another's payment is None at once.
     """
     found = execute(_payment, {"id": payment_id})
     if not found:
@@ -115,30 +115,30 @@ def evidence_of(
     (payment,) = found
     if owner is not None and payment.user_id != owner:
         return None
-    facts = execute(_facts, {"id": payment_id})
-    refund_facts = execute(_refund_facts, {"id": payment_id})
-    named = [row.delivery_id for row in (*facts, *refund_facts) if row.delivery_id]
-    letters = {row.id: row for row in execute(_linked, {"ids": named})}
+    events = execute(_events, {"id": payment_id})
+    refund_events = execute(_refund_events, {"id": payment_id})
+    named = [row.delivery_id for row in (*events, *refund_events) if row.delivery_id]
+    webhooks = {row.id: row for row in execute(_linked, {"ids": named})}
     if after is None:
         ((after,),) = execute(_first_key, {"created_at": payment.created_at, "early": early})
-    about, looked_until = _letters_about(payment, pages, after, largest)
-    letters |= {row.id: row for row in about}
+    about, looked_until = _webhooks_about(payment, pages, after, largest)
+    webhooks |= {row.id: row for row in about}
     return Evidence(
         payment=payment,
         sessions=execute(_session, {"id": payment_id}),
-        facts=facts,
-        letters=sorted(letters.values(), key=lambda row: (row.received_at, row.id)),
+        events=events,
+        webhooks=sorted(webhooks.values(), key=lambda row: (row.received_at, row.id)),
         refunds=execute(_refunds, {"id": payment_id}),
-        refund_facts=refund_facts,
+        refund_events=refund_events,
         cancellations=execute(_cancellation, {"id": payment_id}),
         looked_until=looked_until,
     )
 
 
-def _letters_about(
+def _webhooks_about(
     payment: Row[Any], pages: int | None, after: Any, largest: int
 ) -> tuple[list[Row[Any]], UUID | None]:
-    """Letters whose bytes speak of the payment, and where the walk stopped unless it came to the end."""
+    """Webhooks whose bytes speak of the payment, and where the walk stopped unless it came to the end."""
     sought = {
         "provider": payment.provider,
         "reference": payment.provider_ref,

@@ -1,4 +1,4 @@
-"""Refunds that an operator looks for: those that failed, and those that are still owed."""
+"""Refunds that an operator looks for: those that failed, and those that are still outstanding."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _failed = text(f"""
     ORDER BY updated_at DESC LIMIT CAST(:limit AS integer)
 """)  # noqa: S608 (only our own constants)
 
-_owed = text(f"""
+_outstanding = text(f"""
     SELECT {_COLUMNS} FROM refunds WHERE status <= 'processing' AND status = CAST(:status AS refund_status)
         AND created_at > now() - CAST(:within AS interval)
     ORDER BY next_attempt_at LIMIT CAST(:limit AS integer)
@@ -35,7 +35,7 @@ LISTED: Final = (RefundStatus.FAILED, RefundStatus.REQUESTED, RefundStatus.PROCE
 
 def listed(status: RefundStatus, *, within: timedelta, limit: int) -> Iterator[str]:
     """One line a refund: of those that failed the newest first, of the others the one that is due first."""
-    statement = _failed if status is RefundStatus.FAILED else _owed
+    statement = _failed if status is RefundStatus.FAILED else _outstanding
     for row in execute(statement, {"status": status.value, "within": within, "limit": limit}):
         yield _line(row)
 

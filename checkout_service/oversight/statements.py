@@ -16,7 +16,7 @@ RECENT: Final = 1000
 ALL: Final = 100_000
 """As many as anybody will want to have listed."""
 
-AGAINST_FACTS: Final = text(f"""
+AGAINST_EVENTS: Final = text(f"""
     WITH page AS (
         SELECT id, status, created_at FROM payments
         WHERE status = CAST(:status AS payment_status) AND created_at > now() - CAST(:remembered AS interval)
@@ -69,17 +69,17 @@ _STUCK: Final = """
 STUCK: Final = text(_STUCK)
 COUNT_STUCK: Final = text(f"SELECT count(*) FROM ({_STUCK}) AS stuck")  # noqa: S608 (only our own constants)
 
-_OWED: Final = """
+_PENDING: Final = """
     SELECT id, state, attempts, received_at FROM (
         SELECT id, state, attempts, received_at, next_attempt_at FROM webhook_deliveries
         WHERE state IN ('received', 'parked') ORDER BY next_attempt_at LIMIT 10 * CAST(:limit AS integer)
     ) AS due
-    WHERE state = 'received' AND received_at < now() - CAST(:owed AS interval)
-        OR state = 'parked' AND next_attempt_at < now() - CAST(:owed AS interval)
+    WHERE state = 'received' AND received_at < now() - CAST(:pending AS interval)
+        OR state = 'parked' AND next_attempt_at < now() - CAST(:pending AS interval)
     ORDER BY received_at
 """
-OWED_TOO_LONG: Final = text(_OWED)
-COUNT_OWED: Final = text(f"SELECT count(*) FROM ({_OWED}) AS owed")  # noqa: S608 (only our own constants)
+PENDING_TOO_LONG: Final = text(_PENDING)
+COUNT_PENDING: Final = text(f"SELECT count(*) FROM ({_PENDING}) AS pending")  # noqa: S608 (only our own constants)
 
 _DIFFERS: Final = """payment.id IS NULL
     OR (payment.amount, payment.currency, payment.user_id) <> (session.amount, session.currency, session.user_id)"""
@@ -128,7 +128,7 @@ COUNT_REFUNDS: Final = text(f"""
 
 # Requested for too long: the provider is away, or the truth is in doubt. Processing takes banks days, but somebody has
 # to ask now and then.
-_OWED_REFUNDS: Final = """
+_OUTSTANDING_REFUNDS: Final = """
     SELECT 'refund' AS kind, id, detail, created_at FROM (
         SELECT * FROM refunds WHERE status <= 'processing' ORDER BY next_attempt_at LIMIT 10 * CAST(:limit AS integer)
     ) AS due
@@ -141,5 +141,5 @@ _OWED_REFUNDS: Final = """
     ) AS due
     WHERE next_attempt_at < now() - CAST(:overdue AS interval)
 """
-REFUNDS_OWED: Final = text(_OWED_REFUNDS)
-COUNT_REFUNDS_OWED: Final = text(f"SELECT count(*) FROM ({_OWED_REFUNDS}) AS owed")  # noqa: S608 (only our own constants)
+REFUNDS_OUTSTANDING: Final = text(_OUTSTANDING_REFUNDS)
+COUNT_REFUNDS_OUTSTANDING: Final = text(f"SELECT count(*) FROM ({_OUTSTANDING_REFUNDS}) AS pending")  # noqa: S608 (only our own constants)

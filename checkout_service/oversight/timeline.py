@@ -1,4 +1,4 @@
-"""One payment's story: its session, every delivery, fact, look-up and refund, in order."""
+"""One payment's story: its session, every delivery, event, look-up and refund, in order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from checkout_service.terminal import printable
 class Entry:
     """Something that happened; entries sort by time, and those of one moment as they follow from each other.
 
-    ``delivery_id`` is the letter that it is, or that it came from.
+    ``delivery_id`` is the webhook that it is, or that it came from.
     """
 
     at: datetime
@@ -48,9 +48,9 @@ def story(payment_id: UUID, *, pages: int | None = None, after: UUID | None = No
     if known is None:
         return None
     entries = [_opened(row) for row in known.sessions]
-    entries += [_delivered(row) for row in known.letters]
+    entries += [_delivered(row) for row in known.webhooks]
     entries += [_asked(question) for question in known.payment.look_up_log]
-    entries += [_learned(row) for row in (*known.facts, *known.refund_facts)]
+    entries += [_learned(row) for row in (*known.events, *known.refund_events)]
     entries += [_refunded(row) for row in known.refunds]
     entries += [_called_off(row) for row in known.cancellations]
     return Story(payment=known.payment, entries=sorted(entries), looked_until=known.looked_until)
@@ -70,23 +70,23 @@ def _refunded(row: Row[Any]) -> Entry:
     named = f", there {printable(row.provider_ref)}" if row.provider_ref else ""
     decline = f": {row.decline}" if row.decline else ""
     said = f"{row.id} of {show(row.amount)} {row.currency} {source}{reason}, now {row.status}{decline}{named}"
-    return Entry(at=row.created_at, rank=1, kind="refund", said=said + _owed(row))
+    return Entry(at=row.created_at, rank=1, kind="refund", said=said + _pending(row))
 
 
 def _called_off(row: Row[Any]) -> Entry:
-    return Entry(at=row.created_at, rank=1, kind="cancel", said=f"requested by {row.requested_by}{_owed(row)}")
+    return Entry(at=row.created_at, rank=1, kind="cancel", said=f"requested by {row.requested_by}{_pending(row)}")
 
 
-def _owed(row: Row[Any]) -> str:
+def _pending(row: Row[Any]) -> str:
     detail = f" ({printable(row.detail)})" if row.detail else ""
     ahead = f", next attempt {show_time(row.next_attempt_at)}" if row.next_attempt_at else ""
     return f", tried {row.attempts}{detail}{ahead}"
 
 
 def _delivered(row: Row[Any]) -> Entry:
-    owed = f", next attempt {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
+    pending = f", next attempt {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
     detail = f" ({printable(row.detail)})" if row.detail else ""
-    said = f"{row.id} {row.state}{detail}, tried {row.attempts}{owed}"
+    said = f"{row.id} {row.state}{detail}, tried {row.attempts}{pending}"
     return Entry(at=row.received_at, rank=1, kind="delivery", said=said, delivery_id=row.id)
 
 
@@ -100,4 +100,4 @@ def _learned(row: Row[Any]) -> Entry:
     source = f", from delivery {row.delivery_id}" if row.delivery_id else ""
     happened = f", happened {show_time(row.occurred_at)}" if row.occurred_at else ""
     said = f"{row.status}{money}: {row.outcome}, event {printable(row.event_id)}{source}{happened}"
-    return Entry(at=row.received_at, rank=3, kind="fact", said=said, delivery_id=row.delivery_id)
+    return Entry(at=row.received_at, rank=3, kind="event", said=said, delivery_id=row.delivery_id)

@@ -15,7 +15,7 @@ from checkout_service.api.idempotency_key import read_key
 from checkout_service.api.problems import Invalid, NotFound, Problem, Unavailable
 from checkout_service.checkout.operations import Order, open_session
 from checkout_service.checkout.queries import session_of
-from checkout_service.identity.guests import remember_visitor, visitor
+from checkout_service.identity.guests import guest, remember_guest
 from checkout_service.money import InvalidAmountError, parse_amount
 from checkout_service.oversight.payment_history import Evidence, evidence_of
 from checkout_service.pages import forms
@@ -28,20 +28,20 @@ from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry.metrics import sessions_total
 
 blueprint = PageBlueprint("paying", __name__)
-blueprint.after_request(remember_visitor)
+blueprint.after_request(remember_guest)
 
 LOOK_THROUGH: Final = 2
-"""Pages of letters that one look at a payment goes through: in a busy house the newest of its letters may be missing,
+"""Pages of webhooks that one look at a payment goes through: in a busy house the newest of its webhooks may be missing,
 but a customer who watches must not cost more than this."""
 
 LARGEST_SEARCHED: Final = 16 * 1024
-"""Bytes of a letter that is searched for the payment. Anybody can send larger ones by the thousand."""
+"""Bytes of a webhook that is searched for the payment. Anybody can send larger ones by the thousand."""
 
 JUST_BEFORE: Final = timedelta(minutes=1)
 
 
 @blueprint.post("/checkout")
-@visitor
+@guest
 def check_out() -> BaseResponse:
     """Open a session for the cart, once for each key however often the form is sent, and go on to the provider."""
     user_id = caller().user_id
@@ -64,7 +64,7 @@ def check_out() -> BaseResponse:
 
 
 @blueprint.get("/pay/<uuid:payment_id>/leave")
-@visitor
+@guest
 def leave(payment_id: UUID) -> str | BaseResponse:
     """On to the provider's own page, if there is anything left to pay.
 
@@ -80,7 +80,7 @@ def leave(payment_id: UUID) -> str | BaseResponse:
 
 
 @blueprint.get("/pay/<uuid:payment_id>")
-@visitor
+@guest
 def show_payment(payment_id: UUID) -> str:
     """What became of the money, and how; the page watches by itself."""
     content, context = _news(payment_id)
@@ -90,7 +90,7 @@ def show_payment(payment_id: UUID) -> str:
 
 
 @blueprint.get("/pay/<uuid:payment_id>/news")
-@visitor
+@guest
 def show_news(payment_id: UUID) -> Response:
     """The part of the payment's page that changes; 304 while it does not."""
     content, _ = _news(payment_id)
@@ -111,7 +111,7 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
     context = {"payment": evidence.payment, "session": session, "stands": stands}
     content = render_template(
         "shop/news.html",
-        places=street(stands.status, evidence.facts),
+        places=street(stands.status, evidence.events),
         entries=told(evidence),
         provider_page=_provider_page(str(payment_id), session.payment_token) if session else None,
         csrf=forms.token(str(user_id)),
@@ -121,7 +121,7 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
 
 
 def _last_news(evidence: Evidence) -> Any:
-    moved = [fact.received_at for fact in evidence.facts if fact.outcome == "applied"]
+    moved = [event.received_at for event in evidence.events if event.outcome == "applied"]
     return max([evidence.payment.created_at, *moved])
 
 

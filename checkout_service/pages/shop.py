@@ -15,20 +15,20 @@ from checkout_service.carts import operations
 from checkout_service.carts.models import LARGEST_QTY
 from checkout_service.carts.queries import read_cart
 from checkout_service.catalog.queries import FIRST, listings_on_sale
-from checkout_service.identity.guests import remember_visitor, visitor
+from checkout_service.identity.guests import guest, remember_guest
 from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
 from checkout_service.payments.queries import payments_of
 
 blueprint = PageBlueprint("shop", __name__)
-blueprint.after_request(remember_visitor)
+blueprint.after_request(remember_guest)
 
 PAGE: Final = 24
 LONGEST_SEARCH: Final = 60
 
 
 @blueprint.get("/")
-@visitor
+@guest
 def show_listings() -> str:
     """What is on sale, page by page, perhaps only what matches a search."""
     search = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH].replace("\x00", "")
@@ -47,14 +47,14 @@ def show_listings() -> str:
 
 
 @blueprint.get("/cart")
-@visitor
+@guest
 def show_cart() -> Response:
     """The cart, and the way to pay."""
     return cart_page()
 
 
 @blueprint.post("/cart/items")
-@visitor
+@guest
 def put_into_cart() -> BaseResponse:
     """Set how many of a listing the cart holds, and go back to where the customer was."""
     forms.check(str(caller().user_id))
@@ -68,7 +68,7 @@ def put_into_cart() -> BaseResponse:
 
 
 @blueprint.post("/cart/items/<uuid:item_id>")
-@visitor
+@guest
 def change_line(item_id: UUID) -> BaseResponse:
     """Set a line's quantity, or take the line out."""
     forms.check(str(caller().user_id))
@@ -83,7 +83,7 @@ def change_line(item_id: UUID) -> BaseResponse:
 
 
 @blueprint.post("/cart/empty")
-@visitor
+@guest
 def empty_cart() -> BaseResponse:
     """Take every line out, for somebody who has paid and begins again."""
     forms.check(str(caller().user_id))
@@ -92,7 +92,7 @@ def empty_cart() -> BaseResponse:
 
 
 @blueprint.get("/payments")
-@visitor
+@guest
 def show_payments() -> str:
     """The customer's payments, newest first."""
     cursor = request.args.get("cursor")

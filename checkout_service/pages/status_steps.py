@@ -1,4 +1,4 @@
-"""The one-way street as it is drawn: its places in order, where the payment stands, and what each fact proved."""
+"""The status order as it is drawn: its places in order, where the payment stands, and what each event proved."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Place:
     here: bool
     behind: bool
     moved: int
-    """Facts that brought the payment here."""
+    """Events that brought the payment here."""
     stale: int
-    """Facts that proved this place when the payment was further already."""
+    """Events that proved this place when the payment was further already."""
     mismatch: int
 
 
-def street(status: PaymentStatus, facts: Sequence[Any]) -> list[Place]:
-    """The places from the first to the last; facts are rows with a status (text) and an outcome."""
-    proved = [(fact.status, fact.outcome) for fact in facts]
+def street(status: PaymentStatus, events: Sequence[Any]) -> list[Place]:
+    """The places from the first to the last; events are rows with a status (text) and an outcome."""
+    proved = [(event.status, event.outcome) for event in events]
     return [
         Place(
             name=place.value,

@@ -13,16 +13,16 @@ from checkout_service.oversight.payment_history import Evidence
 from checkout_service.payments.status import PaymentStatus
 
 UNDONE: Final = {
-    "duplicate": "It is genuine, but it says what we knew already. It counts once, not twice.",
-    "ignored": "It is genuine, but it says nothing that concerns this payment.",
-    "parked": "It is genuine, but its payment is not here yet. It waits for it.",
+    "duplicate": "It is verified, but it says what we knew already. It counts once, not twice.",
+    "ignored": "It is verified, but it says nothing that concerns this payment.",
+    "parked": "It is verified, but its payment is not here yet. It waits for it.",
     "failed": "It could not be processed. Its bytes are kept, and an operator can have it processed again.",
 }
-"""What became of a letter whose facts are not in the ledger."""
+"""What became of a webhook whose events are not in the transitions."""
 
 GIVEN_BACK: Final = {
-    "requested": ("owed", "It was asked for. A worker asks the provider for it."),
-    "processing": ("owed", "The provider has it under way."),
+    "requested": ("pending", "It was asked for. A worker asks the provider for it."),
+    "processing": ("pending", "The provider has it under way."),
     "succeeded": ("applied", "The provider gave it back. The payment stays paid: a refund is a matter of its own."),
     "failed": ("failed", "It did not go through, so this money stays here."),
 }
@@ -44,16 +44,16 @@ class Entry:
 
 def told(evidence: Evidence) -> list[Entry]:
     """Everything that happened to the payment, oldest first."""
-    steps = _steps(evidence.facts)
-    by_letter: dict[UUID, list[Any]] = {}
-    for fact in evidence.facts:
-        if fact.delivery_id is not None:
-            by_letter.setdefault(fact.delivery_id, []).append(fact)
-    known = {letter.id for letter in evidence.letters}
+    steps = _steps(evidence.events)
+    by_webhook: dict[UUID, list[Any]] = {}
+    for event in evidence.events:
+        if event.delivery_id is not None:
+            by_webhook.setdefault(event.delivery_id, []).append(event)
+    known = {webhook.id for webhook in evidence.webhooks}
     entries = [_asked_to_pay(evidence)]
-    entries += [_letter(evidence, row, by_letter.get(row.id, []), steps) for row in evidence.letters]
+    entries += [_webhook(evidence, row, by_webhook.get(row.id, []), steps) for row in evidence.webhooks]
     entries += [_asked(question) for question in evidence.payment.look_up_log]
-    entries += [_learned(evidence, fact, steps) for fact in evidence.facts if fact.delivery_id not in known]
+    entries += [_learned(evidence, event, steps) for event in evidence.events if event.delivery_id not in known]
     entries += [_given_back(refund) for refund in evidence.refunds]
     return sorted(entries)
 
@@ -66,49 +66,49 @@ def _asked_to_pay(evidence: Evidence) -> Entry:
     return Entry(at=payment.created_at, rank=0, key="opened", state="pending", title="You asked to pay", said=said)
 
 
-def _letter(evidence: Evidence, row: Any, facts: Sequence[Any], steps: Mapping[str, str]) -> Entry:
+def _webhook(evidence: Evidence, row: Any, events: Sequence[Any], steps: Mapping[str, str]) -> Entry:
     done = row.processed_at if row.state not in {"received", "parked"} else None
     return Entry(
         at=row.received_at,
         rank=1,
         key=str(row.id),
-        state=_outcome(row, facts),
-        title=_title(row, facts),
-        said=" ".join(_about(evidence, row, facts, steps)),
+        state=_outcome(row, events),
+        title=_title(row, events),
+        said=" ".join(_about(evidence, row, events, steps)),
         took=done - row.received_at if done else None,
     )
 
 
-def _title(row: Any, facts: Sequence[Any]) -> str:
+def _title(row: Any, events: Sequence[Any]) -> str:
     if row.state == "rejected":
-        return "A forged webhook arrived"
+        return "An unverified webhook arrived"
     if row.state == "duplicate":
         return "The same webhook arrived again"
-    return f"A webhook said “{facts[0].status}”" if facts else "A webhook arrived"
+    return f"A webhook said “{events[0].status}”" if events else "A webhook arrived"
 
 
-def _outcome(row: Any, facts: Sequence[Any]) -> str:
-    """The badge: what the letter did to this payment, which says more than that a worker is done with it."""
-    outcomes = {fact.outcome for fact in facts}
+def _outcome(row: Any, events: Sequence[Any]) -> str:
+    """The badge: what the webhook did to this payment, which says more than that a worker is done with it."""
+    outcomes = {event.outcome for event in events}
     for outcome in ("mismatch", "applied", "stale"):
         if row.state == "applied" and outcome in outcomes:
             return outcome
     return str(row.state)
 
 
-def _about(evidence: Evidence, row: Any, facts: Sequence[Any], steps: Mapping[str, str]) -> Iterator[str]:
+def _about(evidence: Evidence, row: Any, events: Sequence[Any], steps: Mapping[str, str]) -> Iterator[str]:
     if row.state == "received":
         yield "It was filed unopened and answered at once. It waits for a worker."
         if row.attempts:
             yield f"It was tried {_times(row.attempts)} so far."
     elif row.state == "rejected":
-        yield f"It is not genuine: {row.detail or 'it cannot be verified'}. Nothing in it was believed."
-    elif row.state == "applied" and facts:
-        yield "It is genuine."
-        for fact in facts:
-            yield _did(evidence, fact, steps)
+        yield f"It is not verified: {row.detail or 'it cannot be verified'}. Nothing in it was believed."
+    elif row.state == "applied" and events:
+        yield "It is verified."
+        for event in events:
+            yield _did(evidence, event, steps)
     else:
-        yield UNDONE.get(row.state, "It is genuine.")
+        yield UNDONE.get(row.state, "It is verified.")
 
 
 def _asked(question: Mapping[str, str]) -> Entry:
@@ -117,20 +117,20 @@ def _asked(question: Mapping[str, str]) -> Entry:
         at=datetime.fromisoformat(question["at"]),
         rank=2,
         key=f"asked-{question['at']}",
-        state="owed",
+        state="pending",
         title="We asked the provider to cancel it" if cancel else "We asked the provider",
         said=f"Nobody had told us, so we asked. The answer: {question['said']}.",
     )
 
 
-def _learned(evidence: Evidence, fact: Any, steps: Mapping[str, str]) -> Entry:
+def _learned(evidence: Evidence, event: Any, steps: Mapping[str, str]) -> Entry:
     return Entry(
-        at=fact.received_at,
+        at=event.received_at,
         rank=3,
-        key=f"fact-{fact.event_id}",
-        state=fact.outcome,
+        key=f"event-{event.event_id}",
+        state=event.outcome,
         title="We learned of it",
-        said=_did(evidence, fact, steps),
+        said=_did(evidence, event, steps),
     )
 
 
@@ -146,20 +146,22 @@ def _given_back(refund: Any) -> Entry:
     )
 
 
-def _did(evidence: Evidence, fact: Any, steps: Mapping[str, str]) -> str:
-    if fact.outcome == "mismatch":
+def _did(evidence: Evidence, event: Any, steps: Mapping[str, str]) -> str:
+    if event.outcome == "mismatch":
         expected = f"{show(evidence.payment.amount)} {evidence.payment.currency}"
-        said = "no amount" if fact.amount is None else f"{show(fact.amount)} {fact.currency}"
-        return f"It says {fact.status} with {said}, not {expected}: it moves nothing, and a person has to look."
-    if fact.outcome == "stale":
-        return f"It says {fact.status}, but the payment is further down the street, and nothing drives back."
-    money = "" if fact.amount is None else f" with {show(fact.amount)} {fact.currency}"
-    return f"It says {fact.status}{money}: the payment moved from {steps.get(fact.status, 'pending')} to {fact.status}."
+        said = "no amount" if event.amount is None else f"{show(event.amount)} {event.currency}"
+        return f"It says {event.status} with {said}, not {expected}: it moves nothing, and a person has to look."
+    if event.outcome == "stale":
+        return f"It says {event.status}, but the payment is further down the street, and nothing drives back."
+    money = "" if event.amount is None else f" with {show(event.amount)} {event.currency}"
+    return (
+        f"It says {event.status}{money}: the payment moved from {steps.get(event.status, 'pending')} to {event.status}."
+    )
 
 
-def _steps(facts: Sequence[Any]) -> dict[str, str]:
+def _steps(events: Sequence[Any]) -> dict[str, str]:
     """Where the payment came from when it moved to each status: the one proven before, since it moves one way."""
-    reached = {fact.status for fact in facts if fact.outcome == "applied"}
+    reached = {event.status for event in events if event.outcome == "applied"}
     ordered = [PaymentStatus.PENDING.value] + [place.value for place in PaymentStatus if place.value in reached]
     return dict(zip(ordered[1:], ordered, strict=False))
 

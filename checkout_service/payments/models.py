@@ -1,4 +1,4 @@
-"""Tables of payments and of the facts behind them."""
+"""Tables of payments and of the events behind them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATUS = Enum(PaymentStatus, name="payment_status", values_callable=lambda kind:
 
 
 class Payment(Dated, Base):
-    """One payment at one provider. Inserted by the web tier, moved by the worker's ledger alone."""
+    """One payment at one provider. Inserted by the web tier, moved by the worker's transitions alone."""
 
     __tablename__ = "payments"
     __table_args__ = (
@@ -55,7 +55,7 @@ class Payment(Dated, Base):
 
 
 class PaymentEvent(Dated, Base):
-    """A fact that a provider reported once; the same event id a second time is a duplicate."""
+    """An event that a provider reported once; the same event id a second time is a duplicate."""
 
     __tablename__ = "payment_events"
     __table_args__ = (

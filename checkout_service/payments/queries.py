@@ -70,7 +70,7 @@ class BadCursorError(ValueError):
 
 
 def payment_of(*, payment_id: UUID, user_id: UUID | None) -> dict[str, Any] | None:
-    """The customer's payment with its timeline, oldest fact first; None when it is not this customer's.
+    """The customer's payment with its timeline, oldest event first; None when it is not this customer's.
 
     Without a customer it may be anybody's.
     """
@@ -80,7 +80,7 @@ def payment_of(*, payment_id: UUID, user_id: UUID | None) -> dict[str, Any] | No
         rows = execute(_own, {"payment_id": payment_id, "user_id": user_id})
     if not rows:
         return None
-    return _shown(rows[0]) | {"timeline": [_fact(row) for row in rows if row.event_status is not None]}
+    return _shown(rows[0]) | {"timeline": [_event(row) for row in rows if row.event_status is not None]}
 
 
 def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
@@ -115,7 +115,7 @@ def _shown(row: Any) -> dict[str, Any]:
     }
 
 
-def _fact(row: Any) -> dict[str, Any]:
+def _event(row: Any) -> dict[str, Any]:
     return {
         "status": row.event_status.value,
         "outcome": row.outcome,

@@ -14,10 +14,10 @@ class PageQuery(Schema):
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 
-class FactSchema(Schema):
+class PaymentEventSchema(Schema):
     """One thing that the provider reported."""
 
-    status = fields.String(metadata={"description": "The status that the fact proves.", "example": "paid"})
+    status = fields.String(metadata={"description": "The status that the event proves.", "example": "paid"})
     outcome = fields.String(
         metadata={
             "description": "applied: it moved the payment; stale: the payment was further already; "
@@ -54,9 +54,9 @@ class PaymentSchema(Schema):
 
 
 class PaymentWithTimelineSchema(PaymentSchema):
-    """A payment and the facts behind it, oldest first."""
+    """A payment and the events behind it, oldest first."""
 
-    timeline = fields.List(fields.Nested(FactSchema))
+    timeline = fields.List(fields.Nested(PaymentEventSchema))
 
 
 EXAMPLE: Final[dict[str, Any]] = {

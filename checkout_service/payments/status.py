@@ -1,10 +1,10 @@
-"""The statuses of payments and refunds: one-way streets.
+"""The statuses of payments and refunds: status orders.
 
     pending → processing → failed → expired → canceled → paid → reversed
 
-A fact carries the status that it proves, and applying it is ``max(current, proven)``. That is commutative, associative
-and idempotent, so any order of delivery, any duplicates and any replay end in the same status. Refunds have a street of
-their own:
+An event carries the status that it proves, and applying it is ``max(current, proven)``. That is commutative,
+associative and idempotent, so any order of delivery, any duplicates and any replay end in the same status. Refunds have
+a street of their own:
 
     requested → processing → succeeded → failed
 """
@@ -15,7 +15,7 @@ from enum import Enum
 
 
 class _Street(Enum):
-    """Members in the order of their street. What compares them is written out: it is asked several times a letter."""
+    """Members in the order of their street. What compares them is written out: it is asked several times a webhook."""
 
     def __init__(self, _value: str) -> None:
         self.position = len(type(self).__members__)

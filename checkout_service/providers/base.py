@@ -1,4 +1,4 @@
-"""What a provider is, and what the letterbox must know of each: pure values."""
+"""What a provider is, and what the webhook receiver must know of each: pure values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 
 
 class Decline(StrEnum):
@@ -36,7 +36,10 @@ class ProviderError(Exception):
 
 
 class ProviderUnavailableError(ProviderError):
-    """No answer, or one that says to try again: nothing is known. ``in_progress`` means that a twin is at work."""
+    """No answer, or one that says to try again: nothing is known.
+
+    ``in_progress`` means that a concurrent retry is at work.
+    """
 
     def __init__(self, message: str, *, in_progress: bool = False) -> None:
         super().__init__(message)
@@ -69,9 +72,9 @@ class Opened:
 class Reference:
     """What we know of a payment when we ask its provider about it.
 
-    ``provider_ref`` is what every letter about it carries, ``payment_token`` what the client pays with (where there was
-    a session), ``capture_ref`` what the provider calls the money that came, where that is another name. ``closed`` says
-    that we expect no money any more (it expired or was canceled), so none may be captured.
+    ``provider_ref`` is what every webhook about it carries, ``payment_token`` what the client pays with (where there
+    was a session), ``capture_ref`` what the provider calls the money that came, where that is another name. ``closed``
+    says that we expect no money any more (it expired or was canceled), so none may be captured.
     """
 
     provider_ref: str
@@ -84,7 +87,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class ProviderEvent:
     """Something that a provider vouches for, and the status that it proves.
 
     ``event_id`` is the same for every delivery of one event. ``raw`` is the body behind it, as an object or as JSON
@@ -107,7 +110,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefundFact:
+class ProviderRefundEvent:
     """What a provider vouches for of one refund, asked for by us or made in its dashboard.
 
     ``provider_ref`` is the payment's, ``refund_ref`` the refund's; ``refund_id`` our own id of it where the provider
@@ -129,30 +132,30 @@ class RefundFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hint:
-    """A provider says only that a payment has news; the facts must be looked up.
+class ThinEvent:
+    """A provider says only that a payment has news; the events must be looked up.
 
-    ``genuine`` tells whether the letter was verified: anybody can write one that was not.
+    ``verified`` tells whether the webhook was verified: anybody can write one that was not.
     """
 
     provider: str
     provider_ref: str
-    genuine: bool = True
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a genuine letter says; empty when that is nothing that we keep.
+    """What a verified webhook says; empty when that is nothing that we keep.
 
     ``secret`` is the place, from 0, of the live secret that matched, where the provider signs with one.
     """
 
-    said: Sequence[Fact | RefundFact | Hint] = ()
+    said: Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] = ()
     secret: int | None = None
 
 
 class Provider(Protocol):
-    """One translator. Every method raises ProviderError and nothing else."""
+    """One provider adapter. Every method raises ProviderError and nothing else."""
 
     name: str
     asks: bool
@@ -161,28 +164,28 @@ class Provider(Protocol):
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
         """Open a payment. The payment id is the provider's idempotency key and travels in its metadata."""
 
-    def read(self, envelope: Envelope) -> Contents:
-        """Verify and parse a letter in one act: every item of a batch, its age judged by when it was received."""
+    def read(self, raw_webhook: RawWebhook) -> Contents:
+        """Verify and parse a webhook in one act: every item of a batch, its age judged by when it was received."""
 
-    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Ask for the truth about one payment and its refunds; empty when it is still open.
 
         Where the provider waits for us to capture, this captures, with our payment id in the key; never for a payment
         that is ``closed``.
         """
 
-    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Make sure that it can no longer be paid, and say what became of it instead."""
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
-    ) -> Sequence[Fact | RefundFact]:
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Give money back, in the payment's currency. The refund id is the provider's idempotency key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letterhead:
-    """What the letterbox must know of a provider: never a secret, never how to open a letter.
+class WebhookFormat:
+    """What the webhook receiver must know of a provider: never a secret, never how to open a webhook.
 
     ``acknowledgement`` is the text, with status 200, that a provider wants in place of our 202.
     """
@@ -193,11 +196,11 @@ class Letterhead:
     acknowledgement: str | None = None
 
 
-LETTERHEADS: dict[str, Letterhead] = {
-    "mock": Letterhead(body="json", production=False),
-    "stripe": Letterhead(body="json", headers=("stripe-signature",)),
-    "adyen": Letterhead(body="json", acknowledgement="[accepted]"),
-    "paypal": Letterhead(
+WEBHOOK_FORMATS: dict[str, WebhookFormat] = {
+    "mock": WebhookFormat(body="json", production=False),
+    "stripe": WebhookFormat(body="json", headers=("stripe-signature",)),
+    "adyen": WebhookFormat(body="json", acknowledgement="[accepted]"),
+    "paypal": WebhookFormat(
         body="json",
         headers=(
             "paypal-transmission-id",
@@ -207,7 +210,7 @@ LETTERHEADS: dict[str, Letterhead] = {
             "paypal-auth-algo",
         ),
     ),
-    "standard": Letterhead(body="json", headers=("webhook-id", "webhook-timestamp", "webhook-signature")),
-    "mollie": Letterhead(body="form"),
+    "standard": WebhookFormat(body="json", headers=("webhook-id", "webhook-timestamp", "webhook-signature")),
+    "mollie": WebhookFormat(body="form"),
 }
-"""By provider. A provider that was switched off stays here: its letters about old payments must still be taken."""
+"""By provider. A provider that was switched off stays here: its webhooks about old payments must still be taken."""

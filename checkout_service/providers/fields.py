@@ -56,9 +56,9 @@ def amount_of(value: object) -> Decimal:
 
 
 def currency_of(value: object) -> str:
-    """A currency of three letters, in capitals wherever a provider writes it small."""
+    """A currency of three webhooks, in capitals wherever a provider writes it small."""
     if not isinstance(value, str) or len(value) != 3 or not value.isascii():
-        raise UnreadableError("currency is not three letters")
+        raise UnreadableError("currency is not three webhooks")
     return value.upper()
 
 

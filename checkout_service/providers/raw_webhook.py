@@ -1,4 +1,4 @@
-"""A letter as the letterbox took it: nothing in it has been read."""
+"""A webhook as the webhook receiver took it: nothing in it has been read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class RawWebhook:
     """The raw bytes, the few headers that the provider's verifier needs (names in lower case), and when it came.
 
-    ``received_at`` is aware; a signature's age is judged by it, so that a backlog does not turn genuine letters
-    into forgeries.
+    ``received_at`` is aware; a signature's age is judged by it, so that a backlog does not turn verified webhooks
+    into unverified webhooks.
     """
 
     provider: str

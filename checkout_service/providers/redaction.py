@@ -1,7 +1,7 @@
 """What we keep of a provider's body: what is named, and nothing that looks like a card's number.
 
-``raw`` of a fact ends in payments.raw_payload, which operators and pages may show, so it is an allow-list. The letter
-itself is kept elsewhere, as it came, for as long as it may be needed again.
+``raw`` of an event ends in payments.raw_payload, which operators and pages may show, so it is an allow-list. The
+webhook itself is kept elsewhere, as it came, for as long as it may be needed again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, Final
 
-# 13 to 19 digits, perhaps in groups, not part of a longer word: a reference with letters in it is none.
+# 13 to 19 digits, perhaps in groups, not part of a longer word: a reference with webhooks in it is none.
 _DIGITS: Final = re.compile(r"(?<![0-9A-Za-z_])[2-6](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z_])")
 _MASKED: Final = "[digits left out]"
 

@@ -15,11 +15,11 @@ from checkout_service.settings.provider_accounts import Account
 
 
 def _when_needed(place: str) -> Callable[[Account], Provider]:
-    """A translator whose module is loaded with the first account: what it imports is an extra, and large."""
+    """A provider adapter whose module is loaded with the first account: what it imports is an extra, and large."""
 
     def make(account: Account) -> Provider:
-        translator: Callable[[Account], Provider] = resolve_name(place)
-        return translator(account)
+        adapter: Callable[[Account], Provider] = resolve_name(place)
+        return adapter(account)
 
     return make
 
@@ -35,9 +35,9 @@ _MAKERS: Final[dict[str, Callable[[Account], Provider]]] = {
 
 
 def make_provider(name: str, account: Account) -> Provider:
-    """The translator of that name; without secrets it can open payments but read no letter. Raises KeyError."""
+    """The provider adapter of that name; without secrets it can open payments but read no webhook. Raises KeyError."""
     return _MAKERS[name](account)
 
 
 Providers = Mapping[str, Provider]
-"""The translators of a process, by name."""
+"""The provider adapters of a process, by name."""

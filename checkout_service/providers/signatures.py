@@ -1,4 +1,4 @@
-"""What every signed letter has in common: keys, comparisons that take the same time, and an age."""
+"""What every signed webhook has in common: keys, comparisons that take the same time, and an age."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 
 
-def header(envelope: Envelope, name: str) -> str:
-    """A header of the letter, of printable ASCII."""
-    value = envelope.headers.get(name)
+def header(raw_webhook: RawWebhook, name: str) -> str:
+    """A header of the webhook, of printable ASCII."""
+    value = raw_webhook.headers.get(name)
     if not isinstance(value, str) or not value:
         raise UnreadableError(f"the header {name} is missing")
     if not value.isascii() or not value.isprintable():
@@ -48,17 +48,17 @@ def signed_digest(key: bytes, signed: bytes) -> bytes:
     return hmac.digest(key, signed, "sha256")
 
 
-def check_age(seconds: str, envelope: Envelope, tolerance: timedelta) -> None:
-    """Refuse a letter whose signed time, in whole seconds since 1970, is not about when it was received.
+def check_age(seconds: str, raw_webhook: RawWebhook, tolerance: timedelta) -> None:
+    """Refuse a webhook whose signed time, in whole seconds since 1970, is not about when it was received.
 
-    Both old and future ones: an official verifier that takes the latter lets a letter be kept for a year.
+    Both old and future ones: an official verifier that takes the latter lets a webhook be kept for a year.
     """
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 11):
         raise UnreadableError("the signed time is not in seconds")
-    check_moment(datetime.fromtimestamp(int(seconds), UTC), envelope, tolerance)
+    check_moment(datetime.fromtimestamp(int(seconds), UTC), raw_webhook, tolerance)
 
 
-def check_moment(signed_at: datetime, envelope: Envelope, tolerance: timedelta) -> None:
+def check_moment(signed_at: datetime, raw_webhook: RawWebhook, tolerance: timedelta) -> None:
     """The same of an aware time."""
-    if abs(envelope.received_at - signed_at) > tolerance:
+    if abs(raw_webhook.received_at - signed_at) > tolerance:
         raise UnreadableError("it was signed too long before or after it was received")

@@ -127,7 +127,7 @@ def _decimal(text: str) -> Decimal:
     return value
 
 
-# Built once: the functions of json would build one for every letter.
+# Built once: the functions of json would build one for every webhook.
 _DECODER: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float)
 _STRICT_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
 _FLOAT_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_no_constant)
@@ -136,7 +136,7 @@ _FLOAT_ENCODER: Final = json.JSONEncoder(default=str, ensure_ascii=False)
 
 
 def _brief(error: Exception) -> str:
-    """The parser's own words without the letter's: nothing that a provider sent may reach a log."""
+    """The parser's own words without the webhook's: nothing that a provider sent may reach a log."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at {error.pos}"
     if isinstance(error, UnicodeError):

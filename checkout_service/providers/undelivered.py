@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from checkout_service.providers.base import Fact, Hint, RefundFact
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, ThinEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
-    """An event that a provider could not deliver to us, and what it says; its facts have the ids of the letter's."""
+    """An event that a provider could not deliver to us, and what it says; its events have the ids of the webhook's."""
 
     event_id: str
-    said: Sequence[Fact | RefundFact | Hint] = ()
+    said: Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

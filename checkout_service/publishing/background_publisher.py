@@ -1,6 +1,6 @@
 """Sends tasks from a thread of its own, so that whoever asks for something never waits for the broker.
 
-A message is only a bell: the row says what is owed. One that is lost, or dropped because too many wait, costs the
+A message is only a wake-up: the row says what is pending. One that is lost, or dropped because too many wait, costs the
 seconds until the sweep rings.
 """
 
@@ -51,16 +51,16 @@ class BackgroundPublisher:
             except QueueUnavailableError as error:
                 log.warning("broker_unavailable", task=task.value, error=str(error))
             except Exception:
-                # Nobody would start this thread again; the sweep rings for what is owed.
+                # Nobody would start this thread again; the sweep rings for what is pending.
                 log.exception("task_not_sent", task=task.value)
 
 
 def connect_background_publisher(app: Flask) -> None:
-    """Give the app its errands."""
+    """Give the app its background tasks."""
     app.extensions["background_publisher"] = BackgroundPublisher(app)
 
 
 def background_publisher() -> BackgroundPublisher:
-    """The current app's errands."""
+    """The current app's background tasks."""
     found: BackgroundPublisher = current_app.extensions["background_publisher"]
     return found

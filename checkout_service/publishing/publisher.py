@@ -1,6 +1,6 @@
 """The one door to Celery: tasks by name, published within a bounded time.
 
-A message is only a bell. Whatever happens to it, the row that it speaks of is found by the sweep.
+A message is only a wake-up. Whatever happens to it, the row that it speaks of is found by the sweep.
 """
 
 from __future__ import annotations

@@ -18,26 +18,26 @@ log = structlog.get_logger(__name__)
 
 
 class Notifier:
-    """Rings for letters from a thread of its own, so that no customer or provider ever waits for the broker.
+    """Rings for webhooks from a thread of its own, so that no customer or provider ever waits for the broker.
 
-    It rings at most every few milliseconds, and only when the bell is silent: the task silences it before it claims
-    what waits, so a letter filed before that is claimed and one filed after it rings again.
+    It rings at most every few milliseconds, and only when the wake-up is silent: the task silences it before it claims
+    what waits, so a webhook filed before that is claimed and one filed after it rings again.
     """
 
     PAUSE: Final = 0.005
     SILENT_FOR: Final = 1000
-    """Milliseconds after which a lost message no longer keeps the bell from ringing."""
+    """Milliseconds after which a lost message no longer keeps the wake-up from ringing."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._filed = threading.Event()
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._letter: tuple[str, str | None] = ("", None)
+        self._webhook: tuple[str, str | None] = ("", None)
 
     def notify(self, delivery_id: str, request_id: str | None = None) -> None:
-        """Have a worker look at this letter, and all that wait with it; returns at once and never fails."""
-        self._letter = (delivery_id, request_id)
+        """Have a worker look at this webhook, and all that wait with it; returns at once and never fails."""
+        self._webhook = (delivery_id, request_id)
         self._filed.set()
         if self._thread is None:
             with self._start:
@@ -50,7 +50,7 @@ class Notifier:
         while True:
             self._filed.wait()
             self._filed.clear()
-            delivery_id, request_id = self._letter
+            delivery_id, request_id = self._webhook
             try:
                 with self._app.app_context():
                     wake_worker(delivery_id, request_id)
@@ -61,14 +61,14 @@ class Notifier:
 
 
 def wake_worker(delivery_id: str, request_id: str | None = None) -> None:
-    """Enqueue the letter's task unless a bell rings already. A broker that is away is left to the sweep."""
-    bell = current_app.extensions["cache"]
-    if not bell.claim(WAKE_UP, milliseconds=Notifier.SILENT_FOR):
+    """Enqueue the webhook's task unless a wake-up rings already. A broker that is away is left to the sweep."""
+    wake_up = current_app.extensions["cache"]
+    if not wake_up.claim(WAKE_UP, milliseconds=Notifier.SILENT_FOR):
         return
     try:
         task_queue().enqueue(TaskName.PROCESS_WEBHOOK, delivery_id, request_id=request_id)
     except QueueUnavailableError:
-        bell.release(WAKE_UP)
+        wake_up.release(WAKE_UP)
 
 
 WAKE_UP: Final = "wake_up"

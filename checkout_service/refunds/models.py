@@ -1,4 +1,4 @@
-"""Tables of refunds and of the facts behind them."""
+"""Tables of refunds and of the events behind them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Refund(Dated, Base):
             "num_nonnulls(requested_by, idempotency_key, request_hash) = 0 AND provider_ref IS NOT NULL",
             name="asked_for_or_named",
         ),
-        CheckConstraint("status > 'processing' OR next_attempt_at IS NOT NULL", name="owed_has_next_attempt"),
+        CheckConstraint("status > 'processing' OR next_attempt_at IS NOT NULL", name="outstanding_has_next_attempt"),
         Index("refunds_requested_by_idempotency_key", "requested_by", "idempotency_key", unique=True),
         Index("refunds_provider_provider_ref", "provider", "provider_ref", unique=True),
         Index("refunds_next_attempt_at", "next_attempt_at", postgresql_where=text("status <= 'processing'")),
@@ -51,7 +51,7 @@ class Refund(Dated, Base):
     idempotency_key: Mapped[str | None] = mapped_column(Text)
     request_hash: Mapped[bytes | None] = mapped_column(BYTEA)
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    asked_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    sent_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """When the provider was asked for it first; from then on it may have made it, whatever we were answered."""
     next_attempt_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
@@ -60,7 +60,7 @@ class Refund(Dated, Base):
 
 
 class RefundEvent(Dated, Base):
-    """A fact that a provider reported of a refund once; the same event of the same refund again is a duplicate."""
+    """An event that a provider reported of a refund once; the same event of the same refund again is a duplicate."""
 
     __tablename__ = "refund_events"
     __table_args__ = (

@@ -79,7 +79,8 @@ def request_refund(wanted: Wanted) -> tuple[dict[str, Any], bool]:
                 },
             )
         except Conflict:
-            # A twin with this key was faster, or another refund took the room: what is true now tells which.
+            # A concurrent retry with this key was faster, or another refund took the room: what is true now tells
+            # which.
             continue
         return show_refund(row), False
     raise StillInProgress("Other refunds of this payment are being asked for at this moment: send it again.")

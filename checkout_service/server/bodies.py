@@ -24,8 +24,8 @@ from checkout_service.server.sockets import connections, peer, seconds_unanswere
 LARGEST_BODY: Final = 64 * 1024
 """Bytes; ample for a cart or a session."""
 
-LARGEST_LETTER: Final = 256 * 1024
-LETTERBOX: Final = "/api/payments/webhook"
+LARGEST_WEBHOOK: Final = 256 * 1024
+WEBHOOK_PATH: Final = "/api/payments/webhook"
 
 REFUSED_KEY: Final = "checkout_service.body_refused"
 GONE_KEY: Final = "checkout_service.sender_gone"
@@ -51,7 +51,7 @@ class _Reader:
     is_late: bool = False
 
 
-class Intake:
+class BodyReader:
     """At most ``readers`` bodies are read at a time, and about ``most_bytes`` held, in this process."""
 
     def __init__(self, *, readers: int, most_bytes: int) -> None:
@@ -129,7 +129,7 @@ class Intake:
                 raise _FullError
 
 
-def hang_up_on_slow_senders(intake: Intake, port: int, *, seconds: float = SENT_WITHIN) -> None:
+def hang_up_on_slow_senders(body_reader: BodyReader, port: int, *, seconds: float = SENT_WITHIN) -> None:
     """End what is too slow, for ever; in a thread of its own.
 
     The server does not tell which connection a request came by. It is one from the sender's address to which nothing
@@ -137,7 +137,7 @@ def hang_up_on_slow_senders(intake: Intake, port: int, *, seconds: float = SENT_
     """
     while True:
         time.sleep(min(1.0, seconds / 4))
-        addresses = intake.late(seconds)
+        addresses = body_reader.late(seconds)
         for connection in connections(port) if addresses else ():
             with suppress(OSError):
                 if peer(connection) in addresses and seconds_unanswered(connection) >= seconds:
@@ -155,7 +155,7 @@ def init_app(app: Flask) -> None:
 
 def _wanted(environ: dict[str, Any]) -> int:
     """How many bytes to read: one more than the path takes of a body without a length, none of one too large."""
-    most = (LARGEST_LETTER if environ["PATH_INFO"].startswith(LETTERBOX) else LARGEST_BODY) + 1
+    most = (LARGEST_WEBHOOK if environ["PATH_INFO"].startswith(WEBHOOK_PATH) else LARGEST_BODY) + 1
     if "HTTP_TRANSFER_ENCODING" in environ:
         return most
     length = _declared(environ)

@@ -26,10 +26,10 @@ from granian.http import HTTP1Settings
 from granian.server import MPServer
 from granian.server import mp as granian_server
 
-from checkout_service.server.bodies import Intake, hang_up_on_slow_senders
+from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.draining import LINGER, Drain, Wsgi
 from checkout_service.server.slots import Slots
-from checkout_service.server.wsgi_adapter import Gateway
+from checkout_service.server.wsgi_adapter import WsgiAdapter
 from checkout_service.settings.values import ServerSettings, SettingsError, WebSettings
 
 # Granian starts these as they are needed. A thread that waits for a body costs about 60 KiB. A slow sender is waited
@@ -42,7 +42,7 @@ MOST_BODIES = 64 * 2**20
 """Bytes of bodies that a child holds at a time."""
 
 WAITING = 64
-"""Requests a child lets wait for a provider; well below READERS, so that letters are always read."""
+"""Requests a child lets wait for a provider; well below READERS, so that webhooks are always read."""
 
 LARGEST_HEAD = 32 * 1024
 """Bytes of a request's head, which Granian holds for each connection; the largest token that is read has 8 KiB."""
@@ -66,18 +66,18 @@ class WebServer(MPServer):
             self.respawned_wrks.clear()
 
 
-def gateway(app: Wsgi, port: int) -> Gateway:
+def make_adapter(app: Wsgi, port: int) -> WsgiAdapter:
     """The app behind its slots. A body is read before its request takes one of them.
 
     Otherwise as many slow senders as there are slots would stop everybody else.
     """
     slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, line=LINE)
-    intake = Intake(readers=MOST_READING, most_bytes=MOST_BODIES)
-    threading.Thread(target=hang_up_on_slow_senders, args=(intake, port), name="slow-senders", daemon=True).start()
-    return Gateway(app, slots=slots, intake=intake)
+    body_reader = BodyReader(readers=MOST_READING, most_bytes=MOST_BODIES)
+    threading.Thread(target=hang_up_on_slow_senders, args=(body_reader, port), name="slow-senders", daemon=True).start()
+    return WsgiAdapter(app, slots=slots, body_reader=body_reader)
 
 
-def load(target: str) -> Gateway:
+def load(target: str) -> WsgiAdapter:
     """What a child serves, loaded in the child."""
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
     module, _, name = target.partition(":")
@@ -85,11 +85,11 @@ def load(target: str) -> Gateway:
     port = ServerSettings.from_environment().port
     drain = Drain(port)
     granian_signals.set_sync_signals = partial(_drained_first, drain, granian_signals.set_sync_signals)
-    # Granian would wrap what it is given as a WSGI app; a gateway speaks to it directly.
+    # Granian would wrap what it is given as a WSGI app; a wsgi_adapter speaks to it directly.
     if not hasattr(granian_server, "_wsgi_call_wrap"):
         sys.exit("this version of Granian calls WSGI apps in another way: checkout_service/server has to follow it")
-    granian_server._wsgi_call_wrap = lambda gateway, *_: gateway
-    return gateway(drain.telling(app), port)
+    granian_server._wsgi_call_wrap = lambda make_adapter, *_: make_adapter
+    return make_adapter(drain.telling(app), port)
 
 
 def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:

@@ -2,7 +2,7 @@
 
 A request that finds no slot free waits in the line, not in a thread: threads that wait for the interpreter's lock cost
 those that work, and starve one another. A provider that takes seconds to answer would otherwise hold as many requests
-as there are slots, and with them the letterbox and everybody else.
+as there are slots, and with them the webhook receiver and everybody else.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import structlog
 
 from checkout_service.api.problem_documents import CONTENT_TYPE, document
 from checkout_service.api.problems import Unavailable
-from checkout_service.server.bodies import GONE_KEY, Intake
+from checkout_service.server.bodies import GONE_KEY, BodyReader
 from checkout_service.server.draining import Wsgi
 from checkout_service.server.slots import ENVIRON_KEY, Slots
 from checkout_service.telemetry.metrics import count_request
@@ -38,13 +38,13 @@ class Granian(Protocol):
     def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None: ...
 
 
-class Gateway:
+class WsgiAdapter:
     """Serves one WSGI app (PEP 3333) with a few slots, bodies first."""
 
-    def __init__(self, app: Wsgi, *, slots: Slots, intake: Intake) -> None:
+    def __init__(self, app: Wsgi, *, slots: Slots, body_reader: BodyReader) -> None:
         self._app = app
         self._slots = slots
-        self._intake = intake
+        self._intake = body_reader
         self._environ = _ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots}
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:

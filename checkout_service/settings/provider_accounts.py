@@ -56,11 +56,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """Which options a provider has: ``needed`` to call it, ``optional``, and ``reading`` to read its letters.
+    """Which options a provider has: ``needed`` to call it, ``optional``, and ``reading`` to read its webhooks.
 
     What is for reading goes to the worker alone. ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it,
     ``shapes`` what a value must look like (a pattern for the whole of it), so that a wrong one is found at start and
-    not by its letters, and ``extra`` which module must be installed.
+    not by its webhooks, and ``extra`` which module must be installed.
     """
 
     needed: tuple[str, ...] = ()

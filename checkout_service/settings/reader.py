@@ -98,7 +98,7 @@ class Reader:
         }
 
     def accounts(self, *, reads: bool) -> dict[str, Account]:
-        """The account at each provider that is on and, for who ``reads`` letters, of each that is set up besides."""
+        """The account at each provider that is on and, for who ``reads`` webhooks, of each that is set up besides."""
         on = self._providers()
         tolerance = self.duration("WEBHOOK_TOLERANCE_SECONDS", 300) if reads else timedelta(0)
         return {
@@ -108,7 +108,7 @@ class Reader:
         }
 
     def _is_set_up(self, name: str, form: Form) -> bool:
-        """Whether a provider that is off may still send letters about payments that it opened."""
+        """Whether a provider that is off may still send webhooks about payments that it opened."""
         options = [*form.needed, *form.reading, *(["webhook_secrets"] if form.secrets else [])]
         return any(self._env.str(_setting(name, option), "") for option in options)
 
@@ -171,7 +171,7 @@ class Reader:
             self._faults.append(f"PAYMENT_PROVIDERS: {unknown!r} is none of {', '.join(KNOWN_PROVIDERS)}")
         if self._production and "mock" in names:
             self._faults.append("PAYMENT_PROVIDERS: mock takes no money and is refused in production")
-        # In production none may be on: then carts, past payments and letters are served, and nothing can be paid.
+        # In production none may be on: then carts, past payments and webhooks are served, and nothing can be paid.
         if not names and not self._production:
             self._faults.append("PAYMENT_PROVIDERS: name at least one provider")
         return names

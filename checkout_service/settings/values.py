@@ -56,8 +56,8 @@ class WebSettings(SharedSettings):
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
     session_ttl: timedelta = timedelta(days=1)
-    letters_max_rows: int = 1_000_000
-    letters_max_bytes: int = 4 * 2**30
+    webhooks_max_rows: int = 1_000_000
+    webhooks_max_bytes: int = 4 * 2**30
     web_threads: int = 4
     pages: bool = False
     pages_secret: Secret | None = None
@@ -83,8 +83,8 @@ class WebSettings(SharedSettings):
         values |= env.console()
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
-            "letters_max_rows": env.number("LETTERS_MAX_ROWS", 1_000_000),
-            "letters_max_bytes": env.number("LETTERS_MAX_BYTES", 4 * 2**30),
+            "webhooks_max_rows": env.number("WEBHOOKS_MAX_ROWS", 1_000_000),
+            "webhooks_max_bytes": env.number("WEBHOOKS_MAX_BYTES", 4 * 2**30),
             "web_threads": env.number("WEB_THREADS", 4),
         }
         env.finish()
@@ -116,7 +116,7 @@ class WorkerSettings(SharedSettings):
     """What the worker needs; its accounts hold the secrets of webhooks. How long things are kept."""
 
     webhook_max_attempts: int = 12
-    letters_retention: timedelta = timedelta(days=30)
+    webhooks_retention: timedelta = timedelta(days=30)
     rejected_retention: timedelta = timedelta(days=7)
     rejected_max_rows: int = 10_000
     rejected_max_bytes: int = 64 * 2**20
@@ -129,7 +129,7 @@ class WorkerSettings(SharedSettings):
         values |= {
             "accounts": env.accounts(reads=True),
             "webhook_max_attempts": env.number("WEBHOOK_MAX_ATTEMPTS", 12),
-            "letters_retention": timedelta(days=env.number("LETTERS_RETENTION_DAYS", 30) or 0),
+            "webhooks_retention": timedelta(days=env.number("WEBHOOKS_RETENTION_DAYS", 30) or 0),
             "rejected_retention": timedelta(days=env.number("REJECTED_RETENTION_DAYS", 7) or 0),
             "rejected_max_rows": env.number("REJECTED_MAX_ROWS", 10_000),
             "rejected_max_bytes": env.number("REJECTED_MAX_BYTES", 64 * 2**20),

@@ -38,20 +38,20 @@ request_seconds = Histogram(
 sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcome: opened or replayed.", ["outcome"])
 refund_requests_total = Counter("refund_requests_total", "Refunds asked for: taken or replayed.", ["outcome"])
 refunds_total = Counter("refunds_total", "Refunds that moved to a status, by provider.", ["provider", "status"])
-letters_total = Counter(
-    "webhook_letters_total", "Letters that came to rest in a state, by provider.", ["provider", "state"]
+webhook_deliveries_total = Counter(
+    "webhook_deliveries_total", "Webhooks that came to rest in a state, by provider.", ["provider", "state"]
 )
 secret_matches_total = Counter(
     "webhook_secret_matches_total",
-    "Letters by the live secret that they were signed with, counted from 1: one that stays still may be retired.",
+    "Webhooks by the live secret that they were signed with, counted from 1: one that stays still may be retired.",
     ["provider", "secret"],
 )
-letters_dropped_total = Counter(
-    "webhook_letters_dropped_total", "Rejected letters that were not kept, since the bounds of such were reached."
+webhook_deliveries_dropped_total = Counter(
+    "webhook_deliveries_dropped_total", "Rejected webhooks that were not kept, since the bounds of such were reached."
 )
-letter_lag_seconds = Histogram(
-    "webhook_letter_lag_seconds",
-    "Time from a letter's arrival to its facts in the ledger.",
+webhook_delivery_lag_seconds = Histogram(
+    "webhook_delivery_lag_seconds",
+    "Time from a webhook's arrival to its events in the transitions.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )
 
@@ -68,17 +68,19 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
     _durations(route).observe(seconds)
 
 
-def count_secret(provider: str, place: int, letters: int) -> None:
-    """So many letters that were signed with this live secret, counted from 0."""
-    _secret_matches(provider, place).inc(letters)
+def count_secret(provider: str, place: int, webhooks: int) -> None:
+    """So many webhooks that were signed with this live secret, counted from 0."""
+    _secret_matches(provider, place).inc(webhooks)
 
 
 def count_lags(seconds: Sequence[float]) -> None:
-    """So many letters' times from their arrival to their facts in the ledger, at a tenth of what ``observe`` costs."""
-    bounds = letter_lag_seconds._upper_bounds
+    """So many webhooks' times from their arrival to their events in the transitions, at a tenth of what ``observe``
+    costs.
+    """
+    bounds = webhook_delivery_lag_seconds._upper_bounds
     for place, count in collections.Counter(bisect_left(bounds, lag) for lag in seconds).items():
-        letter_lag_seconds._buckets[place].inc(count)
-    letter_lag_seconds._sum.inc(sum(max(lag, 0.0) for lag in seconds))
+        webhook_delivery_lag_seconds._buckets[place].inc(count)
+    webhook_delivery_lag_seconds._sum.inc(sum(max(lag, 0.0) for lag in seconds))
 
 
 def expose(*at_scrape: Collector) -> bytes:

@@ -1,4 +1,4 @@
-"""``flask webhooks``: operators look at letters and have them processed again."""
+"""``flask webhooks``: operators look at webhooks and have them processed again."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from uuid import UUID
 import click
 
 from checkout_service.api.responses import show_time
-from checkout_service.providers.base import LETTERHEADS
+from checkout_service.providers.base import WEBHOOK_FORMATS
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
-from checkout_service.terminal import Desk, Duration, printable
+from checkout_service.terminal import CommandGroup, Duration, printable
 from checkout_service.webhooks.models import STATES
-from checkout_service.webhooks.queries import count_processable, letter, letters, processable
+from checkout_service.webhooks.queries import count_processable, find_webhook, find_webhooks, processable
 from checkout_service.webhooks.reprocessing import PATIENCE, Progress, process_all
 from checkout_service.webhooks.selection import Choice
 
-webhooks = Desk("webhooks", help="Look at webhooks and process them again.")
+webhooks = CommandGroup("webhooks", help="Look at webhooks and process them again.")
 
 
 @webhooks.command("list")
@@ -29,14 +29,14 @@ webhooks = Desk("webhooks", help="Look at webhooks and process them again.")
 @click.option("--provider")
 @click.option("--since", type=Duration(), help="Only those that came within the last 90s, 30m, 2h, 7d …")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-def list_letters(state: str | None, provider: str | None, since: timedelta | None, limit: int) -> None:
+def list_webhooks(state: str | None, provider: str | None, since: timedelta | None, limit: int) -> None:
     """List webhooks, newest first."""
-    found = letters(state=state, provider=provider, since=since, limit=limit)
+    found = find_webhooks(state=state, provider=provider, since=since, limit=limit)
     for row in found:
-        owed = f"  next {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
+        pending = f"  next {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
         click.echo(
             f"{row.id}  {show_time(row.received_at)}  {row.provider:8}  {row.state:9}  "
-            f"tried {row.attempts}{owed}  {printable(row.detail or '')}".rstrip()
+            f"tried {row.attempts}{pending}  {printable(row.detail or '')}".rstrip()
         )
     if not found:
         click.echo("No webhooks match.", err=True)
@@ -44,9 +44,9 @@ def list_letters(state: str | None, provider: str | None, since: timedelta | Non
 
 @webhooks.command("show")
 @click.argument("delivery_id", type=click.UUID)
-def show_letter(delivery_id: UUID) -> None:
+def show_webhook(delivery_id: UUID) -> None:
     """Show one webhook in full, body included."""
-    row = letter(delivery_id)
+    row = find_webhook(delivery_id)
     if row is None:
         raise click.ClickException(f"There is no webhook {delivery_id}.")
     for name in ("id", "provider", "state", "attempts", "provider_ref", "detail"):
@@ -63,10 +63,12 @@ def show_letter(delivery_id: UUID) -> None:
 @webhooks.command("process")
 @click.argument("delivery_ids", type=click.UUID, nargs=-1)
 @click.option("--state", type=click.Choice(STATES), help="Instead of ids: all in this state, as far as they can be.")
-@click.option("--provider", type=click.Choice(sorted(LETTERHEADS)), help="With --state: only those of this provider.")
+@click.option(
+    "--provider", type=click.Choice(sorted(WEBHOOK_FORMATS)), help="With --state: only those of this provider."
+)
 @click.option("--since", type=Duration(), help="With --state: only those that came within the last 90s, 30m, 2h, 7d …")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
-def process_letters(
+def process_webhooks(
     delivery_ids: Sequence[UUID], state: str | None, provider: str | None, since: timedelta | None, dry_run: bool
 ) -> None:
     """Have webhooks processed again, whatever became of them; what was applied is not applied twice."""
@@ -84,7 +86,7 @@ def process_letters(
 
 
 def _process_each(delivery_ids: Iterable[UUID], *, dry_run: bool) -> None:
-    found = {delivery_id: letter(delivery_id) for delivery_id in delivery_ids}
+    found = {delivery_id: find_webhook(delivery_id) for delivery_id in delivery_ids}
     for delivery_id, row in found.items():
         if row is None:
             raise click.ClickException(f"There is no webhook {delivery_id}.")
@@ -120,10 +122,10 @@ def _process_chosen(choice: Choice, *, dry_run: bool) -> None:
     if terminal:
         click.echo(err=True)
     became = ", ".join(f"{number} {state}" for state, number in sorted(progress.became.items()))
-    click.echo(f"{_webhooks(progress.rung)} enqueued: {became or 'none processed yet'}.")
+    click.echo(f"{_webhooks(progress.notified)} enqueued: {became or 'none processed yet'}.")
     if progress.untouched:
         waited = f"no worker came to {_webhooks(len(progress.untouched))} within {2 * PATIENCE:.0f} s"
-        if progress.rung < count:
+        if progress.notified < count:
             raise click.ClickException(f"Stopped: {waited}. Start workers and run this again for what is left.")
         click.echo(f"But {waited}, {progress.untouched[0]} for one; they wait in the queue.", err=True)
 

@@ -1,4 +1,4 @@
-"""Table of letters."""
+"""Table of webhooks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "
 _LISTED = ", ".join(f"'{state}'" for state in STATES)
 
 ASIDE = ("parked", "duplicate", "ignored", "rejected", "failed")
-"""States that few letters end in, so that indexes for operators may hold them."""
+"""States that few webhooks end in, so that indexes for operators may hold them."""
 
 NAMED_ASIDE = ("parked", "duplicate", "ignored", "failed")
-"""Those in which a letter may tell its payment; that of an applied one is told by its facts."""
+"""Those in which a webhook may tell its payment; that of an applied one is told by its events."""
 
 
 def _any_of(states: tuple[str, ...]) -> str:
@@ -27,22 +27,22 @@ def _any_of(states: tuple[str, ...]) -> str:
 
 
 class WebhookDelivery(Dated, Base):
-    """A letter. The row is the truth, the message only a bell.
+    """A webhook. The row is the truth, the message only a wake-up.
 
-    received   owed work: new, under lease, or waiting for its next attempt
-    parked     genuine, but its payment is not here yet
-    applied    its facts are in the ledger (as news, stale or a mismatch; see detail)
-    duplicate  every fact in it was known
-    ignored    genuine, but about nothing that we keep
+    received   pending: new, under lease, or waiting for its next attempt
+    parked     verified, but its payment is not here yet
+    applied    its events are in the transitions (as news, stale or a mismatch; see detail)
+    duplicate  every event in it was known
+    ignored    verified, but about nothing that we keep
     rejected   cannot be verified
-    failed     genuine or not, it could not be processed; for an operator
+    failed     verified or not, it could not be processed; for an operator
     """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         CheckConstraint(f"state IN ({_LISTED})", name="state_known"),
         CheckConstraint(
-            "state NOT IN ('received', 'parked') OR next_attempt_at IS NOT NULL", name="owed_has_next_attempt"
+            "state NOT IN ('received', 'parked') OR next_attempt_at IS NOT NULL", name="pending_has_next_attempt"
         ),
         Index(
             "webhook_deliveries_next_attempt_at",

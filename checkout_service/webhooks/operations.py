@@ -1,4 +1,4 @@
-"""Files a letter: one INSERT, committed before the answer."""
+"""Files a webhook: one INSERT, committed before the answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _insert = Statement("""
 """)
 
 
-def file_letter(*, provider: str, headers: dict[str, Any], body: bytes) -> str:
-    """Commit the letter and return its id. Raises DatabaseUnavailableError: then nothing was promised."""
+def insert_webhook(*, provider: str, headers: dict[str, Any], body: bytes) -> str:
+    """Commit the webhook and return its id. Raises DatabaseUnavailableError: then nothing was promised."""
     (row,) = execute(_insert, {"provider": provider, "headers": orjson.dumps(headers).decode(), "body": body})
     return str(row.id)

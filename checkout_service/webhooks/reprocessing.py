@@ -1,7 +1,7 @@
-"""Has many letters processed again, in bounded batches, and follows each until a worker has been at it.
+"""Has many webhooks processed again, in bounded batches, and follows each until a worker has been at it.
 
-A message may be lost, and the row of a rejected or failed letter is owed no work that the sweep would see to. So each
-batch is watched: what no worker has touched is rung for once more, and named in the end if that was in vain.
+A message may be lost, and a rejected or failed webhook is not pending, so the sweep does not see to it. So each
+batch is watched: what no worker has touched is notified for once more, and named in the end if that was in vain.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from checkout_service.webhooks.queries import database_time, processable_page, s
 from checkout_service.webhooks.selection import Choice
 
 BATCH: Final = 200
-"""Messages that stand before other webhooks' bells at a time: a fraction of a second for one worker."""
+"""Messages that stand before other webhooks' wake-ups at a time: a fraction of a second for one worker."""
 
 PATIENCE: Final = 10.0
-"""Seconds without any progress after which a batch is rung for again, and then given up."""
+"""Seconds without any progress after which a batch is notified for again, and then given up."""
 
 LOOK_EVERY: Final = 0.1
 
 DROPPED: Final = "dropped"
-"""What is said of a rejected letter that was rejected again while no place was left for it."""
+"""What is said of a rejected webhook that was rejected again while no place was left for it."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run has come: letters rung for, what became of them, and those that no worker has been at."""
+    """How far a run has come: webhooks notified for, what became of them, and those that no worker has been at."""
 
-    rung: int = 0
+    notified: int = 0
     became: Counter[str] = field(default_factory=Counter)
     untouched: list[UUID] = field(default_factory=list)
 
 
 def process_all(*, choice: Choice, told: Callable[[Progress], None]) -> Progress:
-    """Ring for every letter of the choice that is there now, oldest first; stops when no worker comes to a batch.
+    """Ring for every webhook of the choice that is there now, oldest first; stops when no worker comes to a batch.
 
     Raises QueueUnavailableError and DatabaseUnavailableError; the same call again goes on with what is left.
     """
@@ -61,14 +61,14 @@ def process_all(*, choice: Choice, told: Callable[[Progress], None]) -> Progress
 def process_batch(
     page: Sequence[Row[Any]], progress: Progress, told: Callable[[Progress], None], *, within: float = float("inf")
 ) -> None:
-    """Ring for each letter of a page of ``processable_page`` and follow them to their end.
+    """Ring for each webhook of a page of ``processable_page`` and follow them to their end.
 
     Ends when twice PATIENCE goes by and none is settled, and at the latest ``within`` seconds from now.
     """
     until = monotonic() + within
     waiting = {row.id: row for row in page}
     _ring(waiting)
-    progress.rung += len(waiting)
+    progress.notified += len(waiting)
     told(progress)
     _follow(waiting, progress, told, until)
     if waiting and monotonic() < until:
@@ -106,7 +106,7 @@ def _settled(waiting: dict[UUID, Row[Any]]) -> dict[UUID, str]:
         if row is None:
             found[delivery_id] = DROPPED
         elif row.updated_at > before.updated_at and (
-            # One that was owed work stays so until it is done, whether this run sees to it or another.
+            # One that was pending stays so until it is done, whether this run sees to it or another.
             row.processed_at != before.processed_at or before.state in {"received", "parked"}
         ):
             found[delivery_id] = row.state

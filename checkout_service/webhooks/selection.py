@@ -1,4 +1,4 @@
-"""Which letters an operator means, and which of those a worker would take up again."""
+"""Which webhooks an operator means, and which of those a worker would take up again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, or_
 from checkout_service.webhooks.models import WebhookDelivery
 
 # What the worker's claim by id takes: see worker/webhooks/claims.py.
-PROCESSABLE: Final = or_(
+REPLAYABLE: Final = or_(
     WebhookDelivery.state.in_(("failed", "rejected")),
     and_(WebhookDelivery.state == "applied", WebhookDelivery.detail.like("mismatch%")),
     and_(WebhookDelivery.state == "received", WebhookDelivery.attempts == 0),
@@ -21,7 +21,7 @@ PROCESSABLE: Final = or_(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """All letters in a state, perhaps of one provider or payment, perhaps of the last while or of a stretch of time."""
+    """All webhooks in a state, perhaps of one provider or payment, perhaps of the last while or a stretch of time."""
 
     state: str
     provider: str | None = None
@@ -31,8 +31,8 @@ class Choice:
     came_until: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """What holds of every letter that is meant and can be processed (again) now."""
-        meant = [WebhookDelivery.state == self.state, PROCESSABLE]
+        """What holds of every webhook that is meant and can be processed (again) now."""
+        meant = [WebhookDelivery.state == self.state, REPLAYABLE]
         if self.provider is not None:
             meant.append(WebhookDelivery.provider == self.provider)
         if self.provider_ref is not None:
@@ -48,7 +48,7 @@ class Choice:
     def written(self) -> dict[str, str]:
         """The choice as an order keeps it; ``since``, which moves with the clock, cannot be kept."""
         if self.since is not None:
-            raise ValueError("a choice by age means other letters at each moment")
+            raise ValueError("a choice by age means other webhooks at each moment")
         kept = {"state": self.state}
         for name in ("provider", "provider_ref"):
             if (value := getattr(self, name)) is not None:

@@ -1,4 +1,4 @@
-"""Payments, the one-way street of their status, and the guard that keeps them on it.
+"""Payments, the status order of their status, and the guard that keeps them on it.
 
 Revision: 0004
 """

@@ -45,7 +45,7 @@ def upgrade() -> None:
         ON checkout_sessions (user_id, idempotency_key)""")
     op.execute("CREATE UNIQUE INDEX checkout_sessions_payment_id ON checkout_sessions (payment_id)")
     op.execute("CREATE INDEX checkout_sessions_expires_at ON checkout_sessions (expires_at)")
-    op.execute("CREATE INDEX checkout_sessions_twins ON checkout_sessions (cart_id, lines_key)")
+    op.execute("CREATE INDEX checkout_sessions_same_cart ON checkout_sessions (cart_id, lines_key)")
     op.execute("GRANT SELECT, INSERT ON checkout_sessions TO checkout_web")
     op.execute("GRANT SELECT ON checkout_sessions TO checkout_worker")
 

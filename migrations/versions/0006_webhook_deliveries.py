@@ -1,4 +1,4 @@
-"""Letters: what providers sent, as bytes, and how far the worker has come with each.
+"""Webhooks: what providers sent, as bytes, and how far the worker has come with each.
 
 Revision: 0006
 """
@@ -31,7 +31,7 @@ def upgrade() -> None:
             CONSTRAINT webhook_deliveries_owed_has_next_attempt
                 CHECK (state NOT IN ('received', 'parked') OR next_attempt_at IS NOT NULL)
         )""")
-    # Every letter is updated twice within moments of its insert, so the dead rows are swept early.
+    # Every webhook is updated twice within moments of its insert, so the dead rows are swept early.
     op.execute("""
         ALTER TABLE webhook_deliveries SET
             (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)""")

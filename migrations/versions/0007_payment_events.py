@@ -1,4 +1,4 @@
-"""Facts: what providers reported of payments, each once.
+"""Events: what providers reported of payments, each once.
 
 Revision: 0007
 """

@@ -1,4 +1,4 @@
-"""Refunds: money given back, kept within what was paid, and the facts behind it.
+"""Refunds: money given back, kept within what was paid, and the events behind it.
 
 Revision: 0009
 """
@@ -65,7 +65,7 @@ def _create_refunds() -> None:
             idempotency_key text,
             request_hash bytea,
             attempts integer DEFAULT 0 NOT NULL,
-            asked_at timestamptz,
+            sent_at timestamptz,
             next_attempt_at timestamptz DEFAULT now() + interval '00:00:05',
             detail text,
             created_at timestamptz DEFAULT now() NOT NULL,
@@ -167,7 +167,7 @@ def _create_refunds() -> None:
         GRANT INSERT (payment_id, provider_ref, amount, status, decline, next_attempt_at)
         ON refunds TO checkout_worker""")
     op.execute("""
-        GRANT UPDATE (provider_ref, status, decline, attempts, asked_at, next_attempt_at, detail, updated_at)
+        GRANT UPDATE (provider_ref, status, decline, attempts, sent_at, next_attempt_at, detail, updated_at)
         ON refunds TO checkout_worker""")
 
 

@@ -1,7 +1,7 @@
-"""Orders of operators: the audit of what they asked for, how far the worker is with it, and indexes to find letters by.
+"""Orders of operators: the audit of what they asked for, how far the worker is with it, and indexes to find webhooks by.
 
-Both indexes on letters are partial, on states that few letters end in: a letter that is applied pays for neither, nor
-do the letterbox's INSERT and the worker's claim.
+Both indexes on webhooks are partial, on states that few webhooks end in: a webhook that is applied pays for neither, nor
+do the webhook receiver's INSERT and the worker's claim.
 
 Revision: 0011
 """
@@ -52,7 +52,7 @@ def upgrade() -> None:
             until_at timestamptz NOT NULL,
             after_at timestamptz,
             after_id uuid,
-            rung integer DEFAULT 0 NOT NULL,
+            notified integer DEFAULT 0 NOT NULL,
             became jsonb DEFAULT '{}'::jsonb NOT NULL,
             said text,
             created_at timestamptz DEFAULT now() NOT NULL,

@@ -162,7 +162,7 @@ def test_hostile_headers_do_no_harm(app: Flask, customer: Customer, headers: dic
 @pytest.mark.parametrize(
     "body", [b"[" * 100_000, b'{"a":' * 40_000, b'{"a":' + b"9" * 6_000 + b"}", b"\xff\xfe", b"", b"[]", b"null"]
 )
-def test_the_letterbox_refuses_what_is_no_letter(app: Flask, sql: Sql, body: bytes) -> None:
+def test_the_receiver_refuses_what_is_no_webhook(app: Flask, sql: Sql, body: bytes) -> None:
     status, _ = ask(app, "POST", "/api/payments/webhook", body=body, CONTENT_TYPE="application/json")
     assert status == 400
     assert sql("SELECT count(*) AS n FROM webhook_deliveries")[0].n == 0

@@ -84,7 +84,7 @@ def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> Non
             assert content["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
 
 
-def test_every_operation_but_the_letterbox_asks_for_a_bearer_token(document: dict[str, Any]) -> None:
+def test_every_operation_but_the_receiver_asks_for_a_bearer_token(document: dict[str, Any]) -> None:
     assert document["security"] == [{"bearer": []}]
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     for path, method, operation in operations(document):

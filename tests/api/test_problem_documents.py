@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.exceptions import HTTPException, NotFound, TooManyRequests
 from werkzeug.test import TestResponse
 
-from checkout_service.api.blueprints import problems
+from checkout_service.api import problems
 from checkout_service.api.callers import public
 from checkout_service.api.problem_documents import pointers
 from tests.conftest import Customer, Sql
@@ -43,9 +43,9 @@ def test_a_path_that_is_nearly_one_of_ours_is_404_and_never_a_redirect(client: F
         assert is_problem(client.open(path=path), 404, "not-found")
 
 
-def test_the_letterbox_of_a_named_provider_answers_itself_and_does_not_redirect(client: FlaskClient) -> None:
-    assert client.post("/api/payments/webhook/mock", data=b"no letter").status_code == 400
-    assert client.post("/api/payments/webhook", data=b"no letter").status_code == 400
+def test_the_receiver_of_a_named_provider_answers_itself_and_does_not_redirect(client: FlaskClient) -> None:
+    assert client.post("/api/payments/webhook/mock", data=b"no webhook").status_code == 400
+    assert client.post("/api/payments/webhook", data=b"no webhook").status_code == 400
 
 
 def test_a_wrong_method_is_405_and_names_the_right_ones(client: FlaskClient) -> None:

@@ -7,7 +7,8 @@ import re
 
 from tests.architecture.sources import TIERS, calls, dotted, name, paths, texts, tree
 
-LONGEST_FILE = 220
+LONGEST_FILE = 400
+"""Past so many lines a file asks whether it has two subjects."""
 
 READS_THE_ENVIRONMENT = {
     "checkout_service/settings/reader.py": "the settings' reader",
@@ -69,7 +70,7 @@ def test_only_the_database_module_commits_and_rolls_back() -> None:
     assert found <= MAY_COMMIT
 
 
-def test_only_the_ledger_writes_a_payments_status() -> None:
+def test_only_the_transitions_write_a_payments_status() -> None:
     found = set()
     for path in paths(*TIERS):
         for text in texts(tree(path)):
@@ -82,10 +83,10 @@ def test_only_the_ledger_writes_a_payments_status() -> None:
                     found.add(name(path))
 
     assert found
-    assert all(re.fullmatch(r"worker/ledger\w*\.py", path) for path in found), found
+    assert all(re.fullmatch(r"worker/transitions/payment_statements\.py", path) for path in found), found
 
 
-def test_only_its_ledger_writes_a_refunds_status() -> None:
+def test_only_the_transitions_write_a_refunds_status() -> None:
     """The web tier inserts one without saying a status: PostgreSQL would refuse it one."""
     found = {
         name(path)

@@ -25,7 +25,7 @@ from tests.conftest import Customer, MakeListing, Sql
 from tests.provider import MockProvider, _provider_server, make_shopper, mock_provider, provider_app, shopper
 from tests.purchases import fill_cart, opened
 from tests.refunding import insert_refund, paid_payment, sums
-from tests.webhook_bodies import insert_payment, letter, post_letter, status_of
+from tests.webhook_bodies import insert_payment, post_webhook, status_of, webhook
 from worker.context import make_context
 from worker.payments.cancelling import cancel
 from worker.payments.look_ups import expire, look_up
@@ -82,7 +82,7 @@ def test_the_web_tier_calls_nobody_within_a_transaction(
     watch: Watch, shopper: Customer, make_listing: MakeListing, mock_provider: MockProvider
 ) -> None:
     opened(shopper, fill_cart(shopper, (make_listing(), 1)))
-    post_letter(shopper.client, letter("mock_pi_1"))
+    post_webhook(shopper.client, webhook("mock_pi_1"))
 
     assert mock_provider.calls["open"] == 1
     assert watch.sent > 0
@@ -94,8 +94,8 @@ def test_the_worker_calls_nobody_within_a_transaction(
     watch: Watch, shopper: Customer, sql: Sql, mock_provider: MockProvider
 ) -> None:
     paid, looked_up, expired = (insert_payment(sql) for _ in range(3))
-    for body in (letter(paid), letter(paid), letter("mock_pi_unknown"), b"{}", letter(paid, status="failed")):
-        process(str(post_letter(shopper.client, body)))
+    for body in (webhook(paid), webhook(paid), webhook("mock_pi_unknown"), b"{}", webhook(paid, status="failed")):
+        process(str(post_webhook(shopper.client, body)))
     mock_provider.put(looked_up, status="paid", amount="240.00", currency="USD")
     mock_provider.put(expired, amount="240.00", currency="USD")
     sql("UPDATE payments SET next_look_up_at = now() WHERE provider_ref = :reference", reference=looked_up)

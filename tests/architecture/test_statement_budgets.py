@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.purchases import ask, fill_cart, opened
 from tests.refunding import ask_refund, staff_of
-from tests.webhook_bodies import letter
+from tests.webhook_bodies import webhook
 
 BUDGETS = {
     "carts.get_cart": 1,
@@ -25,7 +25,7 @@ BUDGETS = {
     "payments.cancel_payment": 2,
     "refunds.post_refund": 2,
     "refunds.list_refunds": 1,
-    "webhooks.take_letter": 1,
+    "webhooks.receive_webhook": 1,
     "health.live": 0,
     "problems.show_kind": 0,
 }
@@ -65,7 +65,9 @@ REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
     "payments.cancel_payment": lambda shop: shop.customer.post(f"/api/payments/{shop.payments[0]}/cancel"),
     "refunds.post_refund": lambda shop: ask_refund(staff_of(shop.customer), shop.payments[1], amount="1.00"),
     "refunds.list_refunds": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[1]}/refunds"),
-    "webhooks.take_letter": lambda shop: shop.customer.client.post("/api/payments/webhook", data=letter("mock_pi_1")),
+    "webhooks.receive_webhook": lambda shop: shop.customer.client.post(
+        "/api/payments/webhook", data=webhook("mock_pi_1")
+    ),
     "health.live": lambda shop: shop.customer.client.get("/livez"),
     "problems.show_kind": lambda shop: shop.customer.client.get("/problems/not-found"),
 }

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.__main__ import FIGURES
 from tests.conftest import ROOT
 
-NEED_WRK = {"letterbox", "shop", "end_to_end", "growth", "soak"}
+NEED_WRK = {"receiver", "shop", "end_to_end", "growth", "soak"}
 
 
 @pytest.mark.slow
@@ -31,9 +31,9 @@ def test_figure_is_measured_and_shown_as_a_table(figure: str) -> None:
 
 def test_unknown_figure_is_named() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "letterbocks"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks", "webhoooks"], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 2
-    assert "letterbocks" in done.stderr
+    assert "webhoooks" in done.stderr
     assert done.stdout == ""

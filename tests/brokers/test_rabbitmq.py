@@ -20,7 +20,7 @@ from tests.brokers.rabbit import Rabbit
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.flower_pages import stack as station
 from tests.flower_pages.stack import eventually
-from tests.webhook_bodies import insert_payment, letter, status_of
+from tests.webhook_bodies import insert_payment, status_of, webhook
 
 
 def test_a_queue_is_declared_once_and_every_publish_confirmed(rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,21 +82,21 @@ def test_a_purchase_and_a_broker_that_is_killed_and_comes_back(
             "/api/checkout/session", json={"cart_id": cart["id"]}, headers={"Idempotency-Key": "one"}
         ).raise_for_status()
         started = time.monotonic()
-        _post(web, letter(opened.json()["payment_token"]))
+        _post(web, webhook(opened.json()["payment_token"]))
         eventually(lambda: web.get(f"/api/payments/{opened.json()['payment_id']}").json()["status"] == "paid")
         assert time.monotonic() - started < 3, "by its message, not by the sweep"
         assert web.get("/readyz").json()["missing"] == []
 
         payments = [insert_payment(sql) for _ in range(40)]
         for reference in payments[:10]:
-            _post(web, letter(reference))
+            _post(web, webhook(reference))
         rabbit.kill()
         for reference in payments[10:30]:
-            _post(web, letter(reference))
+            _post(web, webhook(reference))
         assert web.get("/readyz").json()["missing"] == ["broker"]
         rabbit.start()
         for reference in payments[30:]:
-            _post(web, letter(reference))
+            _post(web, webhook(reference))
         eventually(lambda: all(status_of(sql, reference) == "paid" for reference in payments), within=60)
         eventually(lambda: web.get("/readyz").json()["missing"] == [])
         assert not sql("SELECT FROM webhook_deliveries WHERE state <> 'applied'")

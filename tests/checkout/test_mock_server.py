@@ -84,15 +84,15 @@ def test_failure_before_makes_nothing_and_failure_after_makes_it(http: httpx.Cli
     assert order(http).status_code == 200
 
 
-def test_twin_is_told_of_the_other_or_waits_for_it(address: str, http: httpx.Client) -> None:
-    def twin() -> int:
+def test_retry_is_told_of_the_other_or_waits_for_it(address: str, http: httpx.Client) -> None:
+    def retry() -> int:
         with httpx.Client(base_url=address) as own:
             return order(own, "shared").status_code
 
-    http.put("/_behaviour", json={"seconds": 0.3, "in_progress": "twin"})
-    assert sorted(at_once([twin, twin])) == [200, 409]
+    http.put("/_behaviour", json={"seconds": 0.3, "in_progress": "retry"})
+    assert sorted(at_once([retry, retry])) == [200, 409]
     http.put("/_behaviour", json={"seconds": 0.1})
-    assert at_once([twin, twin]) == [200, 200]
+    assert at_once([retry, retry]) == [200, 200]
     assert len(http.get("/_payments").json()["payments"]) == 1
 
 

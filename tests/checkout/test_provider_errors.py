@@ -106,7 +106,7 @@ def test_provider_that_is_not_there_is_503(make_app: MakeApp, shopper: Customer,
     assert counts(sql) == NOTHING
 
 
-def test_twin_that_stays_at_work_is_waited_for_two_seconds_and_then_503(
+def test_retry_that_stays_at_work_is_waited_for_two_seconds_and_then_503(
     shopper: Customer, cart_id: str, mock_provider: MockProvider, sql: Sql
 ) -> None:
     mock_provider.behave(in_progress="always")
@@ -136,7 +136,7 @@ def test_provider_that_holds_other_money_is_409_and_a_new_key_succeeds(
     started = monotonic()
     differs = ask(shopper, cart_id, "crashed")
 
-    # A twin would only have to write: whoever asks on purpose holds no place for long.
+    # A concurrent retry would only have to write: whoever asks on purpose holds no place for long.
     assert monotonic() - started < 1.5
     assert differs.status_code == 409
     assert differs.json["type"] == "/problems/amount-differs"

@@ -202,15 +202,15 @@ def test_without_a_provider_nothing_can_be_paid_and_all_else_is_served(
     before = fill_cart(customer, (make_listing(), 1))
     paid = opened(customer, before, "before")
     app = make_app(payment_providers=(), environment="production")
-    visitor = replace(customer, client=app.test_client())
+    guest = replace(customer, client=app.test_client())
 
-    refused = ask(visitor, before, "after")
+    refused = ask(guest, before, "after")
 
     assert refused.status_code == 503
     assert refused.json["type"] == "/problems/no-provider"
     assert int(refused.headers["Retry-After"]) >= 1
     assert counts(sql) == ONE_OF_EACH
-    assert visitor.get("/api/cart").status_code == 200
-    assert visitor.get(f"/api/payments/{paid['payment_id']}").status_code == 200
-    assert replayed(ask(visitor, before, "before"))
-    assert visitor.client.post("/api/payments/webhook", json={}).status_code == 404
+    assert guest.get("/api/cart").status_code == 200
+    assert guest.get(f"/api/payments/{paid['payment_id']}").status_code == 200
+    assert replayed(ask(guest, before, "before"))
+    assert guest.client.post("/api/payments/webhook", json={}).status_code == 404

@@ -1,4 +1,4 @@
-"""An app with the console, operators at it, a worker beside it, and letters to look at."""
+"""An app with the console, operators at it, a worker beside it, and webhooks to look at."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def in_worker(worker_app: Flask) -> InWorker:  # noqa: F811 (the fixture above)
     return run
 
 
-def file_letters(sql: Sql, count: int, **columns: Any) -> list[UUID]:
-    """Letters a second apart, newest first, with keys of their times; columns as SQL literals."""
+def file_webhooks(sql: Sql, count: int, **columns: Any) -> list[UUID]:
+    """Webhooks a second apart, newest first, with keys of their times; columns as SQL literals."""
     columns = {"body": "convert_to('{}', 'UTF8')", "provider": "'mock'", **columns}
     names = "".join(f", {name}" for name in columns)
     values = "".join(f", {value}" for value in columns.values())
@@ -109,10 +109,10 @@ def file_letters(sql: Sql, count: int, **columns: Any) -> list[UUID]:
     return [row.id for row in rows]
 
 
-def letters_on(page: TestResponse) -> list[UUID]:
-    """The letters that a list shows, in its order."""
+def webhooks_on(page: TestResponse) -> list[UUID]:
+    """The webhooks that a list shows, in its order."""
     assert page.status_code == 200, page.text
-    return [UUID(found) for found in re.findall(r'<td><a href="/ops/letters/([0-9a-f-]{36})">', page.text)]
+    return [UUID(found) for found in re.findall(r'<td><a href="/ops/webhooks/([0-9a-f-]{36})">', page.text)]
 
 
 def link(page: TestResponse, rel: str) -> str | None:

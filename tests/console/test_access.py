@@ -15,7 +15,7 @@ from checkout_service.settings.values import Secret, SettingsError, WebSettings
 from tests.apps import MakeApp, make_app
 from tests.conftest import Sql
 from tests.console.conftest import BROWSER, PASSWORD, USER, Operator, basic, bearer
-from tests.webhook_bodies import insert_letter
+from tests.webhook_bodies import insert_webhook
 
 __all__ = ["make_app"]  # fixtures
 
@@ -107,13 +107,13 @@ def test_people_who_are_refused_get_a_page(operator: Operator) -> None:
 
 
 def test_the_pages_headers_let_nothing_in(operator: Operator, sql: Sql) -> None:
-    letter = insert_letter(sql, b"{}")
-    for path in ("/ops", "/ops/letters", f"/ops/letters/{letter}", "/ops/payments", "/ops/audit"):
+    webhook = insert_webhook(sql, b"{}")
+    for path in ("/ops", "/ops/webhooks", f"/ops/webhooks/{webhook}", "/ops/payments", "/ops/audit"):
         headers = operator.get(path).headers
         assert headers["Cache-Control"] == "no-store"
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert "unsafe" not in headers["Content-Security-Policy"]
-    body = operator.get(f"/ops/letters/{letter}/body")
+    body = operator.get(f"/ops/webhooks/{webhook}/body")
     assert body.headers["Content-Type"] == "application/octet-stream"
     assert body.headers["Content-Disposition"].startswith("attachment;")
     assert body.headers["Content-Security-Policy"].startswith("sandbox;")

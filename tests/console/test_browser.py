@@ -15,10 +15,10 @@ from checkout_service.local.processes import Processes
 from tests.conftest import Servers, Sql
 from tests.console.conftest import PASSWORD, USER
 from tests.flower_pages import stack as station
-from tests.flower_pages.page import Desk
+from tests.flower_pages.page import CommandGroup
 from tests.flower_pages.stack import FLOWER_USER, eventually
 from tests.pages.browser import DESKTOP, open_browser, tab_to, violations
-from tests.webhook_bodies import insert_payment, letter, state_of, status_of
+from tests.webhook_bodies import insert_payment, state_of, status_of, webhook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 def given_up(sql: Sql, number: int = 1) -> list[UUID]:
-    """Letters that failed, whose cause is gone, each about a payment of its own."""
+    """Webhooks that failed, whose cause is gone, each about a payment of its own."""
     references = [f"mock_pi_{uuid4().hex}" for _ in range(number)]
     sql(
         """WITH customer AS (INSERT INTO users DEFAULT VALUES RETURNING id)
@@ -82,7 +82,7 @@ def given_up(sql: Sql, number: int = 1) -> list[UUID]:
         FROM customer, unnest(CAST(:references AS text[])) AS reference""",
         references=references,
     )
-    bodies = [letter(reference, event_id=f"evt_{place}") for place, reference in enumerate(references)]
+    bodies = [webhook(reference, event_id=f"evt_{place}") for place, reference in enumerate(references)]
     rows = sql(
         """INSERT INTO webhook_deliveries (provider, body, state, attempts, processed_at, received_at, detail)
         SELECT 'mock', body, 'failed', 12, now() - interval '1 minute', now() - place * interval '1 millisecond',
@@ -93,19 +93,19 @@ def given_up(sql: Sql, number: int = 1) -> list[UUID]:
     return [row.id for row in rows]
 
 
-def test_from_the_overview_to_a_letter_and_its_payment(page: Page, place: Place, sql: Sql) -> None:
+def test_from_the_overview_to_a_webhook_and_its_payment(page: Page, place: Place, sql: Sql) -> None:
     (failed,) = given_up(sql)
     page.goto(f"{place.url}/ops")
     page.get_by_role("link", name=re.compile("failed, for you")).click()
-    page.get_by_role("table", name="Letters").get_by_role("link").first.click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Letter of mock")
+    page.get_by_role("table", name="Webhooks").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Webhook of mock")
     expect(page.get_by_label("Body in good order")).to_contain_text('"event_id": "evt_0"')
     page.get_by_label("Why (if you want to say)").fill("the trigger is gone")
     page.get_by_role("button", name="Process").click()
 
     # Without any help of ours: the page looks again by itself.
     expect(page.locator("h1 + .badge")).to_have_text("applied")
-    expect(page.get_by_role("status")).to_contain_text("The letter is applied")
+    expect(page.get_by_role("status")).to_contain_text("The webhook is applied")
     assert state_of(sql, failed) == "applied"
     page.get_by_role("region", name="What became of it").get_by_role("link").click()
     expect(page.locator("h1 + .badge")).to_have_text("paid")
@@ -114,9 +114,9 @@ def test_from_the_overview_to_a_letter_and_its_payment(page: Page, place: Place,
     expect(page.get_by_role("table")).to_contain_text("the trigger is gone")
 
 
-def test_a_letter_is_processed_by_keyboard_alone(page: Page, place: Place, sql: Sql) -> None:
+def test_a_webhook_is_processed_by_keyboard_alone(page: Page, place: Place, sql: Sql) -> None:
     (failed,) = given_up(sql)
-    page.goto(f"{place.url}/ops/letters")
+    page.goto(f"{place.url}/ops/webhooks")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
@@ -126,10 +126,10 @@ def test_a_letter_is_processed_by_keyboard_alone(page: Page, place: Place, sql: 
     page.keyboard.press("Enter")
     page.wait_for_url("**state=failed**")
     tab_to(page, "Look again")
-    for _ in range(3):  # the other action, the table that scrolls, the first letter
+    for _ in range(3):  # the other action, the table that scrolls, the first webhook
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**/ops/letters/{failed}")
+    page.wait_for_url(f"**/ops/webhooks/{failed}")
     tab_to(page, "Why")
     page.keyboard.type("by keyboard")
     tab_to(page, "Process")
@@ -140,9 +140,9 @@ def test_a_letter_is_processed_by_keyboard_alone(page: Page, place: Place, sql: 
 
 def test_all_that_match_are_processed_with_progress(page: Page, place: Place, sql: Sql) -> None:
     given_up(sql, 450)
-    page.goto(f"{place.url}/ops/letters?state=failed")
+    page.goto(f"{place.url}/ops/webhooks?state=failed")
     page.get_by_role("link", name="Process all that match").click()
-    expect(page.get_by_text("450 letters would be processed")).to_be_visible()
+    expect(page.get_by_text("450 webhooks would be processed")).to_be_visible()
     assert not sql("SELECT FROM audit")
     page.get_by_role("button", name="Process all 450").click()
     assert not sql("SELECT FROM audit"), "the note is needed"
@@ -159,7 +159,7 @@ def test_a_run_goes_on_without_a_browser_and_is_stopped(
     page: Page, place: Place, sql: Sql, context: BrowserContext
 ) -> None:
     given_up(sql, 3000)
-    page.goto(f"{place.url}/ops/letters/process-all?state=failed")
+    page.goto(f"{place.url}/ops/webhooks/process-all?state=failed")
     page.get_by_label("Why").fill("mended")
     page.get_by_role("button", name="Process all 3000").click()
     page.wait_for_url("**/ops/runs/**")
@@ -205,7 +205,7 @@ def test_everything_works_without_a_script(browser: Browser, place: Place, sql: 
     credentials: Any = {"username": USER, "password": PASSWORD}
     context = browser.new_context(http_credentials=credentials, viewport=DESKTOP, java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{place.url}/ops/letters?state=failed")
+    page.goto(f"{place.url}/ops/webhooks?state=failed")
     page.get_by_role("link", name="Process all that match").click()
     page.get_by_label("Why").fill("mended")
     page.get_by_role("button", name="Process all 3").click()
@@ -221,7 +221,7 @@ def test_a_dead_server_in_the_middle_and_back(page: Page, place: Place, sql: Sql
     place.processes.end(place.processes.named("housekeeping"))
     try:
         given_up(sql, 3)
-        page.goto(f"{place.url}/ops/letters/process-all?state=failed")
+        page.goto(f"{place.url}/ops/webhooks/process-all?state=failed")
         page.get_by_label("Why").fill("mended")
         page.get_by_role("button", name="Process all 3").click()
         expect(page.get_by_role("status")).to_have_text(re.compile("Waits for a worker"))
@@ -236,25 +236,25 @@ def test_a_dead_server_in_the_middle_and_back(page: Page, place: Place, sql: Sql
     expect(page.get_by_role("status")).to_have_text(re.compile("Done: 3 processed"), timeout=30_000)
 
 
-def test_a_letter_leads_to_flower_and_back(page: Page, browser: Browser, place: Place, sql: Sql) -> None:
+def test_a_webhook_leads_to_flower_and_back(page: Page, browser: Browser, place: Place, sql: Sql) -> None:
     (failed,) = given_up(sql)
-    page.goto(f"{place.url}/ops/letters/{failed}")
+    page.goto(f"{place.url}/ops/webhooks/{failed}")
     page.get_by_role("button", name="Process").click()
     expect(page.get_by_role("status")).to_contain_text("its task was")
     task = page.get_by_role("status").get_by_role("link")
     address = task.get_attribute("href")
     assert address == f"{place.flower}/task/{task.inner_text()}"
 
-    desk = Desk(place.settings)
-    eventually(lambda: desk.tasks().get(task.inner_text(), {}).get("state") == "SUCCESS")
-    desk.close()
+    ui = CommandGroup(place.settings)
+    eventually(lambda: ui.tasks().get(task.inner_text(), {}).get("state") == "SUCCESS")
+    ui.close()
     user, password = FLOWER_USER
     flower = browser.new_context(http_credentials={"username": user, "password": password}, viewport=DESKTOP)
     at_flower = flower.new_page()
     at_flower.goto(address)
     assert (
-        at_flower.get_by_role("link", name="Open the letter").get_attribute("href")
-        == f"{place.url}/ops/letters/{failed}"
+        at_flower.get_by_role("link", name="Open the webhook").get_attribute("href")
+        == f"{place.url}/ops/webhooks/{failed}"
     )
     flower.close()
 
@@ -265,7 +265,7 @@ def test_pages_of_a_living_run_are_accessible(browser: Browser, place: Place, sq
     credentials: Any = {"username": USER, "password": PASSWORD}
     context = browser.new_context(http_credentials=credentials, viewport=DESKTOP, bypass_csp=True)
     page = context.new_page()
-    page.goto(f"{place.url}/ops/letters/process-all?state=failed")
+    page.goto(f"{place.url}/ops/webhooks/process-all?state=failed")
     assert not violations(page)
     page.get_by_label("Why").fill("mended")
     page.get_by_role("button", name="Process all 400").click()

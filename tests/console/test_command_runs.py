@@ -17,7 +17,7 @@ from flask import Flask
 from checkout_service.webhooks import reprocessing
 from tests.conftest import Servers, Sql
 from tests.console.conftest import InWorker, Operator
-from tests.webhook_bodies import insert_letter, insert_payment, letter
+from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from worker import commands as orders
 from worker.commands import carry_out
 from worker.webhooks.task import process
@@ -64,11 +64,11 @@ def consuming(servers: Servers, worker_app: Flask) -> Consuming:
 
 @pytest.fixture
 def rejected(sql: Sql) -> list[UUID]:
-    """Eight letters, rejected while a secret was wrong, and one of another state and of another time."""
+    """Eight webhooks, rejected while a secret was wrong, and one of another state and of another time."""
     found = [
-        insert_letter(
+        insert_webhook(
             sql,
-            letter(insert_payment(sql), event_id=f"evt_{number}"),
+            webhook(insert_payment(sql), event_id=f"evt_{number}"),
             state="'rejected'",
             attempts="1",
             processed_at="now()",
@@ -76,14 +76,14 @@ def rejected(sql: Sql) -> list[UUID]:
         )
         for number in range(8)
     ]
-    insert_letter(sql, letter(insert_payment(sql)), state="'failed'", processed_at="now()")
-    insert_letter(sql, b"{}", state="'rejected'", processed_at="now()", received_at="now() - interval '3 hours'")
+    insert_webhook(sql, webhook(insert_payment(sql)), state="'failed'", processed_at="now()")
+    insert_webhook(sql, b"{}", state="'rejected'", processed_at="now()", received_at="now() - interval '3 hours'")
     return found
 
 
 def order_all(operator: Operator) -> UUID:
-    page = "/ops/letters/process-all?state=rejected&since=2h"
-    answer = operator.send(page, "/ops/letters/process-all", why="the secret is right again")
+    page = "/ops/webhooks/process-all?state=rejected&since=2h"
+    answer = operator.send(page, "/ops/webhooks/process-all", why="the secret is right again")
     assert answer.status_code == 303
     return UUID(answer.location.rpartition("/")[2])
 
@@ -98,9 +98,9 @@ def run_of(sql: Sql) -> Any:
 
 
 def test_the_count_is_shown_before_anything_is_ordered(operator: Operator, sql: Sql, rejected: list[UUID]) -> None:
-    page = operator.get("/ops/letters/process-all?state=rejected&since=2h").text
+    page = operator.get("/ops/webhooks/process-all?state=rejected&since=2h").text
 
-    assert f"<strong>{len(rejected)}</strong> letters would be processed" in page
+    assert f"<strong>{len(rejected)}</strong> webhooks would be processed" in page
     assert f"Process all {len(rejected)}" in page
     assert sql("SELECT * FROM audit") == []
     assert states(sql) == {"rejected": 9, "failed": 1}
@@ -117,7 +117,7 @@ def test_all_that_match_are_processed_and_nothing_else(
     assert states(sql) == {"applied": 8, "rejected": 1, "failed": 1}
     assert sql("SELECT count(*) AS paid FROM payments WHERE status = 'paid'")[0].paid == 8
     found = run_of(sql)
-    assert (found.state, found.rung, found.became) == ("done", 8, {"applied": 8})
+    assert (found.state, found.notified, found.became) == ("done", 8, {"applied": 8})
     page = operator.get(f"/ops/runs/{run}").text
     assert "Done: 8 processed." in page
     assert "data-again" not in page
@@ -149,7 +149,7 @@ def test_a_run_is_stopped_after_its_batch(
         in_worker(carry_out)
         in_worker(carry_out)
 
-    assert (run_of(sql).state, run_of(sql).rung) == ("stopped", 3)
+    assert (run_of(sql).state, run_of(sql).notified) == ("stopped", 3)
     assert states(sql) == {"applied": 3, "rejected": 6, "failed": 1}
     assert "Stopped: 3 of 8 processed, the others are as they were." in operator.get(f"/ops/runs/{run}").text
     assert [row.action for row in sql("SELECT action FROM audit ORDER BY id")] == ["process_all", "stop"]
@@ -193,16 +193,16 @@ def test_a_run_goes_on_where_a_worker_died(
             patch.setattr(orders, "process_batch", die)
             with pytest.raises(SystemExit):
                 in_worker(carry_out)
-        assert run_of(sql).rung == 3
+        assert run_of(sql).notified == 3
         in_worker(carry_out)
-        assert run_of(sql).rung == 3, "under lease: its worker may be alive"
+        assert run_of(sql).notified == 3, "under lease: its worker may be alive"
 
         sql("UPDATE runs SET leased_until = now()")
         in_worker(carry_out)
 
     assert (run_of(sql).state, run_of(sql).became) == ("done", {"applied": 8})
     assert states(sql) == {"applied": 8, "rejected": 1, "failed": 1}
-    assert sql("SELECT count(*) AS facts FROM payment_events")[0].facts == 8
+    assert sql("SELECT count(*) AS events FROM payment_events")[0].events == 8
 
 
 def test_a_step_that_slept_through_its_lease_writes_nothing(
@@ -211,12 +211,12 @@ def test_a_step_that_slept_through_its_lease_writes_nothing(
     order_all(operator)
 
     def sleep_over(*_: Any, **__: Any) -> None:
-        sql("UPDATE runs SET leased_until = now() + interval '1 hour', rung = 77")
+        sql("UPDATE runs SET leased_until = now() + interval '1 hour', notified = 77")
 
     monkeypatch.setattr(orders, "process_batch", sleep_over)
     in_worker(carry_out)
 
-    assert (run_of(sql).state, run_of(sql).rung) == ("running", 77)
+    assert (run_of(sql).state, run_of(sql).notified) == ("running", 77)
 
 
 def test_two_workers_share_the_orders_and_each_is_carried_out_once(
@@ -242,7 +242,7 @@ def test_two_workers_share_the_orders_and_each_is_carried_out_once(
     assert [row.state for row in sql("SELECT DISTINCT state FROM runs")] == ["done"]
     asked = sql("SELECT jsonb_array_length(look_up_log) AS times FROM payments WHERE id = ANY(:ids)", ids=payments)
     assert [row.times for row in asked] == [1] * 5
-    assert sql("SELECT rung FROM runs WHERE rung > 0")[0].rung == 8
+    assert sql("SELECT notified FROM runs WHERE notified > 0")[0].notified == 8
 
 
 def test_an_order_that_breaks_is_refused_and_holds_no_other_back(

@@ -17,8 +17,8 @@ from checkout_service.pages import forms
 from checkout_service.settings.values import Secret
 from tests.apps import MakeApp, make_app
 from tests.conftest import Servers, Sql
-from tests.console.conftest import InWorker, Operator, basic, console_settings, file_letters
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
+from tests.console.conftest import InWorker, Operator, basic, console_settings, file_webhooks
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from worker.commands import carry_out
 from worker.webhooks.task import process
 
@@ -44,9 +44,9 @@ def messages(servers: Servers) -> Messages:
 
 @pytest.fixture
 def failed(sql: Sql) -> UUID:
-    """A letter given up, whose cause is gone; its payment is pending."""
-    body = letter(insert_payment(sql), event_id="evt_1")
-    return insert_letter(sql, body, state="'failed'", attempts="12", processed_at="now()")
+    """A webhook given up, whose cause is gone; its payment is pending."""
+    body = webhook(insert_payment(sql), event_id="evt_1")
+    return insert_webhook(sql, body, state="'failed'", attempts="12", processed_at="now()")
 
 
 @pytest.fixture
@@ -59,16 +59,16 @@ def audit(sql: Sql) -> list[Any]:
     return sql("SELECT * FROM audit ORDER BY id")
 
 
-def test_process_enqueues_the_letters_own_task_and_is_audited(
+def test_process_enqueues_the_webhooks_own_task_and_is_audited(
     operator: Operator, sql: Sql, failed: UUID, messages: Messages, in_worker: InWorker
 ) -> None:
-    page, action = f"/ops/letters/{failed}", f"/ops/letters/{failed}/process"
+    page, action = f"/ops/webhooks/{failed}", f"/ops/webhooks/{failed}/process"
     answer = operator.send(page, action, why="the trigger is gone")
 
     assert answer.status_code == 303
     assert answer.location.startswith(f"{page}?task=")
     assert messages() == [("webhooks.process", (str(failed),))]
-    assert state_of(sql, failed) == "failed", "the web tier moves no letter"
+    assert state_of(sql, failed) == "failed", "the web tier moves no webhook"
     (order,) = audit(sql)
     assert (order.operator, order.action, order.subject, order.why) == (
         "mira",
@@ -81,16 +81,16 @@ def test_process_enqueues_the_letters_own_task_and_is_audited(
     assert state_of(sql, failed) == "applied"
     shown = operator.get(answer.location).text
     assert "the trigger is gone" in shown
-    assert "The letter is applied; its task was" in shown
+    assert "The webhook is applied; its task was" in shown
     assert f"http://127.0.0.1:5555/task/{answer.location.partition('task=')[2]}" in shown
 
 
 def test_a_form_sent_twice_is_one_order(operator: Operator, sql: Sql, failed: UUID, flagged: UUID) -> None:
     forms_of = {
-        f"/ops/letters/{failed}/process": f"/ops/letters/{failed}",
+        f"/ops/webhooks/{failed}/process": f"/ops/webhooks/{failed}",
         f"/ops/payments/{flagged}/look-up": f"/ops/payments/{flagged}",
         f"/ops/payments/{flagged}/review": f"/ops/payments/{flagged}",
-        "/ops/letters/process-all": "/ops/letters/process-all?state=failed",
+        "/ops/webhooks/process-all": "/ops/webhooks/process-all?state=failed",
     }
     for action, page in forms_of.items():
         filled = operator.form(page, action) | {"why": "once"}
@@ -101,7 +101,7 @@ def test_a_form_sent_twice_is_one_order(operator: Operator, sql: Sql, failed: UU
 
 
 def test_a_key_of_another_order_is_refused(operator: Operator, sql: Sql, failed: UUID, flagged: UUID) -> None:
-    page, action = f"/ops/letters/{failed}", f"/ops/letters/{failed}/process"
+    page, action = f"/ops/webhooks/{failed}", f"/ops/webhooks/{failed}/process"
     filled = operator.form(page, action)
     operator.post(action, filled)
 
@@ -115,8 +115,8 @@ def test_a_key_of_another_order_is_refused(operator: Operator, sql: Sql, failed:
 
 
 POSTS = (
-    "letters/{failed}/process",
-    "letters/process-all",
+    "webhooks/{failed}/process",
+    "webhooks/process-all",
     "runs/{run}/stop",
     "payments/{flagged}/look-up",
     "payments/{flagged}/review",
@@ -165,7 +165,7 @@ def test_a_form_that_is_not_ours_does_nothing(
     assert operator.get(address).status_code == (200 if path.endswith("process-all") else 405)
 
 
-@pytest.mark.parametrize("path", ["letters/{}/process", "payments/{}/look-up", "payments/{}/review", "runs/{}/stop"])
+@pytest.mark.parametrize("path", ["webhooks/{}/process", "payments/{}/look-up", "payments/{}/review", "runs/{}/stop"])
 def test_an_order_about_nothing_is_not_found(
     console_app: Flask, operator: Operator, sql: Sql, messages: Messages, path: str
 ) -> None:
@@ -184,7 +184,7 @@ def test_review_and_process_all_need_a_note_of_bounded_length(
 ) -> None:
     for page, action in (
         (f"/ops/payments/{flagged}", f"/ops/payments/{flagged}/review"),
-        ("/ops/letters/process-all?state=failed", "/ops/letters/process-all"),
+        ("/ops/webhooks/process-all?state=failed", "/ops/webhooks/process-all"),
     ):
         assert operator.send(page, action, why=why).status_code == 400
     assert audit(sql) == []
@@ -196,7 +196,7 @@ def test_a_reviewed_flag_is_taken_off_by_the_worker_with_its_note(
     page, action = f"/ops/payments/{flagged}", f"/ops/payments/{flagged}/review"
     assert operator.send(page, action, why="agreed with the customer").status_code == 303
 
-    assert messages() == [("orders.carry_out", ())]
+    assert messages() == [("commands.run", ())]
     assert sql("SELECT review_reason FROM payments")[0].review_reason == "mismatch", "the web tier moves no payment"
     assert "waits for a worker" in operator.get(page).text
     before = sql("SELECT status, amount, next_look_up_at FROM payments")
@@ -250,7 +250,7 @@ def test_without_the_broker_an_order_is_kept_and_said_to_be_unsent(
         console=True, console_users=given.console_users, broker_url=Secret(f"redis://127.0.0.1:{free_port()}/0")
     )
     operator = Operator(client=broken.test_client())
-    answer = operator.send(f"/ops/letters/{failed}", f"/ops/letters/{failed}/process")
+    answer = operator.send(f"/ops/webhooks/{failed}", f"/ops/webhooks/{failed}/process")
     assert answer.status_code == 503
     assert "The broker does not answer" in answer.text
 
@@ -268,8 +268,8 @@ def test_without_the_database_every_page_says_so(make_app: MakeApp, settings: An
     operator = Operator(client=app.test_client())
     for path in (
         "/ops",
-        "/ops/letters",
-        f"/ops/letters/{uuid4()}",
+        "/ops/webhooks",
+        f"/ops/webhooks/{uuid4()}",
         "/ops/payments",
         f"/ops/payments/{uuid4()}",
         "/ops/audit",
@@ -302,10 +302,10 @@ def test_the_audit_shows_who_ordered_what_and_why(operator: Operator, sql: Sql, 
     assert "reason 2&lt;" not in following.text
 
 
-def test_letters_of_a_state_that_cannot_be_processed_together_are_refused(operator: Operator, sql: Sql) -> None:
-    file_letters(sql, 3, state="'applied'", detail="'mismatch: amount'")
-    for query in ("", "?state=applied", "?state=duplicate", "?state=owed", "?state=lost"):
-        page = operator.get(f"/ops/letters/process-all{query}")
+def test_webhooks_of_a_state_that_cannot_be_processed_together_are_refused(operator: Operator, sql: Sql) -> None:
+    file_webhooks(sql, 3, state="'applied'", detail="'mismatch: amount'")
+    for query in ("", "?state=applied", "?state=duplicate", "?state=pending", "?state=lost"):
+        page = operator.get(f"/ops/webhooks/process-all{query}")
         assert page.status_code == 200
         assert "Not with these filters" in page.text
         assert '<form method="post"' not in page.text

@@ -15,7 +15,7 @@ from checkout_service.console.untrusted import LONGEST_WORD, SHOWN, show_body, s
 from tests.conftest import Sql
 from tests.console.conftest import PASSWORD, USER, Operator
 from tests.pages.browser import open_browser
-from tests.webhook_bodies import insert_letter
+from tests.webhook_bodies import insert_webhook
 
 SCRIPT = "<script>document.title='gone'</script>"
 BODIES = {
@@ -63,10 +63,10 @@ class Elements(HTMLParser):
 @pytest.mark.parametrize("name", BODIES)
 def test_no_body_becomes_part_of_a_page(operator: Operator, sql: Sql, name: str) -> None:
     body = BODIES[name]
-    plain = operator.get(f"/ops/letters/{insert_letter(sql, b'{}')}")
-    letter = insert_letter(sql, body, detail="'<b>detail</b>'", state="'failed'", processed_at="now()")
+    plain = operator.get(f"/ops/webhooks/{insert_webhook(sql, b'{}')}")
+    webhook = insert_webhook(sql, body, detail="'<b>detail</b>'", state="'failed'", processed_at="now()")
     started = perf_counter()
-    page = operator.get(f"/ops/letters/{letter}")
+    page = operator.get(f"/ops/webhooks/{webhook}")
     took = perf_counter() - started
 
     assert page.status_code == 200
@@ -80,8 +80,8 @@ def test_no_body_becomes_part_of_a_page(operator: Operator, sql: Sql, name: str)
         "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]", page.text
     )
     assert "&lt;b&gt;detail&lt;/b&gt;" in page.text
-    assert operator.get("/ops/letters").status_code == 200
-    assert operator.get(f"/ops/letters/{letter}/body").data == body
+    assert operator.get("/ops/webhooks").status_code == 200
+    assert operator.get(f"/ops/webhooks/{webhook}/body").data == body
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_no_body_becomes_part_of_a_page(operator: Operator, sql: Sql, name: str)
         (BODIES["directions"], {}, ("\\u202eevil\\u2066\\u200f", "\\u061c\\ufeff\\u200b")),
     ],
 )
-def test_a_letters_type_and_event_are_what_it_says(
+def test_a_webhooks_type_and_event_are_what_it_says(
     body: bytes | None, headers: dict[str, object], said: tuple[str | None, str | None]
 ) -> None:
     found = what_it_says(body, headers)
@@ -147,7 +147,7 @@ def test_large_bodies_are_cut_and_said_to_be(operator: Operator, sql: Sql, name:
     assert shown.cut
     assert len(shown.pretty) <= SHOWN
     assert len(shown.raw) <= SHOWN
-    page = operator.get(f"/ops/letters/{insert_letter(sql, BODIES[name])}")
+    page = operator.get(f"/ops/webhooks/{insert_webhook(sql, BODIES[name])}")
     assert "Only the beginning is shown" in page.text
 
 
@@ -165,13 +165,13 @@ def test_headers_that_could_sign_are_struck_out(operator: Operator, sql: Sql) ->
         assert shown[name] == f"(not shown: {len(kept[name])} characters)"
 
     headers = '\'{"stripe-signature": "t=1,v1=5257a869", "x-request-id": "6d0f9a"}\''
-    page = operator.get(f"/ops/letters/{insert_letter(sql, b'{}', headers=headers)}")
+    page = operator.get(f"/ops/webhooks/{insert_webhook(sql, b'{}', headers=headers)}")
     assert "5257a869" not in page.text
     assert "6d0f9a" in page.text
 
 
-def test_a_browser_runs_nothing_that_a_letter_brings(console_app: Flask, sql: Sql) -> None:
-    letters = [insert_letter(sql, body) for name, body in BODIES.items() if "depth" not in name]
+def test_a_browser_runs_nothing_that_a_webhook_brings(console_app: Flask, sql: Sql) -> None:
+    webhooks = [insert_webhook(sql, body) for name, body in BODIES.items() if "depth" not in name]
     server = make_server("127.0.0.1", 0, console_app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with open_browser() as browser:
@@ -179,7 +179,7 @@ def test_a_browser_runs_nothing_that_a_letter_brings(console_app: Flask, sql: Sq
         page = context.new_page()
         dialogs: list[str] = []
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-        for path in ["letters", *(f"letters/{letter}" for letter in letters)]:
+        for path in ["webhooks", *(f"webhooks/{webhook}" for webhook in webhooks)]:
             page.goto(f"http://127.0.0.1:{server.server_port}/ops/{path}")
             assert page.title().endswith("· Console")
         assert not dialogs

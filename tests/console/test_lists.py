@@ -1,4 +1,4 @@
-"""The lists of letters and payments: each filter, pages in both ways, and what stands in a row."""
+"""The lists of webhooks and payments: each filter, pages in both ways, and what stands in a row."""
 
 from __future__ import annotations
 
@@ -11,70 +11,70 @@ from flask import Flask
 
 from checkout_service.console import webhook_queries
 from tests.conftest import Sql
-from tests.console.conftest import Operator, file_letters, letters_on, link
-from tests.webhook_bodies import insert_letter, insert_payment, letter
+from tests.console.conftest import Operator, file_webhooks, link, webhooks_on
+from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 
 STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
 
 
 @pytest.fixture
 def of_each_state(sql: Sql) -> dict[str, list[UUID]]:
-    return {state: file_letters(sql, 2, state=f"'{state}'", detail=f"'why {state}'") for state in STATES}
+    return {state: file_webhooks(sql, 2, state=f"'{state}'", detail=f"'why {state}'") for state in STATES}
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_letters_are_listed_by_state(operator: Operator, of_each_state: dict[str, list[UUID]], state: str) -> None:
-    page = operator.get(f"/ops/letters?state={state}")
+def test_webhooks_are_listed_by_state(operator: Operator, of_each_state: dict[str, list[UUID]], state: str) -> None:
+    page = operator.get(f"/ops/webhooks?state={state}")
 
-    assert letters_on(page) == of_each_state[state]
+    assert webhooks_on(page) == of_each_state[state]
     assert page.text.count(f"why {state}") == 2
 
 
-def test_letters_owed_work_are_received_or_parked(operator: Operator, of_each_state: dict[str, list[UUID]]) -> None:
-    found = letters_on(operator.get("/ops/letters?state=owed"))
+def test_webhooks_pending_work_are_received_or_parked(operator: Operator, of_each_state: dict[str, list[UUID]]) -> None:
+    found = webhooks_on(operator.get("/ops/webhooks?state=pending"))
 
     assert set(found) == {*of_each_state["received"], *of_each_state["parked"]}
     assert found == sorted(found, reverse=True)
 
 
-def test_letters_are_listed_by_provider_and_time(operator: Operator, sql: Sql) -> None:
-    new = file_letters(sql, 3)
-    other = file_letters(sql, 2, provider="'another'")
+def test_webhooks_are_listed_by_provider_and_time(operator: Operator, sql: Sql) -> None:
+    new = file_webhooks(sql, 3)
+    other = file_webhooks(sql, 2, provider="'another'")
     (old,) = sql("""INSERT INTO webhook_deliveries (id, provider, body, received_at)
         VALUES (uuidv7(interval '-3 hours'), 'mock', '', now() - interval '3 hours') RETURNING id""")
 
-    assert set(letters_on(operator.get("/ops/letters"))) == {*new, *other, old.id}
-    assert letters_on(operator.get("/ops/letters?provider=another")) == other
-    assert letters_on(operator.get("/ops/letters?provider=mock&since=2h")) == new
-    assert letters_on(operator.get("/ops/letters?until=2h")) == [old.id]
+    assert set(webhooks_on(operator.get("/ops/webhooks"))) == {*new, *other, old.id}
+    assert webhooks_on(operator.get("/ops/webhooks?provider=another")) == other
+    assert webhooks_on(operator.get("/ops/webhooks?provider=mock&since=2h")) == new
+    assert webhooks_on(operator.get("/ops/webhooks?until=2h")) == [old.id]
     moment = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%d %H:%M}"
-    assert letters_on(operator.get(f"/ops/letters?since={moment}&provider=mock")) == new
-    assert letters_on(operator.get(f"/ops/letters?until={moment}")) == [old.id]
-    assert letters_on(operator.get("/ops/letters?since=4h&until=2h")) == [old.id]
-    assert letters_on(operator.get("/ops/letters?provider=nobody")) == []
+    assert webhooks_on(operator.get(f"/ops/webhooks?since={moment}&provider=mock")) == new
+    assert webhooks_on(operator.get(f"/ops/webhooks?until={moment}")) == [old.id]
+    assert webhooks_on(operator.get("/ops/webhooks?since=4h&until=2h")) == [old.id]
+    assert webhooks_on(operator.get("/ops/webhooks?provider=nobody")) == []
 
 
-def test_letters_are_found_by_payment_id_and_reference(operator: Operator, sql: Sql) -> None:
+def test_webhooks_are_found_by_payment_id_and_reference(operator: Operator, sql: Sql) -> None:
     reference, another = insert_payment(sql), insert_payment(sql)
     (payment,) = sql("SELECT id FROM payments WHERE provider_ref = :it", it=reference)
-    applied = insert_letter(sql, letter(reference), state="'applied'", provider_ref=f"'{reference}'")
+    applied = insert_webhook(sql, webhook(reference), state="'applied'", provider_ref=f"'{reference}'")
     sql(
         """INSERT INTO payment_events (payment_id, provider, event_id, status, outcome, delivery_id)
         VALUES (:payment, 'mock', 'evt_1', 'paid', 'applied', :delivery)""",
         payment=payment.id,
         delivery=applied,
     )
-    duplicate = insert_letter(sql, letter(reference), state="'duplicate'", provider_ref=f"'{reference}'")
-    insert_letter(sql, letter(another), state="'applied'", provider_ref=f"'{another}'")
+    duplicate = insert_webhook(sql, webhook(reference), state="'duplicate'", provider_ref=f"'{reference}'")
+    insert_webhook(sql, webhook(another), state="'applied'", provider_ref=f"'{another}'")
 
     for sought in (payment.id, reference):
-        page = operator.get(f"/ops/letters?find={sought}")
-        assert letters_on(page) == [duplicate, applied]
+        page = operator.get(f"/ops/webhooks?find={sought}")
+        assert webhooks_on(page) == [duplicate, applied]
         assert f"/ops/payments/{payment.id}" in page.text
-        assert letters_on(operator.get(f"/ops/letters?find={sought}&state=duplicate")) == [duplicate]
-    assert "evt_1" in operator.get(f"/ops/letters?find={reference}").text
-    page = operator.get(f"/ops/letters?find={uuid4()}")
-    assert letters_on(page) == []
+        assert webhooks_on(operator.get(f"/ops/webhooks?find={sought}&state=duplicate")) == [duplicate]
+    assert "evt_1" in operator.get(f"/ops/webhooks?find={reference}").text
+    page = operator.get(f"/ops/webhooks?find={uuid4()}")
+    assert webhooks_on(page) == []
     assert "no payment with this id" in page.text
 
 
@@ -92,43 +92,43 @@ def test_letters_are_found_by_payment_id_and_reference(operator: Operator, sql: 
     ],
 )
 def test_what_cannot_be_read_is_told_beside_its_field(operator: Operator, sql: Sql, query: str, said: str) -> None:
-    file_letters(sql, 1)
-    page = operator.get(f"/ops/letters?{query}")
+    file_webhooks(sql, 1)
+    page = operator.get(f"/ops/webhooks?{query}")
 
     assert page.status_code == 200
     assert said in page.text
     name = query.partition("=")[0]
     assert f'id="{name}-fault"' in page.text
     assert f'aria-describedby="{name}-fault"' in page.text
-    assert len(letters_on(page)) == 1, "a filter that cannot be read narrows nothing"
+    assert len(webhooks_on(page)) == 1, "a filter that cannot be read narrows nothing"
 
 
-@pytest.mark.parametrize("query", ["", "&state=failed", "&state=received", "&state=owed", "&provider=mock&since=1h"])
+@pytest.mark.parametrize("query", ["", "&state=failed", "&state=received", "&state=pending", "&provider=mock&since=1h"])
 def test_pages_go_on_and_back_without_missing_or_repeating_any(operator: Operator, sql: Sql, query: str) -> None:
-    state = "received" if "received" in query or "owed" in query else "failed"
-    filed = file_letters(sql, 2 * webhook_queries.PAGE + 5, state=f"'{state}'")
-    path, forth = f"/ops/letters?{query[1:]}", []
+    state = "received" if "received" in query or "pending" in query else "failed"
+    filed = file_webhooks(sql, 2 * webhook_queries.PAGE + 5, state=f"'{state}'")
+    path, forth = f"/ops/webhooks?{query[1:]}", []
     while path:
         page = operator.get(path)
-        forth.append(letters_on(page))
+        forth.append(webhooks_on(page))
         path = link(page, "next")
     assert [number for found in forth for number in found] == filed
     assert [len(found) for found in forth] == [webhook_queries.PAGE, webhook_queries.PAGE, 5]
 
-    back = [letters_on(page)]
+    back = [webhooks_on(page)]
     while path := link(page, "prev"):
         page = operator.get(path)
-        back.insert(0, letters_on(page))
+        back.insert(0, webhooks_on(page))
     assert back == forth
-    assert letters_on(operator.get(link(operator.get(f"/ops/letters?{query[1:]}"), "next"))) == forth[1]
+    assert webhooks_on(operator.get(link(operator.get(f"/ops/webhooks?{query[1:]}"), "next"))) == forth[1]
 
 
-def test_a_letter_that_came_meanwhile_moves_no_page(operator: Operator, sql: Sql) -> None:
-    filed = file_letters(sql, webhook_queries.PAGE + 5)
-    following = link(operator.get("/ops/letters"), "next")
-    insert_letter(sql, b"{}")
+def test_a_webhook_that_came_meanwhile_moves_no_page(operator: Operator, sql: Sql) -> None:
+    filed = file_webhooks(sql, webhook_queries.PAGE + 5)
+    following = link(operator.get("/ops/webhooks"), "next")
+    insert_webhook(sql, b"{}")
 
-    assert letters_on(operator.get(following)) == filed[webhook_queries.PAGE :]
+    assert webhooks_on(operator.get(following)) == filed[webhook_queries.PAGE :]
 
 
 def test_a_page_that_has_looked_far_enough_says_so_and_goes_on(
@@ -137,23 +137,23 @@ def test_a_page_that_has_looked_far_enough_says_so_and_goes_on(
     monkeypatch.setattr(webhook_queries, "WINDOW", 20)
     (needle,) = sql("""INSERT INTO webhook_deliveries (id, provider, body, received_at)
         VALUES (uuidv7(interval '-1 hour'), 'rare', '', now() - interval '1 hour') RETURNING id""")
-    file_letters(sql, 50)
+    file_webhooks(sql, 50)
 
-    page = operator.get("/ops/letters?provider=rare")
+    page = operator.get("/ops/webhooks?provider=rare")
     looks = 1
-    while not letters_on(page):
+    while not webhooks_on(page):
         assert "Older ones may match" in page.text
         page = operator.get(link(page, "next"))
         looks += 1
-    assert letters_on(page) == [needle.id]
+    assert webhooks_on(page) == [needle.id]
     assert looks == 3
     assert link(page, "next") is None
 
 
-def test_a_row_tells_what_a_letter_says_and_how_it_fares(operator: Operator, sql: Sql) -> None:
+def test_a_row_tells_what_a_webhook_says_and_how_it_fares(operator: Operator, sql: Sql) -> None:
     reference = insert_payment(sql, status="paid")
-    body = letter(reference, event_id="evt_77")
-    insert_letter(
+    body = webhook(reference, event_id="evt_77")
+    insert_webhook(
         sql,
         body,
         state="'received'",
@@ -163,7 +163,7 @@ def test_a_row_tells_what_a_letter_says_and_how_it_fares(operator: Operator, sql
         received_at="now() - interval '90 seconds'",
         next_attempt_at="'2031-02-03 04:05:06.789+00'",
     )
-    row = re.search(r"<tbody>(.*?)</tbody>", operator.get("/ops/letters").text, re.S)[1]
+    row = re.search(r"<tbody>(.*?)</tbody>", operator.get("/ops/webhooks").text, re.S)[1]
 
     for shown in ("mock", "evt_77", ">paid<", "/ops/payments/", ">3<", "04:05:06.789", "so far", "no route"):
         assert shown in row, shown
@@ -171,14 +171,14 @@ def test_a_row_tells_what_a_letter_says_and_how_it_fares(operator: Operator, sql
 
 
 def test_empty_lists_say_what_to_do(operator: Operator, servers: object) -> None:
-    assert "No letters yet" in operator.get("/ops/letters").text
-    page = operator.get("/ops/letters?state=failed").text
-    assert "No letters match" in page
+    assert "No webhooks yet" in operator.get("/ops/webhooks").text
+    page = operator.get("/ops/webhooks?state=failed").text
+    assert "No webhooks match" in page
     assert "Adjust the filters" in page
     assert "No payments yet" in operator.get("/ops/payments").text
     assert "Nothing waits for a person" in operator.get("/ops/payments?flagged=yes").text
     assert "Nothing was ordered yet" in operator.get("/ops/audit").text
-    assert "No letter came within the last hour" in operator.get("/ops").text
+    assert "No webhook came within the last hour" in operator.get("/ops").text
 
 
 def payments_on(text: str) -> list[UUID]:
@@ -234,10 +234,10 @@ def test_pages_of_payments_go_on_and_back(operator: Operator, sql: Sql, query: s
 
 @pytest.mark.parametrize("place", ["before=nonsense", "after=%00", "before=&after=", f"before={'a' * 400}"])
 def test_a_place_that_is_none_is_the_beginning(operator: Operator, sql: Sql, place: str) -> None:
-    filed = file_letters(sql, 2)
+    filed = file_webhooks(sql, 2)
     insert_payment(sql)
 
-    assert letters_on(operator.get(f"/ops/letters?{place}")) == filed
+    assert webhooks_on(operator.get(f"/ops/webhooks?{place}")) == filed
     assert len(payments_on(operator.get(f"/ops/payments?{place}").text)) == 1
     assert operator.get(f"/ops/audit?{place}").status_code == 200
 
@@ -248,15 +248,15 @@ def test_statements_of_each_page_are_few_and_do_not_grow(
     assert console_app
     reference = insert_payment(sql)
     (payment,) = sql("SELECT id FROM payments")
-    filed = file_letters(sql, 120, state="'failed'", provider_ref=f"'{reference}'")
+    filed = file_webhooks(sql, 120, state="'failed'", provider_ref=f"'{reference}'")
     budgets = {
         "/ops": 6,
-        "/ops/letters": 2,
-        "/ops/letters?state=failed": 2,
-        "/ops/letters?state=owed": 2,
-        f"/ops/letters?find={reference}": 3,
-        f"/ops/letters/{filed[0]}": 14,
-        "/ops/letters/process-all?state=failed": 1,
+        "/ops/webhooks": 2,
+        "/ops/webhooks?state=failed": 2,
+        "/ops/webhooks?state=pending": 2,
+        f"/ops/webhooks?find={reference}": 3,
+        f"/ops/webhooks/{filed[0]}": 14,
+        "/ops/webhooks/process-all?state=failed": 1,
         "/ops/payments": 1,
         f"/ops/payments/{payment.id}": 11,
         "/ops/audit": 1,

@@ -20,7 +20,7 @@ from werkzeug.serving import make_server
 from tests.conftest import Sql
 from tests.console.conftest import PASSWORD, USER
 from tests.pages.browser import DESKTOP, PHONE, open_browser, overflows, picture, violations
-from tests.webhook_bodies import insert_letter, insert_payment, letter
+from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 
 HOSTILE = '{"type": "<script>document.title=\'gone\'</script>", "id": "\u202egpj.exe", "a": ["</pre><b>bold</b>"]}'
 
@@ -83,7 +83,7 @@ def world(sql: Sql) -> World:
             (ARRAY['paid','paid','paid','paid','paid','failed','pending','processing','expired','canceled','reversed']
             )[1 + number % 11]::payment_status, now() - number * interval '40 seconds'
         FROM users, generate_series(1, 400) AS number""")
-    # Ever so many letters, with a slow quarter of an hour in the middle and forgeries near the end.
+    # Ever so many webhooks, with a slow quarter of an hour in the middle and unverified webhooks near the end.
     sql("""INSERT INTO webhook_deliveries
             (id, provider, body, received_at, state, attempts, provider_ref, processed_at, detail, next_attempt_at)
         SELECT uuidv7(-age), 'mock', convert_to('{"provider_ref": "mock_pi_' || md5((1 + number % 400)::text)
@@ -101,9 +101,9 @@ def world(sql: Sql) -> World:
             FROM generate_series(1, 2600) AS number
         ) AS ages""")
     reference = insert_payment(sql, status="pending")
-    failed = insert_letter(
+    failed = insert_webhook(
         sql,
-        letter(reference, event_id="evt_4711", amount="240.00", currency="USD"),
+        webhook(reference, event_id="evt_4711", amount="240.00", currency="USD"),
         state="'failed'",
         attempts="12",
         provider_ref=f"'{reference}'",
@@ -113,16 +113,18 @@ def world(sql: Sql) -> World:
         received_at="now() - interval '100 minutes'",
         headers="""'{"x-request-id": "6d0f9a", "stripe-signature": "t=1,v1=5257a869"}'""",
     )
-    insert_letter(
+    insert_webhook(
         sql,
-        letter(insert_payment(sql), event_id="evt_4712"),
+        webhook(insert_payment(sql), event_id="evt_4712"),
         attempts="3",
         detail="'ConnectError: the provider does not answer'",
         received_at="now() - interval '45 seconds'",
         next_attempt_at="now() + interval '35 seconds'",
     )
-    insert_letter(sql, letter("mock_pi_of_nobody"), state="'parked'", detail="'its payment is not here yet'")
-    hostile = insert_letter(sql, HOSTILE.encode(), state="'rejected'", detail="'<b>not JSON</b>'", processed_at="now()")
+    insert_webhook(sql, webhook("mock_pi_of_nobody"), state="'parked'", detail="'its payment is not here yet'")
+    hostile = insert_webhook(
+        sql, HOSTILE.encode(), state="'rejected'", detail="'<b>not JSON</b>'", processed_at="now()"
+    )
     sql("UPDATE payments SET review_reason = 'mismatch' WHERE provider_ref = :it", it=reference)
     sql("""UPDATE payments SET review_reason = 'paid_after_close'
         WHERE id IN (SELECT id FROM payments WHERE status = 'paid' LIMIT 2)""")
@@ -131,9 +133,9 @@ def world(sql: Sql) -> World:
     (flagged,) = sql("SELECT id FROM payments WHERE provider_ref = :it", it=reference)
     sql(
         """INSERT INTO payment_events (payment_id, provider, event_id, status, outcome, amount, currency, delivery_id)
-        VALUES (:id, 'mock', 'evt_4711', 'paid', 'mismatch', 24.00, 'USD', :letter)""",
+        VALUES (:id, 'mock', 'evt_4711', 'paid', 'mismatch', 24.00, 'USD', :webhook)""",
         id=flagged.id,
-        letter=failed,
+        webhook=failed,
     )
     (pending,) = sql("SELECT id FROM payments WHERE status = 'processing' LIMIT 1")
     orders = {
@@ -168,7 +170,7 @@ def world(sql: Sql) -> World:
         (stalled, "stalled", "no worker came to 12 webhooks within 20 s"),
     ):
         sql(
-            """INSERT INTO runs (id, until_at, state, rung, became, said, leased_until)
+            """INSERT INTO runs (id, until_at, state, notified, became, said, leased_until)
             VALUES (:id, now(), :state, 12, CAST(:became AS jsonb), :words, now() + interval '1 minute')""",
             id=order,
             state=state,
@@ -183,29 +185,29 @@ def world(sql: Sql) -> World:
 def pages(world: World) -> dict[str, str]:
     return {
         "overview": "/ops",
-        "letters": "/ops/letters",
-        "letters-failed": "/ops/letters?state=failed",
-        "letters-faults": "/ops/letters?since=nonsense&state=lost",
-        "letters-none": "/ops/letters?provider=nobody",
-        "letters-found": f"/ops/letters?find={world.flagged}",
-        "letter": f"/ops/letters/{world.failed}",
-        "letter-hostile": f"/ops/letters/{world.hostile}",
-        "letter-gone": f"/ops/letters/{world.flagged}",
+        "webhooks": "/ops/webhooks",
+        "webhooks-failed": "/ops/webhooks?state=failed",
+        "webhooks-faults": "/ops/webhooks?since=nonsense&state=lost",
+        "webhooks-none": "/ops/webhooks?provider=nobody",
+        "webhooks-found": f"/ops/webhooks?find={world.flagged}",
+        "webhook": f"/ops/webhooks/{world.failed}",
+        "webhook-hostile": f"/ops/webhooks/{world.hostile}",
+        "webhook-gone": f"/ops/webhooks/{world.flagged}",
         "payments": "/ops/payments",
         "payments-flagged": "/ops/payments?flagged=yes",
         "payments-none": "/ops/payments?find=nonsense",
         "payment": f"/ops/payments/{world.flagged}",
         "payment-open": f"/ops/payments/{world.pending}",
-        "confirm": "/ops/letters/process-all?state=rejected&since=2h",
-        "confirm-not": "/ops/letters/process-all?state=applied",
-        "confirm-none": "/ops/letters/process-all?state=failed&provider=nobody",
+        "confirm": "/ops/webhooks/process-all?state=rejected&since=2h",
+        "confirm-not": "/ops/webhooks/process-all?state=applied",
+        "confirm-none": "/ops/webhooks/process-all?state=failed&provider=nobody",
         "run": f"/ops/runs/{world.running}",
         "run-stalled": f"/ops/runs/{world.stalled}",
         "audit": "/ops/audit",
     }
 
 
-SHOWN = ("overview", "letters", "letter", "payment", "run")
+SHOWN = ("overview", "webhooks", "webhook", "payment", "run")
 """Those that the documentation shows."""
 
 
@@ -230,7 +232,7 @@ def test_every_page_is_accessible_and_fits(
 
 
 def test_an_empty_console_is_accessible(page: Page, address: str, servers: object) -> None:
-    for path in ("/ops", "/ops/letters", "/ops/payments", "/ops/audit"):
+    for path in ("/ops", "/ops/webhooks", "/ops/payments", "/ops/audit"):
         page.goto(address + path)
         assert not violations(page), path
         assert not overflows(page), path

@@ -1,4 +1,4 @@
-"""A million letters: each page goes by index, sorts a bounded number of rows, and prints what it took."""
+"""A million webhooks: each page goes by index, sorts a bounded number of rows, and prints what it took."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from checkout_service.console.webhook_queries import WINDOW
 from tests.conftest import Servers, Sql
 from tests.console.conftest import Operator
 
-LETTERS = 1_000_000
+WEBHOOKS = 1_000_000
 PAYMENTS = 300_000
 LARGE_TABLES = {"webhook_deliveries", "payments", "payment_events"}
 
 
 @pytest.fixture
 def million(sql: Sql) -> None:
-    """Ten hours of letters, most of them applied, some of every other state, a backlog, and their payments."""
+    """Ten hours of webhooks, most of them applied, some of every other state, a backlog, and their payments."""
     sql("INSERT INTO users DEFAULT VALUES")
     sql(f"""INSERT INTO payments
             (id, user_id, provider, provider_ref, amount, currency, status, created_at, review_reason)
@@ -37,10 +37,10 @@ def million(sql: Sql) -> None:
     sql(f"""INSERT INTO webhook_deliveries
             (id, provider, body, received_at, state, attempts, provider_ref, processed_at, next_attempt_at, detail)
         SELECT uuidv7(-age), CASE WHEN number % 50000 = 7 THEN 'rare' ELSE 'mock' END, convert_to(
-                '{{"provider_ref": "mock_pi_' || md5((number * {PAYMENTS}::bigint / {LETTERS})::text)
+                '{{"provider_ref": "mock_pi_' || md5((number * {PAYMENTS}::bigint / {WEBHOOKS})::text)
                 || '", "status": "paid", "raw_data": {{"event_id": "evt_' || number
                 || '", "note": "' || repeat('x', 200) || '"}}}}', 'UTF8'),
-            now() - age, state, 1, 'mock_pi_' || md5((number * {PAYMENTS}::bigint / {LETTERS})::text),
+            now() - age, state, 1, 'mock_pi_' || md5((number * {PAYMENTS}::bigint / {WEBHOOKS})::text),
             CASE WHEN state NOT IN ('received', 'parked') THEN now() - age + interval '20 milliseconds' END,
             now() + number * interval '1 millisecond', NULL
         FROM (
@@ -48,11 +48,11 @@ def million(sql: Sql) -> None:
                 WHEN number <= 3000 OR number % 2000 = 5 THEN 'received' WHEN number % 12 = 0 THEN 'duplicate'
                 WHEN number % 3000 = 1 THEN 'failed' WHEN number % 400 = 2 THEN 'rejected'
                 WHEN number % 900 = 3 THEN 'parked' WHEN number % 5000 = 4 THEN 'ignored' ELSE 'applied' END AS state
-            FROM generate_series(1, {LETTERS}) AS number
+            FROM generate_series(1, {WEBHOOKS}) AS number
         ) AS numbered""")
     sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome, delivery_id, received_at)
-        SELECT payments.id, 'mock', letter.id::text, 'paid', 'applied', letter.id, letter.received_at
-        FROM webhook_deliveries AS letter JOIN payments USING (provider_ref) WHERE letter.state = 'applied'""")
+        SELECT payments.id, 'mock', webhook.id::text, 'paid', 'applied', webhook.id, webhook.received_at
+        FROM webhook_deliveries AS webhook JOIN payments USING (provider_ref) WHERE webhook.state = 'applied'""")
     sql("ANALYZE")
 
 
@@ -96,7 +96,7 @@ def faults(connection: psycopg.Connection[Any], query: str, params: Any) -> list
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("million")
-def test_each_page_goes_by_index_through_a_million_letters(
+def test_each_page_goes_by_index_through_a_million_webhooks(
     operator: Operator, console_app: Any, sql: Sql, servers: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def one(query: str) -> Any:
@@ -107,27 +107,27 @@ def test_each_page_goes_by_index_through_a_million_letters(
     first_payment = one("SELECT id FROM payments ORDER BY created_at LIMIT 1")
     reference = one("SELECT provider_ref FROM payments ORDER BY created_at DESC OFFSET 150000 LIMIT 1")
     then = one("SELECT to_char(now() - interval '5 hours', 'YYYY-MM-DD HH24:MI')")
-    states = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed", "owed")
+    states = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed", "pending")
     paths = {
         "overview": "/ops",
-        "letters": "/ops/letters",
-        "letters, in the middle": f"/ops/letters?before={middle}",
-        "letters, newer than the oldest": f"/ops/letters?after={oldest}",
-        **{f"letters, {state}": f"/ops/letters?state={state}" for state in states},
-        **{f"letters, {state}, in the middle": f"/ops/letters?state={state}&before={middle}" for state in states},
-        "letters of a rare provider": "/ops/letters?provider=rare",
-        "letters of a rare provider and state": "/ops/letters?provider=rare&state=duplicate",
-        "letters of an hour": f"/ops/letters?since={quote(then)}&until=4h",
-        "failed letters of an hour": f"/ops/letters?since={quote(then)}&until=4h&state=failed",
-        "letters of a payment": f"/ops/letters?find={reference}",
-        "one letter": f"/ops/letters/{middle}",
-        "the oldest letter": f"/ops/letters/{oldest}",
+        "webhooks": "/ops/webhooks",
+        "webhooks, in the middle": f"/ops/webhooks?before={middle}",
+        "webhooks, newer than the oldest": f"/ops/webhooks?after={oldest}",
+        **{f"webhooks, {state}": f"/ops/webhooks?state={state}" for state in states},
+        **{f"webhooks, {state}, in the middle": f"/ops/webhooks?state={state}&before={middle}" for state in states},
+        "webhooks of a rare provider": "/ops/webhooks?provider=rare",
+        "webhooks of a rare provider and state": "/ops/webhooks?provider=rare&state=duplicate",
+        "webhooks of an hour": f"/ops/webhooks?since={quote(then)}&until=4h",
+        "failed webhooks of an hour": f"/ops/webhooks?since={quote(then)}&until=4h&state=failed",
+        "webhooks of a payment": f"/ops/webhooks?find={reference}",
+        "one webhook": f"/ops/webhooks/{middle}",
+        "the oldest webhook": f"/ops/webhooks/{oldest}",
         "payments": "/ops/payments",
         "payments, pending": "/ops/payments?status=pending",
         "payments, flagged": "/ops/payments?flagged=yes",
         "the oldest payment": f"/ops/payments/{first_payment}",
-        "process all, failed": "/ops/letters/process-all?state=failed",
-        "process all, rejected of an hour": f"/ops/letters/process-all?state=rejected&since={quote(then)}&until=4h",
+        "process all, failed": "/ops/webhooks/process-all?state=failed",
+        "process all, rejected of an hour": f"/ops/webhooks/process-all?state=rejected&since={quote(then)}&until=4h",
         "audit": "/ops/audit",
     }
     wrong: list[str] = []
@@ -148,7 +148,7 @@ def test_each_page_goes_by_index_through_a_million_letters(
             assert len(seen) <= 12
             wrong += [f"{name}: {fault}" for query, params in seen for fault in faults(connection, query, params)]
     with capsys.disabled():
-        print(f"\n{LETTERS} letters, {PAYMENTS} payments, a window of {WINDOW}; best of three, in this process")
+        print(f"\n{WEBHOOKS} webhooks, {PAYMENTS} payments, a window of {WINDOW}; best of three, in this process")
         for name, (took, statements) in times.items():
             print(f"{took:8.1f} ms  {statements:2} statements  {name}")
     assert not wrong, "\n\n".join(wrong)

@@ -20,7 +20,7 @@ from checkout_service.settings.values import with_psycopg
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.flower_pages import stack as station
 from tests.flower_pages.stack import eventually
-from tests.webhook_bodies import insert_payment, letter, status_of
+from tests.webhook_bodies import insert_payment, status_of, webhook
 
 PROGRAM = Path("/usr/sbin/pgbouncer")
 BEHIND = 3
@@ -110,7 +110,7 @@ def test_purchases_go_through_while_connections_are_shared(
             headers = {"Content-Type": "application/json"}
             web.post("/api/cart/items", json={"listing": listing, "qty": 1 + number % 9}).raise_for_status()
             cart = web.get("/api/cart").raise_for_status().json()
-            answer = web.post("/api/payments/webhook", content=letter(payments[number]), headers=headers)
+            answer = web.post("/api/payments/webhook", content=webhook(payments[number]), headers=headers)
             assert answer.status_code == 202, answer.text
             if number % 10 == 0:
                 web.post(

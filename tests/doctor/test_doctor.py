@@ -70,9 +70,9 @@ def test_each_thing_that_is_wrong_is_named(servers: Servers, durable: None, sql:
 
     assert status == 1
     assert "is a superuser" in said["web role"]
-    assert said["worker role"] == "WRONG checkout_web may not insert facts, update payments"
+    assert said["worker role"] == "WRONG checkout_web may not insert events, update payments"
     assert said["broker eviction"] == "WRONG maxmemory-policy allkeys-lru"
-    assert said["status_without_fact"] == "WRONG 1 rows break it"
+    assert said["status_without_event"] == "WRONG 1 rows break it"
     assert said["worker"] == "WRONG none answers"
 
 

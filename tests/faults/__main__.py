@@ -17,7 +17,7 @@ from tests.faults.report import HEADINGS, summary, table, write
 from tests.faults.stack import Broker, open_house
 
 PAYMENTS_A_SECOND = 30.0
-FORGERIES = 200_000
+UNVERIFIED = 200_000
 FLOOD_WITHIN = 1800.0
 
 
@@ -60,7 +60,7 @@ def _rounds(broker: Broker, names: Sequence[str]) -> list[Round]:
 
 def _flood() -> Figures:
     with open_house() as house:
-        return Flood(house, FORGERIES).run(within=FLOOD_WITHIN)
+        return Flood(house, UNVERIFIED).run(within=FLOOD_WITHIN)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Floods: forged letters at full speed with genuine ones in between, and a backlog that grew while nobody worked."""
+"""Floods.
+
+Unverified webhooks at full speed with verified ones in between, and a backlog that grew while nobody worked.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from tests.faults.invariant import await_final
 from tests.faults.stack import House
 from tests.faults.wire import Threads, Wire
 
-FORGERS = 4
-GENUINE_A_SECOND = 10.0
-LETTERBOX = "/api/payments/webhook"
+STRANGERS = 4
+VERIFIED_A_SECOND = 10.0
+WEBHOOK_PATH = "/api/payments/webhook"
 
 _INSERT_PAYMENTS = """
     WITH owner AS (INSERT INTO users DEFAULT VALUES RETURNING id)
@@ -24,9 +27,9 @@ _INSERT_PAYMENTS = """
     SELECT owner.id, %(provider)s, token, 40, 'USD' FROM owner, unnest(%(tokens)s::text[]) AS token
 """
 _LAGS = """
-    SELECT extract(epoch FROM letter.processed_at - letter.received_at)::float8
-    FROM webhook_deliveries AS letter
-    WHERE letter.provider_ref = ANY(%(tokens)s) AND letter.state = 'applied' ORDER BY 1
+    SELECT extract(epoch FROM webhook.processed_at - webhook.received_at)::float8
+    FROM webhook_deliveries AS webhook
+    WHERE webhook.provider_ref = ANY(%(tokens)s) AND webhook.state = 'applied' ORDER BY 1
 """
 _REJECTED = "SELECT count(*), coalesce(sum(octet_length(body)), 0) FROM webhook_deliveries WHERE state = 'rejected'"
 
@@ -35,9 +38,9 @@ _REJECTED = "SELECT count(*), coalesce(sum(octet_length(body)), 0) FROM webhook_
 class Figures:
     """What came of a flood."""
 
-    forged: int
+    unverified: int
     seconds: float
-    genuine: int
+    verified: int
     lags: list[float]
     rejected_rows: int
     rejected_bytes: int
@@ -49,9 +52,10 @@ class Figures:
         return self.lags[min(len(self.lags) - 1, int(len(self.lags) * 0.99))]
 
     def lines(self) -> Iterator[str]:
-        yield f"- {self.forged:,} forged letters in {self.seconds:.0f} s ({self.forged / self.seconds:,.0f} a second):"
+        rate = self.unverified / self.seconds
+        yield f"- {self.unverified:,} unverified webhooks in {self.seconds:.0f} s ({rate:,.0f} a second):"
         yield f"  {self.rejected_rows:,} kept as rejected, {self.dropped:,} dropped and counted;"
-        yield f"  {self.genuine:,} genuine ones in between were applied within {self.p99:.2f} s at p99,"
+        yield f"  {self.verified:,} verified ones in between were applied within {self.p99:.2f} s at p99,"
         yield f"  {self.lags[-1]:.2f} s at most."
 
 
@@ -62,31 +66,31 @@ def insert_payments(house: House, count: int, *, provider: str = "mock") -> list
     return tokens
 
 
-def genuine(house: House, token: str) -> bytes:
-    """A signed letter that says the payment is paid."""
+def verified(house: House, token: str) -> bytes:
+    """A signed webhook that says the payment is paid."""
     secret = house.environment["MOCK_WEBHOOK_SECRETS"]
     details = {"event_id": f"evt_{uuid4().hex}", "amount": "40.00", "currency": "USD"}
     return json.dumps(sign({"provider_ref": token, "status": "paid", "raw_data": details}, secret)).encode()
 
 
-def forged(token: str, number: int) -> bytes:
-    """A well-formed letter, each another, whose signature is a guess."""
+def unverified(token: str, number: int) -> bytes:
+    """A well-formed webhook, each another, whose signature is a guess."""
     return (
         f'{{"provider_ref": "{token}", "status": "paid", "signature": "{number:064x}", '
-        f'"raw_data": {{"event_id": "evt_forged_{number}", "amount": "40.00", "currency": "USD"}}}}'
+        f'"raw_data": {{"event_id": "evt_unverified_{number}", "amount": "40.00", "currency": "USD"}}}}'
     ).encode()
 
 
 def dropped_so_far(house: House) -> float:
-    """The metric that counts rejected letters that were not kept."""
+    """The metric that counts rejected webhooks that were not kept."""
     wire = Wire(("127.0.0.1", int(house.environment["WORKER_METRICS_PORT"])))
     lines = wire.ask("GET", "/metrics").body.decode().splitlines()
     wire.close()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("webhook_letters_dropped_total"))
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("webhook_deliveries_dropped_total"))
 
 
 class Flood:
-    """So many forgeries, as fast as they are taken."""
+    """So many unverified webhooks, as fast as they are taken."""
 
     def __init__(self, house: House, count: int) -> None:
         self._house = house
@@ -97,30 +101,30 @@ class Flood:
         self._statuses: dict[int, int] = {}
 
     def run(self, *, within: float) -> Figures:
-        """Send them all with genuine letters in between, and return when the last genuine one was answered."""
+        """Send them all with verified webhooks in between, and return when the last verified one was answered."""
         tokens = insert_payments(self._house, 1)
         before = dropped_so_far(self._house)
-        forgers, provider = Threads(), Threads()
+        strangers, provider = Threads(), Threads()
         started = time.monotonic()
-        for number in range(FORGERS):
-            forgers.start(self._forge, tokens[0], name=f"forger {number}")
+        for number in range(STRANGERS):
+            strangers.start(self._sign_wrongly, tokens[0], name=f"stranger {number}")
         paid: list[str] = []
         provider.start(self._pay, paid, name="provider")
-        forgers.join(within=within)
+        strangers.join(within=within)
         seconds = time.monotonic() - started
         self._over.set()
         provider.join(within=60)
         return self._figures(paid, seconds, before)
 
     def _figures(self, paid: list[str], seconds: float, before: float) -> Figures:
-        _, owed = await_final(self._house)
-        assert not owed
+        _, pending = await_final(self._house)
+        assert not pending
         lags = [lag for (lag,) in self._house.sql(_LAGS, tokens=paid)]
         ((rows, size),) = self._house.sql(_REJECTED)
         return Figures(
-            forged=self._count,
+            unverified=self._count,
             seconds=seconds,
-            genuine=len(paid),
+            verified=len(paid),
             lags=lags,
             rejected_rows=rows,
             rejected_bytes=size,
@@ -128,7 +132,7 @@ class Flood:
             statuses=self._statuses,
         )
 
-    def _forge(self, token: str) -> None:
+    def _sign_wrongly(self, token: str) -> None:
         wire = Wire(self._house.address)
         while True:
             with self._lock:
@@ -136,17 +140,17 @@ class Flood:
                     break
                 self._sent += 1
                 number = self._sent
-            status = wire.ask("POST", LETTERBOX, forged(token, number)).status
+            status = wire.ask("POST", WEBHOOK_PATH, unverified(token, number)).status
             with self._lock:
                 self._statuses[status] = self._statuses.get(status, 0) + 1
         wire.close()
 
     def _pay(self, paid: list[str]) -> None:
         wire = Wire(self._house.address)
-        while not self._over.wait(1 / GENUINE_A_SECOND):
+        while not self._over.wait(1 / VERIFIED_A_SECOND):
             (token,) = insert_payments(self._house, 1)
-            body = genuine(self._house, token)
-            while wire.ask("POST", LETTERBOX, body).status != 202:
+            body = verified(self._house, token)
+            while wire.ask("POST", WEBHOOK_PATH, body).status != 202:
                 time.sleep(0.1)
             paid.append(token)
         wire.close()

@@ -1,7 +1,7 @@
 """The invariant: whatever died, what was answered is true.
 
 Every 202 ends in a final state within 60 s of everything running again; every payment's status is the greatest of its
-genuine facts; the ledger holds each event once, and no other; every key replays its answer; nothing hangs.
+verified events; the transitions holds each event once, and no other; every key replays its answer; nothing hangs.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _HANGING = """
 
 def check(house: House, journal: Journal, *, children: dict[str, int]) -> tuple[float, list[str]]:
     """Seconds until all was final, and whatever is not as promised."""
-    seconds, owed = await_final(house)
+    seconds, pending = await_final(house)
     wrong = list(journal.wrong)
-    if owed:
-        wrong.append(f"{owed} letters are not final {FINAL_WITHIN:.0f} s after everything ran again")
-    wrong += _letters(house, journal)
+    if pending:
+        wrong.append(f"{pending} webhooks are not final {FINAL_WITHIN:.0f} s after everything ran again")
+    wrong += _webhooks(house, journal)
     wrong += _payments(house, journal)
     wrong += _events(house, journal)
     wrong += _keys(house, journal)
@@ -50,37 +50,37 @@ def check(house: House, journal: Journal, *, children: dict[str, int]) -> tuple[
 
 
 def await_final(house: House) -> tuple[float, int]:
-    """Wait until no letter is owed work; the seconds that took, and how many still are after the longest wait."""
+    """Wait until no webhook is pending; the seconds that took, and how many still are after the longest wait."""
     started = time.monotonic()
     while True:
-        ((owed,),) = house.sql(_UNFINISHED)
+        ((pending,),) = house.sql(_UNFINISHED)
         seconds = time.monotonic() - started
-        if not owed or seconds > FINAL_WITHIN:
-            return seconds, owed
+        if not pending or seconds > FINAL_WITHIN:
+            return seconds, pending
         time.sleep(0.1)
 
 
-def _letters(house: House, journal: Journal) -> Iterator[str]:
+def _webhooks(house: House, journal: Journal) -> Iterator[str]:
     found = house.sql(_STATES, ids=[UUID(delivery) for delivery in journal.deliveries])
     kept = sum(count for _, count, _ in found)
     if kept != len(journal.deliveries):
-        yield f"{len(journal.deliveries) - kept} letters that were answered 202 are gone"
+        yield f"{len(journal.deliveries) - kept} webhooks that were answered 202 are gone"
     for state, count, detail in found:
         if state not in {"applied", "duplicate"}:
-            yield f"{count} genuine letters are {state}: {detail}"
+            yield f"{count} verified webhooks are {state}: {detail}"
 
 
 def _payments(house: House, journal: Journal) -> Iterator[str]:
-    found = dict(house.sql(_PAYMENTS, tokens=list(journal.facts)))
-    for token in journal.facts:
+    found = dict(house.sql(_PAYMENTS, tokens=list(journal.provider_events)))
+    for token in journal.provider_events:
         expected = journal.status_of(token).value
         if found.get(token) != expected:
-            yield f"payment {token} is {found.get(token)}, and its facts say {expected}"
+            yield f"payment {token} is {found.get(token)}, and its events say {expected}"
 
 
 def _events(house: House, journal: Journal) -> Iterator[str]:
-    found = {(token, event): count for token, event, count in house.sql(_EVENTS, tokens=list(journal.facts))}
-    expected = {(token, event) for token, events in journal.facts.items() for event in events}
+    found = {(token, event): count for token, event, count in house.sql(_EVENTS, tokens=list(journal.provider_events))}
+    expected = {(token, event) for token, events in journal.provider_events.items() for event in events}
     for token, event in sorted(expected - found.keys()):
         yield f"event {event} of payment {token} was never recorded"
     for token, event in sorted(found.keys() - expected):

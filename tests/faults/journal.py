@@ -22,9 +22,9 @@ class Key:
 
 @dataclass(kw_only=True)
 class Journal:
-    """One round's promises. ``facts`` holds, by payment token, each genuine event and the status that it proves."""
+    """One round's promises. ``events`` holds, by payment token, each verified event and the status that it proves."""
 
-    facts: dict[str, dict[str, PaymentStatus]] = field(default_factory=dict)
+    events: dict[str, dict[str, PaymentStatus]] = field(default_factory=dict)
     deliveries: set[str] = field(default_factory=set)
     keys: list[Key] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
@@ -44,17 +44,17 @@ class Journal:
 
     def opened(self, token: str, key: Key) -> None:
         with self.lock:
-            self.facts[token] = {}
+            self.events[token] = {}
             self.keys.append(key)
 
     def promised(self, token: str, event_id: str, status: PaymentStatus, delivery_id: str) -> None:
         with self.lock:
-            self.facts[token][event_id] = status
+            self.events[token][event_id] = status
             self.deliveries.add(delivery_id)
 
     def status_of(self, token: str) -> PaymentStatus:
-        """The greatest status of the payment's genuine facts."""
-        return max(self.facts[token].values(), default=PaymentStatus.PENDING)
+        """The greatest status of the payment's verified events."""
+        return max(self.events[token].values(), default=PaymentStatus.PENDING)
 
     @property
     def redelivered(self) -> int:

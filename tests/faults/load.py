@@ -1,6 +1,6 @@
 """A steady load: customers who buy, and the mock provider that reports on each payment several times.
 
-Each payment's letters come in no order, some twice as the same bytes, some twice as other bytes about the same event,
+Each payment's webhooks come in no order, some twice as the same bytes, some twice as other bytes about the same event,
 failures after the money. Who got no answer, or 503, asks again with the same bytes.
 """
 
@@ -23,19 +23,22 @@ from tests.faults.journal import Journal, Key
 from tests.faults.wire import Answer, Balancer, Threads, Wire
 
 AGAIN_AFTER = 0.3
-"""Seconds until a refused letter is delivered again; providers wait longer, which would only make the rounds longer."""
+"""Seconds until a refused webhook is delivered again.
+
+Providers wait longer, which would only make the rounds longer.
+"""
 
 SPREAD = 0.8
-"""Seconds over which a payment's letters are spread, so that they meet those of others."""
+"""Seconds over which a payment's webhooks are spread, so that they meet those of others."""
 
 SENDERS = 8
 BUYERS = 2
 
-Letter = tuple[float, int, str, str, PaymentStatus, bytes]
+Webhook = tuple[float, int, str, str, PaymentStatus, bytes]
 
 
 class Load:
-    """Runs in threads of this process until it is told that it is enough; then delivers what is still owed."""
+    """Runs in threads of this process until it is told that it is enough; then delivers what is still pending."""
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class Load:
         self._hopeless = threading.Event()
         self._buyers = Threads()
         self._senders = Threads()
-        self._letters: list[Letter] = []
+        self._webhooks: list[Webhook] = []
         self._lock = threading.Lock()
         self._number = itertools.count()
         self._undelivered = 0
@@ -101,25 +104,27 @@ class Load:
         self._report(answer)
 
     def _report(self, session: Mapping[str, Any]) -> None:
-        """Plan the letters about a payment."""
+        """Plan the webhooks about a payment."""
         statuses = [PaymentStatus.PROCESSING, PaymentStatus.FAILED]
         money = ([PaymentStatus.PAID], [PaymentStatus.PAID, PaymentStatus.REVERSED], [])
         statuses += random.choices(money, (8, 1, 1))[0]
         planned = []
         for status in statuses:
             event = f"evt_{uuid4().hex}"
-            letters = [self._letter(session, status, event, delivery=1)]
-            letters += random.choices([[], letters, [self._letter(session, status, event, delivery=2)]], [4, 1, 1])[0]
-            planned += [(event, status, letter) for letter in letters]
+            webhooks = [self._webhook(session, status, event, delivery=1)]
+            webhooks += random.choices([[], webhooks, [self._webhook(session, status, event, delivery=2)]], [4, 1, 1])[
+                0
+            ]
+            planned += [(event, status, webhook) for webhook in webhooks]
         random.shuffle(planned)
         now = time.monotonic()
         with self._lock:
-            for event, status, letter in planned:
+            for event, status, webhook in planned:
                 due = now + random.random() * SPREAD
-                self._put(due, session["payment_token"], event, status, letter)
+                self._put(due, session["payment_token"], event, status, webhook)
             self._undelivered += len(planned)
 
-    def _letter(self, session: Mapping[str, Any], status: PaymentStatus, event: str, *, delivery: int) -> bytes:
+    def _webhook(self, session: Mapping[str, Any], status: PaymentStatus, event: str, *, delivery: int) -> bytes:
         details = {"event_id": event, "delivery": delivery}
         details |= {"amount": session["amount"], "currency": session["currency"]}
         secret = self._environment["MOCK_WEBHOOK_SECRETS"]
@@ -130,15 +135,15 @@ class Load:
         wire = self._connect()
         try:
             while not self._hopeless.is_set():
-                letter = self._next()
-                if letter is None:
+                webhook = self._next()
+                if webhook is None:
                     if self._all_delivered():
                         return
                     time.sleep(0.005)
                     continue
-                _, _, token, event, status, body = letter
+                _, _, token, event, status, body = webhook
                 answer = wire.ask("POST", "/api/payments/webhook", body)
-                self.journal.note("a letter", answer, 202)
+                self.journal.note("a webhook", answer, 202)
                 if answer.status == 202:
                     self.journal.promised(token, event, status, answer.json()["delivery_id"])
                 with self._lock:
@@ -162,12 +167,12 @@ class Load:
         raise TimeoutError(f"{method} {path} was never answered with {expected}")
 
     def _put(self, due: float, token: str, event: str, status: PaymentStatus, body: bytes) -> None:
-        heapq.heappush(self._letters, (due, next(self._number), token, event, status, body))
+        heapq.heappush(self._webhooks, (due, next(self._number), token, event, status, body))
 
-    def _next(self) -> Letter | None:
+    def _next(self) -> Webhook | None:
         with self._lock:
-            if self._letters and self._letters[0][0] <= time.monotonic():
-                return heapq.heappop(self._letters)
+            if self._webhooks and self._webhooks[0][0] <= time.monotonic():
+                return heapq.heappop(self._webhooks)
         return None
 
     def _all_delivered(self) -> bool:

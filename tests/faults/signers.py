@@ -1,4 +1,4 @@
-"""Letters as each provider signs them: those whose signatures carry a time can be told old from new."""
+"""Webhooks as each provider signs them: those whose signatures carry a time can be told old from new."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from checkout_service.providers.adapters.mock.provider import sign
 
 @dataclass(frozen=True, kw_only=True)
 class Signed:
-    """A letter that says that a payment is paid, as it comes: its bytes, and the headers that are kept of it."""
+    """A webhook that says that a payment is paid, as it comes: its bytes, and the headers that are kept of it."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -29,7 +29,7 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Signer:
-    """How a provider signs a letter about a payment at a time, and what else the processes are to be told of it."""
+    """How a provider signs a webhook about a payment at a time, and what else the processes are to be told of it."""
 
     provider: str
     sign: Callable[[str, datetime, Environment], Signed]
@@ -38,7 +38,7 @@ class Signer:
 
     @property
     def is_known(self) -> bool:
-        """Whether this service reads such letters."""
+        """Whether this service reads such webhooks."""
         return find_spec(f"checkout_service.providers.{self.provider}") is not None
 
 
@@ -52,8 +52,8 @@ def _standard(token: str, at: datetime, environment: Environment) -> Signed:
     """Standard Webhooks 1.0: HMAC-SHA256 over id, time and body."""
     key = base64.b64decode(environment["STANDARD_WEBHOOK_SECRETS"].removeprefix("whsec_"))
     about = {"provider_ref": token, "amount": "40.00", "currency": "USD"}
-    letter = {"type": "payment.paid", "timestamp": at.isoformat(), "data": about}
-    body, identity, moment = json.dumps(letter).encode(), f"msg_{uuid4().hex}", str(int(at.timestamp()))
+    webhook = {"type": "payment.paid", "timestamp": at.isoformat(), "data": about}
+    body, identity, moment = json.dumps(webhook).encode(), f"msg_{uuid4().hex}", str(int(at.timestamp()))
     digest = hmac.new(key, f"{identity}.{moment}.".encode() + body, hashlib.sha256).digest()
     claimed = {"webhook-id": identity, "webhook-timestamp": moment}
     return Signed(body=body, headers=claimed | {"webhook-signature": f"v1,{base64.b64encode(digest).decode()}"})
@@ -67,7 +67,7 @@ SIGNERS = tuple(
             provider="standard",
             sign=_standard,
             settings={
-                "STANDARD_API_BASE": "http://127.0.0.1:9",  # never called: a paid letter needs no look-up
+                "STANDARD_API_BASE": "http://127.0.0.1:9",  # never called: a paid webhook needs no look-up
                 "STANDARD_API_KEY": secrets.token_urlsafe(32),
                 "STANDARD_WEBHOOK_SECRETS": f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
             },

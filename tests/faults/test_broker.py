@@ -1,4 +1,4 @@
-"""The broker away, frozen or fed with nonsense: a letter is taken at once and processed all the same, by the sweep."""
+"""The broker away, frozen or fed with nonsense: a webhook is taken at once and processed all the same, by the sweep."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import redis
 from kombu import Connection
 
-from tests.faults.flood import LETTERBOX, genuine, insert_payments
+from tests.faults.flood import WEBHOOK_PATH, insert_payments, verified
 from tests.faults.invariant import await_final
 from tests.faults.stack import House, await_that, running_pid
 from tests.faults.wire import Answer, Wire
@@ -22,7 +22,7 @@ from tests.faults.wire import Answer, Wire
 pytestmark = pytest.mark.slow
 
 AT_ONCE = 1.0
-LETTERS = 40
+WEBHOOKS = 40
 
 
 @pytest.fixture(params=["shared_house", "house_on_rabbitmq"], ids=["valkey", "rabbitmq"])
@@ -62,10 +62,10 @@ def _thaw(house: House) -> None:
 
 
 @pytest.mark.parametrize(("fail", "mend"), [(_kill, _start_again), (_freeze, _thaw)], ids=["gone", "frozen"])
-def test_letters_are_taken_within_a_second_and_processed_once_the_broker_is_back(
+def test_webhooks_are_taken_within_a_second_and_processed_once_the_broker_is_back(
     house: House, fail: Callable[[House], None], mend: Callable[[House], None]
 ) -> None:
-    tokens = insert_payments(house, LETTERS)
+    tokens = insert_payments(house, WEBHOOKS)
     fail(house)
     try:
         answers = _post(house, tokens)
@@ -74,7 +74,7 @@ def test_letters_are_taken_within_a_second_and_processed_once_the_broker_is_back
 
     assert {answer.status for answer in answers} == {202}
     assert max(answer.seconds for answer in answers) < AT_ONCE
-    await_that(lambda: _paid(house, tokens) == LETTERS, "all payments are paid")
+    await_that(lambda: _paid(house, tokens) == WEBHOOKS, "all payments are paid")
 
 
 @pytest.mark.parametrize("message", ["unknown task", "undecodable body", "refused content type"])
@@ -87,17 +87,17 @@ def test_a_message_that_the_worker_cannot_use_costs_nothing_but_time(house: Hous
     assert sorted(house.children("worker")) == children
 
 
-def test_what_is_no_message_at_all_costs_no_letter(house: House) -> None:
+def test_what_is_no_message_at_all_costs_no_webhook(house: House) -> None:
     # On Valkey kombu lets the error through and the worker ends; whoever runs it starts it again.
-    _process_despite(house, "no envelope")
+    _process_despite(house, "no raw_webhook")
 
 
 def _process_despite(house: House, message: str) -> None:
-    """File a letter whose only message is one that cannot be used, and wait until it was processed."""
+    """File a webhook whose only message is one that cannot be used, and wait until it was processed."""
     tokens = insert_payments(house, 1)
     (row,) = house.sql(
         "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', %(body)s) RETURNING id::text",
-        body=genuine(house, tokens[0]),
+        body=verified(house, tokens[0]),
     )
     if house.rabbit:
         _publish(house.rabbit.url, message, row[0])
@@ -111,7 +111,7 @@ def _process_despite(house: House, message: str) -> None:
 
 def _post(house: House, tokens: list[str]) -> list[Answer]:
     wire = Wire(house.address)
-    answers = [wire.ask("POST", LETTERBOX, genuine(house, token)) for token in tokens]
+    answers = [wire.ask("POST", WEBHOOK_PATH, verified(house, token)) for token in tokens]
     wire.close()
     return answers
 
@@ -151,7 +151,7 @@ def _message(kind: str, delivery_id: str) -> Message:
 def _publish(url: str, kind: str, delivery_id: str) -> None:
     """Put it into the queue of a RabbitMQ."""
     message = amqp.Message("this is no message of Celery's")
-    if kind != "no envelope":
+    if kind != "no raw_webhook":
         sent = _message(kind, delivery_id)
         message = amqp.Message(
             sent.body,
@@ -166,8 +166,8 @@ def _publish(url: str, kind: str, delivery_id: str) -> None:
 
 def _envelope(kind: str, delivery_id: str) -> str:
     """The message as kombu puts it into a list of Valkey's."""
-    if kind == "no envelope":
-        return "this is not even an envelope"
+    if kind == "no raw_webhook":
+        return "this is not even an raw_webhook"
     sent = _message(kind, delivery_id)
     return json.dumps(
         {

@@ -39,7 +39,7 @@ def campaign_on_rabbitmq(house_on_rabbitmq: House) -> Campaign:
     [
         ("a web child: SIGKILL", True),
         ("PostgreSQL: immediate stop", False),
-        # Letters under lease when their worker or the database dies wait for its end, half a minute.
+        # Webhooks under lease when their worker or the database dies wait for its end, half a minute.
         pytest.param("a worker child: SIGKILL", True, marks=pytest.mark.slow),
         pytest.param("the worker: frozen 5 s", False, marks=pytest.mark.slow),
         pytest.param("Valkey: SIGKILL, data lost", True, marks=pytest.mark.slow),
@@ -88,24 +88,24 @@ def _wrong(house: House, journal: Journal) -> list[str]:
 
 
 def _some_token(journal: Journal) -> str:
-    return next(token for token in journal.facts if journal.status_of(token) is PaymentStatus.PAID)
+    return next(token for token in journal.provider_events if journal.status_of(token) is PaymentStatus.PAID)
 
 
-def _another_letter(journal: Journal) -> None:
+def _another_webhook(journal: Journal) -> None:
     journal.deliveries.add(str(uuid4()))
 
 
 def _another_event(journal: Journal) -> None:
-    journal.facts[_some_token(journal)]["evt_never_sent"] = PaymentStatus.FAILED
+    journal.provider_events[_some_token(journal)]["evt_never_sent"] = PaymentStatus.FAILED
 
 
 def _one_event_less(journal: Journal) -> None:
-    events = journal.facts[_some_token(journal)]
+    events = journal.provider_events[_some_token(journal)]
     del events[next(event for event, status in events.items() if status is PaymentStatus.FAILED)]
 
 
 def _another_status(journal: Journal) -> None:
-    events = journal.facts[_some_token(journal)]
+    events = journal.provider_events[_some_token(journal)]
     events[next(event for event, status in events.items() if status is PaymentStatus.PAID)] = PaymentStatus.REVERSED
 
 
@@ -121,10 +121,10 @@ def test_what_was_kept_is_not_wrong(house: House, kept: Journal) -> None:
 @pytest.mark.parametrize(
     ("tell_otherwise", "found"),
     [
-        (_another_letter, "1 letters that were answered 202 are gone"),
+        (_another_webhook, "1 webhooks that were answered 202 are gone"),
         (_another_event, "was never recorded"),
         (_one_event_less, "nobody sent it"),
-        (_another_status, "its facts say reversed"),
+        (_another_status, "its events say reversed"),
         (_another_answer, "replays 201"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_promise_that_was_not_kept_is_found_out(
     house: House, kept: Journal, tell_otherwise: Callable[[Journal], None], found: str
 ) -> None:
     told = Journal(
-        facts={token: dict(events) for token, events in kept.facts.items()},
+        provider_events={token: dict(events) for token, events in kept.provider_events.items()},
         deliveries=set(kept.deliveries),
         keys=list(kept.keys),
     )

@@ -1,4 +1,4 @@
-"""Clients that hold connections and say little: genuine requests are answered all the same."""
+"""Clients that hold connections and say little: verified requests are answered all the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.faults.flood import LETTERBOX, genuine, insert_payments
+from tests.faults.flood import WEBHOOK_PATH, insert_payments, verified
 from tests.faults.stack import House
 from tests.faults.wire import Wire
 
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.slow
 SLOW_BODIES = 1000
 HALF_OPEN = 1000
 IDLE = 1000
-GENUINE = 20
+VERIFIED = 20
 ANSWERED_WITHIN = 5.0
 """Seconds; 0.01 to 0.35 were measured beside a thousand slow bodies, on two cores with a load average of 5 to 8."""
 
 
 def _slow_body(address: tuple[str, int]) -> socket.socket:
     """Promise a body, and send a byte of it."""
-    head = f"POST {LETTERBOX} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
+    head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
     return _said(address, head.encode() + b"{")
 
 
@@ -62,15 +62,15 @@ def _many(house: House, count: int, connect: Callable[[tuple[str, int]], socket.
     [(SLOW_BODIES, _slow_body), (HALF_OPEN, _half_open), (IDLE, _idle)],
     ids=["slow bodies", "half-open", "idle"],
 )
-def test_genuine_letters_are_answered_beside_clients_that_hold_connections(
+def test_verified_webhooks_are_answered_beside_clients_that_hold_connections(
     house: House, count: int, connect: Callable[[tuple[str, int]], socket.socket]
 ) -> None:
-    tokens = insert_payments(house, GENUINE)
+    tokens = insert_payments(house, VERIFIED)
     with _many(house, count, connect):
         answers = []
         for token in tokens:
             wire = Wire(house.address, timeout=ANSWERED_WITHIN)
-            answers.append(wire.ask("POST", LETTERBOX, genuine(house, token)).status)
+            answers.append(wire.ask("POST", WEBHOOK_PATH, verified(house, token)).status)
             wire.close()
 
-    assert answers == [202] * GENUINE
+    assert answers == [202] * VERIFIED

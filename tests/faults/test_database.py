@@ -12,7 +12,7 @@ import pytest
 from checkout_service.local.data_folder import ROOT
 from checkout_service.local.processes import read_procfile
 from checkout_service.local.servers import free_port
-from tests.faults.flood import LETTERBOX, genuine, insert_payments
+from tests.faults.flood import WEBHOOK_PATH, insert_payments, verified
 from tests.faults.proxy import Proxy, open_proxy
 from tests.faults.stack import House, await_that
 from tests.faults.wire import Answer, Threads, Wire
@@ -33,14 +33,14 @@ class Web:
     port: int
     pid: int
 
-    def post_letter(self) -> Answer:
+    def post_webhook(self) -> Answer:
         (token,) = insert_payments(self.house, 1)
-        return self.post(genuine(self.house, token))
+        return self.post(verified(self.house, token))
 
     def post(self, body: bytes) -> Answer:
         wire = Wire(("127.0.0.1", self.port), timeout=20)
         try:
-            return wire.ask("POST", LETTERBOX, body)
+            return wire.ask("POST", WEBHOOK_PATH, body)
         finally:
             wire.close()
 
@@ -56,7 +56,7 @@ def web(house: House) -> Iterator[Web]:
         command = ["env", f"PORT={port}", f"DATABASE_URL={url}", f"WEB_CONCURRENCY={CHILDREN}"]
         with house.another("web beside", [*command, *read_procfile(ROOT / "Procfile")["web"]]) as pid:
             web = Web(house=house, proxy=proxy, port=port, pid=pid)
-            await_that(lambda: web.post_letter().status == 202, "the other web process takes letters")
+            await_that(lambda: web.post_webhook().status == 202, "the other web process takes webhooks")
             yield web
 
 
@@ -64,13 +64,13 @@ def test_a_refusing_database_is_told_within_a_second(web: Web) -> None:
     (token,) = insert_payments(web.house, 1)
     web.proxy.refuse()
 
-    answers = [web.post(genuine(web.house, token)) for _ in range(5)]
+    answers = [web.post(verified(web.house, token)) for _ in range(5)]
 
     assert [answer.status for answer in answers] == [503] * 5
     assert all(answer.headers["retry-after"] for answer in answers)
     assert all(answer.seconds < AT_ONCE for answer in answers)
     web.proxy.reopen()
-    await_that(lambda: web.post_letter().status == 202, "letters are taken again")
+    await_that(lambda: web.post_webhook().status == 202, "webhooks are taken again")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_silent_database_is_found_out_by_few_and_told_to_all_others_at_once(
     web: Web, silence: Callable[[Proxy], None]
 ) -> None:
     (token,) = insert_payments(web.house, 1)
-    body = genuine(web.house, token)
+    body = verified(web.house, token)
     threads = web.threads()
     silence(web.proxy)
 
@@ -107,7 +107,7 @@ def test_a_silent_database_is_found_out_by_few_and_told_to_all_others_at_once(
     assert len(later) > 10 * CALLERS
     assert web.threads() <= threads + 2 * CHILDREN * CALLERS
     web.proxy.reopen()
-    await_that(lambda: web.post_letter().status == 202, "letters are taken again", within=10)
+    await_that(lambda: web.post_webhook().status == 202, "webhooks are taken again", within=10)
 
 
 def _all_at_once(web: Web, body: bytes, *, rounds: int) -> list[Answer]:

@@ -1,4 +1,7 @@
-"""Floods: forgeries hold nobody up, and a backlog is worked off whatever its age; ``make faults`` runs the long one."""
+"""Floods: unverified webhooks hold nobody up, and a backlog is worked off whatever its age.
+
+``make faults`` runs the long one.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,21 @@ from tests.faults.stack import House, await_that
 
 pytestmark = pytest.mark.slow
 
-FORGERIES = 10_000
+UNVERIFIED = 10_000
 APPLIED_WITHIN = 5.0
 BACKLOG = 10_000
 
 DOWN_FOR = timedelta(minutes=20)
 TOO_OLD = 10
 
-_OLD_LETTERS = """
+_OLD_WEBHOOKS = """
     INSERT INTO webhook_deliveries (provider, headers, body, received_at, next_attempt_at)
     SELECT %(provider)s, headers, body, %(at)s, %(at)s
-    FROM unnest(%(bodies)s::bytea[], %(headers)s::jsonb[]) AS letter (body, headers)
+    FROM unnest(%(bodies)s::bytea[], %(headers)s::jsonb[]) AS webhook (body, headers)
 """
 _STATES = """
-    SELECT letter.state, count(*) FROM webhook_deliveries AS letter
-    WHERE letter.provider = %(provider)s AND letter.received_at = %(at)s GROUP BY 1 ORDER BY 1
+    SELECT webhook.state, count(*) FROM webhook_deliveries AS webhook
+    WHERE webhook.provider = %(provider)s AND webhook.received_at = %(at)s GROUP BY 1 ORDER BY 1
 """
 
 
@@ -39,34 +42,34 @@ def _nothing_rejected(house: House) -> None:
 
 @pytest.mark.usefixtures("_nothing_rejected")
 @pytest.mark.timeout(300)
-def test_genuine_letters_are_applied_within_seconds_amid_forged_ones(house: House) -> None:
-    figures = Flood(house, FORGERIES).run(within=240)
+def test_verified_webhooks_are_applied_within_seconds_amid_unverified_ones(house: House) -> None:
+    figures = Flood(house, UNVERIFIED).run(within=240)
 
-    assert figures.statuses == {202: FORGERIES}
-    assert figures.genuine > 0
-    assert len(figures.lags) == figures.genuine
+    assert figures.statuses == {202: UNVERIFIED}
+    assert figures.verified > 0
+    assert len(figures.lags) == figures.verified
     assert figures.p99 < APPLIED_WITHIN
     assert figures.rejected_rows == BOUND_OF_ROWS
-    assert figures.dropped == FORGERIES - BOUND_OF_ROWS
+    assert figures.dropped == UNVERIFIED - BOUND_OF_ROWS
 
 
 @pytest.mark.parametrize("signer", SIGNERS, ids=lambda signer: signer.provider)
 @pytest.mark.usefixtures("_nothing_rejected")
 @pytest.mark.timeout(300)
 def test_a_backlog_of_twenty_minutes_is_applied_in_full(house: House, signer: Signer) -> None:
-    """Where a signature says when, letters that were old when they came are refused beside it."""
+    """Where a signature says when, webhooks that were old when they came are refused beside it."""
     tokens = insert_payments(house, BACKLOG, provider=signer.provider)
     refused = insert_payments(house, TOO_OLD if signer.is_dated else 0, provider=signer.provider)
     received_at = datetime.now(UTC) - DOWN_FOR
     with house.without("worker"):
-        letters = [signer.sign(token, received_at, house.environment) for token in tokens]
-        letters += [signer.sign(token, received_at - DOWN_FOR, house.environment) for token in refused]
+        webhooks = [signer.sign(token, received_at, house.environment) for token in tokens]
+        webhooks += [signer.sign(token, received_at - DOWN_FOR, house.environment) for token in refused]
         house.sql(
-            _OLD_LETTERS,
+            _OLD_WEBHOOKS,
             provider=signer.provider,
             at=received_at,
-            bodies=[letter.body for letter in letters],
-            headers=[json.dumps(dict(letter.headers)) for letter in letters],
+            bodies=[webhook.body for webhook in webhooks],
+            headers=[json.dumps(dict(webhook.headers)) for webhook in webhooks],
         )
 
     expected = [("applied", BACKLOG)] + [("rejected", TOO_OLD)] * signer.is_dated

@@ -1,4 +1,4 @@
-"""Poison: facts that the database refuses, as a bug in the ledger would, until the cause is gone."""
+"""Poison: events that the database refuses, as a bug in the transitions would, until the cause is gone."""
 
 from __future__ import annotations
 

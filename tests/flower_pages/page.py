@@ -10,7 +10,7 @@ import httpx
 from tests.flower_pages.stack import FLOWER_USER, eventually
 
 
-class Desk:
+class CommandGroup:
     """Flower's API, signed in."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:

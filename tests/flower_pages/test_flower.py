@@ -17,15 +17,15 @@ from tests.conftest import ROOT, Servers, Sql
 from tests.flower_pages import stack as station
 from tests.flower_pages.browser import open_page
 from tests.flower_pages.conftest import mend
-from tests.flower_pages.page import Desk
+from tests.flower_pages.page import CommandGroup
 from tests.flower_pages.stack import FLOWER_USER, eventually
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 
 SCREENSHOTS = ROOT / "docs" / "screenshots"
 
 
 @pytest.fixture(scope="module")
-def _running(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, Desk]]:
+def _running(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CommandGroup, CommandGroup]]:
     """A worker, a Flower, and one in read-only mode, for all tests here."""
     settings = station.environment(servers)
     shown = station.environment(servers, FLOWER_READ_ONLY="true")
@@ -33,19 +33,19 @@ def _running(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with (
         station.run(logs, settings, "worker", "flower"),
         station.run(tmp_path_factory.mktemp("shown"), shown, "flower"),
-        closing(Desk(settings)) as desk,
-        closing(Desk(shown)) as only_shown,
+        closing(CommandGroup(settings)) as ui,
+        closing(CommandGroup(shown)) as only_shown,
     ):
-        yield desk, only_shown
+        yield ui, only_shown
 
 
 @pytest.fixture
-def desk(_running: tuple[Desk, Desk]) -> Desk:
+def ui(_running: tuple[CommandGroup, CommandGroup]) -> CommandGroup:
     return _running[0]
 
 
 @pytest.fixture
-def read_only_desk(_running: tuple[Desk, Desk]) -> Desk:
+def read_only_page(_running: tuple[CommandGroup, CommandGroup]) -> CommandGroup:
     return _running[1]
 
 
@@ -58,42 +58,42 @@ def celery(servers: Servers) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def failed_letter(sql: Sql, celery: Celery, poison: str) -> UUID:
-    """A letter given up, whose task has failed once more for an operator; its payment is pending."""
+def failed_webhook(sql: Sql, celery: Celery, poison: str) -> UUID:
+    """A webhook given up, whose task has failed once more for an operator; its payment is pending."""
     reference = insert_payment(sql)
-    found = insert_letter(
-        sql, letter(reference, event_id=f"{poison}_{reference}"), state="'failed'", attempts="12", processed_at="now()"
+    found = insert_webhook(
+        sql, webhook(reference, event_id=f"{poison}_{reference}"), state="'failed'", attempts="12", processed_at="now()"
     )
     celery.send_task("webhooks.process", args=[str(found)], queue="webhooks")
     return found
 
 
-def test_a_failed_task_is_retried_by_the_api(desk: Desk, sql: Sql, failed_letter: UUID) -> None:
-    failed = desk.await_task(str(failed_letter))
+def test_a_failed_task_is_retried_by_the_api(ui: CommandGroup, sql: Sql, failed_webhook: UUID) -> None:
+    failed = ui.await_task(str(failed_webhook))
     mend(sql)
 
-    answer = desk.retry(failed)
+    answer = ui.retry(failed)
 
     assert answer.status_code == 200
     assert answer.json()["retry-of"] == failed
     new = answer.json()["task-id"]
     assert UUID(new) != UUID(failed)
-    eventually(lambda: state_of(sql, failed_letter) == "applied", within=10)
-    eventually(lambda: desk.tasks().get(new, {}).get("state") == "SUCCESS", within=10)
-    assert desk.retry(new).status_code == 409, "what succeeded is not retried"
+    eventually(lambda: state_of(sql, failed_webhook) == "applied", within=10)
+    eventually(lambda: ui.tasks().get(new, {}).get("state") == "SUCCESS", within=10)
+    assert ui.retry(new).status_code == 409, "what succeeded is not retried"
 
 
-def test_an_operator_retries_with_a_click(desk: Desk, sql: Sql, failed_letter: UUID, tmp_path: Path) -> None:
-    failed = desk.await_task(str(failed_letter))
+def test_an_operator_retries_with_a_click(ui: CommandGroup, sql: Sql, failed_webhook: UUID, tmp_path: Path) -> None:
+    failed = ui.await_task(str(failed_webhook))
     # The pictures in docs/ are taken again when that is asked for, so that a test leaves the checkout clean.
     pictures = SCREENSHOTS if "TAKE_SCREENSHOTS" in os.environ else tmp_path
     with open_page(user=FLOWER_USER[0], password=FLOWER_USER[1]) as page:
-        page.goto(f"{desk.url}/task/{failed}")
+        page.goto(f"{ui.url}/task/{failed}")
         page.screenshot(path=pictures / "flower-retry.png")
         page.get_by_role("button", name="Retry").click()
         new = page.locator(".task-retry-note a").inner_text()
-        eventually(lambda: desk.tasks().get(new, {}).get("state") == "FAILURE", within=10)
-        assert state_of(sql, failed_letter) == "failed", "the cause is still there"
+        eventually(lambda: ui.tasks().get(new, {}).get("state") == "FAILURE", within=10)
+        assert state_of(sql, failed_webhook) == "failed", "the cause is still there"
 
         mend(sql)
         page.get_by_role("link", name="Failed", exact=True).click()
@@ -102,44 +102,44 @@ def test_an_operator_retries_with_a_click(desk: Desk, sql: Sql, failed_letter: U
         page.screenshot(path=pictures / "flower-failed.png")
         row.get_by_role("button", name="Retry").click()
         expect(row.locator(".task-retry-note a")).to_be_visible()
-        eventually(lambda: state_of(sql, failed_letter) == "applied", within=10)
+        eventually(lambda: state_of(sql, failed_webhook) == "applied", within=10)
         last = row.locator(".task-retry-note a").inner_text()
-        eventually(lambda: desk.tasks().get(last, {}).get("state") == "SUCCESS", within=10)
-        page.goto(f"{desk.url}/task/{last}")
+        eventually(lambda: ui.tasks().get(last, {}).get("state") == "SUCCESS", within=10)
+        page.goto(f"{ui.url}/task/{last}")
         expect(page.locator(".task-details-card")).to_contain_text("SUCCESS")
         assert page.get_by_role("button", name="Retry").count() == 0
     assert status_of(sql, _reference(sql)) == "paid"
 
 
-def test_read_only_flower_shows_and_refuses(read_only_desk: Desk, sql: Sql, failed_letter: UUID) -> None:
-    failed = read_only_desk.await_task(str(failed_letter))
+def test_read_only_flower_shows_and_refuses(read_only_page: CommandGroup, sql: Sql, failed_webhook: UUID) -> None:
+    failed = read_only_page.await_task(str(failed_webhook))
     mend(sql)
-    assert read_only_desk.retry(failed).status_code == 403
+    assert read_only_page.retry(failed).status_code == 403
     for path in (f"/task/{failed}", "/failed"):
-        page = read_only_desk.client.get(path)
+        page = read_only_page.client.get(path)
         assert page.status_code == 200
         assert "btn btn-primary task-retry" not in page.text
         assert "btn-sm btn-primary task-retry" not in page.text
-    assert state_of(sql, failed_letter) == "failed"
+    assert state_of(sql, failed_webhook) == "failed"
 
 
-def test_a_stranger_is_refused(desk: Desk, sql: Sql, failed_letter: UUID) -> None:
-    failed = desk.await_task(str(failed_letter))
+def test_a_stranger_is_refused(ui: CommandGroup, sql: Sql, failed_webhook: UUID) -> None:
+    failed = ui.await_task(str(failed_webhook))
     mend(sql)
-    path = f"{desk.url}/api/task/retry/{failed}"
+    path = f"{ui.url}/api/task/retry/{failed}"
     assert httpx.post(path).status_code == 401
     assert httpx.post(path, auth=("ops", "guessed")).status_code == 401
-    assert httpx.get(f"{desk.url}/failed").status_code == 401
-    assert state_of(sql, failed_letter) == "failed"
+    assert httpx.get(f"{ui.url}/failed").status_code == 401
+    assert state_of(sql, failed_webhook) == "failed"
 
 
-def test_another_site_cannot_use_the_operators_browser(desk: Desk, sql: Sql, failed_letter: UUID) -> None:
-    failed = desk.await_task(str(failed_letter))
+def test_another_site_cannot_use_the_operators_browser(ui: CommandGroup, sql: Sql, failed_webhook: UUID) -> None:
+    failed = ui.await_task(str(failed_webhook))
     mend(sql)
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.test"}):
-        assert desk.retry(failed, headers=headers).status_code == 403
-    assert desk.client.get(f"/api/task/retry/{failed}").status_code == 405
-    assert state_of(sql, failed_letter) == "failed"
+        assert ui.retry(failed, headers=headers).status_code == 403
+    assert ui.client.get(f"/api/task/retry/{failed}").status_code == 405
+    assert state_of(sql, failed_webhook) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -154,25 +154,25 @@ def test_another_site_cannot_use_the_operators_browser(desk: Desk, sql: Sql, fai
     ],
 )
 def test_anything_but_exactly_one_id_is_refused(
-    desk: Desk, celery: Celery, arguments: list[object], named: dict[str, str], said: str
+    ui: CommandGroup, celery: Celery, arguments: list[object], named: dict[str, str], said: str
 ) -> None:
     delivery = str(uuid4())
     args = [argument.replace("{id}", delivery) if isinstance(argument, str) else [delivery] for argument in arguments]
     sent = celery.send_task("webhooks.process", args=args, kwargs=named, queue="webhooks").id
-    eventually(lambda: desk.tasks().get(sent, {}).get("state") == "FAILURE", within=10)
-    before = set(desk.tasks())
+    eventually(lambda: ui.tasks().get(sent, {}).get("state") == "FAILURE", within=10)
+    before = set(ui.tasks())
 
-    answer = desk.retry(sent)
+    answer = ui.retry(sent)
 
     assert answer.status_code == 422
     assert said in answer.text
-    assert f'data-task-uuid="{sent}">Retry' not in desk.client.get(f"/task/{sent}").text
-    assert set(desk.tasks()) == before
+    assert f'data-task-uuid="{sent}">Retry' not in ui.client.get(f"/task/{sent}").text
+    assert set(ui.tasks()) == before
 
 
-def test_an_unknown_task_is_not_found(desk: Desk) -> None:
-    assert desk.retry(str(uuid4())).status_code == 404
-    assert desk.retry("%2e%2e").status_code == 404
+def test_an_unknown_task_is_not_found(ui: CommandGroup) -> None:
+    assert ui.retry(str(uuid4())).status_code == 404
+    assert ui.retry("%2e%2e").status_code == 404
 
 
 def _reference(sql: Sql) -> str:

@@ -16,7 +16,7 @@ from checkout_service.webhooks import reprocessing
 from tests.conftest import Servers, Sql
 from tests.flower_pages import stack as station
 from tests.flower_pages.stack import eventually
-from tests.webhook_bodies import insert_letter, insert_payment, letter, post_letter, state_of, status_of
+from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook
 
 WRONG = "whsec_of_another_account"
 
@@ -25,13 +25,13 @@ def test_a_secret_set_wrongly_for_a_while_loses_nothing(
     app: Flask, client: FlaskClient, sql: Sql, servers: Servers, tmp_path: Path
 ) -> None:
     payments = [insert_payment(sql) for _ in range(30)]
-    old = insert_letter(sql, letter(payments[0]), received_at="now() - interval '3 hours'")
+    old = insert_webhook(sql, webhook(payments[0]), received_at="now() - interval '3 hours'")
     with station.run(tmp_path, station.environment(servers, MOCK_WEBHOOK_SECRETS=WRONG), "worker"):
-        genuine = [post_letter(client, letter(reference)) for reference in payments]
-        forged = [post_letter(client, letter(reference, secret="guessed")) for reference in payments[:5]]
-        owed = "SELECT FROM webhook_deliveries WHERE state = 'received'"
-        eventually(lambda: not sql(owed))
-    assert {state_of(sql, delivery) for delivery in [*genuine, *forged, old]} == {"rejected"}
+        verified = [post_webhook(client, webhook(reference)) for reference in payments]
+        unverified = [post_webhook(client, webhook(reference, secret="guessed")) for reference in payments[:5]]
+        pending = "SELECT FROM webhook_deliveries WHERE state = 'received'"
+        eventually(lambda: not sql(pending))
+    assert {state_of(sql, delivery) for delivery in [*verified, *unverified, old]} == {"rejected"}
     chosen = ["webhooks", "process", "--state", "rejected", "--provider", "mock", "--since", "2h"]
 
     counted = app.test_cli_runner().invoke(args=[*chosen, "--dry-run"])
@@ -42,18 +42,18 @@ def test_a_secret_set_wrongly_for_a_while_loses_nothing(
         done = app.test_cli_runner().invoke(args=chosen)
     assert (done.exit_code, done.output) == (0, "35 webhooks enqueued: 30 applied, 5 rejected.\n")
     assert {status_of(sql, reference) for reference in payments} == {"paid"}
-    assert {state_of(sql, delivery) for delivery in genuine} == {"applied"}
-    assert {state_of(sql, delivery) for delivery in [*forged, old]} == {"rejected"}
+    assert {state_of(sql, delivery) for delivery in verified} == {"applied"}
+    assert {state_of(sql, delivery) for delivery in [*unverified, old]} == {"rejected"}
 
 
-def test_many_go_in_bounded_batches_and_lost_messages_are_rung_for_again(
+def test_many_go_in_bounded_batches_and_lost_messages_are_notified_for_again(
     app: Flask, sql: Sql, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reprocessing, "BATCH", 10)
     monkeypatch.setattr(reprocessing, "PATIENCE", 6.0)
     payments = [insert_payment(sql) for _ in range(25)]
     for reference in payments:
-        insert_letter(sql, letter(reference), state="'failed'", attempts="12", processed_at="now()")
+        insert_webhook(sql, webhook(reference), state="'failed'", attempts="12", processed_at="now()")
     queue = redis.Redis.from_url(servers.redis_url)
     longest: list[int] = []
     ended = threading.Event()
@@ -82,13 +82,13 @@ def test_without_a_worker_nothing_is_pushed_beyond_the_first_batch(
     monkeypatch.setattr(reprocessing, "BATCH", 10)
     monkeypatch.setattr(reprocessing, "PATIENCE", 0.2)
     for _ in range(25):
-        insert_letter(sql, letter("mock_pi_any"), state="'rejected'", attempts="1", processed_at="now()")
+        insert_webhook(sql, webhook("mock_pi_any"), state="'rejected'", attempts="1", processed_at="now()")
 
     done = app.test_cli_runner().invoke(args=["webhooks", "process", "--state", "rejected"])
 
     assert done.exit_code == 1
     assert "no worker came to 10 webhooks" in done.output
-    assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 20  # once, and rung for once more
+    assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 20  # once, and notified for once more
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_unclear_choice_is_refused(app: Flask, servers: Servers, arguments: l
 
 
 def test_ids_can_be_counted_dry_and_one_that_is_not_there_stops_all(app: Flask, sql: Sql, servers: Servers) -> None:
-    delivery = insert_letter(sql, letter("mock_pi_any"), state="'failed'", attempts="1")
+    delivery = insert_webhook(sql, webhook("mock_pi_any"), state="'failed'", attempts="1")
     dry = app.test_cli_runner().invoke(args=["webhooks", "process", str(delivery), "--dry-run"])
     wrong = app.test_cli_runner().invoke(args=["webhooks", "process", str(delivery), str(uuid4())])
     assert (dry.exit_code, dry.output) == (0, f"{delivery} would be enqueued\n")

@@ -37,9 +37,9 @@ def test_a_published_key_proves_a_caller(issued_app: Flask, issuer: Issuer, algo
 
 def test_a_public_key_is_never_taken_for_a_secret(issued_app: Flask, issuer: Issuer) -> None:
     pem = issuer.add_key("one")
-    forged = handmade({"alg": "HS256", "kid": "one"}, payload(), secret=pem)
+    unverified = handmade({"alg": "HS256", "kid": "one"}, payload(), secret=pem)
     client = issued_app.test_client()
-    assert client.get("/test/private", headers=bearer(forged)).status_code == 401
+    assert client.get("/test/private", headers=bearer(unverified)).status_code == 401
     assert issuer.asked == 0
     for header in ({"alg": "RS256", "kid": "one"}, {"alg": "none", "kid": "one"}, {"alg": "ES256", "kid": "one"}):
         assert client.get("/test/private", headers=bearer(handmade(header, payload(), secret=pem))).status_code == 401
@@ -52,8 +52,8 @@ def test_a_token_may_not_bring_its_own_key(issued_app: Flask, issuer: Issuer) ->
         stranger.add_key("one")
         key, algorithm = stranger._private["one"]
         headers = {"kid": "one", "jwk": stranger.keys[0], "jku": stranger.url, "x5u": stranger.url}
-        forged = jwt.encode(claims(), key, algorithm, headers=headers)
-        assert issued_app.test_client().get("/test/private", headers=bearer(forged)).status_code == 401
+        unverified = jwt.encode(claims(), key, algorithm, headers=headers)
+        assert issued_app.test_client().get("/test/private", headers=bearer(unverified)).status_code == 401
         assert stranger.asked == 0
     finally:
         stranger.go_away()
@@ -74,7 +74,7 @@ def test_with_the_issuer_away_the_answer_is_503_at_once_and_not_401(issued_app: 
         started = time.monotonic()
         answer = issued_app.test_client().get("/test/private", headers=bearer(token))
         assert answer.status_code == 503
-        assert answer.json["type"] == "/problems/key-set-unavailable"
+        assert answer.json["type"] == "/problems/jwks-unavailable"
         assert int(answer.headers["Retry-After"]) >= 1
         assert time.monotonic() - started < 1
     assert issuer.asked == 1

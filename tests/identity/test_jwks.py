@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from checkout_service.identity.jwks import KeySet, KeySetUnavailable
+from checkout_service.identity.jwks import Jwks, JwksUnavailable
 from tests.identity.issuer import Issuer
 
 
@@ -30,7 +30,7 @@ def eventually(check: object, within: float = 3.0) -> bool:
 
 
 def test_keys_are_fetched_once_for_many_questions(issuer: Issuer) -> None:
-    keys = KeySet(issuer.url)
+    keys = Jwks(issuer.url)
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(keys.find, ["one"] * 50))
     assert all(found)
@@ -38,7 +38,7 @@ def test_keys_are_fetched_once_for_many_questions(issuer: Issuer) -> None:
 
 
 def test_an_unknown_key_is_asked_for_once_in_a_while_and_not_by_everybody(issuer: Issuer) -> None:
-    keys = KeySet(issuer.url, pause=0.3)
+    keys = Jwks(issuer.url, pause=0.3)
     assert keys.find("one")
     time.sleep(0.35)
     assert [keys.find(f"made up {n}") for n in range(50)] == [None] * 50
@@ -46,7 +46,7 @@ def test_an_unknown_key_is_asked_for_once_in_a_while_and_not_by_everybody(issuer
 
 
 def test_a_new_key_is_found_after_the_pause(issuer: Issuer) -> None:
-    keys = KeySet(issuer.url, pause=0.1)
+    keys = Jwks(issuer.url, pause=0.1)
     assert keys.find("one")
     issuer.add_key("two", "ES256")
     time.sleep(0.15)
@@ -55,7 +55,7 @@ def test_a_new_key_is_found_after_the_pause(issuer: Issuer) -> None:
 
 
 def test_known_keys_go_on_while_the_issuer_is_away(issuer: Issuer) -> None:
-    keys = KeySet(issuer.url, fresh_for=0.1, pause=0.05)
+    keys = Jwks(issuer.url, fresh_for=0.1, pause=0.05)
     assert keys.find("one")
     issuer.go_away()
     for _ in range(5):
@@ -63,12 +63,12 @@ def test_known_keys_go_on_while_the_issuer_is_away(issuer: Issuer) -> None:
         started = time.monotonic()
         assert keys.find("one")
         assert time.monotonic() - started < 0.05
-    with pytest.raises(KeySetUnavailable):
+    with pytest.raises(JwksUnavailable):
         keys.find("two")
 
 
 def test_known_keys_go_on_without_waiting_while_the_issuer_is_frozen(issuer: Issuer) -> None:
-    keys = KeySet(issuer.url, fresh_for=0.1, pause=0.05)
+    keys = Jwks(issuer.url, fresh_for=0.1, pause=0.05)
     assert keys.find("one")
     issuer.answering.clear()
     time.sleep(0.15)
@@ -79,11 +79,11 @@ def test_known_keys_go_on_without_waiting_while_the_issuer_is_frozen(issuer: Iss
 
 def test_a_frozen_issuer_holds_each_caller_a_second_at_most_and_those_after_it_not_at_all(issuer: Issuer) -> None:
     issuer.answering.clear()
-    keys = KeySet(issuer.url)
+    keys = Jwks(issuer.url)
 
     def ask(_: int) -> float:
         started = time.monotonic()
-        with pytest.raises(KeySetUnavailable):
+        with pytest.raises(JwksUnavailable):
             keys.find("one")
         return time.monotonic() - started
 
@@ -94,18 +94,18 @@ def test_a_frozen_issuer_holds_each_caller_a_second_at_most_and_those_after_it_n
 
 
 def test_keys_that_were_kept_too_long_no_longer_count(issuer: Issuer) -> None:
-    keys = KeySet(issuer.url, fresh_for=0.1, kept_for=0.3, pause=0.05)
+    keys = Jwks(issuer.url, fresh_for=0.1, kept_for=0.3, pause=0.05)
     assert keys.find("one")
     before = keys.generation()
     issuer.go_away()
     time.sleep(0.35)
     assert keys.generation() != before
-    with pytest.raises(KeySetUnavailable):
+    with pytest.raises(JwksUnavailable):
         keys.find("one")
 
 
 def test_a_withdrawn_key_takes_its_tokens_along(issuer: Issuer) -> None:
-    keys = KeySet(issuer.url, fresh_for=0.1, pause=0.05)
+    keys = Jwks(issuer.url, fresh_for=0.1, pause=0.05)
     assert keys.find("one")
     before = keys.generation()
     issuer.add_key("two", "ES256")
@@ -115,8 +115,8 @@ def test_a_withdrawn_key_takes_its_tokens_along(issuer: Issuer) -> None:
     assert keys.find("one") is None
 
 
-def test_an_answer_that_is_no_key_set_changes_nothing(issuer: Issuer) -> None:
-    keys = KeySet(issuer.url, fresh_for=0.1, pause=0.05)
+def test_an_answer_that_is_no_jwks_changes_nothing(issuer: Issuer) -> None:
+    keys = Jwks(issuer.url, fresh_for=0.1, pause=0.05)
     assert keys.find("one")
     issuer.keys = []
     time.sleep(0.15)

@@ -54,12 +54,12 @@ class Town:
         return dict(answer.json())
 
     def report(self, opened: dict[str, Any], status: str = "paid") -> str:
-        """The mock provider reports; returns the letter's id."""
+        """The mock provider reports; returns the webhook's id."""
         secret = self.environment["MOCK_WEBHOOK_SECRETS"]
         details = {"event_id": str(uuid4()), "amount": opened["amount"], "currency": opened["currency"]}
-        letter = {"provider_ref": opened["payment_token"], "status": status, "raw_data": details}
+        webhook = {"provider_ref": opened["payment_token"], "status": status, "raw_data": details}
         tell_the_bank(self.environment.get("MOCK_API_BASE"), opened["payment_token"], status)
-        answer = self.web.post("/api/payments/webhook", json=sign(letter, secret))
+        answer = self.web.post("/api/payments/webhook", json=sign(webhook, secret))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["delivery_id"])
 
@@ -86,7 +86,7 @@ def eventually(check: Callable[[], Any], *, within: float = 30.0) -> Any:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     place = take_place(tmp_path_factory.mktemp("journeys") / "data")
-    # Two attempts, so that a letter fails for good within seconds.
+    # Two attempts, so that a webhook fails for good within seconds.
     given = {"PATH": os.environ["PATH"], "ENVIRONMENT": "test", "WEBHOOK_MAX_ATTEMPTS": "2"}
     with session(place, given, ports=free_ports(), kept=False, screen=Screen(colour=False)) as running:
         yield running

@@ -18,7 +18,7 @@ def test_a_purchase_is_paid_through_web_queue_and_worker(running: Session) -> No
     assert purchase.seconds_to_paid < 5
     assert steps[-2:] == ["POST /api/payments/webhook", "GET /api/payments/…"]
     counted = httpx.get(f"{running.base_url}/metrics").text
-    for series in ('webhook_letters_total{provider="mock",state="applied"}', "webhook_letter_lag_seconds_count"):
+    for series in ('webhook_deliveries_total{provider="mock",state="applied"}', "webhook_webhook_lag_seconds_count"):
         (line,) = [line for line in counted.splitlines() if line.startswith(series)]
         assert float(line.split()[-1]) >= 1, "one machine has one place to look at"
 
@@ -46,21 +46,21 @@ def test_a_late_failure_does_not_undo_a_payment(town: Town) -> None:
     assert town.status(opened) == "paid"
 
 
-def test_the_sweep_rescues_a_letter_whose_message_was_lost(town: Town) -> None:
+def test_the_sweep_rescues_a_webhook_whose_message_was_lost(town: Town) -> None:
     processes = town.running.processes
     worker = processes.named("worker")
     opened = town.open_session()
     processes.end(worker)
     with redis.Redis.from_url(town.environment["REDIS_URL"]) as broker:
         try:
-            letter = town.report(opened)
-            eventually(lambda: any(letter.encode() in message for message in _messages(broker)))
+            webhook = town.report(opened)
+            eventually(lambda: any(webhook.encode() in message for message in _messages(broker)))
             broker.delete("webhooks")
         finally:
             processes.launch(worker)
 
     eventually(lambda: town.status(opened) == "paid")
-    assert town.sql("SELECT state FROM webhook_deliveries WHERE id = %s", letter) == [("applied",)]
+    assert town.sql("SELECT state FROM webhook_deliveries WHERE id = %s", webhook) == [("applied",)]
 
 
 def _messages(broker: redis.Redis) -> list[bytes]:

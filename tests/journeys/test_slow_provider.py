@@ -29,7 +29,7 @@ def web_at_provider(town: Town, mock_provider: MockProvider) -> Iterator[Web]:
         web.process.communicate()
 
 
-def test_letters_are_taken_while_every_purchase_waits_for_the_provider(
+def test_webhooks_are_taken_while_every_purchase_waits_for_the_provider(
     town: Town, web_at_provider: Web, mock_provider: MockProvider
 ) -> None:
     base = f"http://127.0.0.1:{web_at_provider.port}"
@@ -49,9 +49,9 @@ def test_letters_are_taken_while_every_purchase_waits_for_the_provider(
     with ThreadPoolExecutor(6) as crowd:
         purchases = [crowd.submit(purchase, str(uuid4())) for _ in range(6)]
         eventually(lambda: mock_provider.calls.get("open", 0) >= 6)
-        letter = httpx.post(f"{base}/api/payments/webhook", json={"signature": "none"}, timeout=10)
+        webhook = httpx.post(f"{base}/api/payments/webhook", json={"signature": "none"}, timeout=10)
         waiting = [future for future in purchases if not future.done()]
 
-        assert letter.status_code == 202
+        assert webhook.status_code == 202
         assert len(waiting) == 6
         assert [future.result().status_code for future in purchases] == [201] * 6

@@ -22,7 +22,7 @@ import stripe
 from checkout_service.local.servers import free_port
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
-from checkout_service.providers.base import Fact, Reference, RefundFact
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, Reference
 from checkout_service.settings.provider_accounts import Account, Secret
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.flower_pages import stack as station
@@ -170,17 +170,17 @@ def test_the_sdk_looks_up_cancels_and_refunds_at_a_server_of_its_own(local_strip
     sdk.payment_intents.update(one.provider_ref, {"payment_method": "pm_card_visa"})
     sdk.payment_intents.confirm(one.provider_ref)
 
-    (fact,) = provider.look_up(one)
-    assert isinstance(fact, Fact)
-    assert (fact.status, fact.amount, fact.payment_id) == (PaymentStatus.PAID, Decimal("25.00"), one.payment_id)
+    (event,) = provider.look_up(one)
+    assert isinstance(event, ProviderEvent)
+    assert (event.status, event.amount, event.payment_id) == (PaymentStatus.PAID, Decimal("25.00"), one.payment_id)
     refund_id = UUID(int=7)
     (made,) = provider.refund(one, refund_id=refund_id, amount=Decimal("5.00"), reason="a page was missing")
-    assert isinstance(made, RefundFact)
+    assert isinstance(made, ProviderRefundEvent)
     assert (made.status, made.amount, made.refund_id) == (RefundStatus.SUCCEEDED, Decimal("5.00"), refund_id)
     assert made in provider.look_up(one)
 
     other = begun()
     (canceled,) = provider.cancel(other)
-    assert isinstance(canceled, Fact)
+    assert isinstance(canceled, ProviderEvent)
     assert canceled.status is PaymentStatus.CANCELED
     provider._calls.transport._client and provider._calls.transport._client.close()

@@ -89,10 +89,10 @@ def test_slow_senders_and_idle_connections_stop_nobody(web: Web) -> None:
 
 
 @pytest.mark.parametrize(("excess", "status"), [(0, 202), (1, 413), (2_000_000, 413)])
-def test_a_chunked_letter_is_taken_whole_or_not_at_all(web: Web, town: Town, excess: int, status: int) -> None:
-    # Blanks at the end, so that a letter that was cut off would still be an object.
-    letter = b"{}".ljust(256 * 1024 + excess)
-    pieces = (letter[start : start + 10_000] for start in range(0, len(letter), 10_000))
+def test_a_chunked_webhook_is_taken_whole_or_not_at_all(web: Web, town: Town, excess: int, status: int) -> None:
+    # Blanks at the end, so that a webhook that was cut off would still be an object.
+    webhook = b"{}".ljust(256 * 1024 + excess)
+    pieces = (webhook[start : start + 10_000] for start in range(0, len(webhook), 10_000))
     ((before,),) = town.sql("SELECT count(*) FROM webhook_deliveries")
 
     answer = httpx.post(f"http://127.0.0.1:{web.port}/api/payments/webhook", content=pieces, timeout=10)
@@ -102,7 +102,7 @@ def test_a_chunked_letter_is_taken_whole_or_not_at_all(web: Web, town: Town, exc
     assert after - before == (status == 202)
     if status == 202:
         query = "SELECT octet_length(body) FROM webhook_deliveries WHERE id = %s"
-        assert town.sql(query, answer.json()["delivery_id"]) == [(len(letter),)]
+        assert town.sql(query, answer.json()["delivery_id"]) == [(len(webhook),)]
 
 
 def test_a_request_in_flight_is_answered_before_the_end(web: Web) -> None:

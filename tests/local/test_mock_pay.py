@@ -17,7 +17,7 @@ from checkout_service.local.mock_cli import mock
 from checkout_service.local.servers import free_port
 from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.settings.provider_accounts import Account, Secret
 from checkout_service.telemetry import logs
 from tests.apps import MakeApp
@@ -28,7 +28,7 @@ from tests.provider import _provider_server, mock_provider
 __all__ = ["_provider_server", "mock_provider"]
 
 TOKEN = "mock_pi_" + "0" * 32
-Letters = Callable[[], list[Any]]
+Webhooks = Callable[[], list[Any]]
 
 
 @pytest.fixture
@@ -52,96 +52,101 @@ def pay(app: Flask, *arguments: str) -> Result:
 
 
 def read(body: bytes, secret: str = MOCK_SECRET) -> Any:
-    envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    (fact,) = MockProvider(Account(secrets=[Secret(secret)])).read(envelope).said
-    return fact
+    raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
+    (event,) = MockProvider(Account(secrets=[Secret(secret)])).read(raw_webhook).said
+    return event
 
 
-def test_mock_pay_sends_a_genuine_letter(app: Flask, address: str, letters: Letters) -> None:
+def test_mock_pay_sends_a_verified_webhook(app: Flask, address: str, webhooks: Webhooks) -> None:
     result = pay(app, TOKEN, "--url", address)
 
     assert result.exit_code == 0, result.stderr
-    (row,) = letters()
+    (row,) = webhooks()
     assert result.stdout == f'202 {{"delivery_id":"{row.id}"}}\n'
-    fact = read(row.body)
-    assert (fact.provider_ref, fact.status.value, fact.amount, fact.currency) == (TOKEN, "paid", None, None)
+    event = read(row.body)
+    assert (event.provider_ref, event.status.value, event.amount, event.currency) == (TOKEN, "paid", None, None)
     with pytest.raises(UnreadableError):
         read(row.body, "another secret")
 
 
-def test_mock_pay_says_what_it_is_told(app: Flask, address: str, letters: Letters) -> None:
+def test_mock_pay_says_what_it_is_told(app: Flask, address: str, webhooks: Webhooks) -> None:
     options = {"--status": "failed", "--amount": "239.99", "--currency": "EUR", "--event-id": "evt_1"}
     result = pay(app, TOKEN, "--url", f"{address}/", *[part for pair in options.items() for part in pair])
 
     assert result.exit_code == 0, result.stderr
-    fact = read(letters()[0].body)
-    assert (fact.status.value, str(fact.amount), fact.currency, fact.event_id) == ("failed", "239.99", "EUR", "evt_1")
+    event = read(webhooks()[0].body)
+    assert (event.status.value, str(event.amount), event.currency, event.event_id) == (
+        "failed",
+        "239.99",
+        "EUR",
+        "evt_1",
+    )
 
 
-def test_mock_pay_sends_a_new_event_each_time(app: Flask, address: str, letters: Letters) -> None:
+def test_mock_pay_sends_a_new_event_each_time(app: Flask, address: str, webhooks: Webhooks) -> None:
     pay(app, TOKEN, "--url", address)
     pay(app, TOKEN, "--url", address)
 
-    assert len({orjson.loads(row.body)["raw_data"]["event_id"] for row in letters()}) == 2
+    assert len({orjson.loads(row.body)["raw_data"]["event_id"] for row in webhooks()}) == 2
 
 
 def test_mock_pay_finds_the_service_at_its_port(
-    app: Flask, address: str, letters: Letters, monkeypatch: pytest.MonkeyPatch
+    app: Flask, address: str, webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORT", address.rpartition(":")[2])
 
     assert pay(app, TOKEN).exit_code == 0
-    assert len(letters()) == 1
+    assert len(webhooks()) == 1
 
 
-def test_mock_pay_without_a_service_fails_with_a_sentence(app: Flask, letters: Letters) -> None:
+def test_mock_pay_without_a_service_fails_with_a_sentence(app: Flask, webhooks: Webhooks) -> None:
     result = pay(app, TOKEN, "--url", f"http://127.0.0.1:{free_port()}")
 
     assert result.exit_code == 1
     assert "Nobody answers at http://127.0.0.1:" in result.stderr
-    assert letters() == []
+    assert webhooks() == []
 
 
 @pytest.mark.parametrize(
     "url", ["nonsense", "http://", "ftp://127.0.0.1", "http://[", "http://127.0.0.1:99999", "http://127.0.0.1:http"]
 )
-def test_mock_pay_to_no_address_fails_with_a_sentence(app: Flask, letters: Letters, url: str) -> None:
+def test_mock_pay_to_no_address_fails_with_a_sentence(app: Flask, webhooks: Webhooks, url: str) -> None:
     result = pay(app, TOKEN, "--url", url)
 
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     assert result.stderr.startswith("Error: ")
-    assert letters() == []
+    assert webhooks() == []
 
 
-def test_mock_pay_fails_when_the_letter_is_refused(app: Flask, address: str, letters: Letters) -> None:
+def test_mock_pay_fails_when_the_webhook_is_refused(app: Flask, address: str, webhooks: Webhooks) -> None:
     result = pay(app, TOKEN, "--url", f"{address}/elsewhere")
 
     assert result.exit_code == 1
     assert result.stdout.startswith("404 ")
-    assert letters() == []
+    assert webhooks() == []
 
 
 def test_mock_pay_without_its_secret_names_the_setting(
-    app: Flask, letters: Letters, monkeypatch: pytest.MonkeyPatch
+    app: Flask, webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MOCK_WEBHOOK_SECRETS")
     result = pay(app, TOKEN)
 
     assert result.exit_code == 1
     assert "MOCK_WEBHOOK_SECRETS" in result.stderr
-    assert letters() == []
+    assert webhooks() == []
 
 
-def test_mock_pay_refuses_a_status_that_nobody_knows(app: Flask, letters: Letters) -> None:
+def test_mock_pay_refuses_a_status_that_nobody_knows(app: Flask, webhooks: Webhooks) -> None:
     result = pay(app, TOKEN, "--status", "settled")
 
     assert result.exit_code == 2
     assert "'settled' is not one of" in result.stderr
-    assert letters() == []
+    assert webhooks() == []
 
 
-def test_mock_pay_is_refused_in_production(make_app: MakeApp, address: str, letters: Letters) -> None:
+def test_mock_pay_is_refused_in_production(make_app: MakeApp, address: str, webhooks: Webhooks) -> None:
     try:
         result = pay(make_app(environment="production"), TOKEN, "--url", address)
     finally:
@@ -149,10 +154,10 @@ def test_mock_pay_is_refused_in_production(make_app: MakeApp, address: str, lett
 
     assert result.exit_code == 1
     assert "refused in production" in result.stderr
-    assert letters() == []
+    assert webhooks() == []
 
 
-def test_mock_refund_reports_a_refund(app: Flask, address: str, letters: Letters) -> None:
+def test_mock_refund_reports_a_refund(app: Flask, address: str, webhooks: Webhooks) -> None:
     own = "01a206b6-2617-7632-98bf-296e992e5f9b"
     told = ["--refund-ref", "mock_re_1", "--refund-id", own, "--status", "failed", "--amount", "5.00"]
     result = app.test_cli_runner().invoke(mock, ["refund", TOKEN, *told, "--url", address])
@@ -161,7 +166,7 @@ def test_mock_refund_reports_a_refund(app: Flask, address: str, letters: Letters
     )
 
     assert (result.exit_code, dashboard.exit_code) == (0, 0), result.stderr
-    first, second = [read(row.body) for row in letters()]
+    first, second = [read(row.body) for row in webhooks()]
     assert (first.provider_ref, first.refund_ref, str(first.refund_id)) == (TOKEN, "mock_re_1", own)
     assert (first.status.value, str(first.amount), first.currency) == ("failed", "5.00", None)
     assert (second.status.value, second.refund_id, second.currency) == ("succeeded", None, "USD")

@@ -174,7 +174,7 @@ def test_the_name_of_the_money_is_set_once(sql: Sql, payment: UUID) -> None:
             "INSERT INTO refunds (payment_id, amount, requested_by) SELECT id, 1, id FROM payments",
             "refunds_asked_for_or_named",
         ),
-        ("UPDATE refunds SET next_attempt_at = NULL", "refunds_owed_has_next_attempt"),
+        ("UPDATE refunds SET next_attempt_at = NULL", "refunds_pending_has_next_attempt"),
         (
             (
                 "INSERT INTO refunds (payment_id, amount, requested_by, idempotency_key, request_hash) "

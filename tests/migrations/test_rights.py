@@ -46,7 +46,7 @@ WORKER_COLUMNS = {
         "status",
         "decline",
         "attempts",
-        "asked_at",
+        "sent_at",
         "next_attempt_at",
         "detail",
         "updated_at",
@@ -65,10 +65,10 @@ NEW_REFUND = (
 )
 
 # A trigger function that runs as the owner, hung on a table of one's own and fed with rows of one's own making.
-FORGED_TRIGGER = """
+UNVERIFIED_TRIGGER = """
     DO $$ BEGIN
-        CREATE TEMPORARY TABLE forged (id uuid, payment_id uuid, status text, amount numeric, currency text);
-        CREATE TRIGGER forged AFTER INSERT ON forged FOR EACH ROW EXECUTE FUNCTION {}();
+        CREATE TEMPORARY TABLE unverified (id uuid, payment_id uuid, status text, amount numeric, currency text);
+        CREATE TRIGGER unverified AFTER INSERT ON unverified FOR EACH ROW EXECUTE FUNCTION {}();
     END $$
 """
 
@@ -83,7 +83,7 @@ REFUSED_TO_WEB = [
             "status": "'succeeded'",
             "decline": "'other'",
             "attempts": "1",
-            "asked_at": "now()",
+            "sent_at": "now()",
             "next_attempt_at": "now()",
             "detail": "'none'",
             "created_at": "now()",
@@ -185,8 +185,8 @@ REFUSED_TO_BOTH = [
     *[f"TRUNCATE {table}" for table in sorted(ALL_TABLES)],
     "ALTER TABLE payments DISABLE TRIGGER payments_guard",
     "ALTER TABLE refunds DISABLE TRIGGER refunds_count",
-    FORGED_TRIGGER.format("refunds_count"),
-    FORGED_TRIGGER.format("refunds_enter"),
+    UNVERIFIED_TRIGGER.format("refunds_count"),
+    UNVERIFIED_TRIGGER.format("refunds_enter"),
     "DROP TRIGGER payments_guard ON payments",
     "DROP TABLE payment_events",
     "CREATE TABLE mine (a int)",
@@ -280,7 +280,7 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
             "worker",
             (
                 "UPDATE refunds SET status = 'processing', provider_ref = 'mock_re_1', attempts = attempts + 1, "
-                "next_attempt_at = now(), asked_at = now(), decline = NULL, detail = NULL, updated_at = now()"
+                "next_attempt_at = now(), sent_at = now(), decline = NULL, detail = NULL, updated_at = now()"
             ),
         ),
         ("worker", "UPDATE refund_events SET outcome = 'applied'"),

@@ -125,8 +125,8 @@ def test_what_a_payment_is_never_changes(sql: Sql, user: UUID, change: str) -> N
             ),
             "idx_payment_provider_ref",
         ),
-        ("UPDATE webhook_deliveries SET next_attempt_at = NULL", "webhook_deliveries_owed_has_next_attempt"),
-        ("UPDATE webhook_deliveries SET state = 'parked', next_attempt_at = NULL", "owed_has_next_attempt"),
+        ("UPDATE webhook_deliveries SET next_attempt_at = NULL", "webhook_deliveries_pending_has_next_attempt"),
+        ("UPDATE webhook_deliveries SET state = 'parked', next_attempt_at = NULL", "pending_has_next_attempt"),
         ("UPDATE webhook_deliveries SET state = 'lost'", "webhook_deliveries_state_known"),
         ("UPDATE payment_events SET outcome = 'duplicate'", "payment_events_outcome_known"),
         (

@@ -10,21 +10,21 @@ from checkout_service.oversight.gauges import Violations
 from tests.conftest import Sql
 from tests.oversight.conftest import InWorker, add_session
 from tests.refunding import insert_refund, paid_payment
-from tests.webhook_bodies import insert_letter, insert_payment, letter
+from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from worker.webhooks.task import process
 
 NAMES = (
-    "status_without_fact",
+    "status_without_event",
     "stuck_open",
-    "letter_owed",
+    "webhook_pending_too_long",
     "session_without_payment",
     "refunds_add_up",
-    "refund_owed",
+    "refund_outstanding_too_long",
 )
 
 
 def with_refund(sql: Sql) -> None:
-    """A payment with a fact behind it, and a refund that was asked for."""
+    """A payment with an event behind it, and a refund that was asked for."""
     payment, _ = paid_payment(sql)
     insert_refund(sql, payment)
     sql(
@@ -45,15 +45,15 @@ def _counts(app: Flask) -> dict[str, float]:
     return {sample.labels["invariant"]: sample.value for sample in gauge.samples}
 
 
-def test_all_is_well_after_genuine_work(app: Flask, in_worker: InWorker, sql: Sql) -> None:
+def test_all_is_well_after_verified_work(app: Flask, in_worker: InWorker, sql: Sql) -> None:
     for status in ("paid", "failed", "processing", "canceled", "reversed"):
-        in_worker(process, str(insert_letter(sql, letter(insert_payment(sql), status))))
+        in_worker(process, str(insert_webhook(sql, webhook(insert_payment(sql), status))))
     for refund_ref, status in (("re_1", "succeeded"), ("re_2", "processing"), ("re_3", "failed")):
         reference = sql("SELECT provider_ref FROM payments WHERE status = 'paid'")[0].provider_ref
-        told = letter(reference, status, refund_ref=refund_ref, amount="9.00", currency="USD")
-        in_worker(process, str(insert_letter(sql, told)))
+        told = webhook(reference, status, refund_ref=refund_ref, amount="9.00", currency="USD")
+        in_worker(process, str(insert_webhook(sql, told)))
     insert_payment(sql)
-    insert_letter(sql, letter("mock_pi_not_here_yet"))
+    insert_webhook(sql, webhook("mock_pi_not_here_yet"))
 
     status, said = _check(app)
 
@@ -68,23 +68,26 @@ OPEN = "WHERE status = 'pending'"
 @pytest.mark.parametrize(
     ("name", "breakage"),
     [
-        ("status_without_fact", f"UPDATE payments SET status = 'paid', next_look_up_at = NULL {OPEN}"),
-        ("status_without_fact", f"UPDATE payments SET status = 'reversed', next_look_up_at = NULL {OPEN}"),
+        ("status_without_event", f"UPDATE payments SET status = 'paid', next_look_up_at = NULL {OPEN}"),
+        ("status_without_event", f"UPDATE payments SET status = 'reversed', next_look_up_at = NULL {OPEN}"),
         ("stuck_open", f"UPDATE payments SET next_look_up_at = NULL {OPEN}"),
         ("stuck_open", f"UPDATE payments SET next_look_up_at = now() - interval '31 minutes' {OPEN}"),
         ("stuck_open", "UPDATE checkout_sessions SET expires_at = now() - interval '61 minutes'"),
-        ("letter_owed", "UPDATE webhook_deliveries SET received_at = now() - interval '16 minutes'"),
+        ("webhook_pending_too_long", "UPDATE webhook_deliveries SET received_at = now() - interval '16 minutes'"),
         ("session_without_payment", "UPDATE checkout_sessions SET amount = amount + 1"),
         ("refunds_add_up", "UPDATE payments SET amount_refunding = amount_refunding - 1 WHERE status = 'paid'"),
         ("refunds_add_up", "UPDATE payments SET amount_refunded = amount_refunded + 1 WHERE status = 'paid'"),
-        ("refund_owed", "UPDATE refunds SET created_at = now() - interval '31 minutes'"),
-        ("refund_owed", "UPDATE refunds SET status = 'processing', next_attempt_at = now() - interval '31 minutes'"),
-        ("refund_owed", "UPDATE cancellations SET next_attempt_at = now() - interval '31 minutes'"),
+        ("refund_outstanding_too_long", "UPDATE refunds SET created_at = now() - interval '31 minutes'"),
+        (
+            "refund_outstanding_too_long",
+            "UPDATE refunds SET status = 'processing', next_attempt_at = now() - interval '31 minutes'",
+        ),
+        ("refund_outstanding_too_long", "UPDATE cancellations SET next_attempt_at = now() - interval '31 minutes'"),
     ],
 )
 def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, breakage: str) -> None:
     insert_payment(sql)
-    insert_letter(sql, letter("mock_pi_any"))
+    insert_webhook(sql, webhook("mock_pi_any"))
     ((payment_id,),) = sql("SELECT id FROM payments")
     add_session(sql, payment_id)
     sql("INSERT INTO cancellations (payment_id, requested_by) VALUES (:id, :id)", id=payment_id)
@@ -99,13 +102,13 @@ def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, 
     assert _counts(app) == {other: float(other == name) for other in NAMES}
 
 
-def test_a_paid_fact_that_moved_nothing_is_noticed(app: Flask, in_worker: InWorker, sql: Sql) -> None:
+def test_a_paid_event_that_moved_nothing_is_noticed(app: Flask, in_worker: InWorker, sql: Sql) -> None:
     reference = insert_payment(sql)
-    in_worker(process, str(insert_letter(sql, letter(reference, "failed"))))
+    in_worker(process, str(insert_webhook(sql, webhook(reference, "failed"))))
     sql("UPDATE payment_events SET status = 'paid'")
     status, said = _check(app)
     assert status == 1
-    assert "is failed, its facts say paid" in said
+    assert "is failed, its events say paid" in said
 
 
 def test_many_wrong_rows_are_counted_and_few_named(app: Flask, sql: Sql) -> None:
@@ -113,14 +116,14 @@ def test_many_wrong_rows_are_counted_and_few_named(app: Flask, sql: Sql) -> None
         insert_payment(sql, status="paid")
     status, said = _check(app, "--limit", "2")
     assert status == 1
-    assert said.count("its facts say nothing") == 2
+    assert said.count("its events say nothing") == 2
     assert "and 3 more" in said
 
 
 def test_the_limits_can_be_set(app: Flask, sql: Sql) -> None:
-    insert_letter(sql, letter("mock_pi_any"), received_at="now() - interval '16 minutes'")
+    insert_webhook(sql, webhook("mock_pi_any"), received_at="now() - interval '16 minutes'")
     assert _check(app)[0] == 1
-    assert _check(app, "--owed", "20m")[0] == 0
+    assert _check(app, "--pending", "20m")[0] == 0
 
 
 def test_the_metrics_show_it(client: FlaskClient, sql: Sql) -> None:

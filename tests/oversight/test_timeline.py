@@ -9,7 +9,7 @@ from flask import Flask
 from tests.conftest import Sql
 from tests.oversight.conftest import InWorker, add_session
 from tests.refunding import insert_refund, paid_payment
-from tests.webhook_bodies import insert_letter, insert_payment, letter
+from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from worker.payments.look_ups import look_up
 from worker.refunds.task import refund
 from worker.webhooks.task import process
@@ -27,19 +27,19 @@ def test_a_payments_story_is_told_in_order(app: Flask, in_worker: InWorker, sql:
     ((payment_id,),) = sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)
     sql("UPDATE payments SET created_at = now() - interval '1 hour', next_look_up_at = now()")
     add_session(sql, payment_id)
-    failure = letter(reference, "failed", event_id="evt_1")
-    paid = letter(reference, "paid", event_id="evt_2", amount="240.00", currency="USD")
-    letters = [
-        insert_letter(sql, failure, received_at="now() - interval '50 minutes'"),
-        insert_letter(sql, failure, received_at="now() - interval '40 minutes'"),
-        insert_letter(sql, letter(reference, secret="guessed"), received_at="now() - interval '30 minutes'"),
+    failure = webhook(reference, "failed", event_id="evt_1")
+    paid = webhook(reference, "paid", event_id="evt_2", amount="240.00", currency="USD")
+    webhooks = [
+        insert_webhook(sql, failure, received_at="now() - interval '50 minutes'"),
+        insert_webhook(sql, failure, received_at="now() - interval '40 minutes'"),
+        insert_webhook(sql, webhook(reference, secret="guessed"), received_at="now() - interval '30 minutes'"),
     ]
-    insert_letter(sql, letter("mock_pi_of_another"), received_at="now() - interval '45 minutes'")
-    for delivery in letters:
+    insert_webhook(sql, webhook("mock_pi_of_another"), received_at="now() - interval '45 minutes'")
+    for delivery in webhooks:
         in_worker(process, str(delivery))
     in_worker(look_up)
-    letters.append(insert_letter(sql, paid, received_at="now() - interval '20 minutes'"))
-    in_worker(process, str(letters[3]))
+    webhooks.append(insert_webhook(sql, paid, received_at="now() - interval '20 minutes'"))
+    in_worker(process, str(webhooks[3]))
 
     lines = _show(app, payment_id)
 
@@ -51,20 +51,20 @@ def test_a_payments_story_is_told_in_order(app: Flask, in_worker: InWorker, sql:
         "created",
         "session",
         "delivery",
-        "fact",
+        "event",
         "delivery",
         "delivery",
         "delivery",
-        "fact",
+        "event",
         "look-up",
     ]
     assert [line[:27] for line in told] == sorted(line[:27] for line in told)
     assert "for 2 lines" in told[1]
-    assert f"{letters[0]} applied" in told[2]
-    assert f"failed: applied, event evt_1, from delivery {letters[0]}" in told[3]
-    assert f"{letters[1]} duplicate" in told[4]
-    assert f"{letters[2]} rejected" in told[5]
-    assert f"{letters[3]} applied" in told[6]
+    assert f"{webhooks[0]} applied" in told[2]
+    assert f"failed: applied, event evt_1, from delivery {webhooks[0]}" in told[3]
+    assert f"{webhooks[1]} duplicate" in told[4]
+    assert f"{webhooks[2]} rejected" in told[5]
+    assert f"{webhooks[3]} applied" in told[6]
     assert "paid 240.00 USD: applied, event evt_2" in told[7]
     assert told[8].endswith("nothing new")
 
@@ -72,11 +72,11 @@ def test_a_payments_story_is_told_in_order(app: Flask, in_worker: InWorker, sql:
 def test_refunds_and_cancellations_are_part_of_the_story(app: Flask, in_worker: InWorker, sql: Sql) -> None:
     payment, reference = paid_payment(sql)
     done = insert_refund(sql, payment, "40.00", reason="'came broken'")
-    owed = insert_refund(sql, payment, "5.00")
-    sql("UPDATE refunds SET detail = 'in doubt' WHERE id = :id", id=owed)
+    pending = insert_refund(sql, payment, "5.00")
+    sql("UPDATE refunds SET detail = 'in doubt' WHERE id = :id", id=pending)
     in_worker(refund, str(done))
-    told = letter(reference, "succeeded", refund_ref="re_9", amount="1.00", currency="USD", event_id="evt_9")
-    delivery = insert_letter(sql, told)
+    told = webhook(reference, "succeeded", refund_ref="re_9", amount="1.00", currency="USD", event_id="evt_9")
+    delivery = insert_webhook(sql, told)
     in_worker(process, str(delivery))
     sql("INSERT INTO cancellations (payment_id, requested_by) VALUES (:id, :id)", id=payment)
 
@@ -87,7 +87,7 @@ def test_refunds_and_cancellations_are_part_of_the_story(app: Flask, in_worker: 
     first = next(line for line in story if str(done) in line)
     assert f"{done} of 40.00 USD requested by" in first
     assert f"(came broken), now succeeded, there mock_re_{done.hex}" in first
-    assert any(f"{owed} of 5.00 USD" in line and "now requested, tried 0 (in doubt), next" in line for line in story)
+    assert any(f"{pending} of 5.00 USD" in line and "now requested, tried 0 (in doubt), next" in line for line in story)
     assert any("of 1.00 USD made by the provider, now succeeded, there re_9" in line for line in story)
     assert any(f"refund succeeded 1.00 USD: applied, event evt_9, from delivery {delivery}" in line for line in story)
     assert any(line.startswith(f"cancel    requested by {payment}, tried 0, next attempt") for line in story)
@@ -106,7 +106,7 @@ def test_only_the_newest_look_ups_are_kept(app: Flask, in_worker: InWorker, sql:
 
 def test_a_strangers_control_characters_do_not_reach_the_terminal(app: Flask, in_worker: InWorker, sql: Sql) -> None:
     reference = insert_payment(sql)
-    in_worker(process, str(insert_letter(sql, letter(reference, event_id="evt\x1b[2J"))))
+    in_worker(process, str(insert_webhook(sql, webhook(reference, event_id="evt\x1b[2J"))))
     ((payment_id,),) = sql("SELECT id FROM payments")
     assert not any("\x1b" in line for line in _show(app, payment_id))
 

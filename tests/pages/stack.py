@@ -43,7 +43,7 @@ def open_house(servers: Servers, logs: Path, *names: str, late_after: float = LA
     with MockServer() as provider:
         settings = station.environment(servers, MOCK_API_BASE=provider.url, PAGES="on", WEB_THREADS="4")
         url = f"http://127.0.0.1:{settings['PORT']}"
-        provider.open_desk(shop=url, secret=MOCK_SECRET, late_after=late_after)
+        provider.open_page(shop=url, secret=MOCK_SECRET, late_after=late_after)
         threading.Thread(target=provider.serve_forever, args=(0.05,), daemon=True).start()
         with station.run(logs, settings, "web", *names) as processes:
             yield House(url=url, provider=provider.url, settings=settings, processes=processes)
@@ -97,9 +97,9 @@ class Customer:
         self.page.goto(f"{self.house.url}{payment}/leave")
         self.page.wait_for_url(f"{self.house.provider}/**")
 
-    def press(self, deed: str) -> None:
+    def press(self, action: str) -> None:
         """A button of the provider's page; it leads back to the shop."""
-        self.page.locator(f"button[value={deed}]").click()
+        self.page.locator(f"button[value={action}]").click()
         self.page.wait_for_url(f"{self.house.url}/**")
 
     def sees(self, title: str, page: Page | None = None) -> None:

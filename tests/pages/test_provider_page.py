@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from checkout_service.local.mock_actions import DEEDS, letters
+from checkout_service.local.mock_actions import ACTIONS, webhooks
 from checkout_service.local.mock_server import MockServer
 from checkout_service.local.mock_state import Bank
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.mock.provider import MockProvider
-from checkout_service.providers.base import Fact, UnreadableError
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.base import ProviderEvent, UnreadableError
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.settings.provider_accounts import Account, Secret
 from tests.flower_pages.stack import eventually
 
@@ -27,7 +27,7 @@ PAYMENT = {"provider_ref": "mock_pi_1", "status": "pending", "amount": "47.25", 
 BACK = "http://127.0.0.1:8000/pay/1"
 
 
-class Letterbox(HTTPServer):
+class Receiver(HTTPServer):
     """Stands in for the shop: answers as told, and keeps what it takes."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Letterbox(HTTPServer):
 
 
 class _Take(BaseHTTPRequestHandler):
-    server: Letterbox
+    server: Receiver
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -58,17 +58,17 @@ class _Take(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def letterbox() -> Iterator[Letterbox]:
-    with Letterbox() as server:
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
         server.shutdown()
 
 
 @pytest.fixture
-def provider(letterbox: Letterbox) -> Iterator[httpx.Client]:
+def provider(receiver: Receiver) -> Iterator[httpx.Client]:
     with MockServer() as server:
-        server.open_desk(shop=letterbox.url, secret=SECRET, late_after=0.5)
+        server.open_page(shop=receiver.url, secret=SECRET, late_after=0.5)
         server.bank.put("mock_pi_1", PAYMENT)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         with httpx.Client(base_url=server.url) as client:
@@ -77,18 +77,20 @@ def provider(letterbox: Letterbox) -> Iterator[httpx.Client]:
 
 
 def read(body: bytes) -> tuple[PaymentStatus, str, str] | None:
-    """What our own translator reads in a letter: status, amount and event; None if it is forged."""
-    envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
+    """What our own provider adapter reads in a webhook: status, amount and event; None if it is unverified."""
+    raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
     try:
-        (fact,) = MockProvider(Account(secrets=[Secret(SECRET)])).read(envelope).said
+        (event,) = MockProvider(Account(secrets=[Secret(SECRET)])).read(raw_webhook).said
     except UnreadableError:
         return None
-    assert isinstance(fact, Fact)
-    return fact.status, str(fact.amount), fact.event_id
+    assert isinstance(event, ProviderEvent)
+    return event.status, str(event.amount), event.event_id
 
 
-def test_each_deed_says_what_its_button_says() -> None:
-    said = {deed.name: [read(letter.body) for letter in letters(deed, PAYMENT, secret=SECRET)] for deed in DEEDS}
+def test_each_action_says_what_its_button_says() -> None:
+    said = {
+        action.name: [read(webhook.body) for webhook in webhooks(action, PAYMENT, secret=SECRET)] for action in ACTIONS
+    }
     statuses = {name: [found and found[0].value for found in reads] for name, reads in said.items()}
     assert statuses == {
         "pay": ["paid"],
@@ -98,7 +100,7 @@ def test_each_deed_says_what_its_button_says() -> None:
         "twice": ["paid", "paid"],
         "disorder": ["paid", "processing", "failed"],
         "wrong_amount": ["paid"],
-        "forged": [None],
+        "unverified": [None],
         "silent": [],
         "reverse": ["reversed"],
     }
@@ -111,7 +113,7 @@ def test_each_deed_says_what_its_button_says() -> None:
     assert len(set(events)) == len(events)
 
 
-def test_a_button_writes_to_the_shop_and_leads_back(provider: httpx.Client, letterbox: Letterbox) -> None:
+def test_a_button_writes_to_the_shop_and_leads_back(provider: httpx.Client, receiver: Receiver) -> None:
     page = provider.get("/pay/mock_pi_1", params={"return_to": BACK})
     assert page.status_code == 200
     assert "47.25" in page.text
@@ -119,19 +121,19 @@ def test_a_button_writes_to_the_shop_and_leads_back(provider: httpx.Client, lett
     assert "form-action 'self' http://127.0.0.1:8000;" in page.headers["Content-Security-Policy"]
     assert provider.get("/page.css").status_code == 200
 
-    answer = provider.post("/pay/mock_pi_1", data={"deed": "late", "return_to": BACK})
+    answer = provider.post("/pay/mock_pi_1", data={"action": "late", "return_to": BACK})
 
     assert (answer.status_code, answer.headers["Location"]) == (303, BACK)
-    eventually(lambda: len(letterbox.taken) == 2, within=5)
-    assert [read(body)[0].value for body in letterbox.taken] == ["processing", "paid"]  # type: ignore[index]
+    eventually(lambda: len(receiver.taken) == 2, within=5)
+    assert [read(body)[0].value for body in receiver.taken] == ["processing", "paid"]  # type: ignore[index]
     assert provider.get("/payments/mock_pi_1").json()["status"] == "paid", "asked, it says what it knows"
 
 
-def test_a_letter_that_nobody_takes_is_delivered_again(provider: httpx.Client, letterbox: Letterbox) -> None:
-    letterbox.refusals = 2
-    provider.post("/pay/mock_pi_1", data={"deed": "pay", "return_to": BACK})
-    eventually(lambda: len(letterbox.taken) == 1, within=5)
-    assert letterbox.refusals == 0
+def test_a_webhook_that_nobody_takes_is_delivered_again(provider: httpx.Client, receiver: Receiver) -> None:
+    receiver.refusals = 2
+    provider.post("/pay/mock_pi_1", data={"action": "pay", "return_to": BACK})
+    eventually(lambda: len(receiver.taken) == 1, within=5)
+    assert receiver.refusals == 0
 
 
 @pytest.mark.parametrize(
@@ -140,20 +142,20 @@ def test_a_letter_that_nobody_takes_is_delivered_again(provider: httpx.Client, l
      "http://127.0.0.1:8000/\r\nSet-Cookie: a=b", "http://evil.test\\@127.0.0.1:8000/pay",
      "http://x;script-src *;@localhost/"],
 )  # fmt: skip
-def test_nobody_is_sent_anywhere_else(provider: httpx.Client, letterbox: Letterbox, back: str) -> None:
+def test_nobody_is_sent_anywhere_else(provider: httpx.Client, receiver: Receiver, back: str) -> None:
     assert provider.get("/pay/mock_pi_1", params={"return_to": back}).status_code == 400
-    assert provider.post("/pay/mock_pi_1", data={"deed": "pay", "return_to": back}).status_code == 400
+    assert provider.post("/pay/mock_pi_1", data={"action": "pay", "return_to": back}).status_code == 400
     time.sleep(0.1)
-    assert letterbox.taken == []
+    assert receiver.taken == []
     assert provider.get("/payments/mock_pi_1").json()["status"] == "pending"
 
 
-def test_what_is_not_there_is_not_found(provider: httpx.Client, letterbox: Letterbox) -> None:
+def test_what_is_not_there_is_not_found(provider: httpx.Client, receiver: Receiver) -> None:
     assert provider.get("/pay/mock_pi_2", params={"return_to": BACK}).status_code == 404
-    assert provider.post("/pay/mock_pi_2", data={"deed": "pay", "return_to": BACK}).status_code == 404
-    assert provider.post("/pay/mock_pi_1", data={"deed": "steal", "return_to": BACK}).status_code == 400
+    assert provider.post("/pay/mock_pi_2", data={"action": "pay", "return_to": BACK}).status_code == 404
+    assert provider.post("/pay/mock_pi_1", data={"action": "steal", "return_to": BACK}).status_code == 400
     assert provider.post("/pay/mock_pi_1", content=b"\xff\xfe").status_code == 400
-    assert letterbox.taken == []
+    assert receiver.taken == []
 
 
 def test_a_server_without_a_shop_has_no_page() -> None:

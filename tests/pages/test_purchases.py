@@ -98,7 +98,7 @@ ENDS = {
     "twice": ("Paid. Thank you!", "paid", ["opened", "applied", "duplicate"]),
     "disorder": ("Paid. Thank you!", "paid", ["opened", "applied", "stale", "stale"]),
     "wrong_amount": ("Somebody has to look at this", "pending", ["opened", "mismatch"]),
-    "forged": ("Waiting for your payment", "pending", ["opened", "rejected"]),
+    "unverified": ("Waiting for your payment", "pending", ["opened", "rejected"]),
     "silent": ("Waiting for your payment", "pending", ["opened"]),
     "reverse": ("The money went back", "reversed", ["opened", "applied"]),
 }
@@ -107,19 +107,19 @@ ENDS = {
 
 def test_each_button_of_the_provider_ends_as_it_should(make_buyer: MakeBuyer, sql: Sql) -> None:
     assert ENDS.keys() == BY_NAME.keys()
-    buyers = {deed: make_buyer() for deed in ENDS}
-    for deed, buyer in buyers.items():
+    buyers = {action: make_buyer() for action in ENDS}
+    for action, buyer in buyers.items():
         buyer.go_to_provider(buyer.check_out())
-        buyer.press(deed)
-        if deed == "late":
+        buyer.press(action)
+        if action == "late":
             buyer.sees("Your bank is working on it")
-    for deed, (title, ends, badges) in ENDS.items():
-        page = buyers[deed].page
-        expect(page.locator(".story .badge"), deed).to_have_text(badges)
-        buyers[deed].sees(title)
-        expect(page.locator("[aria-current=step] .name"), deed).to_have_text(ends)
-        expect(page, deed).to_have_title(f"{title} · 80.00 USD")
-        assert buyers[deed].complaints == []
+    for action, (title, ends, badges) in ENDS.items():
+        page = buyers[action].page
+        expect(page.locator(".story .badge"), action).to_have_text(badges)
+        buyers[action].sees(title)
+        expect(page.locator("[aria-current=step] .name"), action).to_have_text(ends)
+        expect(page, action).to_have_title(f"{title} · 80.00 USD")
+        assert buyers[action].complaints == []
 
     assert status(sql) == [ends for _, ends, _ in ENDS.values()]
 
@@ -321,7 +321,7 @@ def _hide(page: Page, *, hidden: bool) -> None:
     )
 
 
-def _press_elsewhere(house: House, reference: str, deed: str) -> None:
+def _press_elsewhere(house: House, reference: str, action: str) -> None:
     """The same payment's button in another browser."""
-    form = {"deed": deed, "return_to": house.url}
+    form = {"action": action, "return_to": house.url}
     assert httpx.post(house.provider + reference, data=form).status_code == 303

@@ -42,7 +42,7 @@ VISITED = {
 """Every route whose caller is a cookie's, and how many statements it takes; no more, however long a story is."""
 
 
-class Visitor:
+class Guest:
     """Somebody with a browser, and what the forms of a page that they see hold."""
 
     def __init__(self, client: FlaskClient) -> None:
@@ -67,7 +67,7 @@ class Visitor:
         return self.post("/checkout", **(self.checkout_form() | changes))
 
 
-MakeVisitor = Callable[[], Visitor]
+MakeGuest = Callable[[], Guest]
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ def shop(make_app: MakeApp) -> Flask:
 
 
 @pytest.fixture
-def make_visitor(shop: Flask, make_listing: MakeListing) -> MakeVisitor:
+def make_guest(shop: Flask, make_listing: MakeListing) -> MakeGuest:
     make_listing(title="Something to see, so that there is a form")
-    return lambda: Visitor(shop.test_client())
+    return lambda: Guest(shop.test_client())
 
 
 @pytest.fixture
-def visitor(make_visitor: MakeVisitor) -> Visitor:
-    return make_visitor()
+def guest(make_guest: MakeGuest) -> Guest:
+    return make_guest()
 
 
 def rows(sql: Sql) -> tuple[int, int, int]:
@@ -98,24 +98,24 @@ def test_the_cookie_opens_the_shops_pages_alone(shop: Flask) -> None:
     assert {how_known(shop, endpoint) for endpoint in by_cookie} == {identify}
     assert {rule.endpoint for rule in rules if is_public(shop, rule.endpoint)} & by_cookie == set()
     assert not any(rule.rule.startswith("/api/") for rule in rules if rule.endpoint in by_cookie)
-    visitor = Visitor(shop.test_client())
-    visitor.get("/")
+    guest = Guest(shop.test_client())
+    guest.get("/")
     private = [rule for rule in rules if rule.endpoint not in by_cookie and not is_public(shop, rule.endpoint)]
     assert len(private) >= 7
     for rule in private:
         path = shop.url_map.bind("localhost").build(rule.endpoint, dict.fromkeys(rule.arguments, SOME_ID))
         for method in rule.methods or ():
-            assert visitor.client.open(path, method=method).status_code == 401, (method, path)
+            assert guest.client.open(path, method=method).status_code == 401, (method, path)
 
 
-def test_looking_around_leaves_nothing_in_the_database(visitor: Visitor, sql: Sql) -> None:
+def test_looking_around_leaves_nothing_in_the_database(guest: Guest, sql: Sql) -> None:
     for path in ("/", "/cart", "/payments", "/?q=school"):
-        assert visitor.get(path).status_code == 200
+        assert guest.get(path).status_code == 200
     assert rows(sql) == (0, 0, 0)
 
 
-def test_each_browser_is_somebody_of_its_own(make_visitor: MakeVisitor, make_listing: MakeListing) -> None:
-    one, other = make_visitor(), make_visitor()
+def test_each_browser_is_somebody_of_its_own(make_guest: MakeGuest, make_listing: MakeListing) -> None:
+    one, other = make_guest(), make_guest()
     assert one.put(make_listing(title="A globe")).status_code == 303
     payment = one.check_out().location
     assert "A globe" in one.get("/cart").text
@@ -126,29 +126,29 @@ def test_each_browser_is_somebody_of_its_own(make_visitor: MakeVisitor, make_lis
     assert payment not in other.get("/payments").text
 
 
-def test_the_cookie_is_signed_and_kept_from_scripts(shop: Flask, visitor: Visitor) -> None:
-    cookie = visitor.get("/").headers["Set-Cookie"]
+def test_the_cookie_is_signed_and_kept_from_scripts(shop: Flask, guest: Guest) -> None:
+    cookie = guest.get("/").headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert "Secure" not in cookie
     value = cookie.split("=", 1)[1].split(";")[0]
-    assert "Set-Cookie" not in visitor.get("/").headers, "it is known"
+    assert "Set-Cookie" not in guest.get("/").headers, "it is known"
     user, _, signature = value.rpartition(".")
-    for forged in (f"{uuid4()}.{signature}", user, f"{user}.{signature[::-1]}", "", "é", f"{user}."):
+    for unverified in (f"{uuid4()}.{signature}", user, f"{user}.{signature[::-1]}", "", "é", f"{user}."):
         client = shop.test_client()
-        client.set_cookie("visitor", forged)
+        client.set_cookie("guest", unverified)
         assert value not in client.get("/", headers=BROWSER).headers["Set-Cookie"]
 
 
 def test_in_production_the_cookie_goes_over_https_alone(make_app: MakeApp) -> None:
     app = make_app(pages=True, environment="production", payment_providers=())
     cookie = app.test_client().get("/").headers["Set-Cookie"]
-    assert cookie.startswith("__Host-visitor=")
+    assert cookie.startswith("__Host-guest=")
     assert "Secure" in cookie
     assert "Path=/" in cookie
 
 
-def test_tokens_from_a_key_set_and_cookies_go_together(make_app: MakeApp, make_listing: MakeListing) -> None:
+def test_tokens_from_a_jwks_and_cookies_go_together(make_app: MakeApp, make_listing: MakeListing) -> None:
     make_listing()
     app = make_app(
         pages=True,
@@ -157,58 +157,56 @@ def test_tokens_from_a_key_set_and_cookies_go_together(make_app: MakeApp, make_l
         jwt_algorithms=("ES256",),
         pages_secret=Secret("of the pages' own"),
     )
-    visitor = Visitor(app.test_client())
-    assert visitor.put(make_listing()).status_code == 303
-    assert visitor.check_out().status_code == 303
+    guest = Guest(app.test_client())
+    assert guest.put(make_listing()).status_code == 303
+    assert guest.check_out().status_code == 303
 
 
 @pytest.mark.parametrize("path", ["/cart/items", f"/cart/items/{SOME_ID}", "/cart/empty", "/checkout"])
 def test_a_form_of_somebody_else_changes_nothing(
-    make_visitor: MakeVisitor, make_listing: MakeListing, sql: Sql, path: str
+    make_guest: MakeGuest, make_listing: MakeListing, sql: Sql, path: str
 ) -> None:
-    visitor, stranger = make_visitor(), make_visitor()
+    guest, stranger = make_guest(), make_guest()
     listing = make_listing()
-    visitor.put(listing)
+    guest.put(listing)
     before = rows(sql)
     theirs = re.search(r'name="csrf" value="(\w+)"', stranger.get("/").text)
     assert theirs
-    fields = visitor.checkout_form() | {"listing": str(listing["id"]), "qty": "5"}
+    fields = guest.checkout_form() | {"listing": str(listing["id"]), "qty": "5"}
     for token in ({}, {"csrf": theirs[1]}):
-        answer = visitor.client.post(path, data=fields | token, headers=BROWSER)
+        answer = guest.client.post(path, data=fields | token, headers=BROWSER)
         assert answer.status_code == 403
         assert "This form has expired" in answer.text
-    assert visitor.client.get(path).status_code in {404, 405}
+    assert guest.client.get(path).status_code in {404, 405}
     assert rows(sql) == before
     assert sql("SELECT qty FROM cart_items")[0].qty == 1
 
 
-def test_forms_sent_twice_do_what_they_do_once(visitor: Visitor, make_listing: MakeListing, sql: Sql) -> None:
+def test_forms_sent_twice_do_what_they_do_once(guest: Guest, make_listing: MakeListing, sql: Sql) -> None:
     listing = make_listing()
     for _ in range(2):
-        assert visitor.put(listing, qty="2").status_code == 303
+        assert guest.put(listing, qty="2").status_code == 303
     assert sql("SELECT qty FROM cart_items")[0].qty == 2
-    form = visitor.checkout_form()
-    led_to = {visitor.post("/checkout", **form).location for _ in range(3)}
+    form = guest.checkout_form()
+    led_to = {guest.post("/checkout", **form).location for _ in range(3)}
     assert len(led_to) == 1
     (item,) = sql("SELECT id FROM cart_items")
     for _ in range(2):
-        assert visitor.post(f"/cart/items/{item.id}", remove="yes").status_code == 303
+        assert guest.post(f"/cart/items/{item.id}", remove="yes").status_code == 303
     assert rows(sql)[1:] == (0, 1)
 
 
-def test_twins_of_a_checkout_make_one_payment(
-    shop: Flask, visitor: Visitor, make_listing: MakeListing, sql: Sql
-) -> None:
-    visitor.put(make_listing())
-    token = re.search(r'name="csrf" value="(\w+)"', visitor.get("/cart").text)
+def test_retries_of_a_checkout_make_one_payment(shop: Flask, guest: Guest, make_listing: MakeListing, sql: Sql) -> None:
+    guest.put(make_listing())
+    token = re.search(r'name="csrf" value="(\w+)"', guest.get("/cart").text)
     assert token
-    form = visitor.checkout_form() | {"csrf": token[1]}
-    cookie = visitor.client.get_cookie("visitor")
+    form = guest.checkout_form() | {"csrf": token[1]}
+    cookie = guest.client.get_cookie("guest")
     assert cookie
 
     def send(_: int) -> str | None:
         client = shop.test_client()
-        client.set_cookie("visitor", cookie.value)
+        client.set_cookie("guest", cookie.value)
         return client.post("/checkout", data=form).location
 
     with ThreadPoolExecutor(3) as threads:
@@ -218,59 +216,57 @@ def test_twins_of_a_checkout_make_one_payment(
 
 @pytest.mark.parametrize("qty", ["0", "-1", "", "1.5", "10000", "99999999999", "one", "²"])
 def test_a_quantity_that_is_none_is_explained_and_changes_nothing(
-    visitor: Visitor, make_listing: MakeListing, sql: Sql, qty: str
+    guest: Guest, make_listing: MakeListing, sql: Sql, qty: str
 ) -> None:
-    visitor.put(make_listing(), qty="3")
+    guest.put(make_listing(), qty="3")
     (item,) = sql("SELECT id FROM cart_items")
-    answer = visitor.post(f"/cart/items/{item.id}", qty=qty)
+    answer = guest.post(f"/cart/items/{item.id}", qty=qty)
     assert answer.status_code == 422
     assert "A quantity is a whole number from 1 to 9999." in answer.text
     assert 'aria-invalid="true"' in answer.text
     assert sql("SELECT qty FROM cart_items")[0].qty == 3
 
 
-def test_a_total_that_changed_is_shown_before_it_is_paid(visitor: Visitor, make_listing: MakeListing, sql: Sql) -> None:
-    visitor.put(make_listing(unit_price="40.00"))
-    form = visitor.checkout_form()
+def test_a_total_that_changed_is_shown_before_it_is_paid(guest: Guest, make_listing: MakeListing, sql: Sql) -> None:
+    guest.put(make_listing(unit_price="40.00"))
+    form = guest.checkout_form()
     sql("UPDATE listings SET unit_price = 45")
-    answer = visitor.post("/checkout", **form)
+    answer = guest.post("/checkout", **form)
     assert answer.status_code == 409
     assert "The total has changed" in answer.text
     assert "45.00" in answer.text
     assert form["key"] not in answer.text, "what is asked for now is another attempt"
     assert rows(sql)[2] == 0
-    assert visitor.check_out().status_code == 303
+    assert guest.check_out().status_code == 303
 
 
-def test_carts_that_cannot_be_paid_say_why(visitor: Visitor, make_listing: MakeListing, sql: Sql) -> None:
-    empty = visitor.post("/checkout", key="k", cart=str(uuid4()), total="1.00")
+def test_carts_that_cannot_be_paid_say_why(guest: Guest, make_listing: MakeListing, sql: Sql) -> None:
+    empty = guest.post("/checkout", key="k", cart=str(uuid4()), total="1.00")
     assert empty.status_code == 404
-    visitor.put(make_listing(currency="USD"))
-    form = visitor.checkout_form()
-    visitor.put(make_listing(currency="EUR"))
-    assert "several currencies" in visitor.get("/cart").text
-    assert visitor.post("/checkout", **form).status_code == 422
+    guest.put(make_listing(currency="USD"))
+    form = guest.checkout_form()
+    guest.put(make_listing(currency="EUR"))
+    assert "several currencies" in guest.get("/cart").text
+    assert guest.post("/checkout", **form).status_code == 422
     sql("DELETE FROM cart_items")
-    assert "Your cart is empty" in visitor.post("/checkout", **form).text
+    assert "Your cart is empty" in guest.post("/checkout", **form).text
     for broken in ({"total": "1,00"}, {"cart": "mine"}, {"key": ""}, {"key": "two words"}):
-        assert visitor.post("/checkout", **(form | broken)).status_code in {400, 422}
+        assert guest.post("/checkout", **(form | broken)).status_code in {400, 422}
     assert rows(sql)[2] == 0
 
 
 def test_a_provider_that_is_away_leaves_the_attempt_as_it_is(make_app: MakeApp, make_listing: MakeListing) -> None:
     away = Account(options={"api_base": Secret("http://127.0.0.1:9")})
-    visitor = Visitor(make_app(pages=True, accounts={"mock": away}).test_client())
-    visitor.put(make_listing())
-    form = visitor.checkout_form()
-    answer = visitor.post("/checkout", **form)
+    guest = Guest(make_app(pages=True, accounts={"mock": away}).test_client())
+    guest.put(make_listing())
+    form = guest.checkout_form()
+    answer = guest.post("/checkout", **form)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
     assert f'value="{form["key"]}"' in answer.text, "trying again is the same attempt"
 
 
-def test_listings_are_found_and_paged_and_each_is_seen_once(
-    visitor: Visitor, make_listing: MakeListing, sql: Sql
-) -> None:
+def test_listings_are_found_and_paged_and_each_is_seen_once(guest: Guest, make_listing: MakeListing, sql: Sql) -> None:
     sql("DELETE FROM listings")
     titles = [f"Thing {number}" for number in range(50)]
     for title in titles:
@@ -279,39 +275,39 @@ def test_listings_are_found_and_paged_and_each_is_seen_once(
     make_listing(title="100% wool_scarf")
     seen, path = [], "/"
     while path:
-        page = visitor.get(path).text
+        page = guest.get(path).text
         seen += re.findall(r"<h2>([^<]+)</h2>", page)
         following = re.search(r'href="([^"]+)" rel="next"', page)
         path = following[1].replace("&amp;", "&") if following else ""
     assert sorted(seen) == sorted([*titles, "100% wool_scarf"])
     for search, expected in (("thing 4", 11), ("%", 1), ("l_s", 1), ("\\", 0), ("northgate", 24), ("gone", 0)):
-        page = visitor.client.get("/", query_string={"q": search}).text
+        page = guest.client.get("/", query_string={"q": search}).text
         assert len(re.findall(r'id="listing-', page)) == expected, search
-    assert visitor.get("/?after=nonsense").status_code == 404
-    assert visitor.get("/?q=%00&after=").status_code == 404
-    assert visitor.get("/payments?cursor=nonsense").status_code == 404
+    assert guest.get("/?after=nonsense").status_code == 404
+    assert guest.get("/?q=%00&after=").status_code == 404
+    assert guest.get("/payments?cursor=nonsense").status_code == 404
 
 
-def test_what_strangers_wrote_is_text_and_never_markup(visitor: Visitor, make_listing: MakeListing) -> None:
+def test_what_strangers_wrote_is_text_and_never_markup(guest: Guest, make_listing: MakeListing) -> None:
     make_listing(title="<script>alert(1)</script>")
-    visitor.put(make_listing(title='"><img src=x onerror=alert(1)>'))
+    guest.put(make_listing(title='"><img src=x onerror=alert(1)>'))
     for path in ("/", "/cart", "/?q=<script>alert(1)</script>"):
-        page = visitor.get(path).text
+        page = guest.get(path).text
         assert "<script>alert" not in page
         assert "<img src=x" not in page
 
 
-def test_news_are_304_while_nothing_is_new(visitor: Visitor, make_listing: MakeListing, sql: Sql) -> None:
-    visitor.put(make_listing())
-    payment = visitor.check_out().location
-    page = visitor.get(payment)
+def test_news_are_304_while_nothing_is_new(guest: Guest, make_listing: MakeListing, sql: Sql) -> None:
+    guest.put(make_listing())
+    payment = guest.check_out().location
+    page = guest.get(payment)
     etag = re.search(r'data-etag="&#34;(\w+)&#34;"', page.text)
     assert etag, "the page knows what it shows"
     known = {**BROWSER, "If-None-Match": f'"{etag[1]}"'}
-    unchanged = visitor.client.get(f"{payment}/news", headers=known)
+    unchanged = guest.client.get(f"{payment}/news", headers=known)
     assert (unchanged.status_code, unchanged.data) == (304, b"")
     sql("UPDATE payments SET status = 'processing'")
-    changed = visitor.client.get(f"{payment}/news", headers=known)
+    changed = guest.client.get(f"{payment}/news", headers=known)
     assert changed.status_code == 200
     assert "Your bank is working on it" in changed.text
     assert changed.headers["Cache-Control"] == "private, no-cache"
@@ -319,19 +315,19 @@ def test_news_are_304_while_nothing_is_new(visitor: Visitor, make_listing: MakeL
 
 
 def test_pages_keep_to_their_statements_however_long_a_story_is(
-    visitor: Visitor, make_listing: MakeListing, sql: Sql, statements: Statements
+    guest: Guest, make_listing: MakeListing, sql: Sql, statements: Statements
 ) -> None:
     listings = [make_listing() for _ in range(3)]
     for listing in listings:
-        visitor.put(listing)
-    payment = visitor.check_out().location
+        guest.put(listing)
+    payment = guest.check_out().location
     sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome)
         SELECT id, 'mock', number::text, 'failed', 'stale' FROM payments, generate_series(1, 20) AS number""")
     (item, *_) = sql("SELECT id FROM cart_items ORDER BY id")
-    form = visitor.checkout_form() | {"key": "fresh"}
-    token = re.search(r'name="csrf" value="(\w+)"', visitor.get("/").text)
+    form = guest.checkout_form() | {"key": "fresh"}
+    token = re.search(r'name="csrf" value="(\w+)"', guest.get("/").text)
     assert token
-    client = visitor.client
+    client = guest.client
 
     def send(path: str, **fields: str) -> TestResponse:
         return client.post(path, data=fields | {"csrf": token[1]})
@@ -367,13 +363,13 @@ def test_where_the_database_is_away_people_read_a_page(make_app: MakeApp) -> Non
     assert "Content-Security-Policy" in answer.headers
 
 
-def test_a_customer_with_a_token_and_a_visitor_are_two_people(
-    shop: Flask, visitor: Visitor, customer: Customer, make_listing: MakeListing
+def test_a_customer_with_a_token_and_a_guest_are_two_people(
+    shop: Flask, guest: Guest, customer: Customer, make_listing: MakeListing
 ) -> None:
-    visitor.put(make_listing(title="A visitor's globe"))
-    with_token = replace(customer, client=visitor.client)
+    guest.put(make_listing(title="A guest's globe"))
+    with_token = replace(customer, client=guest.client)
     assert with_token.get("/api/cart").json["items"] == []
-    assert "A visitor&#39;s globe" in with_token.get("/cart").text
+    assert "A guest&#39;s globe" in with_token.get("/cart").text
 
 
 def test_another_sites_form_takes_nobodys_cookie_away(shop: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Every page in every state, on a phone and on a desk, in light and in dark: axe-core finds nothing, nothing overflows.
+"""Every page in every state, on a phone and on a page, in light and in dark: axe-core finds nothing, nothing overflows.
 
 Takes the pictures of docs/screenshots when TAKE_SCREENSHOTS is set.
 """
@@ -17,7 +17,7 @@ from checkout_service.local.mock_actions import LATE_AFTER
 from tests.conftest import MakeListing, Servers, Sql
 from tests.pages.browser import DESKTOP, NARROWEST, PHONE, open_browser, overflows, picture, violations
 from tests.pages.stack import Customer, House, open_house
-from tests.webhook_bodies import insert_letter, letter
+from tests.webhook_bodies import insert_webhook, webhook
 
 PICTURED = {"shop-listings", "shop-cart", "provider", "payment-paid", "payment-failed"}
 
@@ -53,7 +53,7 @@ def customer(browser: Browser, house: House, make_listing: MakeListing, sql: Sql
 
 
 def looked_at(page: Page, name: str, folder: Path) -> None:
-    """Look at the page on a phone in the dark and on a desk in the light, and take both pictures in the light."""
+    """Look at the page on a phone in the dark and on a page in the light, and take both pictures in the light."""
     page.set_viewport_size(NARROWEST)
     assert not overflows(page), f"{name}, narrow"
     for size, screen, scheme in (("phone", PHONE, "dark"), ("desktop", DESKTOP, "light")):
@@ -143,43 +143,43 @@ def test_nothing_moves_for_those_who_want_no_motion(customer: Customer, house: H
 
 
 def bring_to(sql: Sql, payment_id: str, status: str) -> None:
-    """As if the worker had been there: letters, facts and the payment as it leaves them."""
+    """As if the worker had been there: webhooks, events and the payment as it leaves them."""
     if status == "waiting":
         sql("UPDATE payments SET created_at = now() - interval '2 minutes' WHERE id = :id", id=payment_id)
         return
     if status == "review":
-        add_fact(sql, payment_id, "paid", "mismatch", after=1.2)
+        add_event(sql, payment_id, "paid", "mismatch", after=1.2)
         sql("UPDATE payments SET review_reason = 'mismatch' WHERE id = :id", id=payment_id)
         return
     if status == "paid":
         reference = f"mock_pi_{payment_id.replace('-', '')}"
         done = {"attempts": "1", "processed_at": "now() + interval '930 milliseconds'"}
         came = "now() + interval '912 milliseconds'"
-        insert_letter(sql, letter(reference, secret="x"), received_at=came, state="'rejected'", **done,
+        insert_webhook(sql, webhook(reference, secret="x"), received_at=came, state="'rejected'", **done,
                       detail="'the signature is not ours'")  # fmt: skip
         for stale, after in (("processing", 3.1), ("failed", 3.5)):
-            add_fact(sql, payment_id, stale, "stale", after=after)
+            add_event(sql, payment_id, stale, "stale", after=after)
     if status != "pending":
-        add_fact(sql, payment_id, status, "applied", after=2.4)
+        add_event(sql, payment_id, status, "applied", after=2.4)
         sql("UPDATE payments SET status = CAST(:status AS payment_status) WHERE id = :id", status=status, id=payment_id)
 
 
-def add_fact(sql: Sql, payment_id: str, status: str, outcome: str, *, after: float) -> None:
-    """A fact with the letter that brought it; a payment that expired is one that we asked about."""
+def add_event(sql: Sql, payment_id: str, status: str, outcome: str, *, after: float) -> None:
+    """An event with the webhook that brought it; a payment that expired is one that we asked about."""
     moment = f"now() + interval '{after} seconds'"
-    letter_id = None
+    webhook_id = None
     if status != "expired":
-        body = letter(f"mock_pi_{payment_id.replace('-', '')}", status)
+        body = webhook(f"mock_pi_{payment_id.replace('-', '')}", status)
         processed = f"now() + interval '{after + 0.023} seconds'"
-        letter_id = insert_letter(
+        webhook_id = insert_webhook(
             sql, body, received_at=moment, state="'applied'", attempts="1", processed_at=processed
         )
     sql(
         f"""INSERT INTO payment_events (delivery_id, provider, event_id, payment_id, status, amount, currency, outcome,
             received_at)
-        SELECT CAST(:letter AS uuid), 'mock', :event, id, CAST(:status AS payment_status), amount + :more, currency,
+        SELECT CAST(:webhook AS uuid), 'mock', :event, id, CAST(:status AS payment_status), amount + :more, currency,
             :outcome, {moment} FROM payments WHERE id = :id""",
-        letter=letter_id,
+        webhook=webhook_id,
         event=str(uuid4()),
         status=status,
         more=1 if outcome == "mismatch" else 0,

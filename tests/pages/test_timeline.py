@@ -1,4 +1,4 @@
-"""A payment's story in plain words: every way in which a letter, a fact or a question can end has its sentence."""
+"""A payment's story in plain words: every way in which a webhook, an event or a question can end has its sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.webhooks.models import STATES
 from tests.conftest import Sql, Statements
 from tests.oversight.conftest import InWorker, add_session, in_worker
-from tests.webhook_bodies import insert_letter, insert_payment, letter
+from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from tests.worker.conftest import worker_app
 from worker.webhooks.task import process
 
@@ -46,21 +46,21 @@ def story(app: Flask, sql: Sql, reference: str) -> list[Entry]:
 
 
 def came(sql: Sql, in_worker: InWorker, body: bytes) -> None:
-    in_worker(process, str(insert_letter(sql, body)))
+    in_worker(process, str(insert_webhook(sql, body)))
 
 
 def test_what_each_webhook_did_is_said_in_a_sentence(app: Flask, sql: Sql, in_worker: InWorker, reference: str) -> None:
-    first = letter(reference, "processing", event_id="evt_1")
+    first = webhook(reference, "processing", event_id="evt_1")
     paid = {"amount": "240.00", "currency": "USD"}
     for body in (
         first,
         first,
-        letter(reference, "paid", event_id="evt_2", amount="1.00", currency="USD"),
-        letter(reference, "paid", secret="guessed", **paid),
-        letter(reference, "paid", event_id="evt_3", **paid),
-        letter(reference, "failed", event_id="evt_4"),
-        letter(reference, "reversed", event_id="evt_5"),
-        letter("mock_pi_of_another", "paid"),
+        webhook(reference, "paid", event_id="evt_2", amount="1.00", currency="USD"),
+        webhook(reference, "paid", secret="guessed", **paid),
+        webhook(reference, "paid", event_id="evt_3", **paid),
+        webhook(reference, "failed", event_id="evt_4"),
+        webhook(reference, "reversed", event_id="evt_5"),
+        webhook("mock_pi_of_another", "paid"),
     ):
         came(sql, in_worker, body)
 
@@ -69,25 +69,25 @@ def test_what_each_webhook_did_is_said_in_a_sentence(app: Flask, sql: Sql, in_wo
     assert opened.said == "240.00 USD for 2 lines of the cart. The payment was opened at the provider and is pending."
     assert [(entry.state, entry.title, entry.said) for entry in webhooks] == [
         ("applied", "A webhook said “processing”",
-         "It is genuine. It says processing: the payment moved from pending to processing."),
+         "It is verified. It says processing: the payment moved from pending to processing."),
         ("duplicate", "The same webhook arrived again",
-         "It is genuine, but it says what we knew already. It counts once, not twice."),
+         "It is verified, but it says what we knew already. It counts once, not twice."),
         ("mismatch", "A webhook said “paid”",
-         "It is genuine. It says paid with 1.00 USD, not 240.00 USD: it moves nothing, and a person has to look."),
-        ("rejected", "A forged webhook arrived",
-         "It is not genuine: the signature is not ours. Nothing in it was believed."),
+         "It is verified. It says paid with 1.00 USD, not 240.00 USD: it moves nothing, and a person has to look."),
+        ("rejected", "An unverified webhook arrived",
+         "It is not verified: the signature is not ours. Nothing in it was believed."),
         ("applied", "A webhook said “paid”",
-         "It is genuine. It says paid with 240.00 USD: the payment moved from processing to paid."),
+         "It is verified. It says paid with 240.00 USD: the payment moved from processing to paid."),
         ("stale", "A webhook said “failed”",
-         "It is genuine. It says failed, but the payment is further down the street, and nothing drives back."),
+         "It is verified. It says failed, but the payment is further down the street, and nothing drives back."),
         ("applied", "A webhook said “reversed”",
-         "It is genuine. It says reversed: the payment moved from paid to reversed."),
+         "It is verified. It says reversed: the payment moved from paid to reversed."),
     ]  # fmt: skip
     assert all(entry.took is not None and entry.took < timedelta(seconds=10) for entry in webhooks)
     assert [entry.at for entry in webhooks] == sorted(entry.at for entry in webhooks)
 
 
-def test_no_letter_is_searched_for_another_than_the_owner(
+def test_no_webhook_is_searched_for_another_than_the_owner(
     app: Flask, sql: Sql, reference: str, statements: Statements
 ) -> None:
     payment = payment_id(sql, reference)
@@ -100,21 +100,21 @@ def test_no_letter_is_searched_for_another_than_the_owner(
         assert evidence_of(payment, owner=owner, pages=2) is not None
 
 
-def test_a_letter_larger_than_is_searched_is_left_out(app: Flask, sql: Sql, reference: str) -> None:
-    small = insert_letter(sql, letter(reference))
-    large = insert_letter(sql, letter(reference, note="n" * 3000))
+def test_a_webhook_larger_than_is_searched_is_left_out(app: Flask, sql: Sql, reference: str) -> None:
+    small = insert_webhook(sql, webhook(reference))
+    large = insert_webhook(sql, webhook(reference, note="n" * 3000))
     with app.app_context():
         some = evidence_of(payment_id(sql, reference), pages=2, largest=3000)
         everything = evidence_of(payment_id(sql, reference), pages=2)
     assert some is not None
     assert everything is not None
-    assert {row.id for row in some.letters} == {small}
-    assert {row.id for row in everything.letters} == {small, large}
+    assert {row.id for row in some.webhooks} == {small}
+    assert {row.id for row in everything.webhooks} == {small, large}
 
 
 def test_a_webhook_that_waits_says_so(app: Flask, sql: Sql, reference: str) -> None:
-    insert_letter(sql, letter(reference))
-    insert_letter(sql, letter(reference, event_id="2"), attempts="2")
+    insert_webhook(sql, webhook(reference))
+    insert_webhook(sql, webhook(reference, event_id="2"), attempts="2")
     _, new, tried = story(app, sql, reference)
     assert new.said == "It was filed unopened and answered at once. It waits for a worker."
     assert tried.said.endswith("It was tried twice so far.")
@@ -133,7 +133,7 @@ def test_what_we_asked_the_provider_is_part_of_it(app: Flask, sql: Sql, referenc
     assert learned.said == "It says paid: the payment moved from pending to paid."
 
 
-def test_every_state_of_a_letter_and_every_status_has_words() -> None:
+def test_every_state_of_a_webhook_and_every_status_has_words() -> None:
     assert set(STATES) == {"received", "rejected", "applied", *UNDONE}
     assert list(EXPLAINED) == list(PaymentStatus)
 
@@ -162,9 +162,9 @@ def test_a_flag_is_explained_and_asks_for_no_second_payment() -> None:
 
 
 def test_the_street_shows_where_it_stands_and_what_came_too_late() -> None:
-    facts = [SimpleNamespace(status=status, outcome=outcome) for status, outcome in (
+    events = [SimpleNamespace(status=status, outcome=outcome) for status, outcome in (
         ("paid", "applied"), ("failed", "stale"), ("failed", "stale"), ("reversed", "mismatch"))]  # fmt: skip
-    places = {place.name: place for place in street(PaymentStatus.PAID, facts)}
+    places = {place.name: place for place in street(PaymentStatus.PAID, events)}
     assert list(places) == [status.value for status in PaymentStatus]
     assert [name for name, place in places.items() if place.here] == ["paid"]
     assert [name for name, place in places.items() if place.behind] == list(places)[:5]

@@ -33,7 +33,7 @@ def payment(customer: Customer, make_listing: MakeListing) -> str:
     return f"/api/payments/{session['payment_id']}"
 
 
-def add_fact(sql: Sql, path: str, **columns: Any) -> None:
+def add_event(sql: Sql, path: str, **columns: Any) -> None:
     values = {
         "payment_id": UUID(path.rpartition("/")[2]),
         "provider": "mock",
@@ -61,9 +61,9 @@ def test_fresh_payment_is_pending_with_an_empty_timeline(customer: Customer, pay
     assert answer.headers["Cache-Control"] == "private, no-cache"
 
 
-def test_timeline_shows_each_fact_oldest_first(customer: Customer, payment: str, sql: Sql) -> None:
-    add_fact(sql, payment, status="failed", outcome="stale", received_at=datetime(2026, 1, 3, tzinfo=UTC))
-    add_fact(
+def test_timeline_shows_each_event_oldest_first(customer: Customer, payment: str, sql: Sql) -> None:
+    add_event(sql, payment, status="failed", outcome="stale", received_at=datetime(2026, 1, 3, tzinfo=UTC))
+    add_event(
         sql,
         payment,
         amount="240.00",
@@ -177,7 +177,7 @@ def test_reading_takes_two_statements_at_most_however_long_the_timeline(
     customer: Customer, payment: str, sql: Sql, statements: Statements
 ) -> None:
     for _ in range(30):
-        add_fact(sql, payment, outcome="stale")
+        add_event(sql, payment, outcome="stale")
     with statements() as seen:
         assert len(customer.get(payment).json["timeline"]) == 30
 

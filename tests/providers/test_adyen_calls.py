@@ -103,19 +103,19 @@ def test_a_link_proves_no_money(held: str, status: PaymentStatus | None) -> None
     provider, reference = at(bank)
     bank.payments[PAYMENT_REF]["status"] = held
 
-    facts = provider.look_up(reference)
+    events = provider.look_up(reference)
 
-    assert [fact.status for fact in facts] == ([status] if status else [])
-    assert [fact.event_id for fact in provider.look_up(reference)] == [fact.event_id for fact in facts]
+    assert [event.status for event in events] == ([status] if status else [])
+    assert [event.event_id for event in provider.look_up(reference)] == [event.event_id for event in events]
 
 
 def test_a_canceled_payment_can_no_longer_be_paid() -> None:
     bank = AdyenBank()
     provider, reference = at(bank)
 
-    (fact,) = provider.cancel(reference)
+    (event,) = provider.cancel(reference)
 
-    assert fact.status is PaymentStatus.CANCELED
+    assert event.status is PaymentStatus.CANCELED
     assert bank.payments[PAYMENT_REF]["status"] == "expired"
     assert (bank.asked[-1].method, json.loads(bank.asked[-1].content)) == ("PATCH", {"status": "expired"})
 
@@ -125,9 +125,9 @@ def test_canceling_what_was_paid_says_so_instead() -> None:
     provider, reference = at(bank)
     bank.pay(PAYMENT_REF)
 
-    (fact,) = provider.cancel(reference)
+    (event,) = provider.cancel(reference)
 
-    assert fact.status is PaymentStatus.PROCESSING
+    assert event.status is PaymentStatus.PROCESSING
     assert bank.payments[PAYMENT_REF]["status"] == "completed"
 
 
@@ -136,7 +136,7 @@ def test_a_refund_is_asked_of_the_authorisation_with_a_reference_that_names_the_
     provider, reference = at(bank)
     known = replace(reference, capture_ref="NC6HT9CRT65ZGN82")
 
-    (fact,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
+    (event,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
     (again,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
 
     asked = bank.asked[-1]
@@ -145,8 +145,8 @@ def test_a_refund_is_asked_of_the_authorisation_with_a_reference_that_names_the_
     sent = {"merchantAccount": MERCHANT, "amount": {"value": 4000, "currency": "USD"}, "reference": REFUND_REF}
     assert json.loads(asked.content) == sent
     assert len(REFUND_REF) <= 80
-    assert (fact.status, fact.refund_id, fact.amount) == (RefundStatus.PROCESSING, REFUND_ID, Decimal("40.00"))
-    assert (fact.refund_ref, fact.provider_ref) == (again.refund_ref, PAYMENT_REF)
+    assert (event.status, event.refund_id, event.amount) == (RefundStatus.PROCESSING, REFUND_ID, Decimal("40.00"))
+    assert (event.refund_ref, event.provider_ref) == (again.refund_ref, PAYMENT_REF)
     assert len(bank.refunds) == 1
 
 
@@ -163,7 +163,7 @@ def test_without_the_authorisations_name_a_refund_waits() -> None:
 ANSWERS: dict[str, tuple[httpx.Response, type[Exception], object]] = {
     "a wrong key": (httpx.Response(401, json={"errorType": "security"}), ProviderRefusedError, Decline.CREDENTIALS),
     "no permission": (httpx.Response(403, json={"errorType": "security"}), ProviderRefusedError, Decline.CREDENTIALS),
-    "a twin": (httpx.Response(422, json={"errorCode": "704"}), ProviderUnavailableError, None),
+    "a retry": (httpx.Response(422, json={"errorCode": "704"}), ProviderUnavailableError, None),
     "refused": (httpx.Response(422, json={"errorType": "validation"}), ProviderRefusedError, Decline.OTHER),
     "of an unknown kind": (
         httpx.Response(422, json={"errorType": ["validation"]}),

@@ -12,21 +12,21 @@ import pytest
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import Contents, UnreadableError
 from tests.providers.kits.adyen import KIT, PAYMENT_REF, REFUND_REF, batch, item, sign
-from tests.providers.kits.kit import PAYMENT_ID, REFUND_ID, Letter
+from tests.providers.kits.kit import PAYMENT_ID, REFUND_ID, SignedWebhook
 
 SECRET = KIT.secrets[0]
 ORIGINAL = {"originalReference": "NC6HT9CRT65ZGN82", "pspReference": "NC6HT9CRT65ZGN99"}
 
 
 def read(body: bytes, *secrets: str, **options: str) -> Contents:
-    return KIT.provider(*secrets, **options).read(Letter(body=body).envelope("adyen"))
+    return KIT.provider(*secrets, **options).read(SignedWebhook(body=body).raw("adyen"))
 
 
 def said(*items: dict[str, Any], **options: str) -> Sequence[Any]:
     return read(batch(*[sign(unsigned, SECRET) for unsigned in items]), **options).said
 
 
-def test_an_item_that_adyen_published_with_its_signature_is_genuine() -> None:
+def test_an_item_that_adyen_published_with_its_signature_is_verified() -> None:
     """From Adyen's own libraries; it is of another merchant account, so that nothing is said about it."""
     published = {
         "pspReference": "7914073381342284",
@@ -43,15 +43,15 @@ def test_an_item_that_adyen_published_with_its_signature_is_genuine() -> None:
         read(batch(published | {"amount": {"value": 1131, "currency": "EUR"}}))
 
 
-def test_a_genuine_item_is_one_fact_without_anything_of_the_card() -> None:
-    (fact,) = said(item())
+def test_a_verified_item_is_one_event_without_anything_of_the_card() -> None:
+    (event,) = said(item())
 
-    assert (fact.provider_ref, fact.payment_id, fact.status) == (PAYMENT_REF, PAYMENT_ID, PaymentStatus.PAID)
-    assert (fact.amount, fact.currency, fact.capture_ref) == (Decimal("240.00"), "USD", "NC6HT9CRT65ZGN82")
-    assert fact.event_id == "AUTHORISATION:NC6HT9CRT65ZGN82:true"
-    assert fact.amount_required
-    assert fact.occurred_at.isoformat() == "2026-11-25T11:59:58+00:00"
-    kept = json.dumps(fact.raw)
+    assert (event.provider_ref, event.payment_id, event.status) == (PAYMENT_REF, PAYMENT_ID, PaymentStatus.PAID)
+    assert (event.amount, event.currency, event.capture_ref) == (Decimal("240.00"), "USD", "NC6HT9CRT65ZGN82")
+    assert event.event_id == "AUTHORISATION:NC6HT9CRT65ZGN82:true"
+    assert event.amount_required
+    assert event.occurred_at.isoformat() == "2026-11-25T11:59:58+00:00"
+    kept = json.dumps(event.raw)
     assert PAYMENT_REF in kept
     assert not [word for word in ("1111", "2030", "033899", "hmacSignature") if word in kept]
 
@@ -86,7 +86,7 @@ PAYMENTS = {
 @pytest.mark.parametrize("code", PAYMENTS)
 def test_each_event_proves_its_status_or_nothing(code: str) -> None:
     for success, status in zip(("true", "false"), PAYMENTS[code], strict=True):
-        assert [fact.status for fact in said(item(code, success, **ORIGINAL))] == ([status] if status else [])
+        assert [event.status for event in said(item(code, success, **ORIGINAL))] == ([status] if status else [])
 
 
 def test_where_captures_are_asked_for_one_by_one_an_authorisation_is_only_a_promise() -> None:
@@ -95,7 +95,7 @@ def test_where_captures_are_asked_for_one_by_one_an_authorisation_is_only_a_prom
 
     assert (promise.status, money.status) == (PaymentStatus.PROCESSING, PaymentStatus.PAID)
     assert promise.capture_ref == money.capture_ref == "NC6HT9CRT65ZGN82", "refunds are asked of the authorisation"
-    assert [fact.capture_ref for fact in said(item("CAPTURE"), capture="manual")] == [None]
+    assert [event.capture_ref for event in said(item("CAPTURE"), capture="manual")] == [None]
 
 
 def test_a_refund_is_known_by_our_reference_and_one_of_the_dashboard_by_its_payments() -> None:
@@ -115,14 +115,14 @@ def test_a_redelivery_has_the_same_event_and_news_another() -> None:
     assert len({first.event_id, other.event_id, second.event_id}) == 3
 
 
-def test_every_item_of_a_batch_is_read_and_one_forged_refuses_the_whole() -> None:
+def test_every_item_of_a_batch_is_read_and_one_unverified_refuses_the_whole() -> None:
     other = f"adyen_{REFUND_ID.hex}"
-    genuine = [sign(item(), SECRET), sign(item(merchantReference=other), SECRET)]
-    assert [fact.provider_ref for fact in read(batch(*genuine)).said] == [PAYMENT_REF, other]
+    verified = [sign(item(), SECRET), sign(item(merchantReference=other), SECRET)]
+    assert [event.provider_ref for event in read(batch(*verified)).said] == [PAYMENT_REF, other]
 
-    forged = sign(item(), "00" * 32)
+    unverified = sign(item(), "00" * 32)
     for place in range(3):
-        mixed = [*genuine[:place], forged, *genuine[place:]]
+        mixed = [*verified[:place], unverified, *verified[place:]]
         with pytest.raises(UnreadableError, match="signature is not ours"):
             read(batch(*mixed))
 
@@ -131,13 +131,13 @@ def test_every_item_of_a_batch_is_read_and_one_forged_refuses_the_whole() -> Non
     "field", ["pspReference", "merchantAccountCode", "merchantReference", "eventCode", "success", "originalReference"]
 )
 def test_each_signed_field_is_what_was_signed(field: str) -> None:
-    genuine = sign(item("CAPTURE", **ORIGINAL), SECRET)
+    verified = sign(item("CAPTURE", **ORIGINAL), SECRET)
 
-    for altered in (genuine[field] + "x", "", genuine[field][:-1], None, 7, ["a"], {}):
+    for altered in (verified[field] + "x", "", verified[field][:-1], None, 7, ["a"], {}):
         with pytest.raises(UnreadableError):
-            read(batch(genuine | {field: altered}))
+            read(batch(verified | {field: altered}))
     with pytest.raises(UnreadableError):
-        read(batch({name: value for name, value in genuine.items() if name != field}))
+        read(batch({name: value for name, value in verified.items() if name != field}))
 
 
 @pytest.mark.parametrize(
@@ -161,20 +161,20 @@ def test_an_amount_is_what_was_signed(amount: Any) -> None:
 
 
 def test_what_is_not_signed_decides_nothing() -> None:
-    genuine = sign(item(), SECRET)
-    (fact,) = read(batch(genuine)).said
-    altered = genuine | {
+    verified = sign(item(), SECRET)
+    (event,) = read(batch(verified)).said
+    altered = verified | {
         "reason": "stolen",
         "eventDate": "yesterday",
         "paymentMethod": "none",
         "operations": ["CANCEL"],
     }
-    altered["additionalData"] = genuine["additionalData"] | {"modification.action": "refund"}
+    altered["additionalData"] = verified["additionalData"] | {"modification.action": "refund"}
 
     (same,) = read(batch(altered)).said
 
     names = ("provider_ref", "event_id", "status", "amount", "currency", "payment_id", "capture_ref")
-    assert [getattr(same, name) for name in names] == [getattr(fact, name) for name in names]
+    assert [getattr(same, name) for name in names] == [getattr(event, name) for name in names]
     assert same.occurred_at is None
 
 
@@ -190,7 +190,7 @@ def test_what_is_not_signed_decides_nothing() -> None:
 )
 def test_of_what_is_not_ours_nothing_is_said(fields: dict[str, str]) -> None:
     assert said(item(**fields)) == []
-    assert [fact.provider_ref for fact in said(item(**fields), item())] == [PAYMENT_REF]
+    assert [event.provider_ref for event in said(item(**fields), item())] == [PAYMENT_REF]
 
 
 @pytest.mark.parametrize(
@@ -231,14 +231,14 @@ def test_secrets_are_hexadecimal_in_either_case_and_no_other_matches() -> None:
     [("JPY", 240, "240.00"), ("ISK", 24000, "240.00"), ("IDR", 240, "240.00"), ("KWD", 240500, "240.50")],
 )
 def test_amounts_are_in_adyens_own_smallest_units(currency: str, value: int, amount: str) -> None:
-    (fact,) = said(item(amount={"currency": currency, "value": value}))
+    (event,) = said(item(amount={"currency": currency, "value": value}))
 
-    assert (fact.amount, fact.currency) == (Decimal(amount), currency)
+    assert (event.amount, event.currency) == (Decimal(amount), currency)
 
 
 @pytest.mark.parametrize("value", [1_235, 10**15, -5])
-def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_letter(value: int) -> None:
-    """The ledger takes a ``paid`` without an amount for a mismatch."""
-    (fact,) = said(item(amount={"currency": "KWD", "value": value}))
+def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_webhook(value: int) -> None:
+    """The transitions takes a ``paid`` without an amount for a mismatch."""
+    (event,) = said(item(amount={"currency": "KWD", "value": value}))
 
-    assert (fact.status, fact.amount, fact.amount_required) == (PaymentStatus.PAID, None, True)
+    assert (event.status, event.amount, event.amount_required) == (PaymentStatus.PAID, None, True)

@@ -16,25 +16,25 @@ from hypothesis import strategies as st
 
 from checkout_service.providers.adapters.mock.provider import MockProvider, sign
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.strict_json import parse_object
 from checkout_service.settings.provider_accounts import Account, Secret
-from tests.webhook_bodies import letter
+from tests.webhook_bodies import webhook
 
 SECRET = "the secret of this test"
-GENUINE = letter(
+VERIFIED = webhook(
     "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d", secret=SECRET, event_id="evt_1", amount="240.00", sizes=[1, 2]
 )
 HOSTILE = "raw_data with a password: hunter2"
 
 
 def read(body: bytes) -> Any:
-    envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    return MockProvider(Account(secrets=[Secret(SECRET)])).read(envelope).said
+    raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
+    return MockProvider(Account(secrets=[Secret(SECRET)])).read(raw_webhook).said
 
 
 def spelled_and_signed(content: str) -> bytes:
-    """A letter whose content is spelled by hand, with a signature over just that spelling."""
+    """A webhook whose content is spelled by hand, with a signature over just that spelling."""
     signature = hmac.new(SECRET.encode(), content.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
     return (content[:-1] + f',"signature":"{signature}"}}').encode("utf-8", "surrogatepass")
 
@@ -51,17 +51,17 @@ BODIES = {
     "a text": b'"paid"',
     "a number": b"240",
     "null": b"null",
-    "cut short": GENUINE[:-5],
-    "two letters": GENUINE + GENUINE,
-    "a byte order mark": b"\xef\xbb\xbf" + GENUINE,
-    "UTF-16": GENUINE.decode().encode("utf-16"),
-    "UTF-32": GENUINE.decode().encode("utf-32"),
+    "cut short": VERIFIED[:-5],
+    "two webhooks": VERIFIED + VERIFIED,
+    "a byte order mark": b"\xef\xbb\xbf" + VERIFIED,
+    "UTF-16": VERIFIED.decode().encode("utf-16"),
+    "UTF-32": VERIFIED.decode().encode("utf-32"),
     "Latin-1": '{"a":"ü"}'.encode("latin-1"),
     "an overlong NUL": b'{"a":"\xc0\x80"}',
     "a raw NUL": b'{"a":"\x00"}',
     "an encoded surrogate": b'{"a":"\xed\xa0\x80"}',
-    "a duplicate key": b'{"status":"failed",' + GENUINE[1:],
-    "a duplicate key by escape": b'{"st\\u0061tus":"failed",' + GENUINE[1:],
+    "a duplicate key": b'{"status":"failed",' + VERIFIED[1:],
+    "a duplicate key by escape": b'{"st\\u0061tus":"failed",' + VERIFIED[1:],
     "a duplicate key far below": with_details('"a":{"b":1,"b":1}'),
     "a float": with_details('"a":1.5'),
     "a float that is whole": with_details('"a":1.0'),
@@ -104,26 +104,26 @@ def test_a_hostile_body_is_unreadable_and_its_bytes_stay_out_of_the_message(body
 def test_what_only_looks_hostile_is_read(details: str) -> None:
     content = json.loads(f'{{"provider_ref":"r","raw_data":{{{details}}},"status":"paid"}}')
 
-    (fact,) = read(json.dumps(sign(content, SECRET)).encode())
+    (event,) = read(json.dumps(sign(content, SECRET)).encode())
 
-    assert json.loads(fact.raw) == content
+    assert json.loads(event.raw) == content
 
 
-def test_a_letter_is_read_the_same_at_any_depth_of_the_stack() -> None:
+def test_a_webhook_is_read_the_same_at_any_depth_of_the_stack() -> None:
     """A worker has a deeper stack than a test: the bound is ours, not the interpreter's."""
     body = with_details('"a":' + "[" * 40 + "]" * 40)
 
     def deeper(levels: int) -> Any:
         return deeper(levels - 1) if levels else read(body)
 
-    (fact,) = deeper(sys.getrecursionlimit() // 2)
-    assert fact.provider_ref == "r"
+    (event,) = deeper(sys.getrecursionlimit() // 2)
+    assert event.provider_ref == "r"
 
 
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
-def test_a_changed_letter_never_verifies_unless_it_means_the_same(data: st.DataObject) -> None:
-    body = bytearray(GENUINE)
+def test_a_changed_webhook_never_verifies_unless_it_means_the_same(data: st.DataObject) -> None:
+    body = bytearray(VERIFIED)
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(body)))
         match data.draw(st.sampled_from(["change", "drop", "insert"])):
@@ -137,8 +137,8 @@ def test_a_changed_letter_never_verifies_unless_it_means_the_same(data: st.DataO
         said = read(bytes(body))
     except UnreadableError:
         return
-    assert parse_object(bytes(body)) == parse_object(GENUINE)
-    assert said == read(GENUINE)
+    assert parse_object(bytes(body)) == parse_object(VERIFIED)
+    assert said == read(VERIFIED)
 
 
 @settings(max_examples=300, deadline=None)

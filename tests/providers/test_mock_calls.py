@@ -43,11 +43,11 @@ def calls(provider: MockProvider) -> list[Callable[[], Any]]:
     ]
 
 
-def test_a_look_up_is_a_fact_whose_id_names_what_was_seen() -> None:
-    (fact,) = answering(lambda _: httpx.Response(200, json=PAID)).look_up(HELD)
+def test_a_look_up_is_a_event_whose_id_names_what_was_seen() -> None:
+    (event,) = answering(lambda _: httpx.Response(200, json=PAID)).look_up(HELD)
 
-    assert (fact.status, fact.amount, fact.currency) == (PaymentStatus.PAID, Decimal("240.00"), "USD")
-    assert fact.event_id == f"lookup:{REFERENCE}:paid:240.00"
+    assert (event.status, event.amount, event.currency) == (PaymentStatus.PAID, Decimal("240.00"), "USD")
+    assert event.event_id == f"lookup:{REFERENCE}:paid:240.00"
 
 
 def test_a_reference_is_one_step_of_the_path() -> None:
@@ -74,7 +74,7 @@ def test_a_payment_that_is_still_open_says_nothing(status: str) -> None:
 
 
 ANSWERS: dict[str, tuple[httpx.Response, type[ProviderError]]] = {
-    "a twin at work": (httpx.Response(409), ProviderUnavailableError),
+    "a retry at work": (httpx.Response(409), ProviderUnavailableError),
     "too many": (httpx.Response(429), ProviderUnavailableError),
     "broken": (httpx.Response(500), ProviderUnavailableError),
     "away": (httpx.Response(503, text="<html>"), ProviderUnavailableError),
@@ -140,5 +140,5 @@ def test_without_a_server_a_payment_stays_open_until_it_is_canceled() -> None:
     provider = MockProvider(Account())
 
     assert provider.look_up(HELD) == []
-    (fact,) = provider.cancel(HELD)
-    assert (fact.status, fact.provider_ref) == (PaymentStatus.CANCELED, REFERENCE)
+    (event,) = provider.cancel(HELD)
+    assert (event.status, event.provider_ref) == (PaymentStatus.CANCELED, REFERENCE)

@@ -1,4 +1,4 @@
-"""Refunds at the mock provider: asked for, looked up and told by letter; and its server, which makes one for a key."""
+"""Refunds at the mock provider: asked for, looked up and told by webhook; and its server, which makes one for a key."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from checkout_service.local.mock_server import MockServer
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mock.provider import MockProvider, sign
 from checkout_service.providers.base import (
-    Fact,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
-    RefundFact,
     UnreadableError,
 )
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.settings.provider_accounts import Account, Secret
 
 SECRET = "the secret of this test"
@@ -61,16 +61,16 @@ def provider(server: MockServer) -> Iterator[MockProvider]:
         provider._api._client.close()
 
 
-def ask(provider: MockProvider, refund_id: UUID = OURS, amount: str = "40.00") -> RefundFact:
-    (fact,) = provider.refund(HELD, refund_id=refund_id, amount=Decimal(amount), reason="returned")
-    assert isinstance(fact, RefundFact)
-    return fact
+def ask(provider: MockProvider, refund_id: UUID = OURS, amount: str = "40.00") -> ProviderRefundEvent:
+    (event,) = provider.refund(HELD, refund_id=refund_id, amount=Decimal(amount), reason="returned")
+    assert isinstance(event, ProviderRefundEvent)
+    return event
 
 
-def read(letter: dict[str, Any]) -> list[Any]:
-    body = json.dumps(sign(letter, SECRET)).encode()
-    envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    return list(MockProvider(Account(secrets=[Secret(SECRET)])).read(envelope).said)
+def read(webhook: dict[str, Any]) -> list[Any]:
+    body = json.dumps(sign(webhook, SECRET)).encode()
+    raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
+    return list(MockProvider(Account(secrets=[Secret(SECRET)])).read(raw_webhook).said)
 
 
 def made(http: httpx.Client) -> list[dict[str, Any]]:
@@ -78,11 +78,11 @@ def made(http: httpx.Client) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("status", [each.value for each in RefundStatus])
-def test_a_letter_with_a_refund_in_it_is_about_that(status: str) -> None:
-    letter = {"provider_ref": REFERENCE, "status": status, "raw_data": DETAILS}
+def test_a_webhook_with_a_refund_in_it_is_about_that(status: str) -> None:
+    webhook = {"provider_ref": REFERENCE, "status": status, "raw_data": DETAILS}
 
-    assert read(letter) == [
-        RefundFact(
+    assert read(webhook) == [
+        ProviderRefundEvent(
             provider="mock",
             provider_ref=REFERENCE,
             refund_ref="mock_re_1",
@@ -92,33 +92,33 @@ def test_a_letter_with_a_refund_in_it_is_about_that(status: str) -> None:
             currency="USD",
             refund_id=OURS,
             payment_id=UUID("6a1f0c3f-5f0e-5d7c-9f3b-1d2e4c5a6b7d"),
-            raw=letter,
+            raw=webhook,
         )
     ]
 
 
 @pytest.mark.parametrize(("status", "details"), [("paid", DETAILS), ("failed", {"amount": "40.00"})])
-def test_every_other_letter_is_about_the_payment_as_before(status: str, details: dict[str, str]) -> None:
-    (fact,) = read({"provider_ref": REFERENCE, "status": status, "raw_data": details})
+def test_every_other_webhook_is_about_the_payment_as_before(status: str, details: dict[str, str]) -> None:
+    (event,) = read({"provider_ref": REFERENCE, "status": status, "raw_data": details})
 
-    assert isinstance(fact, Fact)
-    assert fact.status is PaymentStatus(status)
+    assert isinstance(event, ProviderEvent)
+    assert event.status is PaymentStatus(status)
 
 
 @pytest.mark.parametrize(
     "change",
     [{"refund_ref": ""}, {"refund_ref": 7}, {"refund_id": "nonsense"}, {"amount": 40}, {"currency": "DOLLARS"}],
 )
-def test_a_letter_that_says_it_wrongly_is_refused(change: dict[str, Any]) -> None:
+def test_a_webhook_that_says_it_wrongly_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UnreadableError):
         read({"provider_ref": REFERENCE, "status": "succeeded", "raw_data": DETAILS | change})
 
 
 def test_without_a_server_a_refund_succeeds_with_a_name_of_its_own() -> None:
-    fact = ask(MockProvider(Account()))
+    event = ask(MockProvider(Account()))
 
-    assert (fact.status, fact.refund_ref, fact.refund_id) == (RefundStatus.SUCCEEDED, f"mock_re_{OURS.hex}", OURS)
-    assert (fact.amount, fact.currency, fact.payment_id) == (Decimal("40.00"), "USD", HELD.payment_id)
+    assert (event.status, event.refund_ref, event.refund_id) == (RefundStatus.SUCCEEDED, f"mock_re_{OURS.hex}", OURS)
+    assert (event.amount, event.currency, event.payment_id) == (Decimal("40.00"), "USD", HELD.payment_id)
 
 
 def test_one_key_makes_one_refund_whatever_is_asked_the_second_time(provider: MockProvider, http: httpx.Client) -> None:
@@ -169,7 +169,7 @@ def test_a_failure_before_makes_nothing_and_one_after_makes_it(
     assert len(made(http)) == 1
 
 
-def test_a_twin_at_work_is_told_of(provider: MockProvider, http: httpx.Client) -> None:
+def test_a_retry_at_work_is_told_of(provider: MockProvider, http: httpx.Client) -> None:
     http.put("/_behaviour", json={"in_progress": "always", "times": 1})
     with pytest.raises(ProviderUnavailableError) as told:
         ask(provider)
@@ -183,10 +183,10 @@ def test_a_look_up_tells_of_every_refund_the_dashboards_too(provider: MockProvid
 
     payment, ours, other = provider.look_up(HELD)
 
-    assert isinstance(payment, Fact)
+    assert isinstance(payment, ProviderEvent)
     assert payment.status is PaymentStatus.PAID
-    assert isinstance(ours, RefundFact)
-    assert isinstance(other, RefundFact)
+    assert isinstance(ours, ProviderRefundEvent)
+    assert isinstance(other, ProviderRefundEvent)
     assert (ours.refund_id, ours.status) == (OURS, RefundStatus.SUCCEEDED)
     assert (other.refund_id, other.refund_ref, other.amount) == (None, "mock_re_dashboard", Decimal("5.00"))
     assert other.status is RefundStatus.PROCESSING

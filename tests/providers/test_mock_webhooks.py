@@ -1,4 +1,4 @@
-"""The mock provider reads a letter, or refuses it with one error; whatever strangers send, nothing else comes out."""
+"""The mock provider reads a webhook, or refuses it with one error; whatever strangers send, nothing else comes out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.mock.provider import MockProvider, sign
-from checkout_service.providers.base import Fact, UnreadableError
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.base import ProviderEvent, UnreadableError
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.strict_json import canonical
 from checkout_service.settings.provider_accounts import Account, Secret
-from tests.webhook_bodies import letter
+from tests.webhook_bodies import webhook
 
 SECRET = "the secret of this test"
 REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"
@@ -24,16 +24,16 @@ REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"
 
 def read(body: bytes, *secrets: str) -> list[Any]:
     provider = MockProvider(Account(secrets=[Secret(secret) for secret in secrets or (SECRET,)]))
-    envelope = Envelope(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    return list(provider.read(envelope).said)
+    raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
+    return list(provider.read(raw_webhook).said)
 
 
 def signed(content: dict[str, Any], secret: str = SECRET) -> bytes:
     return json.dumps(sign(content, secret)).encode()
 
 
-def test_a_genuine_letter_is_one_fact() -> None:
-    body = letter(
+def test_a_verified_webhook_is_one_event() -> None:
+    body = webhook(
         REFERENCE,
         secret=SECRET,
         event_id="evt_1",
@@ -42,9 +42,9 @@ def test_a_genuine_letter_is_one_fact() -> None:
         occurred_at="2026-11-01T12:00:00+02:00",
     )
 
-    (fact,) = read(body)
+    (event,) = read(body)
 
-    assert fact == Fact(
+    assert event == ProviderEvent(
         provider="mock",
         provider_ref=REFERENCE,
         event_id="evt_1",
@@ -78,10 +78,10 @@ def test_without_an_event_id_the_content_identifies_the_event() -> None:
     assert first.event_id != other.event_id
 
 
-def test_a_letter_without_details_is_read() -> None:
-    (fact,) = read(signed({"provider_ref": "somewhere else", "status": "failed"}))
+def test_a_webhook_without_details_is_read() -> None:
+    (event,) = read(signed({"provider_ref": "somewhere else", "status": "failed"}))
 
-    assert (fact.status, fact.amount, fact.currency, fact.payment_id) == (PaymentStatus.FAILED, None, None, None)
+    assert (event.status, event.amount, event.currency, event.payment_id) == (PaymentStatus.FAILED, None, None, None)
 
 
 def test_an_unknown_status_says_nothing_that_we_keep() -> None:
@@ -90,13 +90,13 @@ def test_an_unknown_status_says_nothing_that_we_keep() -> None:
 
 @pytest.mark.parametrize("status", list(PaymentStatus))
 def test_every_status_of_the_street_is_known(status: PaymentStatus) -> None:
-    (fact,) = read(signed({"provider_ref": REFERENCE, "status": status.value}))
+    (event,) = read(signed({"provider_ref": REFERENCE, "status": status.value}))
 
-    assert fact.status is status
+    assert event.status is status
 
 
 def test_every_live_secret_counts_and_no_other() -> None:
-    body = letter(REFERENCE, secret="the old secret")
+    body = webhook(REFERENCE, secret="the old secret")
 
     assert read(body, "the new secret", "the old secret")
     with pytest.raises(UnreadableError, match="signature"):
@@ -107,10 +107,10 @@ def test_every_live_secret_counts_and_no_other() -> None:
 
 def test_an_empty_secret_verifies_nothing() -> None:
     with pytest.raises(UnreadableError, match="signature"):
-        read(letter(REFERENCE, secret=""), "")
+        read(webhook(REFERENCE, secret=""), "")
     with pytest.raises(UnreadableError, match="signature"):
         MockProvider(Account()).read(
-            Envelope(provider="mock", headers={}, body=letter(REFERENCE), received_at=datetime.now(UTC))
+            RawWebhook(provider="mock", headers={}, body=webhook(REFERENCE), received_at=datetime.now(UTC))
         )
 
 
@@ -120,7 +120,7 @@ def test_an_empty_secret_verifies_nothing() -> None:
     ids=repr,
 )
 def test_a_signature_of_any_other_kind_is_refused(signature: Any) -> None:
-    body = json.loads(letter(REFERENCE, secret=SECRET)) | {"signature": signature}
+    body = json.loads(webhook(REFERENCE, secret=SECRET)) | {"signature": signature}
 
     with pytest.raises(UnreadableError, match="signature"):
         read(json.dumps(body).encode())
@@ -130,14 +130,14 @@ def test_a_signature_of_any_other_kind_is_refused(signature: Any) -> None:
     "spell", [str.upper, lambda text: text + " ", lambda text: text[:-1], lambda text: f"0x{text}"]
 )
 def test_a_signature_in_another_spelling_is_refused(spell: Any) -> None:
-    body = json.loads(letter(REFERENCE, secret=SECRET))
+    body = json.loads(webhook(REFERENCE, secret=SECRET))
 
     with pytest.raises(UnreadableError, match="signature"):
         read(json.dumps(body | {"signature": spell(body["signature"])}).encode())
 
 
-def test_a_letter_with_anything_added_is_refused() -> None:
-    body = json.loads(letter(REFERENCE, secret=SECRET))
+def test_a_webhook_with_anything_added_is_refused() -> None:
+    body = json.loads(webhook(REFERENCE, secret=SECRET))
 
     with pytest.raises(UnreadableError, match="signature"):
         read(json.dumps(body | {"amount": "1.00"}).encode())

@@ -1,4 +1,4 @@
-"""Mollie: a letter says only which payment has news; everything else is an answer of its server."""
+"""Mollie: a webhook says only which payment has news; everything else is an answer of its server."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from checkout_service.providers.adapters.mollie.provider import MollieProvider
 from checkout_service.providers.base import (
     Contents,
     Decline,
-    Hint,
     ProviderError,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
+    ThinEvent,
     UnreadableError,
 )
-from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, SignedWebhook
 from tests.providers.kits.mollie import KIT, OPTIONS, MollieBank
 
 HELD = KIT.reference()
@@ -38,13 +38,13 @@ def at(bank: MollieBank) -> tuple[MollieProvider, Reference]:
 
 
 def statuses(said: Any) -> list[Any]:
-    return [fact.status for fact in said]
+    return [event.status for event in said]
 
 
-def test_a_letter_is_a_hint_that_anybody_could_have_written() -> None:
-    contents = KIT.provider().read(Letter(body=b"id=tr_7UhSN1zuXS").envelope("mollie"))
-    hint = Hint(provider="mollie", provider_ref="tr_7UhSN1zuXS", genuine=False)
-    assert contents == Contents(said=[hint], secret=None)
+def test_a_webhook_is_a_thin_event_that_anybody_could_have_written() -> None:
+    contents = KIT.provider().read(SignedWebhook(body=b"id=tr_7UhSN1zuXS").raw("mollie"))
+    thin_event = ThinEvent(provider="mollie", provider_ref="tr_7UhSN1zuXS", verified=False)
+    assert contents == Contents(said=[thin_event], secret=None)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_letter_is_a_hint_that_anybody_could_have_written() -> None:
 )
 def test_any_other_body_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableError):
-        KIT.provider().read(Letter(body=body).envelope("mollie"))
+        KIT.provider().read(SignedWebhook(body=body).raw("mollie"))
 
 
 def test_a_payment_carries_our_id_as_the_key_and_in_its_metadata() -> None:
@@ -135,7 +135,7 @@ def test_a_payment_proves_its_status(held: str, status: PaymentStatus | None) ->
 
     assert statuses(said) == ([status] if status else [])
     assert bank.asked[-1].url.query == b"embed=refunds,chargebacks"
-    assert [fact.event_id for fact in provider.look_up(reference)] == [fact.event_id for fact in said]
+    assert [event.event_id for event in provider.look_up(reference)] == [event.event_id for event in said]
 
 
 def test_money_that_came_is_told_without_who_paid_it() -> None:
@@ -143,12 +143,12 @@ def test_money_that_came_is_told_without_who_paid_it() -> None:
     provider, reference = at(bank)
     bank.pay(reference.provider_ref)
 
-    (fact,) = provider.look_up(reference)
+    (event,) = provider.look_up(reference)
 
-    assert (fact.amount, fact.currency, fact.payment_id) == (AMOUNT, CURRENCY, PAYMENT_ID)
-    assert fact.event_id == f"lookup:{reference.provider_ref}:paid:240.00"
-    assert fact.occurred_at.isoformat() == "2026-11-25T12:00:00+00:00"
-    kept = json.dumps(fact.raw)
+    assert (event.amount, event.currency, event.payment_id) == (AMOUNT, CURRENCY, PAYMENT_ID)
+    assert event.event_id == f"lookup:{reference.provider_ref}:paid:240.00"
+    assert event.occurred_at.isoformat() == "2026-11-25T12:00:00+00:00"
+    kept = json.dumps(event.raw)
     assert str(PAYMENT_ID) in kept
     assert not [word for word in ("cardNumber", "4242", "Tester") if word in kept]
 
@@ -161,8 +161,8 @@ def test_each_news_is_an_event_of_its_own_and_the_same_news_is_none() -> None:
 
     def look() -> None:
         first, second = provider.look_up(reference), provider.look_up(reference)
-        assert [fact.event_id for fact in first] == [fact.event_id for fact in second]
-        seen.append({fact.event_id for fact in first})
+        assert [event.event_id for event in first] == [event.event_id for event in second]
+        seen.append({event.event_id for event in first})
 
     bank.pay(ref)
     look()

@@ -19,8 +19,8 @@ from checkout_service.providers.adapters.paypal import access_token as paypal_ac
 from checkout_service.providers.adapters.paypal.provider import PayPalProvider
 from checkout_service.providers.base import (
     Decline,
-    Fact,
     ProviderError,
+    ProviderEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
@@ -46,7 +46,7 @@ def calls(bank: PayPalBank) -> list[str]:
 
 
 def statuses(said: Any) -> list[Any]:
-    return [fact.status for fact in said]
+    return [event.status for event in said]
 
 
 def test_a_payment_is_an_order_with_our_id_as_the_key() -> None:
@@ -110,19 +110,19 @@ def test_an_approved_order_is_captured_by_the_look_up() -> None:
     provider, reference = at(bank)
     bank.approve(PAYMENT_REF)
 
-    (fact,) = provider.look_up(reference)
+    (event,) = provider.look_up(reference)
 
-    assert isinstance(fact, Fact)
-    assert (fact.status, fact.amount, fact.currency) == (PaymentStatus.PAID, AMOUNT, CURRENCY)
+    assert isinstance(event, ProviderEvent)
+    assert (event.status, event.amount, event.currency) == (PaymentStatus.PAID, AMOUNT, CURRENCY)
     capture = bank.payments[PAYMENT_REF]["purchase_units"][0]["payments"]["captures"][0]
-    assert fact.capture_ref == capture["id"]
-    assert "customer@example.test" not in json.dumps(fact.raw)
+    assert event.capture_ref == capture["id"]
+    assert "customer@example.test" not in json.dumps(event.raw)
     asked = bank.asked[-1]
     assert (asked.method, asked.url.path) == ("POST", f"/v2/checkout/orders/{reference.payment_token}/capture")
     assert asked.headers["PayPal-Request-Id"].startswith(f"capture-{PAYMENT_ID}")
 
     (again,) = provider.look_up(reference)
-    assert again.event_id == fact.event_id
+    assert again.event_id == event.event_id
     assert len(bank.captured) == 1
 
 
@@ -178,7 +178,7 @@ def test_two_workers_capture_once_and_both_learn_of_it() -> None:
     assert len(bank.captured) == 1
 
 
-def test_a_twin_that_captured_with_another_key_is_learned_of_from_the_order() -> None:
+def test_a_retry_that_captured_with_another_key_is_learned_of_from_the_order() -> None:
     """PayPal keeps a key for six hours and refuses a second capture for ever."""
     bank = PayPalBank()
     _, reference = at(bank)
@@ -312,7 +312,7 @@ def test_a_refund_is_asked_of_the_capture_and_seen_by_the_next_look_up() -> None
     assert dashboard.amount == Decimal("10.00")
 
 
-def test_a_refund_finds_the_capture_that_no_letter_has_told_of_yet() -> None:
+def test_a_refund_finds_the_capture_that_no_webhook_has_told_of_yet() -> None:
     bank = PayPalBank()
     provider, reference = at(bank)
     with pytest.raises(ProviderUnavailableError, match="not known yet"):
@@ -397,7 +397,7 @@ def test_a_refusal_is_told_in_the_shared_words(name: str) -> None:
 
 
 ANSWERS: dict[str, tuple[httpx.Response, type[ProviderError]]] = {
-    "a twin at work": (issue("PREVIOUS_REQUEST_IN_PROGRESS"), ProviderUnavailableError),
+    "a retry at work": (issue("PREVIOUS_REQUEST_IN_PROGRESS"), ProviderUnavailableError),
     "details of another kind": (httpx.Response(422, json={"details": [7, {"issue": []}]}), ProviderRefusedError),
     "no JSON": (httpx.Response(201, text="<html>hunter2"), UnreadableError),
     "nothing in it": (httpx.Response(201, json={}), UnreadableError),

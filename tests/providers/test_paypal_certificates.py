@@ -168,7 +168,7 @@ def test_paypals_own_addresses_are_taken(host: str) -> None:
 
 
 def test_a_certificate_of_the_sandbox_signs_nothing_that_is_paid_for() -> None:
-    """Anybody can have a sandbox account, whose letters are signed by a genuine PayPal."""
+    """Anybody can have a sandbox account, whose webhooks are signed by a verified PayPal."""
     chain = authority.serving(_issued("messageverificationcerts.sandbox.paypal.com"), authority.intermediate())
 
     with pytest.raises(UnreadableError):
@@ -209,7 +209,7 @@ def test_a_certificate_is_believed_by_its_chain_and_its_name(chain: Callable[[],
 
 
 @pytest.mark.parametrize("at", [authority.FROM - timedelta(days=1), authority.UNTIL + timedelta(days=1)])
-def test_a_certificate_is_valid_when_its_letter_was_received(at: datetime) -> None:
+def test_a_certificate_is_valid_when_its_webhook_was_received(at: datetime) -> None:
     held, _ = holding(REAL)
 
     assert held.key(URL, NOW)
@@ -254,7 +254,7 @@ def test_a_flood_of_addresses_is_no_flood_of_fetches() -> None:
     assert len(asked) == FETCHES + 1
 
 
-def test_a_flood_does_not_keep_out_letters_whose_certificate_is_known() -> None:
+def test_a_flood_does_not_keep_out_webhooks_whose_certificate_is_known() -> None:
     clock = Clock()
     held, asked = holding(
         lambda request: REAL(request) if str(request.url) == URL else httpx.Response(404), clock=clock
@@ -297,7 +297,7 @@ ANSWERS: dict[str, tuple[Callable[[httpx.Request], httpx.Response], type[Provide
 
 
 @pytest.mark.parametrize(("answer", "error"), ANSWERS.values(), ids=ANSWERS.keys())
-def test_only_paypals_own_word_that_there_is_none_makes_a_forgery_of_a_letter(
+def test_only_paypals_own_word_that_there_is_none_makes_a_unverified_of_a_webhook(
     answer: Callable[[httpx.Request], httpx.Response], error: type[ProviderError]
 ) -> None:
     held, asked = holding(answer)

@@ -1,4 +1,4 @@
-"""PayPal's letters: signed by its certificate for our webhook, about when they came; each event in our words."""
+"""PayPal's webhooks: signed by its certificate for our webhook, about when they came; each event in our words."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.paypal import provider as paypal
-from checkout_service.providers.base import Hint, ProviderUnavailableError, UnreadableError
-from tests.providers.kits.kit import NOW, PAYMENT_ID, REFUND_ID, Letter
+from checkout_service.providers.base import ProviderUnavailableError, ThinEvent, UnreadableError
+from tests.providers.kits.kit import NOW, PAYMENT_ID, REFUND_ID, SignedWebhook
 from tests.providers.kits.paypal import CAPTURE, KIT, PAYMENT_REF, REFUND, approved, certificates, event_body, sign
 
 WEBHOOK = KIT.secrets[0]
@@ -30,22 +30,22 @@ RESOURCE = {
 }
 
 
-def read(letter: Letter, *webhooks: str, **options: Any) -> list[Any]:
-    return list(KIT.provider(*webhooks, **options).read(letter.envelope("paypal")).said)
+def read(webhook: SignedWebhook, *webhooks: str, **options: Any) -> list[Any]:
+    return list(KIT.provider(*webhooks, **options).read(webhook.raw("paypal")).said)
 
 
 def said(kind: str, resource: dict[str, Any], **options: Any) -> list[Any]:
     return read(sign(event_body(kind, resource), WEBHOOK), **options)
 
 
-def test_a_genuine_capture_is_one_fact_without_the_payer_and_the_card() -> None:
-    (fact,) = said("PAYMENT.CAPTURE.COMPLETED", RESOURCE)
+def test_a_verified_capture_is_one_event_without_the_payer_and_the_card() -> None:
+    (event,) = said("PAYMENT.CAPTURE.COMPLETED", RESOURCE)
 
-    assert (fact.provider_ref, fact.payment_id, fact.status) == (PAYMENT_REF, PAYMENT_ID, PaymentStatus.PAID)
-    assert (fact.amount, fact.currency, fact.capture_ref) == (Decimal("240.00"), "USD", CAPTURE)
-    assert fact.event_id.startswith("WH-")
-    assert fact.amount_required
-    kept = json.dumps(fact.raw)
+    assert (event.provider_ref, event.payment_id, event.status) == (PAYMENT_REF, PAYMENT_ID, PaymentStatus.PAID)
+    assert (event.amount, event.currency, event.capture_ref) == (Decimal("240.00"), "USD", CAPTURE)
+    assert event.event_id.startswith("WH-")
+    assert event.amount_required
+    kept = json.dumps(event.raw)
     assert CAPTURE in kept
     assert not [word for word in ("customer@", "1111", "4111") if word in kept]
 
@@ -66,7 +66,7 @@ EVENTS = {
 @pytest.mark.parametrize("kind", EVENTS)
 def test_each_event_proves_its_status_or_nothing(kind: str) -> None:
     status = EVENTS[kind]
-    assert [fact.status for fact in said(kind, RESOURCE)] == ([status] if status else [])
+    assert [event.status for event in said(kind, RESOURCE)] == ([status] if status else [])
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_each_event_proves_its_status_or_nothing(kind: str) -> None:
     ],
 )
 def test_a_refund_has_the_status_that_it_holds(kind: str, held: Any, status: RefundStatus) -> None:
-    (fact,) = said(kind, RESOURCE | {"id": REFUND, "status": held})
+    (event,) = said(kind, RESOURCE | {"id": REFUND, "status": held})
 
-    assert (fact.status, fact.refund_ref, fact.refund_id) == (status, REFUND, None)
-    assert (fact.provider_ref, fact.amount, fact.currency) == (PAYMENT_REF, Decimal("240.00"), "USD")
+    assert (event.status, event.refund_ref, event.refund_id) == (status, REFUND, None)
+    assert (event.provider_ref, event.amount, event.currency) == (PAYMENT_REF, Decimal("240.00"), "USD")
 
 
 def test_a_refund_of_ours_is_known_by_our_reference() -> None:
     custom_id = f"{PAYMENT_REF}_{REFUND_ID.hex}"
-    (fact,) = said("PAYMENT.CAPTURE.REFUNDED", RESOURCE | {"id": REFUND, "custom_id": custom_id})
-    assert (fact.provider_ref, fact.refund_id, fact.payment_id) == (PAYMENT_REF, REFUND_ID, PAYMENT_ID)
+    (event,) = said("PAYMENT.CAPTURE.REFUNDED", RESOURCE | {"id": REFUND, "custom_id": custom_id})
+    assert (event.provider_ref, event.refund_id, event.payment_id) == (PAYMENT_REF, REFUND_ID, PAYMENT_ID)
 
 
 DASHBOARD = {
@@ -119,9 +119,9 @@ def test_a_refund_made_in_the_dashboard_is_found_by_its_capture() -> None:
     asked: list[str] = []
     bank = holding(httpx.Response(200, json=RESOURCE), asked)
 
-    (fact,) = said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=bank)
+    (event,) = said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=bank)
 
-    assert (fact.provider_ref, fact.refund_ref, fact.amount) == (PAYMENT_REF, REFUND, Decimal("40.00"))
+    assert (event.provider_ref, event.refund_ref, event.amount) == (PAYMENT_REF, REFUND, Decimal("40.00"))
     assert asked == [f"GET https://api-m.paypal.com/v2/payments/captures/{CAPTURE}"]
 
 
@@ -170,58 +170,60 @@ def test_a_heap_of_such_refunds_is_no_heap_of_calls(monkeypatch: pytest.MonkeyPa
         return quick(request)
 
     provider = KIT.provider(answer=slow)
-    letters = [sign(event_body("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, number=number), WEBHOOK) for number in range(9)]
-    assert provider.read(letters[0].envelope("paypal")).said == []
-    for letter in letters[1:]:
+    webhooks = [sign(event_body("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, number=number), WEBHOOK) for number in range(9)]
+    assert provider.read(webhooks[0].raw("paypal")).said == []
+    for webhook in webhooks[1:]:
         now += 0.9
         with pytest.raises(ProviderUnavailableError, match="just now"):
-            provider.read(letter.envelope("paypal"))
+            provider.read(webhook.raw("paypal"))
     assert len(asked) == 1
 
     now += 0.9
-    assert provider.read(letters[1].envelope("paypal")).said == []
+    assert provider.read(webhooks[1].raw("paypal")).said == []
     assert len(asked) == 2
 
 
-def test_an_approval_is_a_genuine_hint() -> None:
-    assert read(approved(PAYMENT_REF, WEBHOOK)) == [Hint(provider="paypal", provider_ref=PAYMENT_REF, genuine=True)]
+def test_an_approval_is_a_verified_thin_event() -> None:
+    assert read(approved(PAYMENT_REF, WEBHOOK)) == [
+        ThinEvent(provider="paypal", provider_ref=PAYMENT_REF, verified=True)
+    ]
     assert read(approved("of another service", WEBHOOK)) == []
 
 
 @pytest.mark.parametrize("seconds", [-299, 0, 301, 3_600, 72 * 3600 - 1])
-def test_a_letter_delivered_again_within_three_days_is_read(seconds: int) -> None:
-    letter = KIT.letter(PaymentStatus.PAID, signed_at=NOW - timedelta(seconds=seconds))
-    assert read(letter)
+def test_a_webhook_delivered_again_within_three_days_is_read(seconds: int) -> None:
+    webhook = KIT.webhook(PaymentStatus.PAID, signed_at=NOW - timedelta(seconds=seconds))
+    assert read(webhook)
 
 
 @pytest.mark.parametrize("seconds", [-301, -86_400, 72 * 3600 + 1, 86_400 * 300])
 def test_an_older_one_and_one_of_the_future_are_refused(seconds: int) -> None:
     asked: list[str] = []
-    letter = KIT.letter(PaymentStatus.PAID, signed_at=NOW - timedelta(seconds=seconds))
+    webhook = KIT.webhook(PaymentStatus.PAID, signed_at=NOW - timedelta(seconds=seconds))
 
     with pytest.raises(UnreadableError, match="too long before or after"):
-        read(letter, certificates_=certificates(transport=_noting(asked)))
+        read(webhook, certificates_=certificates(transport=_noting(asked)))
     assert asked == [], "nothing is fetched for it"
 
 
-def test_a_letter_for_another_webhook_is_refused_and_several_may_be_live() -> None:
-    letter = sign(event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE), KIT.secrets[1])
+def test_a_webhook_for_another_webhook_is_refused_and_several_may_be_live() -> None:
+    webhook = sign(event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE), KIT.secrets[1])
 
     with pytest.raises(UnreadableError, match="not PayPal's"):
-        read(letter)
-    assert KIT.provider(*KIT.secrets).read(letter.envelope("paypal")).secret == 1
+        read(webhook)
+    assert KIT.provider(*KIT.secrets).read(webhook.raw("paypal")).secret == 1
     with pytest.raises(UnreadableError):
         read(sign(event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE), ""), "")
 
 
 def test_the_signature_covers_each_byte() -> None:
-    letter = KIT.letter(PaymentStatus.PAID)
+    webhook = KIT.webhook(PaymentStatus.PAID)
 
-    for place in range(0, len(letter.body), 7):
-        body = bytearray(letter.body)
+    for place in range(0, len(webhook.body), 7):
+        body = bytearray(webhook.body)
         body[place] ^= 1
         with pytest.raises(UnreadableError):
-            read(replace(letter, body=bytes(body)))
+            read(replace(webhook, body=bytes(body)))
 
 
 HEADERS = {
@@ -235,24 +237,27 @@ HEADERS = {
 
 @pytest.mark.parametrize("header", HEADERS)
 def test_each_header_is_what_was_signed(header: str) -> None:
-    letter = KIT.letter(PaymentStatus.PAID)
+    webhook = KIT.webhook(PaymentStatus.PAID)
 
     for value in HEADERS[header]:
         with pytest.raises(UnreadableError):
-            read(replace(letter, headers=letter.headers | {header: value}))
+            read(replace(webhook, headers=webhook.headers | {header: value}))
     with pytest.raises(UnreadableError, match="missing"):
-        read(replace(letter, headers={name: value for name, value in letter.headers.items() if name != header}))
+        read(replace(webhook, headers={name: value for name, value in webhook.headers.items() if name != header}))
 
 
 def test_a_checksum_alone_lets_nothing_in() -> None:
-    """Two bodies of one checksum are easily made; without the time and place of a genuine letter they are of no use."""
-    letter = KIT.letter(PaymentStatus.PAID)
-    target = zlib.crc32(letter.body)
-    other = letter.body.replace(b'"PAYMENT.CAPTURE.COMPLETED"', b'"PAYMENT.CAPTURE.REVERSED"')
+    """Two bodies of one checksum are easily made.
+
+    Without the time and place of a verified webhook they are of no use.
+    """
+    webhook = KIT.webhook(PaymentStatus.PAID)
+    target = zlib.crc32(webhook.body)
+    other = webhook.body.replace(b'"PAYMENT.CAPTURE.COMPLETED"', b'"PAYMENT.CAPTURE.REVERSED"')
     assert zlib.crc32(other) != target
 
     with pytest.raises(UnreadableError):
-        read(replace(letter, body=other))
+        read(replace(webhook, body=other))
 
 
 @pytest.mark.parametrize(
@@ -282,9 +287,9 @@ def test_a_resource_of_another_service_says_nothing(resource: Any) -> None:
 @pytest.mark.parametrize(
     "amount", [{}, 7, {"value": "1.005", "currency_code": "USD"}, {"value": 1, "currency_code": 7}]
 )
-def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_letter(amount: Any) -> None:
-    (fact,) = said("PAYMENT.CAPTURE.COMPLETED", RESOURCE | {"amount": amount})
-    assert (fact.status, fact.amount, fact.amount_required) == (PaymentStatus.PAID, None, True)
+def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_webhook(amount: Any) -> None:
+    (event,) = said("PAYMENT.CAPTURE.COMPLETED", RESOURCE | {"amount": amount})
+    assert (event.status, event.amount, event.amount_required) == (PaymentStatus.PAID, None, True)
 
 
 def _noting(asked: list[str]) -> httpx.MockTransport:

@@ -17,11 +17,11 @@ from checkout_service.providers.adapters.stripe.objects import charged
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import (
     Decline,
-    Fact,
-    Hint,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
-    RefundFact,
+    ThinEvent,
 )
 from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID
@@ -31,7 +31,7 @@ DECLINED = {"type": "card_error", "code": "card_declined"}
 
 
 def said(kind: str, about: dict[str, Any], **fields: Any) -> list[Any]:
-    return list(KIT.provider().read(sign(event(kind, about, **fields), KIT.secrets[0]).envelope("stripe")).said)
+    return list(KIT.provider().read(sign(event(kind, about, **fields), KIT.secrets[0]).raw("stripe")).said)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_no_fraction_of_a_currency_that_has_none(currency: str) -> None:
 
 
 def test_of_a_paid_payment_the_amount_that_came_counts() -> None:
-    (fact,) = said("payment_intent.succeeded", intent(amount=24000, amount_received=20000))
-    assert fact.amount == Decimal("200.00")
+    (provider_event,) = said("payment_intent.succeeded", intent(amount=24000, amount_received=20000))
+    assert provider_event.amount == Decimal("200.00")
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_a_refund_of_a_charge_without_an_intent_is_not_ours() -> None:
     assert said("refund.created", refund(payment_intent=None)) == []
 
 
-def test_that_a_charge_was_refunded_is_a_hint() -> None:
+def test_that_a_charge_was_refunded_is_a_thin_event() -> None:
     charge = {"id": CHARGE, "object": "charge", "payment_intent": INTENT, "amount_refunded": 100}
-    assert said("charge.refunded", charge) == [Hint(provider="stripe", provider_ref=INTENT)]
+    assert said("charge.refunded", charge) == [ThinEvent(provider="stripe", provider_ref=INTENT)]
 
 
 @pytest.mark.parametrize("status", ["won", "warning_closed", "prevented"])
@@ -87,20 +87,20 @@ def test_only_a_lost_dispute_takes_the_money(status: str) -> None:
     [("pending", "processing"), ("requires_action", "processing"), ("canceled", "failed"), ("failed", "failed")],
 )
 def test_a_refunds_states(status: str, proven: str) -> None:
-    (fact,) = said("refund.updated", refund(status))
-    assert fact.status is RefundStatus(proven)
+    (provider_event,) = said("refund.updated", refund(status))
+    assert provider_event.status is RefundStatus(proven)
 
 
 def test_a_secret_of_last_year_and_other_schemes_do_not_hide_a_good_signature() -> None:
-    letter = sign(event("payment_intent.succeeded", intent()), KIT.secrets[1])
-    contents = KIT.provider(*KIT.secrets).read(letter.envelope("stripe"))
+    webhook = sign(event("payment_intent.succeeded", intent()), KIT.secrets[1])
+    contents = KIT.provider(*KIT.secrets).read(webhook.raw("stripe"))
     assert (len(contents.said), contents.secret) == (1, 1)
 
-    weaker = letter.headers["stripe-signature"].replace("v1=", "v0=")
-    only_v0 = sign(letter.body, KIT.secrets[1])
+    weaker = webhook.headers["stripe-signature"].replace("v1=", "v0=")
+    only_v0 = sign(webhook.body, KIT.secrets[1])
     only_v0.headers["stripe-signature"] = weaker
     with pytest.raises(Exception, match="scheme"):
-        KIT.provider(*KIT.secrets).read(only_v0.envelope("stripe"))
+        KIT.provider(*KIT.secrets).read(only_v0.raw("stripe"))
 
 
 def test_a_look_up_finds_refunds_and_a_lost_dispute() -> None:
@@ -119,9 +119,9 @@ def test_a_look_up_finds_refunds_and_a_lost_dispute() -> None:
 
     paid, lost, refunded = provider.look_up(reference)
 
-    assert isinstance(paid, Fact)
-    assert isinstance(lost, Fact)
-    assert isinstance(refunded, RefundFact)
+    assert isinstance(paid, ProviderEvent)
+    assert isinstance(lost, ProviderEvent)
+    assert isinstance(refunded, ProviderRefundEvent)
     assert (paid.status, paid.capture_ref) == (PaymentStatus.PAID, CHARGE)
     assert (lost.status, lost.event_id) == (PaymentStatus.REVERSED, "lookup:du_lost:lost")
     assert (refunded.refund_ref, refunded.amount, refunded.refund_id) == ("re_dashboard", Decimal("1.00"), None)
@@ -162,7 +162,7 @@ def test_stripes_ways_to_say_no_are_ours(told: dict[str, Any], status: int, reas
     assert caught.value.__suppress_context__
 
 
-def test_a_key_that_is_in_use_is_a_twin_at_work_and_a_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_in_use_is_a_retry_at_work_and_a_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "sleep", lambda seconds: None)
     asked: list[str] = []
 
@@ -202,8 +202,8 @@ def test_a_live_key_reads_live_events_alone() -> None:
         Account(options={"api_key": Secret("rk_live_x")}, secrets=[Secret(secret) for secret in KIT.secrets])
     )
     for live in (True, False):
-        letter = sign(event("payment_intent.succeeded", intent(), livemode=live), KIT.secrets[0])
-        assert bool(provider.read(letter.envelope("stripe")).said) is live
+        webhook = sign(event("payment_intent.succeeded", intent(), livemode=live), KIT.secrets[0])
+        assert bool(provider.read(webhook.raw("stripe")).said) is live
 
 
 def test_the_sdk_says_nothing_to_our_log(caplog: pytest.LogCaptureFixture) -> None:

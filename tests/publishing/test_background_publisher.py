@@ -1,4 +1,4 @@
-"""Whoever asks for a refund or a cancellation never waits for the broker; the worker is rung by a thread."""
+"""Whoever asks for a refund or a cancellation never waits for the broker; the worker is notified by a thread."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_each_request_sends_one_message_with_its_own_id(
     assert (first["request_id"], first["quiet"]) == ("the-request-1", True)
     assert (second["task"], second["argsrepr"]) == ("payments.cancel", f"('{open_payment}',)")
     sleep(0.1)
-    assert broker.llen(QUEUE) == 2, "asked again, nothing new is owed"
+    assert broker.llen(QUEUE) == 2, "asked again, nothing new is pending"
 
 
 def test_a_frozen_broker_holds_nobody(own_app: Flask, customer: Customer, sql: Sql, own_valkey: Valkey) -> None:

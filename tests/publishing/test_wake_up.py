@@ -1,4 +1,4 @@
-"""The bell: one message while it is quiet, few under load, and no provider ever waits for the broker."""
+"""The wake-up: one message while it is quiet, few under load, and no provider ever waits for the broker."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from checkout_service.local.servers import Valkey, free_port
 from checkout_service.publishing.wake_up import WAKE_UP
 from checkout_service.settings.values import Secret
 from tests.apps import MakeApp, frozen
-from tests.webhook_bodies import letter, post_letter
+from tests.webhook_bodies import post_webhook, webhook
 
 QUEUE = "webhooks"
-Letters = Callable[[], list[Any]]
+Webhooks = Callable[[], list[Any]]
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def wait_for_messages(broker: redis.Redis, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def answer_bell(broker: redis.Redis) -> None:
+def answer_wake_up(broker: redis.Redis) -> None:
     """As a task does before it claims."""
     for name in broker.keys(f"*{WAKE_UP}"):
         broker.delete(name)
 
 
-def test_letter_rings_with_one_message_that_names_it(client: FlaskClient, broker: redis.Redis) -> None:
-    answer = client.post("/api/payments/webhook", data=letter("mock_pi_1"), headers={"X-Request-Id": "the-request-1"})
+def test_webhook_rings_with_one_message_that_names_it(client: FlaskClient, broker: redis.Redis) -> None:
+    answer = client.post("/api/payments/webhook", data=webhook("mock_pi_1"), headers={"X-Request-Id": "the-request-1"})
     (message,) = wait_for_messages(broker, 1)
 
     assert message["headers"]["task"] == "webhooks.process"
@@ -66,100 +66,104 @@ def test_letter_rings_with_one_message_that_names_it(client: FlaskClient, broker
     assert message["headers"].get("expires") is None
 
 
-def test_every_letter_rings_while_it_is_quiet(client: FlaskClient, broker: redis.Redis) -> None:
-    rung = []
+def test_every_webhook_rings_while_it_is_quiet(client: FlaskClient, broker: redis.Redis) -> None:
+    notified = []
     for number in range(3):
-        rung.append(str(post_letter(client, letter("mock_pi_1"))))
+        notified.append(str(post_webhook(client, webhook("mock_pi_1"))))
         wait_for_messages(broker, number + 1)
-        answer_bell(broker)
+        answer_wake_up(broker)
 
-    assert [message["headers"]["argsrepr"] for message in reversed(messages(broker))] == [f"('{id_}',)" for id_ in rung]
+    assert [message["headers"]["argsrepr"] for message in reversed(messages(broker))] == [
+        f"('{id_}',)" for id_ in notified
+    ]
 
 
-def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redis.Redis, letters: Letters) -> None:
+def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redis.Redis, webhooks: Webhooks) -> None:
     started = monotonic()
     for _ in range(60):
-        post_letter(client, letter("mock_pi_1"))
+        post_webhook(client, webhook("mock_pi_1"))
     sleep(0.1)
     seconds = monotonic() - started
 
-    assert len(letters()) == 60
+    assert len(webhooks()) == 60
     assert 1 <= len(messages(broker)) <= seconds + 2
 
 
-def test_letter_filed_after_the_bell_was_answered_rings_again_at_once(client: FlaskClient, broker: redis.Redis) -> None:
-    post_letter(client, letter("mock_pi_1"))
+def test_webhook_filed_after_the_wake_up_was_answered_rings_again_at_once(
+    client: FlaskClient, broker: redis.Redis
+) -> None:
+    post_webhook(client, webhook("mock_pi_1"))
     wait_for_messages(broker, 1)
-    answer_bell(broker)
+    answer_wake_up(broker)
     started = monotonic()
-    post_letter(client, letter("mock_pi_1"))
+    post_webhook(client, webhook("mock_pi_1"))
     wait_for_messages(broker, 2)
 
-    assert monotonic() - started < 0.9, "it waited for the bell to fall silent by itself"
+    assert monotonic() - started < 0.9, "it waited for the wake-up to fall silent by itself"
 
 
 @pytest.mark.parametrize("away", ["broker", "cache", "both"])
-def test_without_broker_or_cache_the_letter_is_taken_quickly(
-    make_app: MakeApp, own_valkey: Valkey, letters: Letters, away: str
+def test_without_broker_or_cache_the_webhook_is_taken_quickly(
+    make_app: MakeApp, own_valkey: Valkey, webhooks: Webhooks, away: str
 ) -> None:
     nowhere = Secret(f"redis://127.0.0.1:{free_port()}/0")
     here = Secret(own_valkey.url)
     app = make_app(redis_url=here if away == "broker" else nowhere, broker_url=here if away == "cache" else nowhere)
     client = app.test_client()
-    post_letter(client, letter("mock_pi_1"))
+    post_webhook(client, webhook("mock_pi_1"))
     started = monotonic()
     for _ in range(5):
-        post_letter(client, letter("mock_pi_1"))
+        post_webhook(client, webhook("mock_pi_1"))
     took = monotonic() - started
 
     assert took < 2.5, "half a second each is already far from waiting"
-    assert [row.state for row in letters()] == ["received"] * 6
+    assert [row.state for row in webhooks()] == ["received"] * 6
     if away == "cache":
         with redis.Redis.from_url(own_valkey.url) as broker:
             wait_for_messages(broker, 1)
 
 
-def test_frozen_broker_keeps_no_provider_waiting(client: FlaskClient, own_valkey: Valkey, letters: Letters) -> None:
-    post_letter(client, letter("mock_pi_1"))
+def test_frozen_broker_keeps_no_provider_waiting(client: FlaskClient, own_valkey: Valkey, webhooks: Webhooks) -> None:
+    post_webhook(client, webhook("mock_pi_1"))
     with frozen(own_valkey.server):
         started = monotonic()
         for _ in range(5):
-            post_letter(client, letter("mock_pi_1"))
+            post_webhook(client, webhook("mock_pi_1"))
         took = monotonic() - started
 
     assert took < 2.5, "half a second each is already far from waiting"
-    assert len(letters()) == 6
+    assert len(webhooks()) == 6
 
 
-def test_bell_that_could_not_be_rung_is_silent_again(make_app: MakeApp, own_valkey: Valkey) -> None:
+def test_wake_up_that_could_not_be_notified_is_silent_again(make_app: MakeApp, own_valkey: Valkey) -> None:
     nowhere = Secret(f"redis://127.0.0.1:{free_port()}/0")
     client = make_app(redis_url=Secret(own_valkey.url), broker_url=nowhere).test_client()
-    post_letter(client, letter("mock_pi_1"))
+    post_webhook(client, webhook("mock_pi_1"))
 
     with redis.Redis.from_url(own_valkey.url) as cache:
         _wait_until(lambda: not cache.keys(f"*{WAKE_UP}"), within=0.9)
 
 
-def test_ringer_rings_again_after_a_broker_that_was_killed(
-    client: FlaskClient, own_valkey: Valkey, letters: Letters
+def test_notifier_rings_again_after_a_broker_that_was_killed(
+    client: FlaskClient, own_valkey: Valkey, webhooks: Webhooks
 ) -> None:
-    post_letter(client, letter("mock_pi_1"))
+    post_webhook(client, webhook("mock_pi_1"))
     own_valkey.server.stop()
     for _ in range(3):
-        post_letter(client, letter("mock_pi_1"))
+        post_webhook(client, webhook("mock_pi_1"))
         sleep(0.05)
     own_valkey.server.start()
 
     _rings_again(client, own_valkey)
-    assert len(letters()) >= 5
+    assert len(webhooks()) >= 5
 
 
-def test_ringer_rings_again_after_a_broker_that_refused_to_write(
+def test_notifier_rings_again_after_a_broker_that_refused_to_write(
     client: FlaskClient, broker: redis.Redis, own_valkey: Valkey
 ) -> None:
     broker.config_set("maxmemory", "1")
     for _ in range(3):
-        post_letter(client, letter("mock_pi_1"))
+        post_webhook(client, webhook("mock_pi_1"))
         sleep(0.05)
     broker.config_set("maxmemory", "0")
 
@@ -167,15 +171,15 @@ def test_ringer_rings_again_after_a_broker_that_refused_to_write(
 
 
 def _rings_again(client: FlaskClient, valkey: Valkey) -> None:
-    """New letters ring at the latest when breaker and bell have had their pause."""
+    """New webhooks ring at the latest when breaker and wake-up have had their pause."""
 
-    def rung() -> bool:
-        post_letter(client, letter("mock_pi_1"))
+    def notified() -> bool:
+        post_webhook(client, webhook("mock_pi_1"))
         with redis.Redis.from_url(valkey.url) as broker, suppress(redis.RedisError):
             return bool(broker.llen(QUEUE))
         return False
 
-    _wait_until(rung, within=10)
+    _wait_until(notified, within=10)
 
 
 def _wait_until(condition: Callable[[], bool], *, within: float) -> None:

@@ -1,4 +1,4 @@
-"""Twins on one idempotency key: one session, one payment, one payment at the provider, the same answer."""
+"""Concurrent retries on one idempotency key: one session, one payment, one payment at the provider, the same answer."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.purchases import NOTHING, ask, counts, fill_cart, replayed
 
 __all__ = ["_provider_server", "make_shopper", "mock_provider", "provider_app", "shopper"]
 
-TWINS = 6
+RETRIES = 6
 ROUNDS = 5
 
 
 @pytest.fixture
-def twins(shopper: Customer, provider_app: Flask) -> list[Customer]:
+def retries(shopper: Customer, provider_app: Flask) -> list[Customer]:
     """One customer at several devices."""
-    return [replace(shopper, client=provider_app.test_client()) for _ in range(TWINS)]
+    return [replace(shopper, client=provider_app.test_client()) for _ in range(RETRIES)]
 
 
 @pytest.mark.parametrize(
@@ -32,54 +32,54 @@ def twins(shopper: Customer, provider_app: Flask) -> list[Customer]:
     [
         {},
         {"seconds": 0.05},
-        {"seconds": 0.05, "in_progress": "twin"},
+        {"seconds": 0.05, "in_progress": "retry"},
         {"before": "error", "times": 1},
         {"before": "drop", "times": 2},
         {"after": "error", "times": 1},
         {"after": "drop", "times": 2},
         {"garbage": "not_json", "times": 1},
         {"before": "refuse", "times": 1},
-        {"seconds": 0.05, "in_progress": "twin", "before": "error", "times": 1},
+        {"seconds": 0.05, "in_progress": "retry", "before": "error", "times": 1},
     ],
     ids=str,
 )
-def test_twins_on_one_idempotency_key_share_one_session(
-    twins: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql, behaviour: dict[str, Any]
+def test_retries_on_one_idempotency_key_share_one_session(
+    retries: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql, behaviour: dict[str, Any]
 ) -> None:
-    cart_id = fill_cart(twins[0], (make_listing(), 1))
+    cart_id = fill_cart(retries[0], (make_listing(), 1))
     for number in range(ROUNDS):
         key = f"round-{number}"
         mock_provider.behave(**behaviour)
 
-        answers = _all_ask(twins, cart_id, key)
+        answers = _all_ask(retries, cart_id, key)
 
         assert all(answer.status_code in {201, 502, 503} for answer in answers), [answer.text for answer in answers]
         given = [answer for answer in answers if answer.status_code == 201]
         if not {"before", "after", "garbage"} & set(behaviour):
-            assert len(given) == TWINS
+            assert len(given) == RETRIES
         assert sum(not replayed(answer) for answer in given) == (1 if given else 0)
         mock_provider.behave()
-        later = ask(twins[0], cart_id, key)
+        later = ask(retries[0], cart_id, key)
         assert later.status_code == 201
         assert {answer.data for answer in given} <= {later.data}
         assert counts(sql) == (number + 1, number + 1)
         assert len(mock_provider.payments) == number + 1
 
 
-def test_first_twins_amount_is_kept_while_the_cart_changes(
-    twins: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql
+def test_first_retries_amount_is_kept_while_the_cart_changes(
+    retries: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql
 ) -> None:
     listing = make_listing(unit_price="10.00")
     for number in range(ROUNDS):
         key = f"round-{number}"
-        cart_id = fill_cart(twins[0], (listing, 1))
+        cart_id = fill_cart(retries[0], (listing, 1))
         mock_provider.behave(seconds=0.01)
 
-        def change(twin: Customer, qty: int) -> None:
-            fill_cart(twin, (listing, qty))
+        def change(retry: Customer, qty: int) -> None:
+            fill_cart(retry, (listing, qty))
 
         *answers, _, _ = at_once(
-            [*_asking(twins[:4], cart_id, key), lambda: change(twins[4], 2), lambda: change(twins[5], 3)]
+            [*_asking(retries[:4], cart_id, key), lambda: change(retries[4], 2), lambda: change(retries[5], 3)]
         )
 
         assert all(answer.status_code in {201, 409} for answer in answers), [answer.text for answer in answers]
@@ -88,20 +88,20 @@ def test_first_twins_amount_is_kept_while_the_cart_changes(
         held = next(each for each in mock_provider.payments if each["provider_ref"] not in _known(sql, key))
         _assert_frozen_as_held(sql, key, held["amount"], given)
         if not given:
-            assert ask(twins[0], cart_id, f"{key}-fresh").status_code == 201
+            assert ask(retries[0], cart_id, f"{key}-fresh").status_code == 201
 
 
 def test_different_requests_on_one_key_open_one_session_and_the_others_are_refused(
-    twins: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql
+    retries: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql
 ) -> None:
-    cart_id = fill_cart(twins[0], (make_listing(unit_price="40.00"), 1))
+    cart_id = fill_cart(retries[0], (make_listing(unit_price="40.00"), 1))
     variants: list[dict[str, str]] = [{}, {"expected_total": "40.00"}, {"provider": "mock"}]
     for number in range(ROUNDS):
         key = f"round-{number}"
         answers = at_once(
             [
-                lambda twin=twin, wanted=variants[index % 3], key=key: (wanted, ask(twin, cart_id, key, **wanted))
-                for index, twin in enumerate(twins)
+                lambda retry=retry, wanted=variants[index % 3], key=key: (wanted, ask(retry, cart_id, key, **wanted))
+                for index, retry in enumerate(retries)
             ]
         )
 
@@ -116,12 +116,12 @@ def test_different_requests_on_one_key_open_one_session_and_the_others_are_refus
 
 
 def test_different_keys_at_once_are_different_purchases(
-    twins: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql
+    retries: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql
 ) -> None:
-    cart_id = fill_cart(twins[0], (make_listing(), 1))
+    cart_id = fill_cart(retries[0], (make_listing(), 1))
     assert counts(sql) == NOTHING
 
-    answers = at_once([*_asking(twins[:3], cart_id, "one"), *_asking(twins[3:], cart_id, "other")])
+    answers = at_once([*_asking(retries[:3], cart_id, "one"), *_asking(retries[3:], cart_id, "other")])
 
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.data for answer in answers}) == 2
@@ -129,12 +129,12 @@ def test_different_keys_at_once_are_different_purchases(
     assert len(mock_provider.payments) == 2
 
 
-def _all_ask(twins: Sequence[Customer], cart_id: str, key: str) -> list[TestResponse]:
-    return at_once(_asking(twins, cart_id, key))
+def _all_ask(retries: Sequence[Customer], cart_id: str, key: str) -> list[TestResponse]:
+    return at_once(_asking(retries, cart_id, key))
 
 
-def _asking(twins: Sequence[Customer], cart_id: str, key: str) -> list[Callable[[], TestResponse]]:
-    return [lambda twin=twin: ask(twin, cart_id, key) for twin in twins]
+def _asking(retries: Sequence[Customer], cart_id: str, key: str) -> list[Callable[[], TestResponse]]:
+    return [lambda retry=retry: ask(retry, cart_id, key) for retry in retries]
 
 
 def _known(sql: Sql, key: str) -> set[str]:

@@ -21,10 +21,10 @@ from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, Sql
 from tests.crowd import at_once
 from tests.provider import MockProvider, _provider_server, mock_provider
-from tests.refunding import ask_refund, insert_refund, make_due, paid_payment, refund_fact, staff_of, sums
-from tests.webhook_bodies import insert_letter, insert_payment, letter
+from tests.refunding import ask_refund, insert_refund, make_due, paid_payment, refund_event, staff_of, sums
+from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from tests.worker.conftest import MakeWorker, make_worker, worker_app
-from tests.worker.scripted import ScriptedProvider, fact
+from tests.worker.scripted import ScriptedProvider, event
 from worker.refunds.task import refund
 from worker.transitions.payments import Report
 from worker.transitions.refunds import record_all
@@ -79,14 +79,14 @@ def test_all_that_is_left_is_taken_once(sql: Sql, make_app: MakeApp, customer: C
     assert set(codes) == {202, 409}
 
 
-def test_twins_with_one_key_get_one_refund(sql: Sql, make_app: MakeApp, customer: Customer) -> None:
+def test_retries_with_one_key_get_one_refund(sql: Sql, make_app: MakeApp, customer: Customer) -> None:
     payment, _ = paid_payment(sql)
     staff = staff_of(customer)
     apps = [make_app(web_threads=8) for _ in range(2)]
 
     def ask(number: int) -> Any:
-        twin = replace(staff, client=apps[number % 2].test_client())
-        return ask_refund(twin, payment, amount="100.00")
+        retry = replace(staff, client=apps[number % 2].test_client())
+        return ask_refund(retry, payment, amount="100.00")
 
     answers = at_once([lambda number=number: ask(number) for number in range(12)])
 
@@ -101,8 +101,8 @@ def test_a_refund_here_against_one_in_the_dashboard(sql: Sql, make_worker: MakeW
     workers = [make_worker() for _ in range(2)]
     for turn in range(12):
         payment, reference = paid_payment(sql)
-        delivery = insert_letter(
-            sql, letter(reference, "succeeded", refund_ref=f"re_{turn}", amount="70.00", currency="USD")
+        delivery = insert_webhook(
+            sql, webhook(reference, "succeeded", refund_ref=f"re_{turn}", amount="70.00", currency="USD")
         )
 
         def ask(payment: Any = payment) -> str:
@@ -128,7 +128,7 @@ def test_one_task_many_times_at_once_asks_once(sql: Sql, make_worker: MakeWorker
         payment, reference = paid_payment(sql)
         refund_id = insert_refund(sql, payment)
         provider.refunds[refund_id] = [
-            refund_fact(reference, "succeeded", refund_id=refund_id, refund_ref=f"re_{refund_id}")
+            refund_event(reference, "succeeded", refund_id=refund_id, refund_ref=f"re_{refund_id}")
         ]
 
         at_once([in_app(app, refund, str(refund_id)) for app in workers])
@@ -148,7 +148,7 @@ def test_a_worker_that_outlived_its_lease_and_its_successor_make_one_refund(
     workers = [make_worker(accounts={"mock": mock_provider.account}) for _ in range(2)]
 
     def after_its_lease() -> None:
-        while not sql("SELECT FROM refunds WHERE asked_at IS NOT NULL"):
+        while not sql("SELECT FROM refunds WHERE sent_at IS NOT NULL"):
             sleep(0.01)
         make_due(sql)
         in_app(workers[1], refund, str(refund_id))()
@@ -172,16 +172,16 @@ def test_a_webhook_that_is_faster_than_the_answer_makes_no_second_refund(
     asking.extensions["providers"] = {"mock": provider}
     payment, reference = paid_payment(sql)
     refund_id = insert_refund(sql, payment)
-    told = letter(reference, status, refund_ref="re_1", amount="40.00", currency="USD", turn=turn)
-    delivery = insert_letter(sql, told)
+    told = webhook(reference, status, refund_ref="re_1", amount="40.00", currency="USD", turn=turn)
+    delivery = insert_webhook(sql, told)
     opened: list[Future[Any]] = []
 
     def answer() -> Any:
-        # Turn 0: the letter was processed before the answer is even given; else while it is written down.
+        # Turn 0: the webhook was processed before the answer is even given; else while it is written down.
         opened.append(pool.submit(in_app(opening, process, str(delivery))))
         if turn == 0:
             opened[0].result()
-        return [refund_fact(reference, "processing", refund_id=refund_id)]
+        return [refund_event(reference, "processing", refund_id=refund_id)]
 
     provider.refunds[refund_id] = answer
     with ThreadPoolExecutor(1) as pool:
@@ -197,15 +197,15 @@ def test_a_webhook_that_is_faster_than_the_answer_makes_no_second_refund(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_overlapping_sets_of_facts_and_new_requests_do_not_deadlock(
+def test_overlapping_sets_of_events_and_new_requests_do_not_deadlock(
     sql: Sql, make_worker: MakeWorker, seed: int
 ) -> None:
     chance = random.Random(seed)
     payments = [paid_payment(sql) for _ in range(6)] + [(None, insert_payment(sql, amount="100.00")) for _ in range(3)]
     workers = [make_worker() for _ in range(4)]
-    told: list[Any] = [fact(reference, "paid") for _, reference in payments]
+    told: list[Any] = [event(reference, "paid") for _, reference in payments]
     told += [
-        refund_fact(
+        refund_event(
             reference,
             chance.choice(["processing", "succeeded", "failed"]),
             refund_ref=f"{reference}_{number}",
@@ -224,8 +224,8 @@ def test_overlapping_sets_of_facts_and_new_requests_do_not_deadlock(
                 with transaction() as connection:
                     record_all(
                         connection,
-                        [Report(fact=each, received_at=now) for each in part if not hasattr(each, "refund_ref")],
-                        [RefundReport(fact=each, received_at=now) for each in part if hasattr(each, "refund_ref")],
+                        [Report(event=each, received_at=now) for each in part if not hasattr(each, "refund_ref")],
+                        [RefundReport(event=each, received_at=now) for each in part if hasattr(each, "refund_ref")],
                     )
 
     def ask() -> None:

@@ -15,13 +15,13 @@ from flask import Flask
 from sqlalchemy import Engine, text
 
 from checkout_service.database.engine import transaction
-from checkout_service.providers.base import Fact
+from checkout_service.providers.base import ProviderEvent
 from tests.conftest import Sql
 from tests.crowd import at_once
-from tests.webhook_bodies import insert_letter, insert_payment, letter, status_of
+from tests.webhook_bodies import insert_payment, insert_webhook, status_of, webhook
 from tests.worker.conftest import MakeWorker, make_worker, worker_app
 from tests.worker.promises import insert_cart, insert_promise
-from tests.worker.scripted import fact
+from tests.worker.scripted import event
 from worker.transitions.outcomes import Outcome
 from worker.transitions.payments import Report, record
 from worker.webhooks.task import process
@@ -38,13 +38,13 @@ def processing(app: Flask, *deliveries: UUID) -> Callable[[], None]:
     return job
 
 
-def entering(app: Flask, *sets: Sequence[Fact]) -> Callable[[], list[Outcome]]:
+def entering(app: Flask, *sets: Sequence[ProviderEvent]) -> Callable[[], list[Outcome]]:
     def job() -> list[Outcome]:
         outcomes: list[Outcome] = []
         with app.app_context():
             for entry in sets:
                 with transaction() as connection:
-                    reports = [Report(fact=each, received_at=datetime.now(UTC)) for each in entry]
+                    reports = [Report(event=each, received_at=datetime.now(UTC)) for each in entry]
                     outcomes += record(connection, reports)
         return outcomes
 
@@ -56,12 +56,12 @@ def states(sql: Sql) -> Counter[str]:
 
 
 def test_fifty_threads_delivering_one_event_have_one_effect(sql: Sql, app: Flask, make_worker: MakeWorker) -> None:
-    """While three workers are at the letters already."""
+    """While three workers are at the webhooks already."""
     reference = insert_payment(sql)
     workers = [make_worker() for _ in range(3)]
 
     def deliver(number: int) -> None:
-        body, client = letter(reference, event_id="evt_1", delivered=number), app.test_client()
+        body, client = webhook(reference, event_id="evt_1", delivered=number), app.test_client()
         while client.post("/api/payments/webhook", data=body, content_type="application/json").status_code == 503:
             sleep(0.05)  # as providers do
 
@@ -76,9 +76,9 @@ def test_fifty_threads_delivering_one_event_have_one_effect(sql: Sql, app: Flask
     assert status_of(sql, reference) == "paid"
 
 
-def test_tasks_at_once_process_each_letter_once(sql: Sql, make_worker: MakeWorker) -> None:
+def test_tasks_at_once_process_each_webhook_once(sql: Sql, make_worker: MakeWorker) -> None:
     references = [insert_payment(sql) for _ in range(20)]
-    deliveries = [insert_letter(sql, letter(reference, number=n)) for reference in references for n in range(10)]
+    deliveries = [insert_webhook(sql, webhook(reference, number=n)) for reference in references for n in range(10)]
     workers = [make_worker() for _ in range(5)]
 
     at_once([processing(each, *random.sample(deliveries, 40)) for each in workers])
@@ -88,13 +88,13 @@ def test_tasks_at_once_process_each_letter_once(sql: Sql, make_worker: MakeWorke
     assert sql("SELECT count(*) FROM payment_events")[0].count == 200
 
 
-def test_one_letter_under_many_tasks_is_processed_once(sql: Sql, make_worker: MakeWorker) -> None:
+def test_one_webhook_under_many_tasks_is_processed_once(sql: Sql, make_worker: MakeWorker) -> None:
     workers = [make_worker() for _ in range(6)]
     for state in ("received", "failed", "rejected", "parked"):
         for attempts in (0, 3):
             reference = insert_payment(sql)
-            delivery = insert_letter(
-                sql, letter(reference), state=f"'{state}'", attempts=attempts, next_attempt_at="now()"
+            delivery = insert_webhook(
+                sql, webhook(reference), state=f"'{state}'", attempts=attempts, next_attempt_at="now()"
             )
 
             at_once([processing(each, delivery) for each in workers])
@@ -111,17 +111,17 @@ def test_workers_that_record_overlapping_sets_in_opposite_order_do_not_deadlock(
     references = [insert_promise(sql, cart=cart) if n % 2 else insert_payment(sql) for n in range(12)]
     workers = [make_worker() for _ in range(4)]
     for turn in range(15):
-        facts = [
-            fact(reference, status, event_id=f"evt_{turn}_{number}_{status}")
+        events = [
+            event(reference, status, event_id=f"evt_{turn}_{number}_{status}")
             for number, reference in enumerate(references)
             for status in ("failed", "paid" if turn > 10 else "processing")
         ]
-        orders = [facts, facts[::-1], random.sample(facts, len(facts)), random.sample(facts, 9)]
+        orders = [events, events[::-1], random.sample(events, len(events)), random.sample(events, 9)]
 
         outcomes = at_once([entering(each, order) for each, order in zip(workers, orders, strict=True)])
 
         told = Counter(outcome for entry in outcomes for outcome in entry)
-        assert told[Outcome.APPLIED] + told[Outcome.STALE] == len(facts), "each event once, whoever was first"
+        assert told[Outcome.APPLIED] + told[Outcome.STALE] == len(events), "each event once, whoever was first"
     assert {status_of(sql, reference) for reference in references} == {"paid"}
     assert sql("SELECT count(*) FROM payment_events")[0].count == 15 * 24
 
@@ -130,10 +130,10 @@ def test_two_workers_on_one_payment_leave_the_furthest_status(sql: Sql, make_wor
     first, second = make_worker(), make_worker()
     for turn in range(20):
         reference = insert_payment(sql)
-        facts = [fact(reference, "paid"), fact(reference, "failed")]
+        events = [event(reference, "paid"), event(reference, "failed")]
 
         at_once(
-            [entering(app, [each]) for app, each in zip((first, second), facts[:: 1 if turn % 2 else -1], strict=True)]
+            [entering(app, [each]) for app, each in zip((first, second), events[:: 1 if turn % 2 else -1], strict=True)]
         )
 
         assert status_of(sql, reference) == "paid"
@@ -146,33 +146,33 @@ def test_money_and_closing_at_the_same_moment_is_flagged(sql: Sql, make_worker: 
     for _ in range(10):
         reference = insert_payment(sql)
 
-        at_once([entering(app, [fact(reference, each)]) for app, each in zip(workers, ("paid", other), strict=True)])
+        at_once([entering(app, [event(reference, each)]) for app, each in zip(workers, ("paid", other), strict=True)])
 
     assert {tuple(row) for row in sql("SELECT status::text, review_reason FROM payments")} == {
         ("paid", "paid_after_close")
     }
 
 
-def test_twins_paid_at_the_same_moment_are_flagged(sql: Sql, make_worker: MakeWorker) -> None:
+def test_duplicates_paid_at_the_same_moment_are_flagged(sql: Sql, make_worker: MakeWorker) -> None:
     workers = [make_worker() for _ in range(3)]
     for _ in range(15):
         cart = insert_cart(sql)
-        twins = [insert_promise(sql, cart=cart) for _ in workers]
+        duplicates = [insert_promise(sql, cart=cart) for _ in workers]
 
-        at_once([entering(app, [fact(twin, "paid")]) for app, twin in zip(workers, twins, strict=True)])
+        at_once([entering(app, [event(duplicate, "paid")]) for app, duplicate in zip(workers, duplicates, strict=True)])
 
     assert {tuple(row) for row in sql("SELECT status::text, review_reason FROM payments")} == {("paid", "paid_twice")}
 
 
-def test_a_payment_under_the_ledgers_lock_still_takes_events_and_sessions(
+def test_a_payment_under_the_transitions_lock_still_takes_events_and_sessions(
     sql: Sql, make_worker: MakeWorker, superuser: Engine
 ) -> None:
     """FOR NO KEY UPDATE: a foreign key's KEY SHARE does not wait for it."""
     reference = insert_payment(sql)
     cart = insert_cart(sql)
     insert: dict[str, Any] = {"cart": cart, "reference": reference}
-    with make_worker().app_context(), transaction() as ledger, superuser.connect() as web:
-        record(ledger, [Report(fact=fact(reference, "paid"), received_at=datetime.now(UTC))])
+    with make_worker().app_context(), transaction() as transitions, superuser.connect() as web:
+        record(transitions, [Report(event=event(reference, "paid"), received_at=datetime.now(UTC))])
         web.execute(text("SET lock_timeout = '2s'"))
 
         web.execute(
@@ -186,12 +186,12 @@ def test_a_payment_under_the_ledgers_lock_still_takes_events_and_sessions(
     assert sql("SELECT count(*) FROM checkout_sessions")[0].count == 1
 
 
-def test_a_payment_that_somebody_holds_delays_its_own_letters_alone(
+def test_a_payment_that_somebody_holds_delays_its_own_webhooks_alone(
     sql: Sql, make_worker: MakeWorker, superuser: Engine
 ) -> None:
     """An operator's open transaction, for instance."""
     references = [insert_payment(sql) for _ in range(5)]
-    deliveries = [insert_letter(sql, letter(reference)) for reference in references]
+    deliveries = [insert_webhook(sql, webhook(reference)) for reference in references]
     app = make_worker()
     with superuser.execution_options(isolation_level="READ COMMITTED").connect() as operator:
         operator.execute(text("SELECT FROM payments WHERE provider_ref = :r FOR UPDATE"), {"r": references[2]})

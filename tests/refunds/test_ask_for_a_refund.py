@@ -50,7 +50,7 @@ def problem(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json["type"].removeprefix("/problems/")
 
 
-def test_a_refund_is_written_down_and_a_worker_is_rung_for(
+def test_a_refund_is_written_down_and_a_worker_is_notified_for(
     staff: Customer, payment: UUID, sql: Sql, servers: Servers
 ) -> None:
     answer = ask_refund(staff, payment, amount="40.00", reason="returned")
@@ -72,7 +72,7 @@ def test_a_refund_is_written_down_and_a_worker_is_rung_for(
     )
     assert (row.provider, row.provider_ref, row.attempts) == ("mock", None, 0)
     assert sums(sql, payment) == ("0.00", "40.00")
-    assert _rung(servers) == [("payments.refund", (answer.json["id"],))]
+    assert _notified(servers) == [("payments.refund", (answer.json["id"],))]
 
 
 def test_without_an_amount_all_that_is_left_is_given_back(staff: Customer, payment: UUID, sql: Sql) -> None:
@@ -105,7 +105,7 @@ def test_the_same_key_and_request_get_the_same_answer(
 ) -> None:
     first = ask_refund(staff, payment, amount="40.00", reason="returned")
     sql("UPDATE refunds SET status = 'failed', decline = 'other', updated_at = now() + interval '1 minute'")
-    _rung(servers)
+    _notified(servers)
 
     again = ask_refund(staff, payment, key, amount="40.00", reason="returned")
 
@@ -113,7 +113,7 @@ def test_the_same_key_and_request_get_the_same_answer(
     assert again.headers["Idempotent-Replayed"] == "true"
     assert count(sql) == 1
     sleep(0.1)
-    assert _rung(servers, least=0) == [], "nothing new is owed"
+    assert _notified(servers, least=0) == [], "nothing new is outstanding"
 
 
 @pytest.mark.parametrize("other", [{"amount": "39.99"}, {}, {"amount": "40.00", "reason": "other"}])
@@ -261,7 +261,7 @@ def test_a_payment_that_somebody_holds_is_answered_in_time(
     assert ask_refund(staff, payment, amount="1.00").status_code == 202, "the key was not used up"
 
 
-def _rung(servers: Servers, *, least: int = 1) -> list[tuple[str, tuple[str, ...]]]:
+def _notified(servers: Servers, *, least: int = 1) -> list[tuple[str, tuple[str, ...]]]:
     """The tasks that were sent to the queue of payments; they are taken off it."""
     until = monotonic() + 5
     with redis.Redis.from_url(servers.redis_url) as broker:

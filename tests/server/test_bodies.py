@@ -16,13 +16,13 @@ from flask.testing import FlaskClient
 from checkout_service.server.bodies import (
     GONE_KEY,
     LARGEST_BODY,
-    LARGEST_LETTER,
+    LARGEST_WEBHOOK,
     REFUSED_KEY,
-    Intake,
+    BodyReader,
     hang_up_on_slow_senders,
 )
 
-LETTER = "/api/payments/webhook/mock"
+WEBHOOK = "/api/payments/webhook/mock"
 ORDER = "/api/checkout/session"
 
 
@@ -66,11 +66,11 @@ class Wire:
 
 
 @contextmanager
-def taken(intake: Intake, request: dict[str, Any]) -> Iterator[None]:
+def taken(body_reader: BodyReader, request: dict[str, Any]) -> Iterator[None]:
     """The request's body is held within the block."""
-    held = intake.take(request)
+    held = body_reader.take(request)
     yield
-    intake.let_go(held)
+    body_reader.let_go(held)
 
 
 def environ(path: str, body: Any, *, length: int | None) -> dict[str, Any]:
@@ -78,54 +78,54 @@ def environ(path: str, body: Any, *, length: int | None) -> dict[str, Any]:
     return made | ({"HTTP_TRANSFER_ENCODING": "chunked"} if length is None else {"CONTENT_LENGTH": str(length)})
 
 
-@pytest.mark.parametrize(("path", "largest"), [(LETTER, LARGEST_LETTER), (ORDER, LARGEST_BODY)])
+@pytest.mark.parametrize(("path", "largest"), [(WEBHOOK, LARGEST_WEBHOOK), (ORDER, LARGEST_BODY)])
 def test_no_more_is_read_than_the_path_takes_and_one(path: str, largest: int) -> None:
-    intake = Intake(readers=1, most_bytes=2**30)
+    body_reader = BodyReader(readers=1, most_bytes=2**30)
     sender = Sender(1_000_000)
     chunked = environ(path, sender, length=None)
 
-    with taken(intake, chunked):
+    with taken(body_reader, chunked):
         assert len(chunked["wsgi.input"].read()) == largest + 1
     assert sender.was_read == largest + 1
 
 
 def test_a_body_that_declares_itself_too_large_is_left_unread() -> None:
-    for path, largest in ((LETTER, LARGEST_LETTER), (ORDER, LARGEST_BODY)):
+    for path, largest in ((WEBHOOK, LARGEST_WEBHOOK), (ORDER, LARGEST_BODY)):
         sender = Sender(largest + 2)
-        with taken(Intake(readers=1, most_bytes=2**30), environ(path, sender, length=largest + 2)):
+        with taken(BodyReader(readers=1, most_bytes=2**30), environ(path, sender, length=largest + 2)):
             assert sender.was_read == 0
 
 
 def test_bytes_in_flight_are_bounded_and_given_back() -> None:
-    intake = Intake(readers=10, most_bytes=100_000)
-    first, second, third, fourth = (environ(LETTER, Sender(60_000), length=60_000) for _ in range(4))
+    body_reader = BodyReader(readers=10, most_bytes=100_000)
+    first, second, third, fourth = (environ(WEBHOOK, Sender(60_000), length=60_000) for _ in range(4))
 
-    with taken(intake, first):
-        with taken(intake, second):
+    with taken(body_reader, first):
+        with taken(body_reader, second):
             assert REFUSED_KEY not in first
             assert REFUSED_KEY in second
-        with taken(intake, third):
+        with taken(body_reader, third):
             assert REFUSED_KEY in third
-    with taken(intake, fourth):
+    with taken(body_reader, fourth):
         assert REFUSED_KEY not in fourth
         assert len(fourth["wsgi.input"].read()) == 60_000
 
 
 def test_a_full_process_reads_nothing_more() -> None:
-    intake = Intake(readers=10, most_bytes=50_000)
+    body_reader = BodyReader(readers=10, most_bytes=50_000)
     sender = Sender(10)
 
-    full = environ(LETTER, Sender(50_000), length=50_000)
-    with taken(intake, full), taken(intake, environ(LETTER, sender, length=10)):
+    full = environ(WEBHOOK, Sender(50_000), length=50_000)
+    with taken(body_reader, full), taken(body_reader, environ(WEBHOOK, sender, length=10)):
         assert sender.was_read == 0
 
 
 def test_slow_senders_leave_room_for_requests_without_a_body() -> None:
-    intake = Intake(readers=1, most_bytes=2**30)
+    body_reader = BodyReader(readers=1, most_bytes=2**30)
     stalled = Stalled()
 
     def wait() -> None:
-        with taken(intake, environ(ORDER, stalled, length=10)):
+        with taken(body_reader, environ(ORDER, stalled, length=10)):
             pass
 
     slow = threading.Thread(target=wait)
@@ -133,59 +133,63 @@ def test_slow_senders_leave_room_for_requests_without_a_body() -> None:
     assert stalled.reached.wait(5)
     sender = Sender(10)
     refused, bare = environ(ORDER, sender, length=10), environ("/livez", Sender(0), length=0)
-    with taken(intake, refused), taken(intake, bare):
+    with taken(body_reader, refused), taken(body_reader, bare):
         assert REFUSED_KEY in refused
         assert sender.was_read == 0
         assert REFUSED_KEY not in bare
     stalled.over.set()
     slow.join(5)
     later = environ(ORDER, Sender(10), length=10)
-    with taken(intake, later):
+    with taken(body_reader, later):
         assert REFUSED_KEY not in later
 
 
 def test_a_sender_whose_body_ends_before_its_length_is_gone() -> None:
-    cut_off, whole = environ(LETTER, Sender(9), length=10), environ(LETTER, Sender(10), length=10)
-    intake = Intake(readers=1, most_bytes=2**30)
+    cut_off, whole = environ(WEBHOOK, Sender(9), length=10), environ(WEBHOOK, Sender(10), length=10)
+    body_reader = BodyReader(readers=1, most_bytes=2**30)
 
-    with taken(intake, cut_off):
+    with taken(body_reader, cut_off):
         assert GONE_KEY in cut_off
-    with taken(intake, whole):
+    with taken(body_reader, whole):
         assert GONE_KEY not in whole
 
 
 def test_a_sender_that_was_too_slow_is_gone_whatever_still_comes() -> None:
-    intake = Intake(readers=2, most_bytes=2**30)
+    body_reader = BodyReader(readers=2, most_bytes=2**30)
     stalled = Stalled()
-    slow = environ(LETTER, stalled, length=None) | {"REMOTE_ADDR": "192.0.2.7"}
+    slow = environ(WEBHOOK, stalled, length=None) | {"REMOTE_ADDR": "192.0.2.7"}
     gone = []
 
     def wait() -> None:
-        with taken(intake, slow):
+        with taken(body_reader, slow):
             gone.append(GONE_KEY in slow)
 
-    assert intake.late(0) == set()
+    assert body_reader.late(0) == set()
     sender = threading.Thread(target=wait)
     sender.start()
     assert stalled.reached.wait(5)
-    assert intake.late(60) == set()
-    assert intake.late(0) == {"192.0.2.7"}
+    assert body_reader.late(60) == set()
+    assert body_reader.late(0) == {"192.0.2.7"}
     stalled.over.set()
     sender.join(5)
     assert gone == [True]
-    assert intake.late(0) == set()
+    assert body_reader.late(0) == set()
 
 
 def test_the_connection_of_a_slow_sender_is_ended_and_no_other() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-        intake = Intake(readers=2, most_bytes=2**30)
+        body_reader = BodyReader(readers=2, most_bytes=2**30)
         clients = [socket.create_connection(address) for _ in range(2)]
         (slow, _), (answered, _) = listener.accept(), listener.accept()
         with slow, answered, clients[0], clients[1]:
-            read = threading.Thread(target=_take, args=(intake, environ(LETTER, Wire(slow), length=1000)))
+            read = threading.Thread(target=_take, args=(body_reader, environ(WEBHOOK, Wire(slow), length=1000)))
             read.start()
-            arguments = {"target": hang_up_on_slow_senders, "args": (intake, address[1]), "kwargs": {"seconds": 0.4}}
+            arguments = {
+                "target": hang_up_on_slow_senders,
+                "args": (body_reader, address[1]),
+                "kwargs": {"seconds": 0.4},
+            }
             threading.Thread(**arguments, daemon=True).start()
             for _ in range(20):
                 with suppress(OSError):
@@ -200,9 +204,9 @@ def test_the_connection_of_a_slow_sender_is_ended_and_no_other() -> None:
             assert clients[1].recv(100) == b"y" * 20
 
 
-def _take(intake: Intake, request: dict[str, Any]) -> None:
+def _take(body_reader: BodyReader, request: dict[str, Any]) -> None:
     request |= {"REMOTE_ADDR": "127.0.0.1"}
-    with taken(intake, request):
+    with taken(body_reader, request):
         assert GONE_KEY in request
 
 

@@ -25,7 +25,7 @@ def _await_the_line(slots: Slots) -> None:
     assert served.wait(5)
 
 
-class Errand:
+class BackgroundTask:
     """A piece of work that says when it has begun, and ends when it is told to."""
 
     def __init__(self, slots: Slots, *, outside: bool = False) -> None:
@@ -49,12 +49,12 @@ class Errand:
         assert self.ended.wait(5)
 
 
-def _held(slots: Slots, *, outside: bool = False) -> Errand:
-    """An errand that is at work, in a thread of its own."""
-    errand = Errand(slots, outside=outside)
-    _started(lambda: slots.admit(errand))
-    assert errand.begun.wait(5)
-    return errand
+def _held(slots: Slots, *, outside: bool = False) -> BackgroundTask:
+    """A background task that is at work, in a thread of its own."""
+    background_task = BackgroundTask(slots, outside=outside)
+    _started(lambda: slots.admit(background_task))
+    assert background_task.begun.wait(5)
+    return background_task
 
 
 def test_who_finds_no_slot_free_lets_go_of_the_thread_and_is_served_in_turn() -> None:
@@ -87,7 +87,7 @@ def test_a_slot_that_nobody_waits_for_is_free_again() -> None:
 def test_who_waits_for_a_provider_leaves_the_slot_to_who_stands_in_line() -> None:
     slots = Slots(working=1, waiting=1, line=100)
     busy = _held(slots)
-    waiting, served = Errand(slots, outside=True), threading.Event()
+    waiting, served = BackgroundTask(slots, outside=True), threading.Event()
     slots.admit(waiting)
     slots.admit(served.set)
 
@@ -103,7 +103,7 @@ def test_who_comes_back_is_served_before_the_line_and_only_when_a_slot_is_free()
     slots = Slots(working=1, waiting=1, line=100)
     back = _held(slots, outside=True)
     busy = _held(slots)
-    later = Errand(slots)
+    later = BackgroundTask(slots)
     slots.admit(later)
     back.may_end.set()
     assert not back.ended.wait(0.1)
@@ -128,7 +128,7 @@ def test_no_more_wait_outside_than_are_allowed() -> None:
 def test_without_another_thread_the_line_waits_for_who_is_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     slots = Slots(working=1, waiting=1, line=100)
     busy = _held(slots)
-    away, served = Errand(slots, outside=True), threading.Event()
+    away, served = BackgroundTask(slots, outside=True), threading.Event()
     slots.admit(away)
     slots.admit(served.set)
     with monkeypatch.context() as patched:

@@ -1,4 +1,4 @@
-"""The gateway answers each request once, whatever the app does, and keeps nothing of it."""
+"""The wsgi_adapter answers each request once, whatever the app does, and keeps nothing of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from checkout_service.server.bodies import Intake
+from checkout_service.server.bodies import BodyReader
 from checkout_service.server.draining import Wsgi
 from checkout_service.server.slots import ENVIRON_KEY, Slots
-from checkout_service.server.wsgi_adapter import Gateway
+from checkout_service.server.wsgi_adapter import WsgiAdapter
 
 BODY = b'{"qty": 1}'
 
@@ -69,16 +69,16 @@ def answering(body: Iterable[bytes], *headers: tuple[str, str]) -> Wsgi:
     return app
 
 
-def gateway(app: Wsgi, *, working: int = 1, most_bytes: int = 1000) -> Gateway:
-    return Gateway(
-        app, slots=Slots(working=working, waiting=1, line=100), intake=Intake(readers=1, most_bytes=most_bytes)
+def wsgi_adapter(app: Wsgi, *, working: int = 1, most_bytes: int = 1000) -> WsgiAdapter:
+    return WsgiAdapter(
+        app, slots=Slots(working=working, waiting=1, line=100), body_reader=BodyReader(readers=1, most_bytes=most_bytes)
     )
 
 
 def test_an_answer_of_known_length_goes_out_whole() -> None:
     client, body, headers = Client(), Body(b"o", b"", b"k"), [("Content-Length", "2"), ("X-One", "1")]
 
-    gateway(answering(body, *headers))(client, scope())
+    wsgi_adapter(answering(body, *headers))(client, scope())
 
     assert client.told == [("bytes", 201, headers, b"ok")]
     assert body.closed == 1
@@ -87,7 +87,7 @@ def test_an_answer_of_known_length_goes_out_whole() -> None:
 def test_an_answer_of_unknown_length_goes_out_piece_by_piece() -> None:
     client, body = Client(), Body(b"o", b"k")
 
-    gateway(answering(body, ("Content-Type", "text/plain")))(client, scope())
+    wsgi_adapter(answering(body, ("Content-Type", "text/plain")))(client, scope())
 
     assert client.told == [("pieces", 201, [("Content-Type", "text/plain")], [b"o", b"k"])]
     assert body.closed == 1
@@ -100,7 +100,7 @@ def test_the_app_finds_the_body_and_its_way_out_of_the_slot() -> None:
         seen.append(environ | {"read": environ["wsgi.input"].read()})
         return answering([], ("Content-Length", "0"))(environ, start_response)
 
-    gateway(app)(Client(), scope())
+    wsgi_adapter(app)(Client(), scope())
 
     assert seen[0]["read"] == BODY
     assert isinstance(seen[0][ENVIRON_KEY], Slots)
@@ -116,7 +116,7 @@ def test_an_app_that_breaks_is_a_500_and_takes_neither_slot_nor_room_along(error
             raise error
         return good(environ, start_response)
 
-    front = gateway(app, most_bytes=len(BODY))
+    front = wsgi_adapter(app, most_bytes=len(BODY))
     first, second = Client(), Client()
     front(first, scope())
     breaks.append(False)
@@ -134,7 +134,7 @@ def test_an_answer_that_breaks_on_the_way_is_closed() -> None:
 
     client, body = Client(), Breaks()
 
-    gateway(answering(body, ("Content-Length", "2")))(client, scope())
+    wsgi_adapter(answering(body, ("Content-Length", "2")))(client, scope())
 
     assert [told[:2] for told in client.told] == [("bytes", 500)]
     assert body.closed == 1
@@ -148,7 +148,7 @@ def test_a_sender_that_is_gone_reaches_no_app() -> None:
         return []
 
     client = Client()
-    gateway(app)(client, scope(length=len(BODY) + 1))
+    wsgi_adapter(app)(client, scope(length=len(BODY) + 1))
 
     assert client.told == [("bytes", 408, [], b"")]
     assert not reached
@@ -167,7 +167,9 @@ def test_who_waited_too_long_or_finds_the_line_full_is_refused_and_nothing_is_do
             monkeypatch.setattr("checkout_service.server.wsgi_adapter.monotonic", lambda: float("inf"))
         return answering([], ("Content-Length", "0"))(environ, start_response)
 
-    front = Gateway(app, slots=Slots(working=1, waiting=1, line=1), intake=Intake(readers=1, most_bytes=1000))
+    front = WsgiAdapter(
+        app, slots=Slots(working=1, waiting=1, line=1), body_reader=BodyReader(readers=1, most_bytes=1000)
+    )
     first, late, excess = Client(), Client(), Client()
     front(first, scope())
 

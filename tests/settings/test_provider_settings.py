@@ -44,7 +44,7 @@ def faults() -> set[str]:
     return {line.split(":")[0] for line in str(caught.value).splitlines()}
 
 
-def test_a_worker_reads_the_letters_of_each(environment: pytest.MonkeyPatch) -> None:
+def test_a_worker_reads_the_webhooks_of_each(environment: pytest.MonkeyPatch) -> None:
     accounts = WorkerSettings.from_environment().accounts
 
     assert set(accounts) == {"adyen", "paypal", "mollie"}
@@ -54,7 +54,7 @@ def test_a_worker_reads_the_letters_of_each(environment: pytest.MonkeyPatch) -> 
         assert make_provider(name, account).name == name
 
 
-def test_the_web_tier_opens_payments_and_holds_nothing_to_read_letters_with(environment: pytest.MonkeyPatch) -> None:
+def test_the_web_tier_opens_payments_and_holds_nothing_to_read_webhooks_with(environment: pytest.MonkeyPatch) -> None:
     for name in READING:
         environment.delenv(name)
 
@@ -84,7 +84,7 @@ def test_what_is_needed_is_missed_at_start(environment: pytest.MonkeyPatch, name
 def test_what_is_not_of_the_providers_form_is_found_at_start(
     environment: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    """Otherwise each of its letters would be taken for a forgery."""
+    """Otherwise each of its webhooks would be taken for an unverified webhook."""
     environment.setenv(name, value)
     assert faults() == {name}
 

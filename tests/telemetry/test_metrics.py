@@ -1,4 +1,4 @@
-"""What a scrape tells: answers by route and status, and from the database what is owed."""
+"""What a scrape tells: answers by route and status, and from the database what is pending."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from flask.testing import FlaskClient
 from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from checkout_service.health.backlog import OWED
+from checkout_service.health.backlog import PENDING
 from checkout_service.settings.values import Secret
-from checkout_service.telemetry.metrics import count_lags, letter_lag_seconds
+from checkout_service.telemetry.metrics import count_lags, webhook_delivery_lag_seconds
 from tests.conftest import Customer, Sql
 from tests.own_apps import MakeApp
 from tests.refunding import insert_refund, paid_payment
@@ -37,16 +37,16 @@ def value(client: FlaskClient, name: str, **labels: str) -> float | None:
     return scrape(client).get((name, frozenset(labels.items())))
 
 
-def test_lags_of_many_letters_are_counted_as_each_would_be() -> None:
+def test_lags_of_many_webhooks_are_counted_as_each_would_be() -> None:
     lags = [-1.0, 0.0, 0.005, 0.0051, 0.3, 60.0, 3600.0, 4000.0, 0.3]
-    one_by_one = Histogram("lags_of_a_test", "", buckets=letter_lag_seconds._upper_bounds, registry=None)
-    before = _samples(letter_lag_seconds)
+    one_by_one = Histogram("lags_of_a_test", "", buckets=webhook_delivery_lag_seconds._upper_bounds, registry=None)
+    before = _samples(webhook_delivery_lag_seconds)
 
     count_lags(lags)
     for lag in lags:
         one_by_one.observe(max(lag, 0.0))
 
-    after, wanted = _samples(letter_lag_seconds), _samples(one_by_one)
+    after, wanted = _samples(webhook_delivery_lag_seconds), _samples(one_by_one)
     assert {name: pytest.approx(after[name] - before[name]) for name in after} == wanted
 
 
@@ -56,7 +56,7 @@ def _samples(histogram: Histogram) -> dict[str, float]:
     return {name: value for name, value in told.items() if not name.startswith("created")}
 
 
-def insert_letter(sql: Sql, *, state: str, age: float, due: float = 5) -> None:
+def insert_webhook(sql: Sql, *, state: str, age: float, due: float = 5) -> None:
     sql(
         """INSERT INTO webhook_deliveries (provider, body, state, received_at, next_attempt_at)
         VALUES ('mock', '{}', :state, now() - make_interval(secs => :age), now() + make_interval(secs => :due))""",
@@ -91,35 +91,35 @@ def test_sessions_are_there_from_the_start(client: FlaskClient) -> None:
     assert value(client, "checkout_sessions_total", outcome="replayed") is not None
 
 
-def test_with_nothing_owed_the_gauges_are_nought(make_app: MakeApp) -> None:
+def test_with_nothing_pending_the_gauges_are_nought(make_app: MakeApp) -> None:
     client = make_app().test_client()
     assert value(client, "checkout_database_up") == 1
-    assert value(client, "webhook_oldest_owed_letter_age_seconds") == 0
-    assert value(client, "webhook_letters_owed", state="received") == 0
-    assert value(client, "webhook_letters_owed", state="parked") == 0
-    assert value(client, "webhook_letters_failed") == 0
+    assert value(client, "webhook_oldest_pending_webhook_age_seconds") == 0
+    assert value(client, "webhook_deliveries_pending", state="received") == 0
+    assert value(client, "webhook_deliveries_pending", state="parked") == 0
+    assert value(client, "webhook_deliveries_failed") == 0
     assert value(client, "payments_flagged") == 0
 
 
-def test_letters_owed_and_failed_are_counted_and_the_oldest_is_aged(make_app: MakeApp, sql: Sql) -> None:
-    insert_letter(sql, state="received", age=60)
-    insert_letter(sql, state="received", age=600, due=300)
-    insert_letter(sql, state="parked", age=90_000, due=1000)
-    insert_letter(sql, state="failed", age=100_000)
-    insert_letter(sql, state="applied", age=100_000)
+def test_webhooks_pending_and_failed_are_counted_and_the_oldest_is_aged(make_app: MakeApp, sql: Sql) -> None:
+    insert_webhook(sql, state="received", age=60)
+    insert_webhook(sql, state="received", age=600, due=300)
+    insert_webhook(sql, state="parked", age=90_000, due=1000)
+    insert_webhook(sql, state="failed", age=100_000)
+    insert_webhook(sql, state="applied", age=100_000)
     client = make_app().test_client()
-    assert value(client, "webhook_letters_owed", state="received") == 2
-    assert value(client, "webhook_letters_owed", state="parked") == 1
-    assert value(client, "webhook_letters_failed") == 1
-    age = value(client, "webhook_oldest_owed_letter_age_seconds")
+    assert value(client, "webhook_deliveries_pending", state="received") == 2
+    assert value(client, "webhook_deliveries_pending", state="parked") == 1
+    assert value(client, "webhook_deliveries_failed") == 1
+    age = value(client, "webhook_oldest_pending_webhook_age_seconds")
     assert age is not None
     assert 600 <= age < 660
 
 
-def test_a_parked_letter_past_due_is_owed_work(make_app: MakeApp, sql: Sql) -> None:
-    insert_letter(sql, state="received", age=60)
-    insert_letter(sql, state="parked", age=90_000, due=-1)
-    age = value(make_app().test_client(), "webhook_oldest_owed_letter_age_seconds")
+def test_a_parked_webhook_past_due_is_pending_work(make_app: MakeApp, sql: Sql) -> None:
+    insert_webhook(sql, state="received", age=60)
+    insert_webhook(sql, state="parked", age=90_000, due=-1)
+    age = value(make_app().test_client(), "webhook_oldest_pending_webhook_age_seconds")
     assert age is not None
     assert 90_000 <= age < 90_060
 
@@ -138,11 +138,11 @@ def test_flagged_payments_are_counted(make_app: MakeApp, sql: Sql) -> None:
     assert value(make_app().test_client(), "payments_flagged") == 1
 
 
-def test_refunds_are_counted_and_the_oldest_that_is_owed_is_aged(make_app: MakeApp, sql: Sql) -> None:
+def test_refunds_are_counted_and_the_oldest_that_is_pending_is_aged(make_app: MakeApp, sql: Sql) -> None:
     payment, _ = paid_payment(sql)
     nothing = make_app().test_client()
-    assert value(nothing, "refunds_oldest_owed_age_seconds") == 0
-    assert value(nothing, "refunds_owed", status="requested") == 0
+    assert value(nothing, "refunds_oldest_outstanding_age_seconds") == 0
+    assert value(nothing, "refunds_outstanding", status="requested") == 0
     insert_refund(sql, payment, "1.00")
     insert_refund(sql, payment, "2.00", created_at="now() - interval '10 minutes'", detail="'in doubt: see'")
     insert_refund(sql, payment, "3.00", status="'processing'", created_at="now() - interval '9 days'")
@@ -152,11 +152,11 @@ def test_refunds_are_counted_and_the_oldest_that_is_owed_is_aged(make_app: MakeA
 
     client = make_app().test_client()
 
-    assert value(client, "refunds_owed", status="requested") == 2
-    assert value(client, "refunds_owed", status="processing") == 1
+    assert value(client, "refunds_outstanding", status="requested") == 2
+    assert value(client, "refunds_outstanding", status="processing") == 1
     assert value(client, "refunds_in_doubt") == 1
     assert value(client, "refunds_failed") == 1
-    age = value(client, "refunds_oldest_owed_age_seconds")
+    age = value(client, "refunds_oldest_outstanding_age_seconds")
     assert age is not None
     assert 600 <= age < 660
     assert value(client, "refund_requests_total", outcome="replayed") is not None
@@ -164,17 +164,17 @@ def test_refunds_are_counted_and_the_oldest_that_is_owed_is_aged(make_app: MakeA
 
 def test_many_scrapes_ask_the_database_once(make_app: MakeApp, sql: Sql) -> None:
     client = make_app().test_client()
-    assert value(client, "webhook_letters_owed", state="received") == 0
-    insert_letter(sql, state="received", age=1)
-    assert value(client, "webhook_letters_owed", state="received") == 0
+    assert value(client, "webhook_deliveries_pending", state="received") == 0
+    insert_webhook(sql, state="received", age=1)
+    assert value(client, "webhook_deliveries_pending", state="received") == 0
     time.sleep(2.1)
-    assert value(client, "webhook_letters_owed", state="received") == 1
+    assert value(client, "webhook_deliveries_pending", state="received") == 1
 
 
 def test_without_the_database_the_rest_is_still_told(make_app: MakeApp) -> None:
     client = make_app(database_url=Secret("postgresql+psycopg://x@127.0.0.1:1/x")).test_client()
     assert value(client, "checkout_database_up") == 0
-    assert value(client, "webhook_letters_owed", state="received") is None
+    assert value(client, "webhook_deliveries_pending", state="received") is None
     assert value(client, "checkout_sessions_total", outcome="opened") is not None
 
 
@@ -187,7 +187,7 @@ def test_a_frozen_database_does_not_hold_a_scrape_for_long(make_app: MakeApp, fr
 
 def test_the_statement_of_a_scrape_uses_the_partial_indexes(sql: Sql) -> None:
     for n in range(2000):
-        insert_letter(sql, state="applied" if n % 100 else "received", age=n)
+        insert_webhook(sql, state="applied" if n % 100 else "received", age=n)
     payment, _ = paid_payment(sql)
     sql(
         """INSERT INTO refunds (payment_id, amount, status, provider_ref)
@@ -197,7 +197,7 @@ def test_the_statement_of_a_scrape_uses_the_partial_indexes(sql: Sql) -> None:
         payment=payment,
     )
     sql("ANALYZE webhook_deliveries, refunds")
-    plan = "\n".join(row[0] for row in sql("EXPLAIN " + OWED.text))
+    plan = "\n".join(row[0] for row in sql("EXPLAIN " + PENDING.text))
     assert "webhook_deliveries_next_attempt_at" in plan
     assert "webhook_deliveries_parked" in plan
     assert "webhook_deliveries_failed" in plan
@@ -208,8 +208,8 @@ def test_the_statement_of_a_scrape_uses_the_partial_indexes(sql: Sql) -> None:
 
 
 def test_processes_that_count_together_are_told_together(tmp_path: Path) -> None:
-    count = "from checkout_service import metrics; metrics.count_request('GET', '/x', 200, 0.01)"
-    tell = "from checkout_service import metrics; print(metrics.expose().decode())"
+    count = "from checkout_service.telemetry import metrics; metrics.count_request('GET', '/x', 200, 0.01)"
+    tell = "from checkout_service.telemetry import metrics; print(metrics.expose().decode())"
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     for code in (count, count, tell):
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What the letterbox's tests begin with: apps and servers of their own, to be stopped, killed and frozen."""
+"""What the webhook receiver's tests begin with: apps and servers of their own, to be stopped, killed and frozen."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Rows = Callable[..., list[Any]]
 
 
 @pytest.fixture
-def letters(sql: Rows) -> Callable[[], list[Any]]:
-    """The letters on file, oldest first."""
+def webhooks(sql: Rows) -> Callable[[], list[Any]]:
+    """The webhooks on file, oldest first."""
     return lambda: sql("SELECT *, next_attempt_at - received_at AS due_after FROM webhook_deliveries ORDER BY id")
 
 
@@ -45,7 +45,7 @@ def own_postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def count_own_letters(own_postgres: Postgres) -> Iterator[Callable[[], int]]:
+def count_own_webhooks(own_postgres: Postgres) -> Iterator[Callable[[], int]]:
     engine = create_engine(own_postgres.url("postgres", "shop"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("TRUNCATE webhook_deliveries"))

@@ -1,4 +1,4 @@
-"""A bound on what is owed: measured beside the letterbox, which never counts."""
+"""A bound on what is pending: measured beside the webhook receiver, which never counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.apps import MakeApp
 from tests.conftest import Sql, Statements
-from tests.webhook_bodies import insert_letter, letter, post_letter
+from tests.webhook_bodies import insert_webhook, post_webhook, webhook
 
 PATH = "/api/payments/webhook"
 
@@ -18,55 +18,55 @@ PATH = "/api/payments/webhook"
 def wait_for(client: FlaskClient, status: int) -> Any:
     """Post until the gauge has noticed; the answer that was waited for."""
     until = monotonic() + 10
-    while (answer := client.post(PATH, data=letter("mock_pi_1"))).status_code != status:
+    while (answer := client.post(PATH, data=webhook("mock_pi_1"))).status_code != status:
         assert monotonic() < until, f"{answer.status_code} stays"
         sleep(0.05)
     return answer
 
 
-@pytest.mark.parametrize("bounds", [{"letters_max_rows": 3}, {"letters_max_bytes": 500}], ids=str)
-def test_letterbox_is_full_above_its_bound_and_opens_again_when_work_is_done(
+@pytest.mark.parametrize("bounds", [{"webhooks_max_rows": 3}, {"webhooks_max_bytes": 500}], ids=str)
+def test_receiver_is_full_above_its_bound_and_opens_again_when_work_is_done(
     make_app: MakeApp, sql: Sql, bounds: dict[str, int]
 ) -> None:
     client = make_app(**bounds).test_client()
     for _ in range(3):
-        post_letter(client, letter("mock_pi_1", event_id="evt_" + "1" * 100))
+        post_webhook(client, webhook("mock_pi_1", event_id="evt_" + "1" * 100))
 
     refused = wait_for(client, 503)
-    assert refused.json["type"] == "/problems/letterbox-full"
+    assert refused.json["type"] == "/problems/webhook-backlog-full"
     assert refused.headers["Retry-After"] == "30"
-    before = sql("SELECT count(*) AS letters FROM webhook_deliveries")[0].letters
-    assert client.post(PATH, data=letter("mock_pi_1")).status_code == 503
-    assert sql("SELECT count(*) AS letters FROM webhook_deliveries")[0].letters == before
+    before = sql("SELECT count(*) AS webhooks FROM webhook_deliveries")[0].webhooks
+    assert client.post(PATH, data=webhook("mock_pi_1")).status_code == 503
+    assert sql("SELECT count(*) AS webhooks FROM webhook_deliveries")[0].webhooks == before
 
     sql("UPDATE webhook_deliveries SET state = 'applied', next_attempt_at = NULL")
     wait_for(client, 202)
 
 
-def test_parked_letters_are_owed_and_finished_ones_are_not(make_app: MakeApp, sql: Sql) -> None:
-    client = make_app(letters_max_rows=3).test_client()
+def test_parked_webhooks_are_pending_and_finished_ones_are_not(make_app: MakeApp, sql: Sql) -> None:
+    client = make_app(webhooks_max_rows=3).test_client()
     for state in ("applied", "duplicate", "ignored", "rejected", "failed"):
-        insert_letter(sql, b"{}", state=f"'{state}'", next_attempt_at="NULL")
-    post_letter(client, letter("mock_pi_1"))
+        insert_webhook(sql, b"{}", state=f"'{state}'", next_attempt_at="NULL")
+    post_webhook(client, webhook("mock_pi_1"))
     sleep(1.2)
-    post_letter(client, letter("mock_pi_1"))
+    post_webhook(client, webhook("mock_pi_1"))
 
-    insert_letter(sql, b"{}", state="'parked'")
+    insert_webhook(sql, b"{}", state="'parked'")
     wait_for(client, 503)
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_letterbox_never_counts(make_app: MakeApp, statements: Statements, full: bool) -> None:
-    app = make_app(letters_max_rows=1 if full else 1_000)
+def test_receiver_never_counts(make_app: MakeApp, statements: Statements, full: bool) -> None:
+    app = make_app(webhooks_max_rows=1 if full else 1_000)
     client = app.test_client()
-    post_letter(client, letter("mock_pi_1"))
+    post_webhook(client, webhook("mock_pi_1"))
     if full:
         wait_for(client, 503)
 
     with statements() as seen:
         for _ in range(5):
-            client.post(PATH, data=letter("mock_pi_1"))
+            client.post(PATH, data=webhook("mock_pi_1"))
             sleep(0.3)
 
-    assert len(seen) == (0 if full else 5), "other statements than the letterbox's own went through its pool"
+    assert len(seen) == (0 if full else 5), "other statements than the webhook receiver's own went through its pool"
     assert all("INSERT INTO webhook_deliveries" in statement for statement in seen)

@@ -1,4 +1,4 @@
-"""``flask webhooks``: an operator finds a letter, reads it and has it processed again."""
+"""``flask webhooks``: an operator finds a webhook, reads it and has it processed again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from checkout_service.local.servers import free_port
 from checkout_service.settings.values import Secret
 from tests.apps import MakeApp
 from tests.conftest import Servers, Sql
-from tests.webhook_bodies import insert_letter, letter
+from tests.webhook_bodies import insert_webhook, webhook
 
 Run = Callable[..., Result]
 
@@ -32,12 +32,12 @@ def run(app: Flask) -> Run:
 
 @pytest.fixture
 def filed(sql: Sql) -> dict[str, UUID]:
-    """A letter of several states, an hour apart; the newest is ``received``."""
+    """A webhook of several states, an hour apart; the newest is ``received``."""
     states = ("failed", "rejected", "parked", "applied", "received")
     return {
-        state: insert_letter(
+        state: insert_webhook(
             sql,
-            letter("mock_pi_1"),
+            webhook("mock_pi_1"),
             state=f"'{state}'",
             received_at=f"now() - interval '{len(states) - age - 1} hours'",
             detail=f"'the detail of {state}'",
@@ -50,7 +50,7 @@ def ids_in(result: Result) -> list[UUID]:
     return [UUID(line.split()[0]) for line in result.stdout.splitlines()]
 
 
-def test_list_shows_letters_newest_first(run: Run, filed: dict[str, UUID]) -> None:
+def test_list_shows_webhooks_newest_first(run: Run, filed: dict[str, UUID]) -> None:
     result = run("list")
 
     assert result.exit_code == 0
@@ -103,8 +103,8 @@ def test_wrong_arguments_are_told(run: Run, arguments: list[str], said: str) -> 
     assert said in result.stderr
 
 
-def test_show_tells_everything_of_one_letter(run: Run, sql: Sql) -> None:
-    id_ = insert_letter(
+def test_show_tells_everything_of_one_webhook(run: Run, sql: Sql) -> None:
+    id_ = insert_webhook(
         sql,
         b'{"a": "\xc3\xa9"}',
         state="'failed'",
@@ -128,14 +128,14 @@ def test_show_tells_everything_of_one_letter(run: Run, sql: Sql) -> None:
 
 @pytest.mark.parametrize("body", [b"\x07gone", b"\xff\x00", b"[" * 100_000, b'{"a": "\x07"', b'{"a": "\\u0007"}'])
 def test_show_prints_no_control_character_of_a_stranger(run: Run, sql: Sql, body: bytes) -> None:
-    result = run("show", insert_letter(sql, body, provider_ref="E'\\x07'", detail="E'\\x07'"))
+    result = run("show", insert_webhook(sql, body, provider_ref="E'\\x07'", detail="E'\\x07'"))
 
     assert result.exit_code == 0
     assert all(line.isprintable() for line in result.stdout.splitlines())
     assert all(line.isprintable() for line in run("list").stdout.splitlines())
 
 
-def test_show_of_an_unknown_letter_fails_with_a_sentence(run: Run, sql: Sql) -> None:
+def test_show_of_an_unknown_webhook_fails_with_a_sentence(run: Run, sql: Sql) -> None:
     unknown = uuid4()
     result = run("show", unknown)
 
@@ -143,7 +143,7 @@ def test_show_of_an_unknown_letter_fails_with_a_sentence(run: Run, sql: Sql) -> 
     assert result.stderr == f"Error: There is no webhook {unknown}.\n"
 
 
-def test_process_enqueues_each_letter_and_changes_nothing_itself(
+def test_process_enqueues_each_webhook_and_changes_nothing_itself(
     run: Run, filed: dict[str, UUID], servers: Servers, sql: Sql
 ) -> None:
     result = run("process", filed["failed"], filed["rejected"])
@@ -158,7 +158,7 @@ def test_process_enqueues_each_letter_and_changes_nothing_itself(
     assert sql("SELECT count(*) AS untouched FROM webhook_deliveries WHERE attempts = 0")[0].untouched == len(filed)
 
 
-def test_process_of_an_unknown_letter_enqueues_none(run: Run, filed: dict[str, UUID], servers: Servers) -> None:
+def test_process_of_an_unknown_webhook_enqueues_none(run: Run, filed: dict[str, UUID], servers: Servers) -> None:
     unknown = uuid4()
     result = run("process", filed["failed"], unknown)
 
@@ -195,10 +195,10 @@ def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeA
         ({"attempts": "1", "next_attempt_at": "now() + interval '1 hour'"}, "received, and next tried at "),
     ],
 )
-def test_a_letter_that_no_task_would_take_is_not_said_to_be_enqueued(
+def test_a_webhook_that_no_task_would_take_is_not_said_to_be_enqueued(
     run: Run, sql: Sql, columns: dict[str, str], said: str
 ) -> None:
-    left, taken = insert_letter(sql, b"{}", **columns), insert_letter(sql, b"{}", state="'failed'")
+    left, taken = insert_webhook(sql, b"{}", **columns), insert_webhook(sql, b"{}", state="'failed'")
 
     lines = run("process", left, taken).stdout.splitlines()
 

@@ -14,7 +14,7 @@ from checkout_service.local.servers import Postgres, free_port
 from checkout_service.settings.values import Secret
 from tests.apps import MakeApp, frozen
 from tests.crowd import at_once
-from tests.webhook_bodies import letter
+from tests.webhook_bodies import webhook
 
 Count = Callable[[], int]
 SOON = 1.0
@@ -28,7 +28,7 @@ def own_app(make_app: MakeApp, own_postgres: Postgres) -> Flask:
 
 def post(client: FlaskClient) -> tuple[TestResponse, float]:
     started = monotonic()
-    answer = client.post("/api/payments/webhook", data=letter("mock_pi_1"))
+    answer = client.post("/api/payments/webhook", data=webhook("mock_pi_1"))
     return answer, monotonic() - started
 
 
@@ -55,7 +55,7 @@ def test_database_that_refuses_is_503_within_a_second(make_app: MakeApp) -> None
 
 
 def test_database_that_stops_and_starts_is_503_and_then_202(
-    own_app: Flask, own_postgres: Postgres, count_own_letters: Count
+    own_app: Flask, own_postgres: Postgres, count_own_webhooks: Count
 ) -> None:
     client = own_app.test_client()
     assert post(client)[0].status_code == 202
@@ -69,11 +69,11 @@ def test_database_that_stops_and_starts_is_503_and_then_202(
         own_postgres.server.start()
 
     wait_until_taken(client, within=10)
-    assert count_own_letters() == 2
+    assert count_own_webhooks() == 2
 
 
-def test_restart_between_two_letters_is_never_seen(
-    own_app: Flask, own_postgres: Postgres, count_own_letters: Count
+def test_restart_between_two_webhooks_is_never_seen(
+    own_app: Flask, own_postgres: Postgres, count_own_webhooks: Count
 ) -> None:
     clients = [own_app.test_client() for _ in range(3)]
     for _ in range(2):
@@ -84,11 +84,11 @@ def test_restart_between_two_letters_is_never_seen(
 
     answers = at_once([lambda client=client: post(client)[0] for client in clients])
     assert [answer.status_code for answer in answers] == [202] * 3
-    assert count_own_letters() == 9
+    assert count_own_webhooks() == 9
 
 
 def test_connections_that_were_cut_are_never_seen(
-    own_app: Flask, own_postgres: Postgres, count_own_letters: Count, cut_connections: Callable[[], int]
+    own_app: Flask, own_postgres: Postgres, count_own_webhooks: Count, cut_connections: Callable[[], int]
 ) -> None:
     clients = [own_app.test_client() for _ in range(3)]
     at_once([lambda client=client: post(client) for client in clients])
@@ -97,7 +97,7 @@ def test_connections_that_were_cut_are_never_seen(
     answers = at_once([lambda client=client: post(client)[0] for client in clients])
 
     assert [answer.status_code for answer in answers] == [202] * 3
-    assert count_own_letters() == 6
+    assert count_own_webhooks() == 6
 
 
 def test_frozen_database_holds_the_first_for_three_seconds_at_most_and_the_next_not_at_all(

@@ -1,4 +1,4 @@
-"""What the letterbox refuses: nothing is kept of it."""
+"""What the webhook receiver refuses: nothing is kept of it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from checkout_service.providers.base import LETTERHEADS, Letterhead
+from checkout_service.providers.base import WEBHOOK_FORMATS, WebhookFormat
 from checkout_service.telemetry import logs
-from checkout_service.webhooks.routes import LARGEST_LETTER
+from checkout_service.webhooks.routes import LARGEST_WEBHOOK
 from tests.apps import MakeApp
-from tests.webhook_bodies import letter
+from tests.webhook_bodies import webhook
 
 PATH = "/api/payments/webhook"
-Letters = Callable[[], list[Any]]
+Webhooks = Callable[[], list[Any]]
 
 
 def sized(size: int) -> bytes:
@@ -25,26 +25,26 @@ def sized(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_letter_over_256_kib_is_refused(client: FlaskClient, letters: Letters, chunked: bool) -> None:
-    answer = _send(client, sized(LARGEST_LETTER + 1), chunked=chunked)
+def test_webhook_over_256_kib_is_refused(client: FlaskClient, webhooks: Webhooks, chunked: bool) -> None:
+    answer = _send(client, sized(LARGEST_WEBHOOK + 1), chunked=chunked)
 
     assert answer.status_code == 413
     assert answer.content_type == "application/problem+json"
-    assert letters() == []
+    assert webhooks() == []
 
 
-def test_chunked_letter_is_never_cut_off_at_the_limit(client: FlaskClient, letters: Letters) -> None:
-    whole_at_the_limit = sized(LARGEST_LETTER) + b" "
+def test_chunked_webhook_is_never_cut_off_at_the_limit(client: FlaskClient, webhooks: Webhooks) -> None:
+    whole_at_the_limit = sized(LARGEST_WEBHOOK) + b" "
 
     assert _send(client, whole_at_the_limit, chunked=True).status_code == 413
-    assert letters() == []
+    assert webhooks() == []
 
 
-def test_chunked_letter_is_kept_whole(client: FlaskClient, letters: Letters) -> None:
-    body = sized(LARGEST_LETTER)
+def test_chunked_webhook_is_kept_whole(client: FlaskClient, webhooks: Webhooks) -> None:
+    body = sized(LARGEST_WEBHOOK)
 
     assert _send(client, body, chunked=True).status_code == 202
-    assert letters()[0].body == body
+    assert webhooks()[0].body == body
 
 
 @pytest.mark.parametrize(
@@ -73,54 +73,54 @@ def test_chunked_letter_is_kept_whole(client: FlaskClient, letters: Letters) -> 
     ],
     ids=lambda body: repr(body[:12]),
 )
-def test_what_is_no_json_object_is_refused(client: FlaskClient, letters: Letters, body: bytes) -> None:
+def test_what_is_no_json_object_is_refused(client: FlaskClient, webhooks: Webhooks, body: bytes) -> None:
     answer = client.post(PATH, data=body, content_type="application/json")
 
     assert answer.status_code == 400
     assert answer.json["type"] == "/problems/malformed-body"
-    assert letters() == []
+    assert webhooks() == []
 
 
 def test_providers_with_forms_send_forms(
-    client: FlaskClient, letters: Letters, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LETTERHEADS, "former", Letterhead(body="form"))
+    monkeypatch.setitem(WEBHOOK_FORMATS, "former", WebhookFormat(body="form"))
 
     assert client.post(f"{PATH}/former", data=b"id=tr_1").status_code == 202
     assert client.post(f"{PATH}/former", data=b"").status_code == 400
     assert client.post(f"{PATH}/former", data=b"no form").status_code == 400
-    assert [row.body for row in letters()] == [b"id=tr_1"]
+    assert [row.body for row in webhooks()] == [b"id=tr_1"]
 
 
 @pytest.mark.parametrize("provider", ["unknown", "MOCK", "mock%2F", "mock/", "%00", "..", "mock\u2028"])
-def test_unknown_provider_has_no_letterbox(client: FlaskClient, letters: Letters, provider: str) -> None:
+def test_unknown_provider_has_no_receiver(client: FlaskClient, webhooks: Webhooks, provider: str) -> None:
     answer = client.post(f"{PATH}/{provider}", data=b"{}")
 
     assert answer.status_code == 404
     assert answer.content_type == "application/problem+json"
-    assert letters() == []
+    assert webhooks() == []
 
 
-def test_mock_has_no_letterbox_in_production(make_app: MakeApp, letters: Letters) -> None:
+def test_mock_has_no_receiver_in_production(make_app: MakeApp, webhooks: Webhooks) -> None:
     client = make_app(environment="production").test_client()
     try:
-        answers = [client.post(path, data=letter("mock_pi_1")) for path in (PATH, f"{PATH}/mock")]
+        answers = [client.post(path, data=webhook("mock_pi_1")) for path in (PATH, f"{PATH}/mock")]
     finally:
         logs.configure(production=False)
 
     assert [answer.status_code for answer in answers] == [404, 404]
-    assert letters() == []
+    assert webhooks() == []
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/mock"])
-def test_letterbox_takes_nothing_but_post(client: FlaskClient, letters: Letters, method: str, path: str) -> None:
+def test_receiver_takes_nothing_but_post(client: FlaskClient, webhooks: Webhooks, method: str, path: str) -> None:
     answer = client.open(path, method=method, data=b"{}")
 
     assert answer.status_code == 405
     assert "POST" in answer.headers["Allow"]
     assert answer.content_type == "application/problem+json"
-    assert letters() == []
+    assert webhooks() == []
 
 
 def _send(client: FlaskClient, body: bytes, *, chunked: bool) -> Any:
@@ -130,13 +130,13 @@ def _send(client: FlaskClient, body: bytes, *, chunked: bool) -> Any:
     return client.post(PATH, input_stream=io.BytesIO(body), environ_overrides=environ)
 
 
-def test_headers_that_would_be_kept_are_bounded(client: FlaskClient, letters: Letters) -> None:
-    """Bodies are what is counted of letters, so nothing else may be large."""
+def test_headers_that_would_be_kept_are_bounded(client: FlaskClient, webhooks: Webhooks) -> None:
+    """Bodies are what is counted of webhooks, so nothing else may be large."""
 
     def post(size: int) -> int:
         return client.post(f"{PATH}/standard", data=b"{}", headers={"Webhook-Signature": "v" * size}).status_code
 
     assert post(8 * 1024 + 1) == 413
-    assert letters() == []
+    assert webhooks() == []
     assert post(8 * 1024) == 202
     assert client.post(f"{PATH}/standard", data=b"{}", headers={"X-Other": "v" * 20_000}).status_code == 202

@@ -119,8 +119,8 @@ def mend(sql: Callable[..., Any]) -> Callable[[], None]:
     return lambda: (sql("DROP TRIGGER test_refuse ON payment_events"), None)[1]
 
 
-def letter_row(sql: Callable[..., Any], delivery_id: UUID) -> Any:
-    """The letter's row, with the seconds until its next attempt."""
+def webhook_row(sql: Callable[..., Any], delivery_id: UUID) -> Any:
+    """The webhook's row, with the seconds until its next attempt."""
     return sql(
         """SELECT *, extract(epoch FROM next_attempt_at - now())::float8 AS due_in
         FROM webhook_deliveries WHERE id = :id""",

@@ -1,4 +1,4 @@
-"""Payments opened at Adyen, PayPal and Mollie, their stand-ins, and letters about them."""
+"""Payments opened at Adyen, PayPal and Mollie, their stand-ins, and webhooks about them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flask import Flask
 from checkout_service.providers.base import Opened
 from tests.conftest import Sql
 from tests.providers.kits import adyen, mollie, paypal
-from tests.providers.kits.kit import AMOUNT, CURRENCY, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, SignedWebhook
 from tests.worker.promises import insert_cart
 from worker.payments import look_ups
 
@@ -59,15 +59,15 @@ class Wallets:
         )
         return made
 
-    def file(self, provider: str, letter: Letter, **columns: str) -> UUID:
-        """The letter as the letterbox keeps it; columns such as received_at as SQL literals."""
+    def file(self, provider: str, webhook: SignedWebhook, **columns: str) -> UUID:
+        """The webhook as the webhook receiver keeps it; columns such as received_at as SQL literals."""
         given = {"received_at": "'2026-11-25T12:00:00Z'"} | columns
         return self.sql(
             f"""INSERT INTO webhook_deliveries (provider, headers, body, {", ".join(given)})
             VALUES (:provider, CAST(:headers AS jsonb), :body, {", ".join(given.values())}) RETURNING id""",
             provider=provider,
-            headers=json.dumps(letter.headers),
-            body=letter.body,
+            headers=json.dumps(webhook.headers),
+            body=webhook.body,
         )[0].id
 
     def events(self) -> list[tuple[Any, ...]]:

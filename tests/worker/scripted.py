@@ -9,14 +9,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.base import Contents, Fact, Hint, Opened, Reference, RefundFact
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.base import Contents, Opened, ProviderEvent, ProviderRefundEvent, Reference, ThinEvent
+from checkout_service.providers.raw_webhook import RawWebhook
 
-Said = Sequence[Fact | RefundFact | Hint] | Exception
+Said = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] | Exception
 
 
 class ScriptedProvider:
-    """``letters`` by body, ``truths`` and ``cancellations`` by reference, ``refunds`` by id.
+    """``webhooks`` by body, ``truths`` and ``cancellations`` by reference, ``refunds`` by id.
 
     An exception among them is raised.
     """
@@ -25,7 +25,7 @@ class ScriptedProvider:
     asks = False
 
     def __init__(self) -> None:
-        self.letters: dict[bytes, Said] = {}
+        self.webhooks: dict[bytes, Said] = {}
         self.truths: dict[str, Any] = {}
         self.cancellations: dict[str, Any] = {}
         self.refunds: dict[UUID, Any] = {}
@@ -37,35 +37,35 @@ class ScriptedProvider:
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
         return Opened(provider_ref=payment_id.hex, payment_token=payment_id.hex, amount=amount, currency=currency)
 
-    def read(self, envelope: Envelope) -> Contents:
-        return Contents(said=_say(self.letters.get(envelope.body, [])))
+    def read(self, raw_webhook: RawWebhook) -> Contents:
+        return Contents(said=_say(self.webhooks.get(raw_webhook.body, [])))
 
-    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         with self._lock:
             self.asked.append(reference.provider_ref)
         return _say(self.truths.get(reference.provider_ref, []))
 
-    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         with self._lock:
             self.canceled.append(reference.provider_ref)
-        return _say(self.cancellations.get(reference.provider_ref, [fact(reference.provider_ref, "canceled")]))
+        return _say(self.cancellations.get(reference.provider_ref, [event(reference.provider_ref, "canceled")]))
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
-    ) -> Sequence[Fact | RefundFact]:
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         with self._lock:
             self.refunded.append((refund_id, amount))
         return _say(self.refunds.get(refund_id, []))
 
 
-def fact(reference: str, status: str, **values: Any) -> Fact:
-    """A fact of the scripted provider; a paid one needs no amount unless the test says so."""
+def event(reference: str, status: str, **values: Any) -> ProviderEvent:
+    """An event of the scripted provider; a paid one needs no amount unless the test says so."""
     given: dict[str, Any] = {"event_id": f"evt_{uuid4().hex}", "amount_required": False} | values
-    return Fact(provider=ScriptedProvider.name, provider_ref=reference, status=PaymentStatus(status), **given)
+    return ProviderEvent(provider=ScriptedProvider.name, provider_ref=reference, status=PaymentStatus(status), **given)
 
 
-def hint(reference: str, *, genuine: bool = True) -> Hint:
-    return Hint(provider=ScriptedProvider.name, provider_ref=reference, genuine=genuine)
+def thin_event(reference: str, *, verified: bool = True) -> ThinEvent:
+    return ThinEvent(provider=ScriptedProvider.name, provider_ref=reference, verified=verified)
 
 
 def _say(said: Any) -> Any:

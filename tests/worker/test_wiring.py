@@ -56,7 +56,7 @@ def celery() -> dict[str, Any]:
 
 
 def sources() -> list[Path]:
-    return [*(ROOT / "checkout_service").rglob("*.py"), *(ROOT / "worker").glob("*.py")]
+    return [*(ROOT / "checkout_service").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]
 
 
 def test_a_worker_has_every_task_and_each_is_written_once() -> None:
@@ -87,8 +87,8 @@ def test_every_sender_sends_an_id_to_a_task_that_takes_it_and_nothing_to_the_oth
 
     by_beat = {(entry["task"], len(entry.get("args") or ())) for entry in celery()["beat_schedule"].values()}
 
-    # "task" is what an errand or a due row names, which is one of those below.
-    assert arguments("enqueue") == {("TaskName.PROCESS_WEBHOOK", 1), ("TaskName.CARRY_OUT_ORDERS", 0), ("task", 1)}
+    # "task" is what a background task or a due row names, which is one of those below.
+    assert arguments("enqueue") == {("TaskName.PROCESS_WEBHOOK", 1), ("TaskName.RUN_COMMANDS", 0), ("task", 1)}
     assert {name for name, _ in arguments("send") if name.startswith("TaskName")} == {
         "TaskName.REFUND_PAYMENT",
         "TaskName.CANCEL_PAYMENT",
@@ -105,7 +105,7 @@ def test_back_off_is_never_celerys() -> None:
         assert "autoretry" not in text, path
 
 
-def test_a_message_outlives_the_longest_task_and_a_lease_outlives_a_letters() -> None:
+def test_a_message_outlives_the_longest_task_and_a_lease_outlives_a_webhooks() -> None:
     conf = celery()
     limits = [conf["task_time_limit"], *[each["time_limit"] for each in conf["task_annotations"].values()]]
 

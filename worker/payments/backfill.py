@@ -1,7 +1,7 @@
 """The task ``payments.backfill``: asks providers that keep what they could not deliver for just that.
 
-What is found is entered into the ledger with the ids that its letters have, so that a letter which comes after all is
-a duplicate. Of refunds, and of events that only say that there is news, the payment is looked up.
+What is found is entered into the transitions with the ids that its webhooks have, so that a webhook which comes after
+all is a duplicate. Of refunds, and of events that only say that there is news, the payment is looked up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from celery import shared_task
 from checkout_service.cache import cache
 from checkout_service.database.engine import transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
-from checkout_service.providers.base import Fact, ProviderError, Reference
+from checkout_service.providers.base import ProviderError, ProviderEvent, Reference
 from checkout_service.providers.undelivered import Missed, Remembers
 from checkout_service.tasks import TaskName
 from worker.context import providers
@@ -60,11 +60,11 @@ def backfill() -> str:
         log.warning("backfill_ended_early", error=str(error))
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
-    return f"{learned} facts that were not delivered; {run.summary()}"
+    return f"{learned} events that were not delivered; {run.summary()}"
 
 
 def _enter(run: Run, events: Sequence[Missed]) -> int | None:
-    """Enter a page of events; how many facts that were, or None if it could not be. The next run sees them again.
+    """Enter a page of events; how many events that were, or None if it could not be. The next run sees them again.
 
     Events about payments that are not here are not ours.
     """
@@ -73,28 +73,31 @@ def _enter(run: Run, events: Sequence[Missed]) -> int | None:
     fresh = [event for event in events if _mark(event) not in known]
     ours = [event for event in fresh if any((item.provider, item.provider_ref) in here for item in event.said)]
     now = datetime.now(UTC)
-    facts = [item for event in ours for item in event.said if isinstance(item, Fact)]
+    provider_events = [item for event in ours for item in event.said if isinstance(item, ProviderEvent)]
     try:
-        if facts:
+        if provider_events:
             with transaction() as connection:
-                record(connection, [Report(fact=fact, received_at=now) for fact in facts])
+                record(
+                    connection,
+                    [Report(event=provider_event, received_at=now) for provider_event in provider_events],
+                )
     except DatabaseLockedError:
         log.warning("payment_held_by_another")
         return None
     except DatabaseUnavailableError:
         raise
     except Exception:
-        log.exception("facts_not_recorded")
+        log.exception("events_not_recorded")
         return None
     done = [event for event in ours if _looked_up(run, event, here)]
     if done:
         cache().put_many([_mark(event) for event in done], b"1", seconds=_REMEMBERED_FOR)
-    return len(facts)
+    return len(provider_events)
 
 
 def _looked_up(run: Run, event: Missed, here: Mapping[tuple[str, str], Reference]) -> bool:
     """Whether nothing is left to ask about the event's payments."""
-    newsworthy = {(item.provider, item.provider_ref) for item in event.said if not isinstance(item, Fact)}
+    newsworthy = {(item.provider, item.provider_ref) for item in event.said if not isinstance(item, ProviderEvent)}
     for key in sorted(newsworthy & here.keys()):
         row = SimpleNamespace(id=here[key].payment_id, provider=key[0])
         if not run.goes_on():

@@ -17,11 +17,11 @@ from sqlalchemy import text
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.providers.base import (
-    Fact,
     Provider,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     Reference,
-    RefundFact,
     UnreadableError,
 )
 from checkout_service.tasks import TaskName
@@ -77,7 +77,7 @@ def cancel(payment_id: str) -> str:
         return "the database is unavailable; the sweep rings again"
 
 
-def _called_off(asked: Provider, held: Reference) -> Sequence[Fact | RefundFact]:
+def _called_off(asked: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """What became of it; where canceling is refused or not understood, what the provider knows."""
     try:
         return asked.cancel(held)

@@ -1,6 +1,6 @@
 """The tasks ``payments.look_up`` and ``payments.expire``: asks providers about payments that nobody reported on.
 
-Providers are asked outside any transaction; what they say goes into the ledger like any other fact. The first
+Providers are asked outside any transaction; what they say goes into the transitions like any other event. The first
 ``cancel`` comes soon after a session's end; what stays open after all is asked about at the intervals of look-ups.
 """
 
@@ -21,17 +21,17 @@ from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import (
-    Fact,
     Provider,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     Reference,
-    RefundFact,
     UnreadableError,
 )
 from checkout_service.tasks import TaskName
 from worker.payments.provider_queries import Run
 
-Question = Callable[[Provider, Reference], Sequence[Fact | RefundFact]]
+Question = Callable[[Provider, Reference], Sequence[ProviderEvent | ProviderRefundEvent]]
 
 STEP: Final = 20
 PAGE: Final = 500
@@ -170,7 +170,7 @@ def _looking_up(row: Any) -> Question:
     return lambda asked, reference: asked.look_up(reference)
 
 
-def _cancel(asked: Provider, reference: Reference) -> Sequence[Fact | RefundFact]:
+def _cancel(asked: Provider, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """What became of a payment that we cancel because its time is over."""
     try:
         said = asked.cancel(reference)
@@ -179,11 +179,13 @@ def _cancel(asked: Provider, reference: Reference) -> Sequence[Fact | RefundFact
     return _canceled_by_us(said)
 
 
-def _canceled_by_us(said: Sequence[Fact | RefundFact]) -> Sequence[Fact | RefundFact]:
-    """The same facts, but canceled by us means expired."""
+def _canceled_by_us(
+    said: Sequence[ProviderEvent | ProviderRefundEvent],
+) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+    """The same events, but canceled by us means expired."""
     return [
         replace(item, status=PaymentStatus.EXPIRED, event_id=item.event_id.replace(":canceled:", ":expired:"))
-        if isinstance(item, Fact) and item.status is PaymentStatus.CANCELED
+        if isinstance(item, ProviderEvent) and item.status is PaymentStatus.CANCELED
         else item
         for item in said
     ]

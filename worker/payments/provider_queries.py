@@ -15,7 +15,7 @@ from sqlalchemy import text
 from checkout_service.api.responses import show_time
 from checkout_service.database.engine import execute, transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
-from checkout_service.providers.base import Fact, ProviderError, ProviderUnavailableError, RefundFact
+from checkout_service.providers.base import ProviderError, ProviderEvent, ProviderRefundEvent, ProviderUnavailableError
 from worker.context import provider
 from worker.references import reference
 from worker.transitions.outcomes import Outcome
@@ -48,10 +48,10 @@ class Run:
         self._until = monotonic() + WORK_FOR
         self._failures_in_a_row = 0
         self._asked = 0
-        self._facts = 0
-        self._held: list[tuple[UUID, Sequence[Fact | RefundFact]]] = []
+        self._events = 0
+        self._held: list[tuple[UUID, Sequence[ProviderEvent | ProviderRefundEvent]]] = []
         self.recorded = False
-        """Whether all of the last answer stands in the ledger."""
+        """Whether all of the last answer stands in the transitions."""
         self.last_said = ""
         """What the last question was answered with, as the payment's log keeps it."""
 
@@ -87,7 +87,7 @@ class Run:
             return True
         self._failures_in_a_row = 0
         self._record(said, row.id)
-        self._note(row.id, question, ", ".join(_word(fact) for fact in said) or "nothing new")
+        self._note(row.id, question, ", ".join(_word(event) for event in said) or "nothing new")
         return True
 
     def record_held(self) -> None:
@@ -103,7 +103,7 @@ class Run:
         with suppress(DatabaseLockedError):  # only a note
             execute(_note, {"id": payment_id, "at": show_time(datetime.now(UTC)), "asked": question, "said": plain})
 
-    def _record(self, said: Sequence[Fact | RefundFact], payment_id: UUID) -> None:
+    def _record(self, said: Sequence[ProviderEvent | ProviderRefundEvent], payment_id: UUID) -> None:
         reports, refunds = of_answer(said)
         entered: list[Entered] = []
         try:
@@ -118,13 +118,13 @@ class Run:
         except DatabaseUnavailableError:
             raise
         except Exception:
-            log.exception("facts_not_recorded", payment_id=str(payment_id))
+            log.exception("events_not_recorded", payment_id=str(payment_id))
         else:
-            self._facts += len(said)
+            self._events += len(said)
 
     def summary(self) -> str:
-        return f"asked about {self._asked} payments, learned {self._facts} facts"
+        return f"asked about {self._asked} payments, learned {self._events} events"
 
 
-def _word(fact: Fact | RefundFact) -> str:
-    return f"refund {fact.status.value}" if isinstance(fact, RefundFact) else fact.status.value
+def _word(event: ProviderEvent | ProviderRefundEvent) -> str:
+    return f"refund {event.status.value}" if isinstance(event, ProviderRefundEvent) else event.status.value

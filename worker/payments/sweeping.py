@@ -1,4 +1,4 @@
-"""The task ``payments.sweep``: rings for refunds and cancellations that are owed work. Their rows know what is owed."""
+"""The task ``payments.sweep``: sends tasks for refunds and cancellations that are due. Their rows know what is due."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from checkout_service.tasks import TaskName
 
 STEP: Final = 500
 
-RING_AGAIN: Final = 10_000
+NOTIFY_AGAIN: Final = 10_000
 """Milliseconds after which a message that was lost, or still waits behind others, is sent once more."""
 
 _due = text(f"""
@@ -38,19 +38,19 @@ def sweep() -> str:
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
         return "the database is unavailable"
-    rung = 0
+    notified = 0
     try:
         for row in due:
-            rung += _ring_once(TaskName(row.task), str(row.id))
+            notified += _ring_once(TaskName(row.task), str(row.id))
     except QueueUnavailableError as error:
         log.warning("broker_unavailable", error=str(error))
-    return f"rang for {rung} of {len(due)} that are due"
+    return f"rang for {notified} of {len(due)} that are due"
 
 
 def _ring_once(task: TaskName, argument: str) -> bool:
     """A message for this one, unless another sweep sent one within the last seconds."""
     name = f"rang:{task.value}:{argument}"
-    if not cache().claim(name, milliseconds=RING_AGAIN):
+    if not cache().claim(name, milliseconds=NOTIFY_AGAIN):
         return False
     try:
         task_queue().enqueue(task, argument)

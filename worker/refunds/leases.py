@@ -1,4 +1,4 @@
-"""Claims refunds for a while, and puts the next try off. A claim is a lease, as that of a letter is."""
+"""Claims refunds for a while, and puts the next try off. A claim is a lease, as that of a webhook is."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _claim = text("""
     UPDATE refunds SET attempts = attempts + 1, next_attempt_at = now() + :lease
     WHERE id = :id AND status <= 'processing' AND (attempts = 0 OR next_attempt_at <= now())
     RETURNING id, payment_id, provider, amount, reason, status::text AS status, next_attempt_at AS lease,
-        now() - created_at AS age, now() - asked_at AS asked_ago,
+        now() - created_at AS age, now() - sent_at AS sent_ago,
         (SELECT payment.status::text FROM payments AS payment WHERE payment.id = payment_id) AS payment_status
 """)
 
 # Before the provider is asked, so that whoever hears of a refund knows that it may be this one.
-_note_asked = text("""
-    UPDATE refunds SET asked_at = coalesce(asked_at, now())
+_note_sent = text("""
+    UPDATE refunds SET sent_at = coalesce(sent_at, now())
     WHERE id = :id AND status = 'requested' AND next_attempt_at = :lease
     RETURNING id
 """)
@@ -38,14 +38,14 @@ _note_asked = text("""
 # Only where the claim still holds, and nobody has moved it on meanwhile.
 _put_off = text("""
     UPDATE refunds SET next_attempt_at = now() + :delay, detail = :detail,
-        asked_at = CASE WHEN CAST(:unasked AS boolean) THEN NULL ELSE asked_at END
+        sent_at = CASE WHEN CAST(:unasked AS boolean) THEN NULL ELSE sent_at END
     WHERE id = :id AND status <= 'processing' AND next_attempt_at = :lease
 """)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
-    """A refund under lease. ``asked_ago`` is the time since its provider was asked for it first, if it ever was."""
+class LeasedRefund:
+    """A refund under lease. ``sent_ago`` is the time since its provider was asked for it first, if it ever was."""
 
     id: UUID
     payment_id: UUID
@@ -55,32 +55,32 @@ class Owed:
     status: RefundStatus
     lease: datetime
     age: timedelta
-    asked_ago: timedelta | None
+    sent_ago: timedelta | None
     payment_status: PaymentStatus
 
 
-def claim(refund_id: UUID) -> Owed | None:
-    """Lease this refund; None when nothing is owed to it now, or another task has it."""
+def claim(refund_id: UUID) -> LeasedRefund | None:
+    """Lease this refund; None when nothing is outstanding now, or another task has it."""
     rows = execute(_claim, {"id": refund_id, "lease": LEASE})
     if not rows:
         return None
     row = rows[0]._asdict()
     words = {"status": RefundStatus(row["status"]), "payment_status": PaymentStatus(row["payment_status"])}
-    return Owed(**row | words)
+    return LeasedRefund(**row | words)
 
 
-def note_asked(owed: Owed) -> bool:
+def note_sent(leased: LeasedRefund) -> bool:
     """Write down that its provider is about to be asked; False when the lease is over, so that it must not be."""
-    return bool(execute(_note_asked, {"id": owed.id, "lease": owed.lease}))
+    return bool(execute(_note_sent, {"id": leased.id, "lease": leased.lease}))
 
 
-def put_off(owed: Owed, detail: str | None, *, least: timedelta = timedelta(0), unasked: bool = False) -> str:
+def put_off(leased: LeasedRefund, detail: str | None, *, least: timedelta = timedelta(0), unasked: bool = False) -> str:
     """Put the next try off; the delay doubles by itself, being as long as the refund is old.
 
     ``unasked`` tells that the provider did not look at what it was asked for, and never was before.
     """
-    delay = max(least, min(max(owed.age, SOONEST[owed.status]), LATEST[owed.status]))
+    delay = max(least, min(max(leased.age, SOONEST[leased.status]), LATEST[leased.status]))
     plain = None if detail is None else detail[:300].encode("unicode_escape").decode()
-    row = {"id": owed.id, "lease": owed.lease, "unasked": unasked}
+    row = {"id": leased.id, "lease": leased.lease, "unasked": unasked}
     execute(_put_off, row | {"delay": jittered(delay), "detail": plain})
     return f"later: {detail or 'still processing'}"

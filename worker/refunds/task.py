@@ -21,12 +21,12 @@ from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavai
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import (
     Decline,
-    Fact,
     Provider,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
-    RefundFact,
     UnreadableError,
 )
 from checkout_service.tasks import TaskName
@@ -34,14 +34,14 @@ from checkout_service.telemetry.metrics import refunds_total
 from worker.backoff import describe
 from worker.context import provider
 from worker.references import reference
-from worker.refunds.leases import Owed, claim, note_asked, put_off
+from worker.refunds.leases import LeasedRefund, claim, note_sent, put_off
 from worker.transitions.outcomes import Outcome
 from worker.transitions.refunds import count_refunds, record_all, refuse
 from worker.transitions.reports import of_answer
 
 ASK_AGAIN_FOR: Final = timedelta(hours=20)
 """Since it was asked for first. Stripe keeps a key for 24 hours at least, PayPal for 45 days; where nothing is promised
-(Mollie) the translator looks for the refund each time before it asks."""
+(Mollie) the provider adapter looks for the refund each time before it asks."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,13 +52,13 @@ class RefundInDoubtError(Exception):
 
 @shared_task(name=TaskName.REFUND_PAYMENT)
 def refund(refund_id: str) -> str:
-    """Ask for this refund, or about it, if that is owed now; run it again at any time.
+    """Ask for this refund, or about it, if that is leased now; run it again at any time.
 
     Raises RefundInDoubtError when only a person can tell what became of it.
     """
     try:
-        owed = claim(UUID(refund_id))
-        return "nothing is owed to it now" if owed is None else _work(owed)
+        leased = claim(UUID(refund_id))
+        return "nothing is outstanding now" if leased is None else _work(leased)
     except DatabaseLockedError:
         return "its payment is held by another; the sweep rings again"
     except DatabaseUnavailableError:
@@ -66,57 +66,57 @@ def refund(refund_id: str) -> str:
         return "the database is unavailable; the sweep rings again"
 
 
-def _work(owed: Owed) -> str:
-    asked = provider(owed.provider)
+def _work(leased: LeasedRefund) -> str:
+    asked = provider(leased.provider)
     if asked is None:
-        return put_off(owed, "no account at this provider is set up")
-    held = reference(owed.payment_id)
+        return put_off(leased, "no account at this provider is set up")
+    held = reference(leased.payment_id)
     try:
-        return _record(owed, _ask(owed, asked, held))
+        return _record(leased, _ask(leased, asked, held))
     except ProviderUnavailableError as error:
-        return put_off(owed, f"unavailable: {error}")
+        return put_off(leased, f"unavailable: {error}")
     except ProviderRefusedError as error:
         if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
-            return put_off(owed, f"our credentials are refused: {error}", unasked=owed.asked_ago is None)
-        return _refused(owed, held, error)
+            return put_off(leased, f"our credentials are refused: {error}", unasked=leased.sent_ago is None)
+        return _refused(leased, held, error)
     except UnreadableError as error:
-        return put_off(owed, f"not understood: {error}")
+        return put_off(leased, f"not understood: {error}")
     except RefundInDoubtError:
-        put_off(owed, "in doubt: see in the provider's dashboard whether it was made", least=timedelta(hours=1))
+        put_off(leased, "in doubt: see in the provider's dashboard whether it was made", least=timedelta(hours=1))
         raise
     except (DatabaseLockedError, DatabaseUnavailableError):
         raise
     except Exception as error:
-        log.exception("refund_broke", refund_id=str(owed.id))
-        return put_off(owed, f"broke: {describe(error)}")
+        log.exception("refund_broke", refund_id=str(leased.id))
+        return put_off(leased, f"broke: {describe(error)}")
 
 
-def _ask(owed: Owed, asked: Provider, held: Reference) -> Sequence[Fact | RefundFact]:
+def _ask(leased: LeasedRefund, asked: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """What the provider says when it is asked for the refund, or about it where that is all we may do."""
-    if owed.status is RefundStatus.PROCESSING:
+    if leased.status is RefundStatus.PROCESSING:
         return _looked_up(asked, held)
-    first = owed.asked_ago is None
-    if first and owed.payment_status is not PaymentStatus.PAID:
+    first = leased.sent_ago is None
+    if first and leased.payment_status is not PaymentStatus.PAID:
         raise ProviderRefusedError("the money went before it was asked for", reason=Decline.NOT_IN_THIS_STATE)
-    too_late = owed.asked_ago is not None and owed.asked_ago > ASK_AGAIN_FOR
-    if too_late or owed.payment_status is not PaymentStatus.PAID:
-        return _sought(owed, asked, held, otherwise=RefundInDoubtError(f"refund {owed.id}"))
-    if not note_asked(owed):
+    too_late = leased.sent_ago is not None and leased.sent_ago > ASK_AGAIN_FOR
+    if too_late or leased.payment_status is not PaymentStatus.PAID:
+        return _sought(leased, asked, held, otherwise=RefundInDoubtError(f"refund {leased.id}"))
+    if not note_sent(leased):
         raise ProviderUnavailableError("not asked: its lease is over, another task has it")
     try:
-        return _named(owed, asked.refund(held, refund_id=owed.id, amount=owed.amount, reason=owed.reason))
+        return _named(leased, asked.refund(held, refund_id=leased.id, amount=leased.amount, reason=leased.reason))
     except ProviderRefusedError as error:
         if error.reason is Decline.KEY_REUSED:
-            return _sought(owed, asked, held, otherwise=RefundInDoubtError(f"refund {owed.id}: {error}"))
+            return _sought(leased, asked, held, otherwise=RefundInDoubtError(f"refund {leased.id}: {error}"))
         if first or error.reason is Decline.CREDENTIALS:
             raise
         # A key that was kept would have got the first try's answer. To be sure, it is looked for all the same.
-        return _sought(owed, asked, held, otherwise=error)
+        return _sought(leased, asked, held, otherwise=error)
     except UnreadableError as error:
-        return _sought(owed, asked, held, otherwise=error)
+        return _sought(leased, asked, held, otherwise=error)
 
 
-def _looked_up(asked: Provider, held: Reference) -> Sequence[Fact | RefundFact]:
+def _looked_up(asked: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     try:
         return asked.look_up(held)
     except ProviderRefusedError as error:
@@ -124,39 +124,43 @@ def _looked_up(asked: Provider, held: Reference) -> Sequence[Fact | RefundFact]:
         raise UnreadableError(f"a look-up was refused: {error}") from error
 
 
-def _sought(owed: Owed, asked: Provider, held: Reference, *, otherwise: Exception) -> Sequence[Fact | RefundFact]:
+def _sought(
+    leased: LeasedRefund, asked: Provider, held: Reference, *, otherwise: Exception
+) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """What a look-up says, if the refund is among it; else raises what is given."""
     said = _looked_up(asked, held)
-    if any(isinstance(fact, RefundFact) and fact.refund_id == owed.id for fact in said):
+    if any(isinstance(event, ProviderRefundEvent) and event.refund_id == leased.id for event in said):
         return said
     raise otherwise
 
 
-def _named(owed: Owed, said: Sequence[Fact | RefundFact]) -> Sequence[Fact | RefundFact]:
-    """The same facts; the only one about a refund is about ours, even if the provider does not give our id back."""
-    refunds = [fact for fact in said if isinstance(fact, RefundFact)]
+def _named(
+    leased: LeasedRefund, said: Sequence[ProviderEvent | ProviderRefundEvent]
+) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+    """The same events; the only one about a refund is about ours, even if the provider does not give our id back."""
+    refunds = [event for event in said if isinstance(event, ProviderRefundEvent)]
     if len(refunds) != 1 or refunds[0].refund_id is not None:
         return said
-    return [replace(fact, refund_id=owed.id) if isinstance(fact, RefundFact) else fact for fact in said]
+    return [replace(event, refund_id=leased.id) if isinstance(event, ProviderRefundEvent) else event for event in said]
 
 
-def _record(owed: Owed, said: Sequence[Fact | RefundFact]) -> str:
-    """One transaction for the facts; the next try is put off if they leave anything owed."""
+def _record(leased: LeasedRefund, said: Sequence[ProviderEvent | ProviderRefundEvent]) -> str:
+    """One transaction for the events; the next try is put off if they leave anything leased."""
     reports, refunds = of_answer(said)
     with transaction() as connection:
         _, entered = record_all(connection, reports, refunds)
     count_refunds(refunds, entered)
     if any(entry.outcome is Outcome.MISMATCH for entry in entered):
-        return put_off(owed, "the provider speaks of another amount, currency or reference: see the payment")
-    silent = owed.status is RefundStatus.REQUESTED and not refunds
-    later = put_off(owed, "the provider says nothing about it" if silent else None)
-    return ", ".join(report.fact.status.value for report in refunds) or later
+        return put_off(leased, "the provider speaks of another amount, currency or reference: see the payment")
+    silent = leased.status is RefundStatus.REQUESTED and not refunds
+    later = put_off(leased, "the provider says nothing about it" if silent else None)
+    return ", ".join(report.event.status.value for report in refunds) or later
 
 
-def _refused(owed: Owed, held: Reference, error: ProviderRefusedError) -> str:
+def _refused(leased: LeasedRefund, held: Reference, error: ProviderRefusedError) -> str:
     with transaction() as connection:
-        news = refuse(connection, refund_id=owed.id, provider_ref=held.provider_ref, decline=error.reason)
+        news = refuse(connection, refund_id=leased.id, provider_ref=held.provider_ref, decline=error.reason)
     if news:
-        refunds_total.labels(owed.provider, RefundStatus.FAILED.value).inc()
-        log.warning("refund_refused", refund_id=str(owed.id), reason=error.reason.value)
+        refunds_total.labels(leased.provider, RefundStatus.FAILED.value).inc()
+        log.warning("refund_refused", refund_id=str(leased.id), reason=error.reason.value)
     return f"refused: {error.reason.value}"

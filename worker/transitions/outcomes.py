@@ -1,4 +1,4 @@
-"""The ledger's words: what a fact did, and why a person has to look at a payment."""
+"""The transitions's words: what an event did, and why a person has to look at a payment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What a fact did."""
+    """What an event did."""
 
     APPLIED = "applied"
     STALE = "stale"
@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     PARKED = "parked"
     WAITING = "waiting"
-    """It cannot be entered yet, for the reason that its refund gives: its letter stays owed."""
+    """It cannot be entered yet, for the reason that its refund gives: its webhook stays pending."""
 
 
 class Review(StrEnum):

@@ -1,4 +1,4 @@
-"""The ledger's four statements; each takes arrays, so that their number does not grow with the facts."""
+"""The transitions's four statements; each takes arrays, so that their number does not grow with the events."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import orjson
 
 from checkout_service.database.statements import Statement
 
-# Where money came, before any payment: of two twins (payments for equal lines of one cart) that are paid at once, the
-# second waits here and sees the first. Advisory, since the worker may change nothing of a cart; held until the end.
+# Where money came, before any payment: of two duplicates (payments for equal lines of one cart) that are paid at once,
+# the second waits here and sees the first. Advisory, since the worker may change nothing of a cart; held until the end.
 LOCK_CARTS: Final = Statement("""
     SELECT pg_advisory_xact_lock(cart.key)
     FROM (
@@ -21,26 +21,30 @@ LOCK_CARTS: Final = Statement("""
     ) AS cart
 """)
 
-# NO KEY UPDATE, because the events' foreign key takes KEY SHARE. Of twins only those are locked along that money came
-# for, a few of however many.
+# NO KEY UPDATE, because the events' foreign key takes KEY SHARE. Of duplicates only those are locked along that money
+# came for, a few of however many.
 LOCK_PAYMENTS: Final = Statement(
     """
     WITH named AS (
         SELECT payment.id, payment.provider_ref, session.cart_id, session.lines_key
         FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
         WHERE payment.provider_ref = ANY(CAST(:references AS text[]))
-    ), twins AS (
-        SELECT twin.payment_id, twin.cart_id, twin.lines_key
+    ), duplicates AS (
+        SELECT session.payment_id, session.cart_id, session.lines_key
         FROM (
             SELECT DISTINCT cart_id, lines_key FROM named WHERE provider_ref = ANY(CAST(:money AS text[]))
         ) AS purchase
-        JOIN checkout_sessions AS twin ON twin.cart_id = purchase.cart_id AND twin.lines_key = purchase.lines_key
-            AND twin.payment_id NOT IN (SELECT id FROM named)
-        JOIN payments AS other ON other.id = twin.payment_id AND other.status >= 'paid'
+        JOIN checkout_sessions AS session ON session.cart_id = purchase.cart_id
+            AND session.lines_key = purchase.lines_key AND session.payment_id NOT IN (SELECT id FROM named)
+        JOIN payments AS other ON other.id = session.payment_id AND other.status >= 'paid'
     )
     SELECT payment.id, payment.provider, payment.provider_ref, payment.status::text AS status, payment.amount,
         payment.currency, payment.review_reason, payment.capture_ref, known.cart_id, known.lines_key
-    FROM (SELECT id, cart_id, lines_key FROM named UNION ALL SELECT payment_id, cart_id, lines_key FROM twins) AS known
+    FROM (
+        SELECT id, cart_id, lines_key FROM named
+        UNION ALL
+        SELECT payment_id, cart_id, lines_key FROM duplicates
+    ) AS known
     JOIN payments AS payment ON payment.id = known.id
     ORDER BY payment.id
     FOR NO KEY UPDATE OF payment
@@ -89,11 +93,11 @@ MOVE_PAYMENTS: Final = Statement("""
 
 
 def as_json(raw: dict[str, Any] | bytes) -> bytes:
-    """A body behind a fact, for ``raws``."""
+    """A body behind an event, for ``raws``."""
     if isinstance(raw, bytes):
         return raw
     try:
         return orjson.dumps(raw)
     except TypeError:
-        # It refuses integers of more than 64 bits, which a genuine letter may hold.
+        # It refuses integers of more than 64 bits, which a verified webhook may hold.
         return json.dumps(raw).encode()

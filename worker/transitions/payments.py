@@ -1,6 +1,6 @@
-"""The ledger: the only writer of ``payments.status``.
+"""The transitions: the only writer of ``payments.status``.
 
-``record`` takes many facts and a fixed number of statements, in an order that keeps two workers from deadlock:
+``record`` takes many events and a fixed number of statements, in an order that keeps two workers from deadlock:
 carts locked first, by key, where money came; then payments, by id; then events inserted; then one UPDATE of payments.
 """
 
@@ -15,23 +15,23 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.base import Fact
+from checkout_service.providers.base import ProviderEvent
 from worker.transitions.outcomes import Outcome, Review
 from worker.transitions.payment_statements import INSERT_EVENTS, LOCK_CARTS, LOCK_PAYMENTS, MOVE_PAYMENTS, as_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A fact, where it came from, and when."""
+    """An event, where it came from, and when."""
 
-    fact: Fact
+    event: ProviderEvent
     received_at: datetime
     delivery_id: UUID | None = None
 
 
 @dataclass(slots=True)
 class _Payment:
-    """A locked payment while facts are applied to it."""
+    """A locked payment while events are applied to it."""
 
     id: UUID
     amount: Any
@@ -55,9 +55,9 @@ _Recorded = dict[tuple[str, str], str | None]
 
 
 def record(connection: Connection, reports: Sequence[Report], *, besides: Iterable[str] = ()) -> list[Outcome]:
-    """Enter facts into the ledger within the caller's transaction; one outcome for each, in order.
+    """Enter events into the transitions within the caller's transaction; one outcome for each, in order.
 
-    Facts about payments that are not here yet are PARKED and leave no trace. Payments with the references ``besides``
+    Events about payments that are not here yet are PARKED and leave no trace. Payments with the references ``besides``
     are locked along, for what follows.
     """
     payments = _lock(connection, reports, besides)
@@ -67,15 +67,17 @@ def record(connection: Connection, reports: Sequence[Report], *, besides: Iterab
     for key, (index, outcome) in entries.items():
         outcomes[index] = outcome if key in recorded else Outcome.DUPLICATE
     _apply(reports, payments, outcomes, recorded)
-    _flag_twins(payments)
+    _flag_duplicates(payments)
     _move(connection, [payment for payment in payments.values() if payment.changed])
     return outcomes
 
 
 def _lock(connection: Connection, reports: Sequence[Report], besides: Iterable[str]) -> _Payments:
-    """The payments that the facts speak of, and their twins that money came for, locked until the transaction ends."""
-    references = sorted({report.fact.provider_ref for report in reports}.union(besides))
-    money = sorted({report.fact.provider_ref for report in reports if report.fact.status.money_came})
+    """The payments that the events speak of, and their duplicates that money came for, locked until the transaction
+    ends.
+    """
+    references = sorted({report.event.provider_ref for report in reports}.union(besides))
+    money = sorted({report.event.provider_ref for report in reports if report.event.status.money_came})
     if not references:
         return {}
     if money:
@@ -109,33 +111,33 @@ def _entries(
     standing = {payment.id: payment.status for payment in payments.values()}
     entries: dict[tuple[str, str], tuple[int, Outcome]] = {}
     for index, report in enumerate(reports):
-        fact = report.fact
-        payment = payments.get((fact.provider, fact.provider_ref))
+        event = report.event
+        payment = payments.get((event.provider, event.provider_ref))
         if payment is None:
             continue
-        key = (fact.provider, fact.event_id)
-        outcome = Outcome.MISMATCH if _disagrees(fact, payment) else Outcome.STALE
+        key = (event.provider, event.event_id)
+        outcome = Outcome.MISMATCH if _disagrees(event, payment) else Outcome.STALE
         spoken = entries.get(key)
         if spoken is not None and (spoken[1] is not Outcome.MISMATCH or outcome is Outcome.MISMATCH):
             outcomes[index] = Outcome.DUPLICATE
             continue
         if spoken is not None:
             outcomes[spoken[0]] = Outcome.DUPLICATE
-        if outcome is not Outcome.MISMATCH and fact.status > standing[payment.id]:
+        if outcome is not Outcome.MISMATCH and event.status > standing[payment.id]:
             outcome = Outcome.APPLIED
-            standing[payment.id] = fact.status
+            standing[payment.id] = event.status
         entries[key] = (index, outcome)
     return entries
 
 
-def _disagrees(fact: Fact, payment: _Payment) -> bool:
+def _disagrees(event: ProviderEvent, payment: _Payment) -> bool:
     """Whether a ``paid`` speaks of other money than ours."""
-    if fact.status is not PaymentStatus.PAID:
+    if event.status is not PaymentStatus.PAID:
         return False
-    if fact.amount is None and fact.currency is None and not fact.amount_required:
+    if event.amount is None and event.currency is None and not event.amount_required:
         return False
-    amount = payment.amount if fact.amount is None and not fact.amount_required else fact.amount
-    currency = payment.currency if fact.currency is None and not fact.amount_required else fact.currency
+    amount = payment.amount if event.amount is None and not event.amount_required else event.amount
+    currency = payment.currency if event.currency is None and not event.amount_required else event.currency
     return (amount, currency) != (payment.amount, payment.currency)
 
 
@@ -149,19 +151,19 @@ def _insert_events(
     if not entries:
         return {}
     chosen = [(key, reports[index], outcome) for key, (index, outcome) in sorted(entries.items())]
-    facts = [report.fact for _, report, _ in chosen]
+    events = [report.event for _, report, _ in chosen]
     rows = INSERT_EVENTS.within(
         connection,
         {
             "deliveries": [report.delivery_id for _, report, _ in chosen],
-            "providers": [fact.provider for fact in facts],
-            "events": [fact.event_id for fact in facts],
-            "payments": [payments[fact.provider, fact.provider_ref].id for fact in facts],
-            "statuses": [fact.status.value for fact in facts],
-            "amounts": [fact.amount for fact in facts],
-            "currencies": [fact.currency for fact in facts],
+            "providers": [event.provider for event in events],
+            "events": [event.event_id for event in events],
+            "payments": [payments[event.provider, event.provider_ref].id for event in events],
+            "statuses": [event.status.value for event in events],
+            "amounts": [event.amount for event in events],
+            "currencies": [event.currency for event in events],
             "outcomes": [outcome.value for _, _, outcome in chosen],
-            "occurred": [fact.occurred_at for fact in facts],
+            "occurred": [event.occurred_at for event in events],
             "received": [report.received_at for _, report, _ in chosen],
         },
     )
@@ -169,27 +171,27 @@ def _insert_events(
 
 
 def _apply(reports: Sequence[Report], payments: _Payments, outcomes: Sequence[Outcome], recorded: _Recorded) -> None:
-    """Move the payments along the street, and flag what a person has to look at; the order of facts is no matter."""
+    """Move the payments along the street, and flag what a person has to look at; the order of events is no matter."""
     for report, outcome in zip(reports, outcomes, strict=True):
         if outcome in {Outcome.PARKED, Outcome.DUPLICATE}:
             continue
-        fact = report.fact
-        payment = payments[fact.provider, fact.provider_ref]
+        event = report.event
+        payment = payments[event.provider, event.provider_ref]
         if outcome is Outcome.MISMATCH:
             # One that was a mismatch before was flagged then; a person may have looked at it since.
-            payment.reasons |= set() if recorded[fact.provider, fact.event_id] else {Review.MISMATCH}
+            payment.reasons |= set() if recorded[event.provider, event.event_id] else {Review.MISMATCH}
             continue
-        closed = payment.status.closed_unpaid or fact.status.closed_unpaid
-        if closed and max(payment.status, fact.status).money_came:
+        closed = payment.status.closed_unpaid or event.status.closed_unpaid
+        if closed and max(payment.status, event.status).money_came:
             payment.reasons.add(Review.PAID_AFTER_CLOSE)
-        if fact.status.money_came:
-            payment.capture = payment.capture or fact.capture_ref
-        if fact.status > payment.status:
-            payment.status = fact.status
-            payment.raw = as_json(fact.raw)
+        if event.status.money_came:
+            payment.capture = payment.capture or event.capture_ref
+        if event.status > payment.status:
+            payment.status = event.status
+            payment.raw = as_json(event.raw)
 
 
-def _flag_twins(payments: _Payments) -> None:
+def _flag_duplicates(payments: _Payments) -> None:
     """Flag payments for the same lines of the same cart, if money came for more than one.
 
     Only when it came just now: what a person has looked at and cleared is not flagged again by an echo.
@@ -198,9 +200,9 @@ def _flag_twins(payments: _Payments) -> None:
     for payment in payments.values():
         if payment.cart is not None and payment.status.money_came:
             by_cart.setdefault(payment.cart, []).append(payment)
-    for twins in by_cart.values():
-        if len(twins) > 1 and not all(twin.before.money_came for twin in twins):
-            for payment in twins:
+    for duplicates in by_cart.values():
+        if len(duplicates) > 1 and not all(duplicate.before.money_came for duplicate in duplicates):
+            for payment in duplicates:
                 payment.reasons.add(Review.PAID_TWICE)
 
 

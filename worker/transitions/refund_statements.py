@@ -1,4 +1,4 @@
-"""The statements of the refunds' ledger; each takes arrays, so that their number does not grow with the facts."""
+"""The statements of the refunds' transitions; each takes arrays, so that their number does not grow with the events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOCK_PAYMENTS = text("""
 
 LOCK_REFUNDS = text("""
     SELECT id, payment_id, provider_ref, amount, currency, status::text AS status,
-        asked_at IS NOT NULL AS asked, requested_by IS NOT NULL AS ours
+        sent_at IS NOT NULL AS asked, requested_by IS NOT NULL AS ours
     FROM refunds WHERE payment_id = ANY(CAST(:payments AS uuid[]))
     ORDER BY id FOR NO KEY UPDATE
 """)

@@ -1,6 +1,6 @@
-"""The refunds' ledger: the only writer of ``refunds.status``.
+"""The refunds' transitions: the only writer of ``refunds.status``.
 
-Like the payments' it takes many facts and a fixed number of statements. Payments are locked first, by id, then their
+Like the payments' it takes many events and a fixed number of statements. Payments are locked first, by id, then their
 refunds; nobody can enter another refund of a locked payment, so what is left of it is computed here and stays true.
 The database holds the sum within what was paid in any case.
 """
@@ -28,23 +28,23 @@ Payments = dict[tuple[str, str], HeldPayment]
 def record_all(
     connection: Connection, reports: Sequence[Report], refunds: Sequence[RefundReport]
 ) -> tuple[list[Outcome], list[Entered]]:
-    """Enter facts about payments and about refunds in the caller's transaction; what each did, in order."""
+    """Enter events about payments and about refunds in the caller's transaction; what each did, in order."""
     if not reports and not refunds:
         return [], []
-    outcomes = record(connection, reports, besides=[report.fact.provider_ref for report in refunds])
+    outcomes = record(connection, reports, besides=[report.event.provider_ref for report in refunds])
     return outcomes, record_refunds(connection, refunds) if refunds else []
 
 
 def record_refunds(connection: Connection, reports: Sequence[RefundReport]) -> list[Entered]:
-    """Enter facts about refunds, whose payments the caller's transaction has locked by ``record``.
+    """Enter events about refunds, whose payments the caller's transaction has locked by ``record``.
 
-    Facts about payments that are not here yet are PARKED; those that cannot be entered yet are WAITING. Neither leaves
+    Events about payments that are not here yet are PARKED; those that cannot be entered yet are WAITING. Neither leaves
     a trace, but for a flag on a payment of which the provider gave back more than there is.
     """
-    entry = Entry(_lock(connection, {report.fact.provider_ref for report in reports}))
+    entry = Entry(_lock(connection, {report.event.provider_ref for report in reports}))
     entry.remember(_known_events(connection, reports, entry.payments))
     # First what may give room back, then what needs room.
-    order = sorted(range(len(reports)), key=lambda index: entry.refund_of(reports[index].fact) is None)
+    order = sorted(range(len(reports)), key=lambda index: entry.refund_of(reports[index].event) is None)
     entered = {index: entry.enter(reports[index]) for index in order}
     _write(connection, entry)
     return [entered[index] for index in range(len(reports))]
@@ -65,7 +65,7 @@ def count_refunds(reports: Sequence[RefundReport], entered: Sequence[Entered]) -
     """Count refunds that moved; after the commit."""
     for report, entry in zip(reports, entered, strict=True):
         if entry.outcome is Outcome.APPLIED:
-            refunds_total.labels(report.fact.provider, proven(report.fact).value).inc()
+            refunds_total.labels(report.event.provider, proven(report.event).value).inc()
 
 
 def _lock(connection: Connection, references: set[str]) -> Payments:
@@ -100,7 +100,7 @@ def _known_events(connection: Connection, reports: Sequence[RefundReport], payme
     refunds = [refund.id for payment in payments.values() for refund in payment.refunds]
     if not refunds:
         return ()
-    events = sorted({report.fact.event_id for report in reports})
+    events = sorted({report.event.event_id for report in reports})
     return connection.execute(refund_statements.KNOWN_EVENTS, {"events": events, "refunds": refunds}).all()
 
 
@@ -151,19 +151,19 @@ def _insert(connection: Connection, refunds: Sequence[HeldRefund]) -> None:
 
 
 def _insert_events(connection: Connection, events: Sequence[tuple[RefundReport, HeldRefund, Outcome]]) -> None:
-    facts = [report.fact for report, _, _ in events]
+    provider_events = [report.event for report, _, _ in events]
     connection.execute(
         refund_statements.INSERT_EVENTS,
         {
             "deliveries": [report.delivery_id for report, _, _ in events],
-            "providers": [fact.provider for fact in facts],
-            "events": [fact.event_id for fact in facts],
+            "providers": [provider_event.provider for provider_event in provider_events],
+            "events": [provider_event.event_id for provider_event in provider_events],
             "refunds": [refund.id for _, refund, _ in events],
-            "statuses": [fact.status.value for fact in facts],
-            "amounts": [fact.amount for fact in facts],
-            "currencies": [fact.currency for fact in facts],
+            "statuses": [provider_event.status.value for provider_event in provider_events],
+            "amounts": [provider_event.amount for provider_event in provider_events],
+            "currencies": [provider_event.currency for provider_event in provider_events],
             "outcomes": [outcome.value for _, _, outcome in events],
-            "occurred": [fact.occurred_at for fact in facts],
+            "occurred": [provider_event.occurred_at for provider_event in provider_events],
             "received": [report.received_at for report, _, _ in events],
         },
     )

@@ -1,4 +1,4 @@
-"""Facts about refunds, applied one after the other to what is locked; nothing is read or written here."""
+"""Events about refunds, applied one after the other to what is locked; nothing is read or written here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from checkout_service.money import CENT
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Decline, RefundFact
+from checkout_service.providers.base import Decline, ProviderRefundEvent
 from worker.transitions.outcomes import Outcome, Review
 
 WAIT_FOR_OURS: Final = timedelta(hours=1)
@@ -20,16 +20,16 @@ WAIT_FOR_OURS: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundReport:
-    """A fact about a refund, where it came from, and when."""
+    """An event about a refund, where it came from, and when."""
 
-    fact: RefundFact
+    event: ProviderRefundEvent
     received_at: datetime
     delivery_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What a fact did; of one that is WAITING, for what."""
+    """What an event did; of one that is WAITING, for what."""
 
     outcome: Outcome
     why: str | None = None
@@ -37,7 +37,7 @@ class Entered:
 
 @dataclass(slots=True)
 class HeldRefund:
-    """A locked refund, or one that is about to be inserted, while facts are applied to it."""
+    """A locked refund, or one that is about to be inserted, while events are applied to it."""
 
     payment: HeldPayment
     id: UUID | None
@@ -76,7 +76,7 @@ Key = tuple[str, str, int]
 
 
 class Entry:
-    """Facts applied one after the other to what is locked; nothing is written yet."""
+    """Events applied one after the other to what is locked; nothing is written yet."""
 
     def __init__(self, payments: dict[tuple[str, str], HeldPayment]) -> None:
         self.payments = payments
@@ -89,25 +89,25 @@ class Entry:
         for row in known:
             self._seen[row.provider, row.event_id, id(refunds[row.refund_id])] = Outcome(row.outcome)
 
-    def refund_of(self, fact: RefundFact) -> HeldRefund | None:
-        """The refund that a fact is about, by our id if the provider gave it back, else by its own reference."""
-        payment = self.payments.get((fact.provider, fact.provider_ref))
+    def refund_of(self, event: ProviderRefundEvent) -> HeldRefund | None:
+        """The refund that an event is about, by our id if the provider gave it back, else by its own reference."""
+        payment = self.payments.get((event.provider, event.provider_ref))
         refunds = payment.refunds if payment else []
-        ours = next((refund for refund in refunds if refund.ours and refund.id == fact.refund_id), None)
-        return ours or next((refund for refund in refunds if refund.reference == fact.refund_ref), None)
+        ours = next((refund for refund in refunds if refund.ours and refund.id == event.refund_id), None)
+        return ours or next((refund for refund in refunds if refund.reference == event.refund_ref), None)
 
     def enter(self, report: RefundReport) -> Entered:
-        fact = report.fact
-        payment = self.payments.get((fact.provider, fact.provider_ref))
+        event = report.event
+        payment = self.payments.get((event.provider, event.provider_ref))
         if payment is None:
             return Entered(Outcome.PARKED)
-        refund = self.refund_of(fact)
+        refund = self.refund_of(event)
         if refund is None:
             return self._begin(report, payment)
-        key = (fact.provider, fact.event_id, id(refund))
+        key = (event.provider, event.event_id, id(refund))
         if self._seen.get(key, Outcome.MISMATCH) is not Outcome.MISMATCH:
             return Entered(Outcome.DUPLICATE)
-        outcome = _apply(fact, refund)
+        outcome = _apply(event, refund)
         if key not in self._seen or outcome is not Outcome.MISMATCH:
             self.events[key] = (report, refund, outcome)
         self._seen[key] = outcome
@@ -115,59 +115,59 @@ class Entry:
 
     def _begin(self, report: RefundReport, payment: HeldPayment) -> Entered:
         """Enter a refund that we did not ask for, if it is not one of ours and if there is room for it."""
-        fact, status = report.fact, proven(report.fact)
-        if fact.currency not in {None, payment.currency} or (fact.amount is not None and fact.amount < CENT):
+        event, status = report.event, proven(report.event)
+        if event.currency not in {None, payment.currency} or (event.amount is not None and event.amount < CENT):
             payment.flag(Review.REFUND_MISMATCH)
             return Entered(Outcome.MISMATCH)
-        if any(_may_be(fact, refund) for refund in payment.refunds):
+        if any(_may_be(event, refund) for refund in payment.refunds):
             return Entered(Outcome.WAITING, "a refund of ours with this amount has no reference yet")
         if not payment.status.money_came:
             return Entered(Outcome.WAITING, "its payment is not paid yet")
-        if fact.amount is None:
+        if event.amount is None:
             return Entered(Outcome.WAITING, "a refund that is not here, of an amount that is not told")
-        refund = HeldRefund(payment, None, fact.refund_ref, fact.amount, status, decline=fact.decline)
+        refund = HeldRefund(payment, None, event.refund_ref, event.amount, status, decline=event.decline)
         if status is not RefundStatus.FAILED:
-            if fact.amount > payment.left:
+            if event.amount > payment.left:
                 ours = any(refund.ours and refund.under_way for refund in payment.refunds)
                 if not ours or datetime.now(UTC) - report.received_at > WAIT_FOR_OURS:
                     payment.flag(Review.REFUND_TOO_LARGE)
                 return Entered(Outcome.WAITING, "more than is left of its payment")
-            payment.left -= fact.amount
+            payment.left -= event.amount
         payment.refunds.append(refund)
-        key = (fact.provider, fact.event_id, id(refund))
+        key = (event.provider, event.event_id, id(refund))
         self.events[key] = (report, refund, Outcome.APPLIED)
         self._seen[key] = Outcome.APPLIED
         return Entered(Outcome.APPLIED)
 
 
-def _apply(fact: RefundFact, refund: HeldRefund) -> Outcome:
-    """Move a refund along its street; the order of facts is no matter."""
-    payment, status = refund.payment, proven(fact)
-    namesakes = [other for other in payment.refunds if other.reference == fact.refund_ref and other is not refund]
-    other_money = fact.amount not in {None, refund.amount} or fact.currency not in {None, payment.currency}
-    if refund.reference not in {None, fact.refund_ref} or namesakes or (other_money and status < RefundStatus.FAILED):
+def _apply(event: ProviderRefundEvent, refund: HeldRefund) -> Outcome:
+    """Move a refund along its street; the order of events is no matter."""
+    payment, status = refund.payment, proven(event)
+    namesakes = [other for other in payment.refunds if other.reference == event.refund_ref and other is not refund]
+    other_money = event.amount not in {None, refund.amount} or event.currency not in {None, payment.currency}
+    if refund.reference not in {None, event.refund_ref} or namesakes or (other_money and status < RefundStatus.FAILED):
         payment.flag(Review.REFUND_MISMATCH)
         return Outcome.MISMATCH
     if refund.reference is None:
         if refund.status is RefundStatus.FAILED and status < RefundStatus.FAILED:
             # It was refused, and the provider speaks of it all the same.
             payment.flag(Review.REFUND_MISMATCH)
-        refund.reference, refund.changed = fact.refund_ref, True
+        refund.reference, refund.changed = event.refund_ref, True
     if status <= refund.status:
         return Outcome.STALE
     if status is RefundStatus.FAILED:
         payment.left += refund.amount
-        refund.decline = fact.decline
+        refund.decline = event.decline
     refund.status, refund.changed = status, True
     return Outcome.APPLIED
 
 
-def proven(fact: RefundFact) -> RefundStatus:
+def proven(event: ProviderRefundEvent) -> RefundStatus:
     """What the provider knows of, it works on: nothing is left to be asked for."""
-    return max(fact.status, RefundStatus.PROCESSING)
+    return max(event.status, RefundStatus.PROCESSING)
 
 
-def _may_be(fact: RefundFact, refund: HeldRefund) -> bool:
-    """Whether this may be the refund that the fact speaks of: asked for, and the answer not written down yet."""
+def _may_be(event: ProviderRefundEvent, refund: HeldRefund) -> bool:
+    """Whether this may be the refund that the event speaks of: asked for, and the answer not written down yet."""
     asked_for = refund.ours and refund.under_way and refund.reference is None and refund.asked
-    return asked_for and fact.refund_id is None and fact.amount in {None, refund.amount}
+    return asked_for and event.refund_id is None and event.amount in {None, refund.amount}

@@ -1,4 +1,4 @@
-"""Claims letters and writes what became of them.
+"""Claims webhooks and writes what became of them.
 
 A claim is a lease: it counts an attempt and sets ``next_attempt_at`` to its end. A result is written only where both
 still are as the claim left them, so a worker that slept through its lease writes nothing.
@@ -16,22 +16,22 @@ import orjson
 from sqlalchemy import Connection
 
 from checkout_service.database.engine import execute
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from worker.context import settings
 from worker.webhooks.statements import BODIES, CLAIM, LARGE, RELEASE, SETTLE
 
 LEASE: Final = timedelta(seconds=30)
-"""Longer than the task's hard time limit (20 s), so that no letter is claimed while its worker may still be alive."""
+"""Longer than the task's hard time limit (20 s), so that no webhook is claimed while its worker may still be alive."""
 
 PARKED_FOR: Final = timedelta(hours=72)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """A letter under lease. ``lease`` is the database's time at which the claim ends; it also tells claims apart."""
+class ClaimedWebhook:
+    """A webhook under lease. ``lease`` is the database's time at which the claim ends; it also tells claims apart."""
 
     id: UUID
-    envelope: Envelope
+    raw: RawWebhook
     size: int
     attempts: int
     lease: datetime
@@ -44,7 +44,7 @@ class Letter:
 
     @property
     def tried_before(self) -> bool:
-        """Also if its attempt was given back, as a parked letter's is."""
+        """Also if its attempt was given back, as a parked webhook's is."""
         return self.attempts > 1 or self.state_before != "received"
 
     @property
@@ -61,14 +61,14 @@ class Letter:
     @property
     def age(self) -> timedelta:
         """How long ago it came, by the database's clock at the claim."""
-        return self.lease - LEASE - self.envelope.received_at
+        return self.lease - LEASE - self.raw.received_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of a letter. ``delay`` is until its next attempt; ``returned`` gives the attempt back."""
+    """What became of a webhook. ``delay`` is until its next attempt; ``returned`` gives the attempt back."""
 
-    letter: Letter
+    webhook: ClaimedWebhook
     state: str
     detail: str | None = None
     provider_ref: str | None = None
@@ -76,16 +76,16 @@ class Result:
     returned: bool = False
 
 
-def claim(own: UUID | None) -> list[Letter]:
-    """Lease this letter, and others that wait; only this one if it was tried before.
+def claim(own: UUID | None) -> list[ClaimedWebhook]:
+    """Lease this webhook, and others that wait; only this one if it was tried before.
 
     The own one comes first, then the oldest. Empty when nothing waits.
     """
     rows = execute(CLAIM, {"id": own, "lease": LEASE})
     return [
-        Letter(
+        ClaimedWebhook(
             id=row.id,
-            envelope=Envelope(
+            raw=RawWebhook(
                 provider=row.provider,
                 headers=orjson.loads(row.headers),
                 body=row.body or b"",
@@ -100,32 +100,32 @@ def claim(own: UUID | None) -> list[Letter]:
     ]
 
 
-def with_bodies(letters: Sequence[Letter]) -> list[Letter]:
-    """The same letters, each with its bytes; one that was dropped meanwhile is left out."""
-    large = [letter.id for letter in letters if letter.large]
+def with_bodies(webhooks: Sequence[ClaimedWebhook]) -> list[ClaimedWebhook]:
+    """The same webhooks, each with its bytes; one that was dropped meanwhile is left out."""
+    large = [webhook.id for webhook in webhooks if webhook.large]
     if not large:
-        return list(letters)
+        return list(webhooks)
     bodies = {row.id: row.body for row in execute(BODIES, {"ids": large})}
     return [
-        replace(letter, envelope=replace(letter.envelope, body=bodies[letter.id])) if letter.large else letter
-        for letter in letters
-        if not letter.large or letter.id in bodies
+        replace(webhook, raw=replace(webhook.raw, body=bodies[webhook.id])) if webhook.large else webhook
+        for webhook in webhooks
+        if not webhook.large or webhook.id in bodies
     ]
 
 
-def release(letters: Sequence[Letter]) -> None:
-    """Give letters back that were never tried and still are not: the next task takes them."""
-    execute(RELEASE, {"ids": [letter.id for letter in letters], "leases": [letter.lease for letter in letters]})
+def release(webhooks: Sequence[ClaimedWebhook]) -> None:
+    """Give webhooks back that were never tried and still are not: the next task takes them."""
+    execute(RELEASE, {"ids": [webhook.id for webhook in webhooks], "leases": [webhook.lease for webhook in webhooks]})
 
 
 def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
-    """Write the results of letters that are still ours; returns those."""
+    """Write the results of webhooks that are still ours; returns those."""
     rows = SETTLE.within(
         connection,
         {
-            "ids": [result.letter.id for result in results],
-            "attempts": [result.letter.attempts for result in results],
-            "leases": [result.letter.lease for result in results],
+            "ids": [result.webhook.id for result in results],
+            "attempts": [result.webhook.attempts for result in results],
+            "leases": [result.webhook.lease for result in results],
             "states": [result.state for result in results],
             "references": [result.provider_ref for result in results],
             "details": [result.detail for result in results],

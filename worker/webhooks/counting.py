@@ -1,4 +1,4 @@
-"""Tells what became of letters: metrics for each, one log line for a set."""
+"""Tells what became of webhooks: metrics for each, one log line for a set."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from datetime import UTC, datetime
 
 import structlog
 
-from checkout_service.telemetry.metrics import count_lags, letters_total
+from checkout_service.telemetry.metrics import count_lags, webhook_deliveries_total
 from worker.webhooks.claims import Result
 
 log = structlog.get_logger(__name__)
 
 
 def counted(results: list[Result]) -> list[Result]:
-    """The same results, counted. A letter that was settled by itself is named, with the request that brought it."""
+    """The same results, counted. A webhook that was settled by itself is named, with the request that brought it."""
     now = datetime.now(UTC)
-    for (provider, state), count in Counter((one.letter.envelope.provider, one.state) for one in results).items():
-        letters_total.labels(provider, state).inc(count)
-    count_lags([(now - one.letter.envelope.received_at).total_seconds() for one in results if one.state == "applied"])
+    for (provider, state), count in Counter((one.webhook.raw.provider, one.state) for one in results).items():
+        webhook_deliveries_total.labels(provider, state).inc(count)
+    count_lags([(now - one.webhook.raw.received_at).total_seconds() for one in results if one.state == "applied"])
     named = {}
     if len(results) == 1:
-        letter = results[0].letter
-        named = {"delivery_id": str(letter.id), "filed_by_request": letter.envelope.headers.get("x-request-id", "")}
+        webhook = results[0].webhook
+        named = {"delivery_id": str(webhook.id), "filed_by_request": webhook.raw.headers.get("x-request-id", "")}
     if results:
-        log.info("letters_settled", **Counter(result.state for result in results), **named)
+        log.info("webhooks_settled", **Counter(result.state for result in results), **named)
     return results

@@ -1,4 +1,7 @@
-"""Opens letters: verified, parsed and, for hints, looked up at the provider. No transaction is open meanwhile."""
+"""Opens webhooks: verified, parsed and, for thin events, looked up at the provider.
+
+No transaction is open meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,20 @@ import structlog
 from checkout_service.cache import cache
 from checkout_service.providers.base import (
     Decline,
-    Fact,
-    Hint,
     Provider,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
-    RefundFact,
+    ThinEvent,
     UnreadableError,
 )
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.telemetry.metrics import count_secret
 from worker.context import provider, providers
 from worker.references import references
-from worker.webhooks.claims import Letter
+from worker.webhooks.claims import ClaimedWebhook
 
 REMEMBER_FOR: Final = 600
 
@@ -40,17 +43,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a letter says, or why it says nothing. ``memory`` is its name in the cache if its own bytes said it all.
+    """What a webhook says, or why it says nothing. ``memory`` is its name in the cache if its own bytes said it all.
 
-    ``hints`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``. ``wait`` is
-    how long an unavailable one is put off, where that is known.
+    ``thin events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
+    ``wait`` is how long an unavailable one is put off, where that is known.
     """
 
-    letter: Letter
-    facts: Sequence[Fact] = ()
-    refunds: Sequence[RefundFact] = ()
-    hints: Sequence[Hint] = ()
-    waits_for: Hint | None = None
+    webhook: ClaimedWebhook
+    events: Sequence[ProviderEvent] = ()
+    refunds: Sequence[ProviderRefundEvent] = ()
+    thin_events: Sequence[ThinEvent] = ()
+    waits_for: ThinEvent | None = None
     seen_before: bool = False
     rejected: str | None = None
     unavailable: str | None = None
@@ -59,114 +62,116 @@ class Reading:
     memory: str = ""
 
 
-def read_letters(letters: Sequence[Letter], *, look_up_until: float) -> list[Reading]:
-    """Read each letter, which holds its body; whatever is in one of them stays with it.
+def read_webhooks(webhooks: Sequence[ClaimedWebhook], *, look_up_until: float) -> list[Reading]:
+    """Read each webhook, which holds its body; whatever is in one of them stays with it.
 
-    After ``look_up_until`` (by ``monotonic``) no further look-up begins: its letter is put off.
+    After ``look_up_until`` (by ``monotonic``) no further look-up begins: its webhook is put off.
     """
-    names = ["" if letter.large else _memory(letter.envelope) for letter in letters]
+    names = ["" if webhook.large else _memory(webhook.raw) for webhook in webhooks]
     known = cache().known([name for name in set(names) if name])
     held, matches = providers(), Counter[tuple[str, int]]()
     readings = [
-        _read(letter, held.get(letter.envelope.provider), name, known, matches)
-        for letter, name in zip(letters, names, strict=True)
+        _read(webhook, held.get(webhook.raw.provider), name, known, matches)
+        for webhook, name in zip(webhooks, names, strict=True)
     ]
     for (name, place), count in matches.items():
         count_secret(name, place, count)
-    hinted = [hint.provider_ref for reading in readings for hint in reading.hints]
-    if not hinted:
+    thin = [thin_event.provider_ref for reading in readings for thin_event in reading.thin_events]
+    if not thin:
         return readings
-    here = references(hinted)
+    here = references(thin)
     asked: _Asked = {}
-    return [_look_up(reading, here, asked, look_up_until) if reading.hints else reading for reading in readings]
+    return [_look_up(reading, here, asked, look_up_until) if reading.thin_events else reading for reading in readings]
 
 
 def remember(readings: Sequence[Reading]) -> None:
-    """Know these letters again, in a moment: the same bytes once more are a duplicate without another look."""
+    """Know these webhooks again, in a moment: the same bytes once more are a duplicate without another look."""
     names = [reading.memory for reading in readings if reading.memory and not reading.seen_before]
     if names:
         cache().put_later(names, b"1", seconds=REMEMBER_FOR)
 
 
 def _read(
-    letter: Letter, translator: Provider | None, memory: str, known: set[str], matches: Counter[tuple[str, int]]
+    webhook: ClaimedWebhook, adapter: Provider | None, memory: str, known: set[str], matches: Counter[tuple[str, int]]
 ) -> Reading:
-    if memory in known and not letter.by_hand:
-        return Reading(letter=letter, seen_before=True, memory=memory)
-    if translator is None:
-        return Reading(letter=letter, rejected="no account at this provider is set up")
+    if memory in known and not webhook.by_hand:
+        return Reading(webhook=webhook, seen_before=True, memory=memory)
+    if adapter is None:
+        return Reading(webhook=webhook, rejected="no account at this provider is set up")
     try:
-        contents = translator.read(letter.envelope)
+        contents = adapter.read(webhook.raw)
     except UnreadableError as error:
-        return Reading(letter=letter, rejected=str(error))
+        return Reading(webhook=webhook, rejected=str(error))
     except ProviderUnavailableError as error:
-        return Reading(letter=letter, unavailable=str(error))
-    except Exception as error:  # a letter that breaks its reader must not take the others along
-        log.exception("letter_broke_its_reader", delivery_id=str(letter.id))
-        return Reading(letter=letter, error=error)
+        return Reading(webhook=webhook, unavailable=str(error))
+    except Exception as error:  # a webhook that breaks its reader must not take the others along
+        log.exception("webhook_broke_its_reader", delivery_id=str(webhook.id))
+        return Reading(webhook=webhook, error=error)
     if contents.secret is not None:
-        matches[letter.envelope.provider, contents.secret] += 1
-    hints = [item for item in contents.said if isinstance(item, Hint)]
+        matches[webhook.raw.provider, contents.secret] += 1
+    thin_events = [item for item in contents.said if isinstance(item, ThinEvent)]
     return Reading(
-        letter=letter,
-        facts=[item for item in contents.said if isinstance(item, Fact)],
-        refunds=[item for item in contents.said if isinstance(item, RefundFact)],
-        hints=hints,
-        # With a hint never: its bytes are the same for all news.
-        memory="" if hints else memory,
+        webhook=webhook,
+        events=[item for item in contents.said if isinstance(item, ProviderEvent)],
+        refunds=[item for item in contents.said if isinstance(item, ProviderRefundEvent)],
+        thin_events=thin_events,
+        # With a thin event never: its bytes are the same for all news.
+        memory="" if thin_events else memory,
     )
 
 
-_Asked = dict[tuple[str, str], Sequence[Fact | RefundFact]]
-"""What was answered about payments of this set: all its letters came before, so one answer serves them all."""
+_Asked = dict[tuple[str, str], Sequence[ProviderEvent | ProviderRefundEvent]]
+"""What was answered about payments of this set: all its webhooks came before, so one answer serves them all."""
 
 
 def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], asked: _Asked, until: float) -> Reading:
-    """Ask the provider what the hints are about; of payments that are not ours nobody is asked."""
-    letter = reading.letter
-    found: list[Fact | RefundFact] = [*reading.facts, *reading.refunds]
+    """Ask the provider what the thin events are about; of payments that are not ours nobody is asked."""
+    webhook = reading.webhook
+    found: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
     waits_for = None
     try:
-        for hint in reading.hints:
-            key = (hint.provider, hint.provider_ref)
-            known, translator = here.get(key), provider(hint.provider)
-            if known is None or translator is None:
-                waits_for = hint
+        for thin_event in reading.thin_events:
+            key = (thin_event.provider, thin_event.provider_ref)
+            known, adapter = here.get(key), provider(thin_event.provider)
+            if known is None or adapter is None:
+                waits_for = thin_event
                 continue
             if key not in asked and monotonic() > until:
-                return Reading(letter=letter, unavailable="no time was left to ask the provider")
+                return Reading(webhook=webhook, unavailable="no time was left to ask the provider")
             if key not in asked:
-                asked[key] = translator.look_up(known)
+                asked[key] = adapter.look_up(known)
             found.extend(asked[key])
     except ProviderUnavailableError as error:
-        return Reading(letter=letter, unavailable=str(error))
+        return Reading(webhook=webhook, unavailable=str(error))
     except ProviderRefusedError as error:
         if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
-            return Reading(letter=letter, unavailable=str(error))
-        log.warning("look_up_refused", delivery_id=str(letter.id), reason=error.reason.value)
-        return Reading(letter=letter, error=error)
+            return Reading(webhook=webhook, unavailable=str(error))
+        log.warning("look_up_refused", delivery_id=str(webhook.id), reason=error.reason.value)
+        return Reading(webhook=webhook, error=error)
     except UnreadableError as error:  # its cause may quote what the provider sent
-        log.warning("look_up_not_understood", delivery_id=str(letter.id), error=str(error))
-        return Reading(letter=letter, error=error)
+        log.warning("look_up_not_understood", delivery_id=str(webhook.id), error=str(error))
+        return Reading(webhook=webhook, error=error)
     except Exception as error:
-        log.exception("look_up_failed", delivery_id=str(letter.id))
-        return Reading(letter=letter, error=error)
-    if waits_for is not None and not waits_for.genuine:
-        return _unsigned_and_unknown(letter)
+        log.exception("look_up_failed", delivery_id=str(webhook.id))
+        return Reading(webhook=webhook, error=error)
+    if waits_for is not None and not waits_for.verified:
+        return _unsigned_and_unknown(webhook)
     return Reading(
-        letter=letter,
-        facts=[item for item in found if isinstance(item, Fact)],
-        refunds=[item for item in found if isinstance(item, RefundFact)],
+        webhook=webhook,
+        events=[item for item in found if isinstance(item, ProviderEvent)],
+        refunds=[item for item in found if isinstance(item, ProviderRefundEvent)],
         waits_for=waits_for,
     )
 
 
-def _unsigned_and_unknown(letter: Letter) -> Reading:
-    """Anybody can write such a letter, so it waits a moment for the payment's row, and is then kept like a forgery."""
-    if letter.age < NEW_FOR and not letter.by_hand:
-        return Reading(letter=letter, unavailable="its payment is not here yet", wait=NEW_FOR - letter.age)
-    return Reading(letter=letter, rejected="an unsigned letter about a payment that is not ours")
+def _unsigned_and_unknown(webhook: ClaimedWebhook) -> Reading:
+    """Anybody can write such a webhook, so it waits a moment for the payment's row, and is then kept like an unverified
+    webhook.
+    """
+    if webhook.age < NEW_FOR and not webhook.by_hand:
+        return Reading(webhook=webhook, unavailable="its payment is not here yet", wait=NEW_FOR - webhook.age)
+    return Reading(webhook=webhook, rejected="an unsigned webhook about a payment that is not ours")
 
 
-def _memory(envelope: Envelope) -> str:
-    return f"letter:{envelope.provider}:{hashlib.sha256(envelope.body).hexdigest()}"
+def _memory(raw_webhook: RawWebhook) -> str:
+    return f"webhook:{raw_webhook.provider}:{hashlib.sha256(raw_webhook.body).hexdigest()}"

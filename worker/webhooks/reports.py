@@ -1,4 +1,4 @@
-"""Makes reports of what was read in letters, for the transitions."""
+"""Makes reports of what was read in webhooks, for the transitions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from worker.transitions.rules import RefundReport
 from worker.webhooks.parsing import Reading
 
 
-def of_letters(readings: Sequence[Reading]) -> tuple[list[Report], list[RefundReport]]:
-    """What letters say of payments and of refunds, in the letters' order."""
-    origins = [(reading, reading.letter.envelope.received_at, reading.letter.id) for reading in readings]
+def of_webhooks(readings: Sequence[Reading]) -> tuple[list[Report], list[RefundReport]]:
+    """What webhooks say of payments and of refunds, in the webhooks' order."""
+    origins = [(reading, reading.webhook.raw.received_at, reading.webhook.id) for reading in readings]
     return (
-        [Report(fact=fact, received_at=at, delivery_id=id_) for reading, at, id_ in origins for fact in reading.facts],
         [
-            RefundReport(fact=fact, received_at=at, delivery_id=id_)
+            Report(event=event, received_at=at, delivery_id=id_)
             for reading, at, id_ in origins
-            for fact in reading.refunds
+            for event in reading.events
+        ],
+        [
+            RefundReport(event=event, received_at=at, delivery_id=id_)
+            for reading, at, id_ in origins
+            for event in reading.refunds
         ],
     )

@@ -1,4 +1,4 @@
-"""The statements on letters: claimed, read, given back and settled, each for a whole set."""
+"""The statements on webhooks: claimed, read, given back and settled, each for a whole set."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final
 from checkout_service.database.statements import Statement
 
 SET: Final = 500
-"""Letters a claim takes at most: enough to make the fixed cost of a transaction small, few enough for a lease."""
+"""Webhooks a claim takes at most: enough to make the fixed cost of a transaction small, few enough for a lease."""
 
 LARGE: Final = 16 * 1024
-"""Bytes above which a body is fetched when its turn comes, so that a set of large letters does not fill the memory."""
+"""Bytes above which a body is fetched when its turn comes, so that a set of large webhooks does not fill the memory."""
 
 # What was never tried is due within seconds; to look further would lead through all that is parked. A row is locked, so
 # it stays where it is, and by its place it is found again for less than by its key. Nobody waits until a first claim is
@@ -34,15 +34,16 @@ CLAIM: Final = Statement(
         ORDER BY next_attempt_at LIMIT {SET}
         FOR NO KEY UPDATE SKIP LOCKED
     )
-    UPDATE webhook_deliveries AS letter
-    SET state = 'received', attempts = letter.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
+    UPDATE webhook_deliveries AS webhook
+    SET state = 'received', attempts = webhook.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
     FROM (SELECT place FROM own UNION ALL SELECT place FROM others) AS claimed
-    WHERE letter.ctid = claimed.place AND (
+    WHERE webhook.ctid = claimed.place AND (
         SELECT set_config('synchronous_commit', 'off', true) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
     ) IS DISTINCT FROM ''
-    RETURNING letter.id, letter.provider, letter.headers::text AS headers, letter.received_at, letter.attempts,
-        letter.next_attempt_at, old.state AS state_before,
-        octet_length(letter.body) AS size, CASE WHEN octet_length(letter.body) <= {LARGE} THEN letter.body END AS body
+    RETURNING webhook.id, webhook.provider, webhook.headers::text AS headers, webhook.received_at, webhook.attempts,
+        webhook.next_attempt_at, old.state AS state_before,
+        octet_length(webhook.body) AS size,
+        CASE WHEN octet_length(webhook.body) <= {LARGE} THEN webhook.body END AS body
     """,  # noqa: S608 (only our own constants)
     binary=True,
 )
@@ -53,42 +54,42 @@ BODIES: Final = Statement("SELECT id, body FROM webhook_deliveries WHERE id = AN
 RELEASE: Final = Statement("""
     UPDATE webhook_deliveries SET attempts = 0, next_attempt_at = now(), updated_at = now()
     WHERE id = ANY(ARRAY(
-        SELECT letter.id
+        SELECT webhook.id
         FROM unnest(CAST(:ids AS uuid[]), CAST(:leases AS timestamptz[])) AS released (id, lease)
-        JOIN webhook_deliveries AS letter ON letter.id = released.id
-        WHERE letter.state = 'received' AND letter.attempts = 1 AND letter.next_attempt_at = released.lease
-        ORDER BY letter.id FOR NO KEY UPDATE OF letter
+        JOIN webhook_deliveries AS webhook ON webhook.id = released.id
+        WHERE webhook.state = 'received' AND webhook.attempts = 1 AND webhook.next_attempt_at = released.lease
+        ORDER BY webhook.id FOR NO KEY UPDATE OF webhook
     ))
 """)
 
-# Locked by id before they are updated, as every writer of several letters does: a zombie may hold some of them. The
+# Locked by id before they are updated, as every writer of several webhooks does: a zombie may hold some of them. The
 # results are joined once and carried along: a second join of 500 rows that the planner takes for ten is a slow one.
 SETTLE: Final = Statement(
     """
     WITH result AS (
-        SELECT letter.ctid AS place, result.number, result.state, result.provider_ref, result.detail, result.delay,
+        SELECT webhook.ctid AS place, result.number, result.state, result.provider_ref, result.detail, result.delay,
             result.returned
         FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
             CAST(:states AS text[]), CAST(:references AS text[]), CAST(:details AS text[]),
             CAST(:delays AS double precision[]), CAST(:returned AS integer[])) WITH ORDINALITY
             AS result (id, attempts, lease, state, provider_ref, detail, delay, returned, number)
-        JOIN webhook_deliveries AS letter ON letter.id = result.id
-        WHERE letter.state = 'received' AND letter.attempts = result.attempts
-            AND letter.next_attempt_at = result.lease
-        ORDER BY letter.id FOR NO KEY UPDATE OF letter
+        JOIN webhook_deliveries AS webhook ON webhook.id = result.id
+        WHERE webhook.state = 'received' AND webhook.attempts = result.attempts
+            AND webhook.next_attempt_at = result.lease
+        ORDER BY webhook.id FOR NO KEY UPDATE OF webhook
     )
-    UPDATE webhook_deliveries AS letter
+    UPDATE webhook_deliveries AS webhook
     SET state = result.state,
-        attempts = greatest(letter.attempts - result.returned, CASE WHEN result.state = 'parked' THEN 0 ELSE 1 END),
+        attempts = greatest(webhook.attempts - result.returned, CASE WHEN result.state = 'parked' THEN 0 ELSE 1 END),
         next_attempt_at = CASE result.state
             WHEN 'received' THEN now() + make_interval(secs => result.delay)
-            WHEN 'parked' THEN letter.received_at + CAST(:parked_for AS interval) END,
-        provider_ref = coalesce(result.provider_ref, letter.provider_ref),
+            WHEN 'parked' THEN webhook.received_at + CAST(:parked_for AS interval) END,
+        provider_ref = coalesce(result.provider_ref, webhook.provider_ref),
         detail = result.detail,
         processed_at = CASE WHEN result.state NOT IN ('received', 'parked') THEN now() END,
         updated_at = now()
     FROM result
-    WHERE letter.ctid = result.place
+    WHERE webhook.ctid = result.place
     RETURNING result.number
     """,
     binary=True,

@@ -1,4 +1,4 @@
-"""The tasks ``webhooks.sweep`` and ``webhooks.prune``: rings again for letters left lying, and removes what is old.
+"""The tasks ``webhooks.sweep`` and ``webhooks.prune``: rings again for webhooks left lying, and removes what is old.
 
 Every step is bounded, so that a million rows never stand before the rest, and safe to run twice at once.
 """
@@ -37,13 +37,13 @@ _due = text(f"""
     ORDER BY next_attempt_at LIMIT {STEP}
 """)  # noqa: S608 (only our own constants)
 
-# A payment that came within the last minute brings its letters forward at once, whatever else is parked; of very many
+# A payment that came within the last minute brings its webhooks forward at once, whatever else is parked; of very many
 # only the newest, since the walk finds the others. LATERAL leaves the planner no way but from each payment to its
-# letters; a join with a million parked ones took longer than it may.
+# webhooks; a join with a million parked ones took longer than it may.
 _bring_forward = text(f"""
     UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
     WHERE id = ANY(ARRAY(
-        SELECT letter.id
+        SELECT webhook.id
         FROM (
             SELECT provider, provider_ref FROM payments
             WHERE status = ANY(enum_range(NULL::payment_status)) AND created_at > now() - interval '1 minute'
@@ -53,7 +53,7 @@ _bring_forward = text(f"""
             WHERE state = 'parked' AND next_attempt_at > now()
                 AND provider = payment.provider AND provider_ref = payment.provider_ref
             ORDER BY provider, provider_ref LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
-        ) AS letter
+        ) AS webhook
         LIMIT {STEP}
     )) AND state = 'parked'
     RETURNING id
@@ -84,7 +84,7 @@ _walk = text(f"""
 
 # Keys are version 7 UUIDs, so the oldest rows are the first of the primary key. As an array, so that a step goes by
 # index: for IN the planner read the whole table at every step.
-_prune_letters = text(f"""
+_prune_webhooks = text(f"""
     DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
         SELECT id FROM webhook_deliveries
         WHERE id < (SELECT uuidv7(CAST(:older_than AS interval)))
@@ -119,33 +119,33 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name=TaskName.SWEEP_WEBHOOKS)
 def sweep() -> str:
-    """Ring for up to 500 letters that are due, and for parked ones whose payment is here now."""
+    """Ring for up to 500 webhooks that are due, and for parked ones whose payment is here now."""
     until = monotonic() + SWEEP_FOR
     done = {step: _attempt(step, until) for step in (_ring_for_due, _bring_new_forward, _walk_on)}
     if done[_bring_new_forward] or done[_walk_on]:
         done[_ring_for_due] = _attempt(_ring_for_due, until)
     if None in done.values():
         return "the database is unavailable"
-    return f"rang for {done[_ring_for_due]} letters"
+    return f"rang for {done[_ring_for_due]} webhooks"
 
 
 @shared_task(name=TaskName.PRUNE_WEBHOOKS)
 def prune() -> str:
-    """Remove letters and events past their retention, in short steps, for at most some seconds."""
+    """Remove webhooks and events past their retention, in short steps, for at most some seconds."""
     keep = settings()
     try:
-        letters = _in_steps(_prune_letters, older_than=-keep.letters_retention)
+        webhooks = _in_steps(_prune_webhooks, older_than=-keep.webhooks_retention)
         rejected = _in_steps(_prune_rejected, older_than=-keep.rejected_retention)
         events = _in_steps(_prune_events, older_than=-keep.events_retention)
         events += _in_steps(_prune_refund_events, older_than=-keep.events_retention)
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
         return "the database is unavailable"
-    return f"pruned {letters} letters, {rejected} rejected letters, {events} events"
+    return f"pruned {webhooks} webhooks, {rejected} rejected webhooks, {events} events"
 
 
 def _attempt(step: Callable[[], int], until: float) -> int | None:
-    """How many letters a step saw to, or None if the database did not let it: the next step is none the worse."""
+    """How many webhooks a step saw to, or None if the database did not let it: the next step is none the worse."""
     if monotonic() > until:
         return 0
     try:
@@ -156,7 +156,7 @@ def _attempt(step: Callable[[], int], until: float) -> int | None:
 
 
 def _ring_for_due() -> int:
-    """Ring for letters that are due: one bell for all that were never tried, one message for each that was."""
+    """Ring for webhooks that are due: one wake-up for all that were never tried, one message for each that was."""
     due = execute(_due)
     untried = [row.id for row in due if row.state == "received" and row.attempts == 0]
     tried = [row.id for row in due if row.state != "received" or row.attempts > 0]
@@ -171,7 +171,7 @@ def _ring_for_due() -> int:
 
 
 def _ring_once(delivery_id: UUID) -> None:
-    """A message for this letter, unless another sweep sent one within the last seconds."""
+    """A message for this webhook, unless another sweep sent one within the last seconds."""
     name = f"rang:{delivery_id}"
     if not cache().claim(name, milliseconds=10_000):
         return

@@ -8,13 +8,13 @@
   const news = document.getElementById("news");
   const watch = document.getElementById("watch");
   let etag = news.dataset.etag;
-  let said = facts().said;
+  let said = events().said;
   let looks = 0;
   let last = 0;
   let lost = false;
   let timer = 0;
 
-  function facts() {
+  function events() {
     return news.querySelector(".payment").dataset;
   }
 
@@ -24,7 +24,7 @@
   }
 
   function pause() {
-    if (facts().final === "yes") return LAST_LOOKS[last++];
+    if (events().final === "yes") return LAST_LOOKS[last++];
     return PAUSES[Math.min(looks++, PAUSES.length - 1)];
   }
 
@@ -50,7 +50,7 @@
       } else if (answer.status !== 304) {
         throw new Error(answer.statusText);
       }
-      if (lost) trouble(false, "Connected again. " + facts().said);
+      if (lost) trouble(false, "Connected again. " + events().said);
     } catch {
       if (!lost) trouble(true, "The shop does not answer right now. Nothing is lost; this page goes on trying.");
     }
@@ -71,9 +71,9 @@
       if (!known.has(entry.dataset.key)) entry.classList.add("new");
     }
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-    document.title = facts().title;
-    if (facts().said !== said) {
-      said = facts().said;
+    document.title = events().title;
+    if (events().said !== said) {
+      said = events().said;
       looks = 0;
       say(said);
     }

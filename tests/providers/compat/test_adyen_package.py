@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from checkout_service.providers.base import UnreadableError
 from tests.providers.compat.wires import AdyenWire, said
 from tests.providers.kits.adyen import KIT, MERCHANT, AdyenBank, batch, item, reference_of, sign
-from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, SignedWebhook
 
 SECRET = KIT.secrets[0]
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | st.sampled_from(
@@ -30,7 +30,7 @@ SIGNED = st.fixed_dictionaries(
 
 def reads(signed: dict[str, Any], secret: str = SECRET) -> bool:
     try:
-        KIT.provider(secret).read(Letter(body=batch(signed)).envelope("adyen"))
+        KIT.provider(secret).read(SignedWebhook(body=batch(signed)).raw("adyen"))
     except UnreadableError:
         return False
     return True
@@ -54,8 +54,8 @@ def test_what_their_package_signs_verifies_here(fields: dict[str, str], value: i
     value=WORDS,
 )
 def test_both_refuse_and_accept_the_same_items(name: str, value: str) -> None:
-    genuine = sign(item(), SECRET)
-    altered = copy.deepcopy(genuine)
+    verified = sign(item(), SECRET)
+    altered = copy.deepcopy(verified)
     if name == "value":
         altered["amount"]["value"] = len(value)
     else:
@@ -65,12 +65,12 @@ def test_both_refuse_and_accept_the_same_items(name: str, value: str) -> None:
 
 
 def test_what_their_package_overlooks_is_refused_here() -> None:
-    genuine, forged = sign(item(), SECRET), sign(item(pspReference="X"), "00" * 32)
-    holders = [{"NotificationRequestItem": entry} for entry in (genuine, forged)]
+    verified, unverified = sign(item(), SECRET), sign(item(pspReference="X"), "00" * 32)
+    holders = [{"NotificationRequestItem": entry} for entry in (verified, unverified)]
 
     assert is_valid_hmac_notification({"notificationItems": copy.deepcopy(holders)}, SECRET), "it looks at the first"
     with pytest.raises(UnreadableError):
-        KIT.provider().read(Letter(body=batch(genuine, forged)).envelope("adyen"))
+        KIT.provider().read(SignedWebhook(body=batch(verified, unverified)).raw("adyen"))
 
 
 def test_their_client_and_ours_send_the_same() -> None:

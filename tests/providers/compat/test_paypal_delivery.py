@@ -1,4 +1,4 @@
-"""A letter that PayPal's sandbox really signed, in 2019: its headers and certificate are in PayPal's Java SDK's tests.
+"""A webhook that PayPal's sandbox really signed, in 2019: its headers and certificate are in PayPal's Java SDK's tests.
 
 Of its body the checksum alone is here, since a signature of PayPal's covers no more of it.
 """
@@ -17,7 +17,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from checkout_service.providers.adapters.paypal.certificates import Certificates, _issuer_address, _trusted
 from checkout_service.providers.adapters.paypal.webhooks import verify
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 
 CERTIFICATE = x509.load_pem_x509_certificate(Path(__file__).with_name("paypal-2019.pem").read_bytes())
 WEBHOOK, CHECKSUM = "0FV983392A0531201", 3674300368
@@ -63,8 +63,8 @@ def with_checksum(start: bytes, checksum: int) -> bytes:
 def check(webhook: str = WEBHOOK, received_at: datetime = RECEIVED_AT, checksum: int = CHECKSUM, **headers: str) -> int:
     body = with_checksum(b"what stood here is of no account", checksum)
     assert zlib.crc32(body) == checksum
-    envelope = Envelope(provider="paypal", headers=HEADERS | headers, body=body, received_at=received_at)
-    return verify(envelope, [webhook], Certified(), timedelta(seconds=300))
+    raw_webhook = RawWebhook(provider="paypal", headers=HEADERS | headers, body=body, received_at=received_at)
+    return verify(raw_webhook, [webhook], Certified(), timedelta(seconds=300))
 
 
 def test_what_paypal_signed_is_what_we_verify() -> None:

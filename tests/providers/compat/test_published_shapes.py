@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 
 from checkout_service.providers.adapters.adyen import provider as adyen
-from checkout_service.providers.adapters.adyen import webhooks as adyen_letters
+from checkout_service.providers.adapters.adyen import webhooks as adyen_webhooks
 from checkout_service.providers.adapters.mollie import responses
 from checkout_service.providers.adapters.paypal import orders
-from checkout_service.providers.adapters.paypal import webhooks as paypal_letters
+from checkout_service.providers.adapters.paypal import webhooks as paypal_webhooks
 from tests.providers.compat.published import FILE
 from tests.providers.kits.adyen import KIT as ADYEN
 from tests.providers.kits.adyen import reference_of as link_of
@@ -52,7 +52,7 @@ def test_adyens_requests_have_the_published_fields() -> None:
 
 def test_adyens_statuses_and_events_are_those_that_are_published() -> None:
     statuses, events = PUBLISHED["adyen"]["link statuses"], PUBLISHED["adyen"]["events"]
-    ours = {code for code, _ in (*adyen_letters._PAYMENTS, *adyen_letters._REFUNDS)}
+    ours = {code for code, _ in (*adyen_webhooks._PAYMENTS, *adyen_webhooks._REFUNDS)}
 
     assert {*adyen._LINKS, "active"} == set(statuses)
     assert ours <= set(events)
@@ -114,8 +114,8 @@ def test_paypals_statuses_are_those_that_are_published() -> None:
     published = PUBLISHED["paypal"]
 
     assert {*orders.OPEN, "VOIDED", "COMPLETED"} == set(published["order statuses"])
-    assert set(paypal_letters.CAPTURES) == set(published["capture statuses"])
-    assert set(paypal_letters.REFUNDS) == set(published["refund statuses"])
+    assert set(paypal_webhooks.CAPTURES) == set(published["capture statuses"])
+    assert set(paypal_webhooks.REFUNDS) == set(published["refund statuses"])
 
 
 def test_mollies_requests_have_the_published_fields() -> None:

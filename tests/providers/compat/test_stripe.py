@@ -12,23 +12,23 @@ from hypothesis import strategies as st
 
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import UnreadableError
-from tests.providers.kits.kit import Kit, Letter
+from tests.providers.kits.kit import Kit, SignedWebhook
 from tests.providers.kits.stripe import KIT, event, intent, sign
 
 SECRET = KIT.secrets[0]
 BODY = event("payment_intent.succeeded", intent())
 
 
-def ours_reads(letter: Letter, received_at: datetime) -> bool:
+def ours_reads(webhook: SignedWebhook, received_at: datetime) -> bool:
     try:
-        return bool(KIT.provider(*KIT.secrets).read(letter.envelope("stripe", received_at)).said)
+        return bool(KIT.provider(*KIT.secrets).read(webhook.raw("stripe", received_at)).said)
     except UnreadableError:
         return False
 
 
-def theirs_reads(letter: Letter) -> bool:
+def theirs_reads(webhook: SignedWebhook) -> bool:
     try:
-        return bool(stripe.Webhook.construct_event(letter.body, letter.headers["stripe-signature"], SECRET))
+        return bool(stripe.Webhook.construct_event(webhook.body, webhook.headers["stripe-signature"], SECRET))
     except stripe.SignatureVerificationError:
         return False
 
@@ -37,26 +37,26 @@ def test_what_their_package_signs_we_read() -> None:
     now = datetime.now(UTC)
     header = stripe.WebhookSignature.generate_signature_header(BODY.decode(), SECRET, int(now.timestamp()))
 
-    contents = KIT.provider().read(Letter(body=BODY, headers={"stripe-signature": header}).envelope("stripe", now))
+    contents = KIT.provider().read(SignedWebhook(body=BODY, headers={"stripe-signature": header}).raw("stripe", now))
 
-    (fact,) = contents.said
-    assert fact.provider_ref == intent()["id"]
+    (provider_event,) = contents.said
+    assert provider_event.provider_ref == intent()["id"]
 
 
 def test_what_our_kit_signs_their_package_reads() -> None:
-    """Else the suite would try us with letters that Stripe never writes."""
+    """Else the suite would try us with webhooks that Stripe never writes."""
     kit: Kit = KIT
     for status in (*kit.statuses, *kit.refunds, None):
-        assert theirs_reads(kit.letter(status, signed_at=datetime.now(UTC)))
+        assert theirs_reads(kit.webhook(status, signed_at=datetime.now(UTC)))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(-1000, 299), st.sampled_from(["", "x", "=", ",", "v1=", "t=1,"]), st.integers(0, 200))
 def test_a_changed_header_that_we_take_they_take_too(age: int, inserted: str, place: int) -> None:
     now = datetime.now(UTC)
-    genuine = sign(BODY, SECRET, signed_at=now - timedelta(seconds=age))
-    value = genuine.headers["stripe-signature"]
-    changed = Letter(body=BODY, headers={"stripe-signature": value[:place] + inserted + value[place:]})
+    verified = sign(BODY, SECRET, signed_at=now - timedelta(seconds=age))
+    value = verified.headers["stripe-signature"]
+    changed = SignedWebhook(body=BODY, headers={"stripe-signature": value[:place] + inserted + value[place:]})
 
     # A part without "=" is passed over by us, and ends their reading with a ValueError.
     well_formed = all("=" in part for part in changed.headers["stripe-signature"].split(","))
@@ -65,33 +65,33 @@ def test_a_changed_header_that_we_take_they_take_too(age: int, inserted: str, pl
 
 
 def test_they_take_a_time_in_the_future_and_we_do_not() -> None:
-    letter = sign(BODY, SECRET, signed_at=datetime.now(UTC) + timedelta(days=11))
+    webhook = sign(BODY, SECRET, signed_at=datetime.now(UTC) + timedelta(days=11))
 
-    assert theirs_reads(letter)
-    assert not ours_reads(letter, datetime.now(UTC))
+    assert theirs_reads(webhook)
+    assert not ours_reads(webhook, datetime.now(UTC))
 
 
-def test_a_letter_that_waited_in_our_queue_is_old_to_them_and_not_to_us() -> None:
+def test_a_webhook_that_waited_in_our_queue_is_old_to_them_and_not_to_us() -> None:
     received_at = datetime.now(UTC) - timedelta(minutes=10)
-    letter = sign(BODY, SECRET, signed_at=received_at)
+    webhook = sign(BODY, SECRET, signed_at=received_at)
 
     assert time.time() - received_at.timestamp() > stripe.Webhook.DEFAULT_TOLERANCE
-    assert not theirs_reads(letter)
-    assert ours_reads(letter, received_at)
+    assert not theirs_reads(webhook)
+    assert ours_reads(webhook, received_at)
 
 
 @pytest.mark.parametrize("body", [b'{"id":"\xff"}', b"\xff\xfe"])
 def test_where_they_raise_something_else_we_refuse(body: bytes) -> None:
-    letter = sign(body, SECRET, signed_at=datetime.now(UTC))
+    webhook = sign(body, SECRET, signed_at=datetime.now(UTC))
 
     with pytest.raises(UnicodeDecodeError):
-        theirs_reads(letter)
-    assert not ours_reads(letter, datetime.now(UTC))
+        theirs_reads(webhook)
+    assert not ours_reads(webhook, datetime.now(UTC))
 
 
 def test_the_kit_proves_a_paid_payment_to_both() -> None:
-    letter = KIT.letter(PaymentStatus.PAID, signed_at=datetime.now(UTC))
-    found = stripe.Webhook.construct_event(letter.body, letter.headers["stripe-signature"], SECRET)
+    webhook = KIT.webhook(PaymentStatus.PAID, signed_at=datetime.now(UTC))
+    found = stripe.Webhook.construct_event(webhook.body, webhook.headers["stripe-signature"], SECRET)
 
     assert found.type == "payment_intent.succeeded"
-    assert ours_reads(letter, datetime.now(UTC))
+    assert ours_reads(webhook, datetime.now(UTC))

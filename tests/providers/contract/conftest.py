@@ -17,9 +17,9 @@ def kit(request: pytest.FixtureRequest) -> Kit:
 
 @pytest.fixture
 def signing(kit: Kit) -> Kit:
-    """A kit whose letters are signed."""
+    """A kit whose webhooks are signed."""
     if not kit.signed:
-        pytest.skip("its letters are hints, which anybody may write")
+        pytest.skip("its webhooks are thin events, which anybody may write")
     return kit
 
 

@@ -1,4 +1,4 @@
-"""What any provider may make of any letter: what a genuine one says, or UnreadableError."""
+"""What any provider may make of any webhook: what a verified one says, or UnreadableError."""
 
 from __future__ import annotations
 
@@ -7,40 +7,43 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from checkout_service.providers.base import Fact, Hint, Provider, RefundFact, UnreadableError
-from tests.providers.kits.kit import Kit, Letter
+from checkout_service.providers.base import Provider, ProviderEvent, ProviderRefundEvent, ThinEvent, UnreadableError
+from tests.providers.kits.kit import Kit, SignedWebhook
 
-Said = Sequence[Fact | RefundFact | Hint]
+Said = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]
 
 
-def read(provider: Provider, letter: Letter) -> Said | None:
-    """What a letter says; None if it is refused. Any other error fails the test."""
+def read(provider: Provider, webhook: SignedWebhook) -> Said | None:
+    """What a webhook says; None if it is refused. Any other error fails the test."""
     try:
-        said = provider.read(letter.envelope(provider.name)).said
+        said = provider.read(webhook.raw(provider.name)).said
     except UnreadableError as error:
         if not str(error).isprintable() or len(str(error)) > 300:
             raise AssertionError("what was sent is in the error's message") from error
         return None
     for item in said:
-        if not isinstance(item, Hint):
+        if not isinstance(item, ThinEvent):
             raw = json.loads(item.raw) if isinstance(item.raw, bytes) else item.raw
             json.dumps(raw, allow_nan=False).encode()
     return said
 
 
 def essence(said: Said) -> list[Any]:
-    """What a letter proves, without what its provider leaves unsigned and we only keep."""
-    return [item if isinstance(item, Hint) else replace(item, raw={}, occurred_at=None) for item in said]
+    """What a webhook proves, without what its provider leaves unsigned and we only keep."""
+    return [item if isinstance(item, ThinEvent) else replace(item, raw={}, occurred_at=None) for item in said]
 
 
-def refused_or_the_same(kit: Kit, provider: Provider, letter: Letter, genuine: Said) -> bool:
-    """Whether a changed letter is refused, or changed nothing that counts; one that proves nothing may say anything."""
-    said = read(provider, letter)
+def refused_or_the_same(kit: Kit, provider: Provider, webhook: SignedWebhook, verified: Said) -> bool:
+    """Whether a changed webhook is refused, or changed nothing that counts.
+
+    One that proves nothing may say anything.
+    """
+    said = read(provider, webhook)
     if said is None:
         return True
     if not kit.signed:
-        return all(isinstance(item, Hint) and not item.genuine for item in said)
-    return essence(said) == essence(genuine)
+        return all(isinstance(item, ThinEvent) and not item.verified for item in said)
+    return essence(said) == essence(verified)
 
 
 LEAVES: tuple[Any, ...] = (None, True, 0, -1, 2**63, 10**30, "", "x", "x" * 300, "\u2028", [], {}, [{}], {"id": 1})

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import (
     Decline,
-    Fact,
     Opened,
     Provider,
     ProviderError,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
-    RefundFact,
     UnreadableError,
 )
 from tests.providers.contract.judging import LEAVES
@@ -47,16 +47,16 @@ def reference_of(held: Opened, capture_ref: str | None = None, payment_id: UUID 
     )
 
 
-def facts_in(said: Sequence[Fact | RefundFact]) -> list[Fact]:
-    return [item for item in said if isinstance(item, Fact)]
+def events_in(said: Sequence[ProviderEvent | ProviderRefundEvent]) -> list[ProviderEvent]:
+    return [item for item in said if isinstance(item, ProviderEvent)]
 
 
 def paid(kit: Kit, bank: Bank, provider: Provider) -> Reference:
-    """A payment that a customer paid, as we know it when its look-up or its letter was recorded."""
+    """A payment that a customer paid, as we know it when its look-up or its webhook was recorded."""
     held = opened(provider)
     bank.pay(held.provider_ref)
-    facts = facts_in(provider.look_up(reference_of(held)))
-    capture = next((fact.capture_ref for fact in facts if fact.capture_ref), None) or kit.reference().capture_ref
+    events = events_in(provider.look_up(reference_of(held)))
+    capture = next((event.capture_ref for event in events if event.capture_ref), None) or kit.reference().capture_ref
     return reference_of(held, capture)
 
 
@@ -124,17 +124,17 @@ def test_a_look_up_finds_what_became_of_a_payment(kit: Kit) -> None:
     bank = kit.bank()
     provider = kit.provider(answer=bank)
     held = opened(provider)
-    assert facts_in(provider.look_up(reference_of(held))) == []
+    assert events_in(provider.look_up(reference_of(held))) == []
 
     bank.pay(held.provider_ref)
-    first, again = (facts_in(provider.look_up(reference_of(held))) for _ in range(2))
+    first, again = (events_in(provider.look_up(reference_of(held))) for _ in range(2))
 
-    assert [fact.event_id for fact in first] == [fact.event_id for fact in again]
-    assert {fact.provider_ref for fact in first} <= {held.provider_ref}
-    for fact in first:
-        assert fact.status in {PaymentStatus.PAID, PaymentStatus.PROCESSING}
-        if fact.status is PaymentStatus.PAID:
-            assert (fact.amount, fact.currency) == (AMOUNT, CURRENCY)
+    assert [event.event_id for event in first] == [event.event_id for event in again]
+    assert {event.provider_ref for event in first} <= {held.provider_ref}
+    for event in first:
+        assert event.status in {PaymentStatus.PAID, PaymentStatus.PROCESSING}
+        if event.status is PaymentStatus.PAID:
+            assert (event.amount, event.currency) == (AMOUNT, CURRENCY)
 
 
 def test_a_canceled_payment_stays_canceled_and_a_paid_one_paid(kit: Kit) -> None:
@@ -143,7 +143,7 @@ def test_a_canceled_payment_stays_canceled_and_a_paid_one_paid(kit: Kit) -> None
     open_one = reference_of(opened(provider))
 
     for _ in range(2):
-        assert {fact.status for fact in _canceled(provider, open_one)} <= {
+        assert {event.status for event in _canceled(provider, open_one)} <= {
             PaymentStatus.CANCELED,
             PaymentStatus.EXPIRED,
         }
@@ -152,12 +152,12 @@ def test_a_canceled_payment_stays_canceled_and_a_paid_one_paid(kit: Kit) -> None
     paid_one = opened(provider, payment_id=other)
     bank.pay(paid_one.provider_ref)
     canceled = _canceled(provider, reference_of(paid_one, payment_id=other))
-    assert not any(fact.status.closed_unpaid for fact in canceled)
+    assert not any(event.status.closed_unpaid for event in canceled)
 
 
-def _canceled(provider: Provider, reference: Reference) -> list[Fact]:
+def _canceled(provider: Provider, reference: Reference) -> list[ProviderEvent]:
     try:
-        return facts_in(provider.cancel(reference))
+        return events_in(provider.cancel(reference))
     except ProviderRefusedError as error:
         assert error.reason is Decline.NOT_IN_THIS_STATE  # noqa: PT017 (a refusal is one of two good answers)
         return []
@@ -174,11 +174,11 @@ def test_the_same_refund_is_made_once(kit: Kit) -> None:
 
     assert made[0] == made[1]
     assert len(bank.refunds) == 1
-    (fact,) = made[0]
-    assert isinstance(fact, RefundFact)
-    assert (fact.provider_ref, fact.amount, fact.currency) == (reference.provider_ref, Decimal("40.00"), CURRENCY)
-    assert fact.refund_id == REFUND_ID
-    assert fact.status in {RefundStatus.PROCESSING, RefundStatus.SUCCEEDED}
+    (event,) = made[0]
+    assert isinstance(event, ProviderRefundEvent)
+    assert (event.provider_ref, event.amount, event.currency) == (reference.provider_ref, Decimal("40.00"), CURRENCY)
+    assert event.refund_id == REFUND_ID
+    assert event.status in {RefundStatus.PROCESSING, RefundStatus.SUCCEEDED}
     provider.refund(reference, refund_id=uuid4(), amount=Decimal("40.00"), reason=None)
     assert len(bank.refunds) == 2
 
@@ -193,7 +193,7 @@ def test_wrong_credentials_are_told_from_other_refusals(kit: Kit) -> None:
 
 
 ANSWERS: dict[str, Callable[[], httpx.Response]] = {
-    "a twin at work": lambda: httpx.Response(409, json={}),
+    "a retry at work": lambda: httpx.Response(409, json={}),
     "too many": lambda: httpx.Response(429, headers={"Retry-After": "1"}),
     "broken": lambda: httpx.Response(500, json={"error": "hunter2"}),
     "away": lambda: httpx.Response(503, text="<html>hunter2"),

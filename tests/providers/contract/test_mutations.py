@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from tests.providers.contract.judging import LEAVES, read, refused_or_the_same
 from tests.providers.kits.collection import KITS
-from tests.providers.kits.kit import Kit, Letter
+from tests.providers.kits.kit import Kit, SignedWebhook
 
 CARD, SPACED = "4242424242424242", "5555 5555 5555 4444"
 
@@ -35,11 +35,11 @@ def some(examples: int) -> Any:
 
 
 @st.composite
-def bodies(draw: st.DrawFn, kit: Kit) -> tuple[Letter, Letter]:
-    """A genuine letter, and one like it whose bytes were changed."""
+def bodies(draw: st.DrawFn, kit: Kit) -> tuple[SignedWebhook, SignedWebhook]:
+    """A verified webhook, and one like it whose bytes were changed."""
     statuses: list[PaymentStatus | RefundStatus | None] = [*kit.statuses, *kit.refunds, None]
-    genuine = kit.letter(draw(st.sampled_from(statuses)))
-    body = bytearray(genuine.body)
+    verified = kit.webhook(draw(st.sampled_from(statuses)))
+    body = bytearray(verified.body)
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, len(body)))
         match draw(st.sampled_from(["change", "drop", "insert", "repeat"])):
@@ -51,14 +51,14 @@ def bodies(draw: st.DrawFn, kit: Kit) -> tuple[Letter, Letter]:
                 body[place:place] = draw(st.binary(min_size=1, max_size=8))
             case "repeat":
                 body[place:place] = body[place : place + draw(st.integers(1, 80))]
-    return genuine, replace(genuine, body=bytes(body))
+    return verified, replace(verified, body=bytes(body))
 
 
 @st.composite
 def contents(draw: st.DrawFn, kit: Kit) -> bytes:
-    """A genuine body in which something of another type stands somewhere."""
+    """A verified body in which something of another type stands somewhere."""
     statuses: list[PaymentStatus | RefundStatus | None] = [*kit.statuses, *kit.refunds, None]
-    value = json.loads(kit.letter(draw(st.sampled_from(statuses))).body)
+    value = json.loads(kit.webhook(draw(st.sampled_from(statuses))).body)
     for _ in range(draw(st.integers(1, 3))):
         holder: Any = value
         while True:
@@ -79,9 +79,9 @@ def never_anything_else(kit: Kit, examples: int) -> None:
 
     @some(examples)
     @given(bodies(kit))
-    def bytes_changed(letters: tuple[Letter, Letter]) -> None:
-        genuine, changed = letters
-        said = read(provider, genuine)
+    def bytes_changed(webhooks: tuple[SignedWebhook, SignedWebhook]) -> None:
+        verified, changed = webhooks
+        said = read(provider, verified)
         assert said is not None
         assert refused_or_the_same(kit, provider, changed, said)
 
@@ -112,10 +112,10 @@ def test_thousands_of_changed_bodies_are_read_or_refused_and_nothing_else_comes_
 def test_no_cards_number_is_in_what_we_keep_wherever_it_stood(name: str) -> None:
     kit = KITS[name]
     for status in (*kit.statuses, *kit.refunds):
-        body = json.dumps(_planted(json.loads(kit.letter(status).body))).encode()
-        letter = kit.sealed(body) if hasattr(kit, "sealed") else replace(kit.letter(status), body=body)
+        body = json.dumps(_planted(json.loads(kit.webhook(status).body))).encode()
+        webhook = kit.sealed(body) if hasattr(kit, "sealed") else replace(kit.webhook(status), body=body)
 
-        kept = str(read(kit.provider(), letter))
+        kept = str(read(kit.provider(), webhook))
         for digits in (CARD, SPACED, SPACED.replace(" ", ""), "hunter2"):
             assert digits not in kept
 

@@ -17,7 +17,7 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.adyen.provider import AdyenProvider
 from checkout_service.providers.base import Reference
 from checkout_service.settings.provider_accounts import Account, Secret
-from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
 
 MERCHANT = "HarbourBooksECOM"
 PAYMENT_REF = f"adyen_{PAYMENT_ID.hex}"
@@ -164,7 +164,7 @@ class AdyenKit:
         provider._api._client = httpx.Client(transport=httpx.MockTransport(answer or _nobody))
         return provider
 
-    def letter(
+    def webhook(
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
@@ -173,7 +173,7 @@ class AdyenKit:
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
-    ) -> Letter:
+    ) -> SignedWebhook:
         code, success = _EVENTS[status]
         reference = provider_ref or PAYMENT_REF
         fields = {
@@ -183,17 +183,19 @@ class AdyenKit:
         }
         if code not in {"AUTHORISATION", "PENDING"}:
             fields["originalReference"] = "NC6HT9CRT65ZGN82"
-        return Letter(body=batch(sign(item(code, success, **fields), self.secrets[0] if secret is None else secret)))
+        return SignedWebhook(
+            body=batch(sign(item(code, success, **fields), self.secrets[0] if secret is None else secret))
+        )
 
-    def sealed(self, body: bytes) -> Letter:
+    def sealed(self, body: bytes) -> SignedWebhook:
         """Each item in it signed, where there is one."""
         try:
-            letter = json.loads(body)
-            for holder in letter["notificationItems"]:
+            webhook = json.loads(body)
+            for holder in webhook["notificationItems"]:
                 holder["NotificationRequestItem"] = sign(holder["NotificationRequestItem"], self.secrets[0])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return Letter(body=body)
-        return Letter(body=json.dumps(letter).encode())
+            return SignedWebhook(body=body)
+        return SignedWebhook(body=json.dumps(webhook).encode())
 
     def reference(self) -> Reference:
         return Reference(
@@ -205,11 +207,11 @@ class AdyenKit:
             capture_ref="NC6HT9CRT65ZGN82",
         )
 
-    def forged_in_batch(self) -> Letter:
-        forged = sign(item(pspReference="NC6HT9CRT65ZGN83"), self.secrets[0]) | {
+    def unverified_in_batch(self) -> SignedWebhook:
+        unverified = sign(item(pspReference="NC6HT9CRT65ZGN83"), self.secrets[0]) | {
             "amount": {"currency": "USD", "value": 1}
         }
-        return Letter(body=batch(sign(item(), self.secrets[0]), forged))
+        return SignedWebhook(body=batch(sign(item(), self.secrets[0]), unverified))
 
     def bank(self) -> AdyenBank:
         return AdyenBank()

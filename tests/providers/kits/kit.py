@@ -13,7 +13,7 @@ import httpx
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import Provider, Reference
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 
 Answer = Callable[[httpx.Request], httpx.Response]
 """A provider's server, as httpx.MockTransport takes it."""
@@ -25,14 +25,14 @@ AMOUNT, CURRENCY = Decimal("240.00"), "USD"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
-    """A body and its headers (names in lower case), as the letterbox keeps them."""
+class SignedWebhook:
+    """A body and its headers (names in lower case), as the webhook receiver keeps them."""
 
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
 
-    def envelope(self, provider: str, received_at: datetime = NOW) -> Envelope:
-        return Envelope(provider=provider, headers=self.headers, body=self.body, received_at=received_at)
+    def raw(self, provider: str, received_at: datetime = NOW) -> RawWebhook:
+        return RawWebhook(provider=provider, headers=self.headers, body=self.body, received_at=received_at)
 
 
 class Bank(Protocol):
@@ -54,9 +54,9 @@ class Kit(Protocol):
     """A provider to be tried.
 
     ``secrets`` are three that an account may have (as <PROVIDER>_WEBHOOK_SECRETS holds them), none equal; fewer where
-    the provider has none to rotate. ``statuses`` are those that its letters can prove, ``refunds`` those of refunds.
-    ``timed``: the signature covers a time. ``signed`` is False where a letter proves
-    nothing and is a hint.
+    the provider has none to rotate. ``statuses`` are those that its webhooks can prove, ``refunds`` those of refunds.
+    ``timed``: the signature covers a time. ``signed`` is False where a webhook proves
+    nothing and is a thin event.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Kit(Protocol):
         """The provider whose webhooks have these live secrets (none: the first of ``secrets``), and whose server is
         ``answer``; without one, any call fails the test."""
 
-    def letter(
+    def webhook(
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
@@ -79,19 +79,19 @@ class Kit(Protocol):
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
-    ) -> Letter:
-        """A genuine letter that proves the status of PAYMENT_ID (of a refund of all of it: REFUND_ID), about AMOUNT
+    ) -> SignedWebhook:
+        """A verified webhook that proves the status of PAYMENT_ID (of a refund of all of it: REFUND_ID), about AMOUNT
         and CURRENCY; None is an event of a kind that nobody knows. ``secret`` is the first of ``secrets`` unless
         it is named, and ``event`` tells apart what are different events."""
 
-    def sealed(self, body: bytes) -> Letter:
+    def sealed(self, body: bytes) -> SignedWebhook:
         """Any body at all, with the signature that its provider would put on it, as far as one can be."""
 
     def reference(self) -> Reference:
-        """The payment that ``letter`` speaks of unless told otherwise, as we know it."""
+        """The payment that ``webhook`` speaks of unless told otherwise, as we know it."""
 
-    def forged_in_batch(self) -> Letter | None:
-        """A letter of several items, of which the last alone is forged; None where a letter has one item."""
+    def unverified_in_batch(self) -> SignedWebhook | None:
+        """A webhook of several items, of which the last alone is unverified; None where a webhook has one item."""
 
     def bank(self) -> Bank:
         """A server of the provider, empty."""

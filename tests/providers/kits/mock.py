@@ -15,7 +15,7 @@ from checkout_service.providers.base import Provider, Reference, UnreadableError
 from checkout_service.providers.strict_json import parse_object
 from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.banking import Keys, nobody
-from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, SignedWebhook
 
 
 class MockBank:
@@ -60,7 +60,7 @@ class MockBank:
 
 
 class MockKit:
-    """Letters signed over their content, without a time."""
+    """Webhooks signed over their content, without a time."""
 
     name = "mock"
     secrets = ("the first mock secret", "the second mock secret", "the third mock secret")
@@ -80,7 +80,7 @@ class MockKit:
         made._api._client = httpx.Client(transport=httpx.MockTransport(answer or nobody))
         return made
 
-    def letter(
+    def webhook(
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
@@ -89,25 +89,25 @@ class MockKit:
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
-    ) -> Letter:
+    ) -> SignedWebhook:
         details = {"event_id": f"evt_{event}", "amount": str(amount), "currency": CURRENCY}
         content = {
             "provider_ref": provider_ref or PREFIX + PAYMENT_ID.hex,
             "status": "of another age" if status is None else status.value,
             "raw_data": details,
         }
-        return Letter(body=json.dumps(sign(content, self.secrets[0] if secret is None else secret)).encode())
+        return SignedWebhook(body=json.dumps(sign(content, self.secrets[0] if secret is None else secret)).encode())
 
-    def sealed(self, body: bytes) -> Letter:
+    def sealed(self, body: bytes) -> SignedWebhook:
         try:
-            return Letter(body=json.dumps(sign(parse_object(body), self.secrets[0])).encode())
+            return SignedWebhook(body=json.dumps(sign(parse_object(body), self.secrets[0])).encode())
         except UnreadableError:
-            return Letter(body=body)
+            return SignedWebhook(body=body)
 
     def reference(self) -> Reference:
         return Reference(provider_ref=PREFIX + PAYMENT_ID.hex, payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
 
-    def forged_in_batch(self) -> Letter | None:
+    def unverified_in_batch(self) -> SignedWebhook | None:
         return None
 
     def bank(self) -> MockBank:

@@ -1,4 +1,4 @@
-"""Mollie for the contract suite: letters that anybody could write, and a server of payments."""
+"""Mollie for the contract suite: webhooks that anybody could write, and a server of payments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mollie.provider import MollieProvider
 from checkout_service.providers.base import Reference
 from checkout_service.settings.provider_accounts import Account, Secret
-from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, SignedWebhook
 
 PAYMENT_REF = "tr_7UhSN1zuXS"
 OPTIONS = {
@@ -116,7 +116,7 @@ class MollieKit:
         provider._api._client = httpx.Client(transport=httpx.MockTransport(answer or _nobody))
         return provider
 
-    def letter(
+    def webhook(
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
@@ -125,11 +125,11 @@ class MollieKit:
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
-    ) -> Letter:
-        return Letter(body=f"id={provider_ref or PAYMENT_REF}".encode())
+    ) -> SignedWebhook:
+        return SignedWebhook(body=f"id={provider_ref or PAYMENT_REF}".encode())
 
-    def sealed(self, body: bytes) -> Letter:
-        return Letter(body=body)
+    def sealed(self, body: bytes) -> SignedWebhook:
+        return SignedWebhook(body=body)
 
     def reference(self) -> Reference:
         return Reference(
@@ -140,7 +140,7 @@ class MollieKit:
             payment_token="https://www.mollie.com/checkout/select-method/7UhSN1zuXS",
         )
 
-    def forged_in_batch(self) -> None:
+    def unverified_in_batch(self) -> None:
         return None
 
     def bank(self) -> MollieBank:

@@ -1,4 +1,4 @@
-"""PayPal for the contract suite: letters signed with a certificate, and a server of orders and captures."""
+"""PayPal for the contract suite: webhooks signed with a certificate, and a server of orders and captures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from checkout_service.providers.adapters.paypal.provider import PayPalProvider
 from checkout_service.providers.base import Reference
 from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits import authority
-from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
 
 PAYMENT_REF = f"paypal_{PAYMENT_ID.hex}"
 ORDER, CAPTURE, REFUND = "5O190127TN364715T", "3C679366HH908993F", "1Y107995YT783435V"
@@ -63,8 +63,8 @@ def sign(
     signed_at: datetime = NOW,
     by: authority.Issued | None = None,
     cert_url: str = authority.CERT_URL,
-) -> Letter:
-    """The letter by PayPal's description and none of our code."""
+) -> SignedWebhook:
+    """The webhook by PayPal's description and none of our code."""
     sent = signed_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     transmission = hashlib.sha256(body).hexdigest()[:32]
     signed = f"{transmission}|{sent}|{webhook_id}|{zlib.crc32(body)}".encode()
@@ -76,13 +76,13 @@ def sign(
         "paypal-cert-url": cert_url,
         "paypal-auth-algo": "SHA256withRSA",
     }
-    return Letter(body=body, headers=headers)
+    return SignedWebhook(body=body, headers=headers)
 
 
 def approved(
     provider_ref: str, webhook_id: str, order_id: str = ORDER, *, number: int = 1, signed_at: datetime = NOW
-) -> Letter:
-    """The letter that an order was approved."""
+) -> SignedWebhook:
+    """The webhook that an order was approved."""
     resource = {
         "id": order_id,
         "status": "APPROVED",
@@ -205,7 +205,7 @@ def _problem(status: int, issue: str) -> httpx.Response:
 class PayPalKit:
     name = "paypal"
     secrets = ("9XL90610J3647323C", "0EH40505U7160970P", "1JE4291016473214C")
-    """The ids of webhooks: what a letter is signed for, and which may be several."""
+    """The ids of webhooks: what a webhook is signed for, and which may be several."""
     statuses = (
         PaymentStatus.PROCESSING,
         PaymentStatus.FAILED,
@@ -215,7 +215,7 @@ class PayPalKit:
     )
     refunds = (RefundStatus.PROCESSING, RefundStatus.SUCCEEDED, RefundStatus.FAILED)
     timed = False
-    """It is, but for three days, not for the tolerance that the suite knows; see test_paypal_letters."""
+    """It is, but for three days, not for the tolerance that the suite knows; see test_paypal_webhooks."""
     signed = True
 
     def provider(
@@ -230,7 +230,7 @@ class PayPalKit:
             api._client = httpx.Client(transport=httpx.MockTransport(answer or _nobody))
         return provider
 
-    def letter(
+    def webhook(
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
@@ -239,7 +239,7 @@ class PayPalKit:
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
-    ) -> Letter:
+    ) -> SignedWebhook:
         kind, held = _EVENTS[status]
         reference = provider_ref or PAYMENT_REF
         resource: dict[str, Any] = {
@@ -257,7 +257,7 @@ class PayPalKit:
             event_body(kind, resource, number=event), self.secrets[0] if secret is None else secret, signed_at=signed_at
         )
 
-    def sealed(self, body: bytes) -> Letter:
+    def sealed(self, body: bytes) -> SignedWebhook:
         return sign(body, self.secrets[0])
 
     def reference(self) -> Reference:
@@ -270,7 +270,7 @@ class PayPalKit:
             capture_ref=CAPTURE,
         )
 
-    def forged_in_batch(self) -> None:
+    def unverified_in_batch(self) -> None:
         return None
 
     def bank(self) -> PayPalBank:

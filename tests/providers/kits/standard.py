@@ -17,21 +17,21 @@ from checkout_service.providers.adapters.standard.provider import StandardProvid
 from checkout_service.providers.base import Reference
 from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.banking import Keys, nobody
-from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
 
 API_KEY = "the key of this test"
 PAYMENT_REF = "inhouse-4711"
 
 
-def sign(body: bytes, secret: str, *, signed_at: datetime = NOW, letter_id: str = "msg_1") -> Letter:
-    """The letter by the specification and none of our code."""
+def sign(body: bytes, secret: str, *, signed_at: datetime = NOW, webhook_id: str = "msg_1") -> SignedWebhook:
+    """The webhook by the specification and none of our code."""
     seconds = int(signed_at.timestamp())
     key = b64decode(secret.removeprefix("whsec_"))
-    digest = hmac.new(key, f"{letter_id}.{seconds}.".encode() + body, hashlib.sha256).digest()
-    return Letter(
+    digest = hmac.new(key, f"{webhook_id}.{seconds}.".encode() + body, hashlib.sha256).digest()
+    return SignedWebhook(
         body=body,
         headers={
-            "webhook-id": letter_id,
+            "webhook-id": webhook_id,
             "webhook-timestamp": str(seconds),
             "webhook-signature": f"v1,AAAA v1,{b64encode(digest).decode()} v1a,BBBB",
         },
@@ -105,7 +105,7 @@ class StandardKit:
         provider._api._client = httpx.Client(transport=httpx.MockTransport(answer or nobody))
         return provider
 
-    def letter(
+    def webhook(
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
@@ -114,7 +114,7 @@ class StandardKit:
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
-    ) -> Letter:
+    ) -> SignedWebhook:
         about = {
             "provider_ref": provider_ref or PAYMENT_REF,
             "payment_id": str(PAYMENT_ID),
@@ -127,9 +127,9 @@ class StandardKit:
             kind = f"refund.{status.value}"
         body = json.dumps({"type": kind, "timestamp": "2026-11-25T12:00:00Z", "data": about}).encode()
         chosen = self.secrets[0] if secret is None else secret
-        return sign(body, chosen, signed_at=signed_at, letter_id=f"msg_{event}")
+        return sign(body, chosen, signed_at=signed_at, webhook_id=f"msg_{event}")
 
-    def sealed(self, body: bytes) -> Letter:
+    def sealed(self, body: bytes) -> SignedWebhook:
         return sign(body, self.secrets[0])
 
     def reference(self) -> Reference:
@@ -141,7 +141,7 @@ class StandardKit:
             payment_token="inhouse-token",
         )
 
-    def forged_in_batch(self) -> None:
+    def unverified_in_batch(self) -> None:
         return None
 
     def bank(self) -> StandardBank:

@@ -17,7 +17,7 @@ from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import Reference
 from checkout_service.settings.provider_accounts import Account, Secret
 from tests.providers.kits.banking import Keys, nobody
-from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, Letter
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
 
 API_KEY = "sk_test_51NOTAREALKEY"
 INTENT, CHARGE, REFUND = "pi_3MtwBwLkdIwHu7ix28a3tqPa", "ch_3MtwBwLkdIwHu7ix2yUxZxLs", "re_1Nispe2eZvKYlo2Cd31jOCgZ"
@@ -103,12 +103,12 @@ def event(kind: str, about: dict[str, Any], *, number: int = 1, **fields: Any) -
     ).encode()
 
 
-def sign(body: bytes, secret: str, *, signed_at: datetime = NOW) -> Letter:
-    """The letter by Stripe's description and none of our code; an older secret's signature and a test one besides."""
+def sign(body: bytes, secret: str, *, signed_at: datetime = NOW) -> SignedWebhook:
+    """The webhook by Stripe's description and none of our code; an older secret's signature and a test one besides."""
     seconds = int(signed_at.timestamp())
     signature = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
     value = f"t={seconds},v1={'0' * 64},v1={signature},v0={'f' * 64}"
-    return Letter(body=body, headers={"stripe-signature": value})
+    return SignedWebhook(body=body, headers={"stripe-signature": value})
 
 
 class StripeBank:
@@ -237,7 +237,7 @@ class StripeKit:
         provider._calls.transport._client = httpx.Client(transport=httpx.MockTransport(answer or nobody))
         return provider
 
-    def letter(
+    def webhook(
         self,
         status: PaymentStatus | RefundStatus | None,
         *,
@@ -246,7 +246,7 @@ class StripeKit:
         event: int = 1,
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
-    ) -> Letter:
+    ) -> SignedWebhook:
         reference, minor = provider_ref or INTENT, int(amount * 100)
         if isinstance(status, RefundStatus):
             about = refund(_REFUNDS[status], payment_intent=reference, amount=minor)
@@ -258,7 +258,7 @@ class StripeKit:
         body = _event(_EVENTS[status], about, number=event)
         return sign(body, self.secrets[0] if secret is None else secret, signed_at=signed_at)
 
-    def sealed(self, body: bytes) -> Letter:
+    def sealed(self, body: bytes) -> SignedWebhook:
         return sign(body, self.secrets[0])
 
     def reference(self) -> Reference:
@@ -266,7 +266,7 @@ class StripeKit:
             provider_ref=INTENT, payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY, capture_ref=CHARGE
         )
 
-    def forged_in_batch(self) -> None:
+    def unverified_in_batch(self) -> None:
         return None
 
     def bank(self) -> StripeBank:

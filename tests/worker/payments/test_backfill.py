@@ -1,4 +1,4 @@
-"""What a provider could not deliver is asked for, and entered as its letter would have been."""
+"""What a provider could not deliver is asked for, and entered as its webhook would have been."""
 
 from __future__ import annotations
 
@@ -49,22 +49,20 @@ def paid(sql: Sql, reference: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("stripe_worker")
-def test_an_event_that_was_not_delivered_is_entered_once_and_its_letter_is_then_a_duplicate(
+def test_an_event_that_was_not_delivered_is_entered_once_and_its_webhook_is_then_a_duplicate(
     sql: Sql, bank: StripeBank
 ) -> None:
     reference = insert_payment(sql, provider="stripe", provider_ref="pi_ours")
     missed(bank, "payment_intent.succeeded", paid(sql, reference))
     missed(bank, "payment_intent.succeeded", paid(sql, reference) | {"id": "pi_of_another_service"}, 2)
 
-    assert backfill().startswith("1 facts")
+    assert backfill().startswith("1 events")
 
     assert status(sql, reference) == "paid"
     (entered,) = sql("SELECT event_id, outcome, delivery_id FROM payment_events")
-    (letter_fact,) = (
-        KIT.provider().read(sign(json.dumps(bank.events[0]).encode(), KIT.secrets[0]).envelope("stripe")).said
-    )
-    assert tuple(entered) == (letter_fact.event_id, "applied", None)  # type: ignore[union-attr]
-    assert backfill().startswith("0 facts")
+    (webhook_event,) = KIT.provider().read(sign(json.dumps(bank.events[0]).encode(), KIT.secrets[0]).raw("stripe")).said
+    assert tuple(entered) == (webhook_event.event_id, "applied", None)  # type: ignore[union-attr]
+    assert backfill().startswith("0 events")
     assert len(sql("SELECT FROM payment_events")) == 1
 
 
@@ -124,7 +122,7 @@ def test_a_provider_that_is_away_ends_the_run_and_nothing_is_marked(
     away = KIT.provider(answer=lambda request: httpx.Response(503))
     app.extensions["providers"] = {"stripe": away}
     with app.app_context():
-        assert backfill().startswith("0 facts")
+        assert backfill().startswith("0 events")
         app.extensions["providers"] = {"stripe": KIT.provider(answer=bank)}
         backfill()
     assert len(bank.asked) == 1

@@ -13,7 +13,7 @@ from tests.provider import MockProvider
 from tests.refunding import make_due
 from tests.webhook_bodies import insert_payment, status_of
 from tests.worker.conftest import MakeWorker
-from tests.worker.scripted import ScriptedProvider, fact
+from tests.worker.scripted import ScriptedProvider, event
 from worker.payments.cancelling import cancel
 
 
@@ -55,7 +55,7 @@ def test_an_open_payment_is_canceled_at_its_provider(sql: Sql, scripted: Scripte
 
 def test_money_that_came_meanwhile_counts(sql: Sql, scripted: ScriptedProvider) -> None:
     payment, reference = ask(sql)
-    scripted.cancellations[reference] = [fact(reference, "paid")]
+    scripted.cancellations[reference] = [event(reference, "paid")]
 
     assert cancel(str(payment)) == "the payment is paid"
 
@@ -67,7 +67,7 @@ def test_money_that_came_meanwhile_counts(sql: Sql, scripted: ScriptedProvider) 
 def test_what_cannot_be_canceled_is_looked_up(sql: Sql, scripted: ScriptedProvider, error: Exception) -> None:
     payment, reference = ask(sql)
     scripted.cancellations[reference] = error
-    scripted.truths[reference] = [fact(reference, "paid")]
+    scripted.truths[reference] = [event(reference, "paid")]
 
     assert cancel(str(payment)) == "the payment is paid"
     assert scripted.asked == [reference]

@@ -13,10 +13,10 @@ from checkout_service.providers.base import ProviderRefusedError, ProviderUnavai
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.provider import MockProvider
-from tests.webhook_bodies import insert_letter, insert_payment, letter, status_of
+from tests.webhook_bodies import insert_payment, insert_webhook, status_of, webhook
 from tests.worker.conftest import MakeWorker
 from tests.worker.promises import insert_promise
-from tests.worker.scripted import ScriptedProvider, fact
+from tests.worker.scripted import ScriptedProvider, event
 from worker.payments import look_ups as reconciliation
 from worker.payments.look_ups import expire, look_up
 from worker.payments.provider_queries import GIVE_UP_AFTER
@@ -37,7 +37,7 @@ def _from_the_beginning() -> Iterator[None]:
 def test_a_payment_whose_session_is_over_expires(sql: Sql, scripted: ScriptedProvider, status: str) -> None:
     reference = insert_promise(sql, status=status, ends=OVER)
 
-    assert expire() == "asked about 1 payments, learned 1 facts"
+    assert expire() == "asked about 1 payments, learned 1 events"
 
     assert scripted.canceled == [reference]
     assert status_of(sql, reference) == "expired"
@@ -81,7 +81,7 @@ def test_a_session_that_is_not_over_and_a_payment_without_one_are_left_alone(
 @pytest.mark.parametrize("refused", [False, True])
 def test_a_provider_that_says_paid_is_believed(sql: Sql, scripted: ScriptedProvider, refused: bool) -> None:
     reference = insert_promise(sql, ends=OVER)
-    paid = [fact(reference, "paid")]
+    paid = [event(reference, "paid")]
     scripted.cancellations[reference] = ProviderRefusedError("it is paid") if refused else paid
     scripted.truths[reference] = paid
 
@@ -161,7 +161,7 @@ def test_a_look_up_that_finds_an_expired_payment_canceled_leaves_it_expired(
 ) -> None:
     reference = insert_promise(sql, ends=OVER)
     expire()
-    scripted.truths[reference] = [fact(reference, "canceled")]
+    scripted.truths[reference] = [event(reference, "canceled")]
     sql("UPDATE payments SET next_look_up_at = now()")
 
     look_up()
@@ -176,7 +176,7 @@ def test_a_payment_that_somebody_holds_keeps_no_other_waiting_and_its_answer_is_
     held, free = [insert_promise(sql, ends=OVER) for _ in range(2)]
     with superuser.execution_options(isolation_level="READ COMMITTED").connect() as operator:
         operator.execute(text("SELECT FROM payments WHERE provider_ref = :held FOR UPDATE"), {"held": held})
-        scripted.cancellations[free] = lambda: (operator.rollback(), [fact(free, "canceled")])[1]
+        scripted.cancellations[free] = lambda: (operator.rollback(), [event(free, "canceled")])[1]
 
         expire()
 
@@ -201,7 +201,7 @@ def test_money_that_comes_after_all_counts_and_is_flagged(sql: Sql) -> None:
     expire()
     assert status_of(sql, reference) == "expired"
 
-    process(str(insert_letter(sql, letter(reference))))
+    process(str(insert_webhook(sql, webhook(reference))))
 
     assert status_of(sql, reference) == "paid"
     assert sql("SELECT review_reason FROM payments")[0].review_reason == "paid_after_close"
@@ -210,7 +210,7 @@ def test_money_that_comes_after_all_counts_and_is_flagged(sql: Sql) -> None:
 def test_runs_at_once_expire_each_payment_once(sql: Sql, scripted: ScriptedProvider, make_worker: MakeWorker) -> None:
     references = [insert_promise(sql, ends=OVER) for _ in range(25)]
     for reference in references:
-        told = [fact(reference, "canceled", event_id=f"lookup:{reference}:canceled:")]
+        told = [event(reference, "canceled", event_id=f"lookup:{reference}:canceled:")]
         scripted.cancellations[reference] = told
     runners = [make_worker() for _ in range(3)]
     for app in runners:

@@ -12,9 +12,10 @@ from checkout_service.providers.base import ProviderRefusedError, ProviderUnavai
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.provider import MockProvider
-from tests.webhook_bodies import insert_letter, insert_payment, letter, status_of
+from tests.webhook_bodies import insert_payment, insert_webhook, status_of, webhook
 from tests.worker.conftest import MakeWorker
-from tests.worker.scripted import ScriptedProvider, fact
+from tests.worker.scripted import ScriptedProvider
+from tests.worker.scripted import event as provider_event
 from worker.payments.look_ups import STEP, look_up
 from worker.payments.provider_queries import GIVE_UP_AFTER
 from worker.webhooks.task import process
@@ -58,10 +59,10 @@ def test_an_open_payment_is_looked_up_at_growing_intervals(sql: Sql, scripted: S
 @pytest.mark.parametrize("status", ["processing", "failed"])
 def test_a_lost_paid_is_found(sql: Sql, scripted: ScriptedProvider, status: str) -> None:
     reference = insert_payment(sql, status=status)
-    scripted.truths[reference] = [fact(reference, "paid", event_id="lookup:1")]
+    scripted.truths[reference] = [provider_event(reference, "paid", event_id="lookup:1")]
     make_due(sql)
 
-    assert look_up() == "asked about 1 payments, learned 1 facts"
+    assert look_up() == "asked about 1 payments, learned 1 events"
 
     assert status_of(sql, reference) == "paid"
     assert schedule(sql, reference)[0] is None, "a paid payment is looked up no more"
@@ -74,21 +75,21 @@ def test_a_lost_paid_is_found(sql: Sql, scripted: ScriptedProvider, status: str)
 def test_a_closed_payment_is_looked_up_three_times_more(sql: Sql, status: str) -> None:
     reference = insert_payment(sql)
     sql("UPDATE payments SET look_ups = 7")
-    process(str(insert_letter(sql, letter(reference, status))))
+    process(str(insert_webhook(sql, webhook(reference, status))))
 
     for number, seconds in enumerate([HOUR, DAY, 3 * DAY]):
         due, count = schedule(sql, reference)
         assert (due, count) == (pytest.approx(seconds, abs=5), number)
         make_due(sql)
-        assert look_up() == "asked about 1 payments, learned 0 facts"
+        assert look_up() == "asked about 1 payments, learned 0 events"
     assert schedule(sql, reference) == (None, 3)
     make_due(sql)
-    assert look_up() == "asked about 0 payments, learned 0 facts"
+    assert look_up() == "asked about 0 payments, learned 0 events"
 
 
 def test_seeing_the_same_again_is_no_news(sql: Sql, scripted: ScriptedProvider) -> None:
     reference = insert_payment(sql)
-    scripted.truths[reference] = [fact(reference, "processing", event_id="lookup:1")]
+    scripted.truths[reference] = [provider_event(reference, "processing", event_id="lookup:1")]
 
     for _ in range(3):
         make_due(sql)
@@ -101,7 +102,7 @@ def test_seeing_the_same_again_is_no_news(sql: Sql, scripted: ScriptedProvider) 
 @pytest.mark.parametrize("error", [ProviderRefusedError("status 404"), KeyError("status")])
 def test_an_answer_that_is_no_use_is_its_payments_alone(sql: Sql, scripted: ScriptedProvider, error: Exception) -> None:
     broken, whole = insert_payment(sql), insert_payment(sql)
-    scripted.truths = {broken: error, whole: [fact(whole, "paid")]}
+    scripted.truths = {broken: error, whole: [provider_event(whole, "paid")]}
     make_due(sql)
 
     look_up()
@@ -110,11 +111,11 @@ def test_an_answer_that_is_no_use_is_its_payments_alone(sql: Sql, scripted: Scri
     assert schedule(sql, broken) == (pytest.approx(20 * MINUTE, abs=5), 1)
 
 
-def test_a_fact_that_cannot_be_recorded_is_its_payments_alone(
+def test_a_event_that_cannot_be_recorded_is_its_payments_alone(
     sql: Sql, scripted: ScriptedProvider, break_recording: Callable[[str], None]
 ) -> None:
     references = [insert_payment(sql) for _ in range(4)]
-    scripted.truths = {reference: [fact(reference, "paid")] for reference in references}
+    scripted.truths = {reference: [provider_event(reference, "paid")] for reference in references}
     break_recording(references[0])
     make_due(sql)
 
@@ -133,7 +134,7 @@ def test_a_provider_that_is_away_ends_the_run_and_the_rest_stays_due(sql: Sql, s
     assert len(scripted.asked) == GIVE_UP_AFTER
     rest = [reference for reference in references if reference not in scripted.asked]
     assert {schedule(sql, reference)[1] for reference in rest} == {0}, "no look-up of theirs was used up"
-    scripted.truths = {reference: [fact(reference, "paid")] for reference in references}
+    scripted.truths = {reference: [provider_event(reference, "paid")] for reference in references}
     look_up()
     assert {status_of(sql, reference) for reference in rest} == {"paid"}
     assert {status_of(sql, reference) for reference in scripted.asked[:3]} == {"pending"}
@@ -191,7 +192,7 @@ def test_an_answer_of_garbage_moves_nothing(
     make_due(sql)
 
     with make_worker(accounts={"mock": mock_provider.account}).app_context():
-        assert look_up() == "asked about 1 payments, learned 0 facts"
+        assert look_up() == "asked about 1 payments, learned 0 events"
 
     assert status_of(sql, reference) == "pending"
 

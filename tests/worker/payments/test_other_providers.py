@@ -1,4 +1,4 @@
-"""Adyen, PayPal and Mollie through the worker: batches, hints, captures, and what nobody reported."""
+"""Adyen, PayPal and Mollie through the worker: batches, thin events, captures, and what nobody reported."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from checkout_service.payments.status import PaymentStatus
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.providers.kits import adyen, mollie, paypal
-from tests.providers.kits.kit import Letter
+from tests.providers.kits.kit import SignedWebhook
 from tests.webhook_bodies import state_of, status_of
-from tests.worker.conftest import MakeWorker, letter_row
+from tests.worker.conftest import MakeWorker, webhook_row
 from tests.worker.other_providers import Wallets
 from worker.payments.look_ups import expire, look_up
 from worker.webhooks.task import process
@@ -26,20 +26,20 @@ WEBHOOK = paypal.KIT.secrets[0]
 
 
 def news(wallets: Wallets, reference: str, **columns: str) -> UUID:
-    """Mollie's letter, processed: its bytes are the same for all news."""
-    delivery = wallets.file("mollie", Letter(body=f"id={reference}".encode()), **columns)
+    """Mollie's webhook, processed: its bytes are the same for all news."""
+    delivery = wallets.file("mollie", SignedWebhook(body=f"id={reference}".encode()), **columns)
     process(str(delivery))
     return delivery
 
 
 def approve(wallets: Wallets, reference: str, *, number: int = 1) -> UUID:
-    """The customer approves, and PayPal's letter about it is filed."""
+    """The customer approves, and PayPal's webhook about it is filed."""
     wallets.paypal.approve(reference)
     return wallets.file("paypal", paypal.approved(reference, WEBHOOK, number=number))
 
 
 def lapse(sql: Sql) -> None:
-    """Let every letter and every payment be due."""
+    """Let every webhook and every payment be due."""
     sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
     sql("UPDATE payments SET next_look_up_at = now() WHERE next_look_up_at IS NOT NULL")
 
@@ -48,7 +48,7 @@ def captures(wallets: Wallets) -> list[str]:
     return [call.url.path for call in wallets.paypal.asked if call.url.path.endswith("/capture")]
 
 
-def test_mollies_one_letter_brings_news_after_news(wallets: Wallets, sql: Sql) -> None:
+def test_mollies_one_webhook_brings_news_after_news(wallets: Wallets, sql: Sql) -> None:
     reference = wallets.open("mollie").provider_ref
     held = wallets.mollie.payments[reference]
 
@@ -68,7 +68,7 @@ def test_mollies_one_letter_brings_news_after_news(wallets: Wallets, sql: Sql) -
     assert row.review_reason is None
 
 
-def test_a_letter_in_mollies_name_about_a_strangers_payment_asks_nobody(wallets: Wallets, sql: Sql) -> None:
+def test_a_webhook_in_mollies_name_about_a_strangers_payment_asks_nobody(wallets: Wallets, sql: Sql) -> None:
     wallets.mollie.payments["tr_stranger"] = {}
 
     delivery = news(wallets, "tr_stranger", received_at="now() - interval '2 minutes'")
@@ -84,7 +84,7 @@ def test_mollie_being_away_uses_up_no_attempt(wallets: Wallets, sql: Sql) -> Non
 
     delivery = news(wallets, reference, received_at="now()")
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("received", "pending")
-    assert "503" in letter_row(sql, delivery).detail
+    assert "503" in webhook_row(sql, delivery).detail
 
     wallets.app.extensions["providers"]["mollie"] = mollie.KIT.provider(answer=wallets.mollie)
     lapse(sql)
@@ -101,7 +101,7 @@ def test_an_approval_is_captured_and_paid_once(wallets: Wallets, sql: Sql) -> No
     assert (state_of(sql, first), status_of(sql, reference)) == ("applied", "paid")
     again = wallets.file("paypal", paypal.approved(reference, WEBHOOK))
     process(str(again))
-    told = wallets.file("paypal", paypal.KIT.letter(PaymentStatus.PAID, provider_ref=reference))
+    told = wallets.file("paypal", paypal.KIT.webhook(PaymentStatus.PAID, provider_ref=reference))
     process(str(told))
 
     assert (state_of(sql, again), state_of(sql, told)) == ("duplicate", "applied")
@@ -110,14 +110,14 @@ def test_an_approval_is_captured_and_paid_once(wallets: Wallets, sql: Sql) -> No
     assert sql("SELECT review_reason FROM payments")[0].review_reason is None
 
 
-def test_a_capture_holds_no_lock_and_its_letter_is_under_lease(wallets: Wallets, sql: Sql) -> None:
+def test_a_capture_holds_no_lock_and_its_webhook_is_under_lease(wallets: Wallets, sql: Sql) -> None:
     reference = wallets.open("paypal").provider_ref
     delivery = approve(wallets, reference)
     seen: list[Any] = []
 
     def watching(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/capture"):
-            seen.append(letter_row(sql, delivery))
+            seen.append(webhook_row(sql, delivery))
             seen.append(
                 sql("""SELECT count(*) FROM pg_stat_activity
                 WHERE usename = 'checkout_worker' AND xact_start IS NOT NULL AND datname = current_database()""")[0]
@@ -127,17 +127,17 @@ def test_a_capture_holds_no_lock_and_its_letter_is_under_lease(wallets: Wallets,
     wallets.app.extensions["providers"]["paypal"] = paypal.KIT.provider(answer=watching)
     process(str(delivery))
 
-    letter, transactions = seen
-    assert (letter.state, letter.attempts) == ("received", 1)
-    assert 0 < letter.due_in <= 30
+    webhook, transactions = seen
+    assert (webhook.state, webhook.attempts) == ("received", 1)
+    assert 0 < webhook.due_in <= 30
     assert transactions.count == 0
     assert status_of(sql, reference) == "paid"
 
 
-def test_two_workers_with_a_letter_each_capture_once(wallets: Wallets, sql: Sql, make_worker: MakeWorker) -> None:
+def test_two_workers_with_a_webhook_each_capture_once(wallets: Wallets, sql: Sql, make_worker: MakeWorker) -> None:
     reference = wallets.open("paypal").provider_ref
-    letters = [approve(wallets, reference, number=number) for number in (1, 2)]
-    apps = [make_worker() for _ in letters]
+    webhooks = [approve(wallets, reference, number=number) for number in (1, 2)]
+    apps = [make_worker() for _ in webhooks]
     for app in apps:
         app.extensions["providers"] = {"paypal": paypal.KIT.provider(answer=wallets.paypal)}
     wallets.paypal.tokens = 1
@@ -148,12 +148,12 @@ def test_two_workers_with_a_letter_each_capture_once(wallets: Wallets, sql: Sql,
         with app.app_context():
             process(str(delivery))
 
-    at_once([lambda app=app, letter=letter: work(app, letter) for app, letter in zip(apps, letters, strict=True)])
+    at_once([lambda app=app, webhook=webhook: work(app, webhook) for app, webhook in zip(apps, webhooks, strict=True)])
 
     assert status_of(sql, reference) == "paid"
     assert len(wallets.paypal.captured) == 1
     assert wallets.events() == [("paid", "applied")]
-    assert {state_of(sql, letter) for letter in letters} <= {"applied", "duplicate"}
+    assert {state_of(sql, webhook) for webhook in webhooks} <= {"applied", "duplicate"}
 
 
 def test_a_capture_whose_answer_is_lost_is_not_made_twice(wallets: Wallets, sql: Sql) -> None:
@@ -232,17 +232,19 @@ def test_an_approval_that_nobody_reported_is_captured_by_the_look_up(wallets: Wa
     wallets.paypal.approve(reference)
     lapse(sql)
 
-    assert look_up() == "asked about 1 payments, learned 1 facts"
+    assert look_up() == "asked about 1 payments, learned 1 events"
 
     assert status_of(sql, reference) == "paid"
     assert len(wallets.paypal.captured) == 1
 
 
-def test_a_forgery_in_paypals_name_moves_nothing_and_fetches_nothing(wallets: Wallets, sql: Sql) -> None:
+def test_a_unverified_in_paypals_name_moves_nothing_and_fetches_nothing(wallets: Wallets, sql: Sql) -> None:
     reference = wallets.open("paypal").provider_ref
     wallets.paypal.approve(reference)
-    genuine = paypal.approved(reference, WEBHOOK)
-    elsewhere = Letter(body=genuine.body, headers=genuine.headers | {"paypal-cert-url": "https://evil.test/CERT-1"})
+    verified = paypal.approved(reference, WEBHOOK)
+    elsewhere = SignedWebhook(
+        body=verified.body, headers=verified.headers | {"paypal-cert-url": "https://evil.test/CERT-1"}
+    )
     asked = len(wallets.paypal.asked)
 
     delivery = wallets.file("paypal", elsewhere)
@@ -252,8 +254,8 @@ def test_a_forgery_in_paypals_name_moves_nothing_and_fetches_nothing(wallets: Wa
     assert len(wallets.paypal.asked) == asked
 
 
-def batch(*items: dict[str, Any]) -> Letter:
-    return Letter(body=adyen.batch(*[adyen.sign(item, adyen.KIT.secrets[0]) for item in items]))
+def batch(*items: dict[str, Any]) -> SignedWebhook:
+    return SignedWebhook(body=adyen.batch(*[adyen.sign(item, adyen.KIT.secrets[0]) for item in items]))
 
 
 def test_a_batch_of_adyens_moves_each_of_its_payments(wallets: Wallets, sql: Sql) -> None:
@@ -276,11 +278,11 @@ def test_a_batch_of_adyens_moves_each_of_its_payments(wallets: Wallets, sql: Sql
     assert "1111" not in raw
 
 
-def test_one_forged_item_refuses_its_whole_letter(wallets: Wallets, sql: Sql) -> None:
+def test_one_unverified_item_refuses_its_whole_webhook(wallets: Wallets, sql: Sql) -> None:
     first, second = (wallets.open("adyen").provider_ref for _ in range(2))
-    genuine = adyen.sign(adyen.item(merchantReference=first), adyen.KIT.secrets[0])
-    forged = adyen.sign(adyen.item(merchantReference=second), "00" * 32)
-    delivery = wallets.file("adyen", Letter(body=adyen.batch(genuine, forged)))
+    verified = adyen.sign(adyen.item(merchantReference=first), adyen.KIT.secrets[0])
+    unverified = adyen.sign(adyen.item(merchantReference=second), "00" * 32)
+    delivery = wallets.file("adyen", SignedWebhook(body=adyen.batch(verified, unverified)))
 
     process(str(delivery))
 
@@ -340,7 +342,7 @@ def test_a_payment_whose_session_is_over_expires_at_its_provider(wallets: Wallet
 def test_what_was_paid_in_the_last_second_does_not_expire(
     wallets: Wallets, sql: Sql, provider: str, status: str
 ) -> None:
-    """Adyen's links do not say that money came; until its letter does, such a payment waits."""
+    """Adyen's links do not say that money came; until its webhook does, such a payment waits."""
     reference = wallets.open(provider, ends=OVER).provider_ref
     getattr(wallets, provider).pay(reference)
 
@@ -355,32 +357,32 @@ def test_what_nobody_reported_is_looked_up(wallets: Wallets, sql: Sql, provider:
     getattr(wallets, provider).pay(reference)
     lapse(sql)
 
-    assert look_up() == "asked about 1 payments, learned 1 facts"
+    assert look_up() == "asked about 1 payments, learned 1 events"
 
     assert status_of(sql, reference) == status
 
 
 @pytest.mark.parametrize("provider", ["adyen", "paypal", "mollie"])
-def test_a_letter_comes_whole_through_the_letterbox(
+def test_a_webhook_comes_whole_through_the_receiver(
     wallets: Wallets, sql: Sql, client: FlaskClient, provider: str
 ) -> None:
     """The headers that its signature needs are kept, and it is answered as its provider wants."""
     reference = wallets.open(provider).provider_ref
     getattr(wallets, provider).pay(reference)
     kit = {"adyen": adyen.KIT, "paypal": paypal.KIT, "mollie": mollie.KIT}[provider]
-    letter = kit.letter(PaymentStatus.PAID, signed_at=datetime.now(UTC), provider_ref=reference)
+    webhook = kit.webhook(PaymentStatus.PAID, signed_at=datetime.now(UTC), provider_ref=reference)
     kind = "application/x-www-form-urlencoded" if provider == "mollie" else "application/json"
 
     answer = client.post(
         f"/api/payments/webhook/{provider}",
-        data=letter.body,
-        headers=letter.headers | {"Cookie": "a=b"},
+        data=webhook.body,
+        headers=webhook.headers | {"Cookie": "a=b"},
         content_type=kind,
     )
 
     assert answer.status_code == (200 if provider == "adyen" else 202)
     assert (answer.text == "[accepted]") is (provider == "adyen")
     (filed,) = sql("SELECT id, headers FROM webhook_deliveries")
-    assert {name for name in filed.headers if name != "x-request-id"} == set(letter.headers)
+    assert {name for name in filed.headers if name != "x-request-id"} == set(webhook.headers)
     process(str(filed.id))
     assert (state_of(sql, filed.id), status_of(sql, reference)) == ("applied", "paid")

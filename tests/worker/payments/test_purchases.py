@@ -12,7 +12,7 @@ from checkout_service.payments.status import PaymentStatus
 from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, MakeListing, Sql
 from tests.providers.kits import adyen, mollie, paypal
-from tests.providers.kits.kit import Letter
+from tests.providers.kits.kit import SignedWebhook
 from tests.purchases import NOTHING, ask, counts, fill_cart, opened, replayed
 from tests.worker.other_providers import Wallets
 from worker.webhooks.task import process
@@ -24,7 +24,7 @@ KITS: dict[str, Any] = {"adyen": adyen.KIT, "paypal": paypal.KIT, "mollie": moll
 
 @pytest.fixture
 def shopper(wallets: Wallets, make_app: MakeApp, customer: Customer) -> Customer:
-    """A customer of a web tier that opens payments at the three, and reads none of their letters."""
+    """A customer of a web tier that opens payments at the three, and reads none of their webhooks."""
     app = make_app(payment_providers=("mollie", "adyen", "paypal"))
     app.extensions["providers"] = {
         "mollie": mollie.KIT.provider(answer=wallets.mollie),
@@ -34,14 +34,14 @@ def shopper(wallets: Wallets, make_app: MakeApp, customer: Customer) -> Customer
     return replace(customer, client=app.test_client())
 
 
-def approve_or_pay(wallets: Wallets, provider: str, reference: str) -> Letter:
-    """What the customer does at the provider, and the letter that comes of it."""
+def approve_or_pay(wallets: Wallets, provider: str, reference: str) -> SignedWebhook:
+    """What the customer does at the provider, and the webhook that comes of it."""
     if provider == "paypal":
         wallets.paypal.approve(reference)
         return paypal.approved(reference, paypal.KIT.secrets[0], signed_at=datetime.now(UTC))
     getattr(wallets, provider).pay(reference)
-    letter: Letter = KITS[provider].letter(PaymentStatus.PAID, provider_ref=reference)
-    return letter
+    webhook: SignedWebhook = KITS[provider].webhook(PaymentStatus.PAID, provider_ref=reference)
+    return webhook
 
 
 @pytest.mark.parametrize("provider", KITS)
@@ -56,11 +56,11 @@ def test_a_purchase_is_paid_and_asked_for_once(
     assert (again.json, replayed(again)) == (session, True)
     assert (session["provider"], session["amount"], session["currency"]) == (provider, "240.00", "USD")
     (reference,) = getattr(wallets, provider).payments
-    letter = approve_or_pay(wallets, provider, reference)
+    webhook = approve_or_pay(wallets, provider, reference)
     kind = "application/x-www-form-urlencoded" if provider == "mollie" else "application/json"
     path = f"/api/payments/webhook/{provider}"
     for _ in range(2):
-        shopper.client.post(path, data=letter.body, headers=letter.headers, content_type=kind)
+        shopper.client.post(path, data=webhook.body, headers=webhook.headers, content_type=kind)
     for row in sql("SELECT id FROM webhook_deliveries ORDER BY id"):
         process(str(row.id))
 

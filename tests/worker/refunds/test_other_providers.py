@@ -10,7 +10,7 @@ import pytest
 from checkout_service.payments.status import PaymentStatus
 from tests.conftest import Sql
 from tests.providers.kits import adyen, mollie, paypal
-from tests.providers.kits.kit import Letter
+from tests.providers.kits.kit import SignedWebhook
 from tests.refunding import insert_refund, make_due, refund_row, sums
 from tests.webhook_bodies import state_of, status_of
 from tests.worker.other_providers import Wallets
@@ -21,28 +21,28 @@ WEBHOOK = paypal.KIT.secrets[0]
 
 
 def paid(wallets: Wallets, provider: str) -> tuple[UUID, str]:
-    """A payment that was paid, as its letter told: its id and its reference."""
+    """A payment that was paid, as its webhook told: its id and its reference."""
     reference = wallets.open(provider).provider_ref
     getattr(wallets, provider).pay(reference)
-    letters = {
-        "adyen": adyen.KIT.letter(PaymentStatus.PAID, provider_ref=reference),
+    webhooks = {
+        "adyen": adyen.KIT.webhook(PaymentStatus.PAID, provider_ref=reference),
         "paypal": paypal.approved(reference, WEBHOOK, number=90),
-        "mollie": mollie.KIT.letter(None, provider_ref=reference),
+        "mollie": mollie.KIT.webhook(None, provider_ref=reference),
     }
-    process(str(wallets.file(provider, letters[provider])))
+    process(str(wallets.file(provider, webhooks[provider])))
     (row,) = wallets.sql("SELECT id, status::text FROM payments WHERE provider_ref = :ref", ref=reference)
     assert row.status == "paid"
     return row.id, reference
 
 
-def adyen_item(code: str, success: str, reference: str, psp: str, value: int = 4000) -> Letter:
+def adyen_item(code: str, success: str, reference: str, psp: str, value: int = 4000) -> SignedWebhook:
     fields = {
         "merchantReference": reference,
         "pspReference": psp,
         "originalReference": "NC6HT9CRT65ZG001",
         "amount": {"currency": "USD", "value": value},
     }
-    return Letter(body=adyen.batch(adyen.sign(adyen.item(code, success, **fields), adyen.KIT.secrets[0])))
+    return SignedWebhook(body=adyen.batch(adyen.sign(adyen.item(code, success, **fields), adyen.KIT.secrets[0])))
 
 
 @pytest.mark.parametrize("provider", ["adyen", "paypal", "mollie"])
@@ -51,7 +51,7 @@ def test_a_refund_is_asked_for_once_and_is_on_its_way(wallets: Wallets, sql: Sql
     refund_id = insert_refund(sql, payment_id)
 
     assert refund(str(refund_id)) == "processing"
-    assert refund(str(refund_id)) == "nothing is owed to it now"
+    assert refund(str(refund_id)) == "nothing is outstanding now"
 
     row = refund_row(sql, refund_id)
     (made,) = getattr(wallets, provider).refunds
@@ -70,7 +70,7 @@ def test_a_refund_is_asked_for_once_and_is_on_its_way(wallets: Wallets, sql: Sql
         ([("REFUNDED_REVERSED", "true"), ("REFUND", "true")], "failed", "0.00"),
     ],
 )
-def test_adyens_letters_end_a_refund_and_may_undo_it(
+def test_adyens_webhooks_end_a_refund_and_may_undo_it(
     wallets: Wallets, sql: Sql, events: list[tuple[str, str]], status: str, given: str, name: str
 ) -> None:
     payment_id, reference = paid(wallets, "adyen")
@@ -100,21 +100,21 @@ def test_a_refund_made_at_adyen_appears_once(wallets: Wallets, sql: Sql) -> None
     assert tuple(row) == ("DASHBOARD", Decimal("40.00"), "succeeded")
 
 
-def test_a_refund_at_paypal_ends_by_look_up_and_by_letter(wallets: Wallets, sql: Sql) -> None:
+def test_a_refund_at_paypal_ends_by_look_up_and_by_webhook(wallets: Wallets, sql: Sql) -> None:
     payment_id, reference = paid(wallets, "paypal")
     first, second = (insert_refund(sql, payment_id) for _ in range(2))
     for refund_id in (first, second):
         refund(str(refund_id))
-    by_look_up, by_letter = wallets.paypal.refunds.values()
+    by_look_up, by_webhook = wallets.paypal.refunds.values()
     by_look_up["status"] = "COMPLETED"
 
     make_due(sql)
     refund(str(first))
     assert [refund_row(sql, refund_id).now for refund_id in (first, second)] == ["succeeded", "processing"]
-    letter = paypal.sign(
-        paypal.event_body("PAYMENT.CAPTURE.REFUNDED", by_letter | {"status": "COMPLETED"}, number=3), WEBHOOK
+    webhook = paypal.sign(
+        paypal.event_body("PAYMENT.CAPTURE.REFUNDED", by_webhook | {"status": "COMPLETED"}, number=3), WEBHOOK
     )
-    delivery = wallets.file("paypal", letter)
+    delivery = wallets.file("paypal", webhook)
     process(str(delivery))
 
     assert (state_of(sql, delivery), refund_row(sql, second).now) == ("applied", "succeeded")
@@ -122,7 +122,7 @@ def test_a_refund_at_paypal_ends_by_look_up_and_by_letter(wallets: Wallets, sql:
     assert status_of(sql, reference) == "paid"
 
 
-def test_mollies_one_letter_brings_refunds_of_ours_and_of_the_dashboard(wallets: Wallets, sql: Sql) -> None:
+def test_mollies_one_webhook_brings_refunds_of_ours_and_of_the_dashboard(wallets: Wallets, sql: Sql) -> None:
     payment_id, reference = paid(wallets, "mollie")
     refund_id = insert_refund(sql, payment_id)
     refund(str(refund_id))
@@ -130,7 +130,7 @@ def test_mollies_one_letter_brings_refunds_of_ours_and_of_the_dashboard(wallets:
     wallets.mollie.refunds[made]["status"] = "refunded"
     wallets.mollie.refund(reference, "re_dashboard", "10.00")
 
-    deliveries = [wallets.file("mollie", mollie.KIT.letter(None, provider_ref=reference)) for _ in range(2)]
+    deliveries = [wallets.file("mollie", mollie.KIT.webhook(None, provider_ref=reference)) for _ in range(2)]
     for delivery in deliveries:
         process(str(delivery))
 
@@ -148,7 +148,7 @@ def test_a_refund_at_adyen_waits_for_the_name_of_what_was_paid(wallets: Wallets,
     refund_id = insert_refund(sql, payment.id)
 
     assert "not known yet" in refund(str(refund_id))
-    process(str(wallets.file("adyen", adyen.KIT.letter(PaymentStatus.PAID, provider_ref=reference))))
+    process(str(wallets.file("adyen", adyen.KIT.webhook(PaymentStatus.PAID, provider_ref=reference))))
     make_due(sql)
 
     assert refund(str(refund_id)) == "processing"

@@ -19,10 +19,10 @@ from checkout_service.providers.base import (
 from checkout_service.telemetry.metrics import refunds_total
 from tests.conftest import Sql
 from tests.provider import MockProvider
-from tests.refunding import insert_refund, make_due, paid_payment, refund_fact, refund_row, sums
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
-from tests.worker.conftest import MakeWorker, letter_row
-from tests.worker.scripted import ScriptedProvider, fact
+from tests.refunding import insert_refund, make_due, paid_payment, refund_event, refund_row, sums
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
+from tests.worker.conftest import MakeWorker, webhook_row
+from tests.worker.scripted import ScriptedProvider, event
 from worker.payments.look_ups import look_up
 from worker.refunds import task as refunds
 from worker.refunds.task import RefundInDoubtError, refund
@@ -34,17 +34,17 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def owed(sql: Sql, scripted: ScriptedProvider) -> tuple[UUID, str]:
+def outstanding(sql: Sql, scripted: ScriptedProvider) -> tuple[UUID, str]:
     """A refund of 40.00 that was asked for, and its payment's reference; the provider makes it as asked."""
     payment, reference = paid_payment(sql)
     return insert_refund(sql, payment), reference
 
 
 def test_a_refund_is_asked_for_with_its_own_id_and_recorded(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, reference = owed
-    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    refund_id, reference = outstanding
+    scripted.refunds[refund_id] = [refund_event(reference, "succeeded", refund_id=refund_id)]
     counted = refunds_total.labels("mock", "succeeded")._value.get()
 
     assert refund(str(refund_id)) == "succeeded"
@@ -54,15 +54,15 @@ def test_a_refund_is_asked_for_with_its_own_id_and_recorded(
     assert (row.now, row.provider_ref, row.attempts, row.detail) == ("succeeded", "re_1", 1, None)
     assert sums(sql, row.payment_id) == ("40.00", "0.00")
     assert refunds_total.labels("mock", "succeeded")._value.get() == counted + 1
-    assert refund(str(refund_id)) == "nothing is owed to it now"
+    assert refund(str(refund_id)) == "nothing is outstanding now"
     assert len(scripted.refunded) == 1
 
 
 def test_an_answer_without_our_id_is_about_the_refund_that_was_asked_for(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, reference = owed
-    scripted.refunds[refund_id] = [refund_fact(reference, "processing")]
+    refund_id, reference = outstanding
+    scripted.refunds[refund_id] = [refund_event(reference, "processing")]
 
     refund(str(refund_id))
 
@@ -71,18 +71,18 @@ def test_an_answer_without_our_id_is_about_the_refund_that_was_asked_for(
 
 
 def test_a_refund_that_is_processing_is_looked_up_until_it_ends(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, reference = owed
-    scripted.refunds[refund_id] = [refund_fact(reference, "processing", refund_id=refund_id)]
+    refund_id, reference = outstanding
+    scripted.refunds[refund_id] = [refund_event(reference, "processing", refund_id=refund_id)]
     refund(str(refund_id))
-    scripted.truths[reference] = [refund_fact(reference, "processing", refund_id=refund_id)]
+    scripted.truths[reference] = [refund_event(reference, "processing", refund_id=refund_id)]
 
     make_due(sql)
     refund(str(refund_id))
     assert refund_row(sql, refund_id).due_in == pytest.approx(660, abs=61), "at growing intervals"
 
-    scripted.truths[reference] = [refund_fact(reference, "succeeded")]
+    scripted.truths[reference] = [refund_event(reference, "succeeded")]
     make_due(sql)
     refund(str(refund_id))
 
@@ -101,9 +101,9 @@ def test_a_refund_that_is_processing_is_looked_up_until_it_ends(
     ],
 )
 def test_an_answer_that_is_none_is_asked_for_again_with_the_same_id(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str], error: Exception, detail: str
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], error: Exception, detail: str
 ) -> None:
-    refund_id, reference = owed
+    refund_id, reference = outstanding
     scripted.refunds[refund_id] = error
 
     assert refund(str(refund_id)) == f"later: {detail}"
@@ -111,9 +111,9 @@ def test_an_answer_that_is_none_is_asked_for_again_with_the_same_id(
     row = refund_row(sql, refund_id)
     assert (row.now, row.detail, row.attempts) == ("requested", detail, 1)
     assert 4 < row.due_in < 7
-    assert refund(str(refund_id)) == "nothing is owed to it now", "not before its time"
+    assert refund(str(refund_id)) == "nothing is outstanding now", "not before its time"
 
-    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    scripted.refunds[refund_id] = [refund_event(reference, "succeeded", refund_id=refund_id)]
     make_due(sql)
     assert refund(str(refund_id)) == "succeeded"
     assert {id_ for id_, _ in scripted.refunded} == {refund_id}
@@ -121,9 +121,9 @@ def test_an_answer_that_is_none_is_asked_for_again_with_the_same_id(
 
 
 def test_the_back_off_grows_to_a_quarter_of_an_hour(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, _ = owed
+    refund_id, _ = outstanding
     scripted.refunds[refund_id] = ProviderUnavailableError("away")
     for minutes, least, most in ((1, 55, 75), (10, 590, 725), (600, 890, 1085)):
         _age(sql, refund_id, timedelta(minutes=minutes))
@@ -132,9 +132,9 @@ def test_the_back_off_grows_to_a_quarter_of_an_hour(
 
 
 def test_a_refusal_is_final_and_gives_the_room_back(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, _ = owed
+    refund_id, _ = outstanding
     scripted.refunds[refund_id] = ProviderRefusedError("too late", reason=Decline.NOT_IN_THIS_STATE)
 
     assert refund(str(refund_id)) == "refused: not_in_this_state"
@@ -146,30 +146,30 @@ def test_a_refusal_is_final_and_gives_the_room_back(
 
 
 def test_a_refusal_after_a_lost_answer_is_believed_only_when_the_refund_is_not_there(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
     """A provider that forgot the key: "there is less left than that", since the first try took it."""
-    refund_id, reference = owed
+    refund_id, reference = outstanding
     scripted.refunds[refund_id] = ProviderUnavailableError("the answer was lost")
     refund(str(refund_id))
     scripted.refunds[refund_id] = ProviderRefusedError("less is left", reason=Decline.AMOUNT_REFUSED)
-    scripted.truths[reference] = [fact(reference, "paid"), refund_fact(reference, "succeeded", refund_id=refund_id)]
+    scripted.truths[reference] = [event(reference, "paid"), refund_event(reference, "succeeded", refund_id=refund_id)]
 
     make_due(sql)
     assert refund(str(refund_id)) == "succeeded"
 
-    other = insert_refund(sql, refund_row(sql, refund_id).payment_id, "10.00", attempts=1, asked_at="now()")
+    other = insert_refund(sql, refund_row(sql, refund_id).payment_id, "10.00", attempts=1, sent_at="now()")
     scripted.refunds[other] = ProviderRefusedError("less is left", reason=Decline.AMOUNT_REFUSED)
     make_due(sql)
     assert refund(str(other)) == "refused: amount_refused"
 
 
 def test_an_answer_that_is_not_understood_is_looked_up_at_once(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, reference = owed
+    refund_id, reference = outstanding
     scripted.refunds[refund_id] = UnreadableError("garbage")
-    scripted.truths[reference] = [refund_fact(reference, "processing", refund_id=refund_id)]
+    scripted.truths[reference] = [refund_event(reference, "processing", refund_id=refund_id)]
 
     refund(str(refund_id))
 
@@ -177,9 +177,9 @@ def test_an_answer_that_is_not_understood_is_looked_up_at_once(
 
 
 def test_a_look_up_that_is_refused_does_not_refuse_the_refund(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, reference = owed
+    refund_id, reference = outstanding
     scripted.refunds[refund_id] = UnreadableError("garbage")
     scripted.truths[reference] = ProviderRefusedError("status 404")
 
@@ -189,9 +189,9 @@ def test_a_look_up_that_is_refused_does_not_refuse_the_refund(
 
 
 def test_after_twenty_hours_the_provider_is_asked_what_it_knows_and_never_for_the_money_again(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, reference = owed
+    refund_id, reference = outstanding
     scripted.refunds[refund_id] = ProviderUnavailableError("away")
     refund(str(refund_id))
     _age(sql, refund_id, timedelta(hours=20, minutes=1))
@@ -208,16 +208,16 @@ def test_after_twenty_hours_the_provider_is_asked_what_it_knows_and_never_for_th
         make_due(sql)
     assert len(scripted.refunded) == 1
 
-    scripted.truths[reference] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    scripted.truths[reference] = [refund_event(reference, "succeeded", refund_id=refund_id)]
     assert refund(str(refund_id)) == "succeeded"
     assert sums(sql, row.payment_id) == ("40.00", "0.00")
     assert len(scripted.refunded) == 1
 
 
 def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, _ = owed
+    refund_id, _ = outstanding
     scripted.refunds[refund_id] = ProviderRefusedError("key reused", reason=Decline.KEY_REUSED)
 
     with pytest.raises(RefundInDoubtError):
@@ -227,9 +227,9 @@ def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
 
 
 def test_a_refund_of_money_that_went_meanwhile_is_not_asked_for(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, _ = owed
+    refund_id, _ = outstanding
     sql("UPDATE payments SET status = 'reversed'")
 
     assert refund(str(refund_id)) == "refused: not_in_this_state"
@@ -239,38 +239,38 @@ def test_a_refund_of_money_that_went_meanwhile_is_not_asked_for(
 
 
 def test_what_was_never_looked_at_is_never_in_doubt(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
     """Credentials that were wrong over a weekend: the provider made nothing, so it may be asked again."""
-    refund_id, reference = owed
+    refund_id, reference = outstanding
     scripted.refunds[refund_id] = ProviderRefusedError("status 401", reason=Decline.CREDENTIALS)
     refund(str(refund_id))
-    assert refund_row(sql, refund_id).asked_at is None
+    assert refund_row(sql, refund_id).sent_at is None
     sql("UPDATE refunds SET created_at = now() - interval '3 days', next_attempt_at = now()")
 
-    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    scripted.refunds[refund_id] = [refund_event(reference, "succeeded", refund_id=refund_id)]
     assert refund(str(refund_id)) == "succeeded"
 
 
 def test_credentials_that_are_refused_after_a_lost_answer_leave_the_doubt(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
-    refund_id, _ = owed
+    refund_id, _ = outstanding
     scripted.refunds[refund_id] = ProviderUnavailableError("the answer was lost")
     refund(str(refund_id))
-    first = refund_row(sql, refund_id).asked_at
+    first = refund_row(sql, refund_id).sent_at
     scripted.refunds[refund_id] = ProviderRefusedError("status 401", reason=Decline.CREDENTIALS)
     make_due(sql)
     refund(str(refund_id))
 
-    assert refund_row(sql, refund_id).asked_at == first
+    assert refund_row(sql, refund_id).sent_at == first
 
 
 def test_whoever_lost_the_lease_before_asking_does_not_ask(
-    sql: Sql, scripted: ScriptedProvider, owed: tuple[UUID, str], monkeypatch: pytest.MonkeyPatch
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refund_id, reference = owed
-    scripted.refunds[refund_id] = [refund_fact(reference, "succeeded", refund_id=refund_id)]
+    refund_id, reference = outstanding
+    scripted.refunds[refund_id] = [refund_event(reference, "succeeded", refund_id=refund_id)]
     looking = refunds.reference
 
     def sleep_through_the_lease(payment_id: UUID) -> Any:
@@ -283,10 +283,10 @@ def test_whoever_lost_the_lease_before_asking_does_not_ask(
     assert scripted.refunded == []
 
 
-def test_without_an_account_it_waits(sql: Sql, make_worker: MakeWorker, owed: tuple[UUID, str]) -> None:
+def test_without_an_account_it_waits(sql: Sql, make_worker: MakeWorker, outstanding: tuple[UUID, str]) -> None:
     with make_worker(accounts={}).app_context():
-        assert refund(str(owed[0])) == "later: no account at this provider is set up"
-    assert refund_row(sql, owed[0]).now == "requested"
+        assert refund(str(outstanding[0])) == "later: no account at this provider is set up"
+    assert refund_row(sql, outstanding[0]).now == "requested"
 
 
 @pytest.mark.parametrize("where", ["before the call", "within the call", "before the writing", "within the writing"])
@@ -301,8 +301,8 @@ def test_killed_anywhere_one_refund_is_made(
     def kill(*_: Any, **__: Any) -> Any:
         raise Killed
 
-    def ask_and_kill(owed: Any, *others: Any) -> Any:
-        asking(owed, *others)
+    def ask_and_kill(outstanding: Any, *others: Any) -> Any:
+        asking(outstanding, *others)
         raise Killed
 
     def write_and_kill(*given: Any) -> Any:
@@ -323,7 +323,7 @@ def test_killed_anywhere_one_refund_is_made(
             with pytest.raises(Killed):
                 refund(str(refund_id))
         assert refund_row(sql, refund_id).now == "requested"
-        assert refund(str(refund_id)) == "nothing is owed to it now", "under lease"
+        assert refund(str(refund_id)) == "nothing is outstanding now", "under lease"
         assert len(mock_provider.refunds) == (0 if where == "before the call" else 1)
 
         make_due(sql)
@@ -377,17 +377,17 @@ def test_without_a_server_the_mock_provider_succeeds_at_once(sql: Sql) -> None:
 
 
 def test_a_refund_that_is_not_here(scripted: ScriptedProvider) -> None:
-    assert refund(str(uuid4())) == "nothing is owed to it now"
+    assert refund(str(uuid4())) == "nothing is outstanding now"
     assert scripted.refunded == []
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_letter_about_a_refund_is_recorded_and_once(sql: Sql) -> None:
+def test_a_webhook_about_a_refund_is_recorded_and_once(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
-    told = letter(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD", event_id="evt_1")
+    told = webhook(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD", event_id="evt_1")
     states = []
-    for body in (told, told + b" ", told, letter(reference, "processing", refund_ref="re_1")):
-        delivery = insert_letter(sql, body)
+    for body in (told, told + b" ", told, webhook(reference, "processing", refund_ref="re_1")):
+        delivery = insert_webhook(sql, body)
         process(str(delivery))
         states.append(state_of(sql, delivery))
 
@@ -397,18 +397,18 @@ def test_a_letter_about_a_refund_is_recorded_and_once(sql: Sql) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_letter_about_a_refund_that_cannot_be_entered_yet_stays_owed(sql: Sql) -> None:
+def test_a_webhook_about_a_refund_that_cannot_be_entered_yet_stays_outstanding(sql: Sql) -> None:
     """In the end an operator sees it; and when the room is there it is entered as if nothing had been."""
     payment, reference = paid_payment(sql)
     ours = insert_refund(sql, payment, "80.00")
-    told = letter(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD")
-    delivery, old = insert_letter(sql, told), insert_letter(sql, told, received_at="now() - interval '73 hours'")
+    told = webhook(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD")
+    delivery, old = insert_webhook(sql, told), insert_webhook(sql, told, received_at="now() - interval '73 hours'")
 
     process(str(delivery))
-    row = letter_row(sql, delivery)
+    row = webhook_row(sql, delivery)
     assert (row.state, row.detail) == ("received", "more than is left of its payment")
     assert 4 < row.due_in < 7
-    assert letter_row(sql, old).detail == "more than is left of its payment"
+    assert webhook_row(sql, old).detail == "more than is left of its payment"
 
     sql("UPDATE refunds SET status = 'failed' WHERE id = :id", id=ours)
     sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = :id", id=delivery)
@@ -419,21 +419,21 @@ def test_a_letter_about_a_refund_that_cannot_be_entered_yet_stays_owed(sql: Sql)
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_letter_about_a_refund_of_a_payment_that_is_not_here_is_parked(sql: Sql) -> None:
-    delivery = insert_letter(sql, letter("mock_pi_later", "succeeded", refund_ref="re_1", amount="1.00"))
+def test_a_webhook_about_a_refund_of_a_payment_that_is_not_here_is_parked(sql: Sql) -> None:
+    delivery = insert_webhook(sql, webhook("mock_pi_later", "succeeded", refund_ref="re_1", amount="1.00"))
 
     process(str(delivery))
 
-    assert (state_of(sql, delivery), letter_row(sql, delivery).provider_ref) == ("parked", "mock_pi_later")
+    assert (state_of(sql, delivery), webhook_row(sql, delivery).provider_ref) == ("parked", "mock_pi_later")
     assert sql("SELECT * FROM refunds") == []
 
 
 def test_look_ups_of_payments_record_the_refunds_that_they_tell_of(sql: Sql, scripted: ScriptedProvider) -> None:
     reference = insert_payment(sql, amount="100.00")
-    scripted.truths[reference] = [fact(reference, "paid"), refund_fact(reference, "succeeded")]
+    scripted.truths[reference] = [event(reference, "paid"), refund_event(reference, "succeeded")]
     sql("UPDATE payments SET next_look_up_at = now()")
 
-    assert look_up() == "asked about 1 payments, learned 2 facts"
+    assert look_up() == "asked about 1 payments, learned 2 events"
 
     assert [str(row.amount_refunded) for row in sql("SELECT amount_refunded FROM payments")] == ["40.00"]
     assert sql("SELECT look_up_log FROM payments")[0].look_up_log[0]["said"] == "paid, refund succeeded"
@@ -442,7 +442,7 @@ def test_look_ups_of_payments_record_the_refunds_that_they_tell_of(sql: Sql, scr
 def _age(sql: Sql, refund_id: UUID, age: timedelta) -> None:
     """As if the provider had been asked for it first so long ago; it is due."""
     sql(
-        """UPDATE refunds SET attempts = greatest(attempts, 1), created_at = now() - :age, asked_at = now() - :age,
+        """UPDATE refunds SET attempts = greatest(attempts, 1), created_at = now() - :age, sent_at = now() - :age,
             next_attempt_at = now()
         WHERE id = :id""",
         age=age,

@@ -1,4 +1,4 @@
-"""Any shuffle of a history of facts, with duplicates, in sets of any size and run again, ends in the same state."""
+"""Any shuffle of a history of events, with duplicates, in sets of any size and run again, ends in the same state."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from checkout_service.database.engine import transaction
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.base import Fact
+from checkout_service.providers.base import ProviderEvent
 from tests.conftest import Sql
 from tests.worker.promises import insert_cart, insert_promise
-from tests.worker.scripted import fact
+from tests.worker.scripted import event
 from worker.transitions.payments import Report, record
 
 PAYMENTS = 4
@@ -32,7 +32,7 @@ sayings = st.tuples(
 
 
 def make_payments(sql: Sql) -> list[str]:
-    """Two twins of one cart, one of other lines, one of another cart."""
+    """Two duplicates of one cart, one of other lines, one of another cart."""
     cart = insert_cart(sql)
     other_lines = '[{"listing": 2, "qty": 1}]'
     return [
@@ -43,7 +43,7 @@ def make_payments(sql: Sql) -> list[str]:
     ]
 
 
-def facts_of(history: list[Saying], references: list[str]) -> list[Fact]:
+def events_of(history: list[Saying], references: list[str]) -> list[ProviderEvent]:
     money: dict[str, dict[str, Any]] = {
         "right": {"amount": Decimal("240.00"), "currency": "USD"},
         "wrong": {"amount": Decimal("240.01"), "currency": "USD"},
@@ -51,26 +51,26 @@ def facts_of(history: list[Saying], references: list[str]) -> list[Fact]:
     }
     run = references[0][-8:]
     return [
-        fact(references[which], status, event_id=f"evt_{run}_{number}", **money[kind])
+        event(references[which], status, event_id=f"evt_{run}_{number}", **money[kind])
         for number, (which, status, kind) in enumerate(history)
     ]
 
 
-def play(facts: list[Fact], rng: random.Random | None = None) -> None:
+def play(events: list[ProviderEvent], rng: random.Random | None = None) -> None:
     """One by one as they came; or with duplicates, shuffled, in sets, some of which are run again."""
-    sets = [[each] for each in facts]
+    sets = [[each] for each in events]
     if rng is not None:
-        told = facts + rng.choices(facts, k=rng.randint(0, len(facts)))
+        told = events + rng.choices(events, k=rng.randint(0, len(events)))
         rng.shuffle(told)
         cuts = sorted(rng.randint(0, len(told)) for _ in range(rng.randint(0, len(told))))
         sets = [told[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(told)], strict=True)]
         sets += rng.sample(sets, k=rng.randint(0, len(sets)))
     for entry in sets:
         with transaction() as connection:
-            record(connection, [Report(fact=each, received_at=datetime.now(UTC)) for each in entry])
+            record(connection, [Report(event=each, received_at=datetime.now(UTC)) for each in entry])
 
 
-def ledger(sql: Sql, references: list[str]) -> list[Any]:
+def transitions(sql: Sql, references: list[str]) -> list[Any]:
     """Everything about the payments in which the order of what came must not show."""
     rows = sql(
         """SELECT status::text, review_reason, next_look_up_at IS NULL AS settled,
@@ -85,14 +85,14 @@ def ledger(sql: Sql, references: list[str]) -> list[Any]:
 @pytest.mark.usefixtures("worker")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(sayings, min_size=1, max_size=14), seed=st.integers(0, 2**32))
-def test_the_order_of_facts_is_no_matter(sql: Sql, history: list[Saying], seed: int) -> None:
+def test_the_order_of_events_is_no_matter(sql: Sql, history: list[Saying], seed: int) -> None:
     as_it_came, shuffled = make_payments(sql), make_payments(sql)
 
-    play(facts_of(history, as_it_came))
-    play(facts_of(history, shuffled), random.Random(seed))
+    play(events_of(history, as_it_came))
+    play(events_of(history, shuffled), random.Random(seed))
 
-    assert ledger(sql, shuffled) == ledger(sql, as_it_came)
-    for which, (status, review, _, _) in enumerate(ledger(sql, as_it_came)):
+    assert transitions(sql, shuffled) == transitions(sql, as_it_came)
+    for which, (status, review, _, _) in enumerate(transitions(sql, as_it_came)):
         assert (status, review) == expected(history, which)
 
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from tests.conftest import Sql
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
-from tests.worker.conftest import letter_row
-from tests.worker.scripted import ScriptedProvider, fact
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
+from tests.worker.conftest import webhook_row
+from tests.worker.scripted import ScriptedProvider, event
 from worker.webhooks.task import process
 
 WRONG = {
@@ -33,7 +33,7 @@ def reason(sql: Sql, reference: str) -> str | None:
 @pytest.mark.parametrize("money", WRONG.values(), ids=WRONG.keys())
 def test_other_money_than_ours_is_a_mismatch(sql: Sql, money: dict[str, str]) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference, event_id="evt_1", **money))
+    delivery = insert_webhook(sql, webhook(reference, event_id="evt_1", **money))
 
     process(str(delivery))
 
@@ -41,7 +41,7 @@ def test_other_money_than_ours_is_a_mismatch(sql: Sql, money: dict[str, str]) ->
     assert reason(sql, reference) == "mismatch"
     assert outcomes(sql) == ["mismatch"]
     assert state_of(sql, delivery) == "applied"
-    assert letter_row(sql, delivery).detail.startswith("mismatch")
+    assert webhook_row(sql, delivery).detail.startswith("mismatch")
     assert sql("SELECT raw_payload FROM payments")[0].raw_payload is None
 
 
@@ -50,7 +50,7 @@ def test_other_money_than_ours_is_a_mismatch(sql: Sql, money: dict[str, str]) ->
 def test_the_mock_provider_may_leave_money_out(sql: Sql, money: dict[str, str]) -> None:
     reference = insert_payment(sql)
 
-    process(str(insert_letter(sql, letter(reference, **money))))
+    process(str(insert_webhook(sql, webhook(reference, **money))))
 
     assert (status_of(sql, reference), reason(sql, reference)) == ("paid", None)
 
@@ -59,7 +59,7 @@ def test_the_mock_provider_may_leave_money_out(sql: Sql, money: dict[str, str]) 
 def test_only_paid_is_judged_by_its_money(sql: Sql) -> None:
     reference = insert_payment(sql)
 
-    process(str(insert_letter(sql, letter(reference, "failed", amount="1.00", currency="EUR"))))
+    process(str(insert_webhook(sql, webhook(reference, "failed", amount="1.00", currency="EUR"))))
 
     assert (status_of(sql, reference), reason(sql, reference)) == ("failed", None)
 
@@ -67,37 +67,37 @@ def test_only_paid_is_judged_by_its_money(sql: Sql) -> None:
 @pytest.mark.usefixtures("worker")
 def test_a_mismatch_redelivered_right_is_applied(sql: Sql) -> None:
     reference = insert_payment(sql)
-    wrong = insert_letter(sql, letter(reference, event_id="evt_1", amount="1.00", currency="USD"))
+    wrong = insert_webhook(sql, webhook(reference, event_id="evt_1", amount="1.00", currency="USD"))
     process(str(wrong))
-    right = insert_letter(sql, letter(reference, event_id="evt_1", amount="240.00", currency="USD"))
+    right = insert_webhook(sql, webhook(reference, event_id="evt_1", amount="240.00", currency="USD"))
 
     process(str(right))
 
     assert status_of(sql, reference) == "paid"
     assert outcomes(sql) == ["applied"]
     assert reason(sql, reference) == "mismatch", "a person still has to look at it"
-    assert (state_of(sql, right), letter_row(sql, right).detail) == ("applied", None)
+    assert (state_of(sql, right), webhook_row(sql, right).detail) == ("applied", None)
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_mismatch_redelivered_wrong_stays_one(sql: Sql) -> None:
     reference = insert_payment(sql)
-    body = letter(reference, event_id="evt_1", amount="1.00", currency="USD")
-    process(str(insert_letter(sql, body)))
-    again = insert_letter(sql, body)
+    body = webhook(reference, event_id="evt_1", amount="1.00", currency="USD")
+    process(str(insert_webhook(sql, body)))
+    again = insert_webhook(sql, body)
 
     process(str(again))
 
     assert state_of(sql, again) == "applied"
-    assert letter_row(sql, again).detail.startswith("mismatch"), "its bytes were not remembered, but judged"
+    assert webhook_row(sql, again).detail.startswith("mismatch"), "its bytes were not remembered, but judged"
     assert (status_of(sql, reference), outcomes(sql)) == ("pending", ["mismatch"])
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_mismatch_that_comes_after_the_right_one_is_a_duplicate(sql: Sql) -> None:
     reference = insert_payment(sql)
-    process(str(insert_letter(sql, letter(reference, event_id="evt_1", amount="240.00", currency="USD"))))
-    late = insert_letter(sql, letter(reference, event_id="evt_1", amount="1.00", currency="USD"))
+    process(str(insert_webhook(sql, webhook(reference, event_id="evt_1", amount="240.00", currency="USD"))))
+    late = insert_webhook(sql, webhook(reference, event_id="evt_1", amount="1.00", currency="USD"))
 
     process(str(late))
 
@@ -110,7 +110,7 @@ def test_a_mismatch_that_comes_after_the_right_one_is_a_duplicate(sql: Sql) -> N
 def test_right_and_wrong_in_one_set_is_paid(sql: Sql, order: tuple[str, str]) -> None:
     reference = insert_payment(sql)
     deliveries = [
-        insert_letter(sql, letter(reference, event_id="evt_1", amount=amount, currency="USD")) for amount in order
+        insert_webhook(sql, webhook(reference, event_id="evt_1", amount=amount, currency="USD")) for amount in order
     ]
 
     process(str(deliveries[0]))
@@ -124,8 +124,8 @@ def test_right_and_wrong_in_one_set_is_paid(sql: Sql, order: tuple[str, str]) ->
 def test_a_mismatched_event_that_now_says_something_else_is_no_news(sql: Sql) -> None:
     """The event's row says ``paid``; it must not be told as applied because another status came under its id."""
     reference = insert_payment(sql)
-    process(str(insert_letter(sql, letter(reference, event_id="evt_1", amount="1.00", currency="USD"))))
-    other = insert_letter(sql, letter(reference, "failed", event_id="evt_1"))
+    process(str(insert_webhook(sql, webhook(reference, event_id="evt_1", amount="1.00", currency="USD"))))
+    other = insert_webhook(sql, webhook(reference, "failed", event_id="evt_1"))
 
     process(str(other))
 
@@ -134,31 +134,31 @@ def test_a_mismatched_event_that_now_says_something_else_is_no_news(sql: Sql) ->
 
 def test_a_mismatch_processed_again_is_judged_again(sql: Sql, scripted: ScriptedProvider) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, b"{}")
-    scripted.letters[b"{}"] = [fact(reference, "paid", event_id="evt_1", amount_required=True)]
+    delivery = insert_webhook(sql, b"{}")
+    scripted.webhooks[b"{}"] = [event(reference, "paid", event_id="evt_1", amount_required=True)]
     process(str(delivery))
-    assert letter_row(sql, delivery).detail.startswith("mismatch"), "money that was asked for was left out"
+    assert webhook_row(sql, delivery).detail.startswith("mismatch"), "money that was asked for was left out"
 
-    scripted.letters[b"{}"] = [fact(reference, "paid", event_id="evt_1", amount=Decimal("240.00"), currency="USD")]
+    scripted.webhooks[b"{}"] = [event(reference, "paid", event_id="evt_1", amount=Decimal("240.00"), currency="USD")]
     process(str(delivery))
 
-    assert (state_of(sql, delivery), letter_row(sql, delivery).detail) == ("applied", None)
+    assert (state_of(sql, delivery), webhook_row(sql, delivery).detail) == ("applied", None)
     assert (status_of(sql, reference), outcomes(sql)) == ("paid", ["applied"])
-    before = letter_row(sql, delivery)
+    before = webhook_row(sql, delivery)
     process(str(delivery))
-    assert letter_row(sql, delivery) == before, "once it is judged right it is done"
+    assert webhook_row(sql, delivery) == before, "once it is judged right it is done"
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_mismatch_that_a_person_has_looked_at_is_not_flagged_again_by_its_echo(sql: Sql) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference, event_id="evt_1", amount="239.99", currency="USD"))
+    delivery = insert_webhook(sql, webhook(reference, event_id="evt_1", amount="239.99", currency="USD"))
     process(str(delivery))
     sql("UPDATE payments SET review_reason = NULL")
 
     process(str(delivery))
 
     assert (reason(sql, reference), outcomes(sql)) == (None, ["mismatch"])
-    assert letter_row(sql, delivery).detail.startswith("mismatch"), "it may be judged again, whenever"
-    process(str(insert_letter(sql, letter(reference, event_id="evt_2", amount="239.99", currency="USD"))))
+    assert webhook_row(sql, delivery).detail.startswith("mismatch"), "it may be judged again, whenever"
+    process(str(insert_webhook(sql, webhook(reference, event_id="evt_2", amount="239.99", currency="USD"))))
     assert reason(sql, reference) == "mismatch", "another one is news"

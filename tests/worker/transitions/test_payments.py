@@ -1,4 +1,4 @@
-"""The ledger: the only writer of a payment's status, in a fixed number of statements."""
+"""The transitions: the only writer of a payment's status, in a fixed number of statements."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from sqlalchemy.exc import IntegrityError
 
 from checkout_service.database.engine import transaction
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.base import Fact
+from checkout_service.providers.base import ProviderEvent
 from tests.conftest import Sql, Statements
 from tests.webhook_bodies import insert_payment, status_of
 from tests.worker.promises import insert_cart, insert_promise
-from tests.worker.scripted import fact
+from tests.worker.scripted import event
 from worker.transitions.outcomes import Outcome
 from worker.transitions.payments import Report, record
 
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-def enter(*facts: Fact) -> list[Outcome]:
-    """Record the facts as one set."""
+def enter(*events: ProviderEvent) -> list[Outcome]:
+    """Record the events as one set."""
     with transaction() as connection:
-        return record(connection, [Report(fact=each, received_at=datetime.now(UTC)) for each in facts])
+        return record(connection, [Report(event=each, received_at=datetime.now(UTC)) for each in events])
 
 
 def reason(sql: Sql, reference: str) -> str | None:
@@ -33,32 +33,32 @@ def reason(sql: Sql, reference: str) -> str | None:
 
 
 @pytest.mark.parametrize("many", [1, 150])
-def test_many_facts_take_as_many_statements_as_one(sql: Sql, statements: Statements, many: int) -> None:
+def test_many_events_take_as_many_statements_as_one(sql: Sql, statements: Statements, many: int) -> None:
     """Carts locked where money came, payments locked, events in, payments moved."""
     cart = insert_cart(sql)
     references = [insert_promise(sql, cart=cart) for _ in range(many)]
-    enter(fact("unknown", "paid"))  # connects
+    enter(event("unknown", "paid"))  # connects
 
     with statements() as seen:
-        outcomes = enter(*[fact(reference, "paid") for reference in references])
+        outcomes = enter(*[event(reference, "paid") for reference in references])
 
     assert outcomes == [Outcome.APPLIED] * many
     assert [statement.split()[0] for statement in seen] == ["SELECT", "WITH", "INSERT", "UPDATE"]
 
 
-def test_of_several_facts_in_one_set_the_furthest_stands(sql: Sql) -> None:
+def test_of_several_events_in_one_set_the_furthest_stands(sql: Sql) -> None:
     reference = insert_payment(sql)
 
-    outcomes = enter(*[fact(reference, status) for status in ("failed", "paid", "processing", "failed")])
+    outcomes = enter(*[event(reference, status) for status in ("failed", "paid", "processing", "failed")])
 
     assert outcomes == [Outcome.APPLIED, Outcome.APPLIED, Outcome.STALE, Outcome.STALE]
     assert status_of(sql, reference) == "paid"
 
 
-def test_facts_about_a_payment_that_is_not_here_leave_no_trace(sql: Sql) -> None:
+def test_events_about_a_payment_that_is_not_here_leave_no_trace(sql: Sql) -> None:
     reference = insert_payment(sql)
 
-    outcomes = enter(fact("unknown", "paid"), fact(reference, "paid"), fact("unknown", "failed"))
+    outcomes = enter(event("unknown", "paid"), event(reference, "paid"), event("unknown", "failed"))
 
     assert outcomes == [Outcome.PARKED, Outcome.APPLIED, Outcome.PARKED]
     assert sql("SELECT count(*) FROM payment_events")[0].count == 1
@@ -66,7 +66,7 @@ def test_facts_about_a_payment_that_is_not_here_leave_no_trace(sql: Sql) -> None
 
 def test_a_reference_at_another_provider_is_another_payment(sql: Sql) -> None:
     reference = insert_payment(sql)
-    elsewhere = Fact(provider="stripe", provider_ref=reference, event_id="evt_1", status=PaymentStatus.PAID)
+    elsewhere = ProviderEvent(provider="stripe", provider_ref=reference, event_id="evt_1", status=PaymentStatus.PAID)
 
     assert enter(elsewhere) == [Outcome.PARKED]
     assert status_of(sql, reference) == "pending"
@@ -86,12 +86,12 @@ def test_money_and_closing_in_either_order_is_flagged(
     sql: Sql, closed: str, money: str, turn: int, together: bool
 ) -> None:
     reference = insert_payment(sql)
-    facts = [fact(reference, closed), fact(reference, money)][::turn]
+    events = [event(reference, closed), event(reference, money)][::turn]
 
     if together:
-        enter(*facts)
+        enter(*events)
     else:
-        for each in facts:
+        for each in events:
             enter(each)
 
     assert (status_of(sql, reference), reason(sql, reference)) == (money, "paid_after_close")
@@ -101,9 +101,9 @@ def test_money_and_closing_in_either_order_is_flagged(
 def test_money_after_anything_else_is_not_flagged(sql: Sql, first: str) -> None:
     reference = insert_payment(sql)
 
-    enter(fact(reference, first))
-    enter(fact(reference, "paid"))
-    enter(fact(reference, "reversed"))
+    enter(event(reference, first))
+    enter(event(reference, "paid"))
+    enter(event(reference, "reversed"))
 
     assert reason(sql, reference) is None
 
@@ -112,23 +112,23 @@ def test_money_after_anything_else_is_not_flagged(sql: Sql, first: str) -> None:
 @pytest.mark.parametrize("turn", [1, -1])
 def test_two_paid_payments_for_equal_lines_of_one_cart_are_flagged(sql: Sql, turn: int, together: bool) -> None:
     cart = insert_cart(sql)
-    twins = [insert_promise(sql, cart=cart) for _ in range(2)]
+    duplicates = [insert_promise(sql, cart=cart) for _ in range(2)]
     bystanders = [
         insert_promise(sql, cart=cart),
         insert_promise(sql, cart=cart, lines='[{"listing": 1, "qty": 3}]', status="paid"),
         insert_promise(sql, status="paid"),
         insert_payment(sql, status="paid"),
     ]
-    facts = [fact(reference, "paid") for reference in twins][::turn]
+    events = [event(reference, "paid") for reference in duplicates][::turn]
 
-    for entry in [facts] if together else [[each] for each in facts]:
+    for entry in [events] if together else [[each] for each in events]:
         enter(*entry)
 
-    assert [reason(sql, reference) for reference in twins] == ["paid_twice"] * 2
+    assert [reason(sql, reference) for reference in duplicates] == ["paid_twice"] * 2
     assert [reason(sql, reference) for reference in bystanders] == [None] * 4
 
 
-def test_twins_may_differ_in_the_order_of_their_lines_and_in_titles(sql: Sql) -> None:
+def test_duplicates_may_differ_in_the_order_of_their_lines_and_in_titles(sql: Sql) -> None:
     line = '{{"listing_id": "{}", "qty": 1, "unit_price": "2.00", "currency": "USD", "title": "{}"}}'
     cart = insert_cart(sql)
     first = insert_promise(sql, cart=cart, lines=f"[{line.format(1, 'a')}, {line.format(2, 'b')}]")
@@ -138,27 +138,27 @@ def test_twins_may_differ_in_the_order_of_their_lines_and_in_titles(sql: Sql) ->
     )
 
     for reference in (first, second, dearer):
-        enter(fact(reference, "paid"))
+        enter(event(reference, "paid"))
 
     assert [reason(sql, each) for each in (first, second, dearer)] == ["paid_twice", "paid_twice", None]
 
 
-def test_unpaid_twins_are_not_waited_for(sql: Sql, superuser: Engine) -> None:
+def test_unpaid_duplicates_are_not_waited_for(sql: Sql, superuser: Engine) -> None:
     cart = insert_cart(sql)
     paid, unpaid = [insert_promise(sql, cart=cart) for _ in range(2)]
     with superuser.execution_options(isolation_level="READ COMMITTED").connect() as other:
         other.execute(text("SELECT FROM payments WHERE provider_ref = :unpaid FOR UPDATE"), {"unpaid": unpaid})
 
-        assert enter(fact(paid, "paid")) == [Outcome.APPLIED]
+        assert enter(event(paid, "paid")) == [Outcome.APPLIED]
 
 
 def test_money_that_went_again_still_came_twice(sql: Sql) -> None:
     cart = insert_cart(sql)
     first, second = [insert_promise(sql, cart=cart) for _ in range(2)]
-    enter(fact(first, "paid"))
-    enter(fact(first, "reversed"))
+    enter(event(first, "paid"))
+    enter(event(first, "reversed"))
 
-    enter(fact(second, "paid"))
+    enter(event(second, "paid"))
 
     assert [reason(sql, first), reason(sql, second)] == ["paid_twice"] * 2
 
@@ -166,11 +166,11 @@ def test_money_that_went_again_still_came_twice(sql: Sql) -> None:
 def test_several_reasons_stand_side_by_side(sql: Sql) -> None:
     cart = insert_cart(sql)
     first, second = [insert_promise(sql, cart=cart) for _ in range(2)]
-    enter(fact(first, "paid"))
+    enter(event(first, "paid"))
 
-    enter(fact(second, "expired"))
-    enter(fact(second, "paid", amount=Decimal("1.00"), currency="USD"))
-    enter(fact(second, "paid"))
+    enter(event(second, "expired"))
+    enter(event(second, "paid", amount=Decimal("1.00"), currency="USD"))
+    enter(event(second, "paid"))
 
     assert reason(sql, second) == "mismatch, paid_after_close, paid_twice"
     assert reason(sql, first) == "paid_twice"
@@ -179,12 +179,12 @@ def test_several_reasons_stand_side_by_side(sql: Sql) -> None:
 def test_what_a_person_has_cleared_is_not_flagged_again_by_an_echo(sql: Sql) -> None:
     cart = insert_cart(sql)
     first, second = [insert_promise(sql, cart=cart) for _ in range(2)]
-    facts = [fact(first, "paid"), fact(second, "expired"), fact(second, "paid")]
-    enter(*facts)
+    events = [event(first, "paid"), event(second, "expired"), event(second, "paid")]
+    enter(*events)
     sql("UPDATE payments SET review_reason = NULL")
 
-    assert set(enter(*facts)) == {Outcome.DUPLICATE}
-    enter(fact(first, "processing"))
+    assert set(enter(*events)) == {Outcome.DUPLICATE}
+    enter(event(first, "processing"))
 
     assert [reason(sql, first), reason(sql, second)] == [None, None]
 
@@ -194,7 +194,7 @@ def test_what_a_person_has_cleared_is_not_flagged_again_by_an_echo(sql: Sql) -> 
     ["status = 'failed'", "amount = 1.00", "currency = 'EUR'", "provider = 'stripe'", "provider_ref = 'x'",
      "user_id = uuidv7()", "id = uuidv7()"],
 )  # fmt: skip
-def test_the_database_itself_refuses_what_no_ledger_would_do(sql: Sql, change: str) -> None:
+def test_the_database_itself_refuses_what_no_transitions_would_do(sql: Sql, change: str) -> None:
     insert_payment(sql, status="paid")
     before = sql("SELECT * FROM payments")
 

@@ -1,4 +1,4 @@
-"""The refunds' ledger: facts about refunds, in whatever order, move each along its street."""
+"""The refunds' transitions: events about refunds, in whatever order, move each along its street."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from checkout_service.database.engine import transaction
-from checkout_service.providers.base import Decline, Fact, RefundFact
+from checkout_service.providers.base import Decline, ProviderEvent, ProviderRefundEvent
 from tests.conftest import Sql, Statements
-from tests.refunding import insert_refund, paid_payment, refund_fact, refund_row, sums
+from tests.refunding import insert_refund, paid_payment, refund_event, refund_row, sums
 from tests.webhook_bodies import insert_payment
-from tests.worker.scripted import fact
+from tests.worker.scripted import event as provider_event
 from worker.transitions.outcomes import Outcome
 from worker.transitions.payments import Report
 from worker.transitions.refunds import record_all
@@ -27,11 +27,17 @@ from worker.transitions.rules import RefundReport
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-def enter(*facts: Fact | RefundFact, age: timedelta = timedelta(0)) -> list[Outcome]:
-    """Record the facts as one set; the outcomes of those about refunds."""
+def enter(*provider_events: ProviderEvent | ProviderRefundEvent, age: timedelta = timedelta(0)) -> list[Outcome]:
+    """Record the events as one set; the outcomes of those about refunds."""
     at = datetime.now(UTC) - age
-    reports = [Report(fact=each, received_at=at) for each in facts if isinstance(each, Fact)]
-    refunds = [RefundReport(fact=each, received_at=at) for each in facts if isinstance(each, RefundFact)]
+    reports = [
+        Report(provider_event=each, received_at=at) for each in provider_events if isinstance(each, ProviderEvent)
+    ]
+    refunds = [
+        RefundReport(provider_event=each, received_at=at)
+        for each in provider_events
+        if isinstance(each, ProviderRefundEvent)
+    ]
     with transaction() as connection:
         _, entered = record_all(connection, reports, refunds)
     return [entry.outcome for entry in entered]
@@ -45,12 +51,12 @@ def test_a_refund_of_ours_is_found_by_our_id_and_then_by_the_providers(sql: Sql)
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment)
 
-    assert enter(refund_fact(reference, "processing", refund_id=refund)) == [Outcome.APPLIED]
+    assert enter(refund_event(reference, "processing", refund_id=refund)) == [Outcome.APPLIED]
     row = refund_row(sql, refund)
     assert (row.now, row.provider_ref) == ("processing", "re_1")
     assert row.due_in == pytest.approx(600, abs=5), "looked up in case its webhook is lost"
 
-    assert enter(refund_fact(reference, "succeeded")) == [Outcome.APPLIED]
+    assert enter(refund_event(reference, "succeeded")) == [Outcome.APPLIED]
     assert (refund_row(sql, refund).now, refund_row(sql, refund).next_attempt_at) == ("succeeded", None)
     assert sums(sql, payment) == ("40.00", "0.00")
     events = sql("SELECT refund_id, status::text, outcome FROM refund_events ORDER BY id")
@@ -60,7 +66,7 @@ def test_a_refund_of_ours_is_found_by_our_id_and_then_by_the_providers(sql: Sql)
 def test_a_refund_made_in_the_dashboard_appears(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
 
-    assert enter(refund_fact(reference, "succeeded"), refund_fact(reference, "processing")) == [
+    assert enter(refund_event(reference, "succeeded"), refund_event(reference, "processing")) == [
         Outcome.APPLIED,
         Outcome.STALE,
     ]
@@ -80,9 +86,9 @@ def test_a_refund_made_in_the_dashboard_appears(sql: Sql) -> None:
 def test_a_refund_that_succeeded_may_fail_and_gives_its_room_back(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment, "100.00")
-    enter(refund_fact(reference, "succeeded", refund_id=refund, amount=Decimal("100.00")))
+    enter(refund_event(reference, "succeeded", refund_id=refund, amount=Decimal("100.00")))
 
-    enter(refund_fact(reference, "failed", decline=Decline.EXPIRED_METHOD, amount=None, currency=None))
+    enter(refund_event(reference, "failed", decline=Decline.EXPIRED_METHOD, amount=None, currency=None))
 
     assert (refund_row(sql, refund).now, refund_row(sql, refund).decline) == ("failed", "expired_method")
     assert sums(sql, payment) == ("0.00", "0.00")
@@ -94,8 +100,8 @@ def test_room_that_a_failure_gives_back_is_there_for_another_in_the_same_set(sql
     refund = insert_refund(sql, payment, "80.00")
 
     told = [
-        refund_fact(reference, "succeeded", refund_ref="re_2", amount=Decimal("90.00")),
-        refund_fact(reference, "failed", refund_id=refund, amount=Decimal("80.00")),
+        refund_event(reference, "succeeded", refund_ref="re_2", amount=Decimal("90.00")),
+        refund_event(reference, "failed", refund_id=refund, amount=Decimal("80.00")),
     ]
     assert enter(*told) == [Outcome.APPLIED, Outcome.APPLIED]
 
@@ -105,12 +111,12 @@ def test_room_that_a_failure_gives_back_is_there_for_another_in_the_same_set(sql
 def test_an_event_is_recorded_once(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment)
-    news = refund_fact(reference, "succeeded", refund_id=refund, event_id="evt_1")
+    news = refund_event(reference, "succeeded", refund_id=refund, event_id="evt_1")
 
     assert enter(news, news) == [Outcome.APPLIED, Outcome.DUPLICATE]
     assert enter(news) == [Outcome.DUPLICATE]
     # The same event with other news in it is no event of this provider's.
-    assert enter(refund_fact(reference, "failed", refund_id=refund, event_id="evt_1")) == [Outcome.DUPLICATE]
+    assert enter(refund_event(reference, "failed", refund_id=refund, event_id="evt_1")) == [Outcome.DUPLICATE]
 
     assert sql("SELECT count(*) FROM refund_events")[0].count == 1
     assert refund_row(sql, refund).now == "succeeded"
@@ -119,7 +125,7 @@ def test_an_event_is_recorded_once(sql: Sql) -> None:
 def test_one_event_may_speak_of_several_refunds(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
     told = [
-        refund_fact(reference, "succeeded", refund_ref=f"re_{number}", amount=Decimal("10.00"), event_id="evt_1")
+        refund_event(reference, "succeeded", refund_ref=f"re_{number}", amount=Decimal("10.00"), event_id="evt_1")
         for number in range(3)
     ]
 
@@ -132,7 +138,7 @@ def test_one_event_may_speak_of_several_refunds(sql: Sql) -> None:
 def test_other_money_than_was_asked_for_moves_nothing_and_is_flagged(sql: Sql, other: dict[str, Any]) -> None:
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment)
-    news = refund_fact(reference, "succeeded", refund_id=refund, event_id="evt_1", **other)
+    news = refund_event(reference, "succeeded", refund_id=refund, event_id="evt_1", **other)
 
     assert enter(news) == [Outcome.MISMATCH]
 
@@ -140,7 +146,7 @@ def test_other_money_than_was_asked_for_moves_nothing_and_is_flagged(sql: Sql, o
     assert reason(sql, reference) == "refund_mismatch"
     assert [row.outcome for row in sql("SELECT outcome FROM refund_events")] == ["mismatch"]
     # Delivered again it is judged again.
-    assert enter(refund_fact(reference, "succeeded", refund_id=refund, event_id="evt_1")) == [Outcome.APPLIED]
+    assert enter(refund_event(reference, "succeeded", refund_id=refund, event_id="evt_1")) == [Outcome.APPLIED]
     assert [row.outcome for row in sql("SELECT outcome FROM refund_events")] == ["applied"]
     assert sums(sql, payment) == ("40.00", "0.00")
 
@@ -148,9 +154,9 @@ def test_other_money_than_was_asked_for_moves_nothing_and_is_flagged(sql: Sql, o
 def test_a_second_refund_at_the_provider_for_one_of_ours_is_flagged(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment)
-    enter(refund_fact(reference, "succeeded", refund_id=refund, refund_ref="re_1"))
+    enter(refund_event(reference, "succeeded", refund_id=refund, refund_ref="re_1"))
 
-    assert enter(refund_fact(reference, "succeeded", refund_id=refund, refund_ref="re_2")) == [Outcome.MISMATCH]
+    assert enter(refund_event(reference, "succeeded", refund_id=refund, refund_ref="re_2")) == [Outcome.MISMATCH]
 
     assert refund_row(sql, refund).provider_ref == "re_1"
     assert reason(sql, reference) == "refund_mismatch"
@@ -158,9 +164,9 @@ def test_a_second_refund_at_the_provider_for_one_of_ours_is_flagged(sql: Sql) ->
 
 def test_a_refund_that_was_refused_and_is_made_all_the_same_is_flagged(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
-    refund = insert_refund(sql, payment, status="'failed'", asked_at="now()")
+    refund = insert_refund(sql, payment, status="'failed'", sent_at="now()")
 
-    assert enter(refund_fact(reference, "succeeded", refund_id=refund)) == [Outcome.STALE]
+    assert enter(refund_event(reference, "succeeded", refund_id=refund)) == [Outcome.STALE]
 
     assert refund_row(sql, refund).now == "failed"
     assert reason(sql, reference) == "refund_mismatch"
@@ -170,13 +176,13 @@ def test_a_refund_that_was_refused_and_is_made_all_the_same_is_flagged(sql: Sql)
 def test_a_report_that_may_be_about_one_of_ours_waits_until_that_has_its_reference(sql: Sql, status: str) -> None:
     """A provider that does not give our id back may be faster with its webhook than with its answer."""
     payment, reference = paid_payment(sql)
-    refund = insert_refund(sql, payment, asked_at="now()")
-    news = refund_fact(reference, status)
+    refund = insert_refund(sql, payment, sent_at="now()")
+    news = refund_event(reference, status)
 
     assert enter(news) == [Outcome.WAITING]
     assert sql("SELECT count(*) FROM refunds")[0].count == 1
 
-    enter(refund_fact(reference, "processing", refund_id=refund))  # the answer, written down at last
+    enter(refund_event(reference, "processing", refund_id=refund))  # the answer, written down at last
     assert enter(news) == [Outcome.STALE if status == "processing" else Outcome.APPLIED]
     assert sql("SELECT count(*) FROM refunds")[0].count == 1
     assert refund_row(sql, refund).now == status
@@ -186,22 +192,22 @@ def test_a_report_that_may_be_about_one_of_ours_waits_until_that_has_its_referen
     ("ours", "told"),
     [
         ({"attempts": "3"}, {}),
-        ({"asked_at": "now()"}, {"amount": Decimal("39.00")}),
-        ({"asked_at": "now()"}, {"refund_id": uuid4()}),
+        ({"sent_at": "now()"}, {"amount": Decimal("39.00")}),
+        ({"sent_at": "now()"}, {"refund_id": uuid4()}),
     ],
 )
 def test_a_report_that_cannot_be_about_ours_does_not_wait(sql: Sql, ours: dict[str, Any], told: dict[str, Any]) -> None:
     payment, reference = paid_payment(sql)
     insert_refund(sql, payment, **ours)
 
-    assert enter(refund_fact(reference, "succeeded", **told)) == [Outcome.APPLIED]
+    assert enter(refund_event(reference, "succeeded", **told)) == [Outcome.APPLIED]
     assert sql("SELECT count(*) FROM refunds")[0].count == 2
 
 
 def test_a_dashboards_refund_waits_for_the_room_of_ours_and_is_entered_when_that_is_refused(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment, "80.00")
-    news = refund_fact(reference, "succeeded", refund_ref="re_2")
+    news = refund_event(reference, "succeeded", refund_ref="re_2")
 
     assert enter(news) == [Outcome.WAITING]
     assert reason(sql, reference) is None, "ours will most likely be refused"
@@ -209,7 +215,7 @@ def test_a_dashboards_refund_waits_for_the_room_of_ours_and_is_entered_when_that
     assert reason(sql, reference) == "refund_too_large"
     assert sql("SELECT count(*) FROM refund_events")[0].count == 0
 
-    enter(refund_fact(reference, "failed", refund_id=refund, amount=Decimal("80.00")))
+    enter(refund_event(reference, "failed", refund_id=refund, amount=Decimal("80.00")))
     assert enter(news) == [Outcome.APPLIED]
     assert sums(sql, payment) == ("40.00", "0.00")
 
@@ -217,7 +223,7 @@ def test_a_dashboards_refund_waits_for_the_room_of_ours_and_is_entered_when_that
 def test_more_than_was_paid_given_back_by_the_provider_is_flagged_at_once(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
 
-    assert enter(refund_fact(reference, "succeeded", amount=Decimal("100.01"))) == [Outcome.WAITING]
+    assert enter(refund_event(reference, "succeeded", amount=Decimal("100.01"))) == [Outcome.WAITING]
 
     assert reason(sql, reference) == "refund_too_large"
     assert sums(sql, payment) == ("0.00", "0.00")
@@ -225,24 +231,24 @@ def test_more_than_was_paid_given_back_by_the_provider_is_flagged_at_once(sql: S
 
 def test_a_refund_that_is_told_before_its_payment_is_paid_waits_for_it(sql: Sql) -> None:
     reference = insert_payment(sql, amount="100.00")
-    news = refund_fact(reference, "succeeded")
+    news = refund_event(reference, "succeeded")
 
     assert enter(news) == [Outcome.WAITING]
     assert sql("SELECT * FROM refunds") == []
-    assert enter(news, fact(reference, "paid")) == [Outcome.APPLIED]
+    assert enter(news, provider_event(reference, "paid")) == [Outcome.APPLIED]
     assert [str(row.amount_refunded) for row in sql("SELECT amount_refunded FROM payments")] == ["40.00"]
 
 
 def test_a_refund_of_a_payment_that_is_not_here_is_parked(sql: Sql) -> None:
-    assert enter(refund_fact("unknown", "succeeded")) == [Outcome.PARKED]
+    assert enter(refund_event("unknown", "succeeded")) == [Outcome.PARKED]
     assert sql("SELECT * FROM refunds") == []
 
 
 def test_a_refund_of_money_that_went_in_another_way_is_kept_all_the_same(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
-    enter(fact(reference, "reversed"))
+    enter(provider_event(reference, "reversed"))
 
-    assert enter(refund_fact(reference, "succeeded")) == [Outcome.APPLIED]
+    assert enter(refund_event(reference, "succeeded")) == [Outcome.APPLIED]
     assert sums(sql, payment) == ("40.00", "0.00")
 
 
@@ -250,33 +256,35 @@ def test_a_refund_of_money_that_went_in_another_way_is_kept_all_the_same(sql: Sq
 def test_a_dashboards_refund_of_other_money_is_flagged(sql: Sql, told: dict[str, Any]) -> None:
     _, reference = paid_payment(sql)
 
-    assert enter(refund_fact(reference, "succeeded", **told)) == [Outcome.MISMATCH]
+    assert enter(refund_event(reference, "succeeded", **told)) == [Outcome.MISMATCH]
     assert sql("SELECT * FROM refunds") == []
     assert reason(sql, reference) == "refund_mismatch"
 
 
-def test_the_name_of_the_money_is_kept_from_the_first_fact_that_proves_it_paid(sql: Sql) -> None:
+def test_the_name_of_the_money_is_kept_from_the_first_event_that_proves_it_paid(sql: Sql) -> None:
     reference = insert_payment(sql)
     kept = "SELECT capture_ref FROM payments"
 
-    enter(fact(reference, "processing", capture_ref="ch_0"))
+    enter(provider_event(reference, "processing", capture_ref="ch_0"))
     assert sql(kept)[0].capture_ref is None
-    enter(fact(reference, "paid"))
-    enter(fact(reference, "paid", capture_ref="ch_1"))
-    enter(fact(reference, "paid", capture_ref="ch_2"), fact(reference, "reversed", capture_ref="ch_3"))
+    enter(provider_event(reference, "paid"))
+    enter(provider_event(reference, "paid", capture_ref="ch_1"))
+    enter(
+        provider_event(reference, "paid", capture_ref="ch_2"), provider_event(reference, "reversed", capture_ref="ch_3")
+    )
 
     assert sql(kept)[0].capture_ref == "ch_1"
 
 
 @pytest.mark.parametrize("many", [1, 60])
-def test_many_facts_take_as_many_statements_as_one(sql: Sql, many: int, statements: Statements) -> None:
+def test_many_events_take_as_many_statements_as_one(sql: Sql, many: int, statements: Statements) -> None:
     payments = [paid_payment(sql) for _ in range(many)]
     ours = [(reference, insert_refund(sql, payment)) for payment, reference in payments]
 
     with statements() as seen:
         enter(
-            *[refund_fact(reference, "succeeded", refund_id=id_, refund_ref=f"re_{id_}") for reference, id_ in ours],
-            *[refund_fact(reference, "succeeded", refund_ref=f"re_of_{reference}") for reference, _ in ours],
+            *[refund_event(reference, "succeeded", refund_id=id_, refund_ref=f"re_{id_}") for reference, id_ in ours],
+            *[refund_event(reference, "succeeded", refund_ref=f"re_of_{reference}") for reference, _ in ours],
         )
 
     sent = [statement.split()[0] for statement in seen if statement.split()[0] not in {"BEGIN", "COMMIT"}]
@@ -288,7 +296,7 @@ def test_a_set_without_refunds_costs_no_statement_more(sql: Sql, statements: Sta
     reference = insert_payment(sql)
 
     with statements() as seen:
-        enter(fact(reference, "failed"))
+        enter(provider_event(reference, "failed"))
 
     sent = [statement.split()[0] for statement in seen if statement.split()[0] not in {"BEGIN", "COMMIT"}]
     assert sent == ["WITH", "INSERT", "UPDATE"]
@@ -306,9 +314,9 @@ STREETS: list[tuple[str, ...]] = [
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_order_any_duplicates_and_any_sets_end_the_same(sql: Sql, data: st.DataObject) -> None:
-    """Three refunds, of which one is ours: what waits is delivered again, as a letter is."""
+    """Three refunds, of which one is ours: what waits is delivered again, as a webhook is."""
     payment, reference = paid_payment(sql)
-    ours = insert_refund(sql, payment, asked_at="now()")
+    ours = insert_refund(sql, payment, sent_at="now()")
     streets = [data.draw(st.sampled_from(STREETS)) for _ in range(3)]
     # Of 45.00 each, three are too many at once: one that is told too early waits for another's failure.
     amounts = [Decimal("40.00"), *[data.draw(st.sampled_from([Decimal("25.00"), Decimal("45.00")])) for _ in range(2)]]
@@ -316,7 +324,7 @@ def test_any_order_any_duplicates_and_any_sets_end_the_same(sql: Sql, data: st.D
     assume(sum(kept) <= 100)
     token = uuid4().hex
     told = [
-        refund_fact(
+        refund_event(
             reference,
             status,
             refund_ref=f"{token}_{number}",
@@ -345,7 +353,7 @@ def test_any_order_any_duplicates_and_any_sets_end_the_same(sql: Sql, data: st.D
     assert sum(amounts) > 100 or reason(sql, reference) is None
 
 
-def _deliver(deliveries: Sequence[RefundFact], chance: random.Random) -> None:
+def _deliver(deliveries: Sequence[ProviderRefundEvent], chance: random.Random) -> None:
     waiting = list(deliveries)
     for _ in range(20):
         if not waiting:

@@ -8,8 +8,8 @@ import pytest
 
 from checkout_service.settings.values import Secret
 from tests.conftest import Sql
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
-from tests.worker.conftest import MakeWorker, letter_row
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
+from tests.worker.conftest import MakeWorker, webhook_row
 from tests.worker.promises import insert_promise
 from tests.worker.webhooks.test_sweeping import insert_many
 from worker.payments.look_ups import expire, look_up
@@ -33,13 +33,13 @@ def dying(sql: Sql) -> Iterator[None]:
 @pytest.mark.usefixtures("dying")
 def test_a_connection_lost_in_the_middle_leaves_nothing_half_done(sql: Sql, make_worker: MakeWorker) -> None:
     references = [insert_payment(sql) for _ in range(5)]
-    deliveries = [insert_letter(sql, letter(reference)) for reference in references]
+    deliveries = [insert_webhook(sql, webhook(reference)) for reference in references]
     with make_worker().app_context():
         assert process(str(deliveries[0])) == AWAY
 
         assert {status_of(sql, reference) for reference in references} == {"pending"}
         assert sql("SELECT count(*) FROM payment_events")[0].count == 0
-        rows = [letter_row(sql, delivery) for delivery in deliveries]
+        rows = [webhook_row(sql, delivery) for delivery in deliveries]
         assert {(row.state, row.attempts) for row in rows} == {("received", 1)}
         assert all(20 < row.due_in <= 30 for row in rows), "no hot loop: the lease is waited for"
 
@@ -58,12 +58,12 @@ def test_a_connection_lost_in_the_middle_leaves_nothing_half_done(sql: Sql, make
 def test_reconciliation_ends_without_an_error_and_goes_on_later(sql: Sql, make_worker: MakeWorker) -> None:
     reference = insert_promise(sql, ends="now()")
     with make_worker().app_context():
-        assert expire() == "asked about 1 payments, learned 0 facts"
+        assert expire() == "asked about 1 payments, learned 0 events"
     assert status_of(sql, reference) == "pending"
     sql("DROP TRIGGER test_die ON payments")
 
     with make_worker().app_context():
-        assert expire() == "asked about 1 payments, learned 1 facts"
+        assert expire() == "asked about 1 payments, learned 1 events"
     assert status_of(sql, reference) == "expired"
 
 
@@ -75,14 +75,14 @@ def test_without_a_database_no_task_fails(sql: Sql, make_worker: MakeWorker) -> 
     with make_worker(database_url=away).app_context():
         assert process(str(before[0].id)) == AWAY
         assert sweep() == prune() == "the database is unavailable"
-        assert look_up() == expire() == "asked about 0 payments, learned 0 facts"
+        assert look_up() == expire() == "asked about 0 payments, learned 0 events"
 
     assert sql("SELECT * FROM webhook_deliveries ORDER BY id") == before
 
 
 def test_a_database_that_takes_no_writes_is_one_that_is_away(sql: Sql, make_worker: MakeWorker) -> None:
     """In the middle of a failover, for instance."""
-    delivery = insert_letter(sql, letter(insert_payment(sql)))
+    delivery = insert_webhook(sql, webhook(insert_payment(sql)))
     here = f"ALTER ROLE checkout_worker IN DATABASE {sql('SELECT current_database() AS name')[0].name}"
     sql(f"{here} SET default_transaction_read_only = on")
     try:
@@ -92,4 +92,4 @@ def test_a_database_that_takes_no_writes_is_one_that_is_away(sql: Sql, make_work
     finally:
         sql(f"{here} RESET default_transaction_read_only")
 
-    assert (state_of(sql, delivery), letter_row(sql, delivery).attempts) == ("received", 0)
+    assert (state_of(sql, delivery), webhook_row(sql, delivery).attempts) == ("received", 0)

@@ -9,8 +9,8 @@ import redis
 
 from tests.conftest import Sql
 from tests.journeys.conftest import eventually
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
-from tests.worker.conftest import letter_row
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
+from tests.worker.conftest import webhook_row
 from worker.webhooks.task import process
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -22,9 +22,9 @@ def event_rows(sql: Sql) -> list[object]:
 
 def test_webhook_idempotency_by_event_id(sql: Sql) -> None:
     reference = insert_payment(sql)
-    process(str(insert_letter(sql, letter(reference, event_id="evt_1"))))
+    process(str(insert_webhook(sql, webhook(reference, event_id="evt_1"))))
     payment, events = sql("SELECT * FROM payments"), event_rows(sql)
-    again = insert_letter(sql, letter(reference, event_id="evt_1", delivered="again"))
+    again = insert_webhook(sql, webhook(reference, event_id="evt_1", delivered="again"))
 
     process(str(again))
 
@@ -36,26 +36,26 @@ def test_webhook_idempotency_by_event_id(sql: Sql) -> None:
 @pytest.mark.parametrize("remembered", [True, False])
 def test_webhook_idempotency_by_identical_bytes(sql: Sql, broker: redis.Redis, remembered: bool) -> None:
     reference = insert_payment(sql)
-    body = letter(reference)
-    process(str(insert_letter(sql, body)))
+    body = webhook(reference)
+    process(str(insert_webhook(sql, body)))
     payment, events = sql("SELECT * FROM payments"), event_rows(sql)
-    again = insert_letter(sql, body)
-    eventually(lambda: broker.keys("*:letter:*"))
+    again = insert_webhook(sql, body)
+    eventually(lambda: broker.keys("*:webhook:*"))
     if not remembered:
         broker.flushdb()
 
     process(str(again))
 
     assert state_of(sql, again) == "duplicate"
-    assert (letter_row(sql, again).detail == "the same bytes came before") is remembered
+    assert (webhook_row(sql, again).detail == "the same bytes came before") is remembered
     assert sql("SELECT * FROM payments") == payment
     assert event_rows(sql) == events
 
 
 def test_identical_bytes_in_one_set_have_one_effect(sql: Sql) -> None:
     reference = insert_payment(sql)
-    body = letter(reference)
-    deliveries = [insert_letter(sql, body) for _ in range(20)]
+    body = webhook(reference)
+    deliveries = [insert_webhook(sql, body) for _ in range(20)]
 
     process(str(deliveries[7]))
 
@@ -67,9 +67,9 @@ def test_identical_bytes_in_one_set_have_one_effect(sql: Sql) -> None:
 
 def test_the_same_content_in_another_spelling_is_one_event(sql: Sql) -> None:
     reference = insert_payment(sql)
-    body = letter(reference, order=1)
-    process(str(insert_letter(sql, body)))
-    again = insert_letter(sql, json.dumps(json.loads(body), indent=4, sort_keys=True).encode())
+    body = webhook(reference, order=1)
+    process(str(insert_webhook(sql, body)))
+    again = insert_webhook(sql, json.dumps(json.loads(body), indent=4, sort_keys=True).encode())
 
     process(str(again))
 
@@ -79,10 +79,10 @@ def test_the_same_content_in_another_spelling_is_one_event(sql: Sql) -> None:
 
 def test_one_event_id_with_other_content_moves_nothing(sql: Sql) -> None:
     reference, other = insert_payment(sql), insert_payment(sql)
-    process(str(insert_letter(sql, letter(reference, "failed", event_id="evt_1"))))
+    process(str(insert_webhook(sql, webhook(reference, "failed", event_id="evt_1"))))
     events = event_rows(sql)
-    further = insert_letter(sql, letter(reference, "paid", event_id="evt_1"))
-    elsewhere = insert_letter(sql, letter(other, "paid", event_id="evt_1"))
+    further = insert_webhook(sql, webhook(reference, "paid", event_id="evt_1"))
+    elsewhere = insert_webhook(sql, webhook(other, "paid", event_id="evt_1"))
 
     process(str(further))
     process(str(elsewhere))
@@ -94,8 +94,8 @@ def test_one_event_id_with_other_content_moves_nothing(sql: Sql) -> None:
 
 def test_one_status_in_two_events_is_told_twice_and_moves_once(sql: Sql) -> None:
     reference = insert_payment(sql)
-    first = insert_letter(sql, letter(reference, event_id="evt_1"))
-    second = insert_letter(sql, letter(reference, event_id="evt_2"))
+    first = insert_webhook(sql, webhook(reference, event_id="evt_1"))
+    second = insert_webhook(sql, webhook(reference, event_id="evt_2"))
 
     process(str(first))
     process(str(second))
@@ -104,11 +104,11 @@ def test_one_status_in_two_events_is_told_twice_and_moves_once(sql: Sql) -> None
     assert status_of(sql, reference) == "paid"
 
 
-def test_a_forgery_is_not_remembered(sql: Sql) -> None:
+def test_a_unverified_is_not_remembered(sql: Sql) -> None:
     reference = insert_payment(sql)
-    body = letter(reference, secret="a guess")
-    process(str(insert_letter(sql, body)))
-    again = insert_letter(sql, body)
+    body = webhook(reference, secret="a guess")
+    process(str(insert_webhook(sql, body)))
+    again = insert_webhook(sql, body)
 
     process(str(again))
 
@@ -116,11 +116,11 @@ def test_a_forgery_is_not_remembered(sql: Sql) -> None:
 
 
 def test_memory_is_of_one_provider(sql: Sql) -> None:
-    """The same bytes in another provider's letterbox are another letter."""
+    """The same bytes in another provider's webhook receiver are another webhook."""
     reference = insert_payment(sql)
-    body = letter(reference)
-    process(str(insert_letter(sql, body)))
-    elsewhere = insert_letter(sql, body)
+    body = webhook(reference)
+    process(str(insert_webhook(sql, body)))
+    elsewhere = insert_webhook(sql, body)
     sql("UPDATE webhook_deliveries SET provider = 'stripe' WHERE id = :id", id=elsewhere)
 
     process(str(elsewhere))

@@ -1,4 +1,4 @@
-"""A claim is a lease: it counts an attempt, and only its holder writes what became of the letter."""
+"""A claim is a lease: it counts an attempt, and only its holder writes what became of the webhook."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from sqlalchemy import text
 
 from checkout_service.database.engine import transaction
 from tests.conftest import Sql
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
-from tests.worker.conftest import letter_row
-from worker.webhooks.claims import LEASE, Letter, Result, claim, settle, with_bodies
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
+from tests.worker.conftest import webhook_row
+from worker.webhooks.claims import LEASE, ClaimedWebhook, Result, claim, settle, with_bodies
 from worker.webhooks.statements import CLAIM, LARGE, SET
 from worker.webhooks.task import process
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_worker_that_sleeps_through_its_lease_writes_over_no_other(sql: Sql) -> None:
-    delivery = insert_letter(sql, letter(insert_payment(sql)))
+    delivery = insert_webhook(sql, webhook(insert_payment(sql)))
     (asleep,) = claim(delivery)
     make_due(sql, delivery)
     (awake,) = claim(delivery)
@@ -26,16 +26,16 @@ def test_a_worker_that_sleeps_through_its_lease_writes_over_no_other(sql: Sql) -
     assert _write(asleep, "rejected") == []
     assert state_of(sql, delivery) == "received"
     assert len(_write(awake, "applied")) == 1
-    after = letter_row(sql, delivery)
+    after = webhook_row(sql, delivery)
     assert _write(asleep, "failed") == []
     assert _write(awake, "failed") == [], "nor does the same one write twice"
-    assert letter_row(sql, delivery) == after
+    assert webhook_row(sql, delivery) == after
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_returned_attempt_does_not_let_a_sleeper_in(sql: Sql) -> None:
     """Two claims may carry the same number of attempts; the end of the lease tells them apart."""
-    delivery = insert_letter(sql, letter(insert_payment(sql)))
+    delivery = insert_webhook(sql, webhook(insert_payment(sql)))
     (asleep,) = claim(delivery)
     sql("UPDATE webhook_deliveries SET attempts = 0, next_attempt_at = now() WHERE id = :id", id=delivery)
     (awake,) = claim(delivery)
@@ -47,11 +47,11 @@ def test_a_returned_attempt_does_not_let_a_sleeper_in(sql: Sql) -> None:
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(("attempts", "waits"), [(0, "off"), (1, "on")])
-def test_only_the_claim_of_a_letter_that_was_tried_waits_until_it_is_on_disk(
+def test_only_the_claim_of_a_webhook_that_was_tried_waits_until_it_is_on_disk(
     sql: Sql, attempts: int, waits: str
 ) -> None:
-    """A poison letter's attempts must count; of a first one that PostgreSQL lost in a crash nothing was written."""
-    delivery = insert_letter(sql, b"{}", attempts=str(attempts), next_attempt_at="now()")
+    """A poison webhook's attempts must count; of a first one that PostgreSQL lost in a crash nothing was written."""
+    delivery = insert_webhook(sql, b"{}", attempts=str(attempts), next_attempt_at="now()")
     with transaction() as connection:
         connection.execute(text("SET LOCAL synchronous_commit = on"))
 
@@ -63,11 +63,11 @@ def test_only_the_claim_of_a_letter_that_was_tried_waits_until_it_is_on_disk(
 
 @pytest.mark.usefixtures("worker")
 def test_a_claim_is_a_lease_of_30_seconds(sql: Sql) -> None:
-    delivery = insert_letter(sql, letter(insert_payment(sql)))
+    delivery = insert_webhook(sql, webhook(insert_payment(sql)))
 
     (held,) = claim(delivery)
 
-    row = letter_row(sql, delivery)
+    row = webhook_row(sql, delivery)
     assert (row.state, row.attempts, row.next_attempt_at) == ("received", 1, held.lease)
     assert row.due_in == pytest.approx(LEASE.total_seconds(), abs=2)
     assert (held.attempts, held.tried_before, held.by_hand) == (1, False, False)
@@ -75,20 +75,20 @@ def test_a_claim_is_a_lease_of_30_seconds(sql: Sql) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_letters_are_claimed_in_sets_the_oldest_first(sql: Sql) -> None:
+def test_webhooks_are_claimed_in_sets_the_oldest_first(sql: Sql) -> None:
     sql(
         """INSERT INTO webhook_deliveries (provider, body, received_at, next_attempt_at)
         SELECT 'mock', '{}', now() - n * interval '1 second', now() + interval '5 seconds' - n * interval '1 second'
         FROM generate_series(1, :many) AS n ORDER BY random()""",
         many=SET * 2 + 7,
     )
-    own = insert_letter(sql, b"{}")
+    own = insert_webhook(sql, b"{}")
 
     sets = [claim(own), claim(None), claim(None), claim(None)]
 
-    assert [len(letters) for letters in sets] == [SET + 1, SET, 7, 0]
+    assert [len(webhooks) for webhooks in sets] == [SET + 1, SET, 7, 0]
     assert sets[0][0].id == own, "its own comes first"
-    came = [held.envelope.received_at for letters in sets for held in letters][1:]
+    came = [held.raw.received_at for webhooks in sets for held in webhooks][1:]
     assert came == sorted(came)
 
 
@@ -110,26 +110,29 @@ CLAIMABLE = {
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(("state", "attempts", "due", "claimable"), CLAIMABLE.values(), ids=CLAIMABLE.keys())
 def test_what_can_be_claimed(sql: Sql, state: str, attempts: int, due: str, claimable: bool) -> None:
-    delivery = insert_letter(sql, b"{}", state=state, attempts=attempts, next_attempt_at=due)
-    before = letter_row(sql, delivery)
-    neighbour = insert_letter(sql, b"{}")
+    delivery = insert_webhook(sql, b"{}", state=state, attempts=attempts, next_attempt_at=due)
+    before = webhook_row(sql, delivery)
+    neighbour = insert_webhook(sql, b"{}")
 
     claimed = [held.id for held in claim(delivery)]
 
     if not claimable:
         assert claimed == [neighbour]
-        assert (letter_row(sql, delivery).state, letter_row(sql, delivery).attempts) == (before.state, before.attempts)
+        assert (webhook_row(sql, delivery).state, webhook_row(sql, delivery).attempts) == (
+            before.state,
+            before.attempts,
+        )
     elif before.state == "received" and attempts == 0:
         assert claimed == [delivery, neighbour]
     else:
         assert claimed == [delivery], "tried before, so alone"
-        assert letter_row(sql, neighbour).attempts == 0
+        assert webhook_row(sql, neighbour).attempts == 0
 
 
 @pytest.mark.usefixtures("worker")
 def test_what_is_due_much_later_is_claimed_by_its_id_alone(sql: Sql) -> None:
     """A claim that looked so far would read all that is parked for the coming days."""
-    later = insert_letter(sql, b"{}", next_attempt_at="now() + interval '1 hour'")
+    later = insert_webhook(sql, b"{}", next_attempt_at="now() + interval '1 hour'")
 
     assert claim(None) == []
     assert [held.id for held in claim(later)] == [later]
@@ -138,8 +141,8 @@ def test_what_is_due_much_later_is_claimed_by_its_id_alone(sql: Sql) -> None:
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("state", ["'received'", "'parked'"])
 def test_only_what_was_never_tried_is_claimed_along(sql: Sql, state: str) -> None:
-    insert_letter(sql, b"{}", state=state, attempts=1, next_attempt_at="now()")
-    insert_letter(sql, b"{}", state="'failed'", attempts=0, next_attempt_at="NULL")
+    insert_webhook(sql, b"{}", state=state, attempts=1, next_attempt_at="now()")
+    insert_webhook(sql, b"{}", state="'failed'", attempts=0, next_attempt_at="NULL")
 
     assert claim(None) == []
 
@@ -148,20 +151,20 @@ def test_only_what_was_never_tried_is_claimed_along(sql: Sql, state: str) -> Non
 @pytest.mark.parametrize(("size", "large"), [(LARGE, False), (LARGE + 1, True)])
 def test_a_large_body_is_fetched_when_its_turn_comes(sql: Sql, size: int, large: bool) -> None:
     body = b"x" * size
-    delivery = insert_letter(sql, body)
+    delivery = insert_webhook(sql, body)
 
     (held,) = claim(delivery)
 
     assert held.large is large
-    assert (held.envelope.body == b"") is large
-    assert with_bodies([held])[0].envelope.body == body
+    assert (held.raw.body == b"") is large
+    assert with_bodies([held])[0].raw.body == body
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_set_of_large_and_small_letters_is_applied_whole(sql: Sql) -> None:
+def test_a_set_of_large_and_small_webhooks_is_applied_whole(sql: Sql) -> None:
     references = [insert_payment(sql) for _ in range(12)]
     deliveries = [
-        insert_letter(sql, letter(reference, note="x" * (LARGE if number % 3 else 1)))
+        insert_webhook(sql, webhook(reference, note="x" * (LARGE if number % 3 else 1)))
         for number, reference in enumerate(references)
     ]
 
@@ -175,6 +178,6 @@ def make_due(sql: Sql, delivery: UUID) -> None:
     sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = :id", id=delivery)
 
 
-def _write(held: Letter, state: str) -> list[Result]:
+def _write(held: ClaimedWebhook, state: str) -> list[Result]:
     with transaction() as connection:
-        return settle(connection, [Result(letter=held, state=state)])
+        return settle(connection, [Result(webhook=held, state=state)])

@@ -1,4 +1,4 @@
-"""Letters about payments that are not here yet wait for them, up to 72 hours."""
+"""Webhooks about payments that are not here yet wait for them, up to 72 hours."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.conftest import Sql
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
-from tests.worker.conftest import Messages, letter_row
-from tests.worker.scripted import ScriptedProvider, fact
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
+from tests.worker.conftest import Messages, webhook_row
+from tests.worker.scripted import ScriptedProvider, event
 from worker.webhooks.sweeping import sweep
-from worker.webhooks.task import LetterFailedError, process
+from worker.webhooks.task import WebhookFailedError, process
 
 HOURS_72 = 72 * 3600
 
@@ -29,18 +29,18 @@ def move_payment_to(sql: Sql, reference: str) -> str:
 
 
 def park(sql: Sql, reference: str, **columns: str) -> UUID:
-    delivery = insert_letter(sql, letter(reference, event_id=f"evt_{reference}"), **columns)
+    delivery = insert_webhook(sql, webhook(reference, event_id=f"evt_{reference}"), **columns)
     process(str(delivery))
     return delivery
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_letter_about_an_unknown_payment_is_parked(sql: Sql) -> None:
+def test_a_webhook_about_an_unknown_payment_is_parked(sql: Sql) -> None:
     reference = unknown()
 
     delivery = park(sql, reference, received_at="now() - interval '1 hour'")
 
-    row = letter_row(sql, delivery)
+    row = webhook_row(sql, delivery)
     assert (row.state, row.attempts, row.provider_ref, row.processed_at) == ("parked", 0, reference, None)
     assert row.due_in == pytest.approx(HOURS_72 - 3600, abs=60)
     assert (row.next_attempt_at - row.received_at).total_seconds() == HOURS_72
@@ -48,7 +48,7 @@ def test_a_letter_about_an_unknown_payment_is_parked(sql: Sql) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_parked_letter_is_applied_by_itself_once_its_payment_appears(sql: Sql, messages: Messages) -> None:
+def test_a_parked_webhook_is_applied_by_itself_once_its_payment_appears(sql: Sql, messages: Messages) -> None:
     reference = unknown()
     delivery = park(sql, reference)
     sweep()
@@ -60,7 +60,7 @@ def test_a_parked_letter_is_applied_by_itself_once_its_payment_appears(sql: Sql,
     assert (str(delivery),) in messages()
     process(str(delivery))
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")
-    assert letter_row(sql, delivery).attempts == 1
+    assert webhook_row(sql, delivery).attempts == 1
 
 
 @pytest.mark.usefixtures("worker")
@@ -76,52 +76,52 @@ def test_a_payment_that_came_while_nobody_swept_is_found_by_the_walk(sql: Sql, m
 
     assert (str(delivery),) in messages()
     assert [state_of(sql, other) for other in others] == ["parked"] * 3
-    assert all(letter_row(sql, other).due_in > HOURS_72 - 60 for other in others)
+    assert all(webhook_row(sql, other).due_in > HOURS_72 - 60 for other in others)
 
 
 @pytest.mark.usefixtures("worker")
 def test_the_payment_of_another_provider_brings_nothing_forward(sql: Sql) -> None:
     delivery = park(sql, unknown())
-    reference = letter_row(sql, delivery).provider_ref
+    reference = webhook_row(sql, delivery).provider_ref
     move_payment_to(sql, reference)
     sql("UPDATE webhook_deliveries SET provider = 'stripe'")
 
     sweep()
     sweep()
 
-    assert letter_row(sql, delivery).due_in > HOURS_72 - 60
+    assert webhook_row(sql, delivery).due_in > HOURS_72 - 60
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_letter_parked_for_72_hours_about_our_payment_fails(sql: Sql) -> None:
+def test_a_webhook_parked_for_72_hours_about_our_payment_fails(sql: Sql) -> None:
     """As a failed task of its own, so that an operator sees it."""
     reference = unknown()
     delivery = park(sql, reference)
     sql("UPDATE webhook_deliveries SET received_at = now() - interval '72 hours', next_attempt_at = now()")
 
-    with pytest.raises(LetterFailedError, match=str(delivery)):
+    with pytest.raises(WebhookFailedError, match=str(delivery)):
         process(str(delivery))
 
-    row = letter_row(sql, delivery)
+    row = webhook_row(sql, delivery)
     assert (row.state, row.next_attempt_at) == ("failed", None)
     assert str(UUID(reference.removeprefix("mock_pi_"))) in row.detail
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_letter_parked_for_72_hours_about_anothers_payment_is_ignored(sql: Sql) -> None:
+def test_a_webhook_parked_for_72_hours_about_anothers_payment_is_ignored(sql: Sql) -> None:
     delivery = park(sql, "pi_of_another_service")
     sql("UPDATE webhook_deliveries SET received_at = now() - interval '72 hours', next_attempt_at = now()")
 
     process(str(delivery))
 
-    row = letter_row(sql, delivery)
+    row = webhook_row(sql, delivery)
     assert (row.state, row.next_attempt_at, row.provider_ref) == ("ignored", None, "pi_of_another_service")
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_letter_found_after_72_hours_in_the_letterbox_is_still_applied(sql: Sql) -> None:
+def test_a_webhook_found_after_72_hours_in_the_receiver_is_still_applied(sql: Sql) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference), received_at="now() - interval '80 hours'")
+    delivery = insert_webhook(sql, webhook(reference), received_at="now() - interval '80 hours'")
 
     process(str(delivery))
 
@@ -129,11 +129,11 @@ def test_a_letter_found_after_72_hours_in_the_letterbox_is_still_applied(sql: Sq
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_parked_letter_that_is_due_takes_no_neighbours(sql: Sql) -> None:
+def test_a_parked_webhook_that_is_due_takes_no_neighbours(sql: Sql) -> None:
     """It was tried before, though its attempt was given back."""
     delivery = park(sql, unknown())
     sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
-    neighbour = insert_letter(sql, letter(insert_payment(sql)))
+    neighbour = insert_webhook(sql, webhook(insert_payment(sql)))
 
     process(str(delivery))
 
@@ -143,28 +143,28 @@ def test_a_parked_letter_that_is_due_takes_no_neighbours(sql: Sql) -> None:
 def test_of_several_unknown_payments_one_of_ours_decides(sql: Sql, scripted: ScriptedProvider) -> None:
     ours = uuid4()
     body = b'{"items": 2}'
-    scripted.letters[body] = [fact("theirs", "paid"), fact("ours", "paid", payment_id=ours)]
-    delivery = insert_letter(
+    scripted.webhooks[body] = [event("theirs", "paid"), event("ours", "paid", payment_id=ours)]
+    delivery = insert_webhook(
         sql, body, state="'parked'", received_at="now() - interval '73 hours'", next_attempt_at="now()"
     )
 
-    with pytest.raises(LetterFailedError, match=str(ours)):
+    with pytest.raises(WebhookFailedError, match=str(ours)):
         process(str(delivery))
 
-    assert (state_of(sql, delivery), letter_row(sql, delivery).provider_ref) == ("failed", "ours")
+    assert (state_of(sql, delivery), webhook_row(sql, delivery).provider_ref) == ("failed", "ours")
 
 
 def test_a_batch_waits_for_each_of_its_payments(sql: Sql, scripted: ScriptedProvider) -> None:
     known, first, second = insert_payment(sql), unknown(), unknown()
     body = b'{"items": 3}'
-    scripted.letters[body] = [
-        fact(reference, "paid", event_id=f"evt_{index}") for index, reference in enumerate([first, known, second])
+    scripted.webhooks[body] = [
+        event(reference, "paid", event_id=f"evt_{index}") for index, reference in enumerate([first, known, second])
     ]
-    delivery = insert_letter(sql, body)
+    delivery = insert_webhook(sql, body)
 
     for reference in [first, second]:
         process(str(delivery))
-        assert (state_of(sql, delivery), letter_row(sql, delivery).provider_ref) == ("parked", reference)
+        assert (state_of(sql, delivery), webhook_row(sql, delivery).provider_ref) == ("parked", reference)
         assert status_of(sql, known) == "paid", "what is known is applied at once"
         move_payment_to(sql, reference)
         sweep()

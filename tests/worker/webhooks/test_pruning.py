@@ -1,4 +1,4 @@
-"""What is old goes, in steps; what is owed work stays however old it is."""
+"""What is old goes, in steps; what is pending stays however old it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flask import Flask
 
 from tests.conftest import Sql
 from tests.crowd import at_once
-from tests.webhook_bodies import insert_letter, insert_payment
+from tests.webhook_bodies import insert_payment, insert_webhook
 from tests.worker.conftest import MakeWorker
 from worker.webhooks.sweeping import prune
 
@@ -31,7 +31,7 @@ def left(sql: Sql) -> list[str]:
 )
 def test_what_is_younger_than_its_retention_is_kept(sql: Sql, days: int, kept: tuple[str, ...]) -> None:
     for state in ALL:
-        insert_letter(sql, b"{}", state=f"'{state}'", **aged(days))
+        insert_webhook(sql, b"{}", state=f"'{state}'", **aged(days))
 
     prune()
 
@@ -39,9 +39,9 @@ def test_what_is_younger_than_its_retention_is_kept(sql: Sql, days: int, kept: t
 
 
 @pytest.mark.usefixtures("worker")
-def test_letters_past_their_retention_go_but_never_those_owed_work(sql: Sql) -> None:
+def test_webhooks_past_their_retention_go_but_never_those_pending_work(sql: Sql) -> None:
     for state in ALL:
-        insert_letter(sql, b"{}", state=f"'{state}'", **aged(31))
+        insert_webhook(sql, b"{}", state=f"'{state}'", **aged(31))
 
     prune()
 
@@ -74,11 +74,11 @@ def test_pruning_goes_on_step_by_step(sql: Sql, monkeypatch: pytest.MonkeyPatch)
         FROM generate_series(1, 5000)""")
 
     monkeypatch.setattr("worker.webhooks.sweeping.PRUNE_FOR", 0.0)
-    assert prune() == "pruned 0 letters, 0 rejected letters, 0 events"
+    assert prune() == "pruned 0 webhooks, 0 rejected webhooks, 0 events"
     assert len(left(sql)) == 5000
 
     monkeypatch.undo()
-    assert prune() == "pruned 5000 letters, 0 rejected letters, 0 events"
+    assert prune() == "pruned 5000 webhooks, 0 rejected webhooks, 0 events"
     assert left(sql) == []
 
 
@@ -87,14 +87,14 @@ def test_prunes_at_once_share_the_work(sql: Sql, make_worker: MakeWorker) -> Non
         INSERT INTO webhook_deliveries (id, provider, body, state, next_attempt_at, received_at)
         SELECT uuidv7(interval '-40 days'), 'mock', '{}', 'applied', NULL, now() - interval '40 days'
         FROM generate_series(1, 9000)""")
-    owed = insert_letter(sql, b"{}", **aged(40))
+    pending = insert_webhook(sql, b"{}", **aged(40))
     pruners = [make_worker() for _ in range(3)]
 
     said = at_once([lambda app=app: _prune(app) for app in pruners])
     said.append(_prune(pruners[0]))
 
     assert sum(int(line.split()[1]) for line in said) == 9000
-    assert [row.id for row in sql("SELECT id FROM webhook_deliveries")] == [owed]
+    assert [row.id for row in sql("SELECT id FROM webhook_deliveries")] == [pending]
 
 
 def _prune(app: Flask) -> str:

@@ -1,4 +1,4 @@
-"""Letters of real providers through letterbox, worker and ledger: also of one that was switched off."""
+"""Webhooks of real providers through webhook receiver, worker and transitions: also of one that was switched off."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from checkout_service.telemetry.metrics import secret_matches_total
 from tests.conftest import JWT_SECRET, MOCK_SECRET, Servers, Sql
 from tests.providers.contract.test_mutations import CARD, SPACED, _planted
 from tests.providers.kits import standard
-from tests.providers.kits.kit import AMOUNT, Letter
+from tests.providers.kits.kit import AMOUNT, SignedWebhook
 from tests.providers.kits.stripe import API_KEY, INTENT, KIT, event, intent, sign
 from tests.webhook_bodies import insert_payment, state_of, status_of
 from tests.worker.conftest import MakeWorker
@@ -55,11 +55,11 @@ def off(environment: pytest.MonkeyPatch, make_worker: MakeWorker) -> Iterator[Fl
         yield app
 
 
-def deliver(client: FlaskClient, provider: str, letter: Letter) -> UUID:
+def deliver(client: FlaskClient, provider: str, webhook: SignedWebhook) -> UUID:
     answer = client.post(
         f"/api/payments/webhook/{provider}",
-        data=letter.body,
-        headers=letter.headers,
+        data=webhook.body,
+        headers=webhook.headers,
         content_type="application/json",
     )
     assert answer.status_code == 202, answer.text
@@ -78,8 +78,8 @@ def test_a_provider_that_was_switched_off_is_still_read_and_opens_nothing(client
     matches = secret_matches_total.labels("stripe", "2")
     before = matches._value.get()
 
-    letter = KIT.letter(KIT.statuses[3], secret=CURRENT, signed_at=now())
-    delivery = deliver(client, "stripe", letter)
+    webhook = KIT.webhook(KIT.statuses[3], secret=CURRENT, signed_at=now())
+    delivery = deliver(client, "stripe", webhook)
 
     assert state_of(sql, delivery) == "applied"
     assert status_of(sql, reference) == "paid"
@@ -88,26 +88,26 @@ def test_a_provider_that_was_switched_off_is_still_read_and_opens_nothing(client
 
 
 @pytest.mark.usefixtures("off")
-def test_a_letter_of_a_kind_that_nobody_knows_is_ignored_and_a_forged_one_rejected(
+def test_a_webhook_of_a_kind_that_nobody_knows_is_ignored_and_a_unverified_one_rejected(
     client: FlaskClient, sql: Sql
 ) -> None:
     reference = insert_payment(sql, provider="stripe", provider_ref=INTENT)
 
-    unknown = deliver(client, "stripe", KIT.letter(None, signed_at=now()))
-    forged = deliver(client, "stripe", KIT.letter(KIT.statuses[3], secret="whsec_guessed", signed_at=now()))
+    unknown = deliver(client, "stripe", KIT.webhook(None, signed_at=now()))
+    unverified = deliver(client, "stripe", KIT.webhook(KIT.statuses[3], secret="whsec_guessed", signed_at=now()))
     live = event("payment_intent.succeeded", intent(), livemode=True)
     foreign = deliver(client, "stripe", sign(live, OLD, signed_at=now()))
 
-    assert [state_of(sql, one) for one in (unknown, forged, foreign)] == ["ignored", "rejected", "ignored"]
+    assert [state_of(sql, one) for one in (unknown, unverified, foreign)] == ["ignored", "rejected", "ignored"]
     assert status_of(sql, reference) == "pending"
 
 
 @pytest.mark.usefixtures("off")
 def test_a_provider_of_ones_own_pays_by_standard_webhooks(client: FlaskClient, sql: Sql) -> None:
     reference = insert_payment(sql, provider="standard", provider_ref=standard.PAYMENT_REF)
-    letter = standard.KIT.letter(standard.KIT.statuses[4], signed_at=now())
+    webhook = standard.KIT.webhook(standard.KIT.statuses[4], signed_at=now())
 
-    first, again = (deliver(client, "standard", letter) for _ in range(2))
+    first, again = (deliver(client, "standard", webhook) for _ in range(2))
 
     assert [state_of(sql, one) for one in (first, again)] == ["applied", "duplicate"]
     assert status_of(sql, reference) == "paid"
@@ -115,17 +115,17 @@ def test_a_provider_of_ones_own_pays_by_standard_webhooks(client: FlaskClient, s
 
 
 @pytest.mark.usefixtures("off")
-def test_card_data_stays_in_the_letter_and_reaches_no_log_and_no_other_column(
+def test_card_data_stays_in_the_webhook_and_reaches_no_log_and_no_other_column(
     client: FlaskClient, sql: Sql, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     insert_payment(sql, provider="stripe", provider_ref=INTENT)
-    genuine = json.dumps(_planted(json.loads(event("payment_intent.succeeded", intent())))).encode()
+    verified = json.dumps(_planted(json.loads(event("payment_intent.succeeded", intent())))).encode()
     states = [
-        state_of(sql, deliver(client, "stripe", letter))
-        for letter in (
-            sign(genuine, OLD, signed_at=now()),
-            sign(genuine + b" ", "whsec_guessed", signed_at=now()),
-            sign(genuine.replace(b'"usd"', f'"{CARD}"'.encode()), OLD, signed_at=now()),
+        state_of(sql, deliver(client, "stripe", webhook))
+        for webhook in (
+            sign(verified, OLD, signed_at=now()),
+            sign(verified + b" ", "whsec_guessed", signed_at=now()),
+            sign(verified.replace(b'"usd"', f'"{CARD}"'.encode()), OLD, signed_at=now()),
         )
     ]
     assert states == ["applied", "rejected", "rejected"]
@@ -137,7 +137,7 @@ def test_card_data_stays_in_the_letter_and_reaches_no_log_and_no_other_column(
 
 
 def _all_columns(sql: Sql) -> str:
-    """Everything in the database but the letters' own bodies."""
+    """Everything in the database but the webhooks' own bodies."""
     tables = sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     rows: list[Any] = []
     for table in tables:

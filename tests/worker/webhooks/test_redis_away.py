@@ -11,9 +11,9 @@ import redis
 from checkout_service.publishing.wake_up import wake_worker
 from checkout_service.settings.values import Secret
 from tests.conftest import Sql
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import MakeWorker, Messages
-from tests.worker.webhooks.test_wake_ups import bell_rings
+from tests.worker.webhooks.test_wake_ups import wake_up_rings
 from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
@@ -26,12 +26,12 @@ def dead_redis() -> Iterator[Secret]:
         yield Secret(f"redis://127.0.0.1:{holder.getsockname()[1]}/0")
 
 
-def test_without_redis_letters_are_processed_and_nothing_is_lost(
+def test_without_redis_webhooks_are_processed_and_nothing_is_lost(
     sql: Sql, make_worker: MakeWorker, dead_redis: Secret, messages: Messages
 ) -> None:
     reference = insert_payment(sql)
-    body = letter(reference)
-    deliveries = [insert_letter(sql, body) for _ in range(3)]
+    body = webhook(reference)
+    deliveries = [insert_webhook(sql, body) for _ in range(3)]
     with make_worker(redis_url=dead_redis, broker_url=dead_redis).app_context():
         wake_worker(str(deliveries[0]))
         sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
@@ -44,7 +44,7 @@ def test_without_redis_letters_are_processed_and_nothing_is_lost(
     assert status_of(sql, reference) == "paid"
 
 
-def test_a_dead_cache_does_not_keep_the_bell_from_ringing(
+def test_a_dead_cache_does_not_keep_the_wake_up_from_ringing(
     make_worker: MakeWorker, dead_redis: Secret, messages: Messages
 ) -> None:
     with make_worker(redis_url=dead_redis).app_context():
@@ -54,8 +54,8 @@ def test_a_dead_cache_does_not_keep_the_bell_from_ringing(
     assert messages() == [("one",), ("two",)]
 
 
-def test_a_dead_broker_gives_the_bell_back(make_worker: MakeWorker, dead_redis: Secret, broker: redis.Redis) -> None:
+def test_a_dead_broker_gives_the_wake_up_back(make_worker: MakeWorker, dead_redis: Secret, broker: redis.Redis) -> None:
     with make_worker(broker_url=dead_redis).app_context():
         wake_worker("one")
 
-    assert not bell_rings(broker)
+    assert not wake_up_rings(broker)

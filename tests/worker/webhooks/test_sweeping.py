@@ -9,10 +9,11 @@ from sqlalchemy import text
 
 from tests.conftest import Sql
 from tests.crowd import at_once
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of, status_of
-from tests.worker.conftest import MakeWorker, Messages, letter_row
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
+from tests.worker.conftest import MakeWorker, Messages, webhook_row
+from worker.webhooks import sweeping
 from worker.webhooks.sweeping import STEP, _Walk, sweep
-from worker.webhooks.task import process, sweeping
+from worker.webhooks.task import process
 
 
 def insert_many(sql: Sql, many: int, **columns: str) -> None:
@@ -25,18 +26,18 @@ def insert_many(sql: Sql, many: int, **columns: str) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_the_sweep_rescues_a_letter_whose_message_was_lost(sql: Sql, broker: redis.Redis, messages: Messages) -> None:
+def test_the_sweep_rescues_a_webhook_whose_message_was_lost(sql: Sql, broker: redis.Redis, messages: Messages) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference))
+    delivery = insert_webhook(sql, webhook(reference))
     sweep()
-    assert messages() == [], "within its first seconds a letter's own bell may still come"
+    assert messages() == [], "within its first seconds a webhook's own wake-up may still come"
     sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
 
     sweep()
 
-    ((rung,),) = messages()
-    assert rung == str(delivery)
-    process(rung)
+    ((notified,),) = messages()
+    assert notified == str(delivery)
+    process(notified)
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")
     broker.delete("webhooks")
     sweep()
@@ -44,7 +45,7 @@ def test_the_sweep_rescues_a_letter_whose_message_was_lost(sql: Sql, broker: red
 
 
 @pytest.mark.usefixtures("worker")
-def test_one_bell_is_enough_for_all_that_were_never_tried(sql: Sql, messages: Messages) -> None:
+def test_one_wake_up_is_enough_for_all_that_were_never_tried(sql: Sql, messages: Messages) -> None:
     insert_many(sql, 50, next_attempt_at="now() - n * interval '1 second'")
 
     sweep()
@@ -53,24 +54,24 @@ def test_one_bell_is_enough_for_all_that_were_never_tried(sql: Sql, messages: Me
 
 
 @pytest.mark.usefixtures("worker")
-def test_each_letter_that_was_tried_has_a_message_of_its_own_the_oldest_first_up_to_500(
+def test_each_webhook_that_was_tried_has_a_message_of_its_own_the_oldest_first_up_to_500(
     sql: Sql, messages: Messages
 ) -> None:
     insert_many(sql, STEP + 50, attempts="1 + n % 5", next_attempt_at="now() - n * interval '1 second'")
     oldest = [str(row.id) for row in sql(f"SELECT id FROM webhook_deliveries ORDER BY next_attempt_at LIMIT {STEP}")]
 
-    assert sweep() == f"rang for {STEP} letters"
+    assert sweep() == f"rang for {STEP} webhooks"
 
-    assert [rung for (rung,) in messages()] == oldest
+    assert [notified for (notified,) in messages()] == oldest
 
 
 @pytest.mark.usefixtures("worker")
 def test_what_is_not_due_is_left_alone(sql: Sql, messages: Messages) -> None:
     soon = "now() + interval '2 seconds'"
-    insert_letter(sql, b"{}", attempts=3, next_attempt_at=soon)
-    insert_letter(sql, b"{}", state="'parked'", next_attempt_at=soon)
+    insert_webhook(sql, b"{}", attempts=3, next_attempt_at=soon)
+    insert_webhook(sql, b"{}", state="'parked'", next_attempt_at=soon)
     for state in ("applied", "duplicate", "ignored", "rejected", "failed"):
-        insert_letter(sql, b"{}", state=f"'{state}'", next_attempt_at="now() - interval '1 day'")
+        insert_webhook(sql, b"{}", state=f"'{state}'", next_attempt_at="now() - interval '1 day'")
     before = sql("SELECT * FROM webhook_deliveries ORDER BY id")
 
     sweep()
@@ -84,7 +85,7 @@ def test_what_is_not_due_is_left_alone(sql: Sql, messages: Messages) -> None:
 def test_a_step_that_fails_keeps_no_other_from_ringing(
     sql: Sql, messages: Messages, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    delivery = insert_letter(sql, b"{}", attempts=1, next_attempt_at="now()")
+    delivery = insert_webhook(sql, b"{}", attempts=1, next_attempt_at="now()")
     too_slow = text("DO $$ BEGIN RAISE SQLSTATE '57014'; END $$")
     monkeypatch.setattr(sweeping, step, too_slow)
 
@@ -94,24 +95,24 @@ def test_a_step_that_fails_keeps_no_other_from_ringing(
     assert said == "the database is unavailable"
 
 
-def test_two_sweeps_at_once_send_one_message_a_letter(sql: Sql, make_worker: MakeWorker, messages: Messages) -> None:
+def test_two_sweeps_at_once_send_one_message_a_webhook(sql: Sql, make_worker: MakeWorker, messages: Messages) -> None:
     insert_many(sql, 40, attempts="1", next_attempt_at="now()")
     sweepers = [make_worker() for _ in range(4)]
 
     at_once([lambda app=app: _sweep(app) for app in sweepers])
 
-    rung = [rung for (rung,) in messages()]
-    assert len(rung) == len(set(rung)) == 40
+    notified = [notified for (notified,) in messages()]
+    assert len(notified) == len(set(notified)) == 40
 
 
-def test_sweeps_at_once_bring_parked_letters_forward_without_deadlock(
+def test_sweeps_at_once_bring_parked_webhooks_forward_without_deadlock(
     sql: Sql, make_worker: MakeWorker, messages: Messages
 ) -> None:
     references = [insert_payment(sql) for _ in range(60)]
     deliveries = [
-        insert_letter(
+        insert_webhook(
             sql,
-            letter(reference),
+            webhook(reference),
             state="'parked'",
             provider_ref=f"'{reference}'",
             next_attempt_at="now() + interval '70 hours'",
@@ -124,12 +125,12 @@ def test_sweeps_at_once_bring_parked_letters_forward_without_deadlock(
         said = at_once([lambda app=app: _sweep(app) for app in sweepers])
         assert all(line.startswith("rang for") for line in said)
 
-    assert {rung for (rung,) in messages()} == {str(delivery) for delivery in deliveries}
-    assert all(letter_row(sql, delivery).due_in < 1 for delivery in deliveries)
+    assert {notified for (notified,) in messages()} == {str(delivery) for delivery in deliveries}
+    assert all(webhook_row(sql, delivery).due_in < 1 for delivery in deliveries)
 
 
 @pytest.mark.usefixtures("worker")
-def test_parked_letters_are_brought_forward_in_bounded_steps(sql: Sql) -> None:
+def test_parked_webhooks_are_brought_forward_in_bounded_steps(sql: Sql) -> None:
     reference = insert_payment(sql)
     insert_many(
         sql, STEP * 2, state="'parked'", provider_ref=f"'{reference}'", next_attempt_at="now() + interval '70 hours'"

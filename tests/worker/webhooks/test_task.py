@@ -1,4 +1,4 @@
-"""What becomes of letters, one at a time."""
+"""What becomes of webhooks, one at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from checkout_service.providers.adapters.mock.provider import sign
 from checkout_service.settings.provider_accounts import Account, Secret
 from checkout_service.telemetry.metrics import secret_matches_total
 from tests.conftest import MOCK_SECRET, Sql
-from tests.webhook_bodies import insert_letter, insert_payment, letter, post_letter, state_of, status_of
-from tests.worker.conftest import MakeWorker, letter_row
+from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook
+from tests.worker.conftest import MakeWorker, webhook_row
 from worker.webhooks.task import process
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -32,14 +32,14 @@ def process_all(*deliveries: object) -> None:
 
 def test_webhook_updates_payment(client: FlaskClient, sql: Sql) -> None:
     reference = insert_payment(sql)
-    delivery = post_letter(client, letter(reference, event_id="evt_1", amount="240.00", currency="USD"))
+    delivery = post_webhook(client, webhook(reference, event_id="evt_1", amount="240.00", currency="USD"))
 
     process(str(delivery))
 
     assert status_of(sql, reference) == "paid"
     assert state_of(sql, delivery) == "applied"
     assert events(sql) == [("evt_1", "paid", "applied")]
-    row = letter_row(sql, delivery)
+    row = webhook_row(sql, delivery)
     assert (row.attempts, row.next_attempt_at, row.provider_ref, row.detail) == (1, None, reference, None)
     assert row.processed_at is not None
 
@@ -47,8 +47,8 @@ def test_webhook_updates_payment(client: FlaskClient, sql: Sql) -> None:
 def test_the_payment_keeps_the_body_behind_its_status(sql: Sql) -> None:
     reference = insert_payment(sql)
     details = {"event_id": "evt_1", "count": 2**70, "deep": [[[[]]]], "text": "\\u0000 Größe 🎓"}
-    process(str(insert_letter(sql, letter(reference, "failed", event_id="evt_0"))))
-    delivery = insert_letter(sql, _spelled(reference, details))
+    process(str(insert_webhook(sql, webhook(reference, "failed", event_id="evt_0"))))
+    delivery = insert_webhook(sql, _spelled(reference, details))
 
     process(str(delivery))
 
@@ -60,19 +60,19 @@ def test_the_payment_keeps_the_body_behind_its_status(sql: Sql) -> None:
 def test_invalid_webhook_signature_is_rejected_and_the_payment_untouched(sql: Sql) -> None:
     reference = insert_payment(sql)
     before = sql("SELECT * FROM payments")
-    delivery = insert_letter(sql, letter(reference, secret="a guess"))
+    delivery = insert_webhook(sql, webhook(reference, secret="a guess"))
 
     process(str(delivery))
 
     assert state_of(sql, delivery) == "rejected"
-    assert letter_row(sql, delivery).detail == "the signature is not ours"
+    assert webhook_row(sql, delivery).detail == "the signature is not ours"
     assert sql("SELECT * FROM payments") == before
     assert events(sql) == []
 
 
-def test_a_rejected_letter_is_applied_once_its_secret_is_known(sql: Sql, make_worker: MakeWorker) -> None:
+def test_a_rejected_webhook_is_applied_once_its_secret_is_known(sql: Sql, make_worker: MakeWorker) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference, secret="a rotated secret"))
+    delivery = insert_webhook(sql, webhook(reference, secret="a rotated secret"))
     process(str(delivery))
     assert state_of(sql, delivery) == "rejected"
 
@@ -86,9 +86,9 @@ def test_a_rejected_letter_is_applied_once_its_secret_is_known(sql: Sql, make_wo
     assert matches._value.get() == before + 1, "so that an old secret can be seen to be out of use"
 
 
-def test_a_letter_of_a_provider_without_secrets_is_rejected(sql: Sql, make_worker: MakeWorker) -> None:
+def test_a_webhook_of_a_provider_without_secrets_is_rejected(sql: Sql, make_worker: MakeWorker) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference))
+    delivery = insert_webhook(sql, webhook(reference))
 
     with make_worker(accounts={}).app_context():
         process(str(delivery))
@@ -99,16 +99,16 @@ def test_a_letter_of_a_provider_without_secrets_is_rejected(sql: Sql, make_worke
 
 def test_a_late_failure_does_not_undo_a_payment(sql: Sql) -> None:
     reference = insert_payment(sql)
-    paid = insert_letter(sql, letter(reference, "paid", event_id="evt_1"))
+    paid = insert_webhook(sql, webhook(reference, "paid", event_id="evt_1"))
     process(str(paid))
-    failed = insert_letter(sql, letter(reference, "failed", event_id="evt_2"))
+    failed = insert_webhook(sql, webhook(reference, "failed", event_id="evt_2"))
 
     process(str(failed))
 
     assert status_of(sql, reference) == "paid"
     assert events(sql) == [("evt_1", "paid", "applied"), ("evt_2", "failed", "stale")]
     assert state_of(sql, failed) == "applied"
-    assert letter_row(sql, failed).detail.startswith("stale")
+    assert webhook_row(sql, failed).detail.startswith("stale")
     assert sql("SELECT raw_payload FROM payments")[0].raw_payload["status"] == "paid"
 
 
@@ -116,9 +116,9 @@ def test_a_failure_and_then_another_card_is_paid(sql: Sql) -> None:
     reference = insert_payment(sql)
 
     process_all(
-        insert_letter(sql, letter(reference, "failed", event_id="evt_1")),
-        insert_letter(sql, letter(reference, "paid", event_id="evt_2")),
-        insert_letter(sql, letter(reference, "reversed", event_id="evt_3")),
+        insert_webhook(sql, webhook(reference, "failed", event_id="evt_1")),
+        insert_webhook(sql, webhook(reference, "paid", event_id="evt_2")),
+        insert_webhook(sql, webhook(reference, "reversed", event_id="evt_3")),
     )
 
     assert [outcome for _, _, outcome in events(sql)] == ["applied"] * 3
@@ -127,7 +127,7 @@ def test_a_failure_and_then_another_card_is_paid(sql: Sql) -> None:
 
 def test_an_unknown_status_is_ignored(sql: Sql) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference, "disputed_by_aunt"))
+    delivery = insert_webhook(sql, webhook(reference, "disputed_by_aunt"))
 
     process(str(delivery))
 
@@ -136,9 +136,9 @@ def test_an_unknown_status_is_ignored(sql: Sql) -> None:
     assert events(sql) == []
 
 
-def test_a_large_letter_is_applied_like_any_other(sql: Sql) -> None:
+def test_a_large_webhook_is_applied_like_any_other(sql: Sql) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference, event_id="evt_1", note="x" * 200_000))
+    delivery = insert_webhook(sql, webhook(reference, event_id="evt_1", note="x" * 200_000))
 
     process(str(delivery))
 
@@ -146,8 +146,8 @@ def test_a_large_letter_is_applied_like_any_other(sql: Sql) -> None:
     assert status_of(sql, reference) == "paid"
 
 
-def test_an_id_without_a_letter_does_no_harm(sql: Sql) -> None:
-    waiting = insert_letter(sql, letter(insert_payment(sql)))
+def test_an_id_without_a_webhook_does_no_harm(sql: Sql) -> None:
+    waiting = insert_webhook(sql, webhook(insert_payment(sql)))
 
     process(str(uuid4()))
 
@@ -155,17 +155,17 @@ def test_an_id_without_a_letter_does_no_harm(sql: Sql) -> None:
 
 
 @pytest.mark.parametrize("state", ["applied", "duplicate", "ignored"])
-def test_a_letter_that_is_done_is_not_done_again(sql: Sql, state: str) -> None:
+def test_a_webhook_that_is_done_is_not_done_again(sql: Sql, state: str) -> None:
     reference = insert_payment(sql)
-    delivery = insert_letter(sql, letter(reference), state=f"'{state}'", next_attempt_at="NULL", attempts=1)
-    before = letter_row(sql, delivery)
+    delivery = insert_webhook(sql, webhook(reference), state=f"'{state}'", next_attempt_at="NULL", attempts=1)
+    before = webhook_row(sql, delivery)
 
     process(str(delivery))
 
-    assert letter_row(sql, delivery) == before
+    assert webhook_row(sql, delivery) == before
     assert status_of(sql, reference) == "pending"
 
 
 def _spelled(reference: str, details: dict[str, object]) -> bytes:
-    """As a provider with another JSON writer sends it: orjson, which the tests' letters use, has no such integers."""
+    """As a provider with another JSON writer sends it: orjson, which the tests' webhooks use, has no such integers."""
     return json.dumps(sign({"provider_ref": reference, "status": "paid", "raw_data": details}, MOCK_SECRET)).encode()

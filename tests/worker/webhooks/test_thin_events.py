@@ -1,4 +1,4 @@
-"""Letters that say several things, or only that there is news."""
+"""Webhooks that say several things, or only that there is news."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import pytest
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import (
     Decline,
+    ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
-    RefundFact,
     UnreadableError,
 )
 from tests.conftest import Sql
-from tests.webhook_bodies import insert_letter, insert_payment, state_of, status_of
-from tests.worker.conftest import letter_row
-from tests.worker.scripted import Said, ScriptedProvider, fact, hint
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of
+from tests.worker.conftest import webhook_row
+from tests.worker.scripted import Said, ScriptedProvider, event, thin_event
 from worker.webhooks.task import process
 
 AWAY = ProviderUnavailableError("the provider did not answer")
 
 
 def tell(scripted: ScriptedProvider, sql: Sql, name: str, said: Said, **columns: str) -> object:
-    """File a letter that says this."""
-    body = json.dumps({"letter": name}).encode()
-    scripted.letters[body] = said
-    return insert_letter(sql, body, **columns)
+    """File a webhook that says this."""
+    body = json.dumps({"webhook": name}).encode()
+    scripted.webhooks[body] = said
+    return insert_webhook(sql, body, **columns)
 
 
 PRECEDENCE = {
@@ -46,20 +46,20 @@ PRECEDENCE = {
 
 @pytest.mark.parametrize(("state", "said"), PRECEDENCE.values(), ids=PRECEDENCE.keys())
 @pytest.mark.parametrize("turn", [1, -1])
-def test_a_batch_is_what_the_first_of_its_facts_is(
+def test_a_batch_is_what_the_first_of_its_events_is(
     sql: Sql, scripted: ScriptedProvider, state: str, said: list[str], turn: int
 ) -> None:
     reference, other = insert_payment(sql), insert_payment(sql, status="paid")
-    known = fact(reference, "processing", event_id="evt_known")
+    known = event(reference, "processing", event_id="evt_known")
     process(str(tell(scripted, sql, "before", [known])))
-    facts = {
+    events = {
         "known": known,
-        "news": fact(reference, "paid"),
-        "stale": fact(other, "failed"),
-        "mismatch": fact(reference, "paid", currency="EUR"),
-        "unknown": fact("mock_pi_unknown", "paid"),
+        "news": event(reference, "paid"),
+        "stale": event(other, "failed"),
+        "mismatch": event(reference, "paid", currency="EUR"),
+        "unknown": event("mock_pi_unknown", "paid"),
     }
-    delivery = tell(scripted, sql, "batch", [facts[name] for name in said[::turn]])
+    delivery = tell(scripted, sql, "batch", [events[name] for name in said[::turn]])
 
     process(str(delivery))
 
@@ -69,8 +69,8 @@ def test_a_batch_is_what_the_first_of_its_facts_is(
 
 def test_a_batch_about_many_payments_moves_each(sql: Sql, scripted: ScriptedProvider) -> None:
     references = [insert_payment(sql) for _ in range(50)]
-    facts = [fact(reference, status) for reference in references for status in ("failed", "paid", "processing")]
-    delivery = tell(scripted, sql, "batch", facts)
+    events = [event(reference, status) for reference in references for status in ("failed", "paid", "processing")]
+    delivery = tell(scripted, sql, "batch", events)
 
     process(str(delivery))
 
@@ -79,28 +79,28 @@ def test_a_batch_about_many_payments_moves_each(sql: Sql, scripted: ScriptedProv
     assert sql("SELECT count(*) FROM payment_events")[0].count == 150
 
 
-def test_a_hint_is_looked_up_and_never_remembered(sql: Sql, scripted: ScriptedProvider) -> None:
+def test_a_thin_event_is_looked_up_and_never_remembered(sql: Sql, scripted: ScriptedProvider) -> None:
     reference = insert_payment(sql)
-    truth = [fact(reference, "processing", event_id="lookup:processing")]
+    truth = [event(reference, "processing", event_id="lookup:processing")]
     scripted.truths[reference] = lambda: list(truth)
-    first = tell(scripted, sql, "news", [hint(reference)])
+    first = tell(scripted, sql, "news", [thin_event(reference)])
     process(str(first))
     assert (state_of(sql, first), status_of(sql, reference)) == ("applied", "processing")
 
-    again = tell(scripted, sql, "news", [hint(reference)])
+    again = tell(scripted, sql, "news", [thin_event(reference)])
     process(str(again))
     assert (state_of(sql, again), scripted.asked) == ("duplicate", [reference] * 2)
 
-    truth[:] = [fact(reference, "paid", event_id="lookup:paid")]
-    news = tell(scripted, sql, "news", [hint(reference)])
+    truth[:] = [event(reference, "paid", event_id="lookup:paid")]
+    news = tell(scripted, sql, "news", [thin_event(reference)])
     process(str(news))
     assert (state_of(sql, news), status_of(sql, reference)) == ("applied", "paid")
-    assert letter_row(sql, again).detail is None
+    assert webhook_row(sql, again).detail is None
 
 
-def test_a_hint_about_a_payment_that_is_still_open_says_nothing(sql: Sql, scripted: ScriptedProvider) -> None:
+def test_a_thin_event_about_a_payment_that_is_still_open_says_nothing(sql: Sql, scripted: ScriptedProvider) -> None:
     reference = insert_payment(sql)
-    delivery = tell(scripted, sql, "news", [hint(reference)])
+    delivery = tell(scripted, sql, "news", [thin_event(reference)])
 
     process(str(delivery))
 
@@ -112,7 +112,7 @@ def test_a_hint_about_a_payment_that_is_still_open_says_nothing(sql: Sql, script
 def test_a_provider_that_is_away_uses_up_no_attempt(sql: Sql, scripted: ScriptedProvider, where: str) -> None:
     reference = insert_payment(sql)
     scripted.truths[reference] = AWAY
-    delivery = tell(scripted, sql, "news", [hint(reference)] if where == "looking up" else AWAY)
+    delivery = tell(scripted, sql, "news", [thin_event(reference)] if where == "looking up" else AWAY)
 
     for minutes, low, high in [(0, 5, 6), (0.5, 30, 36), (4, 240, 290), (60, 900, 1080)]:
         sql(
@@ -120,13 +120,13 @@ def test_a_provider_that_is_away_uses_up_no_attempt(sql: Sql, scripted: Scripted
             age=minutes,
         )
         process(str(delivery))
-        row = letter_row(sql, delivery)
+        row = webhook_row(sql, delivery)
         assert (row.state, row.attempts) == ("received", 1)
         assert low - 2 < row.due_in < high + 2
         assert "did not answer" in row.detail
 
-    scripted.truths[reference] = [fact(reference, "paid")]
-    scripted.letters = {key: [hint(reference)] for key in scripted.letters}
+    scripted.truths[reference] = [event(reference, "paid")]
+    scripted.webhooks = {key: [thin_event(reference)] for key in scripted.webhooks}
     sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
     process(str(delivery))
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")
@@ -135,27 +135,29 @@ def test_a_provider_that_is_away_uses_up_no_attempt(sql: Sql, scripted: Scripted
 def test_after_72_hours_a_provider_that_is_away_uses_up_attempts(sql: Sql, scripted: ScriptedProvider) -> None:
     gone = insert_payment(sql)
     scripted.truths[gone] = AWAY
-    delivery = tell(scripted, sql, "news", [hint(gone)], received_at="now() - interval '73 hours'")
+    delivery = tell(scripted, sql, "news", [thin_event(gone)], received_at="now() - interval '73 hours'")
 
     for attempt in (1, 2, 3):
         sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
         process(str(delivery))
-        assert (state_of(sql, delivery), letter_row(sql, delivery).attempts) == ("received", attempt)
+        assert (state_of(sql, delivery), webhook_row(sql, delivery).attempts) == ("received", attempt)
 
 
 @pytest.mark.parametrize("error", [ProviderRefusedError("status 404"), KeyError("id")])
-def test_a_look_up_that_goes_wrong_is_its_letters_alone(sql: Sql, scripted: ScriptedProvider, error: Exception) -> None:
+def test_a_look_up_that_goes_wrong_is_its_webhooks_alone(
+    sql: Sql, scripted: ScriptedProvider, error: Exception
+) -> None:
     broken, whole = insert_payment(sql), insert_payment(sql)
     scripted.truths[broken] = error
-    poison = tell(scripted, sql, "poison", [fact(whole, "failed"), hint(broken)])
-    neighbour = tell(scripted, sql, "neighbour", [fact(whole, "processing")])
+    poison = tell(scripted, sql, "poison", [event(whole, "failed"), thin_event(broken)])
+    neighbour = tell(scripted, sql, "neighbour", [event(whole, "processing")])
 
     process(str(poison))
 
-    row = letter_row(sql, poison)
+    row = webhook_row(sql, poison)
     assert (row.state, row.attempts, state_of(sql, neighbour)) == ("received", 1, "applied")
     assert 3 < row.due_in < 7
-    assert status_of(sql, whole) == "processing", "of a letter that could not be read whole, nothing is recorded"
+    assert status_of(sql, whole) == "processing", "of a webhook that could not be read whole, nothing is recorded"
 
 
 def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(
@@ -171,33 +173,33 @@ def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(
 
     slow = [insert_payment(sql) for _ in range(8)]
     scripted.truths |= dict.fromkeys(slow, slowly)
-    hints = [tell(scripted, sql, f"news {number}", [hint(one)]) for number, one in enumerate(slow)]
-    paid = tell(scripted, sql, "paid", [fact(reference, "paid")])
+    thin_events = [tell(scripted, sql, f"news {number}", [thin_event(one)]) for number, one in enumerate(slow)]
+    paid = tell(scripted, sql, "paid", [event(reference, "paid")])
 
-    process(str(hints[0]))
+    process(str(thin_events[0]))
 
     assert status_of(sql, reference) == "paid"
     assert state_of(sql, paid) == "applied"
     assert len(scripted.asked) == 2
-    put_off = [letter_row(sql, delivery) for delivery in hints[2:]]
+    put_off = [webhook_row(sql, delivery) for delivery in thin_events[2:]]
     assert {(row.state, row.attempts) for row in put_off} == {("received", 1)}
 
 
 def test_nobody_is_asked_about_a_payment_that_is_not_here(sql: Sql, scripted: ScriptedProvider) -> None:
-    delivery = tell(scripted, sql, "news", [hint("mock_pi_unknown")])
+    delivery = tell(scripted, sql, "news", [thin_event("mock_pi_unknown")])
 
     process(str(delivery))
 
     assert state_of(sql, delivery) == "parked"
-    assert letter_row(sql, delivery).provider_ref == "mock_pi_unknown"
+    assert webhook_row(sql, delivery).provider_ref == "mock_pi_unknown"
     assert scripted.asked == []
 
 
 @pytest.mark.parametrize(("age", "state"), [("1 second", "received"), ("2 minutes", "rejected")])
-def test_an_unsigned_letter_about_a_payment_that_is_not_ours_waits_a_moment(
+def test_an_unsigned_webhook_about_a_payment_that_is_not_ours_waits_a_moment(
     sql: Sql, scripted: ScriptedProvider, age: str, state: str
 ) -> None:
-    said = [hint("mock_pi_unknown", genuine=False)]
+    said = [thin_event("mock_pi_unknown", verified=False)]
     delivery = tell(scripted, sql, "news", said, received_at=f"now() - interval '{age}'")
 
     process(str(delivery))
@@ -209,24 +211,24 @@ def test_an_unsigned_letter_about_a_payment_that_is_not_ours_waits_a_moment(
 def test_credentials_that_a_provider_refuses_use_up_no_attempt(sql: Sql, scripted: ScriptedProvider) -> None:
     reference = insert_payment(sql)
     scripted.truths[reference] = ProviderRefusedError("status 401", reason=Decline.CREDENTIALS)
-    delivery = tell(scripted, sql, "news", [hint(reference)])
+    delivery = tell(scripted, sql, "news", [thin_event(reference)])
 
     process(str(delivery))
 
-    row = letter_row(sql, delivery)
+    row = webhook_row(sql, delivery)
     assert (row.state, row.detail) == ("received", "status 401")
 
 
 def test_a_set_asks_about_each_payment_once(sql: Sql, scripted: ScriptedProvider) -> None:
-    """Anybody can send an unsigned letter about their own payment a thousand times."""
+    """Anybody can send an unsigned webhook about their own payment a thousand times."""
     reference = insert_payment(sql)
-    scripted.truths[reference] = [fact(reference, "paid", event_id="lookup:paid")]
-    letters = [tell(scripted, sql, f"news {number}", [hint(reference, genuine=False)]) for number in range(20)]
+    scripted.truths[reference] = [event(reference, "paid", event_id="lookup:paid")]
+    webhooks = [tell(scripted, sql, f"news {number}", [thin_event(reference, verified=False)]) for number in range(20)]
 
-    process(str(letters[0]))
+    process(str(webhooks[0]))
 
     assert scripted.asked == [reference]
-    assert sorted(state_of(sql, one) for one in letters) == ["applied"] + ["duplicate"] * 19
+    assert sorted(state_of(sql, one) for one in webhooks) == ["applied"] + ["duplicate"] * 19
     assert status_of(sql, reference) == "paid"
 
 
@@ -242,7 +244,7 @@ def test_an_answer_that_cannot_be_understood_is_not_quoted_in_the_log(
             raise UnreadableError("a time is none") from error
 
     scripted.truths[reference] = answer
-    process(str(tell(scripted, sql, "news", [hint(reference)])))
+    process(str(tell(scripted, sql, "news", [thin_event(reference)])))
 
     said = capsys.readouterr()
     assert "look_up_not_understood" in said.err + said.out
@@ -251,7 +253,7 @@ def test_an_answer_that_cannot_be_understood_is_not_quoted_in_the_log(
 
 def test_what_may_be_entered_soon_is_not_parked_for_days_by_its_neighbour(sql: Sql, scripted: ScriptedProvider) -> None:
     reference = insert_payment(sql)
-    refund = RefundFact(
+    refund = ProviderRefundEvent(
         provider="mock",
         provider_ref=reference,
         refund_ref="re_1",
@@ -260,13 +262,13 @@ def test_what_may_be_entered_soon_is_not_parked_for_days_by_its_neighbour(sql: S
         amount=Decimal("1.00"),
         currency="USD",
     )
-    delivery = tell(scripted, sql, "batch", [fact("mock_pi_of_another_service", "paid"), refund])
+    delivery = tell(scripted, sql, "batch", [event("mock_pi_of_another_service", "paid"), refund])
 
     process(str(delivery))
-    row = letter_row(sql, delivery)
+    row = webhook_row(sql, delivery)
     assert (row.state, row.due_in < 60) == ("received", True), "the refund waits for its payment to be paid"
 
-    process(str(tell(scripted, sql, "paid", [fact(reference, "paid")])))
+    process(str(tell(scripted, sql, "paid", [event(reference, "paid")])))
     sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = :id", id=delivery)
     process(str(delivery))
     assert sql("SELECT status::text FROM refunds")[0].status == "succeeded"

@@ -1,4 +1,4 @@
-"""The bell: one message while a backlog waits, none lost, and none needed."""
+"""The wake-up: one message while a backlog waits, none lost, and none needed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import pytest
 import redis
 
 from checkout_service.cache import cache
-from checkout_service.providers.base import Fact
+from checkout_service.providers.base import ProviderEvent
 from checkout_service.publishing.wake_up import WAKE_UP, Notifier, wake_worker
 from tests.conftest import Sql
-from tests.webhook_bodies import insert_letter, insert_payment, letter, state_of
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, webhook
 from tests.worker.conftest import MakeWorker, Messages
-from tests.worker.scripted import ScriptedProvider, fact, hint
+from tests.worker.scripted import ScriptedProvider, event, thin_event
 from worker.webhooks.statements import SET
 from worker.webhooks.task import process
 
 
-def bell_rings(broker: redis.Redis) -> bool:
+def wake_up_rings(broker: redis.Redis) -> bool:
     return any(name.endswith(f":{WAKE_UP}".encode()) for name in broker.scan_iter())
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_bell_that_rings_is_not_rung_again(sql: Sql, messages: Messages) -> None:
-    deliveries = [str(insert_letter(sql, letter(insert_payment(sql)))) for _ in range(5)]
+def test_a_wake_up_that_rings_is_not_notified_again(sql: Sql, messages: Messages) -> None:
+    deliveries = [str(insert_webhook(sql, webhook(insert_payment(sql)))) for _ in range(5)]
 
     for delivery in deliveries:
         wake_worker(delivery)
@@ -35,33 +35,33 @@ def test_a_bell_that_rings_is_not_rung_again(sql: Sql, messages: Messages) -> No
 
 
 @pytest.mark.usefixtures("worker")
-def test_the_task_silences_the_bell_so_that_the_next_letter_rings(sql: Sql, messages: Messages) -> None:
-    first = str(insert_letter(sql, letter(insert_payment(sql))))
+def test_the_task_silences_the_wake_up_so_that_the_next_webhook_rings(sql: Sql, messages: Messages) -> None:
+    first = str(insert_webhook(sql, webhook(insert_payment(sql))))
     wake_worker(first)
     process(first)
-    second = str(insert_letter(sql, letter(insert_payment(sql))))
+    second = str(insert_webhook(sql, webhook(insert_payment(sql))))
 
     wake_worker(second)
 
     assert messages() == [(first,), (second,)]
 
 
-def test_a_letter_filed_while_a_task_is_at_work_rings_again(
+def test_a_webhook_filed_while_a_task_is_at_work_rings_again(
     sql: Sql, scripted: ScriptedProvider, messages: Messages
 ) -> None:
-    """The bell is silenced before the claim, so a letter that this claim did not see has a message of its own."""
+    """The wake-up is silenced before the claim, so a webhook that this claim did not see has a message of its own."""
     reference = insert_payment(sql)
     later: list[str] = []
 
-    def while_at_work() -> list[Fact]:
+    def while_at_work() -> list[ProviderEvent]:
         if not later:
-            later.append(str(insert_letter(sql, b'{"later":1}')))
+            later.append(str(insert_webhook(sql, b'{"later":1}')))
             wake_worker(later[0])
-        return [fact(reference, "paid", event_id="evt_1")]
+        return [event(reference, "paid", event_id="evt_1")]
 
-    scripted.letters = {b'{"first":1}': [hint(reference)], b'{"later":1}': [fact(reference, "failed")]}
+    scripted.webhooks = {b'{"first":1}': [thin_event(reference)], b'{"later":1}': [event(reference, "failed")]}
     scripted.truths[reference] = while_at_work
-    first = str(insert_letter(sql, b'{"first":1}'))
+    first = str(insert_webhook(sql, b'{"first":1}'))
     wake_worker(first)
 
     process(first)
@@ -71,10 +71,10 @@ def test_a_letter_filed_while_a_task_is_at_work_rings_again(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_message_about_a_letter_that_is_done_still_takes_what_waits(sql: Sql) -> None:
-    done = insert_letter(sql, letter(insert_payment(sql)))
+def test_a_message_about_a_webhook_that_is_done_still_takes_what_waits(sql: Sql) -> None:
+    done = insert_webhook(sql, webhook(insert_payment(sql)))
     process(str(done))
-    waiting = insert_letter(sql, letter(insert_payment(sql)))
+    waiting = insert_webhook(sql, webhook(insert_payment(sql)))
 
     process(str(done))
 
@@ -82,19 +82,19 @@ def test_a_message_about_a_letter_that_is_done_still_takes_what_waits(sql: Sql) 
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("body", [letter("mock_pi_1", secret="a guess"), b"{}"], ids=["forged", "unreadable"])
-def test_a_forgery_does_not_swallow_the_bell(sql: Sql, messages: Messages, body: bytes) -> None:
-    """Its message may come when another task has rejected it already; the letter behind it did not ring."""
-    forgery = str(insert_letter(sql, body))
-    process(forgery)
-    wake_worker(forgery)
-    genuine = insert_letter(sql, letter(insert_payment(sql)))
-    wake_worker(str(genuine))
-    assert messages() == [(forgery,)]
+@pytest.mark.parametrize("body", [webhook("mock_pi_1", secret="a guess"), b"{}"], ids=["unverified", "unreadable"])
+def test_a_unverified_does_not_swallow_the_wake_up(sql: Sql, messages: Messages, body: bytes) -> None:
+    """Its message may come when another task has rejected it already; the webhook behind it did not ring."""
+    unverified = str(insert_webhook(sql, body))
+    process(unverified)
+    wake_worker(unverified)
+    verified = insert_webhook(sql, webhook(insert_payment(sql)))
+    wake_worker(str(verified))
+    assert messages() == [(unverified,)]
 
-    process(forgery)
+    process(unverified)
 
-    assert [state_of(sql, UUID(forgery)), state_of(sql, genuine)] == ["rejected", "applied"]
+    assert [state_of(sql, UUID(unverified)), state_of(sql, verified)] == ["rejected", "applied"]
 
 
 @pytest.mark.usefixtures("worker")
@@ -114,7 +114,7 @@ def test_a_task_whose_time_is_over_rings_for_the_rest(
     sql: Sql, messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.webhooks.task.WORK_FOR", 0.0)
-    body = letter("mock_pi_1", "of another age")
+    body = webhook("mock_pi_1", "of another age")
     sql(
         "INSERT INTO webhook_deliveries (provider, body) SELECT 'mock', :b FROM generate_series(1, :n)",
         b=body,
@@ -139,12 +139,12 @@ def test_a_task_whose_time_is_over_rings_though_the_others_have_gone(
     monkeypatch.setattr("worker.webhooks.task.WORK_FOR", 0.0)
     sql("INSERT INTO webhook_deliveries (provider, body) SELECT 'mock', '{}' FROM generate_series(1, :n)", n=SET * 2)
 
-    def others_come_and_go() -> list[Fact]:
+    def others_come_and_go() -> list[ProviderEvent]:
         cache().release(WAKE_UP)
         broker.delete("webhooks")
         return []
 
-    scripted.letters[b"{}"] = others_come_and_go  # type: ignore[assignment]  # called each time
+    scripted.webhooks[b"{}"] = others_come_and_go  # type: ignore[assignment]  # called each time
     process(str(UUID(int=1)))
 
     assert sql("SELECT count(*) FROM webhook_deliveries WHERE state = 'received'")[0].count == SET
@@ -152,12 +152,12 @@ def test_a_task_whose_time_is_over_rings_though_the_others_have_gone(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_lost_message_silences_the_bell_for_a_second_at_most(broker: redis.Redis) -> None:
+def test_a_lost_message_silences_the_wake_up_for_a_second_at_most(broker: redis.Redis) -> None:
     wake_worker("lost")
     broker.delete("webhooks")
 
-    (bell,) = [name for name in broker.scan_iter() if name.endswith(b":bell")]
-    assert 0 < broker.pttl(bell) <= Notifier.SILENT_FOR
+    (wake_up,) = [name for name in broker.scan_iter() if name.endswith(b":wake_up")]
+    assert 0 < broker.pttl(wake_up) <= Notifier.SILENT_FOR
 
 
 @pytest.mark.usefixtures("worker")
@@ -169,4 +169,4 @@ def test_deployments_that_share_a_server_do_not_silence_each_other(
     with make_worker(payment_namespace=uuid4()).app_context():
         cache().release(WAKE_UP)
 
-    assert bell_rings(broker)
+    assert wake_up_rings(broker)

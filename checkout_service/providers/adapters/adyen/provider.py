@@ -1,6 +1,6 @@
-"""Adyen: a payment is a payment link (Checkout API v72), and its letters name it by our own reference.
+"""Adyen: a payment is a payment link (Checkout API v72), and its webhooks name it by our own reference.
 
-Only letters prove that money came: a link that is ``completed`` was used, and what came of it is not said there.
+Only webhooks prove that money came: a link that is ``completed`` was used, and what came of it is not said there.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from checkout_service.providers.adapters.adyen.webhooks import NAME, UNITS, read
 from checkout_service.providers.base import (
     Contents,
     Decline,
-    Fact,
     Opened,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
-    RefundFact,
     UnreadableError,
 )
 from checkout_service.providers.fields import amount_from_minor, currency_of, minor_units, nested, text
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.transport import Transport, bounded
 from checkout_service.settings.provider_accounts import Account
@@ -43,7 +43,7 @@ _LINKS: Final = {
     "expired": PaymentStatus.EXPIRED,
 }
 """What a link's status proves. An ``active`` one is open. ``completed`` and ``paid`` tell neither the payment's name
-nor whether it was captured, so that money is for the letters to report."""
+nor whether it was captured, so that money is for the webhooks to report."""
 
 _NAMES: Final = "id status reference amount value currency merchantAccount expiresAt pspReference paymentPspReference"
 _KEPT: Final = frozenset(_NAMES.split())
@@ -86,13 +86,13 @@ class AdyenProvider:
             currency=taken,
         )
 
-    def read(self, envelope: Envelope) -> Contents:
-        return read_batch(envelope, self._keys, account=self._account, manual=self._manual)
+    def read(self, raw_webhook: RawWebhook) -> Contents:
+        return read_batch(raw_webhook, self._keys, account=self._account, manual=self._manual)
 
-    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         return _looked_up(self._api.call("GET", f"/paymentLinks/{_link_id(reference)}"), reference)
 
-    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Expire the link; where it is past that, say what it is."""
         path = f"/paymentLinks/{_link_id(reference)}"
         # Without a key: the first answer would come again, though a link moves on.
@@ -104,14 +104,14 @@ class AdyenProvider:
                     raise
                 return self.look_up(reference)
         return [
-            _fact(link, reference, PaymentStatus.CANCELED) if item.status is PaymentStatus.EXPIRED else item
+            _event(link, reference, PaymentStatus.CANCELED) if item.status is PaymentStatus.EXPIRED else item
             for item in _looked_up(link, reference)
         ]
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
-    ) -> Sequence[Fact | RefundFact]:
-        """Ask for a refund; a letter tells what becomes of it. Adyen takes no free words for a reason."""
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """Ask for a refund; a webhook tells what becomes of it. Adyen takes no free words for a reason."""
         order = {
             "merchantAccount": self._account,
             "amount": {"value": minor_units(amount, reference.currency, UNITS), "currency": reference.currency},
@@ -123,7 +123,7 @@ class AdyenProvider:
         made = self._api.call("POST", path, json=order, idempotency_key=str(refund_id))
         refund_ref = text(made, "pspReference")
         return [
-            RefundFact(
+            ProviderRefundEvent(
                 provider=NAME,
                 provider_ref=reference.provider_ref,
                 refund_ref=refund_ref,
@@ -139,7 +139,7 @@ class AdyenProvider:
 
 
 def provider_ref(payment_id: UUID) -> str:
-    """What every letter about the payment carries as merchantReference, which holds up to 80 characters."""
+    """What every webhook about the payment carries as merchantReference, which holds up to 80 characters."""
     return f"{NAME}_{payment_id.hex}"
 
 
@@ -174,16 +174,16 @@ def _link_id(reference: Reference) -> str:
     return quote(link_id, safe="")
 
 
-def _looked_up(link: dict[str, Any], reference: Reference) -> list[Fact]:
+def _looked_up(link: dict[str, Any], reference: Reference) -> list[ProviderEvent]:
     if text(link, "reference") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
     status = _LINKS.get(text(link, "status"))
-    return [_fact(link, reference, status)] if status else []
+    return [_event(link, reference, status)] if status else []
 
 
-def _fact(link: dict[str, Any], reference: Reference, status: PaymentStatus) -> Fact:
+def _event(link: dict[str, Any], reference: Reference, status: PaymentStatus) -> ProviderEvent:
     """Its id names what was seen, so that seeing it again is no news."""
-    return Fact(
+    return ProviderEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,
         event_id=f"lookup:{reference.provider_ref}:{status.value}:",

@@ -1,8 +1,8 @@
-"""Adyen's letters: a batch of items, each signed by itself over eight of its fields, with no time among them.
+"""Adyen's webhooks: a batch of items, each signed by itself over eight of its fields, with no time among them.
 
 Nothing is decided on a field that is not signed: ``reason``, ``eventDate``, ``live`` and all of ``additionalData``
-could be anybody's. One forged item refuses its whole letter: Adyen did not send it, so what else is in it was copied
-from somewhere. (Adyen, "Verify HMAC signatures" and "Webhook types".)
+could be anybody's. One unverified item refuses its whole webhook: Adyen did not send it, so what else is in it was
+copied from somewhere. (Adyen, "Verify HMAC signatures" and "Webhook types".)
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Contents, Fact, RefundFact, UnreadableError
+from checkout_service.providers.base import Contents, ProviderEvent, ProviderRefundEvent, UnreadableError
 from checkout_service.providers.fields import amount_from_minor, currency_of, items, moment_of, nested, text
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.signatures import matching, signed_digest
 from checkout_service.providers.strict_json import parse_with_floats
@@ -25,7 +25,7 @@ from checkout_service.providers.strict_json import parse_with_floats
 NAME: Final = "adyen"
 
 REFERENCE: Final = re.compile(r"(adyen_([0-9a-f]{32}))(?:_([0-9a-f]{32}))?")
-"""Ours of a payment and, behind it, of a refund: whichever of the two a letter carries, it names the payment."""
+"""Ours of a payment and, behind it, of a refund: whichever of the two a webhook carries, it names the payment."""
 
 UNITS: Final = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
 """Where Adyen's smallest unit is not that of ISO 4217 (Adyen, "Currency codes and minor units")."""
@@ -70,14 +70,14 @@ _NAMES: Final = """
 _KEPT: Final = frozenset(_NAMES.split())
 
 
-def read_batch(envelope: Envelope, keys: Sequence[bytes], *, account: str, manual: bool) -> Contents:
+def read_batch(raw_webhook: RawWebhook, keys: Sequence[bytes], *, account: str, manual: bool) -> Contents:
     """All that a batch says; raises UnreadableError unless every item in it is signed by one of the keys."""
-    holders = items(parse_with_floats(envelope.body), "notificationItems")
+    holders = items(parse_with_floats(raw_webhook.body), "notificationItems")
     batch = [nested(holder, "NotificationRequestItem") for holder in holders]
     if not batch:
         raise UnreadableError("a batch without items: nothing in it is signed")
     places = [_verify(item, keys) for item in batch]
-    # Keys are shared between the merchant accounts of a company, so a genuine item may be another's.
+    # Keys are shared between the merchant accounts of a company, so a verified item may be another's.
     said = [_said(item, manual=manual) for item in batch if item.get("merchantAccountCode") == account]
     return Contents(said=[item for item in said if item is not None], secret=places[0])
 
@@ -107,7 +107,7 @@ def _verify(item: dict[str, Any], keys: Sequence[bytes]) -> int:
     return matching(keys, lambda key: base64.b64encode(signed_digest(key, content)), [claimed])
 
 
-def _said(item: dict[str, Any], *, manual: bool) -> Fact | RefundFact | None:
+def _said(item: dict[str, Any], *, manual: bool) -> ProviderEvent | ProviderRefundEvent | None:
     """What a verified item says of a payment that we opened."""
     reference = REFERENCE.fullmatch(item.get("merchantReference", ""))
     if reference is None or item.get("success") not in {"true", "false"}:
@@ -117,7 +117,7 @@ def _said(item: dict[str, Any], *, manual: bool) -> Fact | RefundFact | None:
     event_id = f"{happened[0]}:{text(item, 'pspReference')}:{item['success']}"
     amount, currency = _money(item)
     if happened in _REFUNDS:
-        return RefundFact(
+        return ProviderRefundEvent(
             provider=NAME,
             provider_ref=provider_ref,
             refund_ref=text(item, "pspReference"),
@@ -132,7 +132,7 @@ def _said(item: dict[str, Any], *, manual: bool) -> Fact | RefundFact | None:
     status = payment_status(*happened, manual=manual)
     if status is None:
         return None
-    return Fact(
+    return ProviderEvent(
         provider=NAME,
         provider_ref=provider_ref,
         event_id=event_id,
@@ -161,7 +161,7 @@ def _capture_ref(item: dict[str, Any]) -> str | None:
 
 
 def _money(item: dict[str, Any]) -> tuple[Decimal | None, str | None]:
-    """The item's amount; none where we cannot hold it, so that its payment is flagged, not its letter refused."""
+    """The item's amount; none where we cannot hold it, so that its payment is flagged, not its webhook refused."""
     try:
         currency = currency_of(nested(item, "amount").get("currency"))
         return amount_from_minor(nested(item, "amount").get("value"), currency, UNITS), currency

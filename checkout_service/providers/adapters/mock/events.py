@@ -1,4 +1,4 @@
-"""What the mock provider's letters and answers say, as facts; whatever else is in them ends as UnreadableError."""
+"""What the mock provider's webhooks and answers say, as events; whatever else is in them ends as UnreadableError."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Fact, Reference, RefundFact, UnreadableError
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, Reference, UnreadableError
 from checkout_service.providers.fields import amount_of, currency_of, moment_of, text
 from checkout_service.providers.strict_json import canonical
 
@@ -17,14 +17,19 @@ PREFIX = "mock_pi_"
 REFUND_PREFIX = "mock_re_"
 
 
-def payment_fact(letter: dict[str, Any], details: dict[str, Any], *, raw: bytes, event_id: str = "") -> Fact | None:
-    """The letter's one fact; None when it is of a kind that we do not know. ``raw`` is the letter as canonical JSON."""
-    reference = text(letter, "provider_ref")
+def payment_event(
+    webhook: dict[str, Any], details: dict[str, Any], *, raw: bytes, event_id: str = ""
+) -> ProviderEvent | None:
+    """The webhook's one event; None when it is of a kind that we do not know.
+
+    ``raw`` is the webhook as canonical JSON.
+    """
+    reference = text(webhook, "provider_ref")
     try:
-        status = PaymentStatus(text(letter, "status"))
+        status = PaymentStatus(text(webhook, "status"))
     except ValueError:
         return None
-    return Fact(
+    return ProviderEvent(
         provider=NAME,
         provider_ref=reference,
         event_id=text(details, "event_id") if "event_id" in details else event_id or sha256(raw).hexdigest(),
@@ -38,13 +43,13 @@ def payment_fact(letter: dict[str, Any], details: dict[str, Any], *, raw: bytes,
     )
 
 
-def refund_fact(letter: dict[str, Any], details: dict[str, Any], *, raw: bytes) -> RefundFact | None:
-    """The letter's fact about a refund; None when it is about a payment."""
-    status = letter.get("status")
+def refund_event(webhook: dict[str, Any], details: dict[str, Any], *, raw: bytes) -> ProviderRefundEvent | None:
+    """The webhook's event about a refund; None when it is about a payment."""
+    status = webhook.get("status")
     if "refund_ref" not in details or status not in {each.value for each in RefundStatus}:
         return None
-    reference = text(letter, "provider_ref")
-    return RefundFact(
+    reference = text(webhook, "provider_ref")
+    return ProviderRefundEvent(
         provider=NAME,
         provider_ref=reference,
         refund_ref=text(details, "refund_ref"),
@@ -55,12 +60,12 @@ def refund_fact(letter: dict[str, Any], details: dict[str, Any], *, raw: bytes) 
         refund_id=_own_id(text(details, "refund_id")) if "refund_id" in details else None,
         payment_id=_payment_id(reference),
         occurred_at=moment_of(details["occurred_at"], "occurred_at") if "occurred_at" in details else None,
-        raw=letter,
+        raw=webhook,
     )
 
 
-def looked_up(held: dict[str, Any], asked: Reference) -> Sequence[Fact | RefundFact]:
-    """The facts in an answer about one payment; their ids name what was seen, so that seeing it again is no news."""
+def looked_up(held: dict[str, Any], asked: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+    """The events in an answer about one payment; their ids name what was seen, so that seeing it again is no news."""
     seen: dict[str, Any] = {
         name: text(held, name) for name in ("provider_ref", "status", "amount", "currency") if name in held
     }
@@ -73,19 +78,19 @@ def looked_up(held: dict[str, Any], asked: Reference) -> Sequence[Fact | RefundF
     if seen.get("status") == PaymentStatus.PENDING.value:
         return made
     event_id = f"lookup:{seen.get('provider_ref')}:{seen.get('status')}:{seen.get('amount', '')}"
-    fact = payment_fact(seen, seen, raw=canonical(seen), event_id=event_id)
-    return [fact, *made] if fact else made
+    event = payment_event(seen, seen, raw=canonical(seen), event_id=event_id)
+    return [event, *made] if event else made
 
 
-def refunded(made: dict[str, Any], reference: Reference) -> RefundFact:
-    """The fact in an answer about one refund."""
+def refunded(made: dict[str, Any], reference: Reference) -> ProviderRefundEvent:
+    """The event in an answer about one refund."""
     refund_ref, status = text(made, "refund_ref"), text(made, "status")
     try:
         proven = RefundStatus(status)
     except ValueError as error:
         raise UnreadableError("the answer is not about a refund") from error
     canonical(made)
-    return RefundFact(
+    return ProviderRefundEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,
         refund_ref=refund_ref,

@@ -20,13 +20,20 @@ from checkout_service.providers.adapters.mock.events import (
     PREFIX,
     REFUND_PREFIX,
     looked_up,
-    payment_fact,
-    refund_fact,
+    payment_event,
+    refund_event,
     refunded,
 )
-from checkout_service.providers.base import Contents, Fact, Opened, Reference, RefundFact, UnreadableError
+from checkout_service.providers.base import (
+    Contents,
+    Opened,
+    ProviderEvent,
+    ProviderRefundEvent,
+    Reference,
+    UnreadableError,
+)
 from checkout_service.providers.fields import amount_of, text
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import matching, signed_hex
 from checkout_service.providers.strict_json import canonical, parse_object
 from checkout_service.providers.transport import Transport
@@ -58,26 +65,26 @@ class MockProvider:
             currency=text(held, "currency"),
         )
 
-    def read(self, envelope: Envelope) -> Contents:
-        letter = parse_object(envelope.body)
-        signature = letter.pop("signature", None)
-        signed = canonical(letter)
+    def read(self, raw_webhook: RawWebhook) -> Contents:
+        webhook = parse_object(raw_webhook.body)
+        signature = webhook.pop("signature", None)
+        signed = canonical(webhook)
         if not isinstance(signature, str):
             raise UnreadableError("there is no signature")
         secret = matching(self._secrets, lambda key: signed_hex(key, signed), [signature])
-        details = letter.get("raw_data", {})
+        details = webhook.get("raw_data", {})
         if not isinstance(details, dict):
             raise UnreadableError("raw_data is not an object")
-        fact = refund_fact(letter, details, raw=signed) or payment_fact(letter, details, raw=signed)
-        return Contents(said=[fact] if fact else [], secret=secret)
+        event = refund_event(webhook, details, raw=signed) or payment_event(webhook, details, raw=signed)
+        return Contents(said=[event] if event else [], secret=secret)
 
-    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         provider_ref = reference.provider_ref
         if self._api is None:
             return []
         return looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"), reference)
 
-    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         provider_ref = reference.provider_ref
         if self._api is None:
             return looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}, reference)
@@ -86,7 +93,7 @@ class MockProvider:
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
-    ) -> Sequence[Fact | RefundFact]:
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         order = {"refund_id": str(refund_id), "amount": show(amount), "currency": reference.currency}
         if self._api is None:
             made = order | {"refund_ref": REFUND_PREFIX + refund_id.hex, "status": RefundStatus.SUCCEEDED.value}
@@ -96,7 +103,7 @@ class MockProvider:
         return [refunded(made, reference)]
 
 
-def sign(letter: dict[str, Any], secret: str) -> dict[str, Any]:
-    """The letter with its signature, as the mock provider sends it."""
-    unsigned = {key: value for key, value in letter.items() if key != "signature"}
+def sign(webhook: dict[str, Any], secret: str) -> dict[str, Any]:
+    """The webhook with its signature, as the mock provider sends it."""
+    unsigned = {key: value for key, value in webhook.items() if key != "signature"}
     return unsigned | {"signature": signed_hex(secret.encode(), canonical(unsigned)).decode()}

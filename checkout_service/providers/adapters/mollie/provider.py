@@ -1,4 +1,4 @@
-"""Mollie: its letters are unsigned and say only which payment has news, so that the truth is always fetched.
+"""Mollie: its webhooks are unsigned and say only which payment has news, so that the truth is always fetched.
 
 (Mollie, Payments API v2; "Webhooks": the body is a form with the payment's id, the same for all its news.)
 """
@@ -16,22 +16,22 @@ from checkout_service.providers.adapters.mollie.responses import NAME, looked_up
 from checkout_service.providers.base import (
     Contents,
     Decline,
-    Fact,
-    Hint,
     Opened,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     Reference,
-    RefundFact,
+    ThinEvent,
     UnreadableError,
 )
 from checkout_service.providers.fields import decimal_text, nested, text
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.transport import Transport, bearer, bounded
 from checkout_service.settings.provider_accounts import Account
 
 API_BASE: Final = "https://api.mollie.com/v2"
 
-_LETTER: Final = re.compile(rb"id=(tr_[0-9A-Za-z]{1,64})")
+_WEBHOOK: Final = re.compile(rb"id=(tr_[0-9A-Za-z]{1,64})")
 
 
 class MollieProvider:
@@ -64,18 +64,18 @@ class MollieProvider:
             currency=taken["currency"],
         )
 
-    def read(self, envelope: Envelope) -> Contents:
+    def read(self, raw_webhook: RawWebhook) -> Contents:
         """The payment that has news, as anybody may write it; all other bodies are refused, so as not to be kept."""
-        found = _LETTER.fullmatch(envelope.body)
+        found = _WEBHOOK.fullmatch(raw_webhook.body)
         if found is None:
             raise UnreadableError("not a form with the id of a payment alone")
-        return Contents(said=[Hint(provider=NAME, provider_ref=found[1].decode(), genuine=False)])
+        return Contents(said=[ThinEvent(provider=NAME, provider_ref=found[1].decode(), verified=False)])
 
-    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         path = f"{_path(reference)}?embed=refunds,chargebacks"
         return looked_up(self._api.call("GET", path), reference)
 
-    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Cancel where the method allows it; where not, say how it stands: such payments expire by themselves."""
         # Without a key: the first answer would come again, though a payment moves on.
         with bounded():
@@ -88,7 +88,7 @@ class MollieProvider:
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
-    ) -> Sequence[Fact | RefundFact]:
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         order = {
             "amount": {"currency": reference.currency, "value": decimal_text(amount, reference.currency)},
             "metadata": {"refund_id": str(refund_id)},
@@ -97,7 +97,7 @@ class MollieProvider:
         with bounded():
             # How long Mollie keeps a key is not promised, so a refund that was asked for before is looked for first.
             for made in self.look_up(reference):
-                if isinstance(made, RefundFact) and made.refund_id == refund_id:
+                if isinstance(made, ProviderRefundEvent) and made.refund_id == refund_id:
                     return [made]
             path = f"{_path(reference)}/refunds"
             return [refund_of(self._api.call("POST", path, json=order, idempotency_key=str(refund_id)), reference)]

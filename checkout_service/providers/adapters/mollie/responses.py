@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Fact, Reference, RefundFact, UnreadableError
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, Reference, UnreadableError
 from checkout_service.providers.fields import amount_from_text, currency_of, items, moment_of, nested, own_id, text
 from checkout_service.providers.redaction import kept
 
@@ -39,30 +39,30 @@ _KEPT: Final = frozenset(_NAMES.split())
 """Of an answer; not ``details``, where the customer's name and account or card stand."""
 
 
-def looked_up(held: dict[str, Any], reference: Reference) -> list[Fact | RefundFact]:
+def looked_up(held: dict[str, Any], reference: Reference) -> list[ProviderEvent | ProviderRefundEvent]:
     """All that an answer about one payment says; an id names what was seen, so that seeing it again is no news."""
     if text(held, "id") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
     ours = _metadata(held, "payment_id")
     if ours is not None and ours != reference.payment_id:
         raise UnreadableError("the answer is about a payment with another id of ours")
-    said: list[Fact | RefundFact] = []
+    said: list[ProviderEvent | ProviderRefundEvent] = []
     status = _PAYMENTS.get(text(held, "status"))
     if status is not None:
         money = money_of(held)
-        said.append(_fact(held, reference, status, f"{status.value}:{money['amount']}", **money))
+        said.append(_event(held, reference, status, f"{status.value}:{money['amount']}", **money))
     embedded = held.get("_embedded")
     embedded = embedded if isinstance(embedded, dict) else {}
     taken = [item for item in items({"chargebacks": []} | embedded, "chargebacks") if not item.get("reversedAt")]
-    said += [_fact(held, reference, PaymentStatus.REVERSED, f"reversed:{text(item, 'id')}") for item in taken]
+    said += [_event(held, reference, PaymentStatus.REVERSED, f"reversed:{text(item, 'id')}") for item in taken]
     said += [refund_of(item, reference) for item in items({"refunds": []} | embedded, "refunds")]
     return said
 
 
-def refund_of(made: dict[str, Any], reference: Reference) -> RefundFact:
+def refund_of(made: dict[str, Any], reference: Reference) -> ProviderRefundEvent:
     """What a refund says of itself."""
     refund_ref, status = text(made, "id"), text(made, "status")
-    return RefundFact(
+    return ProviderRefundEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,
         refund_ref=refund_ref,
@@ -78,13 +78,13 @@ def refund_of(made: dict[str, Any], reference: Reference) -> RefundFact:
 
 
 def money_of(held: dict[str, Any]) -> dict[str, Any]:
-    """The amount and currency of a payment or a refund, as a fact has them."""
+    """The amount and currency of a payment or a refund, as an event has them."""
     amount = nested(held, "amount")
     return {"amount": amount_from_text(amount.get("value")), "currency": currency_of(amount.get("currency"))}
 
 
-def _fact(held: dict[str, Any], reference: Reference, status: PaymentStatus, seen: str, **money: Any) -> Fact:
-    return Fact(
+def _event(held: dict[str, Any], reference: Reference, status: PaymentStatus, seen: str, **money: Any) -> ProviderEvent:
+    return ProviderEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,
         event_id=f"lookup:{reference.provider_ref}:{seen}",

@@ -1,4 +1,7 @@
-"""The certificates that PayPal signs its letters with: from PayPal's hosts alone, kept, and believed by their chain."""
+"""The certificates that PayPal signs its webhooks with.
+
+From PayPal's hosts alone, kept, and believed by their chain.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ REFUSED_FOR: Final = 600.0
 FETCHES: Final = 2
 WINDOW: Final = 30.0
 """Seconds for that many fetches: a certificate and the one above it. Anybody may name certificates that do not exist,
-and each fetch costs the set of letters that it is made for up to 4 s of the 20 s that a task has. PayPal changes its
+and each fetch costs the set of webhooks that it is made for up to 4 s of the 20 s that a task has. PayPal changes its
 certificate a few times a year."""
 
 BACK_OFF: Final = 10.0
@@ -122,7 +125,7 @@ class Certificates:
                 chain += _parsed(self._fetch(issuer))
         except ProviderUnavailableError:
             self._away_until = self._clock() + BACK_OFF
-            if chain:  # an old one serves on: whether it was valid is asked of the letter's time in any case
+            if chain:  # an old one serves on: whether it was valid is asked of the webhook's time in any case
                 return chain
             raise
         except UnreadableError:
@@ -164,7 +167,7 @@ def load_certificates(path: str) -> list[x509.Certificate]:
 def _parsed(content: bytes) -> list[x509.Certificate]:
     """The certificates of an answer: PayPal's own first, and what completes its chain, if anything does.
 
-    Anything else is the page of a proxy or of somebody's maintenance, and says nothing of the letter.
+    Anything else is the page of a proxy or of somebody's maintenance, and says nothing of the webhook.
     """
     try:
         return (

@@ -47,7 +47,7 @@ _ISSUES: Final = {
 
 
 def explain(status: int, error: dict[str, Any]) -> Decline | None:
-    """Which refusal an error is; raises ProviderUnavailableError where a twin is at work."""
+    """Which refusal an error is; raises ProviderUnavailableError where a concurrent retry is at work."""
     details = error.get("details")
     named = [item.get("issue") for item in details if isinstance(item, dict)] if isinstance(details, list) else []
     if IN_PROGRESS in named:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.paypal.webhooks import CAPTURES, KEPT, NAME, REFUNDS, money, own_reference
-from checkout_service.providers.base import Fact, Reference, RefundFact, UnreadableError
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, Reference, UnreadableError
 from checkout_service.providers.fields import items, nested, text
 from checkout_service.providers.redaction import kept
 
@@ -32,26 +32,26 @@ def captures_of(unit: dict[str, Any]) -> list[dict[str, Any]]:
     return _payments(unit, "captures")
 
 
-def facts_of(order: dict[str, Any], reference: Reference) -> list[Fact | RefundFact]:
+def events_of(order: dict[str, Any], reference: Reference) -> list[ProviderEvent | ProviderRefundEvent]:
     """Each capture, each refund, and the end of an order that was voided; an open order says nothing.
 
     An event id names what was seen, so that seeing it again is no news.
     """
     unit = unit_of(order, reference)
-    said: list[Fact | RefundFact] = []
+    said: list[ProviderEvent | ProviderRefundEvent] = []
     for capture in captures_of(unit):
         status = CAPTURES.get(text(capture, "status"))
         if status is not None:
             said.append(_captured(capture, reference, status, kept(order, _ORDER)))
     said += [refund_of(made, reference) for made in _payments(unit, "refunds")]
     if text(order, "status") == "VOIDED":
-        said.append(plain_fact(reference, PaymentStatus.CANCELED, kept(order, _ORDER)))
+        said.append(plain_event(reference, PaymentStatus.CANCELED, kept(order, _ORDER)))
     return said
 
 
-def plain_fact(reference: Reference, status: PaymentStatus, raw: dict[str, Any], seen: str = "") -> Fact:
-    """A fact without money."""
-    return Fact(
+def plain_event(reference: Reference, status: PaymentStatus, raw: dict[str, Any], seen: str = "") -> ProviderEvent:
+    """An event without money."""
+    return ProviderEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,
         event_id=f"lookup:{reference.provider_ref}:{status.value}:{seen}",
@@ -61,11 +61,11 @@ def plain_fact(reference: Reference, status: PaymentStatus, raw: dict[str, Any],
     )
 
 
-def refund_of(made: dict[str, Any], reference: Reference) -> RefundFact:
+def refund_of(made: dict[str, Any], reference: Reference) -> ProviderRefundEvent:
     """What a refund says of itself."""
     found = own_reference(made)
     refund_ref, status = text(made, "id"), text(made, "status")
-    return RefundFact(
+    return ProviderRefundEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,
         refund_ref=refund_ref,
@@ -79,9 +79,11 @@ def refund_of(made: dict[str, Any], reference: Reference) -> RefundFact:
     )
 
 
-def _captured(capture: dict[str, Any], reference: Reference, status: PaymentStatus, raw: dict[str, Any]) -> Fact:
+def _captured(
+    capture: dict[str, Any], reference: Reference, status: PaymentStatus, raw: dict[str, Any]
+) -> ProviderEvent:
     value = money(capture)
-    return Fact(
+    return ProviderEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,
         event_id=f"lookup:{reference.provider_ref}:{status.value}:{value.get('amount', '')}",

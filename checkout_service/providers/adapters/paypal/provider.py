@@ -1,7 +1,8 @@
 """PayPal: a payment is an order (Orders v2) that its customer approves and that we then capture.
 
-The approval is a hint, and the look-up that follows captures: outside any transaction, with the letter under lease, and
-as often as it may be. PayPal captures an order once, whatever the key; the key brings back the answer to a lost call.
+The approval is a thin event, and the look-up that follows captures: outside any transaction, with the webhook under
+lease, and as often as it may be. PayPal captures an order once, whatever the key; the key brings back the answer to a
+lost call.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from checkout_service.providers.adapters.paypal.orders import (
     OPEN,
     UNITS,
     captures_of,
-    facts_of,
-    plain_fact,
+    events_of,
+    plain_event,
     refund_of,
     unit_of,
 )
@@ -30,16 +31,16 @@ from checkout_service.providers.adapters.paypal.webhooks import CAPTURES, NAME, 
 from checkout_service.providers.base import (
     Contents,
     Decline,
-    Fact,
     Opened,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
-    RefundFact,
     UnreadableError,
 )
 from checkout_service.providers.fields import decimal_text, text
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.transport import Transport, bounded
 from checkout_service.settings.provider_accounts import Account
 
@@ -49,7 +50,7 @@ WHOLE: Final = {"Prefer": "return=representation"}
 """Without it an answer has the id and the status alone."""
 
 REST: Final = 4
-"""Times as long as it took, after a capture was asked for to read a letter: other services' refunds come here too."""
+"""Times as long as it took, after a capture was asked for to read a webhook: other services' refunds come here too."""
 
 LONGEST_NOTE: Final = 255
 
@@ -71,7 +72,7 @@ class PayPalProvider:
         self._webhook_ids = [webhook_id.strip() for webhook_id in webhook_ids if webhook_id.strip()]
         self._tolerance = account.tolerance
         self._resting_until = float("-inf")
-        extra = account.option("ca_file") if self._webhook_ids else None  # the web tier reads no letters
+        extra = account.option("ca_file") if self._webhook_ids else None  # the web tier reads no webhooks
         self._certificates = certificates or Certificates(
             sandbox="sandbox" in base, intermediates=load_certificates(extra) if extra else ()
         )
@@ -94,19 +95,19 @@ class PayPalProvider:
             raise UnreadableError("the order has no amount")
         return Opened(provider_ref=ours, payment_token=text(held, "id"), **taken)
 
-    def read(self, envelope: Envelope) -> Contents:
-        place = verify(envelope, self._webhook_ids, self._certificates, self._tolerance)
-        return Contents(said=read_event(envelope, self._held_capture), secret=place)
+    def read(self, raw_webhook: RawWebhook) -> Contents:
+        place = verify(raw_webhook, self._webhook_ids, self._certificates, self._tolerance)
+        return Contents(said=read_event(raw_webhook, self._held_capture), secret=place)
 
-    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Capture an order that was approved, unless we have closed its payment: then no money is to come any more."""
         with bounded():
             order = self._call("GET", _path(reference))
             if text(order, "status") != "APPROVED" or reference.closed:
-                return facts_of(order, reference)
+                return events_of(order, reference)
             return self._capture(order, reference)
 
-    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Say that it is over, if it was not captured: PayPal cannot void it, but only a capture makes money of it, and
         ``closed`` keeps us from that. One that PayPal has forgotten cannot be paid either.
         """
@@ -115,16 +116,16 @@ class PayPalProvider:
         except ProviderRefusedError as error:
             if error.reason is not Decline.UNKNOWN_REFERENCE or reference.payment_token is None:
                 raise
-            return [plain_fact(reference, PaymentStatus.CANCELED, {})]
-        said = facts_of(order, reference)
-        under_way = any(isinstance(item, Fact) and item.status is not PaymentStatus.FAILED for item in said)
+            return [plain_event(reference, PaymentStatus.CANCELED, {})]
+        said = events_of(order, reference)
+        under_way = any(isinstance(item, ProviderEvent) and item.status is not PaymentStatus.FAILED for item in said)
         if text(order, "status") in OPEN and not under_way:
-            return [*said, plain_fact(reference, PaymentStatus.CANCELED, {"status": order["status"]})]
+            return [*said, plain_event(reference, PaymentStatus.CANCELED, {"status": order["status"]})]
         return said
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
-    ) -> Sequence[Fact | RefundFact]:
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         order = {
             "amount": {
                 "currency_code": reference.currency,
@@ -138,30 +139,30 @@ class PayPalProvider:
             path = f"/v2/payments/captures/{quote(capture, safe='')}/refund"
             return [refund_of(self._call("POST", path, json=order, key=str(refund_id)), reference)]
 
-    def _capture(self, order: dict[str, Any], reference: Reference) -> Sequence[Fact | RefundFact]:
+    def _capture(self, order: dict[str, Any], reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         unit = unit_of(order, reference)
         if money(unit) != {"amount": reference.amount, "currency": reference.currency}:
             raise UnreadableError("the order is over another amount than the payment")
         # A key brings back the refusal of a declined method too, so it changes when the customer approves another one.
-        approved = "".join(letter for letter in str(order.get("update_time", "")) if letter.isalnum())
+        approved = "".join(webhook for webhook in str(order.get("update_time", "")) if webhook.isalnum())
         key = f"capture-{reference.payment_id}-{approved}"[:100]
         try:
-            return facts_of(self._call("POST", f"{_path(reference)}/capture", json={}, key=key), reference)
+            return events_of(self._call("POST", f"{_path(reference)}/capture", json={}, key=key), reference)
         except ProviderRefusedError as error:
             if error.reason is Decline.CREDENTIALS:
                 raise
-            # Perhaps a twin has captured meanwhile; the order tells.
+            # Perhaps a concurrent retry has captured meanwhile; the order tells.
             order = self._call("GET", _path(reference))
-            if said := facts_of(order, reference):
+            if said := events_of(order, reference):
                 return said
             if error.reason in DECLINED:
-                return [plain_fact(reference, PaymentStatus.FAILED, {"status": order["status"]}, error.reason.value)]
+                return [plain_event(reference, PaymentStatus.FAILED, {"status": order["status"]}, error.reason.value)]
             raise
 
     def _held_capture(self, capture_id: str) -> dict[str, Any]:
         """A capture, which carries our reference even where its refund does not; {} for one that is not there.
 
-        Raises ProviderUnavailableError while resting, so that a heap of such letters is no heap of calls in one task.
+        Raises ProviderUnavailableError while resting, so that a heap of such webhooks is no heap of calls in one task.
         """
         began = monotonic()
         if began < self._resting_until:
@@ -173,13 +174,15 @@ class PayPalProvider:
             if error.reason is not Decline.UNKNOWN_REFERENCE:
                 raise ProviderUnavailableError(str(error)) from error
             return {}
-        except UnreadableError as error:  # that is the answer's fault, and must not make a forgery of the letter
+        except (
+            UnreadableError
+        ) as error:  # that is the answer's fault, and must not make an unverified webhook of the webhook
             raise ProviderUnavailableError(str(error)) from error
         finally:
             self._resting_until = monotonic() + REST * (monotonic() - began)
 
     def _find_capture(self, reference: Reference) -> str:
-        """The id of the money that came, where no letter has told it yet."""
+        """The id of the money that came, where no webhook has told it yet."""
         order = self._call("GET", _path(reference))
         for capture in captures_of(unit_of(order, reference)):
             if CAPTURES.get(text(capture, "status")) is PaymentStatus.PAID:
@@ -199,7 +202,7 @@ class PayPalProvider:
 
 
 def provider_ref(payment_id: UUID) -> str:
-    """What every letter about the payment carries as custom_id."""
+    """What every webhook about the payment carries as custom_id."""
     return f"{NAME}_{payment_id.hex}"
 
 

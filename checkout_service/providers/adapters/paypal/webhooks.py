@@ -1,4 +1,4 @@
-"""PayPal's letters: signed with RSA over a checksum of the body, by a certificate that a header names.
+"""PayPal's webhooks: signed with RSA over a checksum of the body, by a certificate that a header names.
 
 The body itself is bound by CRC-32 alone, so the certificate, the age and our webhook's id have to hold what that does
 not. (PayPal, "Verify webhook signature"; resources as in its Orders v2 and Payments v2.)
@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.paypal.certificates import Certificates
-from checkout_service.providers.base import Fact, Hint, RefundFact, UnreadableError
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, ThinEvent, UnreadableError
 from checkout_service.providers.fields import amount_from_text, currency_of, moment_of, nested, text
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.signatures import header
 from checkout_service.providers.strict_json import parse_with_floats
@@ -37,7 +37,7 @@ _UP: Final = re.compile(r"/v2/payments/captures/([0-9A-Z]{1,40})$")
 
 RETRIED_FOR: Final = timedelta(hours=72)
 """PayPal delivers again for three days and does not say whether with a new time and signature, so that long is not old.
-What an old letter could say twice is a duplicate by its event's id."""
+What an old webhook could say twice is a duplicate by its event's id."""
 
 CAPTURES: Final = {
     "COMPLETED": PaymentStatus.PAID,
@@ -82,27 +82,29 @@ _NAMES: Final = """
     supplementary_data related_ids order_id final_capture reason status_details
 """
 KEPT: Final = frozenset(_NAMES.split())
-"""Of a letter or an answer; not the payer's name and address, nor how it was paid."""
+"""Of a webhook or an answer; not the payer's name and address, nor how it was paid."""
 
 
-def verify(envelope: Envelope, webhook_ids: Sequence[str], certificates: Certificates, tolerance: timedelta) -> int:
-    """The place of the webhook's id that the letter was signed for; raises UnreadableError for none.
+def verify(
+    raw_webhook: RawWebhook, webhook_ids: Sequence[str], certificates: Certificates, tolerance: timedelta
+) -> int:
+    """The place of the webhook's id that the webhook was signed for; raises UnreadableError for none.
 
     All that can be wrong without the certificate is looked at before one is fetched.
     """
-    transmission, sent = header(envelope, "paypal-transmission-id"), header(envelope, "paypal-transmission-time")
-    if header(envelope, "paypal-auth-algo") != "SHA256withRSA":
+    transmission, sent = header(raw_webhook, "paypal-transmission-id"), header(raw_webhook, "paypal-transmission-time")
+    if header(raw_webhook, "paypal-auth-algo") != "SHA256withRSA":
         raise UnreadableError("signed by another algorithm than SHA256withRSA")
-    age = envelope.received_at - moment_of(sent)
+    age = raw_webhook.received_at - moment_of(sent)
     if not -tolerance <= age <= max(tolerance, RETRIED_FOR):
         raise UnreadableError("it was signed too long before or after it was received")
     try:
-        signature = base64.b64decode(header(envelope, "paypal-transmission-sig"), validate=True)
+        signature = base64.b64decode(header(raw_webhook, "paypal-transmission-sig"), validate=True)
     except binascii.Error as error:
         raise UnreadableError("the signature is not base64") from error
-    key = certificates.key(header(envelope, "paypal-cert-url"), envelope.received_at)
+    key = certificates.key(header(raw_webhook, "paypal-cert-url"), raw_webhook.received_at)
     for place, webhook_id in enumerate(webhook_ids):
-        signed = f"{transmission}|{sent}|{webhook_id}|{zlib.crc32(envelope.body)}".encode()
+        signed = f"{transmission}|{sent}|{webhook_id}|{zlib.crc32(raw_webhook.body)}".encode()
         try:
             key.verify(signature, signed, PKCS1v15(), SHA256())
         except InvalidSignature:
@@ -111,14 +113,16 @@ def verify(envelope: Envelope, webhook_ids: Sequence[str], certificates: Certifi
     raise UnreadableError("the signature is not PayPal's for our webhook")
 
 
-def read_event(envelope: Envelope, find_capture: Callable[[str], dict[str, Any]]) -> list[Fact | RefundFact | Hint]:
-    """What the event of a verified letter says of a payment that we opened.
+def read_event(
+    raw_webhook: RawWebhook, find_capture: Callable[[str], dict[str, Any]]
+) -> list[ProviderEvent | ProviderRefundEvent | ThinEvent]:
+    """What the event of a verified webhook says of a payment that we opened.
 
     ``find_capture`` fetches a capture by its id, for a refund that does not carry our reference itself.
     """
-    letter = parse_with_floats(envelope.body)
-    event_id, kind = text(letter, "id"), text(letter, "event_type")
-    resource = letter.get("resource")
+    webhook = parse_with_floats(raw_webhook.body)
+    event_id, kind = text(webhook, "id"), text(webhook, "event_type")
+    resource = webhook.get("resource")
     if not isinstance(resource, dict) or kind not in {APPROVED, *_EVENTS, *_REFUND_EVENTS}:
         return []
     found = _own(resource)
@@ -128,22 +132,22 @@ def read_event(envelope: Envelope, find_capture: Callable[[str], dict[str, Any]]
         return []
     provider_ref, payment_id, refund_id = found
     if kind == APPROVED:
-        return [Hint(provider=NAME, provider_ref=provider_ref)]
+        return [ThinEvent(provider=NAME, provider_ref=provider_ref)]
     common: dict[str, Any] = {
         "provider": NAME,
         "provider_ref": provider_ref,
         "event_id": event_id,
         "payment_id": payment_id,
-        "occurred_at": moment_of(letter["create_time"]) if "create_time" in letter else None,
-        "raw": kept(letter, KEPT),
+        "occurred_at": moment_of(webhook["create_time"]) if "create_time" in webhook else None,
+        "raw": kept(webhook, KEPT),
         **money(resource),
     }
     if kind in _EVENTS:
         capture_ref = text(resource, "id") if kind == "PAYMENT.CAPTURE.COMPLETED" else None
-        return [Fact(status=_EVENTS[kind], capture_ref=capture_ref, **common)]
+        return [ProviderEvent(status=_EVENTS[kind], capture_ref=capture_ref, **common)]
     status = REFUNDS.get(str(resource.get("status")), _REFUND_EVENTS[kind])
     refund_ref = text(resource, "id")
-    return [RefundFact(status=status, refund_ref=refund_ref, refund_id=refund_id, **common)]
+    return [ProviderRefundEvent(status=status, refund_ref=refund_ref, refund_id=refund_id, **common)]
 
 
 def money(resource: dict[str, Any]) -> dict[str, Any]:

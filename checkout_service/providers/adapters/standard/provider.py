@@ -1,4 +1,4 @@
-"""A provider of one's own: Standard Webhooks 1.0 for its letters, and a small contract in JSON for calls to it.
+"""A provider of one's own: Standard Webhooks 1.0 for its webhooks, and a small contract in JSON for calls to it.
 
 docs/providers.md says what such a provider has to send and to answer.
 """
@@ -17,11 +17,11 @@ from checkout_service.providers.adapters.standard.signature import key_of, verif
 from checkout_service.providers.base import (
     Contents,
     Decline,
-    Fact,
     Opened,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderUnavailableError,
     Reference,
-    RefundFact,
     UnreadableError,
 )
 from checkout_service.providers.fields import (
@@ -34,7 +34,7 @@ from checkout_service.providers.fields import (
     own_id,
     text,
 )
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.signatures import check_age, header
 from checkout_service.providers.strict_json import parse_with_floats
@@ -69,22 +69,22 @@ class StandardProvider:
             currency=currency_of(held.get("currency")),
         )
 
-    def read(self, envelope: Envelope) -> Contents:
-        secret = verified(envelope, self._keys)
-        check_age(header(envelope, "webhook-timestamp"), envelope, self._tolerance)
-        event_id = text(envelope.headers, "webhook-id")
-        return Contents(said=_said(parse_with_floats(envelope.body), event_id), secret=secret)
+    def read(self, raw_webhook: RawWebhook) -> Contents:
+        secret = verified(raw_webhook, self._keys)
+        check_age(header(raw_webhook, "webhook-timestamp"), raw_webhook, self._tolerance)
+        event_id = text(raw_webhook.headers, "webhook-id")
+        return Contents(said=_said(parse_with_floats(raw_webhook.body), event_id), secret=secret)
 
-    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         return _standing(self._api.call("GET", _path(reference)), reference)
 
-    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         # Without a key: the first answer would come again, though a payment moves on.
         return _standing(self._api.call("POST", f"{_path(reference)}/cancel"), reference)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
-    ) -> Sequence[Fact | RefundFact]:
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         order: dict[str, Any] = {
             "refund_id": str(refund_id),
             "amount": decimal_text(amount, reference.currency),
@@ -96,23 +96,23 @@ class StandardProvider:
         return [_refund_seen(made, reference)]
 
 
-def _said(letter: dict[str, Any], event_id: str) -> list[Fact | RefundFact]:
-    """What a letter says; nothing where its type is none that we know."""
-    subject, _, word = text(letter, "type").partition(".")
-    occurred_at = moment_of(letter["timestamp"], "timestamp") if "timestamp" in letter else None
+def _said(webhook: dict[str, Any], event_id: str) -> list[ProviderEvent | ProviderRefundEvent]:
+    """What a webhook says; nothing where its type is none that we know."""
+    subject, _, word = text(webhook, "type").partition(".")
+    occurred_at = moment_of(webhook["timestamp"], "timestamp") if "timestamp" in webhook else None
     if subject == "payment" and (status := _payment_status(word)) is not None:
-        return [_payment(nested(letter, "data"), status, event_id, occurred_at=occurred_at, raw=letter)]
+        return [_payment(nested(webhook, "data"), status, event_id, occurred_at=occurred_at, raw=webhook)]
     if subject == "refund" and (refund_status := _refund_status(word)) is not None:
-        about = nested(letter, "data")
-        return [_refund(about, refund_status, event_id, text(about, "provider_ref"), occurred_at, raw=letter)]
+        about = nested(webhook, "data")
+        return [_refund(about, refund_status, event_id, text(about, "provider_ref"), occurred_at, raw=webhook)]
     return []
 
 
-def _standing(held: dict[str, Any], reference: Reference) -> list[Fact | RefundFact]:
+def _standing(held: dict[str, Any], reference: Reference) -> list[ProviderEvent | ProviderRefundEvent]:
     """What an answer about one payment says; the ids name what was seen, so that seeing it again is no news."""
     if text(held, "provider_ref") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
-    found: list[Fact | RefundFact] = []
+    found: list[ProviderEvent | ProviderRefundEvent] = []
     status = _payment_status(text(held, "status"))
     if status is not None and status is not PaymentStatus.PENDING:
         event_id = f"lookup:{reference.provider_ref}:{status.value}:{held.get('amount', '')}"
@@ -121,7 +121,7 @@ def _standing(held: dict[str, Any], reference: Reference) -> list[Fact | RefundF
     return [*found, *(_refund_seen(refund, reference) for refund in refunds)]
 
 
-def _refund_seen(refund: dict[str, Any], reference: Reference) -> RefundFact:
+def _refund_seen(refund: dict[str, Any], reference: Reference) -> ProviderRefundEvent:
     status = _refund_status(text(refund, "status"))
     if status is None:
         raise UnreadableError("a refund has a status that nobody knows")
@@ -136,10 +136,10 @@ def _payment(
     *,
     raw: dict[str, Any],
     occurred_at: datetime | None = None,
-) -> Fact:
-    """A fact; only a paid one must tell of how much."""
+) -> ProviderEvent:
+    """An event; only a paid one must tell of how much."""
     told = "amount" in about or "currency" in about or status is PaymentStatus.PAID
-    return Fact(
+    return ProviderEvent(
         provider=NAME,
         provider_ref=text(about, "provider_ref"),
         event_id=event_id,
@@ -160,8 +160,8 @@ def _refund(
     occurred_at: datetime | None = None,
     *,
     raw: dict[str, Any],
-) -> RefundFact:
-    return RefundFact(
+) -> ProviderRefundEvent:
+    return ProviderRefundEvent(
         provider=NAME,
         provider_ref=provider_ref,
         refund_ref=text(about, "refund_ref"),

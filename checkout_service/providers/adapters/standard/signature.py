@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import header, signed_digest
 from checkout_service.settings.provider_accounts import Secret
 
@@ -20,7 +20,7 @@ SECRET_PREFIX: Final = "whsec_"  # noqa: S105 (the specification's, not one of o
 PUBLIC_KEY_PREFIX: Final = "whpk_"
 
 Claims = Mapping[str, Sequence[bytes]]
-"""The signatures that a letter carries, by version."""
+"""The signatures that a webhook carries, by version."""
 
 Matches = Callable[[bytes, Claims], bool]
 """Whether one of them is a key's own over these bytes."""
@@ -38,11 +38,11 @@ def key_of(secret: Secret) -> Matches:
     return _symmetric(key)
 
 
-def verified(envelope: Envelope, keys: Sequence[Matches]) -> int:
-    """The place of the key that signed the letter; raises UnreadableError if none did."""
-    claims = _claims(header(envelope, "webhook-signature"))
-    names = f"{header(envelope, 'webhook-id')}.{header(envelope, 'webhook-timestamp')}."
-    signed = names.encode() + envelope.body
+def verified(raw_webhook: RawWebhook, keys: Sequence[Matches]) -> int:
+    """The place of the key that signed the webhook; raises UnreadableError if none did."""
+    claims = _claims(header(raw_webhook, "webhook-signature"))
+    names = f"{header(raw_webhook, 'webhook-id')}.{header(raw_webhook, 'webhook-timestamp')}."
+    signed = names.encode() + raw_webhook.body
     matches = [key(signed, claims) for key in keys]
     if not any(matches):
         raise UnreadableError("the signature is not ours")

@@ -1,4 +1,4 @@
-"""What Stripe's objects say, as facts: PaymentIntents, refunds and disputes, in events and in answers alike."""
+"""What Stripe's objects say, as events: PaymentIntents, refunds and disputes, in events and in answers alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Decline, Fact, Hint, RefundFact, UnreadableError
+from checkout_service.providers.base import Decline, ProviderEvent, ProviderRefundEvent, ThinEvent, UnreadableError
 from checkout_service.providers.fields import (
     amount_from_minor,
     currency_of,
@@ -66,21 +66,21 @@ def charged(amount: Decimal, currency: str) -> int:
     return minor_units(amount, currency, EXCEPTIONS)
 
 
-def said_by(event: dict[str, Any]) -> Sequence[Fact | RefundFact | Hint]:
+def said_by(event: dict[str, Any]) -> Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]:
     """What an event says; nothing where it is of a kind that we do not keep."""
     kind, event_id = text(event, "type"), text(event, "id")
     if kind not in EVENT_TYPES:
         return []
     about, occurred_at = nested(event, "data", "object"), unix_moment_of(event.get("created"))
     if kind in _OF_EVENTS:
-        return [payment_fact(about, _OF_EVENTS[kind], event_id, occurred_at=occurred_at, raw=event)]
+        return [payment_event(about, _OF_EVENTS[kind], event_id, occurred_at=occurred_at, raw=event)]
     if about.get("payment_intent") is None:  # of a charge that no payment of ours made
         return []
     if kind in _ABOUT_REFUNDS:
-        return [refund_fact(about, event_id, occurred_at=occurred_at, raw=event)]
+        return [refund_event(about, event_id, occurred_at=occurred_at, raw=event)]
     if kind == "charge.refunded":  # it says how much in all, and not which refunds
-        return [Hint(provider=NAME, provider_ref=_reference(about))]
-    return [lost_fact(about, event_id, occurred_at=occurred_at, raw=event)] if about.get("status") == "lost" else []
+        return [ThinEvent(provider=NAME, provider_ref=_reference(about))]
+    return [lost_event(about, event_id, occurred_at=occurred_at, raw=event)] if about.get("status") == "lost" else []
 
 
 def standing_of(intent: dict[str, Any]) -> PaymentStatus | None:
@@ -91,14 +91,14 @@ def standing_of(intent: dict[str, Any]) -> PaymentStatus | None:
     return _OF_INTENTS.get(status)
 
 
-def payment_fact(
+def payment_event(
     intent: dict[str, Any],
     status: PaymentStatus,
     event_id: str,
     *,
     raw: dict[str, Any],
     occurred_at: datetime | None = None,
-) -> Fact:
+) -> ProviderEvent:
     """What a PaymentIntent proves; of a paid one the amount is what came, not what was asked."""
     if text(intent, "object") != "payment_intent":
         raise UnreadableError("the object is not a PaymentIntent")
@@ -106,7 +106,7 @@ def payment_fact(
     asked = intent.get("amount")
     came = intent.get("amount_received", asked) if status is PaymentStatus.PAID else asked
     charge = intent.get("latest_charge")
-    return Fact(
+    return ProviderEvent(
         provider=NAME,
         provider_ref=text(intent, "id"),
         event_id=event_id,
@@ -120,16 +120,16 @@ def payment_fact(
     )
 
 
-def refund_fact(
+def refund_event(
     refund: dict[str, Any], event_id: str, *, raw: dict[str, Any], occurred_at: datetime | None = None
-) -> RefundFact:
+) -> ProviderRefundEvent:
     """What a refund says of itself, made by us or in the Dashboard."""
     status = _OF_REFUNDS.get(text(refund, "status"))
     if status is None:
         raise UnreadableError("a refund has a status that nobody knows")
     currency = currency_of(refund.get("currency"))
     ours = _metadata(refund)
-    return RefundFact(
+    return ProviderRefundEvent(
         provider=NAME,
         provider_ref=_reference(refund),
         refund_ref=text(refund, "id"),
@@ -145,11 +145,11 @@ def refund_fact(
     )
 
 
-def lost_fact(
+def lost_event(
     dispute: dict[str, Any], event_id: str, *, raw: dict[str, Any], occurred_at: datetime | None = None
-) -> Fact:
+) -> ProviderEvent:
     """A dispute that was lost: the money came and went."""
-    return Fact(
+    return ProviderEvent(
         provider=NAME,
         provider_ref=_reference(dispute),
         event_id=event_id,
@@ -159,10 +159,10 @@ def lost_fact(
     )
 
 
-def refunds_in(page: dict[str, Any]) -> list[RefundFact]:
+def refunds_in(page: dict[str, Any]) -> list[ProviderRefundEvent]:
     """The refunds in an answer; the id of each tells what was seen, so that seeing it again is no news."""
     refunds = items(page, "data")
-    return [refund_fact(one, f"lookup:{text(one, 'id')}:{text(one, 'status')}", raw=one) for one in refunds]
+    return [refund_event(one, f"lookup:{text(one, 'id')}:{text(one, 'status')}", raw=one) for one in refunds]
 
 
 def _decline_of(refund: dict[str, Any]) -> Decline:

@@ -18,9 +18,9 @@ from checkout_service.providers.adapters.stripe.objects import (
     EXCEPTIONS,
     NAME,
     charged,
-    lost_fact,
-    payment_fact,
-    refund_fact,
+    lost_event,
+    payment_event,
+    refund_event,
     refunds_in,
     said_by,
     standing_of,
@@ -28,16 +28,16 @@ from checkout_service.providers.adapters.stripe.objects import (
 from checkout_service.providers.base import (
     Contents,
     Decline,
-    Fact,
-    Hint,
     Opened,
+    ProviderEvent,
+    ProviderRefundEvent,
     ProviderRefusedError,
     Reference,
-    RefundFact,
+    ThinEvent,
     UnreadableError,
 )
 from checkout_service.providers.fields import amount_from_minor, currency_of, items, text
-from checkout_service.providers.raw_webhook import Envelope
+from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import check_age, header, matching, signed_hex
 from checkout_service.providers.strict_json import parse_with_floats
 from checkout_service.providers.transport import bounded
@@ -80,23 +80,23 @@ class StripeProvider:
             currency=currency,
         )
 
-    def read(self, envelope: Envelope) -> Contents:
-        signed_at, claimed = _signatures(header(envelope, "stripe-signature"))
-        signed = signed_at.encode() + b"." + envelope.body
+    def read(self, raw_webhook: RawWebhook) -> Contents:
+        signed_at, claimed = _signatures(header(raw_webhook, "stripe-signature"))
+        signed = signed_at.encode() + b"." + raw_webhook.body
         secret = matching(self._secrets, lambda key: signed_hex(key, signed), claimed)
-        check_age(signed_at, envelope, self._tolerance)
-        return Contents(said=self._said(parse_with_floats(envelope.body)), secret=secret)
+        check_age(signed_at, raw_webhook, self._tolerance)
+        return Contents(said=self._said(parse_with_floats(raw_webhook.body)), secret=secret)
 
-    def look_up(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         with bounded():
             expanded = {"expand": ["latest_charge"]}
             intent = self._calls.ask(lambda stripe: stripe.payment_intents.retrieve(reference.provider_ref, expanded))
             found = _seen(intent, reference)
-            if not any(fact.status is PaymentStatus.PAID for fact in found):
+            if not any(provider_event.status is PaymentStatus.PAID for provider_event in found):
                 return found
             return [*found, *self._lost(intent, reference), *self._refunds(reference)]
 
-    def cancel(self, reference: Reference) -> Sequence[Fact | RefundFact]:
+    def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         # Without a key of ours: Stripe would give the same answer again for a day, though a payment moves on.
         with bounded():
             try:
@@ -109,7 +109,7 @@ class StripeProvider:
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
-    ) -> Sequence[Fact | RefundFact]:
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         ours = {"refund_id": str(refund_id), "payment_id": str(reference.payment_id)}
         order: dict[str, Any] = {
             "payment_intent": reference.provider_ref,
@@ -120,10 +120,10 @@ class StripeProvider:
             order["reason"] = reason
         key = {"idempotency_key": str(refund_id)}
         made = self._calls.ask(lambda stripe: stripe.refunds.create(order, key))
-        fact = refund_fact(made, f"lookup:{text(made, 'id')}:{text(made, 'status')}", raw=made)
-        if fact.provider_ref != reference.provider_ref:
+        provider_event = refund_event(made, f"lookup:{text(made, 'id')}:{text(made, 'status')}", raw=made)
+        if provider_event.provider_ref != reference.provider_ref:
             raise UnreadableError("the answer is about another payment")
-        return [fact]
+        return [provider_event]
 
     def missed(self, *, since: datetime, after: str | None = None) -> MissedPage:
         """Events since then that some webhook endpoint has not taken, the newest first (the list goes back 30 days)."""
@@ -145,37 +145,37 @@ class StripeProvider:
                 continue
         return MissedPage(events=found, after=text(events[-1], "id") if page.get("has_more") and events else None)
 
-    def _said(self, event: dict[str, Any]) -> Sequence[Fact | RefundFact | Hint]:
+    def _said(self, event: dict[str, Any]) -> Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]:
         """What an event says about payments of this account and of its mode: others have theirs at the same address."""
         foreign = event.get("object") != "event" or event.get("account") is not None
         if foreign or (self._live is not None and event.get("livemode") is (not self._live)):
             return []
         return said_by(event)
 
-    def _lost(self, intent: dict[str, Any], reference: Reference) -> list[Fact]:
+    def _lost(self, intent: dict[str, Any], reference: Reference) -> list[ProviderEvent]:
         charge = intent.get("latest_charge")
         if not isinstance(charge, dict) or charge.get("disputed") is not True:
             return []
         wanted = {"payment_intent": reference.provider_ref, "limit": PAGE}
         disputes = items(self._calls.ask(lambda stripe: stripe.disputes.list(wanted)), "data")
         lost = [dispute for dispute in disputes if dispute.get("status") == "lost"]
-        return [lost_fact(dispute, f"lookup:{text(dispute, 'id')}:lost", raw=dispute) for dispute in lost]
+        return [lost_event(dispute, f"lookup:{text(dispute, 'id')}:lost", raw=dispute) for dispute in lost]
 
-    def _refunds(self, reference: Reference) -> list[RefundFact]:
+    def _refunds(self, reference: Reference) -> list[ProviderRefundEvent]:
         wanted = {"payment_intent": reference.provider_ref, "limit": PAGE}
         return refunds_in(self._calls.ask(lambda stripe: stripe.refunds.list(wanted)))
 
 
-def _seen(intent: dict[str, Any], reference: Reference) -> list[Fact]:
-    """The fact in an answer about one payment; its id names what was seen, so that seeing it again is no news."""
+def _seen(intent: dict[str, Any], reference: Reference) -> list[ProviderEvent]:
+    """The event in an answer about one payment; its id names what was seen, so that seeing it again is no news."""
     if intent.get("id") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
     status = standing_of(intent)
     if status is None:
         return []
-    fact = payment_fact(intent, status, "", raw=intent)
-    event_id = f"lookup:{fact.provider_ref}:{status.value}:{fact.amount}"
-    return [payment_fact(intent, status, event_id, raw=intent)]
+    provider_event = payment_event(intent, status, "", raw=intent)
+    event_id = f"lookup:{provider_event.provider_ref}:{status.value}:{provider_event.amount}"
+    return [payment_event(intent, status, event_id, raw=intent)]
 
 
 def _signatures(value: str) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""How many letters a second are taken, beside a bare view that inserts the same bytes; no worker runs meanwhile."""
+"""How many webhooks a second are taken, beside a bare view that inserts the same bytes; no worker runs meanwhile."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from benchmarks.report import Report, in_turns, load_average, milliseconds, per_
 from benchmarks.stand import Stand
 from benchmarks.usage import Usage, watched
 
-LETTERS = 4000
+WEBHOOKS = 4000
 
 
 def run(stand: Stand, *, quick: bool) -> Report:
-    report = Report(title="Letterbox: POST of a signed webhook of 1.6 KB, 16 connections")
+    report = Report(title="Receiver: POST of a signed webhook of 1.6 KB, 16 connections")
     report.remark(load_average())
     rounds, seconds = (1, 0.5) if quick else (5, 6.0)
-    requests = load.prepare(stand, "letters", map(load.letter, some_letters(stand, 50 if quick else LETTERS)))
+    requests = load.prepare(stand, "webhooks", map(load.webhook, some_webhooks(stand, 50 if quick else WEBHOOKS)))
     bases = {"floor": stand.serve_floor(), "service": stand.serve()}
     usage: dict[str, Usage] = {}
 
@@ -27,7 +27,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
         measure(name, min(2.0, seconds))  # warms up: connections, prepared statements
     found = in_turns(rounds, {name: lambda name=name: measure(name) for name in bases})  # type: ignore[misc]
     report.add(
-        "letters taken",
+        "webhooks taken",
         per_second(found["service"]),
         floor=per_second(found["floor"]),
         ratio=found["service"] / found["floor"],
@@ -46,7 +46,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
     return report
 
 
-def some_letters(stand: Stand, count: int) -> list[bytes]:
-    """Signed letters about payments of nobody: the letterbox does not look."""
+def some_webhooks(stand: Stand, count: int) -> list[bytes]:
+    """Signed webhooks about payments of nobody: the webhook receiver does not look."""
     references = (f"mock_pi_{number:032x}" for number in range(count))
-    return list(seeds.letters(references, stand.environment["MOCK_WEBHOOK_SECRETS"]))
+    return list(seeds.webhooks(references, stand.environment["MOCK_WEBHOOK_SECRETS"]))
