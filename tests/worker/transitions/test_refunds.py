@@ -31,10 +31,10 @@ def enter(*provider_events: ProviderEvent | ProviderRefundEvent, age: timedelta 
     """Record the events as one set; the outcomes of those about refunds."""
     at = datetime.now(UTC) - age
     reports = [
-        Report(provider_event=each, received_at=at) for each in provider_events if isinstance(each, ProviderEvent)
+        Report(event=each, received_at=at) for each in provider_events if isinstance(each, ProviderEvent)
     ]
     refunds = [
-        RefundReport(provider_event=each, received_at=at)
+        RefundReport(event=each, received_at=at)
         for each in provider_events
         if isinstance(each, ProviderRefundEvent)
     ]
