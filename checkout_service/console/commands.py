@@ -63,7 +63,7 @@ class KeyTaken(Problem):
     """The key of a form belongs to another order; only somebody who makes keys up comes here."""
 
     status = 409
-    slug = "order-key-taken"
+    slug = "command-key-taken"
     title = "This form was used before"
     default_detail = "Another order was sent with this form. Go back, reload the page, and try again."
 

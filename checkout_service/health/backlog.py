@@ -73,7 +73,7 @@ def _read() -> list[Metric]:
         up,
         pending,
         GaugeMetricFamily(
-            "webhook_oldest_pending_webhook_age_seconds",
+            "webhook_oldest_pending_age_seconds",
             "Age of the oldest webhook still pending: received, or parked and due.",
             value=row.oldest_seconds,
         ),

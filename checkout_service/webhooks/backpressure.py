@@ -65,7 +65,7 @@ class Backpressure:
         webhooks, size = connection.execute(_PENDING, (self._max_rows,)).fetchone() or (0, 0)
         full = webhooks >= self._max_rows or size >= self._max_bytes
         if full != self._full:
-            log.warning("receiver_full" if full else "receiver_open_again", webhooks=webhooks, bytes=size)
+            log.warning("webhook_backlog_full" if full else "webhook_backlog_open_again", webhooks=webhooks, bytes=size)
         self._full = full
         self._share = (
             self.SHARE_IN_PEACE if webhooks * 2 < self._max_rows and size * 2 < self._max_bytes else self.SHARE

@@ -94,7 +94,7 @@ def test_sessions_are_there_from_the_start(client: FlaskClient) -> None:
 def test_with_nothing_pending_the_gauges_are_nought(make_app: MakeApp) -> None:
     client = make_app().test_client()
     assert value(client, "checkout_database_up") == 1
-    assert value(client, "webhook_oldest_pending_webhook_age_seconds") == 0
+    assert value(client, "webhook_oldest_pending_age_seconds") == 0
     assert value(client, "webhook_deliveries_pending", state="received") == 0
     assert value(client, "webhook_deliveries_pending", state="parked") == 0
     assert value(client, "webhook_deliveries_failed") == 0
@@ -111,7 +111,7 @@ def test_webhooks_pending_and_failed_are_counted_and_the_oldest_is_aged(make_app
     assert value(client, "webhook_deliveries_pending", state="received") == 2
     assert value(client, "webhook_deliveries_pending", state="parked") == 1
     assert value(client, "webhook_deliveries_failed") == 1
-    age = value(client, "webhook_oldest_pending_webhook_age_seconds")
+    age = value(client, "webhook_oldest_pending_age_seconds")
     assert age is not None
     assert 600 <= age < 660
 
@@ -119,7 +119,7 @@ def test_webhooks_pending_and_failed_are_counted_and_the_oldest_is_aged(make_app
 def test_a_parked_webhook_past_due_is_pending_work(make_app: MakeApp, sql: Sql) -> None:
     insert_webhook(sql, state="received", age=60)
     insert_webhook(sql, state="parked", age=90_000, due=-1)
-    age = value(make_app().test_client(), "webhook_oldest_pending_webhook_age_seconds")
+    age = value(make_app().test_client(), "webhook_oldest_pending_age_seconds")
     assert age is not None
     assert 90_000 <= age < 90_060
 

@@ -30,13 +30,9 @@ pytestmark = pytest.mark.usefixtures("worker")
 def enter(*provider_events: ProviderEvent | ProviderRefundEvent, age: timedelta = timedelta(0)) -> list[Outcome]:
     """Record the events as one set; the outcomes of those about refunds."""
     at = datetime.now(UTC) - age
-    reports = [
-        Report(event=each, received_at=at) for each in provider_events if isinstance(each, ProviderEvent)
-    ]
+    reports = [Report(event=each, received_at=at) for each in provider_events if isinstance(each, ProviderEvent)]
     refunds = [
-        RefundReport(event=each, received_at=at)
-        for each in provider_events
-        if isinstance(each, ProviderRefundEvent)
+        RefundReport(event=each, received_at=at) for each in provider_events if isinstance(each, ProviderRefundEvent)
     ]
     with transaction() as connection:
         _, entered = record_all(connection, reports, refunds)
