@@ -27,6 +27,7 @@ class Cart(Dated, Base):
     __tablename__ = "carts"
     __table_args__ = (Index("carts_user_id", "user_id", unique=True),)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    """Whose it is."""
 
 
 class CartItem(Dated, Base):
@@ -38,5 +39,8 @@ class CartItem(Dated, Base):
         Index("idx_cart_listing", "cart_id", "listing_id", unique=True),
     )
     cart_id: Mapped[UUID] = mapped_column(ForeignKey("carts.id", ondelete="CASCADE"))
+    """Its cart."""
     listing_id: Mapped[UUID] = mapped_column(ForeignKey("listings.id", ondelete="RESTRICT"), index=True)
+    """What is wanted."""
     qty: Mapped[int]
+    """How many, 1 to 9999."""

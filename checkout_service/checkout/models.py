@@ -25,14 +25,24 @@ class CheckoutSession(Dated, Base):
         Index("checkout_sessions_same_cart", "cart_id", "lines_key"),
     )
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    """The customer."""
     cart_id: Mapped[UUID] = mapped_column(ForeignKey("carts.id"))
+    """The cart that it was made of."""
     idempotency_key: Mapped[str] = mapped_column(Text)
+    """The customer's key for this purchase."""
     request_hash: Mapped[bytes] = mapped_column(BYTEA)
+    """SHA-256 of the request, so that the key with another request is refused."""
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
+    """The payment that it opened."""
     payment_token: Mapped[str] = mapped_column(Text)
+    """What the client pays with at the provider."""
     amount: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    """The total that was promised."""
     currency: Mapped[str] = mapped_column(CHAR(3))
+    """ISO 4217, of all lines."""
     lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    """The cart's lines as they were, with titles and prices."""
     lines_key: Mapped[int] = mapped_column(BigInteger, Computed("checkout_lines_key(lines)", persisted=True))
     """The same for the same listings at the same prices, in whatever order and under whatever titles."""
     expires_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), index=True)
+    """Until when it may be paid."""
