@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
@@ -18,7 +19,8 @@ from checkout_service.settings.values import with_psycopg
 from tests.apps import another_postgres
 from tests.conftest import ROOT, Servers
 
-CONFIG = ROOT / "migrations" / "alembic.ini"
+MIGRATIONS = ROOT / "migrations"
+CONFIG = MIGRATIONS / "alembic.ini"
 Alembic = Callable[..., None]
 
 
@@ -33,9 +35,14 @@ def fresh_database(servers: Servers) -> Iterator[str]:
 
 @pytest.fixture
 def alembic(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> Alembic:
-    """Run an Alembic command on the fresh database: ``alembic("upgrade", "head")``."""
+    """Run an Alembic command on the fresh database: ``alembic("upgrade", "head", schema="shop")``."""
     monkeypatch.setenv("MIGRATION_DATABASE_URL", fresh_database)
-    return lambda name, *arguments: getattr(command, name)(Config(CONFIG), *arguments)
+
+    def run(name: str, *arguments: str, schema: str | None = None) -> None:
+        options = Namespace(x=[f"schema={schema}"] if schema else [])
+        getattr(command, name)(Config(CONFIG, cmd_opts=options), *arguments)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +61,10 @@ def run_as(url: str, *statements: str) -> None:
     engine.dispose()
 
 
-def start_upgrade(url: str) -> subprocess.Popen[str]:
+def start_upgrade(url: str, *options: str) -> subprocess.Popen[str]:
     """``alembic upgrade head`` in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "alembic", "-c", str(CONFIG), "upgrade", "head"],
+        [sys.executable, "-m", "alembic", "-c", str(CONFIG), *options, "upgrade", "head"],
         env=os.environ | {"MIGRATION_DATABASE_URL": url},
         stderr=subprocess.PIPE,
         text=True,

@@ -169,12 +169,12 @@ def test_the_name_of_the_money_is_set_once(sql: Sql, payment: UUID) -> None:
 @pytest.mark.parametrize(
     ("statement", "constraint"),
     [
-        ("INSERT INTO refunds (payment_id, amount) SELECT id, 1 FROM payments", "refunds_asked_for_or_named"),
+        ("INSERT INTO refunds (payment_id, amount) SELECT id, 1 FROM payments", "refunds_requested_or_reported"),
         (
             "INSERT INTO refunds (payment_id, amount, requested_by) SELECT id, 1, id FROM payments",
-            "refunds_asked_for_or_named",
+            "refunds_requested_or_reported",
         ),
-        ("UPDATE refunds SET next_attempt_at = NULL", "refunds_pending_has_next_attempt"),
+        ("UPDATE refunds SET next_attempt_at = NULL", "refunds_outstanding_has_next_attempt"),
         (
             (
                 "INSERT INTO refunds (payment_id, amount, requested_by, idempotency_key, request_hash) "
@@ -197,8 +197,8 @@ def test_the_name_of_the_money_is_set_once(sql: Sql, payment: UUID) -> None:
             "refund_events_provider_event_id_refund_id",
         ),
         (
-            "INSERT INTO cancellations (payment_id, requested_by) SELECT id, id FROM payments, generate_series(1, 2)",
-            "cancellations_payment_id",
+            "INSERT INTO cancel_requests (payment_id, requested_by) SELECT id, id FROM payments, generate_series(1, 2)",
+            "cancel_requests_payment_id",
         ),
         ("DELETE FROM payments", "refunds_payment_id_fkey"),
     ],

@@ -26,7 +26,7 @@ WEB = dict.fromkeys(ALL_TABLES, READ) | {
 WEB_COLUMNS = {
     ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
     ("refunds", "INSERT"): {"payment_id", "amount", "reason", "requested_by", "idempotency_key", "request_hash"},
-    ("cancellations", "INSERT"): {"payment_id", "requested_by"},
+    ("cancel_requests", "INSERT"): {"payment_id", "requested_by"},
     ("audit", "INSERT"): {"key", "operator", "action", "subject", "why", "details"},
 }
 
@@ -35,7 +35,7 @@ WORKER = dict.fromkeys(ALL_TABLES, READ) | {
     "payment_events": READ | {"INSERT", "DELETE"},
     "refund_events": READ | {"INSERT", "DELETE"},
     "payments": READ | {"UPDATE"},
-    "runs": READ | {"INSERT", "UPDATE"},
+    "command_runs": READ | {"INSERT", "UPDATE"},
 }
 WORKER_COLUMNS = {
     ("payment_events", "UPDATE"): {"outcome"},
@@ -51,7 +51,7 @@ WORKER_COLUMNS = {
         "detail",
         "updated_at",
     },
-    ("cancellations", "UPDATE"): {"attempts", "next_attempt_at", "detail", "updated_at"},
+    ("cancel_requests", "UPDATE"): {"attempts", "next_attempt_at", "detail", "updated_at"},
 }
 
 NEW_ORDER = (
@@ -65,10 +65,10 @@ NEW_REFUND = (
 )
 
 # A trigger function that runs as the owner, hung on a table of one's own and fed with rows of one's own making.
-UNVERIFIED_TRIGGER = """
+OWN_TRIGGER = """
     DO $$ BEGIN
-        CREATE TEMPORARY TABLE unverified (id uuid, payment_id uuid, status text, amount numeric, currency text);
-        CREATE TRIGGER unverified AFTER INSERT ON unverified FOR EACH ROW EXECUTE FUNCTION {}();
+        CREATE TEMPORARY TABLE mine (id uuid, payment_id uuid, status text, amount numeric, currency text);
+        CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION {}();
     END $$
 """
 
@@ -99,9 +99,9 @@ REFUSED_TO_WEB = [
         "VALUES ('mock', 'e', uuidv7(), 'succeeded', 'applied')"
     ),
     "DELETE FROM refund_events",
-    "INSERT INTO cancellations (payment_id, requested_by, next_attempt_at) VALUES (uuidv7(), uuidv7(), NULL)",
-    "UPDATE cancellations SET next_attempt_at = NULL",
-    "DELETE FROM cancellations",
+    "INSERT INTO cancel_requests (payment_id, requested_by, next_attempt_at) VALUES (uuidv7(), uuidv7(), NULL)",
+    "UPDATE cancel_requests SET next_attempt_at = NULL",
+    "DELETE FROM cancel_requests",
     *[
         f"INSERT INTO payments {NEW_PAYMENT.format(f', {column}', f', {value}')}"
         for column, value in {
@@ -139,9 +139,9 @@ REFUSED_TO_WEB = [
     NEW_ORDER.format(", id", ", uuidv7()"),
     "UPDATE audit SET why = 'for another reason'",
     "DELETE FROM audit",
-    "INSERT INTO runs (until_at) VALUES (now())",
-    "UPDATE runs SET state = 'done'",
-    "DELETE FROM runs",
+    "INSERT INTO command_runs (until_at) VALUES (now())",
+    "UPDATE command_runs SET state = 'done'",
+    "DELETE FROM command_runs",
 ]
 
 REFUSED_TO_WORKER = [
@@ -154,9 +154,9 @@ REFUSED_TO_WORKER = [
     "UPDATE refunds SET idempotency_key = NULL, requested_by = NULL",
     "DELETE FROM refunds",
     "UPDATE refund_events SET status = 'failed'",
-    "INSERT INTO cancellations (payment_id, requested_by) VALUES (uuidv7(), uuidv7())",
-    "UPDATE cancellations SET payment_id = uuidv7()",
-    "DELETE FROM cancellations",
+    "INSERT INTO cancel_requests (payment_id, requested_by) VALUES (uuidv7(), uuidv7())",
+    "UPDATE cancel_requests SET payment_id = uuidv7()",
+    "DELETE FROM cancel_requests",
     f"INSERT INTO payments {NEW_PAYMENT.format('', '')}",
     "DELETE FROM payments",
     "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', '')",
@@ -178,15 +178,15 @@ REFUSED_TO_WORKER = [
     NEW_ORDER.format("", ""),
     "UPDATE audit SET why = 'for another reason'",
     "DELETE FROM audit",
-    "DELETE FROM runs",
+    "DELETE FROM command_runs",
 ]
 
 REFUSED_TO_BOTH = [
     *[f"TRUNCATE {table}" for table in sorted(ALL_TABLES)],
     "ALTER TABLE payments DISABLE TRIGGER payments_guard",
-    "ALTER TABLE refunds DISABLE TRIGGER refunds_count",
-    UNVERIFIED_TRIGGER.format("refunds_count"),
-    UNVERIFIED_TRIGGER.format("refunds_enter"),
+    "ALTER TABLE refunds DISABLE TRIGGER refunds_update_sums",
+    OWN_TRIGGER.format("refunds_update_sums"),
+    OWN_TRIGGER.format("refunds_fill_from_payment"),
     "DROP TRIGGER payments_guard ON payments",
     "DROP TABLE payment_events",
     "CREATE TABLE mine (a int)",
@@ -273,7 +273,7 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
             (
                 "WITH me AS (INSERT INTO users DEFAULT VALUES RETURNING id), payment AS (INSERT INTO payments "
                 "(user_id, provider, provider_ref, amount, currency) SELECT id, 'mock', 'mock_pi_1', 1, 'USD' FROM me "
-                "RETURNING id) INSERT INTO cancellations (payment_id, requested_by) SELECT id, id FROM payment"
+                "RETURNING id) INSERT INTO cancel_requests (payment_id, requested_by) SELECT id, id FROM payment"
             ),
         ),
         (
@@ -285,11 +285,11 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
         ),
         ("worker", "UPDATE refund_events SET outcome = 'applied'"),
         ("worker", "DELETE FROM refund_events"),
-        ("worker", "UPDATE cancellations SET next_attempt_at = NULL, detail = 'done', attempts = 1"),
+        ("worker", "UPDATE cancel_requests SET next_attempt_at = NULL, detail = 'done', attempts = 1"),
         ("worker", "SELECT id FROM refunds FOR NO KEY UPDATE"),
         ("worker", "UPDATE payments SET capture_ref = 'ch_1', look_up_log = '[]', look_ups = 1, raw_payload = NULL"),
         ("web", NEW_ORDER.format("", "")),
-        ("worker", "UPDATE runs SET state = 'done'"),
+        ("worker", "UPDATE command_runs SET state = 'done'"),
         ("worker", "UPDATE payments SET status = 'paid', review_reason = 'mismatch', next_look_up_at = NULL"),
         ("worker", "UPDATE webhook_deliveries SET state = 'applied', next_attempt_at = NULL"),
         ("worker", "UPDATE payment_events SET outcome = 'applied'"),

@@ -131,7 +131,7 @@ def test_what_a_payment_is_never_changes(sql: Sql, user: UUID, change: str) -> N
         ("UPDATE payment_events SET outcome = 'duplicate'", "payment_events_outcome_known"),
         (
             "INSERT INTO audit (key, operator, action, subject, why) VALUES (uuidv7(), '', 'stop', '', '')",
-            "audit_operator_named",
+            "audit_operator_length",
         ),
         (
             "INSERT INTO audit (key, operator, action, subject, why) VALUES (uuidv7(), 'ops', 'pay', '', '')",
@@ -142,9 +142,9 @@ def test_what_a_payment_is_never_changes(sql: Sql, user: UUID, change: str) -> N
                 "INSERT INTO audit (key, operator, action, subject, why) "
                 "VALUES (uuidv7(), 'ops', 'stop', '', repeat('a', 2001))"
             ),
-            "audit_why_bounded",
+            "audit_why_length",
         ),
-        ("INSERT INTO runs (until_at) VALUES (now())", "runs_id_fkey"),
+        ("INSERT INTO command_runs (until_at) VALUES (now())", "command_runs_id_fkey"),
         (
             (
                 "INSERT INTO payment_events (provider, event_id, payment_id, status, outcome) "
