@@ -91,7 +91,7 @@ def sums(sql: Sql, payment_id: UUID) -> tuple[str, str]:
 def make_due(sql: Sql) -> None:
     """All refunds and cancellations that are outstanding, now; a lease is over."""
     sql("UPDATE refunds SET next_attempt_at = now() WHERE status <= 'processing'")
-    sql("UPDATE cancellations SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
+    sql("UPDATE cancel_requests SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
 
 
 Said = Sequence[ProviderEvent | ProviderRefundEvent] | Exception

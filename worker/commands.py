@@ -1,7 +1,7 @@
 """The task ``commands.run``: does what operators ordered in the console, a bounded step at a time.
 
 The order is a row of the audit, written by the web tier, which may change nothing else; how far the worker is with it
-is a row of ``runs``, under a lease. The message is only a wake-up, and beat rings as well.
+is a row of ``command_runs``, under a lease. The message is only a wake-up, and beat rings as well.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ REMEMBERED: Final = timedelta(days=7)
 """How old an order may be when it is begun: one that was forgotten for longer nobody expects any more."""
 
 _begin = text("""
-    INSERT INTO runs (id, until_at)
+    INSERT INTO command_runs (id, until_at)
     SELECT audit.id, audit.created_at
-    FROM audit LEFT JOIN runs ON runs.id = audit.id
-    WHERE audit.action IN ('process_all', 'look_up', 'review') AND runs.id IS NULL
+    FROM audit LEFT JOIN command_runs AS run ON run.id = audit.id
+    WHERE audit.action IN ('process_all', 'look_up', 'review') AND run.id IS NULL
         AND audit.id > (SELECT uuidv7(CAST(:older AS interval)))
     ORDER BY audit.id LIMIT 100
     ON CONFLICT (id) DO NOTHING
@@ -52,19 +52,19 @@ _begin = text("""
 
 # The one that waited longest: each step ends with a lease that is over, so that long runs take turns.
 _lease = text("""
-    UPDATE runs SET leased_until = now() + :lease, updated_at = now()
+    UPDATE command_runs AS run SET leased_until = now() + :lease, updated_at = now()
     FROM audit
-    WHERE runs.id = ANY(ARRAY(
-        SELECT id FROM runs WHERE state = 'running' AND leased_until <= now()
+    WHERE run.id = ANY(ARRAY(
+        SELECT id FROM command_runs WHERE state = 'running' AND leased_until <= now()
         ORDER BY leased_until LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
-    )) AND audit.id = runs.id
-    RETURNING runs.id, runs.leased_until, runs.until_at, runs.after_at, runs.after_id, runs.notified, runs.became,
+    )) AND audit.id = run.id
+    RETURNING run.id, run.leased_until, run.until_at, run.after_at, run.after_id, run.replayed, run.results,
         audit.action, audit.subject, audit.details,
-        EXISTS (SELECT FROM audit AS word WHERE word.subject = runs.id::text AND word.action = 'stop') AS to_be_stopped
+        EXISTS (SELECT FROM audit AS word WHERE word.subject = run.id::text AND word.action = 'stop') AS to_be_stopped
 """)
 
 _advance = text("""
-    UPDATE runs SET state = :state, said = :said, notified = :notified, became = CAST(:became AS jsonb),
+    UPDATE command_runs SET state = :state, message = :message, replayed = :replayed, results = CAST(:results AS jsonb),
         after_at = :after_at, after_id = :after_id, leased_until = now(), updated_at = now()
     WHERE id = :id AND leased_until = :lease
 """)
@@ -113,7 +113,7 @@ def _step(row: Row[Any]) -> None:
         raise
     except Exception as error:
         log.exception("order_not_carried_out", order=str(row.id))
-        _write(row, state="refused", said=f"it broke: {type(error).__name__}")
+        _write(row, state="refused", message=f"it broke: {type(error).__name__}")
 
 
 def _process_all(row: Row[Any]) -> None:
@@ -126,20 +126,20 @@ def _process_all(row: Row[Any]) -> None:
     if not page:
         _write(row, state="done")
         return
-    progress = Progress(notified=row.notified, became=Counter(row.became))
+    progress = Progress(notified=row.replayed, became=Counter(row.results))
     started = monotonic()
     process_batch(page, progress, told=lambda _: None, within=STEP_FOR)
     last = page[-1]
     place = {
-        "notified": progress.notified,
-        "became": dict(progress.became),
+        "replayed": progress.notified,
+        "results": dict(progress.became),
         "after_at": last.received_at,
         "after_id": last.id,
     }
     if progress.untouched:
         waited = STEP_FOR if monotonic() - started >= STEP_FOR else 2 * PATIENCE
-        said = f"no worker came to {len(progress.untouched)} webhooks within {waited:.0f} s"
-        _write(row, state="stalled", said=said, **place)
+        message = f"no worker came to {len(progress.untouched)} webhooks within {waited:.0f} s"
+        _write(row, state="stalled", message=message, **place)
     else:
         _write(row, state="running", **place)
 
@@ -147,37 +147,33 @@ def _process_all(row: Row[Any]) -> None:
 def _look_up(row: Row[Any]) -> None:
     found = execute(_payment, {"id": UUID(row.subject)})
     if not found:
-        _write(row, state="refused", said="there is no such payment")
+        _write(row, state="refused", message="there is no such payment")
         return
     run = Run()
-    said = look_up_now(run, found[0])
+    answer = look_up_now(run, found[0])
     run.record_held()
-    _write(row, state="done", said=said)
+    _write(row, state="done", message=answer)
 
 
 def _review(row: Row[Any]) -> None:
     seen = row.details["reason"]
     if execute(_clear_flag, {"id": UUID(row.subject), "seen": seen}):
-        _write(row, state="done", said=f"{seen} was taken off")
+        _write(row, state="done", message=f"{seen} was taken off")
         return
     # Done before, perhaps by this very order, whose answer was lost; or there is more to look at now.
     standing = execute(_flag, {"id": UUID(row.subject)})
     if standing and standing[0].review_reason is None:
-        _write(row, state="done", said="no flag is left")
+        _write(row, state="done", message="no flag is left")
     else:
-        _write(row, state="refused", said="the flag is another one by now: look at it again")
+        _write(row, state="refused", message="the flag is another one by now: look at it again")
 
 
-def _write(row: Row[Any], *, state: str, said: str | None = None, **place: Any) -> None:
+def _write(row: Row[Any], *, state: str, message: str | None = None, **place: Any) -> None:
     """What a step came to, unless its lease was over and somebody else has the run."""
-    stands = {
-        "notified": row.notified,
-        "became": row.became,
-        "after_at": row.after_at,
-        "after_id": row.after_id,
-    } | place
-    stands["became"] = json.dumps(stands["became"])
-    execute(_advance, {"id": row.id, "lease": row.leased_until, "state": state, "said": said, **stands})
+    columns = {"replayed": row.replayed, "results": row.results, "after_at": row.after_at, "after_id": row.after_id}
+    columns |= place
+    columns["results"] = json.dumps(columns["results"])
+    execute(_advance, {"id": row.id, "lease": row.leased_until, "state": state, "message": message, **columns})
 
 
 _ACTIONS: Final[dict[str, Callable[[Row[Any]], None]]] = {

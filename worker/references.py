@@ -13,7 +13,7 @@ from checkout_service.providers.base import Reference
 _COLUMNS: Final = """
     payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, payment.capture_ref,
     session.payment_token, payment.status IN ('expired', 'canceled') OR EXISTS (
-        SELECT FROM cancellations AS asked WHERE asked.payment_id = payment.id AND asked.next_attempt_at IS NOT NULL
+        SELECT FROM cancel_requests AS asked WHERE asked.payment_id = payment.id AND asked.next_attempt_at IS NOT NULL
     ) AS closed
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
 """

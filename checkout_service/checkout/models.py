@@ -22,7 +22,7 @@ class CheckoutSession(Dated, Base):
         Index("checkout_sessions_user_id_idempotency_key", "user_id", "idempotency_key", unique=True),
         Index("checkout_sessions_payment_id", "payment_id", unique=True),
         # Finds sessions of one cart with equal lines, so that paying twice for the same things is noticed.
-        Index("checkout_sessions_same_cart", "cart_id", "lines_key"),
+        Index("checkout_sessions_cart_id_lines_key", "cart_id", "lines_key"),
     )
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     """The customer."""

@@ -1,7 +1,8 @@
 """Takes operators' orders: each is a row of the audit before anything is done about it.
 
 The row's key is made when the form is shown, so a form that is sent twice is one order. What the worker carries out it
-finds in the audit itself; the message is only a wake-up.
+finds in the audit itself; the message is only a wake-up. The trigger audit_guard lets nobody change or delete a row
+(migrations/baseline/commands.sql).
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ _kept = text("SELECT id, operator, action, subject, details FROM audit WHERE key
 
 _ORDERS: Final = """
     SELECT audit.id, audit.created_at, audit.operator, audit.action, audit.subject, audit.why, audit.details,
-        runs.state, runs.said, runs.notified, runs.became, runs.updated_at AS moved_at,
+        run.state, run.message, run.replayed, run.results, run.updated_at AS moved_at,
         EXISTS (SELECT FROM audit AS word WHERE word.subject = audit.id::text AND word.action = 'stop') AS to_be_stopped
-    FROM ({chosen}) AS audit LEFT JOIN runs ON runs.id = audit.id
+    FROM ({chosen}) AS audit LEFT JOIN command_runs AS run ON run.id = audit.id
     ORDER BY audit.id DESC
 """
 
 _CHOSEN: Final = {
     "one": "SELECT * FROM audit WHERE id = :id",
     "about": "SELECT * FROM audit WHERE subject = :subject ORDER BY subject, id DESC LIMIT 20",
-    "running": "SELECT audit.* FROM audit JOIN runs USING (id) WHERE runs.state = 'running' LIMIT 20",
+    "running": "SELECT audit.* FROM audit JOIN command_runs AS run USING (id) WHERE run.state = 'running' LIMIT 20",
     "newest": "SELECT * FROM audit ORDER BY id DESC LIMIT :limit",
     "older": "SELECT * FROM audit WHERE id < :before ORDER BY id DESC LIMIT :limit",
 }

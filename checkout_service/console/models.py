@@ -33,13 +33,13 @@ class Order(Dated, Base):
 
     __tablename__ = "audit"
     __table_args__ = (
-        CheckConstraint("operator <> '' AND length(operator) <= 200", name="operator_named"),
+        CheckConstraint("operator <> '' AND length(operator) <= 200", name="operator_length"),
         CheckConstraint(f"action IN ({_ACTIONS})", name="action_known"),
-        CheckConstraint("length(why) <= 2000", name="why_bounded"),
+        CheckConstraint("length(why) <= 2000", name="why_length"),
         Index("audit_key", "key", unique=True),
         Index("audit_subject", "subject", "id"),
         Index(
-            "audit_for_the_worker", "id", postgresql_where=text(f"action {_any_of('process_all', 'look_up', 'review')}")
+            "audit_worker_actions", "id", postgresql_where=text(f"action {_any_of('process_all', 'look_up', 'review')}")
         ),
     )
     key: Mapped[UUID]
@@ -51,20 +51,20 @@ class Order(Dated, Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
 
 
-class Run(Dated, Base):
+class CommandRun(Dated, Base):
     """How far the worker is with the order of the same id.
 
     running   begun; some process holds it until ``leased_until``
-    done      carried out; ``said`` tells what came of it
+    done      carried out; ``message`` tells what came of it
     stopped   ended by an operator
     stalled   ended since no worker came to its webhooks
-    refused   could not be carried out; ``said`` tells why
+    refused   could not be carried out; ``message`` tells why
     """
 
-    __tablename__ = "runs"
+    __tablename__ = "command_runs"
     __table_args__ = (
         CheckConstraint(f"state IN ({_RUN_STATES})", name="state_known"),
-        Index("runs_running", "leased_until", postgresql_where=text("state = 'running'::text")),
+        Index("command_runs_running", "leased_until", postgresql_where=text("state = 'running'::text")),
     )
     id: Mapped[UUID] = mapped_column(ForeignKey("audit.id"), primary_key=True, server_default=text("uuidv7()"))
     state: Mapped[str] = mapped_column(Text, server_default=text("'running'"))
@@ -72,6 +72,6 @@ class Run(Dated, Base):
     until_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
     after_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     after_id: Mapped[UUID | None]
-    notified: Mapped[int] = mapped_column(server_default=text("0"))
-    became: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    said: Mapped[str | None] = mapped_column(Text)
+    replayed: Mapped[int] = mapped_column(server_default=text("0"))
+    results: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    message: Mapped[str | None] = mapped_column(Text)

@@ -16,7 +16,7 @@ from sqlalchemy import Row, text
 
 from checkout_service.console.filters import Place, WebhookFilter, read_id
 from checkout_service.database.engine import execute
-from checkout_service.webhooks.models import ASIDE, NAMED_ASIDE
+from checkout_service.webhooks.models import RARE_STATES, REFERENCED_RARE_STATES
 
 PAGE: Final = 50
 
@@ -29,8 +29,7 @@ FEW: Final = 5_000
 READ_FOR_LIST: Final = 16 * 1024
 """Bytes up to which a body is read for the list, to tell its type."""
 
-_aside: Final = ", ".join(f"'{state}'" for state in ASIDE)
-_named_aside: Final = ", ".join(f"'{state}'" for state in NAMED_ASIDE)
+_referenced: Final = ", ".join(f"'{state}'" for state in REFERENCED_RARE_STATES)
 
 # Subjects: what a page looks through, each along an index of its own.
 _ALL: Final = "SELECT * FROM webhook_deliveries WHERE {place} ORDER BY id {way} LIMIT :window"
@@ -47,7 +46,7 @@ _OF_PAYMENT: Final = f"""
         SELECT webhook.* FROM webhook_deliveries AS webhook WHERE webhook.id = ANY(CAST(:linked AS uuid[]))
         UNION ALL
         SELECT webhook.* FROM webhook_deliveries AS webhook
-        WHERE webhook.provider_ref = :reference AND webhook.state IN ({_named_aside})
+        WHERE webhook.provider_ref = :reference AND webhook.state IN ({_referenced})
             AND webhook.provider_ref IS NOT NULL AND webhook.id <> ALL(CAST(:linked AS uuid[]))
     ) AS about WHERE {{place}} ORDER BY id {{way}} LIMIT :window
 """  # noqa: S608 (only our own constants)
@@ -157,7 +156,7 @@ def _subject(wanted: WebhookFilter, payment: About | None, values: dict[str, Any
         linked = execute(_linked, {"id": payment.payment_id}) if payment.payment_id else ()
         values |= {"linked": [row.delivery_id for row in linked], "reference": payment.provider_ref}
         return _OF_PAYMENT, False
-    if wanted.state in ASIDE:
+    if wanted.state in RARE_STATES:
         return _OF_STATE.replace("{state}", str(wanted.state)), True
     if wanted.state in {"received", "pending"} and execute(_few_pending)[0][0] <= FEW:
         return _FEW_PENDING, False

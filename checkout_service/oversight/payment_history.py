@@ -48,7 +48,7 @@ _refund_events = text("""
 """)
 
 _cancellation = text("""
-    SELECT requested_by, attempts, next_attempt_at, detail, created_at FROM cancellations WHERE payment_id = :id
+    SELECT requested_by, attempts, next_attempt_at, detail, created_at FROM cancel_requests WHERE payment_id = :id
 """)
 
 _WEBHOOK_COLUMNS: Final = "id, received_at, state, attempts, detail, next_attempt_at, processed_at"

@@ -136,7 +136,7 @@ _OUTSTANDING_REFUNDS: Final = """
         OR next_attempt_at < now() - CAST(:overdue AS interval)
     UNION ALL
     SELECT 'cancellation of payment', payment_id, detail, created_at FROM (
-        SELECT * FROM cancellations WHERE next_attempt_at IS NOT NULL
+        SELECT * FROM cancel_requests WHERE next_attempt_at IS NOT NULL
         ORDER BY next_attempt_at LIMIT 10 * CAST(:limit AS integer)
     ) AS due
     WHERE next_attempt_at < now() - CAST(:overdue AS interval)

@@ -92,7 +92,7 @@ def _delivered(row: Row[Any]) -> Entry:
 
 def _asked(question: dict[str, str]) -> Entry:
     at = datetime.fromisoformat(question["at"])
-    return Entry(at=at, rank=2, kind=question["asked"], said=printable(question["said"]))
+    return Entry(at=at, rank=2, kind=question["question"], said=printable(question["answer"]))
 
 
 def _learned(row: Row[Any]) -> Entry:

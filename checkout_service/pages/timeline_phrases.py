@@ -112,14 +112,14 @@ def _about(evidence: Evidence, row: Any, events: Sequence[Any], steps: Mapping[s
 
 
 def _asked(question: Mapping[str, str]) -> Entry:
-    cancel = question["asked"] == "cancel"
+    cancel = question["question"] == "cancel"
     return Entry(
         at=datetime.fromisoformat(question["at"]),
         rank=2,
         key=f"asked-{question['at']}",
         state="pending",
         title="We asked the provider to cancel it" if cancel else "We asked the provider",
-        said=f"Nobody had told us, so we asked. The answer: {question['said']}.",
+        said=f"Nobody had told us, so we asked. The answer: {question['answer']}.",
     )
 
 

@@ -1,4 +1,7 @@
-"""Takes the request to call a payment off: one INSERT. The worker asks the provider, and records what became of it."""
+"""Takes the request to call a payment off: one INSERT. The worker asks the provider, and records what became of it.
+
+The unique index cancel_requests_payment_id makes a second request the same one (migrations/baseline/payments.sql).
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ _insert = Statement("""
     WITH payment AS (
         SELECT id, status FROM payments WHERE id = :payment_id AND (user_id = :user_id OR CAST(:anybodys AS boolean))
     ), asked AS (
-        INSERT INTO cancellations (payment_id, requested_by)
+        INSERT INTO cancel_requests (payment_id, requested_by)
         SELECT id, :user_id FROM payment WHERE status < 'expired'
         ON CONFLICT (payment_id) DO NOTHING
         RETURNING id
     )
     SELECT payment.status::text AS status, EXISTS (SELECT FROM asked) AS asked,
-        EXISTS (SELECT FROM cancellations WHERE payment_id = payment.id) AS asked_before
+        EXISTS (SELECT FROM cancel_requests WHERE payment_id = payment.id) AS asked_before
     FROM payment
 """)
 

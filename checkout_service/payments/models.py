@@ -46,12 +46,12 @@ class Payment(Dated, Base):
     )
     look_ups: Mapped[int] = mapped_column(server_default=text("0"))
     look_up_log: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
-    """The newest questions put to the provider: when ("at"), which ("asked") and what it said ("said")."""
+    """The newest questions put to the provider: when ("at"), which ("question") and the answer ("answer")."""
     capture_ref: Mapped[str | None] = mapped_column(Text)
     """What the provider calls the money that came, where that is another name than ``provider_ref``."""
     amount_refunded: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
     amount_refunding: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
-    """Of refunds requested or under way. Both sums are kept by a trigger of the refunds; nobody else may write them."""
+    """Of refunds requested or under way. Both sums are kept by refunds_update_sums; nobody else may write them."""
 
 
 class PaymentEvent(Dated, Base):
@@ -74,13 +74,15 @@ class PaymentEvent(Dated, Base):
     received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
 
 
-class Cancellation(Dated, Base):
+class CancelRequest(Dated, Base):
     """Somebody asked to call a payment off; once each. No next attempt means that nothing is left to do."""
 
-    __tablename__ = "cancellations"
+    __tablename__ = "cancel_requests"
     __table_args__ = (
-        Index("cancellations_payment_id", "payment_id", unique=True),
-        Index("cancellations_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
+        Index("cancel_requests_payment_id", "payment_id", unique=True),
+        Index(
+            "cancel_requests_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")
+        ),
     )
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
     requested_by: Mapped[UUID]

@@ -19,8 +19,8 @@ STATUS = Enum(RefundStatus, name="refund_status", values_callable=lambda kind: [
 class Refund(Dated, Base):
     """Money given back of one payment. Inserted by the web tier, or by the worker where the provider did it by itself.
 
-    A trigger keeps ``payments.amount_refunded`` (succeeded) and ``amount_refunding`` (requested or processing), whose
-    sum a CHECK holds within the payment's amount.
+    The trigger refunds_update_sums keeps ``payments.amount_refunded`` (succeeded) and ``amount_refunding`` (requested
+    or processing), whose sum the CHECK payments_refunds_fit holds within the payment's amount.
     """
 
     __tablename__ = "refunds"
@@ -29,7 +29,7 @@ class Refund(Dated, Base):
         CheckConstraint(
             "num_nulls(requested_by, idempotency_key, request_hash) = 0 OR "
             "num_nonnulls(requested_by, idempotency_key, request_hash) = 0 AND provider_ref IS NOT NULL",
-            name="asked_for_or_named",
+            name="requested_or_reported",
         ),
         CheckConstraint("status > 'processing' OR next_attempt_at IS NOT NULL", name="outstanding_has_next_attempt"),
         Index("refunds_requested_by_idempotency_key", "requested_by", "idempotency_key", unique=True),
@@ -52,7 +52,7 @@ class Refund(Dated, Base):
     request_hash: Mapped[bytes | None] = mapped_column(BYTEA)
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     sent_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
-    """When the provider was asked for it first; from then on it may have made it, whatever we were answered."""
+    """The moment of the first sending to the provider: from then on it may have made it, whatever we were answered."""
     next_attempt_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
     )

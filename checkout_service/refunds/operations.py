@@ -1,7 +1,8 @@
 """Takes the request for a refund: one INSERT, which the database itself holds within what was paid.
 
-The payment's row is locked by a trigger of the INSERT, and a CHECK on it refuses what is too much; so nothing that was
-read before it need be true. What is read first only serves to answer a replay, and to say what is the matter.
+Two triggers of the INSERT hold the sum (migrations/baseline/refunds.sql): refunds_fill_from_payment locks the payment,
+which must be paid, and refunds_update_sums adds to its sums, where the CHECK payments_refunds_fit refuses what is too
+much. So nothing that was read before the INSERT need be true: it serves to answer a replay, and to say what is wrong.
 """
 
 from __future__ import annotations

@@ -14,11 +14,11 @@ from checkout_service.database.engine import Base, Dated
 STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
 _LISTED = ", ".join(f"'{state}'" for state in STATES)
 
-ASIDE = ("parked", "duplicate", "ignored", "rejected", "failed")
+RARE_STATES = ("parked", "duplicate", "ignored", "rejected", "failed")
 """States that few webhooks end in, so that indexes for operators may hold them."""
 
-NAMED_ASIDE = ("parked", "duplicate", "ignored", "failed")
-"""Those in which a webhook may tell its payment; that of an applied one is told by its events."""
+REFERENCED_RARE_STATES = ("parked", "duplicate", "ignored", "failed")
+"""Those in which a webhook may name its payment; that of an applied one is named by its events."""
 
 
 def _any_of(states: tuple[str, ...]) -> str:
@@ -57,12 +57,12 @@ class WebhookDelivery(Dated, Base):
         ),
         Index("webhook_deliveries_rejected", "received_at", postgresql_where=text("state = 'rejected'::text")),
         Index("webhook_deliveries_failed", "received_at", postgresql_where=text("state = 'failed'::text")),
-        Index("webhook_deliveries_aside", "state", "id", postgresql_where=text(f"state {_any_of(ASIDE)}")),
+        Index("webhook_deliveries_rare_states", "state", "id", postgresql_where=text(f"state {_any_of(RARE_STATES)}")),
         Index(
-            "webhook_deliveries_aside_reference",
+            "webhook_deliveries_rare_states_provider_ref",
             "provider_ref",
             "id",
-            postgresql_where=text(f"state {_any_of(NAMED_ASIDE)} AND provider_ref IS NOT NULL"),
+            postgresql_where=text(f"state {_any_of(REFERENCED_RARE_STATES)} AND provider_ref IS NOT NULL"),
         ),
     )
     provider: Mapped[str] = mapped_column(Text)

@@ -105,7 +105,7 @@ def test_the_worker_calls_nobody_within_a_transaction(
     mock_provider.put(called_off, amount="240.00", currency="USD")
     asked_for = insert_refund(sql, refunded[0])
     ((payment_id,),) = sql(
-        """INSERT INTO cancellations (payment_id, requested_by) SELECT id, id FROM payments
+        """INSERT INTO cancel_requests (payment_id, requested_by) SELECT id, id FROM payments
         WHERE provider_ref = :reference RETURNING payment_id""",
         reference=called_off,
     )

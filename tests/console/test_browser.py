@@ -177,7 +177,7 @@ def test_a_run_goes_on_without_a_browser_and_is_stopped(
     processed = sql(done)[0].number
     assert 400 <= processed < 3000
     assert processed % 200 == 0, "whole batches"
-    assert sql("SELECT state FROM runs")[0].state == "stopped"
+    assert sql("SELECT state FROM command_runs")[0].state == "stopped"
     assert [row.action for row in sql("SELECT action FROM audit ORDER BY id")] == ["process_all", "stop"]
 
 

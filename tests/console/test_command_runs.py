@@ -93,7 +93,7 @@ def states(sql: Sql) -> dict[str, int]:
 
 
 def run_of(sql: Sql) -> Any:
-    (found,) = sql("SELECT * FROM runs")
+    (found,) = sql("SELECT * FROM command_runs")
     return found
 
 
@@ -117,7 +117,7 @@ def test_all_that_match_are_processed_and_nothing_else(
     assert states(sql) == {"applied": 8, "rejected": 1, "failed": 1}
     assert sql("SELECT count(*) AS paid FROM payments WHERE status = 'paid'")[0].paid == 8
     found = run_of(sql)
-    assert (found.state, found.notified, found.became) == ("done", 8, {"applied": 8})
+    assert (found.state, found.replayed, found.results) == ("done", 8, {"applied": 8})
     page = operator.get(f"/ops/runs/{run}").text
     assert "Done: 8 processed." in page
     assert "data-again" not in page
@@ -149,7 +149,7 @@ def test_a_run_is_stopped_after_its_batch(
         in_worker(carry_out)
         in_worker(carry_out)
 
-    assert (run_of(sql).state, run_of(sql).notified) == ("stopped", 3)
+    assert (run_of(sql).state, run_of(sql).replayed) == ("stopped", 3)
     assert states(sql) == {"applied": 3, "rejected": 6, "failed": 1}
     assert "Stopped: 3 of 8 processed, the others are as they were." in operator.get(f"/ops/runs/{run}").text
     assert [row.action for row in sql("SELECT action FROM audit ORDER BY id")] == ["process_all", "stop"]
@@ -193,14 +193,14 @@ def test_a_run_goes_on_where_a_worker_died(
             patch.setattr(orders, "process_batch", die)
             with pytest.raises(SystemExit):
                 in_worker(carry_out)
-        assert run_of(sql).notified == 3
+        assert run_of(sql).replayed == 3
         in_worker(carry_out)
-        assert run_of(sql).notified == 3, "under lease: its worker may be alive"
+        assert run_of(sql).replayed == 3, "under lease: its worker may be alive"
 
-        sql("UPDATE runs SET leased_until = now()")
+        sql("UPDATE command_runs SET leased_until = now()")
         in_worker(carry_out)
 
-    assert (run_of(sql).state, run_of(sql).became) == ("done", {"applied": 8})
+    assert (run_of(sql).state, run_of(sql).results) == ("done", {"applied": 8})
     assert states(sql) == {"applied": 8, "rejected": 1, "failed": 1}
     assert sql("SELECT count(*) AS events FROM payment_events")[0].events == 8
 
@@ -211,12 +211,12 @@ def test_a_step_that_slept_through_its_lease_writes_nothing(
     order_all(operator)
 
     def sleep_over(*_: Any, **__: Any) -> None:
-        sql("UPDATE runs SET leased_until = now() + interval '1 hour', notified = 77")
+        sql("UPDATE command_runs SET leased_until = now() + interval '1 hour', replayed = 77")
 
     monkeypatch.setattr(orders, "process_batch", sleep_over)
     in_worker(carry_out)
 
-    assert (run_of(sql).state, run_of(sql).notified) == ("running", 77)
+    assert (run_of(sql).state, run_of(sql).replayed) == ("running", 77)
 
 
 def test_two_workers_share_the_orders_and_each_is_carried_out_once(
@@ -239,10 +239,10 @@ def test_two_workers_share_the_orders_and_each_is_carried_out_once(
         for thread in threads:
             thread.join()
 
-    assert [row.state for row in sql("SELECT DISTINCT state FROM runs")] == ["done"]
+    assert [row.state for row in sql("SELECT DISTINCT state FROM command_runs")] == ["done"]
     asked = sql("SELECT jsonb_array_length(look_up_log) AS times FROM payments WHERE id = ANY(:ids)", ids=payments)
     assert [row.times for row in asked] == [1] * 5
-    assert sql("SELECT notified FROM runs WHERE notified > 0")[0].notified == 8
+    assert sql("SELECT replayed FROM command_runs WHERE replayed > 0")[0].replayed == 8
 
 
 def test_an_order_that_breaks_is_refused_and_holds_no_other_back(
@@ -257,14 +257,14 @@ def test_an_order_that_breaks_is_refused_and_holds_no_other_back(
 
     in_worker(carry_out)
 
-    found = sql("SELECT runs.state, runs.said FROM runs JOIN audit USING (id) ORDER BY id")
+    found = sql("SELECT state, message FROM command_runs JOIN audit USING (id) ORDER BY id")
     assert [row.state for row in found] == ["refused", "refused", "refused", "done"]
-    assert found[0].said == "it broke: ValueError"
-    assert found[1].said == "there is no such payment"
+    assert found[0].message == "it broke: ValueError"
+    assert found[1].message == "there is no such payment"
 
 
 def test_an_order_of_long_ago_is_not_begun(sql: Sql, in_worker: InWorker) -> None:
     sql("""INSERT INTO audit (id, key, operator, action, subject, why)
         VALUES (uuidv7(interval '-8 days'), uuidv7(), 'ops', 'look_up', gen_random_uuid()::text, '')""")
     in_worker(carry_out)
-    assert sql("SELECT * FROM runs") == []
+    assert sql("SELECT * FROM command_runs") == []

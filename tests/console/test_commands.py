@@ -209,7 +209,7 @@ def test_a_reviewed_flag_is_taken_off_by_the_worker_with_its_note(
     assert "agreed with the customer" in shown
     assert f'action="{action}"' not in shown
     in_worker(carry_out)
-    assert [row.state for row in sql("SELECT state FROM runs")] == ["done"]
+    assert [row.state for row in sql("SELECT state FROM command_runs")] == ["done"]
 
 
 def test_a_flag_that_changed_meanwhile_stays(operator: Operator, sql: Sql, flagged: UUID, in_worker: InWorker) -> None:
@@ -232,14 +232,14 @@ def test_a_payment_is_looked_up_by_the_worker(operator: Operator, sql: Sql, in_w
     in_worker(carry_out)
 
     (asked,) = sql("SELECT look_up_log, look_ups, next_look_up_at FROM payments")
-    assert [question["asked"] for question in asked.look_up_log] == ["look-up"]
+    assert [question["question"] for question in asked.look_up_log] == ["look-up"]
     assert (asked.look_ups, asked.next_look_up_at) == (0, payment.next_look_up_at), (
         "the usual look-ups stay as they were"
     )
-    (run,) = sql("SELECT * FROM runs")
-    assert (run.state, run.said) == ("done", asked.look_up_log[0]["said"])
+    (run,) = sql("SELECT * FROM command_runs")
+    assert (run.state, run.message) == ("done", asked.look_up_log[0]["answer"])
     assert status_of(sql, reference) == "pending"
-    assert run.said in operator.get(page).text
+    assert run.message in operator.get(page).text
 
 
 def test_without_the_broker_an_order_is_kept_and_said_to_be_unsent(

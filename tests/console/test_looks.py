@@ -128,7 +128,7 @@ def world(sql: Sql) -> World:
     sql("UPDATE payments SET review_reason = 'mismatch' WHERE provider_ref = :it", it=reference)
     sql("""UPDATE payments SET review_reason = 'paid_after_close'
         WHERE id IN (SELECT id FROM payments WHERE status = 'paid' LIMIT 2)""")
-    question = '{"at": "2026-11-25T10:00:00Z", "asked": "look-up", "said": "nothing new"}'
+    question = '{"at": "2026-11-25T10:00:00Z", "question": "look-up", "answer": "nothing new"}'
     sql("UPDATE payments SET look_up_log = CAST(:log AS jsonb) WHERE status = 'pending'", log=f"[{question}]")
     (flagged,) = sql("SELECT id FROM payments WHERE provider_ref = :it", it=reference)
     sql(
@@ -158,23 +158,23 @@ def world(sql: Sql) -> World:
     for (action, _), order in ids.items():
         if action in said:
             sql(
-                "INSERT INTO runs (id, until_at, state, said) VALUES (:id, now(), 'done', :said)",
+                "INSERT INTO command_runs (id, until_at, state, message) VALUES (:id, now(), 'done', :message)",
                 id=order,
-                said=said[action],
+                message=said[action],
             )
     running = ids["process_all", "the secret was wrong since noon"]
     stalled = ids["process_all", "mended"]
-    became = json.dumps({"applied": 9, "duplicate": 1, "rejected": 2})
+    results = json.dumps({"applied": 9, "duplicate": 1, "rejected": 2})
     for order, state, words in (
         (running, "running", None),
         (stalled, "stalled", "no worker came to 12 webhooks within 20 s"),
     ):
         sql(
-            """INSERT INTO runs (id, until_at, state, notified, became, said, leased_until)
-            VALUES (:id, now(), :state, 12, CAST(:became AS jsonb), :words, now() + interval '1 minute')""",
+            """INSERT INTO command_runs (id, until_at, state, replayed, results, message, leased_until)
+            VALUES (:id, now(), :state, 12, CAST(:results AS jsonb), :words, now() + interval '1 minute')""",
             id=order,
             state=state,
-            became=became,
+            results=results,
             words=words,
         )
     return World(

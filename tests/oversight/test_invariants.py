@@ -82,7 +82,7 @@ OPEN = "WHERE status = 'pending'"
             "refund_outstanding_too_long",
             "UPDATE refunds SET status = 'processing', next_attempt_at = now() - interval '31 minutes'",
         ),
-        ("refund_outstanding_too_long", "UPDATE cancellations SET next_attempt_at = now() - interval '31 minutes'"),
+        ("refund_outstanding_too_long", "UPDATE cancel_requests SET next_attempt_at = now() - interval '31 minutes'"),
     ],
 )
 def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, breakage: str) -> None:
@@ -90,7 +90,7 @@ def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, 
     insert_webhook(sql, webhook("mock_pi_any"))
     ((payment_id,),) = sql("SELECT id FROM payments")
     add_session(sql, payment_id)
-    sql("INSERT INTO cancellations (payment_id, requested_by) VALUES (:id, :id)", id=payment_id)
+    sql("INSERT INTO cancel_requests (payment_id, requested_by) VALUES (:id, :id)", id=payment_id)
     with_refund(sql)
     sql(breakage)
 

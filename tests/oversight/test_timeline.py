@@ -78,7 +78,7 @@ def test_refunds_and_cancellations_are_part_of_the_story(app: Flask, in_worker: 
     told = webhook(reference, "succeeded", refund_ref="re_9", amount="1.00", currency="USD", event_id="evt_9")
     delivery = insert_webhook(sql, told)
     in_worker(process, str(delivery))
-    sql("INSERT INTO cancellations (payment_id, requested_by) VALUES (:id, :id)", id=payment)
+    sql("INSERT INTO cancel_requests (payment_id, requested_by) VALUES (:id, :id)", id=payment)
 
     lines = _show(app, payment)
 

@@ -122,8 +122,8 @@ def test_a_webhook_that_waits_says_so(app: Flask, sql: Sql, reference: str) -> N
 
 
 def test_what_we_asked_the_provider_is_part_of_it(app: Flask, sql: Sql, reference: str) -> None:
-    log = [{"at": datetime.now(UTC).isoformat(), "asked": "look-up", "said": "paid"},
-           {"at": datetime.now(UTC).isoformat(), "asked": "cancel", "said": "still open"}]  # fmt: skip
+    log = [{"at": datetime.now(UTC).isoformat(), "question": "look-up", "answer": "paid"},
+           {"at": datetime.now(UTC).isoformat(), "question": "cancel", "answer": "still open"}]  # fmt: skip
     sql("UPDATE payments SET look_up_log = CAST(:log AS jsonb), status = 'paid'", log=json.dumps(log))
     sql("""INSERT INTO payment_events (provider, event_id, payment_id, status, outcome, received_at)
         SELECT 'mock', 'lookup', id, 'paid', 'applied', now() + interval '1 second' FROM payments""")

@@ -21,7 +21,7 @@ def path(payment: object) -> str:
 
 
 def asked(sql: Sql) -> list[tuple[UUID, UUID]]:
-    return [tuple(row) for row in sql("SELECT payment_id, requested_by FROM cancellations")]
+    return [tuple(row) for row in sql("SELECT payment_id, requested_by FROM cancel_requests")]
 
 
 @pytest.mark.parametrize("status", ["pending", "processing", "failed"])

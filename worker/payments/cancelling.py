@@ -35,7 +35,7 @@ TRY_FOR: Final = timedelta(hours=72)
 
 # A payment that is closed by now needs nobody to call it off.
 _claim = text("""
-    UPDATE cancellations AS asked SET attempts = attempts + 1, next_attempt_at = now() + :lease
+    UPDATE cancel_requests AS asked SET attempts = attempts + 1, next_attempt_at = now() + :lease
     FROM payments AS payment
     WHERE asked.payment_id = :id AND payment.id = asked.payment_id AND asked.next_attempt_at IS NOT NULL
         AND (asked.attempts = 0 OR asked.next_attempt_at <= now())
@@ -44,7 +44,7 @@ _claim = text("""
 
 # The delay doubles by itself, being as long as the request is old.
 _settle = text("""
-    UPDATE cancellations AS asked
+    UPDATE cancel_requests AS asked
     SET next_attempt_at = CASE WHEN payment.status < 'expired' AND asked.created_at > now() - :try_for
             THEN now() + least(greatest(now() - asked.created_at, interval '5 seconds'), interval '1 hour') END,
         detail = CASE WHEN payment.status < 'expired' THEN 'the payment is still ' ELSE 'the payment is ' END

@@ -34,7 +34,8 @@ _KEPT_FROM_LAST: Final = NOTED - 2
 
 _note = text(f"""
     UPDATE payments SET look_up_log = jsonb_path_query_array(look_up_log, '$[last - {_KEPT_FROM_LAST} to last]')
-        || jsonb_build_object('at', CAST(:at AS text), 'asked', CAST(:asked AS text), 'said', CAST(:said AS text))
+        || jsonb_build_object(
+            'at', CAST(:at AS text), 'question', CAST(:question AS text), 'answer', CAST(:answer AS text))
     WHERE id = :id
 """)  # noqa: S608 (only our own constants)
 
@@ -101,7 +102,9 @@ class Run:
         """Keep what was said for operators; what jsonb cannot hold is escaped."""
         self.last_said = plain = said[:200].encode("unicode_escape").decode()
         with suppress(DatabaseLockedError):  # only a note
-            execute(_note, {"id": payment_id, "at": show_time(datetime.now(UTC)), "asked": question, "said": plain})
+            execute(
+                _note, {"id": payment_id, "at": show_time(datetime.now(UTC)), "question": question, "answer": plain}
+            )
 
     def _record(self, said: Sequence[ProviderEvent | ProviderRefundEvent], payment_id: UUID) -> None:
         reports, refunds = of_answer(said)

@@ -23,7 +23,7 @@ _due = text(f"""
     (SELECT '{TaskName.REFUND_PAYMENT}' AS task, id FROM refunds
         WHERE status <= 'processing' AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
     UNION ALL
-    (SELECT '{TaskName.CANCEL_PAYMENT}', payment_id FROM cancellations
+    (SELECT '{TaskName.CANCEL_PAYMENT}', payment_id FROM cancel_requests
         WHERE next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
 """)  # noqa: S608 (only our own constants)
 

@@ -2,6 +2,7 @@
 
 ``record`` takes many events and a fixed number of statements, in an order that keeps two workers from deadlock:
 carts locked first, by key, where money came; then payments, by id; then events inserted; then one UPDATE of payments.
+The database lets no status move back: trigger payments_guard (migrations/baseline/payments.sql).
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 Like the payments' it takes many events and a fixed number of statements. Payments are locked first, by id, then their
 refunds; nobody can enter another refund of a locked payment, so what is left of it is computed here and stays true.
-The database holds the sum within what was paid in any case.
+The database lets no status move back (trigger refunds_guard), and holds the sum within what was paid in any case
+(refunds_fill_from_payment, refunds_update_sums): migrations/baseline/refunds.sql. That only refunds move the sums
+is held by payments_guard_refund_sums in migrations/baseline/payments.sql.
 """
 
 from __future__ import annotations

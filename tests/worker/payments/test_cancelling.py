@@ -23,7 +23,7 @@ def ask(sql: Sql, status: str = "pending", **columns: str) -> tuple[UUID, str]:
     names = "".join(f", {name}" for name in columns)
     values = "".join(f", {value}" for value in columns.values())
     row = sql(
-        f"""INSERT INTO cancellations (payment_id, requested_by{names}) SELECT id, user_id{values} FROM payments
+        f"""INSERT INTO cancel_requests (payment_id, requested_by{names}) SELECT id, user_id{values} FROM payments
         WHERE provider_ref = :reference RETURNING payment_id""",
         reference=reference,
     )[0]
@@ -34,7 +34,7 @@ def left(sql: Sql, payment: UUID) -> tuple[float | None, str | None, int]:
     """Seconds until the next attempt, the detail, and how many attempts there were."""
     row = sql(
         """SELECT extract(epoch FROM next_attempt_at - now())::float8 AS due_in, detail, attempts
-        FROM cancellations WHERE payment_id = :id""",
+        FROM cancel_requests WHERE payment_id = :id""",
         id=payment,
     )[0]
     return row.due_in, row.detail, row.attempts

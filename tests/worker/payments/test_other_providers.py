@@ -206,7 +206,7 @@ def test_an_approval_of_a_payment_that_is_closed_takes_no_money(wallets: Wallets
 
 def test_an_approval_of_a_payment_that_somebody_asked_to_call_off_takes_no_money(wallets: Wallets, sql: Sql) -> None:
     reference = wallets.open("paypal").provider_ref
-    sql("INSERT INTO cancellations (payment_id, requested_by) SELECT id, user_id FROM payments")
+    sql("INSERT INTO cancel_requests (payment_id, requested_by) SELECT id, user_id FROM payments")
 
     process(str(approve(wallets, reference)))
 

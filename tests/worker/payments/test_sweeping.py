@@ -23,10 +23,10 @@ def test_it_rings_for_what_is_due_and_for_nothing_else(sql: Sql, messages: Messa
     insert_refund(sql, payment, "10.00", status="'failed'")
     reference = insert_payment(sql)
     sql(
-        "INSERT INTO cancellations (payment_id, requested_by) SELECT id, id FROM payments WHERE provider_ref = :r",
+        "INSERT INTO cancel_requests (payment_id, requested_by) SELECT id, id FROM payments WHERE provider_ref = :r",
         r=reference,
     )
-    sql("INSERT INTO cancellations (payment_id, requested_by, next_attempt_at) VALUES (:id, :id, NULL)", id=payment)
+    sql("INSERT INTO cancel_requests (payment_id, requested_by, next_attempt_at) VALUES (:id, :id, NULL)", id=payment)
     canceled = sql("SELECT id FROM payments WHERE provider_ref = :r", r=reference)[0].id
     make_due(sql)
     insert_refund(sql, payment, "1.00")

@@ -436,7 +436,7 @@ def test_look_ups_of_payments_record_the_refunds_that_they_tell_of(sql: Sql, scr
     assert look_up() == "asked about 1 payments, learned 2 events"
 
     assert [str(row.amount_refunded) for row in sql("SELECT amount_refunded FROM payments")] == ["40.00"]
-    assert sql("SELECT look_up_log FROM payments")[0].look_up_log[0]["said"] == "paid, refund succeeded"
+    assert sql("SELECT look_up_log FROM payments")[0].look_up_log[0]["answer"] == "paid, refund succeeded"
 
 
 def _age(sql: Sql, refund_id: UUID, age: timedelta) -> None:
