@@ -71,16 +71,16 @@ def _webhooks(house: House, journal: Journal) -> Iterator[str]:
 
 
 def _payments(house: House, journal: Journal) -> Iterator[str]:
-    found = dict(house.sql(_PAYMENTS, tokens=list(journal.provider_events)))
-    for token in journal.provider_events:
+    found = dict(house.sql(_PAYMENTS, tokens=list(journal.events)))
+    for token in journal.events:
         expected = journal.status_of(token).value
         if found.get(token) != expected:
             yield f"payment {token} is {found.get(token)}, and its events say {expected}"
 
 
 def _events(house: House, journal: Journal) -> Iterator[str]:
-    found = {(token, event): count for token, event, count in house.sql(_EVENTS, tokens=list(journal.provider_events))}
-    expected = {(token, event) for token, events in journal.provider_events.items() for event in events}
+    found = {(token, event): count for token, event, count in house.sql(_EVENTS, tokens=list(journal.events))}
+    expected = {(token, event) for token, events in journal.events.items() for event in events}
     for token, event in sorted(expected - found.keys()):
         yield f"event {event} of payment {token} was never recorded"
     for token, event in sorted(found.keys() - expected):

@@ -88,7 +88,7 @@ def _wrong(house: House, journal: Journal) -> list[str]:
 
 
 def _some_token(journal: Journal) -> str:
-    return next(token for token in journal.provider_events if journal.status_of(token) is PaymentStatus.PAID)
+    return next(token for token in journal.events if journal.status_of(token) is PaymentStatus.PAID)
 
 
 def _another_webhook(journal: Journal) -> None:
@@ -96,16 +96,16 @@ def _another_webhook(journal: Journal) -> None:
 
 
 def _another_event(journal: Journal) -> None:
-    journal.provider_events[_some_token(journal)]["evt_never_sent"] = PaymentStatus.FAILED
+    journal.events[_some_token(journal)]["evt_never_sent"] = PaymentStatus.FAILED
 
 
 def _one_event_less(journal: Journal) -> None:
-    events = journal.provider_events[_some_token(journal)]
+    events = journal.events[_some_token(journal)]
     del events[next(event for event, status in events.items() if status is PaymentStatus.FAILED)]
 
 
 def _another_status(journal: Journal) -> None:
-    events = journal.provider_events[_some_token(journal)]
+    events = journal.events[_some_token(journal)]
     events[next(event for event, status in events.items() if status is PaymentStatus.PAID)] = PaymentStatus.REVERSED
 
 
@@ -132,7 +132,7 @@ def test_a_promise_that_was_not_kept_is_found_out(
     house: House, kept: Journal, tell_otherwise: Callable[[Journal], None], found: str
 ) -> None:
     told = Journal(
-        provider_events={token: dict(events) for token, events in kept.provider_events.items()},
+        events={token: dict(events) for token, events in kept.events.items()},
         deliveries=set(kept.deliveries),
         keys=list(kept.keys),
     )

@@ -18,7 +18,7 @@ def test_a_purchase_is_paid_through_web_queue_and_worker(running: Session) -> No
     assert purchase.seconds_to_paid < 5
     assert steps[-2:] == ["POST /api/payments/webhook", "GET /api/payments/…"]
     counted = httpx.get(f"{running.base_url}/metrics").text
-    for series in ('webhook_deliveries_total{provider="mock",state="applied"}', "webhook_webhook_lag_seconds_count"):
+    for series in ('webhook_deliveries_total{provider="mock",state="applied"}', "webhook_delivery_lag_seconds_count"):
         (line,) = [line for line in counted.splitlines() if line.startswith(series)]
         assert float(line.split()[-1]) >= 1, "one machine has one place to look at"
 

@@ -122,7 +122,9 @@ def test_no_settings_print_a_secret(environment: pytest.MonkeyPatch) -> None:
 
 def test_the_web_tier_knows_no_webhook_secret(environment: pytest.MonkeyPatch) -> None:
     settings = WebSettings.from_environment()
-    assert not [field.name for field in dataclasses.fields(settings) if "webhook" in field.name]
+    secrets = {field.name for field in dataclasses.fields(settings) if "secret" in field.name}
+    assert secrets == {"jwt_secret", "pages_secret"}
+    assert not [account for account in settings.accounts.values() if account.secrets]
 
 
 def test_settings_are_frozen(environment: pytest.MonkeyPatch) -> None:
