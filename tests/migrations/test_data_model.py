@@ -23,7 +23,11 @@ def test_the_page_is_what_the_models_and_the_database_say(superuser: Engine) -> 
     assert PAGE.read_text(encoding="utf-8") == made, "run make data-model"
 
 
-@pytest.mark.parametrize("mapper", Base.registry.mappers, ids=lambda mapper: str(mapper.local_table))
+@pytest.mark.parametrize(
+    "mapper",
+    sorted(Base.registry.mappers, key=lambda mapper: str(mapper.local_table)),
+    ids=lambda mapper: str(mapper.local_table),
+)
 def test_every_column_is_explained(mapper: Mapper[object]) -> None:
     words = explanations(mapper.class_)
 
