@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults lint bench profile venv
+.PHONY: help run demo test test-slow faults lint data-model bench profile venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, one purchase; until Ctrl-C"
@@ -20,6 +20,7 @@ help:
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make lint   ruff, mypy, import contracts"
+	@echo "make data-model  write docs/data-model.md from the models and a migrated database"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
 	@echo "make help   this list"
@@ -49,6 +50,9 @@ lint: venv
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+data-model: venv
+	@WRITE_DATA_MODEL=1 .venv/bin/python -m pytest tests/migrations/test_data_model.py
 
 # Arguments for benchmarks/: names of figures, and --quick for seconds instead of minutes.
 FIGURES ?=
