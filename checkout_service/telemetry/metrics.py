@@ -54,6 +54,16 @@ webhook_delivery_lag_seconds = Histogram(
     "Time from a webhook's arrival to its events in the transitions.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )
+background_thread_errors_total = Counter(
+    "background_thread_errors_total",
+    "Rounds of background threads that raised, by thread; each has a log line.",
+    ["thread"],
+)
+background_thread_start_failures_total = Counter(
+    "background_thread_start_failures_total",
+    "Starts of background threads that the system refused, by thread; each is tried again.",
+    ["thread"],
+)
 
 for _outcome in ("opened", "replayed"):
     # A series that starts at nought can be alarmed on; one that appears with its first event cannot.

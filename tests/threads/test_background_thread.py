@@ -1,0 +1,254 @@
+"""The engine of every background loop: its start, its rounds, and what becomes of those that fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from checkout_service.threads import BackgroundThread
+from tests.threads.scenes import wait_until
+from tests.threads.starved import play
+
+
+def _alive(name: str) -> int:
+    return [thread.name for thread in threading.enumerate()].count(name)
+
+
+def _count(metric: str, name: str) -> float:
+    return REGISTRY.get_sample_value(metric, {"thread": name}) or 0.0
+
+
+def test_nothing_runs_before_it_is_woken() -> None:
+    BackgroundThread("unwoken", lambda: iter([None]))
+
+    assert not _alive("unwoken")
+
+
+def test_every_wake_is_followed_by_a_round_that_sees_what_was_left_for_it() -> None:
+    left: list[int] = []
+    seen: list[int] = []
+
+    def work() -> Iterator[float | None]:
+        while True:
+            while left:
+                seen.append(left.pop(0))
+            yield None
+
+    thread = BackgroundThread("follower", work)
+    for number in range(200):
+        left.append(number)
+        thread.wake()
+        if number % 10 == 0:
+            wait_until(lambda: not left)
+    wait_until(lambda: len(seen) == 200)
+
+
+def test_a_wake_within_a_round_is_followed_by_another_round() -> None:
+    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def work() -> Iterator[float | None]:
+        while True:
+            begun.release()
+            assert go_on.acquire(timeout=5)
+            yield None
+
+    thread = BackgroundThread("busy", work)
+    thread.wake()
+    assert begun.acquire(timeout=5)
+    thread.wake()
+    go_on.release()
+
+    assert begun.acquire(timeout=5)
+    go_on.release()
+    assert not begun.acquire(timeout=0.2)
+
+
+def test_rounds_go_by_time_where_nobody_wakes_and_start_cuts_no_pause_short() -> None:
+    times: list[float] = []
+
+    def work() -> Iterator[float | None]:
+        while True:
+            times.append(time.monotonic())
+            yield 0.2
+
+    thread = BackgroundThread("clock", work)
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        assert thread.start()
+        time.sleep(0.01)
+
+    assert 4 <= len(times) <= 6
+
+
+def test_a_wake_cuts_a_pause_short() -> None:
+    rounds: list[float] = []
+
+    def work() -> Iterator[float | None]:
+        while True:
+            rounds.append(time.monotonic())
+            yield 60
+
+    thread = BackgroundThread("sleeper", work)
+    thread.wake()
+    wait_until(lambda: len(rounds) == 1)
+    thread.wake()
+    wait_until(lambda: len(rounds) == 2, within=2)
+
+
+def test_a_hundred_wakes_at_once_start_one_thread() -> None:
+    ready = threading.Barrier(100)
+    alive: list[int] = []
+
+    def work() -> Iterator[float | None]:
+        while True:
+            alive.append(_alive("crowded"))
+            yield None
+
+    thread = BackgroundThread("crowded", work)
+
+    def wake(_: int) -> None:
+        ready.wait(10)
+        thread.wake()
+
+    with ThreadPoolExecutor(100) as crowd:
+        list(crowd.map(wake, range(100)))
+    wait_until(lambda: bool(alive))
+
+    assert set(alive) == {1}
+    assert _alive("crowded") == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(3), GeneratorExit(), MemoryError()], ids=repr)
+def test_a_round_that_raises_is_logged_counted_and_followed_by_the_next(error: BaseException) -> None:
+    opened: list[str] = []
+
+    def work() -> Iterator[float | None]:
+        opened.append("opened")
+        try:
+            if len(opened) == 1:
+                raise error
+            while True:
+                yield None
+        finally:
+            opened.append("closed")
+
+    name = f"fails once by {type(error).__name__}"
+    with capture_logs() as logs:
+        BackgroundThread(name, work).wake()
+        wait_until(lambda: len(opened) == 3)
+
+    assert opened == ["opened", "closed", "opened"], "the work begins anew from the top, without being woken"
+    assert [(entry["event"], entry["thread"]) for entry in logs] == [("background_thread_failed", name)]
+    assert logs[0]["exc_info"] is error
+    assert _count("background_thread_errors_total", name) == 1
+
+
+def test_work_that_always_fails_burns_no_core_however_often_it_is_woken() -> None:
+    failed: list[float] = []
+
+    until = time.monotonic() + 2
+
+    def work() -> Iterator[float | None]:
+        if time.monotonic() > until:
+            return
+        failed.append(time.monotonic())
+        raise ValueError("again")
+        yield
+
+    thread = BackgroundThread("hopeless", work)
+    with capture_logs():
+        while time.monotonic() < until:
+            thread.wake()
+            time.sleep(0.001)
+
+    pauses = [later - earlier for earlier, later in pairwise(failed)]
+    assert 4 <= len(failed) <= 6, "at 0, 0.1, 0.3, 0.7 and 1.5 s"
+    assert pauses == sorted(pauses)
+
+
+def test_pauses_are_short_again_after_a_round_that_went_well() -> None:
+    times: list[float] = []
+
+    def work() -> Iterator[float | None]:
+        while len(times) < 7:
+            times.append(time.monotonic())
+            if len(times) not in {4, 6, 7}:
+                raise ValueError
+            yield 0
+
+    with capture_logs():
+        BackgroundThread("moody", work).wake()
+        wait_until(lambda: len(times) == 7)
+
+    assert times[3] - times[2] > 0.35
+    assert times[5] - times[4] < 0.35
+
+
+def test_work_that_is_done_is_never_begun_again() -> None:
+    done: list[int] = []
+
+    def work() -> Iterator[float | None]:
+        done.append(1)
+        return
+        yield
+
+    thread = BackgroundThread("once", work)
+    thread.wake()
+    wait_until(lambda: bool(done) and not _alive("once"))
+    for _ in range(3):
+        thread.wake()
+        assert thread.start()
+    time.sleep(0.1)
+
+    assert done == [1]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=repr)
+def test_a_start_that_fails_is_logged_once_counted_each_time_and_never_raised(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise error
+
+    rounds: list[int] = []
+
+    def work() -> Iterator[float | None]:
+        while True:
+            rounds.append(1)
+            yield None
+
+    name = f"refused by {type(error).__name__}"
+    thread = BackgroundThread(name, work)
+    with capture_logs() as logs, monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            thread.wake()
+    assert [(entry["event"], entry["thread"]) for entry in logs] == [("background_thread_not_started", name)]
+    assert _count("background_thread_start_failures_total", name) == 3
+    assert not rounds
+
+    thread.wake()
+    wait_until(lambda: bool(rounds))
+    assert _alive(name) == 1
+
+
+@pytest.mark.parametrize("by", ["itself", "another", "passer-by"])
+def test_a_start_for_which_the_system_has_no_thread_is_tried_again_by(by: str) -> None:
+    played = play("tests.threads.scenes:a_failed_start_is_tried_again", by=by)
+
+    assert played.count("background_thread_not_started") == 1
+
+
+def test_a_running_thread_tries_the_failed_starts_of_those_that_nobody_wakes() -> None:
+    play("tests.threads.scenes:a_running_thread_starts_the_others")
+
+
+def test_a_forked_child_starts_threads_of_its_own() -> None:
+    play("tests.threads.scenes:a_child_starts_threads_of_its_own")
