@@ -6,16 +6,13 @@ database is the truth.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, Final
 from uuid import UUID
 
-import structlog
 from flask import Flask, current_app
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -24,8 +21,7 @@ from redis.retry import Retry
 
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.settings.values import Secret
-
-log = structlog.get_logger(__name__)
+from checkout_service.threads import BackgroundThread
 
 ANSWER_WITHIN: Final = 0.2
 """Seconds; a cache that is slower than the database is no cache."""
@@ -68,9 +64,8 @@ class Cache:
             retry=Retry(NoBackoff(), 1),
         )
         self._breaker = Breaker()
-        self._later: SimpleQueue[Entry] = SimpleQueue()
-        self._start = threading.Lock()
-        self._writer: threading.Thread | None = None
+        self._later: deque[Entry] = deque()
+        self._writer = BackgroundThread("cache-writer", self._write)
 
     def get(self, name: str) -> bytes | None:
         """What was put under the name, or None."""
@@ -85,15 +80,10 @@ class Cache:
 
         A server that writes each command to its disk before it answers takes as long for one as for a hundred.
         """
-        if self._later.qsize() >= MOST_LATER:
+        if len(self._later) >= MOST_LATER:
             return
-        self._later.put((names, value, seconds))
-        if self._writer is None:
-            with self._start, suppress(RuntimeError, MemoryError):  # no more threads: the next caller tries again
-                if self._writer is None:
-                    writer = threading.Thread(target=self._write, name="cache-writer", daemon=True)
-                    writer.start()
-                    self._writer = writer
+        self._later.append((names, value, seconds))
+        self._writer.wake()
 
     def put_many(self, names: Sequence[str], value: bytes, *, seconds: int) -> None:
         self._reached(partial(self._put_each, [(names, value, seconds)]), otherwise=None)
@@ -116,19 +106,13 @@ class Cache:
         """Let the next caller of ``claim`` be the first again."""
         self._reached(lambda: self._redis.delete(self._prefix + name), otherwise=None)
 
-    def _write(self) -> None:
-        """Put what is to be put later, as much as there is at once, for ever."""
+    def _write(self) -> Iterator[float | None]:
+        """Put what is to be put later, as much as there is at once."""
         while True:
-            entries = [self._later.get()]
-            with suppress(Empty):
-                while len(entries) < MOST_AT_ONCE:
-                    entries.append(self._later.get_nowait())
-            try:
+            if entries := [self._later.popleft() for _ in range(min(len(self._later), MOST_AT_ONCE))]:
                 self._reached(partial(self._put_each, entries), otherwise=None)
-            except Exception:
-                # Nobody would start this thread again.
-                log.exception("cache_not_written", entries=len(entries))
-            time.sleep(PAUSE)
+                time.sleep(PAUSE)
+            yield 0 if self._later else None
 
     def _put_each(self, entries: Sequence[Entry]) -> None:
         keys = [self._prefix + name for names, _, _ in entries for name in names]

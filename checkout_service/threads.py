@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 import structlog
 
-from checkout_service.metrics import background_thread_errors_total, background_thread_start_failures_total
+from checkout_service.telemetry.metrics import background_thread_errors_total, background_thread_start_failures_total
 
 FIRST_PAUSE: Final = 0.1
 """Seconds between a round that raised and the next one; twice as many after each further one that raises."""
@@ -54,20 +54,21 @@ class BackgroundThread:
         self._starting = threading.Lock()
         _every_one.add(self)
 
-    def wake(self) -> None:
-        """Have a round begin now, or right after the one that goes on. Returns at once and never raises.
+    def wake(self) -> bool:
+        """Have a round begin now, or right after the one that goes on; whether there is a thread to do it.
 
-        What the caller left for the thread before this call is seen by that round.
+        Returns at once and never raises. What the caller left for the thread before this call is seen by that round.
         """
         self._woken.set()
-        if not self._runs or _not_started:
-            self.start()
+        return self.start()
 
     def start(self) -> bool:
         """Start the thread unless it runs; whether it does. Cuts no pause short, never waits and never raises.
 
         If the system has no thread to give, the next call tries again, and so does ``start_again``.
         """
+        if self._runs and not _not_started:
+            return True
         was_tried = self in _not_started
         start_again()
         return self._runs if was_tried else self._try_to_start()

@@ -7,6 +7,8 @@ one background thread fetches, at most every few seconds; callers with a known k
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from http.client import HTTPException
 from time import monotonic
 from typing import Final
 
@@ -14,6 +16,7 @@ import jwt
 import structlog
 
 from checkout_service.api.problems import Unavailable
+from checkout_service.threads import BackgroundThread
 
 FRESH_FOR: Final = 300.0
 """Seconds after which keys are fetched again, in the background."""
@@ -54,6 +57,7 @@ class Jwks:
         self._asked_at = float("-inf")
         self._lock = threading.Lock()
         self._answered = threading.Event()
+        self._thread = BackgroundThread("jwks", self._fetch_again)
 
     def generation(self) -> int:
         """A number that changes whenever the keys become others, or too old to count."""
@@ -83,12 +87,18 @@ class Jwks:
                 return
             self._asked_at = monotonic()
             self._answered.clear()
-        threading.Thread(target=self._fetch, name="key-set", daemon=True).start()
+        if not self._thread.wake():
+            self._answered.set()  # nothing comes that could be waited for
+
+    def _fetch_again(self) -> Iterator[float | None]:
+        while True:
+            self._fetch()
+            yield None
 
     def _fetch(self) -> None:
         try:
             keys = {key.key_id: key for key in self._client.get_signing_keys() if key.key_id}
-        except (jwt.PyJWTError, OSError, ValueError, RecursionError) as error:
+        except (jwt.PyJWTError, OSError, HTTPException, ValueError, RecursionError) as error:
             _log.warning("the issuer's keys cannot be fetched", url=self._client.uri, error=str(error))
         else:
             if {kid: key._jwk_data for kid, key in keys.items()} != {

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import heapq
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
+from threading import Lock
 from time import monotonic
 from typing import Final
 
 import httpx
 
 from checkout_service.local.mock_actions import OutgoingWebhook
+from checkout_service.threads import BackgroundThread
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
@@ -24,10 +25,10 @@ class Outbox:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._changed = threading.Condition()
+        self._lock = Lock()
         self._due: list[tuple[float, int, float, float, bytes]] = []
         self._number = count()
-        threading.Thread(target=self._run, name="outbox", daemon=True).start()
+        self._thread = BackgroundThread("outbox", self._post)
 
     def send(self, webhooks: Sequence[OutgoingWebhook]) -> None:
         """Post each at its time. The first tries of webhooks due at once are made in their order."""
@@ -36,22 +37,29 @@ class Outbox:
             self._add(due, FIRST_PAUSE, due + GIVE_UP_AFTER, webhook.body)
 
     def _add(self, due: float, pause: float, until: float, body: bytes) -> None:
-        with self._changed:
+        with self._lock:
             heapq.heappush(self._due, (due, next(self._number), pause, until, body))
-            self._changed.notify()
+        self._thread.wake()
 
-    def _run(self) -> None:
+    def _post(self) -> Iterator[float | None]:
+        """Post all that are due, then wait for the next one's time."""
         with httpx.Client(timeout=10.0) as http:
             while True:
-                _, _, pause, until, body = self._next()
-                if not self._posted(http, body) and monotonic() + pause < until:
-                    self._add(monotonic() + pause, min(2 * pause, LONGEST_PAUSE), until, body)
+                while webhook := self._take_due():
+                    _, _, pause, until, body = webhook
+                    is_done = False
+                    try:
+                        is_done = self._posted(http, body)
+                    finally:
+                        if not is_done and monotonic() + pause < until:
+                            self._add(monotonic() + pause, min(2 * pause, LONGEST_PAUSE), until, body)
+                with self._lock:
+                    seconds = max(0.0, self._due[0][0] - monotonic()) if self._due else None
+                yield seconds
 
-    def _next(self) -> tuple[float, int, float, float, bytes]:
-        with self._changed:
-            while not self._due or self._due[0][0] > monotonic():
-                self._changed.wait(self._due[0][0] - monotonic() if self._due else None)
-            return heapq.heappop(self._due)
+    def _take_due(self) -> tuple[float, int, float, float, bytes] | None:
+        with self._lock:
+            return heapq.heappop(self._due) if self._due and self._due[0][0] <= monotonic() else None
 
     def _posted(self, http: httpx.Client, body: bytes) -> bool:
         """Whether it was taken, or refused for good: then sending it again is of no use."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import threading
+import sys
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -141,8 +141,7 @@ def main() -> None:
         if given.shop:
             server.open_page(shop=given.shop, secret=signing_secret("mock").reveal())
         for number in (signal.SIGTERM, signal.SIGINT):
-            # From another thread: shutdown() waits for the loop, which this signal interrupts.
-            signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+            signal.signal(number, lambda *_: sys.exit())
         print(f"The mock provider serves at {server.url}", flush=True)
         server.serve_forever(poll_interval=0.1)
 

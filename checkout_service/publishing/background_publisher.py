@@ -6,8 +6,8 @@ seconds until the sweep rings.
 
 from __future__ import annotations
 
-import threading
-from queue import Full, Queue
+from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 import structlog
@@ -15,6 +15,7 @@ from flask import Flask, current_app
 
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
+from checkout_service.threads import BackgroundThread
 
 MOST_WAITING: Final = 1000
 
@@ -26,33 +27,28 @@ class BackgroundPublisher:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._waiting: Queue[tuple[TaskName, str, str | None]] = Queue(MOST_WAITING)
-        self._start = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._waiting: deque[tuple[TaskName, str, str | None]] = deque()
+        self._thread = BackgroundThread("background-publisher", self._publish)
 
     def send(self, task: TaskName, argument: str, request_id: str | None = None) -> None:
         """Have a worker run the task soon; returns at once and never fails."""
-        try:
-            self._waiting.put_nowait((task, argument, request_id))
-        except Full:
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append((task, argument, request_id))
+        else:
             log.warning("task_dropped", task=task.value)
-        if self._thread is None:
-            with self._start:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="background-publisher", daemon=True)
-                    self._thread.start()
+        self._thread.wake()
 
-    def _run(self) -> None:
+    def _publish(self) -> Iterator[float | None]:
+        """Send what waits, one message a round."""
         while True:
-            task, argument, request_id = self._waiting.get()
-            try:
-                with self._app.app_context():
-                    task_queue().enqueue(task, argument, request_id=request_id)
-            except QueueUnavailableError as error:
-                log.warning("broker_unavailable", task=task.value, error=str(error))
-            except Exception:
-                # Nobody would start this thread again; the sweep rings for what is pending.
-                log.exception("task_not_sent", task=task.value)
+            if self._waiting:
+                task, argument, request_id = self._waiting.popleft()
+                try:
+                    with self._app.app_context():
+                        task_queue().enqueue(task, argument, request_id=request_id)
+                except QueueUnavailableError as error:
+                    log.warning("broker_unavailable", task=task.value, error=str(error))
+            yield 0 if self._waiting else None
 
 
 def connect_background_publisher(app: Flask) -> None:

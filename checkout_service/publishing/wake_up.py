@@ -5,16 +5,15 @@ The message is only a wake-up: whatever happens to it, the row is found by the s
 
 from __future__ import annotations
 
-import threading
+import time
+from collections.abc import Iterator
 from typing import Final
 
-import structlog
 from flask import Flask, current_app
 
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
-
-log = structlog.get_logger(__name__)
+from checkout_service.threads import BackgroundThread
 
 
 class Notifier:
@@ -30,34 +29,21 @@ class Notifier:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._filed = threading.Event()
-        self._start = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread("notifier", self._notify)
         self._webhook: tuple[str, str | None] = ("", None)
 
     def notify(self, delivery_id: str, request_id: str | None = None) -> None:
         """Have a worker look at this webhook, and all that wait with it; returns at once and never fails."""
         self._webhook = (delivery_id, request_id)
-        self._filed.set()
-        if self._thread is None:
-            with self._start:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
-                    self._thread.start()
+        self._thread.wake()
 
-    def _run(self) -> None:
-        pause = threading.Event()
+    def _notify(self) -> Iterator[float | None]:
         while True:
-            self._filed.wait()
-            self._filed.clear()
             delivery_id, request_id = self._webhook
-            try:
-                with self._app.app_context():
-                    wake_worker(delivery_id, request_id)
-            except Exception:
-                # Nobody would start this thread again; the sweep rings for what was filed.
-                log.exception("wake_up_not_sent", delivery_id=delivery_id)
-            pause.wait(self.PAUSE)
+            with self._app.app_context():
+                wake_worker(delivery_id, request_id)
+            time.sleep(self.PAUSE)
+            yield None
 
 
 def wake_worker(delivery_id: str, request_id: str | None = None) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from flask import Flask, request
 
 from checkout_service.api.problems import TooManyBodies
-from checkout_service.server.sockets import connections, peer, seconds_unanswered
+from checkout_service.server.sockets import OwnSockets, peer, seconds_unanswered
 
 LARGEST_BODY: Final = 64 * 1024
 """Bytes; ample for a cart or a session."""
@@ -129,19 +129,21 @@ class BodyReader:
                 raise _FullError
 
 
-def hang_up_on_slow_senders(body_reader: BodyReader, port: int, *, seconds: float = SENT_WITHIN) -> None:
-    """End what is too slow, for ever; in a thread of its own.
+def hang_up_on_slow_senders(
+    body_reader: BodyReader, sockets: OwnSockets, *, seconds: float = SENT_WITHIN
+) -> Iterator[float | None]:
+    """End what is too slow; the rounds of a background thread.
 
     The server does not tell which connection a request came by. It is one from the sender's address to which nothing
     was sent since; an idle one of the same sender may go with it.
     """
     while True:
-        time.sleep(min(1.0, seconds / 4))
         addresses = body_reader.late(seconds)
-        for connection in connections(port) if addresses else ():
+        for connection in sockets.connections() if addresses else ():
             with suppress(OSError):
                 if peer(connection) in addresses and seconds_unanswered(connection) >= seconds:
                     connection.shutdown(socket.SHUT_RDWR)
+        yield min(1.0, seconds / 4)
 
 
 def init_app(app: Flask) -> None:

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from checkout_service.server.sockets import connections, listeners, take_no_more
+import structlog
+
+from checkout_service.server.sockets import OwnSockets, take_no_more
+from checkout_service.threads import BackgroundThread
 
 LINGER: Final = 3.0
 """Seconds in which who uses a kept connection learns that it will be closed; skipped when none is open."""
 
 ACCEPTED_WITHIN: Final = 0.05
 """Seconds that the server has to accept what was connected when nobody else was let in."""
+
+log = structlog.get_logger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -27,8 +32,13 @@ class Drain:
     """One process's end: begun once, and told to all who are answered meanwhile."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self._sockets = OwnSockets(port)
         self._begun = threading.Event()
+        self._ending = threading.Lock()
+        self._finish: Callable[[], object] = self._begun.set
+        self._has_lingered = False
+        self._has_finished = False
+        self._thread = BackgroundThread("drain", self._rounds)
 
     def telling(self, app: Wsgi) -> Wsgi:
         """The same app; once the end has begun, its answers say that the connection closes."""
@@ -46,15 +56,40 @@ class Drain:
         """Call ``finish`` from another thread once all that can be told was told; the second time, do nothing."""
         if not self._begun.is_set():
             self._begun.set()
-            threading.Thread(target=self._run, args=(finish,), name="drain", daemon=True).start()
+            self._finish = finish
+            if not self._thread.start():
+                self._begin_without_a_thread()
 
-    def _run(self, finish: Callable[[], object]) -> None:
+    def _begin_without_a_thread(self) -> None:
+        """End the process in the caller's time, since nobody else will."""
         try:
-            deadline = time.monotonic() + LINGER
-            while time.monotonic() < deadline and any(True for _ in connections(self._port)):
-                time.sleep(0.05)
-            for listener in listeners(self._port):
+            self._end()
+        except Exception:
+            log.exception("drain_failed")
+            self._end()
+
+    def _rounds(self) -> Iterator[float | None]:
+        self._end()
+        yield from ()
+
+    def _end(self) -> None:
+        """Linger, then finish. Where the first has raised, the next call does only the second."""
+        with self._ending:
+            if not self._has_lingered:
+                self._has_lingered = True
+                self._linger()
+            if not self._has_finished:
+                self._finish()
+                self._has_finished = True
+
+    def _linger(self) -> None:
+        deadline = time.monotonic() + LINGER
+        while time.monotonic() < deadline and any(True for _ in self._sockets.connections()):
+            time.sleep(0.05)
+        for listener in self._sockets.listeners():
+            try:
                 take_no_more(listener)
-            time.sleep(ACCEPTED_WITHIN)
-        finally:
-            finish()
+            except OSError as error:
+                # The kernel has a bound on its filters for who is not root. Some who knock now may be cut off.
+                log.warning("listener_stays_open", error=str(error))
+        time.sleep(ACCEPTED_WITHIN)

@@ -12,9 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -29,8 +27,10 @@ from granian.server import mp as granian_server
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.draining import LINGER, Drain, Wsgi
 from checkout_service.server.slots import Slots
+from checkout_service.server.sockets import OwnSockets
 from checkout_service.server.wsgi_adapter import WsgiAdapter
 from checkout_service.settings.values import ServerSettings, SettingsError, WebSettings
+from checkout_service.threads import BackgroundThread
 
 # Granian starts these as they are needed. A thread that waits for a body costs about 60 KiB. A slow sender is waited
 # for, some 30 s, so there must be far more of them than a handful of bad clients can take.
@@ -73,13 +73,13 @@ def make_adapter(app: Wsgi, port: int) -> WsgiAdapter:
     """
     slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, line=LINE)
     body_reader = BodyReader(readers=MOST_READING, most_bytes=MOST_BODIES)
-    threading.Thread(target=hang_up_on_slow_senders, args=(body_reader, port), name="slow-senders", daemon=True).start()
+    BackgroundThread("slow-senders", partial(hang_up_on_slow_senders, body_reader, OwnSockets(port))).start()
     return WsgiAdapter(app, slots=slots, body_reader=body_reader)
 
 
 def load(target: str) -> WsgiAdapter:
     """What a child serves, loaded in the child."""
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
+    BackgroundThread("end-with-parent", partial(end_with_parent, os.getppid())).start()
     module, _, name = target.partition(":")
     app: Wsgi = getattr(import_module(module), name)
     port = ServerSettings.from_environment().port
@@ -90,6 +90,16 @@ def load(target: str) -> WsgiAdapter:
         sys.exit("this version of Granian calls WSGI apps in another way: checkout_service/server has to follow it")
     granian_server._wsgi_call_wrap = lambda make_adapter, *_: make_adapter
     return make_adapter(drain.telling(app), port)
+
+
+def end_with_parent(parent: int) -> Iterator[float | None]:
+    """End this process soon after its parent; the rounds of a background thread.
+
+    A child whose parent was killed would go on serving, with nobody left to stop or restart it.
+    """
+    while os.getppid() == parent:
+        yield 1
+    os.kill(os.getpid(), signal.SIGINT)  # at once: whoever is to follow waits for the port
 
 
 def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
@@ -166,10 +176,3 @@ def _own_metrics_folder() -> str | None:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _end_with_parent(parent: int) -> None:
-    """A child whose parent was killed would go on serving, with nobody left to stop or restart it."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGINT)  # at once: whoever is to follow waits for the port

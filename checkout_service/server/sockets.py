@@ -6,11 +6,13 @@ Linux alone shows them so; elsewhere none is found, and whoever asked goes on wi
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import resource
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -29,19 +31,57 @@ _NO_SYN: Final = struct.pack(
 )
 
 
-def listeners(port: int) -> Iterator[socket.socket]:
-    """What listens on the port; each is a duplicate, and closed after its turn."""
-    for one in _sockets(port):
-        if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            yield one
+class OwnSockets:
+    """This process's sockets of one port; to be used by one thread at a time.
 
+    It takes its two descriptors when it is made and needs no others: it is of most use when they have run out.
+    """
 
-def connections(port: int) -> Iterator[socket.socket]:
-    """Accepted connections that are open on both sides; each is a duplicate, and closed after its turn."""
-    for one in _sockets(port):
-        with suppress(OSError):  # it listens, or was closed from afar
-            one.getpeername()
-            yield one
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._nothing = os.open(os.devnull, os.O_RDONLY)
+        self._duplicate = os.dup(self._nothing)
+
+    def listeners(self) -> Iterator[socket.socket]:
+        """What listens on the port; each is a duplicate, and closed after its turn."""
+        for one in self._all():
+            if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                yield one
+
+    def connections(self) -> Iterator[socket.socket]:
+        """Accepted connections that are open on both sides; each is a duplicate, and closed after its turn."""
+        for one in self._all():
+            with suppress(OSError):  # it listens, or was closed from afar
+                one.getpeername()
+                yield one
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        os.close(self._duplicate)
+        os.close(self._nothing)
+
+    def _all(self) -> Iterator[socket.socket]:
+        if sys.platform != "linux":
+            return
+        for number in _open_files():
+            with suppress(OSError), self._duplicated(number) as one:
+                if one.family in {socket.AF_INET, socket.AF_INET6} and one.getsockname()[1] == self._port:
+                    yield one
+
+    @contextmanager
+    def _duplicated(self, number: int) -> Iterator[socket.socket]:
+        """The same open file under a number of our own, which nobody closes and uses anew meanwhile."""
+        if number in {self._nothing, self._duplicate}:
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+        os.dup2(number, self._duplicate, inheritable=False)
+        try:
+            one = socket.socket(fileno=self._duplicate)
+            try:
+                yield one
+            finally:
+                one.detach()
+        finally:
+            os.dup2(self._nothing, self._duplicate, inheritable=False)
 
 
 def peer(connection: socket.socket) -> str:
@@ -67,23 +107,10 @@ def take_no_more(listener: socket.socket) -> None:
     listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
-def _sockets(port: int) -> Iterator[socket.socket]:
-    if sys.platform != "linux":
-        return
-    for name in os.listdir(_OPEN_FILES):
-        with suppress(OSError), _duplicate(int(name)) as one:
-            if one.family in {socket.AF_INET, socket.AF_INET6} and one.getsockname()[1] == port:
-                yield one
-
-
-@contextmanager
-def _duplicate(descriptor: int) -> Iterator[socket.socket]:
-    """The same open file under a number of our own, which nobody closes and uses anew meanwhile."""
-    own = os.dup(descriptor)
+def _open_files() -> Iterable[int]:
+    """The numbers of this process's open files, and of some that are none where the list cannot be had."""
     try:
-        one = socket.socket(fileno=own)
+        return [int(name) for name in os.listdir(_OPEN_FILES)]
     except OSError:
-        os.close(own)
-        raise
-    with one:
-        yield one
+        # To open the list takes a descriptor, and there may be none left.
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])

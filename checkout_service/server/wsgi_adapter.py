@@ -22,6 +22,7 @@ from checkout_service.server.draining import Wsgi
 from checkout_service.server.slots import ENVIRON_KEY, Slots
 from checkout_service.telemetry.metrics import count_request
 from checkout_service.telemetry.request_log import QUIET
+from checkout_service.threads import start_again
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,7 @@ class WsgiAdapter:
         self._environ = _ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots}
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
+        start_again()  # this child's guards may have found the system without threads, and nobody wakes them
         environ: dict[str, Any] = self._environ | scope
         held = self._intake.take(environ)
         if GONE_KEY in environ:

@@ -23,6 +23,12 @@ READS_THE_ENVIRONMENT = {
 
 MAY_COMMIT = {"checkout_service/database/engine.py", "migrations/env.py"}
 
+STARTS_THREADS = {
+    "checkout_service/threads.py": "the one engine of background threads",
+    "checkout_service/health/routes.py": "asks its questions side by side, with a bound on the time of all of them",
+    "checkout_service/server/slots.py": "works off the requests that wait, for as long as some do: no loop of its own",
+}
+
 ABROAD = re.compile(
     r"^(httpx|requests|socket|redis|smtplib|urllib)\b"
     r"|\b(look_up|cancel|refund|enqueue|send_task|apply_async|delay|notify|wake_worker|urlopen)$"
@@ -105,6 +111,17 @@ def test_only_the_transitions_write_a_refunds_status() -> None:
 
     assert found == {"worker/transitions/refund_statements.py"}
     assert built == {"checkout_service/refunds/operations.py"}
+
+
+def test_only_the_engine_of_background_threads_starts_threads() -> None:
+    """A thread that is started by hand has its own idea of a start that fails and of an error that nobody foresaw."""
+    found = {
+        name(path)
+        for path in paths(*TIERS, ".")
+        for call in calls(tree(path))
+        if call.rpartition(".")[2] in {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "to_thread"}
+    }
+    assert found == set(STARTS_THREADS)
 
 
 def test_only_settings_and_entry_points_read_the_environment() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import httpx
 import psutil
@@ -86,6 +86,25 @@ def test_slow_senders_and_idle_connections_stop_nobody(web: Web) -> None:
             assert idle.recv(15) == b"HTTP/1.1 200 OK"
 
         assert web.is_alive()
+
+
+@pytest.mark.slow
+def test_slow_senders_that_took_every_descriptor_are_hung_up_on(web: Web) -> None:
+    """The list of a process's open files takes a descriptor as well; the guard is needed most when there is none."""
+    (child,) = web.children()
+    _, most = child.rlimit(psutil.RLIMIT_NOFILE)
+    child.rlimit(psutil.RLIMIT_NOFILE, (child.num_fds() + 5, most))
+    with ExitStack() as stack:
+        senders = [stack.enter_context(web.connect()) for _ in range(10)]
+        for sender in senders:
+            sender.sendall(SLOW)
+        assert not web.is_alive(), "this child has descriptors left"
+
+        senders[0].settimeout(SENT_WITHIN + 10)
+        with suppress(ConnectionError):
+            assert senders[0].recv(1000) == b""
+        assert child.is_running()
+    eventually(web.is_alive)
 
 
 @pytest.mark.parametrize(("excess", "status"), [(0, 202), (1, 413), (2_000_000, 413)])

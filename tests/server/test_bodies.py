@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -21,6 +22,8 @@ from checkout_service.server.bodies import (
     BodyReader,
     hang_up_on_slow_senders,
 )
+from checkout_service.server.sockets import OwnSockets
+from checkout_service.threads import BackgroundThread
 
 WEBHOOK = "/api/payments/webhook/mock"
 ORDER = "/api/checkout/session"
@@ -185,12 +188,8 @@ def test_the_connection_of_a_slow_sender_is_ended_and_no_other() -> None:
         with slow, answered, clients[0], clients[1]:
             read = threading.Thread(target=_take, args=(body_reader, environ(WEBHOOK, Wire(slow), length=1000)))
             read.start()
-            arguments = {
-                "target": hang_up_on_slow_senders,
-                "args": (body_reader, address[1]),
-                "kwargs": {"seconds": 0.4},
-            }
-            threading.Thread(**arguments, daemon=True).start()
+            rounds = partial(hang_up_on_slow_senders, body_reader, OwnSockets(address[1]), seconds=0.4)
+            BackgroundThread("slow-senders", rounds).start()
             for _ in range(20):
                 with suppress(OSError):
                     clients[0].sendall(b"x")

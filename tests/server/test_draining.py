@@ -6,19 +6,26 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from checkout_service.server import draining
 from checkout_service.server.draining import Drain
-from checkout_service.server.sockets import connections, listeners, peer, seconds_unanswered, take_no_more
+from checkout_service.server.sockets import OwnSockets, peer, seconds_unanswered, take_no_more
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
+
+
+@pytest.fixture
+def sockets(listener: socket.socket) -> Iterator[OwnSockets]:
+    with closing(OwnSockets(_port(listener))) as sockets:
+        yield sockets
 
 
 def _port(listener: socket.socket) -> int:
@@ -72,11 +79,11 @@ def test_the_end_begins_once(listener: socket.socket) -> None:
     assert not ends.acquire(timeout=0.3)
 
 
-def test_who_has_knocked_is_let_in_and_who_comes_later_is_not(listener: socket.socket) -> None:
+def test_who_has_knocked_is_let_in_and_who_comes_later_is_not(listener: socket.socket, sockets: OwnSockets) -> None:
     with socket.create_connection(listener.getsockname()) as early, socket.socket() as late:
-        (found,) = listeners(_port(listener))
+        (found,) = sockets.listeners()
         assert found.fileno() == -1, "a duplicate is closed after its turn"
-        for found in listeners(_port(listener)):
+        for found in sockets.listeners():
             take_no_more(found)
 
         late.settimeout(0.3)
@@ -89,13 +96,15 @@ def test_who_has_knocked_is_let_in_and_who_comes_later_is_not(listener: socket.s
             assert early.recv(100) == b"an answer"
 
 
-def test_connections_are_found_by_their_port_with_how_long_they_heard_nothing(listener: socket.socket) -> None:
+def test_connections_are_found_by_their_port_with_how_long_they_heard_nothing(
+    listener: socket.socket, sockets: OwnSockets
+) -> None:
     with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
         time.sleep(0.2)
-        (unanswered,) = [seconds_unanswered(found) for found in connections(_port(listener))]
+        (unanswered,) = [seconds_unanswered(found) for found in sockets.connections()]
         assert 0.15 < unanswered < 5
         accepted.sendall(b"an answer")
-        assert [(peer(found), seconds_unanswered(found) < 0.15) for found in connections(_port(listener))] == [
+        assert [(peer(found), seconds_unanswered(found) < 0.15) for found in sockets.connections()] == [
             ("127.0.0.1", True)
         ]
-    assert list(connections(_port(listener))) == []
+    assert list(sockets.connections()) == []

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from checkout_service.telemetry.metrics import background_thread_errors_total
+from checkout_service.webhooks.backpressure import Backpressure
 from tests.apps import MakeApp
 from tests.conftest import Sql, Statements
+from tests.threads.scenes import wait_until
 from tests.webhook_bodies import insert_webhook, post_webhook, webhook
 
 PATH = "/api/payments/webhook"
@@ -70,3 +73,38 @@ def test_receiver_never_counts(make_app: MakeApp, statements: Statements, full: 
 
     assert len(seen) == (0 if full else 5), "other statements than the webhook receiver's own went through its pool"
     assert all("INSERT INTO webhook_deliveries" in statement for statement in seen)
+
+
+def test_bounds_hold_again_after_an_error_that_nobody_foresaw(make_app: MakeApp) -> None:
+    app = make_app(webhooks_max_rows=2)
+    gauge: Backpressure = app.extensions["backpressure"]
+    gauge._max_bytes = None  # type: ignore[assignment]  # no count can be compared with it
+    client = app.test_client()
+    errors = background_thread_errors_total.labels("backpressure")
+    before = errors._value.get()
+    post_webhook(client, webhook("mock_pi_1"))
+    wait_until(lambda: errors._value.get() >= before + 2)
+
+    gauge._max_bytes = 2**30
+    wait_for(client, 503)
+
+
+def test_an_old_count_keeps_webhooks_out_for_a_while_and_not_for_ever(
+    make_app: MakeApp, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backpressure, "STALE_AFTER", 1.5)
+    client = make_app(webhooks_max_rows=1).test_client()
+    post_webhook(client, webhook("mock_pi_1"))
+    wait_for(client, 503)
+    sql("REVOKE SELECT ON webhook_deliveries FROM checkout_web")
+    try:
+        sql("GRANT SELECT (id) ON webhook_deliveries TO checkout_web")
+        started = monotonic()
+        wait_for(client, 202)
+        assert monotonic() - started > 1, "the last count was no older than many that are in order"
+        assert client.post(PATH, data=webhook("mock_pi_1")).status_code == 202
+    finally:
+        sql("REVOKE SELECT ON webhook_deliveries FROM checkout_web")
+        sql("GRANT SELECT ON webhook_deliveries TO checkout_web")
+
+    wait_for(client, 503)
