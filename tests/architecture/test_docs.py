@@ -24,7 +24,7 @@ SUFFIXES = (
 MADE_WHEN_RUN = frozenset({".data", ".profiles", ".venv"})
 """Folders that are there only once a command has made them."""
 
-_FENCE = re.compile(r"^```.*?^```", re.M | re.S)
+_FENCE = re.compile(r"^ *```.*?^ *```", re.M | re.S)
 _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _PATH = re.compile(r"[\w.*<>-]+(?:/[\w.*<>-]+)*/?")
