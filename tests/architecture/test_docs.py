@@ -64,10 +64,19 @@ def test_the_picture_shows_every_room() -> None:
     assert not missing
 
 
+def test_every_rule_in_the_database_is_in_the_file_that_the_architecture_names() -> None:
+    rules = _rows(ARCHITECTURE, "Where a rule lives in the database")[2:]
+
+    assert len(rules) >= 8
+    for _, kept_by, files in rules:
+        written = "".join((ROOT / file).read_text(encoding="utf-8") for file in _CODE.findall(files))
+        missing = [kept for kept in _CODE.findall(kept_by) if not re.search(rf"\b{kept}\b", written)]
+        assert not missing, files
+
+
 def test_every_metric_of_the_alarms_is_one_that_we_expose() -> None:
-    _, _, after = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").partition("## An alarm\n")
-    rows = [line for line in after.partition("\n## ")[0].splitlines() if line.startswith("| `")]
-    named = {metric for row in rows for metric in _METRIC.findall(row.split("|")[1])}
+    alarms = _rows(ROOT / "docs" / "operating.md", "An alarm")[2:]
+    named = {metric for metrics, *_ in alarms for metric in _METRIC.findall(metrics)}
     exposed = {text for path in paths("checkout_service") for text in texts(tree(path))}
 
     assert named
@@ -96,7 +105,7 @@ def test_a_path_that_is_missing_is_seen() -> None:
     assert _exists("bodies.py")
     assert not _exists("worker/gone.py")
     assert not _exists("operators/")
-    assert not _exists("letterbox.py")
+    assert not _exists("gone.py")
 
 
 def _paths_in(text: str) -> Iterator[str]:
@@ -137,6 +146,13 @@ def _tops() -> set[str]:
 def _file_names() -> set[str]:
     folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
     return {path.name for path in ROOT.iterdir()} | {path.name for folder in folders for path in folder.rglob("*.*")}
+
+
+def _rows(page: Path, heading: str) -> list[list[str]]:
+    """The rows of the table below a heading, its own heading and its line of dashes first; each as its cells."""
+    _, _, after = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    table = [line for line in after.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
 def _headings(page: Path) -> set[str]:
