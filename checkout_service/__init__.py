@@ -2,20 +2,31 @@
 
 The web tier writes what the customer asked for; the worker writes what the money did.
 
-Rooms, from the shelf to the till:
+The rooms, from what can be bought to what operators do:
 
-    catalog     what can be bought, at what price
-    carts       what the customer wants; knows nothing of paying
-    checkout    a cart frozen into a promise: lines, amount, expiry, one payment
-    payments    what became of the money; read here, moved only by worker/transitions/payments.py
-    refunds     money given back: asked for here, moved only by worker/transitions/refunds.py
-    webhooks    a webhook receiver: files webhooks and rings, does not open them
-    pages       what people see: the shop, and a payment to watch
-    console     what operators see and order
-    oversight   a payment's story, and what must hold of all payments
-    doctor      looks at what surrounds the service, and says what to do
-    providers   provider adapters, one file a provider: values in, values out
-    local       one machine: embedded servers, demo data, a demo purchase
+    catalog       what can be bought, at what price
+    carts         what the customer wants; knows nothing of paying
+    checkout      a cart frozen into a session: lines, amount, expiry, one payment
+    payments      what became of the money; read here, moved only by worker/transitions
+    refunds       money to be given back; requested here, moved only by worker/transitions
+    webhooks      the webhook receiver: commits webhooks and wakes a worker; never reads what is in them
+    providers     provider adapters, one folder a provider: values in, values out
+    pages         what customers see: the shop, and a payment to watch
+    console       what operators see, at /ops
+    commands      what operators asked for: one audit, whichever way it came
+    oversight     a payment's history, and what must hold of all payments
 
-Nothing here imports ``worker``: it is called by task name through ``queue``.
+How they speak to others:
+
+    api           HTTP: problems, strict JSON, callers, the OpenAPI document
+    identity      who is calling
+    server        between Granian and the application: bodies, slots, draining
+    publishing    the only way to Celery
+    cache         the only way to Redis
+    database      the only way to PostgreSQL
+
+What all of them stand on: settings, telemetry, tasks, threads, money, breaker. For operators: health, doctor, terminal.
+flower_pages adds Retry to Flower, and local runs everything on one machine; no other room imports these two.
+
+Nothing here imports ``worker``: a task is named by ``tasks`` and sent by ``publishing``. docs/architecture.md draws it.
 """

@@ -1,6 +1,13 @@
-"""The worker: the hands.
+"""The worker: the only code that changes a payment.
 
-Holds the tasks: webhooks opened and recorded, payments looked up and expired, what is old pruned.
-Promises: the only code that changes a payment; every task may run twice at once, or die anywhere.
-Never: imports routes or schemas, or talks to a provider inside a transaction.
+    webhooks       claims webhooks, verifies and parses them, records them, writes their results; sweeps and prunes
+    transitions    moves payments and refunds; all other rooms record through it
+    payments       asks providers about payments: look-ups, expiry, cancellation, backfill
+    refunds        asks providers for refunds
+    commands       carries out operator commands
+    app, context   the Celery app, and what tasks work with: database, cache, queue, providers
+    references, backoff, flower_events, closed_channels
+
+Promises: every task may run twice at once, and may die anywhere.
+Never: imports routes or schemas. Never talks to a provider inside a transaction.
 """

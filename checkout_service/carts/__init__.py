@@ -1,6 +1,6 @@
 """Carts: what the customer wants.
 
-Holds one open cart a customer, its lines, and the row that says a customer exists.
-Promises: never two lines for one listing, however many requests race; a cart is emptied, never deleted.
+Holds one open cart for each customer, its lines, and the row that says that a customer exists.
+Promises: a listing has one line, however many requests race. A cart is emptied, and never deleted.
 Never: knows of paying.
 """

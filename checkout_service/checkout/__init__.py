@@ -1,6 +1,6 @@
-"""Checkout: a cart frozen into a promise.
+"""Checkout: a cart frozen into a session.
 
-Holds sessions: lines, amount and expiry as they were, and the one payment that each opened.
-Promises: one Idempotency-Key, one session, one payment, one answer; concurrent retries and retries get the same.
+Holds sessions: lines, amount and expiry as they were, and the one payment that each of them opened.
+Promises: one Idempotency-Key is one session, one payment and one answer, for retries and concurrent retries too.
 Never: moves a payment, changes a cart.
 """

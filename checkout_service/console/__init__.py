@@ -1,6 +1,7 @@
-"""Console: where operators look at webhooks and payments, and order what is to be done about them.
+"""Console: where operators look at webhooks and payments, and give commands.
 
-Holds the pages under /ops and the audit of every order: who, when, what and why.
-Promises: an order is kept before it is acted on, is never changed or taken back, and does no harm when sent twice.
-Never: moves a payment or a webhook; the worker carries the orders out. The app alone comes in.
+Holds the pages under /ops, and who may open them.
+Promises: a form that is sent twice is one command. No page reads more rows than a fixed bound.
+Never: moves a payment or a webhook: a command is a row of the audit, and the worker carries it out. Only the app
+imports this room.
 """

@@ -1,6 +1,6 @@
-"""Health: whether a process is up and can do its work.
+"""Health: whether a process is up, and whether it can do its work.
 
-Holds /livez, /readyz and /metrics, and what the database knows at a scrape: the backlog.
-Promises: a database that is away is told within a bounded time.
+Holds /livez, /readyz and /metrics, and the gauges that the database answers at a scrape.
+Promises: a database that is away is reported within a bounded time.
 Never: changes a row.
 """

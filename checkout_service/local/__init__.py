@@ -1,6 +1,7 @@
-"""One machine: embedded servers, demo data and a demo purchase behind two commands.
+"""Local: the service on one machine, by one command.
 
-Holds what ``make run``, ``make demo`` and the tests start: PostgreSQL, Valkey and the processes of the Procfile.
-Promises: what it started is gone when it ends, however it ends.
-Never: runs in production; no room of the service imports it.
+Holds what ``make run``, ``make demo`` and the tests start: PostgreSQL, Valkey, a mock provider, demo data, and the
+processes of the Procfile.
+Promises: what it started ends with it, however it ends. Each process gets only the settings that it needs.
+Never: runs in production. No other room imports it.
 """

@@ -1,7 +1,7 @@
-"""Pages: what people see in a browser.
+"""Pages: what customers see in a browser.
 
-Holds the look that all pages share, and a small shop to try the service with: listings, a cart, a payment to watch.
-Promises: a page asks and changes things by the same queries and operations as the API; no script, style or picture
-from outside, and none inside a page.
-Never: moves a payment, reads a webhook secret. The app alone comes in, and the console for the shared look.
+Holds the look of all pages, and a small shop: listings, a cart, payments to watch.
+Promises: a page reads and writes by the same queries and operations as the API. Nothing comes from outside, and no
+script or style stands inside a page.
+Never: moves a payment, reads a webhook secret. The app imports this room, and the console its look.
 """

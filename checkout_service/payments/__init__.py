@@ -1,6 +1,6 @@
 """Payments: what became of the money.
 
-Holds payments, the events that providers reported of them, and requests to call one off. Born pending, by checkout.
-Promises: from then on only the worker's transitions moves it, along the status order; all others read.
-Never: updates a payment, reads a webhook secret.
+Holds payments, the events that providers reported about them, and requests to cancel them.
+Promises: checkout inserts a payment as pending. From then on only worker/transitions moves it, along the status order.
+Never: updates a payment (the role checkout_web may not), reads a webhook secret.
 """

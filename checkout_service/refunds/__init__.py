@@ -1,6 +1,7 @@
-"""Refunds: money given back, as asked for here or as a provider's dashboard did it.
+"""Refunds: money given back, requested here or made in a provider's dashboard.
 
-Holds what was asked for, and what became of it. A refund is born here, requested; only the worker's transitions moves
-it. Promises: one Idempotency-Key, one refund, once at the provider; the sum never exceeds what was paid. Never: calls a
-provider, updates a refund. Only callers whose token has the scope ``refunds`` may ask for one.
+Holds requests for refunds, and what became of them.
+Promises: one Idempotency-Key is one refund, made once at the provider. The sum never exceeds what was paid: triggers
+of the table see to it (migrations/baseline/refunds.sql).
+Never: calls a provider, updates a refund: worker/transitions does. Only a token with the scope ``refunds`` may request.
 """

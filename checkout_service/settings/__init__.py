@@ -1,6 +1,6 @@
 """Settings: everything that comes from the environment.
 
-Holds one frozen, typed set a kind of process, the reader of the environment, and accounts at providers.
-Promises: every fault is reported at once, with the setting's name; a secret never prints.
-Never: is read a second time while a process runs.
+Holds one frozen, typed set for each kind of process, the reader of the environment, and accounts at providers.
+Promises: every fault is reported at start, all at once, with the setting's name. A secret never prints.
+Never: reads the environment a second time while a process runs.
 """

@@ -1,6 +1,6 @@
-"""Telemetry: what the service tells about itself.
+"""Telemetry: what the service reports about itself.
 
-Holds the logs, every Prometheus series, and the log line and metrics of each request.
-Promises: one event a line; each line carries the id of the request that caused it; nothing quotes a body or a secret.
-Never: raises into the work that it tells about.
+Holds the logs, the counters and histograms for Prometheus, and the log line and metrics of each request.
+Promises: one event is one line, with the id of the request that caused it. Nothing quotes a body or a secret.
+Never: raises into the work that it reports about.
 """

@@ -29,7 +29,7 @@ BUDGETS = {
     "health.live": 0,
     "problems.show_kind": 0,
 }
-"""What each takes today, which is no more than DESIGN allows. A larger number here is a decision, not a mending."""
+"""What each takes today. A larger number here is a decision, not a correction."""
 
 WITHOUT_BUDGET = {"health.ready", "health.show_metrics"}
 """Asked by machines every few seconds, and each remembers for a while what it found."""

@@ -40,10 +40,10 @@ def summary(rounds: Sequence[Round], figures: Sequence[Figures], *, seconds: flo
     wrong = sum(bool(done.wrong) for done in rounds)
     loads = [done.load_average for done in rounds] or [0.0]
     yield f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}, in {seconds / 60:.0f} minutes; the machine's load average was"
-    yield f"{min(loads):.1f} to {max(loads):.1f}, {sum(loads) / len(loads):.1f} in the mean, its own clients included:"
+    yield f"{min(loads):.1f} to {max(loads):.1f}, {sum(loads) / len(loads):.1f} on average, its own clients included:"
     yield ""
-    yield f"- {len(rounds)} rounds, of which {wrong} broke the invariant;"
-    yield f"- {sum(done.deliveries for done in rounds):,} deliveries answered 202, all final at most"
+    yield f"- {len(rounds)} rounds, of which {wrong} failed a check;"
+    yield f"- {sum(done.deliveries for done in rounds):,} webhooks answered 202, all in a final state at most"
     yield f"  {max((done.final_after for done in rounds), default=0):.1f} s after everything ran again;"
     yield f"- {sum(done.keys for done in rounds):,} Idempotency-Keys replayed;"
     yield f"- {sum(done.unanswered for done in rounds):,} requests without an answer and"

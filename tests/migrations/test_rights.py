@@ -1,4 +1,4 @@
-"""Who may do what in the database: the two login roles have what DESIGN's section 6 grants, and nothing else."""
+"""Who may do what in the database: the two login roles have the rights that are listed here, and no others."""
 
 from __future__ import annotations
 

@@ -51,10 +51,12 @@ def test_the_api_is_tried_by_hand(
     context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
     page = context.new_page()
     complaints: list[str] = []
-    asked: set[str] = set()
-    page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+    requested: set[str] = set()
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc or urlsplit(request.url).scheme))
+    page.on("request", lambda request: requested.add(urlsplit(request.url).netloc or urlsplit(request.url).scheme))
     page.goto(f"{house.url}/api/docs")
 
     refused = tried(page, "get_api_cart")
@@ -77,7 +79,7 @@ def test_the_api_is_tried_by_hand(
     expect(tried(page, "get_api_cart")).to_contain_text("120.00")
 
     assert complaints == []
-    assert asked <= {urlsplit(house.url).netloc, "data", "blob"}
+    assert requested <= {urlsplit(house.url).netloc, "data", "blob"}
     assert violations(page, without=SWAGGERS_OWN) == []
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     assert not overflows(page)

@@ -1,6 +1,6 @@
-"""Refunds: asked for at the provider, and followed to their end.
+"""Refunds: requested at the provider, and followed to their final state.
 
 Holds the task ``payments.refund`` and its leases.
-Promises: a refund is made once, whatever dies.
-Never: writes a refund's status; that is for transitions.
+Promises: the provider makes a refund once, whatever dies.
+Never: writes a refund's status; worker/transitions does.
 """
