@@ -1,4 +1,7 @@
-"""Celery's settings for workers, beat and Flower. What is said of a single task is read from its declaration."""
+"""Celery's settings for workers, beat and Flower. Those of a single task are read from its declaration.
+
+The declarations are in checkout_service/tasks.py, with the reasons for each schedule and time limit.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ beat_schedule = {
     name: {
         "task": name,
         "schedule": task.schedule.every.total_seconds(),
-        # "quiet": Flower is told of these only when they fail; see worker/flower_events.py.
+        # "quiet": Flower is sent these only when they fail; see worker/flower_events.py.
         "options": {"headers": {"quiet": True}, "expires": task.schedule.expires.total_seconds()},
     }
     for name, task in _tasks.items()

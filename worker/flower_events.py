@@ -2,9 +2,9 @@
 
 An event costs the worker about as much as a task. The reasons and figures are in docs/decisions.
 
-Celery calls a message that expired *revoked*. While no worker runs, beat goes on sending, so a restart finds some that
-expired. That is no failure: the next message says the same. So nothing is sent about them. Of a task that somebody
-revoked, or that expired though an operator started it, Flower is told.
+Celery calls a message that expired *revoked*. Beat goes on sending while no worker runs, so a worker that starts finds
+messages that expired. That is no failure, since the next message says the same: nothing is sent about them. Flower does
+hear of a task that somebody revoked, and of one that expired though an operator started it.
 """
 
 from __future__ import annotations

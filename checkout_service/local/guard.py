@@ -30,7 +30,7 @@ WAIT_FOR_LEAVE = ("/bin/sh", "-c", 'read -r leave && exec "$@" < /dev/null', "sh
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A process that leads a group of its own, and how it is asked to end. Stage 0 ends first."""
+    """A process that leads a group of its own, and the signal that ends it in good order. Stage 0 ends first."""
 
     pid: int
     signal: int = signal.SIGTERM

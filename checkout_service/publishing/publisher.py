@@ -1,6 +1,6 @@
 """The one door to Celery: tasks by name, published within a bounded time.
 
-A message is only a wake-up. Whatever happens to it, the row that it speaks of is found by the sweep.
+A message is only a wake-up. Whatever happens to it, a sweep finds the row that it names.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TaskQueue:
     def enqueue(self, task: TaskName, *arguments: str, request_id: str | None = None, watched: bool = False) -> str:
         """Publish one message and return the task's id; raises QueueUnavailableError in well under a second.
 
-        Flower is told of every step of a ``watched`` task; of the others it hears only when they fail.
+        Of a ``watched`` task Flower is sent every step, and of the others only the end of one that fails.
         """
         headers: dict[str, Any] = {} if watched else {"quiet": True}
         if request_id:

@@ -120,8 +120,8 @@ def test_systemd_takes_it(unit: Path, tmp_path: Path) -> None:
         check=False,
     )
     # Its programs are where it will be installed, not here.
-    said = [line for line in done.stderr.splitlines() if unit.name in line and "is not executable" not in line]
-    assert said == []
+    printed = [line for line in done.stderr.splitlines() if unit.name in line and "is not executable" not in line]
+    assert printed == []
 
 
 def _process(unit: Path) -> str:
