@@ -1,37 +1,37 @@
-"""Celery's settings for every worker, beat and Flower. The reasons are in docs/design.md and docs/decisions."""
+"""Celery's settings for workers, beat and Flower. Those of a single task are read from its declaration.
+
+The declarations are in checkout_service/tasks.py, with the reasons for each schedule and time limit.
+"""
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
 
 from checkout_service.publishing.publisher import queues
-from checkout_service.tasks import QUEUE_OF, TaskName
-
-# Before prometheus_client is imported: the children of this process count into files that it can add up.
-if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-    _folder = tempfile.mkdtemp(prefix="checkout-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder
-    _owner = os.getpid()
-    atexit.register(lambda: shutil.rmtree(_folder, ignore_errors=True) if os.getpid() == _owner else None)
+from checkout_service.tasks import SHORT, TaskName
 
 broker_url = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or ""
 _redis = not broker_url.startswith("amqp")
 
-include = [
-    "worker.webhooks.task",
-    "worker.webhooks.sweeping",
-    "worker.payments.look_ups",
-    "worker.payments.backfill",
-    "worker.payments.cancelling",
-    "worker.payments.sweeping",
-    "worker.refunds.task",
-    "worker.commands",
-]
+_tasks = {task.value: task.declaration for task in TaskName}
+include = sorted({task.module for task in _tasks.values()})
 task_queues = queues(broker_url)
-task_routes = {task.value: {"queue": queue} for task, queue in QUEUE_OF.items()}
+task_routes = {name: {"queue": task.queue.value} for name, task in _tasks.items()}
+task_annotations = {name: {"time_limit": int(task.time_limit.total_seconds())} for name, task in _tasks.items()}
+# For what is no task of ours: Flower can run Celery's own.
+task_time_limit = int(SHORT.total_seconds())
+beat_schedule = {
+    name: {
+        "task": name,
+        "schedule": task.schedule.every.total_seconds(),
+        # "quiet": Flower is sent these only when they fail; see worker/flower_events.py.
+        "options": {"headers": {"quiet": True}, "expires": task.schedule.expires.total_seconds()},
+    }
+    for name, task in _tasks.items()
+    if task.schedule
+}
+beat_max_loop_interval = 1
+
 task_serializer = "json"
 accept_content = ["json"]
 timezone = "UTC"
@@ -40,20 +40,6 @@ task_ignore_result = True
 # A message is acknowledged when its task is done, or when it failed: the row knows what is pending.
 task_acks_late = True
 task_reject_on_worker_lost = True
-task_time_limit = 20
-task_annotations = {
-    # Each of these works for up to 40 s in bounded steps, and may then be inside one slow call; or inside two or three.
-    name: {"time_limit": 75}
-    for name in (
-        TaskName.PRUNE_WEBHOOKS,
-        TaskName.LOOK_UP_PAYMENTS,
-        TaskName.EXPIRE_PAYMENTS,
-        TaskName.REFUND_PAYMENT,
-        TaskName.CANCEL_PAYMENT,
-        TaskName.RUN_COMMANDS,
-        TaskName.BACKFILL_PAYMENTS,
-    )
-}
 
 # One more than there are cores: a child that commits waits for the disk, a tenth of its time, and another works on.
 worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or (os.cpu_count() or 1) + 1)
@@ -91,36 +77,3 @@ else:
     worker_detect_quorum_queues = True
     # A broker that froze, or a connection that a firewall forgot, is noticed within some 20 s.
     broker_heartbeat = 10
-
-# Flower is not told of these unless they fail; see worker/flower_events.py.
-_quiet = {"quiet": True}
-
-# Beat's own messages expire; those of webhooks never do. A sweep may have to wait while all workers are on a backlog.
-beat_schedule = {
-    "sweep": {"task": TaskName.SWEEP_WEBHOOKS.value, "schedule": 2.0, "options": {"headers": _quiet, "expires": 10}},
-    # Five seconds: as long as a fresh request waits before it is due.
-    "sweep_payments": {
-        "task": TaskName.SWEEP_PAYMENTS.value,
-        "schedule": 5.0,
-        "options": {"headers": _quiet, "expires": 10},
-    },
-    "look_up": {
-        "task": TaskName.LOOK_UP_PAYMENTS.value,
-        "schedule": 30.0,
-        "options": {"headers": _quiet, "expires": 30},
-    },
-    "expire": {"task": TaskName.EXPIRE_PAYMENTS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
-    "backfill": {
-        "task": TaskName.BACKFILL_PAYMENTS.value,
-        "schedule": 3600.0,
-        "options": {"headers": _quiet, "expires": 3600},
-    },
-    # The console rings itself; this finds what was ordered while the broker was away.
-    "orders": {
-        "task": TaskName.RUN_COMMANDS.value,
-        "schedule": 10.0,
-        "options": {"headers": _quiet, "expires": 10},
-    },
-    "prune": {"task": TaskName.PRUNE_WEBHOOKS.value, "schedule": 60.0, "options": {"headers": _quiet, "expires": 60}},
-}
-beat_max_loop_interval = 1

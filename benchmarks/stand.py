@@ -17,7 +17,14 @@ import httpx
 import psycopg
 import redis
 
-from checkout_service.local.data_folder import DATABASE_URLS, ROOT, Place, environment_for, free_ports, take_place
+from checkout_service.local.data_folder import (
+    DATABASE_URLS,
+    ROOT,
+    DataFolder,
+    environment_for,
+    free_ports,
+    take_data_folder,
+)
 from checkout_service.local.guard import Guard
 from checkout_service.local.processes import Process, Processes, read_procfile
 from checkout_service.local.servers import SUPERUSER, Postgres, Valkey, free_port, start_postgres, start_valkey
@@ -35,7 +42,7 @@ PROCFILE = read_procfile(ROOT / "Procfile")
 class Stand:
     """Everything that a figure needs; what is started here ends with the block that made it."""
 
-    place: Place
+    place: DataFolder
     guard: Guard
     postgres: Postgres
     valkey: Valkey
@@ -114,7 +121,7 @@ def stand() -> Iterator[Stand]:
     """Servers as in production (nothing is answered before it is on disk) with a migrated, empty database."""
     folder = Path(tempfile.mkdtemp(prefix="checkout-bench-"))
     folder.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
-    place = take_place(folder)
+    place = take_data_folder(folder)
     guard = Guard(keep_open=[place.lock])
     guard.remove_at_end(folder)
     given = {name: os.environ[name] for name in TAKEN_OVER if name in os.environ}

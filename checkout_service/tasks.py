@@ -1,38 +1,165 @@
-"""Every task that the worker registers, and the queue that each goes through.
+"""Every task of the worker, each declared once: celeryconfig reads the declarations, worker/ binds a function to each.
 
-The web tier names tasks and never imports the worker.
+The web tier names tasks and never imports the worker. A message says only that there may be work: the row says what is
+to be done. So each task may run twice at once, and each message may be lost; its ``promise`` says why that is safe.
+
+A new task needs its declaration here, its function in worker/ under ``@shared_task(name=TaskName.…)``, and a test.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
+
+
+class QueueName(StrEnum):
+    """The broker's queues. Slow calls to providers and long deletions never stand before a webhook."""
+
+    WEBHOOKS = "webhooks"
+    PAYMENTS = "payments"
+    HOUSEKEEPING = "housekeeping"
+
+
+QUEUES_OF_PROCESS: Final = {
+    "worker": (QueueName.WEBHOOKS,),
+    "housekeeping": (QueueName.PAYMENTS, QueueName.HOUSEKEEPING),
+}
+"""Which process of the Procfile, and of deploy/, takes messages from which queues."""
+
+SHORT: Final = timedelta(seconds=20)
+"""The time limit of a task that works for a few seconds and may then be inside one slow call."""
+
+LONG: Final = timedelta(seconds=75)
+"""The time limit of a task that works for up to 40 s in bounded steps and may then be inside up to three slow calls."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How often beat sends the task, and when its message expires.
+
+    The next message says the same as the one before it. So a lost message does no harm, and an old one is worth
+    nothing: it is dropped without a run where no worker took it in time. Otherwise a day without workers would leave a
+    day of messages.
+    """
+
+    every: timedelta
+    expires: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """A task: its name in messages, who runs it, for how long, when, and why two runs or none do no harm.
+
+    ``module`` is where its function is. ``argument`` is what the function calls its one argument, the id of a row;
+    None where it takes nothing. A task without a ``schedule`` is sent by those who made or changed its row.
+    ``time_limit`` is hard: after it the process that runs the task is killed, and the row is left to the next run.
+    """
+
+    name: str
+    module: str
+    queue: QueueName
+    time_limit: timedelta
+    promise: str
+    argument: str | None = None
+    schedule: Schedule | None = None
 
 
 class TaskName(StrEnum):
-    """Every task that the worker registers."""
+    """Every task by its name; ``declaration`` says the rest of it."""
 
-    PROCESS_WEBHOOK = "webhooks.process"
-    SWEEP_WEBHOOKS = "webhooks.sweep"
-    PRUNE_WEBHOOKS = "webhooks.prune"
-    LOOK_UP_PAYMENTS = "payments.look_up"
-    EXPIRE_PAYMENTS = "payments.expire"
-    REFUND_PAYMENT = "payments.refund"
-    CANCEL_PAYMENT = "payments.cancel"
-    SWEEP_PAYMENTS = "payments.sweep"
-    RUN_COMMANDS = "commands.run"
-    BACKFILL_PAYMENTS = "payments.backfill"
+    declaration: Declaration
 
+    # A look-up by name, TaskName("webhooks.process"), has the same form; Enum answers it and never comes here.
+    def __new__(cls, declaration: Declaration | str) -> Self:
+        if not isinstance(declaration, Declaration):
+            raise TypeError(f"{declaration!r} is no declaration of a task")
+        task = str.__new__(cls, declaration.name)
+        task._value_ = declaration.name
+        task.declaration = declaration
+        return task
 
-QUEUE_OF: Final = {
-    TaskName.PROCESS_WEBHOOK: "webhooks",
-    TaskName.SWEEP_WEBHOOKS: "webhooks",
-    TaskName.PRUNE_WEBHOOKS: "housekeeping",
-    TaskName.LOOK_UP_PAYMENTS: "payments",
-    TaskName.EXPIRE_PAYMENTS: "payments",
-    TaskName.REFUND_PAYMENT: "payments",
-    TaskName.CANCEL_PAYMENT: "payments",
-    TaskName.SWEEP_PAYMENTS: "payments",
-    TaskName.RUN_COMMANDS: "payments",
-    TaskName.BACKFILL_PAYMENTS: "payments",
-}
+    PROCESS_WEBHOOK = Declaration(
+        name="webhooks.process",
+        module="worker.webhooks.task",
+        argument="delivery_id",
+        queue=QueueName.WEBHOOKS,
+        time_limit=SHORT,
+        promise="A webhook is claimed under a lease before it is processed; the sweep sends again for what waits.",
+    )
+    SWEEP_WEBHOOKS = Declaration(
+        name="webhooks.sweep",
+        module="worker.webhooks.sweeping",
+        queue=QueueName.WEBHOOKS,
+        time_limit=SHORT,
+        # A sweep may have to wait for its turn while all workers are on a backlog.
+        schedule=Schedule(every=timedelta(seconds=2), expires=timedelta(seconds=10)),
+        promise="It changes due times of rows that it locks, and sends wake-ups, which do no harm twice.",
+    )
+    PRUNE_WEBHOOKS = Declaration(
+        name="webhooks.prune",
+        module="worker.webhooks.sweeping",
+        queue=QueueName.HOUSEKEEPING,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(seconds=60), expires=timedelta(seconds=60)),
+        promise="It deletes what is past its retention and skips rows that another run holds; the next run goes on.",
+    )
+    LOOK_UP_PAYMENTS = Declaration(
+        name="payments.look_up",
+        module="worker.payments.look_ups",
+        queue=QueueName.PAYMENTS,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(seconds=30), expires=timedelta(seconds=30)),
+        promise="A payment's next look-up is set before its provider is asked, so two runs ask about different ones.",
+    )
+    EXPIRE_PAYMENTS = Declaration(
+        name="payments.expire",
+        module="worker.payments.look_ups",
+        queue=QueueName.PAYMENTS,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(seconds=60), expires=timedelta(seconds=60)),
+        promise="To cancel a payment twice at its provider does no harm; the second answer changes nothing.",
+    )
+    REFUND_PAYMENT = Declaration(
+        name="payments.refund",
+        module="worker.refunds.task",
+        argument="refund_id",
+        queue=QueueName.PAYMENTS,
+        time_limit=LONG,
+        promise="A refund is leased before its provider is asked, with its id as the key; the sweep sends again.",
+    )
+    CANCEL_PAYMENT = Declaration(
+        name="payments.cancel",
+        module="worker.payments.cancelling",
+        argument="payment_id",
+        queue=QueueName.PAYMENTS,
+        time_limit=LONG,
+        promise="A request to cancel is leased before its provider is asked; the sweep sends again.",
+    )
+    SWEEP_PAYMENTS = Declaration(
+        name="payments.sweep",
+        module="worker.payments.sweeping",
+        queue=QueueName.PAYMENTS,
+        time_limit=SHORT,
+        # Every five seconds: as long as a fresh request waits before it is due.
+        schedule=Schedule(every=timedelta(seconds=5), expires=timedelta(seconds=10)),
+        promise="It only sends messages for refunds and requests to cancel that are due, which do no harm twice.",
+    )
+    RUN_COMMANDS = Declaration(
+        name="commands.run",
+        module="worker.commands",
+        queue=QueueName.PAYMENTS,
+        time_limit=LONG,
+        # The console sends a message itself; this one finds what was commanded while the broker was away.
+        schedule=Schedule(every=timedelta(seconds=10), expires=timedelta(seconds=10)),
+        promise="Each step of a command is taken under a lease, so two runs never take the same one.",
+    )
+    BACKFILL_PAYMENTS = Declaration(
+        name="payments.backfill",
+        module="worker.payments.backfill",
+        queue=QueueName.PAYMENTS,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(hours=1), expires=timedelta(hours=1)),
+        promise="An event has its webhook's id, so it is recorded once; the next run asks for the same days.",
+    )

@@ -11,7 +11,7 @@ from flower.utils.tasks import get_task_by_id
 from flower.views import BaseHandler
 from tornado import web
 
-from checkout_service.tasks import QUEUE_OF, TaskName
+from checkout_service.tasks import TaskName
 
 RETRYABLE: Final = frozenset({"FAILURE", "REVOKED", "REJECTED"})
 LISTED: Final = 500
@@ -51,7 +51,7 @@ class RetryTask(BaseTaskHandler):  # type: ignore[misc]  # Flower has no types
             argsrepr=repr((str(row_id),)),
             kwargsrepr="{}",
             task_id=new_id,
-            queue=QUEUE_OF[name],
+            queue=name.declaration.queue.value,
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},
         )

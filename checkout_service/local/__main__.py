@@ -8,22 +8,31 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from uuid import uuid4
 
 from checkout_service.local.data_folder import (
     DATA,
-    PlaceError,
-    PlaceInUseError,
+    DataFolderError,
+    DataFolderInUseError,
     fixed_ports,
     free_ports,
-    take_place,
+    take_data_folder,
 )
 from checkout_service.local.launch import ServerError
 from checkout_service.local.processes import ProcessError
-from checkout_service.local.purchase import Purchase, PurchaseError
+from checkout_service.local.purchase import Purchase, PurchaseError, customer_token, first_listing
 from checkout_service.local.screen import Screen, show_seconds
-from checkout_service.local.session import Session, StoppedError, raise_when_stopped, session, show_purchase
+from checkout_service.local.session import (
+    CATALOGUE,
+    Session,
+    StoppedError,
+    has_payments,
+    raise_when_stopped,
+    session,
+    show_purchase,
+)
 
-FAILURES = (PlaceError, ServerError, ProcessError, PurchaseError, PermissionError)
+FAILURES = (DataFolderError, ServerError, ProcessError, PurchaseError, PermissionError)
 
 
 def main(arguments: list[str]) -> int:
@@ -45,19 +54,18 @@ def main(arguments: list[str]) -> int:
 
 
 def run(screen: Screen) -> int:
-    """Serve until stopped; the data stays in the data folder."""
+    """Serve until stopped; the data stays in the data folder, and nothing is added to data that was kept."""
     try:
         screen.title("checkout service")
         try:
-            place = take_place(DATA)
-        except PlaceInUseError:
+            data = take_data_folder(DATA)
+        except DataFolderInUseError:
             fixed_ports(os.environ)  # the port is the better explanation, if that is taken too
             raise
         started = time.monotonic()
-        with session(place, os.environ, ports=fixed_ports(os.environ), kept=True, screen=screen) as running:
+        with session(data, os.environ, ports=fixed_ports(os.environ), kept=True, screen=screen) as running:
             screen.line(f"\n  up after {show_seconds(time.monotonic() - started)}")
-            purchase = show_purchase(running, screen)
-            show_addresses(running, purchase, place.logs, screen)
+            show_addresses(running, first_purchase(running, screen), data.logs, screen)
             running.processes.watch(lambda event: screen.problem(f"{time.strftime('%T')} {event}"), running.servers)
     except StoppedError as signal:
         screen.line(f"\n{signal}: everything is stopped; the data stays in {DATA}")
@@ -71,8 +79,8 @@ def demo(screen: Screen) -> int:
     folder = Path(tempfile.mkdtemp(prefix="checkout-demo-"))
     folder.chmod(0o711)  # PostgreSQL has another account than root, and has to pass
     try:
-        place = take_place(folder)
-        with session(place, os.environ, ports=free_ports(), kept=False, screen=screen) as running:
+        data = take_data_folder(folder)
+        with session(data, os.environ, ports=free_ports(), kept=False, screen=screen) as running:
             show_purchase(running, screen)
             screen.line()
     except StoppedError as signal:
@@ -85,12 +93,20 @@ def demo(screen: Screen) -> int:
     return 0
 
 
-def show_addresses(running: Session, purchase: Purchase, logs: Path, screen: Screen) -> None:
+def first_purchase(running: Session, screen: Screen) -> Purchase | None:
+    """A purchase to see that all works, and None where the data has payments already: nothing is added to those."""
+    if not has_payments(running):
+        return show_purchase(running, screen)
+    screen.line("\n  The data of an earlier run is kept, so no purchase is added to it.")
+    return None
+
+
+def show_addresses(running: Session, purchase: Purchase | None, logs: Path, screen: Screen) -> None:
     """Where everything is, and what to try."""
     base = running.base_url
     environment = running.environment
     user, _, password = environment["FLOWER_BASIC_AUTH"].split(",")[0].partition(":")
-    operator, _, word = environment["CONSOLE_BASIC_AUTH"].split(",")[0].partition(":")
+    operator, _, console_password = environment["CONSOLE_BASIC_AUTH"].split(",")[0].partition(":")
     screen.title("Serving until Ctrl-C")
     if environment.get("PAGES", "on").lower() not in {"off", "false", "no", "0"}:
         screen.pair("shop", f"{base}/   {screen.bold('open this in a browser')}")
@@ -98,15 +114,16 @@ def show_addresses(running: Session, purchase: Purchase, logs: Path, screen: Scr
     screen.pair("docs", f"{base}/api/docs")
     screen.pair("metrics", f"{base}/metrics")
     if environment.get("CONSOLE", "on").lower() not in {"off", "false", "no", "0"}:
-        screen.pair("console", f"{base}/ops   user {operator}, password {word}")
+        screen.pair("console", f"{base}/ops   user {operator}, password {console_password}")
     screen.pair("Flower", f"{running.flower_url}   user {user}, password {password}")
     screen.pair("logs", str(logs))
-    screen.title("Try it, as the customer who just paid")
-    screen.line(f"  TOKEN={purchase.token}")
+    screen.title("Try it, as the customer who just paid" if purchase else "Try it, as a new customer")
+    screen.line(f"  TOKEN={purchase.token if purchase else customer_token(uuid4(), environment)}")
     authorization = '-H "Authorization: Bearer $TOKEN"'
-    screen.line(f"  curl -s {authorization} {base}/api/payments/{purchase.payment_id}")
+    if purchase:
+        screen.line(f"  curl -s {authorization} {base}/api/payments/{purchase.payment_id}")
     screen.line(f"  curl -s {authorization} {base}/api/cart")
-    body = f'{{"listing": "{purchase.listing_id}", "qty": 3}}'
+    body = f'{{"listing": "{first_listing(CATALOGUE)["id"]}", "qty": 3}}'
     screen.line(f"  curl -s {authorization} {base}/api/cart/items --json '{body}'")
     screen.line()
 

@@ -1,7 +1,7 @@
 """Where one-machine mode keeps things, and the environment that its processes read.
 
-What the caller's environment already says stands; the rest is filled in: generated secrets, kept in the data folder so
-that tokens outlive a restart, free ports, and the addresses of the embedded servers.
+What the caller's environment sets is taken as it is. The rest is filled in: secrets, which are made once and kept in
+the data folder, so that tokens outlive a restart; free ports; the addresses of the embedded servers.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ from uuid import uuid4
 import psutil
 
 from checkout_service.local.servers import free_port
+from checkout_service.settings.secret_holders import FILES_OF_PROCESS, files_with, may_hold
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT / ".data"
 
 GUARD_SECONDS = 60.0
+
+MOCK_PROVIDER = "mock-provider"
+"""The process that plays the provider; it is not in the Procfile, since it is never deployed."""
+
+SIGNS = ("MOCK_WEBHOOK_SECRETS",)
+"""The one secret of the process that plays the provider."""
 
 DATABASE_URLS = ("DATABASE_URL", "WORKER_DATABASE_URL", "MIGRATION_DATABASE_URL")
 
@@ -37,19 +44,19 @@ SETTINGS = (
     *("PAGES", "PAGES_SECRET", "MOCK_WEBHOOK_SECRETS", "MOCK_API_BASE", "PAYMENT_NAMESPACE"),
     *("HOST", "PORT", "FLOWER_PORT", "FLOWER_BASIC_AUTH", "FLOWER_URL", "CONSOLE_URL", "CONSOLE_BASIC_AUTH"),
 )
-"""What a command beside a run has to know to work on the same servers."""
+"""What a command in another terminal has to know to work on the same servers."""
 
 
-class PlaceError(Exception):
-    """This place or its environment cannot be used; the message says what to change."""
+class DataFolderError(Exception):
+    """The data folder, or the environment, cannot be used; the message says what to change."""
 
 
-class PlaceInUseError(PlaceError):
+class DataFolderInUseError(DataFolderError):
     """Another run serves from this folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class DataFolder:
     """A data folder that belongs to us while its lock is held."""
 
     folder: Path
@@ -69,7 +76,7 @@ class Place:
         return self.temporary / "metrics"
 
     def secrets(self) -> dict[str, str]:
-        """The secrets of this place, made the first time."""
+        """The secrets of this folder, made the first time."""
         kept = self.folder / "secrets.json"
         made = {
             "JWT_SECRET": secrets.token_urlsafe(48),
@@ -80,19 +87,19 @@ class Place:
             "PAYMENT_NAMESPACE": str(uuid4()),
         }
         known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
-        if known.keys() < made.keys():  # a place of an older version lacks what came later
+        if known.keys() < made.keys():  # a folder of an older version lacks what came later
             known = made | known
             _write_privately(kept, json.dumps(known, indent=2))
         return known
 
-    def tell(self, environment: Mapping[str, str]) -> None:
+    def write_environment(self, environment: Mapping[str, str]) -> None:
         """Write the settings as shell assignments, for commands in another terminal: ``. .data/environment``."""
         lines = [f"{name}={shlex.quote(environment[name])}\n" for name in SETTINGS if environment.get(name)]
         _write_privately(self.folder / "environment", "".join(lines))
 
 
-def take_place(folder: Path) -> Place:
-    """Make the folder if need be and lock it. Raises PlaceInUseError when another run serves from it."""
+def take_data_folder(folder: Path) -> DataFolder:
+    """Make the folder if need be and lock it. Raises DataFolderInUseError when another run serves from it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + GUARD_SECONDS
@@ -101,33 +108,37 @@ def take_place(folder: Path) -> Place:
         # A killed run's guard holds the lock until everything has ended; that is worth waiting for.
         if time.monotonic() > deadline or (holder.isdigit() and psutil.pid_exists(int(holder))):
             os.close(lock)
-            raise PlaceInUseError(f"{folder} is in use by another run (process {holder})")
+            raise DataFolderInUseError(f"{folder} is in use by another run (process {holder})")
         time.sleep(0.1)
     os.truncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
-    place = Place(folder=folder, lock=lock)
-    place.logs.mkdir(exist_ok=True)
-    place.temporary.mkdir(exist_ok=True)
-    shutil.rmtree(place.metrics, ignore_errors=True)  # counters begin anew with their processes
-    place.metrics.mkdir()
-    return place
+    taken = DataFolder(folder=folder, lock=lock)
+    taken.logs.mkdir(exist_ok=True)
+    taken.temporary.mkdir(exist_ok=True)
+    shutil.rmtree(taken.metrics, ignore_errors=True)  # counters begin anew with their processes
+    taken.metrics.mkdir()
+    return taken
 
 
 def check_urls(environment: Mapping[str, str]) -> None:
-    """The three database URLs come together. Raises PlaceError if only some are set."""
+    """The three database URLs come together. Raises DataFolderError if only some are set."""
     missing = [name for name in DATABASE_URLS if not environment.get(name)]
     if 0 < len(missing) < len(DATABASE_URLS):
         given = [name for name in DATABASE_URLS if name not in missing]
-        raise PlaceError(f"{' and '.join(given)} set, so {' and '.join(missing)} must be set too (or none of them)")
+        raise DataFolderError(
+            f"{' and '.join(given)} set, so {' and '.join(missing)} must be set too (or none of them)"
+        )
 
 
 def fixed_ports(environment: Mapping[str, str]) -> dict[str, str]:
-    """The ports of ``make run``. Raises PlaceError that names each port in use."""
+    """The ports of ``make run``. Raises DataFolderError that names each port in use."""
     ports = {"PORT": environment.get("PORT") or "8000", "FLOWER_PORT": environment.get("FLOWER_PORT") or "5555"}
     taken = [f"port {port} ({name})" for name, port in ports.items() if not _is_free(int(port))]
     if taken:
         verb = "is" if len(taken) == 1 else "are"
-        raise PlaceError(f"{' and '.join(taken)} {verb} in use: stop what listens there, or set another: PORT=8001")
+        raise DataFolderError(
+            f"{' and '.join(taken)} {verb} in use: stop what listens there, or set another: PORT=8001"
+        )
     return ports
 
 
@@ -137,19 +148,19 @@ def free_ports() -> dict[str, str]:
 
 
 def environment_for(
-    place: Place, given: Mapping[str, str], *, ports: Mapping[str, str], urls: Mapping[str, str]
+    data: DataFolder, given: Mapping[str, str], *, ports: Mapping[str, str], urls: Mapping[str, str]
 ) -> dict[str, str]:
-    """All that the processes read."""
+    """All that the processes read together; each gets its part of it, see ``process_environment``."""
     programs = Path(sys.executable).parent
     defaults = {
-        **place.secrets(),
+        **data.secrets(),
         "ENVIRONMENT": "development",
         "HOST": "127.0.0.1",
         "FLOWER_ADDRESS": "127.0.0.1",
         "WORKER_METRICS_HOST": "127.0.0.1",
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
-        "PROMETHEUS_MULTIPROC_DIR": str(place.metrics),
+        "PROMETHEUS_MULTIPROC_DIR": str(data.metrics),
         # Each leads to the other: a webhook to its tasks, a task to its webhook.
         "FLOWER_URL": f"http://127.0.0.1:{ports['FLOWER_PORT']}",
         "CONSOLE_URL": f"http://127.0.0.1:{ports['PORT']}/ops",
@@ -163,8 +174,20 @@ def environment_for(
         **ports,
         **urls,
         "PATH": f"{programs}{os.pathsep}{given.get('PATH') or os.defpath}",
-        "TMPDIR": str(place.temporary),
+        "TMPDIR": str(data.temporary),
     }
+
+
+def process_environment(process: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What one process gets of the whole environment: no secret of another one.
+
+    What is neither in the Procfile nor the mock provider is a command that somebody types, and gets all.
+    """
+    if process == MOCK_PROVIDER:
+        return {name: value for name, value in environment.items() if name in SIGNS or not files_with(name)}
+    if process not in FILES_OF_PROCESS:
+        return dict(environment)
+    return {name: value for name, value in environment.items() if may_hold(process, name)}
 
 
 def _write_privately(path: Path, text: str) -> None:

@@ -30,7 +30,7 @@ WAIT_FOR_LEAVE = ("/bin/sh", "-c", 'read -r leave && exec "$@" < /dev/null', "sh
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A process that leads a group of its own, and how it is asked to end. Stage 0 ends first."""
+    """A process that leads a group of its own, and the signal that ends it in good order. Stage 0 ends first."""
 
     pid: int
     signal: int = signal.SIGTERM
@@ -62,17 +62,17 @@ class Guard:
         process = subprocess.Popen(
             [*WAIT_FOR_LEAVE, *command], stdin=subprocess.PIPE, start_new_session=True, **options
         )
-        self._tell({"watch": asdict(Target(pid=process.pid, signal=ask_to_end, stage=stage))})
+        self._send({"watch": asdict(Target(pid=process.pid, signal=ask_to_end, stage=stage))})
         assert process.stdin is not None  # noqa: S101 (opened above, always a pipe)
         with suppress(BrokenPipeError), process.stdin:
             process.stdin.write(b"go\n")
         return process
 
     def forget(self, pid: int) -> None:
-        self._tell({"forget": pid})
+        self._send({"forget": pid})
 
     def remove_at_end(self, folder: Path) -> None:
-        self._tell({"remove": str(folder)})
+        self._send({"remove": str(folder)})
 
     def close(self) -> None:
         """Let the guard do what is left to do, and wait for it."""
@@ -80,7 +80,7 @@ class Guard:
         self._process.stdin.close()
         self._process.wait()
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None  # noqa: S101 (opened above, always a pipe)
         self._process.stdin.write(json.dumps(message).encode() + b"\n")
         self._process.stdin.flush()
@@ -94,17 +94,17 @@ def stop(targets: Iterable[Target], *, grace: float = GRACE_SECONDS) -> None:
 
 
 def _stop_together(targets: Sequence[Target], grace: float) -> None:
-    asked = []
+    signalled = []
     for target in targets:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(target.pid)
             process.send_signal(target.signal)
-            asked.append(process)
-    _wait(asked, grace)
+            signalled.append(process)
+    _wait(signalled, grace)
     for target in targets:
         with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
             os.killpg(target.pid, signal.SIGKILL)
-    _wait(asked, grace)
+    _wait(signalled, grace)
 
 
 def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:

@@ -25,7 +25,7 @@ LOGGED_LINES = 20
 
 OURS = ("postgres", "valkey-server")
 
-# On macOS, PostgreSQL refuses to start when the locale has to be asked from the system.
+# On macOS, PostgreSQL refuses to start when it has to ask the system for the locale.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -35,7 +35,7 @@ class ServerError(Exception):
 
 @dataclass(kw_only=True)
 class Server:
-    """A server of ours: how it is started, asked to end, and known to be up. It works in its data folder."""
+    """A server of ours: how it is started, how it ends, and how one sees that it is up. It works in its data folder."""
 
     name: str
     command: Sequence[str]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from checkout_service.local.data_folder import process_environment
 from checkout_service.local.guard import Guard, Target, stop
 from checkout_service.local.launch import Server
 
@@ -58,7 +59,10 @@ def read_procfile(path: Path) -> dict[str, list[str]]:
 
 @dataclass(kw_only=True)
 class Processes:
-    """Everything that serves, as children of this process; each leads a process group of its own."""
+    """Everything that serves, as children of this process; each leads a process group of its own.
+
+    ``environment`` is that of all together; each process gets its part of it.
+    """
 
     folder: Path
     environment: Mapping[str, str]
@@ -70,7 +74,7 @@ class Processes:
         """Run a command to its end and return what it printed. Raises ProcessError if it fails."""
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
-            process = self._spawn(command, output)
+            process = self._spawn(name, command, output)
         try:
             code = process.wait()
         except BaseException:
@@ -86,6 +90,7 @@ class Processes:
         return log.read_text(errors="replace")
 
     def start(self, commands: Mapping[str, Sequence[str]]) -> None:
+        """Start each command under its name, with an empty log."""
         for name, command in commands.items():
             process = Process(name=name, command=command, log=self.logs / f"{name}.log")
             process.log.unlink(missing_ok=True)
@@ -99,25 +104,26 @@ class Processes:
                 raise ProcessError(f"{process.name} {_ending(process.running.returncode)}:\n{process.logged()}")
 
     def named(self, name: str) -> Process:
+        """The process that was started under this name."""
         return next(process for process in self.running if process.name == name)
 
-    def watch(self, told: Callable[[str], None], servers: Sequence[Server] = ()) -> None:
-        """Restart what dies, for ever; each event is told. A process that keeps dying is given ever longer pauses."""
+    def watch(self, report: Callable[[str], None], servers: Sequence[Server] = ()) -> None:
+        """Start again what dies, for ever, and report each death. A process that keeps dying waits ever longer."""
         while True:
             for server in servers:
                 if server.has_died():
-                    told(f"{server.name} died; started again")
+                    report(f"{server.name} died; started again")
                     server.restart()
-            self.restart_dead(told)
+            self.restart_dead(report)
             time.sleep(0.2)
 
-    def restart_dead(self, told: Callable[[str], None]) -> None:
+    def restart_dead(self, report: Callable[[str], None]) -> None:
         """Start again what has died, now or, once its pause is over, in a later call."""
         now = time.monotonic()
         for process in self.running:
             if process.running is not None and process.running.poll() is not None:
                 process.pause = FIRST_PAUSE if now - process.started > LONGEST_PAUSE else process.pause
-                told(f"{process.name} {_ending(process.running.returncode)}; restarted in {process.pause:.0f} s")
+                report(f"{process.name} {_ending(process.running.returncode)}; restarted in {process.pause:.0f} s")
                 self.end(process)
                 process.due = now + process.pause
                 process.pause = min(2 * process.pause, LONGEST_PAUSE)
@@ -131,12 +137,13 @@ class Processes:
             self.end(process)
 
     def launch(self, process: Process) -> None:
+        """Start one; its log goes on where it ended."""
         with process.log.open("ab") as output:
-            process.running = self._spawn(process.command, output)
+            process.running = self._spawn(process.name, process.command, output)
         process.started = time.monotonic()
 
     def end(self, process: Process) -> None:
-        """End one, and the children that it leaves if it died: they would hold its port."""
+        """End one. If it died, end the children that it left: they would hold its port."""
         if process.running is None or process.target is None:
             return
         stop([process.target])
@@ -144,9 +151,13 @@ class Processes:
         self.guard.forget(process.running.pid)
         process.running = None
 
-    def _spawn(self, command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str, command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
         return self.guard.start(
-            command, cwd=self.folder, env=dict(self.environment), stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=self.folder,
+            env=process_environment(name, self.environment),
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
 
 

@@ -21,7 +21,7 @@ from checkout_service.providers.adapters.mock.provider import sign
 PAID_WITHIN = 30.0
 TOKEN_LIFE = timedelta(days=1)
 
-Tell = Callable[[str, str, float], None]
+Report = Callable[[str, str, float], None]
 """Called after each step: what was done, what came back, and how many seconds it took."""
 
 
@@ -31,17 +31,16 @@ class PurchaseError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Purchase:
-    """What came of it, for the reader to look up and try again."""
+    """What was bought and by whom, for the reader to look up and try again."""
 
     user_id: UUID
     token: str
-    listing_id: str
     payment_id: str
     seconds_to_paid: float
 
 
 def customer_token(user_id: UUID, environment: Mapping[str, str]) -> str:
-    """A bearer token signed with this place's own secret."""
+    """A bearer token for a customer, signed with the JWT_SECRET of the environment; it lives a day."""
     claims: dict[str, Any] = {"sub": str(user_id), "exp": datetime.now(UTC) + TOKEN_LIFE}
     for claim, name in (("aud", "JWT_AUDIENCE"), ("iss", "JWT_ISSUER")):
         if environment.get(name):
@@ -50,18 +49,24 @@ def customer_token(user_id: UUID, environment: Mapping[str, str]) -> str:
     return jwt.encode(claims, environment["JWT_SECRET"], algorithm)
 
 
-def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, tell: Tell) -> Purchase:
+def first_listing(catalogue: Path) -> dict[str, Any]:
+    """The first listing of the catalogue's file that is on sale, as its line says."""
+    return _listings(catalogue)[0]
+
+
+def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, report: Report) -> Purchase:
     """Two listings in a cart, a checkout session, a signed webhook, and the payment read until it is paid."""
-    first, second = _two_listings(catalogue)
+    first = first_listing(catalogue)
+    second = _second_listing(catalogue, first)
     user_id = uuid4()
     token = customer_token(user_id, environment)
     secret = environment["MOCK_WEBHOOK_SECRETS"].split(",")[0].strip()
     with httpx.Client(base_url=base_url, timeout=10, headers={"Authorization": f"Bearer {token}"}) as http:
-        shop = _Shop(http, tell)
+        shop = _Shop(http, report)
         for listing, quantity in ((first, 2), (second, 1)):
-            wish = f"{quantity} × {listing['title']} at {listing['unit_price']} {listing['currency']}"
+            description = f"{quantity} × {listing['title']} at {listing['unit_price']} {listing['currency']}"
             item = {"listing": listing["id"], "qty": quantity}
-            shop.call("POST", "/api/cart/items", item, 201, wish)
+            shop.call("POST", "/api/cart/items", item, 201, description)
         cart = shop.call("GET", "/api/cart", None, 200, lambda cart: f"total {cart['total_amount']} {cart['currency']}")
         expected = 2 * Decimal(first["unit_price"]) + Decimal(second["unit_price"])
         if Decimal(cart["total_amount"]) != expected:
@@ -97,18 +102,17 @@ def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, tell: Te
     return Purchase(
         user_id=user_id,
         token=token,
-        listing_id=first["id"],
         payment_id=session["payment_id"],
         seconds_to_paid=seconds,
     )
 
 
 class _Shop:
-    """Calls the service and tells what came back."""
+    """Calls the service and reports what came back."""
 
-    def __init__(self, http: httpx.Client, tell: Tell) -> None:
+    def __init__(self, http: httpx.Client, report: Report) -> None:
         self._http = http
-        self._tell = tell
+        self._report = report
 
     def call(
         self,
@@ -127,7 +131,9 @@ class _Shop:
         if answer.status_code != status:
             raise PurchaseError(f"{method} {path} answered {answer.status_code}, not {status}: {answer.text}")
         value = answer.json()
-        self._tell(f"{method} {path}", f"{status}  {describe if isinstance(describe, str) else describe(value)}", took)
+        self._report(
+            f"{method} {path}", f"{status}  {describe if isinstance(describe, str) else describe(value)}", took
+        )
         return value
 
     def wait_until_paid(self, payment_id: str, *, since: float) -> float:
@@ -139,16 +145,20 @@ class _Shop:
                 raise PurchaseError(f"GET {path} answered {answer.status_code}: {answer.text}")
             status = answer.json()["status"]
             if status == "paid":
-                self._tell("GET /api/payments/…", "200  paid: the worker has read the webhook", took)
+                self._report("GET /api/payments/…", "200  paid: the worker has read the webhook", took)
                 return took
             if took > PAID_WITHIN:
                 raise PurchaseError(f"the payment is still {status} after {took:.0f} s: see the worker's log")
             time.sleep(0.005)
 
 
-def _two_listings(catalogue: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The first two that can be bought together."""
-    with catalogue.open(encoding="utf-8") as lines:
-        listings = (listing for listing in map(json.loads, lines) if listing.get("active", True))
-        first: dict[str, Any] = next(listings)
-        return first, next(other for other in listings if other["currency"] == first["currency"])
+def _second_listing(catalogue: Path, first: dict[str, Any]) -> dict[str, Any]:
+    """The next one that can be bought together with the first."""
+    return next(
+        other for other in _listings(catalogue) if other["currency"] == first["currency"] and other["id"] != first["id"]
+    )
+
+
+def _listings(catalogue: Path) -> list[dict[str, Any]]:
+    listings = map(json.loads, catalogue.read_text(encoding="utf-8").splitlines())
+    return [listing for listing in listings if listing.get("active", True)]

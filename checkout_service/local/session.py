@@ -12,9 +12,18 @@ from pathlib import Path
 from typing import NoReturn
 
 import httpx
+import psycopg
+from sqlalchemy import make_url
 
 from checkout_service.catalog.operations import import_listings
-from checkout_service.local.data_folder import DATABASE_URLS, ROOT, Place, check_urls, environment_for
+from checkout_service.local.data_folder import (
+    DATABASE_URLS,
+    MOCK_PROVIDER,
+    ROOT,
+    DataFolder,
+    check_urls,
+    environment_for,
+)
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
 from checkout_service.local.processes import ONCE, ProcessError, Processes, read_procfile
@@ -37,6 +46,8 @@ class Session:
     """Everything is up."""
 
     environment: Mapping[str, str]
+    """That of all processes together."""
+
     processes: Processes
     servers: Sequence[Server]
 
@@ -51,40 +62,40 @@ class Session:
 
 @contextmanager
 def session(
-    place: Place, given: Mapping[str, str], *, ports: Mapping[str, str], kept: bool, screen: Screen
+    data: DataFolder, given: Mapping[str, str], *, ports: Mapping[str, str], kept: bool, screen: Screen
 ) -> Iterator[Session]:
     """Start everything, and stop it when the block ends. Raises ServerError, ProcessError and StoppedError.
 
     What is not ``kept`` is removed at the end, so it need not be safe from a power cut either.
     """
     check_urls(given)
-    guard = Guard(keep_open=[place.lock])
+    guard = Guard(keep_open=[data.lock])
     if not kept:
-        guard.remove_at_end(place.folder)
+        guard.remove_at_end(data.folder)
     servers: list[Server] = []
     processes = None
     try:
         urls = {}
         if not given.get("DATABASE_URL"):
             with screen.step("PostgreSQL"):
-                postgres = start_postgres(place.folder / "postgres", guard=guard, durable=kept)
+                postgres = start_postgres(data.folder / "postgres", guard=guard, durable=kept)
                 servers.append(postgres.server)
                 postgres.create_database(DATABASE)
             roles = ("checkout_web", "checkout_worker", SUPERUSER)
             urls = {name: postgres.url(role, DATABASE) for name, role in zip(DATABASE_URLS, roles, strict=True)}
         if not given.get("REDIS_URL"):
             with screen.step("Valkey"):
-                valkey = start_valkey(place.folder / "valkey", guard=guard, durable=kept)
+                valkey = start_valkey(data.folder / "valkey", guard=guard, durable=kept)
                 servers.append(valkey.server)
             urls["REDIS_URL"] = valkey.url
         # Somebody who names another provider's server has their own.
         own_provider = not given.get("MOCK_API_BASE")
         if own_provider:
             urls["MOCK_API_BASE"] = f"http://127.0.0.1:{free_port()}"
-        environment = environment_for(place, given, ports=ports, urls=urls)
-        place.tell(environment)
-        processes = Processes(folder=ROOT, environment=environment, logs=place.logs, guard=guard)
-        _serve(processes, screen, _provider(place, environment) if own_provider else {})
+        environment = environment_for(data, given, ports=ports, urls=urls)
+        data.write_environment(environment)
+        processes = Processes(folder=ROOT, environment=environment, logs=data.logs, guard=guard)
+        _serve(processes, screen, _provider(data, environment) if own_provider else {})
         yield Session(environment=environment, processes=processes, servers=servers)
     finally:
         with _undisturbed():
@@ -98,13 +109,20 @@ def session(
 def show_purchase(session: Session, screen: Screen) -> Purchase:
     """Buy something, and show each step with its time."""
 
-    def tell(action: str, outcome: str, seconds: float) -> None:
+    def show(action: str, outcome: str, seconds: float) -> None:
         screen.line(f"  {action:<28} {outcome:<64} {screen.dim(f'{show_seconds(seconds):>7}')}")
 
     screen.title("A purchase")
-    purchase = buy(session.base_url, session.environment, CATALOGUE, tell)
+    purchase = buy(session.base_url, session.environment, CATALOGUE, show)
     screen.line(f"\n  {screen.bold('paid')} {show_seconds(purchase.seconds_to_paid)} after the webhook was posted")
     return purchase
+
+
+def has_payments(session: Session) -> bool:
+    """Whether the database holds a payment: then somebody used it before."""
+    url = make_url(session.environment["DATABASE_URL"]).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+        return connection.execute("SELECT FROM payments LIMIT 1").fetchone() is not None
 
 
 def raise_when_stopped() -> None:
@@ -117,13 +135,13 @@ def raise_when_stopped() -> None:
         signal.signal(number, stopped)
 
 
-def _provider(place: Place, environment: Mapping[str, str]) -> dict[str, list[str]]:
+def _provider(data: DataFolder, environment: Mapping[str, str]) -> dict[str, list[str]]:
     """The mock provider's own site, as a process to start beside those of the Procfile: it alone signs webhooks."""
     port = environment["MOCK_API_BASE"].rpartition(":")[2]
-    books = place.folder / "mock-provider.jsonl"
+    books = data.folder / "mock-provider.jsonl"
     shop = f"http://127.0.0.1:{environment['PORT']}"
     module = "checkout_service.local.mock_server"
-    return {"mock-provider": ["python", "-m", module, "--port", port, "--shop", shop, "--books", str(books)]}
+    return {MOCK_PROVIDER: ["python", "-m", module, "--port", port, "--shop", shop, "--books", str(books)]}
 
 
 def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str]]) -> None:
@@ -139,29 +157,29 @@ def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str
     processes.start(commands)
     with screen.step(", ".join(commands)):
         if provider:
-            _await(processes, f"{environment['MOCK_API_BASE']}/_payments", wanted=_is_ok)
-        _await(processes, f"http://127.0.0.1:{environment['PORT']}/readyz", wanted=_is_ready)
-        _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", wanted=_is_ok)
+            _await(processes, f"{environment['MOCK_API_BASE']}/_payments", is_up=_is_ok)
+        _await(processes, f"http://127.0.0.1:{environment['PORT']}/readyz", is_up=_is_ready)
+        _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", is_up=_is_ok)
         for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT"):
             if environment[name] != "0":
-                _await(processes, f"http://127.0.0.1:{environment[name]}/metrics", wanted=_is_ok)
+                _await(processes, f"http://127.0.0.1:{environment[name]}/metrics", is_up=_is_ok)
 
 
-def _await(processes: Processes, url: str, *, wanted: Callable[[httpx.Response], bool]) -> None:
+def _await(processes: Processes, url: str, *, is_up: Callable[[httpx.Response], bool]) -> None:
     deadline = time.monotonic() + READY_WITHIN
-    said = "nothing"
+    last = "nothing"
     while time.monotonic() < deadline:
         processes.check()
         try:
             answer = httpx.get(url, timeout=5)
         except httpx.TransportError as error:
-            said = repr(error)
+            last = repr(error)
         else:
-            if wanted(answer):
+            if is_up(answer):
                 return
-            said = f"{answer.status_code} {answer.text}"
+            last = f"{answer.status_code} {answer.text}"
         time.sleep(0.05)
-    raise ProcessError(f"{url} was not ready within {READY_WITHIN:.0f} s; it said: {said}")
+    raise ProcessError(f"{url} was not ready within {READY_WITHIN:.0f} s; it answered: {last}")
 
 
 def _is_ok(answer: httpx.Response) -> bool:

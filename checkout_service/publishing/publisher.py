@@ -1,6 +1,6 @@
 """The one door to Celery: tasks by name, published within a bounded time.
 
-A message is only a wake-up. Whatever happens to it, the row that it speaks of is found by the sweep.
+A message is only a wake-up. Whatever happens to it, a sweep finds the row that it names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.settings.values import Secret
-from checkout_service.tasks import QUEUE_OF, TaskName
+from checkout_service.tasks import QueueName, TaskName
 
 PUBLISH_WITHIN: Final = 0.25
 """Seconds for each of two tries; with a retry and a connect the publish stays well under one second."""
@@ -46,7 +46,7 @@ class TaskQueue:
     def enqueue(self, task: TaskName, *arguments: str, request_id: str | None = None, watched: bool = False) -> str:
         """Publish one message and return the task's id; raises QueueUnavailableError in well under a second.
 
-        Flower is told of every step of a ``watched`` task; of the others it hears only when they fail.
+        Of a ``watched`` task Flower is sent every step, and of the others only the end of one that fails.
         """
         headers: dict[str, Any] = {} if watched else {"quiet": True}
         if request_id:
@@ -56,7 +56,7 @@ class TaskQueue:
                 sent = self._celery.send_task(
                     task,
                     args=arguments,
-                    queue=QUEUE_OF[task],
+                    queue=task.declaration.queue.value,
                     argsrepr=repr(arguments),
                     kwargsrepr="{}",
                     headers=headers or None,
@@ -96,8 +96,13 @@ def queues(broker_url: str) -> list[Queue] | None:
     if not broker_url.startswith("amqp"):
         return None
     return [
-        Queue(name, Exchange(name, "direct"), routing_key=name, queue_arguments={"x-queue-type": "quorum"})
-        for name in sorted(set(QUEUE_OF.values()))
+        Queue(
+            name.value,
+            Exchange(name.value, "direct"),
+            routing_key=name.value,
+            queue_arguments={"x-queue-type": "quorum"},
+        )
+        for name in QueueName
     ]
 
 

@@ -45,20 +45,22 @@ class Reader:
         return self._environment == "production"
 
     def shared(self, database: str) -> dict[str, Any]:
-        redis = self._needed("REDIS_URL", _one_of("redis://", "rediss://", "unix://"))
-        broker = self._env.str("CELERY_BROKER_URL", "") or redis
-        if broker and not broker.startswith(("redis://", "rediss://", "amqp://", "amqps://")):
-            self._faults.append("CELERY_BROKER_URL: must begin with redis://, rediss://, amqp:// or amqps://")
         return {
+            **self.broker(),
             "database_url": self.database(database),
-            "redis_url": Secret(redis),
-            "broker_url": Secret(broker),
+            "redis_url": Secret(self._needed("REDIS_URL", _one_of("redis://", "rediss://", "unix://"))),
             "database_pooler": self._pooler(),
-            "environment": self._environment,
             "payment_providers": self._providers(),
             "payment_namespace": self._namespace(),
             "default_currency": self._currency(),
         }
+
+    def broker(self) -> dict[str, Any]:
+        """What every process needs that sends or receives tasks: the broker, which is REDIS_URL unless it is set."""
+        broker = self._env.str("CELERY_BROKER_URL", "") or self._needed("REDIS_URL")
+        if broker and not broker.startswith(("redis://", "rediss://", "amqp://", "amqps://")):
+            self._faults.append("CELERY_BROKER_URL: must begin with redis://, rediss://, amqp:// or amqps://")
+        return {"environment": self._environment, "broker_url": Secret(broker)}
 
     def database(self, name: str) -> Secret:
         text = self._needed(name)

@@ -15,6 +15,7 @@ from checkout_service.settings.web_reader import WebReader
 
 __all__ = [
     "DEVELOPMENT_NAMESPACE",
+    "BrokerSettings",
     "MigrationSettings",
     "Secret",
     "ServerSettings",
@@ -28,22 +29,35 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedSettings:
-    """What web and worker both need."""
+class BrokerSettings:
+    """What every process needs that sends or receives tasks; beat and Flower need no more."""
 
-    database_url: Secret
-    redis_url: Secret
     broker_url: Secret
-    database_pooler: str = "none"
     environment: str = "development"
-    payment_providers: tuple[str, ...] = ("mock",)
-    payment_namespace: UUID = DEVELOPMENT_NAMESPACE
-    accounts: dict[str, Account] = field(default_factory=dict)
-    default_currency: str = "USD"
 
     @property
     def production(self) -> bool:
         return self.environment == "production"
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        env = Reader()
+        values = env.broker()
+        env.finish()
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedSettings(BrokerSettings):
+    """What web and worker both need."""
+
+    database_url: Secret
+    redis_url: Secret
+    database_pooler: str = "none"
+    payment_providers: tuple[str, ...] = ("mock",)
+    payment_namespace: UUID = DEVELOPMENT_NAMESPACE
+    accounts: dict[str, Account] = field(default_factory=dict)
+    default_currency: str = "USD"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ READS_THE_ENVIRONMENT = {
     "wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",
     "checkout_service/telemetry/metrics.py": "asks whether prometheus-client counts into files",
-    "worker/app.py": "an entry point, which asks the same",
+    "worker/app.py": "an entry point, which names the folder of those files",
 }
 
 MAY_COMMIT = {"checkout_service/database/engine.py", "migrations/env.py"}

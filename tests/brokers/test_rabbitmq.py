@@ -15,7 +15,7 @@ from kombu import Connection
 
 from checkout_service.publishing.publisher import QueueUnavailableError, TaskQueue
 from checkout_service.settings.values import Secret
-from checkout_service.tasks import QUEUE_OF, TaskName
+from checkout_service.tasks import TaskName
 from tests.brokers.rabbit import Rabbit
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.flower_pages import stack as station
@@ -43,11 +43,11 @@ def test_a_queue_is_declared_once_and_every_publish_confirmed(rabbit: Rabbit, mo
         "confirms asked for": 1,
     }
     with Connection(rabbit.url) as connection:
-        found = connection.default_channel.queue_declare(QUEUE_OF[TaskName.LOOK_UP_PAYMENTS], passive=True)
+        found = connection.default_channel.queue_declare(TaskName.LOOK_UP_PAYMENTS.declaration.queue, passive=True)
         assert found.message_count == 50
         with pytest.raises(amqp.PreconditionFailed, match="quorum"):
             connection.default_channel.queue_declare(
-                QUEUE_OF[TaskName.LOOK_UP_PAYMENTS], durable=True, auto_delete=False
+                TaskName.LOOK_UP_PAYMENTS.declaration.queue, durable=True, auto_delete=False
             )
 
 

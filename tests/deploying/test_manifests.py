@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,17 +13,20 @@ import kubernetes_validate
 import pytest
 import yaml
 
-import celeryconfig
 from checkout_service.local.processes import read_procfile
 from checkout_service.server.draining import LINGER
 from checkout_service.server.granian_server import DRAIN_SECONDS
+from checkout_service.settings.secret_holders import FILES_OF_PROCESS, SECRETS, files_with
+from checkout_service.tasks import QUEUES_OF_PROCESS, TaskName
 from tests.conftest import ROOT
 
 COMMANDS = read_procfile(ROOT / "Procfile")
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
-LONGEST = max(limits["time_limit"] for limits in celeryconfig.task_annotations.values())
-NEEDED = {"web": DRAIN_SECONDS + int(LINGER) + 5, "worker": celeryconfig.task_time_limit, "housekeeping": LONGEST}
+NEEDED = {"web": DRAIN_SECONDS + int(LINGER) + 5.0} | {
+    process: max(t.declaration.time_limit.total_seconds() for t in TaskName if t.declaration.queue in queues)
+    for process, queues in QUEUES_OF_PROCESS.items()
+}
 """Seconds that a process may take to end in good order."""
 
 
@@ -55,15 +59,52 @@ def test_each_has_the_time_that_it_needs_to_end() -> None:
         assert int(_unit(unit)["Service"]["TimeoutStopSec"]) >= seconds + 5, name
 
 
-def test_the_web_is_probed_where_it_answers_and_holds_no_webhook_secret() -> None:
+def test_every_queue_is_consumed_by_the_process_that_says_so() -> None:
+    for commands in (
+        {name: pod["containers"][0]["command"] for name, pod in _pods().items()},
+        {_process(unit): _command(unit) for unit in UNITS},
+    ):
+        consumed = {name: words[words.index("-Q") + 1] for name, words in commands.items() if "-Q" in words}
+        assert consumed == {name: ",".join(queues) for name, queues in QUEUES_OF_PROCESS.items()}
+
+
+def test_the_web_is_probed_where_it_answers() -> None:
     (container,) = _pods()["web"]["containers"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    held = {
-        name: [source.get("secretRef", {}).get("name") for source in _pods()[name]["containers"][0]["envFrom"]]
-        for name in ("web", "worker")
+
+
+def test_each_process_reads_the_settings_and_its_own_secrets_alone() -> None:
+    assert set(FILES_OF_PROCESS) == set(COMMANDS)
+    for process, files in FILES_OF_PROCESS.items():
+        (container,) = _pods()[process]["containers"]
+        shared, *secrets = container["envFrom"]
+        assert shared == {"configMapRef": {"name": "checkout-settings"}}, process
+        assert [each["secretRef"]["name"] for each in secrets] == [f"checkout-{file}" for file in files], process
+        assert not [each["name"] for each in container.get("env", []) if files_with(each["name"])], process
+
+        (unit,) = [unit for unit in UNITS if _process(unit) == process]
+        lines = [line.partition("=") for line in unit.read_text().splitlines()]
+        assert [value.lstrip("-") for name, _, value in lines if name == "EnvironmentFile"] == [
+            f"/etc/checkout/{file}.env" for file in ("settings", *files)
+        ], process
+        assert "Environment" not in {name for name, _, _ in lines}, process
+
+
+def test_the_settings_of_all_hold_no_secret_and_say_where_each_belongs() -> None:
+    path = ROOT / "deploy" / "kubernetes" / "settings.yaml"
+    secrets = [name for name in yaml.safe_load(path.read_text())["data"] if files_with(name)]
+    assert secrets == ["REDIS_URL", "CELERY_BROKER_URL"], "here without passwords"
+    named = {
+        line.split()[1].removeprefix("checkout-"): set(re.findall(r"[A-Z<>]+(?:_[A-Z<>]+)+", line))
+        for line in path.read_text().splitlines()
+        if line.startswith("#   checkout-")
     }
-    assert held == {"web": [None, "checkout-web"], "worker": [None, "checkout-worker"]}
+    in_full = {name: files for name, files in SECRETS if "*" not in name}
+    assert set(named) == {file for files in FILES_OF_PROCESS.values() for file in files}
+    for file, names in named.items():
+        assert {name for name in names if file not in files_with(name)} == set()
+        assert {name for name, files in in_full.items() if file in files} <= names
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
@@ -79,8 +120,8 @@ def test_systemd_takes_it(unit: Path, tmp_path: Path) -> None:
         check=False,
     )
     # Its programs are where it will be installed, not here.
-    said = [line for line in done.stderr.splitlines() if unit.name in line and "is not executable" not in line]
-    assert said == []
+    printed = [line for line in done.stderr.splitlines() if unit.name in line and "is not executable" not in line]
+    assert printed == []
 
 
 def _process(unit: Path) -> str:

@@ -18,7 +18,7 @@ from checkout_service.local.guard import Guard, Target, stop
 from checkout_service.local.servers import free_port
 from checkout_service.settings.values import with_psycopg
 from tests.conftest import Customer, MakeListing, Servers, Sql
-from tests.flower_pages import stack as station
+from tests.flower_pages import stack
 from tests.flower_pages.stack import eventually
 from tests.webhook_bodies import insert_payment, status_of, webhook
 
@@ -94,12 +94,12 @@ def test_it_refuses_what_a_direct_connection_is_opened_with(pooled: dict[str, st
 def test_purchases_go_through_while_connections_are_shared(
     pooled: dict[str, str], servers: Servers, sql: Sql, tmp_path: Path, customer: Customer, make_listing: MakeListing
 ) -> None:
-    settings = station.environment(servers, DATABASE_POOLER="transaction", WORKER_CONCURRENCY="2", **pooled)
+    settings = stack.environment(servers, DATABASE_POOLER="transaction", WORKER_CONCURRENCY="2", **pooled)
     payments = [insert_payment(sql) for _ in range(300)]
     # This process keeps connections of its own to the same server, beside the pooler.
     own = dict(sql(HELD))
     with (
-        station.run(tmp_path, settings, "web", "worker", "housekeeping", "beat"),
+        stack.run(tmp_path, settings, "web", "worker", "housekeeping", "beat"),
         httpx.Client(
             base_url=f"http://127.0.0.1:{settings['PORT']}", headers=dict(customer.headers), timeout=20
         ) as web,

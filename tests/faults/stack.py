@@ -17,7 +17,7 @@ import psutil
 import psycopg
 
 from checkout_service.catalog.operations import import_listings
-from checkout_service.local.data_folder import DATABASE_URLS, ROOT, environment_for, free_ports, take_place
+from checkout_service.local.data_folder import DATABASE_URLS, ROOT, environment_for, free_ports, take_data_folder
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
 from checkout_service.local.processes import ONCE, Process, Processes, read_procfile
@@ -39,7 +39,7 @@ class House:
 
     def __init__(self, folder: Path, guard: Guard, broker: Broker, given: Mapping[str, str]) -> None:
         self.broker: Broker = broker
-        self.place = take_place(folder)
+        self.place = take_data_folder(folder)
         self.guard = guard
         self.postgres: Postgres = start_postgres(folder / "postgres", guard=guard)
         self.postgres.create_database(DATABASE)

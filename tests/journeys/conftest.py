@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from checkout_service.local.data_folder import free_ports, take_place
+from checkout_service.local.data_folder import free_ports, take_data_folder
 from checkout_service.local.mock_cli import tell_the_bank
 from checkout_service.local.purchase import customer_token
 from checkout_service.local.screen import Screen
@@ -85,9 +85,11 @@ def eventually(check: Callable[[], Any], *, within: float = 30.0) -> Any:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    place = take_place(tmp_path_factory.mktemp("journeys") / "data")
+    place = take_data_folder(tmp_path_factory.mktemp("journeys") / "data")
     # Two attempts, so that a webhook fails for good within seconds.
     given = {"PATH": os.environ["PATH"], "ENVIRONMENT": "test", "WEBHOOK_MAX_ATTEMPTS": "2"}
+    # Of a provider that is nowhere, to see who is given what.
+    given |= {"ACME_WEBHOOK_SECRETS": "a secret of ACME", "ACME_API_KEY": "a key of ACME"}
     with session(place, given, ports=free_ports(), kept=False, screen=Screen(colour=False)) as running:
         yield running
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psutil
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
-from checkout_service.local.data_folder import ROOT
+from checkout_service.local.data_folder import ROOT, free_ports
 from tests.journeys.conftest import eventually
+
+RUN = """
+import sys
+from pathlib import Path
+import checkout_service.local.__main__ as local
+local.DATA = Path(sys.argv[1])
+sys.exit(local.main(["run"]))
+"""
+"""``make run`` on another data folder."""
 
 
 def start_demo(home: Path) -> subprocess.Popen[str]:
@@ -30,10 +43,10 @@ def start_demo(home: Path) -> subprocess.Popen[str]:
 
 def test_the_demonstration_buys_something_and_leaves_nothing(home: Path) -> None:
     with start_demo(home) as demo:
-        said, _ = demo.communicate(timeout=100)
+        shown, _ = demo.communicate(timeout=100)
 
-    assert demo.returncode == 0, said
-    assert "200  paid" in said
+    assert demo.returncode == 0, shown
+    assert "200  paid" in shown
     assert left_in(home) == []
     assert list(home.iterdir()) == []
 
@@ -52,17 +65,10 @@ def test_nothing_is_left_of_a_demonstration_that_was_stopped(home: Path, number:
 
 
 def test_ctrl_c_ends_the_wait_for_another_run_in_good_order(tmp_path: Path) -> None:
-    program = """
-import sys
-from pathlib import Path
-import checkout_service.local.__main__ as local
-local.DATA = Path(sys.argv[1])
-sys.exit(local.main(["run"]))
-"""
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with subprocess.Popen(
-            [sys.executable, "-u", "-c", program, str(tmp_path)],
+            [sys.executable, "-u", "-c", RUN, str(tmp_path)],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"]},
             stdout=subprocess.PIPE,
@@ -72,11 +78,65 @@ sys.exit(local.main(["run"]))
             assert run.stdout is not None
             next(line for line in run.stdout if "checkout service" in line)
             run.send_signal(signal.SIGINT)
-            said = run.stdout.read()
+            shown = run.stdout.read()
 
-    assert run.returncode == 0, said
-    assert "SIGINT" in said
-    assert "Traceback" not in said
+    assert run.returncode == 0, shown
+    assert "SIGINT" in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_second_run_adds_no_purchase_to_the_data_that_was_kept(tmp_path: Path) -> None:
+    first, payments = serve_once(tmp_path)
+    assert "200  paid" in first
+    assert payments == 1
+
+    second, payments = serve_once(tmp_path)
+    assert "The data of an earlier run is kept, so no purchase is added to it." in second
+    assert "200  paid" not in second
+    assert "Try it, as a new customer" in second
+    assert payments == 1
+
+
+def serve_once(data: Path) -> tuple[str, int]:
+    """What ``make run`` on this data folder shows until it serves, and how many payments there are then."""
+    environment = {"PATH": os.environ["PATH"], **free_ports()}
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", RUN, str(data)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        shown = []
+        for line in run.stdout:
+            shown.append(line)
+            if "/api/cart/items --json" in line:
+                break
+        try:
+            token = next(line.strip().removeprefix("TOKEN=") for line in shown if line.strip().startswith("TOKEN="))
+            with httpx.Client(base_url=f"http://127.0.0.1:{environment['PORT']}", timeout=10) as web:
+                cart = web.get("/api/cart", headers={"Authorization": f"Bearer {token}"})
+            assert cart.status_code in {200, 404}, "the token that it shows is good"
+            payments = count_payments(data)
+        finally:
+            run.send_signal(signal.SIGINT)
+            run.wait(timeout=40)
+    assert run.returncode == 0, "".join(shown)
+    return "".join(shown), payments
+
+
+def count_payments(data: Path) -> int:
+    (line,) = [
+        line for line in (data / "environment").read_text().splitlines() if line.startswith("MIGRATION_DATABASE_URL=")
+    ]
+    url = make_url(shlex.split(line.partition("=")[2])[0]).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+        ((payments,),) = connection.execute("SELECT count(*) FROM payments").fetchall()
+    return int(payments)
 
 
 def left_in(home: Path) -> list[str]:

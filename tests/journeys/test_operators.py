@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from celery import Celery
 
+from checkout_service.tasks import TaskName
 from tests.journeys.conftest import Town, eventually
 
 
@@ -40,3 +44,35 @@ def test_flower_is_closed_without_its_password(town: Town) -> None:
 def _failures(town: Town, webhook: str) -> list[dict[str, Any]]:
     tasks = town.flower.get("/api/tasks", params={"state": "FAILURE", "limit": 1000}).json()
     return [task for task in tasks.values() if webhook in task["args"]]
+
+
+def test_expired_messages_of_beat_are_no_news_and_those_of_an_operator_are(town: Town) -> None:
+    """While no worker runs beat goes on sending, so after each restart there are some that expired."""
+    processes = town.running.processes
+    workers = [processes.named(name) for name in ("worker", "housekeeping")]
+    with Celery(broker=town.environment["REDIS_URL"], set_as_current=False) as celery:
+        for process in workers:
+            processes.end(process)
+        try:
+            for task in [task for task in TaskName if task.declaration.schedule]:
+                _send(celery, task, headers={"quiet": True})
+            # The last of each queue: when Flower shows it, a worker has seen those before it.
+            last = (TaskName.SWEEP_WEBHOOKS, TaskName.LOOK_UP_PAYMENTS, TaskName.PRUNE_WEBHOOKS)
+            by_operator = {_send(celery, task) for task in last}
+            time.sleep(1)
+        finally:
+            for process in workers:
+                processes.launch(process)
+
+    eventually(lambda: _revoked(town) >= by_operator)
+    assert _revoked(town) == by_operator
+
+
+def _send(celery: Celery, task: TaskName, headers: Mapping[str, object] | None = None) -> str:
+    """The id of a message that expires in half a second."""
+    queue = task.declaration.queue.value
+    return str(celery.send_task(task.value, queue=queue, headers=headers, expires=0.5, ignore_result=True).id)
+
+
+def _revoked(town: Town) -> set[str]:
+    return set(town.flower.get("/api/tasks", params={"state": "REVOKED", "limit": 1000}).json())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 import redis
 
+from checkout_service.local.__main__ import first_purchase
 from checkout_service.local.purchase import buy
+from checkout_service.local.screen import Screen
 from checkout_service.local.session import CATALOGUE, Session
 from tests.journeys.conftest import Town, eventually
 
@@ -23,14 +26,26 @@ def test_a_purchase_is_paid_through_web_queue_and_worker(running: Session) -> No
         assert float(line.split()[-1]) >= 1, "one machine has one place to look at"
 
 
+def test_a_run_buys_something_only_where_nobody_ever_did(
+    town: Town, running: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    town.open_session()
+    before = town.sql("SELECT count(*) FROM payments")
+
+    assert first_purchase(running, Screen(colour=False)) is None
+
+    assert town.sql("SELECT count(*) FROM payments") == before
+    assert "The data of an earlier run is kept, so no purchase is added to it." in capsys.readouterr().out
+
+
 def test_the_mock_provider_pays_by_command(town: Town) -> None:
     opened = town.open_session()
 
-    said = town.running.processes.run_once(
+    printed = town.running.processes.run_once(
         ["flask", "--app", "wsgi", "mock", "pay", opened["payment_token"]], name="mock-pay"
     )
 
-    assert said.startswith("202 ")
+    assert printed.startswith("202 ")
     eventually(lambda: town.status(opened) == "paid")
 
 

@@ -16,10 +16,10 @@ def test_a_refund_asked_for_is_given(town: Town) -> None:
     eventually(lambda: town.status(opened) == "paid")
     path = f"/api/payments/{opened['payment_id']}/refunds"
 
-    said = town.running.processes.run_once(
+    printed = town.running.processes.run_once(
         ["flask", "--app", "wsgi", "token", "--user", str(uuid4()), "--scope", "refunds"], name="staff-token"
     )
-    staff = {"Authorization": f"Bearer {said.strip()}", "Idempotency-Key": "refund-1"}
+    staff = {"Authorization": f"Bearer {printed.strip()}", "Idempotency-Key": "refund-1"}
     answer = town.web.post(path, json={"amount": "1.00"}, headers=staff)
 
     assert answer.status_code == 202, answer.text

@@ -137,16 +137,16 @@ def test_customers_pay_are_declined_authenticate_and_fail_later(
         assert shopper.confirm(debited, **account).status == "processing"
 
         found = {"paid": paid, "declined": declined, "secure": secure, "debited": debited}
-        wanted = {"paid": "paid", "declined": "failed", "secure": "paid", "debited": "failed"}
-        eventually(lambda: {name: shopper.status(session) for name, session in found.items()} == wanted)
+        expected = {"paid": "paid", "declined": "failed", "secure": "paid", "debited": "failed"}
+        eventually(lambda: {name: shopper.status(session) for name, session in found.items()} == expected)
         shopper.close()
 
     assert {row.state for row in sql("SELECT state FROM webhook_deliveries WHERE provider = 'stripe'")} == {"applied"}
-    said = str(sql("SELECT raw_payload, look_up_log FROM payments")) + "".join(
+    written = str(sql("SELECT raw_payload, look_up_log FROM payments")) + "".join(
         log.read_text() for log in tmp_path.rglob("*") if log.is_file()
     )
     for secret in ("4242424242424242", '"last4"', "fingerprint", "DE62370400440532013001", "_secret_", SECRET, API_KEY):
-        assert secret not in said
+        assert secret not in written
 
 
 def test_the_sdk_looks_up_cancels_and_refunds_at_a_server_of_its_own(local_stripe: str) -> None:

@@ -157,12 +157,12 @@ def test_a_head_that_never_ends_is_refused_before_it_fills_the_memory(web: Web) 
 
 
 def test_the_web_has_no_use_for_alembic(town: Town) -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", "import sys, wsgi; sys.exit('alembic' in sys.modules)"],
         check=False, cwd=ROOT, env=dict(town.environment), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
-    assert said.returncode == 0, said.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_port_in_use_is_named(town: Town) -> None:

@@ -6,11 +6,11 @@ import json
 import os
 from pathlib import Path
 
-from checkout_service.local.data_folder import take_place
+from checkout_service.local.data_folder import take_data_folder
 
 
 def test_a_place_of_an_older_version_gets_the_secrets_that_it_lacks_and_keeps_its_own(tmp_path: Path) -> None:
-    place = take_place(tmp_path)
+    place = take_data_folder(tmp_path)
     (tmp_path / "secrets.json").write_text(json.dumps({"JWT_SECRET": "of long ago"}))
     found = place.secrets()
     assert found["JWT_SECRET"] == "of long ago"

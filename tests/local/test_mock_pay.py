@@ -69,7 +69,7 @@ def test_mock_pay_sends_a_verified_webhook(app: Flask, address: str, webhooks: W
         read(row.body, "another secret")
 
 
-def test_mock_pay_says_what_it_is_told(app: Flask, address: str, webhooks: Webhooks) -> None:
+def test_mock_pay_sends_the_status_and_amount_of_its_options(app: Flask, address: str, webhooks: Webhooks) -> None:
     options = {"--status": "failed", "--amount": "239.99", "--currency": "EUR", "--event-id": "evt_1"}
     result = pay(app, TOKEN, "--url", f"{address}/", *[part for pair in options.items() for part in pair])
 
@@ -159,8 +159,8 @@ def test_mock_pay_is_refused_in_production(make_app: MakeApp, address: str, webh
 
 def test_mock_refund_reports_a_refund(app: Flask, address: str, webhooks: Webhooks) -> None:
     own = "01a206b6-2617-7632-98bf-296e992e5f9b"
-    told = ["--refund-ref", "mock_re_1", "--refund-id", own, "--status", "failed", "--amount", "5.00"]
-    result = app.test_cli_runner().invoke(mock, ["refund", TOKEN, *told, "--url", address])
+    options = ["--refund-ref", "mock_re_1", "--refund-id", own, "--status", "failed", "--amount", "5.00"]
+    result = app.test_cli_runner().invoke(mock, ["refund", TOKEN, *options, "--url", address])
     dashboard = app.test_cli_runner().invoke(
         mock, ["refund", TOKEN, "--amount", "1.00", "--currency", "USD", "--url", address]
     )

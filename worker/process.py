@@ -1,0 +1,72 @@
+"""The process of a worker: its tasks run inside one Flask application context, with a metrics port beside them."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from functools import cache
+from typing import Any
+
+from celery import Task
+from celery.apps.worker import Worker
+from celery.signals import celeryd_after_setup, worker_process_init
+from flask import Flask
+from prometheus_client import start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import CollectorRegistry
+
+from checkout_service.database.engine import forget_connections
+from checkout_service.settings.values import SettingsError, WorkerSettings
+from checkout_service.telemetry import logs
+from worker.context import make_context
+
+
+@cache
+def context() -> Flask:
+    """What tasks run in, made with the first call. Raises SettingsError with all that is wrong with the environment."""
+    return make_context(WorkerSettings.from_environment())
+
+
+class ContextTask(Task[Any, Any]):
+    """A task that runs inside the application context, its lines marked with the request that caused it."""
+
+    abstract = True
+    # No events by Celery itself: our own request sends those that somebody reads.
+    send_events = False
+    Request = "worker.flower_events:QuietRequest"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        logs.begin(self.request.get("request_id"))
+        with context().app_context():
+            return self.run(*args, **kwargs)
+
+
+class WorkerProcess(Worker):
+    """A worker's main process: it makes the context before it forks, and ends at once where the settings are wrong."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        try:
+            context()
+        except SettingsError as error:
+            sys.exit(f"The environment cannot be used:\n{error}")
+        super().__init__(*arguments, **options)
+
+
+@worker_process_init.connect
+def _start_afresh(**_: Any) -> None:
+    with context().app_context():
+        forget_connections()
+    # What was loaded stays for good; to look through it for garbage again and again cost a fifth of the time of a set.
+    gc.freeze()
+
+
+@celeryd_after_setup.connect
+def _serve_metrics(sender: str, instance: Worker, **_: Any) -> None:
+    """Answer for all processes of this worker on its own port; 0 is off."""
+    name = "HOUSEKEEPING_METRICS_PORT" if sender.startswith("housekeeping") else "WORKER_METRICS_PORT"
+    port = int(instance.app.conf["metrics_ports"][name])
+    host = str(instance.app.conf["metrics_host"])
+    if port:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
+        start_http_server(port, addr=host, registry=registry)
