@@ -133,7 +133,7 @@ def init_app(app: Flask, api: Api) -> None:
     # The webhook receiver is a plain Flask view, for speed, and so is described by hand.
     for rule in app.url_map.iter_rules("webhooks.receive_webhook"):
         named = "provider" in rule.arguments and not rule.defaults
-        operation = {**_RECEIVER, "operationId": "receive_webhook" if named else "take_webhook_of_mock"}
+        operation = {**_RECEIVER, "operationId": "receiveWebhook" if named else "receiveMockWebhook"}
         api.spec.path(rule=rule, operations={"post": operation})
     app.extensions["openapi"] = orjson.dumps(api.spec.to_dict())
     app.register_blueprint(blueprint)
