@@ -20,13 +20,13 @@ from sqlalchemy import Row, text
 
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
 from checkout_service.webhooks.queries import processable_page
 from checkout_service.webhooks.reprocessing import BATCH, PATIENCE, Progress, process_batch
 from checkout_service.webhooks.selection import Choice
 from worker.payments.look_ups import look_up_now
-from worker.payments.provider_queries import Run
 
 WORK_FOR: Final = 8.0
 """Seconds after which a task lets payments be looked up and expired, and rings for the rest."""
@@ -149,9 +149,8 @@ def _look_up(row: Row[Any]) -> None:
     if not found:
         _write(row, state="refused", message="there is no such payment")
         return
-    run = Run()
-    answer = look_up_now(run, found[0])
-    run.record_held()
+    payment = found[0]
+    answer = look_up_now(payment.id, provider=payment.provider, status=PaymentStatus(payment.status))
     _write(row, state="done", message=answer)
 
 

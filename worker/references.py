@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from decimal import Decimal
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from checkout_service.database.engine import execute
@@ -13,29 +14,44 @@ from checkout_service.providers.base import Reference
 _COLUMNS: Final = """
     payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, payment.capture_ref,
     session.payment_token, payment.status IN ('expired', 'canceled') OR EXISTS (
-        SELECT FROM cancel_requests AS asked WHERE asked.payment_id = payment.id AND asked.next_attempt_at IS NOT NULL
+        SELECT FROM cancel_requests AS request
+        WHERE request.payment_id = payment.id AND request.next_attempt_at IS NOT NULL
     ) AS closed
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
 """
 
-_by_refs = Statement(f"SELECT {_COLUMNS} WHERE payment.provider_ref = ANY(CAST(:refs AS text[]))")
-_by_id = Statement(f"SELECT {_COLUMNS} WHERE payment.id = :id")
+_by_refs = Statement(f"SELECT {_COLUMNS} WHERE payment.provider_ref = ANY(CAST(:refs AS text[]))", named=False)
+_by_id = Statement(f"SELECT {_COLUMNS} WHERE payment.id = :id", named=False)
+
+
+class _Row(NamedTuple):
+    id: UUID
+    provider: str
+    provider_ref: str
+    amount: Decimal
+    currency: str
+    capture_ref: str | None
+    payment_token: str | None
+    closed: bool
 
 
 def references(provider_refs: Iterable[str]) -> dict[tuple[str, str], Reference]:
-    """What we know of those that are here, by provider and provider_ref; one statement."""
-    wanted = sorted(set(provider_refs))
-    rows = execute(_by_refs, {"refs": wanted}) if wanted else []
+    """What we know of those payments that are here, by provider and provider_ref; one statement.
+
+    Raises DatabaseUnavailableError.
+    """
+    refs = sorted(set(provider_refs))
+    rows = map(_Row._make, execute(_by_refs, {"refs": refs}) if refs else ())
     return {(row.provider, row.provider_ref): _reference(row) for row in rows}
 
 
 def reference(payment_id: UUID) -> Reference:
-    """What we know of one payment that is here."""
-    (row,) = execute(_by_id, {"id": payment_id})
+    """What we know of one payment that is here. Raises DatabaseUnavailableError."""
+    (row,) = map(_Row._make, execute(_by_id, {"id": payment_id}))
     return _reference(row)
 
 
-def _reference(row: Any) -> Reference:
+def _reference(row: _Row) -> Reference:
     return Reference(
         provider_ref=row.provider_ref,
         payment_id=row.id,

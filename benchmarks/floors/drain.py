@@ -17,15 +17,15 @@ import psycopg
 import redis
 from psycopg.types.array import ListBinaryDumper
 
-from worker.transitions import payment_statements
+from worker.transitions import statements as transition_statements
 from worker.webhooks import claims
 from worker.webhooks import statements as webhook_statements
 
 _CLAIM = webhook_statements.CLAIM.sql
-_CARTS = payment_statements.LOCK_CARTS.sql
-_LOCK = payment_statements.LOCK_PAYMENTS.sql
-_EVENTS = payment_statements.INSERT_EVENTS.sql
-_MOVE = payment_statements.MOVE_PAYMENTS.sql
+_CARTS = transition_statements.LOCK_CARTS.sql
+_LOCK = transition_statements.LOCK_PAYMENTS.sql
+_EVENTS = transition_statements.INSERT_EVENTS.sql
+_MOVE = transition_statements.MOVE_PAYMENTS.sql
 _SETTLE = webhook_statements.SETTLE.sql
 
 

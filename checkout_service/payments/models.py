@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
+from checkout_service.payments.outcomes import OUTCOME_KNOWN
 from checkout_service.payments.status import PaymentStatus
 
 STATUS = Enum(PaymentStatus, name="payment_status", values_callable=lambda kind: [status.value for status in kind])
@@ -59,7 +60,7 @@ class PaymentEvent(Dated, Base):
 
     __tablename__ = "payment_events"
     __table_args__ = (
-        CheckConstraint("outcome IN ('applied', 'stale', 'mismatch')", name="outcome_known"),
+        CheckConstraint(OUTCOME_KNOWN, name="outcome_known"),
         Index("payment_events_provider_event_id", "provider", "event_id", unique=True),
     )
     delivery_id: Mapped[UUID | None]

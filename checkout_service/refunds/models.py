@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
+from checkout_service.payments.outcomes import OUTCOME_KNOWN
 from checkout_service.payments.status import RefundStatus
 
 STATUS = Enum(RefundStatus, name="refund_status", values_callable=lambda kind: [status.value for status in kind])
@@ -64,7 +65,7 @@ class RefundEvent(Dated, Base):
 
     __tablename__ = "refund_events"
     __table_args__ = (
-        CheckConstraint("outcome IN ('applied', 'stale', 'mismatch')", name="outcome_known"),
+        CheckConstraint(OUTCOME_KNOWN, name="outcome_known"),
         Index("refund_events_provider_event_id_refund_id", "provider", "event_id", "refund_id", unique=True),
     )
     delivery_id: Mapped[UUID | None]

@@ -26,9 +26,8 @@ from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from tests.worker.conftest import MakeWorker, make_worker, worker_app
 from tests.worker.scripted import ScriptedProvider, event
 from worker.refunds.task import refund
-from worker.transitions.payments import Report
-from worker.transitions.refunds import record_all
-from worker.transitions.rules import RefundReport
+from worker.transitions.outcomes import ReceivedEvent
+from worker.transitions.recording import record
 from worker.webhooks.task import process
 
 __all__ = ["_provider_server", "make_app", "make_worker", "mock_provider", "worker_app"]  # fixtures
@@ -222,11 +221,7 @@ def test_overlapping_sets_of_events_and_new_requests_do_not_deadlock(
             for start in range(0, len(order), 9):
                 part = order[start : start + 9]
                 with transaction() as connection:
-                    record_all(
-                        connection,
-                        [Report(event=each, received_at=now) for each in part if not hasattr(each, "refund_ref")],
-                        [RefundReport(event=each, received_at=now) for each in part if hasattr(each, "refund_ref")],
-                    )
+                    record(connection, [ReceivedEvent(each, now) for each in part])
 
     def ask() -> None:
         for payment, _ in payments[:6]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from time import sleep
 from typing import Any
 from uuid import UUID
@@ -22,8 +21,8 @@ from tests.webhook_bodies import insert_payment, insert_webhook, status_of, webh
 from tests.worker.conftest import MakeWorker, make_worker, worker_app
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import event
-from worker.transitions.outcomes import Outcome
-from worker.transitions.payments import Report, record
+from worker.transitions.outcomes import Outcome, received_now
+from worker.transitions.recording import record
 from worker.webhooks.task import process
 
 __all__ = ["make_worker", "worker_app"]  # fixtures
@@ -44,8 +43,7 @@ def entering(app: Flask, *sets: Sequence[ProviderEvent]) -> Callable[[], list[Ou
         with app.app_context():
             for entry in sets:
                 with transaction() as connection:
-                    reports = [Report(event=each, received_at=datetime.now(UTC)) for each in entry]
-                    outcomes += record(connection, reports)
+                    outcomes += [effect.outcome for effect in record(connection, received_now(entry)).effects]
         return outcomes
 
     return job
@@ -172,7 +170,7 @@ def test_a_payment_under_the_transitions_lock_still_takes_events_and_sessions(
     cart = insert_cart(sql)
     insert: dict[str, Any] = {"cart": cart, "reference": reference}
     with make_worker().app_context(), transaction() as transitions, superuser.connect() as web:
-        record(transitions, [Report(event=event(reference, "paid"), received_at=datetime.now(UTC))])
+        record(transitions, received_now([event(reference, "paid")]))
         web.execute(text("SET lock_timeout = '2s'"))
 
         web.execute(

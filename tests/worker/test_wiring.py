@@ -18,7 +18,7 @@ from checkout_service.providers.transport import READ_WITHIN
 from checkout_service.tasks import TaskName
 from tests.conftest import ROOT
 from worker.payments import cancelling
-from worker.payments.provider_queries import WORK_FOR as RECONCILE_FOR
+from worker.payments.status_queries import WORK_FOR as RECONCILE_FOR
 from worker.refunds import leases
 from worker.webhooks.claims import LEASE
 from worker.webhooks.sweeping import PRUNE_FOR

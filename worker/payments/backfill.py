@@ -1,14 +1,13 @@
 """The task ``payments.backfill``: asks providers that keep what they could not deliver for just that.
 
-What is found is entered into the transitions with the ids that its webhooks have, so that a webhook which comes after
-all is a duplicate. Of refunds, and of events that only say that there is news, the payment is looked up.
+What they return is recorded with the event ids that the webhooks have, so that a webhook which comes after all is a
+duplicate. Where an event is about a refund, or says only that there is news, its payment is looked up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Final
 
 import structlog
@@ -17,13 +16,15 @@ from celery import shared_task
 from checkout_service.cache import cache
 from checkout_service.database.engine import transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
-from checkout_service.providers.base import ProviderError, ProviderEvent, Reference
+from checkout_service.payments.look_up_log import Question
+from checkout_service.providers.base import Provider, ProviderError, ProviderEvent, Reference
 from checkout_service.providers.undelivered import Missed, Remembers
 from checkout_service.tasks import TaskName
 from worker.context import providers
-from worker.payments.provider_queries import Run
+from worker.payments.status_queries import Answer, StatusQueries
 from worker.references import references
-from worker.transitions.payments import Report, record
+from worker.transitions.outcomes import received_now
+from worker.transitions.recording import record
 
 NEAR: Final = timedelta(days=3)
 FAR: Final = timedelta(days=30)
@@ -40,15 +41,15 @@ log = structlog.get_logger(__name__)
 @shared_task(name=TaskName.BACKFILL_PAYMENTS)
 def backfill() -> str:
     """Enter what providers could not deliver; bounded in time, and what is left over is for the next run."""
-    run, far = Run(), not cache().known([_FAR_MARK])
+    queries, far = StatusQueries(), not cache().known([_FAR_MARK])
     since = datetime.now(UTC) - (FAR if far else NEAR)
     learned, whole = 0, True
     try:
-        for asked in [provider for provider in providers().values() if isinstance(provider, Remembers)]:
+        for provider in [each for each in providers().values() if isinstance(each, Remembers)]:
             after: str | None = None
-            while run.goes_on():
-                page = asked.missed(since=since, after=after)
-                entered = _enter(run, page.events)
+            while queries.may_go_on():
+                page = provider.missed(since=since, after=after)
+                entered = _enter(queries, page.events)
                 learned, whole = learned + (entered or 0), whole and entered is not None
                 after = page.after
                 if after is None:
@@ -60,10 +61,10 @@ def backfill() -> str:
         log.warning("backfill_ended_early", error=str(error))
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
-    return f"{learned} events that were not delivered; {run.summary()}"
+    return f"{learned} events that were not delivered; {queries.summary()}"
 
 
-def _enter(run: Run, events: Sequence[Missed]) -> int | None:
+def _enter(queries: StatusQueries, events: Sequence[Missed]) -> int | None:
     """Enter a page of events; how many events that were, or None if it could not be. The next run sees them again.
 
     Events about payments that are not here are not ours.
@@ -72,15 +73,11 @@ def _enter(run: Run, events: Sequence[Missed]) -> int | None:
     here = references(item.provider_ref for event in events for item in event.said)
     fresh = [event for event in events if _mark(event) not in known]
     ours = [event for event in fresh if any((item.provider, item.provider_ref) in here for item in event.said)]
-    now = datetime.now(UTC)
     provider_events = [item for event in ours for item in event.said if isinstance(item, ProviderEvent)]
     try:
         if provider_events:
             with transaction() as connection:
-                record(
-                    connection,
-                    [Report(event=provider_event, received_at=now) for provider_event in provider_events],
-                )
+                record(connection, received_now(provider_events))
     except DatabaseLockedError:
         log.warning("payment_held_by_another")
         return None
@@ -89,23 +86,26 @@ def _enter(run: Run, events: Sequence[Missed]) -> int | None:
     except Exception:
         log.exception("events_not_recorded")
         return None
-    done = [event for event in ours if _looked_up(run, event, here)]
+    done = [event for event in ours if _looked_up(queries, event, here)]
     if done:
         cache().put_many([_mark(event) for event in done], b"1", seconds=_REMEMBERED_FOR)
     return len(provider_events)
 
 
-def _looked_up(run: Run, event: Missed, here: Mapping[tuple[str, str], Reference]) -> bool:
+def _looked_up(queries: StatusQueries, event: Missed, here: Mapping[tuple[str, str], Reference]) -> bool:
     """Whether nothing is left to ask about the event's payments."""
-    newsworthy = {(item.provider, item.provider_ref) for item in event.said if not isinstance(item, ProviderEvent)}
-    for key in sorted(newsworthy & here.keys()):
-        row = SimpleNamespace(id=here[key].payment_id, provider=key[0])
-        if not run.goes_on():
+    to_look_up = {(item.provider, item.provider_ref) for item in event.said if not isinstance(item, ProviderEvent)}
+    for key in sorted(to_look_up & here.keys()):
+        if not queries.may_go_on():
             return False
-        run.ask(row, "look_up", lambda asked, reference: asked.look_up(reference))
-        if not run.recorded:
+        queries.ask(here[key].payment_id, provider=key[0], question=Question.LOOK_UP, ask=_look_up)
+        if not queries.recorded:
             return False
     return True
+
+
+def _look_up(adapter: Provider, reference: Reference) -> Answer:
+    return adapter.look_up(reference)
 
 
 def _mark(event: Missed) -> str:

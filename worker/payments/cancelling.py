@@ -1,13 +1,12 @@
-"""The task ``payments.cancel``: calls a payment off at its provider because somebody asked for it.
+"""The task ``payments.cancel``: cancels a payment at its provider because somebody requested it.
 
-Unlike an expiry, what the provider then says is kept as it is: ``canceled``.
+Unlike an expiry, what the provider then answers is kept as it is: ``canceled``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -16,70 +15,74 @@ from sqlalchemy import text
 
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
-from checkout_service.providers.base import (
-    Provider,
-    ProviderEvent,
-    ProviderRefundEvent,
-    ProviderRefusedError,
-    Reference,
-    UnreadableError,
-)
+from checkout_service.payments.look_up_log import Question
+from checkout_service.providers.base import Provider, ProviderRefusedError, Reference, UnreadableError
 from checkout_service.tasks import TaskName
-from worker.payments.provider_queries import Run
+from worker.payments.status_queries import Answer, StatusQueries
 
 LEASE: Final = timedelta(seconds=90)
 """Longer than the task's hard time limit (75 s)."""
 
 TRY_FOR: Final = timedelta(hours=72)
-"""After that the payment is left to its look-ups, and to the end of its session, which calls it off once more."""
+"""After that the payment is left to its look-ups, and to the end of its session, which cancels it once more."""
 
-# A payment that is closed by now needs nobody to call it off.
+# A payment that is closed by now needs nobody to cancel it.
 _claim = text("""
-    UPDATE cancel_requests AS asked SET attempts = attempts + 1, next_attempt_at = now() + :lease
+    UPDATE cancel_requests AS request SET attempts = attempts + 1, next_attempt_at = now() + :lease
     FROM payments AS payment
-    WHERE asked.payment_id = :id AND payment.id = asked.payment_id AND asked.next_attempt_at IS NOT NULL
-        AND (asked.attempts = 0 OR asked.next_attempt_at <= now())
-    RETURNING payment.id, payment.provider, payment.status < 'expired' AS open, asked.next_attempt_at AS lease
+    WHERE request.payment_id = :id AND payment.id = request.payment_id AND request.next_attempt_at IS NOT NULL
+        AND (request.attempts = 0 OR request.next_attempt_at <= now())
+    RETURNING payment.id, payment.provider, payment.status < 'expired' AS open, request.next_attempt_at AS lease
 """)
 
 # The delay doubles by itself, being as long as the request is old.
 _settle = text("""
-    UPDATE cancel_requests AS asked
-    SET next_attempt_at = CASE WHEN payment.status < 'expired' AND asked.created_at > now() - :try_for
-            THEN now() + least(greatest(now() - asked.created_at, interval '5 seconds'), interval '1 hour') END,
+    UPDATE cancel_requests AS request
+    SET next_attempt_at = CASE WHEN payment.status < 'expired' AND request.created_at > now() - :try_for
+            THEN now() + least(greatest(now() - request.created_at, interval '5 seconds'), interval '1 hour') END,
         detail = CASE WHEN payment.status < 'expired' THEN 'the payment is still ' ELSE 'the payment is ' END
             || payment.status::text,
         updated_at = now()
     FROM payments AS payment
-    WHERE asked.payment_id = :id AND payment.id = asked.payment_id AND asked.next_attempt_at = :lease
-    RETURNING asked.detail
+    WHERE request.payment_id = :id AND payment.id = request.payment_id AND request.next_attempt_at = :lease
+    RETURNING request.detail
 """)
+
+
+class _LeasedRequest(NamedTuple):
+    """A request under lease, of a payment that may be ``open``."""
+
+    payment_id: UUID
+    provider: str
+    open: bool
+    lease: datetime
+
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name=TaskName.CANCEL_PAYMENT)
 def cancel(payment_id: str) -> str:
-    """Call this payment off, if somebody asked for that and it is still open; run it again at any time."""
+    """Cancel this payment, if somebody requested that and it is still open; run it again at any time."""
     try:
         rows = execute(_claim, {"id": UUID(payment_id), "lease": LEASE})
         if not rows:
-            return "nothing is asked of it now"
-        (row,) = rows
-        if row.open:
-            run = Run()
-            run.ask(row, "cancel", _called_off)
-            run.record_held()
-        settled = execute(_settle, {"id": row.id, "lease": row.lease, "try_for": TRY_FOR})
+            return "nothing is requested of it now"
+        leased = _LeasedRequest._make(rows[0])
+        if leased.open:
+            queries = StatusQueries()
+            queries.ask(leased.payment_id, provider=leased.provider, question=Question.CANCEL, ask=_cancel)
+            queries.record_delayed()
+        settled = execute(_settle, {"id": leased.payment_id, "lease": leased.lease, "try_for": TRY_FOR})
         return str(settled[0].detail) if settled else "another task has it"
     except DatabaseUnavailableError:
         log.warning("database_unavailable", payment_id=payment_id)
-        return "the database is unavailable; the sweep rings again"
+        return "the database is unavailable; the sweep sends this task again"
 
 
-def _called_off(asked: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+def _cancel(adapter: Provider, reference: Reference) -> Answer:
     """What became of it; where canceling is refused or not understood, what the provider knows."""
     try:
-        return asked.cancel(held)
+        return adapter.cancel(reference)
     except (ProviderRefusedError, UnreadableError):
-        return asked.look_up(held)
+        return adapter.look_up(reference)

@@ -1,16 +1,15 @@
-"""The tasks ``payments.look_up`` and ``payments.expire``: asks providers about payments that nobody reported on.
+"""The tasks ``payments.look_up`` and ``payments.expire``: ask providers about payments that nobody reported on.
 
-Providers are asked outside any transaction; what they say goes into the transitions like any other event. The first
-``cancel`` comes soon after a session's end; what stays open after all is asked about at the intervals of look-ups.
+Providers are asked outside any transaction; what they answer is recorded like any other event. The first ``cancel``
+comes soon after a session's end; what stays open after all is asked about at the intervals of look-ups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -19,38 +18,30 @@ from sqlalchemy import text
 
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.payments.look_up_log import Question
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.base import (
-    Provider,
-    ProviderEvent,
-    ProviderRefundEvent,
-    ProviderRefusedError,
-    Reference,
-    UnreadableError,
-)
+from checkout_service.providers.base import Provider, ProviderEvent, ProviderRefusedError, Reference, UnreadableError
 from checkout_service.tasks import TaskName
-from worker.payments.provider_queries import Run
-
-Question = Callable[[Provider, Reference], Sequence[ProviderEvent | ProviderRefundEvent]]
+from worker.payments.status_queries import Answer, Ask, StatusQueries
 
 STEP: Final = 20
 PAGE: Final = 500
 
-# From one question about an open payment to the next, by how many there were.
-_INTERVAL: Final = "least(interval '10 minutes' * power(2, least({asked}, 10)), interval '12 hours')"
+# From one question about an open payment to the next, by the look-ups so far.
+_INTERVAL: Final = "least(interval '10 minutes' * power(2, least({look_ups}, 10)), interval '12 hours')"
 
 # A claim: the next look-up is set before this one begins, so two runs never ask for the same payment.
 _claim_due = text(f"""
     UPDATE payments SET look_ups = look_ups + 1,
         next_look_up_at = CASE
-            WHEN status < 'expired' THEN now() + {_INTERVAL.format(asked="look_ups + 1")}
+            WHEN status < 'expired' THEN now() + {_INTERVAL.format(look_ups="look_ups + 1")}
             WHEN status < 'paid' AND look_ups = 0 THEN now() + interval '1 day'
             WHEN status < 'paid' AND look_ups = 1 THEN now() + interval '3 days' END
     WHERE id = ANY(ARRAY(
         SELECT id FROM payments WHERE next_look_up_at <= now()
         ORDER BY next_look_up_at LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
     ))
-    RETURNING id, provider, provider_ref, status::text AS status,
+    RETURNING id, provider, status::text AS status,
         status IN ('pending', 'failed') AND review_reason IS NULL AND EXISTS (
             SELECT FROM checkout_sessions AS session
             WHERE session.payment_id = payments.id AND session.expires_at <= now()) AS over
@@ -64,16 +55,17 @@ _give_back = text("""
 
 # Canceled in vain: that counts as a look-up, and the next one cancels again.
 _leave_to_look_ups = text(f"""
-    UPDATE payments SET look_ups = look_ups + 1, next_look_up_at = now() + {_INTERVAL.format(asked="look_ups + 1")}
+    UPDATE payments SET look_ups = look_ups + 1, next_look_up_at = now() + {_INTERVAL.format(look_ups="look_ups + 1")}
     WHERE id = :id AND status < 'expired'
 """)  # noqa: S608 (only our own constants)
 
 # Asked about since its session's end, as the time of the next look-up tells, a payment is left to the look-ups.
 _page_of_open = text(f"""
-    SELECT payment.id, payment.provider, payment.provider_ref, payment.created_at,
+    SELECT payment.id, payment.provider, payment.created_at,
         coalesce(session.expires_at <= now(), false) AND payment.review_reason IS NULL AND (
             payment.look_ups = 0 OR payment.next_look_up_at IS NULL
-            OR payment.next_look_up_at - {_INTERVAL.format(asked="payment.look_ups")} < session.expires_at) AS expired,
+            OR payment.next_look_up_at - {_INTERVAL.format(look_ups="payment.look_ups")} < session.expires_at
+        ) AS expired,
         coalesce(session.expires_at > now(), false) AS fresh
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
     WHERE payment.status = CAST(:status AS payment_status)
@@ -81,28 +73,67 @@ _page_of_open = text(f"""
     ORDER BY payment.created_at, payment.id LIMIT {PAGE}
 """)  # noqa: S608 (only our own constants)
 
+
+class _DuePayment(NamedTuple):
+    """A payment whose look-up is due. ``over``: its session ended, and nobody has to look at it."""
+
+    id: UUID
+    provider: str
+    status: str
+    over: bool
+
+
+class _OpenPayment(NamedTuple):
+    """An open payment. ``expired``: it is to be canceled now; ``fresh``: its session goes on."""
+
+    id: UUID
+    provider: str
+    created_at: datetime
+    expired: bool
+    fresh: bool
+
+
+class _Cursor(NamedTuple):
+    """How far a walk along the oldest payments came."""
+
+    created_at: datetime
+    id: UUID
+
+
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name=TaskName.LOOK_UP_PAYMENTS)
 def look_up() -> str:
-    """Ask the providers about payments that are due for it, and record what they say."""
-    run = Run()
+    """Ask the providers about payments that are due for it, and record what they answer."""
+    queries = StatusQueries()
     try:
-        while run.goes_on():
-            due = list(execute(_claim_due))
+        while queries.may_go_on():
+            due = list(map(_DuePayment._make, execute(_claim_due)))
             full = len(due) == STEP
-            while due and run.goes_on():
-                row = due.pop(0)
-                run.ask(row, *_question(row))
+            while due and queries.may_go_on():
+                payment = due.pop(0)
+                question, ask = _question_about(payment)
+                queries.ask(payment.id, provider=payment.provider, question=question, ask=ask)
             if due:
-                execute(_give_back, {"ids": [row.id for row in due]})
+                execute(_give_back, {"ids": [payment.id for payment in due]})
             if not full:
                 break
-        run.record_held()
+        queries.record_delayed()
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
-    return run.summary()
+    return queries.summary()
+
+
+def look_up_now(payment_id: UUID, *, provider: str, status: PaymentStatus) -> str:
+    """Ask about one payment because an operator wants to know, and record the answer; nothing is canceled.
+
+    Returns the answer in words. Raises DatabaseUnavailableError.
+    """
+    queries = StatusQueries()
+    queries.ask(payment_id, provider=provider, question=Question.LOOK_UP, ask=_looking_up(status))
+    queries.record_delayed()
+    return queries.last_answer
 
 
 @shared_task(name=TaskName.EXPIRE_PAYMENTS)
@@ -111,81 +142,75 @@ def expire() -> str:
 
     Only ``pending`` and ``failed`` ones: money under way is waited for. A flagged payment is a person's to decide.
     """
-    run = Run()
+    queries = StatusQueries()
     try:
         for status in (PaymentStatus.PENDING, PaymentStatus.FAILED):
             begin = _walked.pop(status, _OLDEST)
-            if _expire_from(run, status, begin) and begin != _OLDEST:
-                _expire_from(run, status, _OLDEST)
-        run.record_held()
+            if _expire_from(queries, status, begin) and begin != _OLDEST:
+                _expire_from(queries, status, _OLDEST)
+        queries.record_delayed()
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
-    return run.summary()
+    return queries.summary()
 
 
-_OLDEST: Final = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
-_walked: dict[PaymentStatus, tuple[datetime, UUID]] = {}
+_OLDEST: Final = _Cursor(datetime.min.replace(tzinfo=UTC), UUID(int=0))
+_walked: dict[PaymentStatus, _Cursor] = {}
 """How far this process came when a run ended early: a few payments at the head of the walk, about which no provider
 ever answers, must not stand before all others."""
 
 
-def _expire_from(run: Run, status: PaymentStatus, place: tuple[datetime, UUID]) -> bool:
-    """Walk on from a place; whether the run came to the end.
+def _expire_from(queries: StatusQueries, status: PaymentStatus, cursor: _Cursor) -> bool:
+    """Walk on from a cursor; whether the walk came to the end.
 
     Sessions end about as they began, so the first page of fresh ones is the end.
     """
-    while run.goes_on():
-        page = execute(_page_of_open, {"status": status.value, "created_at": place[0], "id": place[1]})
-        for row in page:
-            if not run.goes_on():
+    while queries.may_go_on():
+        page = list(map(_OpenPayment._make, execute(_page_of_open, {"status": status.value, **cursor._asdict()})))
+        for payment in page:
+            if not queries.may_go_on():
                 break
-            place = (row.created_at, row.id)
-            if row.expired and run.ask(row, "cancel", _cancel):
+            cursor = _Cursor(payment.created_at, payment.id)
+            if payment.expired and queries.ask(
+                payment.id, provider=payment.provider, question=Question.CANCEL, ask=_expire
+            ):
                 with suppress(DatabaseLockedError):  # then the next run asks again
-                    execute(_leave_to_look_ups, {"id": row.id})
+                    execute(_leave_to_look_ups, {"id": payment.id})
         else:
-            if len(page) < PAGE or all(row.fresh for row in page):
+            if len(page) < PAGE or all(payment.fresh for payment in page):
                 return True
-    _walked[status] = place
+    _walked[status] = cursor
     return False
 
 
-def look_up_now(run: Run, row: Any) -> str:
-    """Ask about one payment because an operator wants to know, and return what was said; nothing is canceled."""
-    run.ask(row, "look-up", _looking_up(row))
-    return run.last_said
+def _question_about(payment: _DuePayment) -> tuple[Question, Ask]:
+    """What a provider is asked when a look-up is due: to cancel the payment after all, if its time is over."""
+    if payment.over:
+        return Question.CANCEL, _expire
+    return Question.LOOK_UP, _looking_up(PaymentStatus(payment.status))
 
 
-def _question(row: Any) -> tuple[str, Question]:
-    """What a payment whose look-up is due is asked: to be canceled after all, if its time is over."""
-    if row.over:
-        return "cancel", _cancel
-    return "look-up", _looking_up(row)
-
-
-def _looking_up(row: Any) -> Question:
-    if row.status == PaymentStatus.EXPIRED.value:
+def _looking_up(status: PaymentStatus) -> Ask:
+    if status is PaymentStatus.EXPIRED:
         # Most likely we canceled it ourselves, so that the provider has another word for what it is here.
-        return lambda asked, reference: _canceled_by_us(asked.look_up(reference))
-    return lambda asked, reference: asked.look_up(reference)
+        return lambda adapter, reference: _canceled_by_us(adapter.look_up(reference))
+    return lambda adapter, reference: adapter.look_up(reference)
 
 
-def _cancel(asked: Provider, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-    """What became of a payment that we cancel because its time is over."""
+def _expire(adapter: Provider, reference: Reference) -> Answer:
+    """Cancel a payment because its time is over; what became of it."""
     try:
-        said = asked.cancel(reference)
+        answer = adapter.cancel(reference)
     except (ProviderRefusedError, UnreadableError):
-        said = asked.look_up(reference)
-    return _canceled_by_us(said)
+        answer = adapter.look_up(reference)
+    return _canceled_by_us(answer)
 
 
-def _canceled_by_us(
-    said: Sequence[ProviderEvent | ProviderRefundEvent],
-) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+def _canceled_by_us(answer: Answer) -> Answer:
     """The same events, but canceled by us means expired."""
     return [
         replace(item, status=PaymentStatus.EXPIRED, event_id=item.event_id.replace(":canceled:", ":expired:"))
         if isinstance(item, ProviderEvent) and item.status is PaymentStatus.CANCELED
         else item
-        for item in said
+        for item in answer
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
+from uuid import UUID
 
 import structlog
 from celery import shared_task
@@ -16,7 +17,7 @@ from checkout_service.tasks import TaskName
 
 STEP: Final = 500
 
-NOTIFY_AGAIN: Final = 10_000
+SEND_AGAIN: Final = 10_000
 """Milliseconds after which a message that was lost, or still waits behind others, is sent once more."""
 
 _due = text(f"""
@@ -27,30 +28,38 @@ _due = text(f"""
         WHERE next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
 """)  # noqa: S608 (only our own constants)
 
+
+class _DueTask(NamedTuple):
+    """A task that is due, and the id of the row that it is about."""
+
+    task: str
+    id: UUID
+
+
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name=TaskName.SWEEP_PAYMENTS)
 def sweep() -> str:
-    """Ring for up to 500 refunds and 500 cancellations that are due."""
+    """Send the tasks of up to 500 refunds and 500 cancellations that are due."""
     try:
-        due = execute(_due)
+        due = list(map(_DueTask._make, execute(_due)))
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
         return "the database is unavailable"
-    notified = 0
+    sent = 0
     try:
         for row in due:
-            notified += _ring_once(TaskName(row.task), str(row.id))
+            sent += _send_once(TaskName(row.task), str(row.id))
     except QueueUnavailableError as error:
         log.warning("broker_unavailable", error=str(error))
-    return f"rang for {notified} of {len(due)} that are due"
+    return f"sent {sent} of {len(due)} that are due"
 
 
-def _ring_once(task: TaskName, argument: str) -> bool:
-    """A message for this one, unless another sweep sent one within the last seconds."""
-    name = f"rang:{task.value}:{argument}"
-    if not cache().claim(name, milliseconds=NOTIFY_AGAIN):
+def _send_once(task: TaskName, argument: str) -> bool:
+    """Send the task for this one, unless another sweep sent it within the last seconds; whether it was sent."""
+    name = f"sent:{task.value}:{argument}"
+    if not cache().claim(name, milliseconds=SEND_AGAIN):
         return False
     try:
         task_queue().enqueue(task, argument)

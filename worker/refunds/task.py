@@ -30,14 +30,12 @@ from checkout_service.providers.base import (
     UnreadableError,
 )
 from checkout_service.tasks import TaskName
-from checkout_service.telemetry.metrics import refunds_total
 from worker.backoff import describe
 from worker.context import provider
 from worker.references import reference
 from worker.refunds.leases import LeasedRefund, claim, note_sent, put_off
-from worker.transitions.outcomes import Outcome
-from worker.transitions.refunds import count_refunds, record_all, refuse
-from worker.transitions.reports import of_answer
+from worker.transitions.outcomes import Outcome, received_now
+from worker.transitions.recording import record, record_refusal
 
 ASK_AGAIN_FOR: Final = timedelta(hours=20)
 """Since it was asked for first. Stripe keeps a key for 24 hours at least, PayPal for 45 days; where nothing is promised
@@ -146,21 +144,25 @@ def _named(
 
 def _record(leased: LeasedRefund, said: Sequence[ProviderEvent | ProviderRefundEvent]) -> str:
     """One transaction for the events; the next try is put off if they leave anything leased."""
-    reports, refunds = of_answer(said)
     with transaction() as connection:
-        _, entered = record_all(connection, reports, refunds)
-    count_refunds(refunds, entered)
-    if any(entry.outcome is Outcome.MISMATCH for entry in entered):
+        recorded = record(connection, received_now(said))
+    recorded.count()
+    refunds = [
+        (event, effect.outcome)
+        for event, effect in zip(said, recorded.effects, strict=True)
+        if isinstance(event, ProviderRefundEvent)
+    ]
+    if any(outcome is Outcome.MISMATCH for _, outcome in refunds):
         return put_off(leased, "the provider speaks of another amount, currency or reference: see the payment")
     silent = leased.status is RefundStatus.REQUESTED and not refunds
     later = put_off(leased, "the provider says nothing about it" if silent else None)
-    return ", ".join(report.event.status.value for report in refunds) or later
+    return ", ".join(event.status.value for event, _ in refunds) or later
 
 
 def _refused(leased: LeasedRefund, held: Reference, error: ProviderRefusedError) -> str:
     with transaction() as connection:
-        news = refuse(connection, refund_id=leased.id, provider_ref=held.provider_ref, decline=error.reason)
-    if news:
-        refunds_total.labels(leased.provider, RefundStatus.FAILED.value).inc()
+        recorded = record_refusal(connection, refund_id=leased.id, provider_ref=held.provider_ref, decline=error.reason)
+    recorded.count()
+    if recorded.refund_moves:
         log.warning("refund_refused", refund_id=str(leased.id), reason=error.reason.value)
     return f"refused: {error.reason.value}"

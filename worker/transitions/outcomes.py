@@ -1,27 +1,73 @@
-"""The transitions's words: what an event did, and why a person has to look at a payment."""
+"""What goes into the transitions and what comes out: received events, and what each of them did."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from checkout_service.payments.outcomes import EventOutcome
+from checkout_service.payments.status import RefundStatus
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
+from checkout_service.telemetry.metrics import refunds_total
+
+
+class ReceivedEvent(NamedTuple):
+    """An event about a payment or a refund, and when we received it: with a webhook, or as an answer to a query.
+
+    A tuple, as ``Effect`` is, because there is one for each event of a set.
+    """
+
+    event: ProviderEvent | ProviderRefundEvent
+    received_at: datetime
+    delivery_id: UUID | None = None
 
 
 class Outcome(StrEnum):
-    """What an event did."""
+    """What an event did in this set. The first three are stored with the event, the others leave no trace."""
 
-    APPLIED = "applied"
-    STALE = "stale"
-    MISMATCH = "mismatch"
+    APPLIED = EventOutcome.APPLIED.value
+    STALE = EventOutcome.STALE.value
+    MISMATCH = EventOutcome.MISMATCH.value
     DUPLICATE = "duplicate"
+    """It was recorded before."""
     PARKED = "parked"
+    """Its payment is not here yet."""
     WAITING = "waiting"
-    """It cannot be entered yet, for the reason that its refund gives: its webhook stays pending."""
+    """Its refund cannot be recorded yet: its webhook stays pending."""
 
 
-class Review(StrEnum):
-    """Why a person has to look at a payment; several stand in ``review_reason`` in alphabetical order."""
+class Effect(NamedTuple):
+    """What one event did. ``waits_for`` says in words what an event that is WAITING waits for."""
 
-    MISMATCH = "mismatch"
-    PAID_AFTER_CLOSE = "paid_after_close"
-    PAID_TWICE = "paid_twice"
-    REFUND_MISMATCH = "refund_mismatch"
-    REFUND_TOO_LARGE = "refund_too_large"
+    outcome: Outcome
+    waits_for: str | None = None
+
+
+class RefundMove(NamedTuple):
+    """A refund at this provider came to this status."""
+
+    provider: str
+    status: RefundStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a set of events did: one effect for each event, in their order, and the refunds that moved."""
+
+    effects: Sequence[Effect] = ()
+    refund_moves: Sequence[RefundMove] = ()
+
+    def count(self) -> None:
+        """Count the refunds that moved in the metrics. Call it after the commit: before, nothing has happened yet."""
+        for move in self.refund_moves:
+            refunds_total.labels(move.provider, move.status.value).inc()
+
+
+def received_now(events: Iterable[ProviderEvent | ProviderRefundEvent]) -> list[ReceivedEvent]:
+    """Events that a provider has just answered a query with."""
+    now = datetime.now(UTC)
+    return [ReceivedEvent(event, now) for event in events]

@@ -1,137 +1,111 @@
-"""The transitions: the only writer of ``payments.status``.
+"""The rules of events about payments, applied to what is locked; nothing is read or written here.
 
-``record`` takes many events and a fixed number of statements, in an order that keeps two workers from deadlock:
-carts locked first, by key, where money came; then payments, by id; then events inserted; then one UPDATE of payments.
-The database lets no status move back: trigger payments_guard (migrations/baseline/payments.sql).
+``judge`` decides before the events are inserted, ``apply`` moves the payments by those that turned out to be new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection
-
+from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import ProviderEvent
-from worker.transitions.outcomes import Outcome, Review
-from worker.transitions.payment_statements import INSERT_EVENTS, LOCK_CARTS, LOCK_PAYMENTS, MOVE_PAYMENTS, as_json
+from worker.transitions.locked import LockedPayment, Payments, Purchase
+from worker.transitions.outcomes import Effect, Outcome, ReceivedEvent
+from worker.transitions.statements import as_json
+
+EventKey = tuple[str, str]
+"""A provider and its name for an event."""
+
+PARKED, DUPLICATE = Effect(Outcome.PARKED), Effect(Outcome.DUPLICATE)
+APPLIED, STALE, MISMATCH = Effect(Outcome.APPLIED), Effect(Outcome.STALE), Effect(Outcome.MISMATCH)
+"""Made once: a set has hundreds of events, and these effects say nothing of their own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """An event, where it came from, and when."""
+class JudgedEvent(NamedTuple):
+    """An event about a payment that is here, its place in the set, and what it does if it is new."""
 
+    place: int
+    received: ReceivedEvent
     event: ProviderEvent
-    received_at: datetime
-    delivery_id: UUID | None = None
+    payment: LockedPayment
+    effect: Effect
 
 
-@dataclass(slots=True)
-class _Payment:
-    """A locked payment while events are applied to it."""
+def judge(events: Sequence[ReceivedEvent], payments: Payments, effects: list[Effect]) -> dict[EventKey, JudgedEvent]:
+    """One judged event for each event id; that the others are duplicates is put into ``effects``.
 
-    id: UUID
-    amount: Any
-    currency: str
-    before: PaymentStatus
-    status: PaymentStatus
-    reasons: set[str]
-    cart: tuple[Any, Any] | None
-    raw: bytes | None = None
-    capture: str | None = None
-    stood: tuple[PaymentStatus, set[str], str | None] | None = None
-
-    @property
-    def changed(self) -> bool:
-        return (self.status, self.reasons, self.capture) != self.stood
-
-
-_Payments = dict[tuple[str, str], _Payment]
-"""By provider and provider_ref."""
-_Recorded = dict[tuple[str, str], str | None]
-
-
-def record(connection: Connection, reports: Sequence[Report], *, besides: Iterable[str] = ()) -> list[Outcome]:
-    """Enter events into the transitions within the caller's transaction; one outcome for each, in order.
-
-    Events about payments that are not here yet are PARKED and leave no trace. Payments with the references ``besides``
-    are locked along, for what follows.
+    ``effects`` has one place for each event, and says PARKED until something else is known. Of two events with one id
+    in a set the first counts, unless only the second agrees with the payment.
     """
-    payments = _lock(connection, reports, besides)
-    outcomes = [Outcome.PARKED] * len(reports)
-    entries = _entries(reports, payments, outcomes)
-    recorded = _insert_events(connection, reports, payments, entries)
-    for key, (index, outcome) in entries.items():
-        outcomes[index] = outcome if key in recorded else Outcome.DUPLICATE
-    _apply(reports, payments, outcomes, recorded)
-    _flag_duplicates(payments)
-    _move(connection, [payment for payment in payments.values() if payment.changed])
-    return outcomes
-
-
-def _lock(connection: Connection, reports: Sequence[Report], besides: Iterable[str]) -> _Payments:
-    """The payments that the events speak of, and their duplicates that money came for, locked until the transaction
-    ends.
-    """
-    references = sorted({report.event.provider_ref for report in reports}.union(besides))
-    money = sorted({report.event.provider_ref for report in reports if report.event.status.money_came})
-    if not references:
-        return {}
-    if money:
-        LOCK_CARTS.within(connection, {"money": money})
-    rows = LOCK_PAYMENTS.within(connection, {"references": references, "money": money})
-    payments = {}
-    for row in rows:
-        status = PaymentStatus(row.status)
-        reasons = set(row.review_reason.split(", ")) if row.review_reason else set()
-        payments[row.provider, row.provider_ref] = _Payment(
-            id=row.id,
-            amount=row.amount,
-            currency=row.currency,
-            before=status,
-            status=status,
-            reasons=set(reasons),
-            capture=row.capture_ref,
-            stood=(status, reasons, row.capture_ref),
-            cart=None if row.cart_id is None else (row.cart_id, row.lines_key),
-        )
-    return payments
-
-
-def _entries(
-    reports: Sequence[Report], payments: _Payments, outcomes: list[Outcome]
-) -> dict[tuple[str, str], tuple[int, Outcome]]:
-    """One entry an event id: the report that speaks for it, and what it would do.
-
-    Of two reports of one event in the same set the first speaks, unless only the second agrees with the payment.
-    """
-    standing = {payment.id: payment.status for payment in payments.values()}
-    entries: dict[tuple[str, str], tuple[int, Outcome]] = {}
-    for index, report in enumerate(reports):
-        event = report.event
+    current = {payment.id: payment.status for payment in payments.values()}
+    judged: dict[EventKey, JudgedEvent] = {}
+    for place, received in enumerate(events):
+        event = received.event
+        if not isinstance(event, ProviderEvent):
+            continue
         payment = payments.get((event.provider, event.provider_ref))
         if payment is None:
             continue
         key = (event.provider, event.event_id)
-        outcome = Outcome.MISMATCH if _disagrees(event, payment) else Outcome.STALE
-        spoken = entries.get(key)
-        if spoken is not None and (spoken[1] is not Outcome.MISMATCH or outcome is Outcome.MISMATCH):
-            outcomes[index] = Outcome.DUPLICATE
+        effect = MISMATCH if _disagrees(event, payment) else STALE
+        other = judged.get(key)
+        if other is not None:
+            if other.effect is not MISMATCH or effect is MISMATCH:
+                effects[place] = DUPLICATE
+                continue
+            effects[other.place] = DUPLICATE
+            del judged[key]
+        if effect is STALE and event.status > current[payment.id]:
+            effect = APPLIED
+            current[payment.id] = event.status
+        judged[key] = JudgedEvent(place, received, event, payment, effect)
+    return judged
+
+
+def apply(judged: Mapping[EventKey, JudgedEvent], new: Mapping[EventKey, str | None], effects: list[Effect]) -> None:
+    """Move the payments forward, flag what a person has to look at, and put the effects of these events in.
+
+    ``new`` are the events that were inserted or judged again, with their outcome before. The order of events does not
+    matter for a payment's status and reasons.
+    """
+    for key, (place, _, event, payment, effect) in judged.items():
+        if key not in new:
+            effects[place] = DUPLICATE
             continue
-        if spoken is not None:
-            outcomes[spoken[0]] = Outcome.DUPLICATE
-        if outcome is not Outcome.MISMATCH and event.status > standing[payment.id]:
-            outcome = Outcome.APPLIED
-            standing[payment.id] = event.status
-        entries[key] = (index, outcome)
-    return entries
+        effects[place] = effect
+        if effect is MISMATCH:
+            # One that was a mismatch before was flagged then. A person may have looked at it since.
+            if new[key] is None:
+                payment.reasons.add(ReviewReason.MISMATCH)
+            continue
+        closed = payment.status.closed_unpaid or event.status.closed_unpaid
+        if closed and max(payment.status, event.status).money_came:
+            payment.reasons.add(ReviewReason.PAID_AFTER_CLOSE)
+        if event.status.money_came:
+            payment.capture_ref = payment.capture_ref or event.capture_ref
+        if event.status > payment.status:
+            payment.status = event.status
+            payment.raw = as_json(event.raw)
 
 
-def _disagrees(event: ProviderEvent, payment: _Payment) -> bool:
+def flag_duplicates(payments: Iterable[LockedPayment]) -> None:
+    """Flag payments for the same lines of the same cart, if money came for more than one.
+
+    Only when it came just now: what a person has looked at and cleared is not flagged again by an echo.
+    """
+    paid_for: dict[Purchase, list[LockedPayment]] = {}
+    for payment in payments:
+        if payment.purchase is not None and payment.status.money_came:
+            paid_for.setdefault(payment.purchase, []).append(payment)
+    for duplicates in paid_for.values():
+        if len(duplicates) > 1 and not all(duplicate.status_before.money_came for duplicate in duplicates):
+            for payment in duplicates:
+                payment.reasons.add(ReviewReason.PAID_TWICE)
+
+
+def _disagrees(event: ProviderEvent, payment: LockedPayment) -> bool:
     """Whether a ``paid`` speaks of other money than ours."""
     if event.status is not PaymentStatus.PAID:
         return False
@@ -140,83 +114,3 @@ def _disagrees(event: ProviderEvent, payment: _Payment) -> bool:
     amount = payment.amount if event.amount is None and not event.amount_required else event.amount
     currency = payment.currency if event.currency is None and not event.amount_required else event.currency
     return (amount, currency) != (payment.amount, payment.currency)
-
-
-def _insert_events(
-    connection: Connection,
-    reports: Sequence[Report],
-    payments: _Payments,
-    entries: dict[tuple[str, str], tuple[int, Outcome]],
-) -> _Recorded:
-    """Insert the events; returns those that are news, by key, with None, or were a mismatch until now, with that."""
-    if not entries:
-        return {}
-    chosen = [(key, reports[index], outcome) for key, (index, outcome) in sorted(entries.items())]
-    events = [report.event for _, report, _ in chosen]
-    rows = INSERT_EVENTS.within(
-        connection,
-        {
-            "deliveries": [report.delivery_id for _, report, _ in chosen],
-            "providers": [event.provider for event in events],
-            "events": [event.event_id for event in events],
-            "payments": [payments[event.provider, event.provider_ref].id for event in events],
-            "statuses": [event.status.value for event in events],
-            "amounts": [event.amount for event in events],
-            "currencies": [event.currency for event in events],
-            "outcomes": [outcome.value for _, _, outcome in chosen],
-            "occurred": [event.occurred_at for event in events],
-            "received": [report.received_at for _, report, _ in chosen],
-        },
-    )
-    return {(provider, event_id): was for provider, event_id, was in rows}
-
-
-def _apply(reports: Sequence[Report], payments: _Payments, outcomes: Sequence[Outcome], recorded: _Recorded) -> None:
-    """Move the payments along the street, and flag what a person has to look at; the order of events is no matter."""
-    for report, outcome in zip(reports, outcomes, strict=True):
-        if outcome in {Outcome.PARKED, Outcome.DUPLICATE}:
-            continue
-        event = report.event
-        payment = payments[event.provider, event.provider_ref]
-        if outcome is Outcome.MISMATCH:
-            # One that was a mismatch before was flagged then; a person may have looked at it since.
-            payment.reasons |= set() if recorded[event.provider, event.event_id] else {Review.MISMATCH}
-            continue
-        closed = payment.status.closed_unpaid or event.status.closed_unpaid
-        if closed and max(payment.status, event.status).money_came:
-            payment.reasons.add(Review.PAID_AFTER_CLOSE)
-        if event.status.money_came:
-            payment.capture = payment.capture or event.capture_ref
-        if event.status > payment.status:
-            payment.status = event.status
-            payment.raw = as_json(event.raw)
-
-
-def _flag_duplicates(payments: _Payments) -> None:
-    """Flag payments for the same lines of the same cart, if money came for more than one.
-
-    Only when it came just now: what a person has looked at and cleared is not flagged again by an echo.
-    """
-    by_cart: dict[tuple[Any, Any], list[_Payment]] = {}
-    for payment in payments.values():
-        if payment.cart is not None and payment.status.money_came:
-            by_cart.setdefault(payment.cart, []).append(payment)
-    for duplicates in by_cart.values():
-        if len(duplicates) > 1 and not all(duplicate.before.money_came for duplicate in duplicates):
-            for payment in duplicates:
-                payment.reasons.add(Review.PAID_TWICE)
-
-
-def _move(connection: Connection, payments: Sequence[_Payment]) -> None:
-    if not payments:
-        return
-    MOVE_PAYMENTS.within(
-        connection,
-        {
-            "ids": [payment.id for payment in payments],
-            "statuses": [payment.status.value for payment in payments],
-            "raws": [payment.raw for payment in payments],
-            "reasons": [", ".join(sorted(payment.reasons)) or None for payment in payments],
-            "captures": [payment.capture for payment in payments],
-        },
-    )

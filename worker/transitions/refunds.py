@@ -1,171 +1,139 @@
-"""The refunds' transitions: the only writer of ``refunds.status``.
-
-Like the payments' it takes many events and a fixed number of statements. Payments are locked first, by id, then their
-refunds; nobody can enter another refund of a locked payment, so what is left of it is computed here and stays true.
-The database lets no status move back (trigger refunds_guard), and holds the sum within what was paid in any case
-(refunds_fill_from_payment, refunds_update_sums): migrations/baseline/refunds.sql. That only refunds move the sums
-is held by payments_guard_refund_sums in migrations/baseline/payments.sql.
-"""
+"""The rules of events about refunds, applied one after the other to what is locked; nothing is read or written here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection
+from checkout_service.money import CENT
+from checkout_service.payments.outcomes import ReviewReason
+from checkout_service.payments.status import RefundStatus
+from checkout_service.providers.base import ProviderRefundEvent
+from worker.transitions.locked import LockedPayment, LockedRefund, Payments
+from worker.transitions.outcomes import Effect, Outcome, ReceivedEvent
+from worker.transitions.statements import KnownRefundEventRow
 
-from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Decline
-from checkout_service.telemetry.metrics import refunds_total
-from worker.transitions import refund_statements
-from worker.transitions.outcomes import Outcome
-from worker.transitions.payments import Report, record
-from worker.transitions.rules import Entered, Entry, HeldPayment, HeldRefund, RefundReport, proven
+WAIT_FOR_OURS: Final = timedelta(hours=1)
+"""How long a refund that the provider made may wait for the room of one of ours before a person has to look at it."""
 
-Payments = dict[tuple[str, str], HeldPayment]
-"""By provider and provider_ref."""
-
-
-def record_all(
-    connection: Connection, reports: Sequence[Report], refunds: Sequence[RefundReport]
-) -> tuple[list[Outcome], list[Entered]]:
-    """Enter events about payments and about refunds in the caller's transaction; what each did, in order."""
-    if not reports and not refunds:
-        return [], []
-    outcomes = record(connection, reports, besides=[report.event.provider_ref for report in refunds])
-    return outcomes, record_refunds(connection, refunds) if refunds else []
+_Key = tuple[str, str, int]
+"""A provider, its name for an event, and which refund the event is about: one event may speak of several."""
 
 
-def record_refunds(connection: Connection, reports: Sequence[RefundReport]) -> list[Entered]:
-    """Enter events about refunds, whose payments the caller's transaction has locked by ``record``.
+class RefundEventEntry(NamedTuple):
+    """An event about a refund that is to be written."""
 
-    Events about payments that are not here yet are PARKED; those that cannot be entered yet are WAITING. Neither leaves
-    a trace, but for a flag on a payment of which the provider gave back more than there is.
-    """
-    entry = Entry(_lock(connection, {report.event.provider_ref for report in reports}))
-    entry.remember(_known_events(connection, reports, entry.payments))
-    # First what may give room back, then what needs room.
-    order = sorted(range(len(reports)), key=lambda index: entry.refund_of(reports[index].event) is None)
-    entered = {index: entry.enter(reports[index]) for index in order}
-    _write(connection, entry)
-    return [entered[index] for index in range(len(reports))]
+    received: ReceivedEvent
+    event: ProviderRefundEvent
+    refund: LockedRefund
+    outcome: Outcome
 
 
-def refuse(connection: Connection, *, refund_id: UUID, provider_ref: str, decline: Decline) -> bool:
-    """Record that the provider refused a refund of ours, or we in its place; whether that was news."""
-    payments = _lock(connection, {provider_ref})
-    for refund in [refund for payment in payments.values() for refund in payment.refunds if refund.id == refund_id]:
-        if refund.status is RefundStatus.REQUESTED:
-            refund.status, refund.decline, refund.changed = RefundStatus.FAILED, decline, True
-            _move(connection, [refund])
-            return True
-    return False
+class RefundEvents:
+    """Applies events about refunds of locked payments, and remembers which events are to be written."""
 
+    def __init__(self, payments: Payments, known: Iterable[KnownRefundEventRow]) -> None:
+        """``known`` are those of the set's events that were recorded before."""
+        self._payments = payments
+        self._entries: dict[_Key, RefundEventEntry] = {}
+        refunds = {refund.id: refund for payment in payments.values() for refund in payment.refunds}
+        self._outcomes: dict[_Key, Outcome] = {
+            (row.provider, row.event_id, id(refunds[row.refund_id])): Outcome(row.outcome) for row in known
+        }
 
-def count_refunds(reports: Sequence[RefundReport], entered: Sequence[Entered]) -> None:
-    """Count refunds that moved; after the commit."""
-    for report, entry in zip(reports, entered, strict=True):
-        if entry.outcome is Outcome.APPLIED:
-            refunds_total.labels(report.event.provider, proven(report.event).value).inc()
+    @property
+    def entries(self) -> Sequence[RefundEventEntry]:
+        """The events that are to be written, one for each event and refund."""
+        return list(self._entries.values())
 
+    def refund_of(self, event: ProviderRefundEvent) -> LockedRefund | None:
+        """The refund that an event is about, by our id if the provider gave it back, else by its own reference."""
+        payment = self._payments.get((event.provider, event.provider_ref))
+        refunds = payment.refunds if payment else []
+        ours = next((refund for refund in refunds if refund.ours and refund.id == event.refund_id), None)
+        return ours or next((refund for refund in refunds if refund.provider_ref == event.refund_ref), None)
 
-def _lock(connection: Connection, references: set[str]) -> Payments:
-    """The payments with their refunds, locked until the transaction ends."""
-    payments: Payments = {}
-    for row in connection.execute(refund_statements.LOCK_PAYMENTS, {"references": sorted(references)}):
-        payments[row.provider, row.provider_ref] = HeldPayment(
-            id=row.id,
-            status=PaymentStatus(row.status),
-            currency=row.currency,
-            left=row.amount - row.taken,
-            reasons=set(row.review_reason.split(", ")) if row.review_reason else set(),
+    def apply(self, received: ReceivedEvent, event: ProviderRefundEvent) -> Effect:
+        """Apply one event, ``received.event``; what it did.
+
+        An event that is not entered may flag its payment all the same.
+        """
+        payment = self._payments.get((event.provider, event.provider_ref))
+        if payment is None:
+            return Effect(Outcome.PARKED)
+        refund = self.refund_of(event)
+        if refund is None:
+            return self._begin(received, event, payment)
+        key = (event.provider, event.event_id, id(refund))
+        if self._outcomes.get(key, Outcome.MISMATCH) is not Outcome.MISMATCH:
+            return Effect(Outcome.DUPLICATE)
+        outcome = _move(event, refund)
+        if key not in self._outcomes or outcome is not Outcome.MISMATCH:
+            self._entries[key] = RefundEventEntry(received, event, refund, outcome)
+        self._outcomes[key] = outcome
+        return Effect(outcome)
+
+    def _begin(self, received: ReceivedEvent, event: ProviderRefundEvent, payment: LockedPayment) -> Effect:
+        """Enter a refund that was not requested here, if it is not one of ours and if there is room for it."""
+        if event.currency not in {None, payment.currency} or (event.amount is not None and event.amount < CENT):
+            payment.reasons.add(ReviewReason.REFUND_MISMATCH)
+            return Effect(Outcome.MISMATCH)
+        if any(_may_be(event, refund) for refund in payment.refunds):
+            return Effect(Outcome.WAITING, "a refund of ours with this amount has no reference yet")
+        if not payment.status.money_came:
+            return Effect(Outcome.WAITING, "its payment is not paid yet")
+        if event.amount is None:
+            return Effect(Outcome.WAITING, "a refund that is not here, and the event names no amount")
+        status = proven(event)
+        if status is not RefundStatus.FAILED and event.amount > payment.refundable:
+            ours = any(refund.ours and refund.under_way for refund in payment.refunds)
+            if not ours or datetime.now(UTC) - received.received_at > WAIT_FOR_OURS:
+                payment.reasons.add(ReviewReason.REFUND_TOO_LARGE)
+            return Effect(Outcome.WAITING, "more than is left of its payment")
+        refund = LockedRefund(
+            payment=payment,
+            id=None,
+            provider_ref=event.refund_ref,
+            amount=event.amount,
+            status=status,
+            decline=event.decline,
         )
-    by_id = {payment.id: payment for payment in payments.values()}
-    for row in connection.execute(refund_statements.LOCK_REFUNDS, {"payments": list(by_id)}) if by_id else ():
-        payment = by_id[row.payment_id]
-        payment.refunds.append(
-            HeldRefund(
-                payment=payment,
-                id=row.id,
-                reference=row.provider_ref,
-                amount=row.amount,
-                status=RefundStatus(row.status),
-                asked=row.asked,
-                ours=row.ours,
-            )
-        )
-    return payments
+        payment.refunds.append(refund)
+        key = (event.provider, event.event_id, id(refund))
+        self._entries[key] = RefundEventEntry(received, event, refund, Outcome.APPLIED)
+        self._outcomes[key] = Outcome.APPLIED
+        return Effect(Outcome.APPLIED)
 
 
-def _known_events(connection: Connection, reports: Sequence[RefundReport], payments: Payments) -> Sequence[Any]:
-    refunds = [refund.id for payment in payments.values() for refund in payment.refunds]
-    if not refunds:
-        return ()
-    events = sorted({report.event.event_id for report in reports})
-    return connection.execute(refund_statements.KNOWN_EVENTS, {"events": events, "refunds": refunds}).all()
+def proven(event: ProviderRefundEvent) -> RefundStatus:
+    """The status that an event proves. What the provider knows of, it works on: nothing is left to be requested."""
+    return max(event.status, RefundStatus.PROCESSING)
 
 
-def _write(connection: Connection, entry: Entry) -> None:
-    """Refunds that are here first: what fails gives its room to those that are inserted after."""
-    held = [refund for payment in entry.payments.values() for refund in payment.refunds]
-    _move(connection, [refund for refund in held if refund.id is not None and refund.changed])
-    _insert(connection, [refund for refund in held if refund.id is None])
-    if entry.events:
-        _insert_events(connection, list(entry.events.values()))
-    flagged = [payment for payment in entry.payments.values() if payment.flagged]
-    if flagged:
-        reasons = [", ".join(sorted(payment.reasons)) for payment in flagged]
-        connection.execute(
-            refund_statements.FLAG_PAYMENTS, {"ids": [payment.id for payment in flagged], "reasons": reasons}
-        )
+def _move(event: ProviderRefundEvent, refund: LockedRefund) -> Outcome:
+    """Move a refund forward; the order of events does not matter."""
+    payment, status = refund.payment, proven(event)
+    namesakes = [other for other in payment.refunds if other.provider_ref == event.refund_ref and other is not refund]
+    other_money = event.amount not in {None, refund.amount} or event.currency not in {None, payment.currency}
+    other_name = refund.provider_ref not in {None, event.refund_ref}
+    if other_name or namesakes or (other_money and status < RefundStatus.FAILED):
+        payment.reasons.add(ReviewReason.REFUND_MISMATCH)
+        return Outcome.MISMATCH
+    if refund.provider_ref is None:
+        if refund.status is RefundStatus.FAILED and status < RefundStatus.FAILED:
+            # It was refused, and the provider speaks of it all the same.
+            payment.reasons.add(ReviewReason.REFUND_MISMATCH)
+        refund.provider_ref, refund.changed = event.refund_ref, True
+    if status <= refund.status:
+        return Outcome.STALE
+    if status is RefundStatus.FAILED:
+        refund.decline = event.decline
+    refund.status, refund.changed = status, True
+    return Outcome.APPLIED
 
 
-def _move(connection: Connection, refunds: Sequence[HeldRefund]) -> None:
-    if refunds:
-        connection.execute(
-            refund_statements.MOVE_REFUNDS,
-            {
-                "ids": [refund.id for refund in refunds],
-                "statuses": [refund.status.value for refund in refunds],
-                "references": [refund.reference for refund in refunds],
-                "declines": [refund.decline for refund in refunds],
-            },
-        )
-
-
-def _insert(connection: Connection, refunds: Sequence[HeldRefund]) -> None:
-    if not refunds:
-        return
-    rows = connection.execute(
-        refund_statements.INSERT_REFUNDS,
-        {
-            "payments": [refund.payment.id for refund in refunds],
-            "references": [refund.reference for refund in refunds],
-            "amounts": [refund.amount for refund in refunds],
-            "statuses": [refund.status.value for refund in refunds],
-            "declines": [refund.decline for refund in refunds],
-        },
-    )
-    ids = {(row.payment_id, row.provider_ref): row.id for row in rows}
-    for refund in refunds:
-        refund.id = ids[refund.payment.id, refund.reference]
-
-
-def _insert_events(connection: Connection, events: Sequence[tuple[RefundReport, HeldRefund, Outcome]]) -> None:
-    provider_events = [report.event for report, _, _ in events]
-    connection.execute(
-        refund_statements.INSERT_EVENTS,
-        {
-            "deliveries": [report.delivery_id for report, _, _ in events],
-            "providers": [provider_event.provider for provider_event in provider_events],
-            "events": [provider_event.event_id for provider_event in provider_events],
-            "refunds": [refund.id for _, refund, _ in events],
-            "statuses": [provider_event.status.value for provider_event in provider_events],
-            "amounts": [provider_event.amount for provider_event in provider_events],
-            "currencies": [provider_event.currency for provider_event in provider_events],
-            "outcomes": [outcome.value for _, _, outcome in events],
-            "occurred": [provider_event.occurred_at for provider_event in provider_events],
-            "received": [report.received_at for report, _, _ in events],
-        },
-    )
+def _may_be(event: ProviderRefundEvent, refund: LockedRefund) -> bool:
+    """Whether the event may speak of this refund: its request was sent, and the answer is not written down yet."""
+    sent = refund.ours and refund.under_way and refund.provider_ref is None and refund.sent
+    return sent and event.refund_id is None and event.amount in {None, refund.amount}

@@ -1,26 +1,19 @@
-"""Makes reports of what was read in webhooks, for the transitions."""
+"""The events that were read in webhooks, as the transitions take them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
-from worker.transitions.payments import Report
-from worker.transitions.rules import RefundReport
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
+from worker.transitions.outcomes import ReceivedEvent
 from worker.webhooks.parsing import Reading
 
 
-def of_webhooks(readings: Sequence[Reading]) -> tuple[list[Report], list[RefundReport]]:
-    """What webhooks say of payments and of refunds, in the webhooks' order."""
-    origins = [(reading, reading.webhook.raw.received_at, reading.webhook.id) for reading in readings]
-    return (
-        [
-            Report(event=event, received_at=at, delivery_id=id_)
-            for reading, at, id_ in origins
-            for event in reading.events
-        ],
-        [
-            RefundReport(event=event, received_at=at, delivery_id=id_)
-            for reading, at, id_ in origins
-            for event in reading.refunds
-        ],
-    )
+def of_webhooks(readings: Sequence[Reading]) -> list[ReceivedEvent]:
+    """All events in the webhooks' order; of each webhook those about payments before those about refunds."""
+    received = []
+    for reading in readings:
+        webhook, events = reading.webhook, chain[ProviderEvent | ProviderRefundEvent](reading.events, reading.refunds)
+        received += [ReceivedEvent(event, webhook.raw.received_at, webhook.id) for event in events]
+    return received

@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from worker.backoff import FIRST_DELAY, LONGEST_DELAY, jittered
 from worker.context import settings
-from worker.transitions.outcomes import Outcome
-from worker.transitions.rules import Entered
+from worker.transitions.outcomes import Effect, Outcome
 from worker.webhooks.claims import PARKED_FOR, Result
 from worker.webhooks.parsing import Reading
 
 
-def result_of(reading: Reading, of_events: Sequence[Outcome], of_refunds: Sequence[Entered] = ()) -> Result:
+def result_of(reading: Reading, effects: Sequence[Effect] = ()) -> Result:
     """The result of a webhook that was read, by precedence: parked, waiting, applied, duplicate, ignored."""
     webhook = reading.webhook
     events: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
     reference = events[0].provider_ref if events else None
-    outcomes = [*of_events, *(entered.outcome for entered in of_refunds)]
+    outcomes = [effect.outcome for effect in effects]
     # Before what is parked, which is for days: what waits may be entered soon.
     if Outcome.WAITING in outcomes and (webhook.age < PARKED_FOR or Outcome.PARKED not in outcomes):
-        return put_off(reading, next(entered.why for entered in of_refunds if entered.why))
+        return put_off(reading, next(effect.waits_for for effect in effects if effect.waits_for))
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
     if Outcome.MISMATCH in outcomes:

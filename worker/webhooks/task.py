@@ -19,7 +19,7 @@ from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavai
 from checkout_service.publishing.wake_up import WAKE_UP, wake_worker
 from checkout_service.tasks import TaskName
 from worker.backoff import describe
-from worker.transitions.refunds import count_refunds, record_all
+from worker.transitions.recording import record
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
 from worker.webhooks.counting import counted
 from worker.webhooks.parsing import Reading, read_webhooks, remember
@@ -169,21 +169,19 @@ def _record_by_itself(reading: Reading) -> list[Result]:
 
 def _record(readings: Sequence[Reading]) -> list[Result]:
     """One transaction: events in, payments moved, webhooks done."""
-    reports, refunds = of_webhooks(readings)
     results = []
     with transaction() as connection:
-        told, entered = record_all(connection, reports, refunds)
-        outcomes, ends = iter(told), iter(entered)
+        recorded = record(connection, of_webhooks(readings))
+        effects = iter(recorded.effects)
         for reading in readings:
             if reading.error is not None:
                 results.append(failed_attempt(reading, describe(reading.error)))
             elif reading.unavailable is not None:
                 results.append(put_off(reading))
             else:
-                of_events = [next(outcomes) for _ in reading.events]
-                results.append(result_of(reading, of_events, [next(ends) for _ in reading.refunds]))
+                results.append(result_of(reading, [next(effects) for _ in (*reading.events, *reading.refunds)]))
         written = settle(connection, results)
-    count_refunds(refunds, entered)
+    recorded.count()
     _remember(readings, results)
     return counted(written)
 

@@ -144,7 +144,7 @@ def test_an_event_whose_payment_somebody_holds_is_asked_for_again(
         raise DatabaseLockedError
 
     with monkeypatch.context() as locked:
-        locked.setattr("worker.payments.provider_queries.record_all", held)
+        locked.setattr("worker.payments.status_queries.record", held)
         backfill()
     assert status(sql, reference) == "pending"
 

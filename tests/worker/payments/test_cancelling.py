@@ -49,7 +49,7 @@ def test_an_open_payment_is_canceled_at_its_provider(sql: Sql, scripted: Scripte
     assert scripted.canceled == [reference]
     assert status_of(sql, reference) == "canceled", "not expired: somebody asked for it"
     assert left(sql, payment) == (None, "the payment is canceled", 1)
-    assert cancel(str(payment)) == "nothing is asked of it now"
+    assert cancel(str(payment)) == "nothing is requested of it now"
     assert scripted.canceled == [reference]
 
 
@@ -86,7 +86,7 @@ def test_a_payment_that_stays_open_is_asked_for_again_later(
     assert due_in is not None
     assert 4 < due_in < 7
     assert attempts == 1
-    assert cancel(str(payment)) == "nothing is asked of it now", "not before its time"
+    assert cancel(str(payment)) == "nothing is requested of it now", "not before its time"
     del scripted.cancellations[reference]
     make_due(sql)
     assert cancel(str(payment)) == "the payment is canceled"
@@ -112,8 +112,8 @@ def test_nobody_asked(sql: Sql, scripted: ScriptedProvider) -> None:
     insert_payment(sql)
     payment = sql("SELECT id FROM payments")[0].id
 
-    assert cancel(str(payment)) == "nothing is asked of it now"
-    assert cancel(str(uuid4())) == "nothing is asked of it now"
+    assert cancel(str(payment)) == "nothing is requested of it now"
+    assert cancel(str(uuid4())) == "nothing is requested of it now"
     assert scripted.canceled == []
 
 
@@ -128,6 +128,6 @@ def test_twice_at_once_it_is_canceled_once(sql: Sql, make_worker: MakeWorker, mo
 
     said = at_once([lambda number=number: run(number) for number in range(4)])
 
-    assert sorted(said) == ["nothing is asked of it now"] * 3 + ["the payment is canceled"]
+    assert sorted(said) == ["nothing is requested of it now"] * 3 + ["the payment is canceled"]
     assert mock_provider.calls["cancel"] == 1
     assert [row["status"] for row in mock_provider.payments] == ["canceled"]

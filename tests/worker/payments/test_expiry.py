@@ -19,7 +19,7 @@ from tests.worker.promises import insert_promise
 from tests.worker.scripted import ScriptedProvider, event
 from worker.payments import look_ups as reconciliation
 from worker.payments.look_ups import expire, look_up
-from worker.payments.provider_queries import GIVE_UP_AFTER
+from worker.payments.status_queries import GIVE_UP_AFTER
 from worker.webhooks.task import process
 
 OVER = "now() - interval '1 second'"

@@ -17,7 +17,7 @@ from tests.worker.conftest import MakeWorker
 from tests.worker.scripted import ScriptedProvider
 from tests.worker.scripted import event as provider_event
 from worker.payments.look_ups import STEP, look_up
-from worker.payments.provider_queries import GIVE_UP_AFTER
+from worker.payments.status_queries import GIVE_UP_AFTER
 from worker.webhooks.task import process
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400

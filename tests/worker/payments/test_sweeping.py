@@ -31,10 +31,10 @@ def test_it_rings_for_what_is_due_and_for_nothing_else(sql: Sql, messages: Messa
     make_due(sql)
     insert_refund(sql, payment, "1.00")
 
-    assert sweep() == "rang for 4 of 4 that are due"
+    assert sweep() == "sent 4 of 4 that are due"
 
     assert sorted(messages("payments")) == sorted([(str(each),) for each in [*due, canceled]])
-    assert sweep() == "rang for 0 of 4 that are due", "their messages are under way"
+    assert sweep() == "sent 0 of 4 that are due", "their messages are under way"
 
 
 def test_a_request_whose_message_was_lost_is_due_after_five_seconds(sql: Sql, messages: Messages) -> None:
@@ -43,9 +43,9 @@ def test_a_request_whose_message_was_lost_is_due_after_five_seconds(sql: Sql, me
     row = sql("SELECT next_attempt_at - created_at AS delay FROM refunds")[0]
 
     assert row.delay.total_seconds() == 5
-    assert sweep() == "rang for 0 of 0 that are due"
+    assert sweep() == "sent 0 of 0 that are due"
     sql("UPDATE refunds SET next_attempt_at = now() - interval '1 second'")
-    assert sweep() == "rang for 1 of 1 that are due"
+    assert sweep() == "sent 1 of 1 that are due"
     assert messages("payments") == [(str(refund),)]
 
 
@@ -55,8 +55,8 @@ def test_without_a_broker_it_says_so_and_rings_the_next_time(sql: Sql, make_work
     make_due(sql)
 
     with make_worker(broker_url=Secret("redis://127.0.0.1:1/0")).app_context():
-        assert sweep() == "rang for 0 of 1 that are due"
-    assert sweep() == "rang for 1 of 1 that are due"
+        assert sweep() == "sent 0 of 1 that are due"
+    assert sweep() == "sent 1 of 1 that are due"
 
 
 def test_it_is_beats(sql: Sql) -> None:

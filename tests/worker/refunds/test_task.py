@@ -310,14 +310,14 @@ def test_killed_anywhere_one_refund_is_made(
         raise Killed
 
     asking: Callable[..., Any] = refunds._ask
-    recording: Callable[..., Any] = refunds.record_all
+    recording: Callable[..., Any] = refunds.record
     with app.app_context():
         with monkeypatch.context() as patch:
             name, end = {
                 "before the call": ("_ask", kill),
                 "within the call": ("_ask", ask_and_kill),
-                "before the writing": ("record_all", kill),
-                "within the writing": ("record_all", write_and_kill),
+                "before the writing": ("record", kill),
+                "within the writing": ("record", write_and_kill),
             }[where]
             patch.setattr(refunds, name, end)
             with pytest.raises(Killed):

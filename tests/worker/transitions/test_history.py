@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +16,8 @@ from checkout_service.providers.base import ProviderEvent
 from tests.conftest import Sql
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import event
-from worker.transitions.payments import Report, record
+from worker.transitions.outcomes import received_now
+from worker.transitions.recording import record
 
 PAYMENTS = 4
 
@@ -67,7 +67,7 @@ def play(events: list[ProviderEvent], rng: random.Random | None = None) -> None:
         sets += rng.sample(sets, k=rng.randint(0, len(sets)))
     for entry in sets:
         with transaction() as connection:
-            record(connection, [Report(event=each, received_at=datetime.now(UTC)) for each in entry])
+            record(connection, received_now(entry))
 
 
 def transitions(sql: Sql, references: list[str]) -> list[Any]:

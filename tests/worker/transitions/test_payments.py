@@ -1,8 +1,7 @@
-"""The transitions: the only writer of a payment's status, in a fixed number of statements."""
+"""Events about payments: the only road to a payment's status, in a fixed number of statements."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -16,8 +15,8 @@ from tests.conftest import Sql, Statements
 from tests.webhook_bodies import insert_payment, status_of
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import event
-from worker.transitions.outcomes import Outcome
-from worker.transitions.payments import Report, record
+from worker.transitions.outcomes import Outcome, received_now
+from worker.transitions.recording import record
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 def enter(*events: ProviderEvent) -> list[Outcome]:
     """Record the events as one set."""
     with transaction() as connection:
-        return record(connection, [Report(event=each, received_at=datetime.now(UTC)) for each in events])
+        return [effect.outcome for effect in record(connection, received_now(events)).effects]
 
 
 def reason(sql: Sql, reference: str) -> str | None:

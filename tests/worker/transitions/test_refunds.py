@@ -1,4 +1,4 @@
-"""The refunds' transitions: events about refunds, in whatever order, move each along its street."""
+"""Events about refunds: in whatever order they come, each refund moves forward along its status order."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from checkout_service.database.engine import transaction
+from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import Decline, ProviderEvent, ProviderRefundEvent
 from tests.conftest import Sql, Statements
 from tests.refunding import insert_refund, paid_payment, refund_event, refund_row, sums
-from tests.webhook_bodies import insert_payment
+from tests.webhook_bodies import insert_payment, status_of
 from tests.worker.scripted import event as provider_event
-from worker.transitions.outcomes import Outcome
-from worker.transitions.payments import Report
-from worker.transitions.refunds import record_all
-from worker.transitions.rules import RefundReport
+from worker.transitions.outcomes import Outcome, ReceivedEvent
+from worker.transitions.recording import record
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -30,13 +29,10 @@ pytestmark = pytest.mark.usefixtures("worker")
 def enter(*provider_events: ProviderEvent | ProviderRefundEvent, age: timedelta = timedelta(0)) -> list[Outcome]:
     """Record the events as one set; the outcomes of those about refunds."""
     at = datetime.now(UTC) - age
-    reports = [Report(event=each, received_at=at) for each in provider_events if isinstance(each, ProviderEvent)]
-    refunds = [
-        RefundReport(event=each, received_at=at) for each in provider_events if isinstance(each, ProviderRefundEvent)
-    ]
     with transaction() as connection:
-        _, entered = record_all(connection, reports, refunds)
-    return [entry.outcome for entry in entered]
+        recorded = record(connection, [ReceivedEvent(each, at) for each in provider_events])
+    pairs = zip(provider_events, recorded.effects, strict=True)
+    return [effect.outcome for each, effect in pairs if isinstance(each, ProviderRefundEvent)]
 
 
 def reason(sql: Sql, reference: str) -> str | None:
@@ -284,8 +280,52 @@ def test_many_events_take_as_many_statements_as_one(sql: Sql, many: int, stateme
         )
 
     sent = [statement.split()[0] for statement in seen if statement.split()[0] not in {"BEGIN", "COMMIT"}]
-    assert sent == ["WITH", "SELECT", "SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]
+    assert sent == ["WITH", "SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]
     assert {sums(sql, payment) for payment, _ in payments} == {("80.00", "0.00")}
+
+
+def test_events_about_payments_and_refunds_lock_and_move_each_payment_once(sql: Sql, statements: Statements) -> None:
+    """The refund comes with the event that proves its payment paid, and is too much: one UPDATE moves and flags it."""
+    reference = insert_payment(sql, amount="100.00")
+    other, other_reference = paid_payment(sql)
+    refund = insert_refund(sql, other)
+
+    with statements() as seen:
+        outcomes = enter(
+            refund_event(reference, "succeeded", amount=Decimal("100.01")),
+            provider_event(reference, "paid"),
+            refund_event(other_reference, "succeeded", refund_id=refund, refund_ref="re_2"),
+        )
+
+    assert outcomes == [Outcome.WAITING, Outcome.APPLIED]
+    sent = [statement.split()[0] for statement in seen if statement.split()[0] not in {"BEGIN", "COMMIT"}]
+    assert sent == ["SELECT", "WITH", "INSERT", "SELECT", "SELECT", "UPDATE", "UPDATE", "INSERT"]
+    assert len([statement for statement in seen if "FROM payments" in statement and "FOR NO KEY" in statement]) == 1
+    assert len([statement for statement in seen if statement.lstrip().startswith("UPDATE payments")]) == 1
+    assert (status_of(sql, reference), reason(sql, reference)) == ("paid", "refund_too_large")
+    assert sums(sql, other) == ("40.00", "0.00")
+
+
+def test_what_each_event_did_comes_back_in_the_order_of_the_set(sql: Sql) -> None:
+    _, reference = paid_payment(sql)
+    events = [
+        refund_event(reference, "succeeded", amount=Decimal("200.00")),
+        provider_event("unknown", "paid"),
+        refund_event(reference, "succeeded", refund_ref="re_2"),
+        provider_event(reference, "failed"),
+    ]
+
+    with transaction() as connection:
+        recorded = record(connection, [ReceivedEvent(each, datetime.now(UTC)) for each in events])
+
+    assert [effect.outcome for effect in recorded.effects] == [
+        Outcome.WAITING,
+        Outcome.PARKED,
+        Outcome.APPLIED,
+        Outcome.STALE,
+    ]
+    assert recorded.effects[0].waits_for == "more than is left of its payment"
+    assert [tuple(move) for move in recorded.refund_moves] == [("mock", RefundStatus.SUCCEEDED)]
 
 
 def test_a_set_without_refunds_costs_no_statement_more(sql: Sql, statements: Statements) -> None:

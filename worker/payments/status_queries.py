@@ -1,0 +1,149 @@
+"""Asks providers about payments, records what they answer, and keeps question and answer for operators to see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from checkout_service.api.responses import show_time
+from checkout_service.database.engine import execute, transaction
+from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.payments.look_up_log import Question
+from checkout_service.providers.base import (
+    Provider,
+    ProviderError,
+    ProviderEvent,
+    ProviderRefundEvent,
+    ProviderUnavailableError,
+    Reference,
+)
+from worker.context import provider as provider_named
+from worker.references import reference
+from worker.transitions.outcomes import Outcome, received_now
+from worker.transitions.recording import record
+
+Answer = Sequence[ProviderEvent | ProviderRefundEvent]
+
+Ask = Callable[[Provider, Reference], Answer]
+"""Puts a question to a provider. Raises ProviderError."""
+
+WORK_FOR: Final = 40.0
+GIVE_UP_AFTER: Final = 3
+"""Failures in a row after which a task asks no more: the provider is away, and the next run is not far."""
+
+LOGGED: Final = 50
+"""Questions and answers that are kept of each payment."""
+
+_KEPT_FROM_LAST: Final = LOGGED - 2
+
+_log_question = text(f"""
+    UPDATE payments SET look_up_log = jsonb_path_query_array(look_up_log, '$[last - {_KEPT_FROM_LAST} to last]')
+        || jsonb_build_object(
+            'at', CAST(:at AS text), 'question', CAST(:question AS text), 'answer', CAST(:answer AS text))
+    WHERE id = :id
+""")  # noqa: S608 (only our own constants)
+
+log = structlog.get_logger(__name__)
+
+
+class StatusQueries:
+    """The questions of one run of a task: how long it may go on asking, and what came of it."""
+
+    def __init__(self) -> None:
+        self._until = monotonic() + WORK_FOR
+        self._failures_in_a_row = 0
+        self._payments = 0
+        self._events = 0
+        self._unrecorded: list[tuple[UUID, Answer]] = []
+        self.recorded = False
+        """Whether all events of the last answer are recorded."""
+        self.last_answer = ""
+        """The last answer, as the payment's log keeps it."""
+
+    def may_go_on(self) -> bool:
+        """Whether there is time for another question, and a provider that answers."""
+        return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
+
+    def ask(self, payment_id: UUID, *, provider: str, question: Question, ask: Ask) -> bool:
+        """Ask the provider of that name about one payment and record the answer; an error is this payment's alone.
+
+        Returns whether it is of no use to ask again soon: only a provider that is away may soon say more. Raises
+        DatabaseUnavailableError.
+        """
+        adapter = provider_named(provider)
+        if adapter is None:
+            log.warning("provider_without_account", provider=provider, payment_id=str(payment_id))
+            self._log(payment_id, question, "not asked: no account at this provider is set up")
+            return True
+        self._payments += 1
+        self.recorded = False
+        try:
+            answer = ask(adapter, reference(payment_id))
+        except ProviderUnavailableError as error:
+            self._failures_in_a_row += 1
+            log.warning("provider_unavailable", payment_id=str(payment_id), error=str(error))
+            self._log(payment_id, question, f"unavailable: {error}")
+            return False
+        except ProviderError as error:
+            log.warning("provider_not_understood", payment_id=str(payment_id), error=str(error))
+            self._log(payment_id, question, f"not understood: {error}")
+            return True
+        except Exception as error:
+            log.exception("provider_broke", payment_id=str(payment_id))
+            self._log(payment_id, question, f"broke its reader: {type(error).__name__}")
+            return True
+        self._failures_in_a_row = 0
+        self._record(answer, payment_id)
+        self._log(payment_id, question, ", ".join(_in_words(event) for event in answer) or "nothing new")
+        return True
+
+    def record_delayed(self) -> None:
+        """Record once more the answers about payments that somebody else had locked until now."""
+        delayed, self._unrecorded = self._unrecorded, []
+        while delayed and monotonic() < self._until:
+            payment_id, answer = delayed.pop()
+            self._record(answer, payment_id)
+
+    def summary(self) -> str:
+        """What came of all questions, as the task's result."""
+        return f"asked about {self._payments} payments, learned {self._events} events"
+
+    def _record(self, answer: Answer, payment_id: UUID) -> None:
+        try:
+            if answer:
+                with transaction() as connection:
+                    recorded = record(connection, received_now(answer))
+                recorded.count()
+                outcomes = {effect.outcome for effect in recorded.effects}
+                self.recorded = not outcomes & {Outcome.WAITING, Outcome.PARKED}
+            else:
+                self.recorded = True
+        except DatabaseLockedError:
+            log.warning("payment_held_by_another", payment_id=str(payment_id))
+            self._unrecorded.append((payment_id, answer))
+        except DatabaseUnavailableError:
+            raise
+        except Exception:
+            log.exception("events_not_recorded", payment_id=str(payment_id))
+        else:
+            self._events += len(answer)
+
+    def _log(self, payment_id: UUID, question: Question, answer: str) -> None:
+        """Keep the answer for operators; what jsonb cannot hold is escaped."""
+        self.last_answer = plain = answer[:200].encode("unicode_escape").decode()
+        with suppress(DatabaseLockedError):  # it is only a note
+            execute(
+                _log_question,
+                {"id": payment_id, "at": show_time(datetime.now(UTC)), "question": question.value, "answer": plain},
+            )
+
+
+def _in_words(event: ProviderEvent | ProviderRefundEvent) -> str:
+    return f"refund {event.status.value}" if isinstance(event, ProviderRefundEvent) else event.status.value
