@@ -1,4 +1,4 @@
-"""GET /ops/payments: the list of payments, and one in full with its story and what can be ordered about it."""
+"""GET /ops/payments: the list of payments, and one in full with its timeline and the commands for it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from checkout_service.console.access import for_operators
 from checkout_service.console.filters import read_id, read_payment_filter, read_place
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, ordered, page
 from checkout_service.console.payment_queries import payment_by, payments_page
-from checkout_service.oversight.timeline import Story, story
+from checkout_service.oversight.operator_phrases import phrase
+from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.payments.status import PaymentStatus
 
 blueprint = ConsoleBlueprint("console_payments", __name__)
 
-LOOKED_THROUGH = 2
+PAGES_SEARCHED = 2
 """Pages of webhooks that one view of a payment looks through for those that only their bytes tie to it."""
 
 
@@ -60,7 +61,7 @@ def show_payment(payment_id: UUID) -> str:
     return page(
         "payment.html",
         payment=found.payment,
-        entries=found.entries,
+        entries=list(map(phrase, found.entries)),
         looked_until=found.looked_until,
         beyond=read_id(request.args.get("beyond")),
         orders=history,
@@ -91,8 +92,8 @@ def review_payment(payment_id: UUID) -> AnyResponse:
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="orders"), 303)
 
 
-def _found(payment_id: UUID, *, after: UUID | None) -> Story:
-    found = story(payment_id, pages=LOOKED_THROUGH, after=after)
+def _found(payment_id: UUID, *, after: UUID | None) -> Timeline:
+    found = timeline_of(payment_id, pages=PAGES_SEARCHED, after=after)
     if found is None:
         raise NotFound(f"There is no payment {payment_id}.")
     return found

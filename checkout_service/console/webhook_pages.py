@@ -19,7 +19,8 @@ from checkout_service.console.page import SOON, ConsoleBlueprint, address, page,
 from checkout_service.console.payment_queries import events_of_webhook, payment_of_webhook
 from checkout_service.console.untrusted import show_body, show_headers, what_it_says
 from checkout_service.console.webhook_queries import WINDOW, about, webhooks_page
-from checkout_service.oversight.timeline import story
+from checkout_service.oversight.operator_phrases import phrase
+from checkout_service.oversight.timeline import timeline_of
 from checkout_service.providers.base import WEBHOOK_FORMATS
 from checkout_service.webhooks.models import STATES
 from checkout_service.webhooks.queries import find_webhook, processable
@@ -97,6 +98,7 @@ def show_webhook(delivery_id: UUID) -> str:
     row = _found(delivery_id)
     payment = payment_of_webhook(row)
     history = orders.orders_about(delivery_id)
+    timeline = timeline_of(payment.id, pages=1) if payment else None
     return page(
         "webhook.html",
         webhook=row,
@@ -105,7 +107,8 @@ def show_webhook(delivery_id: UUID) -> str:
         body=show_body(row.body),
         payment=payment,
         events=events_of_webhook(delivery_id, payment.id) if payment else (),
-        story=story(payment.id, pages=1) if payment else None,
+        payment_timeline=timeline,
+        phrases=list(map(phrase, timeline.entries)) if timeline else (),
         orders=history,
         processable=processable(delivery_id),
         task=task_in_address(),

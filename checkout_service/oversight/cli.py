@@ -1,4 +1,4 @@
-"""``flask payments``: one payment's story, and whether all of them are as they must be."""
+"""``flask payments``: one payment's timeline, and whether all of them are as they must be."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import click
 from checkout_service.api.responses import show_time
 from checkout_service.money import show
 from checkout_service.oversight.invariants import INVARIANTS, Limits
+from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.refunds import LISTED, listed
-from checkout_service.oversight.timeline import story
+from checkout_service.oversight.timeline import timeline_of
 from checkout_service.payments.status import RefundStatus
 from checkout_service.terminal import CommandGroup, Duration
 
@@ -24,12 +25,12 @@ payments = CommandGroup("payments", help="Look at payments, and check what must 
 @click.argument("payment_id", type=click.UUID)
 def show_payment(payment_id: UUID) -> None:
     """Show one payment and everything that happened to it, in order."""
-    found = story(payment_id)
-    if found is None:
+    timeline = timeline_of(payment_id)
+    if timeline is None:
         raise click.ClickException(f"There is no payment {payment_id}.")
-    payment = found.payment
+    payment = timeline.payment
     click.echo(f"payment   {payment.id}")
-    click.echo(f"status    {payment.status}")
+    click.echo(f"status    {payment.status.value}")
     click.echo(f"amount    {show(payment.amount)} {payment.currency}")
     click.echo(f"refunded  {show(payment.amount_refunded)}, and {show(payment.amount_refunding)} on the way")
     click.echo(f"provider  {payment.provider} {payment.provider_ref}")
@@ -38,8 +39,8 @@ def show_payment(payment_id: UUID) -> None:
     ahead = show_time(payment.next_look_up_at) if payment.next_look_up_at else "none ahead"
     click.echo(f"look-ups  {payment.look_ups} so far, next {ahead}\n")
     click.echo(f"{show_time(payment.created_at)}  created")
-    for entry in found.entries:
-        click.echo(f"{show_time(entry.at)}  {entry.kind:9} {entry.said}")
+    for line in map(phrase, timeline.entries):
+        click.echo(f"{show_time(line.at)}  {line.kind:9} {line.text}")
 
 
 @payments.command("refunds")

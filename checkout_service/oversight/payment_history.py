@@ -1,16 +1,29 @@
-"""What is known of one payment, from every table that knows something: the rows that its story is told from."""
+"""Reads the payment history: everything that is known of one payment, as typed entries from seven tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, text
 
 from checkout_service.database.engine import execute
+from checkout_service.oversight.entries import (
+    CancelRequested,
+    Entry,
+    PaymentEventRecorded,
+    RefundEntered,
+    RefundEventRecorded,
+    SessionOpened,
+    WebhookReceived,
+)
+from checkout_service.payments.look_up_log import read_log
+from checkout_service.payments.outcomes import EventOutcome
+from checkout_service.payments.status import PaymentStatus, RefundStatus
 
 PAGE: Final = 5000
 """Webhooks that one statement looks through: some tens of milliseconds."""
@@ -25,33 +38,33 @@ _payment = text("""
 """)
 
 _session = text("""
-    SELECT id, cart_id, idempotency_key, amount, currency, jsonb_array_length(lines) AS lines, expires_at, created_at
+    SELECT created_at AS at, cart_id, idempotency_key, amount, currency, jsonb_array_length(lines) AS lines, expires_at
     FROM checkout_sessions WHERE payment_id = :id
 """)
 
 _events = text("""
-    SELECT event_id, delivery_id, status::text AS status, amount, currency, outcome, occurred_at, received_at
+    SELECT received_at AS at, event_id, delivery_id, status::text AS status, amount, currency, outcome, occurred_at
     FROM payment_events WHERE payment_id = :id ORDER BY received_at, id
 """)
 
 _refunds = text("""
-    SELECT id, provider_ref, amount, currency, status::text AS status, reason, decline, requested_by, attempts, detail,
-        next_attempt_at, created_at
+    SELECT created_at AS at, id AS refund_id, provider_ref, amount, currency, status::text AS status, reason, decline,
+        requested_by, attempts, detail, next_attempt_at
     FROM refunds WHERE payment_id = :id ORDER BY id
 """)
 
 _refund_events = text("""
-    SELECT event.event_id, event.delivery_id, 'refund ' || event.status::text AS status, event.amount, event.currency,
-        event.outcome, event.occurred_at, event.received_at
+    SELECT event.received_at AS at, event.event_id, event.delivery_id, event.status::text AS status, event.amount,
+        event.currency, event.outcome, event.occurred_at
     FROM refund_events AS event JOIN refunds ON refunds.id = event.refund_id WHERE refunds.payment_id = :id
     ORDER BY event.received_at, event.id
 """)
 
-_cancellation = text("""
-    SELECT requested_by, attempts, next_attempt_at, detail, created_at FROM cancel_requests WHERE payment_id = :id
+_cancel_requests = text("""
+    SELECT created_at AS at, requested_by, attempts, detail, next_attempt_at FROM cancel_requests WHERE payment_id = :id
 """)
 
-_WEBHOOK_COLUMNS: Final = "id, received_at, state, attempts, detail, next_attempt_at, processed_at"
+_WEBHOOK_COLUMNS: Final = "id AS delivery_id, received_at AS at, state, attempts, detail, next_attempt_at, processed_at"
 
 _linked = text(f"SELECT {_WEBHOOK_COLUMNS} FROM webhook_deliveries WHERE id = ANY(CAST(:ids AS uuid[]))")  # noqa: S608 (only our own constants)
 
@@ -59,8 +72,8 @@ _linked = text(f"SELECT {_WEBHOOK_COLUMNS} FROM webhook_deliveries WHERE id = AN
 # 7 UUIDs, so a walk along the primary key begins where the payment did.
 _walk = text(f"""
     WITH page AS (
-        SELECT {_WEBHOOK_COLUMNS}, provider, body FROM webhook_deliveries
-        WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT {PAGE}
+        SELECT id, received_at, state, attempts, detail, next_attempt_at, processed_at, provider, body
+        FROM webhook_deliveries WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT {PAGE}
     )
     SELECT last.id AS last_id, found.* FROM (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last
     LEFT JOIN (
@@ -78,23 +91,37 @@ _first_key = text(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """A payment, its session if any, the events of it and of its refunds, and the webhooks about it, as they came.
+class PaymentNow:
+    """A payment as its row is now. Amounts are in its currency; ``next_look_up_at`` is None when none is ahead."""
+
+    id: UUID
+    user_id: UUID
+    provider: str
+    provider_ref: str
+    status: PaymentStatus
+    amount: Decimal
+    currency: str
+    review_reason: str | None
+    created_at: datetime
+    amount_refunded: Decimal
+    amount_refunding: Decimal
+    next_look_up_at: datetime | None
+    look_ups: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentHistory:
+    """A payment and what happened to it, in no order between the tables.
 
     ``looked_until`` is the last webhook looked at, if the look ended there and more webhooks may follow.
     """
 
-    payment: Row[Any]
-    sessions: Sequence[Row[Any]]
-    events: Sequence[Row[Any]]
-    webhooks: Sequence[Row[Any]]
-    refunds: Sequence[Row[Any]]
-    refund_events: Sequence[Row[Any]]
-    cancellations: Sequence[Row[Any]]
+    payment: PaymentNow
+    entries: Sequence[Entry]
     looked_until: UUID | None = None
 
 
-def evidence_of(
+def read_history(
     payment_id: UUID,
     *,
     owner: UUID | None = None,
@@ -102,55 +129,74 @@ def evidence_of(
     largest: int = 2**30,
     early: timedelta = EARLY,
     after: UUID | None = None,
-) -> Evidence | None:
+) -> PaymentHistory | None:
     """Everything known of this payment, or None. Raises DatabaseUnavailableError.
 
     Webhooks that no event leads to are looked for in so many ``pages`` of webhooks, from where the payment began or
     behind the webhook ``after``; in all of them without a number. Those of more than ``largest`` bytes are not
     searched. With an ``owner``, another's payment is None at once.
     """
-    found = execute(_payment, {"id": payment_id})
-    if not found:
+    rows = execute(_payment, {"id": payment_id})
+    if not rows:
         return None
-    (payment,) = found
+    columns = rows[0]._asdict()
+    questions = read_log(columns.pop("look_up_log"))
+    payment = PaymentNow(**columns | {"status": PaymentStatus(columns["status"])})
     if owner is not None and payment.user_id != owner:
         return None
-    events = execute(_events, {"id": payment_id})
-    refund_events = execute(_refund_events, {"id": payment_id})
-    named = [row.delivery_id for row in (*events, *refund_events) if row.delivery_id]
-    webhooks = {row.id: row for row in execute(_linked, {"ids": named})}
+    events = [PaymentEventRecorded(**_event(row, PaymentStatus)) for row in execute(_events, {"id": payment_id})]
+    refund_events = [
+        RefundEventRecorded(**_event(row, RefundStatus)) for row in execute(_refund_events, {"id": payment_id})
+    ]
+    recorded: list[PaymentEventRecorded | RefundEventRecorded] = [*events, *refund_events]
+    linked = {event.delivery_id for event in recorded if event.delivery_id}
+    webhooks = _webhooks(execute(_linked, {"ids": list(linked)}))
     if after is None:
         ((after,),) = execute(_first_key, {"created_at": payment.created_at, "early": early})
     about, looked_until = _webhooks_about(payment, pages, after, largest)
-    webhooks |= {row.id: row for row in about}
-    return Evidence(
-        payment=payment,
-        sessions=execute(_session, {"id": payment_id}),
-        events=events,
-        webhooks=sorted(webhooks.values(), key=lambda row: (row.received_at, row.id)),
-        refunds=execute(_refunds, {"id": payment_id}),
-        refund_events=refund_events,
-        cancellations=execute(_cancellation, {"id": payment_id}),
-        looked_until=looked_until,
-    )
+    webhooks |= about
+    entries: list[Entry] = [
+        *(SessionOpened(**row._asdict()) for row in execute(_session, {"id": payment_id})),
+        *(CancelRequested(**row._asdict()) for row in execute(_cancel_requests, {"id": payment_id})),
+        *(webhooks[id_] for id_ in sorted(webhooks)),
+        *(
+            RefundEntered(**row._asdict() | {"status": RefundStatus(row.status)})
+            for row in execute(_refunds, {"id": payment_id})
+        ),
+        *questions,
+        *recorded,
+    ]
+    return PaymentHistory(payment=payment, entries=entries, looked_until=looked_until)
+
+
+def _event(row: Row[Any], status: type[PaymentStatus | RefundStatus]) -> dict[str, Any]:
+    """The columns of an event, with the words of its status and outcome."""
+    return row._asdict() | {"status": status(row.status), "outcome": EventOutcome(row.outcome)}
+
+
+def _webhooks(rows: Iterable[Row[Any]]) -> dict[UUID, WebhookReceived]:
+    return {row.delivery_id: WebhookReceived(**row._asdict()) for row in rows}
 
 
 def _webhooks_about(
-    payment: Row[Any], pages: int | None, after: Any, largest: int
-) -> tuple[list[Row[Any]], UUID | None]:
+    payment: PaymentNow, pages: int | None, after: UUID | None, largest: int
+) -> tuple[dict[UUID, WebhookReceived], UUID | None]:
     """Webhooks whose bytes speak of the payment, and where the walk stopped unless it came to the end."""
-    sought = {
+    search = {
         "provider": payment.provider,
         "reference": payment.provider_ref,
         "payment_id": str(payment.id),
         "largest": largest,
     }
-    found: list[Row[Any]] = []
+    about: dict[UUID, WebhookReceived] = {}
     while pages != 0:
-        page = execute(_walk, {"after": after, **sought})
+        page = execute(_walk, {"after": after, **search})
         if not page:
-            return found, None
-        found += [row for row in page if row.id is not None]
-        after = page[0].last_id
+            return about, None
+        for row in page:
+            columns = row._asdict()
+            after = columns.pop("last_id")
+            if row.delivery_id is not None:
+                about[row.delivery_id] = WebhookReceived(**columns)
         pages = None if pages is None else pages - 1
-    return found, after
+    return about, after

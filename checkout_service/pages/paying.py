@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -17,20 +17,21 @@ from checkout_service.checkout.operations import Order, open_session
 from checkout_service.checkout.queries import session_of
 from checkout_service.identity.guests import guest, remember_guest
 from checkout_service.money import InvalidAmountError, parse_amount
-from checkout_service.oversight.payment_history import Evidence, evidence_of
+from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
-from checkout_service.pages.payment_status import standing
+from checkout_service.pages.payment_status import headline
 from checkout_service.pages.shop import cart_page, shop_page
-from checkout_service.pages.status_steps import street
-from checkout_service.pages.timeline_phrases import told
+from checkout_service.pages.status_steps import status_steps
+from checkout_service.pages.timeline_phrases import phrases
+from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry.metrics import sessions_total
 
 blueprint = PageBlueprint("paying", __name__)
 blueprint.after_request(remember_guest)
 
-LOOK_THROUGH: Final = 2
+PAGES_SEARCHED: Final = 2
 """Pages of webhooks that one look at a payment goes through: in a busy house the newest of its webhooks may be missing,
 but a customer who watches must not cost more than this."""
 
@@ -50,7 +51,7 @@ def check_out() -> BaseResponse:
     key = read_key(request.form.get("key"))
     try:
         answer, replayed = open_session(
-            order=Order(user_id=user_id, key=key, provider=None, **_wanted()),
+            order=Order(user_id=user_id, key=key, provider=None, **_read_form()),
             providers=current_app.extensions["providers"],
             namespace=settings.payment_namespace,
             ttl=settings.session_ttl,
@@ -103,16 +104,17 @@ def show_news(payment_id: UUID) -> Response:
 
 def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
     user_id = caller().user_id
-    evidence = evidence_of(payment_id, owner=user_id, pages=LOOK_THROUGH, largest=LARGEST_SEARCHED, early=JUST_BEFORE)
-    if evidence is None:
+    timeline = timeline_of(payment_id, owner=user_id, pages=PAGES_SEARCHED, largest=LARGEST_SEARCHED, early=JUST_BEFORE)
+    if timeline is None:
         raise NotFound("There is no such payment, or it is not yours.")
+    payment = timeline.payment
     session = session_of(payment_id=payment_id, user_id=user_id)
-    stands = standing(evidence.payment, last_news=_last_news(evidence))
-    context = {"payment": evidence.payment, "session": session, "stands": stands}
+    current = headline(payment.status, payment.review_reason, last_moved_at=_last_moved_at(timeline))
+    context = {"payment": payment, "session": session, "headline": current}
     content = render_template(
         "shop/news.html",
-        places=street(stands.status, evidence.events),
-        entries=told(evidence),
+        steps=status_steps(payment.status, timeline.events()),
+        phrases=phrases(timeline),
         provider_page=_provider_page(str(payment_id), session.payment_token) if session else None,
         csrf=forms.token(str(user_id)),
         **context,
@@ -120,12 +122,12 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
     return content, context
 
 
-def _last_news(evidence: Evidence) -> Any:
-    moved = [event.received_at for event in evidence.events if event.outcome == "applied"]
-    return max([evidence.payment.created_at, *moved])
+def _last_moved_at(timeline: Timeline) -> datetime:
+    moved = [event.at for event in timeline.events() if event.outcome is EventOutcome.APPLIED]
+    return max([timeline.payment.created_at, *moved])
 
 
-def _wanted() -> dict[str, Any]:
+def _read_form() -> dict[str, Any]:
     """What the form asks to pay: the cart, and the total that the customer saw."""
     try:
         cart_id = UUID(request.form.get("cart", ""))

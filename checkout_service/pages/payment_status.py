@@ -1,26 +1,33 @@
-"""How a payment stands, as its customer is told: a headline, what it means, and what can be done now."""
+"""A payment's current status as its customer reads it: a headline, what it means, and what can be done now."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
+from checkout_service.payments.outcomes import ReviewReason, read_reasons
 from checkout_service.payments.status import PaymentStatus
 
 PATIENCE: Final = timedelta(minutes=1)
-"""How long a customer waits before they are told that it is taking long."""
+"""How long a customer waits before the page says that it is taking long."""
 
-REVIEWED: Final = {
-    "mismatch": "The provider reported another amount than you were asked for, so we do not count it as paid.",
-    "paid_after_close": "Money came although this payment was closed already.",
-    "paid_twice": "The same things were paid for twice.",
+REVIEWED: Final[dict[str, str]] = {
+    ReviewReason.MISMATCH: (
+        "The provider reported another amount than you were asked for, so we do not count it as paid."
+    ),
+    ReviewReason.PAID_AFTER_CLOSE: "Money came although this payment was closed already.",
+    ReviewReason.PAID_TWICE: "The same things were paid for twice.",
 }
+"""What a customer reads of the reasons for a review. Those about refunds are for operators alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What the page says above all. ``tone`` is a colour, ``sign`` an icon; neither says anything alone."""
+class Headline:
+    """What the page says above all. ``tone`` is a colour, ``sign`` an icon; neither says anything alone.
+
+    ``waiting`` tells that no news came for a while, ``reviewed`` why a person looks at the payment.
+    """
 
     status: PaymentStatus
     title: str
@@ -37,6 +44,7 @@ class Standing:
 
     @property
     def retryable(self) -> bool:
+        """Whether the customer may try again with a new session."""
         return self.status is PaymentStatus.FAILED
 
     @property
@@ -45,20 +53,19 @@ class Standing:
         return self.status is PaymentStatus.PENDING and not self.reviewed
 
 
-def standing(payment: Any, *, last_news: datetime) -> Standing:
-    """Of a payment's row; ``last_news`` is when it was opened, or when it last moved."""
-    status = PaymentStatus(payment.status)
-    waiting = status.open and status is not PaymentStatus.FAILED and datetime.now(UTC) - last_news > PATIENCE
-    reviewed = tuple(REVIEWED[code] for code in (payment.review_reason or "").split(", ") if code in REVIEWED)
-    title, meaning, tone, sign = _STILL_WAITING if waiting else _SAID[status]
+def headline(status: PaymentStatus, review_reason: str | None, *, last_moved_at: datetime) -> Headline:
+    """The headline of a payment; ``last_moved_at`` is when it was opened, or when its status last moved."""
+    waiting = status.open and status is not PaymentStatus.FAILED and datetime.now(UTC) - last_moved_at > PATIENCE
+    reviewed = tuple(REVIEWED[reason] for reason in sorted(read_reasons(review_reason)) if reason in REVIEWED)
+    title, meaning, tone, sign = _STILL_WAITING if waiting else _BY_STATUS[status]
     if reviewed and status.open:
         title, meaning, tone, sign = _IN_REVIEW
-    return Standing(
+    return Headline(
         status=status, title=title, meaning=meaning, tone=tone, sign=sign, waiting=waiting, reviewed=reviewed
     )
 
 
-_SAID: Final = {
+_BY_STATUS: Final = {
     PaymentStatus.PENDING: (
         "Waiting for your payment",
         "The provider has not reported anything yet. As soon as it does, you see it here.",

@@ -1,11 +1,13 @@
-"""The status order as it is drawn: its places in order, where the payment stands, and what each event proved."""
+"""The status order as it is drawn: its steps in order, which one is current, and what each event proved."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from checkout_service.oversight.entries import PaymentEventRecorded
+from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus
 
 EXPLAINED: Final = {
@@ -20,32 +22,33 @@ EXPLAINED: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """One place of the street: ``here`` if the payment stands there, ``behind`` if it cannot come back to it."""
+class StatusStep:
+    """One status: ``current`` if the payment has it, ``passed`` if the payment cannot come back to it."""
 
     name: str
     explained: str
-    here: bool
-    behind: bool
-    moved: int
+    current: bool
+    passed: bool
+    applied: int
     """Events that brought the payment here."""
     stale: int
-    """Events that proved this place when the payment was further already."""
+    """Events that proved this status when the payment was further already."""
     mismatch: int
+    """Events whose amount or currency is not the payment's."""
 
 
-def street(status: PaymentStatus, events: Sequence[Any]) -> list[Place]:
-    """The places from the first to the last; events are rows with a status (text) and an outcome."""
+def status_steps(status: PaymentStatus, events: Iterable[PaymentEventRecorded]) -> list[StatusStep]:
+    """The steps of a payment with this status, from the first to the last."""
     proved = [(event.status, event.outcome) for event in events]
     return [
-        Place(
-            name=place.value,
-            explained=EXPLAINED[place],
-            here=place is status,
-            behind=place < status,
-            moved=proved.count((place.value, "applied")) + (place is PaymentStatus.PENDING),
-            stale=proved.count((place.value, "stale")),
-            mismatch=proved.count((place.value, "mismatch")),
+        StatusStep(
+            name=step.value,
+            explained=EXPLAINED[step],
+            current=step is status,
+            passed=step < status,
+            applied=proved.count((step, EventOutcome.APPLIED)) + (step is PaymentStatus.PENDING),
+            stale=proved.count((step, EventOutcome.STALE)),
+            mismatch=proved.count((step, EventOutcome.MISMATCH)),
         )
-        for place in PaymentStatus
+        for step in PaymentStatus
     ]

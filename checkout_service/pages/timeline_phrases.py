@@ -1,168 +1,200 @@
-"""A payment's story in plain words: what arrived, when, and what it did."""
+"""A payment's timeline in plain words for its customer: what arrived, when, and what it did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from checkout_service.money import show
-from checkout_service.oversight.payment_history import Evidence
-from checkout_service.payments.status import PaymentStatus
+from checkout_service.oversight.entries import PaymentEventRecorded, RefundEntered, SessionOpened, WebhookReceived
+from checkout_service.oversight.payment_history import PaymentNow
+from checkout_service.oversight.timeline import Timeline
+from checkout_service.payments.look_up_log import LoggedQuestion, Question
+from checkout_service.payments.outcomes import EventOutcome
+from checkout_service.payments.status import PaymentStatus, RefundStatus
 
-UNDONE: Final = {
+WITHOUT_EVENTS: Final = {
     "duplicate": "It is verified, but it says what we knew already. It counts once, not twice.",
     "ignored": "It is verified, but it says nothing that concerns this payment.",
     "parked": "It is verified, but its payment is not here yet. It waits for it.",
     "failed": "It could not be processed. Its bytes are kept, and an operator can have it processed again.",
 }
-"""What became of a webhook whose events are not in the transitions."""
+"""What became of a webhook in this state, of whose events none was recorded."""
 
-GIVEN_BACK: Final = {
-    "requested": ("pending", "It was asked for. A worker asks the provider for it."),
-    "processing": ("pending", "The provider has it under way."),
-    "succeeded": ("applied", "The provider gave it back. The payment stays paid: a refund is a matter of its own."),
-    "failed": ("failed", "It did not go through, so this money stays here."),
+REFUNDED: Final = {
+    RefundStatus.REQUESTED: ("requested", "It was requested. A worker asks the provider for it."),
+    RefundStatus.PROCESSING: ("processing", "The provider has it under way."),
+    RefundStatus.SUCCEEDED: (
+        "applied",
+        "The provider gave it back. The payment stays paid: a refund is a matter of its own.",
+    ),
+    RefundStatus.FAILED: ("failed", "It did not go through, so this money stays here."),
 }
 """What became of a refund: its badge, and its sentence."""
 
+_Before = Mapping[PaymentStatus, PaymentStatus]
+"""By status, the one that the payment had before it moved there."""
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Entry:
-    """Something that happened. ``state`` names its badge; ``took`` is from its arrival until a worker was done."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerPhrase:
+    """Something that happened, in words. ``key`` names it on the page.
+
+    ``badge`` names a badge, and ``badge_words`` its words where they differ. ``took`` is from the webhook's arrival
+    until a worker was done with it.
+    """
 
     at: datetime
-    rank: int
     key: str
-    state: str
+    badge: str
     title: str
-    said: str
+    text: str
+    badge_words: str | None = None
     took: timedelta | None = None
 
 
-def told(evidence: Evidence) -> list[Entry]:
-    """Everything that happened to the payment, oldest first."""
-    steps = _steps(evidence.events)
-    by_webhook: dict[UUID, list[Any]] = {}
-    for event in evidence.events:
+def phrases(timeline: Timeline) -> list[CustomerPhrase]:
+    """Everything that happened to the payment, oldest first.
+
+    An event is part of the webhook that brought it. Requests to cancel are seen in what the provider was asked, and
+    the events of a refund in the refund's own status.
+    """
+    payment, before = timeline.payment, _before(timeline)
+    webhooks = {entry.delivery_id for entry in timeline.entries if isinstance(entry, WebhookReceived)}
+    brought: dict[UUID, list[PaymentEventRecorded]] = {}
+    for event in timeline.events():
         if event.delivery_id is not None:
-            by_webhook.setdefault(event.delivery_id, []).append(event)
-    known = {webhook.id for webhook in evidence.webhooks}
-    entries = [_asked_to_pay(evidence)]
-    entries += [_webhook(evidence, row, by_webhook.get(row.id, []), steps) for row in evidence.webhooks]
-    entries += [_asked(question) for question in evidence.payment.look_up_log]
-    entries += [_learned(evidence, event, steps) for event in evidence.events if event.delivery_id not in known]
-    entries += [_given_back(refund) for refund in evidence.refunds]
-    return sorted(entries)
+            brought.setdefault(event.delivery_id, []).append(event)
+    found = [_opened(timeline)]
+    for entry in timeline.entries:
+        match entry:
+            case WebhookReceived():
+                found.append(_webhook(payment, entry, brought.get(entry.delivery_id, ()), before))
+            case LoggedQuestion():
+                found.append(_question(entry))
+            case PaymentEventRecorded() if entry.delivery_id not in webhooks:
+                found.append(_event(payment, entry, before))
+            case RefundEntered():
+                found.append(_refund(entry))
+    return sorted(found, key=lambda phrase: phrase.at)
 
 
-def _asked_to_pay(evidence: Evidence) -> Entry:
-    payment = evidence.payment
-    lines = sum(session.lines for session in evidence.sessions)
+def _opened(timeline: Timeline) -> CustomerPhrase:
+    payment = timeline.payment
+    lines = sum(entry.lines for entry in timeline.entries if isinstance(entry, SessionOpened))
     what = f" for {lines} line{'' if lines == 1 else 's'} of the cart" if lines else ""
-    said = f"{show(payment.amount)} {payment.currency}{what}. The payment was opened at the provider and is pending."
-    return Entry(at=payment.created_at, rank=0, key="opened", state="pending", title="You asked to pay", said=said)
-
-
-def _webhook(evidence: Evidence, row: Any, events: Sequence[Any], steps: Mapping[str, str]) -> Entry:
-    done = row.processed_at if row.state not in {"received", "parked"} else None
-    return Entry(
-        at=row.received_at,
-        rank=1,
-        key=str(row.id),
-        state=_outcome(row, events),
-        title=_title(row, events),
-        said=" ".join(_about(evidence, row, events, steps)),
-        took=done - row.received_at if done else None,
+    return CustomerPhrase(
+        at=payment.created_at,
+        key="opened",
+        badge="pending",
+        badge_words="opened",
+        title="You asked to pay",
+        text=f"{show(payment.amount)} {payment.currency}{what}. The payment was opened at the provider and is pending.",
     )
 
 
-def _title(row: Any, events: Sequence[Any]) -> str:
-    if row.state == "rejected":
+def _webhook(
+    payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], before: _Before
+) -> CustomerPhrase:
+    done = webhook.processed_at if webhook.state not in {"received", "parked"} else None
+    return CustomerPhrase(
+        at=webhook.at,
+        key=str(webhook.delivery_id),
+        badge=_badge(webhook, events),
+        title=_title(webhook, events),
+        text=" ".join(_about(payment, webhook, events, before)),
+        took=done - webhook.at if done else None,
+    )
+
+
+def _title(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> str:
+    if webhook.state == "rejected":
         return "An unverified webhook arrived"
-    if row.state == "duplicate":
+    if webhook.state == "duplicate":
         return "The same webhook arrived again"
-    return f"A webhook said “{events[0].status}”" if events else "A webhook arrived"
+    return f"A webhook said “{events[0].status.value}”" if events else "A webhook arrived"
 
 
-def _outcome(row: Any, events: Sequence[Any]) -> str:
-    """The badge: what the webhook did to this payment, which says more than that a worker is done with it."""
+def _badge(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> str:
+    """What the webhook did to this payment, which says more than that a worker is done with it."""
     outcomes = {event.outcome for event in events}
-    for outcome in ("mismatch", "applied", "stale"):
-        if row.state == "applied" and outcome in outcomes:
-            return outcome
-    return str(row.state)
+    for outcome in (EventOutcome.MISMATCH, EventOutcome.APPLIED, EventOutcome.STALE):
+        if webhook.state == "applied" and outcome in outcomes:
+            return outcome.value
+    return webhook.state
 
 
-def _about(evidence: Evidence, row: Any, events: Sequence[Any], steps: Mapping[str, str]) -> Iterator[str]:
-    if row.state == "received":
+def _about(
+    payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], before: _Before
+) -> Iterator[str]:
+    if webhook.state == "received":
         yield "It was filed unopened and answered at once. It waits for a worker."
-        if row.attempts:
-            yield f"It was tried {_times(row.attempts)} so far."
-    elif row.state == "rejected":
-        yield f"It is not verified: {row.detail or 'it cannot be verified'}. Nothing in it was believed."
-    elif row.state == "applied" and events:
+        if webhook.attempts:
+            yield f"It was tried {_times(webhook.attempts)} so far."
+    elif webhook.state == "rejected":
+        yield f"It is unverified: {webhook.detail or 'it cannot be verified'}."
+        yield "Somebody else may have sent it, or our own secret may be wrong. Nothing in it was believed."
+    elif webhook.state == "applied" and events:
         yield "It is verified."
         for event in events:
-            yield _did(evidence, event, steps)
+            yield _effect(payment, event, before)
     else:
-        yield UNDONE.get(row.state, "It is verified.")
+        yield WITHOUT_EVENTS.get(webhook.state, "It is verified.")
 
 
-def _asked(question: Mapping[str, str]) -> Entry:
-    cancel = question["question"] == "cancel"
-    return Entry(
-        at=datetime.fromisoformat(question["at"]),
-        rank=2,
-        key=f"asked-{question['at']}",
-        state="pending",
+def _question(entry: LoggedQuestion) -> CustomerPhrase:
+    cancel = entry.question is Question.CANCEL
+    return CustomerPhrase(
+        at=entry.at,
+        key=f"question-{entry.at.isoformat()}",
+        badge="requested",
+        badge_words="asked",
         title="We asked the provider to cancel it" if cancel else "We asked the provider",
-        said=f"Nobody had told us, so we asked. The answer: {question['answer']}.",
+        text=f"Nobody had reported to us, so we asked. The answer: {entry.answer}.",
     )
 
 
-def _learned(evidence: Evidence, event: Any, steps: Mapping[str, str]) -> Entry:
-    return Entry(
-        at=event.received_at,
-        rank=3,
+def _event(payment: PaymentNow, event: PaymentEventRecorded, before: _Before) -> CustomerPhrase:
+    return CustomerPhrase(
+        at=event.at,
         key=f"event-{event.event_id}",
-        state=event.outcome,
-        title="We learned of it",
-        said=_did(evidence, event, steps),
+        badge=event.outcome.value,
+        title="The provider reported",
+        text=_effect(payment, event, before),
     )
 
 
-def _given_back(refund: Any) -> Entry:
-    state, said = GIVEN_BACK[refund.status]
-    return Entry(
-        at=refund.created_at,
-        rank=4,
-        key=f"refund-{refund.id}",
-        state=state,
+def _refund(refund: RefundEntered) -> CustomerPhrase:
+    badge, text = REFUNDED[refund.status]
+    return CustomerPhrase(
+        at=refund.at,
+        key=f"refund-{refund.refund_id}",
+        badge=badge,
         title=f"{show(refund.amount)} {refund.currency} to be given back",
-        said=said,
+        text=text,
     )
 
 
-def _did(evidence: Evidence, event: Any, steps: Mapping[str, str]) -> str:
-    if event.outcome == "mismatch":
-        expected = f"{show(evidence.payment.amount)} {evidence.payment.currency}"
-        said = "no amount" if event.amount is None else f"{show(event.amount)} {event.currency}"
-        return f"It says {event.status} with {said}, not {expected}: it moves nothing, and a person has to look."
-    if event.outcome == "stale":
-        return f"It says {event.status}, but the payment is further down the street, and nothing drives back."
+def _effect(payment: PaymentNow, event: PaymentEventRecorded, before: _Before) -> str:
+    status = event.status.value
+    if event.outcome is EventOutcome.MISMATCH:
+        expected = f"{show(payment.amount)} {payment.currency}"
+        money = "no amount" if event.amount is None else f"{show(event.amount)} {event.currency}"
+        return f"It says {status} with {money}, not {expected}: it moves nothing, and a person has to look."
+    if event.outcome is EventOutcome.STALE:
+        return f"It says {status}, but the payment is further already, and its status never moves back."
     money = "" if event.amount is None else f" with {show(event.amount)} {event.currency}"
-    return (
-        f"It says {event.status}{money}: the payment moved from {steps.get(event.status, 'pending')} to {event.status}."
-    )
+    came_from = before.get(event.status, PaymentStatus.PENDING).value
+    return f"It says {status}{money}: the payment moved from {came_from} to {status}."
 
 
-def _steps(events: Sequence[Any]) -> dict[str, str]:
-    """Where the payment came from when it moved to each status: the one proven before, since it moves one way."""
-    reached = {event.status for event in events if event.outcome == "applied"}
-    ordered = [PaymentStatus.PENDING.value] + [place.value for place in PaymentStatus if place.value in reached]
+def _before(timeline: Timeline) -> _Before:
+    """The status before each that the payment moved to: the last one proven before, since it moves one way."""
+    reached = {event.status for event in timeline.events() if event.outcome is EventOutcome.APPLIED}
+    ordered = [PaymentStatus.PENDING, *(status for status in PaymentStatus if status in reached)]
     return dict(zip(ordered[1:], ordered, strict=False))
 
 

@@ -21,7 +21,7 @@ def _show(app: Flask, payment_id: object) -> list[str]:
     return list(done.output.splitlines())
 
 
-def test_a_payments_story_is_told_in_order(app: Flask, in_worker: InWorker, sql: Sql) -> None:
+def test_a_payments_timeline_is_shown_in_order(app: Flask, in_worker: InWorker, sql: Sql) -> None:
     reference = insert_payment(sql)
     insert_payment(sql)
     ((payment_id,),) = sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)
@@ -43,55 +43,57 @@ def test_a_payments_story_is_told_in_order(app: Flask, in_worker: InWorker, sql:
 
     lines = _show(app, payment_id)
 
-    head, told = lines[: lines.index("")], lines[lines.index("") + 1 :]
+    head, entries = lines[: lines.index("")], lines[lines.index("") + 1 :]
     assert f"payment   {payment_id}" in head
     assert "status    paid" in head
     assert "amount    240.00 USD" in head
-    assert [line[28:].split()[0] for line in told] == [
+    assert [line[28:].split()[0] for line in entries] == [
         "created",
         "session",
-        "delivery",
+        "webhook",
         "event",
-        "delivery",
-        "delivery",
-        "delivery",
+        "webhook",
+        "webhook",
+        "webhook",
         "event",
         "look-up",
     ]
-    assert [line[:27] for line in told] == sorted(line[:27] for line in told)
-    assert "for 2 lines" in told[1]
-    assert f"{webhooks[0]} applied" in told[2]
-    assert f"failed: applied, event evt_1, from delivery {webhooks[0]}" in told[3]
-    assert f"{webhooks[1]} duplicate" in told[4]
-    assert f"{webhooks[2]} rejected" in told[5]
-    assert f"{webhooks[3]} applied" in told[6]
-    assert "paid 240.00 USD: applied, event evt_2" in told[7]
-    assert told[8].endswith("nothing new")
+    assert [line[:27] for line in entries] == sorted(line[:27] for line in entries)
+    assert "for 2 lines" in entries[1]
+    assert f"{webhooks[0]} applied" in entries[2]
+    assert f"failed: applied, event evt_1, from webhook {webhooks[0]}" in entries[3]
+    assert f"{webhooks[1]} duplicate" in entries[4]
+    assert f"{webhooks[2]} rejected" in entries[5]
+    assert f"{webhooks[3]} applied" in entries[6]
+    assert "paid 240.00 USD: applied, event evt_2" in entries[7]
+    assert entries[8].endswith("nothing new")
 
 
-def test_refunds_and_cancellations_are_part_of_the_story(app: Flask, in_worker: InWorker, sql: Sql) -> None:
+def test_refunds_and_cancellations_are_part_of_the_timeline(app: Flask, in_worker: InWorker, sql: Sql) -> None:
     payment, reference = paid_payment(sql)
     done = insert_refund(sql, payment, "40.00", reason="'came broken'")
     pending = insert_refund(sql, payment, "5.00")
     sql("UPDATE refunds SET detail = 'in doubt' WHERE id = :id", id=pending)
     in_worker(refund, str(done))
-    told = webhook(reference, "succeeded", refund_ref="re_9", amount="1.00", currency="USD", event_id="evt_9")
-    delivery = insert_webhook(sql, told)
+    news = webhook(reference, "succeeded", refund_ref="re_9", amount="1.00", currency="USD", event_id="evt_9")
+    delivery = insert_webhook(sql, news)
     in_worker(process, str(delivery))
     sql("INSERT INTO cancel_requests (payment_id, requested_by) VALUES (:id, :id)", id=payment)
 
     lines = _show(app, payment)
 
     assert "refunded  41.00, and 5.00 on the way" in lines
-    story = [line[29:] for line in lines[lines.index("") + 1 :]]
-    first = next(line for line in story if str(done) in line)
+    entries = [line[29:] for line in lines[lines.index("") + 1 :]]
+    first = next(line for line in entries if str(done) in line)
     assert f"{done} of 40.00 USD requested by" in first
     assert f"(came broken), now succeeded, there mock_re_{done.hex}" in first
-    assert any(f"{pending} of 5.00 USD" in line and "now requested, tried 0 (in doubt), next" in line for line in story)
-    assert any("of 1.00 USD made by the provider, now succeeded, there re_9" in line for line in story)
-    assert any(f"refund succeeded 1.00 USD: applied, event evt_9, from delivery {delivery}" in line for line in story)
-    assert any(line.startswith(f"cancel    requested by {payment}, tried 0, next attempt") for line in story)
-    assert any(f"{delivery} applied" in line for line in story)
+    second = next(line for line in entries if str(pending) in line)
+    assert f"{pending} of 5.00 USD" in second
+    assert "now requested, tried 0 (in doubt), next" in second
+    assert any("of 1.00 USD made by the provider, now succeeded, there re_9" in line for line in entries)
+    assert any(f"refund succeeded 1.00 USD: applied, event evt_9, from webhook {delivery}" in line for line in entries)
+    assert any(line.startswith(f"cancel    requested by {payment}, tried 0, next attempt") for line in entries)
+    assert any(f"{delivery} applied" in line for line in entries)
 
 
 def test_only_the_newest_look_ups_are_kept(app: Flask, in_worker: InWorker, sql: Sql) -> None:

@@ -102,7 +102,7 @@ ENDS = {
     "silent": ("Waiting for your payment", "pending", ["opened"]),
     "reverse": ("The money went back", "reversed", ["opened", "applied"]),
 }
-"""By button: the headline that its payment ends with, the place on the street, and the badges of the story."""
+"""By button: the headline that its payment ends with, the current status, and the badges of what happened."""
 
 
 def test_each_button_of_the_provider_ends_as_it_should(make_buyer: MakeBuyer, sql: Sql) -> None:
@@ -115,7 +115,7 @@ def test_each_button_of_the_provider_ends_as_it_should(make_buyer: MakeBuyer, sq
             buyer.sees("Your bank is working on it")
     for action, (title, ends, badges) in ENDS.items():
         page = buyers[action].page
-        expect(page.locator(".story .badge"), action).to_have_text(badges)
+        expect(page.locator(".history .badge"), action).to_have_text(badges)
         buyers[action].sees(title)
         expect(page.locator("[aria-current=step] .name"), action).to_have_text(ends)
         expect(page, action).to_have_title(f"{title} · 80.00 USD")
@@ -143,7 +143,7 @@ def test_where_the_provider_never_answers_the_service_asks(
         db.engine.dispose()
 
     buyer.sees("Paid. Thank you!")
-    expect(buyer.page.locator(".story h3")).to_contain_text(["You asked to pay", "We asked the provider"])
+    expect(buyer.page.locator(".history h3")).to_contain_text(["You asked to pay", "We asked the provider"])
 
 
 def test_who_declines_tries_again_with_a_new_session_and_pressing_twice_makes_one(buyer: Customer, sql: Sql) -> None:

@@ -135,9 +135,9 @@ def test_a_payment_in_each_state(
 
 def test_nothing_moves_for_those_who_want_no_motion(customer: Customer, house: House) -> None:
     customer.page.goto(house.url + customer.check_out())
-    moving = "getComputedStyle(document.querySelector('.here .stop'), '::after').animationName"
+    moving = "getComputedStyle(document.querySelector('.current .stop'), '::after').animationName"
     customer.page.emulate_media(reduced_motion="no-preference")
-    assert customer.page.evaluate(moving) == "stand"
+    assert customer.page.evaluate(moving) == "pulse"
     customer.page.emulate_media(reduced_motion="reduce")
     assert customer.page.evaluate(moving) == "none"
 

@@ -8,23 +8,23 @@
   const news = document.getElementById("news");
   const watch = document.getElementById("watch");
   let etag = news.dataset.etag;
-  let said = events().said;
+  let message = payment().message;
   let looks = 0;
   let last = 0;
   let lost = false;
   let timer = 0;
 
-  function events() {
+  function payment() {
     return news.querySelector(".payment").dataset;
   }
 
   // The one place that is read out: only what is new is ever put there.
-  function say(text) {
+  function announce(text) {
     if (watch.textContent !== text) watch.textContent = text;
   }
 
   function pause() {
-    if (events().final === "yes") return LAST_LOOKS[last++];
+    if (payment().final === "yes") return LAST_LOOKS[last++];
     return PAUSES[Math.min(looks++, PAUSES.length - 1)];
   }
 
@@ -50,7 +50,7 @@
       } else if (answer.status !== 304) {
         throw new Error(answer.statusText);
       }
-      if (lost) trouble(false, "Connected again. " + events().said);
+      if (lost) trouble(false, "Connected again. " + payment().message);
     } catch {
       if (!lost) trouble(true, "The shop does not answer right now. Nothing is lost; this page goes on trying.");
     }
@@ -60,7 +60,7 @@
   function trouble(began, text) {
     lost = began;
     watch.classList.toggle("trouble", began);
-    say(text);
+    announce(text);
   }
 
   function show(content) {
@@ -71,11 +71,11 @@
       if (!known.has(entry.dataset.key)) entry.classList.add("new");
     }
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-    document.title = events().title;
-    if (events().said !== said) {
-      said = events().said;
+    document.title = payment().title;
+    if (payment().message !== message) {
+      message = payment().message;
       looks = 0;
-      say(said);
+      announce(message);
     }
   }
 
