@@ -32,21 +32,21 @@ def show_payments() -> str | AnyResponse:
         found = payment_by(payment_id=read_id(sought), provider_ref=sought)
         if found is not None:
             return redirect(url_for("console_payments.show_payment", payment_id=found))
-    wanted = read_payment_filter(request.args)
-    rows = payments_page(wanted, read_place(request.args))
+    chosen = read_payment_filter(request.args)
+    rows = payments_page(chosen, read_place(request.args))
     place = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
     addresses = {
-        name: address("console_payments.show_payments", wanted.given, **{way: edge}) if edge else None
+        name: address("console_payments.show_payments", chosen.given, **{way: edge}) if edge else None
         for name, (way, edge) in place.items()
     }
     moved = bool(request.args.keys() & {"before", "after"})
     return page(
         "payments.html",
-        wanted=wanted,
+        wanted=chosen,
         sought=sought,
         rows=rows.rows,
         statuses=[status.value for status in PaymentStatus],
-        first=address("console_payments.show_payments", wanted.given) if moved else None,
+        first=address("console_payments.show_payments", chosen.given) if moved else None,
         **addresses,
     )
 

@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from sqlalchemy import Row, text
 
 from checkout_service.console.filters import PaymentFilter, Place
 from checkout_service.database.engine import execute
+from checkout_service.payments.outcomes import EventOutcome
+from checkout_service.payments.status import PaymentStatus
 
 PAGE: Final = 50
 
@@ -21,14 +24,14 @@ FLAGGED_SORTED: Final = 5_000
 """Flagged payments that are sorted for a page. There are few; of very many, some are enough to begin with."""
 
 _COLUMNS: Final = (
-    "id, provider, provider_ref, amount, currency, status, review_reason, created_at, updated_at, next_look_up_at"
+    "id, provider, provider_ref, amount, currency, status::text AS status, review_reason, created_at, next_look_up_at"
 )
 
 # One short walk a status along (status, created_at), so that no page sorts more than a few hundred rows.
 _BY_STATUS: Final = f"""
-    SELECT {_COLUMNS} FROM unnest(CAST(:statuses AS payment_status[])) AS wanted (wanted)
+    SELECT {_COLUMNS} FROM unnest(CAST(:statuses AS payment_status[])) AS filter (by_status)
     CROSS JOIN LATERAL (
-        SELECT * FROM payments WHERE payments.status = wanted.wanted AND {{place}}
+        SELECT * FROM payments WHERE payments.status = filter.by_status AND {{place}}
         ORDER BY payments.created_at {{way}}, payments.id {{way}} LIMIT :limit
     ) AS payment
     ORDER BY created_at {{way}}, id {{way}} LIMIT :limit
@@ -41,8 +44,6 @@ _FLAGGED: Final = f"""
     WHERE status = ANY(CAST(:statuses AS payment_status[])) AND {{place}}
     ORDER BY created_at {{way}}, id {{way}} LIMIT :limit
 """  # noqa: S608 (only our own constants)
-
-_STREET: Final = ("pending", "processing", "failed", "expired", "canceled", "paid", "reversed")
 
 _found = {
     "id": text("SELECT id FROM payments WHERE id = :sought"),
@@ -61,29 +62,63 @@ _events_of = text("""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPayment:
+    """A line of the list."""
+
+    id: UUID
+    provider: str
+    provider_ref: str
+    amount: Decimal
+    currency: str
+    status: PaymentStatus
+    review_reason: str | None
+    created_at: datetime
+    next_look_up_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentOfWebhook:
+    """The payment that a webhook is about."""
+
+    id: UUID
+    status: PaymentStatus
+    review_reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventOfWebhook:
+    """An event that a webhook brought, the status that it proves, and what it did."""
+
+    event_id: str
+    status: PaymentStatus
+    outcome: EventOutcome
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentPage:
     """Payments, newest first, and where the pages around it begin."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[ListedPayment]
     newer: str | None = None
     older: str | None = None
 
 
-def payments_page(wanted: PaymentFilter, place: Place, *, limit: int = PAGE) -> PaymentPage:
-    """A page of what is wanted. Raises DatabaseUnavailableError."""
+def payments_page(chosen: PaymentFilter, place: Place, *, limit: int = PAGE) -> PaymentPage:
+    """A page of the payments that the filter lets through. Raises DatabaseUnavailableError."""
     before, after = _read(place.before), _read(place.after)
     upwards = after is not None and before is None
     way, edge = ("ASC", after) if upwards else ("DESC", before)
     values: dict[str, Any] = {
         "limit": limit + 1,
-        "statuses": [wanted.status.value] if wanted.status else list(_STREET),
+        "statuses": [chosen.status.value] if chosen.status else [status.value for status in PaymentStatus],
     }
     bound = "true"
     if edge is not None:
         bound = f"(payments.created_at, payments.id) {'>' if upwards else '<'} (:at, CAST(:id AS uuid))"
         values |= {"at": edge[0], "id": edge[1]}
-    statement = (_FLAGGED if wanted.flagged else _BY_STATUS).format(place=bound, way=way)
-    found = list(execute(text(statement), values))
+    statement = (_FLAGGED if chosen.flagged else _BY_STATUS).format(place=bound, way=way)
+    found = [ListedPayment(**_typed(row)) for row in execute(text(statement), values)]
     rows, more = found[:limit], len(found) > limit
     if upwards:
         rows.reverse()
@@ -101,20 +136,25 @@ def payment_by(*, payment_id: UUID | None = None, provider_ref: str = "") -> UUI
     return found
 
 
-def payment_of_webhook(webhook: Row[Any]) -> Row[Any] | None:
+def payment_of_webhook(webhook: Row[Any]) -> PaymentOfWebhook | None:
     """The payment that a webhook was found to be about."""
     if webhook.provider_ref is None:
         return None
     rows = execute(_of_reference, {"provider_ref": webhook.provider_ref, "provider": webhook.provider})
-    return rows[0] if rows else None
+    return PaymentOfWebhook(**_typed(rows[0])) if rows else None
 
 
-def events_of_webhook(webhook_id: UUID, payment_id: UUID) -> Sequence[Row[Any]]:
-    """What the transitions took from a webhook."""
-    return execute(_events_of, {"id": payment_id, "delivery_id": webhook_id})
+def events_of_webhook(webhook_id: UUID, payment_id: UUID) -> list[EventOfWebhook]:
+    """The events about this payment that a webhook brought, oldest first."""
+    rows = execute(_events_of, {"id": payment_id, "delivery_id": webhook_id})
+    return [EventOfWebhook(**_typed(row) | {"outcome": EventOutcome(row.outcome)}) for row in rows]
 
 
-def _written(row: Row[Any]) -> str:
+def _typed(row: Row[Any]) -> dict[str, Any]:
+    return row._asdict() | {"status": PaymentStatus(row.status)}
+
+
+def _written(row: ListedPayment) -> str:
     return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode().rstrip("=")
 
 

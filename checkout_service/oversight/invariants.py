@@ -83,11 +83,11 @@ def _sessions_astray(_: Limits) -> Iterator[str]:
 
 
 def _refunds_astray(_: Limits) -> Iterator[str]:
-    told = None
+    payment_id = None
     for row in _paged(REFUNDS):
-        if row.payment_id != told:
-            told = row.payment_id
-            yield f"payment {told}: its refunds say {row.refunded} given back and {row.refunding} on the way"
+        if row.payment_id != payment_id:
+            payment_id = row.payment_id
+            yield f"payment {payment_id}: its refunds say {row.refunded} given back and {row.refunding} on the way"
 
 
 def _refunds_outstanding(limits: Limits) -> Iterator[str]:

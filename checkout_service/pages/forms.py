@@ -50,5 +50,5 @@ def check(shown_to: str) -> None:
 
 def _token(shown_to: str, day: datetime) -> str:
     settings: WebSettings = current_app.extensions["settings"]
-    said = f"csrf:{shown_to}:{day:%Y-%m-%d}".encode()
-    return hmac.new(settings.pages_key, said, hashlib.sha256).hexdigest()
+    message = f"csrf:{shown_to}:{day:%Y-%m-%d}".encode()
+    return hmac.new(settings.pages_key, message, hashlib.sha256).hexdigest()

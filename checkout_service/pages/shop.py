@@ -97,14 +97,14 @@ def show_payments() -> str:
     """The customer's payments, newest first."""
     cursor = request.args.get("cursor")
     try:
-        payments, following = payments_of(user_id=caller().user_id, limit=PAGE, cursor=cursor)
+        found = payments_of(user_id=caller().user_id, limit=PAGE, cursor=cursor)
     except ValueError:
         raise NotFound("There is no such page of your payments.") from None
     return shop_page(
         "shop/payments.html",
-        payments=payments,
+        payments=found.payments,
         first=url_for("shop.show_payments") if cursor else None,
-        following=url_for("shop.show_payments", cursor=following) if following else None,
+        following=url_for("shop.show_payments", cursor=found.next_cursor) if found.next_cursor else None,
     )
 
 
@@ -114,7 +114,7 @@ def cart_page(problem: Problem | None = None, *, key: str | None = None, faulty:
     ``key`` is the attempt to pay that goes on; without it the form begins a new one. ``faulty`` names a line.
     """
     cart = _cart()
-    newest, _ = payments_of(user_id=caller().user_id, limit=1, cursor=None)
+    newest = payments_of(user_id=caller().user_id, limit=1, cursor=None).payments
     content = shop_page(
         "shop/cart.html",
         cart=cart,

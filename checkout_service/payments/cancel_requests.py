@@ -1,11 +1,12 @@
-"""Takes the request to call a payment off: one INSERT. The worker asks the provider, and records what became of it.
+"""Takes the request to cancel a payment: one INSERT. The worker asks the provider, and records what became of it.
 
 The unique index cancel_requests_payment_id makes a second request the same one (migrations/baseline/payments.sql).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from checkout_service.api.problems import NotFound, Problem
@@ -14,18 +15,18 @@ from checkout_service.database.statements import Statement
 from checkout_service.payments.queries import payment_of
 from checkout_service.payments.status import PaymentStatus
 
-# Asked for once, however often it is asked again; of a payment that is closed nothing is asked any more.
+# Entered once, however often it is requested again; a payment that is closed takes no request any more.
 _insert = Statement("""
     WITH payment AS (
         SELECT id, status FROM payments WHERE id = :payment_id AND (user_id = :user_id OR CAST(:anybodys AS boolean))
-    ), asked AS (
+    ), request AS (
         INSERT INTO cancel_requests (payment_id, requested_by)
         SELECT id, :user_id FROM payment WHERE status < 'expired'
         ON CONFLICT (payment_id) DO NOTHING
         RETURNING id
     )
-    SELECT payment.status::text AS status, EXISTS (SELECT FROM asked) AS asked,
-        EXISTS (SELECT FROM cancel_requests WHERE payment_id = payment.id) AS asked_before
+    SELECT payment.status::text AS status, EXISTS (SELECT FROM request) AS entered,
+        EXISTS (SELECT FROM cancel_requests WHERE payment_id = payment.id) AS entered_before
     FROM payment
 """)
 
@@ -37,21 +38,37 @@ class NoLongerOpen(Problem):
     default_detail = "Only a payment that is still open can be canceled; see its status. Money that came is refunded."
 
 
-def ask_to_cancel(*, payment_id: UUID, user_id: UUID, anybodys: bool) -> tuple[dict[str, Any], bool]:
-    """The payment as it stands, and whether this request was the first to call it off.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """The payment, as the API shows it, and whether this request was the first to cancel it."""
 
-    One that was canceled because somebody asked for it is answered like one that is going to be. Raises NotFound and
-    NoLongerOpen.
+    payment: dict[str, Any]
+    is_first: bool
+
+
+class _Row(NamedTuple):
+    """The payment's status, and whether a request was entered now, or before."""
+
+    status: str
+    entered: bool
+    entered_before: bool
+
+
+def request_to_cancel(*, payment_id: UUID, user_id: UUID, anybodys: bool) -> CancelRequested:
+    """Enter the request. ``anybodys`` lets this user cancel a payment of another customer.
+
+    A payment that was canceled because somebody requested it is answered like one that is going to be. Raises NotFound,
+    NoLongerOpen and DatabaseUnavailableError.
     """
     rows = execute(_insert, {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys})
     if not rows:
         raise NotFound("There is no such payment, or it is not yours.")
-    (found,) = rows
-    status = PaymentStatus(found.status)
-    done = found.asked_before and status is PaymentStatus.CANCELED
+    row = _Row._make(rows[0])
+    status = PaymentStatus(row.status)
+    done = row.entered_before and status is PaymentStatus.CANCELED
     if not status.open and not done:
         raise NoLongerOpen(payment_status=status.value)
     payment = payment_of(payment_id=payment_id, user_id=None if anybodys else user_id)
     if payment is None:
         raise NotFound
-    return payment, found.asked
+    return CancelRequested(payment=payment, is_first=row.entered)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, tuple_
@@ -16,8 +19,6 @@ from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.payments.models import Payment, PaymentEvent
 from checkout_service.payments.status import PaymentStatus
-
-LARGEST_PAGE = 100
 
 _columns = (
     Payment.id,
@@ -65,29 +66,63 @@ _next_page = Statement(
 )
 
 
+class _PaymentRow(Protocol):
+    """The columns of a payment that the API shows."""
+
+    id: UUID
+    status: PaymentStatus
+    amount: Decimal
+    currency: str
+    amount_refunded: Decimal
+    amount_refunding: Decimal
+    provider: str
+    review_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class _EventRow(_PaymentRow, Protocol):
+    """The same with one of its events, or NULL in all of these where it has none."""
+
+    event_status: PaymentStatus | None
+    outcome: str
+    event_amount: Decimal | None
+    event_currency: str | None
+    occurred_at: datetime | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentPage:
+    """Payments as the API shows them, newest first; ``next_cursor`` is None where no page follows."""
+
+    payments: list[dict[str, Any]]
+    next_cursor: str | None
+
+
 class BadCursorError(ValueError):
     """A text that is no cursor of ours."""
 
 
 def payment_of(*, payment_id: UUID, user_id: UUID | None) -> dict[str, Any] | None:
-    """The customer's payment with its timeline, oldest event first; None when it is not this customer's.
+    """The customer's payment with its timeline, oldest event first, as the API shows it.
 
-    Without a customer it may be anybody's.
+    None when it is not this customer's. Without a customer it may be anybody's. Raises DatabaseUnavailableError.
     """
+    rows: Sequence[_EventRow]
     if user_id is None:
         rows = execute(_anybodys, {"payment_id": payment_id})
     else:
         rows = execute(_own, {"payment_id": payment_id, "user_id": user_id})
     if not rows:
         return None
-    return _shown(rows[0]) | {"timeline": [_event(row) for row in rows if row.event_status is not None]}
+    events = [_event(row, row.event_status) for row in rows if row.event_status is not None]
+    return _shown(rows[0]) | {"timeline": events}
 
 
-def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
-    """A page of the customer's payments, newest first, and the cursor of the next page if there is one.
-
-    Raises BadCursorError.
-    """
+def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage:
+    """A page of the customer's payments. Raises BadCursorError and DatabaseUnavailableError."""
+    rows: Sequence[_PaymentRow]
     values: dict[str, Any] = {"user_id": user_id, "limit": limit + 1}
     if cursor is None:
         rows = execute(_first_page, values)
@@ -96,14 +131,13 @@ def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> tuple[list[
         rows = execute(_next_page, values | {"created_at": created_at, "id": last})
     page = rows[:limit]
     more = _write_cursor(page[-1].created_at, page[-1].id) if len(rows) > limit else None
-    return [_shown(row) for row in page], more
+    return PaymentPage(payments=[_shown(row) for row in page], next_cursor=more)
 
 
-def _shown(row: Any) -> dict[str, Any]:
-    status: PaymentStatus = row.status
+def _shown(row: _PaymentRow) -> dict[str, Any]:
     return {
         "id": str(row.id),
-        "status": status.value,
+        "status": row.status.value,
         "amount": show(row.amount),
         "currency": row.currency,
         "amount_refunded": show(row.amount_refunded),
@@ -115,9 +149,9 @@ def _shown(row: Any) -> dict[str, Any]:
     }
 
 
-def _event(row: Any) -> dict[str, Any]:
+def _event(row: _EventRow, status: PaymentStatus) -> dict[str, Any]:
     return {
-        "status": row.event_status.value,
+        "status": status.value,
         "outcome": row.outcome,
         "amount": None if row.event_amount is None else show(row.event_amount),
         "currency": row.event_currency,

@@ -1,4 +1,4 @@
-"""/api/payments: a customer reads what became of the money, and may call off what is still open."""
+"""/api/payments: a customer reads what became of the money, and may cancel what is still open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.api.responses import json_answer
-from checkout_service.payments.cancel_requests import NoLongerOpen, ask_to_cancel
+from checkout_service.payments.cancel_requests import NoLongerOpen, request_to_cancel
 from checkout_service.payments.queries import BadCursorError, payment_of, payments_of
 from checkout_service.payments.schemas import EXAMPLE, PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
 from checkout_service.publishing.background_publisher import background_publisher
@@ -54,11 +54,12 @@ def cancel_payment(payment_id: UUID) -> Response:
     that it can no longer be paid: GET tells when it is `canceled`, or that money came all the same. Asking again
     changes nothing.
     """
-    payment, fresh = ask_to_cancel(payment_id=payment_id, user_id=caller().user_id, anybodys=caller().may(STAFF_SCOPE))
-    if fresh:
-        background_publisher().send(TaskName.CANCEL_PAYMENT, payment["id"], logs.request_id())
+    user_id, anybodys = caller().user_id, caller().may(STAFF_SCOPE)
+    requested = request_to_cancel(payment_id=payment_id, user_id=user_id, anybodys=anybodys)
+    if requested.is_first:
+        background_publisher().send(TaskName.CANCEL_PAYMENT, requested.payment["id"], logs.request_id())
     headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{payment_id}"}
-    return json_answer(payment, status=202, headers=headers)
+    return json_answer(requested.payment, status=202, headers=headers)
 
 
 @blueprint.get("")
@@ -71,11 +72,13 @@ def list_payments(query: dict[str, Any]) -> Response:
     The caller's payments, newest first, in keyset pages: pass next_cursor as cursor to go on.
     """
     try:
-        data, more = payments_of(user_id=caller().user_id, limit=query["limit"], cursor=query["cursor"])
+        found = payments_of(user_id=caller().user_id, limit=query["limit"], cursor=query["cursor"])
     except BadCursorError as error:
         raise Invalid(errors=[{"pointer": "/cursor", "detail": "Not a cursor of this list."}]) from error
     headers = {"Cache-Control": "private, no-cache"}
-    if more:
-        following = url_for("payments.list_payments", limit=query["limit"], cursor=more)
+    if found.next_cursor:
+        following = url_for("payments.list_payments", limit=query["limit"], cursor=found.next_cursor)
         headers["Link"] = f'<{following}>; rel="next"'
-    return json_answer({"data": data, "next_cursor": more, "has_more": more is not None}, headers=headers)
+    has_more = found.next_cursor is not None
+    answer = {"data": found.payments, "next_cursor": found.next_cursor, "has_more": has_more}
+    return json_answer(answer, headers=headers)

@@ -79,8 +79,8 @@ def test_what_each_webhook_did_is_said_in_a_sentence(app: Flask, sql: Sql, in_wo
         ("mismatch", "A webhook said “paid”",
          "It is verified. It says paid with 1.00 USD, not 240.00 USD: it moves nothing, and a person has to look."),
         ("rejected", "An unverified webhook arrived",
-         ("It is unverified: the signature is not ours. Somebody else may have sent it, or our own secret may be wrong. "
-          "Nothing in it was believed.")),
+         ("It is unverified: the signature is not ours. Somebody else may have sent it, or our own secret may be "
+          "wrong. Nothing in it was believed.")),
         ("applied", "A webhook said “paid”",
          "It is verified. It says paid with 240.00 USD: the payment moved from processing to paid."),
         ("stale", "A webhook said “failed”",

@@ -65,12 +65,12 @@ def refund(refund_id: str) -> str:
 
 
 def _work(leased: LeasedRefund) -> str:
-    asked = provider(leased.provider)
-    if asked is None:
+    adapter = provider(leased.provider)
+    if adapter is None:
         return put_off(leased, "no account at this provider is set up")
     held = reference(leased.payment_id)
     try:
-        return _record(leased, _ask(leased, asked, held))
+        return _record(leased, _ask(leased, adapter, held))
     except ProviderUnavailableError as error:
         return put_off(leased, f"unavailable: {error}")
     except ProviderRefusedError as error:
@@ -89,67 +89,69 @@ def _work(leased: LeasedRefund) -> str:
         return put_off(leased, f"broke: {describe(error)}")
 
 
-def _ask(leased: LeasedRefund, asked: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+def _ask(leased: LeasedRefund, adapter: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """What the provider says when it is asked for the refund, or about it where that is all we may do."""
     if leased.status is RefundStatus.PROCESSING:
-        return _looked_up(asked, held)
+        return _looked_up(adapter, held)
     first = leased.sent_ago is None
     if first and leased.payment_status is not PaymentStatus.PAID:
         raise ProviderRefusedError("the money went before it was asked for", reason=Decline.NOT_IN_THIS_STATE)
     too_late = leased.sent_ago is not None and leased.sent_ago > ASK_AGAIN_FOR
     if too_late or leased.payment_status is not PaymentStatus.PAID:
-        return _sought(leased, asked, held, otherwise=RefundInDoubtError(f"refund {leased.id}"))
+        return _sought(leased, adapter, held, otherwise=RefundInDoubtError(f"refund {leased.id}"))
     if not note_sent(leased):
         raise ProviderUnavailableError("not asked: its lease is over, another task has it")
     try:
-        return _named(leased, asked.refund(held, refund_id=leased.id, amount=leased.amount, reason=leased.reason))
+        return _named(leased, adapter.refund(held, refund_id=leased.id, amount=leased.amount, reason=leased.reason))
     except ProviderRefusedError as error:
         if error.reason is Decline.KEY_REUSED:
-            return _sought(leased, asked, held, otherwise=RefundInDoubtError(f"refund {leased.id}: {error}"))
+            return _sought(leased, adapter, held, otherwise=RefundInDoubtError(f"refund {leased.id}: {error}"))
         if first or error.reason is Decline.CREDENTIALS:
             raise
         # A key that was kept would have got the first try's answer. To be sure, it is looked for all the same.
-        return _sought(leased, asked, held, otherwise=error)
+        return _sought(leased, adapter, held, otherwise=error)
     except UnreadableError as error:
-        return _sought(leased, asked, held, otherwise=error)
+        return _sought(leased, adapter, held, otherwise=error)
 
 
-def _looked_up(asked: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+def _looked_up(adapter: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     try:
-        return asked.look_up(held)
+        return adapter.look_up(held)
     except ProviderRefusedError as error:
         # It was the question that was refused, not the refund.
         raise UnreadableError(f"a look-up was refused: {error}") from error
 
 
 def _sought(
-    leased: LeasedRefund, asked: Provider, held: Reference, *, otherwise: Exception
+    leased: LeasedRefund, adapter: Provider, held: Reference, *, otherwise: Exception
 ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """What a look-up says, if the refund is among it; else raises what is given."""
-    said = _looked_up(asked, held)
-    if any(isinstance(event, ProviderRefundEvent) and event.refund_id == leased.id for event in said):
-        return said
+    events = _looked_up(adapter, held)
+    if any(isinstance(event, ProviderRefundEvent) and event.refund_id == leased.id for event in events):
+        return events
     raise otherwise
 
 
 def _named(
-    leased: LeasedRefund, said: Sequence[ProviderEvent | ProviderRefundEvent]
+    leased: LeasedRefund, events: Sequence[ProviderEvent | ProviderRefundEvent]
 ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """The same events; the only one about a refund is about ours, even if the provider does not give our id back."""
-    refunds = [event for event in said if isinstance(event, ProviderRefundEvent)]
+    refunds = [event for event in events if isinstance(event, ProviderRefundEvent)]
     if len(refunds) != 1 or refunds[0].refund_id is not None:
-        return said
-    return [replace(event, refund_id=leased.id) if isinstance(event, ProviderRefundEvent) else event for event in said]
+        return events
+    return [
+        replace(event, refund_id=leased.id) if isinstance(event, ProviderRefundEvent) else event for event in events
+    ]
 
 
-def _record(leased: LeasedRefund, said: Sequence[ProviderEvent | ProviderRefundEvent]) -> str:
+def _record(leased: LeasedRefund, events: Sequence[ProviderEvent | ProviderRefundEvent]) -> str:
     """One transaction for the events; the next try is put off if they leave anything leased."""
     with transaction() as connection:
-        recorded = record(connection, received_now(said))
+        recorded = record(connection, received_now(events))
     recorded.count()
     refunds = [
         (event, effect.outcome)
-        for event, effect in zip(said, recorded.effects, strict=True)
+        for event, effect in zip(events, recorded.effects, strict=True)
         if isinstance(event, ProviderRefundEvent)
     ]
     if any(outcome is Outcome.MISMATCH for _, outcome in refunds):
