@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Executable
 
@@ -61,45 +63,92 @@ def count_violations(limits: Limits) -> dict[str, int]:
     return {invariant.name: int(execute(invariant.count, values)[0][0]) for invariant in INVARIANTS}
 
 
+class _Unproven(NamedTuple):
+    id: UUID
+    at: datetime
+    status: str
+    proven: str | None
+    wrong: bool
+
+
+class _Stuck(NamedTuple):
+    id: UUID
+    why: str
+
+
+class _Pending(NamedTuple):
+    id: UUID
+    state: str
+    attempts: int
+    received_at: datetime
+
+
+class _Session(NamedTuple):
+    id: UUID
+    at: datetime
+    payment_id: UUID | None
+    wrong: bool
+
+
+class _Refunds(NamedTuple):
+    id: UUID
+    at: datetime
+    payment_id: UUID
+    refunded: Decimal
+    refunding: Decimal
+    wrong: bool
+
+
+class _Outstanding(NamedTuple):
+    kind: str
+    id: UUID
+    detail: str | None
+    created_at: datetime
+
+
+_Paged = TypeVar("_Paged", _Unproven, _Session, _Refunds)
+
+
 def _unproven(limits: Limits) -> Iterator[str]:
     for status in PaymentStatus:
-        for row in _paged(AGAINST_EVENTS, status=status.value, remembered=limits.remembered):
+        for row in _paged(_Unproven, AGAINST_EVENTS, status=status.value, remembered=limits.remembered):
             yield f"payment {row.id} is {row.status}, its events say {row.proven or 'nothing'}"
 
 
 def _stuck_open(limits: Limits) -> Iterator[str]:
-    for row in execute(STUCK, {"overdue": limits.overdue, "limit": ALL}):
+    for row in map(_Stuck._make, execute(STUCK, {"overdue": limits.overdue, "limit": ALL})):
         yield f"payment {row.id} {row.why}"
 
 
 def _pending_too_long(limits: Limits) -> Iterator[str]:
-    for row in execute(PENDING_TOO_LONG, {"pending": limits.pending, "limit": ALL}):
+    for row in map(_Pending._make, execute(PENDING_TOO_LONG, {"pending": limits.pending, "limit": ALL})):
         yield f"webhook {row.id} is {row.state} since {row.received_at:%Y-%m-%d %H:%M:%S} UTC, tried {row.attempts}"
 
 
 def _sessions_astray(_: Limits) -> Iterator[str]:
-    for row in _paged(SESSIONS):
+    for row in _paged(_Session, SESSIONS):
         yield f"session {row.id} " + ("has no payment" if row.payment_id is None else "differs from its payment")
 
 
 def _refunds_astray(_: Limits) -> Iterator[str]:
-    payment_id = None
-    for row in _paged(REFUNDS):
-        if row.payment_id != payment_id:
-            payment_id = row.payment_id
-            yield f"payment {payment_id}: its refunds say {row.refunded} given back and {row.refunding} on the way"
+    named = None
+    for row in _paged(_Refunds, REFUNDS):
+        if row.payment_id != named:
+            named = row.payment_id
+            yield f"payment {named}: its refunds say {row.refunded} given back and {row.refunding} on the way"
 
 
 def _refunds_outstanding(limits: Limits) -> Iterator[str]:
-    for row in execute(REFUNDS_OUTSTANDING, {"overdue": limits.overdue, "limit": ALL}):
+    for row in map(_Outstanding._make, execute(REFUNDS_OUTSTANDING, {"overdue": limits.overdue, "limit": ALL})):
         why = f": {printable(row.detail)}" if row.detail else ""
         yield f"{row.kind} {row.id} is pending since {row.created_at:%Y-%m-%d %H:%M:%S} UTC{why}"
 
 
-def _paged(statement: Executable, **values: Any) -> Iterator[Any]:
+def _paged(kind: type[_Paged], statement: Executable, **values: object) -> Iterator[_Paged]:
     """The wrong rows of all pages; a page ends with its last key, whether that row is wrong or not."""
     after_time, after_id = None, None
-    while page := execute(statement, {"after_time": after_time, "after_id": after_id, **values}):
+    while rows := execute(statement, {"after_time": after_time, "after_id": after_id, **values}):
+        page = [kind._make(row) for row in rows]
         yield from (row for row in page if row.wrong)
         after_time, after_id = page[-1].at, page[-1].id
         if len(page) < PAGE:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -33,14 +35,27 @@ _outstanding = text(f"""
 LISTED: Final = (RefundStatus.FAILED, RefundStatus.REQUESTED, RefundStatus.PROCESSING)
 
 
+class _Refund(NamedTuple):
+    id: UUID
+    payment_id: UUID
+    provider: str
+    amount: Decimal
+    currency: str
+    status: str
+    decline: str | None
+    detail: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
 def listed(status: RefundStatus, *, within: timedelta, limit: int) -> Iterator[str]:
     """One line a refund: of those that failed the newest first, of the others the one that is due first."""
     statement = _failed if status is RefundStatus.FAILED else _outstanding
     for row in execute(statement, {"status": status.value, "within": within, "limit": limit}):
-        yield _line(row)
+        yield _line(_Refund._make(row))
 
 
-def _line(row: Any) -> str:
+def _line(row: _Refund) -> str:
     moved = show_time(row.updated_at if row.status == RefundStatus.FAILED.value else row.created_at)
     why = row.decline or (printable(row.detail) if row.detail else "-")
     money = f"{show(row.amount)} {row.currency}"

@@ -4,7 +4,7 @@
 
 An event carries the status that it proves, and applying it is ``max(current, proven)``. That is commutative,
 associative and idempotent, so any order of delivery, any duplicates and any replay end in the same status. Refunds have
-a street of their own:
+a status order of their own:
 
     requested → processing → succeeded → failed
 """
@@ -14,8 +14,8 @@ from __future__ import annotations
 from enum import Enum
 
 
-class _Street(Enum):
-    """Members in the order of their street. What compares them is written out: it is asked several times a webhook."""
+class _Ordered(Enum):
+    """Members in their status order. The comparisons are written out, because each webhook needs several of them."""
 
     def __init__(self, _value: str) -> None:
         self.position = len(type(self).__members__)
@@ -33,8 +33,8 @@ class _Street(Enum):
         return self.position >= other.position if isinstance(other, type(self)) else NotImplemented
 
 
-class PaymentStatus(_Street):
-    """Where a payment stands; later members are further down the street. PostgreSQL's enum has the same order."""
+class PaymentStatus(_Ordered):
+    """What became of a payment; it moves to later members only. PostgreSQL's enum has the same order."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -57,8 +57,8 @@ class PaymentStatus(_Street):
         return self < PaymentStatus.EXPIRED
 
 
-class RefundStatus(_Street):
-    """Where a refund stands. ``failed`` comes last: a provider may find a day later that the money came back to us."""
+class RefundStatus(_Ordered):
+    """What became of a refund. ``failed`` comes last: a provider may find a day later that the money came back to us."""
 
     REQUESTED = "requested"
     PROCESSING = "processing"

@@ -139,9 +139,8 @@ def _named(
     refunds = [event for event in events if isinstance(event, ProviderRefundEvent)]
     if len(refunds) != 1 or refunds[0].refund_id is not None:
         return events
-    return [
-        replace(event, refund_id=leased.id) if isinstance(event, ProviderRefundEvent) else event for event in events
-    ]
+    ours = replace(refunds[0], refund_id=leased.id)
+    return [ours if event is refunds[0] else event for event in events]
 
 
 def _record(leased: LeasedRefund, events: Sequence[ProviderEvent | ProviderRefundEvent]) -> str:
