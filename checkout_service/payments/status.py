@@ -58,7 +58,7 @@ class PaymentStatus(_Ordered):
 
 
 class RefundStatus(_Ordered):
-    """What became of a refund. ``failed`` comes last: a provider may find a day later that the money came back to us."""
+    """What became of a refund. ``failed`` is last: a provider may find a day later that the money came back to us."""
 
     REQUESTED = "requested"
     PROCESSING = "processing"
