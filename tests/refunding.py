@@ -25,10 +25,10 @@ def staff_of(customer: Customer, *, scope: object = "refunds", user_id: UUID | N
     return replace(customer, id=user_id, headers={"Authorization": f"Bearer {token}"})
 
 
-def ask_refund(staff: Customer, payment_id: object, key: str | None = "refund-1", **wanted: Any) -> TestResponse:
+def ask_refund(staff: Customer, payment_id: object, key: str | None = "refund-1", **fields: Any) -> TestResponse:
     """Ask for a refund; amount and reason as keywords."""
     headers = {} if key is None else {"Idempotency-Key": key}
-    return staff.post(f"/api/payments/{payment_id}/refunds", json=wanted, headers=headers)
+    return staff.post(f"/api/payments/{payment_id}/refunds", json=fields, headers=headers)
 
 
 def paid_payment(
@@ -94,4 +94,4 @@ def make_due(sql: Sql) -> None:
     sql("UPDATE cancel_requests SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
 
 
-Said = Sequence[ProviderEvent | ProviderRefundEvent] | Exception
+Answer = Sequence[ProviderEvent | ProviderRefundEvent] | Exception

@@ -50,15 +50,15 @@ def test_all_is_well_after_verified_work(app: Flask, in_worker: InWorker, sql: S
         in_worker(process, str(insert_webhook(sql, webhook(insert_payment(sql), status))))
     for refund_ref, status in (("re_1", "succeeded"), ("re_2", "processing"), ("re_3", "failed")):
         reference = sql("SELECT provider_ref FROM payments WHERE status = 'paid'")[0].provider_ref
-        told = webhook(reference, status, refund_ref=refund_ref, amount="9.00", currency="USD")
-        in_worker(process, str(insert_webhook(sql, told)))
+        body = webhook(reference, status, refund_ref=refund_ref, amount="9.00", currency="USD")
+        in_worker(process, str(insert_webhook(sql, body)))
     insert_payment(sql)
     insert_webhook(sql, webhook("mock_pi_not_here_yet"))
 
-    status, said = _check(app)
+    status, printed = _check(app)
 
-    assert status == 0, said
-    assert [line.split()[:2] for line in said.splitlines()] == [["ok", name] for name in NAMES]
+    assert status == 0, printed
+    assert [line.split()[:2] for line in printed.splitlines()] == [["ok", name] for name in NAMES]
     assert _counts(app) == dict.fromkeys(NAMES, 0)
 
 
@@ -94,11 +94,11 @@ def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, 
     with_refund(sql)
     sql(breakage)
 
-    status, said = _check(app)
+    status, printed = _check(app)
 
     assert status == 1
-    assert [line.split()[1] for line in said.splitlines() if line.startswith("WRONG")] == [name]
-    assert "What to do:" in said
+    assert [line.split()[1] for line in printed.splitlines() if line.startswith("WRONG")] == [name]
+    assert "What to do:" in printed
     assert _counts(app) == {other: float(other == name) for other in NAMES}
 
 
@@ -106,18 +106,18 @@ def test_a_paid_event_that_moved_nothing_is_noticed(app: Flask, in_worker: InWor
     reference = insert_payment(sql)
     in_worker(process, str(insert_webhook(sql, webhook(reference, "failed"))))
     sql("UPDATE payment_events SET status = 'paid'")
-    status, said = _check(app)
+    status, printed = _check(app)
     assert status == 1
-    assert "is failed, its events say paid" in said
+    assert "is failed, its events say paid" in printed
 
 
 def test_many_wrong_rows_are_counted_and_few_named(app: Flask, sql: Sql) -> None:
     for _ in range(5):
         insert_payment(sql, status="paid")
-    status, said = _check(app, "--limit", "2")
+    status, printed = _check(app, "--limit", "2")
     assert status == 1
-    assert said.count("its events say nothing") == 2
-    assert "and 3 more" in said
+    assert printed.count("its events say nothing") == 2
+    assert "and 3 more" in printed
 
 
 def test_the_limits_can_be_set(app: Flask, sql: Sql) -> None:

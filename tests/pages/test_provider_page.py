@@ -88,10 +88,10 @@ def read(body: bytes) -> tuple[PaymentStatus, str, str] | None:
 
 
 def test_each_action_says_what_its_button_says() -> None:
-    said = {
+    reports = {
         action.name: [read(webhook.body) for webhook in webhooks(action, PAYMENT, secret=SECRET)] for action in ACTIONS
     }
-    statuses = {name: [found and found[0].value for found in reads] for name, reads in said.items()}
+    statuses = {name: [found and found[0].value for found in reads] for name, reads in reports.items()}
     assert statuses == {
         "pay": ["paid"],
         "decline": ["failed"],
@@ -104,12 +104,12 @@ def test_each_action_says_what_its_button_says() -> None:
         "silent": [],
         "reverse": ["reversed"],
     }
-    amounts = {found[1] for reads in said.values() for found in reads if found}
+    amounts = {found[1] for reads in reports.values() for found in reads if found}
     assert amounts == {"47.25", "48.25"}
-    assert [found[1] for found in said["wrong_amount"] if found] == ["48.25"]
-    first, second = said["twice"]
+    assert [found[1] for found in reports["wrong_amount"] if found] == ["48.25"]
+    first, second = reports["twice"]
     assert first == second, "the very same event"
-    events = [found[2] for name, reads in said.items() if name != "twice" for found in reads if found]
+    events = [found[2] for name, reads in reports.items() if name != "twice" for found in reads if found]
     assert len(set(events)) == len(events)
 
 

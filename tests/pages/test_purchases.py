@@ -238,9 +238,9 @@ def test_a_shop_that_dies_in_the_middle_and_comes_back(buyer: Customer, sql: Sql
     house.stop_web()
     try:
         _press_elsewhere(house, reference, "pay")
-        said = buyer.page.get_by_role("status")
-        expect(said).to_contain_text("does not answer right now", timeout=15_000)
-        expect(said).to_be_in_viewport()
+        printed = buyer.page.get_by_role("status")
+        expect(printed).to_contain_text("does not answer right now", timeout=15_000)
+        expect(printed).to_be_in_viewport()
         assert status(sql) == ["pending"]
     finally:
         house.start_web()
@@ -249,7 +249,7 @@ def test_a_shop_that_dies_in_the_middle_and_comes_back(buyer: Customer, sql: Sql
     eventually(lambda: status(sql) == ["paid"])
 
 
-def test_news_are_asked_for_with_growing_pauses_not_while_hidden_and_no_more_at_the_end(
+def test_news_are_fetched_with_growing_pauses_not_while_hidden_and_no_more_at_the_end(
     buyer: Customer, house: House, sql: Sql
 ) -> None:
     page, payment = buyer.page, buyer.check_out()
@@ -264,9 +264,9 @@ def test_news_are_asked_for_with_growing_pauses_not_while_hidden_and_no_more_at_
 
     _hide(page, hidden=True)
     page.clock.run_for(120_000)
-    assert _asked(page) == 6
+    assert _requests(page) == 6
     _hide(page, hidden=False)
-    assert _asked(page) == 7, "somebody looks again, so it is asked at once"
+    assert _requests(page) == 7, "somebody looks again, so it is asked at once"
 
     _press_elsewhere(house, f"/pay/mock_pi_{payment.rpartition('/')[2].replace('-', '')}", "pay")
     eventually(lambda: status(sql) == ["paid"])
@@ -275,7 +275,7 @@ def test_news_are_asked_for_with_growing_pauses_not_while_hidden_and_no_more_at_
     expect(page.get_by_role("status")).to_have_text("Paid. Thank you! The money came, and your order is on its way.")
     assert [_wait(page), _wait(page)] == [1, 3], "for a word that comes right behind it"
     page.clock.run_for(300_000)
-    assert _asked(page) == 10, "nothing more is expected"
+    assert _requests(page) == 10, "nothing more is expected"
 
 
 COUNTING = """
@@ -291,22 +291,22 @@ COUNTING = """
 """
 
 
-def _asked(page: Page) -> int:
+def _requests(page: Page) -> int:
     """How often the page has asked so far, once each question is answered."""
     for _ in range(200):
-        asked, answered = page.evaluate("[asked, answered]")
-        if asked == answered:
-            return int(asked)
+        requests, answered = page.evaluate("[asked, answered]")
+        if requests == answered:
+            return int(requests)
         page.wait_for_timeout(25)
     raise AssertionError("no answer within 5 s")
 
 
 def _wait(page: Page) -> int:
     """The whole seconds that pass, by the page's own clock, before it asks again."""
-    before = _asked(page)
+    before = _requests(page)
     for seconds in range(1, 10):
         page.clock.run_for(1000)
-        if _asked(page) > before:
+        if _requests(page) > before:
             return seconds
     raise AssertionError("it does not ask any more")
 

@@ -314,7 +314,7 @@ def test_news_are_304_while_nothing_is_new(guest: Guest, make_listing: MakeListi
     assert page.headers["Cache-Control"] == "no-store", "whoever comes back sees the truth"
 
 
-def test_pages_keep_to_their_statements_however_long_a_story_is(
+def test_pages_keep_to_their_statements_however_long_a_timeline_is(
     guest: Guest, make_listing: MakeListing, sql: Sql, statements: Statements
 ) -> None:
     listings = [make_listing() for _ in range(3)]

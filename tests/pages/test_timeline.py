@@ -53,7 +53,7 @@ def came(sql: Sql, in_worker: InWorker, body: bytes) -> None:
     in_worker(process, str(insert_webhook(sql, body)))
 
 
-def test_what_each_webhook_did_is_said_in_a_sentence(app: Flask, sql: Sql, in_worker: InWorker, reference: str) -> None:
+def test_what_each_webhook_did_is_in_a_sentence(app: Flask, sql: Sql, in_worker: InWorker, reference: str) -> None:
     first = webhook(reference, "processing", event_id="evt_1")
     paid = {"amount": "240.00", "currency": "USD"}
     for body in (
@@ -126,7 +126,7 @@ def test_a_webhook_that_waits_says_so(app: Flask, sql: Sql, reference: str) -> N
     assert new.took is tried.took is None
 
 
-def test_what_we_asked_the_provider_is_part_of_it(app: Flask, sql: Sql, reference: str) -> None:
+def test_what_we_queried_the_provider_is_part_of_it(app: Flask, sql: Sql, reference: str) -> None:
     log = [{"at": datetime.now(UTC).isoformat(), "question": "look-up", "answer": "paid"},
            {"at": datetime.now(UTC).isoformat(), "question": "cancel", "answer": "still open"}]  # fmt: skip
     sql("UPDATE payments SET look_up_log = CAST(:log AS jsonb), status = 'paid'", log=json.dumps(log))

@@ -20,7 +20,7 @@ def path(payment: object) -> str:
     return f"/api/payments/{payment}/cancel"
 
 
-def asked(sql: Sql) -> list[tuple[UUID, UUID]]:
+def cancel_requests(sql: Sql) -> list[tuple[UUID, UUID]]:
     return [tuple(row) for row in sql("SELECT payment_id, requested_by FROM cancel_requests")]
 
 
@@ -33,7 +33,7 @@ def test_an_open_payment_is_called_off_once(customer: Customer, payment: UUID, s
     assert [answer.status_code for answer in answers] == [202] * 3
     assert answers[0].json == customer.get(f"/api/payments/{payment}").json
     assert answers[0].headers["Location"] == f"/api/payments/{payment}"
-    assert asked(sql) == [(payment, customer.id)]
+    assert cancel_requests(sql) == [(payment, customer.id)]
     assert sql("SELECT status::text FROM payments")[0].status == status, "only a worker moves it"
 
 
@@ -43,7 +43,7 @@ def test_staff_may_call_off_anybodys(customer: Customer, payment: UUID, sql: Sql
     answer = staff.post(path(payment))
 
     assert (answer.status_code, answer.json["id"]) == (202, str(payment))
-    assert asked(sql) == [(payment, staff.id)]
+    assert cancel_requests(sql) == [(payment, staff.id)]
 
 
 @pytest.mark.parametrize("status", ["expired", "canceled", "paid", "reversed"])
@@ -55,7 +55,7 @@ def test_a_closed_payment_stays_as_it_is(customer: Customer, payment: UUID, sql:
     assert answer.status_code == 409
     assert answer.json["type"] == "/problems/no-longer-open"
     assert answer.json["payment_status"] == status
-    assert asked(sql) == []
+    assert cancel_requests(sql) == []
 
 
 def test_asking_again_after_it_was_done_is_no_error(customer: Customer, payment: UUID, sql: Sql) -> None:
@@ -72,4 +72,4 @@ def test_anothers_payment_is_not_found(other_customer: Customer, payment: UUID, 
     assert other_customer.post(path(payment)).status_code == 404
     assert other_customer.post(path(uuid4())).status_code == 404
     assert other_customer.client.post(path(payment)).status_code == 401
-    assert asked(sql) == []
+    assert cancel_requests(sql) == []

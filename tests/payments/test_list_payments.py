@@ -116,7 +116,7 @@ def test_full_last_page_has_no_next(customer: Customer, sql: Sql) -> None:
     assert customer.get(f"{PATH}?limit=2").json["has_more"] is False
 
 
-def test_page_holds_twenty_unless_asked(customer: Customer, sql: Sql) -> None:
+def test_page_holds_twenty_unless_requested(customer: Customer, sql: Sql) -> None:
     insert(sql, customer, NOON, 21)
 
     page = customer.get(PATH).json

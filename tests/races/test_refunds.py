@@ -68,8 +68,8 @@ def test_all_that_is_left_is_taken_once(sql: Sql, make_app: MakeApp, customer: C
 
     def ask(number: int) -> int:
         staff = replace(staff_of(customer), client=app.test_client())
-        wanted = {"amount": "30.00"} if number % 2 else {}
-        return ask_refund(staff, payment, f"refund-{number}", **wanted).status_code
+        amount = {"amount": "30.00"} if number % 2 else {}
+        return ask_refund(staff, payment, f"refund-{number}", **amount).status_code
 
     codes = Counter(at_once([lambda number=number: ask(number) for number in range(10)]))
 
@@ -111,11 +111,11 @@ def test_a_refund_here_against_one_in_the_dashboard(sql: Sql, make_worker: MakeW
                 return "refused"
             return "taken"
 
-        asked, _ = at_once([ask, in_app(workers[turn % 2], process, str(delivery))])
+        request, _ = at_once([ask, in_app(workers[turn % 2], process, str(delivery))])
 
         (state,) = sql("SELECT state FROM webhook_deliveries WHERE id = :id", id=delivery)
-        assert (asked, state.state) in {("taken", "received"), ("refused", "applied")}
-        assert sums(sql, payment) == (("0.00", "70.00") if asked == "taken" else ("70.00", "0.00"))
+        assert (request, state.state) in {("taken", "received"), ("refused", "applied")}
+        assert sums(sql, payment) == (("0.00", "70.00") if request == "taken" else ("70.00", "0.00"))
 
 
 def test_one_task_many_times_at_once_asks_once(sql: Sql, make_worker: MakeWorker) -> None:
@@ -171,8 +171,8 @@ def test_a_webhook_that_is_faster_than_the_answer_makes_no_second_refund(
     asking.extensions["providers"] = {"mock": provider}
     payment, reference = paid_payment(sql)
     refund_id = insert_refund(sql, payment)
-    told = webhook(reference, status, refund_ref="re_1", amount="40.00", currency="USD", turn=turn)
-    delivery = insert_webhook(sql, told)
+    reported = webhook(reference, status, refund_ref="re_1", amount="40.00", currency="USD", turn=turn)
+    delivery = insert_webhook(sql, reported)
     opened: list[Future[Any]] = []
 
     def answer() -> Any:
@@ -202,8 +202,8 @@ def test_overlapping_sets_of_events_and_new_requests_do_not_deadlock(
     chance = random.Random(seed)
     payments = [paid_payment(sql) for _ in range(6)] + [(None, insert_payment(sql, amount="100.00")) for _ in range(3)]
     workers = [make_worker() for _ in range(4)]
-    told: list[Any] = [event(reference, "paid") for _, reference in payments]
-    told += [
+    reported: list[Any] = [event(reference, "paid") for _, reference in payments]
+    reported += [
         refund_event(
             reference,
             chance.choice(["processing", "succeeded", "failed"]),
@@ -213,7 +213,7 @@ def test_overlapping_sets_of_events_and_new_requests_do_not_deadlock(
         for _, reference in payments
         for number in range(3)
     ]
-    chance.shuffle(told)
+    chance.shuffle(reported)
 
     def enter(app: Flask, order: list[Any]) -> None:
         now = datetime.now(UTC)
@@ -227,7 +227,7 @@ def test_overlapping_sets_of_events_and_new_requests_do_not_deadlock(
         for payment, _ in payments[:6]:
             insert_refund(sql, payment, "5.00")
 
-    orders = [told, told[::-1], chance.sample(told, len(told)), chance.sample(told, len(told))]
+    orders = [reported, reported[::-1], chance.sample(reported, len(reported)), chance.sample(reported, len(reported))]
     at_once(
         [*[lambda app=app, order=order: enter(app, order) for app, order in zip(workers, orders, strict=True)], ask]
     )

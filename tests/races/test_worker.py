@@ -118,8 +118,8 @@ def test_workers_that_record_overlapping_sets_in_opposite_order_do_not_deadlock(
 
         outcomes = at_once([entering(each, order) for each, order in zip(workers, orders, strict=True)])
 
-        told = Counter(outcome for entry in outcomes for outcome in entry)
-        assert told[Outcome.APPLIED] + told[Outcome.STALE] == len(events), "each event once, whoever was first"
+        counted = Counter(outcome for entry in outcomes for outcome in entry)
+        assert counted[Outcome.APPLIED] + counted[Outcome.STALE] == len(events), "each event once, whoever was first"
     assert {status_of(sql, reference) for reference in references} == {"paid"}
     assert sql("SELECT count(*) FROM payment_events")[0].count == 15 * 24
 

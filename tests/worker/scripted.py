@@ -12,7 +12,7 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Contents, Opened, ProviderEvent, ProviderRefundEvent, Reference, ThinEvent
 from checkout_service.providers.raw_webhook import RawWebhook
 
-Said = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] | Exception
+Scripted = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] | Exception
 
 
 class ScriptedProvider:
@@ -25,11 +25,11 @@ class ScriptedProvider:
     asks = False
 
     def __init__(self) -> None:
-        self.webhooks: dict[bytes, Said] = {}
+        self.webhooks: dict[bytes, Scripted] = {}
         self.truths: dict[str, Any] = {}
         self.cancellations: dict[str, Any] = {}
         self.refunds: dict[UUID, Any] = {}
-        self.asked: list[str] = []
+        self.looked_up: list[str] = []
         self.refunded: list[tuple[UUID, Decimal]] = []
         self.canceled: list[str] = []
         self._lock = Lock()
@@ -42,7 +42,7 @@ class ScriptedProvider:
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         with self._lock:
-            self.asked.append(reference.provider_ref)
+            self.looked_up.append(reference.provider_ref)
         return _say(self.truths.get(reference.provider_ref, []))
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
@@ -68,7 +68,7 @@ def thin_event(reference: str, *, verified: bool = True) -> ThinEvent:
     return ThinEvent(provider=ScriptedProvider.name, provider_ref=reference, verified=verified)
 
 
-def _say(said: Any) -> Any:
-    if isinstance(said, Exception):
-        raise said
-    return said() if callable(said) else said
+def _say(scripted: Any) -> Any:
+    if isinstance(scripted, Exception):
+        raise scripted
+    return scripted() if callable(scripted) else scripted

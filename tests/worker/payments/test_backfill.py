@@ -67,7 +67,7 @@ def test_an_event_that_was_not_delivered_is_entered_once_and_its_webhook_is_then
 
 
 @pytest.mark.usefixtures("stripe_worker")
-def test_every_page_is_asked_for(sql: Sql, bank: StripeBank) -> None:
+def test_every_page_is_requested(sql: Sql, bank: StripeBank) -> None:
     reference = insert_payment(sql, provider="stripe", provider_ref="pi_ours")
     for number in range(PAGE):
         missed(bank, "payment_intent.processing", intent("processing", id="pi_else"), number)
@@ -132,7 +132,7 @@ def test_a_provider_that_is_away_ends_the_run_and_nothing_is_marked(
 
 
 @pytest.mark.usefixtures("stripe_worker")
-def test_an_event_whose_payment_somebody_holds_is_asked_for_again(
+def test_an_event_whose_payment_somebody_holds_is_requested_again(
     sql: Sql, bank: StripeBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was said of it could not be entered, so it is not dealt with."""

@@ -70,11 +70,11 @@ def test_what_cannot_be_canceled_is_looked_up(sql: Sql, scripted: ScriptedProvid
     scripted.truths[reference] = [event(reference, "paid")]
 
     assert cancel(str(payment)) == "the payment is paid"
-    assert scripted.asked == [reference]
+    assert scripted.looked_up == [reference]
 
 
 @pytest.mark.parametrize("error", [ProviderUnavailableError("away"), ProviderRefusedError("not now"), KeyError("x")])
-def test_a_payment_that_stays_open_is_asked_for_again_later(
+def test_a_payment_that_stays_open_is_requested_again_later(
     sql: Sql, scripted: ScriptedProvider, error: Exception
 ) -> None:
     payment, reference = ask(sql)
@@ -108,7 +108,7 @@ def test_a_payment_that_closed_by_itself_is_left_alone(sql: Sql, scripted: Scrip
     assert scripted.canceled == []
 
 
-def test_nobody_asked(sql: Sql, scripted: ScriptedProvider) -> None:
+def test_nobody_requested_it(sql: Sql, scripted: ScriptedProvider) -> None:
     insert_payment(sql)
     payment = sql("SELECT id FROM payments")[0].id
 
@@ -126,8 +126,8 @@ def test_twice_at_once_it_is_canceled_once(sql: Sql, make_worker: MakeWorker, mo
         with workers[number].app_context():
             return cancel(str(payment))
 
-    said = at_once([lambda number=number: run(number) for number in range(4)])
+    results = at_once([lambda number=number: run(number) for number in range(4)])
 
-    assert sorted(said) == ["nothing is requested of it now"] * 3 + ["the payment is canceled"]
+    assert sorted(results) == ["nothing is requested of it now"] * 3 + ["the payment is canceled"]
     assert mock_provider.calls["cancel"] == 1
     assert [row["status"] for row in mock_provider.payments] == ["canceled"]

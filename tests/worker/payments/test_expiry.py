@@ -166,7 +166,7 @@ def test_a_look_up_that_finds_an_expired_payment_canceled_leaves_it_expired(
 
     look_up()
 
-    assert scripted.asked == [reference]
+    assert scripted.looked_up == [reference]
     assert status_of(sql, reference) == "expired"
 
 
@@ -210,8 +210,8 @@ def test_money_that_comes_after_all_counts_and_is_flagged(sql: Sql) -> None:
 def test_runs_at_once_expire_each_payment_once(sql: Sql, scripted: ScriptedProvider, make_worker: MakeWorker) -> None:
     references = [insert_promise(sql, ends=OVER) for _ in range(25)]
     for reference in references:
-        told = [event(reference, "canceled", event_id=f"lookup:{reference}:canceled:")]
-        scripted.cancellations[reference] = told
+        reported = [event(reference, "canceled", event_id=f"lookup:{reference}:canceled:")]
+        scripted.cancellations[reference] = reported
     runners = [make_worker() for _ in range(3)]
     for app in runners:
         app.extensions["providers"] = {"mock": scripted}

@@ -42,7 +42,7 @@ def test_an_open_payment_is_looked_up_at_growing_intervals(sql: Sql, scripted: S
     due, count = schedule(sql, reference)
     assert (due, count) == (pytest.approx(10 * MINUTE, abs=5), 0)
     look_up()
-    assert scripted.asked == [], "not before it is due"
+    assert scripted.looked_up == [], "not before it is due"
 
     for number, minutes in enumerate([20, 40, 80, 160, 320, 640, 720, 720, 720], start=1):
         make_due(sql)
@@ -51,7 +51,7 @@ def test_an_open_payment_is_looked_up_at_growing_intervals(sql: Sql, scripted: S
         due, count = schedule(sql, reference)
         assert (due, count) == (pytest.approx(minutes * MINUTE, abs=5), number)
         look_up()
-        assert len(scripted.asked) == number
+        assert len(scripted.looked_up) == number
     assert status_of(sql, reference) == "pending"
     assert sql("SELECT count(*) FROM payment_events")[0].count == 0
 
@@ -131,13 +131,13 @@ def test_a_provider_that_is_away_ends_the_run_and_the_rest_stays_due(sql: Sql, s
 
     look_up()
 
-    assert len(scripted.asked) == GIVE_UP_AFTER
-    rest = [reference for reference in references if reference not in scripted.asked]
+    assert len(scripted.looked_up) == GIVE_UP_AFTER
+    rest = [reference for reference in references if reference not in scripted.looked_up]
     assert {schedule(sql, reference)[1] for reference in rest} == {0}, "no look-up of theirs was used up"
     scripted.truths = {reference: [provider_event(reference, "paid")] for reference in references}
     look_up()
     assert {status_of(sql, reference) for reference in rest} == {"paid"}
-    assert {status_of(sql, reference) for reference in scripted.asked[:3]} == {"pending"}
+    assert {status_of(sql, reference) for reference in scripted.looked_up[:3]} == {"pending"}
 
 
 def test_two_runs_at_once_ask_about_each_payment_once(
@@ -152,10 +152,10 @@ def test_two_runs_at_once_ask_about_each_payment_once(
         make_due(sql)
         at_once([lambda app=app: _look_up(app) for app in runners])
 
-        assert sorted(scripted.asked) == sorted(references * turn)
+        assert sorted(scripted.looked_up) == sorted(references * turn)
 
 
-def test_the_mock_providers_server_is_asked(sql: Sql, make_worker: MakeWorker, mock_provider: MockProvider) -> None:
+def test_the_mock_providers_server_is_queried(sql: Sql, make_worker: MakeWorker, mock_provider: MockProvider) -> None:
     references = [insert_payment(sql) for _ in range(6)]
     states: list[dict[str, Any]] = [
         {"status": "pending"},

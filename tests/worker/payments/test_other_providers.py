@@ -101,10 +101,10 @@ def test_an_approval_is_captured_and_paid_once(wallets: Wallets, sql: Sql) -> No
     assert (state_of(sql, first), status_of(sql, reference)) == ("applied", "paid")
     again = wallets.file("paypal", paypal.approved(reference, WEBHOOK))
     process(str(again))
-    told = wallets.file("paypal", paypal.KIT.webhook(PaymentStatus.PAID, provider_ref=reference))
-    process(str(told))
+    reported = wallets.file("paypal", paypal.KIT.webhook(PaymentStatus.PAID, provider_ref=reference))
+    process(str(reported))
 
-    assert (state_of(sql, again), state_of(sql, told)) == ("duplicate", "applied")
+    assert (state_of(sql, again), state_of(sql, reported)) == ("duplicate", "applied")
     assert len(wallets.paypal.captured) == len(captures(wallets)) == 1
     assert wallets.events() == [("paid", "applied"), ("paid", "stale")]
     assert sql("SELECT review_reason FROM payments")[0].review_reason is None
@@ -204,7 +204,7 @@ def test_an_approval_of_a_payment_that_is_closed_takes_no_money(wallets: Wallets
     assert (wallets.paypal.captured, captures(wallets)) == ([], [])
 
 
-def test_an_approval_of_a_payment_that_somebody_asked_to_call_off_takes_no_money(wallets: Wallets, sql: Sql) -> None:
+def test_an_approval_of_a_payment_that_somebody_canceled_takes_no_money(wallets: Wallets, sql: Sql) -> None:
     reference = wallets.open("paypal").provider_ref
     sql("INSERT INTO cancel_requests (payment_id, requested_by) SELECT id, user_id FROM payments")
 

@@ -45,7 +45,7 @@ def approve_or_pay(wallets: Wallets, provider: str, reference: str) -> SignedWeb
 
 
 @pytest.mark.parametrize("provider", KITS)
-def test_a_purchase_is_paid_and_asked_for_once(
+def test_a_purchase_is_paid_and_requested_once(
     wallets: Wallets, sql: Sql, shopper: Customer, make_listing: MakeListing, provider: str
 ) -> None:
     cart = fill_cart(shopper, (make_listing(unit_price="120.00"), 2))
@@ -71,7 +71,7 @@ def test_a_purchase_is_paid_and_asked_for_once(
     assert len(wallets.paypal.captured) == (provider == "paypal")
 
 
-def test_the_first_that_is_on_is_asked_unless_another_is_named(
+def test_the_first_that_is_on_is_queried_unless_another_is_named(
     wallets: Wallets, shopper: Customer, make_listing: MakeListing
 ) -> None:
     cart = fill_cart(shopper, (make_listing(), 1))

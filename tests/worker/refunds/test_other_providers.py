@@ -46,7 +46,7 @@ def adyen_item(code: str, success: str, reference: str, psp: str, value: int = 4
 
 
 @pytest.mark.parametrize("provider", ["adyen", "paypal", "mollie"])
-def test_a_refund_is_asked_for_once_and_is_on_its_way(wallets: Wallets, sql: Sql, provider: str) -> None:
+def test_a_refund_is_requested_once_and_is_on_its_way(wallets: Wallets, sql: Sql, provider: str) -> None:
     payment_id, _ = paid(wallets, provider)
     refund_id = insert_refund(sql, payment_id)
 

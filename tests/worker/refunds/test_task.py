@@ -40,7 +40,7 @@ def outstanding(sql: Sql, scripted: ScriptedProvider) -> tuple[UUID, str]:
     return insert_refund(sql, payment), reference
 
 
-def test_a_refund_is_asked_for_with_its_own_id_and_recorded(
+def test_a_refund_is_requested_with_its_own_id_and_recorded(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
     refund_id, reference = outstanding
@@ -58,7 +58,7 @@ def test_a_refund_is_asked_for_with_its_own_id_and_recorded(
     assert len(scripted.refunded) == 1
 
 
-def test_an_answer_without_our_id_is_about_the_refund_that_was_asked_for(
+def test_an_answer_without_our_id_is_about_the_refund_that_was_requested(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
     refund_id, reference = outstanding
@@ -88,7 +88,7 @@ def test_a_refund_that_is_processing_is_looked_up_until_it_ends(
 
     assert refund_row(sql, refund_id).now == "succeeded"
     assert len(scripted.refunded) == 1, "never asked for again"
-    assert scripted.asked == [reference] * 2
+    assert scripted.looked_up == [reference] * 2
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_refund_that_is_processing_is_looked_up_until_it_ends(
         (KeyError("status"), "broke: KeyError: 'status'"),
     ],
 )
-def test_an_answer_that_is_none_is_asked_for_again_with_the_same_id(
+def test_an_answer_that_is_none_is_requested_again_with_the_same_id(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], error: Exception, detail: str
 ) -> None:
     refund_id, reference = outstanding
@@ -142,7 +142,7 @@ def test_a_refusal_is_final_and_gives_the_room_back(
     row = refund_row(sql, refund_id)
     assert (row.now, row.decline, row.provider_ref, row.next_attempt_at) == ("failed", "not_in_this_state", None, None)
     assert sums(sql, row.payment_id) == ("0.00", "0.00")
-    assert scripted.asked == []
+    assert scripted.looked_up == []
 
 
 def test_a_refusal_after_a_lost_answer_is_believed_only_when_the_refund_is_not_there(
@@ -188,7 +188,7 @@ def test_a_look_up_that_is_refused_does_not_refuse_the_refund(
     assert refund_row(sql, refund_id).now == "requested"
 
 
-def test_after_twenty_hours_the_provider_is_asked_what_it_knows_and_never_for_the_money_again(
+def test_after_twenty_hours_the_provider_is_queried_what_it_knows_and_never_for_the_money_again(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
     refund_id, reference = outstanding
@@ -226,7 +226,7 @@ def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
     assert refund_row(sql, refund_id).now == "requested"
 
 
-def test_a_refund_of_money_that_went_meanwhile_is_not_asked_for(
+def test_a_refund_of_money_that_went_meanwhile_is_not_requested(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
     refund_id, _ = outstanding
@@ -384,9 +384,9 @@ def test_a_refund_that_is_not_here(scripted: ScriptedProvider) -> None:
 @pytest.mark.usefixtures("worker")
 def test_a_webhook_about_a_refund_is_recorded_and_once(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
-    told = webhook(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD", event_id="evt_1")
+    reported = webhook(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD", event_id="evt_1")
     states = []
-    for body in (told, told + b" ", told, webhook(reference, "processing", refund_ref="re_1")):
+    for body in (reported, reported + b" ", reported, webhook(reference, "processing", refund_ref="re_1")):
         delivery = insert_webhook(sql, body)
         process(str(delivery))
         states.append(state_of(sql, delivery))
@@ -401,8 +401,11 @@ def test_a_webhook_about_a_refund_that_cannot_be_entered_yet_stays_outstanding(s
     """In the end an operator sees it; and when the room is there it is entered as if nothing had been."""
     payment, reference = paid_payment(sql)
     ours = insert_refund(sql, payment, "80.00")
-    told = webhook(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD")
-    delivery, old = insert_webhook(sql, told), insert_webhook(sql, told, received_at="now() - interval '73 hours'")
+    reported = webhook(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD")
+    delivery, old = (
+        insert_webhook(sql, reported),
+        insert_webhook(sql, reported, received_at="now() - interval '73 hours'"),
+    )
 
     process(str(delivery))
     row = webhook_row(sql, delivery)

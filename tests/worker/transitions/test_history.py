@@ -60,10 +60,10 @@ def play(events: list[ProviderEvent], rng: random.Random | None = None) -> None:
     """One by one as they came; or with duplicates, shuffled, in sets, some of which are run again."""
     sets = [[each] for each in events]
     if rng is not None:
-        told = events + rng.choices(events, k=rng.randint(0, len(events)))
-        rng.shuffle(told)
-        cuts = sorted(rng.randint(0, len(told)) for _ in range(rng.randint(0, len(told))))
-        sets = [told[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(told)], strict=True)]
+        shuffled = events + rng.choices(events, k=rng.randint(0, len(events)))
+        rng.shuffle(shuffled)
+        cuts = sorted(rng.randint(0, len(shuffled)) for _ in range(rng.randint(0, len(shuffled))))
+        sets = [shuffled[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
         sets += rng.sample(sets, k=rng.randint(0, len(sets)))
     for entry in sets:
         with transaction() as connection:

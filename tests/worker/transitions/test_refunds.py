@@ -91,11 +91,11 @@ def test_room_that_a_failure_gives_back_is_there_for_another_in_the_same_set(sql
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment, "80.00")
 
-    told = [
+    reported = [
         refund_event(reference, "succeeded", refund_ref="re_2", amount=Decimal("90.00")),
         refund_event(reference, "failed", refund_id=refund, amount=Decimal("80.00")),
     ]
-    assert enter(*told) == [Outcome.APPLIED, Outcome.APPLIED]
+    assert enter(*reported) == [Outcome.APPLIED, Outcome.APPLIED]
 
     assert sums(sql, payment) == ("90.00", "0.00")
 
@@ -116,18 +116,18 @@ def test_an_event_is_recorded_once(sql: Sql) -> None:
 
 def test_one_event_may_speak_of_several_refunds(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
-    told = [
+    reported = [
         refund_event(reference, "succeeded", refund_ref=f"re_{number}", amount=Decimal("10.00"), event_id="evt_1")
         for number in range(3)
     ]
 
-    assert enter(*told) == [Outcome.APPLIED] * 3
-    assert enter(*told) == [Outcome.DUPLICATE] * 3
+    assert enter(*reported) == [Outcome.APPLIED] * 3
+    assert enter(*reported) == [Outcome.DUPLICATE] * 3
     assert sums(sql, payment) == ("30.00", "0.00")
 
 
 @pytest.mark.parametrize("other", [{"amount": Decimal("39.99")}, {"currency": "EUR"}])
-def test_other_money_than_was_asked_for_moves_nothing_and_is_flagged(sql: Sql, other: dict[str, Any]) -> None:
+def test_other_money_than_was_requested_moves_nothing_and_is_flagged(sql: Sql, other: dict[str, Any]) -> None:
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment)
     news = refund_event(reference, "succeeded", refund_id=refund, event_id="evt_1", **other)
@@ -181,18 +181,20 @@ def test_a_report_that_may_be_about_one_of_ours_waits_until_that_has_its_referen
 
 
 @pytest.mark.parametrize(
-    ("ours", "told"),
+    ("ours", "reported"),
     [
         ({"attempts": "3"}, {}),
         ({"sent_at": "now()"}, {"amount": Decimal("39.00")}),
         ({"sent_at": "now()"}, {"refund_id": uuid4()}),
     ],
 )
-def test_a_report_that_cannot_be_about_ours_does_not_wait(sql: Sql, ours: dict[str, Any], told: dict[str, Any]) -> None:
+def test_a_report_that_cannot_be_about_ours_does_not_wait(
+    sql: Sql, ours: dict[str, Any], reported: dict[str, Any]
+) -> None:
     payment, reference = paid_payment(sql)
     insert_refund(sql, payment, **ours)
 
-    assert enter(refund_event(reference, "succeeded", **told)) == [Outcome.APPLIED]
+    assert enter(refund_event(reference, "succeeded", **reported)) == [Outcome.APPLIED]
     assert sql("SELECT count(*) FROM refunds")[0].count == 2
 
 
@@ -221,7 +223,7 @@ def test_more_than_was_paid_given_back_by_the_provider_is_flagged_at_once(sql: S
     assert sums(sql, payment) == ("0.00", "0.00")
 
 
-def test_a_refund_that_is_told_before_its_payment_is_paid_waits_for_it(sql: Sql) -> None:
+def test_a_refund_that_is_reported_before_its_payment_is_paid_waits_for_it(sql: Sql) -> None:
     reference = insert_payment(sql, amount="100.00")
     news = refund_event(reference, "succeeded")
 
@@ -244,11 +246,11 @@ def test_a_refund_of_money_that_went_in_another_way_is_kept_all_the_same(sql: Sq
     assert sums(sql, payment) == ("40.00", "0.00")
 
 
-@pytest.mark.parametrize("told", [{"amount": Decimal("0.00")}, {"currency": "EUR"}])
-def test_a_dashboards_refund_of_other_money_is_flagged(sql: Sql, told: dict[str, Any]) -> None:
+@pytest.mark.parametrize("reported", [{"amount": Decimal("0.00")}, {"currency": "EUR"}])
+def test_a_dashboards_refund_of_other_money_is_flagged(sql: Sql, reported: dict[str, Any]) -> None:
     _, reference = paid_payment(sql)
 
-    assert enter(refund_event(reference, "succeeded", **told)) == [Outcome.MISMATCH]
+    assert enter(refund_event(reference, "succeeded", **reported)) == [Outcome.MISMATCH]
     assert sql("SELECT * FROM refunds") == []
     assert reason(sql, reference) == "refund_mismatch"
 
@@ -354,12 +356,12 @@ def test_any_order_any_duplicates_and_any_sets_end_the_same(sql: Sql, data: st.D
     payment, reference = paid_payment(sql)
     ours = insert_refund(sql, payment, sent_at="now()")
     streets = [data.draw(st.sampled_from(STREETS)) for _ in range(3)]
-    # Of 45.00 each, three are too many at once: one that is told too early waits for another's failure.
+    # Of 45.00 each, three are too many at once: one that is reported too early waits for another's failure.
     amounts = [Decimal("40.00"), *[data.draw(st.sampled_from([Decimal("25.00"), Decimal("45.00")])) for _ in range(2)]]
     kept = [amount for amount, street in zip(amounts, streets, strict=True) if street[-1] != "failed"]
     assume(sum(kept) <= 100)
     token = uuid4().hex
-    told = [
+    reported = [
         refund_event(
             reference,
             status,
@@ -371,7 +373,7 @@ def test_any_order_any_duplicates_and_any_sets_end_the_same(sql: Sql, data: st.D
         for number, street in enumerate(streets)
         for status in street
     ]
-    deliveries = data.draw(st.permutations([*told, *data.draw(st.lists(st.sampled_from(told), max_size=4))]))
+    deliveries = data.draw(st.permutations([*reported, *data.draw(st.lists(st.sampled_from(reported), max_size=4))]))
     seed = data.draw(st.integers(0, 99))
 
     _deliver(deliveries, random.Random(seed))
@@ -385,7 +387,7 @@ def test_any_order_any_duplicates_and_any_sets_end_the_same(sql: Sql, data: st.D
         f"{sum((amount for amount, end in weights if end == 'processing'), Decimal(0)):.2f}",
     )
     events = sql("SELECT count(*) FROM refund_events WHERE event_id LIKE :prefix", prefix=f"{token}%")
-    assert events[0].count == len(told)
+    assert events[0].count == len(reported)
     assert sum(amounts) > 100 or reason(sql, reference) is None
 
 

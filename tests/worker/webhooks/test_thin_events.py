@@ -19,13 +19,13 @@ from checkout_service.providers.base import (
 from tests.conftest import Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of
 from tests.worker.conftest import webhook_row
-from tests.worker.scripted import Said, ScriptedProvider, event, thin_event
+from tests.worker.scripted import Scripted, ScriptedProvider, event, thin_event
 from worker.webhooks.task import process
 
 AWAY = ProviderUnavailableError("the provider did not answer")
 
 
-def tell(scripted: ScriptedProvider, sql: Sql, name: str, said: Said, **columns: str) -> object:
+def tell(scripted: ScriptedProvider, sql: Sql, name: str, said: Scripted, **columns: str) -> object:
     """File a webhook that says this."""
     body = json.dumps({"webhook": name}).encode()
     scripted.webhooks[body] = said
@@ -89,7 +89,7 @@ def test_a_thin_event_is_looked_up_and_never_remembered(sql: Sql, scripted: Scri
 
     again = tell(scripted, sql, "news", [thin_event(reference)])
     process(str(again))
-    assert (state_of(sql, again), scripted.asked) == ("duplicate", [reference] * 2)
+    assert (state_of(sql, again), scripted.looked_up) == ("duplicate", [reference] * 2)
 
     truth[:] = [event(reference, "paid", event_id="lookup:paid")]
     news = tell(scripted, sql, "news", [thin_event(reference)])
@@ -105,7 +105,7 @@ def test_a_thin_event_about_a_payment_that_is_still_open_says_nothing(sql: Sql, 
     process(str(delivery))
 
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("ignored", "pending")
-    assert scripted.asked == [reference]
+    assert scripted.looked_up == [reference]
 
 
 @pytest.mark.parametrize("where", ["looking up", "reading"])
@@ -180,19 +180,19 @@ def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(
 
     assert status_of(sql, reference) == "paid"
     assert state_of(sql, paid) == "applied"
-    assert len(scripted.asked) == 2
+    assert len(scripted.looked_up) == 2
     put_off = [webhook_row(sql, delivery) for delivery in thin_events[2:]]
     assert {(row.state, row.attempts) for row in put_off} == {("received", 1)}
 
 
-def test_nobody_is_asked_about_a_payment_that_is_not_here(sql: Sql, scripted: ScriptedProvider) -> None:
+def test_nobody_is_queried_about_a_payment_that_is_not_here(sql: Sql, scripted: ScriptedProvider) -> None:
     delivery = tell(scripted, sql, "news", [thin_event("mock_pi_unknown")])
 
     process(str(delivery))
 
     assert state_of(sql, delivery) == "parked"
     assert webhook_row(sql, delivery).provider_ref == "mock_pi_unknown"
-    assert scripted.asked == []
+    assert scripted.looked_up == []
 
 
 @pytest.mark.parametrize(("age", "state"), [("1 second", "received"), ("2 minutes", "rejected")])
@@ -205,7 +205,7 @@ def test_an_unsigned_webhook_about_a_payment_that_is_not_ours_waits_a_moment(
     process(str(delivery))
 
     assert state_of(sql, delivery) == state
-    assert scripted.asked == []
+    assert scripted.looked_up == []
 
 
 def test_credentials_that_a_provider_refuses_use_up_no_attempt(sql: Sql, scripted: ScriptedProvider) -> None:
@@ -227,7 +227,7 @@ def test_a_set_asks_about_each_payment_once(sql: Sql, scripted: ScriptedProvider
 
     process(str(webhooks[0]))
 
-    assert scripted.asked == [reference]
+    assert scripted.looked_up == [reference]
     assert sorted(state_of(sql, one) for one in webhooks) == ["applied"] + ["duplicate"] * 19
     assert status_of(sql, reference) == "paid"
 
