@@ -5,7 +5,6 @@ Rooms take ``Blueprint`` from here instead of from flask-smorest.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -13,13 +12,13 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import flask_smorest
 import marshmallow
-import orjson
 from flask import Flask, Request
 from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from checkout_service.api.problem_documents import CONTENT_TYPE, ProblemSchema, document, document_of_status, pointers
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, MalformedBody, NotFound, Problem, Unauthorized
+from checkout_service.strict_json import StrictJsonError, parse_value
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -35,11 +34,8 @@ class StrictParser(FlaskParser):
         if not is_json_request(req) or charset not in {"utf-8", "utf8", "us-ascii"}:
             raise UnsupportedMediaType("This path takes application/json in UTF-8.")
         try:
-            # The first refuses what the second lets through (NaN, lone surrogates, deep nesting); the second sees keys
-            # that stand twice, and keeps whole numbers whole.
-            orjson.loads(body)
-            return _DECODER.decode(body.decode())
-        except (ValueError, RecursionError) as error:
+            return parse_value(body)
+        except StrictJsonError as error:
             raise MalformedBody(_where(error)) from error
 
     def handle_error(
@@ -166,20 +162,7 @@ def _example(kind: type[Problem]) -> dict[str, Any]:
     return document(kind())
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
-    return value
-
-
-# Built once: json.loads with a hook would build one for every body.
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique)
-
-
-def _where(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"The body is not JSON in UTF-8: {error.msg} (line {error.lineno}, column {error.colno})."
-    if isinstance(error, RecursionError):
-        return "The body is nested too deeply."
-    return f"The body is not JSON that can be read in one way only: {str(error)[:80]}."
+def _where(error: StrictJsonError) -> str:
+    if error.line is not None:
+        return f"The body is not JSON in UTF-8: {error.reason} (line {error.line}, column {error.column})."
+    return f"The body is not JSON that can be read in one way only: {error.reason}."

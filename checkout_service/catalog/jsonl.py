@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from checkout_service.strict_json import StrictJsonError, line_decoder
+
 LONGEST_LINE: Final = 256 * 1024
 """Bytes; a line is one listing, and a file without line ends must not fill the memory."""
 
@@ -42,18 +44,12 @@ def parse_json(line: bytes) -> Any:
     if len(line.rstrip(b"\r\n")) > LONGEST_LINE:
         raise BadLineError(f"longer than {LONGEST_LINE} bytes")
     try:
-        return _decoder.decode(line.decode())
-    except BadLineError:
-        raise
-    except UnicodeDecodeError as error:
-        raise BadLineError(f"not UTF-8 at byte {error.start + 1}") from error
-    except RecursionError as error:
-        raise BadLineError("nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise BadLineError(f"not JSON at character {error.pos + 1}: {error.msg}") from error
-    except ValueError as error:
-        # Python reads no integer of more than 4,300 digits.
-        raise BadLineError("a number is too large") from error
+        return _read_line(line)
+    except StrictJsonError as error:
+        if error.member is not None:
+            raise BadLineError(f"the member {quoted(error.member)} stands twice in one object") from error
+        at = "" if error.place is None else f" at character {error.place + 1}"
+        raise BadLineError(f"not JSON{at}: {error.reason}") from error
 
 
 def write_json(value: Any, where: str) -> str:
@@ -78,19 +74,6 @@ def quoted(name: str) -> str:
     return json.dumps(name[:60])
 
 
-def _refuse_constant(name: str) -> Any:
-    raise BadLineError(f"not JSON: {name} is no number")
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadLineError(f"the member {quoted(twice)} stands twice in one object")
-    return members
-
-
 def _check(value: Any, where: str, *, depth: int) -> None:
     if depth > DEEPEST:
         raise BadLineError(f"{where} is nested more than {DEEPEST} deep")
@@ -111,5 +94,4 @@ def _as_written(value: Number) -> orjson.Fragment:
     return orjson.Fragment(value.text)
 
 
-# Made once: json.loads with these arguments would make one for each line.
-_decoder: Final = json.JSONDecoder(parse_float=Number, parse_constant=_refuse_constant, object_pairs_hook=_members)
+_read_line: Final = line_decoder(Number)

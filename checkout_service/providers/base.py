@@ -1,4 +1,19 @@
-"""What a provider is, and what the webhook receiver must know of each: pure values."""
+"""What a provider is to the rest of the service: pure values, its errors, and the protocol of an adapter.
+
+The errors of a call:
+
+    ProviderError
+    ├── ProviderUnavailableError   no answer: nothing is known, ask again
+    ├── ProviderRefusedError       the provider said no, with a Decline
+    └── UnreadableError            there was an answer, and it cannot be understood
+
+and of a webhook:
+
+    ProviderError
+    ├── ProviderUnavailableError   what it takes to verify or parse it cannot be had now
+    ├── UnverifiedError            nobody proves that the provider sent it: it is rejected
+    └── UnreadableError            the provider sent it, and it cannot be understood: it is failed
+"""
 
 from __future__ import annotations
 
@@ -7,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
@@ -32,7 +47,7 @@ class Decline(StrEnum):
 
 
 class ProviderError(Exception):
-    """The provider, or what came in its name, could not be used; one of the three below."""
+    """The provider, or what came in its name, could not be used: always one of the errors below."""
 
 
 class ProviderUnavailableError(ProviderError):
@@ -54,13 +69,28 @@ class ProviderRefusedError(ProviderError):
         self.reason = reason
 
 
+class UnverifiedError(ProviderError):
+    """Nobody proves that the provider sent this webhook: anybody may have, or our own secret is wrong.
+
+    Also for what could not be understood before its signature was checked, and for what a provider that signs nothing
+    would not send. Such webhooks are ``rejected`` and kept within bounds.
+    """
+
+
 class UnreadableError(ProviderError):
-    """What came cannot be verified or understood. Never retried: the bytes will not get better."""
+    """The provider sent it, as an answer or as a verified webhook, and it cannot be understood.
+
+    It is not tried again by itself: the bytes will not get better. A person, or another version of the adapter, may.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A payment that the provider holds ready: its reference, what the client pays with, and what it will take."""
+    """A payment that the provider holds ready.
+
+    ``provider_ref`` is the provider's name of it, ``payment_token`` what the client pays with, ``amount`` (in
+    ``currency``, ISO 4217) what the provider will take.
+    """
 
     provider_ref: str
     payment_token: str
@@ -90,10 +120,10 @@ class Reference:
 class ProviderEvent:
     """Something that a provider vouches for, and the status that it proves.
 
-    ``event_id`` is the same for every delivery of one event. ``raw`` is the body behind it, as an object or as JSON
-    already, fit for jsonb.
-    ``payment_id`` is our own id where the provider gave it back to us, ``capture_ref`` the provider's name of the
-    money, for a later refund. ``amount_required`` says that a ``paid`` without amount and currency proves nothing.
+    ``event_id`` is the same for every delivery of one event. ``amount`` is in ``currency`` (ISO 4217), ``occurred_at``
+    aware. ``payment_id`` is our own id where the provider gave it back to us, ``capture_ref`` the provider's name of
+    the money, for a later refund. ``amount_required`` says that a ``paid`` without amount and currency proves nothing.
+    ``raw`` is the body behind it, as an object or as JSON already, fit for jsonb.
     """
 
     provider: str
@@ -111,7 +141,7 @@ class ProviderEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRefundEvent:
-    """What a provider vouches for of one refund, asked for by us or made in its dashboard.
+    """What a provider vouches for of one refund, requested by us or made in its dashboard.
 
     ``provider_ref`` is the payment's, ``refund_ref`` the refund's; ``refund_id`` our own id of it where the provider
     gave it back to us.
@@ -144,73 +174,51 @@ class ThinEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What a verified webhook says; empty when that is nothing that we keep.
+class ParsedWebhook:
+    """What a verified webhook says; without events where that is nothing that we keep.
 
-    ``secret`` is the place, from 0, of the live secret that matched, where the provider signs with one.
+    ``secret`` is the place, from 0, of the live secret that matched, where the provider signs with one. ``unreadable``
+    is why some verified part of it could not be understood, where it has several parts: the events of the others count
+    all the same.
     """
 
-    said: Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] = ()
+    events: Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] = ()
     secret: int | None = None
+    unreadable: str | None = None
 
 
 class Provider(Protocol):
-    """One provider adapter. Every method raises ProviderError and nothing else."""
+    """One provider adapter. Every method raises ProviderError and nothing else; amounts are in units of a currency."""
 
     name: str
     asks: bool
     """Whether ``open`` asks somebody over a network, and so may take seconds."""
 
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        """Open a payment. The payment id is the provider's idempotency key and travels in its metadata."""
+        """Open a payment over ``amount`` of ``currency`` (ISO 4217).
 
-    def read(self, raw_webhook: RawWebhook) -> Contents:
-        """Verify and parse a webhook in one act: every item of a batch, its age judged by when it was received."""
+        The payment id is the provider's idempotency key and travels in its metadata. An amount that the currency cannot
+        express is refused before any call.
+        """
+
+    def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
+        """Verify and parse a webhook in one act, every item of a batch, its age judged by when it was received.
+
+        Raises UnverifiedError, UnreadableError, or ProviderUnavailableError where it takes a call that cannot be made
+        now.
+        """
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Ask for the truth about one payment and its refunds; empty when it is still open.
 
         Where the provider waits for us to capture, this captures, with our payment id in the key; never for a payment
-        that is ``closed``.
+        that is ``closed``. Raises one of the errors of a call, as ``cancel`` and ``refund`` do.
         """
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        """Make sure that it can no longer be paid, and say what became of it instead."""
+        """Make sure that it can no longer be paid; return what the provider knows of it now."""
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        """Give money back, in the payment's currency. The refund id is the provider's idempotency key."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookFormat:
-    """What the webhook receiver must know of a provider: never a secret, never how to open a webhook.
-
-    ``acknowledgement`` is the text, with status 200, that a provider wants in place of our 202.
-    """
-
-    body: Literal["json", "form"]
-    headers: tuple[str, ...] = ()
-    production: bool = True
-    acknowledgement: str | None = None
-
-
-WEBHOOK_FORMATS: dict[str, WebhookFormat] = {
-    "mock": WebhookFormat(body="json", production=False),
-    "stripe": WebhookFormat(body="json", headers=("stripe-signature",)),
-    "adyen": WebhookFormat(body="json", acknowledgement="[accepted]"),
-    "paypal": WebhookFormat(
-        body="json",
-        headers=(
-            "paypal-transmission-id",
-            "paypal-transmission-time",
-            "paypal-transmission-sig",
-            "paypal-cert-url",
-            "paypal-auth-algo",
-        ),
-    ),
-    "standard": WebhookFormat(body="json", headers=("webhook-id", "webhook-timestamp", "webhook-signature")),
-    "mollie": WebhookFormat(body="form"),
-}
-"""By provider. A provider that was switched off stays here: its webhooks about old payments must still be taken."""
+        """Give back ``amount`` of the payment's currency. The refund id is the provider's idempotency key."""

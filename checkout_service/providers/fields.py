@@ -13,11 +13,28 @@ from uuid import UUID
 
 from checkout_service.money import InvalidAmountError, decimals, from_minor_units, parse_amount, to_minor_units
 from checkout_service.providers.base import Decline, ProviderRefusedError, UnreadableError
+from checkout_service.strict_json import StrictJsonError, canonical, parse_exact_object
 
 LONGEST_ID: Final = 255
 
 _YEARS: Final = range(1970, 9001)
 """Those that PostgreSQL and every time zone can hold; no payment is older."""
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a provider's body, with Decimal for fractions."""
+    try:
+        return parse_exact_object(body)
+    except StrictJsonError as error:
+        raise UnreadableError(str(error)) from error
+
+
+def canonical_json(value: dict[str, Any]) -> bytes:
+    """The object as ``canonical`` writes it, for what jsonb has to hold."""
+    try:
+        return canonical(value)
+    except StrictJsonError as error:
+        raise UnreadableError(str(error)) from error
 
 
 def text(holder: Mapping[str, Any], name: str) -> str:
@@ -56,9 +73,9 @@ def amount_of(value: object) -> Decimal:
 
 
 def currency_of(value: object) -> str:
-    """A currency of three webhooks, in capitals wherever a provider writes it small."""
+    """A currency of three characters, in capitals wherever a provider writes it small."""
     if not isinstance(value, str) or len(value) != 3 or not value.isascii():
-        raise UnreadableError("currency is not three webhooks")
+        raise UnreadableError("currency is not three characters")
     return value.upper()
 
 

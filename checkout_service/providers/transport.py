@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import httpx
 
 from checkout_service.providers.base import Decline, ProviderRefusedError, ProviderUnavailableError, UnreadableError
-from checkout_service.providers.strict_json import parse_with_floats
+from checkout_service.providers.fields import json_object
 
 PIECE_WITHIN, CONNECT_WITHIN, POOL_WITHIN = 8.0, 2.0, 1.0
 READ_WITHIN: Final = 10.0
@@ -189,7 +189,7 @@ class Transport:
         if status == httpx.codes.NO_CONTENT:
             return {}
         try:
-            return parse_with_floats(answer.content)
+            return json_object(answer.content)
         except UnreadableError as error:
             raise UnreadableError(f"{call}: {error}") from error
 
@@ -214,6 +214,6 @@ def _read(answer: httpx.Response, call: str, until: float) -> bytes:
 
 def _error_body(content: bytes) -> dict[str, Any]:
     try:
-        return parse_with_floats(content)
+        return json_object(content)
     except UnreadableError:
         return {}

@@ -11,24 +11,24 @@ from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
-    """An event that a provider could not deliver to us, and what it says; its events have the ids of the webhook's."""
+class UndeliveredEvent:
+    """An event that a provider could not deliver to us; ``events`` have the ids that its webhook would have brought."""
 
     event_id: str
-    said: Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] = ()
+    events: Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MissedPage:
-    """Some of the missed events, and where to go on if there are more."""
+class UndeliveredPage:
+    """Some of the undelivered events, and where to go on if there are more."""
 
-    events: Sequence[Missed]
+    events: Sequence[UndeliveredEvent]
     after: str | None = None
 
 
 @runtime_checkable
-class Remembers(Protocol):
+class SupportsUndelivered(Protocol):
     """A provider that keeps what it could not deliver, and can be asked for it. It raises ProviderError alone."""
 
-    def missed(self, *, since: datetime, after: str | None = None) -> MissedPage:
-        """A page of them, from the first or after the one that the page before ended with."""
+    def undelivered(self, *, since: datetime, after: str | None = None) -> UndeliveredPage:
+        """A page of those since then (aware), from the first or after the one that the page before ended with."""

@@ -53,7 +53,7 @@ def pay(app: Flask, *arguments: str) -> Result:
 
 def read(body: bytes, secret: str = MOCK_SECRET) -> Any:
     raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    (event,) = MockProvider(Account(secrets=[Secret(secret)])).read(raw_webhook).said
+    (event,) = MockProvider(Account(secrets=[Secret(secret)])).verify_and_parse(raw_webhook).events
     return event
 
 

@@ -80,7 +80,7 @@ def read(body: bytes) -> tuple[PaymentStatus, str, str] | None:
     """What our own provider adapter reads in a webhook: status, amount and event; None if it is unverified."""
     raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
     try:
-        (event,) = MockProvider(Account(secrets=[Secret(SECRET)])).read(raw_webhook).said
+        (event,) = MockProvider(Account(secrets=[Secret(SECRET)])).verify_and_parse(raw_webhook).events
     except UnreadableError:
         return None
     assert isinstance(event, ProviderEvent)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Contents, UnreadableError
+from checkout_service.providers.base import ParsedWebhook, UnreadableError, UnverifiedError
 from tests.providers.kits.adyen import KIT, PAYMENT_REF, REFUND_REF, batch, item, sign
 from tests.providers.kits.kit import PAYMENT_ID, REFUND_ID, SignedWebhook
 
@@ -18,12 +18,12 @@ SECRET = KIT.secrets[0]
 ORIGINAL = {"originalReference": "NC6HT9CRT65ZGN82", "pspReference": "NC6HT9CRT65ZGN99"}
 
 
-def read(body: bytes, *secrets: str, **options: str) -> Contents:
-    return KIT.provider(*secrets, **options).read(SignedWebhook(body=body).raw("adyen"))
+def read(body: bytes, *secrets: str, **options: str) -> ParsedWebhook:
+    return KIT.provider(*secrets, **options).verify_and_parse(SignedWebhook(body=body).raw("adyen"))
 
 
 def said(*items: dict[str, Any], **options: str) -> Sequence[Any]:
-    return read(batch(*[sign(unsigned, SECRET) for unsigned in items]), **options).said
+    return read(batch(*[sign(unsigned, SECRET) for unsigned in items]), **options).events
 
 
 def test_an_item_that_adyen_published_with_its_signature_is_verified() -> None:
@@ -38,8 +38,8 @@ def test_an_item_that_adyen_published_with_its_signature_is_verified() -> None:
         "additionalData": {"hmacSignature": "coqCmt/IZ4E3CzPvMY8zTjQVL5hYJUiBRg8UU+iCWo0="},
     }
 
-    assert read(batch(published)) == Contents(said=[], secret=0)
-    with pytest.raises(UnreadableError):
+    assert read(batch(published)) == ParsedWebhook(events=[], secret=0)
+    with pytest.raises(UnverifiedError):
         read(batch(published | {"amount": {"value": 1131, "currency": "EUR"}}))
 
 
@@ -118,13 +118,38 @@ def test_a_redelivery_has_the_same_event_and_news_another() -> None:
 def test_every_item_of_a_batch_is_read_and_one_unverified_refuses_the_whole() -> None:
     other = f"adyen_{REFUND_ID.hex}"
     verified = [sign(item(), SECRET), sign(item(merchantReference=other), SECRET)]
-    assert [event.provider_ref for event in read(batch(*verified)).said] == [PAYMENT_REF, other]
+    assert [event.provider_ref for event in read(batch(*verified)).events] == [PAYMENT_REF, other]
 
     unverified = sign(item(), "00" * 32)
     for place in range(3):
         mixed = [*verified[:place], unverified, *verified[place:]]
-        with pytest.raises(UnreadableError, match="signature is not ours"):
+        with pytest.raises(UnverifiedError, match="signature is not ours"):
             read(batch(*mixed))
+
+
+ODD = [{"eventCode": ""}, {"eventCode": "AUTHORISATION\n"}, {"pspReference": "8" * 256}]
+"""Signed, and nothing that can be understood."""
+
+
+@pytest.mark.parametrize("fields", ODD)
+def test_a_verified_item_that_cannot_be_understood_is_unreadable(fields: dict[str, str]) -> None:
+    with pytest.raises(UnreadableError, match="item 1 of 1: "):
+        read(batch(sign(item(**fields), SECRET)))
+
+
+@pytest.mark.parametrize("fields", ODD)
+def test_it_takes_no_other_item_with_it_and_one_unverified_refuses_them_all(fields: dict[str, str]) -> None:
+    verified, odd = sign(item(), SECRET), sign(item(**fields), SECRET)
+
+    for items in ([verified, odd], [odd, verified]):
+        parsed = read(batch(*items))
+        assert [event.provider_ref for event in parsed.events] == [PAYMENT_REF]
+        assert parsed.unreadable is not None
+        assert f"item {items.index(odd) + 1} of 2: " in parsed.unreadable
+        with pytest.raises(UnverifiedError):
+            read(batch(*items, sign(item(), "00" * 32)))
+
+    assert read(batch(verified, sign(item(merchantAccountCode="Another", **fields), SECRET))).unreadable is None
 
 
 @pytest.mark.parametrize(
@@ -134,9 +159,9 @@ def test_each_signed_field_is_what_was_signed(field: str) -> None:
     verified = sign(item("CAPTURE", **ORIGINAL), SECRET)
 
     for altered in (verified[field] + "x", "", verified[field][:-1], None, 7, ["a"], {}):
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnverifiedError):
             read(batch(verified | {field: altered}))
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         read(batch({name: value for name, value in verified.items() if name != field}))
 
 
@@ -156,13 +181,13 @@ def test_each_signed_field_is_what_was_signed(field: str) -> None:
     ],
 )
 def test_an_amount_is_what_was_signed(amount: Any) -> None:
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         read(batch(sign(item(), SECRET) | {"amount": amount}))
 
 
 def test_what_is_not_signed_decides_nothing() -> None:
     verified = sign(item(), SECRET)
-    (event,) = read(batch(verified)).said
+    (event,) = read(batch(verified)).events
     altered = verified | {
         "reason": "stolen",
         "eventDate": "yesterday",
@@ -171,7 +196,7 @@ def test_what_is_not_signed_decides_nothing() -> None:
     }
     altered["additionalData"] = verified["additionalData"] | {"modification.action": "refund"}
 
-    (same,) = read(batch(altered)).said
+    (same,) = read(batch(altered)).events
 
     names = ("provider_ref", "event_id", "status", "amount", "currency", "payment_id", "capture_ref")
     assert [getattr(same, name) for name in names] == [getattr(event, name) for name in names]
@@ -188,7 +213,7 @@ def test_what_is_not_signed_decides_nothing() -> None:
         {"merchantReference": ""},
     ],
 )
-def test_of_what_is_not_ours_nothing_is_said(fields: dict[str, str]) -> None:
+def test_what_is_not_ours_makes_no_event(fields: dict[str, str]) -> None:
     assert said(item(**fields)) == []
     assert [event.provider_ref for event in said(item(**fields), item())] == [PAYMENT_REF]
 
@@ -210,8 +235,8 @@ def test_of_what_is_not_ours_nothing_is_said(fields: dict[str, str]) -> None:
         batch(sign(item(), SECRET) | {"additionalData": {"hmacSignature": "\ud800"}}),
     ],
 )
-def test_a_body_without_signatures_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableError):
+def test_a_body_without_signatures_is_unverified(body: bytes) -> None:
+    with pytest.raises(UnverifiedError):
         read(body)
 
 
@@ -220,9 +245,9 @@ def test_secrets_are_hexadecimal_in_either_case_and_no_other_matches() -> None:
 
     assert read(body, "00" * 32, SECRET.lower()).secret == 1
     for useless in ("", "not hexadecimal", SECRET[:-1], SECRET + "01"):
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnverifiedError):
             read(body, useless)
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         read(batch(sign(item(), "")), "")
 
 

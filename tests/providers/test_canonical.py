@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.strict_json import canonical, parse_object
+from checkout_service.strict_json import StrictJsonError, canonical, parse_object
 
 CHARACTERS = [chr(point) for point in range(1, 0x110000) if not 0xD800 <= point < 0xE000]
 """All but NUL and the surrogates, which are refused."""
@@ -63,5 +62,5 @@ def test_any_spelling_of_an_object_is_read_as_the_standard_library_reads_it(
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused_without_and_with_spaces(body: bytes) -> None:
-    with pytest.raises(UnreadableError):
+    with pytest.raises(StrictJsonError):
         parse_object(body)

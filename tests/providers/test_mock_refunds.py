@@ -70,7 +70,7 @@ def ask(provider: MockProvider, refund_id: UUID = OURS, amount: str = "40.00") -
 def read(webhook: dict[str, Any]) -> list[Any]:
     body = json.dumps(sign(webhook, SECRET)).encode()
     raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    return list(MockProvider(Account(secrets=[Secret(SECRET)])).read(raw_webhook).said)
+    return list(MockProvider(Account(secrets=[Secret(SECRET)])).verify_and_parse(raw_webhook).events)
 
 
 def made(http: httpx.Client) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ import pytest
 
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.mock.provider import MockProvider, sign
-from checkout_service.providers.base import ProviderEvent, UnreadableError
+from checkout_service.providers.base import ProviderEvent, UnreadableError, UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
-from checkout_service.providers.strict_json import canonical
 from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.strict_json import canonical
 from tests.webhook_bodies import webhook
 
 SECRET = "the secret of this test"
@@ -25,7 +25,7 @@ REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"
 def read(body: bytes, *secrets: str) -> list[Any]:
     provider = MockProvider(Account(secrets=[Secret(secret) for secret in secrets or (SECRET,)]))
     raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
-    return list(provider.read(raw_webhook).said)
+    return list(provider.verify_and_parse(raw_webhook).events)
 
 
 def signed(content: dict[str, Any], secret: str = SECRET) -> bytes:
@@ -99,17 +99,17 @@ def test_every_live_secret_counts_and_no_other() -> None:
     body = webhook(REFERENCE, secret="the old secret")
 
     assert read(body, "the new secret", "the old secret")
-    with pytest.raises(UnreadableError, match="signature"):
+    with pytest.raises(UnverifiedError, match="signature"):
         read(body, "the new secret")
-    with pytest.raises(UnreadableError, match="signature"):
+    with pytest.raises(UnverifiedError, match="signature"):
         read(body, "the old secret ")
 
 
 def test_an_empty_secret_verifies_nothing() -> None:
-    with pytest.raises(UnreadableError, match="signature"):
+    with pytest.raises(UnverifiedError, match="signature"):
         read(webhook(REFERENCE, secret=""), "")
-    with pytest.raises(UnreadableError, match="signature"):
-        MockProvider(Account()).read(
+    with pytest.raises(UnverifiedError, match="signature"):
+        MockProvider(Account()).verify_and_parse(
             RawWebhook(provider="mock", headers={}, body=webhook(REFERENCE), received_at=datetime.now(UTC))
         )
 
@@ -122,7 +122,7 @@ def test_an_empty_secret_verifies_nothing() -> None:
 def test_a_signature_of_any_other_kind_is_refused(signature: Any) -> None:
     body = json.loads(webhook(REFERENCE, secret=SECRET)) | {"signature": signature}
 
-    with pytest.raises(UnreadableError, match="signature"):
+    with pytest.raises(UnverifiedError, match="signature"):
         read(json.dumps(body).encode())
 
 
@@ -132,14 +132,14 @@ def test_a_signature_of_any_other_kind_is_refused(signature: Any) -> None:
 def test_a_signature_in_another_spelling_is_refused(spell: Any) -> None:
     body = json.loads(webhook(REFERENCE, secret=SECRET))
 
-    with pytest.raises(UnreadableError, match="signature"):
+    with pytest.raises(UnverifiedError, match="signature"):
         read(json.dumps(body | {"signature": spell(body["signature"])}).encode())
 
 
 def test_a_webhook_with_anything_added_is_refused() -> None:
     body = json.loads(webhook(REFERENCE, secret=SECRET))
 
-    with pytest.raises(UnreadableError, match="signature"):
+    with pytest.raises(UnverifiedError, match="signature"):
         read(json.dumps(body | {"amount": "1.00"}).encode())
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from checkout_service.providers.adapters.paypal import certificates as paypal_certificates
 from checkout_service.providers.adapters.paypal.certificates import FETCHES, KEPT, WINDOW, Certificates
-from checkout_service.providers.base import ProviderError, ProviderUnavailableError, UnreadableError
+from checkout_service.providers.base import ProviderError, ProviderUnavailableError, UnverifiedError
 from tests.providers.kits import authority
 from tests.providers.kits.kit import NOW
 from tests.providers.kits.paypal import KIT, certificates
@@ -50,7 +50,7 @@ def test_the_key_is_that_of_a_certificate_with_its_chain(chain: list[authority.I
 def test_a_certificate_alone_needs_what_completes_its_chain() -> None:
     served = authority.serving(authority.paypal())
 
-    with pytest.raises(UnreadableError, match="not one that PayPal signs with"):
+    with pytest.raises(UnverifiedError, match="not one that PayPal signs with"):
         holding(served)[0].key(URL, NOW)
     held, _ = holding(served, intermediates=[authority.intermediate().certificate])
     assert held.key(URL, NOW)
@@ -90,7 +90,7 @@ def test_a_certificate_alone_is_completed_by_its_authority(encoding: Encoding, s
 def test_what_completes_a_chain_is_fetched_from_nowhere_else(above: str) -> None:
     held, asked = holding(authority.serving(alone(above)))
 
-    with pytest.raises(UnreadableError, match="not one that PayPal signs with"):
+    with pytest.raises(UnverifiedError, match="not one that PayPal signs with"):
         held.key(URL, NOW)
     assert asked == [URL]
 
@@ -101,7 +101,7 @@ def test_what_completes_a_chain_must_itself_be_certified() -> None:
 
     held, asked = holding(lambda request: httpx.Response(200, content=own.pem if str(request.url) == URL else root.pem))
 
-    with pytest.raises(UnreadableError, match="not one that PayPal signs with"):
+    with pytest.raises(UnverifiedError, match="not one that PayPal signs with"):
         held.key(URL, NOW)
     assert len(asked) == 2
 
@@ -154,7 +154,7 @@ ADDRESSES = [
 def test_nothing_is_fetched_from_an_address_that_is_not_paypals(url: str) -> None:
     held, asked = holding(REAL)
 
-    with pytest.raises(UnreadableError, match="not one of PayPal's"):
+    with pytest.raises(UnverifiedError, match="not one of PayPal's"):
         held.key(url, NOW)
 
     assert asked == []
@@ -171,10 +171,10 @@ def test_a_certificate_of_the_sandbox_signs_nothing_that_is_paid_for() -> None:
     """Anybody can have a sandbox account, whose webhooks are signed by a verified PayPal."""
     chain = authority.serving(_issued("messageverificationcerts.sandbox.paypal.com"), authority.intermediate())
 
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         holding(chain)[0].key(URL, NOW)
     assert holding(chain, sandbox=True)[0].key(SANDBOX, NOW)
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         holding(REAL, sandbox=True)[0].key(URL, NOW)
 
 
@@ -204,7 +204,7 @@ CHAINS: dict[str, Callable[[], list[authority.Issued]]] = {
 
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
 def test_a_certificate_is_believed_by_its_chain_and_its_name(chain: Callable[[], list[authority.Issued]]) -> None:
-    with pytest.raises(UnreadableError, match="not one that PayPal signs with"):
+    with pytest.raises(UnverifiedError, match="not one that PayPal signs with"):
         holding(authority.serving(*chain()))[0].key(URL, NOW)
 
 
@@ -213,14 +213,14 @@ def test_a_certificate_is_valid_when_its_webhook_was_received(at: datetime) -> N
     held, _ = holding(REAL)
 
     assert held.key(URL, NOW)
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         held.key(URL, at)
 
 
 def test_a_certificate_has_an_rsa_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authority, "_key", lambda name: ec.generate_private_key(ec.SECP256R1()))
     chain = [_issued(authority.NAME), authority.intermediate()]
-    with pytest.raises(UnreadableError, match="no RSA key"):
+    with pytest.raises(UnverifiedError, match="no RSA key"):
         holding(authority.serving(*chain))[0].key(URL, NOW)
 
 
@@ -247,9 +247,9 @@ def test_a_flood_of_addresses_is_no_flood_of_fetches() -> None:
         refused.append(caught.type)
 
     assert len(asked) == FETCHES
-    assert refused == [UnreadableError] * FETCHES + [ProviderUnavailableError] * (100 - FETCHES)
+    assert refused == [UnverifiedError] * FETCHES + [ProviderUnavailableError] * (100 - FETCHES)
     clock.now = WINDOW
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         held.key(f"{URL}-100", NOW)
     assert len(asked) == FETCHES + 1
 
@@ -263,7 +263,7 @@ def test_a_flood_does_not_keep_out_webhooks_whose_certificate_is_known() -> None
 
     for number in range(3 * KEPT):
         clock.now += WINDOW
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnverifiedError):
             held.key(f"{URL}-{number}", NOW)
 
     assert held.key(URL, NOW)
@@ -276,13 +276,13 @@ def test_what_paypal_does_not_have_is_asked_for_once() -> None:
     held, asked = holding(lambda _: httpx.Response(404), clock=clock)
 
     for _ in range(3):
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnverifiedError):
             held.key(URL, NOW)
     assert len(asked) == 1
 
 
 ANSWERS: dict[str, tuple[Callable[[httpx.Request], httpx.Response], type[ProviderError]]] = {
-    "not there": (lambda _: httpx.Response(404), UnreadableError),
+    "not there": (lambda _: httpx.Response(404), UnverifiedError),
     "a redirect": (lambda _: httpx.Response(302, headers={"Location": "https://evil.test/"}), ProviderUnavailableError),
     "no certificate": (lambda _: httpx.Response(200, text="<html>hunter2</html>"), ProviderUnavailableError),
     "half a certificate": (
@@ -331,6 +331,6 @@ def test_after_a_failure_there_is_a_pause_and_then_another_try() -> None:
 def test_the_authorities_of_the_world_do_not_certify_the_tests() -> None:
     """And by default they are who is trusted."""
     held = Certificates(transport=httpx.MockTransport(REAL))
-    with pytest.raises(UnreadableError, match="not one that PayPal signs with"):
+    with pytest.raises(UnverifiedError, match="not one that PayPal signs with"):
         held.key(URL, datetime.now(UTC))
     assert len(paypal_certificates._trusted()) > 50

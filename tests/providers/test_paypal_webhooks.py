@@ -15,7 +15,7 @@ import pytest
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.paypal import provider as paypal
-from checkout_service.providers.base import ProviderUnavailableError, ThinEvent, UnreadableError
+from checkout_service.providers.base import ProviderUnavailableError, ThinEvent, UnreadableError, UnverifiedError
 from tests.providers.kits.kit import NOW, PAYMENT_ID, REFUND_ID, SignedWebhook
 from tests.providers.kits.paypal import CAPTURE, KIT, PAYMENT_REF, REFUND, approved, certificates, event_body, sign
 
@@ -31,7 +31,7 @@ RESOURCE = {
 
 
 def read(webhook: SignedWebhook, *webhooks: str, **options: Any) -> list[Any]:
-    return list(KIT.provider(*webhooks, **options).read(webhook.raw("paypal")).said)
+    return list(KIT.provider(*webhooks, **options).verify_and_parse(webhook.raw("paypal")).events)
 
 
 def said(kind: str, resource: dict[str, Any], **options: Any) -> list[Any]:
@@ -171,15 +171,15 @@ def test_a_heap_of_such_refunds_is_no_heap_of_calls(monkeypatch: pytest.MonkeyPa
 
     provider = KIT.provider(answer=slow)
     webhooks = [sign(event_body("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, number=number), WEBHOOK) for number in range(9)]
-    assert provider.read(webhooks[0].raw("paypal")).said == []
+    assert provider.verify_and_parse(webhooks[0].raw("paypal")).events == []
     for webhook in webhooks[1:]:
         now += 0.9
         with pytest.raises(ProviderUnavailableError, match="just now"):
-            provider.read(webhook.raw("paypal"))
+            provider.verify_and_parse(webhook.raw("paypal"))
     assert len(asked) == 1
 
     now += 0.9
-    assert provider.read(webhooks[1].raw("paypal")).said == []
+    assert provider.verify_and_parse(webhooks[1].raw("paypal")).events == []
     assert len(asked) == 2
 
 
@@ -201,7 +201,7 @@ def test_an_older_one_and_one_of_the_future_are_refused(seconds: int) -> None:
     asked: list[str] = []
     webhook = KIT.webhook(PaymentStatus.PAID, signed_at=NOW - timedelta(seconds=seconds))
 
-    with pytest.raises(UnreadableError, match="too long before or after"):
+    with pytest.raises(UnverifiedError, match="too long before or after"):
         read(webhook, certificates_=certificates(transport=_noting(asked)))
     assert asked == [], "nothing is fetched for it"
 
@@ -209,10 +209,10 @@ def test_an_older_one_and_one_of_the_future_are_refused(seconds: int) -> None:
 def test_a_webhook_for_another_webhook_is_refused_and_several_may_be_live() -> None:
     webhook = sign(event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE), KIT.secrets[1])
 
-    with pytest.raises(UnreadableError, match="not PayPal's"):
+    with pytest.raises(UnverifiedError, match="not PayPal's"):
         read(webhook)
-    assert KIT.provider(*KIT.secrets).read(webhook.raw("paypal")).secret == 1
-    with pytest.raises(UnreadableError):
+    assert KIT.provider(*KIT.secrets).verify_and_parse(webhook.raw("paypal")).secret == 1
+    with pytest.raises(UnverifiedError):
         read(sign(event_body("PAYMENT.CAPTURE.COMPLETED", RESOURCE), ""), "")
 
 
@@ -222,7 +222,7 @@ def test_the_signature_covers_each_byte() -> None:
     for place in range(0, len(webhook.body), 7):
         body = bytearray(webhook.body)
         body[place] ^= 1
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnverifiedError):
             read(replace(webhook, body=bytes(body)))
 
 
@@ -240,9 +240,9 @@ def test_each_header_is_what_was_signed(header: str) -> None:
     webhook = KIT.webhook(PaymentStatus.PAID)
 
     for value in HEADERS[header]:
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnverifiedError):
             read(replace(webhook, headers=webhook.headers | {header: value}))
-    with pytest.raises(UnreadableError, match="missing"):
+    with pytest.raises(UnverifiedError, match="missing"):
         read(replace(webhook, headers={name: value for name, value in webhook.headers.items() if name != header}))
 
 
@@ -256,7 +256,7 @@ def test_a_checksum_alone_lets_nothing_in() -> None:
     other = webhook.body.replace(b'"PAYMENT.CAPTURE.COMPLETED"', b'"PAYMENT.CAPTURE.REVERSED"')
     assert zlib.crc32(other) != target
 
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         read(replace(webhook, body=other))
 
 

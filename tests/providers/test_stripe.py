@@ -31,7 +31,9 @@ DECLINED = {"type": "card_error", "code": "card_declined"}
 
 
 def said(kind: str, about: dict[str, Any], **fields: Any) -> list[Any]:
-    return list(KIT.provider().read(sign(event(kind, about, **fields), KIT.secrets[0]).raw("stripe")).said)
+    return list(
+        KIT.provider().verify_and_parse(sign(event(kind, about, **fields), KIT.secrets[0]).raw("stripe")).events
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,14 +95,14 @@ def test_a_refunds_states(status: str, proven: str) -> None:
 
 def test_a_secret_of_last_year_and_other_schemes_do_not_hide_a_good_signature() -> None:
     webhook = sign(event("payment_intent.succeeded", intent()), KIT.secrets[1])
-    contents = KIT.provider(*KIT.secrets).read(webhook.raw("stripe"))
-    assert (len(contents.said), contents.secret) == (1, 1)
+    parsed = KIT.provider(*KIT.secrets).verify_and_parse(webhook.raw("stripe"))
+    assert (len(parsed.events), parsed.secret) == (1, 1)
 
     weaker = webhook.headers["stripe-signature"].replace("v1=", "v0=")
     only_v0 = sign(webhook.body, KIT.secrets[1])
     only_v0.headers["stripe-signature"] = weaker
     with pytest.raises(Exception, match="scheme"):
-        KIT.provider(*KIT.secrets).read(only_v0.raw("stripe"))
+        KIT.provider(*KIT.secrets).verify_and_parse(only_v0.raw("stripe"))
 
 
 def test_a_look_up_finds_refunds_and_a_lost_dispute() -> None:
@@ -203,7 +205,7 @@ def test_a_live_key_reads_live_events_alone() -> None:
     )
     for live in (True, False):
         webhook = sign(event("payment_intent.succeeded", intent(), livemode=live), KIT.secrets[0])
-        assert bool(provider.read(webhook.raw("stripe")).said) is live
+        assert bool(provider.verify_and_parse(webhook.raw("stripe")).events) is live
 
 
 def test_the_sdk_says_nothing_to_our_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,10 +9,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.base import Contents, Opened, ProviderEvent, ProviderRefundEvent, Reference, ThinEvent
+from checkout_service.providers.base import (
+    Opened,
+    ParsedWebhook,
+    ProviderEvent,
+    ProviderRefundEvent,
+    Reference,
+    ThinEvent,
+)
 from checkout_service.providers.raw_webhook import RawWebhook
 
-Scripted = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] | Exception
+Scripted = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] | ParsedWebhook | Exception
 
 
 class ScriptedProvider:
@@ -37,8 +44,9 @@ class ScriptedProvider:
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
         return Opened(provider_ref=payment_id.hex, payment_token=payment_id.hex, amount=amount, currency=currency)
 
-    def read(self, raw_webhook: RawWebhook) -> Contents:
-        return Contents(said=_say(self.webhooks.get(raw_webhook.body, [])))
+    def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
+        parsed = _say(self.webhooks.get(raw_webhook.body, []))
+        return parsed if isinstance(parsed, ParsedWebhook) else ParsedWebhook(events=parsed)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         with self._lock:

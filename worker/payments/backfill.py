@@ -18,7 +18,7 @@ from checkout_service.database.engine import transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.payments.look_up_log import Question
 from checkout_service.providers.base import Provider, ProviderError, ProviderEvent, Reference
-from checkout_service.providers.undelivered import Missed, Remembers
+from checkout_service.providers.undelivered import SupportsUndelivered, UndeliveredEvent
 from checkout_service.tasks import TaskName
 from worker.context import providers
 from worker.payments.status_queries import Answer, StatusQueries
@@ -45,10 +45,10 @@ def backfill() -> str:
     since = datetime.now(UTC) - (FAR if far else NEAR)
     learned, whole = 0, True
     try:
-        for provider in [each for each in providers().values() if isinstance(each, Remembers)]:
+        for provider in [each for each in providers().values() if isinstance(each, SupportsUndelivered)]:
             after: str | None = None
             while queries.may_go_on():
-                page = provider.missed(since=since, after=after)
+                page = provider.undelivered(since=since, after=after)
                 entered = _enter(queries, page.events)
                 learned, whole = learned + (entered or 0), whole and entered is not None
                 after = page.after
@@ -64,16 +64,16 @@ def backfill() -> str:
     return f"{learned} events that were not delivered; {queries.summary()}"
 
 
-def _enter(queries: StatusQueries, events: Sequence[Missed]) -> int | None:
+def _enter(queries: StatusQueries, events: Sequence[UndeliveredEvent]) -> int | None:
     """Enter a page of events; how many events that were, or None if it could not be. The next run sees them again.
 
     Events about payments that are not here are not ours.
     """
     known = cache().known([_mark(event) for event in events])
-    here = references(item.provider_ref for event in events for item in event.said)
+    here = references(item.provider_ref for event in events for item in event.events)
     fresh = [event for event in events if _mark(event) not in known]
-    ours = [event for event in fresh if any((item.provider, item.provider_ref) in here for item in event.said)]
-    provider_events = [item for event in ours for item in event.said if isinstance(item, ProviderEvent)]
+    ours = [event for event in fresh if any((item.provider, item.provider_ref) in here for item in event.events)]
+    provider_events = [item for event in ours for item in event.events if isinstance(item, ProviderEvent)]
     try:
         if provider_events:
             with transaction() as connection:
@@ -92,9 +92,9 @@ def _enter(queries: StatusQueries, events: Sequence[Missed]) -> int | None:
     return len(provider_events)
 
 
-def _looked_up(queries: StatusQueries, event: Missed, here: Mapping[tuple[str, str], Reference]) -> bool:
+def _looked_up(queries: StatusQueries, event: UndeliveredEvent, here: Mapping[tuple[str, str], Reference]) -> bool:
     """Whether nothing is left to ask about the event's payments."""
-    to_look_up = {(item.provider, item.provider_ref) for item in event.said if not isinstance(item, ProviderEvent)}
+    to_look_up = {(item.provider, item.provider_ref) for item in event.events if not isinstance(item, ProviderEvent)}
     for key in sorted(to_look_up & here.keys()):
         if not queries.may_go_on():
             return False
@@ -108,5 +108,5 @@ def _look_up(adapter: Provider, reference: Reference) -> Answer:
     return adapter.look_up(reference)
 
 
-def _mark(event: Missed) -> str:
+def _mark(event: UndeliveredEvent) -> str:
     return f"backfilled:{event.event_id}"

@@ -13,7 +13,7 @@ from Adyen.util import generate_notification_sig, is_valid_hmac_notification
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkout_service.providers.base import UnreadableError
+from checkout_service.providers.base import UnverifiedError
 from tests.providers.compat.wires import AdyenWire, said
 from tests.providers.kits.adyen import KIT, MERCHANT, AdyenBank, batch, item, reference_of, sign
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, SignedWebhook
@@ -30,8 +30,8 @@ SIGNED = st.fixed_dictionaries(
 
 def reads(signed: dict[str, Any], secret: str = SECRET) -> bool:
     try:
-        KIT.provider(secret).read(SignedWebhook(body=batch(signed)).raw("adyen"))
-    except UnreadableError:
+        KIT.provider(secret).verify_and_parse(SignedWebhook(body=batch(signed)).raw("adyen"))
+    except UnverifiedError:
         return False
     return True
 
@@ -69,8 +69,8 @@ def test_what_their_package_overlooks_is_refused_here() -> None:
     holders = [{"NotificationRequestItem": entry} for entry in (verified, unverified)]
 
     assert is_valid_hmac_notification({"notificationItems": copy.deepcopy(holders)}, SECRET), "it looks at the first"
-    with pytest.raises(UnreadableError):
-        KIT.provider().read(SignedWebhook(body=batch(verified, unverified)).raw("adyen"))
+    with pytest.raises(UnverifiedError):
+        KIT.provider().verify_and_parse(SignedWebhook(body=batch(verified, unverified)).raw("adyen"))
 
 
 def test_their_client_and_ours_send_the_same() -> None:

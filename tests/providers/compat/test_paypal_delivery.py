@@ -16,7 +16,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from checkout_service.providers.adapters.paypal.certificates import Certificates, _issuer_address, _trusted
 from checkout_service.providers.adapters.paypal.webhooks import verify
-from checkout_service.providers.base import UnreadableError
+from checkout_service.providers.base import UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
 
 CERTIFICATE = x509.load_pem_x509_certificate(Path(__file__).with_name("paypal-2019.pem").read_bytes())
@@ -79,7 +79,7 @@ def test_anything_else_is_not() -> None:
         {"paypal-transmission-time": "2019-08-29T10:49:34Z"},
         {"received_at": RECEIVED_AT + timedelta(days=4)},
     ):
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnverifiedError):
             check(**changed)  # type: ignore[arg-type]  # each has one of them
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.base import UnreadableError
+from checkout_service.providers.base import UnreadableError, UnverifiedError
 from tests.providers.kits.kit import Kit, SignedWebhook
 from tests.providers.kits.stripe import KIT, event, intent, sign
 
@@ -21,8 +21,8 @@ BODY = event("payment_intent.succeeded", intent())
 
 def ours_reads(webhook: SignedWebhook, received_at: datetime) -> bool:
     try:
-        return bool(KIT.provider(*KIT.secrets).read(webhook.raw("stripe", received_at)).said)
-    except UnreadableError:
+        return bool(KIT.provider(*KIT.secrets).verify_and_parse(webhook.raw("stripe", received_at)).events)
+    except UnverifiedError:
         return False
 
 
@@ -37,9 +37,11 @@ def test_what_their_package_signs_we_read() -> None:
     now = datetime.now(UTC)
     header = stripe.WebhookSignature.generate_signature_header(BODY.decode(), SECRET, int(now.timestamp()))
 
-    contents = KIT.provider().read(SignedWebhook(body=BODY, headers={"stripe-signature": header}).raw("stripe", now))
+    parsed = KIT.provider().verify_and_parse(
+        SignedWebhook(body=BODY, headers={"stripe-signature": header}).raw("stripe", now)
+    )
 
-    (provider_event,) = contents.said
+    (provider_event,) = parsed.events
     assert provider_event.provider_ref == intent()["id"]
 
 
@@ -86,7 +88,8 @@ def test_where_they_raise_something_else_we_refuse(body: bytes) -> None:
 
     with pytest.raises(UnicodeDecodeError):
         theirs_reads(webhook)
-    assert not ours_reads(webhook, datetime.now(UTC))
+    with pytest.raises(UnreadableError):
+        ours_reads(webhook, datetime.now(UTC))
 
 
 def test_the_kit_proves_a_paid_payment_to_both() -> None:

@@ -1,4 +1,4 @@
-"""What any provider may make of any webhook: what a verified one says, or UnreadableError."""
+"""What any provider may make of any webhook: its events, UnverifiedError or, if it is verified, UnreadableError."""
 
 from __future__ import annotations
 
@@ -7,43 +7,67 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from checkout_service.providers.base import Provider, ProviderEvent, ProviderRefundEvent, ThinEvent, UnreadableError
+from checkout_service.providers.base import (
+    Provider,
+    ProviderEvent,
+    ProviderRefundEvent,
+    ThinEvent,
+    UnreadableError,
+    UnverifiedError,
+)
 from tests.providers.kits.kit import Kit, SignedWebhook
 
-Said = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]
+Events = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]
 
 
-def read(provider: Provider, webhook: SignedWebhook) -> Said | None:
-    """What a webhook says; None if it is refused. Any other error fails the test."""
+def read(provider: Provider, webhook: SignedWebhook) -> Events | None:
+    """What a webhook says; None if it is unverified. Any other error fails the test.
+
+    UnreadableError too: what a stranger changed is never taken for the provider's.
+    """
     try:
-        said = provider.read(webhook.raw(provider.name)).said
-    except UnreadableError as error:
-        if not str(error).isprintable() or len(str(error)) > 300:
-            raise AssertionError("what was sent is in the error's message") from error
+        events = provider.verify_and_parse(webhook.raw(provider.name)).events
+    except UnverifiedError as error:
+        check_message(error)
         return None
-    for item in said:
+    for item in events:
         if not isinstance(item, ThinEvent):
             raw = json.loads(item.raw) if isinstance(item.raw, bytes) else item.raw
             json.dumps(raw, allow_nan=False).encode()
-    return said
+    return events
 
 
-def essence(said: Said) -> list[Any]:
+def read_sealed(provider: Provider, webhook: SignedWebhook) -> Events | None:
+    """The same of a webhook that the provider signed, which may be unreadable as well."""
+    try:
+        return read(provider, webhook)
+    except UnreadableError as error:
+        check_message(error)
+        return None
+
+
+def check_message(error: Exception) -> None:
+    """Nothing that was sent may be in an error's message: it is shown and logged."""
+    if not str(error).isprintable() or len(str(error)) > 300:
+        raise AssertionError("what was sent is in the error's message") from error
+
+
+def essence(events: Events) -> list[Any]:
     """What a webhook proves, without what its provider leaves unsigned and we only keep."""
-    return [item if isinstance(item, ThinEvent) else replace(item, raw={}, occurred_at=None) for item in said]
+    return [item if isinstance(item, ThinEvent) else replace(item, raw={}, occurred_at=None) for item in events]
 
 
-def refused_or_the_same(kit: Kit, provider: Provider, webhook: SignedWebhook, verified: Said) -> bool:
-    """Whether a changed webhook is refused, or changed nothing that counts.
+def refused_or_the_same(kit: Kit, provider: Provider, webhook: SignedWebhook, verified: Events) -> bool:
+    """Whether a changed webhook is unverified, or changed nothing that counts.
 
     One that proves nothing may say anything.
     """
-    said = read(provider, webhook)
-    if said is None:
+    events = read(provider, webhook)
+    if events is None:
         return True
     if not kit.signed:
-        return all(isinstance(item, ThinEvent) and not item.verified for item in said)
-    return essence(said) == essence(verified)
+        return all(isinstance(item, ThinEvent) and not item.verified for item in events)
+    return essence(events) == essence(verified)
 
 
 LEAVES: tuple[Any, ...] = (None, True, 0, -1, 2**63, 10**30, "", "x", "x" * 300, "\u2028", [], {}, [{}], {"id": 1})

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from tests.providers.contract.judging import LEAVES, read, refused_or_the_same
+from tests.providers.contract.judging import LEAVES, read, read_sealed, refused_or_the_same
 from tests.providers.kits.collection import KITS
 from tests.providers.kits.kit import Kit, SignedWebhook
 
@@ -55,7 +55,7 @@ def bodies(draw: st.DrawFn, kit: Kit) -> tuple[SignedWebhook, SignedWebhook]:
 
 
 @st.composite
-def contents(draw: st.DrawFn, kit: Kit) -> bytes:
+def retyped(draw: st.DrawFn, kit: Kit) -> bytes:
     """A verified body in which something of another type stands somewhere."""
     statuses: list[PaymentStatus | RefundStatus | None] = [*kit.statuses, *kit.refunds, None]
     value = json.loads(kit.webhook(draw(st.sampled_from(statuses))).body)
@@ -81,18 +81,18 @@ def never_anything_else(kit: Kit, examples: int) -> None:
     @given(bodies(kit))
     def bytes_changed(webhooks: tuple[SignedWebhook, SignedWebhook]) -> None:
         verified, changed = webhooks
-        said = read(provider, verified)
-        assert said is not None
-        assert refused_or_the_same(kit, provider, changed, said)
+        events = read(provider, verified)
+        assert events is not None
+        assert refused_or_the_same(kit, provider, changed, events)
 
     bytes_changed()
     if not kit.signed or not hasattr(kit, "sealed"):
         return
 
     @some(examples)
-    @given(contents(kit))
+    @given(retyped(kit))
     def content_changed_and_signed(body: bytes) -> None:
-        read(provider, kit.sealed(body))
+        read_sealed(provider, kit.sealed(body))
 
     content_changed_and_signed()
 
@@ -115,7 +115,7 @@ def test_no_cards_number_is_in_what_we_keep_wherever_it_stood(name: str) -> None
         body = json.dumps(_planted(json.loads(kit.webhook(status).body))).encode()
         webhook = kit.sealed(body) if hasattr(kit, "sealed") else replace(kit.webhook(status), body=body)
 
-        kept = str(read(kit.provider(), webhook))
+        kept = str(read_sealed(kit.provider(), webhook))
         for digits in (CARD, SPACED, SPACED.replace(" ", ""), "hunter2"):
             assert digits not in kept
 

@@ -11,9 +11,9 @@ import httpx
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mock.provider import PREFIX, MockProvider, sign
-from checkout_service.providers.base import Provider, Reference, UnreadableError
-from checkout_service.providers.strict_json import parse_object
+from checkout_service.providers.base import Provider, Reference
 from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.strict_json import StrictJsonError, parse_object
 from tests.providers.kits.banking import Keys, nobody
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, SignedWebhook
 
@@ -101,7 +101,7 @@ class MockKit:
     def sealed(self, body: bytes) -> SignedWebhook:
         try:
             return SignedWebhook(body=json.dumps(sign(parse_object(body), self.secrets[0])).encode())
-        except UnreadableError:
+        except StrictJsonError:
             return SignedWebhook(body=body)
 
     def reference(self) -> Reference:

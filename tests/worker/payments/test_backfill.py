@@ -60,7 +60,9 @@ def test_an_event_that_was_not_delivered_is_entered_once_and_its_webhook_is_then
 
     assert status(sql, reference) == "paid"
     (entered,) = sql("SELECT event_id, outcome, delivery_id FROM payment_events")
-    (webhook_event,) = KIT.provider().read(sign(json.dumps(bank.events[0]).encode(), KIT.secrets[0]).raw("stripe")).said
+    (webhook_event,) = (
+        KIT.provider().verify_and_parse(sign(json.dumps(bank.events[0]).encode(), KIT.secrets[0]).raw("stripe")).events
+    )
     assert tuple(entered) == (webhook_event.event_id, "applied", None)  # type: ignore[union-attr]
     assert backfill().startswith("0 events")
     assert len(sql("SELECT FROM payment_events")) == 1

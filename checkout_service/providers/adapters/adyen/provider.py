@@ -12,11 +12,11 @@ from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.adapters.adyen.webhooks import NAME, UNITS, read_batch
+from checkout_service.providers.adapters.adyen.webhooks import NAME, UNITS, parse_batch
 from checkout_service.providers.base import (
-    Contents,
     Decline,
     Opened,
+    ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderRefusedError,
@@ -86,8 +86,8 @@ class AdyenProvider:
             currency=taken,
         )
 
-    def read(self, raw_webhook: RawWebhook) -> Contents:
-        return read_batch(raw_webhook, self._keys, account=self._account, manual=self._manual)
+    def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
+        return parse_batch(raw_webhook, self._keys, account=self._account, manual=self._manual)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         return _looked_up(self._api.call("GET", f"/paymentLinks/{_link_id(reference)}"), reference)

@@ -2,7 +2,8 @@
 
 Nothing is decided on a field that is not signed: ``reason``, ``eventDate``, ``live`` and all of ``additionalData``
 could be anybody's. One unverified item refuses its whole webhook: Adyen did not send it, so what else is in it was
-copied from somewhere. (Adyen, "Verify HMAC signatures" and "Webhook types".)
+copied from somewhere. A verified item that cannot be understood takes no other with it. (Adyen, "Verify HMAC
+signatures" and "Webhook types".)
 """
 
 from __future__ import annotations
@@ -15,12 +16,19 @@ from typing import Any, Final
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Contents, ProviderEvent, ProviderRefundEvent, UnreadableError
-from checkout_service.providers.fields import amount_from_minor, currency_of, items, moment_of, nested, text
+from checkout_service.providers.base import ParsedWebhook, ProviderEvent, ProviderRefundEvent, UnreadableError
+from checkout_service.providers.fields import (
+    amount_from_minor,
+    currency_of,
+    items,
+    json_object,
+    moment_of,
+    nested,
+    text,
+)
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
-from checkout_service.providers.signatures import matching, signed_digest
-from checkout_service.providers.strict_json import parse_with_floats
+from checkout_service.providers.signatures import before_verification, matching, signed_digest
 
 NAME: Final = "adyen"
 
@@ -70,16 +78,31 @@ _NAMES: Final = """
 _KEPT: Final = frozenset(_NAMES.split())
 
 
-def read_batch(raw_webhook: RawWebhook, keys: Sequence[bytes], *, account: str, manual: bool) -> Contents:
-    """All that a batch says; raises UnreadableError unless every item in it is signed by one of the keys."""
-    holders = items(parse_with_floats(raw_webhook.body), "notificationItems")
-    batch = [nested(holder, "NotificationRequestItem") for holder in holders]
-    if not batch:
-        raise UnreadableError("a batch without items: nothing in it is signed")
-    places = [_verify(item, keys) for item in batch]
-    # Keys are shared between the merchant accounts of a company, so a verified item may be another's.
-    said = [_said(item, manual=manual) for item in batch if item.get("merchantAccountCode") == account]
-    return Contents(said=[item for item in said if item is not None], secret=places[0])
+def parse_batch(raw_webhook: RawWebhook, keys: Sequence[bytes], *, account: str, manual: bool) -> ParsedWebhook:
+    """All that a batch says of payments of this merchant account.
+
+    Raises UnverifiedError unless every item in it is signed by one of the keys, and UnreadableError where no event is
+    left besides what cannot be understood. ``manual`` says that captures are requested one by one.
+    """
+    with before_verification():
+        batch = _items_of(raw_webhook.body)
+        places = [_verify(item, keys) for item in batch]
+    events: list[ProviderEvent | ProviderRefundEvent] = []
+    unreadable = None
+    for number, item in enumerate(batch, start=1):
+        # Keys are shared between the merchant accounts of a company, so a verified item may be another's.
+        if item.get("merchantAccountCode") != account:
+            continue
+        try:
+            event = _event_of(item, manual=manual)
+        except UnreadableError as error:
+            unreadable = unreadable or f"item {number} of {len(batch)}: {error}"
+            continue
+        if event is not None:
+            events.append(event)
+    if unreadable is not None and not events:
+        raise UnreadableError(unreadable)
+    return ParsedWebhook(events=events, secret=places[0], unreadable=unreadable)
 
 
 def signed_content(item: dict[str, Any]) -> bytes:
@@ -98,6 +121,14 @@ def signed_content(item: dict[str, Any]) -> bytes:
     return ":".join(words).encode("utf-8", "surrogatepass")
 
 
+def _items_of(body: bytes) -> list[dict[str, Any]]:
+    """The items of a batch, none of them verified yet."""
+    holders = items(json_object(body), "notificationItems")
+    if not holders:
+        raise UnreadableError("a batch without items: nothing in it is signed")
+    return [nested(holder, "NotificationRequestItem") for holder in holders]
+
+
 def _verify(item: dict[str, Any], keys: Sequence[bytes]) -> int:
     """The place of the key that an item is signed with."""
     claimed = nested(item, "additionalData").get("hmacSignature")
@@ -107,7 +138,7 @@ def _verify(item: dict[str, Any], keys: Sequence[bytes]) -> int:
     return matching(keys, lambda key: base64.b64encode(signed_digest(key, content)), [claimed])
 
 
-def _said(item: dict[str, Any], *, manual: bool) -> ProviderEvent | ProviderRefundEvent | None:
+def _event_of(item: dict[str, Any], *, manual: bool) -> ProviderEvent | ProviderRefundEvent | None:
     """What a verified item says of a payment that we opened."""
     reference = REFERENCE.fullmatch(item.get("merchantReference", ""))
     if reference is None or item.get("success") not in {"true", "false"}:

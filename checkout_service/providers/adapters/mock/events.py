@@ -9,8 +9,7 @@ from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, Reference, UnreadableError
-from checkout_service.providers.fields import amount_of, currency_of, moment_of, text
-from checkout_service.providers.strict_json import canonical
+from checkout_service.providers.fields import amount_of, canonical_json, currency_of, moment_of, text
 
 NAME = "mock"
 PREFIX = "mock_pi_"
@@ -64,21 +63,21 @@ def refund_event(webhook: dict[str, Any], details: dict[str, Any], *, raw: bytes
     )
 
 
-def looked_up(held: dict[str, Any], asked: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+def looked_up(held: dict[str, Any], reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """The events in an answer about one payment; their ids name what was seen, so that seeing it again is no news."""
     seen: dict[str, Any] = {
         name: text(held, name) for name in ("provider_ref", "status", "amount", "currency") if name in held
     }
-    if seen.get("provider_ref") != asked.provider_ref:
+    if seen.get("provider_ref") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
     refunds = held.get("refunds", [])
     if not isinstance(refunds, list) or not all(isinstance(refund, dict) for refund in refunds):
         raise UnreadableError("refunds is not a list of objects")
-    made = [refunded(refund, asked) for refund in refunds]
+    made = [refunded(refund, reference) for refund in refunds]
     if seen.get("status") == PaymentStatus.PENDING.value:
         return made
     event_id = f"lookup:{seen.get('provider_ref')}:{seen.get('status')}:{seen.get('amount', '')}"
-    event = payment_event(seen, seen, raw=canonical(seen), event_id=event_id)
+    event = payment_event(seen, seen, raw=canonical_json(seen), event_id=event_id)
     return [event, *made] if event else made
 
 
@@ -89,7 +88,7 @@ def refunded(made: dict[str, Any], reference: Reference) -> ProviderRefundEvent:
         proven = RefundStatus(status)
     except ValueError as error:
         raise UnreadableError("the answer is not about a refund") from error
-    canonical(made)
+    canonical_json(made)
     return ProviderRefundEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,

@@ -25,19 +25,20 @@ from checkout_service.providers.adapters.mock.events import (
     refunded,
 )
 from checkout_service.providers.base import (
-    Contents,
     Opened,
+    ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
     Reference,
     UnreadableError,
+    UnverifiedError,
 )
 from checkout_service.providers.fields import amount_of, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import matching, signed_hex
-from checkout_service.providers.strict_json import canonical, parse_object
 from checkout_service.providers.transport import Transport
 from checkout_service.settings.provider_accounts import Account
+from checkout_service.strict_json import StrictJsonError, canonical, parse_object
 
 
 class MockProvider:
@@ -65,18 +66,21 @@ class MockProvider:
             currency=text(held, "currency"),
         )
 
-    def read(self, raw_webhook: RawWebhook) -> Contents:
-        webhook = parse_object(raw_webhook.body)
-        signature = webhook.pop("signature", None)
-        signed = canonical(webhook)
+    def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
+        try:
+            webhook = parse_object(raw_webhook.body)
+            signature = webhook.pop("signature", None)
+            signed = canonical(webhook)
+        except StrictJsonError as error:
+            raise UnverifiedError(str(error)) from error
         if not isinstance(signature, str):
-            raise UnreadableError("there is no signature")
+            raise UnverifiedError("there is no signature")
         secret = matching(self._secrets, lambda key: signed_hex(key, signed), [signature])
         details = webhook.get("raw_data", {})
         if not isinstance(details, dict):
             raise UnreadableError("raw_data is not an object")
         event = refund_event(webhook, details, raw=signed) or payment_event(webhook, details, raw=signed)
-        return Contents(said=[event] if event else [], secret=secret)
+        return ParsedWebhook(events=[event] if event else [], secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         provider_ref = reference.provider_ref

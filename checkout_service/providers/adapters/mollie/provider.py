@@ -14,15 +14,15 @@ from uuid import UUID
 
 from checkout_service.providers.adapters.mollie.responses import NAME, looked_up, money_of, refund_of
 from checkout_service.providers.base import (
-    Contents,
     Decline,
     Opened,
+    ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderRefusedError,
     Reference,
     ThinEvent,
-    UnreadableError,
+    UnverifiedError,
 )
 from checkout_service.providers.fields import decimal_text, nested, text
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -64,12 +64,15 @@ class MollieProvider:
             currency=taken["currency"],
         )
 
-    def read(self, raw_webhook: RawWebhook) -> Contents:
-        """The payment that has news, as anybody may write it; all other bodies are refused, so as not to be kept."""
+    def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
+        """The payment that has news, as anybody may write it.
+
+        All other bodies are refused as unverified: a stranger's nonsense must not end among what failed.
+        """
         found = _WEBHOOK.fullmatch(raw_webhook.body)
         if found is None:
-            raise UnreadableError("not a form with the id of a payment alone")
-        return Contents(said=[ThinEvent(provider=NAME, provider_ref=found[1].decode(), verified=False)])
+            raise UnverifiedError("not a form with the id of a payment alone")
+        return ParsedWebhook(events=[ThinEvent(provider=NAME, provider_ref=found[1].decode(), verified=False)])
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         path = f"{_path(reference)}?embed=refunds,chargebacks"

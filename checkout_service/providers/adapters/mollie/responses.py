@@ -46,17 +46,17 @@ def looked_up(held: dict[str, Any], reference: Reference) -> list[ProviderEvent 
     ours = _metadata(held, "payment_id")
     if ours is not None and ours != reference.payment_id:
         raise UnreadableError("the answer is about a payment with another id of ours")
-    said: list[ProviderEvent | ProviderRefundEvent] = []
+    events: list[ProviderEvent | ProviderRefundEvent] = []
     status = _PAYMENTS.get(text(held, "status"))
     if status is not None:
         money = money_of(held)
-        said.append(_event(held, reference, status, f"{status.value}:{money['amount']}", **money))
+        events.append(_event(held, reference, status, f"{status.value}:{money['amount']}", **money))
     embedded = held.get("_embedded")
     embedded = embedded if isinstance(embedded, dict) else {}
     taken = [item for item in items({"chargebacks": []} | embedded, "chargebacks") if not item.get("reversedAt")]
-    said += [_event(held, reference, PaymentStatus.REVERSED, f"reversed:{text(item, 'id')}") for item in taken]
-    said += [refund_of(item, reference) for item in items({"refunds": []} | embedded, "refunds")]
-    return said
+    events += [_event(held, reference, PaymentStatus.REVERSED, f"reversed:{text(item, 'id')}") for item in taken]
+    events += [refund_of(item, reference) for item in items({"refunds": []} | embedded, "refunds")]
+    return events
 
 
 def refund_of(made: dict[str, Any], reference: Reference) -> ProviderRefundEvent:

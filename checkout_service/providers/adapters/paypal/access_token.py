@@ -37,7 +37,7 @@ class Access:
             self._until = float("-inf")
 
     def _renew(self) -> None:
-        asked = monotonic()
+        began = monotonic()
         answer = self._api.call("POST", "/v1/oauth2/token", form={"grant_type": "client_credentials"})
         seconds = answer.get("expires_in")
         if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds <= LONGEST:
@@ -47,4 +47,4 @@ class Access:
             raise UnreadableError("an answer without a token")
         self._headers = bearer(token)
         # One that lasts no longer than the margin is used up by the call that fetched it.
-        self._until = asked + seconds - RENEWED_BEFORE
+        self._until = began + seconds - RENEWED_BEFORE

@@ -23,7 +23,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import AuthorityInformationAccessOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from checkout_service.providers.base import ProviderUnavailableError, UnreadableError
+from checkout_service.providers.base import ProviderUnavailableError, UnverifiedError
 
 ANSWER_WITHIN: Final = httpx.Timeout(3.0, connect=2.0)
 READ_WITHIN: Final = 4.0
@@ -88,12 +88,12 @@ class Certificates:
     def key(self, url: str, at: datetime) -> RSAPublicKey:
         """The key of the certificate at that address, valid at that time.
 
-        Raises UnreadableError if the address is not PayPal's or the certificate is not, and ProviderUnavailableError if
+        Raises UnverifiedError if the address is not PayPal's or the certificate is not, and ProviderUnavailableError if
         it cannot be had now.
         """
         address = _URL.fullmatch(url)
         if address is None or (address[2] or "") != self._place:
-            raise UnreadableError("the certificate's address is not one of PayPal's")
+            raise UnverifiedError("the certificate's address is not one of PayPal's")
         with self._lock:
             chain = self._chain(url)
             store = self._store = self._store or Store(self._roots or _trusted())
@@ -101,10 +101,10 @@ class Certificates:
             verifier = PolicyBuilder().store(store).time(at).build_server_verifier(x509.DNSName(_NAME[self._place]))
             verifier.verify(chain[0], chain[1:] + self._intermediates)
         except (VerificationError, ValueError) as error:
-            raise UnreadableError("the certificate is not one that PayPal signs with") from error
+            raise UnverifiedError("the certificate is not one that PayPal signs with") from error
         key = chain[0].public_key()
         if not isinstance(key, RSAPublicKey):
-            raise UnreadableError("the certificate has no RSA key")
+            raise UnverifiedError("the certificate has no RSA key")
         return key
 
     def _chain(self, url: str) -> list[x509.Certificate]:
@@ -114,7 +114,7 @@ class Certificates:
             self._known.move_to_end(url)
             return chain
         if self._refused.get(url, float("-inf")) > now:
-            raise UnreadableError("PayPal has no such certificate")
+            raise UnverifiedError("PayPal has no such certificate")
         if now < self._away_until or (len(self._fetches) == FETCHES and now - self._fetches[0] < WINDOW):
             if chain:
                 return chain
@@ -128,7 +128,7 @@ class Certificates:
             if chain:  # an old one serves on: whether it was valid is asked of the webhook's time in any case
                 return chain
             raise
-        except UnreadableError:
+        except UnverifiedError:
             self._refused[url] = now + REFUSED_FOR
             _bound(self._refused)
             raise
@@ -145,7 +145,7 @@ class Certificates:
         try:
             with self._client.stream("GET", url) as answer:
                 if answer.status_code in GONE:
-                    raise UnreadableError(f"certificate: status {answer.status_code}")
+                    raise UnverifiedError(f"certificate: status {answer.status_code}")
                 if answer.status_code != httpx.codes.OK:  # whatever stands between us and PayPal may say so
                     raise ProviderUnavailableError(f"certificate: status {answer.status_code}")
                 for piece in answer.iter_bytes():

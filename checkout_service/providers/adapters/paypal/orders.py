@@ -38,15 +38,15 @@ def events_of(order: dict[str, Any], reference: Reference) -> list[ProviderEvent
     An event id names what was seen, so that seeing it again is no news.
     """
     unit = unit_of(order, reference)
-    said: list[ProviderEvent | ProviderRefundEvent] = []
+    events: list[ProviderEvent | ProviderRefundEvent] = []
     for capture in captures_of(unit):
         status = CAPTURES.get(text(capture, "status"))
         if status is not None:
-            said.append(_captured(capture, reference, status, kept(order, _ORDER)))
-    said += [refund_of(made, reference) for made in _payments(unit, "refunds")]
+            events.append(_captured(capture, reference, status, kept(order, _ORDER)))
+    events += [refund_of(made, reference) for made in _payments(unit, "refunds")]
     if text(order, "status") == "VOIDED":
-        said.append(plain_event(reference, PaymentStatus.CANCELED, kept(order, _ORDER)))
-    return said
+        events.append(plain_event(reference, PaymentStatus.CANCELED, kept(order, _ORDER)))
+    return events
 
 
 def plain_event(reference: Reference, status: PaymentStatus, raw: dict[str, Any], seen: str = "") -> ProviderEvent:

@@ -27,11 +27,11 @@ from checkout_service.providers.adapters.paypal.orders import (
     refund_of,
     unit_of,
 )
-from checkout_service.providers.adapters.paypal.webhooks import CAPTURES, NAME, money, read_event, verify
+from checkout_service.providers.adapters.paypal.webhooks import CAPTURES, NAME, money, parse_event, verify
 from checkout_service.providers.base import (
-    Contents,
     Decline,
     Opened,
+    ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderRefusedError,
@@ -95,9 +95,9 @@ class PayPalProvider:
             raise UnreadableError("the order has no amount")
         return Opened(provider_ref=ours, payment_token=text(held, "id"), **taken)
 
-    def read(self, raw_webhook: RawWebhook) -> Contents:
+    def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         place = verify(raw_webhook, self._webhook_ids, self._certificates, self._tolerance)
-        return Contents(said=read_event(raw_webhook, self._held_capture), secret=place)
+        return ParsedWebhook(events=parse_event(raw_webhook, self._held_capture), secret=place)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Capture an order that was approved, unless we have closed its payment: then no money is to come any more."""
@@ -117,11 +117,11 @@ class PayPalProvider:
             if error.reason is not Decline.UNKNOWN_REFERENCE or reference.payment_token is None:
                 raise
             return [plain_event(reference, PaymentStatus.CANCELED, {})]
-        said = events_of(order, reference)
-        under_way = any(isinstance(item, ProviderEvent) and item.status is not PaymentStatus.FAILED for item in said)
+        events = events_of(order, reference)
+        under_way = any(isinstance(item, ProviderEvent) and item.status is not PaymentStatus.FAILED for item in events)
         if text(order, "status") in OPEN and not under_way:
-            return [*said, plain_event(reference, PaymentStatus.CANCELED, {"status": order["status"]})]
-        return said
+            return [*events, plain_event(reference, PaymentStatus.CANCELED, {"status": order["status"]})]
+        return events
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -153,8 +153,8 @@ class PayPalProvider:
                 raise
             # Perhaps a concurrent retry has captured meanwhile; the order tells.
             order = self._call("GET", _path(reference))
-            if said := events_of(order, reference):
-                return said
+            if events := events_of(order, reference):
+                return events
             if error.reason in DECLINED:
                 return [plain_event(reference, PaymentStatus.FAILED, {"status": order["status"]}, error.reason.value)]
             raise
@@ -174,9 +174,8 @@ class PayPalProvider:
             if error.reason is not Decline.UNKNOWN_REFERENCE:
                 raise ProviderUnavailableError(str(error)) from error
             return {}
-        except (
-            UnreadableError
-        ) as error:  # that is the answer's fault, and must not make an unverified webhook of the webhook
+        except UnreadableError as error:
+            # The answer cannot be understood, and the webhook may well be: it waits for a better answer.
             raise ProviderUnavailableError(str(error)) from error
         finally:
             self._resting_until = monotonic() + REST * (monotonic() - began)

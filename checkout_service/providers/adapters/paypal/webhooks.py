@@ -21,12 +21,17 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.paypal.certificates import Certificates
-from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, ThinEvent, UnreadableError
-from checkout_service.providers.fields import amount_from_text, currency_of, moment_of, nested, text
+from checkout_service.providers.base import (
+    ProviderEvent,
+    ProviderRefundEvent,
+    ThinEvent,
+    UnreadableError,
+    UnverifiedError,
+)
+from checkout_service.providers.fields import amount_from_text, currency_of, json_object, moment_of, nested, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
-from checkout_service.providers.signatures import header
-from checkout_service.providers.strict_json import parse_with_floats
+from checkout_service.providers.signatures import before_verification, check_age, header
 
 NAME: Final = "paypal"
 
@@ -88,20 +93,20 @@ KEPT: Final = frozenset(_NAMES.split())
 def verify(
     raw_webhook: RawWebhook, webhook_ids: Sequence[str], certificates: Certificates, tolerance: timedelta
 ) -> int:
-    """The place of the webhook's id that the webhook was signed for; raises UnreadableError for none.
+    """The place, from 0, of our webhook id that the webhook was signed for; raises UnverifiedError for none.
 
     All that can be wrong without the certificate is looked at before one is fetched.
     """
     transmission, sent = header(raw_webhook, "paypal-transmission-id"), header(raw_webhook, "paypal-transmission-time")
     if header(raw_webhook, "paypal-auth-algo") != "SHA256withRSA":
-        raise UnreadableError("signed by another algorithm than SHA256withRSA")
-    age = raw_webhook.received_at - moment_of(sent)
-    if not -tolerance <= age <= max(tolerance, RETRIED_FOR):
-        raise UnreadableError("it was signed too long before or after it was received")
+        raise UnverifiedError("signed by another algorithm than SHA256withRSA")
+    with before_verification():
+        sent_at = moment_of(sent)
+    check_age(sent_at, raw_webhook, tolerance, redelivered_for=RETRIED_FOR)
     try:
         signature = base64.b64decode(header(raw_webhook, "paypal-transmission-sig"), validate=True)
     except binascii.Error as error:
-        raise UnreadableError("the signature is not base64") from error
+        raise UnverifiedError("the signature is not base64") from error
     key = certificates.key(header(raw_webhook, "paypal-cert-url"), raw_webhook.received_at)
     for place, webhook_id in enumerate(webhook_ids):
         signed = f"{transmission}|{sent}|{webhook_id}|{zlib.crc32(raw_webhook.body)}".encode()
@@ -110,17 +115,17 @@ def verify(
         except InvalidSignature:
             continue
         return place
-    raise UnreadableError("the signature is not PayPal's for our webhook")
+    raise UnverifiedError("the signature is not PayPal's for our webhook")
 
 
-def read_event(
+def parse_event(
     raw_webhook: RawWebhook, find_capture: Callable[[str], dict[str, Any]]
 ) -> list[ProviderEvent | ProviderRefundEvent | ThinEvent]:
     """What the event of a verified webhook says of a payment that we opened.
 
     ``find_capture`` fetches a capture by its id, for a refund that does not carry our reference itself.
     """
-    webhook = parse_with_floats(raw_webhook.body)
+    webhook = json_object(raw_webhook.body)
     event_id, kind = text(webhook, "id"), text(webhook, "event_type")
     resource = webhook.get("resource")
     if not isinstance(resource, dict) or kind not in {APPROVED, *_EVENTS, *_REFUND_EVENTS}:

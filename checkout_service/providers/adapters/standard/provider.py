@@ -15,9 +15,9 @@ from uuid import UUID
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.standard.signature import key_of, verified
 from checkout_service.providers.base import (
-    Contents,
     Decline,
     Opened,
+    ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderUnavailableError,
@@ -29,6 +29,7 @@ from checkout_service.providers.fields import (
     currency_of,
     decimal_text,
     items,
+    json_object,
     moment_of,
     nested,
     own_id,
@@ -36,8 +37,7 @@ from checkout_service.providers.fields import (
 )
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
-from checkout_service.providers.signatures import check_age, header
-from checkout_service.providers.strict_json import parse_with_floats
+from checkout_service.providers.signatures import check_age, header, unix_time
 from checkout_service.providers.transport import Transport, bearer
 from checkout_service.settings.provider_accounts import Account
 
@@ -69,18 +69,19 @@ class StandardProvider:
             currency=currency_of(held.get("currency")),
         )
 
-    def read(self, raw_webhook: RawWebhook) -> Contents:
+    def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         secret = verified(raw_webhook, self._keys)
-        check_age(header(raw_webhook, "webhook-timestamp"), raw_webhook, self._tolerance)
+        signed_at = unix_time(header(raw_webhook, "webhook-timestamp"))
+        check_age(signed_at, raw_webhook, self._tolerance)
         event_id = text(raw_webhook.headers, "webhook-id")
-        return Contents(said=_said(parse_with_floats(raw_webhook.body), event_id), secret=secret)
+        return ParsedWebhook(events=_events_of(json_object(raw_webhook.body), event_id), secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        return _standing(self._api.call("GET", _path(reference)), reference)
+        return _looked_up(self._api.call("GET", _path(reference)), reference)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         # Without a key: the first answer would come again, though a payment moves on.
-        return _standing(self._api.call("POST", f"{_path(reference)}/cancel"), reference)
+        return _looked_up(self._api.call("POST", f"{_path(reference)}/cancel"), reference)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -96,7 +97,7 @@ class StandardProvider:
         return [_refund_seen(made, reference)]
 
 
-def _said(webhook: dict[str, Any], event_id: str) -> list[ProviderEvent | ProviderRefundEvent]:
+def _events_of(webhook: dict[str, Any], event_id: str) -> list[ProviderEvent | ProviderRefundEvent]:
     """What a webhook says; nothing where its type is none that we know."""
     subject, _, word = text(webhook, "type").partition(".")
     occurred_at = moment_of(webhook["timestamp"], "timestamp") if "timestamp" in webhook else None
@@ -108,7 +109,7 @@ def _said(webhook: dict[str, Any], event_id: str) -> list[ProviderEvent | Provid
     return []
 
 
-def _standing(held: dict[str, Any], reference: Reference) -> list[ProviderEvent | ProviderRefundEvent]:
+def _looked_up(held: dict[str, Any], reference: Reference) -> list[ProviderEvent | ProviderRefundEvent]:
     """What an answer about one payment says; the ids name what was seen, so that seeing it again is no news."""
     if text(held, "provider_ref") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
@@ -138,14 +139,14 @@ def _payment(
     occurred_at: datetime | None = None,
 ) -> ProviderEvent:
     """An event; only a paid one must tell of how much."""
-    told = "amount" in about or "currency" in about or status is PaymentStatus.PAID
+    priced = "amount" in about or "currency" in about or status is PaymentStatus.PAID
     return ProviderEvent(
         provider=NAME,
         provider_ref=text(about, "provider_ref"),
         event_id=event_id,
         status=status,
-        amount=amount_from_text(about.get("amount")) if told else None,
-        currency=currency_of(about.get("currency")) if told else None,
+        amount=amount_from_text(about.get("amount")) if priced else None,
+        currency=currency_of(about.get("currency")) if priced else None,
         occurred_at=occurred_at,
         payment_id=own_id(about.get("payment_id")),
         raw=kept(raw, KEPT),
@@ -187,10 +188,10 @@ def _refund_status(word: str) -> RefundStatus | None:
 
 def _explain(status: int, body: dict[str, Any]) -> Decline | None:
     """The contract's own words in ``{"error": …}`` are those of Decline, and ``in_progress``."""
-    told = body.get("error")
-    if told == "in_progress":
+    word = body.get("error")
+    if word == "in_progress":
         raise ProviderUnavailableError("another call with this key is at work", in_progress=True)
-    return next((reason for reason in Decline if reason.value == told), None)
+    return next((reason for reason in Decline if reason.value == word), None)
 
 
 def _path(reference: Reference) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from checkout_service.providers.base import UnreadableError
+from checkout_service.providers.base import UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import header, signed_digest
 from checkout_service.settings.provider_accounts import Secret
@@ -39,13 +39,13 @@ def key_of(secret: Secret) -> Matches:
 
 
 def verified(raw_webhook: RawWebhook, keys: Sequence[Matches]) -> int:
-    """The place of the key that signed the webhook; raises UnreadableError if none did."""
+    """The place, from 0, of the key that signed the webhook; raises UnverifiedError if none did."""
     claims = _claims(header(raw_webhook, "webhook-signature"))
     names = f"{header(raw_webhook, 'webhook-id')}.{header(raw_webhook, 'webhook-timestamp')}."
     signed = names.encode() + raw_webhook.body
     matches = [key(signed, claims) for key in keys]
     if not any(matches):
-        raise UnreadableError("the signature is not ours")
+        raise UnverifiedError("the signature is not ours")
     return matches.index(True)
 
 

@@ -16,7 +16,7 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
     UnreadableError,
 )
-from checkout_service.providers.strict_json import parse_with_floats
+from checkout_service.providers.fields import json_object
 from checkout_service.providers.transport import TRIES, Answer, LaterError, Transport, bounded, repeated
 
 API: Final = "https://api.stripe.com"
@@ -79,7 +79,7 @@ class Calls:
             with bounded():
                 answer = call(self._client.v1)
                 body: str = answer.last_response.body
-                return parse_with_floats(body.encode())
+                return json_object(body.encode())
         except ProviderError:
             raise
         except stripe.StripeError as error:
@@ -141,16 +141,16 @@ def _understood(error: stripe.StripeError) -> ProviderError:
         return ProviderUnavailableError("Stripe: another call with this key is at work", in_progress=True)
     if not 400 <= status < 500:
         return UnreadableError(f"Stripe: {type(error).__name__}, status {status}")
-    reason = decline_of(_told(error), status)
+    reason = decline_of(_error_object(error), status)
     return ProviderRefusedError(f"Stripe: status {status}, {reason.value}", reason=reason)
 
 
-def decline_of(told: Mapping[str, Any], status: int = 400) -> Decline:
+def decline_of(error_object: Mapping[str, Any], status: int = 400) -> Decline:
     """Why, from the ``error`` in Stripe's answer or the ``last_payment_error`` of a PaymentIntent."""
-    if told.get("type") == "idempotency_error":
+    if error_object.get("type") == "idempotency_error":
         return Decline.KEY_REUSED
-    code, decline, parameter = (str(told.get(name)) for name in ("code", "decline_code", "param"))
-    usual = Decline.DECLINED if told.get("type") == "card_error" else Decline.OTHER
+    code, decline, parameter = (str(error_object.get(name)) for name in ("code", "decline_code", "param"))
+    usual = Decline.DECLINED if error_object.get("type") == "card_error" else Decline.OTHER
     return (
         _BY_STATUS.get(status)
         or _BY_DECLINE.get(decline)
@@ -160,7 +160,7 @@ def decline_of(told: Mapping[str, Any], status: int = 400) -> Decline:
     )
 
 
-def _told(error: stripe.StripeError) -> Mapping[str, Any]:
+def _error_object(error: stripe.StripeError) -> Mapping[str, Any]:
     body = error.json_body
-    told = body.get("error") if isinstance(body, dict) else None
-    return told if isinstance(told, dict) else {}
+    error_object = body.get("error") if isinstance(body, dict) else None
+    return error_object if isinstance(error_object, dict) else {}

@@ -66,7 +66,7 @@ def charged(amount: Decimal, currency: str) -> int:
     return minor_units(amount, currency, EXCEPTIONS)
 
 
-def said_by(event: dict[str, Any]) -> Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]:
+def events_of(event: dict[str, Any]) -> Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]:
     """What an event says; nothing where it is of a kind that we do not keep."""
     kind, event_id = text(event, "type"), text(event, "id")
     if kind not in EVENT_TYPES:
@@ -83,7 +83,7 @@ def said_by(event: dict[str, Any]) -> Sequence[ProviderEvent | ProviderRefundEve
     return [lost_event(about, event_id, occurred_at=occurred_at, raw=event)] if about.get("status") == "lost" else []
 
 
-def standing_of(intent: dict[str, Any]) -> PaymentStatus | None:
+def status_of(intent: dict[str, Any]) -> PaymentStatus | None:
     """The status that a PaymentIntent proves; None while it waits for the customer."""
     status = text(intent, "status")
     if status == "requires_payment_method" and intent.get("last_payment_error") is not None:
@@ -103,8 +103,8 @@ def payment_event(
     if text(intent, "object") != "payment_intent":
         raise UnreadableError("the object is not a PaymentIntent")
     currency = currency_of(intent.get("currency"))
-    asked = intent.get("amount")
-    came = intent.get("amount_received", asked) if status is PaymentStatus.PAID else asked
+    requested = intent.get("amount")
+    came = intent.get("amount_received", requested) if status is PaymentStatus.PAID else requested
     charge = intent.get("latest_charge")
     return ProviderEvent(
         provider=NAME,

@@ -18,30 +18,30 @@ from checkout_service.providers.adapters.stripe.objects import (
     EXCEPTIONS,
     NAME,
     charged,
+    events_of,
     lost_event,
     payment_event,
     refund_event,
     refunds_in,
-    said_by,
-    standing_of,
+    status_of,
 )
 from checkout_service.providers.base import (
-    Contents,
     Decline,
     Opened,
+    ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderRefusedError,
     Reference,
     ThinEvent,
     UnreadableError,
+    UnverifiedError,
 )
-from checkout_service.providers.fields import amount_from_minor, currency_of, items, text
+from checkout_service.providers.fields import amount_from_minor, currency_of, items, json_object, text
 from checkout_service.providers.raw_webhook import RawWebhook
-from checkout_service.providers.signatures import check_age, header, matching, signed_hex
-from checkout_service.providers.strict_json import parse_with_floats
+from checkout_service.providers.signatures import check_age, header, matching, signed_hex, unix_time
 from checkout_service.providers.transport import bounded
-from checkout_service.providers.undelivered import Missed, MissedPage
+from checkout_service.providers.undelivered import UndeliveredEvent, UndeliveredPage
 from checkout_service.settings.provider_accounts import Account
 
 PAGE: Final = 100
@@ -80,12 +80,12 @@ class StripeProvider:
             currency=currency,
         )
 
-    def read(self, raw_webhook: RawWebhook) -> Contents:
+    def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         signed_at, claimed = _signatures(header(raw_webhook, "stripe-signature"))
         signed = signed_at.encode() + b"." + raw_webhook.body
         secret = matching(self._secrets, lambda key: signed_hex(key, signed), claimed)
-        check_age(signed_at, raw_webhook, self._tolerance)
-        return Contents(said=self._said(parse_with_floats(raw_webhook.body)), secret=secret)
+        check_age(unix_time(signed_at), raw_webhook, self._tolerance)
+        return ParsedWebhook(events=self._own_events(json_object(raw_webhook.body)), secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         with bounded():
@@ -125,52 +125,52 @@ class StripeProvider:
             raise UnreadableError("the answer is about another payment")
         return [provider_event]
 
-    def missed(self, *, since: datetime, after: str | None = None) -> MissedPage:
+    def undelivered(self, *, since: datetime, after: str | None = None) -> UndeliveredPage:
         """Events since then that some webhook endpoint has not taken, the newest first (the list goes back 30 days)."""
-        wanted: dict[str, Any] = {
+        query: dict[str, Any] = {
             "created": {"gte": int(since.timestamp())},
             "delivery_success": False,
             "types": list(EVENT_TYPES),
             "limit": PAGE,
         }
         if after is not None:
-            wanted["starting_after"] = after
-        page = self._calls.ask(lambda stripe: stripe.events.list(wanted))
+            query["starting_after"] = after
+        page = self._calls.ask(lambda stripe: stripe.events.list(query))
         events = items(page, "data")
         found = []
         for event in events:
             try:
-                found.append(Missed(event_id=text(event, "id"), said=self._said(event)))
+                found.append(UndeliveredEvent(event_id=text(event, "id"), events=self._own_events(event)))
             except UnreadableError:  # one that we cannot read is not the others' fault
                 continue
-        return MissedPage(events=found, after=text(events[-1], "id") if page.get("has_more") and events else None)
+        return UndeliveredPage(events=found, after=text(events[-1], "id") if page.get("has_more") and events else None)
 
-    def _said(self, event: dict[str, Any]) -> Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]:
+    def _own_events(self, event: dict[str, Any]) -> Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]:
         """What an event says about payments of this account and of its mode: others have theirs at the same address."""
         foreign = event.get("object") != "event" or event.get("account") is not None
         if foreign or (self._live is not None and event.get("livemode") is (not self._live)):
             return []
-        return said_by(event)
+        return events_of(event)
 
     def _lost(self, intent: dict[str, Any], reference: Reference) -> list[ProviderEvent]:
         charge = intent.get("latest_charge")
         if not isinstance(charge, dict) or charge.get("disputed") is not True:
             return []
-        wanted = {"payment_intent": reference.provider_ref, "limit": PAGE}
-        disputes = items(self._calls.ask(lambda stripe: stripe.disputes.list(wanted)), "data")
+        query = {"payment_intent": reference.provider_ref, "limit": PAGE}
+        disputes = items(self._calls.ask(lambda stripe: stripe.disputes.list(query)), "data")
         lost = [dispute for dispute in disputes if dispute.get("status") == "lost"]
         return [lost_event(dispute, f"lookup:{text(dispute, 'id')}:lost", raw=dispute) for dispute in lost]
 
     def _refunds(self, reference: Reference) -> list[ProviderRefundEvent]:
-        wanted = {"payment_intent": reference.provider_ref, "limit": PAGE}
-        return refunds_in(self._calls.ask(lambda stripe: stripe.refunds.list(wanted)))
+        query = {"payment_intent": reference.provider_ref, "limit": PAGE}
+        return refunds_in(self._calls.ask(lambda stripe: stripe.refunds.list(query)))
 
 
 def _seen(intent: dict[str, Any], reference: Reference) -> list[ProviderEvent]:
     """The event in an answer about one payment; its id names what was seen, so that seeing it again is no news."""
     if intent.get("id") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
-    status = standing_of(intent)
+    status = status_of(intent)
     if status is None:
         return []
     provider_event = payment_event(intent, status, "", raw=intent)
@@ -184,5 +184,5 @@ def _signatures(value: str) -> tuple[str, list[str]]:
     times = [text for name, _, text in pairs if name == "t"]
     claimed = [text for name, _, text in pairs if name == "v1" and text]
     if len(times) != 1 or not claimed:
-        raise UnreadableError("the signature has no time or is not of a scheme that we know")
+        raise UnverifiedError("the signature has no time or is not of a scheme that we know")
     return times[0], claimed
