@@ -1,14 +1,11 @@
-"""Opens webhooks: verified, parsed and, for thin events, looked up at the provider.
-
-No transaction is open meanwhile.
-"""
+"""Verifies and parses webhooks, and asks the provider what thin events are about. No transaction is open meanwhile."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -26,6 +23,7 @@ from checkout_service.providers.base import (
     Reference,
     ThinEvent,
     UnreadableError,
+    UnverifiedError,
 )
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.telemetry.metrics import count_secret
@@ -34,6 +32,7 @@ from worker.references import references
 from worker.webhooks.claims import ClaimedWebhook
 
 REMEMBER_FOR: Final = 600
+"""Seconds for which the same bytes are known again."""
 
 NEW_FOR: Final = timedelta(minutes=1)
 """A provider may report on a payment while the answer that opened it is still on its way to us."""
@@ -43,10 +42,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a webhook says, or why it says nothing. ``memory`` is its name in the cache if its own bytes said it all.
+    """What a webhook says, or why it says nothing.
 
-    ``thin events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
-    ``wait`` is how long an unavailable one is put off, where that is known.
+    ``thin_events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
+    ``rejected`` is why it could not be verified, ``unreadable`` why it was verified and could not be understood (the
+    events are then those of its other parts), ``unavailable`` what could not be had now, and ``wait`` how long such a
+    webhook is put off, where that is known. ``error`` is for everything else. ``memory`` is its name in the cache if
+    its own bytes say it all.
     """
 
     webhook: ClaimedWebhook
@@ -56,6 +58,7 @@ class Reading:
     waits_for: ThinEvent | None = None
     seen_before: bool = False
     rejected: str | None = None
+    unreadable: str | None = None
     unavailable: str | None = None
     wait: timedelta | None = None
     error: Exception | None = None
@@ -63,7 +66,7 @@ class Reading:
 
 
 def read_webhooks(webhooks: Sequence[ClaimedWebhook], *, look_up_until: float) -> list[Reading]:
-    """Read each webhook, which holds its body; whatever is in one of them stays with it.
+    """Read each webhook, which holds its body; what is wrong with one of them does not touch the others.
 
     After ``look_up_until`` (by ``monotonic``) no further look-up begins: its webhook is put off.
     """
@@ -80,8 +83,8 @@ def read_webhooks(webhooks: Sequence[ClaimedWebhook], *, look_up_until: float) -
     if not thin:
         return readings
     here = references(thin)
-    asked: _Asked = {}
-    return [_look_up(reading, here, asked, look_up_until) if reading.thin_events else reading for reading in readings]
+    answers: _Answers = {}
+    return [_look_up(reading, here, answers, look_up_until) if reading.thin_events else reading for reading in readings]
 
 
 def remember(readings: Sequence[Reading]) -> None:
@@ -99,32 +102,35 @@ def _read(
     if adapter is None:
         return Reading(webhook=webhook, rejected="no account at this provider is set up")
     try:
-        contents = adapter.read(webhook.raw)
-    except UnreadableError as error:
+        parsed = adapter.verify_and_parse(webhook.raw)
+    except UnverifiedError as error:
         return Reading(webhook=webhook, rejected=str(error))
+    except UnreadableError as error:
+        return Reading(webhook=webhook, unreadable=str(error))
     except ProviderUnavailableError as error:
         return Reading(webhook=webhook, unavailable=str(error))
-    except Exception as error:  # a webhook that breaks its reader must not take the others along
-        log.exception("webhook_broke_its_reader", delivery_id=str(webhook.id))
+    except Exception as error:  # a webhook that breaks its adapter must not take the others along
+        log.exception("webhook_broke_its_adapter", delivery_id=str(webhook.id))
         return Reading(webhook=webhook, error=error)
-    if contents.secret is not None:
-        matches[webhook.raw.provider, contents.secret] += 1
-    thin_events = [item for item in contents.said if isinstance(item, ThinEvent)]
+    if parsed.secret is not None:
+        matches[webhook.raw.provider, parsed.secret] += 1
+    thin_events = [item for item in parsed.events if isinstance(item, ThinEvent)]
     return Reading(
         webhook=webhook,
-        events=[item for item in contents.said if isinstance(item, ProviderEvent)],
-        refunds=[item for item in contents.said if isinstance(item, ProviderRefundEvent)],
+        events=[item for item in parsed.events if isinstance(item, ProviderEvent)],
+        refunds=[item for item in parsed.events if isinstance(item, ProviderRefundEvent)],
         thin_events=thin_events,
-        # With a thin event never: its bytes are the same for all news.
+        unreadable=parsed.unreadable,
+        # Never with a thin event: its bytes are the same for all news.
         memory="" if thin_events else memory,
     )
 
 
-_Asked = dict[tuple[str, str], Sequence[ProviderEvent | ProviderRefundEvent]]
-"""What was answered about payments of this set: all its webhooks came before, so one answer serves them all."""
+_Answers = dict[tuple[str, str], Sequence[ProviderEvent | ProviderRefundEvent]]
+"""What providers answered about payments of this set: all its webhooks came before, so one answer serves them all."""
 
 
-def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], asked: _Asked, until: float) -> Reading:
+def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answers: _Answers, until: float) -> Reading:
     """Ask the provider what the thin events are about; of payments that are not ours nobody is asked."""
     webhook = reading.webhook
     found: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
@@ -136,11 +142,11 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], asked:
             if known is None or adapter is None:
                 waits_for = thin_event
                 continue
-            if key not in asked and monotonic() > until:
+            if key not in answers and monotonic() > until:
                 return Reading(webhook=webhook, unavailable="no time was left to ask the provider")
-            if key not in asked:
-                asked[key] = adapter.look_up(known)
-            found.extend(asked[key])
+            if key not in answers:
+                answers[key] = adapter.look_up(known)
+            found.extend(answers[key])
     except ProviderUnavailableError as error:
         return Reading(webhook=webhook, unavailable=str(error))
     except ProviderRefusedError as error:
@@ -156,18 +162,17 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], asked:
         return Reading(webhook=webhook, error=error)
     if waits_for is not None and not waits_for.verified:
         return _unsigned_and_unknown(webhook)
-    return Reading(
-        webhook=webhook,
+    return replace(
+        reading,
         events=[item for item in found if isinstance(item, ProviderEvent)],
         refunds=[item for item in found if isinstance(item, ProviderRefundEvent)],
+        thin_events=(),
         waits_for=waits_for,
     )
 
 
 def _unsigned_and_unknown(webhook: ClaimedWebhook) -> Reading:
-    """Anybody can write such a webhook, so it waits a moment for the payment's row, and is then kept like an unverified
-    webhook.
-    """
+    """Anybody can write such a webhook: it waits a moment for the payment's row and is then rejected."""
     if webhook.age < NEW_FOR and not webhook.by_hand:
         return Reading(webhook=webhook, unavailable="its payment is not here yet", wait=NEW_FOR - webhook.age)
     return Reading(webhook=webhook, rejected="an unsigned webhook about a payment that is not ours")

@@ -1,4 +1,4 @@
-"""Decides what becomes of a webhook, from what was read in it and what its events did."""
+"""The result of a webhook, from what was parsed in it and what its events did."""
 
 from __future__ import annotations
 
@@ -13,11 +13,18 @@ from worker.webhooks.parsing import Reading
 
 
 def result_of(reading: Reading, effects: Sequence[Effect] = ()) -> Result:
-    """The result of a webhook that was read, by precedence: parked, waiting, applied, duplicate, ignored."""
+    """The result of a webhook that was parsed, by precedence.
+
+    waiting, parked, failed (some of it could not be understood), applied, duplicate, ignored
+    """
     webhook = reading.webhook
     events: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
     reference = events[0].provider_ref if events else None
     outcomes = [effect.outcome for effect in effects]
+    waits = reading.waits_for is not None or Outcome.WAITING in outcomes or Outcome.PARKED in outcomes
+    # What waits is read again, and what could not be understood is met then, too.
+    if reading.unreadable is not None and not (waits and webhook.age < PARKED_FOR):
+        return _not_understood(reading, reference)
     # Before what is parked, which is for days: what waits may be entered soon.
     if Outcome.WAITING in outcomes and (webhook.age < PARKED_FOR or Outcome.PARKED not in outcomes):
         return put_off(reading, next(effect.waits_for for effect in effects if effect.waits_for))
@@ -63,6 +70,17 @@ def failed_attempt(reading: Reading, detail: str) -> Result:
         return Result(webhook=webhook, state="received", detail=detail)
     delay = min(FIRST_DELAY * 2 ** min(webhook.attempts - 1, 20), LONGEST_DELAY)
     return Result(webhook=webhook, state="received", detail=detail, delay=jittered(delay))
+
+
+def _not_understood(reading: Reading, reference: str | None) -> Result:
+    """Failed at once: nothing changes by itself, and an operator should know.
+
+    Only a task of its own fails for all to see, so a webhook that was claimed in a set is due again now, for such a
+    task, and fails there.
+    """
+    webhook, detail = reading.webhook, f"verified, but not understood: {reading.unreadable}"
+    state = "failed" if webhook.tried_before or webhook.by_hand else "received"
+    return Result(webhook=webhook, state=state, provider_ref=reference, detail=detail)
 
 
 def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
