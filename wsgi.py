@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 from checkout_service.app import create_app
+from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import SettingsError, WebSettings
 
 # Flask's command line says who it is. Before the app sets up its logs: Alembic tells of each of its parts as it loads.
@@ -15,7 +16,7 @@ COMMANDS = ("checkout_service.database.cli", "checkout_service.local.mock_cli")
 commands = [import_module(name) for name in COMMANDS] if os.environ.get("FLASK_RUN_FROM_CLI") else []
 
 try:
-    app = create_app(WebSettings.from_environment())
+    app = create_app(WebSettings.from_environment(account_forms()))
 except SettingsError as error:
     sys.exit(f"The environment cannot be used:\n{error}")
 

@@ -7,7 +7,7 @@ from flask import Flask, current_app
 from checkout_service.cache import connect_cache
 from checkout_service.database.engine import connect_database
 from checkout_service.providers.base import Provider
-from checkout_service.providers.registry import Providers, make_provider
+from checkout_service.providers.factory import Providers, make_provider
 from checkout_service.publishing.publisher import connect_queue
 from checkout_service.settings.values import WorkerSettings
 
@@ -28,7 +28,7 @@ def make_context(settings: WorkerSettings) -> Flask:
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
     connect_queue(app, settings.broker_url)
     app.extensions["providers"] = {
-        # A provider that was switched off is still read and looked up, for the payments that it opened.
+        # A provider that is off has its webhooks processed and its payments looked up all the same: it opened them.
         name: make_provider(name, account)
         for name, account in settings.accounts.items()
     }

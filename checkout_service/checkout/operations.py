@@ -52,7 +52,7 @@ from checkout_service.providers.base import (
     ProviderRefusedError,
     ProviderUnavailableError,
 )
-from checkout_service.providers.registry import make_provider
+from checkout_service.providers.factory import make_provider
 from checkout_service.server.slots import TooManyWaitingError, outside
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.values import WebSettings

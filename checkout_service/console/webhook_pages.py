@@ -21,7 +21,7 @@ from checkout_service.console.untrusted import show_body, show_headers, what_it_
 from checkout_service.console.webhook_queries import WINDOW, about, webhooks_page
 from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.timeline import timeline_of
-from checkout_service.providers.base import WEBHOOK_FORMATS
+from checkout_service.providers.registry import provider_specs
 from checkout_service.webhooks.models import STATES
 from checkout_service.webhooks.queries import find_webhook, processable
 
@@ -86,7 +86,7 @@ def show_webhooks() -> str:
         states=STATES,
         pending=PENDING,
         at_once=AT_ONCE,
-        providers=sorted(WEBHOOK_FORMATS),
+        providers=sorted(provider_specs()),
         choosable=wanted.choice(provider_ref=None) is not None,
     )
 

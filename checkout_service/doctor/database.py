@@ -12,6 +12,7 @@ from sqlalchemy import text
 from checkout_service.database.engine import execute
 from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
 from checkout_service.oversight.invariants import INVARIANTS, Limits, count_violations
+from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import SettingsError, WebSettings, WorkerSettings
 
 OLDEST: Final = 180000
@@ -73,7 +74,7 @@ def check_roles() -> Iterator[Finding]:
     (row,) = execute(text(ROLE))
     yield from _judge("web role", row, must={"insert payments"}, never={"update payments", "insert events"})
     try:
-        worker = WorkerSettings.from_environment()
+        worker = WorkerSettings.from_environment(account_forms())
     except SettingsError as error:
         faults = "; ".join(str(error).splitlines())
         yield unknown("worker settings", faults, "Run the doctor where the worker's environment is, too.")

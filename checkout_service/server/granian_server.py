@@ -29,7 +29,7 @@ from checkout_service.server.draining import LINGER, Drain, Wsgi
 from checkout_service.server.slots import Slots
 from checkout_service.server.sockets import OwnSockets
 from checkout_service.server.wsgi_adapter import WsgiAdapter
-from checkout_service.settings.values import ServerSettings, SettingsError, WebSettings
+from checkout_service.settings.values import ServerSettings, SettingsError
 from checkout_service.threads import BackgroundThread
 
 # Granian starts these as they are needed. A thread that waits for a body costs about 60 KiB. A slow sender is waited
@@ -112,11 +112,14 @@ def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
     return event
 
 
-def main(target: str) -> None:
-    """Serve until SIGTERM or SIGINT; requests in flight are finished."""
+def main(target: str, *, check: Callable[[], object]) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight are finished.
+
+    ``check`` reads the app's settings once, so that what is wrong with them is told before a child is started.
+    """
     try:
         web = ServerSettings.from_environment()
-        WebSettings.from_environment()
+        check()
     except SettingsError as error:
         sys.exit(f"settings:\n{error}")
     _refuse_taken_port(web.host, web.port)

@@ -1,5 +1,7 @@
 """What a process may know of an account at a provider, and which settings say it: plain data, and secrets.
 
+Which providers there are is not known here: see ``checkout_service.providers.registry``.
+
 A setting is the provider's name and an option in capitals: ``stripe`` and ``api_key`` make STRIPE_API_KEY.
 """
 
@@ -55,12 +57,21 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """Which options a provider has: ``needed`` to call it, ``optional``, and ``reading`` to read its webhooks.
+class Package:
+    """A package that an adapter needs: the ``module`` that must be there, and what pip has to ``install`` for it."""
 
-    What is for reading goes to the worker alone. ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it,
-    ``shapes`` what a value must look like (a pattern for the whole of it), so that a wrong one is found at start and
-    not by its webhooks, and ``extra`` which module must be installed.
+    module: str
+    install: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountForm:
+    """The options of an account at a provider: ``needed`` to call it, ``optional``, and ``reading`` for its webhooks.
+
+    What is for ``reading`` goes to the worker alone; ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it.
+    ``shapes`` says what a value must look like (a pattern for the whole of it), so that a wrong one is found at start
+    and not by its webhooks. ``package`` must be installed for an account. A provider that takes no money is not for
+    ``production``.
     """
 
     needed: tuple[str, ...] = ()
@@ -68,31 +79,5 @@ class Form:
     reading: tuple[str, ...] = ()
     secrets: bool = True
     shapes: Mapping[str, str] = field(default_factory=dict)
-    extra: str | None = None
-
-
-FORMS: dict[str, Form] = {
-    "mock": Form(optional=("api_base",)),
-    "stripe": Form(needed=("api_key",), optional=("api_base",), extra="stripe"),
-    "adyen": Form(
-        needed=("api_key", "merchant_account"),
-        optional=("api_base", "return_url", "capture"),
-        shapes={"webhook_secrets": r"(?:[0-9A-Fa-f]{2}){16,}", "capture": r"auto|manual"},
-    ),
-    "paypal": Form(
-        needed=("client_id", "client_secret"),
-        optional=("api_base", "return_url", "cancel_url", "ca_file"),
-        reading=("webhook_id",),
-        secrets=False,
-        shapes={"webhook_id": r"[0-9A-Z]{8,}(?:\s*,\s*[0-9A-Z]{8,})*"},
-        extra="cryptography",
-    ),
-    "standard": Form(needed=("api_key", "api_base")),
-    "mollie": Form(
-        needed=("api_key", "webhook_url", "return_url"),
-        optional=("api_base",),
-        secrets=False,
-        shapes={"webhook_url": r"https?://\S+", "return_url": r"https?://\S+"},
-    ),
-}
-"""By provider: every one that this service can speak to."""
+    package: Package | None = None
+    production: bool = True

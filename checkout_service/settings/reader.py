@@ -5,11 +5,12 @@ Settings are what the rest of the service takes; see ``settings``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 from environs import Env, EnvValidationError
@@ -18,24 +19,33 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from checkout_service.money import CURRENCIES
-from checkout_service.settings.provider_accounts import FORMS, Account, Form, Secret
+from checkout_service.settings.errors import SettingsError
+from checkout_service.settings.provider_accounts import Account, AccountForm, Secret
 
-KNOWN_PROVIDERS = tuple(FORMS)
 DEVELOPMENT_NAMESPACE = UUID("6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 PUBLIC_KEY_ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512")
 
 
-class SettingsError(Exception):
-    """The environment cannot be used; the message lists every fault, one a line."""
+RENAMED: Final = {
+    "LETTERS_MAX_ROWS": "WEBHOOKS_MAX_ROWS",
+    "LETTERS_MAX_BYTES": "WEBHOOKS_MAX_BYTES",
+    "LETTERS_RETENTION_DAYS": "WEBHOOKS_RETENTION_DAYS",
+}
+"""Settings of an earlier version, and what each is called now. One that is still set is refused at start: it would be
+without effect, and nobody would know."""
 
 
 class Reader:
-    """Reads variables and remembers each fault instead of stopping at the first."""
+    """Reads variables and remembers each fault instead of stopping at the first.
 
-    def __init__(self) -> None:
+    ``providers`` are the settings of an account at each provider that is installed, by its name.
+    """
+
+    def __init__(self, providers: Mapping[str, AccountForm] | None = None) -> None:
         self._env = Env(eager=False)
-        self._faults: list[str] = []
+        self._forms = providers or {}
+        self._faults = [f"{old}: it is called {new} now" for old, new in RENAMED.items() if old in os.environ]
         self._environment = self._env.str("ENVIRONMENT", "development")
         if self._environment not in {"development", "test", "production"}:
             self._faults.append(f"ENVIRONMENT: {self._environment!r} is none of development, test, production")
@@ -100,23 +110,23 @@ class Reader:
         }
 
     def accounts(self, *, reads: bool) -> dict[str, Account]:
-        """The account at each provider that is on and, for who ``reads`` webhooks, of each that is set up besides."""
+        """The account at each provider that is on and, for who ``reads`` webhooks, at each that is set up besides."""
         on = self._providers()
         tolerance = self.duration("WEBHOOK_TOLERANCE_SECONDS", 300) if reads else timedelta(0)
         return {
             name: self._account(name, form, reads=reads, tolerance=tolerance)
-            for name, form in FORMS.items()
+            for name, form in self._forms.items()
             if name in on or (reads and self._is_set_up(name, form))
         }
 
-    def _is_set_up(self, name: str, form: Form) -> bool:
+    def _is_set_up(self, name: str, form: AccountForm) -> bool:
         """Whether a provider that is off may still send webhooks about payments that it opened."""
         options = [*form.needed, *form.reading, *(["webhook_secrets"] if form.secrets else [])]
         return any(self._env.str(_setting(name, option), "") for option in options)
 
-    def _account(self, name: str, form: Form, *, reads: bool, tolerance: timedelta) -> Account:
-        if form.extra and find_spec(form.extra) is None:
-            self._faults.append(f"PAYMENT_PROVIDERS: {name} needs: pip install 'checkout-service[{name}]'")
+    def _account(self, name: str, form: AccountForm, *, reads: bool, tolerance: timedelta) -> Account:
+        if form.package and find_spec(form.package.module) is None:
+            self._faults.append(f"PAYMENT_PROVIDERS: {name} needs: pip install '{form.package.install}'")
         options = {option: self._needed(_setting(name, option)) for option in form.needed}
         options |= {option: self._env.str(_setting(name, option), "") for option in form.optional}
         if reads:
@@ -169,10 +179,11 @@ class Reader:
     def _providers(self) -> tuple[str, ...]:
         default = [] if self._production else ["mock"]
         names = tuple(name.strip() for name in self._env.list("PAYMENT_PROVIDERS", default) or ())
-        for unknown in [name for name in names if name not in KNOWN_PROVIDERS]:
-            self._faults.append(f"PAYMENT_PROVIDERS: {unknown!r} is none of {', '.join(KNOWN_PROVIDERS)}")
-        if self._production and "mock" in names:
-            self._faults.append("PAYMENT_PROVIDERS: mock takes no money and is refused in production")
+        for name in names:
+            if name not in self._forms:
+                self._faults.append(f"PAYMENT_PROVIDERS: {name!r} is none of {', '.join(self._forms)}")
+            elif self._production and not self._forms[name].production:
+                self._faults.append(f"PAYMENT_PROVIDERS: {name} takes no money and is refused in production")
         # In production none may be on: then carts, past payments and webhooks are served, and nothing can be paid.
         if not names and not self._production:
             self._faults.append("PAYMENT_PROVIDERS: name at least one provider")

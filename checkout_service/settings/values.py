@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from checkout_service.settings.provider_accounts import Account, Secret
-from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader, SettingsError, with_psycopg
+from checkout_service.settings.errors import SettingsError
+from checkout_service.settings.provider_accounts import Account, AccountForm, Secret
+from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader, with_psycopg
 from checkout_service.settings.web_reader import WebReader
 
 __all__ = [
@@ -88,8 +90,9 @@ class WebSettings(SharedSettings):
         return hmac.new(secret.reveal().encode(), b"checkout pages", hashlib.sha256).digest()
 
     @classmethod
-    def from_environment(cls) -> Self:
-        env = WebReader()
+    def from_environment(cls, providers: Mapping[str, AccountForm]) -> Self:
+        """Read once, at start; ``providers`` are those that are installed. Raises SettingsError."""
+        env = WebReader(providers)
         values = env.shared("DATABASE_URL")
         values |= env.callers()
         values |= env.pages()
@@ -115,6 +118,7 @@ class ServerSettings:
 
     @classmethod
     def from_environment(cls) -> Self:
+        """Read once, at start. Raises SettingsError."""
         env = Reader()
         values: dict[str, Any] = {
             "host": env.text("HOST", "0.0.0.0"),  # noqa: S104 (a container's port is published by whoever runs it)
@@ -137,8 +141,9 @@ class WorkerSettings(SharedSettings):
     events_retention: timedelta = timedelta(days=400)
 
     @classmethod
-    def from_environment(cls) -> Self:
-        env = Reader()
+    def from_environment(cls, providers: Mapping[str, AccountForm]) -> Self:
+        """Read once, at start; ``providers`` are those that are installed. Raises SettingsError."""
+        env = Reader(providers)
         values = env.shared("WORKER_DATABASE_URL")
         values |= {
             "accounts": env.accounts(reads=True),
@@ -161,6 +166,7 @@ class MigrationSettings:
 
     @classmethod
     def from_environment(cls) -> Self:
+        """Read once, at start. Raises SettingsError."""
         env = Reader()
         url = env.database("MIGRATION_DATABASE_URL")
         env.finish()

@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 
 from checkout_service.api.responses import show_time
-from checkout_service.providers.base import WEBHOOK_FORMATS
+from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
 from checkout_service.terminal import CommandGroup, Duration, printable
@@ -60,12 +60,17 @@ def show_webhook(delivery_id: UUID) -> None:
     click.echo(f"body            {len(row.body)} bytes\n{_pretty(row.body)}")
 
 
+def _check_provider(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    # Not a Choice: which providers are installed is asked at start, where what is wrong with one can be told.
+    if name is not None and name not in provider_specs():
+        raise click.BadParameter(f"{name!r} is none of {', '.join(provider_specs())}")
+    return name
+
+
 @webhooks.command("process")
 @click.argument("delivery_ids", type=click.UUID, nargs=-1)
 @click.option("--state", type=click.Choice(STATES), help="Instead of ids: all in this state, as far as they can be.")
-@click.option(
-    "--provider", type=click.Choice(sorted(WEBHOOK_FORMATS)), help="With --state: only those of this provider."
-)
+@click.option("--provider", callback=_check_provider, help="With --state: only those of this provider.")
 @click.option("--since", type=Duration(), help="With --state: only those that came within the last 90s, 30m, 2h, 7d …")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
 def process_webhooks(

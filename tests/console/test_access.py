@@ -11,6 +11,7 @@ from flask import Flask
 
 from checkout_service.api.callers import how_known, is_public
 from checkout_service.console.access import identify
+from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import Secret, SettingsError, WebSettings
 from tests.apps import MakeApp, make_app
 from tests.conftest import Sql
@@ -133,7 +134,7 @@ def read(monkeypatch: pytest.MonkeyPatch, **given: str) -> WebSettings:
         monkeypatch.delenv(name, raising=False)
     for name, value in (ENVIRONMENT | given).items():
         monkeypatch.setenv(name, value)
-    return WebSettings.from_environment()
+    return WebSettings.from_environment(account_forms())
 
 
 def test_the_console_is_on_where_somebody_can_come_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkout_service.providers.registry import make_provider
+from checkout_service.providers.factory import make_provider
+from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import SettingsError, WebSettings, WorkerSettings
 
 HMAC = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
@@ -39,13 +40,13 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def faults() -> set[str]:
     """Of the worker; no value may stand in a fault."""
     with pytest.raises(SettingsError) as caught:
-        WorkerSettings.from_environment()
+        WorkerSettings.from_environment(account_forms())
     assert not [value for value in GOOD.values() if value in str(caught.value)]
     return {line.split(":")[0] for line in str(caught.value).splitlines()}
 
 
 def test_a_worker_reads_the_webhooks_of_each(environment: pytest.MonkeyPatch) -> None:
-    accounts = WorkerSettings.from_environment().accounts
+    accounts = WorkerSettings.from_environment(account_forms()).accounts
 
     assert set(accounts) == {"adyen", "paypal", "mollie"}
     assert len(accounts["adyen"].secrets) == 2
@@ -58,7 +59,7 @@ def test_the_web_tier_opens_payments_and_holds_nothing_to_read_webhooks_with(env
     for name in READING:
         environment.delenv(name)
 
-    accounts = WebSettings.from_environment().accounts
+    accounts = WebSettings.from_environment(account_forms()).accounts
 
     assert set(accounts) == {"adyen", "paypal", "mollie"}
     assert not [account for account in accounts.values() if account.secrets or account.option("webhook_id")]
@@ -92,4 +93,4 @@ def test_what_is_not_of_the_providers_form_is_found_at_start(
 @pytest.mark.parametrize("value", ["auto", "manual"])
 def test_how_adyen_captures_is_one_of_two(environment: pytest.MonkeyPatch, value: str) -> None:
     environment.setenv("ADYEN_CAPTURE", value)
-    assert WorkerSettings.from_environment().accounts["adyen"].option("capture") == value
+    assert WorkerSettings.from_environment(account_forms()).accounts["adyen"].option("capture") == value

@@ -7,6 +7,8 @@ import dataclasses
 
 import pytest
 
+from checkout_service.providers.registry import account_forms
+from checkout_service.settings.reader import RENAMED
 from checkout_service.settings.values import (
     MigrationSettings,
     Secret,
@@ -42,12 +44,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def faults() -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        WebSettings.from_environment()
+        WebSettings.from_environment(account_forms())
     return sorted({line.split(":")[0] for line in str(caught.value).splitlines()})
 
 
 def test_good_settings_are_taken(environment: pytest.MonkeyPatch) -> None:
-    settings = WebSettings.from_environment()
+    settings = WebSettings.from_environment(account_forms())
     assert settings.database_url.reveal().startswith("postgresql+psycopg://checkout_web:")
     assert settings.broker_url == settings.redis_url
     assert settings.jwt_algorithms == ("HS256",)
@@ -105,15 +107,15 @@ def test_no_fault_repeats_a_secret(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("REDIS_URL", f"http://:{PASSWORD}@localhost")
     environment.setenv("CELERY_BROKER_URL", f"http://:{PASSWORD}@localhost")
     with pytest.raises(SettingsError) as caught:
-        WebSettings.from_environment()
+        WebSettings.from_environment(account_forms())
     assert PASSWORD not in str(caught.value)
     assert PASSWORD not in repr(caught.value)
 
 
 def test_no_settings_print_a_secret(environment: pytest.MonkeyPatch) -> None:
     for settings in (
-        WebSettings.from_environment(),
-        WorkerSettings.from_environment(),
+        WebSettings.from_environment(account_forms()),
+        WorkerSettings.from_environment(account_forms()),
         MigrationSettings.from_environment(),
     ):
         for shown in (repr(settings), str(settings), f"{settings}", repr(dataclasses.asdict(settings))):
@@ -121,15 +123,45 @@ def test_no_settings_print_a_secret(environment: pytest.MonkeyPatch) -> None:
 
 
 def test_the_web_tier_knows_no_webhook_secret(environment: pytest.MonkeyPatch) -> None:
-    settings = WebSettings.from_environment()
-    secrets = {field.name for field in dataclasses.fields(settings) if "secret" in field.name}
-    assert secrets == {"jwt_secret", "pages_secret"}
+    environment.setenv("MOCK_WEBHOOK_SECRETS", "the secret of webhooks")
+    settings = WebSettings.from_environment(account_forms())
+
+    bounds = [field.name for field in dataclasses.fields(settings) if "webhook" in field.name]
+    assert bounds == ["webhooks_max_rows", "webhooks_max_bytes"]
     assert not [account for account in settings.accounts.values() if account.secrets]
+    assert "the secret of webhooks" not in str([_revealed(value) for value in vars(settings).values()])
+
+
+def _revealed(value: object) -> object:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_setting_that_was_renamed_is_refused_with_its_new_name(
+    environment: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    """Without effect it would switch a limit off, and nobody would know."""
+    environment.setenv(old, "1000")
+
+    for read in (
+        lambda: WebSettings.from_environment(account_forms()),
+        lambda: WorkerSettings.from_environment(account_forms()),
+        MigrationSettings.from_environment,
+        ServerSettings.from_environment,
+    ):
+        with pytest.raises(SettingsError, match=f"^{old}: it is called {new} now$"):
+            read()
+
+
+def test_the_limits_on_webhooks_were_renamed() -> None:
+    assert {f"LETTERS_{end}": f"WEBHOOKS_{end}" for end in ("MAX_ROWS", "MAX_BYTES", "RETENTION_DAYS")}.items() <= (
+        RENAMED.items()
+    )
 
 
 def test_settings_are_frozen(environment: pytest.MonkeyPatch) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        WebSettings.from_environment().environment = "production"  # type: ignore[misc]  # that is the point
+        WebSettings.from_environment(account_forms()).environment = "production"  # type: ignore[misc]  # that is the point
 
 
 def test_a_secret_never_prints_and_still_compares() -> None:
@@ -149,8 +181,8 @@ def test_in_production_no_provider_need_be_on(environment: pytest.MonkeyPatch) -
     environment.setenv("ENVIRONMENT", "production")
     environment.setenv("PAYMENT_NAMESPACE", "7f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
 
-    assert WebSettings.from_environment().payment_providers == ()
-    assert WorkerSettings.from_environment().payment_providers == ()
+    assert WebSettings.from_environment(account_forms()).payment_providers == ()
+    assert WorkerSettings.from_environment(account_forms()).payment_providers == ()
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("WEB_CONCURRENCY", "-1")])
@@ -161,27 +193,29 @@ def test_where_to_listen_is_checked(environment: pytest.MonkeyPatch, name: str, 
 
 
 def test_pages_are_for_trying_things_and_off_in_production(environment: pytest.MonkeyPatch) -> None:
-    assert WebSettings.from_environment().pages
+    assert WebSettings.from_environment(account_forms()).pages
     environment.setenv("PAGES", "off")
-    assert not WebSettings.from_environment().pages
+    assert not WebSettings.from_environment(account_forms()).pages
     environment.delenv("PAGES")
     environment.setenv("ENVIRONMENT", "production")
     environment.setenv("PAYMENT_NAMESPACE", "6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
-    assert not WebSettings.from_environment().pages
+    assert not WebSettings.from_environment(account_forms()).pages
     environment.setenv("PAGES", "on")
-    assert WebSettings.from_environment().pages
+    assert WebSettings.from_environment(account_forms()).pages
 
 
 def test_pages_sign_with_a_key_of_their_own(environment: pytest.MonkeyPatch) -> None:
-    derived = WebSettings.from_environment().pages_key
+    derived = WebSettings.from_environment(account_forms()).pages_key
     assert PASSWORD.encode() not in derived
     environment.setenv("PAGES_SECRET", f"{PASSWORD}-too")
-    assert WebSettings.from_environment().pages_key != derived
+    assert WebSettings.from_environment(account_forms()).pages_key != derived
     environment.delenv("JWT_SECRET")
     environment.setenv("JWT_JWKS_URL", "https://issuer.test/keys")
-    assert WebSettings.from_environment().pages
+    assert WebSettings.from_environment(account_forms()).pages
     environment.delenv("PAGES_SECRET")
-    assert not WebSettings.from_environment().pages, "there is nothing to sign with, and nobody asked for them"
+    assert not WebSettings.from_environment(account_forms()).pages, (
+        "there is nothing to sign with, and nobody asked for them"
+    )
     environment.setenv("PAGES", "on")
     assert faults() == ["PAGES_SECRET"]
     environment.setenv("PAGES_SECRET", "short")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,8 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
-from checkout_service.providers.base import WEBHOOK_FORMATS, WebhookFormat
+from checkout_service.providers.registry import provider_specs
+from checkout_service.providers.spec import WebhookFormat
 from checkout_service.webhooks.routes import LARGEST_WEBHOOK
 from tests.conftest import MOCK_SECRET, Statements
 from tests.webhook_bodies import webhook
@@ -70,7 +72,8 @@ def test_only_the_headers_that_the_provider_needs_are_kept(
 ) -> None:
     sent = {"X-Signature": "t=1,v1=abc", "Authorization": "Bearer x", "Cookie": "a=b", "X-Request-Id": "their-id-1"}
     client.post(PATH, data=b"{}", headers=sent)
-    monkeypatch.setitem(WEBHOOK_FORMATS, "mock", WebhookFormat(body="json", headers=("x-signature", "x-other")))
+    mock = replace(provider_specs()["mock"], webhooks=WebhookFormat(body="json", headers=("x-signature", "x-other")))
+    monkeypatch.setitem(provider_specs(), "mock", mock)
     client.post(PATH, data=b"{}", headers=sent)
 
     assert [row.headers for row in webhooks()] == [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from checkout_service.providers.base import WEBHOOK_FORMATS, WebhookFormat
+from checkout_service.providers.registry import provider_specs
+from checkout_service.providers.spec import WebhookFormat
 from checkout_service.telemetry import logs
 from checkout_service.webhooks.routes import LARGEST_WEBHOOK
 from tests.apps import MakeApp
@@ -84,7 +86,8 @@ def test_what_is_no_json_object_is_refused(client: FlaskClient, webhooks: Webhoo
 def test_providers_with_forms_send_forms(
     client: FlaskClient, webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(WEBHOOK_FORMATS, "former", WebhookFormat(body="form"))
+    former = replace(provider_specs()["mollie"], name="former", webhooks=WebhookFormat(body="form"))
+    monkeypatch.setitem(provider_specs(), "former", former)
 
     assert client.post(f"{PATH}/former", data=b"id=tr_1").status_code == 202
     assert client.post(f"{PATH}/former", data=b"").status_code == 400

@@ -1,0 +1,17 @@
+"""What Adyen is: the settings of an account and its webhooks."""
+
+from __future__ import annotations
+
+from checkout_service.providers.spec import ProviderSpec, WebhookFormat
+from checkout_service.settings.provider_accounts import AccountForm
+
+spec = ProviderSpec(
+    name="adyen",
+    account=AccountForm(
+        needed=("api_key", "merchant_account"),
+        optional=("api_base", "return_url", "capture"),
+        shapes={"webhook_secrets": r"(?:[0-9A-Fa-f]{2}){16,}", "capture": r"auto|manual"},
+    ),
+    webhooks=WebhookFormat(body="json", acknowledgement="[accepted]"),
+    provider="checkout_service.providers.adapters.adyen.provider:AdyenProvider",
+)

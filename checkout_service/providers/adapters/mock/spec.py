@@ -1,0 +1,13 @@
+"""What the mock provider is: for trying things, refused in production."""
+
+from __future__ import annotations
+
+from checkout_service.providers.spec import ProviderSpec, WebhookFormat
+from checkout_service.settings.provider_accounts import AccountForm
+
+spec = ProviderSpec(
+    name="mock",
+    account=AccountForm(optional=("api_base",), production=False),
+    webhooks=WebhookFormat(body="json"),
+    provider="checkout_service.providers.adapters.mock.provider:MockProvider",
+)

@@ -1,0 +1,29 @@
+"""What PayPal is: the settings of an account and its webhooks."""
+
+from __future__ import annotations
+
+from checkout_service.providers.spec import ProviderSpec, WebhookFormat
+from checkout_service.settings.provider_accounts import AccountForm, Package
+
+spec = ProviderSpec(
+    name="paypal",
+    account=AccountForm(
+        needed=("client_id", "client_secret"),
+        optional=("api_base", "return_url", "cancel_url", "ca_file"),
+        reading=("webhook_id",),
+        secrets=False,
+        shapes={"webhook_id": r"[0-9A-Z]{8,}(?:\s*,\s*[0-9A-Z]{8,})*"},
+        package=Package(module="cryptography", install="checkout-service[paypal]"),
+    ),
+    webhooks=WebhookFormat(
+        body="json",
+        headers=(
+            "paypal-transmission-id",
+            "paypal-transmission-time",
+            "paypal-transmission-sig",
+            "paypal-cert-url",
+            "paypal-auth-algo",
+        ),
+    ),
+    provider="checkout_service.providers.adapters.paypal.provider:PayPalProvider",
+)

@@ -1,0 +1,40 @@
+"""How a provider describes itself: plain data, which web, worker and settings read without loading its adapter.
+
+``checkout_service/providers/adapters/NAME/spec.py`` holds one as ``spec``. A provider from another distribution has
+its own anywhere, and names it by an entry point of the group ``checkout_service.providers`` (see ``registry``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from checkout_service.settings.provider_accounts import AccountForm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookFormat:
+    """What the webhook receiver must know of a provider: never a secret, never how to verify or parse a webhook.
+
+    ``body`` is the kind of body that is taken, ``headers`` are those that are kept (names in lower case), for the
+    adapter to verify. ``acknowledgement`` is the text, with status 200, that a provider wants in place of our 202.
+    """
+
+    body: Literal["json", "form"]
+    headers: tuple[str, ...] = ()
+    acknowledgement: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpec:
+    """A provider: its name in addresses and in settings, the settings of an account, its webhooks, and its adapter.
+
+    ``provider`` is where its class is ("package.module:Class"); it is loaded when an account is used for the first
+    time, so that an SDK costs nothing where nobody has an account. The class takes an ``Account`` and is a
+    ``base.Provider`` of the same name.
+    """
+
+    name: str
+    account: AccountForm
+    webhooks: WebhookFormat
+    provider: str
