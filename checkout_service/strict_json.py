@@ -195,7 +195,7 @@ def _no_float(text: str) -> Any:
 
 def _no_constant(text: str) -> Any:
     """Python reads NaN and Infinity, which JSON does not know (RFC 8259, section 6)."""
-    raise StrictJsonError("a number that is none")
+    raise StrictJsonError(f"{text} is no number")
 
 
 def _decimal(text: str) -> Decimal:

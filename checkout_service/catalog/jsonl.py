@@ -48,6 +48,8 @@ def parse_json(line: bytes) -> Any:
     except StrictJsonError as error:
         if error.member is not None:
             raise BadLineError(f"the member {quoted(error.member)} stands twice in one object") from error
+        if isinstance(error.__cause__, UnicodeDecodeError):
+            raise BadLineError(f"not UTF-8 at byte {error.__cause__.start + 1}") from error
         at = "" if error.place is None else f" at character {error.place + 1}"
         raise BadLineError(f"not JSON{at}: {error.reason}") from error
 

@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 from checkout_service.local.mock_cli import mock
 from checkout_service.local.servers import free_port
 from checkout_service.providers.adapters.mock.provider import MockProvider
-from checkout_service.providers.base import UnreadableError
+from checkout_service.providers.base import UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.settings.provider_accounts import Account, Secret
 from checkout_service.telemetry import logs
@@ -65,7 +65,7 @@ def test_mock_pay_sends_a_verified_webhook(app: Flask, address: str, webhooks: W
     assert result.stdout == f'202 {{"delivery_id":"{row.id}"}}\n'
     event = read(row.body)
     assert (event.provider_ref, event.status.value, event.amount, event.currency) == (TOKEN, "paid", None, None)
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnverifiedError):
         read(row.body, "another secret")
 
 

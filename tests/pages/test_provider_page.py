@@ -17,7 +17,7 @@ from checkout_service.local.mock_server import MockServer
 from checkout_service.local.mock_state import Bank
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.mock.provider import MockProvider
-from checkout_service.providers.base import ProviderEvent, UnreadableError
+from checkout_service.providers.base import ProviderEvent, UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.settings.provider_accounts import Account, Secret
 from tests.flower_pages.stack import eventually
@@ -81,7 +81,7 @@ def read(body: bytes) -> tuple[PaymentStatus, str, str] | None:
     raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
     try:
         (event,) = MockProvider(Account(secrets=[Secret(SECRET)])).verify_and_parse(raw_webhook).events
-    except UnreadableError:
+    except UnverifiedError:
         return None
     assert isinstance(event, ProviderEvent)
     return event.status, str(event.amount), event.event_id
