@@ -163,8 +163,8 @@ def webhooks(
             "currency": payment["currency"],
             "occurred_at": happened.isoformat(timespec="milliseconds"),
         }
-        said: dict[str, Any] = {"provider_ref": payment["provider_ref"], "status": line.status, "raw_data": details}
-        signed = sign(said, f"not {secret}" if line.unverified else secret)
+        content: dict[str, Any] = {"provider_ref": payment["provider_ref"], "status": line.status, "raw_data": details}
+        signed = sign(content, f"not {secret}" if line.unverified else secret)
         after = late_after if line.after == LATE_AFTER else line.after
         written.append(OutgoingWebhook(after=after, body=json.dumps(signed).encode()))
     return written

@@ -98,8 +98,8 @@ def _send(
         secret = signing_secret("mock").reveal()
     except SettingsError as error:
         raise click.ClickException(f"The mock provider signs, so it needs its secret:\n{error}") from error
-    told = {"event_id": event_id or f"evt_{uuid4().hex}", "amount": amount, "currency": currency} | details
-    raw_data = {name: value for name, value in told.items() if value}
+    named = {"event_id": event_id or f"evt_{uuid4().hex}", "amount": amount, "currency": currency} | details
+    raw_data = {name: value for name, value in named.items() if value}
     webhook = sign({"provider_ref": token, "status": status, "raw_data": raw_data}, secret)
     address = f"{(url or f'http://127.0.0.1:{port}').rstrip('/')}/api/payments/webhook"
     try:

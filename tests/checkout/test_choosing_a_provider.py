@@ -66,7 +66,7 @@ def test_a_provider_that_is_off_or_unknown_is_refused(
     for name in ("mock", "adyen", "nobody"):
         assert ask(buyer, cart_id, provider=name).status_code == 422
     assert counts(sql) == NOTHING
-    assert not banks["stripe"].asked
+    assert not banks["stripe"].requests
 
 
 def test_a_key_that_the_provider_knows_with_another_amount_needs_a_new_one(
@@ -108,4 +108,4 @@ def test_an_amount_that_the_currency_cannot_express_is_refused_before_any_call(
     assert answer.status_code == 422
     assert answer.json["errors"][0]["pointer"] == "/cart_id"
     assert counts(sql) == NOTHING
-    assert not banks["stripe"].asked
+    assert not banks["stripe"].requests

@@ -40,10 +40,10 @@ def test_a_payment_is_a_link_for_one_use_with_our_id_as_the_key() -> None:
 
     made = opened(bank)
 
-    (asked,) = bank.asked
-    assert str(asked.url) == "https://checkout-test.adyen.com/v72/paymentLinks"
-    assert asked.headers["Idempotency-Key"] == str(PAYMENT_ID)
-    assert json.loads(asked.content) == {
+    (call,) = bank.requests
+    assert str(call.url) == "https://checkout-test.adyen.com/v72/paymentLinks"
+    assert call.headers["Idempotency-Key"] == str(PAYMENT_ID)
+    assert json.loads(call.content) == {
         "merchantAccount": MERCHANT,
         "reference": PAYMENT_REF,
         "amount": {"value": 24000, "currency": "USD"},
@@ -64,9 +64,9 @@ def test_an_amount_that_the_currency_cannot_express_is_refused_before_any_call()
         opened(bank, "JPY", Decimal("240.50"))
 
     assert caught.value.reason is Decline.AMOUNT_REFUSED
-    assert bank.asked == []
+    assert bank.requests == []
     assert opened(bank, "JPY", Decimal("240.00")).amount == Decimal("240.00")
-    assert json.loads(bank.asked[0].content)["amount"] == {"value": 240, "currency": "JPY"}
+    assert json.loads(bank.requests[0].content)["amount"] == {"value": 240, "currency": "JPY"}
 
 
 def test_a_link_whose_address_does_not_tell_its_id_keeps_it_behind_a_hash() -> None:
@@ -77,14 +77,14 @@ def test_a_link_whose_address_does_not_tell_its_id_keeps_it_behind_a_hash() -> N
     made = opened(lambda _: httpx.Response(201, json=link))
 
     assert made.payment_token == "https://pay.shop.test/x#PL7"
-    asked: list[str] = []
+    requests: list[str] = []
 
     def note(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.path)
+        requests.append(request.url.path)
         return httpx.Response(200, json=link | {"reference": PAYMENT_REF, "status": "active"})
 
     KIT.provider(answer=note).look_up(replace(HELD, payment_token=made.payment_token))
-    assert asked == ["/v72/paymentLinks/PL7"]
+    assert requests == ["/v72/paymentLinks/PL7"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_canceled_payment_can_no_longer_be_paid() -> None:
 
     assert event.status is PaymentStatus.CANCELED
     assert bank.payments[PAYMENT_REF]["status"] == "expired"
-    assert (bank.asked[-1].method, json.loads(bank.asked[-1].content)) == ("PATCH", {"status": "expired"})
+    assert (bank.requests[-1].method, json.loads(bank.requests[-1].content)) == ("PATCH", {"status": "expired"})
 
 
 def test_canceling_what_was_paid_says_so_instead() -> None:
@@ -131,7 +131,7 @@ def test_canceling_what_was_paid_says_so_instead() -> None:
     assert bank.payments[PAYMENT_REF]["status"] == "completed"
 
 
-def test_a_refund_is_asked_of_the_authorisation_with_a_reference_that_names_the_payment() -> None:
+def test_a_refund_is_made_of_the_authorisation_with_a_reference_that_names_the_payment() -> None:
     bank = AdyenBank()
     provider, reference = at(bank)
     known = replace(reference, capture_ref="NC6HT9CRT65ZGN82")
@@ -139,11 +139,11 @@ def test_a_refund_is_asked_of_the_authorisation_with_a_reference_that_names_the_
     (event,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
     (again,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
 
-    asked = bank.asked[-1]
-    assert asked.url.path == "/v72/payments/NC6HT9CRT65ZGN82/refunds"
-    assert asked.headers["Idempotency-Key"] == str(REFUND_ID)
+    call = bank.requests[-1]
+    assert call.url.path == "/v72/payments/NC6HT9CRT65ZGN82/refunds"
+    assert call.headers["Idempotency-Key"] == str(REFUND_ID)
     sent = {"merchantAccount": MERCHANT, "amount": {"value": 4000, "currency": "USD"}, "reference": REFUND_REF}
-    assert json.loads(asked.content) == sent
+    assert json.loads(call.content) == sent
     assert len(REFUND_REF) <= 80
     assert (event.status, event.refund_id, event.amount) == (RefundStatus.PROCESSING, REFUND_ID, Decimal("40.00"))
     assert (event.refund_ref, event.provider_ref) == (again.refund_ref, PAYMENT_REF)
@@ -201,7 +201,7 @@ def test_a_look_up_answered_about_another_payment_is_refused() -> None:
         KIT.provider(answer=lambda _: httpx.Response(200, json=link)).look_up(HELD)
 
 
-def test_a_payment_without_a_link_is_asked_of_nobody() -> None:
+def test_nobody_is_called_about_a_payment_without_a_link() -> None:
     with pytest.raises(ProviderRefusedError) as caught:
         KIT.provider().look_up(replace(HELD, payment_token=None))
     assert caught.value.reason is Decline.UNKNOWN_REFERENCE

@@ -22,7 +22,7 @@ def read(body: bytes, *secrets: str, **options: str) -> ParsedWebhook:
     return KIT.provider(*secrets, **options).verify_and_parse(SignedWebhook(body=body).raw("adyen"))
 
 
-def said(*items: dict[str, Any], **options: str) -> Sequence[Any]:
+def events_of(*items: dict[str, Any], **options: str) -> Sequence[Any]:
     return read(batch(*[sign(unsigned, SECRET) for unsigned in items]), **options).events
 
 
@@ -44,7 +44,7 @@ def test_an_item_that_adyen_published_with_its_signature_is_verified() -> None:
 
 
 def test_a_verified_item_is_one_event_without_anything_of_the_card() -> None:
-    (event,) = said(item())
+    (event,) = events_of(item())
 
     assert (event.provider_ref, event.payment_id, event.status) == (PAYMENT_REF, PAYMENT_ID, PaymentStatus.PAID)
     assert (event.amount, event.currency, event.capture_ref) == (Decimal("240.00"), "USD", "NC6HT9CRT65ZGN82")
@@ -86,20 +86,20 @@ PAYMENTS = {
 @pytest.mark.parametrize("code", PAYMENTS)
 def test_each_event_proves_its_status_or_nothing(code: str) -> None:
     for success, status in zip(("true", "false"), PAYMENTS[code], strict=True):
-        assert [event.status for event in said(item(code, success, **ORIGINAL))] == ([status] if status else [])
+        assert [event.status for event in events_of(item(code, success, **ORIGINAL))] == ([status] if status else [])
 
 
-def test_where_captures_are_asked_for_one_by_one_an_authorisation_is_only_a_promise() -> None:
-    (promise,) = said(item(), capture="manual")
-    (money,) = said(item("CAPTURE", **ORIGINAL), capture="manual")
+def test_where_captures_are_made_one_by_one_an_authorisation_is_only_a_promise() -> None:
+    (promise,) = events_of(item(), capture="manual")
+    (money,) = events_of(item("CAPTURE", **ORIGINAL), capture="manual")
 
     assert (promise.status, money.status) == (PaymentStatus.PROCESSING, PaymentStatus.PAID)
     assert promise.capture_ref == money.capture_ref == "NC6HT9CRT65ZGN82", "refunds are asked of the authorisation"
-    assert [event.capture_ref for event in said(item("CAPTURE"), capture="manual")] == [None]
+    assert [event.capture_ref for event in events_of(item("CAPTURE"), capture="manual")] == [None]
 
 
 def test_a_refund_is_known_by_our_reference_and_one_of_the_dashboard_by_its_payments() -> None:
-    ours, elsewhere = said(
+    ours, elsewhere = events_of(
         item("REFUND", merchantReference=REFUND_REF, **ORIGINAL), item("REFUND", **ORIGINAL | {"pspReference": "X1"})
     )
 
@@ -109,7 +109,9 @@ def test_a_refund_is_known_by_our_reference_and_one_of_the_dashboard_by_its_paym
 
 
 def test_a_redelivery_has_the_same_event_and_news_another() -> None:
-    first, again, other, second = said(item(), item(), item(success="false"), item(pspReference="NC6HT9CRT65ZGN77"))
+    first, again, other, second = events_of(
+        item(), item(), item(success="false"), item(pspReference="NC6HT9CRT65ZGN77")
+    )
 
     assert first.event_id == again.event_id
     assert len({first.event_id, other.event_id, second.event_id}) == 3
@@ -214,8 +216,8 @@ def test_what_is_not_signed_decides_nothing() -> None:
     ],
 )
 def test_what_is_not_ours_makes_no_event(fields: dict[str, str]) -> None:
-    assert said(item(**fields)) == []
-    assert [event.provider_ref for event in said(item(**fields), item())] == [PAYMENT_REF]
+    assert events_of(item(**fields)) == []
+    assert [event.provider_ref for event in events_of(item(**fields), item())] == [PAYMENT_REF]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +258,7 @@ def test_secrets_are_hexadecimal_in_either_case_and_no_other_matches() -> None:
     [("JPY", 240, "240.00"), ("ISK", 24000, "240.00"), ("IDR", 240, "240.00"), ("KWD", 240500, "240.50")],
 )
 def test_amounts_are_in_adyens_own_smallest_units(currency: str, value: int, amount: str) -> None:
-    (event,) = said(item(amount={"currency": currency, "value": value}))
+    (event,) = events_of(item(amount={"currency": currency, "value": value}))
 
     assert (event.amount, event.currency) == (Decimal(amount), currency)
 
@@ -264,6 +266,6 @@ def test_amounts_are_in_adyens_own_smallest_units(currency: str, value: int, amo
 @pytest.mark.parametrize("value", [1_235, 10**15, -5])
 def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_webhook(value: int) -> None:
     """The transitions takes a ``paid`` without an amount for a mismatch."""
-    (event,) = said(item(amount={"currency": "KWD", "value": value}))
+    (event,) = events_of(item(amount={"currency": "KWD", "value": value}))
 
     assert (event.status, event.amount, event.amount_required) == (PaymentStatus.PAID, None, True)

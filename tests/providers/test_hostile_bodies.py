@@ -134,11 +134,11 @@ def test_a_changed_webhook_never_verifies_unless_it_means_the_same(data: st.Data
             case "insert":
                 body[place:place] = data.draw(st.binary(min_size=1, max_size=8))
     try:
-        said = read(bytes(body))
+        events = read(bytes(body))
     except UnverifiedError:
         return
     assert parse_object(bytes(body)) == parse_object(VERIFIED)
-    assert said == read(VERIFIED)
+    assert events == read(VERIFIED)
 
 
 @settings(max_examples=300, deadline=None)

@@ -51,21 +51,21 @@ def test_a_look_up_is_a_event_whose_id_names_what_was_seen() -> None:
 
 
 def test_a_reference_is_one_step_of_the_path() -> None:
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         return httpx.Response(404)
 
     for call in ("look_up", "cancel"):
         with pytest.raises(ProviderRefusedError):
             getattr(answering(answer), call)(replace(HELD, provider_ref="../secret?a=1#b"))
 
-    assert [request.url.raw_path for request in asked] == [
+    assert [request.url.raw_path for request in requests] == [
         b"/v1/payments/..%2Fsecret%3Fa%3D1%23b",
         b"/v1/payments/..%2Fsecret%3Fa%3D1%23b/cancel",
     ]
-    assert asked[1].headers["Idempotency-Key"] == "cancel-../secret?a=1#b"
+    assert requests[1].headers["Idempotency-Key"] == "cancel-../secret?a=1#b"
 
 
 @pytest.mark.parametrize("status", [PaymentStatus.PENDING.value, "of another age"])

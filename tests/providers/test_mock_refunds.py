@@ -121,7 +121,7 @@ def test_without_a_server_a_refund_succeeds_with_a_name_of_its_own() -> None:
     assert (event.amount, event.currency, event.payment_id) == (Decimal("40.00"), "USD", HELD.payment_id)
 
 
-def test_one_key_makes_one_refund_whatever_is_asked_the_second_time(provider: MockProvider, http: httpx.Client) -> None:
+def test_one_key_makes_one_refund_whatever_comes_the_second_time(provider: MockProvider, http: httpx.Client) -> None:
     first, second = ask(provider), ask(provider, amount="1.00")
 
     assert first == second
@@ -148,7 +148,7 @@ def test_nothing_is_given_of_what_is_not_there(provider: MockProvider, http: htt
 
 
 @pytest.mark.parametrize("status", ["processing", "succeeded", "failed"])
-def test_a_refund_begins_as_it_is_told_to(provider: MockProvider, http: httpx.Client, status: str) -> None:
+def test_a_refund_begins_as_it_was_ordered(provider: MockProvider, http: httpx.Client, status: str) -> None:
     http.put("/_behaviour", json={"refunds": status})
     assert ask(provider).status is RefundStatus(status)
     assert http.put("/_behaviour", json={"refunds": "unknown"}).status_code == 400
@@ -169,11 +169,11 @@ def test_a_failure_before_makes_nothing_and_one_after_makes_it(
     assert len(made(http)) == 1
 
 
-def test_a_retry_at_work_is_told_of(provider: MockProvider, http: httpx.Client) -> None:
+def test_a_concurrent_retry_is_recognized(provider: MockProvider, http: httpx.Client) -> None:
     http.put("/_behaviour", json={"in_progress": "always", "times": 1})
-    with pytest.raises(ProviderUnavailableError) as told:
+    with pytest.raises(ProviderUnavailableError) as caught:
         ask(provider)
-    assert told.value.in_progress
+    assert caught.value.in_progress
 
 
 def test_a_look_up_tells_of_every_refund_the_dashboards_too(provider: MockProvider, http: httpx.Client) -> None:
@@ -205,10 +205,10 @@ def test_a_look_up_that_says_it_wrongly_is_not_understood(refunds: Any) -> None:
 
 
 def test_a_refund_goes_to_its_own_payment() -> None:
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         return httpx.Response(404)
 
     provider = MockProvider(Account(options={"api_base": Secret("http://provider.test")}))
@@ -217,7 +217,7 @@ def test_a_refund_goes_to_its_own_payment() -> None:
     with pytest.raises(ProviderRefusedError):
         provider.refund(replace(HELD, provider_ref="../a?b"), refund_id=OURS, amount=Decimal("40.00"), reason=None)
 
-    (request,) = asked
+    (request,) = requests
     assert request.url.raw_path == b"/payments/..%2Fa%3Fb/refunds"
     assert request.headers["Idempotency-Key"] == str(OURS)
     assert json.loads(request.content) == {"refund_id": str(OURS), "amount": "40.00", "currency": "USD"}

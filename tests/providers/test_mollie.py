@@ -38,8 +38,8 @@ def at(bank: MollieBank) -> tuple[MollieProvider, Reference]:
     return provider, replace(HELD, provider_ref=made.provider_ref, payment_token=made.payment_token)
 
 
-def statuses(said: Any) -> list[Any]:
-    return [event.status for event in said]
+def statuses(events: Any) -> list[Any]:
+    return [event.status for event in events]
 
 
 def test_a_webhook_is_a_thin_event_that_anybody_could_have_written() -> None:
@@ -83,11 +83,11 @@ def test_a_payment_carries_our_id_as_the_key_and_in_its_metadata() -> None:
 
     made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
 
-    (asked,) = bank.asked
-    assert str(asked.url) == "https://api.mollie.com/v2/payments"
-    assert asked.headers["Idempotency-Key"] == str(PAYMENT_ID)
-    assert asked.headers["Authorization"] == f"Bearer {OPTIONS['api_key']}"
-    assert json.loads(asked.content) == {
+    (call,) = bank.requests
+    assert str(call.url) == "https://api.mollie.com/v2/payments"
+    assert call.headers["Idempotency-Key"] == str(PAYMENT_ID)
+    assert call.headers["Authorization"] == f"Bearer {OPTIONS['api_key']}"
+    assert json.loads(call.content) == {
         "amount": {"currency": "USD", "value": "240.00"},
         "description": f"Payment {PAYMENT_ID}",
         "metadata": {"payment_id": str(PAYMENT_ID)},
@@ -108,11 +108,11 @@ def test_amounts_have_the_decimals_of_their_currency_and_are_never_rounded() -> 
     with pytest.raises(ProviderRefusedError) as caught:
         provider.open(payment_id=PAYMENT_ID, amount=Decimal("240.50"), currency="JPY")
     assert caught.value.reason is Decline.AMOUNT_REFUSED
-    assert bank.asked == []
+    assert bank.requests == []
 
     made = provider.open(payment_id=PAYMENT_ID, amount=Decimal("240.00"), currency="JPY")
     assert made.amount == Decimal("240.00")
-    assert json.loads(bank.asked[0].content)["amount"] == {"currency": "JPY", "value": "240"}
+    assert json.loads(bank.requests[0].content)["amount"] == {"currency": "JPY", "value": "240"}
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ def test_a_payment_proves_its_status(held: str, status: PaymentStatus | None) ->
     provider, reference = at(bank)
     bank.payments[reference.provider_ref]["status"] = held
 
-    said = provider.look_up(reference)
+    events = provider.look_up(reference)
 
-    assert statuses(said) == ([status] if status else [])
-    assert bank.asked[-1].url.query == b"embed=refunds,chargebacks"
-    assert [event.event_id for event in provider.look_up(reference)] == [event.event_id for event in said]
+    assert statuses(events) == ([status] if status else [])
+    assert bank.requests[-1].url.query == b"embed=refunds,chargebacks"
+    assert [event.event_id for event in provider.look_up(reference)] == [event.event_id for event in events]
 
 
-def test_money_that_came_is_told_without_who_paid_it() -> None:
+def test_money_that_came_is_kept_without_who_paid_it() -> None:
     bank = MollieBank()
     provider, reference = at(bank)
     bank.pay(reference.provider_ref)
@@ -225,10 +225,10 @@ def test_a_refund_has_our_id_as_the_key_and_in_its_metadata() -> None:
 
     (made,) = provider.refund(reference, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
 
-    asked = bank.asked[-1]
-    assert asked.url.path == f"/v2/payments/{reference.provider_ref}/refunds"
-    assert asked.headers["Idempotency-Key"] == str(REFUND_ID)
-    assert json.loads(asked.content) == {
+    call = bank.requests[-1]
+    assert call.url.path == f"/v2/payments/{reference.provider_ref}/refunds"
+    assert call.headers["Idempotency-Key"] == str(REFUND_ID)
+    assert json.loads(call.content) == {
         "amount": {"currency": "USD", "value": "40.00"},
         "metadata": {"refund_id": str(REFUND_ID)},
         "description": "too small",
@@ -258,7 +258,7 @@ def test_a_payment_is_canceled_where_its_method_allows_it() -> None:
     provider, reference = at(bank)
 
     assert statuses(provider.cancel(reference)) == [PaymentStatus.CANCELED]
-    assert bank.asked[-1].method == "DELETE"
+    assert bank.requests[-1].method == "DELETE"
     assert bank.payments[reference.provider_ref]["status"] == "canceled"
 
 
@@ -324,7 +324,7 @@ def test_an_answer_that_is_no_use_is_one_of_three_errors(answer: httpx.Response,
         (7, Decline.NOT_IN_THIS_STATE),
     ],
 )
-def test_a_refusal_is_told_in_the_shared_words(field: Any, reason: Decline) -> None:
+def test_a_refusal_has_one_of_the_shared_words(field: Any, reason: Decline) -> None:
     refused = httpx.Response(422, json={"status": 422, "title": "Unprocessable Entity", "field": field})
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -42,11 +42,11 @@ def at(bank: PayPalBank, **options: str) -> tuple[PayPalProvider, Reference]:
 
 def calls(bank: PayPalBank) -> list[str]:
     """What was asked of the API, without tokens."""
-    return [f"{call.method} {call.url.path}" for call in bank.asked if call.url.path != "/v1/oauth2/token"]
+    return [f"{call.method} {call.url.path}" for call in bank.requests if call.url.path != "/v1/oauth2/token"]
 
 
-def statuses(said: Any) -> list[Any]:
-    return [event.status for event in said]
+def statuses(events: Any) -> list[Any]:
+    return [event.status for event in events]
 
 
 def test_a_payment_is_an_order_with_our_id_as_the_key() -> None:
@@ -56,15 +56,15 @@ def test_a_payment_is_an_order_with_our_id_as_the_key() -> None:
 
     made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
 
-    token, asked = bank.asked
+    token, call = bank.requests
     assert str(token.url) == "https://api-m.paypal.com/v1/oauth2/token"
     assert token.content == b"grant_type=client_credentials"
     password = b64encode(f"{OPTIONS['client_id']}:{OPTIONS['client_secret']}".encode()).decode()
     assert token.headers["Authorization"] == f"Basic {password}"
-    assert str(asked.url) == "https://api-m.paypal.com/v2/checkout/orders"
-    assert asked.headers["PayPal-Request-Id"] == str(PAYMENT_ID)
-    assert asked.headers["Prefer"] == "return=representation"
-    assert json.loads(asked.content) == {
+    assert str(call.url) == "https://api-m.paypal.com/v2/checkout/orders"
+    assert call.headers["PayPal-Request-Id"] == str(PAYMENT_ID)
+    assert call.headers["Prefer"] == "return=representation"
+    assert json.loads(call.content) == {
         "intent": "CAPTURE",
         "purchase_units": [
             {
@@ -89,11 +89,11 @@ def test_currencies_without_decimals_are_written_so_and_never_rounded(currency: 
     with pytest.raises(ProviderRefusedError) as caught:
         provider.open(payment_id=PAYMENT_ID, amount=Decimal("240.50"), currency=currency)
     assert caught.value.reason is Decline.AMOUNT_REFUSED
-    assert bank.asked == []
+    assert bank.requests == []
 
     made = provider.open(payment_id=PAYMENT_ID, amount=Decimal("240.00"), currency=currency)
     assert made.amount == Decimal("240.00")
-    sent = json.loads(bank.asked[-1].content)["purchase_units"][0]["amount"]
+    sent = json.loads(bank.requests[-1].content)["purchase_units"][0]["amount"]
     assert sent == {"currency_code": currency, "value": "240"}
 
 
@@ -117,9 +117,9 @@ def test_an_approved_order_is_captured_by_the_look_up() -> None:
     capture = bank.payments[PAYMENT_REF]["purchase_units"][0]["payments"]["captures"][0]
     assert event.capture_ref == capture["id"]
     assert "customer@example.test" not in json.dumps(event.raw)
-    asked = bank.asked[-1]
-    assert (asked.method, asked.url.path) == ("POST", f"/v2/checkout/orders/{reference.payment_token}/capture")
-    assert asked.headers["PayPal-Request-Id"].startswith(f"capture-{PAYMENT_ID}")
+    call = bank.requests[-1]
+    assert (call.method, call.url.path) == ("POST", f"/v2/checkout/orders/{reference.payment_token}/capture")
+    assert call.headers["PayPal-Request-Id"].startswith(f"capture-{PAYMENT_ID}")
 
     (again,) = provider.look_up(reference)
     assert again.event_id == event.event_id
@@ -137,7 +137,7 @@ def test_a_payment_that_we_have_closed_is_not_captured_however_late_its_customer
     assert not [call for call in calls(bank) if call.endswith("/capture")]
 
 
-def test_what_was_captured_before_we_closed_it_is_told_all_the_same() -> None:
+def test_what_was_captured_before_we_closed_it_is_an_event_all_the_same() -> None:
     bank = PayPalBank()
     provider, reference = at(bank)
     bank.pay(PAYMENT_REF)
@@ -174,7 +174,7 @@ def test_two_workers_capture_once_and_both_learn_of_it() -> None:
             worker._access._headers, worker._access._until = {"Authorization": "Bearer A21AA1"}, float("inf")
         found = list(pool.map(lambda worker: worker.look_up(reference), workers))
 
-    assert [statuses(said) for said in found] == [[PaymentStatus.PAID]] * 2
+    assert [statuses(events) for events in found] == [[PaymentStatus.PAID]] * 2
     assert len(bank.captured) == 1
 
 
@@ -213,7 +213,7 @@ def test_an_answer_that_got_lost_is_fetched_again_with_the_same_key() -> None:
 
     assert statuses(KIT.provider(answer=losing).look_up(reference)) == [PaymentStatus.PAID]
     assert len(bank.captured) == 1
-    assert bank.asked[-1].headers["PayPal-Request-Id"] == lost[0]
+    assert bank.requests[-1].headers["PayPal-Request-Id"] == lost[0]
 
 
 def test_a_declined_method_is_a_failure_after_which_another_can_be_approved() -> None:
@@ -284,7 +284,7 @@ def test_a_capture_proves_its_status(held: str, status: PaymentStatus | None) ->
     assert statuses(provider.look_up(reference)) == ([status] if status else [])
 
 
-def test_a_refund_is_asked_of_the_capture_and_seen_by_the_next_look_up() -> None:
+def test_a_refund_is_made_of_the_capture_and_seen_by_the_next_look_up() -> None:
     bank = PayPalBank()
     provider, reference = at(bank)
     bank.pay(PAYMENT_REF)
@@ -294,10 +294,10 @@ def test_a_refund_is_asked_of_the_capture_and_seen_by_the_next_look_up() -> None
     for _ in range(2):
         (made,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small" * 99)
 
-    asked = bank.asked[-1]
-    assert asked.url.path == f"/v2/payments/captures/{paid.capture_ref}/refund"
-    assert asked.headers["PayPal-Request-Id"] == str(REFUND_ID)
-    assert json.loads(asked.content) == {
+    call = bank.requests[-1]
+    assert call.url.path == f"/v2/payments/captures/{paid.capture_ref}/refund"
+    assert call.headers["PayPal-Request-Id"] == str(REFUND_ID)
+    assert json.loads(call.content) == {
         "amount": {"currency_code": "USD", "value": "40.00"},
         "custom_id": f"{PAYMENT_REF}_{REFUND_ID.hex}",
         "note_to_payer": ("too small" * 99)[:255],
@@ -312,7 +312,7 @@ def test_a_refund_is_asked_of_the_capture_and_seen_by_the_next_look_up() -> None
     assert dashboard.amount == Decimal("10.00")
 
 
-def test_a_refund_finds_the_capture_that_no_webhook_has_told_of_yet() -> None:
+def test_a_refund_finds_the_capture_that_no_webhook_has_named_yet() -> None:
     bank = PayPalBank()
     provider, reference = at(bank)
     with pytest.raises(ProviderUnavailableError, match="not known yet"):
@@ -348,17 +348,17 @@ def test_a_token_that_was_withdrawn_is_replaced_once() -> None:
 
 
 def test_credentials_that_are_refused_are_refused_after_two_tries() -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     def refuse(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.path)
+        requests.append(request.url.path)
         return TOKEN if request.url.path == "/v1/oauth2/token" else httpx.Response(401, json={})
 
     with pytest.raises(ProviderRefusedError) as caught:
         KIT.provider(answer=refuse).look_up(HELD)
 
     assert caught.value.reason is Decline.CREDENTIALS
-    assert len(asked) == 4
+    assert len(requests) == 4
     with pytest.raises(ProviderRefusedError) as caught:
         KIT.provider(answer=lambda _: httpx.Response(401, json={"error": "invalid_client"})).look_up(HELD)
     assert caught.value.reason is Decline.CREDENTIALS
@@ -390,7 +390,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_refusal_is_told_in_the_shared_words(name: str) -> None:
+def test_a_refusal_has_one_of_the_shared_words(name: str) -> None:
     with pytest.raises(ProviderRefusedError) as caught:
         refund(lambda _: issue(name))
     assert caught.value.reason is REFUSALS[name]
@@ -423,7 +423,7 @@ def test_an_order_of_another_payment_is_refused() -> None:
             call(other)
 
 
-def test_a_payment_without_an_order_is_asked_of_nobody() -> None:
+def test_nobody_is_called_about_a_payment_without_an_order() -> None:
     for call in (KIT.provider().look_up, KIT.provider().cancel):
         with pytest.raises(ProviderRefusedError) as caught:
             call(replace(HELD, payment_token=None))

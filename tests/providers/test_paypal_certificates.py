@@ -32,13 +32,13 @@ class Clock:
 
 def holding(answer: Callable[[httpx.Request], httpx.Response], **options: object) -> tuple[Certificates, list[str]]:
     """Certificates that are served so, and the addresses that were asked for."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     def noting(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
+        requests.append(str(request.url))
         return answer(request)
 
-    return certificates(transport=httpx.MockTransport(noting), **options), asked
+    return certificates(transport=httpx.MockTransport(noting), **options), requests
 
 
 @pytest.mark.parametrize("chain", [[authority.intermediate()], [authority.intermediate(), authority.root()]])
@@ -69,11 +69,11 @@ def test_a_certificate_alone_is_completed_by_its_authority(encoding: Encoding, s
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=own.pem if str(request.url) == URL else above)
 
-    held, asked = holding(answer)
+    held, requests = holding(answer)
 
     for _ in range(2):
         assert held.key(URL, NOW).public_numbers() == own.key.public_key().public_numbers()
-    assert asked == [URL, "https://cacerts.digicert.com/DigiCertEVRSACAG2.crt"]
+    assert requests == [URL, "https://cacerts.digicert.com/DigiCertEVRSACAG2.crt"]
 
 
 @pytest.mark.parametrize(
@@ -88,22 +88,24 @@ def test_a_certificate_alone_is_completed_by_its_authority(encoding: Encoding, s
     ],
 )
 def test_what_completes_a_chain_is_fetched_from_nowhere_else(above: str) -> None:
-    held, asked = holding(authority.serving(alone(above)))
+    held, requests = holding(authority.serving(alone(above)))
 
     with pytest.raises(UnverifiedError, match="not one that PayPal signs with"):
         held.key(URL, NOW)
-    assert asked == [URL]
+    assert requests == [URL]
 
 
 def test_what_completes_a_chain_must_itself_be_certified() -> None:
     root = authority.issue("Another Root", by=None, authority=True)
     own = authority.issue(authority.NAME, by=root, above="http://cacerts.digicert.com/AnotherRoot.crt")
 
-    held, asked = holding(lambda request: httpx.Response(200, content=own.pem if str(request.url) == URL else root.pem))
+    held, requests = holding(
+        lambda request: httpx.Response(200, content=own.pem if str(request.url) == URL else root.pem)
+    )
 
     with pytest.raises(UnverifiedError, match="not one that PayPal signs with"):
         held.key(URL, NOW)
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 def test_the_intermediates_are_read_from_the_file_of_the_setting(tmp_path: Path) -> None:
@@ -152,19 +154,19 @@ ADDRESSES = [
 
 @pytest.mark.parametrize("url", ADDRESSES)
 def test_nothing_is_fetched_from_an_address_that_is_not_paypals(url: str) -> None:
-    held, asked = holding(REAL)
+    held, requests = holding(REAL)
 
     with pytest.raises(UnverifiedError, match="not one of PayPal's"):
         held.key(url, NOW)
 
-    assert asked == []
+    assert requests == []
 
 
 @pytest.mark.parametrize("host", ["api.paypal.com", "api-m.paypal.com"])
 def test_paypals_own_addresses_are_taken(host: str) -> None:
-    held, asked = holding(REAL)
+    held, requests = holding(REAL)
     assert held.key(f"https://{host}/v1/notifications/certs/CERT-1", NOW)
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_a_certificate_of_the_sandbox_signs_nothing_that_is_paid_for() -> None:
@@ -226,19 +228,19 @@ def test_a_certificate_has_an_rsa_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_certificate_is_fetched_once_and_again_after_a_day() -> None:
     clock = Clock()
-    held, asked = holding(REAL, clock=clock)
+    held, requests = holding(REAL, clock=clock)
 
     for _ in range(5):
         held.key(URL, NOW)
-    assert len(asked) == 1
+    assert len(requests) == 1
     clock.now = paypal_certificates.KEPT_FOR + 1
     held.key(URL, NOW)
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 def test_a_flood_of_addresses_is_no_flood_of_fetches() -> None:
     clock = Clock()
-    held, asked = holding(lambda _: httpx.Response(404), clock=clock)
+    held, requests = holding(lambda _: httpx.Response(404), clock=clock)
     refused: list[type[ProviderError]] = []
 
     for number in range(100):
@@ -246,17 +248,17 @@ def test_a_flood_of_addresses_is_no_flood_of_fetches() -> None:
             held.key(f"{URL}-{number}", NOW)
         refused.append(caught.type)
 
-    assert len(asked) == FETCHES
+    assert len(requests) == FETCHES
     assert refused == [UnverifiedError] * FETCHES + [ProviderUnavailableError] * (100 - FETCHES)
     clock.now = WINDOW
     with pytest.raises(UnverifiedError):
         held.key(f"{URL}-100", NOW)
-    assert len(asked) == FETCHES + 1
+    assert len(requests) == FETCHES + 1
 
 
 def test_a_flood_does_not_keep_out_webhooks_whose_certificate_is_known() -> None:
     clock = Clock()
-    held, asked = holding(
+    held, requests = holding(
         lambda request: REAL(request) if str(request.url) == URL else httpx.Response(404), clock=clock
     )
     held.key(URL, NOW)
@@ -267,18 +269,18 @@ def test_a_flood_does_not_keep_out_webhooks_whose_certificate_is_known() -> None
             held.key(f"{URL}-{number}", NOW)
 
     assert held.key(URL, NOW)
-    assert asked.count(URL) == 1
+    assert requests.count(URL) == 1
     assert len(held._refused) <= KEPT
 
 
-def test_what_paypal_does_not_have_is_asked_for_once() -> None:
+def test_what_paypal_does_not_have_is_fetched_once() -> None:
     clock = Clock()
-    held, asked = holding(lambda _: httpx.Response(404), clock=clock)
+    held, requests = holding(lambda _: httpx.Response(404), clock=clock)
 
     for _ in range(3):
         with pytest.raises(UnverifiedError):
             held.key(URL, NOW)
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 ANSWERS: dict[str, tuple[Callable[[httpx.Request], httpx.Response], type[ProviderError]]] = {
@@ -300,13 +302,13 @@ ANSWERS: dict[str, tuple[Callable[[httpx.Request], httpx.Response], type[Provide
 def test_only_paypals_own_word_that_there_is_none_makes_a_unverified_of_a_webhook(
     answer: Callable[[httpx.Request], httpx.Response], error: type[ProviderError]
 ) -> None:
-    held, asked = holding(answer)
+    held, requests = holding(answer)
 
     with pytest.raises(error) as caught:
         held.key(URL, NOW)
 
     assert "hunter2" not in str(caught.value)
-    assert asked == [URL], "a redirect is not followed"
+    assert requests == [URL], "a redirect is not followed"
 
 
 def test_after_a_failure_there_is_a_pause_and_then_another_try() -> None:
@@ -318,11 +320,11 @@ def test_after_a_failure_there_is_a_pause_and_then_another_try() -> None:
             raise error
         return REAL(request)
 
-    held, asked = holding(answer, clock=clock)
+    held, requests = holding(answer, clock=clock)
     for _ in range(3):
         with pytest.raises(ProviderUnavailableError):
             held.key(URL, NOW)
-    assert len(asked) == 1
+    assert len(requests) == 1
 
     clock.now = paypal_certificates.BACK_OFF + 0.1
     assert held.key(URL, NOW)

@@ -34,12 +34,12 @@ def read(webhook: SignedWebhook, *webhooks: str, **options: Any) -> list[Any]:
     return list(KIT.provider(*webhooks, **options).verify_and_parse(webhook.raw("paypal")).events)
 
 
-def said(kind: str, resource: dict[str, Any], **options: Any) -> list[Any]:
+def events_of(kind: str, resource: dict[str, Any], **options: Any) -> list[Any]:
     return read(sign(event_body(kind, resource), WEBHOOK), **options)
 
 
 def test_a_verified_capture_is_one_event_without_the_payer_and_the_card() -> None:
-    (event,) = said("PAYMENT.CAPTURE.COMPLETED", RESOURCE)
+    (event,) = events_of("PAYMENT.CAPTURE.COMPLETED", RESOURCE)
 
     assert (event.provider_ref, event.payment_id, event.status) == (PAYMENT_REF, PAYMENT_ID, PaymentStatus.PAID)
     assert (event.amount, event.currency, event.capture_ref) == (Decimal("240.00"), "USD", CAPTURE)
@@ -66,7 +66,7 @@ EVENTS = {
 @pytest.mark.parametrize("kind", EVENTS)
 def test_each_event_proves_its_status_or_nothing(kind: str) -> None:
     status = EVENTS[kind]
-    assert [event.status for event in said(kind, RESOURCE)] == ([status] if status else [])
+    assert [event.status for event in events_of(kind, RESOURCE)] == ([status] if status else [])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_each_event_proves_its_status_or_nothing(kind: str) -> None:
     ],
 )
 def test_a_refund_has_the_status_that_it_holds(kind: str, held: Any, status: RefundStatus) -> None:
-    (event,) = said(kind, RESOURCE | {"id": REFUND, "status": held})
+    (event,) = events_of(kind, RESOURCE | {"id": REFUND, "status": held})
 
     assert (event.status, event.refund_ref, event.refund_id) == (status, REFUND, None)
     assert (event.provider_ref, event.amount, event.currency) == (PAYMENT_REF, Decimal("240.00"), "USD")
@@ -90,7 +90,7 @@ def test_a_refund_has_the_status_that_it_holds(kind: str, held: Any, status: Ref
 
 def test_a_refund_of_ours_is_known_by_our_reference() -> None:
     custom_id = f"{PAYMENT_REF}_{REFUND_ID.hex}"
-    (event,) = said("PAYMENT.CAPTURE.REFUNDED", RESOURCE | {"id": REFUND, "custom_id": custom_id})
+    (event,) = events_of("PAYMENT.CAPTURE.REFUNDED", RESOURCE | {"id": REFUND, "custom_id": custom_id})
     assert (event.provider_ref, event.refund_id, event.payment_id) == (PAYMENT_REF, REFUND_ID, PAYMENT_ID)
 
 
@@ -105,24 +105,24 @@ DASHBOARD = {
 }
 
 
-def holding(answer: httpx.Response, asked: list[str]) -> Any:
+def holding(answer: httpx.Response, requests: list[str]) -> Any:
     def answer_to(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/oauth2/token":
             return httpx.Response(200, json={"access_token": "A21AA", "expires_in": 32_400})
-        asked.append(f"{request.method} {request.url}")
+        requests.append(f"{request.method} {request.url}")
         return answer
 
     return answer_to
 
 
 def test_a_refund_made_in_the_dashboard_is_found_by_its_capture() -> None:
-    asked: list[str] = []
-    bank = holding(httpx.Response(200, json=RESOURCE), asked)
+    requests: list[str] = []
+    bank = holding(httpx.Response(200, json=RESOURCE), requests)
 
-    (event,) = said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=bank)
+    (event,) = events_of("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=bank)
 
     assert (event.provider_ref, event.refund_ref, event.amount) == (PAYMENT_REF, REFUND, Decimal("40.00"))
-    assert asked == [f"GET https://api-m.paypal.com/v2/payments/captures/{CAPTURE}"]
+    assert requests == [f"GET https://api-m.paypal.com/v2/payments/captures/{CAPTURE}"]
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,14 @@ def test_a_refund_made_in_the_dashboard_is_found_by_its_capture() -> None:
         ([{"rel": "up", "href": "https://evil.test/v2/payments/captures/ABC"}], 1),
     ],
 )
-def test_of_a_refund_of_another_service_nothing_is_said(links: Any, calls: int) -> None:
+def test_a_refund_of_another_service_makes_no_event(links: Any, calls: int) -> None:
     """Whatever a link says, only its last step is used, at our own address of PayPal."""
-    asked: list[str] = []
-    bank = holding(httpx.Response(404), asked)
+    requests: list[str] = []
+    bank = holding(httpx.Response(404), requests)
 
-    assert said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD | {"links": links}, answer=bank) == []
-    assert len(asked) == calls
-    assert all(call.startswith("GET https://api-m.paypal.com/v2/payments/captures/") for call in asked)
+    assert events_of("PAYMENT.CAPTURE.REFUNDED", DASHBOARD | {"links": links}, answer=bank) == []
+    assert len(requests) == calls
+    assert all(call.startswith("GET https://api-m.paypal.com/v2/payments/captures/") for call in requests)
 
 
 @pytest.mark.parametrize(
@@ -153,16 +153,16 @@ def test_of_a_refund_of_another_service_nothing_is_said(links: Any, calls: int) 
         httpx.Response(200, text="<html>closed</html>"),
     ],
 )
-def test_a_refund_whose_capture_cannot_be_asked_about_waits(answer: httpx.Response) -> None:
+def test_a_refund_whose_capture_cannot_be_fetched_waits(answer: httpx.Response) -> None:
     with pytest.raises(ProviderUnavailableError):
-        said("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=holding(answer, []))
+        events_of("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=holding(answer, []))
 
 
 def test_a_heap_of_such_refunds_is_no_heap_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
     monkeypatch.setattr(paypal, "monotonic", lambda: now)
-    asked: list[str] = []
-    quick = holding(httpx.Response(404), asked)
+    requests: list[str] = []
+    quick = holding(httpx.Response(404), requests)
 
     def slow(request: httpx.Request) -> httpx.Response:
         nonlocal now
@@ -176,11 +176,11 @@ def test_a_heap_of_such_refunds_is_no_heap_of_calls(monkeypatch: pytest.MonkeyPa
         now += 0.9
         with pytest.raises(ProviderUnavailableError, match="just now"):
             provider.verify_and_parse(webhook.raw("paypal"))
-    assert len(asked) == 1
+    assert len(requests) == 1
 
     now += 0.9
     assert provider.verify_and_parse(webhooks[1].raw("paypal")).events == []
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 def test_an_approval_is_a_verified_thin_event() -> None:
@@ -198,12 +198,12 @@ def test_a_webhook_delivered_again_within_three_days_is_read(seconds: int) -> No
 
 @pytest.mark.parametrize("seconds", [-301, -86_400, 72 * 3600 + 1, 86_400 * 300])
 def test_an_older_one_and_one_of_the_future_are_refused(seconds: int) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     webhook = KIT.webhook(PaymentStatus.PAID, signed_at=NOW - timedelta(seconds=seconds))
 
     with pytest.raises(UnverifiedError, match="too long before or after"):
-        read(webhook, certificates_=certificates(transport=_noting(asked)))
-    assert asked == [], "nothing is fetched for it"
+        read(webhook, certificates_=certificates(transport=_noting(requests)))
+    assert requests == [], "nothing is fetched for it"
 
 
 def test_a_webhook_for_another_webhook_is_refused_and_several_may_be_live() -> None:
@@ -281,20 +281,20 @@ def test_a_signed_body_that_makes_no_sense_is_unreadable(body: bytes) -> None:
     "resource", [{}, {"custom_id": 7}, {"custom_id": "order 7"}, {"purchase_units": [7, {}]}, 7, []]
 )
 def test_a_resource_of_another_service_says_nothing(resource: Any) -> None:
-    assert said("PAYMENT.CAPTURE.COMPLETED", resource) == []
+    assert events_of("PAYMENT.CAPTURE.COMPLETED", resource) == []
 
 
 @pytest.mark.parametrize(
     "amount", [{}, 7, {"value": "1.005", "currency_code": "USD"}, {"value": 1, "currency_code": 7}]
 )
 def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_webhook(amount: Any) -> None:
-    (event,) = said("PAYMENT.CAPTURE.COMPLETED", RESOURCE | {"amount": amount})
+    (event,) = events_of("PAYMENT.CAPTURE.COMPLETED", RESOURCE | {"amount": amount})
     assert (event.status, event.amount, event.amount_required) == (PaymentStatus.PAID, None, True)
 
 
-def _noting(asked: list[str]) -> httpx.MockTransport:
+def _noting(requests: list[str]) -> httpx.MockTransport:
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
+        requests.append(str(request.url))
         return httpx.Response(404)
 
     return httpx.MockTransport(answer)

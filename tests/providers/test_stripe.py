@@ -30,7 +30,7 @@ from tests.providers.kits.stripe import CHARGE, INTENT, KIT, StripeBank, event, 
 DECLINED = {"type": "card_error", "code": "card_declined"}
 
 
-def said(kind: str, about: dict[str, Any], **fields: Any) -> list[Any]:
+def events_of(kind: str, about: dict[str, Any], **fields: Any) -> list[Any]:
     return list(
         KIT.provider().verify_and_parse(sign(event(kind, about, **fields), KIT.secrets[0]).raw("stripe")).events
     )
@@ -53,7 +53,7 @@ def test_no_fraction_of_a_currency_that_has_none(currency: str) -> None:
 
 
 def test_of_a_paid_payment_the_amount_that_came_counts() -> None:
-    (provider_event,) = said("payment_intent.succeeded", intent(amount=24000, amount_received=20000))
+    (provider_event,) = events_of("payment_intent.succeeded", intent(amount=24000, amount_received=20000))
     assert provider_event.amount == Decimal("200.00")
 
 
@@ -67,21 +67,21 @@ def test_of_a_paid_payment_the_amount_that_came_counts() -> None:
     ids=["of the live mode", "of a connected account", "of another kind"],
 )
 def test_an_event_of_another_mode_or_account_is_not_ours(about: dict[str, Any], fields: dict[str, Any]) -> None:
-    assert said("payment_intent.succeeded", about, **fields) == []
+    assert events_of("payment_intent.succeeded", about, **fields) == []
 
 
 def test_a_refund_of_a_charge_without_an_intent_is_not_ours() -> None:
-    assert said("refund.created", refund(payment_intent=None)) == []
+    assert events_of("refund.created", refund(payment_intent=None)) == []
 
 
 def test_that_a_charge_was_refunded_is_a_thin_event() -> None:
     charge = {"id": CHARGE, "object": "charge", "payment_intent": INTENT, "amount_refunded": 100}
-    assert said("charge.refunded", charge) == [ThinEvent(provider="stripe", provider_ref=INTENT)]
+    assert events_of("charge.refunded", charge) == [ThinEvent(provider="stripe", provider_ref=INTENT)]
 
 
 @pytest.mark.parametrize("status", ["won", "warning_closed", "prevented"])
 def test_only_a_lost_dispute_takes_the_money(status: str) -> None:
-    assert said("charge.dispute.closed", {"object": "dispute", "payment_intent": INTENT, "status": status}) == []
+    assert events_of("charge.dispute.closed", {"object": "dispute", "payment_intent": INTENT, "status": status}) == []
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_only_a_lost_dispute_takes_the_money(status: str) -> None:
     [("pending", "processing"), ("requires_action", "processing"), ("canceled", "failed"), ("failed", "failed")],
 )
 def test_a_refunds_states(status: str, proven: str) -> None:
-    (provider_event,) = said("refund.updated", refund(status))
+    (provider_event,) = events_of("refund.updated", refund(status))
     assert provider_event.status is RefundStatus(proven)
 
 
@@ -153,8 +153,8 @@ def test_a_look_up_finds_refunds_and_a_lost_dispute() -> None:
     ],
     ids=str,
 )
-def test_stripes_ways_to_say_no_are_ours(told: dict[str, Any], status: int, reason: str) -> None:
-    provider = KIT.provider(answer=lambda _: problem(status, **told))
+def test_stripes_ways_to_say_no_are_ours(details: dict[str, Any], status: int, reason: str) -> None:
+    provider = KIT.provider(answer=lambda _: problem(status, **details))
 
     with pytest.raises(ProviderRefusedError) as caught:
         provider.open(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY)
@@ -166,28 +166,28 @@ def test_stripes_ways_to_say_no_are_ours(told: dict[str, Any], status: int, reas
 
 def test_a_key_that_is_in_use_is_a_retry_at_work_and_a_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "sleep", lambda seconds: None)
-    asked: list[str] = []
+    requests: list[str] = []
 
     def answering(status: int, **headers: str) -> StripeProvider:
         def answer(request: httpx.Request) -> httpx.Response:
-            asked.append(request.headers["Idempotency-Key"])
+            requests.append(request.headers["Idempotency-Key"])
             return httpx.Response(status, json={"error": {"type": "api_error"}}, headers=headers)
 
         return KIT.provider(answer=answer)
 
     def error(provider: StripeProvider) -> ProviderUnavailableError:
-        asked.clear()
+        requests.clear()
         with pytest.raises(ProviderUnavailableError) as caught:
             provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
-        assert set(asked) == {str(PAYMENT_ID)}
+        assert set(requests) == {str(PAYMENT_ID)}
         return caught.value
 
     assert error(answering(409)).in_progress
-    assert len(asked) == 1
+    assert len(requests) == 1
     assert not error(answering(409, **{"Stripe-Should-Retry": "true"})).in_progress
-    assert len(asked) == transport.TRIES
+    assert len(requests) == transport.TRIES
     error(answering(500, **{"Stripe-Should-Retry": "false"}))
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_a_key_that_comes_with_another_order_is_refused() -> None:
@@ -221,7 +221,7 @@ def test_what_is_sent_is_what_stripe_documents() -> None:
     bank = StripeBank()
     KIT.provider(answer=bank).open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
 
-    (request,) = bank.asked
+    (request,) = bank.requests
     assert request.url == "https://api.stripe.com/v1/payment_intents"
     assert request.headers["Idempotency-Key"] == str(PAYMENT_ID)
     assert dict(part.split("=") for part in request.content.decode().split("&")) == {

@@ -26,11 +26,11 @@ class Server:
     """Answers one response after the other, the last for ever, and remembers what was asked."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self._answers = list(answers)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -58,8 +58,8 @@ def test_what_may_be_done_twice_is_tried_again(failure: Any, pauses: list[float]
         server = Server(failure, failure, FINE)
 
         assert calling(server).call(path="/thing", **how) == {"fine": True}
-        assert len(server.asked) == 3
-    assert {request.headers["Idempotency-Key"] for request in server.asked} == {"key-1"}
+        assert len(server.requests) == 3
+    assert {request.headers["Idempotency-Key"] for request in server.requests} == {"key-1"}
     assert len(pauses) == 4
     assert pauses[1] > 2 * pauses[0]
 
@@ -69,7 +69,7 @@ def test_what_may_not_be_done_twice_is_tried_once(pauses: list[float]) -> None:
 
     with pytest.raises(ProviderUnavailableError):
         calling(server).call("POST", "/thing")
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert pauses == []
 
 
@@ -78,16 +78,16 @@ def test_a_provider_that_stays_away_is_given_up(pauses: list[float]) -> None:
 
     with pytest.raises(ProviderUnavailableError):
         calling(server).call("GET", "/thing")
-    assert len(server.asked) == transport.TRIES
+    assert len(server.requests) == transport.TRIES
 
 
 @pytest.mark.parametrize("status", [400, 402, 404, 409, 302])
-def test_an_answer_is_an_answer_and_not_asked_for_again(status: int, pauses: list[float]) -> None:
+def test_an_answer_is_an_answer_and_not_fetched_again(status: int, pauses: list[float]) -> None:
     server = Server(httpx.Response(status))
 
     with pytest.raises((ProviderRefusedError, ProviderUnavailableError, UnreadableError)):
         calling(server).call("GET", "/thing")
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_wait_that_the_provider_asks_for_is_kept_if_there_is_time(pauses: list[float]) -> None:
@@ -97,7 +97,7 @@ def test_a_wait_that_the_provider_asks_for_is_kept_if_there_is_time(pauses: list
     patient = Server(httpx.Response(503, headers={"Retry-After": "60"}), FINE)
     with pytest.raises(ProviderUnavailableError):
         calling(patient).call("GET", "/thing")
-    assert len(patient.asked) == 1
+    assert len(patient.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_headers_may_be_made_anew_for_each_try(pauses: list[float]) -> None:
         "POST", "/thing", form={"a": "1 2"}, headers={"X-Own": "yes"}, idempotency_key="key-1"
     )
 
-    assert [request.headers["Authorization"] for request in server.asked] == ["Bearer one", "Bearer two"]
-    assert server.asked[1].headers["X-Own"] == "yes"
-    assert server.asked[1].headers["Request-Id"] == "key-1"
-    assert server.asked[1].read() == b"a=1+2"
+    assert [request.headers["Authorization"] for request in server.requests] == ["Bearer one", "Bearer two"]
+    assert server.requests[1].headers["X-Own"] == "yes"
+    assert server.requests[1].headers["Request-Id"] == "key-1"
+    assert server.requests[1].read() == b"a=1+2"
     assert basic("user", "pässword") == {"Authorization": "Basic dXNlcjpww6Rzc3dvcmQ="}
 
 

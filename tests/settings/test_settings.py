@@ -55,7 +55,7 @@ def test_good_settings_are_taken(environment: pytest.MonkeyPatch) -> None:
     assert settings.jwt_algorithms == ("HS256",)
 
 
-def test_every_fault_is_said_at_once(environment: pytest.MonkeyPatch) -> None:
+def test_every_fault_is_reported_at_once(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("DATABASE_URL", "mysql://localhost/shop")
     environment.delenv("REDIS_URL")
     environment.delenv("JWT_SECRET")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkout_service.providers.base import UnverifiedError
-from tests.providers.compat.wires import AdyenWire, said
+from tests.providers.compat.wires import AdyenWire, content_of
 from tests.providers.kits.adyen import KIT, MERCHANT, AdyenBank, batch, item, reference_of, sign
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, SignedWebhook
 
@@ -86,15 +86,15 @@ def test_their_client_and_ours_send_the_same() -> None:
     provider.look_up(reference)
     provider.cancel(reference)
     provider.refund(replace(reference), refund_id=REFUND_ID, amount=Decimal("40.00"), reason=None)
-    ours = [said(call, "Idempotency-Key", "X-API-Key") for call in bank.asked]
-    bank.asked.clear()
+    ours = [content_of(call, "Idempotency-Key", "X-API-Key") for call in bank.requests]
+    bank.requests.clear()
     # The content of each is ours: their package passes on what it is given.
     links.payment_links(ours[0][3], idempotency_key=str(PAYMENT_ID))
     links.get_payment_link(link_id)
     with pytest.raises(Adyen.exceptions.AdyenAPIUnprocessableEntity):  # ours has expired it already
         links.update_payment_link(ours[2][3], link_id)
     changes.refund_captured_payment(ours[3][3], "NC6HT9CRT65ZGN82", idempotency_key=str(REFUND_ID))
-    theirs = [said(call, "Idempotency-Key", "X-API-Key") for call in bank.asked]
+    theirs = [content_of(call, "Idempotency-Key", "X-API-Key") for call in bank.requests]
 
     assert ours == theirs
     assert ours[0][3]["merchantAccount"] == MERCHANT

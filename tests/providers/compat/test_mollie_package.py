@@ -10,7 +10,7 @@ import requests
 from mollie.api.client import Client
 from mollie.api.error import UnprocessableEntityError
 
-from tests.providers.compat.wires import RequestsWire, said
+from tests.providers.compat.wires import RequestsWire, content_of
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
 from tests.providers.kits.mollie import KIT, OPTIONS, MollieBank
 
@@ -35,15 +35,15 @@ def test_their_client_and_ours_send_the_same() -> None:
     provider.look_up(reference)
     provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
     provider.cancel(reference)
-    ours = [said(call, *HEADERS) for call in bank.asked]
-    bank.asked.clear()
+    ours = [content_of(call, *HEADERS) for call in bank.requests]
+    bank.requests.clear()
     client.payments.create(ours[0][3], idempotency_key=str(PAYMENT_ID))
     payment = client.payments.get(made.provider_ref, embed="refunds,chargebacks")
     client.payments.get(made.provider_ref, embed="refunds,chargebacks")
     payment.refunds.create(ours[3][3], idempotency_key=str(REFUND_ID))
     with pytest.raises(UnprocessableEntityError):
         client.payments.delete(made.provider_ref)
-    theirs = [said(call, *HEADERS) for call in bank.asked]
+    theirs = [content_of(call, *HEADERS) for call in bank.requests]
 
     assert [call[0] for call in ours] == ["POST", "GET", "GET", "POST", "DELETE", "GET"]
     assert [_without_query_order(call) for call in theirs[:4]] == [_without_query_order(call) for call in ours[:4]]

@@ -47,12 +47,12 @@ class Certified(Certificates):
 def with_checksum(start: bytes, checksum: int) -> bytes:
     """The bytes and four more, so that their CRC-32 is the one wanted: as easily as that."""
     table = [zlib.crc32(bytes([byte])) ^ zlib.crc32(b"\0") for byte in range(256)]
-    wanted = checksum ^ 0xFFFFFFFF
+    register = checksum ^ 0xFFFFFFFF
     places = []
     for _ in range(4):
-        place = next(place for place in range(256) if table[place] >> 24 == wanted >> 24)
+        place = next(place for place in range(256) if table[place] >> 24 == register >> 24)
         places.append(place)
-        wanted = ((wanted ^ table[place]) << 8) & 0xFFFFFFFF
+        register = ((register ^ table[place]) << 8) & 0xFFFFFFFF
     state, end = zlib.crc32(start) ^ 0xFFFFFFFF, bytearray()
     for place in reversed(places):
         end.append((state ^ place) & 0xFF)

@@ -42,7 +42,7 @@ def test_adyens_requests_have_the_published_fields() -> None:
     provider.cancel(reference)
     provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
 
-    opened, canceled, refunded = map(body, bank.asked)
+    opened, canceled, refunded = map(body, bank.requests)
     fits(opened, shapes["paymentLinkRequest"])
     fits(canceled, shapes["updatePaymentLinkRequest"])
     fits(refunded, shapes["paymentRefundRequest"])
@@ -78,7 +78,7 @@ def test_paypals_requests_have_the_published_fields() -> None:
     reference = order_of(PAYMENT_ID, payment_token=made.payment_token)
     provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
 
-    opened, refunded = body(bank.asked[1]), body(bank.asked[-1])
+    opened, refunded = body(bank.requests[1]), body(bank.requests[-1])
     fits(opened, shapes["order_request"])
     (unit,) = opened["purchase_units"]
     fits(unit, shapes["purchase_unit_request"])
@@ -102,12 +102,12 @@ def test_paypals_calls_have_the_published_paths_and_headers() -> None:
     provider.refund(replace(reference, capture_ref=paid.capture_ref), refund_id=REFUND_ID, amount=AMOUNT, reason=None)
     names = {made.payment_token: "{id}", paid.capture_ref: "{capture_id}"}
 
-    for call in bank.asked:
+    for call in bank.requests:
         path = "/".join(names.get(step, step) for step in call.url.path.split("/"))
         published = {name.lower() for name in PUBLISHED["paypal"]["calls"][f"{call.method} {path}"]}
         ours = {name for name in call.headers if name.startswith("paypal-") or name == "prefer"}
         assert ours <= published
-    assert len(bank.asked) == 5
+    assert len(bank.requests) == 5
 
 
 def test_paypals_statuses_are_those_that_are_published() -> None:
@@ -126,10 +126,10 @@ def test_mollies_requests_have_the_published_fields() -> None:
     provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
     provider.look_up(reference)
 
-    opened, refunded = (body(call) for call in bank.asked if call.method == "POST")
+    opened, refunded = (body(call) for call in bank.requests if call.method == "POST")
     assert opened.keys() <= set(shapes["payment"])
     assert refunded.keys() <= set(shapes["refund"])
-    assert set(bank.asked[-1].url.params["embed"].split(",")) <= set(PUBLISHED["mollie"]["embeds"])
+    assert set(bank.requests[-1].url.params["embed"].split(",")) <= set(PUBLISHED["mollie"]["embeds"])
 
 
 def test_mollies_statuses_are_those_that_are_published() -> None:

@@ -47,7 +47,7 @@ class RequestsWire(BaseAdapter):
         pass
 
 
-def said(call: httpx.Request, *headers: str) -> tuple[Any, ...]:
+def content_of(call: httpx.Request, *headers: str) -> tuple[Any, ...]:
     """What matters of a request: where it goes, these headers, and its content."""
     return (
         call.method,

@@ -32,8 +32,8 @@ from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, Ba
 
 
 def opened(provider: Provider, **options: Any) -> Opened:
-    wanted: dict[str, Any] = {"payment_id": PAYMENT_ID, "amount": AMOUNT, "currency": CURRENCY}
-    return provider.open(**(wanted | options))
+    order: dict[str, Any] = {"payment_id": PAYMENT_ID, "amount": AMOUNT, "currency": CURRENCY}
+    return provider.open(**(order | options))
 
 
 def reference_of(held: Opened, capture_ref: str | None = None, payment_id: UUID = PAYMENT_ID) -> Reference:
@@ -47,8 +47,8 @@ def reference_of(held: Opened, capture_ref: str | None = None, payment_id: UUID 
     )
 
 
-def events_in(said: Sequence[ProviderEvent | ProviderRefundEvent]) -> list[ProviderEvent]:
-    return [item for item in said if isinstance(item, ProviderEvent)]
+def events_in(items: Sequence[ProviderEvent | ProviderRefundEvent]) -> list[ProviderEvent]:
+    return [item for item in items if isinstance(item, ProviderEvent)]
 
 
 def paid(kit: Kit, bank: Bank, provider: Provider) -> Reference:
@@ -75,19 +75,19 @@ def test_the_same_key_opens_once(kit: Kit) -> None:
 
 
 def test_a_payment_carries_our_id_to_the_provider(kit: Kit) -> None:
-    asked = []
+    requests = []
     bank = kit.bank()
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.path + request.content.decode() + str(request.headers))
+        requests.append(request.url.path + request.content.decode() + str(request.headers))
         return bank(request)
 
     opened(kit.provider(answer=answer))
 
-    assert any(str(PAYMENT_ID) in sent or PAYMENT_ID.hex in sent for sent in asked)
+    assert any(str(PAYMENT_ID) in sent or PAYMENT_ID.hex in sent for sent in requests)
 
 
-def test_an_answer_that_was_lost_is_asked_for_again_and_opens_once(kit: Kit) -> None:
+def test_an_answer_that_was_lost_is_fetched_again_and_opens_once(kit: Kit) -> None:
     if kit.name == "mock":
         pytest.skip("what somebody orders at its server is to be seen")
     bank, lost = kit.bank(), [True]
@@ -114,13 +114,13 @@ def test_an_amount_that_its_currency_cannot_express_is_refused_before_any_call(k
     assert caught.value.reason is Decline.AMOUNT_REFUSED
 
 
-def test_a_currency_without_decimals_is_asked_and_read_in_whole_units(kit: Kit) -> None:
+def test_a_currency_without_decimals_is_sent_and_read_in_whole_units(kit: Kit) -> None:
     held = opened(kit.provider(answer=kit.bank()), amount=Decimal("1250.00"), currency="JPY")
 
     assert (held.amount, held.currency) == (Decimal("1250.00"), "JPY")
 
 
-def test_a_look_up_finds_what_became_of_a_payment(kit: Kit) -> None:
+def test_a_look_up_finds_how_a_payment_ended(kit: Kit) -> None:
     bank = kit.bank()
     provider = kit.provider(answer=bank)
     held = opened(provider)
@@ -183,7 +183,7 @@ def test_the_same_refund_is_made_once(kit: Kit) -> None:
     assert len(bank.refunds) == 2
 
 
-def test_wrong_credentials_are_told_from_other_refusals(kit: Kit) -> None:
+def test_wrong_credentials_differ_from_other_refusals(kit: Kit) -> None:
     for status in (401, 403):
         for call in _calls(kit, lambda _, status=status: httpx.Response(status, json={})):
             with pytest.raises(ProviderError) as caught:
@@ -221,7 +221,7 @@ def test_an_answer_that_is_no_use_is_one_of_three_errors(kit: Kit, answer: Calla
         with pytest.raises(ProviderError) as caught:
             call()
         assert type(caught.value) is not ProviderError
-        assert "hunter2" not in _told(caught.value)
+        assert "hunter2" not in _chain_of(caught.value)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("no"), httpx.ReadTimeout("no"), httpx.RemoteProtocolError("no")])
@@ -294,9 +294,9 @@ def _calls(kit: Kit, answer: Callable[[httpx.Request], httpx.Response]) -> list[
     ]
 
 
-def _told(error: BaseException | None) -> str:
+def _chain_of(error: BaseException | None) -> str:
     """All that a log could tell of an error: its words, and those of what led to it and is not suppressed."""
     if error is None:
         return ""
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return f"{error!r} {error} {_told(before)}"
+    return f"{error!r} {error} {_chain_of(before)}"

@@ -79,11 +79,11 @@ class AdyenBank:
     def __init__(self) -> None:
         self.payments: dict[str, Any] = {}
         self.refunds: dict[str, Any] = {}
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self._answers: dict[str, httpx.Response] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         if request.headers["X-API-Key"] != "AQEyhmfxK":
             return httpx.Response(401, json={"status": 401, "errorCode": "000", "errorType": "security"})
         key = request.headers.get("Idempotency-Key")

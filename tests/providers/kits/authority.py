@@ -92,12 +92,12 @@ def paypal() -> Issued:
     return issue(NAME, by=intermediate())
 
 
-def serving(*chain: Issued, asked: list[str] | None = None) -> Answer:
+def serving(*chain: Issued, requests: list[str] | None = None) -> Answer:
     """A host that answers this chain at every address, and notes what it was asked for."""
 
     def answer(request: httpx.Request) -> httpx.Response:
-        if asked is not None:
-            asked.append(str(request.url))
+        if requests is not None:
+            requests.append(str(request.url))
         return httpx.Response(200, content=b"".join(issued.pem for issued in chain))
 
     return answer

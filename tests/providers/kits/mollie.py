@@ -30,11 +30,11 @@ class MollieBank:
     def __init__(self) -> None:
         self.payments: dict[str, Any] = {}
         self.refunds: dict[str, Any] = {}
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self._answers: dict[str, httpx.Response] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         if request.headers["Authorization"] != f"Bearer {OPTIONS['api_key']}":
             return _problem(401, "Unauthorized Request")
         key = request.headers.get("Idempotency-Key")
@@ -79,9 +79,9 @@ class MollieBank:
     def _whole(self, held: dict[str, Any], embed: str) -> dict[str, Any]:
         refunds = [made for made in self.refunds.values() if made["paymentId"] == held["id"]]
         embedded = {"refunds": refunds, "chargebacks": []} | held.get("_embedded", {})
-        wanted = {name: list(embedded[name]) for name in embed.split(",") if name}
+        embedded_lists = {name: list(embedded[name]) for name in embed.split(",") if name}
         return {name: value for name, value in held.items() if name != "_embedded"} | (
-            {"_embedded": wanted} if wanted else {}
+            {"_embedded": embedded_lists} if embedded_lists else {}
         )
 
     def _open(self, sent: dict[str, Any]) -> httpx.Response:

@@ -109,14 +109,14 @@ class PayPalBank:
     def __init__(self) -> None:
         self.payments: dict[str, Any] = {}
         self.refunds: dict[str, Any] = {}
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self.captured: list[str] = []
         self.declines = 0
         self.tokens = 0
         self._answers: dict[str, httpx.Response] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         if request.url.path == "/v1/oauth2/token":
             self.tokens += 1
             return httpx.Response(
@@ -135,7 +135,7 @@ class PayPalBank:
     def approve(self, provider_ref: str) -> None:
         order = self.payments[provider_ref]
         order["status"] = "APPROVED"
-        order["update_time"] = f"2026-11-25T12:00:{len(self.asked) % 60:02}Z"
+        order["update_time"] = f"2026-11-25T12:00:{len(self.requests) % 60:02}Z"
 
     def pay(self, provider_ref: str) -> None:
         self.approve(provider_ref)

@@ -44,11 +44,11 @@ class StandardBank:
     def __init__(self) -> None:
         self.payments: dict[str, Any] = {}
         self.refunds: dict[str, Any] = {}
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self._keys = Keys()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         if request.headers["Authorization"] != f"Bearer {API_KEY}":
             return httpx.Response(401, json={"error": "credentials"})
         sent, key = json.loads(request.content or b"{}"), request.headers.get("Idempotency-Key")

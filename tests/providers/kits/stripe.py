@@ -119,15 +119,15 @@ class StripeBank:
         self.refunds: dict[str, Any] = {}
         self.disputes: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self._keys = Keys()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         if request.headers["Authorization"] != f"Bearer {API_KEY}":
             return problem(401, type="invalid_request_error")
         sent = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
-        asked = dict(request.url.params)
+        query = dict(request.url.params)
         match request.method, request.url.path.split("/")[2:]:
             case "POST", ["payment_intents"]:
                 return self._once(request, lambda: self._open(sent))
@@ -139,12 +139,12 @@ class StripeBank:
                 return self._intent(reference)
             case "GET", ["refunds"]:
                 return _list(
-                    [made for made in self.refunds.values() if made["payment_intent"] == asked["payment_intent"]]
+                    [made for made in self.refunds.values() if made["payment_intent"] == query["payment_intent"]]
                 )
             case "GET", ["disputes"]:
-                return _list([one for one in self.disputes if one["payment_intent"] == asked["payment_intent"]])
+                return _list([one for one in self.disputes if one["payment_intent"] == query["payment_intent"]])
             case "GET", ["events"]:
-                return self._events(asked)
+                return self._events(query)
         return problem(404, type="invalid_request_error", code="resource_missing")
 
     def pay(self, provider_ref: str) -> None:
@@ -202,12 +202,12 @@ class StripeBank:
         )
         return httpx.Response(200, json=self.refunds[reference])
 
-    def _events(self, asked: dict[str, str]) -> httpx.Response:
-        assert asked["delivery_success"] == "false"
-        found = [held for held in self.events if held["created"] >= int(asked["created[gte]"])]
+    def _events(self, query: dict[str, str]) -> httpx.Response:
+        assert query["delivery_success"] == "false"
+        found = [held for held in self.events if held["created"] >= int(query["created[gte]"])]
         ids = [held["id"] for held in found]
-        begin = ids.index(asked["starting_after"]) + 1 if "starting_after" in asked else 0
-        end = begin + int(asked["limit"])
+        begin = ids.index(query["starting_after"]) + 1 if "starting_after" in query else 0
+        end = begin + int(query["limit"])
         return _list(found[begin:end], more=end < len(found))
 
 
@@ -215,8 +215,8 @@ def _list(objects: list[dict[str, Any]], *, more: bool = False) -> httpx.Respons
     return httpx.Response(200, json={"object": "list", "data": objects, "has_more": more, "url": "/v1/things"})
 
 
-def problem(status: int, **told: Any) -> httpx.Response:
-    return httpx.Response(status, json={"error": {"message": "Your card 4242 was …"} | told})
+def problem(status: int, **details: Any) -> httpx.Response:
+    return httpx.Response(status, json={"error": {"message": "Your card 4242 was …"} | details})
 
 
 class StripeKit:

@@ -78,7 +78,7 @@ def test_every_page_is_requested(sql: Sql, bank: StripeBank) -> None:
     backfill()
 
     assert status(sql, reference) == "paid"
-    assert len([request for request in bank.asked if request.url.path == "/v1/events"]) == 2
+    assert len([request for request in bank.requests if request.url.path == "/v1/events"]) == 2
 
 
 @pytest.mark.usefixtures("stripe_worker")
@@ -86,7 +86,7 @@ def test_the_first_run_of_a_day_goes_far_back_and_the_others_three_days(bank: St
     backfill()
     backfill()
 
-    since = [int(request.url.params["created[gte]"]) for request in bank.asked]
+    since = [int(request.url.params["created[gte]"]) for request in bank.requests]
     assert since[1] - since[0] == pytest.approx((FAR - NEAR).total_seconds(), abs=5)
 
 
@@ -97,12 +97,12 @@ def test_of_a_refund_the_payment_is_looked_up_once(sql: Sql, bank: StripeBank) -
     missed(bank, "refund.created", refund(payment_intent=reference))
 
     backfill()
-    looked_up = [request for request in bank.asked if request.url.path.endswith(reference)]
+    looked_up = [request for request in bank.requests if request.url.path.endswith(reference)]
     assert len(looked_up) == 1
     assert status(sql, reference) == "paid"
 
     backfill()
-    assert [request for request in bank.asked if request.url.path.endswith(reference)] == looked_up
+    assert [request for request in bank.requests if request.url.path.endswith(reference)] == looked_up
 
 
 @pytest.mark.usefixtures("stripe_worker")
@@ -127,8 +127,8 @@ def test_a_provider_that_is_away_ends_the_run_and_nothing_is_marked(
         assert backfill().startswith("0 events")
         app.extensions["providers"] = {"stripe": KIT.provider(answer=bank)}
         backfill()
-    assert len(bank.asked) == 1
-    since = int(bank.asked[0].url.params["created[gte]"])
+    assert len(bank.requests) == 1
+    since = int(bank.requests[0].url.params["created[gte]"])
     assert since < (datetime.now(UTC) - NEAR * 2).timestamp()
     assert sql("SELECT FROM payment_events") == []
 

@@ -45,7 +45,7 @@ def lapse(sql: Sql) -> None:
 
 
 def captures(wallets: Wallets) -> list[str]:
-    return [call.url.path for call in wallets.paypal.asked if call.url.path.endswith("/capture")]
+    return [call.url.path for call in wallets.paypal.requests if call.url.path.endswith("/capture")]
 
 
 def test_mollies_one_webhook_brings_news_after_news(wallets: Wallets, sql: Sql) -> None:
@@ -74,7 +74,7 @@ def test_a_webhook_in_mollies_name_about_a_strangers_payment_asks_nobody(wallets
     delivery = news(wallets, "tr_stranger", received_at="now() - interval '2 minutes'")
 
     assert state_of(sql, delivery) == "rejected"
-    assert wallets.mollie.asked == []
+    assert wallets.mollie.requests == []
 
 
 def test_mollie_being_away_uses_up_no_attempt(wallets: Wallets, sql: Sql) -> None:
@@ -245,13 +245,13 @@ def test_a_unverified_in_paypals_name_moves_nothing_and_fetches_nothing(wallets:
     elsewhere = SignedWebhook(
         body=verified.body, headers=verified.headers | {"paypal-cert-url": "https://evil.test/CERT-1"}
     )
-    asked = len(wallets.paypal.asked)
+    asked = len(wallets.paypal.requests)
 
     delivery = wallets.file("paypal", elsewhere)
     process(str(delivery))
 
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("rejected", "pending")
-    assert len(wallets.paypal.asked) == asked
+    assert len(wallets.paypal.requests) == asked
 
 
 def batch(*items: dict[str, Any]) -> SignedWebhook:

@@ -93,4 +93,4 @@ def test_an_amount_that_the_currency_cannot_express_opens_nothing(
     assert answer.status_code in range(400, 503)
     assert answer.json["type"]
     assert counts(sql) == NOTHING
-    assert getattr(wallets, provider).asked == []
+    assert getattr(wallets, provider).requests == []

@@ -152,7 +152,7 @@ def test_a_refund_at_adyen_waits_for_the_name_of_what_was_paid(wallets: Wallets,
     make_due(sql)
 
     assert refund(str(refund_id)) == "processing"
-    assert wallets.adyen.asked[-1].url.path == "/v72/payments/NC6HT9CRT65ZG001/refunds"
+    assert wallets.adyen.requests[-1].url.path == "/v72/payments/NC6HT9CRT65ZG001/refunds"
 
 
 def test_a_refund_that_a_provider_refuses_has_failed(wallets: Wallets, sql: Sql) -> None:
