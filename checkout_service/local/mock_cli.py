@@ -54,7 +54,7 @@ def pay(token: str, status: str, **report: Any) -> None:
     The mock provider's server, where there is one, hears of it first: a refund later asks what was paid there.
     """
     account = current_app.extensions["settings"].accounts.get("mock")
-    tell_the_bank(account.option("api_base") if account else None, token, status)
+    update_server(account.option("api_base") if account else None, token, status)
     _send(token, status, {}, **report)
 
 
@@ -74,10 +74,10 @@ def refund(token: str, status: str, refund_ref: str | None, refund_id: str | Non
     _send(token, status, details, **report)
 
 
-def tell_the_bank(base: str | None, token: str, status: str) -> None:
+def update_server(base: str | None, token: str, status: str) -> None:
     """Have the mock provider's server at MOCK_API_BASE, if there is one, know what became of a payment."""
     if base:
-        with suppress(httpx.HTTPError, httpx.InvalidURL):  # a server that is away loses only its own books
+        with suppress(httpx.HTTPError, httpx.InvalidURL):  # a server that is away misses this alone
             httpx.put(f"{base}/_payments/{quote(token, safe='')}", json={"status": status}, timeout=2.0)
 
 

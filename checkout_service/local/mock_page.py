@@ -37,7 +37,7 @@ class Page:
 
 
 @dataclass(kw_only=True)
-class CommandGroup:
+class ProviderSite:
     """Shows the page of a payment, and does what is asked for there."""
 
     bank: Bank

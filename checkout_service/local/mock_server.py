@@ -1,10 +1,10 @@
-"""The mock provider's server: what MOCK_API_BASE may name. It holds payments, and lies, fails and dawdles when told to.
+"""The mock provider's server: what MOCK_API_BASE may name. It holds payments, and lies, fails and dawdles on demand.
 
     POST /payments              opens one; the same Idempotency-Key gets the same payment, with its first amount
     GET  /payments/{ref}        what became of it
     POST /payments/{ref}/cancel makes sure that it cannot be paid any more, if it was not
     POST /payments/{ref}/refunds gives back; the same Idempotency-Key gets the same refund
-    PUT  /_behaviour            how to answer from now on, see mock_bank.Behaviour; {} is honest again
+    PUT  /_behaviour            how to answer from now on, see mock_state.Behaviour; {} is honest again
     PUT  /_payments/{ref}       sets status, amount or currency, as if a customer or a bank had acted
     PUT  /_payments/{ref}/refunds/{refund_ref}  the same of a refund, or makes one as a dashboard does
     GET  /_payments             every payment and refund, and how many calls came
@@ -28,7 +28,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from checkout_service.local.mock_actions import LATE_AFTER
-from checkout_service.local.mock_page import CommandGroup, Page, style
+from checkout_service.local.mock_page import Page, ProviderSite, style
 from checkout_service.local.mock_state import AnswerError, Bank, Behaviour, GarbageError
 from checkout_service.settings.values import signing_secret
 
@@ -64,11 +64,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self, body: bytes) -> Page | None:
         address = urlsplit(self.path)
         match self.command, self.server.ui, address.path.strip("/").split("/"):
-            case "GET", CommandGroup() as ui, ["pay", reference]:
+            case "GET", ProviderSite() as ui, ["pay", reference]:
                 return ui.show(reference, address.query)
-            case "POST", CommandGroup() as ui, ["pay", reference]:
+            case "POST", ProviderSite() as ui, ["pay", reference]:
                 return ui.act(reference, body)
-            case "GET", CommandGroup(), ["page.css"]:
+            case "GET", ProviderSite(), ["page.css"]:
                 return style()
             case _:
                 return None
@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "DELETE", ["_payments"]:
                 bank.forget()
             case "GET", ["_payments"]:
-                return bank.books()
+                return bank.contents()
             case _:
                 raise AnswerError(404)
         return {}
@@ -116,14 +116,14 @@ class MockServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int = 0, *, books: Path | None = None) -> None:
-        self.bank = Bank(books)
-        self.ui: CommandGroup | None = None
+    def __init__(self, port: int = 0, *, journal: Path | None = None) -> None:
+        self.bank = Bank(journal)
+        self.ui: ProviderSite | None = None
         super().__init__(("127.0.0.1", port), _Handler)
 
     def open_page(self, *, shop: str, secret: str, late_after: float = LATE_AFTER) -> None:
         """Serve the provider's own page too, and write to the shop with this address."""
-        self.ui = CommandGroup(bank=self.bank, shop=shop, secret=secret, late_after=late_after)
+        self.ui = ProviderSite(bank=self.bank, shop=shop, secret=secret, late_after=late_after)
 
     @property
     def url(self) -> str:
@@ -134,10 +134,10 @@ def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m checkout_service.local.mock_server", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--books", type=Path, help="a file to keep payments in")
+    parser.add_argument("--journal", type=Path, help="a file to keep payments in")
     parser.add_argument("--shop", help="the service's address: webhooks go there, signed by MOCK_WEBHOOK_SECRETS")
     given = parser.parse_args()
-    with MockServer(given.port, books=given.books) as server:
+    with MockServer(given.port, journal=given.journal) as server:
         if given.shop:
             server.open_page(shop=given.shop, secret=signing_secret("mock").reveal())
         for number in (signal.SIGTERM, signal.SIGINT):

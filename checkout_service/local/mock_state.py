@@ -1,4 +1,4 @@
-"""What the mock provider's server holds: payments, and how it is told to answer about them."""
+"""What the mock provider's server holds: payments, and how it answers about them."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class GarbageError(Exception):
 
 
 class Bank:
-    """The payments, and the calls at work; safe for threads. With ``books``, a file, a restart forgets no payment."""
+    """The payments, and the calls at work; safe for threads. With ``journal``, a file, a restart forgets no payment."""
 
-    def __init__(self, books: Path | None = None) -> None:
+    def __init__(self, journal: Path | None = None) -> None:
         self._changed = threading.Condition()
-        self._books = books
-        self._payments: dict[str, dict[str, str]] = _read(books) if books and books.exists() else {}
+        self._journal = journal
+        self._payments: dict[str, dict[str, str]] = _read(journal) if journal and journal.exists() else {}
         self._by_key: dict[str, str] = {}
         self._at_work: set[str] = set()
         self._refunds = Refunds()
@@ -96,7 +96,7 @@ class Bank:
         with self._changed:
             self._behaviour = behaviour
 
-    def books(self) -> dict[str, Any]:
+    def contents(self) -> dict[str, Any]:
         with self._changed:
             return {
                 "payments": [dict(payment) for payment in self._payments.values()],
@@ -116,9 +116,9 @@ class Bank:
             fresh = {"provider_ref": reference, "payment_token": reference, "status": "pending"}
             payment = self._payments.setdefault(reference, fresh)
             payment.update(changes)
-            if self._books:
-                with self._books.open("a", encoding="utf-8") as books:
-                    books.write("\n" + json.dumps(payment))  # a line begins anew, whatever a crash left of the last
+            if self._journal:
+                with self._journal.open("a", encoding="utf-8") as journal:
+                    journal.write("\n" + json.dumps(payment))  # a line begins anew, whatever a crash left of the last
             return dict(payment)
 
     def held(self, reference: str) -> dict[str, str] | None:
@@ -205,10 +205,10 @@ class Bank:
         return behaviour
 
 
-def _read(books: Path) -> dict[str, dict[str, str]]:
+def _read(journal: Path) -> dict[str, dict[str, str]]:
     """Each payment as it was written last; a line that a crash cut off is passed over."""
     payments: dict[str, dict[str, str]] = {}
-    for line in books.read_text(encoding="utf-8").splitlines():
+    for line in journal.read_text(encoding="utf-8").splitlines():
         with suppress(ValueError, KeyError, TypeError):
             payment = json.loads(line)
             payments[payment["provider_ref"]] = payment

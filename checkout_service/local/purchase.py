@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import httpx
 import jwt
 
-from checkout_service.local.mock_cli import tell_the_bank
+from checkout_service.local.mock_cli import update_server
 from checkout_service.providers.adapters.mock.provider import sign
 
 PAID_WITHIN = 30.0
@@ -89,7 +89,7 @@ def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, report: 
                 "occurred_at": datetime.now(UTC).isoformat(timespec="seconds"),
             },
         }
-        tell_the_bank(environment.get("MOCK_API_BASE"), session["payment_token"], "paid")
+        update_server(environment.get("MOCK_API_BASE"), session["payment_token"], "paid")
         posted = time.perf_counter()
         shop.call(
             "POST",

@@ -138,10 +138,10 @@ def raise_when_stopped() -> None:
 def _provider(data: DataFolder, environment: Mapping[str, str]) -> dict[str, list[str]]:
     """The mock provider's own site, as a process to start beside those of the Procfile: it alone signs webhooks."""
     port = environment["MOCK_API_BASE"].rpartition(":")[2]
-    books = data.folder / "mock-provider.jsonl"
+    journal = data.folder / "mock-provider.jsonl"
     shop = f"http://127.0.0.1:{environment['PORT']}"
     module = "checkout_service.local.mock_server"
-    return {MOCK_PROVIDER: ["python", "-m", module, "--port", port, "--shop", shop, "--books", str(books)]}
+    return {MOCK_PROVIDER: ["python", "-m", module, "--port", port, "--shop", shop, "--journal", str(journal)]}
 
 
 def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str]]) -> None:

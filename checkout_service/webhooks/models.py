@@ -34,8 +34,8 @@ class WebhookDelivery(Dated, Base):
     applied    its events are in the transitions (as news, stale or a mismatch; see detail)
     duplicate  every event in it was known
     ignored    verified, but about nothing that we keep
-    rejected   cannot be verified
-    failed     verified or not, it could not be processed; for an operator
+    rejected   unverified: anybody may have sent it, or our secret is wrong; kept within bounds
+    failed     it could not be processed, or it is verified and cannot be understood; for an operator
     """
 
     __tablename__ = "webhook_deliveries"

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import make_url
 
 from checkout_service.local.data_folder import free_ports, take_data_folder
-from checkout_service.local.mock_cli import tell_the_bank
+from checkout_service.local.mock_cli import update_server
 from checkout_service.local.purchase import customer_token
 from checkout_service.local.screen import Screen
 from checkout_service.local.session import CATALOGUE, Session, session
@@ -58,7 +58,7 @@ class Town:
         secret = self.environment["MOCK_WEBHOOK_SECRETS"]
         details = {"event_id": str(uuid4()), "amount": opened["amount"], "currency": opened["currency"]}
         webhook = {"provider_ref": opened["payment_token"], "status": status, "raw_data": details}
-        tell_the_bank(self.environment.get("MOCK_API_BASE"), opened["payment_token"], status)
+        update_server(self.environment.get("MOCK_API_BASE"), opened["payment_token"], status)
         answer = self.web.post("/api/payments/webhook", json=sign(webhook, secret))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["delivery_id"])

@@ -130,7 +130,7 @@ def test_a_look_up_finds_refunds_and_a_lost_dispute() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "status", "reason"),
+    ("details", "status", "reason"),
     [
         (
             {"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"},

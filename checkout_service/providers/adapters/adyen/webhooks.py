@@ -58,7 +58,7 @@ _PAYMENTS: Final = {
     ("PREARBITRATION_LOST", True): PaymentStatus.REVERSED,
 }
 """What proves nothing is not here: NOTIFICATION_OF_CHARGEBACK and REQUEST_FOR_INFORMATION announce what may come, and
-CHARGEBACK_REVERSED gives back what was taken, but ``reversed`` is the end of the street, left to a person."""
+CHARGEBACK_REVERSED gives back what was taken, but no status follows ``reversed``: that is left to a person."""
 
 _REFUNDS: Final = {
     ("POSTPONED_REFUND", True): RefundStatus.PROCESSING,

@@ -1,7 +1,7 @@
 """The mock provider: takes no money, but signs, reports, doubts and fails like one that does.
 
 Its webhook is ``{"provider_ref", "status", "signature", "raw_data"}`` with the signature over everything else. With a
-``refund_ref`` in raw_data and a status of the refunds' street it is about a refund. Without MOCK_API_BASE it has no
+``refund_ref`` in raw_data and a refund's status it is about a refund. Without MOCK_API_BASE it has no
 server: ``open`` echoes the amount, ``look_up`` finds the payment still open, ``cancel`` works, ``refund`` succeeds.
 """
 
