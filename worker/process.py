@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
 from checkout_service.database.engine import forget_connections
+from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import SettingsError, WorkerSettings
 from checkout_service.telemetry import logs
 from worker.context import make_context
@@ -24,7 +25,7 @@ from worker.context import make_context
 @cache
 def context() -> Flask:
     """What tasks run in, made with the first call. Raises SettingsError with all that is wrong with the environment."""
-    return make_context(WorkerSettings.from_environment())
+    return make_context(WorkerSettings.from_environment(account_forms()))
 
 
 class ContextTask(Task[Any, Any]):

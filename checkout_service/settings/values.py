@@ -31,8 +31,8 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrokerSettings:
-    """What every process needs that sends or receives tasks; beat and Flower need no more."""
+class TaskSettings:
+    """What every process needs that sends or receives tasks."""
 
     broker_url: Secret
     environment: str = "development"
@@ -41,8 +41,14 @@ class BrokerSettings:
     def production(self) -> bool:
         return self.environment == "production"
 
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerSettings(TaskSettings):
+    """What beat and Flower need: no more than to send tasks."""
+
     @classmethod
     def from_environment(cls) -> Self:
+        """Read once, at start. Raises SettingsError."""
         env = Reader()
         values = env.broker()
         env.finish()
@@ -50,7 +56,7 @@ class BrokerSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedSettings(BrokerSettings):
+class SharedSettings(TaskSettings):
     """What web and worker both need."""
 
     database_url: Secret

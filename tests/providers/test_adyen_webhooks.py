@@ -265,7 +265,7 @@ def test_amounts_are_in_adyens_own_smallest_units(currency: str, value: int, amo
 
 @pytest.mark.parametrize("value", [1_235, 10**15, -5])
 def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_webhook(value: int) -> None:
-    """The transitions takes a ``paid`` without an amount for a mismatch."""
+    """A ``paid`` without an amount is recorded as a mismatch."""
     (event,) = events_of(item(amount={"currency": "KWD", "value": value}))
 
     assert (event.status, event.amount, event.amount_required) == (PaymentStatus.PAID, None, True)

@@ -10,6 +10,7 @@ import pytest
 from checkout_service.providers.registry import account_forms
 from checkout_service.settings.reader import RENAMED
 from checkout_service.settings.values import (
+    BrokerSettings,
     MigrationSettings,
     Secret,
     ServerSettings,
@@ -146,6 +147,7 @@ def test_a_setting_that_was_renamed_is_refused_with_its_new_name(
     for read in (
         lambda: WebSettings.from_environment(account_forms()),
         lambda: WorkerSettings.from_environment(account_forms()),
+        BrokerSettings.from_environment,
         MigrationSettings.from_environment,
         ServerSettings.from_environment,
     ):
