@@ -75,7 +75,7 @@ class BackgroundThread:
 
     def _try_to_start(self) -> bool:
         # Whoever finds the lock taken does not wait: somebody else is starting the thread at this moment.
-        if self._runs or not self._starting.acquire(blocking=False):
+        if not self._starting.acquire(blocking=False):
             return True
         try:
             if not self._runs:
