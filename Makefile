@@ -14,7 +14,7 @@ endif
 .PHONY: help run demo test test-slow faults lint data-model bench profile venv
 
 help:
-	@echo "make run    serve on this machine: servers, migrations, demo catalogue, one purchase; until Ctrl-C"
+	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
 	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
 	@echo "make test   the suite, but for what takes minutes"
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import psutil
 import pytest
 from flask.testing import FlaskClient
 
-from tests.conftest import Servers, Sql
+from tests.conftest import ROOT, Servers, Sql
 from tests.flower_pages import stack
 from tests.flower_pages.stack import eventually
 from tests.webhook_bodies import insert_payment, post_webhook, webhook
@@ -48,6 +50,16 @@ def test_beat_and_flower_make_no_folder(environment: Mapping[str, str], tmp_path
         for name in ("beat", "flower"):
             assert processes.named(name).running
         assert list(Path(environment["TMPDIR"]).glob("checkout-*")) == []
+
+
+def test_a_worker_that_loaded_its_metrics_too_early_ends_at_once(environment: Mapping[str, str]) -> None:
+    """It would serve a page on which nothing ever counts."""
+    program = "import checkout_service.telemetry.metrics; from worker.app import app; app.Worker"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "RuntimeError: the metrics were loaded before their folder was named" in done.stderr
 
 
 def _counters(folder: Path) -> set[int]:
