@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
-from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from worker.transitions.outcomes import ReceivedEvent
 from worker.webhooks.parsing import Reading
 
@@ -14,6 +12,7 @@ def of_webhooks(readings: Sequence[Reading]) -> list[ReceivedEvent]:
     """All events in the webhooks' order; of each webhook those about payments before those about refunds."""
     received = []
     for reading in readings:
-        webhook, events = reading.webhook, chain[ProviderEvent | ProviderRefundEvent](reading.events, reading.refunds)
-        received += [ReceivedEvent(event, webhook.raw.received_at, webhook.id) for event in events]
+        at, id_ = reading.webhook.raw.received_at, reading.webhook.id
+        received += [ReceivedEvent(event, at, id_) for event in reading.events]
+        received += [ReceivedEvent(refund, at, id_) for refund in reading.refunds]
     return received
