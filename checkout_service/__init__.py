@@ -25,7 +25,9 @@ How they speak to others:
     cache         the only way to Redis
     database      the only way to PostgreSQL
 
-What all of them stand on: settings, telemetry, tasks, threads, money, breaker. For operators: health, doctor, terminal.
+What all of them stand on: settings, telemetry, tasks, threads, breaker, money, strict_json, cursors, durations.
+For operators: health, doctor, terminal.
+
 flower_pages adds Retry to Flower, and local runs everything on one machine; no other room imports these two.
 
 Nothing here imports ``worker``: a task is named by ``tasks`` and sent by ``publishing``. docs/architecture.md draws it.
