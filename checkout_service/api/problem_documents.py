@@ -28,6 +28,11 @@ BY_STATUS: Final = {
     400: ("bad-request", "Bad request", "The request cannot be understood."),
     404: ("not-found", "Not found", "There is nothing at this path."),
     405: ("method-not-allowed", "Method not allowed", "This path takes other methods; see the Allow header."),
+    408: (
+        "request-timeout",
+        "Request timeout",
+        "The body did not arrive whole in time, so nothing was done: send the request again.",
+    ),
     413: ("too-large", "Body too large", "The body is larger than this path takes."),
     415: ("unsupported-media-type", "Unsupported media type", "This path takes application/json."),
     500: (

@@ -14,9 +14,9 @@
              │    └── DatabaseLocked
              ├── ProviderUnavailable
              ├── StillInProgress  NoProvider
-             └── TooManyBodies
+             └── TooManyBodies  TooManyWaiting
 
-Those of one room alone stand in that room. All are rendered as RFC 9457 problem documents by ``problem_pages``.
+Problems of one room alone are defined in that room. ``problem_documents`` renders all of them (RFC 9457).
 """
 
 from __future__ import annotations
@@ -218,3 +218,11 @@ class TooManyBodies(Unavailable):
     slug = "too-many-bodies"
     title = "Too many bodies at once"
     default_detail = "Too many requests are being received at this moment; this one was not read: send it again."
+
+
+class TooManyWaiting(Unavailable):
+    """More requests wait for a slot than can be answered in time."""
+
+    slug = "too-many-waiting"
+    title = "Too many requests wait"
+    default_detail = "Too many requests wait at this moment; nothing was done with this one: send it again."

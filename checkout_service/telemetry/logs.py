@@ -88,7 +88,7 @@ def begin(request_id: str | None) -> str:
     return chosen
 
 
-def tell_request(*, method: str, route: str, status: int, seconds: float) -> None:
+def write_request(*, method: str, route: str, status: int, seconds: float) -> None:
     """The line of a finished request.
 
     It passes by the processors, which cost ten times as much: nothing in it can be a secret.
