@@ -158,7 +158,7 @@ def _http(error: HTTPException) -> Response | HTTPException:
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.error("unexpected error", method=request.method, path=request.path, exc_info=error)
+    _log.error("unexpected_error", method=request.method, path=request.path, exc_info=error)
     return _respond(_of_status(500))
 
 

@@ -99,7 +99,7 @@ class Jwks:
         try:
             keys = {key.key_id: key for key in self._client.get_signing_keys() if key.key_id}
         except (jwt.PyJWTError, OSError, HTTPException, ValueError, RecursionError) as error:
-            _log.warning("the issuer's keys cannot be fetched", url=self._client.uri, error=str(error))
+            _log.warning("jwks_not_fetched", url=self._client.uri, error=str(error))
         else:
             if {kid: key._jwk_data for kid, key in keys.items()} != {
                 kid: key._jwk_data for kid, key in self._keys.items()
