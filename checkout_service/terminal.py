@@ -35,5 +35,5 @@ class Duration(click.ParamType[timedelta]):
 
 
 def printable(text: str) -> str:
-    """The text as it is, or escaped where a terminal would obey its control characters: a stranger may have written it."""
+    """The text as it is, or escaped: it may be a stranger's, and terminals obey the control characters in it."""
     return text if text.isprintable() else ascii(text)

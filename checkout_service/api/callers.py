@@ -96,5 +96,5 @@ class InsufficientScope(Forbidden):
     default_detail = "The token lacks the scope that this takes: ask your identity provider for one that has it."
 
     def __init__(self, scope: str = "refunds") -> None:
-        told = f'Bearer realm="checkout", error="insufficient_scope", scope="{scope}"'
-        super().__init__(headers={"WWW-Authenticate": told}, scope=scope)
+        challenge = f'Bearer realm="checkout", error="insufficient_scope", scope="{scope}"'
+        super().__init__(headers={"WWW-Authenticate": challenge}, scope=scope)

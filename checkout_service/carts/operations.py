@@ -103,14 +103,14 @@ def _put_item() -> Any:
         exists(mine.where(CartItem.listing_id == Listing.id)),
         select(func.count()).select_from(mine.correlate(None).subquery()).scalar_subquery() < MOST_LINES,
     )
-    wanted = (
+    listing = (
         select(Listing.id, _fits, has_room.label("has_room"), and_(_fits.element, has_room).label("may_enter"))
         .where(Listing.id == bindparam("listing", type_=Uuid()), Listing.active)
-        .cte("wanted")
+        .cte("listing")
     )
     known = select(Cart.id).where(Cart.user_id == _user).cte("known")
     # Nearly every time the cart is known, and neither row below is written.
-    first_write = select(_user).select_from(wanted).where(wanted.c.may_enter, ~exists(select(known.c.id)))
+    first_write = select(_user).select_from(listing).where(listing.c.may_enter, ~exists(select(known.c.id)))
     customer = insert(User).from_select(["id"], first_write).on_conflict_do_nothing().cte("customer")
     opened = (
         insert(Cart)
@@ -123,7 +123,7 @@ def _put_item() -> Any:
     cart = union_all(select(known.c.id), select(opened.c.id)).cte("cart")
     line = insert(CartItem).from_select(
         ["cart_id", "listing_id", "qty"],
-        select(cart.c.id, wanted.c.id, _qty).select_from(cart.join(wanted, wanted.c.may_enter)),
+        select(cart.c.id, listing.c.id, _qty).select_from(cart.join(listing, listing.c.may_enter)),
     )
     line = line.on_conflict_do_update(
         index_elements=[CartItem.cart_id, CartItem.listing_id],
@@ -131,9 +131,9 @@ def _put_item() -> Any:
     )
     item = line.returning(CartItem.id, literal_column("old.id IS NULL").label("is_new")).cte("item")
     return (
-        select(wanted.c.fits, wanted.c.has_room, item.c.is_new, *line_columns(item.c.id, _qty))
-        .select_from(wanted)
-        .join(Listing, Listing.id == wanted.c.id)
+        select(listing.c.fits, listing.c.has_room, item.c.is_new, *line_columns(item.c.id, _qty))
+        .select_from(listing)
+        .join(Listing, Listing.id == listing.c.id)
         .join(Vendor, Vendor.id == Listing.vendor_id)
         .outerjoin(School, School.id == Listing.school_id)
         .outerjoin(Spec, Spec.id == Listing.spec_id)

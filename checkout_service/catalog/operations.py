@@ -18,7 +18,7 @@ from checkout_service.catalog.schemas import ListingRow, parse_line
 from checkout_service.settings.values import Secret
 
 OWNER: Final = "checkout_owner"
-TOLD_EVERY: Final = 1000
+REPORT_EVERY: Final = 1000
 """Lines between two reports of progress."""
 
 
@@ -76,7 +76,7 @@ def _rows(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[tuple[Any
     read = 0
     for number, line in enumerate(read_lines(file), 1):
         read += len(line)
-        if number % TOLD_EVERY == 0:
+        if number % REPORT_EVERY == 0:
             progress(read)
             read = 0
         if line.isspace():

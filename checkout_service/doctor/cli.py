@@ -35,7 +35,7 @@ def doctor() -> None:
     worst = False
     for check in CHECKS:
         for finding in _made(check):
-            click.echo(f"{finding.level:8} {finding.about:22} {finding.said}")
+            click.echo(f"{finding.level:8} {finding.about:22} {finding.result}")
             if finding.remedy:
                 click.echo(f"{'':8} {'':22} → {finding.remedy}")
             worst = worst or finding.level is Level.WRONG

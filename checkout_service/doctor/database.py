@@ -62,11 +62,11 @@ def check_readiness() -> Iterator[Finding]:
         "broker": "See CELERY_BROKER_URL. Webhooks are taken meanwhile, and processed when it is back.",
         "cache": "See REDIS_URL. Everything works without it, slower.",
     }
-    for name, said in current_app.extensions["readiness"].checks().items():
-        if said == "ok":
+    for name, result in current_app.extensions["readiness"].checks().items():
+        if result == "ok":
             yield ok(name, "at head" if name == "migrations" else "answers")
         else:
-            yield wrong(name, said, remedies[name])
+            yield wrong(name, result, remedies[name])
 
 
 def check_roles() -> Iterator[Finding]:

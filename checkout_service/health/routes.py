@@ -68,7 +68,7 @@ class Readiness:
             "cache": self._probe_cache,
         }
         self._threads = ThreadPoolExecutor(len(self._probes), thread_name_prefix="readiness")
-        self._asked: dict[str, Future[dict[str, str]]] = {}
+        self._running: dict[str, Future[dict[str, str]]] = {}
         self._lock = Lock()
 
     def checks(self) -> dict[str, str]:
@@ -84,10 +84,10 @@ class Readiness:
 
     def _ask(self, name: str) -> Future[dict[str, str]]:
         with self._lock:
-            asked = self._asked.get(name)
-            if asked is None or asked.done():
-                asked = self._asked[name] = self._threads.submit(self._run, self._probes[name])
-            return asked
+            running = self._running.get(name)
+            if running is None or running.done():
+                running = self._running[name] = self._threads.submit(self._run, self._probes[name])
+            return running
 
     def _run(self, probe: Probe) -> dict[str, str]:
         with self._app.app_context():
@@ -121,7 +121,7 @@ def ready() -> Response:
     """200 while customers can be served and webhooks taken, else 503; names what is missing in both cases."""
     readiness: Readiness = current_app.extensions["readiness"]
     checks = readiness.checks()
-    missing = [name for name, said in checks.items() if said != OK]
+    missing = [name for name, result in checks.items() if result != OK]
     if NEEDED.intersection(missing):
         raise NotReady(checks=checks, missing=missing)
     return json_answer({"status": "ready", "checks": checks, "missing": missing})

@@ -54,7 +54,7 @@ class Jwks:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._generation = 0
         self._fetched_at = float("-inf")
-        self._asked_at = float("-inf")
+        self._requested_at = float("-inf")
         self._lock = threading.Lock()
         self._answered = threading.Event()
         self._thread = BackgroundThread("jwks", self._fetch_again)
@@ -72,20 +72,20 @@ class Jwks:
             return None
         if self.generation() < 0 or kid not in self._keys:
             self._fetch_in_background()
-            self._answered.wait(max(0.0, self._asked_at + ANSWER_WITHIN - monotonic()))
+            self._answered.wait(max(0.0, self._requested_at + ANSWER_WITHIN - monotonic()))
         if self.generation() < 0:
             raise JwksUnavailable
         key = self._keys.get(kid)
-        if key is None and self._fetched_at < self._asked_at:
+        if key is None and self._fetched_at < self._requested_at:
             # The last fetch has brought nothing, so nobody knows whether this key is new or made up.
             raise JwksUnavailable
         return key
 
     def _fetch_in_background(self) -> None:
         with self._lock:
-            if monotonic() - self._asked_at < self._pause:
+            if monotonic() - self._requested_at < self._pause:
                 return
-            self._asked_at = monotonic()
+            self._requested_at = monotonic()
             self._answered.clear()
         if not self._thread.wake():
             self._answered.set()  # nothing comes that could be waited for

@@ -68,7 +68,7 @@ class BodyReader:
         that ends before its length, or came too slowly, has nobody left to be answered, and must have no effect.
         Answers with how many bytes are held now, until ``let_go``.
         """
-        most = _wanted(environ)
+        most = _bytes_to_read(environ)
         if not most:
             return 0
         body = BytesIO()
@@ -155,7 +155,7 @@ def init_app(app: Flask) -> None:
             raise TooManyBodies
 
 
-def _wanted(environ: dict[str, Any]) -> int:
+def _bytes_to_read(environ: dict[str, Any]) -> int:
     """How many bytes to read: one more than the path takes of a body without a length, none of one too large."""
     most = (LARGEST_WEBHOOK if environ["PATH_INFO"].startswith(WEBHOOK_PATH) else LARGEST_BODY) + 1
     if "HTTP_TRANSFER_ENCODING" in environ:

@@ -158,14 +158,14 @@ def _refuse_taken_port(host: str, port: int) -> None:
 
 def _allow_many_files() -> None:
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4 * CONNECTIONS
+    target = 4 * CONNECTIONS
     if most != resource.RLIM_INFINITY:
-        wanted = min(wanted, most)
-    if allowed == resource.RLIM_INFINITY or allowed >= wanted:
+        target = min(target, most)
+    if allowed == resource.RLIM_INFINITY or allowed >= target:
         return
     # A limit that the system does not let us raise (macOS has one of its own) means fewer connections, not no service.
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, most))
 
 
 def _own_metrics_folder() -> str | None:
