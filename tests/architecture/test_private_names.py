@@ -310,8 +310,8 @@ NAMES = (
     ),
 )
 
-DOCUMENTED = {"_make", "_asdict", "_mapping"}
-"""Of named tuples and of SQLAlchemy's rows: public in spite of their underscore."""
+DOCUMENTED = {"_make", "_asdict", "_mapping", "_exit"}
+"""Of named tuples, of SQLAlchemy's rows, and of os: public in spite of their underscore."""
 
 COMPARED_WITH_OTHERS = "tests/providers/compat/"
 """Looks into the packages of providers, which nothing that is shipped depends on."""

@@ -62,6 +62,10 @@ _JINJA = re.compile(r"\{[{%](.+?)[%}]\}", re.S)
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _BLOCK_COMMENT = re.compile(r"/\*.*?\*/", re.S)
 _LINE_COMMENT = re.compile(r"(?<!:)(?://|--).*")
+_RELEASED = re.compile(r"^## \[\d.*", re.M | re.S)
+_RENAMES = re.compile(
+    r"^- (?:(?!\n- |\n\n).)*\brenamed\b(?:(?!\n- |\n\n).)*|^### Renamed\n(?:(?!\n##).)*", re.M | re.S | re.I
+)
 _HASH_COMMENT = re.compile(r"#.*")
 _MARKED = re.compile(r"\b(?:class|id|name|for|data-[a-z-]+)=\"([^\"{}]*)\"")
 
@@ -158,6 +162,15 @@ def test_names_in_other_texts_are_found(suffix: str, source: str, names: list[st
     assert sorted(written) == sorted(names)
 
 
+def test_of_the_changelog_only_what_is_new_counts_and_no_list_of_renames() -> None:
+    log = "- One.\n\n- A twin.\n  Renamed: a desk.\n- A deed.\n\n### Renamed\n\n- verdict\n\n## [0.1.0]\n- A letter."
+
+    kept = _emptied(_RENAMES, _emptied(_RELEASED, log))
+
+    assert list(_given_up(kept, phrase=True)) == ["deed"]
+    assert kept.count("\n") == log.count("\n")
+
+
 @cache
 def _texts() -> tuple[Path, ...]:
     """Every text of the project that people read or write, but for this file."""
@@ -174,19 +187,12 @@ def _is_ours(path: Path) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text with their numbers; of the changelog those that are new and list no renames."""
-    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-    if path.name != "CHANGELOG.md":
-        yield from lines
-        return
-    version = section = ""
-    for number, line in lines:
-        if line.startswith("## "):
-            version, section = line, ""
-        elif line.startswith("### "):
-            section = line
-        if "Unreleased" in version and "Renamed" not in section:
-            yield number, line
+    """The lines of a text with their numbers; of the changelog what is new, but for entries that list renames."""
+    text = path.read_text(encoding="utf-8")
+    if path.name == "CHANGELOG.md":
+        text = _emptied(_RELEASED, text)
+        text = _emptied(_RENAMES, text)
+    yield from enumerate(text.splitlines(), 1)
 
 
 def _given_up(line: str, *, phrase: bool) -> Iterator[str]:
@@ -263,9 +269,9 @@ def _names_of_text(suffix: str, text: str) -> Iterator[tuple[int, str]]:
             yield text.count("\n", 0, start + found.start()) + 1, found[0]
 
 
-def _emptied(comment: re.Pattern[str], text: str) -> str:
-    """The text without comments, every line where it was."""
-    return comment.sub(lambda found: "\n" * found[0].count("\n"), text)
+def _emptied(part: re.Pattern[str], text: str) -> str:
+    """The text without the parts that are found, every line where it was."""
+    return part.sub(lambda found: "\n" * found[0].count("\n"), text)
 
 
 def _report(found: Iterable[str]) -> str:
