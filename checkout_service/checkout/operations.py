@@ -53,7 +53,7 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
 )
 from checkout_service.providers.factory import make_provider
-from checkout_service.server.slots import TooManyWaitingError, outside
+from checkout_service.server.slots import TooManyWaitingError, released_slot
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.values import WebSettings
 
@@ -120,7 +120,7 @@ def open_session(
     cart = _payable(order)
     payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
     try:
-        with outside() if providers[name].asks else nullcontext():
+        with released_slot() if providers[name].asks else nullcontext():
             opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
     except TooManyWaitingError:
         raise ProviderUnavailable from None
@@ -197,7 +197,7 @@ def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) ->
         if monotonic() >= until:
             raise problem
         try:
-            with outside():
+            with released_slot():
                 sleep(0.05)
         except TooManyWaitingError:
             raise problem from None

@@ -41,7 +41,7 @@ def _answer(drain: Drain) -> list[tuple[str, str]]:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"ok"]
 
-    drain.telling(app)({}, lambda status, headers, exc_info: answered.extend(headers))
+    drain.announced(app)({}, lambda status, headers, exc_info: answered.extend(headers))
     return answered
 
 

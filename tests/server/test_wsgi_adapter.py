@@ -74,7 +74,9 @@ def answering(body: Iterable[bytes], *headers: tuple[str, str]) -> Wsgi:
 
 def wsgi_adapter(app: Wsgi, *, working: int = 1, most_bytes: int = 1000) -> WsgiAdapter:
     return WsgiAdapter(
-        app, slots=Slots(working=working, waiting=1, line=100), body_reader=BodyReader(readers=1, most_bytes=most_bytes)
+        app,
+        slots=Slots(working=working, waiting=1, queue=100),
+        body_reader=BodyReader(readers=1, most_bytes=most_bytes),
     )
 
 
@@ -159,7 +161,7 @@ def test_a_sender_that_is_gone_reaches_no_app() -> None:
     assert not reached
 
 
-def test_who_waited_too_long_or_finds_the_line_full_is_refused_and_nothing_is_done(
+def test_who_waited_too_long_or_finds_the_queue_full_is_refused_and_nothing_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reached: list[str] = []
@@ -175,7 +177,7 @@ def test_who_waited_too_long_or_finds_the_line_full_is_refused_and_nothing_is_do
         return answering([], ("Content-Length", "0"))(environ, start_response)
 
     front = WsgiAdapter(
-        app, slots=Slots(working=1, waiting=1, line=1), body_reader=BodyReader(readers=1, most_bytes=1000)
+        app, slots=Slots(working=1, waiting=1, queue=1), body_reader=BodyReader(readers=1, most_bytes=1000)
     )
     first, late, excess = Client(), Client(), Client()
     front(first, scope())
@@ -213,7 +215,7 @@ def _gone() -> tuple[WsgiAdapter, dict[str, Any]]:
 
 
 def _refused() -> tuple[WsgiAdapter, dict[str, Any]]:
-    no_room = Slots(working=0, waiting=1, line=0)
+    no_room = Slots(working=0, waiting=1, queue=0)
     return WsgiAdapter(answering([]), slots=no_room, body_reader=BodyReader(readers=1, most_bytes=1000)), scope()
 
 
