@@ -61,7 +61,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
     connection.execute(_CARTS, {"money": references})
     locked = connection.execute(_LOCK, {"references": references, "money": references}, binary=True).fetchall()
     payments = {row[2]: row[0] for row in locked}
-    # In the order of their keys, as the transitions enters them: it is kinder to the indexes.
+    # In the order of their keys, as the worker enters them: it is kinder to the indexes.
     events = sorted((webhook["raw_data"]["event_id"], webhook, row) for webhook, row in zip(read, rows, strict=True))
     contents = [webhook["raw_data"] for _, webhook, _ in events]
     connection.execute(

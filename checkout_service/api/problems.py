@@ -1,4 +1,4 @@
-"""The error tree: every failure that we expect has a name, a status and a sentence that a person can act on.
+"""The error tree: every expected failure has a name, a status, and a sentence that says what to do.
 
     Problem
     ├── 400  MissingIdempotencyKey  MalformedIdempotencyKey  MalformedBody
@@ -26,9 +26,9 @@ from typing import Any, ClassVar
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
-    """An expected failure; ``slug`` makes its stable type, ``detail`` says what to do about it.
+    """An expected failure. ``slug`` makes its stable type; ``detail`` says what to do about it.
 
-    ``pointer`` is the member of the request that it is about (a JSON Pointer, RFC 6901), where it is always the same.
+    ``pointer`` names the member of the request that is at fault (a JSON Pointer, RFC 6901), if it is always the same.
     """
 
     status: ClassVar[int] = 500

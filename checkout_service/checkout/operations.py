@@ -1,8 +1,8 @@
-"""Opens a session: the cart is read, the provider asked, and payment and session inserted in one statement.
+"""Opens a session: reads the cart, calls the provider, and inserts payment and session in one statement.
 
     read the key's answer → read the cart → provider.open → INSERT payment and session
 
-No transaction is open while the provider is asked. Concurrent retries that race compute the same payment id, so the
+No transaction is open while the provider is called. Concurrent retries that race compute the same payment id, so the
 provider makes one payment for them and the unique keys let one of them in; whatever goes wrong, the key's answer is
 read again.
 """
@@ -58,10 +58,10 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.values import WebSettings
 
 WAIT_FOR_RETRY: Final = 2.0
-"""Seconds that a request waits for the answer of a concurrent retry, where the provider says that one is at work."""
+"""Seconds that a request waits for the answer of a concurrent retry, if the provider says that one is in progress."""
 
 WAIT_FOR_WRITE: Final = 0.3
-"""Seconds that it waits for one that has its payment already, and only has to write it down."""
+"""Seconds that it waits for a concurrent retry that has its payment already, and only has to store it."""
 
 _insert = Statement("""
     WITH payment AS (
@@ -81,7 +81,7 @@ _insert = Statement("""
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What the customer asked for. ``expected_total`` is None when the customer did not say what they saw."""
+    """The customer's request. ``expected_total`` is None if the customer did not send the total that they saw."""
 
     user_id: UUID
     key: str

@@ -1,4 +1,4 @@
-"""``flask doctor``: everything that surrounds the service, looked at once."""
+"""``flask doctor``: checks everything that surrounds the service, once."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _now = text("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
 
 
 def check_clocks() -> Iterator[Finding]:
-    """How far each is from this host's, half of the way there and back allowed for."""
+    """How far each clock is from this host's. Half of the round trip is allowed for."""
     settings: WebSettings = current_app.extensions["settings"]
     execute(_now)  # so that the next is not also the time to connect
     sent_at = time()
@@ -43,7 +43,7 @@ def check_clocks() -> Iterator[Finding]:
 
 
 def check_workers() -> Iterator[Finding]:
-    """Who answers, and what time it is there."""
+    """Which workers send heartbeats, and how far their clocks are from this host's."""
     settings: WebSettings = current_app.extensions["settings"]
     try:
         ahead = worker_clocks(settings.broker_url, listen_for=3.0)

@@ -1,4 +1,4 @@
-"""Checks of PostgreSQL: whether a commit is one, whether the tiers may do what they must and nothing else."""
+"""Checks of PostgreSQL: whether a commit is durable, and whether each role may do what it must and nothing else."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def check_server() -> Iterator[Finding]:
 
 
 def check_readiness() -> Iterator[Finding]:
-    """What /readyz asks, migrations among it."""
+    """The checks of /readyz, migrations among them."""
     remedies = {
         "database": "See DATABASE_URL and whether PostgreSQL accepts connections.",
         "migrations": "Run `flask --app wsgi db upgrade` with MIGRATION_DATABASE_URL set.",

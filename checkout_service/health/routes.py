@@ -1,4 +1,4 @@
-"""For operators and balancers: is the process up, can it do its work, what does it count."""
+"""For operators and load balancers: whether the process is up, whether it can work, and its metrics."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import metrics
 
 ANSWER_WITHIN: Final = 1.2
-"""Seconds for all checks together; one that has said nothing by then counts as failed."""
+"""Seconds for all checks together. A check without an answer by then has failed."""
 
 OK: Final = "ok"
 NEEDED: Final = frozenset({"database", "migrations"})
-"""Without the broker or the cache webhooks are still taken, only later worked on."""
+"""Without these nothing can be served. Without broker or cache webhooks are still stored, and processed later."""
 
 blueprint = Blueprint("health", __name__)
 
@@ -52,9 +52,9 @@ class NotReady(Problem):
 
 
 class Readiness:
-    """Asks everything that the web tier works with, at once and within a bounded time.
+    """Checks every server that the web tier works with, all at once and within a bounded time.
 
-    A frozen server holds the one thread that asks it; further questions join that thread's instead of adding to it.
+    A frozen server holds the one thread that checks it. Further checks of that server wait for this thread's answer.
     """
 
     def __init__(self, app: Flask, settings: WebSettings) -> None:
@@ -72,7 +72,7 @@ class Readiness:
         self._lock = Lock()
 
     def checks(self) -> dict[str, str]:
-        """What each thing answered: "ok", or what is the matter with it."""
+        """Each server's result: "ok", or what is wrong with it."""
         deadline = monotonic() + ANSWER_WITHIN
         found = dict.fromkeys(("database", "migrations", "broker", "cache"), "unknown")
         for name, future in [(name, self._ask(name)) for name in self._probes]:
@@ -111,14 +111,14 @@ def init_app(app: Flask, settings: WebSettings) -> None:
 @blueprint.get("/livez")
 @public
 def live() -> Response:
-    """The process answers; nothing else is looked at."""
+    """The process answers. Nothing else is checked."""
     return json_answer({"status": "alive"})
 
 
 @blueprint.get("/readyz")
 @public
 def ready() -> Response:
-    """200 while customers can be served and webhooks taken, else 503; names what is missing in both cases."""
+    """200 while customers can be served and webhooks stored, else 503. Both name what is missing."""
     readiness: Readiness = current_app.extensions["readiness"]
     checks = readiness.checks()
     missing = [name for name, result in checks.items() if result != OK]
@@ -130,7 +130,7 @@ def ready() -> Response:
 @blueprint.get("/metrics")
 @public
 def show_metrics() -> Response:
-    """Every series in Prometheus' text format."""
+    """Every series, in Prometheus' text format."""
     backlog: Backlog = current_app.extensions["backlog"]
     violations: Violations = current_app.extensions["violations"]
     return Response(metrics.expose(backlog, violations), content_type=metrics.CONTENT_TYPE)
@@ -148,7 +148,7 @@ def _probe_database() -> dict[str, str]:
 
 
 def _compared(revision: str, head: str) -> str:
-    # Revisions are numbered. A release migrates first, so the old processes see a newer one for a while and go on.
+    # Revisions are numbered. A release migrates first, so old processes see a newer revision for a while, and go on.
     if revision == head or (revision.isdigit() and int(revision) > int(head)):
         return OK
     return f"at {revision or 'none'}, behind {head}"

@@ -22,10 +22,10 @@ FRESH_FOR: Final = 300.0
 """Seconds after which keys are fetched again, in the background."""
 
 KEPT_FOR: Final = 3600.0
-"""Seconds for which keys count while the issuer is away; the price of outliving its outages is a late withdrawal."""
+"""Seconds for which keys count while the issuer is away. The price: a key that it withdrew counts as long."""
 
 PAUSE: Final = 5.0
-"""Seconds between two fetches, however many unknown keys are asked for."""
+"""Seconds between two fetches, however many tokens name unknown keys."""
 
 ANSWER_WITHIN: Final = 1.0
 
@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class JwksUnavailable(Unavailable):
-    """Whether a token counts cannot be told right now."""
+    """Nobody can say at this moment whether a token counts."""
 
     slug = "jwks-unavailable"
     title = "The issuer's keys are unavailable"

@@ -1,8 +1,8 @@
-"""Takes the request for a refund: one INSERT, which the database itself holds within what was paid.
+"""Takes the request for a refund by one INSERT, which the database itself holds within what was paid.
 
 Two triggers of the INSERT hold the sum (migrations/baseline/refunds.sql): refunds_fill_from_payment locks the payment,
 which must be paid, and refunds_update_sums adds to its sums, where the CHECK payments_refunds_fit refuses what is too
-much. So nothing that was read before the INSERT need be true: it serves to answer a replay, and to say what is wrong.
+much. So what was read before the INSERT may be out of date. It serves to answer a replay, and to say what is wrong.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _insert = Statement(
 )
 
 TRIES = 3
-"""The first answer may be gone when it is looked at again: room that a failing refund gave back, or somebody took."""
+"""What is left may change between reading and inserting: another refund fails, or takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRequest:
-    """What the caller asked for; without an amount, all that is left."""
+    """The caller's request; without an amount, for all that is left."""
 
     payment_id: UUID
     requested_by: UUID
@@ -84,11 +84,11 @@ def request_refund(request: RefundRequest) -> tuple[dict[str, Any], bool]:
             # which.
             continue
         return show_refund(row), False
-    raise StillInProgress("Other refunds of this payment are being asked for at this moment: send it again.")
+    raise StillInProgress("Other refunds of this payment are being requested at this moment: send it again.")
 
 
 def _replayed(found: Any, request: RefundRequest) -> dict[str, Any]:
-    """The answer as it was given: what became of the refund since then is read by GET."""
+    """The answer as it was first given. GET shows the refund's status of today."""
     if found.request_hash != request.request_hash:
         raise IdempotencyKeyReused("This Idempotency-Key belongs to another request: use a new key for a new refund.")
     shown = show_refund(found)

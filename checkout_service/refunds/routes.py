@@ -31,7 +31,7 @@ blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", descripti
 @keyed
 @blueprint.doc(parameters=[documented("refund")], security=[{"bearer": [SCOPE]}])
 @blueprint.arguments(NewRefundSchema, example={"amount": "40.00", "reason": "returned"})
-@blueprint.response(202, RefundSchema, example=EXAMPLE, description="It was written down, and will be asked for")
+@blueprint.response(202, RefundSchema, example=EXAMPLE, description="Stored; the provider is asked next")
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,
@@ -50,7 +50,7 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
     """Ask for a refund
 
     Takes a token with the scope `refunds`; the payment may be anybody's. Partial, or without `amount` all that is left.
-    The answer says that the refund was written down: a worker then asks the provider, and GET tells what became of it.
+    The answer says that the refund is stored. A worker then sends it to the provider, and GET shows its status.
     The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`; a key
     belongs to its caller, whatever the payment.
     """

@@ -1,7 +1,6 @@
 """Server: how a web process takes requests, and how it ends.
 
-Holds what lies between Granian and the application: bodies, slots, the wait queue, and draining.
-Promises: slow senders, slow providers and floods do not stop other requests; a process that ends loses no request.
-Never: knows a room with routes. serve.py comes in to start it, the app for its bounds, checkout to release a slot.
-No other room uses Granian, or any private name of it.
+Holds what lies between Granian and the application: bodies, slots, the wait queue, draining.
+Promises: slow senders, slow providers and floods cost the others nothing. A process that ends loses no request.
+Never: knows a room with routes. Only here Granian's private names are used.
 """
