@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults lint data-model bench profile venv
+.PHONY: help run demo test test-slow faults lint format data-model bench profile venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -20,6 +20,7 @@ help:
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make lint   ruff, mypy, import contracts"
+	@echo "make format ruff puts the code into its form and sorts the imports"
 	@echo "make data-model  write docs/data-model.md from the models and a migrated database"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
@@ -51,6 +52,10 @@ lint: venv
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+format: venv
+	@.venv/bin/ruff check --select I --fix .
+	@.venv/bin/ruff format .
+
 data-model: venv
 	@WRITE_DATA_MODEL=1 .venv/bin/python -m pytest tests/migrations/test_data_model.py
 
@@ -70,10 +75,10 @@ venv:
 		echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1). Install it, or run make PYTHON=..." >&2; \
 		exit 1; \
 	fi; \
-	wanted=$$($(PYTHON) -c 'import hashlib, os, sys; \
+	inputs=$$($(PYTHON) -c 'import hashlib, os, sys; \
 		print(hashlib.sha256(open("requirements.lock", "rb").read()).hexdigest(), sys.version_info[:2], os.getcwd())') \
 		|| exit 1; \
-	if [ "$$(cat .venv/built-from 2>/dev/null)" = "$$wanted" ]; then exit 0; fi; \
+	if [ "$$(cat .venv/built-from 2>/dev/null)" = "$$inputs" ]; then exit 0; fi; \
 	echo "Building .venv from requirements.lock; this happens once."; \
 	rm -rf .venv || exit 1; \
 	if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
@@ -84,4 +89,4 @@ venv:
 		echo "$(PYTHON) has neither ensurepip nor pip; on Debian: apt install python3-venv" >&2; exit 1; \
 	fi || exit 1; \
 	$$pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.lock || exit 1; \
-	echo "$$wanted" > .venv/built-from
+	echo "$$inputs" > .venv/built-from

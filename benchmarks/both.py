@@ -15,7 +15,7 @@ RATE = 1500
 
 _PENDING = "SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 'parked')"
 
-# From the webhook's row to its events in the transitions; both are the database's clock at the start of a transaction.
+# From the webhook's row to its events; both are the database's clock at the start of a transaction.
 _LAG = """
     SELECT percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP
         (ORDER BY extract(epoch FROM processed_at - received_at)::float8)

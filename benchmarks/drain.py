@@ -21,7 +21,7 @@ from checkout_service.tasks import TaskName
 WEBHOOKS = 20_000
 GIVE_UP = 180.0
 POLL = 0.02
-"""Seconds; the question costs more the more webhooks are done, so it is asked seldom."""
+"""Seconds; the question costs more the more webhooks are done, so it is seldom asked."""
 
 _PENDING = """
     SELECT EXISTS (SELECT FROM webhook_deliveries
@@ -44,7 +44,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
 
         def measure(name: str) -> float:
             first = file_webhooks(connection, stand, first=next(numbers), count=webhooks)
-            start = rouse_floor if name == "floor" else ring
+            start = rouse_floor if name == "floor" else wake
             with watched(stand) as usage[name]:
                 seconds = drained(stand, connection, lambda: start(stand, first))
             return webhooks / seconds
@@ -91,7 +91,7 @@ def drained(stand: Stand, connection: psycopg.Connection[Any], start: Callable[[
     return time.perf_counter() - began
 
 
-def ring(stand: Stand, delivery_id: str) -> None:
+def wake(stand: Stand, delivery_id: str) -> None:
     """What the webhook receiver's notifier does."""
     environment = stand.environment
     broker = environment.get("CELERY_BROKER_URL") or environment["REDIS_URL"]

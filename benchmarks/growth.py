@@ -103,7 +103,7 @@ def the_figures(stand: Stand, *, seconds: float, drained: int) -> dict[str, Call
     def drain_once() -> float:
         with stand.connect() as connection:
             first = drain.file_webhooks(connection, stand, first=next(firsts), count=drained)
-            return drained / drain.drained(stand, connection, lambda: drain.ring(stand, first))
+            return drained / drain.drained(stand, connection, lambda: drain.wake(stand, first))
 
     def at_full_speed(name: str) -> float:
         load.full_speed(base, files[name], seconds=1)

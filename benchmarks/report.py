@@ -33,8 +33,8 @@ class Report:
 
     def add(self, figure: str, value: str, *, floor: str = "", ratio: float | None = None, target: str = "") -> None:
         self.lines.append(Line(figure=figure, value=value, floor=floor, ratio=ratio, target=target))
-        said = "  ".join(cell for cell in self.lines[-1].cells()[1:] if cell)
-        tell(f"  {figure}: {said}")
+        shown = "  ".join(cell for cell in self.lines[-1].cells()[1:] if cell)
+        tell(f"  {figure}: {shown}")
 
     def remark(self, text: str) -> None:
         self.remarks.append(text)

@@ -1,6 +1,7 @@
-"""A circuit breaker: after a failure everybody is told at once, and one caller at a time tries again.
+"""A circuit breaker: after a failure all callers fail at once, and one caller at a time tries again.
 
-The kept libraries for this hold a lock while the trial call runs, so a frozen server would still collect every thread.
+The maintained libraries for this hold a lock while the trial call runs, so a frozen server would still hold every
+thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A Redis cache that fails open: a dead cache costs time, never an answer.
 
-Also holds the wake-up (see ``queue``) and the worker's memory of webhooks that it has seen, for both of which the
-database is the truth.
+It also holds the claim of the wake-up (``publishing.wake_up``) and the worker's memory of webhooks that it has seen.
+For both the database is the truth.
 """
 
 from __future__ import annotations

@@ -1,21 +1,19 @@
-"""What commands for operators share: groups that explain a database that is away, time spans, texts made harmless."""
+"""What the commands for operators share: their groups, time spans as options, and texts that are safe to print."""
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 import click
 from flask.cli import AppGroup
 
 from checkout_service.database.errors import DatabaseUnavailableError
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from checkout_service.durations import parse_duration
 
 
 class CommandGroup(AppGroup):
-    """Commands that need the database, and say so in a sentence when it is away."""
+    """Commands that need the database. When it is away, they say so in a sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -30,12 +28,12 @@ class Duration(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        found = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
-        if not found:
-            self.fail(f"{value!r} is no time span such as 90s, 30m, 2h or 7d", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def printable(text: str) -> str:
-    """The text, escaped if need be: it may be a stranger's, and terminals obey control characters."""
+    """The text as it is, or escaped: it may be a stranger's, and terminals obey the control characters in it."""
     return text if text.isprintable() else ascii(text)

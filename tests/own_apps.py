@@ -35,8 +35,8 @@ SECRET = "a secret that is known to the tests alone"
 
 def claims(**changes: Any) -> dict[str, Any]:
     """A token's claims, valid as they are; a change to None leaves one out."""
-    wanted = {"sub": str(uuid4()), "exp": datetime.now(UTC) + timedelta(hours=1)} | changes
-    return {name: value for name, value in wanted.items() if value is not None}
+    chosen = {"sub": str(uuid4()), "exp": datetime.now(UTC) + timedelta(hours=1)} | changes
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def bearer(token: str) -> Headers:

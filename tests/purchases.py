@@ -22,15 +22,15 @@ def fill_cart(customer: Customer, *lines: tuple[dict[str, Any], int]) -> str:
     return customer.get("/api/cart").json["id"]
 
 
-def ask(customer: Customer, cart_id: str, key: str | None = "purchase-1", **wanted: Any) -> TestResponse:
+def ask(customer: Customer, cart_id: str, key: str | None = "purchase-1", **members: Any) -> TestResponse:
     """Ask for a session; members other than cart_id as keywords."""
     headers = {} if key is None else {"Idempotency-Key": key}
-    return customer.post(PATH, json={"cart_id": cart_id, **wanted}, headers=headers)
+    return customer.post(PATH, json={"cart_id": cart_id, **members}, headers=headers)
 
 
-def opened(customer: Customer, cart_id: str, key: str | None = "purchase-1", **wanted: Any) -> dict[str, Any]:
+def opened(customer: Customer, cart_id: str, key: str | None = "purchase-1", **members: Any) -> dict[str, Any]:
     """The answer of a session that was opened or replayed."""
-    answer = ask(customer, cart_id, key, **wanted)
+    answer = ask(customer, cart_id, key, **members)
     assert answer.status_code == 201, answer.text
     return answer.json
 

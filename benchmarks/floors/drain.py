@@ -61,9 +61,9 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
     connection.execute(_CARTS, {"money": references})
     locked = connection.execute(_LOCK, {"references": references, "money": references}, binary=True).fetchall()
     payments = {row[2]: row[0] for row in locked}
-    # In the order of their keys, as the transitions enters them: it is kinder to the indexes.
+    # In the order of their keys, as the worker enters them: it is kinder to the indexes.
     events = sorted((webhook["raw_data"]["event_id"], webhook, row) for webhook, row in zip(read, rows, strict=True))
-    said = [webhook["raw_data"] for _, webhook, _ in events]
+    contents = [webhook["raw_data"] for _, webhook, _ in events]
     connection.execute(
         _EVENTS,
         {
@@ -72,10 +72,10 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "events": [event_id for event_id, _, _ in events],
             "payments": [payments[webhook["provider_ref"]] for _, webhook, _ in events],
             "statuses": ["paid"] * len(rows),
-            "amounts": [Decimal(details["amount"]) for details in said],
-            "currencies": [details["currency"] for details in said],
+            "amounts": [Decimal(details["amount"]) for details in contents],
+            "currencies": [details["currency"] for details in contents],
             "outcomes": ["applied"] * len(rows),
-            "occurred": [datetime.fromisoformat(details["occurred_at"]) for details in said],
+            "occurred": [datetime.fromisoformat(details["occurred_at"]) for details in contents],
             "received": [row[3] for _, _, row in events],
         },
         binary=True,

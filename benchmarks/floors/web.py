@@ -67,16 +67,16 @@ def get_cart() -> Response:
 
 @app.post("/api/cart/items")
 def put_item() -> Response:
-    user, wanted = _user(), orjson.loads(request.get_data(cache=False))
-    values = {**_PUT_CONSTANTS, "user": user, "listing": UUID(wanted["listing"]), "qty": wanted["qty"]}
+    user, body = _user(), orjson.loads(request.get_data(cache=False))
+    values = {**_PUT_CONSTANTS, "user": user, "listing": UUID(body["listing"]), "qty": body["qty"]}
     row = _connection().execute(_PUT, values).fetchone()
     return _answer(show_line(row[3:]), 201 if row[2] else 200)  # type: ignore[index]  # the listing is there
 
 
 @app.post("/api/checkout/session")
 def open_session() -> Response:
-    user, wanted = _user(), orjson.loads(request.get_data(cache=False))
-    key, cart_id, connection = request.headers["Idempotency-Key"], UUID(wanted["cart_id"]), _connection()
+    user, body = _user(), orjson.loads(request.get_data(cache=False))
+    key, cart_id, connection = request.headers["Idempotency-Key"], UUID(body["cart_id"]), _connection()
     connection.execute(_GIVEN, {"user_id": user, "idempotency_key": key}).fetchone()
     lines = connection.execute(_FROZEN, {"user": user, "cart": cart_id}).fetchall()
     payment_id = uuid5(_NAMESPACE, f"{user}:{key}")

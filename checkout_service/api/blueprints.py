@@ -1,4 +1,4 @@
-"""How rooms speak HTTP: a blueprint that reads JSON strictly and documents its problems, and the OpenAPI document.
+"""A blueprint that reads JSON strictly and documents its problems, and the API that makes the OpenAPI document.
 
 Rooms take ``Blueprint`` from here instead of from flask-smorest.
 """
@@ -111,7 +111,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
         self.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
 
     def _register_error_handlers(self) -> None:
-        """Problems are rendered in one place for all routes, documented or not; see problem_pages."""
+        """Registers none: ``problem_documents`` renders the problems of all routes, documented or not."""
 
     def _register_responses(self) -> None:
         for status in HTTPStatus:
@@ -126,14 +126,14 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
 
 
 def _documented(wrapped: Any, view: View) -> View:
-    """The view with what the document says of its wrapped form; each wrapper would be one more call in each request."""
+    """The view itself, with the documentation of its wrapped form: a wrapper would be one more call in each request."""
     view._apidoc = wrapped._apidoc  # type: ignore[attr-defined]  # functions take any attribute
     return view
 
 
-_ABOUT: Final = """A customer fills a cart, opens a checkout session and pays at a payment provider; what became of the
-money is read here, and staff give it back. Amounts are strings with two decimals, times RFC 3339 in UTC. Errors are
-problem documents (RFC 9457) with a stable `type`.
+_ABOUT: Final = """A customer fills a cart, opens a checkout session and pays at a payment provider. The status of the
+payment is read here, and staff refund payments here. Amounts are strings with two decimals, times RFC 3339 in UTC.
+Errors are problem documents (RFC 9457) with a stable `type`.
 
 To try it here, press *Authorize* and paste a token: `make run` prints one, `flask --app wsgi token --user UUID` makes
 one. Then open an operation, *Try it out* and *Execute*. Without a token you see your first problem document."""

@@ -1,5 +1,7 @@
-"""Who is calling: every route requires a caller unless its view is marked ``@public``; one marked ``known_by`` has its
-caller from somewhere else than a token, a guest's cookie for one. How a token is checked stands in ``identity``.
+"""Who is calling. Every route requires a caller, unless its view is marked ``@public``.
+
+The caller comes from a bearer token, or for a view marked ``known_by`` from something else, such as a guest's cookie.
+The room ``identity`` checks tokens and cookies.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent this request, and what their token allows beyond what is their own (``scope``, RFC 8693 section 4.2)."""
+    """Who sent a request, and what their token allows beyond their own data (``scope``, RFC 8693 section 4.2)."""
 
     user_id: UUID
     scopes: frozenset[str] = frozenset()
@@ -29,18 +31,18 @@ class Caller:
 
 
 def public(view: View) -> View:
-    """Mark a view as open to anybody. Put it nearest to the function, below the route."""
+    """Mark a view as open to everybody. Put the decorator nearest to the function, below the route."""
     view.is_public = True  # type: ignore[attr-defined]  # functions take any attribute
     return view
 
 
 def is_public(app: Flask, endpoint: str) -> bool:
-    """Whether the view behind an endpoint is marked as open to anybody."""
+    """Whether the view of an endpoint is marked as open to everybody."""
     return getattr(app.view_functions[endpoint], "is_public", False)
 
 
 def known_by(identify: Callable[[], Caller]) -> Callable[[View], View]:
-    """Mark a view whose caller ``identify`` finds in the request, or raises Unauthorized. Below the route."""
+    """Mark a view whose caller ``identify`` finds, or else raises Unauthorized. Put it below the route."""
 
     def mark(view: View) -> View:
         view.identify = identify  # type: ignore[attr-defined]  # functions take any attribute
@@ -50,31 +52,32 @@ def known_by(identify: Callable[[], Caller]) -> Callable[[View], View]:
 
 
 def how_known(app: Flask, endpoint: str) -> Callable[[], Caller] | None:
-    """What finds the caller of an endpoint's view; None where that takes a bearer token."""
+    """The function that finds the caller of an endpoint's view; None if the view takes a bearer token."""
     return getattr(app.view_functions[endpoint], "identify", None)
 
 
 def require_callers(app: Flask, identify: Callable[[], Caller]) -> None:
-    """From here on every request to a view that is not public needs a caller, whom ``identify`` finds unless the view
-    says otherwise, or raises Unauthorized.
+    """From here on every request to a view that is not public needs a caller.
+
+    ``identify`` finds the caller or raises Unauthorized, unless the view is marked with a function of its own.
     """
 
     @app.before_request
     def require_caller() -> None:
         endpoint = request.endpoint
-        # No endpoint: an unknown path or method, which is answered 404 or 405 whoever asks.
+        # No endpoint: an unknown path or method. Everybody is answered 404 or 405.
         if endpoint is not None and not is_public(app, endpoint):
             g.caller = (how_known(app, endpoint) or identify)()
 
 
 def caller() -> Caller:
-    """Who sent the request at work."""
+    """Who sent the current request."""
     found: Caller = g.caller
     return found
 
 
 def scoped(scope: str) -> Callable[[View], View]:
-    """Raise InsufficientScope, before anything else is looked at, unless the caller's token carries the scope."""
+    """Raise InsufficientScope, before the body is read, unless the caller's token carries the scope."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -89,12 +92,12 @@ def scoped(scope: str) -> Callable[[View], View]:
 
 
 class InsufficientScope(Forbidden):
-    """The token is valid and does not reach this far (RFC 6750, section 3.1)."""
+    """The token is valid, but does not allow this (RFC 6750, section 3.1)."""
 
     slug = "insufficient-scope"
     title = "Insufficient scope"
     default_detail = "The token lacks the scope that this takes: ask your identity provider for one that has it."
 
     def __init__(self, scope: str = "refunds") -> None:
-        told = f'Bearer realm="checkout", error="insufficient_scope", scope="{scope}"'
-        super().__init__(headers={"WWW-Authenticate": told}, scope=scope)
+        challenge = f'Bearer realm="checkout", error="insufficient_scope", scope="{scope}"'
+        super().__init__(headers={"WWW-Authenticate": challenge}, scope=scope)

@@ -1,7 +1,8 @@
 """The Idempotency-Key: how it is read, and what it makes of a request.
 
-draft-ietf-httpapi-idempotency-key-header: a structured-field string. Clients send it bare as well, so both are taken.
-A key belongs to its caller and to one kind of request: those of sessions and of refunds never meet.
+By draft-ietf-httpapi-idempotency-key-header it is a structured-field string. Many clients send it without quotes, so
+both forms are accepted. A key belongs to its caller and to one kind of request: the keys of sessions and of refunds do
+not meet.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def keyed(view: Callable[..., Response]) -> Callable[..., Response]:
 
 
 def documented(purpose: str) -> dict[str, Any]:
-    """The header's entry in the OpenAPI document; it is read by hand, since a missing key is a 400 of its own."""
+    """The header's entry in the OpenAPI document. We read it by hand, since a missing key has a problem of its own."""
     return {
         "in": "header",
         "name": "Idempotency-Key",
@@ -45,7 +46,7 @@ def documented(purpose: str) -> dict[str, Any]:
 
 
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
-"""The header of an answer that was given before."""
+"""The header of an answer that repeats an earlier one."""
 
 
 def read_key(header: str | None) -> str:
@@ -62,5 +63,5 @@ def read_key(header: str | None) -> str:
 
 
 def request_hash(request: dict[str, str | None]) -> bytes:
-    """What tells one request from another under the same key."""
+    """A hash by which two requests with the same key are compared. SHA-256, 32 bytes."""
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).digest()

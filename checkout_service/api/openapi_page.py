@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page to read and try it: all of it served from here, no script inside the page."""
+"""The OpenAPI document, and a page to read it and try it. All of it is served from here, without inline scripts."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ _STYLE: Final = """body { margin: 0; }
 """
 
 _RECEIVER: Final[dict[str, Any]] = {
-    "summary": "Take a provider's webhook",
-    "description": "Files the webhook unopened and answers; 202 means that it is kept, not that it is verified. "
+    "summary": "Receive a provider's webhook",
+    "description": "Stores the webhook as it came and answers. 202 means that it is stored, not that it is verified. "
     "The body below is the mock provider's; each provider sends its own.",
     "tags": ["webhooks"],
     "security": [],
@@ -107,7 +107,7 @@ _RECEIVER: Final[dict[str, Any]] = {
     },
     "responses": {
         "202": {
-            "description": "Kept",
+            "description": "Stored",
             "content": {
                 "application/json": {
                     "schema": {
@@ -129,8 +129,8 @@ _RECEIVER: Final[dict[str, Any]] = {
 
 
 def init_app(app: Flask, api: Api) -> None:
-    """Serve what the API's document has become with every room registered."""
-    # The webhook receiver is a plain Flask view, for speed, and so is described by hand.
+    """Serve the API's document. Must come after every room has registered its routes."""
+    # The webhook receiver is a plain Flask view, because it has to be fast. So it is described by hand.
     for rule in app.url_map.iter_rules("webhooks.receive_webhook"):
         named = "provider" in rule.arguments and not rule.defaults
         operation = {**_RECEIVER, "operationId": "receiveWebhook" if named else "receiveMockWebhook"}

@@ -1,6 +1,6 @@
-"""Renders every error as a problem document (RFC 9457), and says what each type of problem means.
+"""Renders every error as a problem document (RFC 9457), and serves a description of each type of problem.
 
-Where pages are served as well, people get it as a page: see ``pages.base``.
+Where the shop's pages are served too, a browser gets the error as a page: see ``pages.base``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,17 @@ from checkout_service.telemetry import logs
 
 CONTENT_TYPE: Final = "application/problem+json"
 MOST_FAULTS: Final = 100
+"""So many faults of one request are shown."""
 
 BY_STATUS: Final = {
     400: ("bad-request", "Bad request", "The request cannot be understood."),
     404: ("not-found", "Not found", "There is nothing at this path."),
     405: ("method-not-allowed", "Method not allowed", "This path takes other methods; see the Allow header."),
+    408: (
+        "request-timeout",
+        "Request timeout",
+        "The body did not arrive whole in time, so nothing was done: send the request again.",
+    ),
     413: ("too-large", "Body too large", "The body is larger than this path takes."),
     415: ("unsupported-media-type", "Unsupported media type", "This path takes application/json."),
     500: (
@@ -36,7 +42,7 @@ BY_STATUS: Final = {
         "Something failed on our side. Name the request id when you report it.",
     ),
 }
-"""What HTTP itself can refuse: type, title and what to do about it."""
+"""What HTTP itself can refuse, by status: slug, title, and what to do about it."""
 
 blueprint = Blueprint("problems", __name__)
 
@@ -74,13 +80,13 @@ class ProblemSchema(Schema):
     title = fields.String(required=True)
     status = fields.Integer(required=True, metadata={"minimum": 400, "maximum": 599})
     detail = fields.String(required=True, metadata={"description": "What a person can do about it"})
-    instance = fields.String(required=True, metadata={"description": "The path that was asked for"})
+    instance = fields.String(required=True, metadata={"description": "The path of the request"})
     request_id = fields.String(required=True, metadata={"description": "Also in the X-Request-Id header"})
     errors = fields.List(fields.Nested(ErrorSchema), metadata={"description": "Each fault of an invalid request"})
 
 
 def init_app(app: Flask) -> None:
-    """From here on nothing is answered in another form, whatever is raised."""
+    """From here on every error is answered as a problem document, whatever is raised."""
     # Set, so that neither debug nor testing mode hands an exception through to the server.
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.register_error_handler(Problem, _expected)
@@ -99,7 +105,7 @@ def document(problem: Problem, *, instance: str = "/api/…", request_id: str = 
 
 
 def document_of_status(status: int, *, instance: str = "/api/…", request_id: str = "…") -> dict[str, Any]:
-    """The problem document of what only an HTTP status names."""
+    """The problem document of an error that only an HTTP status names."""
     name = HTTPStatus(status).phrase
     slug, title, detail = BY_STATUS.get(status) or (_slug(name), name, HTTPStatus(status).description or name)
     return _document(status, slug, title, detail, instance, request_id)
@@ -112,14 +118,14 @@ def pointers(messages: Any) -> list[dict[str, str]]:
         for path, detail in _flattened(inner):
             pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
             found.append({"pointer": pointer, "detail": detail})
-    # A body can be made of nothing but unknown members; nobody reads thousands of faults.
+    # A body can consist of thousands of unknown members; nobody reads so many faults.
     return found[:MOST_FAULTS]
 
 
 @blueprint.get("/problems/<slug>")
 @public
 def show_kind(slug: str) -> Response:
-    """What a type of problem means."""
+    """Describe one type of problem."""
     kind = _kinds().get(slug)
     if kind is None:
         raise NotFound("There is no such type of problem.")
@@ -146,14 +152,14 @@ def _http(error: HTTPException) -> Response | HTTPException:
     if status == 422 and (messages := getattr(error, "data", {}).get("messages")):
         return _expected(Invalid(errors=pointers(messages)))
     shown = _of_status(status)
-    # Words given where the exception was raised (not those of its class) say more than ours.
+    # A description given where the exception was raised says more than ours; that of its class does not.
     if error.description and error.description != type(error).description:
         shown["detail"] = error.description
     return _respond(shown, {name: value for name, value in error.get_headers() if name.lower() != "content-type"})
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.error("unexpected error", method=request.method, path=request.path, exc_info=error)
+    _log.error("unexpected_error", method=request.method, path=request.path, exc_info=error)
     return _respond(_of_status(500))
 
 
@@ -162,7 +168,7 @@ def _of_status(status: int) -> dict[str, Any]:
 
 
 def _respond(shown: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    # Where pages are served, people who asked for one get one.
+    # Where pages are served, whoever asked for a page gets one.
     as_page: ErrorPage | None = current_app.extensions.get("error_page")
     if as_page is not None and (page := as_page(shown, headers or {})) is not None:
         return page
@@ -181,7 +187,7 @@ def _document(status: int, slug: str, title: str, detail: str, instance: str, re
 
 
 def _kinds() -> dict[str, tuple[int, str, str]]:
-    """Every type of problem that the service can answer with, by its slug."""
+    """Every type of problem that the service can answer with, by its slug: status, title, detail."""
     kinds = {slug: (status, title, detail) for status, (slug, title, detail) in BY_STATUS.items()}
     waiting = list(Problem.__subclasses__())
     while waiting:

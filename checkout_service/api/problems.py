@@ -1,4 +1,4 @@
-"""The error tree: every failure that we expect has a name, a status and a sentence that a person can act on.
+"""The error tree: every expected failure has a name, a status, and a sentence that says what to do.
 
     Problem
     ├── 400  MissingIdempotencyKey  MalformedIdempotencyKey  MalformedBody
@@ -14,9 +14,9 @@
              │    └── DatabaseLocked
              ├── ProviderUnavailable
              ├── StillInProgress  NoProvider
-             └── TooManyBodies
+             └── TooManyBodies  TooManyWaiting
 
-Those of one room alone stand in that room. All are rendered as RFC 9457 problem documents by ``problem_pages``.
+Problems of one room alone are defined in that room. ``problem_documents`` renders all of them (RFC 9457).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from typing import Any, ClassVar
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
-    """An expected failure; ``slug`` makes its stable type, ``detail`` says what to do about it.
+    """An expected failure. ``slug`` makes its stable type; ``detail`` says what to do about it.
 
-    ``pointer`` is the member of the request that it is about (a JSON Pointer, RFC 6901), where it is always the same.
+    ``pointer`` names the member of the request that is at fault (a JSON Pointer, RFC 6901), if it is always the same.
     """
 
     status: ClassVar[int] = 500
@@ -218,3 +218,11 @@ class TooManyBodies(Unavailable):
     slug = "too-many-bodies"
     title = "Too many bodies at once"
     default_detail = "Too many requests are being received at this moment; this one was not read: send it again."
+
+
+class TooManyWaiting(Unavailable):
+    """More requests wait for a slot than can be answered in time."""
+
+    slug = "too-many-waiting"
+    title = "Too many requests wait"
+    default_detail = "Too many requests wait at this moment; nothing was done with this one: send it again."

@@ -12,15 +12,15 @@ from werkzeug.datastructures import Headers
 
 
 class Finished(Response):
-    """An answer whose headers are what they are to be: its length is known, and a Location in it is a URI already."""
+    """An answer whose headers are final: its length is known, and its Location is a URI already."""
 
     def get_wsgi_headers(self, environ: Any) -> Headers:
-        # Werkzeug would copy them and parse the Location; only an answer without a body has some to lose.
+        # Werkzeug would copy the headers and parse the Location. Only an answer without a body has headers to lose.
         return super().get_wsgi_headers(environ) if self.status_code in {204, 304} else self.headers
 
 
 def json_answer(payload: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer whose body is the payload as JSON; amounts, ids and times in it are texts already."""
+    """An answer whose body is the payload as JSON. Amounts, ids and times in the payload are strings already."""
     return Finished(orjson.dumps(payload), status=status, headers=headers, content_type="application/json")
 
 

@@ -31,7 +31,7 @@ class Cart(Dated, Base):
 
 
 class CartItem(Dated, Base):
-    """One line: a listing and how many of it. A listing that stands in a cart cannot be deleted."""
+    """One line: a listing and how many of it. A listing that is in a cart cannot be deleted."""
 
     __tablename__ = "cart_items"
     __table_args__ = (
@@ -41,6 +41,6 @@ class CartItem(Dated, Base):
     cart_id: Mapped[UUID] = mapped_column(ForeignKey("carts.id", ondelete="CASCADE"))
     """Its cart."""
     listing_id: Mapped[UUID] = mapped_column(ForeignKey("listings.id", ondelete="RESTRICT"), index=True)
-    """What is wanted."""
+    """What the customer wants to buy."""
     qty: Mapped[int]
     """How many, 1 to 9999."""

@@ -1,4 +1,4 @@
-"""Writes of carts: each is one complete statement, so it needs no transaction and two of them cannot interleave."""
+"""Writes of carts. Each is one complete statement, so it needs no transaction and two of them cannot mix."""
 
 from __future__ import annotations
 
@@ -77,16 +77,16 @@ def change_quantity(*, user_id: UUID, item_id: UUID, qty: int) -> dict[str, Any]
 
 
 def remove_item(*, user_id: UUID, item_id: UUID) -> None:
-    """Take the customer's own line out of the cart, which itself stays. Raises NotFound.
+    """Take the customer's own line out of the cart; the cart stays. Raises NotFound.
 
-    Also where the line was there, but the connection broke after the deletion and the statement was run once more.
+    It raises it too if the connection broke after the deletion, since the statement is then run once more.
     """
     if not execute(_REMOVE_ITEM, {"user": user_id, "item": item_id}):
         raise NotFound(_NO_ITEM)
 
 
 def empty_cart(*, user_id: UUID) -> None:
-    """Take every line out of the customer's cart, which itself stays; nothing where there is none."""
+    """Take every line out of the customer's cart, if there is one; the cart stays."""
     execute(_EMPTY_CART, {"user": user_id})
 
 
@@ -98,19 +98,19 @@ _fits = (Listing.unit_price * _qty <= LARGEST).label("fits")
 
 def _put_item() -> Any:
     mine = select(CartItem.listing_id).join(Cart, Cart.id == CartItem.cart_id).where(Cart.user_id == _user)
-    # Two writes at once may both find the last place; a line more does no harm.
+    # Two writes at once may both find room for the last line. One line more does no harm.
     has_room = or_(
         exists(mine.where(CartItem.listing_id == Listing.id)),
         select(func.count()).select_from(mine.correlate(None).subquery()).scalar_subquery() < MOST_LINES,
     )
-    wanted = (
+    listing = (
         select(Listing.id, _fits, has_room.label("has_room"), and_(_fits.element, has_room).label("may_enter"))
         .where(Listing.id == bindparam("listing", type_=Uuid()), Listing.active)
-        .cte("wanted")
+        .cte("listing")
     )
     known = select(Cart.id).where(Cart.user_id == _user).cte("known")
-    # Nearly every time the cart is known, and neither row below is written.
-    first_write = select(_user).select_from(wanted).where(wanted.c.may_enter, ~exists(select(known.c.id)))
+    # Nearly always the cart exists, and neither row below is written.
+    first_write = select(_user).select_from(listing).where(listing.c.may_enter, ~exists(select(known.c.id)))
     customer = insert(User).from_select(["id"], first_write).on_conflict_do_nothing().cte("customer")
     opened = (
         insert(Cart)
@@ -123,7 +123,7 @@ def _put_item() -> Any:
     cart = union_all(select(known.c.id), select(opened.c.id)).cte("cart")
     line = insert(CartItem).from_select(
         ["cart_id", "listing_id", "qty"],
-        select(cart.c.id, wanted.c.id, _qty).select_from(cart.join(wanted, wanted.c.may_enter)),
+        select(cart.c.id, listing.c.id, _qty).select_from(cart.join(listing, listing.c.may_enter)),
     )
     line = line.on_conflict_do_update(
         index_elements=[CartItem.cart_id, CartItem.listing_id],
@@ -131,9 +131,9 @@ def _put_item() -> Any:
     )
     item = line.returning(CartItem.id, literal_column("old.id IS NULL").label("is_new")).cte("item")
     return (
-        select(wanted.c.fits, wanted.c.has_room, item.c.is_new, *line_columns(item.c.id, _qty))
-        .select_from(wanted)
-        .join(Listing, Listing.id == wanted.c.id)
+        select(listing.c.fits, listing.c.has_room, item.c.is_new, *line_columns(item.c.id, _qty))
+        .select_from(listing)
+        .join(Listing, Listing.id == listing.c.id)
         .join(Vendor, Vendor.id == Listing.vendor_id)
         .outerjoin(School, School.id == Listing.school_id)
         .outerjoin(Spec, Spec.id == Listing.spec_id)

@@ -50,13 +50,13 @@ def get_cart() -> Response:
 @blueprint.response(201, CartItemSchema, example=EXAMPLE_ITEM, description="A new line")
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
 @blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, CartFull, TotalTooLarge, DatabaseUnavailable)
-def put_item(wanted: dict[str, Any]) -> Response:
+def put_item(body: dict[str, Any]) -> Response:
     """Set how many of a listing the cart holds
 
     A cart has one line for a listing: asking again sets its quantity and does not add to it, so a request may be
     repeated safely. A listing that is unknown or not on sale is not found.
     """
-    line, is_new = operations.put_item(user_id=caller().user_id, listing_id=wanted["listing"], qty=wanted["qty"])
+    line, is_new = operations.put_item(user_id=caller().user_id, listing_id=body["listing"], qty=body["qty"])
     return json_answer(line, 201 if is_new else 200)
 
 
@@ -64,12 +64,12 @@ def put_item(wanted: dict[str, Any]) -> Response:
 @blueprint.arguments(QuantitySchema, example={"qty": 3})
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
 @blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, TotalTooLarge, DatabaseUnavailable)
-def change_quantity(wanted: dict[str, Any], item_id: UUID) -> Response:
+def change_quantity(body: dict[str, Any], item_id: UUID) -> Response:
     """Set the quantity of a line
 
     To take a line out of the cart, delete it: a quantity is at least 1.
     """
-    return json_answer(operations.change_quantity(user_id=caller().user_id, item_id=item_id, qty=wanted["qty"]))
+    return json_answer(operations.change_quantity(user_id=caller().user_id, item_id=item_id, qty=body["qty"]))
 
 
 @blueprint.delete("/items/<uuid:item_id>")

@@ -1,4 +1,7 @@
-"""Reads JSON Lines strictly and exactly: one line in memory at a time, numbers as they were written."""
+"""Reads JSON Lines strictly and exactly: one line in memory at a time, numbers as they were written.
+
+It is not ``providers.strict_json``: numbers keep their text here, since attributes of specs are stored unchanged.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The import: a whole file of listings in one transaction, as the tables' owner, or nothing of it.
+"""The import: all listings of a file in one transaction, as the tables' owner, or none.
 
 The file streams through COPY into a temporary table, so memory stays flat; then four statements store what is new or
 different. Customers go on meanwhile: readers see the catalogue as it was, and a line put into a cart takes no lock that
@@ -18,12 +18,12 @@ from checkout_service.catalog.schemas import ListingRow, parse_line
 from checkout_service.settings.values import Secret
 
 OWNER: Final = "checkout_owner"
-TOLD_EVERY: Final = 1000
+REPORT_EVERY: Final = 1000
 """Lines between two reports of progress."""
 
 
 class ImportRefusedError(Exception):
-    """A line stands in the way; ``number`` counts from 1, ``reason`` says what to repair. Nothing was stored."""
+    """A line of the file is wrong. ``number`` counts from 1, ``reason`` says what to repair. Nothing was stored."""
 
     def __init__(self, number: int, reason: str) -> None:
         self.number = number
@@ -45,8 +45,8 @@ def import_listings(
 ) -> Imported:
     """Upsert every listing of a JSON Lines file by its id, with the vendors, schools and specs that it names.
 
-    ``progress`` is told now and then how many more bytes were read. A listing may stand in a file once, since two lines
-    could not both be right; of a vendor, school or spec the last line counts, and a spec without attributes keeps those
+    ``progress`` is called now and then with how many more bytes were read. A listing may have one line, since two could
+    not both be right. Of a vendor, school or spec the last line counts; a spec without attributes keeps those
     it has. Raises ImportRefusedError, and psycopg.Error where the database does.
     """
     with _connect(database_url) as connection, connection.cursor() as cursor:
@@ -76,7 +76,7 @@ def _rows(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[tuple[Any
     read = 0
     for number, line in enumerate(read_lines(file), 1):
         read += len(line)
-        if number % TOLD_EVERY == 0:
+        if number % REPORT_EVERY == 0:
             progress(read)
             read = 0
         if line.isspace():
@@ -94,7 +94,7 @@ def _staged(listing: ListingRow) -> tuple[Any, ...]:
 
 
 def _refuse_twice(cursor: psycopg.Cursor[Any]) -> None:
-    """PostgreSQL sorts on disk where it must; remembering each id here would grow with the file."""
+    """Refuse a listing that has two lines. PostgreSQL sorts on disk if it must; a set here would grow with the file."""
     found = cursor.execute(_TWICE).fetchone()
     if found:
         number, listing, first = found

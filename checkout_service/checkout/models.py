@@ -15,7 +15,7 @@ from checkout_service.database.engine import Base, Dated
 
 
 class CheckoutSession(Dated, Base):
-    """A cart as it was when the customer asked to pay; never changed, never pruned."""
+    """A cart as it was when the customer began to pay. Never changed, never pruned."""
 
     __tablename__ = "checkout_sessions"
     __table_args__ = (

@@ -1,8 +1,8 @@
-"""Opens a session: the cart is read, the provider asked, and payment and session inserted in one statement.
+"""Opens a session: reads the cart, calls the provider, and inserts payment and session in one statement.
 
     read the key's answer → read the cart → provider.open → INSERT payment and session
 
-No transaction is open while the provider is asked. Concurrent retries that race compute the same payment id, so the
+No transaction is open while the provider is called. Concurrent retries that race compute the same payment id, so the
 provider makes one payment for them and the unique keys let one of them in; whatever goes wrong, the key's answer is
 read again.
 """
@@ -53,15 +53,15 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
 )
 from checkout_service.providers.factory import make_provider
-from checkout_service.server.slots import TooManyWaitingError, outside
+from checkout_service.server.slots import TooManyWaitingError, released_slot
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.values import WebSettings
 
 WAIT_FOR_RETRY: Final = 2.0
-"""Seconds that a request waits for the answer of a concurrent retry, where the provider says that one is at work."""
+"""Seconds that a request waits for the answer of a concurrent retry, if the provider says that one is in progress."""
 
 WAIT_FOR_WRITE: Final = 0.3
-"""Seconds that it waits for one that has its payment already, and only has to write it down."""
+"""Seconds that it waits for a concurrent retry that has its payment already, and only has to store it."""
 
 _insert = Statement("""
     WITH payment AS (
@@ -81,7 +81,7 @@ _insert = Statement("""
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What the customer asked for. ``expected_total`` is None when the customer did not say what they saw."""
+    """The customer's request. ``expected_total`` is None if the customer did not send the total that they saw."""
 
     user_id: UUID
     key: str
@@ -120,7 +120,7 @@ def open_session(
     cart = _payable(order)
     payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
     try:
-        with outside() if providers[name].asks else nullcontext():
+        with released_slot() if providers[name].asks else nullcontext():
             opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
     except TooManyWaitingError:
         raise ProviderUnavailable from None
@@ -197,7 +197,7 @@ def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) ->
         if monotonic() >= until:
             raise problem
         try:
-            with outside():
+            with released_slot():
                 sleep(0.05)
         except TooManyWaitingError:
             raise problem from None

@@ -42,7 +42,7 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
     problems.NoProvider,
     problems.DatabaseUnavailable,
 )
-def post_session(wanted: dict[str, Any], key: str) -> Response:
+def post_session(body: dict[str, Any], key: str) -> Response:
     """Open a checkout session
 
     Freezes the cart's lines and prices, opens a payment at the provider and answers with what the client pays with.
@@ -53,9 +53,9 @@ def post_session(wanted: dict[str, Any], key: str) -> Response:
         order=Order(
             user_id=caller().user_id,
             key=key,
-            cart_id=wanted["cart_id"],
-            provider=wanted.get("provider"),
-            expected_total=wanted.get("expected_total"),
+            cart_id=body["cart_id"],
+            provider=body.get("provider"),
+            expected_total=body.get("expected_total"),
         ),
         providers=current_app.extensions["providers"],
         namespace=settings.payment_namespace,

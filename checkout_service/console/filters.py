@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from checkout_service.durations import parse_duration
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.webhooks.models import STATES
 from checkout_service.webhooks.selection import Choice
@@ -23,8 +24,6 @@ one by one."""
 LONGEST: Final = 200
 
 _UNFIT: Final = "This is nothing that could be found."
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +130,8 @@ def read_id(text: str | None) -> UUID | None:
 
 def read_moment(text: str) -> datetime:
     """A time in UTC, or how long ago. Raises ValueError and, far from now, OverflowError."""
-    if ago := re.fullmatch(r"(\d{1,6})\s*([smhd])(\s+ago)?", text):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    with suppress(ValueError):
+        return datetime.now(UTC) - parse_duration("".join(text.removesuffix(" ago").split()))
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

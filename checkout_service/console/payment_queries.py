@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from checkout_service.console.filters import PaymentFilter, Place
+from checkout_service.cursors import BadCursorError, Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus
@@ -116,13 +115,13 @@ def payments_page(chosen: PaymentFilter, place: Place, *, limit: int = PAGE) -> 
     bound = "true"
     if edge is not None:
         bound = f"(payments.created_at, payments.id) {'>' if upwards else '<'} (:at, CAST(:id AS uuid))"
-        values |= {"at": edge[0], "id": edge[1]}
+        values |= {"at": edge.moment, "id": edge.id}
     statement = (_FLAGGED if chosen.flagged else _BY_STATUS).format(place=bound, way=way)
     found = [ListedPayment(**_typed(row)) for row in execute(text(statement), values)]
     rows, more = found[:limit], len(found) > limit
     if upwards:
         rows.reverse()
-    first, last = (_written(rows[0]), _written(rows[-1])) if rows else (None, None)
+    first, last = (str(Cursor(row.created_at, row.id)) for row in (rows[0], rows[-1])) if rows else (None, None)
     if upwards:
         return PaymentPage(rows=rows, newer=first if more else None, older=last or place.after)
     return PaymentPage(rows=rows, newer=(first or place.before) if before else None, older=last if more else None)
@@ -154,18 +153,9 @@ def _typed(row: Row[Any]) -> dict[str, Any]:
     return row._asdict() | {"status": PaymentStatus(row.status)}
 
 
-def _written(row: ListedPayment) -> str:
-    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode().rstrip("=")
-
-
-def _read(cursor: str | None) -> tuple[datetime, UUID] | None:
-    """The place that a cursor names; one that is not ours names none."""
-    if cursor is None:
-        return None
+def _read(cursor: str | None) -> Cursor | None:
+    """The cursor in an address. One that is not ours is none: the list begins at its beginning."""
     try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        moment, _, last = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").rpartition(" ")
-        created_at = datetime.fromisoformat(moment)
-        return (created_at, UUID(last)) if created_at.tzinfo else None
-    except (ValueError, binascii.Error):
+        return read_cursor(cursor) if cursor is not None else None
+    except BadCursorError:
         return None

@@ -36,7 +36,7 @@ def _check_redis(server: Redis) -> Iterator[Finding]:
     try:
         configured: dict[str, str] = {}
         for name in ("appendfsync", "maxmemory-policy"):
-            configured |= server.config_get(name)  # type: ignore[arg-type]  # the library's type covers its async concurrent retry
+            configured |= server.config_get(name)  # type: ignore[arg-type]  # the library's type covers its async client too
     except ResponseError:
         yield unknown("broker durability", "CONFIG is refused", "Ask whoever runs it for appendonly and noeviction.")
         configured = {"maxmemory-policy": info.get("maxmemory_policy", "noeviction")}

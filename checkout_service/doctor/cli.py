@@ -1,4 +1,4 @@
-"""``flask doctor``: everything that surrounds the service, looked at once."""
+"""``flask doctor``: checks everything that surrounds the service, once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def doctor() -> None:
     worst = False
     for check in CHECKS:
         for finding in _made(check):
-            click.echo(f"{finding.level:8} {finding.about:22} {finding.said}")
+            click.echo(f"{finding.level:8} {finding.about:22} {finding.result}")
             if finding.remedy:
                 click.echo(f"{'':8} {'':22} → {finding.remedy}")
             worst = worst or finding.level is Level.WRONG

@@ -26,24 +26,24 @@ _now = text("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
 
 
 def check_clocks() -> Iterator[Finding]:
-    """How far each is from this host's, half of the way there and back allowed for."""
+    """How far each clock is from this host's. Half of the round trip is allowed for."""
     settings: WebSettings = current_app.extensions["settings"]
     execute(_now)  # so that the next is not also the time to connect
-    asked = time()
+    sent_at = time()
     ((there,),) = execute(_now)
-    yield _judge("clock of PostgreSQL", there - (asked + time()) / 2)
+    yield _judge("clock of PostgreSQL", there - (sent_at + time()) / 2)
     try:
         with Redis.from_url(settings.redis_url.reveal(), socket_timeout=2, socket_connect_timeout=2) as server:
             server.ping()
-            asked = time()
+            sent_at = time()
             seconds, micros = server.time()
-            yield _judge("clock of the cache", seconds + micros / 1e6 - (asked + time()) / 2)
+            yield _judge("clock of the cache", seconds + micros / 1e6 - (sent_at + time()) / 2)
     except RedisError as error:
         yield unknown("clock of the cache", str(error), "See REDIS_URL.")
 
 
 def check_workers() -> Iterator[Finding]:
-    """Who answers, and what time it is there."""
+    """Which workers send heartbeats, and how far their clocks are from this host's."""
     settings: WebSettings = current_app.extensions["settings"]
     try:
         ahead = worker_clocks(settings.broker_url, listen_for=3.0)
@@ -62,8 +62,8 @@ def check_workers() -> Iterator[Finding]:
 
 
 def _judge(about: str, ahead: float) -> Finding:
-    said = f"{abs(ahead):.2f} s {'ahead' if ahead > 0 else 'behind'}"
+    result = f"{abs(ahead):.2f} s {'ahead' if ahead > 0 else 'behind'}"
     remedy = "Run NTP on both hosts: tokens, the age of signatures and leases go by these clocks."
     if abs(ahead) < TOLERATED:
-        return ok(about, said)
-    return (wrong if abs(ahead) > HARMFUL else advice)(about, said, remedy)
+        return ok(about, result)
+    return (wrong if abs(ahead) > HARMFUL else advice)(about, result, remedy)

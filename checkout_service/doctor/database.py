@@ -1,4 +1,4 @@
-"""Checks of PostgreSQL: whether a commit is one, whether the tiers may do what they must and nothing else."""
+"""Checks of PostgreSQL: whether a commit is durable, and whether each role may do what it must and nothing else."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def check_server() -> Iterator[Finding]:
 
 
 def check_readiness() -> Iterator[Finding]:
-    """What /readyz asks, migrations among it."""
+    """The checks of /readyz, migrations among them."""
     remedies = {
         "database": "See DATABASE_URL and whether PostgreSQL accepts connections.",
         "migrations": "Run `flask --app wsgi db upgrade` with MIGRATION_DATABASE_URL set.",
         "broker": "See CELERY_BROKER_URL. Webhooks are taken meanwhile, and processed when it is back.",
         "cache": "See REDIS_URL. Everything works without it, slower.",
     }
-    for name, said in current_app.extensions["readiness"].checks().items():
-        if said == "ok":
+    for name, result in current_app.extensions["readiness"].checks().items():
+        if result == "ok":
             yield ok(name, "at head" if name == "migrations" else "answers")
         else:
-            yield wrong(name, said, remedies[name])
+            yield wrong(name, result, remedies[name])
 
 
 def check_roles() -> Iterator[Finding]:

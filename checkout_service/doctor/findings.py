@@ -21,21 +21,21 @@ class Finding:
 
     level: Level
     about: str
-    said: str
+    result: str
     remedy: str = ""
 
 
-def ok(about: str, said: str) -> Finding:
-    return Finding(level=Level.OK, about=about, said=said)
+def ok(about: str, result: str) -> Finding:
+    return Finding(level=Level.OK, about=about, result=result)
 
 
-def advice(about: str, said: str, remedy: str) -> Finding:
-    return Finding(level=Level.ADVICE, about=about, said=said, remedy=remedy)
+def advice(about: str, result: str, remedy: str) -> Finding:
+    return Finding(level=Level.ADVICE, about=about, result=result, remedy=remedy)
 
 
-def unknown(about: str, said: str, remedy: str) -> Finding:
-    return Finding(level=Level.UNKNOWN, about=about, said=said, remedy=remedy)
+def unknown(about: str, result: str, remedy: str) -> Finding:
+    return Finding(level=Level.UNKNOWN, about=about, result=result, remedy=remedy)
 
 
-def wrong(about: str, said: str, remedy: str) -> Finding:
-    return Finding(level=Level.WRONG, about=about, said=said, remedy=remedy)
+def wrong(about: str, result: str, remedy: str) -> Finding:
+    return Finding(level=Level.WRONG, about=about, result=result, remedy=remedy)

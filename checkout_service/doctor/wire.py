@@ -1,4 +1,4 @@
-"""What only the broker can tell: of which kind its queues are, and which workers beat, by what clock."""
+"""What only the broker knows: the kind of its queues, and the heartbeats of workers with the times of their clocks."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def queues_of_another_kind(broker_url: Secret) -> list[str]:
 
 
 def worker_clocks(broker_url: Secret, *, listen_for: float) -> dict[str, float]:
-    """Every worker that beats, and how many seconds its clock is ahead of ours. Raises QueueUnavailableError."""
+    """By how many seconds the clock of each worker is ahead of ours. Raises QueueUnavailableError."""
     ahead: dict[str, float] = {}
 
     def note(beat: dict[str, Any]) -> None:
-        # The least delayed of its beats says most of its clock.
+        # The heartbeat with the least delay says most about the clock.
         seconds = beat["timestamp"] - time()
         ahead[beat["hostname"]] = max(ahead.get(beat["hostname"], seconds), seconds)
 

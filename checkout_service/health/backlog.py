@@ -1,4 +1,4 @@
-"""What the database knows at the moment of a scrape: work pending, work given up, payments to be reviewed."""
+"""Gauges that the database gives at each scrape: pending work, failed work, payments to be reviewed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PENDING = text("""
 
 
 class Backlog(Collector):
-    """Gauges read by one statement; left out, rather than stale or nought, while the database is away."""
+    """Gauges read by one statement. While the database is away they are left out, not stale and not 0."""
 
     def __init__(self) -> None:
         self._read_at = float("-inf")

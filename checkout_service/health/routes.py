@@ -1,4 +1,4 @@
-"""For operators and balancers: is the process up, can it do its work, what does it count."""
+"""For operators and load balancers: whether the process is up, whether it can work, and its metrics."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import metrics
 
 ANSWER_WITHIN: Final = 1.2
-"""Seconds for all checks together; one that has said nothing by then counts as failed."""
+"""Seconds for all checks together. A check without an answer by then has failed."""
 
 OK: Final = "ok"
 NEEDED: Final = frozenset({"database", "migrations"})
-"""Without the broker or the cache webhooks are still taken, only later worked on."""
+"""Without these nothing can be served. Without broker or cache webhooks are still stored, and processed later."""
 
 blueprint = Blueprint("health", __name__)
 
@@ -52,9 +52,9 @@ class NotReady(Problem):
 
 
 class Readiness:
-    """Asks everything that the web tier works with, at once and within a bounded time.
+    """Checks every server that the web tier works with, all at once and within a bounded time.
 
-    A frozen server holds the one thread that asks it; further questions join that thread's instead of adding to it.
+    A frozen server holds the one thread that checks it. Further checks of that server wait for this thread's answer.
     """
 
     def __init__(self, app: Flask, settings: WebSettings) -> None:
@@ -68,11 +68,11 @@ class Readiness:
             "cache": self._probe_cache,
         }
         self._threads = ThreadPoolExecutor(len(self._probes), thread_name_prefix="readiness")
-        self._asked: dict[str, Future[dict[str, str]]] = {}
+        self._running: dict[str, Future[dict[str, str]]] = {}
         self._lock = Lock()
 
     def checks(self) -> dict[str, str]:
-        """What each thing answered: "ok", or what is the matter with it."""
+        """Each server's result: "ok", or what is wrong with it."""
         deadline = monotonic() + ANSWER_WITHIN
         found = dict.fromkeys(("database", "migrations", "broker", "cache"), "unknown")
         for name, future in [(name, self._ask(name)) for name in self._probes]:
@@ -84,10 +84,10 @@ class Readiness:
 
     def _ask(self, name: str) -> Future[dict[str, str]]:
         with self._lock:
-            asked = self._asked.get(name)
-            if asked is None or asked.done():
-                asked = self._asked[name] = self._threads.submit(self._run, self._probes[name])
-            return asked
+            running = self._running.get(name)
+            if running is None or running.done():
+                running = self._running[name] = self._threads.submit(self._run, self._probes[name])
+            return running
 
     def _run(self, probe: Probe) -> dict[str, str]:
         with self._app.app_context():
@@ -111,17 +111,17 @@ def init_app(app: Flask, settings: WebSettings) -> None:
 @blueprint.get("/livez")
 @public
 def live() -> Response:
-    """The process answers; nothing else is looked at."""
+    """The process answers. Nothing else is checked."""
     return json_answer({"status": "alive"})
 
 
 @blueprint.get("/readyz")
 @public
 def ready() -> Response:
-    """200 while customers can be served and webhooks taken, else 503; names what is missing in both cases."""
+    """200 while customers can be served and webhooks stored, else 503. Both name what is missing."""
     readiness: Readiness = current_app.extensions["readiness"]
     checks = readiness.checks()
-    missing = [name for name, said in checks.items() if said != OK]
+    missing = [name for name, result in checks.items() if result != OK]
     if NEEDED.intersection(missing):
         raise NotReady(checks=checks, missing=missing)
     return json_answer({"status": "ready", "checks": checks, "missing": missing})
@@ -130,7 +130,7 @@ def ready() -> Response:
 @blueprint.get("/metrics")
 @public
 def show_metrics() -> Response:
-    """Every series in Prometheus' text format."""
+    """Every series, in Prometheus' text format."""
     backlog: Backlog = current_app.extensions["backlog"]
     violations: Violations = current_app.extensions["violations"]
     return Response(metrics.expose(backlog, violations), content_type=metrics.CONTENT_TYPE)
@@ -148,7 +148,7 @@ def _probe_database() -> dict[str, str]:
 
 
 def _compared(revision: str, head: str) -> str:
-    # Revisions are numbered. A release migrates first, so the old processes see a newer one for a while and go on.
+    # Revisions are numbered. A release migrates first, so old processes see a newer revision for a while, and go on.
     if revision == head or (revision.isdigit() and int(revision) > int(head)):
         return OK
     return f"at {revision or 'none'}, behind {head}"

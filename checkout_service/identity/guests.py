@@ -1,6 +1,6 @@
-"""Guests of the shop: a signed cookie holds the id of a user that was made up for this browser.
+"""Guests of the shop. A signed cookie holds the id of a user that was made for this browser.
 
-It lets a stranger try the shop without signing in. It opens the shop's pages alone: the API takes no cookies.
+A guest can use the shop without signing in. The cookie counts for the shop's pages only: the API reads no cookies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEPT_FOR: Final = timedelta(days=30)
 
 
 def identify() -> Caller:
-    """Who the cookie names; somebody new where it is missing, or was not signed by us."""
+    """The guest whom the cookie names; a new one if it is missing or we did not sign it."""
     sent = request.cookies.get(_cookie_name())
     if sent is not None:
         try:
@@ -36,9 +36,9 @@ guest = known_by(identify)
 
 
 def remember_guest(answer: Response) -> Response:
-    """The answer, with a cookie for somebody new, who is one that reads.
+    """The answer, with a cookie for a new guest. Only a GET makes one.
 
-    A cookie that is Lax does not come with another site's POST, whose sender may well have one: they must keep it.
+    A browser does not send a Lax cookie with a POST from another site. Its user may have one, and must keep it.
     """
     if "new_guest" in g and request.method == "GET":
         answer.set_cookie(
@@ -53,7 +53,7 @@ def remember_guest(answer: Response) -> Response:
 
 
 def _cookie_name() -> str:
-    # The prefix makes browsers take it over HTTPS alone, and from nobody but this very host.
+    # The prefix makes browsers accept the cookie only over HTTPS, and only from this host.
     return "__Host-guest" if _settings().production else "guest"
 
 

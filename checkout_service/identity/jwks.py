@@ -22,10 +22,10 @@ FRESH_FOR: Final = 300.0
 """Seconds after which keys are fetched again, in the background."""
 
 KEPT_FOR: Final = 3600.0
-"""Seconds for which keys count while the issuer is away; the price of outliving its outages is a late withdrawal."""
+"""Seconds for which keys count while the issuer is away. The price: a key that it withdrew counts as long."""
 
 PAUSE: Final = 5.0
-"""Seconds between two fetches, however many unknown keys are asked for."""
+"""Seconds between two fetches, however many tokens name unknown keys."""
 
 ANSWER_WITHIN: Final = 1.0
 
@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class JwksUnavailable(Unavailable):
-    """Whether a token counts cannot be told right now."""
+    """Nobody can say at this moment whether a token counts."""
 
     slug = "jwks-unavailable"
     title = "The issuer's keys are unavailable"
@@ -54,7 +54,7 @@ class Jwks:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._generation = 0
         self._fetched_at = float("-inf")
-        self._asked_at = float("-inf")
+        self._requested_at = float("-inf")
         self._lock = threading.Lock()
         self._answered = threading.Event()
         self._thread = BackgroundThread("jwks", self._fetch_again)
@@ -72,20 +72,20 @@ class Jwks:
             return None
         if self.generation() < 0 or kid not in self._keys:
             self._fetch_in_background()
-            self._answered.wait(max(0.0, self._asked_at + ANSWER_WITHIN - monotonic()))
+            self._answered.wait(max(0.0, self._requested_at + ANSWER_WITHIN - monotonic()))
         if self.generation() < 0:
             raise JwksUnavailable
         key = self._keys.get(kid)
-        if key is None and self._fetched_at < self._asked_at:
+        if key is None and self._fetched_at < self._requested_at:
             # The last fetch has brought nothing, so nobody knows whether this key is new or made up.
             raise JwksUnavailable
         return key
 
     def _fetch_in_background(self) -> None:
         with self._lock:
-            if monotonic() - self._asked_at < self._pause:
+            if monotonic() - self._requested_at < self._pause:
                 return
-            self._asked_at = monotonic()
+            self._requested_at = monotonic()
             self._answered.clear()
         if not self._thread.wake():
             self._answered.set()  # nothing comes that could be waited for
@@ -99,7 +99,7 @@ class Jwks:
         try:
             keys = {key.key_id: key for key in self._client.get_signing_keys() if key.key_id}
         except (jwt.PyJWTError, OSError, HTTPException, ValueError, RecursionError) as error:
-            _log.warning("the issuer's keys cannot be fetched", url=self._client.uri, error=str(error))
+            _log.warning("jwks_not_fetched", url=self._client.uri, error=str(error))
         else:
             if {kid: key._jwk_data for kid, key in keys.items()} != {
                 kid: key._jwk_data for kid, key in self._keys.items()

@@ -1,4 +1,4 @@
-"""Bearer token → who is calling.
+"""Who is calling, by their bearer token.
 
 Tokens are JSON Web Tokens (RFC 7519) carried as RFC 6750 says. Which algorithms count is configured, never read from
 the token, so neither ``none`` nor a public key taken for an HMAC secret gets through.
@@ -24,16 +24,13 @@ KEPT_TOKENS: Final = 2048
 
 
 def init_app(app: Flask, settings: WebSettings) -> None:
-    """From here on every request to a view that is not public needs a caller, by a bearer token unless it says else."""
+    """From here on every request needs a bearer token, unless its view is public or finds its caller in another way."""
     app.extensions["tokens"] = Tokens(settings)
     require_callers(app, bearer)
 
 
 def bearer() -> Caller:
-    """Whose token the request at work carries.
-
-    Raises Unauthorized or JwksUnavailable.
-    """
+    """Whose token the current request carries. Raises Unauthorized or JwksUnavailable."""
     tokens: Tokens = current_app.extensions["tokens"]
     return tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
 
@@ -74,12 +71,11 @@ class Tokens:
     def caller(self, authorization: str | None) -> Caller:
         """The caller named by an Authorization header; raises Unauthorized or JwksUnavailable."""
         token = _bearer(authorization)
-        # A key that was withdrawn takes its tokens along.
-        generation = self._jwks.generation() if self._jwks else 0
         known = self._passed.get(token)
-        if known and time() < known[1] and generation == known[2]:
+        # A key that its issuer withdrew takes its tokens along.
+        if known and time() < known[1] and known[2] == self._generation():
             return known[0]
-        claims = self._verified(token)
+        claims, generation = self._verified(token)
         found = Caller(_user_id(claims["sub"]), _scopes(claims.get("scope")))
         if generation >= 0:
             with self._making_room:
@@ -88,10 +84,14 @@ class Tokens:
                 self._passed[token] = (found, int(claims["exp"]), generation)
         return found
 
-    def _verified(self, token: str) -> dict[str, Any]:
+    def _generation(self) -> int:
+        return self._jwks.generation() if self._jwks else 0
+
+    def _verified(self, token: str) -> tuple[dict[str, Any], int]:
+        """The token's claims, and the generation of keys that they were checked with. Raises as ``caller`` does."""
         try:
-            key = self._key(token)
-            return self._decoder.decode(
+            key, generation = self._key(token)
+            claims = self._decoder.decode(
                 token, key, algorithms=list(self._algorithms), audience=self._audience, issuer=self._issuer
             )
         except jwt.ExpiredSignatureError as error:
@@ -99,18 +99,21 @@ class Tokens:
         # Before a signature is checked, a header may hold whatever makes a parser stumble.
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise InvalidToken from error
+        return claims, generation
 
-    def _key(self, token: str) -> Any:
+    def _key(self, token: str) -> tuple[Any, int]:
         if self._jwks is None:
-            return self._secret.reveal() if self._secret else ""
+            return self._secret.reveal() if self._secret else "", 0
         header = jwt.get_unverified_header(token)
         if header.get("alg") not in self._algorithms:
-            # Said before the key set is asked, so that a token that cannot count costs no call.
+            # Before the keys are looked at, so that a token that cannot count costs the issuer no call.
             raise InvalidToken
+        # Before the key is found: if the keys change in between, the token is only checked once more.
+        generation = self._generation()
         key = self._jwks.find(header.get("kid"))
         if key is None:
             raise InvalidToken("The token is signed with a key that its issuer does not publish.")
-        return key
+        return key, generation
 
 
 def _bearer(authorization: str | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, tuple_
 
 from checkout_service.api.responses import show_time
+from checkout_service.cursors import Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
@@ -100,10 +99,6 @@ class PaymentPage:
     next_cursor: str | None
 
 
-class BadCursorError(ValueError):
-    """A text that is no cursor of ours."""
-
-
 def payment_of(*, payment_id: UUID, user_id: UUID | None) -> dict[str, Any] | None:
     """The customer's payment with its timeline, oldest event first, as the API shows it.
 
@@ -127,10 +122,10 @@ def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage
     if cursor is None:
         rows = execute(_first_page, values)
     else:
-        created_at, last = _read_cursor(cursor)
-        rows = execute(_next_page, values | {"created_at": created_at, "id": last})
+        after = read_cursor(cursor)
+        rows = execute(_next_page, values | {"created_at": after.moment, "id": after.id})
     page = rows[:limit]
-    more = _write_cursor(page[-1].created_at, page[-1].id) if len(rows) > limit else None
+    more = str(Cursor(page[-1].created_at, page[-1].id)) if len(rows) > limit else None
     return PaymentPage(payments=[_shown(row) for row in page], next_cursor=more)
 
 
@@ -158,19 +153,3 @@ def _event(row: _EventRow, status: PaymentStatus) -> dict[str, Any]:
         "occurred_at": None if row.occurred_at is None else show_time(row.occurred_at),
         "received_at": show_time(row.received_at),
     }
-
-
-def _write_cursor(created_at: datetime, last: UUID) -> str:
-    return base64.urlsafe_b64encode(f"{created_at.isoformat()} {last}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        moment, _, last = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").rpartition(" ")
-        created_at = datetime.fromisoformat(moment)
-        if created_at.tzinfo is None:
-            raise BadCursorError(cursor)
-        return created_at, UUID(last)
-    except (ValueError, binascii.Error) as error:
-        raise BadCursorError(cursor) from error

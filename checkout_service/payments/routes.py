@@ -11,8 +11,9 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.api.responses import json_answer
+from checkout_service.cursors import BadCursorError
 from checkout_service.payments.cancel_requests import NoLongerOpen, request_to_cancel
-from checkout_service.payments.queries import BadCursorError, payment_of, payments_of
+from checkout_service.payments.queries import payment_of, payments_of
 from checkout_service.payments.schemas import EXAMPLE, PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
 from checkout_service.publishing.background_publisher import background_publisher
 from checkout_service.tasks import TaskName

@@ -1,8 +1,8 @@
-"""Takes the request for a refund: one INSERT, which the database itself holds within what was paid.
+"""Takes the request for a refund by one INSERT, which the database itself holds within what was paid.
 
 Two triggers of the INSERT hold the sum (migrations/baseline/refunds.sql): refunds_fill_from_payment locks the payment,
 which must be paid, and refunds_update_sums adds to its sums, where the CHECK payments_refunds_fit refuses what is too
-much. So nothing that was read before the INSERT need be true: it serves to answer a replay, and to say what is wrong.
+much. So what was read before the INSERT may be out of date. It serves to answer a replay, and to say what is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from checkout_service.money import decimals, show
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.models import Refund
 from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
-from checkout_service.refunds.queries import REFUND, show_refund, standing
+from checkout_service.refunds.queries import REFUND, refundable, show_refund
 
 _insert = Statement(
     insert(Refund)
@@ -39,12 +39,12 @@ _insert = Statement(
 )
 
 TRIES = 3
-"""The first answer may be gone when it is looked at again: room that a failing refund gave back, or somebody took."""
+"""What is left may change between reading and inserting: another refund fails, or takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What the caller asked for; without an amount, all that is left."""
+class RefundRequest:
+    """The caller's request; without an amount, for all that is left."""
 
     payment_id: UUID
     requested_by: UUID
@@ -58,25 +58,25 @@ class Wanted:
         return request_hash({"payment_id": str(self.payment_id), "amount": amount, "reason": self.reason})
 
 
-def request_refund(wanted: Wanted) -> tuple[dict[str, Any], bool]:
+def request_refund(request: RefundRequest) -> tuple[dict[str, Any], bool]:
     """The refund as it was requested, and whether that is the replay of an answer given before. Raises Problem."""
     for _ in range(TRIES):
-        found = standing(payment_id=wanted.payment_id, requested_by=wanted.requested_by, key=wanted.key)
+        found = refundable(payment_id=request.payment_id, requested_by=request.requested_by, key=request.key)
         if found is None:
             raise NotFound("There is no such payment.")
         if found.refund_id is not None:
-            return _replayed(found, wanted), True
-        _check(found, wanted)
+            return _replayed(found, request), True
+        _check(found, request)
         try:
             (row,) = execute(
                 _insert,
                 {
-                    "payment_id": wanted.payment_id,
-                    "amount": wanted.amount,
-                    "reason": wanted.reason,
-                    "requested_by": wanted.requested_by,
-                    "idempotency_key": wanted.key,
-                    "request_hash": wanted.request_hash,
+                    "payment_id": request.payment_id,
+                    "amount": request.amount,
+                    "reason": request.reason,
+                    "requested_by": request.requested_by,
+                    "idempotency_key": request.key,
+                    "request_hash": request.request_hash,
                 },
             )
         except Conflict:
@@ -84,25 +84,25 @@ def request_refund(wanted: Wanted) -> tuple[dict[str, Any], bool]:
             # which.
             continue
         return show_refund(row), False
-    raise StillInProgress("Other refunds of this payment are being asked for at this moment: send it again.")
+    raise StillInProgress("Other refunds of this payment are being requested at this moment: send it again.")
 
 
-def _replayed(found: Any, wanted: Wanted) -> dict[str, Any]:
-    """The answer as it was given: what became of the refund since then is read by GET."""
-    if found.request_hash != wanted.request_hash:
+def _replayed(found: Any, request: RefundRequest) -> dict[str, Any]:
+    """The answer as it was first given. GET shows the refund's status of today."""
+    if found.request_hash != request.request_hash:
         raise IdempotencyKeyReused("This Idempotency-Key belongs to another request: use a new key for a new refund.")
     shown = show_refund(found)
     return shown | {"status": RefundStatus.REQUESTED.value, "decline": None, "updated_at": shown["created_at"]}
 
 
-def _check(found: Any, wanted: Wanted) -> None:
+def _check(found: Any, request: RefundRequest) -> None:
     if found.payment_status is not PaymentStatus.PAID:
         raise NotRefundable(payment_status=found.payment_status.value)
-    if wanted.amount is not None and wanted.amount != round(wanted.amount, decimals(found.payment_currency)):
+    if request.amount is not None and request.amount != round(request.amount, decimals(found.payment_currency)):
         detail = f"{found.payment_currency} has no such small unit."
         raise Invalid(errors=[{"pointer": "/amount", "detail": detail}])
     left = {"amount_left": show(found.left), "currency": found.payment_currency}
     if found.left == 0:
         raise NothingLeftToRefund(**left)
-    if wanted.amount is not None and wanted.amount > found.left:
+    if request.amount is not None and request.amount > found.left:
         raise RefundTooLarge(**left)

@@ -28,7 +28,7 @@ REFUND = (
     Refund.updated_at,
 )
 
-_standing = Statement(
+_refundable = Statement(
     select(
         Payment.status.label("payment_status"),
         Payment.currency.label("payment_currency"),
@@ -50,12 +50,12 @@ _of_payment = Statement(
 )
 
 
-def standing(*, payment_id: UUID, requested_by: UUID, key: str) -> Any | None:
-    """The payment's status, currency and what is left of it, with the refund that this key got; None without payment.
+def refundable(*, payment_id: UUID, requested_by: UUID, key: str) -> Any | None:
+    """The payment's status, its currency, what is left to refund, and the refund of this key; None without payment.
 
-    ``refund_id`` is None when the key got none yet.
+    ``refund_id`` is None if the key has no refund yet.
     """
-    rows = execute(_standing, {"payment_id": payment_id, "requested_by": requested_by, "idempotency_key": key})
+    rows = execute(_refundable, {"payment_id": payment_id, "requested_by": requested_by, "idempotency_key": key})
     return rows[0] if rows else None
 
 
@@ -68,7 +68,7 @@ def refunds_of(*, payment_id: UUID) -> tuple[UUID, list[dict[str, Any]]] | None:
 
 
 def show_refund(row: Any) -> dict[str, Any]:
-    """The refund as the API tells of it."""
+    """The refund as the API shows it."""
     return {
         "id": str(row.refund_id),
         "payment_id": str(row.payment_id),

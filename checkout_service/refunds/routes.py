@@ -13,7 +13,7 @@ from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
 from checkout_service.publishing.background_publisher import background_publisher
-from checkout_service.refunds.operations import Wanted, request_refund
+from checkout_service.refunds.operations import RefundRequest, request_refund
 from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
 from checkout_service.refunds.queries import refunds_of
 from checkout_service.refunds.schemas import EXAMPLE, NewRefundSchema, RefundSchema, RefundsSchema
@@ -31,7 +31,7 @@ blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", descripti
 @keyed
 @blueprint.doc(parameters=[documented("refund")], security=[{"bearer": [SCOPE]}])
 @blueprint.arguments(NewRefundSchema, example={"amount": "40.00", "reason": "returned"})
-@blueprint.response(202, RefundSchema, example=EXAMPLE, description="It was written down, and will be asked for")
+@blueprint.response(202, RefundSchema, example=EXAMPLE, description="Stored; the provider is asked next")
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,
@@ -46,21 +46,21 @@ blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", descripti
     problems.DatabaseUnavailable,
     problems.StillInProgress,
 )
-def post_refund(wanted: dict[str, Any], key: str, payment_id: UUID) -> Response:
+def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
     """Ask for a refund
 
     Takes a token with the scope `refunds`; the payment may be anybody's. Partial, or without `amount` all that is left.
-    The answer says that the refund was written down: a worker then asks the provider, and GET tells what became of it.
+    The answer says that the refund is stored. A worker then sends it to the provider, and GET shows its status.
     The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`; a key
     belongs to its caller, whatever the payment.
     """
     refund, replayed = request_refund(
-        Wanted(
+        RefundRequest(
             payment_id=payment_id,
             requested_by=caller().user_id,
             key=key,
-            amount=wanted.get("amount"),
-            reason=wanted.get("reason"),
+            amount=body.get("amount"),
+            reason=body.get("reason"),
         )
     )
     refund_requests_total.labels("replayed" if replayed else "taken").inc()

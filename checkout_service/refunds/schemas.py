@@ -50,7 +50,7 @@ class RefundSchema(Schema):
         allow_none=True, metadata={"description": "Why the provider said no, where it did.", "example": None}
     )
     made_by = fields.String(
-        metadata={"description": "request: asked for here; provider: made in the provider's dashboard."}
+        metadata={"description": "request: requested here; provider: made in the provider's dashboard."}
     )
     created_at = fields.DateTime()
     updated_at = fields.DateTime()

@@ -1,8 +1,8 @@
-"""Reads the bodies of requests before they take a slot, within bounds: on bytes, on time, on who waits for a sender.
+"""Reads the bodies of requests before they take a slot. Bounded are the bytes, the time, and the threads that wait.
 
-The server's ``read()`` ends when the bytes are there or the connection is gone: it knows no deadline, so a thread that
-reads from a sender who stops would be lost until that sender hangs up. So another thread hangs up on senders that are
-too slow, and there must always be threads that read nothing.
+The server's ``read()`` ends when the bytes are there or the connection is gone. It knows no deadline, so a sender who
+stops sending would hold its thread until that sender hangs up. Therefore another thread hangs up on senders that are
+too slow, and some threads are always left for requests without a body.
 """
 
 from __future__ import annotations
@@ -25,17 +25,21 @@ LARGEST_BODY: Final = 64 * 1024
 """Bytes; ample for a cart or a session."""
 
 LARGEST_WEBHOOK: Final = 256 * 1024
+"""Bytes."""
+
 WEBHOOK_PATH: Final = "/api/payments/webhook"
 
 REFUSED_KEY: Final = "checkout_service.body_refused"
+"""Stands in the environment of a request whose body there was no room to read."""
+
 GONE_KEY: Final = "checkout_service.sender_gone"
-
-_PIECE: Final = 16 * 1024
-"""Bytes read at once: what a sender has sent counts, not what it declares."""
-
+"""Stands in the environment of a request whose body did not come whole and in time."""
 
 SENT_WITHIN: Final = 30.0
-"""Seconds a sender has for a body, from the end of its request's head; as many as Granian gives it for that head."""
+"""Seconds that a sender has for a body, after the request's head. Granian gives it as many for the head."""
+
+_PIECE: Final = 16 * 1024
+"""Bytes read at once. So what a sender has sent counts against the bounds, not what it declares."""
 
 
 class _FullError(Exception):
@@ -62,13 +66,13 @@ class BodyReader:
         self._bytes = 0
 
     def take(self, environ: dict[str, Any]) -> int:
-        """Put the request's body into memory, or mark the request: refuse it, or its sender is gone.
+        """Read the request's body into memory; how many bytes are held for it until ``let_go``.
 
-        A body that declares itself larger than its path takes is left unread: the app refuses it by its length. One
-        that ends before its length, or came too slowly, has nobody left to be answered, and must have no effect.
-        Answers with how many bytes are held now, until ``let_go``.
+        Marks the request with REFUSED_KEY if there is no room to read its body. Marks it with GONE_KEY if the body
+        ends before its length or came too slowly: then nobody waits for an answer, and the request must have no
+        effect. A body that declares itself larger than its path takes is left unread: the app refuses it by its length.
         """
-        most = _wanted(environ)
+        most = _bytes_to_read(environ)
         if not most:
             return 0
         body = BytesIO()
@@ -83,12 +87,12 @@ class BodyReader:
         return held
 
     def let_go(self, held: int) -> None:
-        """The request is answered; its body is needed no more."""
+        """Give the bytes back once the request is answered."""
         if held:
             self._hold(-held)
 
     def _read(self, environ: dict[str, Any], most: int, body: BytesIO) -> None:
-        """Read up to so many bytes, and mark the request if they cannot be used."""
+        """Read up to so many bytes, and mark the request if they are of no use."""
         try:
             with self._reading(environ.get("REMOTE_ADDR", "")) as reader:
                 while body.tell() < most and (piece := environ["wsgi.input"].read(min(_PIECE, most - body.tell()))):
@@ -101,7 +105,7 @@ class BodyReader:
                 environ[GONE_KEY] = True
 
     def late(self, seconds: float) -> set[str]:
-        """The addresses of who has been sending for so long; what still comes from them has no effect."""
+        """The addresses of senders who have been sending for so long. What they still send has no effect."""
         began = time.monotonic() - seconds
         with self._lock:
             late = [reader for reader in self._readers if reader.since <= began]
@@ -132,10 +136,10 @@ class BodyReader:
 def hang_up_on_slow_senders(
     body_reader: BodyReader, sockets: OwnSockets, *, seconds: float = SENT_WITHIN
 ) -> Iterator[float | None]:
-    """End what is too slow; the rounds of a background thread.
+    """Close the connections of senders that are too slow; the rounds of a background thread.
 
-    The server does not tell which connection a request came by. It is one from the sender's address to which nothing
-    was sent since; an idle one of the same sender may go with it.
+    The server does not say which connection a request came by. It is one from the sender's address, to which nothing
+    was sent since. An idle connection of the same sender may be closed too.
     """
     while True:
         addresses = body_reader.late(seconds)
@@ -147,7 +151,7 @@ def hang_up_on_slow_senders(
 
 
 def init_app(app: Flask) -> None:
-    """From here on a request whose body could not be taken is answered 503, whatever it asks for."""
+    """From here on a request whose body there was no room to read is answered 503, whatever its path."""
 
     @app.before_request
     def refuse() -> None:
@@ -155,8 +159,8 @@ def init_app(app: Flask) -> None:
             raise TooManyBodies
 
 
-def _wanted(environ: dict[str, Any]) -> int:
-    """How many bytes to read: one more than the path takes of a body without a length, none of one too large."""
+def _bytes_to_read(environ: dict[str, Any]) -> int:
+    """How many bytes to read: 0 of a body that is too large, one more than the path takes if no length is given."""
     most = (LARGEST_WEBHOOK if environ["PATH_INFO"].startswith(WEBHOOK_PATH) else LARGEST_BODY) + 1
     if "HTTP_TRANSFER_ENCODING" in environ:
         return most
@@ -165,7 +169,7 @@ def _wanted(environ: dict[str, Any]) -> int:
 
 
 def _declared(environ: dict[str, Any]) -> int:
-    """The length that the sender declares; 0 of a body that ends where it says so itself."""
+    """The length that the sender declares; 0 for a body in chunks, which marks its own end."""
     if "HTTP_TRANSFER_ENCODING" in environ:
         return 0
     length = environ.get("CONTENT_LENGTH") or ""

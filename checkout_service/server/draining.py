@@ -1,8 +1,9 @@
 """How a web process ends without losing a request.
 
-A client that keeps a connection may send on it at the moment in which it is closed, and gets no answer. So it is told
-first: for some seconds every answer says ``Connection: close``, and the client takes its next request elsewhere. Then
-nobody new is let in, what has knocked is accepted, and only now does the server close what is idle and finish the rest.
+A client that keeps a connection open may send on it at the very moment in which we close it, and gets no answer. So
+for some seconds every answer says ``Connection: close``, and clients open another connection for their next request.
+Then the kernel takes no new connections, and those that have begun are accepted. Only now does the server close idle
+connections and finish the others.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from checkout_service.server.sockets import OwnSockets, take_no_more
 from checkout_service.threads import BackgroundThread
 
 LINGER: Final = 3.0
-"""Seconds in which who uses a kept connection learns that it will be closed; skipped when none is open."""
+"""Seconds in which clients learn that their connections will be closed; skipped when none is open."""
 
 ACCEPTED_WITHIN: Final = 0.05
-"""Seconds that the server has to accept what was connected when nobody else was let in."""
+"""Seconds that the server has to accept the connections that had begun."""
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +30,7 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class Drain:
-    """One process's end: begun once, and told to all who are answered meanwhile."""
+    """The end of one process: it begins once, and every answer after that announces it."""
 
     def __init__(self, port: int) -> None:
         self._sockets = OwnSockets(port)
@@ -40,8 +41,8 @@ class Drain:
         self._has_finished = False
         self._thread = BackgroundThread("drain", self._rounds)
 
-    def telling(self, app: Wsgi) -> Wsgi:
-        """The same app; once the end has begun, its answers say that the connection closes."""
+    def announced(self, app: Wsgi) -> Wsgi:
+        """The same app. Once the end has begun, its answers say that the connection closes."""
 
         def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -53,7 +54,7 @@ class Drain:
         return serve
 
     def begin(self, finish: Callable[[], object]) -> None:
-        """Call ``finish`` from another thread once all that can be told was told; the second time, do nothing."""
+        """Announce the end, then call ``finish`` from another thread. A second call does nothing."""
         if not self._begun.is_set():
             self._begun.set()
             self._finish = finish
@@ -73,7 +74,7 @@ class Drain:
         yield from ()
 
     def _end(self) -> None:
-        """Linger, then finish. Where the first has raised, the next call does only the second."""
+        """Linger, then finish. If lingering has raised, the next call only finishes."""
         with self._ending:
             if not self._has_lingered:
                 self._has_lingered = True
@@ -90,6 +91,6 @@ class Drain:
             try:
                 take_no_more(listener)
             except OSError as error:
-                # The kernel has a bound on its filters for who is not root. Some who knock now may be cut off.
+                # Without root the kernel bounds such filters. Some connections that begin now may be reset.
                 log.warning("listener_stays_open", error=str(error))
         time.sleep(ACCEPTED_WITHIN)

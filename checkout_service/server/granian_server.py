@@ -32,32 +32,32 @@ from checkout_service.server.wsgi_adapter import WsgiAdapter
 from checkout_service.settings.values import ServerSettings, SettingsError
 from checkout_service.threads import BackgroundThread
 
-# Granian starts these as they are needed. A thread that waits for a body costs about 60 KiB. A slow sender is waited
-# for, some 30 s, so there must be far more of them than a handful of bad clients can take.
+# Granian starts these threads as they are needed. One that waits for a body costs about 60 KiB. It waits up to 30 s for
+# a slow sender, so there must be far more threads than a handful of bad clients can hold.
 READERS = 1024
 MOST_READING = READERS * 3 // 4
-"""Of which so many may wait for bodies; whoever sends none, and the probes, go on."""
+"""So many of them may wait for bodies. Probes and requests without a body find the others free."""
 
 MOST_BODIES = 64 * 2**20
 """Bytes of bodies that a child holds at a time."""
 
 WAITING = 64
-"""Requests a child lets wait for a provider; well below READERS, so that webhooks are always read."""
+"""Requests that may wait for a provider in a child; well below READERS, so that webhooks are always read."""
 
 LARGEST_HEAD = 32 * 1024
 """Bytes of a request's head, which Granian holds for each connection; the largest token that is read has 8 KiB."""
 
-LINE = 512
-"""Requests that wait for a slot in a child, some 0.2 s of work; whoever comes then is told to come again."""
+LONGEST_QUEUE = 512
+"""Requests that wait for a slot in a child, some 0.2 s of work. Whoever comes then is answered 503."""
 
 CONNECTIONS = 4096
-"""Open connections a child takes, idle ones included; more wait in the backlog."""
+"""Open connections that a child takes, idle ones included; more wait in the backlog."""
 
 DRAIN_SECONDS = 20
 
 
 class WebServer(MPServer):
-    """Granian, which gives up when a child dies twice in a few seconds, but not if something from outside killed it."""
+    """Granian, which gives up when a child dies twice in seconds; but not if something outside killed the child."""
 
     def _respawn_workers(self, workers: Sequence[int], *arguments: Any, **options: Any) -> None:
         killed = all((self.wrks[index].inner.exitcode or 0) < 0 for index in workers)
@@ -67,11 +67,11 @@ class WebServer(MPServer):
 
 
 def make_adapter(app: Wsgi, port: int) -> WsgiAdapter:
-    """The app behind its slots. A body is read before its request takes one of them.
+    """The app behind its slots. A body is read before its request takes a slot.
 
     Otherwise as many slow senders as there are slots would stop everybody else.
     """
-    slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, line=LINE)
+    slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, queue=LONGEST_QUEUE)
     body_reader = BodyReader(readers=MOST_READING, most_bytes=MOST_BODIES)
     BackgroundThread("slow-senders", partial(hang_up_on_slow_senders, body_reader, OwnSockets(port))).start()
     return WsgiAdapter(app, slots=slots, body_reader=body_reader)
@@ -85,11 +85,11 @@ def load(target: str) -> WsgiAdapter:
     port = ServerSettings.from_environment().port
     drain = Drain(port)
     granian_signals.set_sync_signals = partial(_drained_first, drain, granian_signals.set_sync_signals)
-    # Granian would wrap what it is given as a WSGI app; a wsgi_adapter speaks to it directly.
+    # Granian would wrap what it is given in a WSGI adapter of its own; ours speaks to Granian directly.
     if not hasattr(granian_server, "_wsgi_call_wrap"):
         sys.exit("this version of Granian calls WSGI apps in another way: checkout_service/server has to follow it")
-    granian_server._wsgi_call_wrap = lambda make_adapter, *_: make_adapter
-    return make_adapter(drain.telling(app), port)
+    granian_server._wsgi_call_wrap = lambda adapter, *_: adapter
+    return make_adapter(drain.announced(app), port)
 
 
 def end_with_parent(parent: int) -> Iterator[float | None]:
@@ -105,7 +105,7 @@ def end_with_parent(parent: int) -> Iterator[float | None]:
 def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
     """Let Granian set its handlers in this child, and have SIGTERM reach them only when the drain is over.
 
-    Not in the master: who runs us may send the signal to the whole group.
+    The master does not wait so: whoever runs us may send the signal to the whole group.
     """
     event = set_signals()
     signal.signal(signal.SIGTERM, lambda *_: drain.begin(event.set))
@@ -158,14 +158,14 @@ def _refuse_taken_port(host: str, port: int) -> None:
 
 def _allow_many_files() -> None:
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4 * CONNECTIONS
+    target = 4 * CONNECTIONS
     if most != resource.RLIM_INFINITY:
-        wanted = min(wanted, most)
-    if allowed == resource.RLIM_INFINITY or allowed >= wanted:
+        target = min(target, most)
+    if allowed == resource.RLIM_INFINITY or allowed >= target:
         return
     # A limit that the system does not let us raise (macOS has one of its own) means fewer connections, not no service.
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, most))
 
 
 def _own_metrics_folder() -> str | None:

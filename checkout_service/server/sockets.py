@@ -1,6 +1,6 @@
-"""The sockets of this process's own server, found among its open files: Granian hands out none of them.
+"""The sockets of this process's own server, found among its open files, since Granian hands out none of them.
 
-Linux alone shows them so; elsewhere none is found, and whoever asked goes on without.
+Only Linux lists open files so. Elsewhere no socket is found, and the callers do without.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO_SYN: Final = struct.pack(
 
 
 class OwnSockets:
-    """This process's sockets of one port; to be used by one thread at a time.
+    """This process's sockets of one port, for one thread at a time.
 
     It takes its two descriptors when it is made and needs no others: it is of most use when they have run out.
     """
@@ -43,7 +43,7 @@ class OwnSockets:
         self._duplicate = os.dup(self._nothing)
 
     def listeners(self) -> Iterator[socket.socket]:
-        """What listens on the port; each is a duplicate, and closed after its turn."""
+        """The sockets that listen on the port; each is a duplicate, and closed after its turn."""
         for one in self._all():
             if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 yield one
@@ -97,10 +97,10 @@ def seconds_unanswered(connection: socket.socket) -> float:
 
 
 def take_no_more(listener: socket.socket) -> None:
-    """Have the kernel drop what asks for a new connection; those that have begun still come to be accepted.
+    """Have the kernel drop packets that ask for a new connection; connections that have begun can still be accepted.
 
-    Who asked asks again a second later, by which time a closed listener refuses, or another one answers. Closing a
-    listener without this resets whatever was connected and not yet accepted.
+    A client asks again a second later. By then the listener is closed and refuses, or another process answers.
+    Closing a listener without this resets the connections that were not accepted yet.
     """
     code = ctypes.create_string_buffer(_NO_SYN)
     program = struct.pack("@HP", len(_NO_SYN) // 8, ctypes.addressof(code))

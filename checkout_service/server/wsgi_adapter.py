@@ -1,38 +1,37 @@
 """What Granian calls for each request, in place of its own WSGI adapter, which would hold a thread until the answer.
 
-Granian's thread reads the body, because it gives the body up when the call returns. The answer may be sent later and
-from another thread, so a request that finds no slot free waits in the line and lets go of Granian's thread.
+Granian's thread reads the body, because Granian gives the body up when the call returns. The answer may be sent later
+and from another thread. So a request that finds no slot free waits in the queue and lets Granian's thread go.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
-from time import monotonic
+from time import perf_counter
 from typing import Any, Final, Protocol
 
 import orjson
 import structlog
 
-from checkout_service.api.problem_documents import CONTENT_TYPE, document
-from checkout_service.api.problems import Unavailable
+from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
+from checkout_service.api.problems import TooManyWaiting
 from checkout_service.server.bodies import GONE_KEY, BodyReader
 from checkout_service.server.draining import Wsgi
 from checkout_service.server.slots import ENVIRON_KEY, Slots
-from checkout_service.telemetry.metrics import count_request
-from checkout_service.telemetry.request_log import QUIET
+from checkout_service.telemetry import request_log
 from checkout_service.threads import start_again
 
 log = structlog.get_logger(__name__)
 
 
 WAITS_FOR: Final = 10.0
-"""Seconds in the line after which a request is answered unread: who sent it has given up, or will."""
+"""Seconds in the queue after which a request is answered with nothing done: its sender has given up, or will."""
 
 
 class Granian(Protocol):
-    """One request's way back to its client; the first answer counts."""
+    """One request's way back to its client, as Granian hands it in; the first answer counts."""
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes, /) -> None: ...
 
@@ -40,43 +39,48 @@ class Granian(Protocol):
 
 
 class WsgiAdapter:
-    """Serves one WSGI app (PEP 3333) with a few slots, bodies first."""
+    """Serves one WSGI app (PEP 3333) with a few slots. Bodies are read before a request takes a slot.
+
+    What it answers by itself is a problem document, and is counted and logged like any other answer. The route of such
+    an answer is ``gone`` (408: the body came too slowly or not whole), ``refused`` (503: too many wait) or ``broken``
+    (500: the app raised).
+    """
 
     def __init__(self, app: Wsgi, *, slots: Slots, body_reader: BodyReader) -> None:
         self._app = app
         self._slots = slots
-        self._intake = body_reader
+        self._body_reader = body_reader
         self._environ = _ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots}
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
+        arrived = perf_counter()
         start_again()  # this child's guards may have found the system without threads, and nobody wakes them
         environ: dict[str, Any] = self._environ | scope
-        held = self._intake.take(environ)
+        held = self._body_reader.take(environ)
         if GONE_KEY in environ:
-            self._intake.let_go(held)
-            count_request(environ["REQUEST_METHOD"], "gone", 408, 0.0)
-            client.response_bytes(408, [], b"")
+            self._body_reader.let_go(held)
+            _Own(client, environ, arrived).time_out()
             return
-        work = partial(self._serve, client, environ, held, monotonic() + WAITS_FOR)
-        # Who asks whether we live must not hear no because many others ask for something.
-        if not self._slots.admit(work, first=environ["PATH_INFO"] in QUIET):
-            self._intake.let_go(held)
-            _refuse(client, environ)
+        work = partial(self._serve, client, environ, held, arrived)
+        # Probes go first: an orchestrator must not take us for dead because many others ask for something.
+        if not self._slots.admit(work, first=environ["PATH_INFO"] in request_log.QUIET):
+            self._body_reader.let_go(held)
+            _Own(client, environ, arrived).refuse()
 
-    def _serve(self, client: Granian, environ: dict[str, Any], held: int, until: float) -> None:
+    def _serve(self, client: Granian, environ: dict[str, Any], held: int, arrived: float) -> None:
         """Answer one request, whatever happens."""
         try:
-            if monotonic() > until:
-                _refuse(client, environ)
+            if perf_counter() - arrived > WAITS_FOR:
+                _Own(client, environ, arrived).refuse()
             else:
                 self._answer(client, environ)
         except BaseException:
             # Nobody is above us: a panic of the server's own is no reason to lose the slot.
+            own = _Own(client, environ, arrived)
             log.exception("request_failed")
-            count_request(environ["REQUEST_METHOD"], "broken", 500, 0.0)
-            client.response_bytes(500, [], b"")
+            own.fail()
         finally:
-            self._intake.let_go(held)
+            self._body_reader.let_go(held)
 
     def _answer(self, client: Granian, environ: dict[str, Any]) -> None:
         status, headers = 500, list[tuple[str, str]]()
@@ -111,20 +115,42 @@ class _Pieces:
         _close(self._body)
 
 
-def _refuse(client: Granian, environ: dict[str, Any]) -> None:
-    """Too many wait: nothing was done, and nothing will be."""
-    count_request(environ["REQUEST_METHOD"], "refused", 503, 0.0)
-    shown = document(TooManyWaiting(), instance="", request_id="")
-    headers = [("Content-Type", CONTENT_TYPE), ("Retry-After", "1"), ("Cache-Control", "no-store")]
-    client.response_bytes(503, headers, orjson.dumps({name: value for name, value in shown.items() if value}))
+class _Own:
+    """The answers that the adapter gives by itself, to one request."""
 
+    def __init__(self, client: Granian, environ: dict[str, Any], arrived: float) -> None:
+        self._client = client
+        self._environ = environ
+        self._request_id = request_log.begin(environ, since=arrived)
 
-class TooManyWaiting(Unavailable):
-    """More requests wait for a slot than can be answered in time."""
+    def time_out(self) -> None:
+        """The body is not whole, and its sender is probably gone: nothing was done."""
+        self._send("gone", document_of_status(408, instance=self._path(), request_id=self._request_id))
 
-    slug = "too-many-waiting"
-    title = "Too many requests wait"
-    default_detail = "Too many requests wait at this moment; nothing was done with this one: send it again."
+    def refuse(self) -> None:
+        """Too many wait: nothing was done, and nothing will be."""
+        problem = TooManyWaiting()
+        self._send(
+            "refused", document(problem, instance=self._path(), request_id=self._request_id), headers=problem.headers
+        )
+
+    def fail(self) -> None:
+        """The app raised, or Granian did."""
+        self._send("broken", document_of_status(500, instance=self._path(), request_id=self._request_id))
+
+    def _send(self, route: str, shown: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        request_log.end(self._environ, route=route, status=shown["status"])
+        named = {
+            "Content-Type": CONTENT_TYPE,
+            "Cache-Control": "no-store",
+            request_log.REQUEST_ID: self._request_id,
+            **(headers or {}),
+        }
+        self._client.response_bytes(shown["status"], list(named.items()), orjson.dumps(shown))
+
+    def _path(self) -> str:
+        # WSGI gives the path's bytes as Latin-1 (PEP 3333); they are UTF-8, or a stranger's joke.
+        return str(self._environ["PATH_INFO"]).encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _close(body: Iterable[bytes]) -> None:

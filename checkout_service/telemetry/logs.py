@@ -1,7 +1,7 @@
 """Structured logs: one line an event, JSON in production, each with the id of the request it belongs to.
 
 Both tiers use it, so nothing here knows Flask or Celery. Everything goes to standard error, which leaves standard
-output to the commands. What looks like a secret is struck out before a line is written.
+output to the commands. Whatever looks like a secret is replaced by *** before a line is written.
 """
 
 from __future__ import annotations
@@ -76,22 +76,22 @@ def configure(*, production: bool) -> None:
     root = logging.getLogger()
     root.handlers = [kept for kept in root.handlers if not isinstance(kept, _StandardErrorHandler)] + [handler]
     root.setLevel(logging.INFO)
-    # One line for every call to a provider is said by us, with less in it.
+    # We write one line for every call to a provider ourselves, with less in it.
     for noisy in ("httpx", "httpcore", "urllib3", "kombu"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def begin(request_id: str | None) -> str:
-    """Let every line of this context carry the id: the given one if it is harmless text, else a fresh one."""
+    """From here on every line of this context carries the id: the given one if it is harmless text, else a new one."""
     chosen = request_id if request_id and _ACCEPTABLE_ID.match(request_id) else urandom(16).hex()
     _request_id.set(chosen)
     return chosen
 
 
-def tell_request(*, method: str, route: str, status: int, seconds: float) -> None:
-    """The line of a finished request.
+def write_request(*, method: str, route: str, status: int, seconds: float) -> None:
+    """Write the line of a finished request.
 
-    It passes by the processors, which cost ten times as much: nothing in it can be a secret.
+    It does not pass through the processors, which cost ten times as much: nothing in it can be a secret.
     """
     line = {
         "event": "request",
@@ -107,12 +107,12 @@ def tell_request(*, method: str, route: str, status: int, seconds: float) -> Non
 
 
 def request_id() -> str:
-    """The id of the request at work in this context; empty outside of one."""
+    """The id of the current request of this context; empty if there is none."""
     return _request_id.get()
 
 
 def strike_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace what a key or its look betrays as a secret, however deep it lies."""
+    """Replace every value that is a secret by its key or by its form, at any depth."""
     for key, value in event.items():
         if _names_secret(key):
             event[key] = STRUCK_OUT
@@ -181,18 +181,18 @@ def _json(event: EventDict, **_options: Any) -> str:
     try:
         return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
-        # Half a character, as strangers send it: escaped, since a line must never fail the work that it tells of.
+        # A lone surrogate, as strangers send it. It is escaped: a log line must never fail the work that it reports on.
         return json.dumps(event, default=str)
 
 
 def _write(line: str) -> None:
-    # Whoever reads the lines may have gone; that is no reason to refuse a customer.
+    # Nobody may be reading the log any more. That is no reason to refuse a customer.
     with suppress(OSError, ValueError):
         sys.stderr.write(line + "\n")
 
 
 class _StandardError:
-    """Writes lines to whatever standard error is at that moment."""
+    """Writes lines to what is standard error at that moment."""
 
     def __init__(self, *_arguments: Any) -> None:
         pass

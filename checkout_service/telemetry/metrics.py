@@ -36,10 +36,10 @@ request_seconds = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcome: opened or replayed.", ["outcome"])
-refund_requests_total = Counter("refund_requests_total", "Refunds asked for: taken or replayed.", ["outcome"])
+refund_requests_total = Counter("refund_requests_total", "Requests for a refund: taken or replayed.", ["outcome"])
 refunds_total = Counter("refunds_total", "Refunds that moved to a status, by provider.", ["provider", "status"])
 webhook_deliveries_total = Counter(
-    "webhook_deliveries_total", "Webhooks that came to rest in a state, by provider.", ["provider", "state"]
+    "webhook_deliveries_total", "Webhooks that reached a final state, by provider and state.", ["provider", "state"]
 )
 secret_matches_total = Counter(
     "webhook_secret_matches_total",
@@ -51,7 +51,7 @@ webhook_deliveries_dropped_total = Counter(
 )
 webhook_delivery_lag_seconds = Histogram(
     "webhook_delivery_lag_seconds",
-    "Time from a webhook's arrival to its events in the transitions.",
+    "Time from a webhook's arrival to the commit of its events.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )
 background_thread_errors_total = Counter(
@@ -66,26 +66,27 @@ background_thread_start_failures_total = Counter(
 )
 
 for _outcome in ("opened", "replayed"):
-    # A series that starts at nought can be alarmed on; one that appears with its first event cannot.
+    # An alarm needs a series that starts at 0; one that appears with its first event is seen too late.
     sessions_total.labels(_outcome)
 for _outcome in ("taken", "replayed"):
     refund_requests_total.labels(_outcome)
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
-    """One answer. Anybody can invent methods, so those that nobody serves are one."""
+    """Count one answer. Clients can invent methods, so all that HTTP does not know share one label."""
     _answers(method if method in _METHODS else "other", route, status).inc()
     _durations(route).observe(seconds)
 
 
 def count_secret(provider: str, place: int, webhooks: int) -> None:
-    """So many webhooks that were signed with this live secret, counted from 0."""
+    """Count webhooks that were signed with this live secret; ``place`` counts the secrets from 0."""
     _secret_matches(provider, place).inc(webhooks)
 
 
 def count_lags(seconds: Sequence[float]) -> None:
-    """So many webhooks' times from their arrival to their events in the transitions, at a tenth of what ``observe``
-    costs.
+    """Count the seconds from arrival to the commit of their events, for many webhooks at once.
+
+    It costs a tenth of an ``observe`` for each.
     """
     bounds = webhook_delivery_lag_seconds._upper_bounds
     for place, count in collections.Counter(bisect_left(bounds, lag) for lag in seconds).items():
@@ -94,7 +95,7 @@ def count_lags(seconds: Sequence[float]) -> None:
 
 
 def expose(*at_scrape: Collector) -> bytes:
-    """The exposition text of all processes that count together, with what is read at this moment."""
+    """The text of all series of all processes that count together, and of what is read at this moment."""
     registry = CollectorRegistry()
     if _SHARED:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client is partly untyped
@@ -105,7 +106,7 @@ def expose(*at_scrape: Collector) -> bytes:
     return generate_latest(registry)
 
 
-# Finding a series by its labels takes a lock and builds a key; the few that exist are kept at hand.
+# Finding a series by its labels takes a lock and builds a key, so the few that exist are kept in a cache.
 @lru_cache(maxsize=1024)
 def _answers(method: str, route: str, status: int) -> Counter:
     return requests_total.labels(method, route, str(status))

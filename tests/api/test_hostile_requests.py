@@ -18,11 +18,11 @@ LISTING = str(uuid4())
 
 def ask(app: Flask, method: str, path: str, *, body: bytes = b"", query: str = "", **environ: str) -> tuple[int, Any]:
     """A request as a server hands it over, without a client that tidies it up first; status and JSON of the answer."""
-    said: dict[str, Any] = {}
+    response: dict[str, Any] = {}
 
     def start(status: str, headers: list[tuple[str, str]], _exception: Any = None) -> None:
-        said["status"] = int(status.split()[0])
-        said["headers"] = dict(headers)
+        response["status"] = int(status.split()[0])
+        response["headers"] = dict(headers)
 
     answer = app(
         {
@@ -43,10 +43,10 @@ def ask(app: Flask, method: str, path: str, *, body: bytes = b"", query: str = "
     )
     text = b"".join(answer)
     answer.close()  # type: ignore[attr-defined]  # werkzeug's iterables have it
-    assert said["headers"]["X-Request-Id"].isascii()
-    if said["status"] >= 400:
-        assert said["headers"]["Content-Type"] == "application/problem+json"
-    return said["status"], json.loads(text) if text else None
+    assert response["headers"]["X-Request-Id"].isascii()
+    if response["status"] >= 400:
+        assert response["headers"]["Content-Type"] == "application/problem+json"
+    return response["status"], json.loads(text) if text else None
 
 
 BODIES = {

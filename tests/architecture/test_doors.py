@@ -12,6 +12,8 @@ from tests.architecture.sources import TIERS, name, paths, tree
 from tests.conftest import ROOT
 
 PURE = {
+    "checkout_service.cursors",
+    "checkout_service.durations",
     "checkout_service.money",
     "checkout_service.payments.status",
     "checkout_service.providers.raw_webhook",

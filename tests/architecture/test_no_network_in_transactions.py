@@ -103,7 +103,7 @@ def test_the_worker_calls_nobody_within_a_transaction(
     refunded, called_off = paid_payment(sql), insert_payment(sql)
     mock_provider.put(refunded[1], status="paid", amount="100.00", currency="USD")
     mock_provider.put(called_off, amount="240.00", currency="USD")
-    asked_for = insert_refund(sql, refunded[0])
+    requested = insert_refund(sql, refunded[0])
     ((payment_id,),) = sql(
         """INSERT INTO cancel_requests (payment_id, requested_by) SELECT id, id FROM payments
         WHERE provider_ref = :reference RETURNING payment_id""",
@@ -111,7 +111,7 @@ def test_the_worker_calls_nobody_within_a_transaction(
     )
     for task in (look_up, expire, sweep, prune, sweep_payments):
         task()
-    refund(str(asked_for))
+    refund(str(requested))
     cancel(str(payment_id))
 
     assert (status_of(sql, paid), status_of(sql, looked_up)) == ("paid", "paid")

@@ -208,12 +208,12 @@ def test_standard_input_is_read_where_the_file_is_a_dash(
 
 def test_progress_adds_up_to_the_whole_file(owner: Secret) -> None:
     file = jsonl(*(listing(number) for number in range(2500)))
-    told: list[int] = []
+    reports: list[int] = []
 
-    import_listings(file=file, database_url=owner, progress=told.append)
+    import_listings(file=file, database_url=owner, progress=reports.append)
 
-    assert len(told) == 3
-    assert sum(told) == len(file.getvalue())
+    assert len(reports) == 3
+    assert sum(reports) == len(file.getvalue())
 
 
 def test_the_web_role_cannot_import(

@@ -84,7 +84,7 @@ def test_failure_before_makes_nothing_and_failure_after_makes_it(http: httpx.Cli
     assert order(http).status_code == 200
 
 
-def test_retry_is_told_of_the_other_or_waits_for_it(address: str, http: httpx.Client) -> None:
+def test_retry_hears_of_the_other_or_waits_for_it(address: str, http: httpx.Client) -> None:
     def retry() -> int:
         with httpx.Client(base_url=address) as own:
             return order(own, "shared").status_code

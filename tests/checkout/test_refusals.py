@@ -39,9 +39,7 @@ def test_another_customers_cart_is_not_found(
     assert counts(sql) == NOTHING
 
 
-def test_unexpected_total_is_refused_and_the_new_one_told(
-    customer: Customer, make_listing: MakeListing, sql: Sql
-) -> None:
+def test_unexpected_total_is_refused_with_the_new_one(customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
     cart_id = fill_cart(customer, (make_listing(unit_price="120.00"), 2))
 
     answer = ask(customer, cart_id, expected_total="200.00")
@@ -63,7 +61,7 @@ def test_expected_total_is_an_amount_not_a_text(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "pointer"),
+    ("members", "pointer"),
     [
         ({}, "/cart_id"),
         ({"cart_id": None}, "/cart_id"),
@@ -89,10 +87,10 @@ def test_expected_total_is_an_amount_not_a_text(
     ],
 )
 def test_wrong_member_is_named_by_its_pointer(
-    customer: Customer, make_listing: MakeListing, sql: Sql, wanted: dict[str, Any], pointer: str
+    customer: Customer, make_listing: MakeListing, sql: Sql, members: dict[str, Any], pointer: str
 ) -> None:
     cart_id = fill_cart(customer, (make_listing(unit_price="120.00"), 2))
-    body = wanted if pointer == "/cart_id" else {"cart_id": cart_id} | wanted
+    body = members if pointer == "/cart_id" else {"cart_id": cart_id} | members
 
     answer = customer.post(PATH, json=body, headers={"Idempotency-Key": "purchase-1"})
 

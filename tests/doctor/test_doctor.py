@@ -24,7 +24,7 @@ from tests.webhook_bodies import insert_payment
 
 
 def _examine(settings: dict[str, str]) -> tuple[int, dict[str, str]]:
-    """Its exit status, and what it said of each thing."""
+    """Its exit status, and what it report of each thing."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"],
         cwd=ROOT,
@@ -52,13 +52,13 @@ def durable(servers: Servers) -> Iterator[None]:
 def test_a_healthy_house_with_its_workers(servers: Servers, durable: None, tmp_path: Path) -> None:
     settings = station.environment(servers)
     with station.run(tmp_path, settings, "worker", "housekeeping"):
-        status, said = _examine(settings)
+        status, report = _examine(settings)
     # The tests' PostgreSQL runs without fsync: that alone is wrong here, and rightly so.
-    assert {about for about, what in said.items() if not what.startswith("ok ")} == {"durability"}
-    assert "fsync" in said["durability"]
+    assert {about for about, what in report.items() if not what.startswith("ok ")} == {"durability"}
+    assert "fsync" in report["durability"]
     assert status == 1
-    assert {"database", "migrations", "web role", "worker role", "worker", "housekeeping", "invariants"} <= set(said)
-    assert any(about.startswith("clock of worker@") for about in said)
+    assert {"database", "migrations", "web role", "worker role", "worker", "housekeeping", "invariants"} <= set(report)
+    assert any(about.startswith("clock of worker@") for about in report)
 
 
 def test_each_thing_that_is_wrong_is_named(servers: Servers, durable: None, sql: Sql) -> None:
@@ -66,29 +66,29 @@ def test_each_thing_that_is_wrong_is_named(servers: Servers, durable: None, sql:
     insert_payment(sql, status="paid")
     settings = station.environment(servers, DATABASE_URL=servers.superuser_url, WORKER_DATABASE_URL=servers.web_url)
 
-    status, said = _examine(settings)
+    status, report = _examine(settings)
 
     assert status == 1
-    assert "is a superuser" in said["web role"]
-    assert said["worker role"] == "WRONG checkout_web may not insert events, update payments"
-    assert said["broker eviction"] == "WRONG maxmemory-policy allkeys-lru"
-    assert said["status_without_event"] == "WRONG 1 rows break it"
-    assert said["worker"] == "WRONG none answers"
+    assert "is a superuser" in report["web role"]
+    assert report["worker role"] == "WRONG checkout_web may not insert events, update payments"
+    assert report["broker eviction"] == "WRONG maxmemory-policy allkeys-lru"
+    assert report["status_without_event"] == "WRONG 1 rows break it"
+    assert report["worker"] == "WRONG none answers"
 
 
 def test_a_host_that_holds_no_worker_settings_says_so(servers: Servers) -> None:
     settings = station.environment(servers)
     del settings["MOCK_WEBHOOK_SECRETS"]
-    _, said = _examine(settings)
-    assert said["worker settings"].startswith("unknown MOCK_WEBHOOK_SECRETS")
+    _, report = _examine(settings)
+    assert report["worker settings"].startswith("unknown MOCK_WEBHOOK_SECRETS")
 
 
-def test_servers_that_are_away_are_told_of_in_time(servers: Servers) -> None:
+def test_servers_that_are_away_are_named_in_time(servers: Servers) -> None:
     away = station.environment(servers, REDIS_URL="redis://127.0.0.1:1/0", DATABASE_URL="postgresql://x@127.0.0.1:1/x")
-    status, said = _examine(away)
+    status, report = _examine(away)
     assert status == 1
-    assert said["database"] == "WRONG away"
-    assert said["server"].startswith("unknown")
+    assert report["database"] == "WRONG away"
+    assert report["server"].startswith("unknown")
 
 
 def test_settings_that_cannot_be_used_are_all_named(servers: Servers) -> None:

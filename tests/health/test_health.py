@@ -98,7 +98,7 @@ def test_a_newer_database_is_ready_since_a_release_migrates_first(client: FlaskC
     assert client.get("/readyz").json["missing"] == []
 
 
-def test_frozen_servers_are_named_in_time_however_often_it_is_asked(make_app: MakeApp, frozen_port: int) -> None:
+def test_frozen_servers_are_named_in_time_however_many_ask(make_app: MakeApp, frozen_port: int) -> None:
     frozen = Secret(f"redis://127.0.0.1:{frozen_port}/0")
     app = make_app(
         database_url=Secret(f"postgresql+psycopg://x@127.0.0.1:{frozen_port}/x"), redis_url=frozen, broker_url=frozen

@@ -17,12 +17,12 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 
 class Issuer:
-    """Serves ``keys`` at ``url`` and counts how often it is asked."""
+    """Serves ``keys`` at ``url`` and counts the requests."""
 
     def __init__(self) -> None:
         self.path = f"/keys/{uuid4().hex}"
         self.keys: list[dict[str, Any]] = []
-        self.asked = 0
+        self.requests = 0
         self.answering = threading.Event()
         self.answering.set()
         self.status = 200
@@ -34,7 +34,7 @@ class Issuer:
                 if self.path != issuer.path:
                     self.send_error(404)  # meant for whoever had this port before
                     return
-                issuer.asked += 1
+                issuer.requests += 1
                 issuer.answering.wait(10)
                 body = json.dumps({"keys": issuer.keys}).encode()
                 self.send_response(issuer.status)

@@ -33,7 +33,7 @@ def test_its_life_is_given_in_hours(make_app: MakeApp) -> None:
     assert claims["exp"] - claims["iat"] == 1800
 
 
-def test_it_carries_the_scopes_that_are_asked_for(make_app: MakeApp) -> None:
+def test_it_carries_the_scopes_of_its_options(make_app: MakeApp) -> None:
     user = ["token", "--user", str(uuid4())]
     plain = make_app().test_cli_runner().invoke(args=user)
     staff = make_app().test_cli_runner().invoke(args=[*user, "--scope", "refunds", "--scope", "other"])

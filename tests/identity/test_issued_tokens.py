@@ -32,7 +32,7 @@ def test_a_published_key_proves_a_caller(issued_app: Flask, issuer: Issuer, algo
     client = issued_app.test_client()
     for _ in range(3):
         assert client.get("/test/private", headers=bearer(issuer.sign(claims(), "one"))).status_code == 200
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
 def test_a_public_key_is_never_taken_for_a_secret(issued_app: Flask, issuer: Issuer) -> None:
@@ -40,7 +40,7 @@ def test_a_public_key_is_never_taken_for_a_secret(issued_app: Flask, issuer: Iss
     unverified = handmade({"alg": "HS256", "kid": "one"}, payload(), secret=pem)
     client = issued_app.test_client()
     assert client.get("/test/private", headers=bearer(unverified)).status_code == 401
-    assert issuer.asked == 0
+    assert issuer.requests == 0
     for header in ({"alg": "RS256", "kid": "one"}, {"alg": "none", "kid": "one"}, {"alg": "ES256", "kid": "one"}):
         assert client.get("/test/private", headers=bearer(handmade(header, payload(), secret=pem))).status_code == 401
 
@@ -54,7 +54,7 @@ def test_a_token_may_not_bring_its_own_key(issued_app: Flask, issuer: Issuer) ->
         headers = {"kid": "one", "jwk": stranger.keys[0], "jku": stranger.url, "x5u": stranger.url}
         unverified = jwt.encode(claims(), key, algorithm, headers=headers)
         assert issued_app.test_client().get("/test/private", headers=bearer(unverified)).status_code == 401
-        assert stranger.asked == 0
+        assert stranger.requests == 0
     finally:
         stranger.go_away()
 
@@ -77,4 +77,4 @@ def test_with_the_issuer_away_the_answer_is_503_at_once_and_not_401(issued_app: 
         assert answer.json["type"] == "/problems/jwks-unavailable"
         assert int(answer.headers["Retry-After"]) >= 1
         assert time.monotonic() - started < 1
-    assert issuer.asked == 1
+    assert issuer.requests == 1

@@ -34,15 +34,15 @@ def test_keys_are_fetched_once_for_many_questions(issuer: Issuer) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(keys.find, ["one"] * 50))
     assert all(found)
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
-def test_an_unknown_key_is_asked_for_once_in_a_while_and_not_by_everybody(issuer: Issuer) -> None:
+def test_an_unknown_key_is_fetched_once_in_a_while_and_not_by_everybody(issuer: Issuer) -> None:
     keys = Jwks(issuer.url, pause=0.3)
     assert keys.find("one")
     time.sleep(0.35)
     assert [keys.find(f"made up {n}") for n in range(50)] == [None] * 50
-    assert issuer.asked == 2
+    assert issuer.requests == 2
 
 
 def test_a_new_key_is_found_after_the_pause(issuer: Issuer) -> None:
@@ -90,7 +90,7 @@ def test_a_frozen_issuer_holds_each_caller_a_second_at_most_and_those_after_it_n
     with ThreadPoolExecutor(8) as threads:
         assert max(threads.map(ask, range(8))) < 1.4
     assert ask(0) < 0.1
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
 def test_keys_that_were_kept_too_long_no_longer_count(issuer: Issuer) -> None:
@@ -121,5 +121,5 @@ def test_an_answer_that_is_no_jwks_changes_nothing(issuer: Issuer) -> None:
     issuer.keys = []
     time.sleep(0.15)
     assert keys.find("one")
-    assert eventually(lambda: issuer.asked > 1)
+    assert eventually(lambda: issuer.requests > 1)
     assert keys.find("one")

@@ -119,9 +119,9 @@ REFUSED: dict[str, Headers] = {
 def test_a_token_that_does_not_count_is_401_and_nothing_happens(
     app: Flask, sql: Sql, make_listing: MakeListing, headers: Headers
 ) -> None:
-    wanted = {"listing": str(make_listing()["id"]), "qty": 1}
+    item = {"listing": str(make_listing()["id"]), "qty": 1}
     answer = app.test_client().post(
-        "/api/cart/items", json=wanted, environ_overrides={"HTTP_AUTHORIZATION": headers["Authorization"]}
+        "/api/cart/items", json=item, environ_overrides={"HTTP_AUTHORIZATION": headers["Authorization"]}
     )
     assert answer.status_code == 401
     assert answer.json["type"] == "/problems/invalid-token"
@@ -144,7 +144,7 @@ def test_a_token_may_be_issued_by_a_clock_that_is_a_little_ahead(client: FlaskCl
     assert client.get("/api/cart", headers=signed(iat=datetime.now(UTC) + timedelta(seconds=5))).status_code == 200
 
 
-def test_an_audience_that_nobody_asked_for_is_no_obstacle(client: FlaskClient) -> None:
+def test_an_audience_that_nobody_configured_is_no_obstacle(client: FlaskClient) -> None:
     assert client.get("/api/cart", headers=signed(aud="another", iss="someone")).status_code == 200
 
 
@@ -208,7 +208,7 @@ def test_a_route_that_says_nothing_of_callers_requires_one(own_client: FlaskClie
     assert own_client.get("/test/public", headers=bearer("nonsense")).status_code == 200
 
 
-def test_a_secret_is_wanted_of_secrets_and_never_printed(make_app: MakeApp) -> None:
+def test_a_secret_is_required_and_never_printed(make_app: MakeApp) -> None:
     app = make_app(jwt_secret=Secret("a secret that nobody may ever read"))
     assert "nobody may ever read" not in repr(app.extensions["settings"])
     assert "nobody may ever read" not in repr(app.config)

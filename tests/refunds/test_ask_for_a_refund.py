@@ -162,7 +162,7 @@ def test_the_scope_is_one_word_among_others(customer: Customer, payment: UUID, s
     assert ask_refund(staff_of(customer, scope=scope), payment, amount="1.00").status_code == 202
 
 
-def test_without_a_token_nothing_is_told(customer: Customer, payment: UUID) -> None:
+def test_without_a_token_nothing_is_shown(customer: Customer, payment: UUID) -> None:
     answer = customer.client.post(f"/api/payments/{payment}/refunds", json={})
     assert problem(answer) == (401, "unauthorized")
 
@@ -179,7 +179,7 @@ def test_money_that_is_not_here_is_not_given_back(staff: Customer, sql: Sql, sta
     assert count(sql) == 0
 
 
-def test_more_than_is_left_is_refused_and_what_is_left_is_told(staff: Customer, payment: UUID, sql: Sql) -> None:
+def test_more_than_is_left_is_refused_with_what_is_left(staff: Customer, payment: UUID, sql: Sql) -> None:
     insert_refund(sql, payment, "60.00")
 
     answer = ask_refund(staff, payment, amount="40.01")
@@ -198,7 +198,7 @@ def test_a_payment_that_is_not_here(staff: Customer, sql: Sql) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "pointer"),
+    ("members", "pointer"),
     [
         ({"amount": "0.00"}, "/amount"),
         ({"amount": "0"}, "/amount"),
@@ -214,10 +214,10 @@ def test_a_payment_that_is_not_here(staff: Customer, sql: Sql) -> None:
         ({"currency": "EUR"}, "/currency"),
     ],
 )
-def test_what_is_asked_for_must_make_sense(
-    staff: Customer, payment: UUID, sql: Sql, wanted: dict[str, Any], pointer: str
+def test_a_request_must_make_sense(
+    staff: Customer, payment: UUID, sql: Sql, members: dict[str, Any], pointer: str
 ) -> None:
-    answer = ask_refund(staff, payment, **wanted)
+    answer = ask_refund(staff, payment, **members)
 
     assert problem(answer) == (422, "invalid")
     assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]

@@ -21,7 +21,7 @@ def path(payment: object) -> str:
 
 
 def test_refunds_are_listed_oldest_first_whoever_made_them(customer: Customer, payment: UUID, sql: Sql) -> None:
-    asked = ask_refund(staff_of(customer), payment, amount="40.00", reason="returned").json
+    requested = ask_refund(staff_of(customer), payment, amount="40.00", reason="returned").json
     sql("""INSERT INTO refunds (payment_id, amount, status, provider_ref, decline)
         SELECT id, 10, 'failed', 're_1', 'expired_method' FROM payments""")
     insert_refund(sql, paid_payment(sql)[0], "1.00")
@@ -29,7 +29,7 @@ def test_refunds_are_listed_oldest_first_whoever_made_them(customer: Customer, p
     answer = customer.get(path(payment))
 
     assert answer.status_code == 200
-    assert answer.json["data"][0] == asked
+    assert answer.json["data"][0] == requested
     (other,) = answer.json["data"][1:]
     assert (other["made_by"], other["amount"], other["status"]) == ("provider", "10.00", "failed")
     assert other["decline"] == "expired_method"
@@ -52,7 +52,7 @@ def test_the_list_is_not_sent_again_unless_something_moved(customer: Customer, p
     assert customer.get(path(payment), headers={"If-None-Match": etag}).status_code == 200
 
 
-def test_others_are_told_nothing(other_customer: Customer, customer: Customer, payment: UUID, sql: Sql) -> None:
+def test_others_are_shown_nothing(other_customer: Customer, customer: Customer, payment: UUID, sql: Sql) -> None:
     insert_refund(sql, payment)
     nobodys = customer.get(path(uuid4()))
     anothers = other_customer.get(path(payment))

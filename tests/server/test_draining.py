@@ -35,14 +35,14 @@ def _port(listener: socket.socket) -> int:
 
 def _answer(drain: Drain) -> list[tuple[str, str]]:
     """The headers of an answer of an app behind the drain."""
-    said: list[tuple[str, str]] = []
+    answered: list[tuple[str, str]] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"ok"]
 
-    drain.telling(app)({}, lambda status, headers, exc_info: said.extend(headers))
-    return said
+    drain.announced(app)({}, lambda status, headers, exc_info: answered.extend(headers))
+    return answered
 
 
 def test_answers_close_the_connection_once_the_end_has_begun(

@@ -1,4 +1,4 @@
-"""The wsgi_adapter answers each request once, whatever the app does, and keeps nothing of it."""
+"""The WSGI adapter answers each request once, whatever the app does, and keeps nothing of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -13,19 +14,21 @@ import pytest
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.draining import Wsgi
 from checkout_service.server.slots import ENVIRON_KEY, Slots
-from checkout_service.server.wsgi_adapter import WsgiAdapter
+from checkout_service.server.wsgi_adapter import WAITS_FOR, WsgiAdapter
+from checkout_service.telemetry import logs, request_log
+from checkout_service.telemetry.metrics import requests_total
 
 BODY = b'{"qty": 1}'
 
 
 @dataclass
 class Client:
-    """Granian's side of a request: what it was told."""
+    """Granian's side of a request: the answers that it was given."""
 
-    told: list[tuple[str, int, list[tuple[str, str]], Any]] = field(default_factory=list)
+    answers: list[tuple[str, int, list[tuple[str, str]], Any]] = field(default_factory=list)
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.told.append(("bytes", status, headers, body))
+        self.answers.append(("bytes", status, headers, body))
 
     def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any) -> None:
         pieces = []
@@ -35,7 +38,7 @@ class Client:
             except StopIteration:
                 break
         body.close()
-        self.told.append(("pieces", status, headers, pieces))
+        self.answers.append(("pieces", status, headers, pieces))
 
 
 class Body:
@@ -71,7 +74,9 @@ def answering(body: Iterable[bytes], *headers: tuple[str, str]) -> Wsgi:
 
 def wsgi_adapter(app: Wsgi, *, working: int = 1, most_bytes: int = 1000) -> WsgiAdapter:
     return WsgiAdapter(
-        app, slots=Slots(working=working, waiting=1, line=100), body_reader=BodyReader(readers=1, most_bytes=most_bytes)
+        app,
+        slots=Slots(working=working, waiting=1, queue=100),
+        body_reader=BodyReader(readers=1, most_bytes=most_bytes),
     )
 
 
@@ -80,7 +85,7 @@ def test_an_answer_of_known_length_goes_out_whole() -> None:
 
     wsgi_adapter(answering(body, *headers))(client, scope())
 
-    assert client.told == [("bytes", 201, headers, b"ok")]
+    assert client.answers == [("bytes", 201, headers, b"ok")]
     assert body.closed == 1
 
 
@@ -89,7 +94,7 @@ def test_an_answer_of_unknown_length_goes_out_piece_by_piece() -> None:
 
     wsgi_adapter(answering(body, ("Content-Type", "text/plain")))(client, scope())
 
-    assert client.told == [("pieces", 201, [("Content-Type", "text/plain")], [b"o", b"k"])]
+    assert client.answers == [("pieces", 201, [("Content-Type", "text/plain")], [b"o", b"k"])]
     assert body.closed == 1
 
 
@@ -122,8 +127,8 @@ def test_an_app_that_breaks_is_a_500_and_takes_neither_slot_nor_room_along(error
     breaks.append(False)
     front(second, scope())
 
-    assert [told[:2] for told in first.told] == [("bytes", 500)]
-    assert [told[:2] for told in second.told] == [("bytes", 201)]
+    assert [answer[:2] for answer in first.answers] == [("bytes", 500)]
+    assert [answer[:2] for answer in second.answers] == [("bytes", 201)]
 
 
 def test_an_answer_that_breaks_on_the_way_is_closed() -> None:
@@ -136,7 +141,7 @@ def test_an_answer_that_breaks_on_the_way_is_closed() -> None:
 
     wsgi_adapter(answering(body, ("Content-Length", "2")))(client, scope())
 
-    assert [told[:2] for told in client.told] == [("bytes", 500)]
+    assert [answer[:2] for answer in client.answers] == [("bytes", 500)]
     assert body.closed == 1
 
 
@@ -150,11 +155,13 @@ def test_a_sender_that_is_gone_reaches_no_app() -> None:
     client = Client()
     wsgi_adapter(app)(client, scope(length=len(BODY) + 1))
 
-    assert client.told == [("bytes", 408, [], b"")]
+    ((_, status, headers, body),) = client.answers
+    assert status == 408
+    assert json.loads(body)["request_id"] == dict(headers)["X-Request-Id"]
     assert not reached
 
 
-def test_who_waited_too_long_or_finds_the_line_full_is_refused_and_nothing_is_done(
+def test_who_waited_too_long_or_finds_the_queue_full_is_refused_and_nothing_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reached: list[str] = []
@@ -164,18 +171,96 @@ def test_who_waited_too_long_or_finds_the_line_full_is_refused_and_nothing_is_do
         if len(reached) == 1:  # others come while the only slot is taken
             front(late, scope())
             front(excess, scope())
-            monkeypatch.setattr("checkout_service.server.wsgi_adapter.monotonic", lambda: float("inf"))
+            monkeypatch.setattr(
+                "checkout_service.server.wsgi_adapter.perf_counter", lambda: perf_counter() + WAITS_FOR + 1
+            )
         return answering([], ("Content-Length", "0"))(environ, start_response)
 
     front = WsgiAdapter(
-        app, slots=Slots(working=1, waiting=1, line=1), body_reader=BodyReader(readers=1, most_bytes=1000)
+        app, slots=Slots(working=1, waiting=1, queue=1), body_reader=BodyReader(readers=1, most_bytes=1000)
     )
     first, late, excess = Client(), Client(), Client()
     front(first, scope())
 
     assert len(reached) == 1
     for client in (late, excess):
-        ((_, status, headers, body),) = client.told
+        ((_, status, headers, body),) = client.answers
         assert status == 503
         assert dict(headers)["Retry-After"] == "1"
         assert json.loads(body)["type"] == "/problems/too-many-waiting"
+
+
+@pytest.fixture
+def counted() -> Callable[[str], float]:
+    """How many answers of a route's name there were since the test began."""
+
+    def total(route: str) -> float:
+        return sum(
+            sample.value
+            for metric in requests_total.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total") and sample.labels["route"] == route
+        )
+
+    before = {route: total(route) for route in ("gone", "refused", "broken")}
+    return lambda route: total(route) - before[route]
+
+
+def _break(_environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
+    raise ValueError("broken")
+
+
+def _gone() -> tuple[WsgiAdapter, dict[str, Any]]:
+    return wsgi_adapter(answering([])), scope(length=len(BODY) + 1)
+
+
+def _refused() -> tuple[WsgiAdapter, dict[str, Any]]:
+    no_room = Slots(working=0, waiting=1, queue=0)
+    return WsgiAdapter(answering([]), slots=no_room, body_reader=BodyReader(readers=1, most_bytes=1000)), scope()
+
+
+def _broken() -> tuple[WsgiAdapter, dict[str, Any]]:
+    return wsgi_adapter(_break), scope()
+
+
+@pytest.mark.parametrize(
+    ("make", "route", "status"), [(_gone, "gone", 408), (_refused, "refused", 503), (_broken, "broken", 500)]
+)
+def test_its_own_answers_have_an_id_a_line_and_a_count_like_any_other(
+    make: Callable[[], tuple[WsgiAdapter, dict[str, Any]]],
+    route: str,
+    status: int,
+    counted: Callable[[str], float],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure(production=True)
+    front, asks = make()
+    client = Client()
+    try:
+        front(client, asks | {"HTTP_X_REQUEST_ID": "find-me-1", "PATH_INFO": "/api/h\xc3\xa9"})
+    finally:
+        logs.configure(production=False)
+
+    ((_, answered, headers, body),) = client.answers
+    shown = json.loads(body)
+    assert answered == shown["status"] == status
+    assert dict(headers)["X-Request-Id"] == shown["request_id"] == "find-me-1"
+    assert dict(headers)["Content-Type"] == "application/problem+json"
+    assert shown["instance"] == "/api/hé"
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert (line["route"], line["status"], line["request_id"]) == (route, status, "find-me-1")
+    assert {other["request_id"] for other in lines} == {"find-me-1"}
+    assert counted(route) == 1
+
+
+def test_an_app_that_breaks_after_it_began_keeps_its_id_and_its_beginning() -> None:
+    def app(environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
+        request_log.begin(environ)
+        raise ValueError("broken")
+
+    client = Client()
+    wsgi_adapter(app)(client, scope() | {"HTTP_X_REQUEST_ID": "find-me-2"})
+
+    ((_, _, headers, _),) = client.answers
+    assert dict(headers)["X-Request-Id"] == "find-me-2"

@@ -46,14 +46,14 @@ def test_lags_of_many_webhooks_are_counted_as_each_would_be() -> None:
     for lag in lags:
         one_by_one.observe(max(lag, 0.0))
 
-    after, wanted = _samples(webhook_delivery_lag_seconds), _samples(one_by_one)
-    assert {name: pytest.approx(after[name] - before[name]) for name in after} == wanted
+    after, expected = _samples(webhook_delivery_lag_seconds), _samples(one_by_one)
+    assert {name: pytest.approx(after[name] - before[name]) for name in after} == expected
 
 
 def _samples(histogram: Histogram) -> dict[str, float]:
     (family,) = histogram.collect()
-    told = {sample.name.rpartition("_")[2] + str(sample.labels): sample.value for sample in family.samples}
-    return {name: value for name, value in told.items() if not name.startswith("created")}
+    samples = {sample.name.rpartition("_")[2] + str(sample.labels): sample.value for sample in family.samples}
+    return {name: value for name, value in samples.items() if not name.startswith("created")}
 
 
 def insert_webhook(sql: Sql, *, state: str, age: float, due: float = 5) -> None:
@@ -171,7 +171,7 @@ def test_many_scrapes_ask_the_database_once(make_app: MakeApp, sql: Sql) -> None
     assert value(client, "webhook_deliveries_pending", state="received") == 1
 
 
-def test_without_the_database_the_rest_is_still_told(make_app: MakeApp) -> None:
+def test_without_the_database_the_rest_is_still_shown(make_app: MakeApp) -> None:
     client = make_app(database_url=Secret("postgresql+psycopg://x@127.0.0.1:1/x")).test_client()
     assert value(client, "checkout_database_up") == 0
     assert value(client, "webhook_deliveries_pending", state="received") is None
@@ -207,7 +207,7 @@ def test_the_statement_of_a_scrape_uses_the_partial_indexes(sql: Sql) -> None:
     assert "Seq Scan on refunds" not in plan
 
 
-def test_processes_that_count_together_are_told_together(tmp_path: Path) -> None:
+def test_processes_that_count_together_are_shown_together(tmp_path: Path) -> None:
     count = "from checkout_service.telemetry import metrics; metrics.count_request('GET', '/x', 200, 0.01)"
     tell = "from checkout_service.telemetry import metrics; print(metrics.expose().decode())"
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

