@@ -90,7 +90,7 @@ def chosen_schema() -> str:
     """The schema to migrate. Ends the process if its name would have to be quoted, which search_path does not do."""
     schema = context.get_x_argument(as_dictionary=True).get("schema", SCHEMA)
     if not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", schema):
-        sys.exit(f"{schema!r} cannot be the schema: give it a name of small letters, digits and _, not pg_ in front.")
+        sys.exit(f"{schema!r} cannot be the schema: give it a name of a to z, 0 to 9 and _, not pg_ in front.")
     return schema
 
 

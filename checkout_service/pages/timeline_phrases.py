@@ -151,7 +151,7 @@ def _question(entry: LoggedQuestion) -> CustomerPhrase:
         at=entry.at,
         key=f"question-{entry.at.isoformat()}",
         badge="requested",
-        badge_words="asked",
+        badge_words="looked up",
         title="We asked the provider to cancel it" if cancel else "We asked the provider",
         text=f"Nobody had reported to us, so we asked. The answer: {entry.answer}.",
     )

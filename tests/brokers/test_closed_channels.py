@@ -25,7 +25,7 @@ def test_a_closed_channel_is_a_lost_connection(connection: Any) -> None:
     assert isinstance(lost.value, Connection("redis://").connection_errors), "what Celery connects anew after"
 
 
-def test_an_open_channel_is_asked_as_before(servers: Servers) -> None:
+def test_an_open_channel_answers_as_before(servers: Servers) -> None:
     for _ in range(2):
         survive_closed_channels()
 

@@ -26,12 +26,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--broker", choices=list(FAULTS), help="only this one; both otherwise")
     parser.add_argument("names", nargs="*", help="only faults with one of these in their names; keeps no table")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     wrong = 0
-    for broker in [asked.broker] if asked.broker else FAULTS:
+    for broker in [options.broker] if options.broker else FAULTS:
         if broker == "amqp" and not is_installed():
             sys.exit(MISSING)
-        wrong += _run(broker, asked.names)
+        wrong += _run(broker, options.names)
     return int(wrong > 0)
 
 

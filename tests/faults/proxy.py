@@ -107,10 +107,10 @@ class Proxy:
                         break
                     continue
                 for key, _ in selector.select(0.1):
-                    said = key.fileobj.recv(65536)  # type: ignore[union-attr]  # registered above, always a socket
-                    if not said:
+                    data = key.fileobj.recv(65536)  # type: ignore[union-attr]  # registered above, always a socket
+                    if not data:
                         return self._close(client, server)
-                    key.data.sendall(said)
+                    key.data.sendall(data)
         return self._close(client, server)
 
     def _close(self, *sockets: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks as each provider signs them: those whose signatures carry a time can be told old from new."""
+"""Webhooks as each provider signs them: those whose signatures carry a time can be environment old from new."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Signer:
-    """How a provider signs a webhook about a payment at a time, and what else the processes are to be told of it."""
+    """How a provider signs a webhook about a payment at a time, and what else the processes are to know of it."""
 
     provider: str
     sign: Callable[[str, datetime, Environment], Signed]
@@ -80,7 +80,7 @@ SIGNERS = tuple(
 
 def settings() -> dict[str, str]:
     """What a house needs for all of them."""
-    told = {"PAYMENT_PROVIDERS": ",".join(signer.provider for signer in SIGNERS)}
+    environment = {"PAYMENT_PROVIDERS": ",".join(signer.provider for signer in SIGNERS)}
     for signer in SIGNERS:
-        told |= signer.settings
-    return told
+        environment |= signer.settings
+    return environment

@@ -35,7 +35,7 @@ SERVING = ("web", "worker", "housekeeping", "beat")
 
 
 class House:
-    """The deployment while it runs; ``told`` is what the supervisor had to do."""
+    """The deployment while it runs; ``restarts`` is what the supervisor had to do."""
 
     def __init__(self, folder: Path, guard: Guard, broker: Broker, given: Mapping[str, str]) -> None:
         self.broker: Broker = broker
@@ -51,7 +51,7 @@ class House:
         outside = {"PATH": os.environ.get("PATH", os.defpath), "WEB_CONCURRENCY": "2", "WORKER_CONCURRENCY": "2"}
         self.environment = environment_for(self.place, outside | given, ports=free_ports(), urls=urls)
         self.processes = Processes(folder=ROOT, environment=self.environment, logs=self.place.logs, guard=guard)
-        self.told: list[str] = []
+        self.restarts: list[str] = []
         self._ended = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor")
 
@@ -153,7 +153,7 @@ class House:
 
     def _supervise(self) -> None:
         while not self._ended.wait(0.2):
-            self.processes.restart_dead(self.told.append)
+            self.processes.restart_dead(self.restarts.append)
 
 
 METRICS_PORTS = ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT")

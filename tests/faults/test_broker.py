@@ -103,7 +103,7 @@ def _process_despite(house: House, message: str) -> None:
         _publish(house.rabbit.url, message, row[0])
     else:
         with redis.Redis.from_url(house.valkey.url) as broker:
-            broker.lpush("webhooks", _envelope(message, row[0]))
+            broker.lpush("webhooks", _message(message, row[0]))
 
     await_that(lambda: _paid(house, tokens) == 1, "the payment is paid", within=30)
     assert await_final(house)[1] == 0
@@ -164,7 +164,7 @@ def _publish(url: str, kind: str, delivery_id: str) -> None:
         connection.default_channel.basic_publish(message, exchange="webhooks", routing_key="webhooks")
 
 
-def _envelope(kind: str, delivery_id: str) -> str:
+def _message(kind: str, delivery_id: str) -> str:
     """The message as kombu puts it into a list of Valkey's."""
     if kind == "no raw_webhook":
         return "this is not even an raw_webhook"

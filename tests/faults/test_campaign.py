@@ -1,4 +1,4 @@
-"""A short cut of the campaign, which ``make faults`` runs in full; and each promise, told otherwise, is found out."""
+"""A short cut of the campaign, which ``make faults`` runs in full; and each broken promise is found out."""
 
 from __future__ import annotations
 
@@ -131,14 +131,14 @@ def test_what_was_kept_is_not_wrong(house: House, kept: Journal) -> None:
 def test_a_promise_that_was_not_kept_is_found_out(
     house: House, kept: Journal, tell_otherwise: Callable[[Journal], None], found: str
 ) -> None:
-    told = Journal(
+    journal = Journal(
         events={token: dict(events) for token, events in kept.events.items()},
         deliveries=set(kept.deliveries),
         keys=list(kept.keys),
     )
-    tell_otherwise(told)
+    tell_otherwise(journal)
 
-    (wrong,) = _wrong(house, told)
+    (wrong,) = _wrong(house, journal)
 
     assert found in wrong
 

@@ -25,20 +25,20 @@ ANSWERED_WITHIN = 5.0
 def _slow_body(address: tuple[str, int]) -> socket.socket:
     """Promise a body, and send a byte of it."""
     head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
-    return _said(address, head.encode() + b"{")
+    return _sent(address, head.encode() + b"{")
 
 
 def _half_open(address: tuple[str, int]) -> socket.socket:
     """Begin a request's head, and end it never."""
-    return _said(address, b"POST /api/payments/webhook HTTP/1.1\r\nHost:")
+    return _sent(address, b"POST /api/payments/webhook HTTP/1.1\r\nHost:")
 
 
 def _idle(address: tuple[str, int]) -> socket.socket:
     """Be answered once, and stay."""
-    return _said(address, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", answered=True)
+    return _sent(address, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", answered=True)
 
 
-def _said(address: tuple[str, int], request: bytes, *, answered: bool = False) -> socket.socket:
+def _sent(address: tuple[str, int], request: bytes, *, answered: bool = False) -> socket.socket:
     connection = socket.create_connection(address, timeout=ANSWERED_WITHIN)
     try:
         connection.sendall(request)

@@ -60,7 +60,7 @@ def web(house: House) -> Iterator[Web]:
             yield web
 
 
-def test_a_refusing_database_is_told_within_a_second(web: Web) -> None:
+def test_a_refusing_database_is_reported_within_a_second(web: Web) -> None:
     (token,) = insert_payments(web.house, 1)
     web.proxy.refuse()
 
@@ -80,7 +80,7 @@ def test_a_refusing_database_is_told_within_a_second(web: Web) -> None:
         pytest.param(Proxy.swallow, id="black-holed", marks=pytest.mark.slow),
     ],
 )
-def test_a_silent_database_is_found_out_by_few_and_told_to_all_others_at_once(
+def test_a_silent_database_is_found_out_by_few_and_known_to_all_others_at_once(
     web: Web, silence: Callable[[Proxy], None]
 ) -> None:
     (token,) = insert_payments(web.house, 1)

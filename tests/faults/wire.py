@@ -47,8 +47,8 @@ class Wire:
         except (OSError, http.client.HTTPException):
             self._connection.close()
             return Answer(status=NO_ANSWER, headers={}, seconds=time.monotonic() - started)
-        said = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(status=answer.status, body=content, headers=said, seconds=time.monotonic() - started)
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(status=answer.status, body=content, headers=headers, seconds=time.monotonic() - started)
 
     @property
     def is_open(self) -> bool:

@@ -10,7 +10,7 @@ import httpx
 from tests.journeys.conftest import Town, eventually
 
 
-def test_a_refund_asked_for_is_given(town: Town) -> None:
+def test_a_requested_refund_is_given(town: Town) -> None:
     opened = town.open_session()
     town.report(opened)
     eventually(lambda: town.status(opened) == "paid")

@@ -73,6 +73,6 @@ def start_upgrade(url: str, *options: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Its exit status, and what it said."""
-    _, said = process.communicate(timeout=60)
-    return process.returncode, said
+    """Its exit status, and what it output."""
+    _, output = process.communicate(timeout=60)
+    return process.returncode, output

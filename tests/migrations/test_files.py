@@ -99,7 +99,7 @@ def test_a_file_that_is_named_in_the_rooms_is_there() -> None:
         )
     ),
 )
-def test_a_rule_that_lives_in_the_database_is_told_where_it_is_looked_for(trigger: str) -> None:
+def test_a_rule_that_lives_in_the_database_is_named_where_it_is_looked_for(trigger: str) -> None:
     """Whoever reads the room's code finds the trigger's name there, and beside it the file that makes it."""
     (file,) = [path for path in FILES if f"CREATE TRIGGER {trigger}" in (MIGRATIONS / path).read_text(encoding="utf-8")]
     telling = [path for path, source in SOURCES.items() if trigger in source and f"migrations/{file}" in source]

@@ -156,10 +156,10 @@ def test_roles_that_are_missing_and_may_not_be_made_are_named(virgin: Postgres) 
     admin = virgin.url(SUPERUSER, "postgres")
     run_as(admin, "CREATE ROLE deployer LOGIN", "CREATE DATABASE shop OWNER deployer")
     try:
-        status, said = finish(start_upgrade(virgin.url("deployer", "shop")))
+        status, output = finish(start_upgrade(virgin.url("deployer", "shop")))
 
         assert status != 0
-        assert "role checkout_owner is missing and deployer may not create it" in said
+        assert "role checkout_owner is missing and deployer may not create it" in output
         assert tables(virgin.url(SUPERUSER, "shop")) == set()
     finally:
         run_as(admin, "DROP DATABASE shop", "DROP ROLE deployer")

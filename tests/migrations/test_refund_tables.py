@@ -74,7 +74,7 @@ def test_a_refund_of_nothing_is_none(sql: Sql, payment: UUID) -> None:
 
 
 @pytest.mark.parametrize("status", [each.value for each in PaymentStatus])
-def test_only_money_that_is_here_can_be_asked_for(sql: Sql, status: str) -> None:
+def test_only_money_that_is_here_can_be_requested(sql: Sql, status: str) -> None:
     """What a dashboard gave back may be entered after the money went in another way; nothing before it came."""
     reference = insert_payment(sql, status=status)
     payment = sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)[0].id

@@ -122,7 +122,7 @@ def test_a_schema_whose_name_would_need_quotes_is_refused(fresh_database: str, n
     status, message = finish(start_upgrade(fresh_database, "-x", f"schema={name}"))
 
     assert status != 0
-    assert "cannot be the schema: give it a name of small letters" in message
+    assert "cannot be the schema: give it a name of a to z" in message
     assert tables(fresh_database) == set()
 
 

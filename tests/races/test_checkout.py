@@ -100,12 +100,12 @@ def test_different_requests_on_one_key_open_one_session_and_the_others_are_refus
         key = f"round-{number}"
         answers = at_once(
             [
-                lambda retry=retry, wanted=variants[index % 3], key=key: (wanted, ask(retry, cart_id, key, **wanted))
+                lambda retry=retry, variant=variants[index % 3], key=key: (variant, ask(retry, cart_id, key, **variant))
                 for index, retry in enumerate(retries)
             ]
         )
 
-        given = [(wanted, answer) for wanted, answer in answers if answer.status_code == 201]
+        given = [(variant, answer) for variant, answer in answers if answer.status_code == 201]
         refused = [answer for _, answer in answers if answer.status_code != 201]
         assert len(given) == 2
         assert given[0][0] == given[1][0]

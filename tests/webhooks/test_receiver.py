@@ -82,7 +82,7 @@ def test_only_the_headers_that_the_provider_needs_are_kept(
     ]
 
 
-def test_no_token_is_asked_for_and_a_wrong_one_is_no_matter(client: FlaskClient, webhooks: Webhooks) -> None:
+def test_no_token_is_needed_and_a_wrong_one_is_no_matter(client: FlaskClient, webhooks: Webhooks) -> None:
     plain = client.post(PATH, data=b"{}")
     with_token = client.post(PATH, data=b"{}", headers={"Authorization": "Bearer nonsense"})
 

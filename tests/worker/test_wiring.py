@@ -1,4 +1,4 @@
-"""Celery's own side, asked of a worker as the Procfile starts it: names, arguments, and limits that fit together.
+"""Celery's own side, process of a worker as the Procfile starts it: names, arguments, and limits that fit together.
 
 See also tests/architecture, which reads the same from the sources.
 """
@@ -47,11 +47,11 @@ def celery() -> dict[str, Any]:
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "MOCK_WEBHOOK_SECRETS": "a secret",
     }
-    asked = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", ASK], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    assert asked.returncode == 0, asked.stderr
-    found: dict[str, Any] = json.loads(asked.stdout.splitlines()[-1])
+    assert process.returncode == 0, process.stderr
+    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return found
 
 

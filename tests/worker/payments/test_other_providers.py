@@ -245,13 +245,13 @@ def test_a_unverified_in_paypals_name_moves_nothing_and_fetches_nothing(wallets:
     elsewhere = SignedWebhook(
         body=verified.body, headers=verified.headers | {"paypal-cert-url": "https://evil.test/CERT-1"}
     )
-    asked = len(wallets.paypal.requests)
+    before = len(wallets.paypal.requests)
 
     delivery = wallets.file("paypal", elsewhere)
     process(str(delivery))
 
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("rejected", "pending")
-    assert len(wallets.paypal.requests) == asked
+    assert len(wallets.paypal.requests) == before
 
 
 def batch(*items: dict[str, Any]) -> SignedWebhook:
