@@ -35,22 +35,33 @@ class Payment(Dated, Base):
         Index("payments_flagged", "id", postgresql_where=text("review_reason IS NOT NULL")),
     )
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    """The customer."""
     provider: Mapped[str] = mapped_column(Text)
+    """The provider's name."""
     provider_ref: Mapped[str] = mapped_column(Text)
+    """What every webhook about it carries."""
     amount: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    """What is to be paid, in the major unit."""
     currency: Mapped[str] = mapped_column(CHAR(3))
+    """ISO 4217."""
     status: Mapped[PaymentStatus] = mapped_column(STATUS, server_default=text("'pending'"))
+    """Where it is in the status order."""
     raw_payload: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """What the provider's newest event that moved it says: allowed members alone, no card."""
     review_reason: Mapped[str | None] = mapped_column(Text)
+    """Why a person has to look at it: reasons in alphabetical order, with commas between; none if there is none."""
     next_look_up_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:10:00'::interval)")
     )
+    """When its provider is asked about it next; none if never."""
     look_ups: Mapped[int] = mapped_column(server_default=text("0"))
+    """How often it was asked."""
     look_up_log: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
     """The newest questions put to the provider: when ("at"), which ("question") and the answer ("answer")."""
     capture_ref: Mapped[str | None] = mapped_column(Text)
     """What the provider calls the money that came, where that is another name than ``provider_ref``."""
     amount_refunded: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
+    """Of refunds that succeeded. Kept by a trigger of the refunds; nobody else may write it."""
     amount_refunding: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
     """Of refunds requested or under way. Both sums are kept by refunds_update_sums; nobody else may write them."""
 
@@ -64,15 +75,25 @@ class PaymentEvent(Dated, Base):
         Index("payment_events_provider_event_id", "provider", "event_id", unique=True),
     )
     delivery_id: Mapped[UUID | None]
+    """The webhook that brought it; none of what a look-up or a backfill told, and the webhook may be pruned."""
     provider: Mapped[str] = mapped_column(Text)
+    """The provider's name."""
     event_id: Mapped[str] = mapped_column(Text)
+    """The provider's name for the event; made by us for what a look-up found."""
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
+    """The payment that it is about."""
     status: Mapped[PaymentStatus] = mapped_column(STATUS)
+    """The status that it proves."""
     amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
+    """What the provider says, in the major unit; none where it says nothing."""
     currency: Mapped[str | None] = mapped_column(CHAR(3))
+    """ISO 4217, as the provider says."""
     outcome: Mapped[str] = mapped_column(Text)
+    """What it did: applied, stale or mismatch."""
     occurred_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When it happened, by the provider's clock."""
     received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    """When we received it."""
 
 
 class CancelRequest(Dated, Base):
@@ -86,9 +107,14 @@ class CancelRequest(Dated, Base):
         ),
     )
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
+    """The payment to cancel."""
     requested_by: Mapped[UUID]
+    """The customer."""
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """How often its provider was asked."""
     next_attempt_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
     )
+    """When it is due, or when its lease ends; none once nothing is left to do."""
     detail: Mapped[str | None] = mapped_column(Text)
+    """What came of the last attempt."""

@@ -39,25 +39,37 @@ class Refund(Dated, Base):
         Index("refunds_failed", "updated_at", postgresql_where=text("status = 'failed'")),
     )
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
+    """The payment that it is of."""
     provider: Mapped[str] = mapped_column(Text)
+    """As the payment's."""
     provider_ref: Mapped[str | None] = mapped_column(Text)
     """What the provider calls this refund, once that is known."""
     amount: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    """In the major unit."""
     currency: Mapped[str] = mapped_column(CHAR(3))
+    """As the payment's."""
     status: Mapped[RefundStatus] = mapped_column(STATUS, server_default=text("'requested'"))
+    """Where it is in its status order."""
     reason: Mapped[str | None] = mapped_column(Text)
+    """What staff wrote."""
     decline: Mapped[str | None] = mapped_column(Text)
+    """Why the provider refused it, in our words."""
     requested_by: Mapped[UUID | None]
     """Nobody for a refund made in the provider's dashboard; such a one has no key either."""
     idempotency_key: Mapped[str | None] = mapped_column(Text)
+    """The key of the request."""
     request_hash: Mapped[bytes | None] = mapped_column(BYTEA)
+    """SHA-256 of the request."""
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """How often its provider was asked."""
     sent_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """The moment of the first sending to the provider: from then on it may have made it, whatever we were answered."""
     next_attempt_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
     )
+    """When it is due, or when its lease ends."""
     detail: Mapped[str | None] = mapped_column(Text)
+    """What came of the last attempt."""
 
 
 class RefundEvent(Dated, Base):
@@ -69,12 +81,22 @@ class RefundEvent(Dated, Base):
         Index("refund_events_provider_event_id_refund_id", "provider", "event_id", "refund_id", unique=True),
     )
     delivery_id: Mapped[UUID | None]
+    """The webhook that brought it; none of what a look-up or a backfill told, and the webhook may be pruned."""
     provider: Mapped[str] = mapped_column(Text)
+    """The provider's name."""
     event_id: Mapped[str] = mapped_column(Text)
+    """The provider's name for the event; made by us for what a look-up found."""
     refund_id: Mapped[UUID] = mapped_column(ForeignKey("refunds.id"), index=True)
+    """The refund that it is about."""
     status: Mapped[RefundStatus] = mapped_column(STATUS)
+    """The status that it proves."""
     amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
+    """What the provider says, in the major unit; none where it says nothing."""
     currency: Mapped[str | None] = mapped_column(CHAR(3))
+    """ISO 4217, as the provider says."""
     outcome: Mapped[str] = mapped_column(Text)
+    """What it did: applied, stale or mismatch."""
     occurred_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When it happened, by the provider's clock."""
     received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    """When we received it."""

@@ -1,8 +1,9 @@
 """Every statement of the transitions; each takes arrays, so that their number does not grow with the events.
 
 The order in which they lock keeps two workers from deadlock: carts by key, payments by id, refunds by id. What the
-database itself holds: no status moves back (triggers payments_guard and refunds_guard), and no refund is more than was
-paid (refunds_fill_from_payment and refunds_update_sums), all in migrations/baseline.
+database itself holds: no payment moves back (trigger payments_guard) and nobody but refunds writes their sums
+(payments_guard_refund_sums), both in migrations/baseline/payments.sql; no refund moves back (refunds_guard), and their
+sum stays within what was paid (refunds_fill_from_payment, refunds_update_sums), in migrations/baseline/refunds.sql.
 """
 
 from __future__ import annotations

@@ -44,10 +44,10 @@ PRECEDENCE = {
 }
 
 
-@pytest.mark.parametrize(("state", "events"), PRECEDENCE.values(), ids=PRECEDENCE.keys())
+@pytest.mark.parametrize(("state", "names"), PRECEDENCE.values(), ids=PRECEDENCE.keys())
 @pytest.mark.parametrize("turn", [1, -1])
 def test_a_batch_is_what_the_first_of_its_events_is(
-    sql: Sql, scripted: ScriptedProvider, state: str, events: list[str], turn: int
+    sql: Sql, scripted: ScriptedProvider, state: str, names: list[str], turn: int
 ) -> None:
     reference, other = insert_payment(sql), insert_payment(sql, status="paid")
     known = event(reference, "processing", event_id="evt_known")
@@ -59,12 +59,12 @@ def test_a_batch_is_what_the_first_of_its_events_is(
         "mismatch": event(reference, "paid", currency="EUR"),
         "unknown": event("mock_pi_unknown", "paid"),
     }
-    delivery = tell(scripted, sql, "batch", [events[name] for name in events[::turn]])
+    delivery = tell(scripted, sql, "batch", [events[name] for name in names[::turn]])
 
     process(str(delivery))
 
     assert state_of(sql, delivery) == state
-    assert status_of(sql, reference) == ("paid" if "news" in events else "processing"), "what is known is applied"
+    assert status_of(sql, reference) == ("paid" if "news" in names else "processing"), "what is known is applied"
 
 
 def test_a_batch_about_many_payments_moves_each(sql: Sql, scripted: ScriptedProvider) -> None:
