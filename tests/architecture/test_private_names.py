@@ -156,7 +156,7 @@ NAMES = (
         package="celery",
         names=("    Request = ",),
         holds=lambda: Task.Request == "celery.worker.request:Request" and "task.Request" in inspect.getsource(strategy),
-        used_in=("worker/app.py",),
+        used_in=("worker/process.py",),
         purpose="Names the class of requests. Celery documents that, but not what a class of one's own may do.",
         when_gone="Give the worker its request class as Celery documents it then.",
     ),
@@ -310,8 +310,8 @@ NAMES = (
     ),
 )
 
-DOCUMENTED = {"_make", "_asdict", "_mapping", "_exit"}
-"""Of named tuples, of SQLAlchemy's rows, and of os: public in spite of their underscore."""
+DOCUMENTED = {"_make", "_asdict", "_mapping", "_exit", "_value_"}
+"""Of named tuples, SQLAlchemy's rows, os and enum: public in spite of their underscore."""
 
 COMPARED_WITH_OTHERS = "tests/providers/compat/"
 """Looks into the packages of providers, which nothing that is shipped depends on."""
