@@ -61,6 +61,7 @@ _standing = text(f"""
         (SELECT extract(epoch FROM min(received_at))::float8 FROM (
             SELECT received_at FROM webhook_deliveries
             WHERE state IN ('received', 'parked') AND (state = 'received' OR next_attempt_at <= now())
+                AND replay_of IS NULL
             ORDER BY next_attempt_at LIMIT {MOST}) AS due) AS oldest_pending,
         extract(epoch FROM now())::float8 AS now
 """)  # noqa: S608 (only our own constants)

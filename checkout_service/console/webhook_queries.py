@@ -14,9 +14,9 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from checkout_service.console.filters import Place, WebhookFilter, read_id
+from checkout_service.console.filters import PENDING, Place, WebhookFilter, read_id
 from checkout_service.database.engine import execute
-from checkout_service.webhooks.models import RARE_STATES, REFERENCED_RARE_STATES
+from checkout_service.webhooks.states import RARE, REFERENCED_RARE, DeliveryState
 
 PAGE: Final = 50
 
@@ -29,7 +29,7 @@ FEW: Final = 5_000
 READ_FOR_LIST: Final = 16 * 1024
 """Bytes up to which a body is read for the list, to tell its type."""
 
-_referenced: Final = ", ".join(f"'{state}'" for state in REFERENCED_RARE_STATES)
+_referenced: Final = ", ".join(f"'{state}'" for state in REFERENCED_RARE)
 
 # Subjects: what a page looks through, each along an index of its own.
 _ALL: Final = "SELECT * FROM webhook_deliveries WHERE {place} ORDER BY id {way} LIMIT :window"
@@ -156,9 +156,9 @@ def _subject(wanted: WebhookFilter, payment: About | None, values: dict[str, Any
         linked = execute(_linked, {"id": payment.payment_id}) if payment.payment_id else ()
         values |= {"linked": [row.delivery_id for row in linked], "reference": payment.provider_ref}
         return _OF_PAYMENT, False
-    if wanted.state in RARE_STATES:
+    if wanted.state in RARE:
         return _OF_STATE.replace("{state}", str(wanted.state)), True
-    if wanted.state in {"received", "pending"} and execute(_few_pending)[0][0] <= FEW:
+    if wanted.state in {DeliveryState.RECEIVED, PENDING} and execute(_few_pending)[0][0] <= FEW:
         return _FEW_PENDING, False
     return _ALL, True
 

@@ -58,6 +58,8 @@ class Refund(Dated, Base):
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
     )
     detail: Mapped[str | None] = mapped_column(Text)
+    in_doubt: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Nobody knows whether the provider made it, and to ask again might make it twice: a person has to look."""
 
 
 class RefundEvent(Dated, Base):

@@ -177,7 +177,7 @@ def test_empty_lists_say_what_to_do(operator: Operator, servers: object) -> None
     assert "Adjust the filters" in page
     assert "No payments yet" in operator.get("/ops/payments").text
     assert "Nothing waits for a person" in operator.get("/ops/payments?flagged=yes").text
-    assert "Nothing was ordered yet" in operator.get("/ops/audit").text
+    assert "No command yet" in operator.get("/ops/audit").text
     assert "No webhook came within the last hour" in operator.get("/ops").text
 
 

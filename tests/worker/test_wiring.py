@@ -21,7 +21,7 @@ from worker.payments import cancelling
 from worker.payments.status_queries import WORK_FOR as RECONCILE_FOR
 from worker.refunds import leases
 from worker.webhooks.claims import LEASE
-from worker.webhooks.sweeping import PRUNE_FOR
+from worker.webhooks.pruning import PRUNE_FOR
 from worker.webhooks.task import LOOK_UP_FOR, WORK_FOR
 
 ASK = """

@@ -9,7 +9,7 @@ from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook
 from tests.worker.conftest import MakeWorker
-from worker.webhooks.sweeping import prune
+from worker.webhooks.pruning import prune
 
 DONE = ("applied", "duplicate", "ignored")
 ALL = (*DONE, "rejected", "failed", "received", "parked")
@@ -73,7 +73,7 @@ def test_pruning_goes_on_step_by_step(sql: Sql, monkeypatch: pytest.MonkeyPatch)
         SELECT uuidv7(interval '-40 days'), 'mock', '{}', 'applied', NULL, now() - interval '40 days'
         FROM generate_series(1, 5000)""")
 
-    monkeypatch.setattr("worker.webhooks.sweeping.PRUNE_FOR", 0.0)
+    monkeypatch.setattr("worker.webhooks.pruning.PRUNE_FOR", 0.0)
     assert prune() == "pruned 0 webhooks, 0 rejected webhooks, 0 events"
     assert len(left(sql)) == 5000
 
