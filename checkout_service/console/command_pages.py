@@ -44,10 +44,10 @@ def process_webhook(delivery_id: UUID) -> AnyResponse:
 @for_operators
 def confirm_processing() -> str:
     """How many webhooks match, before the command is given."""
-    wanted = read_webhook_filter(request.args)
-    choice = _choice(wanted)
+    filters = read_webhook_filter(request.args)
+    choice = _choice(filters)
     counted = count_processable(choice, most=COUNTED) if choice else 0
-    return page("confirm.html", wanted=wanted, choice=choice, counted=counted, most=COUNTED)
+    return page("confirm.html", filters=filters, choice=choice, counted=counted, most=COUNTED)
 
 
 @blueprint.post("/webhooks/process-all")
@@ -90,9 +90,9 @@ def show_audit() -> str:
     return page("audit.html", rows=rows, following=following, before=before)
 
 
-def _choice(wanted: WebhookFilter) -> Choice | None:
-    found = about(wanted.find)
-    return wanted.choice(provider_ref=found.provider_ref if found else None)
+def _choice(filters: WebhookFilter) -> Choice | None:
+    found = about(filters.find)
+    return filters.choice(provider_ref=found.provider_ref if found else None)
 
 
 def _replay(command_id: UUID) -> Command:

@@ -83,8 +83,8 @@ def awaited(commands: Iterable[Command]) -> bool:
 
 def address(endpoint: str, query: Mapping[str, str], **changes: str | None) -> str:
     """The address of a list with this query, some of it changed; None leaves a name out."""
-    wanted = {name: value for name, value in {**query, **changes}.items() if value is not None}
-    return url_for(endpoint) + ("?" + urlencode(wanted) if wanted else "")
+    filters = {name: value for name, value in {**query, **changes}.items() if value is not None}
+    return url_for(endpoint) + ("?" + urlencode(filters) if filters else "")
 
 
 def task_in_address() -> UUID | None:

@@ -43,7 +43,7 @@ def show_payments() -> str | AnyResponse:
     moved = bool(request.args.keys() & {"before", "after"})
     return page(
         "payments.html",
-        wanted=chosen,
+        filters=chosen,
         sought=sought,
         rows=rows.rows,
         statuses=[status.value for status in PaymentStatus],

@@ -80,24 +80,24 @@ def show_overview_elsewhere() -> AnyResponse:
 @for_operators
 def show_webhooks() -> str:
     """Webhooks, newest first, narrowed to what stands in the address."""
-    wanted = read_webhook_filter(request.args)
-    payment = about(wanted.find)
-    found = webhooks_page(wanted, read_place(request.args), payment=payment)
+    filters = read_webhook_filter(request.args)
+    payment = about(filters.find)
+    found = webhooks_page(filters, read_place(request.args), payment=payment)
     return page(
         "webhooks.html",
-        wanted=wanted,
+        filters=filters,
         payment=payment,
         rows=[(row, what_it_says(row.body, row.headers)) for row in found.rows],
         looked_back_to=found.looked_back_to,
         window=WINDOW,
-        newer=_at(wanted.given, after=found.newer),
-        older=_at(wanted.given, before=found.older),
-        first=_at(wanted.given, before="") if request.args.keys() & {"before", "after"} else None,
+        newer=_at(filters.given, after=found.newer),
+        older=_at(filters.given, before=found.older),
+        first=_at(filters.given, before="") if request.args.keys() & {"before", "after"} else None,
         states=tuple(DeliveryState),
         pending=PENDING,
         at_once=AT_ONCE,
         providers=sorted(provider_specs()),
-        choosable=wanted.choice(provider_ref=None) is not None,
+        choosable=filters.choice(provider_ref=None) is not None,
     )
 
 
@@ -112,7 +112,7 @@ def show_webhook(delivery_id: UUID) -> str:
     return page(
         "webhook.html",
         webhook=row,
-        said=what_it_says(row.body, row.headers),
+        content=what_it_says(row.body, row.headers),
         headers=show_headers(row.headers),
         body=show_body(row.body),
         payment=payment,

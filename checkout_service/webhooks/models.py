@@ -67,7 +67,7 @@ class WebhookDelivery(Dated, Base):
     provider: Mapped[str] = mapped_column(Text)
     """Whose webhook it says it is, by the path that it was sent to."""
     headers: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    """Those that its provider's format keeps, by names in small letters."""
+    """Those that its provider's format keeps, by their names in lower case."""
     body: Mapped[bytes] = mapped_column(BYTEA)
     """The bytes as they came, verified or not."""
     received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))

@@ -67,7 +67,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
+    page.on("console", lambda words: complaints.append(words.text) if "Content Security Policy" in words.text else None)
     yield page
     assert not complaints
 

@@ -237,8 +237,8 @@ def test_two_workers_share_the_commands_and_each_is_carried_out_once(
         thread.join()
 
     assert [row.state for row in sql("SELECT DISTINCT state FROM command_runs")] == ["done"]
-    asked = sql("SELECT jsonb_array_length(look_up_log) AS times FROM payments WHERE id = ANY(:ids)", ids=payments)
-    assert [row.times for row in asked] == [1] * 5
+    questions = sql("SELECT jsonb_array_length(look_up_log) AS times FROM payments WHERE id = ANY(:ids)", ids=payments)
+    assert [row.times for row in questions] == [1] * 5
 
 
 def test_a_command_that_breaks_is_refused_and_holds_no_other_back(

@@ -245,13 +245,13 @@ def test_a_payment_is_looked_up_by_the_worker(operator: Operator, sql: Sql, in_w
 
     in_worker(run_commands)
 
-    (asked,) = sql("SELECT look_up_log, look_ups, next_look_up_at FROM payments")
-    assert [question["question"] for question in asked.look_up_log] == ["look-up"]
-    assert (asked.look_ups, asked.next_look_up_at) == (0, payment.next_look_up_at), (
+    (questions,) = sql("SELECT look_up_log, look_ups, next_look_up_at FROM payments")
+    assert [question["question"] for question in questions.look_up_log] == ["look-up"]
+    assert (questions.look_ups, questions.next_look_up_at) == (0, payment.next_look_up_at), (
         "the usual look-ups stay as they were"
     )
     (run,) = sql("SELECT * FROM command_runs")
-    assert (run.state, run.message) == ("done", asked.look_up_log[0]["answer"])
+    assert (run.state, run.message) == ("done", questions.look_up_log[0]["answer"])
     assert status_of(sql, reference) == "pending"
     assert run.message in operator.get(page).text
 

@@ -55,10 +55,10 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda words: complaints.append(words.text) if words.type == "error" else None)
     yield page
     page.close()
-    assert not [said for said in complaints if "404" not in said and "503" not in said]
+    assert not [words for words in complaints if "404" not in words and "503" not in words]
 
 
 @dataclass(frozen=True, kw_only=True)

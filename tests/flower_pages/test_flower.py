@@ -163,7 +163,7 @@ def test_another_site_cannot_use_the_operators_browser(ui: CommandGroup, sql: Sq
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named", "said"),
+    ("arguments", "named", "words"),
     [
         (["{id}", "{id}"], {}, "not exactly one id"),
         ([], {}, "not exactly one id"),
@@ -174,7 +174,7 @@ def test_another_site_cannot_use_the_operators_browser(ui: CommandGroup, sql: Sq
     ],
 )
 def test_anything_but_exactly_one_id_is_refused(
-    ui: CommandGroup, celery: Celery, arguments: list[object], named: dict[str, str], said: str
+    ui: CommandGroup, celery: Celery, arguments: list[object], named: dict[str, str], words: str
 ) -> None:
     delivery = str(uuid4())
     args = [argument.replace("{id}", delivery) if isinstance(argument, str) else [delivery] for argument in arguments]
@@ -185,7 +185,7 @@ def test_anything_but_exactly_one_id_is_refused(
     answer = ui.retry(sent)
 
     assert answer.status_code == 422
-    assert said in answer.text
+    assert words in answer.text
     assert f'data-task-uuid="{sent}">Retry' not in ui.client.get(f"/task/{sent}").text
     assert set(ui.tasks()) == before
 

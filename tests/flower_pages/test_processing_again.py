@@ -95,7 +95,7 @@ def test_without_a_worker_one_message_waits_and_the_command_is_kept(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         ([], "Give the ids of webhooks, or --state"),
         (["--since", "2h"], "Give the ids of webhooks, or --state"),
@@ -105,10 +105,10 @@ def test_without_a_worker_one_message_waits_and_the_command_is_kept(
         (["--state", "failed", "--since", "yesterday"], "no time span"),
     ],
 )
-def test_an_unclear_choice_is_refused(app: Flask, servers: Servers, arguments: list[str], said: str) -> None:
+def test_an_unclear_choice_is_refused(app: Flask, servers: Servers, arguments: list[str], words: str) -> None:
     done = app.test_cli_runner().invoke(args=["webhooks", "process", *arguments])
     assert done.exit_code == 2
-    assert said in done.output
+    assert words in done.output
     assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 0
 
 

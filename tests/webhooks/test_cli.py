@@ -89,7 +89,7 @@ def test_list_is_narrowed_by_state_provider_and_age(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["list", "--state", "unknown"], "'unknown' is not one of"),
         (["list", "--since", "yesterday"], "no time span such as 90s, 30m, 2h or 7d"),
@@ -101,11 +101,11 @@ def test_list_is_narrowed_by_state_provider_and_age(
     ],
     ids=str,
 )
-def test_wrong_arguments_are_told(run: Run, arguments: list[str], said: str) -> None:
+def test_wrong_arguments_are_reported(run: Run, arguments: list[str], words: str) -> None:
     result = run(*arguments)
 
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert words in result.stderr
 
 
 def test_show_tells_everything_of_one_webhook(run: Run, sql: Sql) -> None:
@@ -249,7 +249,7 @@ def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeA
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "words"),
     [
         ({"state": "'ignored'"}, "ignored already"),
         ({"state": "'applied'"}, "applied already"),
@@ -257,12 +257,12 @@ def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeA
         ({"attempts": "1", "next_attempt_at": "now() + interval '1 hour'"}, "received, and next tried at "),
     ],
 )
-def test_a_webhook_that_no_task_would_take_is_not_said_to_be_enqueued(
-    run: Run, sql: Sql, columns: dict[str, str], said: str
+def test_a_webhook_that_no_task_would_take_is_not_stated_to_be_enqueued(
+    run: Run, sql: Sql, columns: dict[str, str], words: str
 ) -> None:
     left, taken = insert_webhook(sql, b"{}", **columns), insert_webhook(sql, b"{}", state="'failed'")
 
     lines = run("process", left, taken).stdout.splitlines()
 
-    assert lines[0].startswith(f"{left} left as it is: {said}")
+    assert lines[0].startswith(f"{left} left as it is: {words}")
     assert lines[1].startswith(f"{taken} enqueued as task ")

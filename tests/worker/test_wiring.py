@@ -47,11 +47,11 @@ def celery() -> dict[str, Any]:
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "MOCK_WEBHOOK_SECRETS": "a secret",
     }
-    asked = subprocess.run(
+    questions = subprocess.run(
         [sys.executable, "-c", ASK], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    assert asked.returncode == 0, asked.stderr
-    found: dict[str, Any] = json.loads(asked.stdout.splitlines()[-1])
+    assert questions.returncode == 0, questions.stderr
+    found: dict[str, Any] = json.loads(questions.stdout.splitlines()[-1])
     return found
 
 

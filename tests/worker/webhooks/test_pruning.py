@@ -90,10 +90,10 @@ def test_prunes_at_once_share_the_work(sql: Sql, make_worker: MakeWorker) -> Non
     pending = insert_webhook(sql, b"{}", **aged(40))
     pruners = [make_worker() for _ in range(3)]
 
-    said = at_once([lambda app=app: _prune(app) for app in pruners])
-    said.append(_prune(pruners[0]))
+    words = at_once([lambda app=app: _prune(app) for app in pruners])
+    words.append(_prune(pruners[0]))
 
-    assert sum(int(line.split()[1]) for line in said) == 9000
+    assert sum(int(line.split()[1]) for line in words) == 9000
     assert [row.id for row in sql("SELECT id FROM webhook_deliveries")] == [pending]
 
 

@@ -89,10 +89,10 @@ def test_a_step_that_fails_keeps_no_other_from_ringing(
     too_slow = text("DO $$ BEGIN RAISE SQLSTATE '57014'; END $$")
     monkeypatch.setattr(sweeping, step, too_slow)
 
-    said = sweep()
+    words = sweep()
 
     assert messages() == [(str(delivery),)]
-    assert said == "the database is unavailable"
+    assert words == "the database is unavailable"
 
 
 def test_two_sweeps_at_once_send_one_message_a_webhook(sql: Sql, make_worker: MakeWorker, messages: Messages) -> None:
@@ -122,8 +122,8 @@ def test_sweeps_at_once_bring_parked_webhooks_forward_without_deadlock(
     sweepers = [make_worker() for _ in range(4)]
 
     for _ in range(3):
-        said = at_once([lambda app=app: _sweep(app) for app in sweepers])
-        assert all(line.startswith("woke workers for") for line in said)
+        words = at_once([lambda app=app: _sweep(app) for app in sweepers])
+        assert all(line.startswith("woke workers for") for line in words)
 
     assert {notified for (notified,) in messages()} == {str(delivery) for delivery in deliveries}
     assert all(webhook_row(sql, delivery).due_in < 1 for delivery in deliveries)
