@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import both, drain, end_to_end, growth, processor, receive, shop, soak, start
+from benchmarks import both, drain, end_to_end, growth, processor, receive, replay, shop, soak, start
 from benchmarks.load import LoadError
 from benchmarks.report import Report, tell
 from benchmarks.stand import stand
@@ -18,6 +18,7 @@ FIGURES: dict[str, Callable[..., Report]] = {
     "processor": processor.run,
     "receive": receive.run,
     "drain": drain.run,
+    "replay": replay.run,
     "both": both.run,
     "end_to_end": end_to_end.run,
     "shop": shop.run,

@@ -3,7 +3,7 @@
 from checkout_service.carts.models import Cart, CartItem, User
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
 from checkout_service.checkout.models import CheckoutSession
-from checkout_service.console.models import CommandRun, Order
+from checkout_service.commands.models import CommandResult, CommandRun, OperatorCommand
 from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent
 from checkout_service.refunds.models import Refund, RefundEvent
 from checkout_service.webhooks.models import WebhookDelivery
@@ -13,9 +13,10 @@ __all__ = [
     "Cart",
     "CartItem",
     "CheckoutSession",
+    "CommandResult",
     "CommandRun",
     "Listing",
-    "Order",
+    "OperatorCommand",
     "Payment",
     "PaymentEvent",
     "Refund",

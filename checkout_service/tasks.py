@@ -99,7 +99,7 @@ class TaskName(StrEnum):
     )
     PRUNE_WEBHOOKS = Declaration(
         name="webhooks.prune",
-        module="worker.webhooks.sweeping",
+        module="worker.webhooks.pruning",
         queue=QueueName.HOUSEKEEPING,
         time_limit=LONG,
         schedule=Schedule(every=timedelta(seconds=60), expires=timedelta(seconds=60)),

@@ -1,73 +1,78 @@
-"""The task ``commands.run``: does what operators ordered in the console, a bounded step at a time.
+"""The task ``commands.run``: carries out operators' commands, a bounded step at a time.
 
-The order is a row of the audit, written by the web tier, which may change nothing else; how far the worker is with it
-is a row of ``command_runs``, under a lease. The message is only a wake-up, and beat rings as well.
+The command is a row of the audit, its run begins with it, and a lease on the run keeps two tasks apart. The message is
+only a wake-up, and beat sends one too. Of a replay the webhooks are taken by ``webhooks.process``; this task wakes its
+workers again while any is left, and closes the run.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from celery import shared_task
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
+from checkout_service.commands.models import OPEN, Action, RunState, listed
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
-from checkout_service.webhooks.queries import processable_page
-from checkout_service.webhooks.reprocessing import BATCH, PATIENCE, Progress, process_batch
+from checkout_service.webhooks.queries import processable_ids
 from checkout_service.webhooks.selection import Choice
+from checkout_service.webhooks.states import PENDING
 from worker.payments.look_ups import look_up_now
+from worker.webhooks.replays import end_stopped, mark_one, state_for_replay
 
 WORK_FOR: Final = 8.0
-"""Seconds after which a task lets payments be looked up and expired, and rings for the rest."""
+"""Seconds after which a task lets payments be looked up and expired, and sends a wake-up for the rest."""
 
 LEASE: Final = timedelta(seconds=60)
-"""Longer than a step: a batch that no worker comes to takes twice PATIENCE, a call to a slow provider ten seconds."""
+"""Longer than a step: a call to a slow provider takes ten seconds."""
 
-STEP_FOR: Final = 40.0
-"""Seconds that one batch is followed, however slowly it moves: its lease must not end meanwhile."""
+LOOK_AGAIN: Final = timedelta(seconds=10)
+"""After which a replay that goes on is looked at again, so that a lost message is made up for."""
+
+BATCH: Final = 200
+"""Messages that stand before other webhooks' wake-ups at a time: a fraction of a second for one worker."""
 
 REMEMBERED: Final = timedelta(days=7)
-"""How old an order may be when it is begun: one that was forgotten for longer nobody expects any more."""
-
-_begin = text("""
-    INSERT INTO command_runs (id, until_at)
-    SELECT audit.id, audit.created_at
-    FROM audit LEFT JOIN command_runs AS run ON run.id = audit.id
-    WHERE audit.action IN ('process_all', 'look_up', 'review') AND run.id IS NULL
-        AND audit.id > (SELECT uuidv7(CAST(:older AS interval)))
-    ORDER BY audit.id LIMIT 100
-    ON CONFLICT (id) DO NOTHING
-""")
+"""How old a command may be when it is begun: one that was forgotten for longer nobody expects any more."""
 
 # The one that waited longest: each step ends with a lease that is over, so that long runs take turns.
-_lease = text("""
+_lease = text(f"""
     UPDATE command_runs AS run SET leased_until = now() + :lease, updated_at = now()
     FROM audit
     WHERE run.id = ANY(ARRAY(
-        SELECT id FROM command_runs WHERE state = 'running' AND leased_until <= now()
+        SELECT id FROM command_runs
+        WHERE state IN ({listed(OPEN)}) AND leased_until <= now()
+            AND (state = '{RunState.RUNNING}' OR created_at > now() - CAST(:remembered AS interval))
         ORDER BY leased_until LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     )) AND audit.id = run.id
-    RETURNING run.id, run.leased_until, run.until_at, run.after_at, run.after_id, run.replayed, run.results,
-        audit.action, audit.subject, audit.details,
-        EXISTS (SELECT FROM audit AS word WHERE word.subject = run.id::text AND word.action = 'stop') AS to_be_stopped
-""")
+    RETURNING run.id, run.leased_until AS lease, run.after_id, run.state, now() - audit.created_at AS age,
+        audit.action, audit.subject, audit.details, audit.key,
+        EXISTS (SELECT FROM audit AS other
+            WHERE other.subject = run.id::text AND other.action = '{Action.STOP}') AS stop_requested
+""")  # noqa: S608 (only our own constants)
 
-_advance = text("""
-    UPDATE command_runs SET state = :state, message = :message, replayed = :replayed, results = CAST(:results AS jsonb),
-        after_at = :after_at, after_id = :after_id, leased_until = now(), updated_at = now()
-    WHERE id = :id AND leased_until = :lease
-""")
+_stopped = text(f"""
+    SELECT run.id FROM command_runs AS run JOIN audit ON audit.subject = run.id::text
+    WHERE run.state IN ({listed(OPEN)}) AND audit.action = '{Action.STOP}'
+""")  # noqa: S608 (only our own constants)
+
+# Only while the lease is ours, and never back from a state that another task wrote.
+_advance = text(f"""
+    UPDATE command_runs SET state = coalesce(CAST(:state AS text), state), message = coalesce(:message, message),
+        after_id = coalesce(CAST(:after_id AS uuid), after_id), replayed = replayed + :taken,
+        all_taken = all_taken OR :all_taken, leased_until = now() + CAST(:pause AS interval), updated_at = now()
+    WHERE id = :id AND leased_until = :lease AND state IN ({listed(OPEN)})
+""")  # noqa: S608 (only our own constants)
 
 _payment = text("SELECT id, provider, provider_ref, status::text AS status FROM payments WHERE id = :id")
 
@@ -83,15 +88,35 @@ _flag = text("SELECT review_reason FROM payments WHERE id = :id")
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedRun:
+    """A run under lease. ``age`` is the time since the command was given."""
+
+    id: UUID
+    lease: datetime
+    after_id: UUID | None
+    state: RunState
+    age: timedelta
+    action: Action
+    subject: str
+    details: Mapping[str, Any]
+    key: UUID
+    stop_requested: bool
+
+
 @shared_task(name=TaskName.RUN_COMMANDS)
-def carry_out() -> str:
-    """Take one step after another until no order waits or the time is over, then ring for the rest."""
+def run_commands() -> str:
+    """Take one step after another until no command waits or the time is over, then send a wake-up for the rest."""
     until = monotonic() + WORK_FOR
     steps = 0
     try:
-        execute(_begin, {"older": -REMEMBERED})
-        while rows := execute(_lease, {"lease": LEASE}):
-            _step(rows[0])
+        # At once, whoever has the lease: what was taken already ends by itself.
+        for stopped in execute(_stopped):
+            end_stopped(stopped.id)
+        while rows := execute(_lease, {"lease": LEASE, "remembered": REMEMBERED}):
+            row = rows[0]._asdict()
+            words = {"state": RunState(row["state"]), "action": Action(row["action"])}
+            _step(LeasedRun(**row | words))
             steps += 1
             if monotonic() > until:
                 task_queue().enqueue(TaskName.RUN_COMMANDS)
@@ -104,79 +129,101 @@ def carry_out() -> str:
     return f"took {steps} steps"
 
 
-def _step(row: Row[Any]) -> None:
+def _step(run: LeasedRun) -> None:
     try:
-        _ACTIONS[row.action](row)
+        _ACTIONS[run.action](run)
     except DatabaseLockedError:
-        log.warning("order_held_by_another", order=str(row.id))
+        log.warning("command_held_by_another", command_id=str(run.id))
     except (DatabaseUnavailableError, QueueUnavailableError):
         raise
     except Exception as error:
-        log.exception("order_not_carried_out", order=str(row.id))
-        _write(row, state="refused", message=f"it broke: {type(error).__name__}")
+        log.exception("command_not_carried_out", command_id=str(run.id))
+        _write(run, state=RunState.REFUSED, message=f"it broke: {type(error).__name__}")
 
 
-def _process_all(row: Row[Any]) -> None:
-    """Have one batch of the webhooks that match processed, and remember how far that was."""
-    if row.to_be_stopped:
-        _write(row, state="stopped")
+def _process(run: LeasedRun) -> None:
+    """See to a webhook whose message was lost: mark it, so that the sweep sends another one."""
+    if run.state is RunState.RUNNING:
+        # Its worker may have died after the result and before it closed the run.
+        end_stopped(run.id)
+    elif run.age > LOOK_AGAIN and not mark_one(UUID(run.subject), command_id=run.id):
+        found = state_for_replay(UUID(run.subject))
+        if found is None:
+            _write(run, state=RunState.REFUSED, message="there is no such webhook")
+            return
+        state, replayable = found
+        if not replayable:
+            _write(run, state=RunState.DONE, message=f"no replay was needed, it is {state}")
+            return
+    _write(run, pause=LOOK_AGAIN)
+
+
+def _process_all(run: LeasedRun) -> None:
+    """Wake workers for a replay again, or close its run."""
+    choice = Choice.from_details(run.details["choice"])
+    if choice.state in PENDING:
+        _send_pending(run, choice)
         return
-    after = None if row.after_id is None else (row.after_at, row.after_id)
-    page = processable_page(Choice.read(row.details["choice"]), until=row.until_at, after=after, limit=BATCH)
-    if not page:
-        _write(row, state="done")
+    end_stopped(run.id)
+    task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(run.id))
+    _write(run, pause=LOOK_AGAIN)
+
+
+def _send_pending(run: LeasedRun, choice: Choice) -> None:
+    """Send a message for each webhook that is due: it is no replay, since workers come to these by themselves."""
+    if run.stop_requested:
+        _write(run, state=RunState.STOPPED)
         return
-    progress = Progress(notified=row.replayed, became=Counter(row.results))
-    started = monotonic()
-    process_batch(page, progress, told=lambda _: None, within=STEP_FOR)
-    last = page[-1]
-    place = {
-        "replayed": progress.notified,
-        "results": dict(progress.became),
-        "after_at": last.received_at,
-        "after_id": last.id,
-    }
-    if progress.untouched:
-        waited = STEP_FOR if monotonic() - started >= STEP_FOR else 2 * PATIENCE
-        message = f"no worker came to {len(progress.untouched)} webhooks within {waited:.0f} s"
-        _write(row, state="stalled", message=message, **place)
+    due = processable_ids(choice, below=run.id, after=run.after_id, limit=BATCH)
+    for delivery_id in due:
+        task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
+    if len(due) == BATCH:
+        _write(run, state=RunState.RUNNING, after_id=due[-1], taken=len(due))
     else:
-        _write(row, state="running", **place)
+        _write(run, state=RunState.DONE, taken=len(due), all_taken=True, message="sent to the workers once more")
 
 
-def _look_up(row: Row[Any]) -> None:
-    found = execute(_payment, {"id": UUID(row.subject)})
+def _look_up(run: LeasedRun) -> None:
+    found = execute(_payment, {"id": UUID(run.subject)})
     if not found:
-        _write(row, state="refused", message="there is no such payment")
+        _write(run, state=RunState.REFUSED, message="there is no such payment")
         return
     payment = found[0]
     answer = look_up_now(payment.id, provider=payment.provider, status=PaymentStatus(payment.status))
-    _write(row, state="done", message=answer)
+    _write(run, state=RunState.DONE, message=answer)
 
 
-def _review(row: Row[Any]) -> None:
-    seen = row.details["reason"]
-    if execute(_clear_flag, {"id": UUID(row.subject), "seen": seen}):
-        _write(row, state="done", message=f"{seen} was taken off")
+def _review(run: LeasedRun) -> None:
+    seen = run.details["reason"]
+    if execute(_clear_flag, {"id": UUID(run.subject), "seen": seen}):
+        _write(run, state=RunState.DONE, message=f"{seen} was taken off")
         return
-    # Done before, perhaps by this very order, whose answer was lost; or there is more to look at now.
-    standing = execute(_flag, {"id": UUID(row.subject)})
-    if standing and standing[0].review_reason is None:
-        _write(row, state="done", message="no flag is left")
+    # Done before, perhaps by this very command, whose answer was lost; or there is more to look at now.
+    flag = execute(_flag, {"id": UUID(run.subject)})
+    if flag and flag[0].review_reason is None:
+        _write(run, state=RunState.DONE, message="no flag is left")
     else:
-        _write(row, state="refused", message="the flag is another one by now: look at it again")
+        _write(run, state=RunState.REFUSED, message="the flag is another one by now: look at it again")
 
 
-def _write(row: Row[Any], *, state: str, message: str | None = None, **place: Any) -> None:
-    """What a step came to, unless its lease was over and somebody else has the run."""
-    columns = {"replayed": row.replayed, "results": row.results, "after_at": row.after_at, "after_id": row.after_id}
-    columns |= place
-    columns["results"] = json.dumps(columns["results"])
-    execute(_advance, {"id": row.id, "lease": row.leased_until, "state": state, "message": message, **columns})
+def _write(
+    run: LeasedRun,
+    *,
+    state: RunState | None = None,
+    message: str | None = None,
+    after_id: UUID | None = None,
+    taken: int = 0,
+    all_taken: bool = False,
+    pause: timedelta = timedelta(0),
+) -> None:
+    """Write how far the step came, unless its lease was over and somebody else has the run."""
+    columns = {"state": state, "message": message, "after_id": after_id, "taken": taken, "all_taken": all_taken}
+    execute(_advance, {"id": run.id, "lease": run.lease, "pause": pause, **columns})
 
 
-_ACTIONS: Final[dict[str, Callable[[Row[Any]], None]]] = {
-    "process_all": _process_all,
-    "look_up": _look_up,
-    "review": _review,
+_ACTIONS: Final[dict[Action, Callable[[LeasedRun], None]]] = {
+    Action.PROCESS: _process,
+    Action.PROCESS_ALL: _process_all,
+    Action.LOOK_UP: _look_up,
+    Action.REVIEW: _review,
 }

@@ -1,4 +1,4 @@
-"""What stands in the address of a list: which webhooks or payments are wanted, and from which place on."""
+"""Reads the address of a list: which webhooks or payments it is narrowed to, and where its page begins."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from uuid import UUID
 
 from checkout_service.durations import parse_duration
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.webhooks.models import STATES
 from checkout_service.webhooks.selection import Choice
+from checkout_service.webhooks.states import DeliveryState
 
 PENDING: Final = "pending"
-"""Stands where a state may: received or parked, so still pending."""
+"""May be given in place of a state: received or parked, so still pending."""
 
-AT_ONCE: Final = ("failed", "rejected", "received", "parked")
+AT_ONCE: Final = (DeliveryState.FAILED, DeliveryState.REJECTED, DeliveryState.RECEIVED, DeliveryState.PARKED)
 """States whose webhooks may all be processed together. Of the applied ones only mismatches can be, which are looked at
 one by one."""
 
@@ -59,7 +59,7 @@ class WebhookFilter:
         if self.state not in AT_ONCE or self.faults:
             return None
         return Choice(
-            state=self.state,
+            state=DeliveryState(self.state),
             provider=self.provider,
             provider_ref=provider_ref,
             came_from=self.since,
@@ -81,7 +81,7 @@ def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
     """The filter in an address. What cannot be read is told, and narrows nothing."""
     given, faults = _given(args, ("state", "provider", "since", "until", "find"))
     state = given.get("state")
-    if state is not None and state not in {*STATES, PENDING}:
+    if state is not None and state not in {*DeliveryState, PENDING}:
         faults["state"] = "There is no such state."
     moments: dict[str, datetime | None] = {}
     for name in ("since", "until"):

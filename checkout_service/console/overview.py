@@ -51,7 +51,7 @@ _lags = text(f"""{_NEWEST}
     FROM newest WHERE processed_at IS NOT NULL GROUP BY 1 ORDER BY 1
 """)  # noqa: S608 (only our own constants)
 
-_standing = text(f"""
+_totals = text(f"""
     SELECT
         (SELECT count(*) FROM (SELECT FROM webhook_deliveries
             WHERE state IN ('received', 'parked') LIMIT {MOST}) AS a) AS pending,
@@ -61,6 +61,7 @@ _standing = text(f"""
         (SELECT extract(epoch FROM min(received_at))::float8 FROM (
             SELECT received_at FROM webhook_deliveries
             WHERE state IN ('received', 'parked') AND (state = 'received' OR next_attempt_at <= now())
+                AND replay_of IS NULL
             ORDER BY next_attempt_at LIMIT {MOST}) AS due) AS oldest_pending,
         extract(epoch FROM now())::float8 AS now
 """)  # noqa: S608 (only our own constants)
@@ -94,8 +95,8 @@ def figures() -> dict[str, Any]:
 
 def _read() -> dict[str, Any]:
     groups = execute(_groups)
-    standing = execute(_standing)[0]
-    now = float(standing.now)
+    totals = execute(_totals)[0]
+    now = float(totals.now)
     last = int(now // 60)
     sampled = sum(row.number for row in groups)
     whole = sampled < SAMPLE
@@ -113,12 +114,12 @@ def _read() -> dict[str, Any]:
         "minutes": minutes,
         "counts": [dict(counts.get(minute, {})) for minute in minutes],
         "lags": [lags.get(minute) for minute in minutes],
-        "ages": [_age(groups, minute, now, standing.oldest_pending) for minute in minutes],
-        "pending": standing.pending,
-        "parked": standing.parked,
-        "failed": standing.failed,
-        "rejected": standing.rejected,
-        "oldest_pending": max(now - standing.oldest_pending, 0.0) if standing.oldest_pending is not None else None,
+        "ages": [_age(groups, minute, now, totals.oldest_pending) for minute in minutes],
+        "pending": totals.pending,
+        "parked": totals.parked,
+        "failed": totals.failed,
+        "rejected": totals.rejected,
+        "oldest_pending": max(now - totals.oldest_pending, 0.0) if totals.oldest_pending is not None else None,
         "payments": {row.status: row.number for row in execute(_payments)} or dict.fromkeys(_STREET, 0),
         "flags": [[row.reason, row.number] for row in execute(_flags)],
     }

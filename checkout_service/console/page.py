@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from flask import current_app, render_template, request, url_for
-from sqlalchemy import Row
 
 from checkout_service.api.problems import MalformedBody
+from checkout_service.commands.models import LONGEST_OPERATOR, LONGEST_WHY, Action, Door
+from checkout_service.commands.operations import Origin
+from checkout_service.commands.queries import Command
 from checkout_service.console.access import operator
-from checkout_service.console.commands import LONGEST_NOTE, Ordered
 from checkout_service.console.filters import read_id
 from checkout_service.console.svg_plots import seconds
 from checkout_service.console.untrusted import visible
@@ -22,7 +23,7 @@ from checkout_service.pages.base import PageBlueprint
 from checkout_service.settings.values import WebSettings
 
 SOON: float = 60.0
-"""Seconds for which a page looks again by itself for what becomes of an order."""
+"""Seconds for which a page looks again by itself for the result of a command."""
 
 
 class ConsoleBlueprint(PageBlueprint):
@@ -44,14 +45,14 @@ def page(template: str, **values: Any) -> str:
         visible=visible,
         seconds=seconds,
         lag=lag,
-        longest_note=LONGEST_NOTE,
+        longest_note=LONGEST_WHY,
         today=datetime.now(UTC).date(),
         **values,
     )
 
 
-def ordered(*, note_needed: bool = False) -> Ordered:
-    """The form at work as an order of who sent it. Raises FormNotOurs, and MalformedBody without key or note."""
+def origin(*, note_needed: bool = False) -> Origin:
+    """Who sent the form at work, with which key and why. Raises FormNotOurs, and MalformedBody without key or note."""
     forms.check(_shown_to())
     key = read_id(request.form.get("key"))
     if key is None:
@@ -59,37 +60,35 @@ def ordered(*, note_needed: bool = False) -> Ordered:
     why = request.form.get("why", "").replace("\0", "").strip()
     if note_needed and not why:
         raise MalformedBody("Say why, in a few words, for whoever looks at this later. Go back and write a note.")
-    if len(why) > LONGEST_NOTE:
-        raise MalformedBody(f"The note is longer than {LONGEST_NOTE} characters. Go back and shorten it.")
-    return Ordered(key=key, operator=operator().name[:200], why=why)
+    if len(why) > LONGEST_WHY:
+        raise MalformedBody(f"The note is longer than {LONGEST_WHY} characters. Go back and shorten it.")
+    return Origin(key=key, door=Door.CONSOLE, operator=operator().name[:LONGEST_OPERATOR], why=why)
 
 
-def lag(webhook: Row[Any]) -> float:
+def lag(webhook: Any) -> float:
     """Seconds from a webhook's arrival until it was done with, or until now."""
     until = webhook.processed_at or datetime.now(UTC)
     passed: float = (until - webhook.received_at).total_seconds()
     return max(passed, 0.0)
 
 
-def awaited(orders: Any) -> bool:
+def awaited(commands: Iterable[Command]) -> bool:
     """Whether the worker is still expected to carry one of these out, soon enough to wait for it."""
     now = datetime.now(UTC)
     return any(
-        row.action in {"look_up", "review", "process_all"}
-        and row.state in {None, "running"}
-        and (now - row.created_at).total_seconds() < SOON
-        for row in orders
+        command.action is not Action.PROCESS and command.open and (now - command.created_at).total_seconds() < SOON
+        for command in commands
     )
 
 
 def address(endpoint: str, query: Mapping[str, str], **changes: str | None) -> str:
     """The address of a list with this query, some of it changed; None leaves a name out."""
-    wanted = {name: value for name, value in {**query, **changes}.items() if value is not None}
-    return url_for(endpoint) + ("?" + urlencode(wanted) if wanted else "")
+    filters = {name: value for name, value in {**query, **changes}.items() if value is not None}
+    return url_for(endpoint) + ("?" + urlencode(filters) if filters else "")
 
 
 def task_in_address() -> UUID | None:
-    """The task that an order became, as a redirect carries it."""
+    """The task that a command sent, as a redirect carries it."""
     return read_id(request.args.get("task"))
 
 

@@ -8,10 +8,11 @@ from flask import redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import MalformedBody, NotFound
-from checkout_service.console import commands as orders
+from checkout_service.commands.queries import commands_about
+from checkout_service.console import commands
 from checkout_service.console.access import for_operators
 from checkout_service.console.filters import read_id, read_payment_filter, read_place
-from checkout_service.console.page import ConsoleBlueprint, address, awaited, ordered, page
+from checkout_service.console.page import ConsoleBlueprint, address, awaited, origin, page
 from checkout_service.console.payment_queries import payment_by, payments_page
 from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.timeline import Timeline, timeline_of
@@ -42,7 +43,7 @@ def show_payments() -> str | AnyResponse:
     moved = bool(request.args.keys() & {"before", "after"})
     return page(
         "payments.html",
-        wanted=chosen,
+        filters=chosen,
         sought=sought,
         rows=rows.rows,
         statuses=[status.value for status in PaymentStatus],
@@ -55,8 +56,8 @@ def show_payments() -> str | AnyResponse:
 @for_operators
 def show_payment(payment_id: UUID) -> str:
     """One payment, and everything that happened to it."""
-    # The orders first: what is carried out between the two is then waited for, and not shown half.
-    history = orders.orders_about(payment_id)
+    # The commands first: what is carried out between the two is then waited for, and not shown half.
+    history = commands_about(payment_id)
     found = _found(payment_id, after=read_id(request.args.get("beyond")))
     return page(
         "payment.html",
@@ -64,7 +65,7 @@ def show_payment(payment_id: UUID) -> str:
         entries=list(map(phrase, found.entries)),
         looked_until=found.looked_until,
         beyond=read_id(request.args.get("beyond")),
-        orders=history,
+        commands=history,
         again=awaited(history),
     )
 
@@ -73,23 +74,23 @@ def show_payment(payment_id: UUID) -> str:
 @for_operators
 def look_up_payment(payment_id: UUID) -> AnyResponse:
     """Have the worker ask the provider."""
-    order = ordered()
+    given = origin()
     _known(payment_id)
-    orders.look_up(payment_id, ordered=order)
-    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="orders"), 303)
+    commands.look_up(payment_id, origin=given)
+    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
 
 
 @blueprint.post("/payments/<uuid:payment_id>/review")
 @for_operators
 def review_payment(payment_id: UUID) -> AnyResponse:
     """Have the flag taken off that a person has looked at. Needs a note; the reason is the one that they saw."""
-    order = ordered(note_needed=True)
+    given = origin(note_needed=True)
     reason = request.form.get("reason", "")
     if not reason or len(reason) > 200:
         raise MalformedBody("The form does not say which flag was looked at. Go back, reload the page, and try again.")
     _known(payment_id)
-    orders.review(payment_id, reason=reason, ordered=order)
-    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="orders"), 303)
+    commands.review(payment_id, reason=reason, origin=given)
+    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
 
 
 def _found(payment_id: UUID, *, after: UUID | None) -> Timeline:

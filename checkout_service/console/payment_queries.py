@@ -16,6 +16,7 @@ from checkout_service.cursors import BadCursorError, Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.webhooks.queries import Webhook
 
 PAGE: Final = 50
 
@@ -135,7 +136,7 @@ def payment_by(*, payment_id: UUID | None = None, provider_ref: str = "") -> UUI
     return found
 
 
-def payment_of_webhook(webhook: Row[Any]) -> PaymentOfWebhook | None:
+def payment_of_webhook(webhook: Webhook) -> PaymentOfWebhook | None:
     """The payment that a webhook was found to be about."""
     if webhook.provider_ref is None:
         return None

@@ -46,7 +46,7 @@ _EVENT_HEADERS: Final = ("webhook-id", "svix-id", "paypal-transmission-id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Content:
     """What a webhook says of itself; None where it says nothing, or is too large to be asked."""
 
     type: str | None = None
@@ -63,11 +63,11 @@ class Shown:
     cut: bool
 
 
-def what_it_says(body: bytes | None, headers: Mapping[str, Any]) -> Said:
+def what_it_says(body: bytes | None, headers: Mapping[str, Any]) -> Content:
     """The type and event id that a webhook claims."""
     named = next((headers[name] for name in _EVENT_HEADERS if isinstance(headers.get(name), str)), None)
     found = _fields(body)
-    return Said(type=_first(found, _TYPES), event_id=_word(named) or _first(found, _EVENT_IDS))
+    return Content(type=_first(found, _TYPES), event_id=_word(named) or _first(found, _EVENT_IDS))
 
 
 def show_body(body: bytes) -> Shown:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from flask import Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import NotFound
-from checkout_service.console import commands as orders
+from checkout_service.commands.models import Action
+from checkout_service.commands.queries import Command, commands_about, open_commands
 from checkout_service.console import svg_plots
 from checkout_service.console.access import for_operators
 from checkout_service.console.filters import AT_ONCE, PENDING, read_place, read_webhook_filter
@@ -22,12 +24,20 @@ from checkout_service.console.webhook_queries import WINDOW, about, webhooks_pag
 from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.timeline import timeline_of
 from checkout_service.providers.registry import provider_specs
-from checkout_service.webhooks.models import STATES
-from checkout_service.webhooks.queries import find_webhook, processable
+from checkout_service.webhooks.queries import Webhook, find_webhook, processable
+from checkout_service.webhooks.states import DeliveryState
 
 blueprint = ConsoleBlueprint("console", __name__)
 
-STACKED: Final = ("applied", "duplicate", "ignored", "parked", "received", "rejected", "failed")
+STACKED: Final = (
+    DeliveryState.APPLIED,
+    DeliveryState.DUPLICATE,
+    DeliveryState.IGNORED,
+    DeliveryState.PARKED,
+    DeliveryState.RECEIVED,
+    DeliveryState.REJECTED,
+    DeliveryState.FAILED,
+)
 """From the bottom of a bar up: what went well is the ground."""
 
 
@@ -55,7 +65,7 @@ def show_overview() -> str:
         ages_plot=svg_plots.area(minutes, found["ages"], "age"),
         payment_bars=svg_plots.lying(list(found["payments"].items()), most=MOST),
         flag_bars=svg_plots.lying([(reason, number) for reason, number in found["flags"]], most=MOST),
-        runs=orders.running(),
+        commands=open_commands(),
     )
 
 
@@ -70,24 +80,24 @@ def show_overview_elsewhere() -> AnyResponse:
 @for_operators
 def show_webhooks() -> str:
     """Webhooks, newest first, narrowed to what stands in the address."""
-    wanted = read_webhook_filter(request.args)
-    payment = about(wanted.find)
-    found = webhooks_page(wanted, read_place(request.args), payment=payment)
+    filters = read_webhook_filter(request.args)
+    payment = about(filters.find)
+    found = webhooks_page(filters, read_place(request.args), payment=payment)
     return page(
         "webhooks.html",
-        wanted=wanted,
+        filters=filters,
         payment=payment,
         rows=[(row, what_it_says(row.body, row.headers)) for row in found.rows],
         looked_back_to=found.looked_back_to,
         window=WINDOW,
-        newer=_at(wanted.given, after=found.newer),
-        older=_at(wanted.given, before=found.older),
-        first=_at(wanted.given, before="") if request.args.keys() & {"before", "after"} else None,
-        states=STATES,
+        newer=_at(filters.given, after=found.newer),
+        older=_at(filters.given, before=found.older),
+        first=_at(filters.given, before="") if request.args.keys() & {"before", "after"} else None,
+        states=tuple(DeliveryState),
         pending=PENDING,
         at_once=AT_ONCE,
         providers=sorted(provider_specs()),
-        choosable=wanted.choice(provider_ref=None) is not None,
+        choosable=filters.choice(provider_ref=None) is not None,
     )
 
 
@@ -97,19 +107,19 @@ def show_webhook(delivery_id: UUID) -> str:
     """One webhook in full: what it says, what became of it, what can be done about it."""
     row = _found(delivery_id)
     payment = payment_of_webhook(row)
-    history = orders.orders_about(delivery_id)
+    history = commands_about(delivery_id)
     timeline = timeline_of(payment.id, pages=1) if payment else None
     return page(
         "webhook.html",
         webhook=row,
-        said=what_it_says(row.body, row.headers),
+        content=what_it_says(row.body, row.headers),
         headers=show_headers(row.headers),
         body=show_body(row.body),
         payment=payment,
         events=events_of_webhook(delivery_id, payment.id) if payment else (),
         payment_timeline=timeline,
         phrases=list(map(phrase, timeline.entries)) if timeline else (),
-        orders=history,
+        commands=history,
         processable=processable(delivery_id),
         task=task_in_address(),
         again=_still_at_it(row, history),
@@ -127,19 +137,19 @@ def download_body(delivery_id: UUID) -> Response:
     return answer
 
 
-def _found(delivery_id: UUID) -> Any:
+def _found(delivery_id: UUID) -> Webhook:
     row = find_webhook(delivery_id)
     if row is None:
         raise NotFound(f"There is no webhook {delivery_id}. It may be old: webhooks are kept for a while only.")
     return row
 
 
-def _still_at_it(row: Any, history: Any) -> bool:
-    """Whether an operator has just had it processed, and nothing has come of that yet."""
-    asked = [order.created_at for order in history if order.action == "process"]
-    if not asked or (datetime.now(UTC) - asked[0]).total_seconds() > SOON:
+def _still_at_it(webhook: Webhook, history: Sequence[Command]) -> bool:
+    """Whether an operator has just had it processed, and there is no result yet."""
+    given = [command.created_at for command in history if command.action is Action.PROCESS]
+    if not given or (datetime.now(UTC) - given[0]).total_seconds() > SOON:
         return False
-    return row.state in {"received", "parked"} or row.processed_at is None or row.processed_at < asked[0]
+    return webhook.pending or webhook.processed_at is None or webhook.processed_at < given[0]
 
 
 def _at(given: dict[str, str], **place: str | None) -> str | None:

@@ -14,9 +14,9 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from checkout_service.console.filters import Place, WebhookFilter, read_id
+from checkout_service.console.filters import PENDING, Place, WebhookFilter, read_id
 from checkout_service.database.engine import execute
-from checkout_service.webhooks.models import RARE_STATES, REFERENCED_RARE_STATES
+from checkout_service.webhooks.states import RARE, REFERENCED_RARE, DeliveryState
 
 PAGE: Final = 50
 
@@ -29,7 +29,7 @@ FEW: Final = 5_000
 READ_FOR_LIST: Final = 16 * 1024
 """Bytes up to which a body is read for the list, to tell its type."""
 
-_referenced: Final = ", ".join(f"'{state}'" for state in REFERENCED_RARE_STATES)
+_referenced: Final = ", ".join(f"'{state}'" for state in REFERENCED_RARE)
 
 # Subjects: what a page looks through, each along an index of its own.
 _ALL: Final = "SELECT * FROM webhook_deliveries WHERE {place} ORDER BY id {way} LIMIT :window"
@@ -123,15 +123,15 @@ def about(find: str | None) -> About | None:
     return About(payment_id=rows[0].id, provider_ref=rows[0].provider_ref)
 
 
-def webhooks_page(wanted: WebhookFilter, place: Place, *, payment: About | None, limit: int = PAGE) -> Page:
-    """A page of what is wanted. Raises DatabaseUnavailableError."""
+def webhooks_page(filters: WebhookFilter, place: Place, *, payment: About | None, limit: int = PAGE) -> Page:
+    """A page of the webhooks that match. Raises DatabaseUnavailableError."""
     before, after = read_id(place.before), read_id(place.after)
     upwards = after is not None and before is None
     values: dict[str, Any] = {"limit": limit + 1, "read": READ_FOR_LIST, "window": WINDOW}
-    subject, bounded = _subject(wanted, payment, values)
+    subject, bounded = _subject(filters, payment, values)
     way = "ASC" if upwards else "DESC"
-    filled = subject.replace("{place}", _place(wanted, before, after, values)).replace("{way}", way)
-    statement = _PAGE.format(subject=filled, conditions=_conditions(wanted, values), way=way)
+    filled = subject.replace("{place}", _place(filters, before, after, values)).replace("{way}", way)
+    statement = _PAGE.format(subject=filled, conditions=_conditions(filters, values), way=way)
     found = list(execute(text(statement), values))
     rows, more = found[:limit], len(found) > limit
     edge = None if more or not bounded else _edge(filled, values, back="DESC" if upwards else "ASC")
@@ -150,20 +150,20 @@ def webhooks_page(wanted: WebhookFilter, place: Place, *, payment: About | None,
     )
 
 
-def _subject(wanted: WebhookFilter, payment: About | None, values: dict[str, Any]) -> tuple[str, bool]:
+def _subject(filters: WebhookFilter, payment: About | None, values: dict[str, Any]) -> tuple[str, bool]:
     """What the page looks through, and whether that has a bound that may end it early."""
     if payment is not None:
         linked = execute(_linked, {"id": payment.payment_id}) if payment.payment_id else ()
         values |= {"linked": [row.delivery_id for row in linked], "reference": payment.provider_ref}
         return _OF_PAYMENT, False
-    if wanted.state in RARE_STATES:
-        return _OF_STATE.replace("{state}", str(wanted.state)), True
-    if wanted.state in {"received", "pending"} and execute(_few_pending)[0][0] <= FEW:
+    if filters.state in RARE:
+        return _OF_STATE.replace("{state}", str(filters.state)), True
+    if filters.state in {DeliveryState.RECEIVED, PENDING} and execute(_few_pending)[0][0] <= FEW:
         return _FEW_PENDING, False
     return _ALL, True
 
 
-def _place(wanted: WebhookFilter, before: UUID | None, after: UUID | None, values: dict[str, Any]) -> str:
+def _place(filters: WebhookFilter, before: UUID | None, after: UUID | None, values: dict[str, Any]) -> str:
     """Bounds by key; times are bounds as well, with a minute for transactions that took long."""
     bounds = ["true"]
     if before is not None:
@@ -172,27 +172,27 @@ def _place(wanted: WebhookFilter, before: UUID | None, after: UUID | None, value
     elif after is not None:
         bounds.append("id > CAST(:after AS uuid)")
         values["after"] = after
-    if wanted.since is not None:
+    if filters.since is not None:
         bounds.append("id >= (SELECT uuidv7(CAST(:since AS timestamptz) - clock_timestamp() - interval '1 minute'))")
-        values["since"] = wanted.since
-    if wanted.until is not None:
+        values["since"] = filters.since
+    if filters.until is not None:
         bounds.append("id < (SELECT uuidv7(CAST(:until AS timestamptz) - clock_timestamp() + interval '1 minute'))")
-        values["until"] = wanted.until
+        values["until"] = filters.until
     return " AND ".join(bounds)
 
 
-def _conditions(wanted: WebhookFilter, values: dict[str, Any]) -> str:
+def _conditions(filters: WebhookFilter, values: dict[str, Any]) -> str:
     conditions = ["true"]
-    if wanted.outstanding_only:
+    if filters.outstanding_only:
         conditions.append("state IN ('received', 'parked')")
-    elif wanted.state is not None:
-        conditions.append(f"state = '{wanted.state}'")
-    if wanted.provider is not None:
+    elif filters.state is not None:
+        conditions.append(f"state = '{filters.state}'")
+    if filters.provider is not None:
         conditions.append("provider = :provider")
-        values["provider"] = wanted.provider
-    if wanted.since is not None:
+        values["provider"] = filters.provider
+    if filters.since is not None:
         conditions.append("received_at >= :since")
-    if wanted.until is not None:
+    if filters.until is not None:
         conditions.append("received_at < :until")
     return " AND ".join(conditions)
 

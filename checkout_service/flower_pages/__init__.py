@@ -1,6 +1,7 @@
 """Flower pages: what Flower lacks.
 
 Holds Retry for failed tasks: an API, a button on a task's page, and a page of all that failed.
-Promises: only a task whose one argument is an id is sent again. Flower's own sign-in and read-only mode hold here too.
+Promises: only a task whose one argument is an id is sent again, with who is signed in.
+Flower's own sign-in and read-only mode hold here too.
 Never: opens the database: the worker writes the replay into the audit. Only flowerconfig.py imports this room.
 """

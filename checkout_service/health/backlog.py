@@ -18,7 +18,7 @@ FRESH_FOR: Final = 2.0
 """Seconds for which one reading serves every scraper."""
 
 # All of it from partial indexes. The oldest webhook is looked for among the 10,000 that are due first: exact while
-# fewer are pending, and near enough when a million are.
+# fewer are pending, and near enough when a million are. Webhooks under replay are left out: they are old, and no news.
 PENDING = text("""
     SELECT (SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 'parked')) AS pending,
            (SELECT count(*) FROM webhook_deliveries WHERE state = 'parked') AS parked,
@@ -27,7 +27,7 @@ PENDING = text("""
            (SELECT count(*) FROM refunds WHERE status <= 'processing' AND status = 'requested') AS requested,
            (SELECT count(*) FROM refunds WHERE status <= 'processing' AND status = 'processing') AS processing,
            (SELECT count(*) FROM refunds
-            WHERE status <= 'processing' AND status = 'requested' AND detail LIKE 'in doubt%') AS in_doubt,
+            WHERE status <= 'processing' AND status = 'requested' AND in_doubt) AS in_doubt,
            (SELECT count(*) FROM refunds
             WHERE status = 'failed' AND updated_at > now() - interval '7 days') AS refunds_failed,
            (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
@@ -39,6 +39,7 @@ PENDING = text("""
             FROM (SELECT received_at
                   FROM webhook_deliveries
                   WHERE state IN ('received', 'parked') AND (state = 'received' OR next_attempt_at <= now())
+                      AND replay_of IS NULL
                   ORDER BY next_attempt_at
                   LIMIT 10000) AS due) AS oldest_seconds
 """)

@@ -43,10 +43,18 @@ class TaskQueue:
         )
         self._breaker = Breaker(pause=2.0)
 
-    def enqueue(self, task: TaskName, *arguments: str, request_id: str | None = None, watched: bool = False) -> str:
-        """Publish one message and return the task's id; raises QueueUnavailableError in well under a second.
+    def enqueue(
+        self,
+        task: TaskName,
+        *arguments: str,
+        request_id: str | None = None,
+        watched: bool = False,
+        task_id: str | None = None,
+    ) -> str:
+        """Publish one message and return the task's id, which is new unless it is given.
 
-        Of a ``watched`` task Flower is sent every step, and of the others only the end of one that fails.
+        Raises QueueUnavailableError in well under a second. Of a ``watched`` task Flower is sent every step, and of the
+        others only the end of one that fails.
         """
         headers: dict[str, Any] = {} if watched else {"quiet": True}
         if request_id:
@@ -57,6 +65,7 @@ class TaskQueue:
                     task,
                     args=arguments,
                     queue=task.declaration.queue.value,
+                    task_id=task_id,
                     argsrepr=repr(arguments),
                     kwargsrepr="{}",
                     headers=headers or None,

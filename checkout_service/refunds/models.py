@@ -70,6 +70,8 @@ class Refund(Dated, Base):
     """When it is due, or when its lease ends."""
     detail: Mapped[str | None] = mapped_column(Text)
     """What came of the last attempt."""
+    in_doubt: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Nobody knows whether the provider made it, and to ask again might make it twice: a person has to look."""
 
 
 class RefundEvent(Dated, Base):

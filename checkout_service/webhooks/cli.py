@@ -3,37 +3,56 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from getpass import getuser
+from time import monotonic, sleep
+from typing import Final
+from uuid import UUID, uuid4
 
 import click
 
 from checkout_service.api.responses import show_time
+from checkout_service.commands.models import Door
+from checkout_service.commands.operations import Origin, process, process_all, wake_for_replay
+from checkout_service.commands.queries import Command, find_command
 from checkout_service.providers.registry import provider_specs
-from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
-from checkout_service.tasks import TaskName
+from checkout_service.publishing.publisher import QueueUnavailableError
 from checkout_service.terminal import CommandGroup, Duration, printable
-from checkout_service.webhooks.models import STATES
-from checkout_service.webhooks.queries import count_processable, find_webhook, find_webhooks, processable
-from checkout_service.webhooks.reprocessing import PATIENCE, Progress, process_all
+from checkout_service.webhooks.queries import (
+    WebhookSummary,
+    count_processable,
+    database_time,
+    find_webhook,
+    find_webhooks,
+    processable,
+)
 from checkout_service.webhooks.selection import Choice
+from checkout_service.webhooks.states import DeliveryState
+
+PATIENCE: Final = 20.0
+"""Seconds without any progress after which a command is left to the workers."""
+
+LOOK_EVERY: Final = 0.2
+
+STATES: Final = click.Choice([state.value for state in DeliveryState])
 
 webhooks = CommandGroup("webhooks", help="Look at webhooks and process them again.")
 
 
 @webhooks.command("list")
-@click.option("--state", type=click.Choice(STATES))
+@click.option("--state", type=STATES)
 @click.option("--provider")
 @click.option("--since", type=Duration(), help="Only those that came within the last 90s, 30m, 2h, 7d …")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 def list_webhooks(state: str | None, provider: str | None, since: timedelta | None, limit: int) -> None:
     """List webhooks, newest first."""
-    found = find_webhooks(state=state, provider=provider, since=since, limit=limit)
+    chosen = None if state is None else DeliveryState(state)
+    found = find_webhooks(state=chosen, provider=provider, since=since, limit=limit)
     for row in found:
-        pending = f"  next {show_time(row.next_attempt_at)}" if row.state in {"received", "parked"} else ""
+        pending = f"  next {show_time(row.next_attempt_at)}" if row.pending and row.next_attempt_at else ""
         click.echo(
             f"{row.id}  {show_time(row.received_at)}  {row.provider:8}  {row.state:9}  "
             f"tried {row.attempts}{pending}  {printable(row.detail or '')}".rstrip()
@@ -69,70 +88,120 @@ def _check_provider(context: click.Context, option: click.Parameter, name: str |
 
 @webhooks.command("process")
 @click.argument("delivery_ids", type=click.UUID, nargs=-1)
-@click.option("--state", type=click.Choice(STATES), help="Instead of ids: all in this state, as far as they can be.")
+@click.option("--state", type=STATES, help="Instead of ids: all in this state, as far as they can be.")
 @click.option("--provider", callback=_check_provider, help="With --state: only those of this provider.")
 @click.option("--since", type=Duration(), help="With --state: only those that came within the last 90s, 30m, 2h, 7d …")
+@click.option("--operator", help="Who you are, for the audit; by default the user of the operating system.")
+@click.option("--why", default="from the command line", show_default=True, help="For the audit.")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
 def process_webhooks(
-    delivery_ids: Sequence[UUID], state: str | None, provider: str | None, since: timedelta | None, dry_run: bool
+    delivery_ids: Sequence[UUID],
+    state: str | None,
+    provider: str | None,
+    since: timedelta | None,
+    operator: str | None,
+    why: str,
+    dry_run: bool,
 ) -> None:
-    """Have webhooks processed again, whatever became of them; what was applied is not applied twice."""
+    """Have webhooks processed again, whatever state they are in; what was applied is not applied twice.
+
+    Each command is kept in the audit, which the console shows.
+    """
     if delivery_ids and (state or provider or since):
         raise click.UsageError("Give ids or filters, not both.")
-    if not delivery_ids and not state:
+    if not delivery_ids and state is None:
         raise click.UsageError("Give the ids of webhooks, or --state with the other filters.")
-    try:
-        if delivery_ids:
-            _process_each(dict.fromkeys(delivery_ids), dry_run=dry_run)
-        else:
-            _process_chosen(Choice(state=state or "", provider=provider, since=since), dry_run=dry_run)
-    except QueueUnavailableError as error:
-        raise click.ClickException(f"The broker does not answer: {error}") from error
+    name = printable(operator or _os_user())
+    if delivery_ids:
+        _process_each(dict.fromkeys(delivery_ids), operator=name, why=why, dry_run=dry_run)
+    elif state is not None:
+        # A stretch of time that ends now would mean other webhooks at each moment.
+        came_from = None if since is None else database_time() - since
+        choice = Choice(state=DeliveryState(state), provider=provider, came_from=came_from)
+        _process_chosen(choice, operator=name, why=why, dry_run=dry_run)
 
 
-def _process_each(delivery_ids: Iterable[UUID], *, dry_run: bool) -> None:
+def _process_each(delivery_ids: Iterable[UUID], *, operator: str, why: str, dry_run: bool) -> None:
     found = {delivery_id: find_webhook(delivery_id) for delivery_id in delivery_ids}
-    for delivery_id, row in found.items():
-        if row is None:
+    for delivery_id, webhook in found.items():
+        if webhook is None:
             raise click.ClickException(f"There is no webhook {delivery_id}.")
-    for delivery_id, row in found.items():
-        if not processable(delivery_id):
-            click.echo(f"{delivery_id} left as it is: {_why_left(row)}")
+    for delivery_id, webhook in found.items():
+        if webhook is not None and not processable(delivery_id):
+            click.echo(f"{delivery_id} left as it is: {_why_left(webhook)}")
             continue
         if dry_run:
             click.echo(f"{delivery_id} would be enqueued")
             continue
-        task_id = task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id), watched=True)
+        try:
+            task_id = process(delivery_id, origin=_origin(operator, why))
+        except QueueUnavailableError as error:
+            kept = "Your command is kept, and a worker finds it within seconds of the broker's return"
+            raise click.ClickException(f"The broker does not answer: {error}. {kept}.") from error
         click.echo(f"{delivery_id} enqueued as task {task_id}")
 
 
-def _why_left(row: Any) -> str:
-    if row.state in {"received", "parked"}:
-        return f"{row.state}, and next tried at {show_time(row.next_attempt_at)}"
-    return f"{row.state} already"
+def _why_left(webhook: WebhookSummary) -> str:
+    if webhook.pending and webhook.next_attempt_at is not None:
+        return f"{webhook.state}, and next tried at {show_time(webhook.next_attempt_at)}"
+    return f"{webhook.state} already"
 
 
-def _process_chosen(choice: Choice, *, dry_run: bool) -> None:
+def _process_chosen(choice: Choice, *, operator: str, why: str, dry_run: bool) -> None:
     count = count_processable(choice)
     if dry_run or not count:
         click.echo(f"{_webhooks(count)} would be processed." if dry_run else "No webhooks match.")
         return
-    terminal = sys.stderr.isatty()
+    command_id = process_all(choice.to_details(), counted=count, origin=_origin(operator, why))
+    command = _watch(command_id, count)
+    results = ", ".join(f"{number} {state}" for state, number in sorted(command.results.items()))
+    if command.open:
+        raise click.ClickException(
+            f"No worker came to it within {PATIENCE:.0f} s: {_webhooks(command.processed)} of {count} processed. "
+            f"Command {command_id} is kept, and goes on as soon as workers run."
+        )
+    click.echo(f"{_webhooks(command.replayed)} enqueued: {results or command.message or 'none processed yet'}.")
 
-    def tell(progress: Progress) -> None:
-        if terminal:
-            click.echo(f"\r{progress.became.total()} of {count} processed", err=True, nl=False)
 
-    progress = process_all(choice=choice, told=tell)
-    if terminal:
+def _watch(command_id: UUID, count: int) -> Command:
+    """Show how far the workers are, until the command is over or nothing has moved for PATIENCE seconds.
+
+    Whether anybody watches makes no difference to the command, but for one more wake-up.
+    """
+    command = _known(command_id)
+    moved_at, woken = monotonic(), False
+    while command.open and monotonic() - moved_at < PATIENCE:
+        if not woken and monotonic() - moved_at > PATIENCE / 2:
+            wake_for_replay(command_id)
+            woken = True
+        sleep(LOOK_EVERY)
+        before, command = command, _known(command_id)
+        if (command.replayed, command.processed) != (before.replayed, before.processed):
+            moved_at, woken = monotonic(), False
+            if sys.stderr.isatty():
+                click.echo(f"\r{command.processed} of {count} processed", err=True, nl=False)
+    if sys.stderr.isatty():
         click.echo(err=True)
-    became = ", ".join(f"{number} {state}" for state, number in sorted(progress.became.items()))
-    click.echo(f"{_webhooks(progress.notified)} enqueued: {became or 'none processed yet'}.")
-    if progress.untouched:
-        waited = f"no worker came to {_webhooks(len(progress.untouched))} within {2 * PATIENCE:.0f} s"
-        if progress.notified < count:
-            raise click.ClickException(f"Stopped: {waited}. Start workers and run this again for what is left.")
-        click.echo(f"But {waited}, {progress.untouched[0]} for one; they wait in the queue.", err=True)
+    return command
+
+
+def _known(command_id: UUID) -> Command:
+    command = find_command(command_id)
+    if command is None:
+        raise click.ClickException(f"Command {command_id} is gone from the audit.")
+    return command
+
+
+def _origin(operator: str, why: str) -> Origin:
+    return Origin(key=uuid4(), door=Door.CLI, operator=operator, why=why)
+
+
+def _os_user() -> str:
+    """The user's name; where there is none, as in some containers, its number."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _webhooks(count: int) -> str:

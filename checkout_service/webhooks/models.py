@@ -2,78 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
-
-STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
-_LISTED = ", ".join(f"'{state}'" for state in STATES)
-
-RARE_STATES = ("parked", "duplicate", "ignored", "rejected", "failed")
-"""States that few webhooks end in, so that indexes for operators may hold them."""
-
-REFERENCED_RARE_STATES = ("parked", "duplicate", "ignored", "failed")
-"""Those in which a webhook may name its payment; that of an applied one is named by its events."""
+from checkout_service.webhooks.states import PENDING, RARE, REFERENCED_RARE, DeliveryState
 
 
-def _any_of(states: tuple[str, ...]) -> str:
-    listed = ", ".join(f"'{state}'::text" for state in states)
-    return f"= ANY (ARRAY[{listed}])"
+def _listed(states: Iterable[DeliveryState]) -> str:
+    return ", ".join(f"'{state}'" for state in states)
+
+
+def _is(state: DeliveryState) -> str:
+    return f"state = '{state}'::text"
+
+
+def _any_of(states: Iterable[DeliveryState]) -> str:
+    """As PostgreSQL writes ``IN`` back, so that Alembic finds no difference."""
+    return "= ANY (ARRAY[" + ", ".join(f"'{state}'::text" for state in states) + "])"
 
 
 class WebhookDelivery(Dated, Base):
-    """A webhook. The row is the truth, the message only a wake-up.
-
-    received   pending: new, under lease, or waiting for its next attempt
-    parked     verified, but its payment is not here yet
-    applied    its events are in the transitions (as news, stale or a mismatch; see detail)
-    duplicate  every event in it was known
-    ignored    verified, but about nothing that we keep
-    rejected   unverified: anybody may have sent it, or our secret is wrong; kept within bounds
-    failed     it could not be processed, or it is verified and cannot be understood; for an operator
-    """
+    """A webhook. The row is the truth, the message only a wake-up. Its states are those of ``DeliveryState``."""
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
-        CheckConstraint(f"state IN ({_LISTED})", name="state_known"),
+        CheckConstraint(f"state IN ({_listed(DeliveryState)})", name="state_known"),
         CheckConstraint(
-            "state NOT IN ('received', 'parked') OR next_attempt_at IS NOT NULL", name="pending_has_next_attempt"
+            f"state NOT IN ({_listed(PENDING)}) OR next_attempt_at IS NOT NULL", name="pending_has_next_attempt"
         ),
         Index(
             "webhook_deliveries_next_attempt_at",
             "next_attempt_at",
-            postgresql_where=text("state = ANY (ARRAY['received'::text, 'parked'::text])"),
+            postgresql_where=text(f"state {_any_of(PENDING)}"),
         ),
         Index(
             "webhook_deliveries_parked",
             "provider",
             "provider_ref",
-            postgresql_where=text("state = 'parked'::text"),
+            postgresql_where=text(_is(DeliveryState.PARKED)),
         ),
-        Index("webhook_deliveries_rejected", "received_at", postgresql_where=text("state = 'rejected'::text")),
-        Index("webhook_deliveries_failed", "received_at", postgresql_where=text("state = 'failed'::text")),
-        Index("webhook_deliveries_rare_states", "state", "id", postgresql_where=text(f"state {_any_of(RARE_STATES)}")),
+        Index(
+            "webhook_deliveries_rejected",
+            "received_at",
+            postgresql_where=text(_is(DeliveryState.REJECTED)),
+        ),
+        Index("webhook_deliveries_failed", "received_at", postgresql_where=text(_is(DeliveryState.FAILED))),
+        Index("webhook_deliveries_rare_states", "state", "id", postgresql_where=text(f"state {_any_of(RARE)}")),
         Index(
             "webhook_deliveries_rare_states_provider_ref",
             "provider_ref",
             "id",
-            postgresql_where=text(f"state {_any_of(REFERENCED_RARE_STATES)} AND provider_ref IS NOT NULL"),
+            postgresql_where=text(f"state {_any_of(REFERENCED_RARE)} AND provider_ref IS NOT NULL"),
         ),
+        Index("webhook_deliveries_mismatch", "id", postgresql_where=text("mismatch")),
+        Index("webhook_deliveries_replay_of", "replay_of", postgresql_where=text("replay_of IS NOT NULL")),
     )
     provider: Mapped[str] = mapped_column(Text)
+    """Whose webhook it says it is, by the path that it was sent to."""
     headers: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    """Those that its provider's format keeps, by their names in lower case."""
     body: Mapped[bytes] = mapped_column(BYTEA)
+    """The bytes as they came, verified or not."""
     received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
-    state: Mapped[str] = mapped_column(Text, server_default=text("'received'"))
+    """When it came. A signature's age is judged by this."""
+    state: Mapped[str] = mapped_column(Text, server_default=text(f"'{DeliveryState.RECEIVED}'"))
+    """A member of ``DeliveryState``."""
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """Claims so far, but for those that were given back. Counted by the claim, so that a worker that died counts."""
     next_attempt_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
     )
+    """Of a pending one: when it is due. Under lease: when the lease ends."""
     provider_ref: Mapped[str | None] = mapped_column(Text)
+    """The payment that it is about, by the provider's name for it, once that was read."""
     detail: Mapped[str | None] = mapped_column(Text)
+    """Why it is in its state, for operators. Nothing is decided by it."""
     processed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When its last result was written, if that was a final one."""
+    mismatch: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Applied, but an event in it moved nothing, since amount or currency are not the payment's: it may be replayed."""
+    replay_of: Mapped[UUID | None]
+    """The command that replays it at this moment; None again once there is a result."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, select, tuple_
+from sqlalchemy import bindparam, func, select
 
 from checkout_service.database.engine import execute
 from checkout_service.webhooks.models import WebhookDelivery
-from checkout_service.webhooks.selection import REPLAYABLE, Choice
+from checkout_service.webhooks.selection import PROCESSABLE, Choice
+from checkout_service.webhooks.states import PENDING, DeliveryState
 
 _columns = (
     WebhookDelivery.id,
@@ -25,16 +27,41 @@ _columns = (
     WebhookDelivery.detail,
 )
 
-_watched = (WebhookDelivery.id, WebhookDelivery.state, WebhookDelivery.updated_at, WebhookDelivery.processed_at)
-_standing = select(*_watched).where(WebhookDelivery.id == func.any(bindparam("ids")))
-
 _one = select(*_columns, WebhookDelivery.headers, WebhookDelivery.body).where(WebhookDelivery.id == bindparam("id"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSummary:
+    """A webhook without its headers and body. All times are UTC."""
+
+    id: UUID
+    provider: str
+    state: DeliveryState
+    attempts: int
+    received_at: datetime
+    next_attempt_at: datetime | None
+    processed_at: datetime | None
+    provider_ref: str | None
+    detail: str | None
+
+    @property
+    def pending(self) -> bool:
+        """Whether a worker comes to it by itself."""
+        return self.state in PENDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook(WebhookSummary):
+    """A webhook in full. Headers and body are a stranger's, verified or not; they are for operators alone."""
+
+    headers: Mapping[str, Any]
+    body: bytes
+
+
 def find_webhooks(
-    *, state: str | None = None, provider: str | None = None, since: timedelta | None = None, limit: int = 50
-) -> Sequence[Row[Any]]:
-    """Webhooks, newest first, without their bodies."""
+    *, state: DeliveryState | None = None, provider: str | None = None, since: timedelta | None = None, limit: int = 50
+) -> list[WebhookSummary]:
+    """Webhooks, newest first. Raises DatabaseUnavailableError, as all of these do."""
     found = select(*_columns).order_by(WebhookDelivery.received_at.desc(), WebhookDelivery.id.desc()).limit(limit)
     if state is not None:
         found = found.where(WebhookDelivery.state == state)
@@ -42,14 +69,19 @@ def find_webhooks(
         found = found.where(WebhookDelivery.provider == provider)
     if since is not None:
         found = found.where(WebhookDelivery.received_at >= func.now() - since)
-    return execute(found)
+    return [WebhookSummary(**_values(row)) for row in execute(found)]
 
 
-def database_time() -> datetime:
-    """Now, by the clock that webhooks are dated by."""
-    ((now,),) = execute(select(func.now()))
-    found: datetime = now
-    return found
+def find_webhook(delivery_id: UUID) -> Webhook | None:
+    """One webhook in full, or None."""
+    rows = execute(_one, {"id": delivery_id})
+    return Webhook(**_values(rows[0])) if rows else None
+
+
+def processable(delivery_id: UUID) -> bool:
+    """Whether a task for this webhook would do anything now."""
+    found = execute(select(WebhookDelivery.id).where(WebhookDelivery.id == delivery_id, PROCESSABLE))
+    return bool(found)
 
 
 def count_processable(choice: Choice, *, most: int | None = None) -> int:
@@ -59,31 +91,21 @@ def count_processable(choice: Choice, *, most: int | None = None) -> int:
     return int(count)
 
 
-def processable_page(
-    choice: Choice, *, until: datetime, after: tuple[datetime, UUID] | None, limit: int
-) -> Sequence[Row[Any]]:
-    """The next webhooks of the choice that came up to a time, oldest first, as ``standing`` gives them."""
-    order = (WebhookDelivery.received_at, WebhookDelivery.id)
-    page = select(*_watched, WebhookDelivery.received_at).where(
-        *choice.conditions(), WebhookDelivery.received_at <= until
-    )
+def processable_ids(choice: Choice, *, below: UUID, after: UUID | None, limit: int) -> list[UUID]:
+    """The next webhooks of the choice whose ids are between these two, in the order of ids, so oldest first."""
+    page = select(WebhookDelivery.id).where(*choice.conditions(), WebhookDelivery.id < below)
     if after is not None:
-        page = page.where(tuple_(*order) > tuple_(*after))
-    return execute(page.order_by(*order).limit(limit))
+        page = page.where(WebhookDelivery.id > after)
+    return [row.id for row in execute(page.order_by(WebhookDelivery.id).limit(limit))]
 
 
-def standing(delivery_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
-    """Where these webhooks stand: id, state, updated_at, processed_at; those that are gone are left out."""
-    return execute(_standing, {"ids": delivery_ids})
+def database_time() -> datetime:
+    """Now, by the clock that webhooks are dated by."""
+    ((now,),) = execute(select(func.now()))
+    found: datetime = now
+    return found
 
 
-def processable(delivery_id: UUID) -> bool:
-    """Whether a task for this webhook would do anything now."""
-    found = execute(select(WebhookDelivery.id).where(WebhookDelivery.id == delivery_id, REPLAYABLE))
-    return bool(found)
-
-
-def find_webhook(delivery_id: UUID) -> Row[Any] | None:
-    """One webhook in full; its body is for operators alone."""
-    rows = execute(_one, {"id": delivery_id})
-    return rows[0] if rows else None
+def _values(row: Any) -> dict[str, Any]:
+    values: dict[str, Any] = row._asdict()
+    return values | {"state": DeliveryState(values["state"])}

@@ -24,6 +24,8 @@ CREATE TABLE refunds (
     -- A wake-up is sent at once; where it is lost, the sweep finds the row from five seconds on.
     next_attempt_at timestamptz DEFAULT now() + interval '00:00:05',
     detail text,
+    -- Nobody knows whether the provider made it, and to ask again might make it twice: a person has to look.
+    in_doubt boolean DEFAULT false NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL,
     -- Either somebody requested it, with a key; or the provider reported it, with its own name for it.
@@ -138,7 +140,7 @@ ON refunds TO checkout_web;
 GRANT
     SELECT,
     INSERT (payment_id, provider_ref, amount, status, decline, next_attempt_at),
-    UPDATE (provider_ref, status, decline, attempts, sent_at, next_attempt_at, detail, updated_at)
+    UPDATE (provider_ref, status, decline, attempts, sent_at, next_attempt_at, detail, in_doubt, updated_at)
 ON refunds TO checkout_worker;
 
 

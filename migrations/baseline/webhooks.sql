@@ -15,6 +15,10 @@ CREATE TABLE webhook_deliveries (
     provider_ref text,
     detail text,
     processed_at timestamptz,
+    -- Applied, but an event in it moved nothing, since amount or currency are not the payment's: it may be replayed.
+    mismatch boolean DEFAULT false NOT NULL,
+    -- The command that replays it at this moment. NULL again once there is a result.
+    replay_of uuid,
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL,
     -- One that is pending and that no sweep would find would be lost.
@@ -38,6 +42,11 @@ CREATE INDEX webhook_deliveries_rare_states ON webhook_deliveries (state, id)
 WHERE state IN ('parked', 'duplicate', 'ignored', 'rejected', 'failed');
 CREATE INDEX webhook_deliveries_rare_states_provider_ref ON webhook_deliveries (provider_ref, id)
 WHERE state IN ('parked', 'duplicate', 'ignored', 'failed') AND provider_ref IS NOT NULL;
+
+
+-- For replays. An ordinary webhook pays for neither.
+CREATE INDEX webhook_deliveries_mismatch ON webhook_deliveries (id) WHERE mismatch;
+CREATE INDEX webhook_deliveries_replay_of ON webhook_deliveries (replay_of) WHERE replay_of IS NOT NULL;
 
 GRANT SELECT, INSERT ON webhook_deliveries TO checkout_web;
 GRANT SELECT, UPDATE, DELETE ON webhook_deliveries TO checkout_worker;

@@ -27,7 +27,7 @@ GRANT_VERSION: Final = "GRANT SELECT ON alembic_version TO checkout_web, checkou
 
 TAKE_AWAY: Final = (
     "REVOKE SELECT ON alembic_version FROM checkout_web, checkout_worker",
-    "DROP TABLE command_runs, audit",
+    "DROP TABLE command_results, command_runs, audit",
     "DROP TABLE refund_events, refunds",
     "DROP TABLE webhook_deliveries",
     "DROP TABLE checkout_sessions",

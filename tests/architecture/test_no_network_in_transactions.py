@@ -31,7 +31,8 @@ from worker.payments.cancelling import cancel
 from worker.payments.look_ups import expire, look_up
 from worker.payments.sweeping import sweep as sweep_payments
 from worker.refunds.task import refund
-from worker.webhooks.sweeping import prune, sweep
+from worker.webhooks.pruning import prune
+from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
 __all__ = ["_provider_server", "make_shopper", "mock_provider", "provider_app", "shopper"]

@@ -38,8 +38,8 @@ def basic(user: str = USER, password: str = PASSWORD) -> dict[str, str]:
 
 
 def bearer(**claims: Any) -> dict[str, str]:
-    said = {"sub": str(uuid4()), "exp": datetime.now(UTC) + timedelta(hours=1)} | claims
-    return {"Authorization": f"Bearer {jwt.encode(said, JWT_SECRET, 'HS256')}"}
+    words = {"sub": str(uuid4()), "exp": datetime.now(UTC) + timedelta(hours=1)} | claims
+    return {"Authorization": f"Bearer {jwt.encode(words, JWT_SECRET, 'HS256')}"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,7 +87,7 @@ def test_a_customer_of_the_console_is_none_of_the_api(operator: Operator) -> Non
     assert operator.client.get("/api/cart", headers=basic()).status_code == 401
 
 
-def test_without_passwords_a_browser_is_not_asked_for_one(make_app: MakeApp) -> None:
+def test_without_passwords_a_browser_is_not_prompted_for_one(make_app: MakeApp) -> None:
     app = make_app(console=True)
     answer = app.test_client().get("/ops")
     assert answer.status_code == 401

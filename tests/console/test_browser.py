@@ -67,7 +67,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
+    page.on("console", lambda words: complaints.append(words.text) if "Content Security Policy" in words.text else None)
     yield page
     assert not complaints
 
@@ -148,7 +148,7 @@ def test_all_that_match_are_processed_with_progress(page: Page, place: Place, sq
     assert not sql("SELECT FROM audit"), "the note is needed"
     page.get_by_label("Why").fill("mended")
     page.get_by_role("button", name="Process all 450").click()
-    page.wait_for_url("**/ops/runs/**")
+    page.wait_for_url("**/ops/commands/**")
     expect(page.get_by_role("status")).to_have_text(re.compile("Done: 450 processed"), timeout=30_000)
     expect(page.get_by_text("applied 450")).to_be_visible()
     assert {row.state for row in sql("SELECT state FROM webhook_deliveries")} == {"applied"}
@@ -162,7 +162,7 @@ def test_a_run_goes_on_without_a_browser_and_is_stopped(
     page.goto(f"{place.url}/ops/webhooks/process-all?state=failed")
     page.get_by_label("Why").fill("mended")
     page.get_by_role("button", name="Process all 3000").click()
-    page.wait_for_url("**/ops/runs/**")
+    page.wait_for_url("**/ops/commands/**")
     address = page.url
     page.close()
     done = "SELECT count(*) AS number FROM webhook_deliveries WHERE state = 'applied'"
@@ -176,8 +176,11 @@ def test_a_run_goes_on_without_a_browser_and_is_stopped(
     expect(page.get_by_role("status")).to_have_text(re.compile("Stopped: .* the others are as they were"))
     processed = sql(done)[0].number
     assert 400 <= processed < 3000
-    assert processed % 200 == 0, "whole batches"
+    expect(page.get_by_role("status")).to_contain_text(f"Stopped: {processed} of 3000 processed")
     assert sql("SELECT state FROM command_runs")[0].state == "stopped"
+    assert sql("SELECT state, count(*) AS number FROM webhook_deliveries WHERE state <> 'applied' GROUP BY 1") == [
+        ("failed", 3000 - processed)
+    ]
     assert [row.action for row in sql("SELECT action FROM audit ORDER BY id")] == ["process_all", "stop"]
 
 
@@ -188,13 +191,13 @@ def test_a_payment_is_looked_up_and_reviewed(page: Page, place: Place, sql: Sql)
     page.get_by_role("table").get_by_role("link").first.click()
     page.wait_for_url(f"**/ops/payments/{payment.id}")
     page.get_by_role("button", name="Look it up").click()
-    orders = page.get_by_role("region", name="Ordered before")
-    expect(orders).to_contain_text("nothing new")
+    commands = page.get_by_role("region", name="Commands so far")
+    expect(commands).to_contain_text("nothing new")
     assert len(sql("SELECT look_up_log FROM payments")[0].look_up_log) == 1
 
     page.get_by_label("Why", exact=True).fill("agreed with the customer, refunded")
     page.get_by_role("button", name="Take the flag off").click()
-    expect(orders).to_contain_text("paid_twice was taken off")
+    expect(commands).to_contain_text("paid_twice was taken off")
     expect(page.get_by_role("heading", name="Mark as reviewed")).to_have_count(0)
     assert sql("SELECT review_reason FROM payments")[0].review_reason is None
     assert status_of(sql, reference) == "pending"
@@ -209,7 +212,7 @@ def test_everything_works_without_a_script(browser: Browser, place: Place, sql: 
     page.get_by_role("link", name="Process all that match").click()
     page.get_by_label("Why").fill("mended")
     page.get_by_role("button", name="Process all 3").click()
-    page.wait_for_url("**/ops/runs/**")
+    page.wait_for_url("**/ops/commands/**")
     # The browser itself reloads the page until it is final, and then no more.
     expect(page.get_by_role("status")).to_have_text(re.compile("Done: 3 processed"), timeout=20_000)
     assert "http-equiv" not in page.content()
@@ -218,7 +221,7 @@ def test_everything_works_without_a_script(browser: Browser, place: Place, sql: 
 
 @pytest.mark.slow
 def test_a_dead_server_in_the_middle_and_back(page: Page, place: Place, sql: Sql) -> None:
-    place.processes.end(place.processes.named("housekeeping"))
+    place.processes.end(place.processes.named("worker"))
     try:
         given_up(sql, 3)
         page.goto(f"{place.url}/ops/webhooks/process-all?state=failed")
@@ -229,7 +232,7 @@ def test_a_dead_server_in_the_middle_and_back(page: Page, place: Place, sql: Sql
         page.wait_for_timeout(2000)
         expect(page.get_by_role("status")).to_have_text(re.compile("Waits for a worker"))
     finally:
-        for name in ("web", "housekeeping"):
+        for name in ("web", "worker"):
             if place.processes.named(name).running is None:
                 place.processes.launch(place.processes.named(name))
         station.await_page(place.processes, f"{place.url}/livez")
@@ -269,7 +272,7 @@ def test_pages_of_a_living_run_are_accessible(browser: Browser, place: Place, sq
     assert not violations(page)
     page.get_by_label("Why").fill("mended")
     page.get_by_role("button", name="Process all 400").click()
-    page.wait_for_url("**/ops/runs/**")
+    page.wait_for_url("**/ops/commands/**")
     assert not violations(page)
     expect(page.get_by_role("status")).to_have_text(re.compile("Done"), timeout=30_000)
     assert page.locator("[role=status]").count() == 1, "one live region, the same all the time"

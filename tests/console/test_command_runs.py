@@ -1,4 +1,7 @@
-"""Processing all that match: counted, confirmed, carried out in batches, stopped, and gone on with after a death."""
+"""Processing all that match, from the console: counted, confirmed, carried out in sets, watched and stopped.
+
+What a replay does in the worker is in tests/worker/webhooks/test_replays.py.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,24 @@ import pytest
 import redis
 from flask import Flask
 
-from checkout_service.webhooks import reprocessing
 from tests.conftest import Servers, Sql
 from tests.console.conftest import InWorker, Operator
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
-from worker import commands as orders
-from worker.commands import carry_out
+from worker.commands import run_commands
+from worker.webhooks import replays, task
 from worker.webhooks.task import process
 
 Consuming = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(autouse=True)
-def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orders, "BATCH", 3)
-    monkeypatch.setattr(reprocessing, "PATIENCE", 0.3)
-    monkeypatch.setattr(orders, "PATIENCE", 0.3)
+def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays, "REPLAY_SET", 3)
 
 
 @pytest.fixture
 def consuming(servers: Servers, worker_app: Flask) -> Consuming:
-    """A worker for the queue of webhooks, in a thread of its own within the block."""
+    """A worker for the queue of webhooks, in a thread of its own within the block; it ends with the queue empty."""
 
     @contextmanager
     def consume() -> Iterator[None]:
@@ -42,13 +42,17 @@ def consuming(servers: Servers, worker_app: Flask) -> Consuming:
         broker = redis.Redis.from_url(servers.redis_url)
 
         def run() -> None:
-            while not over.is_set():
+            while True:
                 if (message := broker.rpop("webhooks")) is None:
-                    over.wait(0.01)
+                    if over.wait(0.01):
+                        return
                     continue
-                (delivery_id,) = ast.literal_eval(json.loads(message)["headers"]["argsrepr"])
+                headers = json.loads(message)["headers"]
+                (argument,) = ast.literal_eval(headers["argsrepr"])
                 with worker_app.app_context():
-                    process(delivery_id)
+                    process.push_request(id=headers["id"], quiet=headers.get("quiet"))
+                    process.run(argument)
+                    process.pop_request()
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -81,8 +85,8 @@ def rejected(sql: Sql) -> list[UUID]:
     return found
 
 
-def order_all(operator: Operator) -> UUID:
-    page = "/ops/webhooks/process-all?state=rejected&since=2h"
+def process_all(operator: Operator, state: str = "rejected") -> UUID:
+    page = f"/ops/webhooks/process-all?state={state}&since=2h"
     answer = operator.send(page, "/ops/webhooks/process-all", why="the secret is right again")
     assert answer.status_code == 303
     return UUID(answer.location.rpartition("/")[2])
@@ -97,7 +101,7 @@ def run_of(sql: Sql) -> Any:
     return found
 
 
-def test_the_count_is_shown_before_anything_is_ordered(operator: Operator, sql: Sql, rejected: list[UUID]) -> None:
+def test_the_count_is_shown_before_the_command_is_given(operator: Operator, sql: Sql, rejected: list[UUID]) -> None:
     page = operator.get("/ops/webhooks/process-all?state=rejected&since=2h").text
 
     assert f"<strong>{len(rejected)}</strong> webhooks would be processed" in page
@@ -109,162 +113,177 @@ def test_the_count_is_shown_before_anything_is_ordered(operator: Operator, sql: 
 def test_all_that_match_are_processed_and_nothing_else(
     operator: Operator, sql: Sql, rejected: list[UUID], consuming: Consuming, in_worker: InWorker
 ) -> None:
-    run = order_all(operator)
-    assert "Waits for a worker to begin" in operator.get(f"/ops/runs/{run}").text
+    command = process_all(operator)
+    page = operator.get(f"/ops/commands/{command}").text
+    assert "Waits for a worker to begin" in page
+    assert 'data-again="1"' in page
     with consuming():
-        in_worker(carry_out)
+        pass
 
     assert states(sql) == {"applied": 8, "rejected": 1, "failed": 1}
     assert sql("SELECT count(*) AS paid FROM payments WHERE status = 'paid'")[0].paid == 8
     found = run_of(sql)
-    assert (found.state, found.replayed, found.results) == ("done", 8, {"applied": 8})
-    page = operator.get(f"/ops/runs/{run}").text
+    assert (found.state, found.replayed) == ("done", 8)
+    page = operator.get(f"/ops/commands/{command}").text
     assert "Done: 8 processed." in page
+    assert "the secret is right again" in page
     assert "data-again" not in page
-    in_worker(carry_out)
+    in_worker(run_commands)
     assert run_of(sql).updated_at == found.updated_at, "what is done stays done"
 
 
-def test_a_run_is_stopped_after_its_batch(
-    operator: Operator,
-    sql: Sql,
-    rejected: list[UUID],
-    consuming: Consuming,
-    in_worker: InWorker,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_replay_is_stopped_after_its_set(
+    operator: Operator, sql: Sql, rejected: list[UUID], in_worker: InWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = order_all(operator)
-    monkeypatch.setattr(orders, "WORK_FOR", 0.0)  # one step a task
-    with consuming():
-        in_worker(carry_out)
-        page = operator.get(f"/ops/runs/{run}").text
-        assert "3 of 8 processed" in page
-        assert 'data-again="1"' in page
-        answer = operator.send(f"/ops/runs/{run}", f"/ops/runs/{run}/stop")
-        assert answer.status_code == 303
-        assert answer.location.endswith(f"/ops/runs/{run}")
-        page = operator.get(f"/ops/runs/{run}").text
-        assert "Stops after the batch" in page
-        assert "/stop" not in page
-        in_worker(carry_out)
-        in_worker(carry_out)
+    command = process_all(operator)
 
-    assert (run_of(sql).state, run_of(sql).replayed) == ("stopped", 3)
-    assert states(sql) == {"applied": 3, "rejected": 6, "failed": 1}
-    assert "Stopped: 3 of 8 processed, the others are as they were." in operator.get(f"/ops/runs/{run}").text
+    def one_set() -> None:
+        taken = replays.take(command)
+        if taken:
+            task._conclude(task.read_webhooks(taken.claimed, look_up_until=0))
+        replays.end_stopped(command)
+
+    in_worker(one_set)
+    page = operator.get(f"/ops/commands/{command}").text
+    assert "3 of 8 processed" in page
+    assert 'data-again="1"' in page
+    in_worker(lambda: replays.take(command))  # a set that a worker is at
+    answer = operator.send(f"/ops/commands/{command}", f"/ops/commands/{command}/stop")
+    assert answer.status_code == 303
+    assert answer.location.endswith(f"/ops/commands/{command}")
+    page = operator.get(f"/ops/commands/{command}").text
+    assert "Stops after the set" in page
+    assert "/stop" not in page
+    in_worker(one_set)
+    assert (run_of(sql).state, run_of(sql).replayed) == ("running", 6)
+    for row in sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'received' RETURNING id"):
+        in_worker(process, str(row.id))
+
+    assert (run_of(sql).state, run_of(sql).replayed) == ("stopped", 6)
+    assert states(sql) == {"applied": 6, "rejected": 3, "failed": 1}
+    page = operator.get(f"/ops/commands/{command}").text
+    assert "Stopped: 6 of 8 processed, the others are as they were." in page
     assert [row.action for row in sql("SELECT action FROM audit ORDER BY id")] == ["process_all", "stop"]
 
 
-def test_a_run_stalls_when_no_worker_comes_and_a_new_one_goes_on(
-    operator: Operator, sql: Sql, rejected: list[UUID], consuming: Consuming, in_worker: InWorker
+def test_without_a_worker_it_waits_and_is_carried_out_when_one_comes(
+    operator: Operator, sql: Sql, servers: Servers, rejected: list[UUID], consuming: Consuming, in_worker: InWorker
 ) -> None:
-    run = order_all(operator)
-    in_worker(carry_out)
-
-    assert run_of(sql).state == "stalled"
-    assert "no worker came to 3 webhooks within" in operator.get(f"/ops/runs/{run}").text
+    process_all(operator)
+    redis.Redis.from_url(servers.redis_url).delete("webhooks")
+    in_worker(run_commands)
+    redis.Redis.from_url(servers.redis_url).delete("webhooks")
+    assert run_of(sql).state == "waiting"
     assert states(sql)["rejected"] == 9
+    in_worker(run_commands)
     with consuming():
-        again = order_all(operator)
-        in_worker(carry_out)
-    assert again != run
+        pass
+    assert run_of(sql).state == "waiting", "it was looked at a moment ago"
+
+    sql("UPDATE command_runs SET leased_until = now()")
+    in_worker(run_commands)
+    with consuming():
+        pass
+    assert run_of(sql).state == "done"
     assert states(sql) == {"applied": 8, "rejected": 1, "failed": 1}
 
 
-def test_a_run_goes_on_where_a_worker_died(
-    operator: Operator,
-    sql: Sql,
-    rejected: list[UUID],
-    consuming: Consuming,
-    in_worker: InWorker,
-    monkeypatch: pytest.MonkeyPatch,
+def test_flower_shows_the_command(operator: Operator, sql: Sql, servers: Servers, rejected: list[UUID]) -> None:
+    command = process_all(operator)
+    with redis.Redis.from_url(servers.redis_url) as broker:
+        (sent,) = [json.loads(message)["headers"] for message in broker.lrange("payments", 0, -1)]
+
+    (row,) = sql("SELECT key FROM audit WHERE id = :id", id=command)
+    assert (sent["task"], sent["id"]) == ("commands.run", str(row.key))
+    assert not sent.get("quiet")
+
+
+@pytest.mark.parametrize("state", ["received", "parked"])
+def test_pending_webhooks_are_sent_once_more_and_not_replayed(
+    operator: Operator, sql: Sql, consuming: Consuming, in_worker: InWorker, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
-    order_all(operator)
+    monkeypatch.setattr("worker.commands.BATCH", 2)
+    references = [insert_payment(sql) for _ in range(5)]
+    for reference in references:
+        insert_webhook(sql, webhook(reference), state=f"'{state}'", next_attempt_at="now()")
+    process_all(operator, state)
+    in_worker(run_commands)
     with consuming():
-        with monkeypatch.context() as patch:
-            batches = []
+        pass
 
-            def die(*arguments: Any, **options: Any) -> None:
-                batches.append(arguments)
-                if len(batches) == 2:
-                    raise SystemExit("killed")
-                reprocessing.process_batch(*arguments, **options)
-
-            patch.setattr(orders, "process_batch", die)
-            with pytest.raises(SystemExit):
-                in_worker(carry_out)
-        assert run_of(sql).replayed == 3
-        in_worker(carry_out)
-        assert run_of(sql).replayed == 3, "under lease: its worker may be alive"
-
-        sql("UPDATE command_runs SET leased_until = now()")
-        in_worker(carry_out)
-
-    assert (run_of(sql).state, run_of(sql).results) == ("done", {"applied": 8})
-    assert states(sql) == {"applied": 8, "rejected": 1, "failed": 1}
-    assert sql("SELECT count(*) AS events FROM payment_events")[0].events == 8
+    assert states(sql) == {"applied": 5}
+    run = run_of(sql)
+    assert (run.state, run.replayed) == ("done", 5)
+    assert sql("SELECT * FROM command_results") == []
 
 
-def test_a_step_that_slept_through_its_lease_writes_nothing(
-    operator: Operator, sql: Sql, rejected: list[UUID], in_worker: InWorker, monkeypatch: pytest.MonkeyPatch
+def test_two_workers_share_the_commands_and_each_is_carried_out_once(
+    operator: Operator, sql: Sql, worker_app: Flask
 ) -> None:
-    order_all(operator)
-
-    def sleep_over(*_: Any, **__: Any) -> None:
-        sql("UPDATE command_runs SET leased_until = now() + interval '1 hour', replayed = 77")
-
-    monkeypatch.setattr(orders, "process_batch", sleep_over)
-    in_worker(carry_out)
-
-    assert (run_of(sql).state, run_of(sql).replayed) == ("running", 77)
-
-
-def test_two_workers_share_the_orders_and_each_is_carried_out_once(
-    operator: Operator, sql: Sql, rejected: list[UUID], consuming: Consuming, worker_app: Flask
-) -> None:
-    order_all(operator)
-    insert_payment(sql)
-    payments = [row.id for row in sql("SELECT id FROM payments WHERE status = 'pending' LIMIT 5")]
+    for _ in range(5):
+        insert_payment(sql)
+    payments = [row.id for row in sql("SELECT id FROM payments")]
     for payment in payments:
         operator.send(f"/ops/payments/{payment}", f"/ops/payments/{payment}/look-up")
 
     def work() -> None:
         with worker_app.app_context():
-            carry_out()
+            run_commands()
 
-    with consuming():
-        threads = [threading.Thread(target=work) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     assert [row.state for row in sql("SELECT DISTINCT state FROM command_runs")] == ["done"]
-    asked = sql("SELECT jsonb_array_length(look_up_log) AS times FROM payments WHERE id = ANY(:ids)", ids=payments)
-    assert [row.times for row in asked] == [1] * 5
-    assert sql("SELECT replayed FROM command_runs WHERE replayed > 0")[0].replayed == 8
+    questions = sql("SELECT jsonb_array_length(look_up_log) AS times FROM payments WHERE id = ANY(:ids)", ids=payments)
+    assert [row.times for row in questions] == [1] * 5
 
 
-def test_an_order_that_breaks_is_refused_and_holds_no_other_back(
+def test_a_command_that_breaks_is_refused_and_holds_no_other_back(
     operator: Operator, sql: Sql, rejected: list[UUID], in_worker: InWorker
 ) -> None:
     (payment,) = sql("SELECT id FROM payments LIMIT 1")
-    sql("""INSERT INTO audit (key, operator, action, subject, why, details) VALUES
-        (uuidv7(), 'ops', 'look_up', 'no id', '', '{}'),
-        (uuidv7(), 'ops', 'look_up', gen_random_uuid()::text, '', '{}'),
-        (uuidv7(), 'ops', 'process_all', '', '', '{"choice": {"colour": "red"}}')""")
+    sql("""WITH given AS (
+            INSERT INTO audit (key, door, operator, action, subject, why, details) VALUES
+            (uuidv7(), 'console', 'ops', 'look_up', 'no id', '', '{}'),
+            (uuidv7(), 'console', 'ops', 'look_up', gen_random_uuid()::text, '', '{}'),
+            (uuidv7(), 'console', 'ops', 'process_all', '', '', '{"choice": {"colour": "red"}}') RETURNING id
+        ) INSERT INTO command_runs (id) SELECT id FROM given""")
     operator.send(f"/ops/payments/{payment.id}", f"/ops/payments/{payment.id}/look-up")
 
-    in_worker(carry_out)
+    in_worker(run_commands)
 
-    found = sql("SELECT state, message FROM command_runs JOIN audit USING (id) ORDER BY id")
+    found = sql("SELECT run.state, run.message FROM command_runs AS run ORDER BY id")
     assert [row.state for row in found] == ["refused", "refused", "refused", "done"]
     assert found[0].message == "it broke: ValueError"
     assert found[1].message == "there is no such payment"
 
 
-def test_an_order_of_long_ago_is_not_begun(sql: Sql, in_worker: InWorker) -> None:
-    sql("""INSERT INTO audit (id, key, operator, action, subject, why)
-        VALUES (uuidv7(interval '-8 days'), uuidv7(), 'ops', 'look_up', gen_random_uuid()::text, '')""")
-    in_worker(carry_out)
-    assert sql("SELECT * FROM command_runs") == []
+def test_a_step_that_slept_through_its_lease_writes_nothing(
+    operator: Operator, sql: Sql, in_worker: InWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_payment(sql)
+    (payment,) = sql("SELECT id FROM payments")
+    operator.send(f"/ops/payments/{payment.id}", f"/ops/payments/{payment.id}/look-up")
+
+    def sleep_over(*_: Any, **__: Any) -> str:
+        sql("UPDATE command_runs SET leased_until = now() + interval '1 hour', message = 'of another'")
+        return "of the sleeper"
+
+    monkeypatch.setattr("worker.commands.look_up_now", sleep_over)
+    in_worker(run_commands)
+
+    assert (run_of(sql).state, run_of(sql).message) == ("waiting", "of another")
+
+
+def test_a_command_of_long_ago_is_not_begun(sql: Sql, in_worker: InWorker) -> None:
+    sql("""WITH given AS (
+            INSERT INTO audit (id, key, door, operator, action, subject, why)
+            VALUES (uuidv7(interval '-8 days'), uuidv7(), 'console', 'ops', 'look_up', gen_random_uuid()::text, '')
+            RETURNING id
+        ) INSERT INTO command_runs (id, created_at) SELECT id, now() - interval '8 days' FROM given""")
+    in_worker(run_commands)
+
+    assert run_of(sql).state == "waiting"

@@ -1,4 +1,4 @@
-"""What operators order: once for each form, with its token alone, kept in the audit, and carried out by the worker."""
+"""Commands of operators: once for each form, with its token alone, kept in the audit, carried out by the worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from tests.apps import MakeApp, make_app
 from tests.conftest import Servers, Sql
 from tests.console.conftest import InWorker, Operator, basic, console_settings, file_webhooks
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
-from worker.commands import carry_out
+from worker.commands import run_commands
+from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
 __all__ = ["make_app"]  # fixtures
@@ -55,6 +56,15 @@ def flagged(sql: Sql) -> UUID:
     return sql("UPDATE payments SET review_reason = 'mismatch' RETURNING id")[0].id
 
 
+def message(delivery_id: UUID, key: UUID | None) -> str:
+    """Run the task as its message would: with the command's key as its id, or as a wake-up."""
+    process.push_request(id=None if key is None else str(key), quiet=key is None)
+    try:
+        return str(process.run(str(delivery_id)))
+    finally:
+        process.pop_request()
+
+
 def audit(sql: Sql) -> list[Any]:
     return sql("SELECT * FROM audit ORDER BY id")
 
@@ -69,23 +79,25 @@ def test_process_enqueues_the_webhooks_own_task_and_is_audited(
     assert answer.location.startswith(f"{page}?task=")
     assert messages() == [("webhooks.process", (str(failed),))]
     assert state_of(sql, failed) == "failed", "the web tier moves no webhook"
-    (order,) = audit(sql)
-    assert (order.operator, order.action, order.subject, order.why) == (
+    (command,) = audit(sql)
+    assert (command.door, command.operator, command.action, command.subject, command.why) == (
+        "console",
         "mira",
         "process",
         str(failed),
         "the trigger is gone",
     )
 
-    in_worker(process, str(failed))
+    in_worker(message, failed, command.key)
     assert state_of(sql, failed) == "applied"
+    assert len(audit(sql)) == 1, "the task found its command"
     shown = operator.get(answer.location).text
     assert "the trigger is gone" in shown
     assert "The webhook is applied; its task was" in shown
     assert f"http://127.0.0.1:5555/task/{answer.location.partition('task=')[2]}" in shown
 
 
-def test_a_form_sent_twice_is_one_order(operator: Operator, sql: Sql, failed: UUID, flagged: UUID) -> None:
+def test_a_form_sent_twice_is_one_command(operator: Operator, sql: Sql, failed: UUID, flagged: UUID) -> None:
     forms_of = {
         f"/ops/webhooks/{failed}/process": f"/ops/webhooks/{failed}",
         f"/ops/payments/{flagged}/look-up": f"/ops/payments/{flagged}",
@@ -100,7 +112,7 @@ def test_a_form_sent_twice_is_one_order(operator: Operator, sql: Sql, failed: UU
     assert sorted(row.action for row in audit(sql)) == ["look_up", "process", "process_all", "review"]
 
 
-def test_a_key_of_another_order_is_refused(operator: Operator, sql: Sql, failed: UUID, flagged: UUID) -> None:
+def test_a_key_of_another_command_is_refused(operator: Operator, sql: Sql, failed: UUID, flagged: UUID) -> None:
     page, action = f"/ops/webhooks/{failed}", f"/ops/webhooks/{failed}/process"
     filled = operator.form(page, action)
     operator.post(action, filled)
@@ -117,7 +129,7 @@ def test_a_key_of_another_order_is_refused(operator: Operator, sql: Sql, failed:
 POSTS = (
     "webhooks/{failed}/process",
     "webhooks/process-all",
-    "runs/{run}/stop",
+    "commands/{command}/stop",
     "payments/{flagged}/look-up",
     "payments/{flagged}/review",
 )
@@ -135,8 +147,8 @@ def test_a_form_that_is_not_ours_does_nothing(
     path: str,
     wrong: str,
 ) -> None:
-    (order,) = sql("""INSERT INTO audit (key, operator, action, subject, why, details)
-        VALUES (uuidv7(), 'jon', 'process_all', '', '', '{"choice": {"state": "failed"}, "counted": 1}')
+    (command,) = sql("""INSERT INTO audit (key, door, operator, action, subject, why, details)
+        VALUES (uuidv7(), 'console', 'jon', 'process_all', '', '', '{"choice": {"state": "failed"}, "counted": 1}')
         RETURNING id""")
     with console_app.app_context():
         good, others = forms.token("console:mira"), forms.token("console:jon")
@@ -155,7 +167,7 @@ def test_a_form_that_is_not_ours_does_nothing(
             del filled["key"]
         case "a bad key":
             filled["key"] = "nonsense"
-    address = "/ops/" + path.format(failed=failed, flagged=flagged, run=order.id)
+    address = "/ops/" + path.format(failed=failed, flagged=flagged, command=command.id)
     answer = operator.post(address, filled, headers=headers)
 
     assert answer.status_code == (400 if "key" in wrong else 403)
@@ -165,8 +177,10 @@ def test_a_form_that_is_not_ours_does_nothing(
     assert operator.get(address).status_code == (200 if path.endswith("process-all") else 405)
 
 
-@pytest.mark.parametrize("path", ["webhooks/{}/process", "payments/{}/look-up", "payments/{}/review", "runs/{}/stop"])
-def test_an_order_about_nothing_is_not_found(
+@pytest.mark.parametrize(
+    "path", ["webhooks/{}/process", "payments/{}/look-up", "payments/{}/review", "commands/{}/stop"]
+)
+def test_a_command_about_nothing_is_not_found(
     console_app: Flask, operator: Operator, sql: Sql, messages: Messages, path: str
 ) -> None:
     with console_app.app_context():
@@ -200,7 +214,7 @@ def test_a_reviewed_flag_is_taken_off_by_the_worker_with_its_note(
     assert sql("SELECT review_reason FROM payments")[0].review_reason == "mismatch", "the web tier moves no payment"
     assert "waits for a worker" in operator.get(page).text
     before = sql("SELECT status, amount, next_look_up_at FROM payments")
-    in_worker(carry_out)
+    in_worker(run_commands)
 
     assert sql("SELECT review_reason FROM payments")[0].review_reason is None
     assert sql("SELECT status, amount, next_look_up_at FROM payments") == before
@@ -208,7 +222,7 @@ def test_a_reviewed_flag_is_taken_off_by_the_worker_with_its_note(
     assert "mismatch was taken off" in shown
     assert "agreed with the customer" in shown
     assert f'action="{action}"' not in shown
-    in_worker(carry_out)
+    in_worker(run_commands)
     assert [row.state for row in sql("SELECT state FROM command_runs")] == ["done"]
 
 
@@ -216,7 +230,7 @@ def test_a_flag_that_changed_meanwhile_stays(operator: Operator, sql: Sql, flagg
     operator.send(f"/ops/payments/{flagged}", f"/ops/payments/{flagged}/review", why="seen")
     sql("UPDATE payments SET review_reason = 'mismatch, paid_twice'")
 
-    in_worker(carry_out)
+    in_worker(run_commands)
 
     assert sql("SELECT review_reason FROM payments")[0].review_reason == "mismatch, paid_twice"
     assert "the flag is another one by now" in operator.get(f"/ops/payments/{flagged}").text
@@ -229,21 +243,27 @@ def test_a_payment_is_looked_up_by_the_worker(operator: Operator, sql: Sql, in_w
     assert operator.send(page, f"{page}/look-up").status_code == 303
     assert sql("SELECT look_up_log FROM payments")[0].look_up_log == [], "the web tier calls no provider"
 
-    in_worker(carry_out)
+    in_worker(run_commands)
 
-    (asked,) = sql("SELECT look_up_log, look_ups, next_look_up_at FROM payments")
-    assert [question["question"] for question in asked.look_up_log] == ["look-up"]
-    assert (asked.look_ups, asked.next_look_up_at) == (0, payment.next_look_up_at), (
+    (questions,) = sql("SELECT look_up_log, look_ups, next_look_up_at FROM payments")
+    assert [question["question"] for question in questions.look_up_log] == ["look-up"]
+    assert (questions.look_ups, questions.next_look_up_at) == (0, payment.next_look_up_at), (
         "the usual look-ups stay as they were"
     )
     (run,) = sql("SELECT * FROM command_runs")
-    assert (run.state, run.message) == ("done", asked.look_up_log[0]["answer"])
+    assert (run.state, run.message) == ("done", questions.look_up_log[0]["answer"])
     assert status_of(sql, reference) == "pending"
     assert run.message in operator.get(page).text
 
 
-def test_without_the_broker_an_order_is_kept_and_said_to_be_unsent(
-    make_app: MakeApp, settings: Any, sql: Sql, failed: UUID, flagged: UUID, in_worker: InWorker
+def test_without_the_broker_a_command_is_kept_and_done_later(
+    make_app: MakeApp,
+    settings: Any,
+    sql: Sql,
+    failed: UUID,
+    flagged: UUID,
+    in_worker: InWorker,
+    messages: Messages,
 ) -> None:
     given = console_settings(settings)
     broken = make_app(
@@ -256,9 +276,25 @@ def test_without_the_broker_an_order_is_kept_and_said_to_be_unsent(
 
     # What the worker finds in the audit needs no message.
     assert operator.send(f"/ops/payments/{flagged}", f"/ops/payments/{flagged}/review", why="seen").status_code == 303
-    in_worker(carry_out)
+    in_worker(run_commands)
     assert sql("SELECT review_reason FROM payments WHERE id = :id", id=flagged)[0].review_reason is None
     assert [row.action for row in audit(sql)] == ["process", "review"]
+
+    in_worker(run_commands)
+    assert sql("SELECT replay_of FROM webhook_deliveries")[0].replay_of is None, "its message may be on its way"
+    sql("UPDATE command_runs SET leased_until = now(), created_at = now() - interval '1 minute'")
+    sql("ALTER TABLE audit DISABLE TRIGGER audit_guard")
+    sql("UPDATE audit SET created_at = now() - interval '1 minute'")
+    sql("ALTER TABLE audit ENABLE TRIGGER audit_guard")
+    in_worker(run_commands)
+    sql("UPDATE webhook_deliveries SET updated_at = now() - interval '1 minute'")
+    in_worker(sweep)
+    assert messages() == [("webhooks.process", (str(failed),))]
+    in_worker(message, failed, None)
+    assert state_of(sql, failed) == "applied"
+    assert len(audit(sql)) == 2
+    states = sql("SELECT run.state FROM command_runs AS run JOIN audit USING (id) WHERE action = 'process'")
+    assert [row.state for row in states] == ["done"]
 
 
 def test_without_the_database_every_page_says_so(make_app: MakeApp, settings: Any) -> None:
@@ -281,11 +317,11 @@ def test_without_the_database_every_page_says_so(make_app: MakeApp, settings: An
         assert "Retry-After" in page.headers
 
 
-def test_the_audit_shows_who_ordered_what_and_why(operator: Operator, sql: Sql, failed: UUID) -> None:
+def test_the_audit_shows_who_did_what_and_why(operator: Operator, sql: Sql, failed: UUID) -> None:
     for number in range(52):
         sql(
-            """INSERT INTO audit (key, operator, action, subject, why)
-            VALUES (uuidv7(), :who, 'process', :subject, :why)""",
+            """INSERT INTO audit (key, door, operator, action, subject, why)
+            VALUES (uuidv7(), 'console', :who, 'process', :subject, :why)""",
             who="<b>jon</b>",
             subject=str(failed),
             why=f"reason {number}<script>\u202e",
@@ -303,7 +339,7 @@ def test_the_audit_shows_who_ordered_what_and_why(operator: Operator, sql: Sql, 
 
 
 def test_webhooks_of_a_state_that_cannot_be_processed_together_are_refused(operator: Operator, sql: Sql) -> None:
-    file_webhooks(sql, 3, state="'applied'", detail="'mismatch: amount'")
+    file_webhooks(sql, 3, state="'applied'", mismatch="true")
     for query in ("", "?state=applied", "?state=duplicate", "?state=pending", "?state=lost"):
         page = operator.get(f"/ops/webhooks/process-all{query}")
         assert page.status_code == 200

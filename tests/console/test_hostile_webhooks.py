@@ -85,7 +85,7 @@ def test_no_body_becomes_part_of_a_page(operator: Operator, sql: Sql, name: str)
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "said"),
+    ("body", "headers", "words"),
     [
         (b'{"type": "payment_intent.succeeded", "id": "evt_1"}', {}, ("payment_intent.succeeded", "evt_1")),
         (b'{"event_type": "PAYMENT.CAPTURE.COMPLETED", "id": "WH-1"}', {}, ("PAYMENT.CAPTURE.COMPLETED", "WH-1")),
@@ -105,10 +105,10 @@ def test_no_body_becomes_part_of_a_page(operator: Operator, sql: Sql, name: str)
     ],
 )
 def test_a_webhooks_type_and_event_are_what_it_says(
-    body: bytes | None, headers: dict[str, object], said: tuple[str | None, str | None]
+    body: bytes | None, headers: dict[str, object], words: tuple[str | None, str | None]
 ) -> None:
     found = what_it_says(body, headers)
-    assert (found.type, found.event_id) == said
+    assert (found.type, found.event_id) == words
 
 
 def test_a_long_type_is_cut() -> None:
@@ -126,7 +126,7 @@ def test_json_is_put_in_order_without_a_change() -> None:
     assert not shown.cut
 
 
-def test_kinds_of_bodies_are_told_apart() -> None:
+def test_kinds_of_bodies_are_distinguished() -> None:
     kinds = {
         "a form": "form",
         "bytes": "bytes",
@@ -142,7 +142,7 @@ def test_kinds_of_bodies_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("name", ["a large text", "depth in balance", "large and unseen"])
-def test_large_bodies_are_cut_and_said_to_be(operator: Operator, sql: Sql, name: str) -> None:
+def test_large_bodies_are_cut_and_stated_to_be(operator: Operator, sql: Sql, name: str) -> None:
     shown = show_body(BODIES[name])
     assert shown.cut
     assert len(shown.pretty) <= SHOWN

@@ -79,7 +79,7 @@ def test_webhooks_are_found_by_payment_id_and_reference(operator: Operator, sql:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "words"),
     [
         ("state=lost", "There is no such state."),
         ("since=yesterday", "Write 90s, 30m, 2h or 7d ago"),
@@ -91,12 +91,12 @@ def test_webhooks_are_found_by_payment_id_and_reference(operator: Operator, sql:
         ("find=%00", "This is nothing that could be found."),
     ],
 )
-def test_what_cannot_be_read_is_told_beside_its_field(operator: Operator, sql: Sql, query: str, said: str) -> None:
+def test_what_cannot_be_read_is_reported_beside_its_field(operator: Operator, sql: Sql, query: str, words: str) -> None:
     file_webhooks(sql, 1)
     page = operator.get(f"/ops/webhooks?{query}")
 
     assert page.status_code == 200
-    assert said in page.text
+    assert words in page.text
     name = query.partition("=")[0]
     assert f'id="{name}-fault"' in page.text
     assert f'aria-describedby="{name}-fault"' in page.text
@@ -177,7 +177,7 @@ def test_empty_lists_say_what_to_do(operator: Operator, servers: object) -> None
     assert "Adjust the filters" in page
     assert "No payments yet" in operator.get("/ops/payments").text
     assert "Nothing waits for a person" in operator.get("/ops/payments?flagged=yes").text
-    assert "Nothing was ordered yet" in operator.get("/ops/audit").text
+    assert "No command yet" in operator.get("/ops/audit").text
     assert "No webhook came within the last hour" in operator.get("/ops").text
 
 

@@ -5,7 +5,6 @@ Pictures of them are taken into docs/screenshots when TAKE_SCREENSHOTS is set.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,10 +55,10 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda words: complaints.append(words.text) if words.type == "error" else None)
     yield page
     page.close()
-    assert not [said for said in complaints if "404" not in said and "503" not in said]
+    assert not [words for words in complaints if "404" not in words and "503" not in words]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ class World:
     pending: UUID
     flagged: UUID
     running: UUID
-    stalled: UUID
+    stopped: UUID
 
 
 @pytest.fixture
@@ -138,47 +137,47 @@ def world(sql: Sql) -> World:
         webhook=failed,
     )
     (pending,) = sql("SELECT id FROM payments WHERE status = 'processing' LIMIT 1")
-    orders = {
+    details_of_all = '{"choice": {"state": "rejected"}, "counted": 29}'
+    commands = {
         "process": (str(failed), "the trigger is gone", "{}"),
         "look_up": (str(flagged.id), "", "{}"),
         "review": (str(flagged.id), "agreed with the customer, refunded 216.00", '{"reason": "paid_twice"}'),
-        "process_all": ("", "the secret was wrong since noon", '{"choice": {"state": "rejected"}, "counted": 29}'),
+        "process_all": ("", "the secret was wrong since noon", details_of_all),
     }
     ids = {}
-    for action, (subject, why, details) in [*orders.items(), ("process_all", ("", "mended", orders["process_all"][2]))]:
+    for action, (subject, why, details) in [*commands.items(), ("process_all", ("", "mended", details_of_all))]:
         ids[action, why] = sql(
-            """INSERT INTO audit (key, operator, action, subject, why, details)
-            VALUES (uuidv7(), 'mira', :action, :subject, :why, CAST(:details AS jsonb)) RETURNING id""",
+            """INSERT INTO audit (key, door, operator, action, subject, why, details)
+            VALUES (uuidv7(), 'console', 'mira', :action, :subject, :why, CAST(:details AS jsonb)) RETURNING id""",
             action=action,
             subject=subject,
             why=why,
             details=details,
         )[0].id
-    said = {"look_up": "nothing new", "review": "paid_twice was taken off"}
-    for (action, _), order in ids.items():
-        if action in said:
+    messages = {"look_up": "nothing new", "review": "paid_twice was taken off"}
+    for (action, _), command in ids.items():
+        if action in messages:
             sql(
-                "INSERT INTO command_runs (id, until_at, state, message) VALUES (:id, now(), 'done', :message)",
-                id=order,
-                message=said[action],
+                "INSERT INTO command_runs (id, state, message) VALUES (:id, 'done', :message)",
+                id=command,
+                message=messages[action],
             )
     running = ids["process_all", "the secret was wrong since noon"]
-    stalled = ids["process_all", "mended"]
-    results = json.dumps({"applied": 9, "duplicate": 1, "rejected": 2})
-    for order, state, words in (
-        (running, "running", None),
-        (stalled, "stalled", "no worker came to 12 webhooks within 20 s"),
-    ):
+    stopped = ids["process_all", "mended"]
+    for command, state in ((running, "running"), (stopped, "stopped")):
         sql(
-            """INSERT INTO command_runs (id, until_at, state, replayed, results, message, leased_until)
-            VALUES (:id, now(), :state, 12, CAST(:results AS jsonb), :words, now() + interval '1 minute')""",
-            id=order,
+            """INSERT INTO command_runs (id, state, replayed, leased_until)
+            VALUES (:id, :state, 12, now() + interval '1 minute')""",
+            id=command,
             state=state,
-            results=results,
-            words=words,
+        )
+        sql(
+            """INSERT INTO command_results (command_id, state, count)
+            VALUES (:id, 'applied', 9), (:id, 'duplicate', 1), (:id, 'rejected', 2)""",
+            id=command,
         )
     return World(
-        failed=failed, hostile=hostile, pending=pending.id, flagged=flagged.id, running=running, stalled=stalled
+        failed=failed, hostile=hostile, pending=pending.id, flagged=flagged.id, running=running, stopped=stopped
     )
 
 
@@ -201,13 +200,13 @@ def pages(world: World) -> dict[str, str]:
         "confirm": "/ops/webhooks/process-all?state=rejected&since=2h",
         "confirm-not": "/ops/webhooks/process-all?state=applied",
         "confirm-none": "/ops/webhooks/process-all?state=failed&provider=nobody",
-        "run": f"/ops/runs/{world.running}",
-        "run-stalled": f"/ops/runs/{world.stalled}",
+        "command": f"/ops/commands/{world.running}",
+        "command-stopped": f"/ops/commands/{world.stopped}",
         "audit": "/ops/audit",
     }
 
 
-SHOWN = ("overview", "webhooks", "webhook", "payment", "run")
+SHOWN = ("overview", "webhooks", "webhook", "payment", "command")
 """Those that the documentation shows."""
 
 

@@ -81,6 +81,26 @@ def test_a_failed_task_is_retried_by_the_api(ui: CommandGroup, sql: Sql, failed_
     eventually(lambda: state_of(sql, failed_webhook) == "applied", within=10)
     eventually(lambda: ui.tasks().get(new, {}).get("state") == "SUCCESS", within=10)
     assert ui.retry(new).status_code == 409, "what succeeded is not retried"
+    rows = [tuple(row) for row in sql("SELECT key::text, door, operator, action, subject FROM audit ORDER BY id")]
+    assert rows == [
+        (failed, "flower", "flower", "process", str(failed_webhook)),
+        (new, "flower", FLOWER_USER[0], "process", str(failed_webhook)),
+    ], "the message that failed, which named nobody, and the Retry of who was signed in"
+
+
+def test_flowers_own_apply_replays_a_webhook_and_is_in_the_audit(
+    ui: CommandGroup, sql: Sql, failed_webhook: UUID
+) -> None:
+    ui.await_task(str(failed_webhook))
+    mend(sql)
+
+    answer = ui.client.post("/api/task/async-apply/webhooks.process", json={"args": [str(failed_webhook)]})
+
+    assert answer.status_code == 200
+    eventually(lambda: state_of(sql, failed_webhook) == "applied", within=10)
+    (row,) = sql("SELECT * FROM audit WHERE key = CAST(:key AS uuid)", key=answer.json()["task-id"])
+    assert (row.door, row.operator, row.subject) == ("flower", "flower", str(failed_webhook))
+    eventually(lambda: [run.state for run in sql("SELECT DISTINCT state FROM command_runs")] == ["done"], within=5)
 
 
 def test_an_operator_retries_with_a_click(ui: CommandGroup, sql: Sql, failed_webhook: UUID, tmp_path: Path) -> None:
@@ -143,7 +163,7 @@ def test_another_site_cannot_use_the_operators_browser(ui: CommandGroup, sql: Sq
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named", "said"),
+    ("arguments", "named", "words"),
     [
         (["{id}", "{id}"], {}, "not exactly one id"),
         ([], {}, "not exactly one id"),
@@ -154,7 +174,7 @@ def test_another_site_cannot_use_the_operators_browser(ui: CommandGroup, sql: Sq
     ],
 )
 def test_anything_but_exactly_one_id_is_refused(
-    ui: CommandGroup, celery: Celery, arguments: list[object], named: dict[str, str], said: str
+    ui: CommandGroup, celery: Celery, arguments: list[object], named: dict[str, str], words: str
 ) -> None:
     delivery = str(uuid4())
     args = [argument.replace("{id}", delivery) if isinstance(argument, str) else [delivery] for argument in arguments]
@@ -165,7 +185,7 @@ def test_anything_but_exactly_one_id_is_refused(
     answer = ui.retry(sent)
 
     assert answer.status_code == 422
-    assert said in answer.text
+    assert words in answer.text
     assert f'data-task-uuid="{sent}">Retry' not in ui.client.get(f"/task/{sent}").text
     assert set(ui.tasks()) == before
 

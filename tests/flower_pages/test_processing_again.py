@@ -12,11 +12,12 @@ import redis
 from flask import Flask
 from flask.testing import FlaskClient
 
-from checkout_service.webhooks import reprocessing
+from checkout_service.webhooks import cli
 from tests.conftest import Servers, Sql
 from tests.flower_pages import stack as station
 from tests.flower_pages.stack import eventually
 from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook
+from worker.webhooks.replays import MARKED
 
 WRONG = "whsec_of_another_account"
 
@@ -46,12 +47,10 @@ def test_a_secret_set_wrongly_for_a_while_loses_nothing(
     assert {state_of(sql, delivery) for delivery in [*unverified, old]} == {"rejected"}
 
 
-def test_many_go_in_bounded_batches_and_lost_messages_are_notified_for_again(
-    app: Flask, sql: Sql, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_failed_ones_go_alone_in_bounded_numbers_and_a_lost_message_is_made_up_for(
+    app: Flask, sql: Sql, servers: Servers, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(reprocessing, "BATCH", 10)
-    monkeypatch.setattr(reprocessing, "PATIENCE", 6.0)
-    payments = [insert_payment(sql) for _ in range(25)]
+    payments = [insert_payment(sql) for _ in range(250)]
     for reference in payments:
         insert_webhook(sql, webhook(reference), state="'failed'", attempts="12", processed_at="now()")
     queue = redis.Redis.from_url(servers.redis_url)
@@ -59,7 +58,7 @@ def test_many_go_in_bounded_batches_and_lost_messages_are_notified_for_again(
     ended = threading.Event()
 
     def lose_the_first_and_watch() -> None:
-        eventually(lambda: queue.llen("webhooks") == 10)
+        eventually(lambda: queue.llen("webhooks") == 1)
         queue.delete("webhooks")
         with station.run(tmp_path, station.environment(servers), "worker"):
             while not ended.wait(0.002):
@@ -71,28 +70,32 @@ def test_many_go_in_bounded_batches_and_lost_messages_are_notified_for_again(
         ended.set()
         watching.result()
 
-    assert (done.exit_code, done.output) == (0, "25 webhooks enqueued: 25 applied.\n")
+    assert (done.exit_code, done.output) == (0, "250 webhooks enqueued: 250 applied.\n")
     assert {status_of(sql, reference) for reference in payments} == {"paid"}
-    assert 0 < max(longest) <= 10
+    assert 0 < max(longest) <= MARKED + 1
+    assert [row.action for row in sql("SELECT action FROM audit")] == ["process_all"]
 
 
-def test_without_a_worker_nothing_is_pushed_beyond_the_first_batch(
-    app: Flask, sql: Sql, servers: Servers, monkeypatch: pytest.MonkeyPatch
+def test_without_a_worker_one_message_waits_and_the_command_is_kept(
+    app: Flask, sql: Sql, servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(reprocessing, "BATCH", 10)
-    monkeypatch.setattr(reprocessing, "PATIENCE", 0.2)
-    for _ in range(25):
-        insert_webhook(sql, webhook("mock_pi_any"), state="'rejected'", attempts="1", processed_at="now()")
+    monkeypatch.setattr(cli, "PATIENCE", 0.4)
+    payments = [insert_payment(sql) for _ in range(25)]
+    for reference in payments:
+        insert_webhook(sql, webhook(reference), state="'rejected'", attempts="1", processed_at="now()")
 
     done = app.test_cli_runner().invoke(args=["webhooks", "process", "--state", "rejected"])
 
     assert done.exit_code == 1
-    assert "no worker came to 10 webhooks" in done.output
-    assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 20  # once, and notified for once more
+    assert "No worker came to it" in done.output
+    assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 2  # once, and once more
+    with station.run(tmp_path, station.environment(servers), "worker"):
+        eventually(lambda: {status_of(sql, reference) for reference in payments} == {"paid"})
+        eventually(lambda: sql("SELECT state FROM command_runs")[0].state == "done")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         ([], "Give the ids of webhooks, or --state"),
         (["--since", "2h"], "Give the ids of webhooks, or --state"),
@@ -102,10 +105,10 @@ def test_without_a_worker_nothing_is_pushed_beyond_the_first_batch(
         (["--state", "failed", "--since", "yesterday"], "no time span"),
     ],
 )
-def test_an_unclear_choice_is_refused(app: Flask, servers: Servers, arguments: list[str], said: str) -> None:
+def test_an_unclear_choice_is_refused(app: Flask, servers: Servers, arguments: list[str], words: str) -> None:
     done = app.test_cli_runner().invoke(args=["webhooks", "process", *arguments])
     assert done.exit_code == 2
-    assert said in done.output
+    assert words in done.output
     assert redis.Redis.from_url(servers.redis_url).llen("webhooks") == 0
 
 

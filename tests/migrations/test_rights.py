@@ -27,7 +27,8 @@ WEB_COLUMNS = {
     ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
     ("refunds", "INSERT"): {"payment_id", "amount", "reason", "requested_by", "idempotency_key", "request_hash"},
     ("cancel_requests", "INSERT"): {"payment_id", "requested_by"},
-    ("audit", "INSERT"): {"key", "operator", "action", "subject", "why", "details"},
+    ("audit", "INSERT"): {"key", "door", "operator", "action", "subject", "why", "details"},
+    ("command_runs", "INSERT"): {"id"},
 }
 
 WORKER = dict.fromkeys(ALL_TABLES, READ) | {
@@ -36,8 +37,10 @@ WORKER = dict.fromkeys(ALL_TABLES, READ) | {
     "refund_events": READ | {"INSERT", "DELETE"},
     "payments": READ | {"UPDATE"},
     "command_runs": READ | {"INSERT", "UPDATE"},
+    "command_results": READ | {"INSERT", "UPDATE"},
 }
 WORKER_COLUMNS = {
+    ("audit", "INSERT"): {"key", "door", "operator", "action", "subject", "why"},
     ("payment_events", "UPDATE"): {"outcome"},
     ("refund_events", "UPDATE"): {"outcome"},
     ("refunds", "INSERT"): {"payment_id", "provider_ref", "amount", "status", "decline", "next_attempt_at"},
@@ -49,13 +52,15 @@ WORKER_COLUMNS = {
         "sent_at",
         "next_attempt_at",
         "detail",
+        "in_doubt",
         "updated_at",
     },
     ("cancel_requests", "UPDATE"): {"attempts", "next_attempt_at", "detail", "updated_at"},
 }
 
-NEW_ORDER = (
-    "INSERT INTO audit (key, operator, action, subject, why{}) VALUES (uuidv7(), 'ops', 'look_up', 'an id', ''{})"
+NEW_COMMAND = (
+    "INSERT INTO audit (key, door, operator, action, subject, why{}) "
+    "VALUES (uuidv7(), 'cli', 'ops', 'look_up', 'an id', ''{})"
 )
 
 NEW_PAYMENT = "(user_id, provider, provider_ref, amount, currency{}) VALUES (uuidv7(), 'mock', 'mock_pi_1', 1, 'USD'{})"
@@ -135,13 +140,17 @@ REFUSED_TO_WEB = [
     "DELETE FROM users",
     "DELETE FROM carts",
     "UPDATE alembic_version SET version_num = '0001'",
-    NEW_ORDER.format(", created_at", ", now() - interval '1 year'"),
-    NEW_ORDER.format(", id", ", uuidv7()"),
+    NEW_COMMAND.format(", created_at", ", now() - interval '1 year'"),
+    NEW_COMMAND.format(", id", ", uuidv7()"),
     "UPDATE audit SET why = 'for another reason'",
     "DELETE FROM audit",
-    "INSERT INTO command_runs (until_at) VALUES (now())",
+    "INSERT INTO command_runs (id, state) SELECT id, 'done' FROM audit",
+    "INSERT INTO command_runs (replayed) VALUES (1)",
     "UPDATE command_runs SET state = 'done'",
     "DELETE FROM command_runs",
+    "INSERT INTO command_results (command_id, state, count) VALUES (uuidv7(), 'applied', 1)",
+    "UPDATE command_results SET count = 1",
+    "DELETE FROM command_results",
 ]
 
 REFUSED_TO_WORKER = [
@@ -175,10 +184,13 @@ REFUSED_TO_WORKER = [
     "UPDATE listings SET unit_price = 1",
     "DELETE FROM listings",
     "UPDATE alembic_version SET version_num = '0001'",
-    NEW_ORDER.format("", ""),
+    NEW_COMMAND.format(", details", ", '{}'"),
+    NEW_COMMAND.format(", created_at", ", now() - interval '1 year'"),
+    NEW_COMMAND.format(", id", ", uuidv7()"),
     "UPDATE audit SET why = 'for another reason'",
     "DELETE FROM audit",
     "DELETE FROM command_runs",
+    "DELETE FROM command_results",
 ]
 
 REFUSED_TO_BOTH = [
@@ -288,7 +300,13 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
         ("worker", "UPDATE cancel_requests SET next_attempt_at = NULL, detail = 'done', attempts = 1"),
         ("worker", "SELECT id FROM refunds FOR NO KEY UPDATE"),
         ("worker", "UPDATE payments SET capture_ref = 'ch_1', look_up_log = '[]', look_ups = 1, raw_payload = NULL"),
-        ("web", NEW_ORDER.format("", "")),
+        ("web", NEW_COMMAND.format(", details", ", '{}'")),
+        (
+            "web",
+            f"WITH new AS ({NEW_COMMAND.format('', '')} RETURNING id) INSERT INTO command_runs (id) SELECT * FROM new",
+        ),
+        ("worker", NEW_COMMAND.format("", "")),
+        ("worker", "UPDATE command_results SET count = 1"),
         ("worker", "UPDATE command_runs SET state = 'done'"),
         ("worker", "UPDATE payments SET status = 'paid', review_reason = 'mismatch', next_look_up_at = NULL"),
         ("worker", "UPDATE webhook_deliveries SET state = 'applied', next_attempt_at = NULL"),

@@ -14,6 +14,8 @@ from checkout_service.payments.status import PaymentStatus
 from tests.conftest import MakeListing, Sql
 from tests.webhook_bodies import insert_payment
 
+NEW_COMMAND = "INSERT INTO audit (key, door, operator, action, subject, why)"
+
 STATUSES = [status.value for status in PaymentStatus]
 
 
@@ -130,21 +132,29 @@ def test_what_a_payment_is_never_changes(sql: Sql, user: UUID, change: str) -> N
         ("UPDATE webhook_deliveries SET state = 'lost'", "webhook_deliveries_state_known"),
         ("UPDATE payment_events SET outcome = 'duplicate'", "payment_events_outcome_known"),
         (
-            "INSERT INTO audit (key, operator, action, subject, why) VALUES (uuidv7(), '', 'stop', '', '')",
+            f"{NEW_COMMAND} VALUES (uuidv7(), 'cli', '', 'stop', '', '')",
             "audit_operator_length",
         ),
         (
-            "INSERT INTO audit (key, operator, action, subject, why) VALUES (uuidv7(), 'ops', 'pay', '', '')",
+            f"{NEW_COMMAND} VALUES (uuidv7(), 'cli', 'ops', 'pay', '', '')",
             "audit_action_known",
         ),
         (
             (
-                "INSERT INTO audit (key, operator, action, subject, why) "
-                "VALUES (uuidv7(), 'ops', 'stop', '', repeat('a', 2001))"
+                "INSERT INTO audit (key, door, operator, action, subject, why) "
+                "VALUES (uuidv7(), 'cli', 'ops', 'stop', '', repeat('a', 2001))"
             ),
             "audit_why_length",
         ),
-        ("INSERT INTO command_runs (until_at) VALUES (now())", "command_runs_id_fkey"),
+        (
+            f"{NEW_COMMAND} VALUES (uuidv7(), 'roof', 'ops', 'stop', '', '')",
+            "audit_door_known",
+        ),
+        ("INSERT INTO command_runs DEFAULT VALUES", "command_runs_id_fkey"),
+        (
+            "INSERT INTO command_results (command_id, state, count) VALUES (uuidv7(), 'applied', 1)",
+            "command_results_command_id_fkey",
+        ),
         (
             (
                 "INSERT INTO payment_events (provider, event_id, payment_id, status, outcome) "
@@ -167,9 +177,9 @@ def test_constraints_refuse_what_must_not_be(
 @pytest.mark.parametrize(
     "change", ["UPDATE audit SET why = 'another'", "UPDATE audit SET updated_at = now()", "DELETE FROM audit"]
 )
-def test_an_operators_command_stays_even_for_the_owner(sql: Sql, change: str) -> None:
-    sql("""INSERT INTO audit (key, operator, action, subject, why)
-        VALUES (uuidv7(), 'ops', 'process', 'an id', 'a reason')""")
+def test_what_an_operator_asked_for_stays_even_for_the_owner(sql: Sql, change: str) -> None:
+    sql("""INSERT INTO audit (key, door, operator, action, subject, why)
+        VALUES (uuidv7(), 'console', 'ops', 'process', 'an id', 'a reason')""")
     before = sql("SELECT * FROM audit")
 
     with pytest.raises(IntegrityError, match="never changed nor taken back"):

@@ -16,7 +16,7 @@ from checkout_service.pages.status_steps import EXPLAINED, status_steps
 from checkout_service.pages.timeline_phrases import REFUNDED, WITHOUT_EVENTS, CustomerPhrase, phrases
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.webhooks.models import STATES
+from checkout_service.webhooks.states import DeliveryState
 from tests.conftest import Sql, Statements
 from tests.oversight.conftest import InWorker, add_session, in_worker
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
@@ -139,7 +139,7 @@ def test_what_we_queried_the_provider_is_part_of_it(app: Flask, sql: Sql, refere
 
 
 def test_every_state_of_a_webhook_and_every_status_has_words() -> None:
-    assert set(STATES) == {"received", "rejected", "applied", *WITHOUT_EVENTS}
+    assert {state.value for state in DeliveryState} == {"received", "rejected", "applied", *WITHOUT_EVENTS}
     assert list(EXPLAINED) == list(PaymentStatus)
 
 

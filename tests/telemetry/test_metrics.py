@@ -144,7 +144,7 @@ def test_refunds_are_counted_and_the_oldest_that_is_pending_is_aged(make_app: Ma
     assert value(nothing, "refunds_oldest_outstanding_age_seconds") == 0
     assert value(nothing, "refunds_outstanding", status="requested") == 0
     insert_refund(sql, payment, "1.00")
-    insert_refund(sql, payment, "2.00", created_at="now() - interval '10 minutes'", detail="'in doubt: see'")
+    insert_refund(sql, payment, "2.00", created_at="now() - interval '10 minutes'", in_doubt="true")
     insert_refund(sql, payment, "3.00", status="'processing'", created_at="now() - interval '9 days'")
     insert_refund(sql, payment, "4.00", status="'succeeded'")
     insert_refund(sql, payment, "5.00", status="'failed'")

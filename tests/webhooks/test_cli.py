@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,6 +16,9 @@ from flask import Flask
 
 from checkout_service.local.servers import free_port
 from checkout_service.settings.values import Secret
+from checkout_service.webhooks import cli
+from checkout_service.webhooks.selection import Choice
+from checkout_service.webhooks.states import DeliveryState
 from tests.apps import MakeApp
 from tests.conftest import Servers, Sql
 from tests.webhook_bodies import insert_webhook, webhook
@@ -84,7 +89,7 @@ def test_list_is_narrowed_by_state_provider_and_age(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["list", "--state", "unknown"], "'unknown' is not one of"),
         (["list", "--since", "yesterday"], "no time span such as 90s, 30m, 2h or 7d"),
@@ -96,11 +101,11 @@ def test_list_is_narrowed_by_state_provider_and_age(
     ],
     ids=str,
 )
-def test_wrong_arguments_are_told(run: Run, arguments: list[str], said: str) -> None:
+def test_wrong_arguments_are_reported(run: Run, arguments: list[str], words: str) -> None:
     result = run(*arguments)
 
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert words in result.stderr
 
 
 def test_show_tells_everything_of_one_webhook(run: Run, sql: Sql) -> None:
@@ -158,6 +163,61 @@ def test_process_enqueues_each_webhook_and_changes_nothing_itself(
     assert sql("SELECT count(*) AS untouched FROM webhook_deliveries WHERE attempts = 0")[0].untouched == len(filed)
 
 
+def test_each_webhook_is_a_command_of_the_operating_systems_user(run: Run, filed: dict[str, UUID], sql: Sql) -> None:
+    result = run("process", filed["failed"], filed["rejected"])
+
+    rows = sql("SELECT * FROM audit ORDER BY id")
+    assert [(row.door, row.operator, row.action, row.why) for row in rows] == [
+        ("cli", getuser(), "process", "from the command line")
+    ] * 2
+    assert [UUID(row.subject) for row in rows] == [filed["failed"], filed["rejected"]]
+    assert [line.rpartition(" ")[2] for line in result.stdout.splitlines()] == [str(row.key) for row in rows]
+    assert [row.state for row in sql("SELECT state FROM command_runs")] == ["waiting"] * 2
+
+
+def test_the_operator_and_the_reason_may_be_given(run: Run, filed: dict[str, UUID], sql: Sql) -> None:
+    run("process", filed["failed"], "--operator", "jon \x07", "--why", "the provider is back")
+
+    (row,) = sql("SELECT operator, why FROM audit")
+    assert (row.operator, row.why) == ("'jon \\x07'", "the provider is back")
+
+
+@pytest.mark.parametrize("state", ["applied", "parked"])
+def test_what_is_left_as_it_is_or_only_counted_is_no_command(
+    run: Run, filed: dict[str, UUID], sql: Sql, state: str
+) -> None:
+    run("process", filed[state])
+    run("process", filed["failed"], "--dry-run")
+    run("process", "--state", "failed", "--dry-run")
+    run("process", "--state", "duplicate")
+
+    assert sql("SELECT * FROM audit") == []
+
+
+def test_all_of_a_state_are_one_command_and_who_watches_leaves_when_no_worker_comes(
+    run: Run, filed: dict[str, UUID], sql: Sql, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "PATIENCE", 0.6)
+    result = run("process", "--state", "failed", "--since", "7d", "--why", "mended")
+
+    (row,) = sql("SELECT * FROM audit")
+    assert (row.door, row.action, row.subject, row.why, row.details["counted"]) == (
+        "cli",
+        "process_all",
+        "",
+        "mended",
+        1,
+    )
+    choice = Choice.from_details(row.details["choice"])
+    assert choice.state is DeliveryState.FAILED
+    assert choice.came_from is not None
+    assert abs(datetime.now(UTC) - timedelta(days=7) - choice.came_from) < timedelta(minutes=1)
+    assert result.exit_code == 1
+    assert f"No worker came to it within 1 s: 0 webhooks of 1 processed. Command {row.id} is kept" in result.stderr
+    with redis.Redis.from_url(servers.redis_url) as broker:
+        assert broker.llen("webhooks") == 2, "a message, and one more where the first was lost"
+
+
 def test_process_of_an_unknown_webhook_enqueues_none(run: Run, filed: dict[str, UUID], servers: Servers) -> None:
     unknown = uuid4()
     result = run("process", filed["failed"], unknown)
@@ -168,12 +228,14 @@ def test_process_of_an_unknown_webhook_enqueues_none(run: Run, filed: dict[str, 
         assert broker.llen("webhooks") == 0
 
 
-def test_process_without_a_broker_fails_with_a_sentence(make_app: MakeApp, filed: dict[str, UUID]) -> None:
+def test_process_without_a_broker_fails_with_a_sentence(make_app: MakeApp, filed: dict[str, UUID], sql: Sql) -> None:
     result = runner(make_app(broker_url=Secret(f"redis://127.0.0.1:{free_port()}/0")))("process", filed["failed"])
 
     assert result.exit_code == 1
     assert "The broker does not answer" in result.stderr
+    assert "Your command is kept" in result.stderr
     assert "Traceback" not in result.stderr
+    assert [row.state for row in sql("SELECT state FROM command_runs")] == ["waiting"]
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", UUID(int=1)], ["process", UUID(int=1)]], ids=str)
@@ -187,7 +249,7 @@ def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeA
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "words"),
     [
         ({"state": "'ignored'"}, "ignored already"),
         ({"state": "'applied'"}, "applied already"),
@@ -195,12 +257,12 @@ def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeA
         ({"attempts": "1", "next_attempt_at": "now() + interval '1 hour'"}, "received, and next tried at "),
     ],
 )
-def test_a_webhook_that_no_task_would_take_is_not_said_to_be_enqueued(
-    run: Run, sql: Sql, columns: dict[str, str], said: str
+def test_a_webhook_that_no_task_would_take_is_not_stated_to_be_enqueued(
+    run: Run, sql: Sql, columns: dict[str, str], words: str
 ) -> None:
     left, taken = insert_webhook(sql, b"{}", **columns), insert_webhook(sql, b"{}", state="'failed'")
 
     lines = run("process", left, taken).stdout.splitlines()
 
-    assert lines[0].startswith(f"{left} left as it is: {said}")
+    assert lines[0].startswith(f"{left} left as it is: {words}")
     assert lines[1].startswith(f"{taken} enqueued as task ")

@@ -1,4 +1,4 @@
-"""Celery's own side, process of a worker as the Procfile starts it: names, arguments, and limits that fit together.
+"""Celery's own side, asked of a worker as the Procfile starts it: names, arguments, and limits that fit together.
 
 See also tests/architecture, which reads the same from the sources.
 """
@@ -21,7 +21,7 @@ from worker.payments import cancelling
 from worker.payments.status_queries import WORK_FOR as RECONCILE_FOR
 from worker.refunds import leases
 from worker.webhooks.claims import LEASE
-from worker.webhooks.sweeping import PRUNE_FOR
+from worker.webhooks.pruning import PRUNE_FOR
 from worker.webhooks.task import LOOK_UP_FOR, WORK_FOR
 
 ASK = """
@@ -47,11 +47,11 @@ def celery() -> dict[str, Any]:
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "MOCK_WEBHOOK_SECRETS": "a secret",
     }
-    process = subprocess.run(
+    questions = subprocess.run(
         [sys.executable, "-c", ASK], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    assert process.returncode == 0, process.stderr
-    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    assert questions.returncode == 0, questions.stderr
+    found: dict[str, Any] = json.loads(questions.stdout.splitlines()[-1])
     return found
 
 

@@ -37,7 +37,7 @@ _note_sent = text("""
 
 # Only where the claim still holds, and nobody has moved it on meanwhile.
 _put_off = text("""
-    UPDATE refunds SET next_attempt_at = now() + :delay, detail = :detail,
+    UPDATE refunds SET next_attempt_at = now() + :delay, detail = :detail, in_doubt = in_doubt OR :in_doubt,
         sent_at = CASE WHEN CAST(:unasked AS boolean) THEN NULL ELSE sent_at END
     WHERE id = :id AND status <= 'processing' AND next_attempt_at = :lease
 """)
@@ -74,13 +74,22 @@ def note_sent(leased: LeasedRefund) -> bool:
     return bool(execute(_note_sent, {"id": leased.id, "lease": leased.lease}))
 
 
-def put_off(leased: LeasedRefund, detail: str | None, *, least: timedelta = timedelta(0), unasked: bool = False) -> str:
+def put_off(
+    leased: LeasedRefund,
+    detail: str | None,
+    *,
+    least: timedelta = timedelta(0),
+    unasked: bool = False,
+    in_doubt: bool = False,
+) -> str:
     """Put the next try off; the delay doubles by itself, being as long as the refund is old.
 
-    ``unasked`` tells that the provider did not look at what it was asked for, and never was before.
+    ``in_doubt`` tells that only a person can find out what became of it; that stays so, whatever the next tries come
+    to, until a provider names the refund. ``unasked`` tells that the provider did not look at what it was asked for
+    and never was before.
     """
     delay = max(least, min(max(leased.age, SOONEST[leased.status]), LATEST[leased.status]))
     plain = None if detail is None else detail[:300].encode("unicode_escape").decode()
-    row = {"id": leased.id, "lease": leased.lease, "unasked": unasked}
+    row = {"id": leased.id, "lease": leased.lease, "unasked": unasked, "in_doubt": in_doubt}
     execute(_put_off, row | {"delay": jittered(delay), "detail": plain})
     return f"later: {detail or 'still processing'}"

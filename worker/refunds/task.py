@@ -80,7 +80,8 @@ def _work(leased: LeasedRefund) -> str:
     except UnreadableError as error:
         return put_off(leased, f"not understood: {error}")
     except RefundInDoubtError:
-        put_off(leased, "in doubt: see in the provider's dashboard whether it was made", least=timedelta(hours=1))
+        detail = "in doubt: see in the provider's dashboard whether it was made"
+        put_off(leased, detail, least=timedelta(hours=1), in_doubt=True)
         raise
     except (DatabaseLockedError, DatabaseUnavailableError):
         raise

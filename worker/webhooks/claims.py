@@ -1,4 +1,4 @@
-"""Claims webhooks and writes what became of them.
+"""Claims webhooks and writes their results.
 
 A claim is a lease: it counts an attempt and sets ``next_attempt_at`` to its end. A result is written only where both
 still are as the claim left them, so a worker that slept through its lease writes nothing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from checkout_service.database.engine import execute
 from checkout_service.providers.raw_webhook import RawWebhook
+from checkout_service.webhooks.states import DeliveryState
 from worker.context import settings
 from worker.webhooks.statements import BODIES, CLAIM, LARGE, RELEASE, SETTLE
 
@@ -25,17 +26,25 @@ LEASE: Final = timedelta(seconds=30)
 
 PARKED_FOR: Final = timedelta(hours=72)
 
+_RECEIVED: Final = DeliveryState.RECEIVED.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedWebhook:
-    """A webhook under lease. ``lease`` is the database's time at which the claim ends; it also tells claims apart."""
+    """A webhook under lease. ``lease`` is the database's time at which the claim ends; it also tells claims apart.
+
+    ``size`` is that of its body in bytes. ``replay_of`` is the command that replays it, ``in_set`` whether it was
+    claimed in a set: such a one never fails for good, since only a task of its own can fail for all to see.
+    """
 
     id: UUID
     raw: RawWebhook
     size: int
     attempts: int
     lease: datetime
-    state_before: str
+    state_before: DeliveryState
+    replay_of: UUID | None = None
+    in_set: bool = False
 
     @property
     def large(self) -> bool:
@@ -45,18 +54,18 @@ class ClaimedWebhook:
     @property
     def tried_before(self) -> bool:
         """Also if its attempt was given back, as a parked webhook's is."""
-        return self.attempts > 1 or self.state_before != "received"
+        return self.attempts > 1 or self.state_before is not DeliveryState.RECEIVED
 
     @property
-    def used_up(self) -> bool:
+    def attempts_exhausted(self) -> bool:
         """Whether no attempt is left, the last one having died before it could write a result."""
         # Two at least: an attempt in a set never is the last.
-        return self.attempts > max(settings().webhook_max_attempts, 2) and self.state_before == "received"
+        return self.attempts > max(settings().webhook_max_attempts, 2) and self.state_before is DeliveryState.RECEIVED
 
     @property
-    def by_hand(self) -> bool:
-        """Whether an operator had it processed again; such a run gets one attempt."""
-        return self.state_before in {"failed", "rejected", "applied"}
+    def is_replay(self) -> bool:
+        """Whether a command has it processed again; such a run gets one attempt."""
+        return self.replay_of is not None
 
     @property
     def age(self) -> timedelta:
@@ -66,38 +75,47 @@ class ClaimedWebhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of a webhook. ``delay`` is until its next attempt; ``returned`` gives the attempt back."""
+    """The state that a webhook came to, and why.
+
+    ``delay`` is until its next attempt; ``returned`` is how many attempts it is given back. ``mismatch`` is of one that
+    is applied: an event in it moved nothing, since amount or currency are not the payment's.
+    """
 
     webhook: ClaimedWebhook
-    state: str
+    state: DeliveryState
     detail: str | None = None
     provider_ref: str | None = None
     delay: timedelta = timedelta(0)
-    returned: bool = False
+    returned: int = 0
+    mismatch: bool = False
 
 
 def claim(own: UUID | None) -> list[ClaimedWebhook]:
-    """Lease this webhook, and others that wait; only this one if it was tried before.
+    """Lease this webhook, and others that were never tried; only this one if it was tried before.
 
-    The own one comes first, then the oldest. Empty when nothing waits.
+    The own one comes first, then the oldest. Empty when nothing waits. Raises DatabaseUnavailableError.
     """
-    rows = execute(CLAIM, {"id": own, "lease": LEASE})
-    return [
-        ClaimedWebhook(
-            id=row.id,
-            raw=RawWebhook(
-                provider=row.provider,
-                headers=orjson.loads(row.headers),
-                body=row.body or b"",
-                received_at=row.received_at,
-            ),
-            size=row.size,
-            attempts=row.attempts,
-            lease=row.next_attempt_at,
-            state_before=row.state_before,
-        )
-        for row in sorted(rows, key=lambda row: (row.id != own, row.received_at))
-    ]
+    rows = sorted(execute(CLAIM, {"id": own, "lease": LEASE}), key=lambda row: (row.id != own, row.received_at))
+    return [claimed_webhook(row, in_set=row.attempts == 1 and row.state_before == _RECEIVED) for row in rows]
+
+
+def claimed_webhook(row: Any, *, in_set: bool = False) -> ClaimedWebhook:
+    """The webhook in a row of a claim, as ``statements.CLAIMED`` lists its columns."""
+    return ClaimedWebhook(
+        id=row.id,
+        raw=RawWebhook(
+            provider=row.provider,
+            headers=orjson.loads(row.headers),
+            body=row.body or b"",
+            received_at=row.received_at,
+        ),
+        size=row.size,
+        attempts=row.attempts,
+        lease=row.next_attempt_at,
+        state_before=DeliveryState(row.state_before),
+        replay_of=row.replay_of,
+        in_set=in_set,
+    )
 
 
 def with_bodies(webhooks: Sequence[ClaimedWebhook]) -> list[ClaimedWebhook]:
@@ -130,7 +148,8 @@ def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
             "references": [result.provider_ref for result in results],
             "details": [result.detail for result in results],
             "delays": [result.delay.total_seconds() for result in results],
-            "returned": [int(result.returned) for result in results],
+            "returned": [result.returned for result in results],
+            "mismatches": [result.mismatch for result in results],
             "parked_for": PARKED_FOR,
         },
     )

@@ -1,4 +1,4 @@
-"""Tells what became of webhooks: metrics for each, one log line for a set."""
+"""Counts the results of webhooks: metrics for each, one log line for a set."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from checkout_service.telemetry.metrics import count_lags, webhook_deliveries_total
+from checkout_service.webhooks.states import DeliveryState
 from worker.webhooks.claims import Result
 
 log = structlog.get_logger(__name__)
@@ -16,13 +17,14 @@ log = structlog.get_logger(__name__)
 def counted(results: list[Result]) -> list[Result]:
     """The same results, counted. A webhook that was settled by itself is named, with the request that brought it."""
     now = datetime.now(UTC)
-    for (provider, state), count in Counter((one.webhook.raw.provider, one.state) for one in results).items():
+    for (provider, state), count in Counter((one.webhook.raw.provider, one.state.value) for one in results).items():
         webhook_deliveries_total.labels(provider, state).inc(count)
-    count_lags([(now - one.webhook.raw.received_at).total_seconds() for one in results if one.state == "applied"])
+    applied = [one.webhook.raw.received_at for one in results if one.state is DeliveryState.APPLIED]
+    count_lags([(now - received_at).total_seconds() for received_at in applied])
     named = {}
     if len(results) == 1:
         webhook = results[0].webhook
         named = {"delivery_id": str(webhook.id), "filed_by_request": webhook.raw.headers.get("x-request-id", "")}
     if results:
-        log.info("webhooks_settled", **Counter(result.state for result in results), **named)
+        log.info("webhooks_settled", **Counter(result.state.value for result in results), **named)
     return results

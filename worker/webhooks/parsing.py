@@ -97,7 +97,7 @@ def remember(readings: Sequence[Reading]) -> None:
 def _read(
     webhook: ClaimedWebhook, adapter: Provider | None, memory: str, known: set[str], matches: Counter[tuple[str, int]]
 ) -> Reading:
-    if memory in known and not webhook.by_hand:
+    if memory in known and not webhook.is_replay:
         return Reading(webhook=webhook, seen_before=True, memory=memory)
     if adapter is None:
         return Reading(webhook=webhook, rejected="no account at this provider is set up")
@@ -173,7 +173,7 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answer
 
 def _unsigned_and_unknown(webhook: ClaimedWebhook) -> Reading:
     """Anybody can write such a webhook: it waits a moment for the payment's row and is then rejected."""
-    if webhook.age < NEW_FOR and not webhook.by_hand:
+    if webhook.age < NEW_FOR and not webhook.is_replay:
         return Reading(webhook=webhook, unavailable="its payment is not here yet", wait=NEW_FOR - webhook.age)
     return Reading(webhook=webhook, rejected="an unsigned webhook about a payment that is not ours")
 

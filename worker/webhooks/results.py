@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
+from checkout_service.webhooks.states import DeliveryState
 from worker.backoff import FIRST_DELAY, LONGEST_DELAY, jittered
 from worker.context import settings
 from worker.transitions.outcomes import Effect, Outcome
-from worker.webhooks.claims import PARKED_FOR, Result
+from worker.webhooks.claims import PARKED_FOR, ClaimedWebhook, Result
 from worker.webhooks.parsing import Reading
+
+_APPLIED: Final = DeliveryState.APPLIED
 
 
 def result_of(reading: Reading, effects: Sequence[Effect] = ()) -> Result:
@@ -27,60 +31,64 @@ def result_of(reading: Reading, effects: Sequence[Effect] = ()) -> Result:
         return _not_understood(reading, reference)
     # Before what is parked, which is for days: what waits may be entered soon.
     if Outcome.WAITING in outcomes and (webhook.age < PARKED_FOR or Outcome.PARKED not in outcomes):
-        return put_off(reading, next(effect.waits_for for effect in effects if effect.waits_for))
+        return reschedule(reading, next(effect.waits_for for effect in effects if effect.waits_for))
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
     if Outcome.MISMATCH in outcomes:
         detail = "mismatch: amount or currency are not the payment's"
-        return Result(webhook=webhook, state="applied", provider_ref=reference, detail=detail)
+        return Result(webhook=webhook, state=_APPLIED, provider_ref=reference, detail=detail, mismatch=True)
     if Outcome.APPLIED in outcomes:
-        return Result(webhook=webhook, state="applied", provider_ref=reference)
+        return Result(webhook=webhook, state=_APPLIED, provider_ref=reference)
     if Outcome.STALE in outcomes:
-        return Result(webhook=webhook, state="applied", provider_ref=reference, detail="stale: the payment is further")
+        return Result(webhook=webhook, state=_APPLIED, provider_ref=reference, detail="stale: the payment is further")
     if Outcome.DUPLICATE in outcomes:
-        return Result(webhook=webhook, state="duplicate", provider_ref=reference)
+        return Result(webhook=webhook, state=DeliveryState.DUPLICATE, provider_ref=reference)
     if reading.seen_before:
-        return Result(webhook=webhook, state="duplicate", detail="the same bytes came before")
-    return Result(webhook=webhook, state="ignored", detail="says nothing that we keep")
+        return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail="the same bytes came before")
+    return Result(webhook=webhook, state=DeliveryState.IGNORED, detail="says nothing that we keep")
 
 
-def put_off(reading: Reading, why: str | None = None) -> Result:
+def reschedule(reading: Reading, why: str | None = None) -> Result:
     """The result of a webhook that must wait, most often for its provider: for 72 hours without using up an attempt.
 
-    The delay doubles by itself, being as long as the webhook is old. An operator's run gets one attempt here too.
+    The delay doubles by itself, being as long as the webhook is old. A replay gets one attempt here too.
     """
     webhook = reading.webhook
     why = why or reading.unavailable or "the provider is unavailable"
-    if webhook.age > PARKED_FOR or webhook.by_hand:
+    if webhook.age > PARKED_FOR or webhook.is_replay:
         return failed_attempt(reading, why)
     delay = reading.wait or min(max(webhook.age, FIRST_DELAY), LONGEST_DELAY)
-    return Result(webhook=webhook, state="received", detail=why, delay=jittered(delay), returned=True)
+    return Result(webhook=webhook, state=DeliveryState.RECEIVED, detail=why, delay=jittered(delay), returned=1)
 
 
 def failed_attempt(reading: Reading, detail: str) -> Result:
-    """The result of a webhook whose processing failed: later, or never again without an operator.
-
-    Never at its first attempt, made in a set: only a task of its own can fail for all to see.
-    """
+    """The result of a webhook whose processing failed: later, or never again without an operator."""
     webhook = reading.webhook
-    used_up = webhook.attempts >= settings().webhook_max_attempts
-    if webhook.by_hand or (used_up and webhook.tried_before):
-        return Result(webhook=webhook, state="failed", detail=detail)
-    if used_up:
-        return Result(webhook=webhook, state="received", detail=detail)
+    if webhook.is_replay or webhook.attempts >= settings().webhook_max_attempts:
+        return failed(webhook, detail)
     delay = min(FIRST_DELAY * 2 ** min(webhook.attempts - 1, 20), LONGEST_DELAY)
-    return Result(webhook=webhook, state="received", detail=detail, delay=jittered(delay))
+    return Result(webhook=webhook, state=DeliveryState.RECEIVED, detail=detail, delay=jittered(delay))
+
+
+def failed(webhook: ClaimedWebhook, detail: str, *, provider_ref: str | None = None) -> Result:
+    """The result of a webhook that failed for good.
+
+    One that was claimed in a set is due at once instead, for a task of its own: it may have failed by its neighbours,
+    and only that task can fail in Flower with its id.
+    """
+    if webhook.in_set:
+        # Earlier replays count no more: the next attempt is not to be taken for one too many.
+        spent = webhook.attempts - 1
+        return Result(
+            webhook=webhook, state=DeliveryState.RECEIVED, provider_ref=provider_ref, detail=detail, returned=spent
+        )
+    return Result(webhook=webhook, state=DeliveryState.FAILED, provider_ref=provider_ref, detail=detail)
 
 
 def _not_understood(reading: Reading, reference: str | None) -> Result:
-    """Failed at once: nothing changes by itself, and an operator should know.
-
-    Only a task of its own fails for all to see, so a webhook that was claimed in a set is due again now, for such a
-    task, and fails there.
-    """
-    webhook, detail = reading.webhook, f"verified, but not understood: {reading.unreadable}"
-    state = "failed" if webhook.tried_before or webhook.by_hand else "received"
-    return Result(webhook=webhook, state=state, provider_ref=reference, detail=detail)
+    """Failed at once: nothing changes by itself, and an operator should know."""
+    detail = f"verified, but not understood: {reading.unreadable}"
+    return failed(reading.webhook, detail, provider_ref=reference)
 
 
 def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
@@ -92,13 +100,13 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     if webhook.age < PARKED_FOR:
         return Result(
             webhook=webhook,
-            state="parked",
+            state=DeliveryState.PARKED,
             provider_ref=waiting.provider_ref,
             detail="its payment is not here yet",
-            returned=True,
+            returned=1,
         )
     if ours is not None:
         detail = f"its payment {ours.payment_id} never came"
-        return Result(webhook=webhook, state="failed", provider_ref=ours.provider_ref, detail=detail)
+        return failed(webhook, detail, provider_ref=ours.provider_ref)
     detail = "of a payment that another service opened"
-    return Result(webhook=webhook, state="ignored", provider_ref=waiting.provider_ref, detail=detail)
+    return Result(webhook=webhook, state=DeliveryState.IGNORED, provider_ref=waiting.provider_ref, detail=detail)

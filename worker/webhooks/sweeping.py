@@ -1,4 +1,4 @@
-"""The tasks ``webhooks.sweep`` and ``webhooks.prune``: rings again for webhooks left lying, and removes what is old.
+"""The task ``webhooks.sweep``: sends wake-ups again for webhooks that are due and that nobody came to.
 
 Every step is bounded, so that a million rows never stand before the rest, and safe to run twice at once.
 """
@@ -6,13 +6,13 @@ Every step is bounded, so that a million rows never stand before the rest, and s
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
 import structlog
 from celery import shared_task
-from sqlalchemy import Executable, text
+from sqlalchemy import text
 
 from checkout_service.cache import cache
 from checkout_service.database.engine import execute
@@ -20,21 +20,25 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.publishing.wake_up import wake_worker
 from checkout_service.tasks import TaskName
-from worker.context import settings
+from checkout_service.webhooks.states import PENDING, DeliveryState
 
 STEP: Final = 500
 WALK: Final = 5000
 SWEEP_FOR: Final = 4.0
 """Seconds after which a sweep begins no further step: with a last slow one it ends within its time limit (20 s)."""
 
-PRUNE_STEP: Final = 1000
-PRUNE_FOR: Final = 12.0
-"""Seconds for each of four kinds of rows; with a last slow step, all of it fits into the task's time limit (75 s)."""
+_PENDING: Final = ", ".join(f"'{state}'" for state in PENDING)
+_PARKED: Final = f"'{DeliveryState.PARKED}'"
 
+# Also those that a command marked for a task of their own, whose message was lost.
 _due = text(f"""
-    SELECT id, state, attempts FROM webhook_deliveries
-    WHERE state IN ('received', 'parked') AND next_attempt_at <= now()
-    ORDER BY next_attempt_at LIMIT {STEP}
+    (SELECT id, state, attempts FROM webhook_deliveries
+        WHERE state IN ({_PENDING}) AND next_attempt_at <= now()
+        ORDER BY next_attempt_at LIMIT {STEP})
+    UNION ALL
+    (SELECT id, state, attempts FROM webhook_deliveries
+        WHERE replay_of IS NOT NULL AND state NOT IN ({_PENDING}) AND updated_at < now() - interval '5 seconds'
+        LIMIT {STEP})
 """)  # noqa: S608 (only our own constants)
 
 # A payment that came within the last minute brings its webhooks forward at once, whatever else is parked; of very many
@@ -50,12 +54,12 @@ _bring_forward = text(f"""
             ORDER BY created_at DESC LIMIT {WALK}
         ) AS payment CROSS JOIN LATERAL (
             SELECT id FROM webhook_deliveries
-            WHERE state = 'parked' AND next_attempt_at > now()
+            WHERE state = {_PARKED} AND next_attempt_at > now()
                 AND provider = payment.provider AND provider_ref = payment.provider_ref
             ORDER BY provider, provider_ref LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
         ) AS webhook
         LIMIT {STEP}
-    )) AND state = 'parked'
+    )) AND state = {_PARKED}
     RETURNING id
 """)  # noqa: S608 (only our own constants)
 
@@ -63,7 +67,7 @@ _bring_forward = text(f"""
 _walk = text(f"""
     WITH page AS (
         SELECT id, provider, provider_ref, next_attempt_at FROM webhook_deliveries
-        WHERE state = 'parked' AND (provider, provider_ref) > (:provider, :reference)
+        WHERE state = {_PARKED} AND (provider, provider_ref) > (:provider, :reference)
         ORDER BY provider, provider_ref LIMIT {WALK}
     ), here AS (
         SELECT page.id
@@ -71,77 +75,30 @@ _walk = text(f"""
         JOIN payments AS payment ON payment.provider_ref = page.provider_ref AND payment.provider = page.provider
         WHERE page.next_attempt_at > now() LIMIT {STEP}
     ), mine AS (
-        SELECT id FROM webhook_deliveries WHERE id = ANY(ARRAY(SELECT id FROM here)) AND state = 'parked'
+        SELECT id FROM webhook_deliveries WHERE id = ANY(ARRAY(SELECT id FROM here)) AND state = {_PARKED}
         FOR NO KEY UPDATE SKIP LOCKED
     ), found AS (
         UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
-        WHERE id = ANY(ARRAY(SELECT id FROM mine)) AND state = 'parked'
+        WHERE id = ANY(ARRAY(SELECT id FROM mine)) AND state = {_PARKED}
         RETURNING id
     )
     SELECT provider, provider_ref, (SELECT count(*) FROM found) AS found
     FROM page ORDER BY provider DESC, provider_ref DESC LIMIT 1
 """)  # noqa: S608 (only our own constants)
 
-# Keys are version 7 UUIDs, so the oldest rows are the first of the primary key. As an array, so that a step goes by
-# index: for IN the planner read the whole table at every step.
-_prune_webhooks = text(f"""
-    DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
-        SELECT id FROM webhook_deliveries
-        WHERE id < (SELECT uuidv7(CAST(:older_than AS interval)))
-            AND state IN ('applied', 'duplicate', 'ignored', 'failed') AND received_at < now() + :older_than
-        ORDER BY id LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
-    ))
-    RETURNING id
-""")  # noqa: S608 (only our own constants)
-
-_prune_rejected = text(f"""
-    DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
-        SELECT id FROM webhook_deliveries WHERE state = 'rejected' AND received_at < now() + :older_than
-        ORDER BY received_at LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
-    ))
-    RETURNING id
-""")  # noqa: S608 (only our own constants)
-
-_prune_events, _prune_refund_events = (
-    text(f"""
-        DELETE FROM {table} WHERE id = ANY(ARRAY(
-            SELECT id FROM {table}
-            WHERE id < (SELECT uuidv7(CAST(:older_than AS interval))) AND received_at < now() + :older_than
-            ORDER BY id LIMIT {PRUNE_STEP} FOR UPDATE SKIP LOCKED
-        ))
-        RETURNING id
-    """)  # noqa: S608 (only our own constants)
-    for table in ("payment_events", "refund_events")
-)
-
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name=TaskName.SWEEP_WEBHOOKS)
 def sweep() -> str:
-    """Ring for up to 500 webhooks that are due, and for parked ones whose payment is here now."""
+    """Wake workers for up to 500 webhooks that are due, and for parked ones whose payment is here now."""
     until = monotonic() + SWEEP_FOR
-    done = {step: _attempt(step, until) for step in (_ring_for_due, _bring_new_forward, _walk_on)}
+    done = {step: _attempt(step, until) for step in (_wake_for_due, _bring_new_forward, _walk_on)}
     if done[_bring_new_forward] or done[_walk_on]:
-        done[_ring_for_due] = _attempt(_ring_for_due, until)
+        done[_wake_for_due] = _attempt(_wake_for_due, until)
     if None in done.values():
         return "the database is unavailable"
-    return f"rang for {done[_ring_for_due]} webhooks"
-
-
-@shared_task(name=TaskName.PRUNE_WEBHOOKS)
-def prune() -> str:
-    """Remove webhooks and events past their retention, in short steps, for at most some seconds."""
-    keep = settings()
-    try:
-        webhooks = _in_steps(_prune_webhooks, older_than=-keep.webhooks_retention)
-        rejected = _in_steps(_prune_rejected, older_than=-keep.rejected_retention)
-        events = _in_steps(_prune_events, older_than=-keep.events_retention)
-        events += _in_steps(_prune_refund_events, older_than=-keep.events_retention)
-    except DatabaseUnavailableError:
-        log.warning("database_unavailable")
-        return "the database is unavailable"
-    return f"pruned {webhooks} webhooks, {rejected} rejected webhooks, {events} events"
+    return f"woke workers for {done[_wake_for_due]} webhooks"
 
 
 def _attempt(step: Callable[[], int], until: float) -> int | None:
@@ -155,24 +112,24 @@ def _attempt(step: Callable[[], int], until: float) -> int | None:
         return None
 
 
-def _ring_for_due() -> int:
-    """Ring for webhooks that are due: one wake-up for all that were never tried, one message for each that was."""
+def _wake_for_due() -> int:
+    """Wake workers for what is due: one wake-up for all webhooks that were never tried, a message for each other."""
     due = execute(_due)
-    untried = [row.id for row in due if row.state == "received" and row.attempts == 0]
-    tried = [row.id for row in due if row.state != "received" or row.attempts > 0]
+    untried = [row.id for row in due if row.state == DeliveryState.RECEIVED and row.attempts == 0]
+    tried = [row.id for row in due if row.state != DeliveryState.RECEIVED or row.attempts > 0]
     if untried:
         wake_worker(str(untried[0]))
     try:
         for delivery_id in tried:
-            _ring_once(delivery_id)
+            _send_once(delivery_id)
     except QueueUnavailableError as error:
         log.warning("broker_unavailable", error=str(error))
     return len(due)
 
 
-def _ring_once(delivery_id: UUID) -> None:
+def _send_once(delivery_id: UUID) -> None:
     """A message for this webhook, unless another sweep sent one within the last seconds."""
-    name = f"rang:{delivery_id}"
+    name = f"sent:{delivery_id}"
     if not cache().claim(name, milliseconds=10_000):
         return
     try:
@@ -202,16 +159,3 @@ class _Walk:
 
     provider = ""
     reference = ""
-
-
-def _in_steps(statement: Executable, **values: object) -> int:
-    until = monotonic() + PRUNE_FOR
-    count = 0
-    while (began := monotonic()) < until:
-        step = len(execute(statement, values))
-        count += step
-        if step < PRUNE_STEP:
-            break
-        # As long again: nobody waits for this, and everybody else wants the processors.
-        sleep(min(monotonic() - began, 1.0))
-    return count

@@ -1,6 +1,7 @@
 """The task ``webhooks.process``: claim, read, record.
 
-The message is only a wake-up: it names one webhook, and the task works on all that wait.
+The message is only a wake-up: it names one webhook, and the task works on all that wait. Named by an operator, a
+webhook in a final state is replayed. The message may also name a command that replays many.
 """
 
 from __future__ import annotations
@@ -8,24 +9,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from celery import shared_task
+from sqlalchemy import Connection
 
 from checkout_service.cache import cache
+from checkout_service.commands.models import LONGEST_OPERATOR
 from checkout_service.database.engine import transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.publishing.wake_up import WAKE_UP, wake_worker
 from checkout_service.tasks import TaskName
+from checkout_service.telemetry.metrics import webhook_deliveries_dropped_total
+from checkout_service.webhooks.states import DeliveryState
 from worker.backoff import describe
 from worker.transitions.recording import record
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
 from worker.webhooks.counting import counted
 from worker.webhooks.parsing import Reading, read_webhooks, remember
 from worker.webhooks.rejected import reject
+from worker.webhooks.replays import (
+    FLOWER,
+    claim_one,
+    count_results,
+    end_stopped,
+    finish,
+    replays_many,
+    take,
+)
 from worker.webhooks.reports import of_webhooks
-from worker.webhooks.results import failed_attempt, put_off, result_of
+from worker.webhooks.results import failed, failed_attempt, reschedule, result_of
 from worker.webhooks.statements import SET
 
 WORK_FOR: Final = 4.0
@@ -41,6 +56,15 @@ CHUNK: Final = 4 * 1024 * 1024
 """Bytes of large webhooks that are in the memory at once, and read between two looks at the clock: a hostile webhook of
 256 KiB takes 0.2 s to read."""
 
+REPLAY_CHUNK: Final = 1024 * 1024
+"""The same of a replay, where new webhooks wait meanwhile."""
+
+REPLAY_LOOK_UP_FOR: Final = 0.2
+"""The same as LOOK_UP_FOR of a replay. What is not looked up by then gets a task of its own."""
+
+CALLED_FOR: Final = 5000
+"""Milliseconds after which a lost message no longer keeps the next process from joining a replay."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -52,26 +76,45 @@ class WebhookFailedError(Exception):
 def process(delivery_id: str) -> str:
     """Process this webhook and all that wait; run it again at any time, with a webhook in any state.
 
-    Raises WebhookFailedError if this webhook, which was tried before, failed for good.
+    With the id of a command in place of a webhook's, replay its webhooks while no new one waits. Raises
+    WebhookFailedError if this webhook, which was tried before, failed for good.
     """
     own = UUID(delivery_id)
-    # Before the claim: a webhook filed from here on rings again, one filed before is claimed now.
+    # Before the claim: a webhook filed from here on sends another wake-up, one filed before is claimed now.
     cache().release(WAKE_UP)
     until = monotonic() + WORK_FOR
     try:
+        # Wake-ups are quiet. One that names a webhook which was rejected meanwhile asks for no replay.
+        if not process.request.get("quiet"):
+            replay = claim_one(own, key=_key(), operator=_operator())
+            if replay is not None and replay.replay_of is not None:
+                return _replay_one(replay, replay.replay_of, until)
         webhooks = claim(own)
-        if webhooks and webhooks[0].id == own and webhooks[0].tried_before:
-            state = _process_alone(webhooks[0])
-            if not webhooks[0].by_hand or monotonic() > until:
-                return state
-            # Perhaps nobody asked for this one: the message was the wake-up for all that wait, and while it was under
-            # way another task was through with the webhook that it names. An unverified webhook must not swallow the
-            # wake-up.
-            return f"{state}; then {_process_waiting(claim(None), until)} webhooks"
-        return f"{_process_waiting(webhooks, until)} webhooks"
+        is_mine = bool(webhooks) and webhooks[0].id == own
+        if is_mine and webhooks[0].tried_before:
+            alone = webhooks[0]
+            return _process_alone(alone) if alone.replay_of is None else _replay_one(alone, alone.replay_of, until)
+        count = _process_waiting(webhooks, until)
+        if not is_mine and replays_many(own):
+            return f"{count} webhooks, and {_replay_many(own, until)} replayed"
+        return f"{count} webhooks"
     except DatabaseUnavailableError:
         log.warning("database_unavailable", delivery_id=delivery_id)
-        return "the database is unavailable; the sweep rings again"
+        return "the database is unavailable; the sweep sends another wake-up"
+
+
+def _key() -> UUID:
+    """The id of the task at work, which is the key of its command."""
+    try:
+        return UUID(process.request.id)
+    except (TypeError, ValueError):
+        return uuid4()
+
+
+def _operator() -> str:
+    """Who sent the message, where Flower says so."""
+    given = str(process.request.get("operator") or "").replace("\0", "")
+    return given[:LONGEST_OPERATOR] or FLOWER
 
 
 def _process_waiting(webhooks: list[ClaimedWebhook], until: float) -> int:
@@ -89,6 +132,77 @@ def _process_waiting(webhooks: list[ClaimedWebhook], until: float) -> int:
     return count
 
 
+def _replay_one(webhook: ClaimedWebhook, command_id: UUID, until: float) -> str:
+    """Replay one webhook, then process those that wait: the message may also have been a wake-up for them."""
+    if webhook.state_before is DeliveryState.FAILED:
+        # Before it is tried, since it may be poison: the next ones must not wait for the sweep.
+        _send(take(command_id).marked)
+    try:
+        state = _process_alone(webhook)
+    finally:
+        finish([command_id])
+    return f"{state}; then {_process_waiting(claim(None) if monotonic() < until else [], until)} webhooks"
+
+
+def _replay_many(command_id: UUID, until: float) -> int:
+    """Replay set after set of a command until none is left or the time is over; new webhooks go before each set."""
+    cache().release(_wake_up_for(command_id))
+    count = 0
+    try:
+        while monotonic() < until:
+            if not (taken := take(command_id)):
+                break
+            count += len(taken.claimed) + len(taken.marked)
+            if taken.marked:
+                # From now on each task that comes to one of these marks further ones.
+                _send(taken.marked)
+                return count
+            _call_another(command_id)
+            _process_replays(taken.claimed)
+            _process_waiting(claim(None), until)
+        else:
+            _call_another(command_id)
+            return count
+    except ValueError:
+        log.warning("command_not_understood", command_id=str(command_id))
+        return count
+    end_stopped(command_id)
+    return count
+
+
+def _process_replays(webhooks: Sequence[ClaimedWebhook]) -> None:
+    """Process a set of a replay, a chunk at a time and new webhooks between; what no time is left for goes alone."""
+    until = monotonic() + WORK_FOR
+    unread = list(webhooks)
+    while unread and monotonic() < until:
+        chunk = list(_chunk(unread, REPLAY_CHUNK))
+        _conclude(read_webhooks(with_bodies(chunk), look_up_until=monotonic() + REPLAY_LOOK_UP_FOR))
+        unread = unread[len(chunk) :]
+        if unread:
+            _process_waiting(claim(None), until)
+    if unread:
+        _settle([failed(webhook, "no time was left to read it in a set") for webhook in unread])
+
+
+def _send(delivery_ids: Sequence[UUID]) -> None:
+    """A task for each of these; what the broker does not take, the sweep sends."""
+    try:
+        for delivery_id in delivery_ids:
+            task_queue().enqueue(TaskName.PROCESS_WEBHOOK, str(delivery_id))
+    except QueueUnavailableError as error:
+        log.warning("broker_unavailable", error=str(error))
+
+
+def _call_another(command_id: UUID) -> None:
+    """Have another process join in, unless a message for it is on its way; beat sends the next one where all fail."""
+    if cache().claim(_wake_up_for(command_id), milliseconds=CALLED_FOR):
+        _send([command_id])
+
+
+def _wake_up_for(command_id: UUID) -> str:
+    return f"replay:{command_id}"
+
+
 def _process_set(webhooks: Sequence[ClaimedWebhook], until: float) -> int:
     """Process webhooks that were never tried, the large ones last; returns how many.
 
@@ -100,7 +214,7 @@ def _process_set(webhooks: Sequence[ClaimedWebhook], until: float) -> int:
     count = len(small)
     unread = [webhook for webhook in webhooks if webhook.large]
     while unread and monotonic() < until:
-        chunk = list(_chunk(unread))
+        chunk = list(_chunk(unread, CHUNK))
         _conclude(read_webhooks(with_bodies(chunk), look_up_until=until))
         count += len(chunk)
         unread = unread[len(chunk) :]
@@ -109,11 +223,11 @@ def _process_set(webhooks: Sequence[ClaimedWebhook], until: float) -> int:
     return count
 
 
-def _chunk(webhooks: Sequence[ClaimedWebhook]) -> Iterator[ClaimedWebhook]:
+def _chunk(webhooks: Sequence[ClaimedWebhook], most: int) -> Iterator[ClaimedWebhook]:
     """The first webhooks, as many as may be in the memory at once; never none."""
     size = 0
     for webhook in webhooks:
-        if size and size + webhook.size > CHUNK:
+        if size and size + webhook.size > most:
             return
         size += webhook.size
         yield webhook
@@ -121,15 +235,15 @@ def _chunk(webhooks: Sequence[ClaimedWebhook]) -> Iterator[ClaimedWebhook]:
 
 def _process_alone(webhook: ClaimedWebhook) -> str:
     """Process one webhook that was tried before; a poison webhook takes no neighbours down."""
-    if webhook.used_up:
-        used_up = WebhookFailedError("its attempts are used up, the last one unfinished")
-        readings = [Reading(webhook=webhook, error=used_up)]
+    if webhook.attempts_exhausted:
+        exhausted = WebhookFailedError("its attempts are used up, the last one unfinished")
+        readings = [Reading(webhook=webhook, error=exhausted)]
     else:
         readings = read_webhooks(with_bodies([webhook]), look_up_until=monotonic() + LOOK_UP_FOR)
     for result in _conclude(readings):
-        if result.state == "failed":
+        if result.state is DeliveryState.FAILED:
             raise WebhookFailedError(f"webhook {webhook.id}: {result.detail}")
-        return result.state
+        return result.state.value
     return "nothing was written: it was dropped, or its lease ended"
 
 
@@ -177,10 +291,10 @@ def _record(readings: Sequence[Reading]) -> list[Result]:
             if reading.error is not None:
                 results.append(failed_attempt(reading, describe(reading.error)))
             elif reading.unavailable is not None:
-                results.append(put_off(reading))
+                results.append(reschedule(reading))
             else:
                 results.append(result_of(reading, [next(effects) for _ in (*reading.events, *reading.refunds)]))
-        written = settle(connection, results)
+        written = _write(connection, results)
     recorded.count()
     _remember(readings, results)
     return counted(written)
@@ -188,15 +302,23 @@ def _record(readings: Sequence[Reading]) -> list[Result]:
 
 def _settle(results: list[Result]) -> list[Result]:
     with transaction() as connection:
-        written = settle(connection, results)
+        written = _write(connection, results)
     return counted(written)
 
 
+def _write(connection: Connection, results: Sequence[Result]) -> list[Result]:
+    written = settle(connection, results)
+    count_results(connection, written)
+    return written
+
+
 def _reject(readings: Sequence[Reading]) -> list[Result]:
-    results = [Result(webhook=reading.webhook, state="rejected", detail=reading.rejected) for reading in readings]
+    results = [
+        Result(webhook=reading.webhook, state=DeliveryState.REJECTED, detail=reading.rejected) for reading in readings
+    ]
     try:
         with transaction() as connection:
-            written = reject(connection, results)
+            rejected = reject(connection, results)
     except DatabaseLockedError as error:
         log.warning("rejected_webhooks_held_by_another", webhooks=len(readings))
         return _settle([failed_attempt(reading, describe(error)) for reading in readings])
@@ -205,7 +327,8 @@ def _reject(readings: Sequence[Reading]) -> list[Result]:
     except Exception as error:
         log.exception("webhooks_not_rejected", webhooks=len(readings))
         return _settle([failed_attempt(reading, describe(error)) for reading in readings])
-    return counted(written)
+    webhook_deliveries_dropped_total.inc(rejected.dropped)
+    return counted(rejected.written)
 
 
 def _remember(readings: Sequence[Reading], results: Sequence[Result]) -> None:
@@ -214,8 +337,9 @@ def _remember(readings: Sequence[Reading], results: Sequence[Result]) -> None:
         [
             reading
             for reading, result in zip(readings, results, strict=True)
-            if result.state in {"applied", "duplicate"}
-            and (reading.events or reading.refunds)
-            and not (result.detail or "").startswith("mismatch")
+            if result.state in _REMEMBERED and (reading.events or reading.refunds) and not result.mismatch
         ]
     )
+
+
+_REMEMBERED: Final = (DeliveryState.APPLIED, DeliveryState.DUPLICATE)

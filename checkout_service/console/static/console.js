@@ -57,7 +57,7 @@
     }
   }
 
-  // One click is one order; the key in the form sees to it without this, too.
+  // One click is one command; the key in the form sees to it without this, too.
   document.addEventListener("submit", (event) => {
     if (event.target.method !== "post") return;
     if (event.target.dataset.sent) event.preventDefault();

@@ -13,10 +13,11 @@ from tests.worker.conftest import MakeWorker, webhook_row
 from tests.worker.promises import insert_promise
 from tests.worker.webhooks.test_sweeping import insert_many
 from worker.payments.look_ups import expire, look_up
-from worker.webhooks.sweeping import prune, sweep
+from worker.webhooks.pruning import prune
+from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
-AWAY = "the database is unavailable; the sweep rings again"
+AWAY = "the database is unavailable; the sweep sends another wake-up"
 
 
 @pytest.fixture

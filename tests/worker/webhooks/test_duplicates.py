@@ -92,7 +92,7 @@ def test_one_event_id_with_other_content_moves_nothing(sql: Sql) -> None:
     assert event_rows(sql) == events
 
 
-def test_one_status_in_two_events_comes_twice_and_moves_once(sql: Sql) -> None:
+def test_one_status_in_two_events_is_reported_twice_and_moves_once(sql: Sql) -> None:
     reference = insert_payment(sql)
     first = insert_webhook(sql, webhook(reference, event_id="evt_1"))
     second = insert_webhook(sql, webhook(reference, event_id="evt_2"))

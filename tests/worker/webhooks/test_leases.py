@@ -70,7 +70,7 @@ def test_a_claim_is_a_lease_of_30_seconds(sql: Sql) -> None:
     row = webhook_row(sql, delivery)
     assert (row.state, row.attempts, row.next_attempt_at) == ("received", 1, held.lease)
     assert row.due_in == pytest.approx(LEASE.total_seconds(), abs=2)
-    assert (held.attempts, held.tried_before, held.by_hand) == (1, False, False)
+    assert (held.attempts, held.tried_before, held.is_replay, held.in_set) == (1, False, False, True)
     assert claim(delivery) == [], "it is leased"
 
 
@@ -99,8 +99,8 @@ CLAIMABLE = {
     "tried, backing off": ("'received'", 3, "now() + interval '1 second'", False),
     "parked": ("'parked'", 0, "now() + interval '1 second'", False),
     "parked and due": ("'parked'", 0, "now()", True),
-    "failed": ("'failed'", 12, "NULL", True),
-    "rejected": ("'rejected'", 1, "NULL", True),
+    "failed": ("'failed'", 12, "NULL", False),
+    "rejected": ("'rejected'", 1, "NULL", False),
     "applied": ("'applied'", 1, "NULL", False),
     "duplicate": ("'duplicate'", 1, "NULL", False),
     "ignored": ("'ignored'", 1, "NULL", False),

@@ -9,7 +9,7 @@ from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook
 from tests.worker.conftest import MakeWorker
-from worker.webhooks.sweeping import prune
+from worker.webhooks.pruning import prune
 
 DONE = ("applied", "duplicate", "ignored")
 ALL = (*DONE, "rejected", "failed", "received", "parked")
@@ -73,7 +73,7 @@ def test_pruning_goes_on_step_by_step(sql: Sql, monkeypatch: pytest.MonkeyPatch)
         SELECT uuidv7(interval '-40 days'), 'mock', '{}', 'applied', NULL, now() - interval '40 days'
         FROM generate_series(1, 5000)""")
 
-    monkeypatch.setattr("worker.webhooks.sweeping.PRUNE_FOR", 0.0)
+    monkeypatch.setattr("worker.webhooks.pruning.PRUNE_FOR", 0.0)
     assert prune() == "pruned 0 webhooks, 0 rejected webhooks, 0 events"
     assert len(left(sql)) == 5000
 
@@ -90,10 +90,10 @@ def test_prunes_at_once_share_the_work(sql: Sql, make_worker: MakeWorker) -> Non
     pending = insert_webhook(sql, b"{}", **aged(40))
     pruners = [make_worker() for _ in range(3)]
 
-    results = at_once([lambda app=app: _prune(app) for app in pruners])
-    results.append(_prune(pruners[0]))
+    words = at_once([lambda app=app: _prune(app) for app in pruners])
+    words.append(_prune(pruners[0]))
 
-    assert sum(int(line.split()[1]) for line in results) == 9000
+    assert sum(int(line.split()[1]) for line in words) == 9000
     assert [row.id for row in sql("SELECT id FROM webhook_deliveries")] == [pending]
 
 

@@ -134,9 +134,9 @@ def test_card_data_stays_in_the_webhook_and_reaches_no_log_and_no_other_column(
     with pytest.raises(WebhookFailedError, match="not understood"):
         process(str(unreadable.id))
 
-    written = "".join(capfd.readouterr()) + caplog.text + _all_columns(sql)
+    heard = "".join(capfd.readouterr()) + caplog.text + _all_columns(sql)
     for digits in (CARD, SPACED, "hunter2", "Xt5EWLLDS7FJjR1c"):
-        assert digits not in written
+        assert digits not in heard
     assert CARD in str(bytes(sql("SELECT body FROM webhook_deliveries LIMIT 1")[0].body))
 
 
@@ -150,7 +150,7 @@ def _all_columns(sql: Sql) -> str:
     return str(rows)
 
 
-def test_what_a_provider_needs_is_required_at_the_start(environment: pytest.MonkeyPatch) -> None:
+def test_what_a_provider_needs_is_prompted_for_at_the_start(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PAYMENT_PROVIDERS", "stripe,standard")
     assert set(WebSettings.from_environment(account_forms()).accounts) == {"stripe", "standard"}
     assert WebSettings.from_environment(account_forms()).accounts["stripe"].secrets == ()
@@ -161,7 +161,7 @@ def test_what_a_provider_needs_is_required_at_the_start(environment: pytest.Monk
     with pytest.raises(SettingsError) as caught:
         WorkerSettings.from_environment(account_forms())
 
-    message = str(caught.value)
-    assert "pip install 'checkout-service[stripe]'" in message
-    assert "STRIPE_API_KEY" in message
-    assert "STANDARD_WEBHOOK_SECRETS" in message
+    words = str(caught.value)
+    assert "pip install 'checkout-service[stripe]'" in words
+    assert "STRIPE_API_KEY" in words
+    assert "STANDARD_WEBHOOK_SECRETS" in words

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 
 from checkout_service.database.engine import transaction
 from checkout_service.telemetry.metrics import webhook_deliveries_dropped_total
+from checkout_service.webhooks.states import DeliveryState
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import MakeWorker
 from worker.webhooks import task as webhooks
-from worker.webhooks.claims import Result, claim
+from worker.webhooks.claims import Result
 from worker.webhooks.rejected import reject
+from worker.webhooks.replays import claim_one
 from worker.webhooks.statements import LARGE
 from worker.webhooks.task import process
 
@@ -112,19 +114,20 @@ def test_the_newest_unverified_makes_room_for_a_webhook_that_an_operator_had_pro
     assert dropped() == before + 1
 
 
-def test_a_wake_up_that_names_a_rejected_webhook_makes_no_place_for_another(sql: Sql, make_worker: MakeWorker) -> None:
+def test_a_rejected_webhook_that_is_replayed_makes_no_place_for_another(sql: Sql, make_worker: MakeWorker) -> None:
     """While it is looked at again its place is free, and another worker's unverified webhook may take it."""
     with make_worker(rejected_max_rows=3).app_context():
         deliveries = file_unverified(sql, 3)
         process(str(deliveries[0]))
         before = dropped()
-        (own,) = claim(deliveries[0])
+        own = claim_one(deliveries[0], key=uuid4(), operator="ops")
+        assert own is not None
         process(str(insert_webhook(sql, unverified(9))))
         with transaction() as connection:
-            reject(connection, [Result(webhook=own, state="rejected")])
+            rejected = reject(connection, [Result(webhook=own, state=DeliveryState.REJECTED)])
 
     assert kept(sql) == deliveries
-    assert dropped() == before + 1
+    assert (rejected.dropped, dropped()) == (1, before), "the caller counts, once it is committed"
 
 
 def test_large_webhooks_that_the_time_is_too_short_for_are_given_back_untouched(

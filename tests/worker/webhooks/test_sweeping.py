@@ -60,7 +60,7 @@ def test_each_webhook_that_was_tried_has_a_message_of_its_own_the_oldest_first_u
     insert_many(sql, STEP + 50, attempts="1 + n % 5", next_attempt_at="now() - n * interval '1 second'")
     oldest = [str(row.id) for row in sql(f"SELECT id FROM webhook_deliveries ORDER BY next_attempt_at LIMIT {STEP}")]
 
-    assert sweep() == f"rang for {STEP} webhooks"
+    assert sweep() == f"woke workers for {STEP} webhooks"
 
     assert [notified for (notified,) in messages()] == oldest
 
@@ -89,10 +89,10 @@ def test_a_step_that_fails_keeps_no_other_from_ringing(
     too_slow = text("DO $$ BEGIN RAISE SQLSTATE '57014'; END $$")
     monkeypatch.setattr(sweeping, step, too_slow)
 
-    result = sweep()
+    words = sweep()
 
     assert messages() == [(str(delivery),)]
-    assert result == "the database is unavailable"
+    assert words == "the database is unavailable"
 
 
 def test_two_sweeps_at_once_send_one_message_a_webhook(sql: Sql, make_worker: MakeWorker, messages: Messages) -> None:
@@ -122,8 +122,8 @@ def test_sweeps_at_once_bring_parked_webhooks_forward_without_deadlock(
     sweepers = [make_worker() for _ in range(4)]
 
     for _ in range(3):
-        results = at_once([lambda app=app: _sweep(app) for app in sweepers])
-        assert all(line.startswith("rang for") for line in results)
+        words = at_once([lambda app=app: _sweep(app) for app in sweepers])
+        assert all(line.startswith("woke workers for") for line in words)
 
     assert {notified for (notified,) in messages()} == {str(delivery) for delivery in deliveries}
     assert all(webhook_row(sql, delivery).due_in < 1 for delivery in deliveries)

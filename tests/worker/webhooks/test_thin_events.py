@@ -25,10 +25,10 @@ from worker.webhooks.task import process
 AWAY = ProviderUnavailableError("the provider did not answer")
 
 
-def tell(scripted: ScriptedProvider, sql: Sql, name: str, events: Scripted, **columns: str) -> object:
+def tell(scripted: ScriptedProvider, sql: Sql, name: str, words: Scripted, **columns: str) -> object:
     """File a webhook that says this."""
     body = json.dumps({"webhook": name}).encode()
-    scripted.webhooks[body] = events
+    scripted.webhooks[body] = words
     return insert_webhook(sql, body, **columns)
 
 
@@ -44,10 +44,10 @@ PRECEDENCE = {
 }
 
 
-@pytest.mark.parametrize(("state", "names"), PRECEDENCE.values(), ids=PRECEDENCE.keys())
+@pytest.mark.parametrize(("state", "words"), PRECEDENCE.values(), ids=PRECEDENCE.keys())
 @pytest.mark.parametrize("turn", [1, -1])
 def test_a_batch_is_what_the_first_of_its_events_is(
-    sql: Sql, scripted: ScriptedProvider, state: str, names: list[str], turn: int
+    sql: Sql, scripted: ScriptedProvider, state: str, words: list[str], turn: int
 ) -> None:
     reference, other = insert_payment(sql), insert_payment(sql, status="paid")
     known = event(reference, "processing", event_id="evt_known")
@@ -59,12 +59,12 @@ def test_a_batch_is_what_the_first_of_its_events_is(
         "mismatch": event(reference, "paid", currency="EUR"),
         "unknown": event("mock_pi_unknown", "paid"),
     }
-    delivery = tell(scripted, sql, "batch", [events[name] for name in names[::turn]])
+    delivery = tell(scripted, sql, "batch", [events[name] for name in words[::turn]])
 
     process(str(delivery))
 
     assert state_of(sql, delivery) == state
-    assert status_of(sql, reference) == ("paid" if "news" in names else "processing"), "what is known is applied"
+    assert status_of(sql, reference) == ("paid" if "news" in words else "processing"), "what is known is applied"
 
 
 def test_a_batch_about_many_payments_moves_each(sql: Sql, scripted: ScriptedProvider) -> None:
@@ -199,8 +199,8 @@ def test_nobody_is_queried_about_a_payment_that_is_not_here(sql: Sql, scripted: 
 def test_an_unsigned_webhook_about_a_payment_that_is_not_ours_waits_a_moment(
     sql: Sql, scripted: ScriptedProvider, age: str, state: str
 ) -> None:
-    events = [thin_event("mock_pi_unknown", verified=False)]
-    delivery = tell(scripted, sql, "news", events, received_at=f"now() - interval '{age}'")
+    words = [thin_event("mock_pi_unknown", verified=False)]
+    delivery = tell(scripted, sql, "news", words, received_at=f"now() - interval '{age}'")
 
     process(str(delivery))
 
@@ -246,9 +246,9 @@ def test_an_answer_that_cannot_be_understood_is_not_quoted_in_the_log(
     scripted.truths[reference] = answer
     process(str(tell(scripted, sql, "news", [thin_event(reference)])))
 
-    events = capsys.readouterr()
-    assert "look_up_not_understood" in events.err + events.out
-    assert "4111" not in events.err + events.out
+    words = capsys.readouterr()
+    assert "look_up_not_understood" in words.err + words.out
+    assert "4111" not in words.err + words.out
 
 
 def test_what_may_be_entered_soon_is_not_parked_for_days_by_its_neighbour(sql: Sql, scripted: ScriptedProvider) -> None:

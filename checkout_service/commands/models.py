@@ -1,0 +1,142 @@
+"""Tables of operator commands, of how far the worker is with each, and of what a replay came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+from checkout_service.database.engine import Base, Dated
+
+LONGEST_OPERATOR: Final = 200
+LONGEST_WHY: Final = 2000
+
+
+class Action(StrEnum):
+    """What a command does; ``subject`` is the id of what it does it to."""
+
+    PROCESS = "process"
+    """Processes one webhook again."""
+    PROCESS_ALL = "process_all"
+    """Processes all webhooks again that match the selection in ``details``; it has no subject."""
+    STOP = "stop"
+    """Ends another command."""
+    LOOK_UP = "look_up"
+    """Asks the provider about a payment."""
+    REVIEW = "review"
+    """Takes the flag off a payment: its reason, as the operator saw it, is in ``details``."""
+
+
+class Door(StrEnum):
+    """Which way a command came in."""
+
+    CONSOLE = "console"
+    CLI = "cli"
+    FLOWER = "flower"
+    """Retry or Apply; also any other message to ``webhooks.process`` that names no command."""
+    API = "api"
+
+
+class RunState(StrEnum):
+    """How far the worker is with a command."""
+
+    WAITING = "waiting"
+    """No worker has begun."""
+    RUNNING = "running"
+    DONE = "done"
+    """``message`` says what came of it, where the counts do not."""
+    STOPPED = "stopped"
+    """An operator ended it."""
+    REFUSED = "refused"
+    """It could not be carried out; ``message`` says why."""
+
+
+WITH_RUN: Final = (Action.PROCESS, Action.PROCESS_ALL, Action.LOOK_UP, Action.REVIEW)
+"""Actions that the worker carries out. A stop is carried out by the run that it stops."""
+
+OPEN: Final = (RunState.WAITING, RunState.RUNNING)
+"""States in which the worker has still something to do."""
+
+
+def listed(values: Iterable[str]) -> str:
+    """The values as SQL lists them: ``'a', 'b'``."""
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def _any_of(values: Iterable[str]) -> str:
+    """As PostgreSQL writes ``IN`` back, so that Alembic finds no difference."""
+    return "= ANY (ARRAY[" + ", ".join(f"'{value}'::text" for value in values) + "])"
+
+
+class OperatorCommand(Dated, Base):
+    """What an operator asked for. Only ever inserted: nobody updates or deletes it, not even the tables' owner.
+
+    The trigger audit_guard sees to that (migrations/baseline/commands.sql).
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        CheckConstraint(f"operator <> '' AND length(operator) <= {LONGEST_OPERATOR}", name="operator_length"),
+        CheckConstraint(f"action IN ({listed(Action)})", name="action_known"),
+        CheckConstraint(f"door IN ({listed(Door)})", name="door_known"),
+        CheckConstraint(f"length(why) <= {LONGEST_WHY}", name="why_length"),
+        Index("audit_key", "key", unique=True),
+        Index("audit_subject", "subject", "id"),
+    )
+    key: Mapped[UUID]
+    """Made when the form is shown, or by the command line; of Flower it is the id of the task. The same key twice is
+    one command. It is also the id of the task that a single webhook's command sends."""
+    door: Mapped[str] = mapped_column(Text)
+    """Which way it came in: a member of ``Door``."""
+    operator: Mapped[str] = mapped_column(Text)
+    """Who gave the command: the user at the console, of the operating system, or in Flower."""
+    action: Mapped[str] = mapped_column(Text)
+    """What is to be done: a member of ``Action``."""
+    subject: Mapped[str] = mapped_column(Text)
+    """The id of the webhook, payment or command that it is done to; empty where it is done to many."""
+    why: Mapped[str] = mapped_column(Text)
+    """The operator's own words; may be empty."""
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    """Of process_all ``choice``, as ``webhooks.selection`` writes it, and ``counted``; of review ``reason``."""
+
+
+class CommandRun(Dated, Base):
+    """How far the worker is with the command of the same id."""
+
+    __tablename__ = "command_runs"
+    __table_args__ = (
+        CheckConstraint(f"state IN ({listed(RunState)})", name="state_known"),
+        Index("command_runs_open", "leased_until", postgresql_where=text(f"state {_any_of(OPEN)}")),
+    )
+    id: Mapped[UUID] = mapped_column(ForeignKey("audit.id"), primary_key=True, server_default=text("uuidv7()"))
+    state: Mapped[str] = mapped_column(Text, server_default=text(f"'{RunState.WAITING}'"))
+    """A member of ``RunState``."""
+    leased_until: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    """Until then no other task commands.run takes this one up."""
+    after_id: Mapped[UUID | None]
+    """The last webhook that was taken: those up to it are not taken again, whatever became of them."""
+    replayed: Mapped[int] = mapped_column(server_default=text("0"))
+    """Webhooks that were taken."""
+    all_taken: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether no webhook that matches is left."""
+    message: Mapped[str | None] = mapped_column(Text)
+    """What came of it, or why it was refused, for the operator."""
+
+
+class CommandResult(Dated, Base):
+    """How many webhooks of a replay ended in a state; counted in the transaction that wrote those states."""
+
+    __tablename__ = "command_results"
+    __table_args__ = (Index("command_results_command_id_state", "command_id", "state", unique=True),)
+    command_id: Mapped[UUID] = mapped_column(ForeignKey("command_runs.id"))
+    """The command that replayed them."""
+    state: Mapped[str] = mapped_column(Text)
+    """The state in which they ended: a member of ``DeliveryState``."""
+    count: Mapped[int]
+    """How many ended so."""

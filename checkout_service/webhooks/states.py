@@ -1,0 +1,46 @@
+"""The states of a webhook, written once: tables, statements, tasks and pages are made from them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class DeliveryState(StrEnum):
+    """How far the worker is with a webhook."""
+
+    RECEIVED = "received"
+    """Pending: new, under lease, or waiting for its next attempt."""
+    PARKED = "parked"
+    """Pending: verified, but its payment is not here yet."""
+    APPLIED = "applied"
+    """Its events are in the transitions: as news, as stale, or with a mismatch."""
+    DUPLICATE = "duplicate"
+    """Every event in it was known."""
+    IGNORED = "ignored"
+    """Verified, but about nothing that we keep."""
+    REJECTED = "rejected"
+    """Unverified: anybody may have sent it, or our secret is wrong. Kept within bounds."""
+    FAILED = "failed"
+    """It could not be processed, or it is verified and cannot be understood; an operator has to look."""
+
+
+PENDING: Final = (DeliveryState.RECEIVED, DeliveryState.PARKED)
+"""A worker comes to these by itself, when they are due."""
+
+RARE: Final = (
+    DeliveryState.PARKED,
+    DeliveryState.DUPLICATE,
+    DeliveryState.IGNORED,
+    DeliveryState.REJECTED,
+    DeliveryState.FAILED,
+)
+"""States that few webhooks end in, so that indexes for operators may hold them."""
+
+REFERENCED_RARE: Final = (
+    DeliveryState.PARKED,
+    DeliveryState.DUPLICATE,
+    DeliveryState.IGNORED,
+    DeliveryState.FAILED,
+)
+"""Those in which a webhook may name its payment; that of an applied one is named by its events."""
