@@ -21,7 +21,7 @@ CREATE INDEX audit_subject ON audit (subject, id);
 -- An audit that can be changed is none: not even the owner of the tables may.
 CREATE FUNCTION audit_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'what was asked for is never changed nor taken back' USING ERRCODE = 'check_violation';
+    RAISE EXCEPTION 'an operator command is never changed nor taken back' USING ERRCODE = 'check_violation';
 END
 $$;
 

@@ -177,7 +177,7 @@ def test_constraints_refuse_what_must_not_be(
 @pytest.mark.parametrize(
     "change", ["UPDATE audit SET why = 'another'", "UPDATE audit SET updated_at = now()", "DELETE FROM audit"]
 )
-def test_what_an_operator_asked_for_stays_even_for_the_owner(sql: Sql, change: str) -> None:
+def test_an_operators_command_stays_even_for_the_owner(sql: Sql, change: str) -> None:
     sql("""INSERT INTO audit (key, door, operator, action, subject, why)
         VALUES (uuidv7(), 'console', 'ops', 'process', 'an id', 'a reason')""")
     before = sql("SELECT * FROM audit")
