@@ -102,6 +102,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "details": [None] * len(rows),
             "delays": [0.0] * len(rows),
             "returned": [0] * len(rows),
+            "mismatches": [False] * len(rows),
             "parked_for": claims.PARKED_FOR,
         },
         binary=True,

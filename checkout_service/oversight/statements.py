@@ -71,10 +71,10 @@ COUNT_STUCK: Final = text(f"SELECT count(*) FROM ({_STUCK}) AS stuck")  # noqa: 
 
 _PENDING: Final = """
     SELECT id, state, attempts, received_at FROM (
-        SELECT id, state, attempts, received_at, next_attempt_at FROM webhook_deliveries
+        SELECT id, state, attempts, received_at, next_attempt_at, replay_of FROM webhook_deliveries
         WHERE state IN ('received', 'parked') ORDER BY next_attempt_at LIMIT 10 * CAST(:limit AS integer)
     ) AS due
-    WHERE state = 'received' AND received_at < now() - CAST(:pending AS interval)
+    WHERE state = 'received' AND replay_of IS NULL AND received_at < now() - CAST(:pending AS interval)
         OR state = 'parked' AND next_attempt_at < now() - CAST(:pending AS interval)
     ORDER BY received_at
 """

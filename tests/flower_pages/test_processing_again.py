@@ -101,7 +101,7 @@ def test_without_a_worker_one_message_waits_and_the_command_is_kept(
         (["--since", "2h"], "Give the ids of webhooks, or --state"),
         ([str(uuid4()), "--state", "failed"], "not both"),
         (["--state", "gone"], "'gone' is not one of"),
-        (["--state", "failed", "--provider", "nobody"], "'nobody' is not"),
+        (["--state", "failed", "--provider", "nobody"], "'nobody' is none of"),
         (["--state", "failed", "--since", "yesterday"], "no time span"),
     ],
 )

@@ -171,6 +171,11 @@ _mark = Statement(f"""
     RETURNING webhook.id
 """)  # noqa: S608 (only our own constants)
 
+_glance = text("""
+    SELECT all_taken, (SELECT count(*) FROM webhook_deliveries WHERE replay_of = run.id) AS marked
+    FROM command_runs AS run WHERE id = :command
+""")
+
 _count_marked = text("SELECT count(*) AS marked FROM webhook_deliveries WHERE replay_of = :command")
 
 # In this order, so that two sets with webhooks of the same two commands do not wait for each other.
@@ -246,6 +251,14 @@ def take(command_id: UUID) -> Taken:
     except DatabaseLockedError:
         log.warning("command_held_by_another", command_ids=[str(command_id)])
         return Taken()
+
+
+def top_up(command_id: UUID) -> Sequence[UUID]:
+    """Mark further failed webhooks of a command where few of them are left; those that are marked now."""
+    glance = execute(_glance, {"command": command_id})
+    if not glance or glance[0].all_taken or glance[0].marked > MARKED // 2:
+        return ()
+    return take(command_id).marked
 
 
 def _take(command_id: UUID) -> Taken:

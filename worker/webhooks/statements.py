@@ -19,9 +19,10 @@ _PARKED: Final = f"'{DeliveryState.PARKED}'"
 
 CLAIMED: Final = f"""
     webhook.id, webhook.provider, webhook.headers::text AS headers, webhook.received_at, webhook.attempts,
-        webhook.next_attempt_at, old.state AS state_before, webhook.replay_of,
+        webhook.next_attempt_at, old.state AS state_before,
         octet_length(webhook.body) AS size,
-        CASE WHEN octet_length(webhook.body) <= {LARGE} THEN webhook.body END AS body
+        CASE WHEN octet_length(webhook.body) <= {LARGE} THEN webhook.body END AS body,
+        webhook.replay_of
 """
 """What a claim returns of each webhook."""
 

@@ -38,6 +38,7 @@ from worker.webhooks.replays import (
     finish,
     replays_many,
     take,
+    top_up,
 )
 from worker.webhooks.reports import of_webhooks
 from worker.webhooks.results import failed, failed_attempt, reschedule, result_of
@@ -136,7 +137,7 @@ def _replay_one(webhook: ClaimedWebhook, command_id: UUID, until: float) -> str:
     """Replay one webhook, then process those that wait: the message may also have been a wake-up for them."""
     if webhook.state_before is DeliveryState.FAILED:
         # Before it is tried, since it may be poison: the next ones must not wait for the sweep.
-        _send(take(command_id).marked)
+        _send(top_up(command_id))
     try:
         state = _process_alone(webhook)
     finally:
