@@ -11,8 +11,8 @@ from datetime import datetime
 class RawWebhook:
     """The raw bytes, the few headers that the provider's verifier needs (names in lower case), and when it came.
 
-    ``received_at`` is aware; a signature's age is judged by it, so that a backlog does not turn verified webhooks
-    into unverified webhooks.
+    ``received_at`` is aware. A signature's age is judged by it, so that a webhook that waited in a backlog is not
+    refused as too old.
     """
 
     provider: str

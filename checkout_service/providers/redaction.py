@@ -11,7 +11,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, Final
 
-# 13 to 19 digits, perhaps in groups, not part of a longer word: a reference with webhooks in it is none.
+# 13 to 19 digits, perhaps in groups, not part of a longer word: a reference with A to Z in it is none.
 _DIGITS: Final = re.compile(r"(?<![0-9A-Za-z_])[2-6](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z_])")
 _MASKED: Final = "[digits left out]"
 

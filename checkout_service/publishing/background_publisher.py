@@ -1,7 +1,7 @@
 """Sends tasks from a thread of its own, so that whoever asks for something never waits for the broker.
 
 A message is only a wake-up: the row says what is pending. One that is lost, or dropped because too many wait, costs the
-seconds until the sweep rings.
+seconds until the sweep sends it again.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class BackgroundPublisher:
 
 
 def connect_background_publisher(app: Flask) -> None:
-    """Give the app its background tasks."""
+    """Give the app its background publisher."""
     app.extensions["background_publisher"] = BackgroundPublisher(app)
 
 
 def background_publisher() -> BackgroundPublisher:
-    """The current app's background tasks."""
+    """The current app's background publisher."""
     found: BackgroundPublisher = current_app.extensions["background_publisher"]
     return found

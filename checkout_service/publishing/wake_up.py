@@ -17,15 +17,16 @@ from checkout_service.threads import BackgroundThread
 
 
 class Notifier:
-    """Rings for webhooks from a thread of its own, so that no customer or provider ever waits for the broker.
+    """Wakes a worker from a thread of its own, so that no customer or provider ever waits for the broker.
 
-    It rings at most every few milliseconds, and only when the wake-up is silent: the task silences it before it claims
-    what waits, so a webhook filed before that is claimed and one filed after it rings again.
+    It sends at most one message every few milliseconds, and none while the last one is on its way: that is what the
+    claim of the wake-up in the cache says. The task releases it before it claims what waits. So a webhook that was
+    stored before that is claimed, and one that is stored after it sends a message again.
     """
 
     PAUSE: Final = 0.005
-    SILENT_FOR: Final = 1000
-    """Milliseconds after which a lost message no longer keeps the wake-up from ringing."""
+    CLAIMED_FOR: Final = 1000
+    """Milliseconds for which the claim holds: a message that was lost keeps others back for no longer."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
@@ -47,14 +48,14 @@ class Notifier:
 
 
 def wake_worker(delivery_id: str, request_id: str | None = None) -> None:
-    """Enqueue the webhook's task unless a wake-up rings already. A broker that is away is left to the sweep."""
-    wake_up = current_app.extensions["cache"]
-    if not wake_up.claim(WAKE_UP, milliseconds=Notifier.SILENT_FOR):
+    """Enqueue the webhook's task unless a message is on its way. Where the broker is away, the sweep sends it."""
+    claims = current_app.extensions["cache"]
+    if not claims.claim(WAKE_UP, milliseconds=Notifier.CLAIMED_FOR):
         return
     try:
         task_queue().enqueue(TaskName.PROCESS_WEBHOOK, delivery_id, request_id=request_id)
     except QueueUnavailableError:
-        wake_up.release(WAKE_UP)
+        claims.release(WAKE_UP)
 
 
 WAKE_UP: Final = "wake_up"

@@ -21,8 +21,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# The library chose how to count when it was first imported: in a worker that is by Flower's plug-in of the celery
-# command, before celeryconfig can say where.
+# The library chose how to count when it was first imported. In a worker Flower's plug-in of the celery command imports
+# it, before worker/app.py has named the folder.
 _SHARED: Final = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 """Whether the series below count into files; what is set later comes too late for them."""
 
@@ -39,7 +39,9 @@ sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcom
 refund_requests_total = Counter("refund_requests_total", "Requests for a refund: taken or replayed.", ["outcome"])
 refunds_total = Counter("refunds_total", "Refunds that moved to a status, by provider.", ["provider", "status"])
 webhook_deliveries_total = Counter(
-    "webhook_deliveries_total", "Webhooks that reached a final state, by provider and state.", ["provider", "state"]
+    "webhook_deliveries_total",
+    "Results of processing, by provider and state. Those of received and parked webhooks are tried again.",
+    ["provider", "state"],
 )
 secret_matches_total = Counter(
     "webhook_secret_matches_total",

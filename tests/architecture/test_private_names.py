@@ -23,7 +23,7 @@ import flask_smorest
 import jwt
 import psycopg
 import pytest
-from celery import Task
+from celery import Celery, Task
 from celery.worker import strategy
 from celery.worker.request import Request
 from flower import urls
@@ -159,6 +159,15 @@ NAMES = (
         used_in=("worker/process.py",),
         purpose="Names the class of requests. Celery documents that, but not what a class of one's own may do.",
         when_gone="Give the worker its request class as Celery documents it then.",
+    ),
+    PrivateName(
+        package="celery",
+        names=("subclass_with_self",),
+        holds=lambda: "return self.subclass_with_self('celery.apps.worker:Worker')" in inspect.getsource(Celery),
+        used_in=("worker/app.py",),
+        purpose="Binds our class of workers to the app by its name, so that its module is loaded after the folder of "
+        "the metrics was named.",
+        when_gone="Find what `celery worker` makes of app.Worker then; tests/worker/test_wiring.py must pass.",
     ),
     PrivateName(
         package="flower",

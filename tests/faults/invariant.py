@@ -1,7 +1,7 @@
 """The invariant: whatever died, what was answered is true.
 
 Every 202 ends in a final state within 60 s of everything running again; every payment's status is the greatest of its
-verified events; the transitions holds each event once, and no other; every key replays its answer; nothing hangs.
+verified events; the tables hold each event once, and no other; every key replays its answer; nothing hangs.
 """
 
 from __future__ import annotations

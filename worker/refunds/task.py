@@ -58,10 +58,10 @@ def refund(refund_id: str) -> str:
         leased = claim(UUID(refund_id))
         return "nothing is outstanding now" if leased is None else _work(leased)
     except DatabaseLockedError:
-        return "its payment is held by another; the sweep rings again"
+        return "another transaction holds its payment; the sweep sends this task again"
     except DatabaseUnavailableError:
         log.warning("database_unavailable", refund_id=refund_id)
-        return "the database is unavailable; the sweep rings again"
+        return "the database is unavailable; the sweep sends this task again"
 
 
 def _work(leased: LeasedRefund) -> str:

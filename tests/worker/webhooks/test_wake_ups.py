@@ -157,7 +157,7 @@ def test_a_lost_message_silences_the_wake_up_for_a_second_at_most(broker: redis.
     broker.delete("webhooks")
 
     (wake_up,) = [name for name in broker.scan_iter() if name.endswith(b":wake_up")]
-    assert 0 < broker.pttl(wake_up) <= Notifier.SILENT_FOR
+    assert 0 < broker.pttl(wake_up) <= Notifier.CLAIMED_FOR
 
 
 @pytest.mark.usefixtures("worker")
