@@ -7,6 +7,7 @@ webhook in a final state is replayed. The message may also name a command that r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 from uuid import UUID, uuid4
@@ -118,14 +119,14 @@ def _operator() -> str:
     return given[:LONGEST_OPERATOR] or FLOWER
 
 
-def _process_waiting(webhooks: list[ClaimedWebhook], until: float) -> int:
+def _process_waiting(webhooks: list[ClaimedWebhook], until: float, *, look_up_until: float = float("inf")) -> int:
     """Claim set after set until nothing waits or the time is over."""
     count, notified = 0, float("-inf")
     while webhooks:
         if len(webhooks) >= SET and monotonic() - notified > NOTIFY_AGAIN:
             wake_worker(str(webhooks[0].id))
             notified = monotonic()
-        count += _process_set(webhooks, until)
+        count += _process_set(webhooks, until, look_up_until)
         if monotonic() > until:
             wake_worker(str(webhooks[-1].id))
             break
@@ -141,7 +142,9 @@ def _replay_one(webhook: ClaimedWebhook, command_id: UUID, until: float) -> str:
     try:
         state = _process_alone(webhook)
     finally:
-        finish([command_id])
+        # Where the database is gone by now, commands.run closes the run. A webhook that failed must still be a FAILURE.
+        with suppress(DatabaseUnavailableError):
+            finish([command_id])
     return f"{state}; then {_process_waiting(claim(None) if monotonic() < until else [], until)} webhooks"
 
 
@@ -149,23 +152,25 @@ def _replay_many(command_id: UUID, until: float) -> int:
     """Replay set after set of a command until none is left or the time is over; new webhooks go before each set."""
     cache().release(_wake_up_for(command_id))
     count = 0
-    try:
-        while monotonic() < until:
-            if not (taken := take(command_id)):
-                break
-            count += len(taken.claimed) + len(taken.marked)
-            if taken.marked:
-                # From now on each task that comes to one of these marks further ones.
-                _send(taken.marked)
-                return count
-            _call_another(command_id)
-            _process_replays(taken.claimed)
-            _process_waiting(claim(None), until)
-        else:
-            _call_another(command_id)
+    while monotonic() < until:
+        try:
+            taken = take(command_id)
+        except ValueError:
+            log.warning("command_not_understood", command_id=str(command_id))
             return count
-    except ValueError:
-        log.warning("command_not_understood", command_id=str(command_id))
+        if not taken:
+            break
+        count += len(taken.claimed) + len(taken.marked)
+        if taken.marked:
+            # From now on each task that comes to one of these marks further ones.
+            _send(taken.marked)
+            return count
+        _call_another(command_id)
+        _process_replays(taken.claimed)
+        if monotonic() < until:  # a slow look-up in the set may have taken what was left of the time limit
+            _process_waiting(claim(None), until)
+    else:
+        _call_another(command_id)
         return count
     end_stopped(command_id)
     return count
@@ -179,8 +184,8 @@ def _process_replays(webhooks: Sequence[ClaimedWebhook]) -> None:
         chunk = list(_chunk(unread, REPLAY_CHUNK))
         _conclude(read_webhooks(with_bodies(chunk), look_up_until=monotonic() + REPLAY_LOOK_UP_FOR))
         unread = unread[len(chunk) :]
-        if unread:
-            _process_waiting(claim(None), until)
+        if unread and monotonic() < until:
+            _process_waiting(claim(None), until, look_up_until=until)
     if unread:
         _settle([failed(webhook, "no time was left to read it in a set") for webhook in unread])
 
@@ -204,14 +209,15 @@ def _wake_up_for(command_id: UUID) -> str:
     return f"replay:{command_id}"
 
 
-def _process_set(webhooks: Sequence[ClaimedWebhook], until: float) -> int:
+def _process_set(webhooks: Sequence[ClaimedWebhook], until: float, look_up_until: float) -> int:
     """Process webhooks that were never tried, the large ones last; returns how many.
 
-    Those are read a chunk at a time while there is time, and given back after that.
+    Those are read a chunk at a time while there is time, and given back after that. No look-up begins after
+    ``look_up_until``.
     """
     small = [webhook for webhook in webhooks if not webhook.large]
     if small:
-        _conclude(read_webhooks(small, look_up_until=monotonic() + LOOK_UP_FOR))
+        _conclude(read_webhooks(small, look_up_until=min(monotonic() + LOOK_UP_FOR, look_up_until)))
     count = len(small)
     unread = [webhook for webhook in webhooks if webhook.large]
     while unread and monotonic() < until:

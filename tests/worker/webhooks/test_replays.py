@@ -15,6 +15,8 @@ from checkout_service.commands import operations
 from checkout_service.commands.models import Door
 from checkout_service.commands.operations import Origin
 from checkout_service.database.engine import transaction
+from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.providers.base import UnreadableError
 from checkout_service.webhooks.selection import Choice
 from checkout_service.webhooks.states import DeliveryState
 from tests.conftest import Sql
@@ -309,6 +311,33 @@ def test_a_task_whose_time_is_over_calls_another_and_that_one_goes_on(
 
 
 @pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("chunk", [1, 2**20], ids=["between the chunks of a set", "after a set"])
+def test_after_a_slow_look_up_the_task_begins_nothing_that_its_time_limit_may_cut_off(
+    sql: Sql, app: Flask, monkeypatch: pytest.MonkeyPatch, messages: Messages, chunk: int
+) -> None:
+    monkeypatch.setattr(task, "REPLAY_CHUNK", chunk)
+    now = [0.0]
+    monkeypatch.setattr(task, "monotonic", lambda: now[0])
+    file_rejected(sql, 2)
+    command = command_all(app)
+    filed: list[UUID] = []
+    read = task.read_webhooks
+
+    def read_slowly(held: Any, **rest: Any) -> Any:
+        assert held[0].is_replay, "a set that begins now may be killed with its task"
+        filed.append(insert_webhook(sql, webhook(insert_payment(sql))))
+        now[0] += 10
+        return read(held, **rest)
+
+    monkeypatch.setattr(task, "read_webhooks", read_slowly)
+
+    wake(sql, command)
+
+    assert [webhook_row(sql, each).attempts for each in filed] == [0]
+    assert (str(command),) in messages(), "another task goes on"
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_stop_ends_it_and_leaves_the_others_as_they_were(
     sql: Sql, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -576,6 +605,24 @@ def test_a_new_webhook_that_fails_for_good_in_a_set_fails_in_a_task_of_its_own(
     with pytest.raises(WebhookFailedError, match="never came"):
         wake(sql, delivery)
     assert state_of(sql, delivery) == "failed"
+
+
+def test_one_that_fails_is_a_failure_also_where_the_database_is_lost_before_its_command_is_closed(
+    sql: Sql, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.webhooks[b"{}"] = UnreadableError("no event")
+    delivery = insert_webhook(sql, b"{}", **FAILED)
+
+    def lose(_commands: Any) -> None:
+        raise DatabaseUnavailableError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(task, "finish", lose)
+        with pytest.raises(WebhookFailedError, match="no event"):
+            message(sql, delivery)
+
+    run_commands()
+    assert [row.state for row in sql("SELECT state FROM command_runs")] == ["done"]
 
 
 @pytest.mark.parametrize("looked_up", [True, False])
