@@ -96,7 +96,7 @@ def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, report: 
             "/api/payments/webhook",
             sign(webhook, secret),
             202,
-            lambda receipt: f"signed by the provider; filed as {receipt['delivery_id']}",
+            lambda receipt: f"signed by the provider; committed as {receipt['delivery_id']}",
         )
         seconds = shop.wait_until_paid(session["payment_id"], since=posted)
     return Purchase(
@@ -145,7 +145,7 @@ class _Shop:
                 raise PurchaseError(f"GET {path} answered {answer.status_code}: {answer.text}")
             status = answer.json()["status"]
             if status == "paid":
-                self._report("GET /api/payments/…", "200  paid: the worker has read the webhook", took)
+                self._report("GET /api/payments/…", "200  paid: the worker has processed the webhook", took)
                 return took
             if took > PAID_WITHIN:
                 raise PurchaseError(f"the payment is still {status} after {took:.0f} s: see the worker's log")
