@@ -96,7 +96,7 @@ def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, report: 
             "/api/payments/webhook",
             sign(webhook, secret),
             202,
-            lambda receipt: f"signed by the provider; filed as {receipt['delivery_id']}",
+            lambda receipt: f"signed by the provider; committed as {receipt['delivery_id']}",
         )
         seconds = shop.wait_until_paid(session["payment_id"], since=posted)
     return Purchase(
