@@ -31,7 +31,7 @@ def post_webhook(client: FlaskClient, body: bytes) -> UUID:
 
 
 def insert_webhook(sql: Sql, body: bytes, **columns: Any) -> UUID:
-    """Put the webhook into the table without ringing; columns such as state or received_at as SQL literals."""
+    """Put the webhook into the table without a wake-up; columns such as state or received_at as SQL literals."""
     names = "".join(f", {name}" for name in columns)
     values = "".join(f", {value}" for value in columns.values())
     return sql(

@@ -131,7 +131,7 @@ def _about(
     payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], before: _Before
 ) -> Iterator[str]:
     if webhook.state == "received":
-        yield "It was filed unopened and answered at once. It waits for a worker."
+        yield "It was stored as it came and answered at once. It waits for a worker."
         if webhook.attempts:
             yield f"It was tried {_times(webhook.attempts)} so far."
     elif webhook.state == "rejected":

@@ -121,7 +121,7 @@ def test_a_webhook_that_waits_says_so(app: Flask, sql: Sql, reference: str) -> N
     insert_webhook(sql, webhook(reference))
     insert_webhook(sql, webhook(reference, event_id="2"), attempts="2")
     _, new, tried = phrases_of(app, sql, reference)
-    assert new.text == "It was filed unopened and answered at once. It waits for a worker."
+    assert new.text == "It was stored as it came and answered at once. It waits for a worker."
     assert tried.text.endswith("It was tried twice so far.")
     assert new.took is tried.took is None
 

@@ -25,7 +25,7 @@ Webhooks = Callable[[], list[Any]]
 
 @pytest.fixture
 def broker(own_valkey: Valkey) -> Iterator[redis.Redis]:
-    """A broker where nobody else rings."""
+    """A broker where nobody else sends wake-ups."""
     with redis.Redis.from_url(own_valkey.url) as broker:
         yield broker
 
@@ -89,7 +89,7 @@ def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redi
     assert 1 <= len(messages(broker)) <= seconds + 2
 
 
-def test_webhook_filed_after_the_wake_up_was_answered_rings_again_at_once(
+def test_webhook_stored_after_the_wake_up_was_answered_sends_another_at_once(
     client: FlaskClient, broker: redis.Redis
 ) -> None:
     post_webhook(client, webhook("mock_pi_1"))
@@ -171,7 +171,7 @@ def test_notifier_rings_again_after_a_broker_that_refused_to_write(
 
 
 def _rings_again(client: FlaskClient, valkey: Valkey) -> None:
-    """New webhooks ring at the latest when breaker and wake-up have had their pause."""
+    """New webhooks send wake-ups at the latest when breaker and wake-up have had their pause."""
 
     def notified() -> bool:
         post_webhook(client, webhook("mock_pi_1"))

@@ -1,4 +1,4 @@
-"""The webhook receiver takes what a provider sends, unopened, and answers only when it is on file."""
+"""The webhook receiver stores what a provider sends as it came, and answers only when it is committed."""
 
 from __future__ import annotations
 

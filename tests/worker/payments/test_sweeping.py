@@ -1,4 +1,4 @@
-"""The sweep rings for refunds and cancellations whose message was lost, and for those whose time has come."""
+"""The sweep sends tasks for refunds and cancellations whose message was lost, and for those whose time has come."""
 
 from __future__ import annotations
 

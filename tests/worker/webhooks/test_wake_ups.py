@@ -46,7 +46,7 @@ def test_the_task_silences_the_wake_up_so_that_the_next_webhook_rings(sql: Sql, 
     assert messages() == [(first,), (second,)]
 
 
-def test_a_webhook_filed_while_a_task_is_at_work_rings_again(
+def test_a_webhook_stored_while_a_task_is_at_work_sends_a_wake_up_again(
     sql: Sql, scripted: ScriptedProvider, messages: Messages
 ) -> None:
     """The wake-up is silenced before the claim, so a webhook that this claim did not see has a message of its own."""
@@ -84,7 +84,7 @@ def test_a_message_about_a_webhook_that_is_done_still_takes_what_waits(sql: Sql)
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("body", [webhook("mock_pi_1", secret="a guess"), b"{}"], ids=["unverified", "unreadable"])
 def test_a_unverified_does_not_swallow_the_wake_up(sql: Sql, messages: Messages, body: bytes) -> None:
-    """Its message may come when another task has rejected it already; the webhook behind it did not ring."""
+    """Its message may come when another task has rejected it already; the webhook behind it sent none of its own."""
     unverified = str(insert_webhook(sql, body))
     process(unverified)
     wake_worker(unverified)
