@@ -144,8 +144,7 @@ _IN_SETS: Final = {
 }
 """States that had a result, with what the planner finds their index by."""
 
-# Whoever holds one of these rows at this moment replays it for another command, or removes it. Attempts are counted
-# anew: those before ended with a result, and must not use up the one that follows if this worker dies.
+# Whoever holds one of these rows at this moment replays it for another command, or removes it.
 _claim_set: Final = {
     state: Statement(
         f"""
@@ -153,7 +152,7 @@ _claim_set: Final = {
             SELECT ctid AS place, id FROM webhook_deliveries WHERE {condition} {_CHOSEN}
         ), advanced AS ({_ADVANCE})
         UPDATE webhook_deliveries AS webhook
-        SET state = '{DeliveryState.RECEIVED}', attempts = 1, next_attempt_at = now() + :lease,
+        SET state = '{DeliveryState.RECEIVED}', attempts = webhook.attempts + 1, next_attempt_at = now() + :lease,
             replay_of = :command, updated_at = now()
         FROM page WHERE webhook.ctid = page.place
         RETURNING {CLAIMED}
