@@ -23,6 +23,7 @@ from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.database.statements import Statement
 from checkout_service.webhooks.selection import Choice
 from checkout_service.webhooks.states import DeliveryState
+from worker.context import settings
 from worker.webhooks.claims import LEASE, ClaimedWebhook, Result, claimed_webhook
 from worker.webhooks.statements import CLAIMED, SET
 
@@ -144,7 +145,8 @@ _IN_SETS: Final = {
 }
 """States that had a result, with what the planner finds their index by."""
 
-# Whoever holds one of these rows at this moment replays it for another command, or removes it.
+# Whoever holds one of these rows at this moment replays it for another command, or removes it. Attempts of earlier
+# replays must not use up the one that follows, alone, where this worker dies: so one is left in any case.
 _claim_set: Final = {
     state: Statement(
         f"""
@@ -152,8 +154,8 @@ _claim_set: Final = {
             SELECT ctid AS place, id FROM webhook_deliveries WHERE {condition} {_CHOSEN}
         ), advanced AS ({_ADVANCE})
         UPDATE webhook_deliveries AS webhook
-        SET state = '{DeliveryState.RECEIVED}', attempts = webhook.attempts + 1, next_attempt_at = now() + :lease,
-            replay_of = :command, updated_at = now()
+        SET state = '{DeliveryState.RECEIVED}', attempts = least(webhook.attempts + 1, :most_attempts),
+            next_attempt_at = now() + :lease, replay_of = :command, updated_at = now()
         FROM page WHERE webhook.ctid = page.place
         RETURNING {CLAIMED}
         """,  # noqa: S608 (only our own constants)
@@ -319,7 +321,7 @@ def count_results(connection: Connection, written: Sequence[Result]) -> None:
 
 
 def _claim_page(connection: Connection, run: Any, choice: Choice) -> Taken:
-    values = _values(run, choice, REPLAY_SET) | {"lease": LEASE}
+    values = _values(run, choice, REPLAY_SET) | {"lease": LEASE, "most_attempts": settings().webhook_max_attempts - 1}
     rows = _claim_set[choice.state].within(connection, values)
     return Taken(claimed=[claimed_webhook(row, in_set=True) for row in sorted(rows, key=lambda row: row.id)])
 

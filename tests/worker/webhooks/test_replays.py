@@ -486,6 +486,18 @@ def test_a_set_whose_worker_died_goes_alone_and_the_command_ends(sql: Sql, app: 
 
 
 @pytest.mark.usefixtures("worker")
+def test_one_that_was_replayed_often_is_tried_alone_after_its_worker_died(sql: Sql, app: Flask) -> None:
+    (reference,), (delivery,) = file_rejected(sql, 1, attempts="12")
+    command = command_all(app)
+    assert take(command).claimed, "and its worker dies"
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+
+    wake(sql, delivery)
+
+    assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_crash_before_the_claim_is_committed_leaves_the_cursor_where_it_was(
     sql: Sql, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
