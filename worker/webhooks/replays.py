@@ -321,7 +321,10 @@ def count_results(connection: Connection, written: Sequence[Result]) -> None:
 
 
 def _claim_page(connection: Connection, run: Any, choice: Choice) -> Taken:
-    values = _values(run, choice, REPLAY_SET) | {"lease": LEASE, "most_attempts": settings().webhook_max_attempts - 1}
+    values = _values(run, choice, REPLAY_SET) | {
+        "lease": LEASE,
+        "most_attempts": max(settings().webhook_max_attempts, 2) - 1,
+    }
     rows = _claim_set[choice.state].within(connection, values)
     return Taken(claimed=[claimed_webhook(row, in_set=True) for row in sorted(rows, key=lambda row: row.id)])
 
