@@ -17,9 +17,6 @@ from benchmarks import drain, load, seeds
 from benchmarks.report import Report, in_turns, load_average, milliseconds, per_second
 from benchmarks.stand import Stand
 from benchmarks.usage import Usage, watched
-from checkout_service.publishing.publisher import TaskQueue
-from checkout_service.settings.values import Secret
-from checkout_service.tasks import TaskName
 
 WEBHOOKS = int(os.environ.get("REPLAY_WEBHOOKS") or 100_000)
 RATE = 50
@@ -77,7 +74,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
             with watched(stand) as usage[name]:
                 if name == "replay":
                     return replay(stand, connection)[0]
-                return drain.drained(stand, connection, lambda: drain.ring(stand, first))
+                return drain.drained(stand, connection, lambda: drain.wake(stand, first))
 
         for name in ("drain", "replay"):
             measure(name, min(webhooks, 2000))  # warms up: statements, connections
@@ -99,7 +96,7 @@ def replay(stand: Stand, connection: psycopg.Connection[Any]) -> tuple[float, UU
     """Seconds from the command to the end of its run, and the command's id. Raises TimeoutError."""
     began = time.perf_counter()
     command = command_over_rejected(connection)
-    TaskQueue(Secret(stand.environment["REDIS_URL"])).enqueue(TaskName.PROCESS_WEBHOOK, str(command))
+    drain.wake(stand, str(command))
     while (connection.execute(_STATE, (command,)).fetchone() or ["gone"])[0] != "done":
         stand.check()
         if time.perf_counter() - began > GIVE_UP:

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from checkout_service.cache import cache
 from checkout_service.database.engine import execute
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.webhooks.states import PENDING, DeliveryState, listed
 
 FRESH_FOR: Final = 5
 """Seconds for which one reading serves everybody."""
@@ -54,13 +55,16 @@ _lags = text(f"""{_NEWEST}
 _totals = text(f"""
     SELECT
         (SELECT count(*) FROM (SELECT FROM webhook_deliveries
-            WHERE state IN ('received', 'parked') LIMIT {MOST}) AS a) AS pending,
-        (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE state = 'parked' LIMIT {MOST}) AS a) AS parked,
-        (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE state = 'failed' LIMIT {MOST}) AS a) AS failed,
-        (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE state = 'rejected' LIMIT {MOST}) AS a) AS rejected,
+            WHERE state IN ({listed(PENDING)}) LIMIT {MOST}) AS a) AS pending,
+        (SELECT count(*) FROM (SELECT FROM webhook_deliveries
+            WHERE state = '{DeliveryState.PARKED}' LIMIT {MOST}) AS a) AS parked,
+        (SELECT count(*) FROM (SELECT FROM webhook_deliveries
+            WHERE state = '{DeliveryState.FAILED}' LIMIT {MOST}) AS a) AS failed,
+        (SELECT count(*) FROM (SELECT FROM webhook_deliveries
+            WHERE state = '{DeliveryState.REJECTED}' LIMIT {MOST}) AS a) AS rejected,
         (SELECT extract(epoch FROM min(received_at))::float8 FROM (
             SELECT received_at FROM webhook_deliveries
-            WHERE state IN ('received', 'parked') AND (state = 'received' OR next_attempt_at <= now())
+            WHERE state IN ({listed(PENDING)}) AND (state = '{DeliveryState.RECEIVED}' OR next_attempt_at <= now())
                 AND replay_of IS NULL
             ORDER BY next_attempt_at LIMIT {MOST}) AS due) AS oldest_pending,
         extract(epoch FROM now())::float8 AS now
@@ -134,7 +138,7 @@ def _age(groups: Any, minute: int, now: float, oldest_pending: float | None) -> 
     pending = [
         row.oldest
         for row in groups
-        if row.came <= minute and (row.ended is None or row.ended > minute) and row.state != "parked"
+        if row.came <= minute and (row.ended is None or row.ended > minute) and row.state != DeliveryState.PARKED
     ]
     # What is pending still was pending all the time since it came, however long ago that is.
     if oldest_pending is not None and oldest_pending <= end:

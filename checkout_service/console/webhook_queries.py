@@ -16,7 +16,8 @@ from sqlalchemy import Row, text
 
 from checkout_service.console.filters import PENDING, Place, WebhookFilter, read_id
 from checkout_service.database.engine import execute
-from checkout_service.webhooks.states import RARE, REFERENCED_RARE, DeliveryState
+from checkout_service.webhooks.states import PENDING as PENDING_STATES
+from checkout_service.webhooks.states import RARE, REFERENCED_RARE, DeliveryState, listed
 
 PAGE: Final = 50
 
@@ -29,7 +30,7 @@ FEW: Final = 5_000
 READ_FOR_LIST: Final = 16 * 1024
 """Bytes up to which a body is read for the list, to tell its type."""
 
-_referenced: Final = ", ".join(f"'{state}'" for state in REFERENCED_RARE)
+_referenced: Final = listed(REFERENCED_RARE)
 
 # Subjects: what a page looks through, each along an index of its own.
 _ALL: Final = "SELECT * FROM webhook_deliveries WHERE {place} ORDER BY id {way} LIMIT :window"
@@ -38,7 +39,7 @@ _OF_STATE: Final = (
 )
 _FEW_PENDING: Final = f"""
     SELECT * FROM (
-        SELECT * FROM webhook_deliveries WHERE state IN ('received', 'parked') ORDER BY next_attempt_at LIMIT {FEW}
+        SELECT * FROM webhook_deliveries WHERE state IN ({listed(PENDING_STATES)}) ORDER BY next_attempt_at LIMIT {FEW}
     ) AS pending WHERE {{place}} ORDER BY id {{way}}
 """  # noqa: S608 (only our own constants)
 _OF_PAYMENT: Final = f"""
@@ -77,7 +78,7 @@ _SIZE: Final = "SELECT count(*) FROM ({subject}) AS looked_at"
 
 _few_pending = text(f"""
     SELECT count(*) FROM (
-        SELECT FROM webhook_deliveries WHERE state IN ('received', 'parked') LIMIT {FEW} + 1
+        SELECT FROM webhook_deliveries WHERE state IN ({listed(PENDING_STATES)}) LIMIT {FEW} + 1
     ) AS pending
 """)  # noqa: S608 (only our own constants)
 _payment_by = {
@@ -184,7 +185,7 @@ def _place(filters: WebhookFilter, before: UUID | None, after: UUID | None, valu
 def _conditions(filters: WebhookFilter, values: dict[str, Any]) -> str:
     conditions = ["true"]
     if filters.outstanding_only:
-        conditions.append("state IN ('received', 'parked')")
+        conditions.append(f"state IN ({listed(PENDING_STATES)})")
     elif filters.state is not None:
         conditions.append(f"state = '{filters.state}'")
     if filters.provider is not None:

@@ -12,11 +12,7 @@ from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
-from checkout_service.webhooks.states import PENDING, RARE, REFERENCED_RARE, DeliveryState
-
-
-def _listed(states: Iterable[DeliveryState]) -> str:
-    return ", ".join(f"'{state}'" for state in states)
+from checkout_service.webhooks.states import PENDING, RARE, REFERENCED_RARE, DeliveryState, listed
 
 
 def _is(state: DeliveryState) -> str:
@@ -33,9 +29,9 @@ class WebhookDelivery(Dated, Base):
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
-        CheckConstraint(f"state IN ({_listed(DeliveryState)})", name="state_known"),
+        CheckConstraint(f"state IN ({listed(DeliveryState)})", name="state_known"),
         CheckConstraint(
-            f"state NOT IN ({_listed(PENDING)}) OR next_attempt_at IS NOT NULL", name="pending_has_next_attempt"
+            f"state NOT IN ({listed(PENDING)}) OR next_attempt_at IS NOT NULL", name="pending_has_next_attempt"
         ),
         Index(
             "webhook_deliveries_next_attempt_at",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -44,3 +45,8 @@ REFERENCED_RARE: Final = (
     DeliveryState.FAILED,
 )
 """Those in which a webhook may name its payment; that of an applied one is named by its events."""
+
+
+def listed(states: Iterable[DeliveryState]) -> str:
+    """The states as SQL lists them: ``'received', 'parked'``."""
+    return ", ".join(f"'{state}'" for state in states)

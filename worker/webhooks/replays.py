@@ -59,7 +59,7 @@ _CLAIM_ONE: Final = Statement(
     ), entered AS (
         INSERT INTO audit (key, door, operator, action, subject, why)
         SELECT :key, '{Door.FLOWER}', :operator, '{Action.PROCESS}', CAST(:id AS text), ''
-        FROM own WHERE NOT EXISTS (SELECT FROM known)
+        FROM own
         ON CONFLICT (key) DO NOTHING
         RETURNING id
     ), begun AS (

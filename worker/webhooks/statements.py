@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from checkout_service.database.statements import Statement
-from checkout_service.webhooks.states import PENDING, DeliveryState
+from checkout_service.webhooks.states import PENDING, DeliveryState, listed
 
 SET: Final = 500
 """Webhooks a claim takes at most: enough to make the fixed cost of a transaction small, few enough for a lease."""
@@ -13,7 +13,7 @@ SET: Final = 500
 LARGE: Final = 16 * 1024
 """Bytes above which a body is fetched when its turn comes, so that a set of large webhooks does not fill the memory."""
 
-_PENDING: Final = ", ".join(f"'{state}'" for state in PENDING)
+_PENDING: Final = listed(PENDING)
 _RECEIVED: Final = f"'{DeliveryState.RECEIVED}'"
 _PARKED: Final = f"'{DeliveryState.PARKED}'"
 

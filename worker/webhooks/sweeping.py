@@ -20,14 +20,14 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.publishing.wake_up import wake_worker
 from checkout_service.tasks import TaskName
-from checkout_service.webhooks.states import PENDING, DeliveryState
+from checkout_service.webhooks.states import PENDING, DeliveryState, listed
 
 STEP: Final = 500
 WALK: Final = 5000
 SWEEP_FOR: Final = 4.0
 """Seconds after which a sweep begins no further step: with a last slow one it ends within its time limit (20 s)."""
 
-_PENDING: Final = ", ".join(f"'{state}'" for state in PENDING)
+_PENDING: Final = listed(PENDING)
 _PARKED: Final = f"'{DeliveryState.PARKED}'"
 
 # Also those that a command marked for a task of their own, whose message was lost.
