@@ -197,6 +197,9 @@ _unmark = text(f"""
     ))
 """)  # noqa: S608 (only our own constants)
 
+# Before the next one, whose look at the webhooks is then as new as the run: whoever takes webhooks holds this lock.
+_lock_runs = text("SELECT id FROM command_runs WHERE id = ANY(:commands) ORDER BY id FOR NO KEY UPDATE")
+
 _finish = text(f"""
     UPDATE command_runs AS run
     SET state = CASE WHEN run.all_taken THEN '{RunState.DONE}' ELSE '{RunState.STOPPED}' END, updated_at = now()
@@ -246,7 +249,7 @@ def take(command_id: UUID) -> Taken:
     """Take the next webhooks of a command, oldest first; nothing where no replay of many has this id, or none is left.
 
     One transaction: the webhooks, and in the command's run how far it is. Raises DatabaseUnavailableError, and
-    ValueError where the command's selection cannot be read.
+    ValueError or TypeError where the command's selection cannot be read.
     """
     try:
         return _take(command_id)
@@ -291,10 +294,14 @@ def replays_many(command_id: UUID) -> bool:
 def finish(command_ids: Sequence[UUID]) -> None:
     """Close the runs that are over: none of their webhooks is left to take, and each that was taken has a result.
 
-    One that another worker holds for too long is left to the next task, or to commands.run.
+    One that another worker holds for too long is left to the next task, or to commands.run. Raises
+    DatabaseUnavailableError.
     """
+    values = {"commands": list(command_ids)}
     try:
-        execute(_finish, {"commands": list(command_ids)})
+        with transaction() as connection:
+            connection.execute(_lock_runs, values)
+            connection.execute(_finish, values)
     except DatabaseLockedError:
         log.warning("command_held_by_another", command_ids=[str(command_id) for command_id in command_ids])
 

@@ -155,7 +155,7 @@ def _replay_many(command_id: UUID, until: float) -> int:
     while monotonic() < until:
         try:
             taken = take(command_id)
-        except ValueError:
+        except (ValueError, TypeError):
             log.warning("command_not_understood", command_id=str(command_id))
             return count
         if not taken:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from threading import Thread
+from time import monotonic, sleep
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -358,6 +360,45 @@ def test_a_stop_ends_it_and_leaves_the_others_as_they_were(
     assert [state_of(sql, each) for each in deliveries] == ["applied"] * 2 + ["rejected"] * 5
     wake(sql, command)
     assert run_of(sql, command)[1] == 2
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("state", [DeliveryState.REJECTED, DeliveryState.FAILED], ids=["claimed", "marked"])
+def test_a_stop_while_a_set_is_taken_waits_for_its_results(
+    sql: Sql, app: Flask, make_worker: MakeWorker, state: DeliveryState
+) -> None:
+    """Who ends the run waits for who takes the set, and must then see what was taken."""
+    columns = REJECTED if state is DeliveryState.REJECTED else FAILED
+    deliveries = [insert_webhook(sql, webhook(insert_payment(sql)), **columns) for _ in range(2)]
+    command = command_all(app, state)
+    stopping = make_worker()
+
+    def end() -> None:
+        with stopping.app_context():
+            finish([command])
+
+    with transaction() as connection:
+        (run,) = replays._LOCK_RUN.within(connection, {"command": command})
+        choice = Choice(state=state)
+        take_page = replays._claim_page if state is DeliveryState.REJECTED else replays._mark_failed
+        assert take_page(connection, run, choice)
+        stop(app, command)
+        ender = Thread(target=end)
+        ender.start()
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%command_runs%'"
+        deadline = monotonic() + 5
+        while not sql(waiting) and monotonic() < deadline:
+            sleep(0.01)
+    ender.join()
+
+    assert run_of(sql, command)[0] == "running", "what was taken has no result"
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'received'")
+    run_commands()
+    for each in deliveries:
+        wake(sql, each)
+    results = {"applied": 2} if state is DeliveryState.REJECTED else {}
+    assert run_of(sql, command) == ("done", 2, results)
+    assert sql("SELECT FROM webhook_deliveries WHERE replay_of IS NOT NULL") == []
 
 
 @pytest.mark.usefixtures("worker")
