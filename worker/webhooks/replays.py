@@ -106,6 +106,14 @@ _advance_one = text(f"""
     WHERE id = :command
 """)  # noqa: S608 (only our own constants)
 
+_close_unneeded = text(f"""
+    UPDATE command_runs SET state = '{RunState.DONE}', message = 'no replay was needed, it was due by itself',
+        updated_at = now()
+    WHERE state = '{RunState.WAITING}' AND id = (
+        SELECT id FROM audit WHERE key = :key AND action = '{Action.PROCESS}' AND subject = CAST(:id AS text)
+    )
+""")  # noqa: S608 (only our own constants)
+
 # Held to the end of the transaction, so that two workers do not take the same set. As with any first claim, nobody
 # waits until it is on disk: what PostgreSQL forgets in a crash are this claim, the cursor beside it and all results.
 _LOCK_RUN: Final = Statement(f"""
@@ -219,6 +227,14 @@ def claim_one(delivery_id: UUID, *, key: UUID, operator: str) -> ClaimedWebhook 
     """
     rows = execute(_CLAIM_ONE, {"id": delivery_id, "key": key, "operator": operator, "lease": LEASE})
     return claimed_webhook(rows[0]) if rows else None
+
+
+def close_unneeded(delivery_id: UUID, *, key: UUID) -> None:
+    """Close the run of the command with this key, whose webhook is pending and was claimed like any other.
+
+    Left open, it would be replayed as well, should it fail now. Raises DatabaseUnavailableError.
+    """
+    execute(_close_unneeded, {"id": delivery_id, "key": key})
 
 
 def mark_one(delivery_id: UUID, *, command_id: UUID) -> bool:

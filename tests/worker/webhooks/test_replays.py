@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 from threading import Thread
 from time import monotonic, sleep
@@ -26,6 +27,7 @@ from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import MakeWorker, Messages, webhook_row
 from tests.worker.scripted import ScriptedProvider, event, thin_event
+from worker import commands
 from worker.commands import run_commands
 from worker.webhooks import replays, task
 from worker.webhooks.claims import Result, settle
@@ -699,10 +701,32 @@ def test_what_a_set_has_no_time_to_look_up_gets_a_task_of_its_own(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_command_that_nobody_understands_is_refused(sql: Sql, app: Flask) -> None:
+@pytest.mark.parametrize("choice", [{"colour": "red"}, {"state": "rejected", "colour": "red"}], ids=str)
+def test_a_command_that_nobody_understands_is_refused(sql: Sql, app: Flask, choice: dict[str, str]) -> None:
     with app.app_context():
-        command = operations.process_all({"colour": "red"}, counted=1, origin=origin())
+        command = operations.process_all(choice, counted=1, origin=origin())
     assert wake(sql, command) == "0 webhooks, and 0 replayed"
     run_commands()
 
     assert run_of(sql, command)[0] == "refused"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_command_about_a_pending_webhook_gets_one_attempt_too(
+    sql: Sql, app: Flask, break_recording: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is due by itself, so its task claims it like any other; what fails then waits for another command."""
+    monkeypatch.setattr(commands, "LOOK_AGAIN", timedelta(0))
+    reference = insert_payment(sql)
+    delivery = insert_webhook(sql, webhook(reference), attempts="11", next_attempt_at="now()")
+    break_recording(reference)
+    given = origin()
+    command_one(app, delivery, given)
+
+    with pytest.raises(WebhookFailedError, match="cursed"):
+        message(sql, delivery, key=given.key)
+    run_commands()
+
+    assert (state_of(sql, delivery), webhook_row(sql, delivery).replay_of) == ("failed", None)
+    (run,) = sql("SELECT state, message FROM command_runs")
+    assert tuple(run) == ("done", "no replay was needed, it was due by itself")
