@@ -31,7 +31,8 @@ REPLAY_SET: Final = SET
 """Webhooks a replay takes at most at once. New ones wait for as long as that takes: a fraction of a second."""
 
 MARKED: Final = 200
-"""Failed webhooks that may be marked at a time. Each is a message, which stands before other wake-ups."""
+"""Failed webhooks that may be marked at a time. Each is a message, which stands before other wake-ups. Where sets of a
+command have left as many to tasks of their own, no further set is taken for now."""
 
 FLOWER: Final = "flower"
 """Names the operator where Flower does not."""
@@ -171,6 +172,13 @@ _claim_set: Final = {
     )
     for state, condition in _IN_SETS.items()
 }
+
+# Those under lease are in a set, or alone with a task.
+_count_alone = text("""
+    SELECT count(*) AS alone FROM (
+        SELECT FROM webhook_deliveries WHERE replay_of = :command AND next_attempt_at <= now() LIMIT :most
+    ) AS due
+""")
 
 _mark = Statement(f"""
     WITH page AS (
@@ -344,6 +352,12 @@ def count_results(connection: Connection, written: Sequence[Result]) -> None:
 
 
 def _claim_page(connection: Connection, run: Any, choice: Choice) -> Taken:
+    """Claim the next set, unless sets before it left many to tasks of their own: the sweep finds what is due in order.
+
+    Otherwise all of a replay whose webhooks have to be looked up would stand there, and no stop could end it.
+    """
+    if connection.execute(_count_alone, {"command": run.id, "most": MARKED}).scalar_one() >= MARKED:
+        return Taken()
     values = _values(run, choice, REPLAY_SET) | {
         "lease": LEASE,
         "most_attempts": max(settings().webhook_max_attempts, 2) - 1,

@@ -730,3 +730,25 @@ def test_a_command_about_a_pending_webhook_gets_one_attempt_too(
     assert (state_of(sql, delivery), webhook_row(sql, delivery).replay_of) == ("failed", None)
     (run,) = sql("SELECT state, message FROM command_runs")
     assert tuple(run) == ("done", "no replay was needed, it was due by itself")
+
+
+def test_no_further_set_is_taken_while_many_wait_for_tasks_of_their_own(
+    sql: Sql, app: Flask, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all have to be looked up, a set leaves nearly all of them alone; others that are due come after those."""
+    monkeypatch.setattr(replays, "REPLAY_SET", 2)
+    monkeypatch.setattr(replays, "MARKED", 2)
+    monkeypatch.setattr(task, "REPLAY_LOOK_UP_FOR", -1.0)
+    reference = insert_payment(sql)
+    scripted.webhooks = {b"{}": [thin_event(reference)]}
+    deliveries = [insert_webhook(sql, b"{}", **REJECTED) for _ in range(5)]
+    command = command_all(app)
+
+    for taken in (2, 4, 5):
+        wake(sql, command)
+        wake(sql, command)
+        assert run_of(sql, command)[:2] == ("running", taken)
+        for each in deliveries[:taken]:
+            wake(sql, each)
+
+    assert run_of(sql, command) == ("done", 5, {"ignored": 5})
