@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import click
 
 from checkout_service.api.responses import show_time
-from checkout_service.commands.models import Door
+from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, process, process_all, wake_for_replay
 from checkout_service.commands.queries import Command, find_command
 from checkout_service.providers.registry import provider_specs
@@ -126,6 +126,7 @@ def _process_each(delivery_ids: Iterable[UUID], *, operator: str, why: str, dry_
     for delivery_id, webhook in found.items():
         if webhook is None:
             raise click.ClickException(f"There is no webhook {delivery_id}.")
+    unsent: QueueUnavailableError | None = None
     for delivery_id, webhook in found.items():
         if webhook is not None and not processable(delivery_id):
             click.echo(f"{delivery_id} left as it is: {_why_left(webhook)}")
@@ -136,9 +137,14 @@ def _process_each(delivery_ids: Iterable[UUID], *, operator: str, why: str, dry_
         try:
             task_id = process(delivery_id, origin=_origin(operator, why))
         except QueueUnavailableError as error:
-            kept = "Your command is kept, and a worker finds it within seconds of the broker's return"
-            raise click.ClickException(f"The broker does not answer: {error}. {kept}.") from error
+            # The command is written down all the same, and so are those for the others.
+            unsent = unsent or error
+            click.echo(f"{delivery_id} kept in the audit, without a message")
+            continue
         click.echo(f"{delivery_id} enqueued as task {task_id}")
+    if unsent is not None:
+        kept = "Your command is kept, and a worker finds it within seconds of the broker's return"
+        raise click.ClickException(f"The broker does not answer: {unsent}. {kept}.") from unsent
 
 
 def _why_left(webhook: WebhookSummary) -> str:
@@ -160,6 +166,8 @@ def _process_chosen(choice: Choice, *, operator: str, why: str, dry_run: bool) -
             f"No worker came to it within {PATIENCE:.0f} s: {_webhooks(command.processed)} of {count} processed. "
             f"Command {command_id} is kept, and goes on as soon as workers run."
         )
+    if command.state is RunState.REFUSED:
+        raise click.ClickException(f"Command {command_id} was refused: {command.message}.")
     click.echo(f"{_webhooks(command.replayed)} enqueued: {results or command.message or 'none processed yet'}.")
 
 
@@ -193,7 +201,9 @@ def _known(command_id: UUID) -> Command:
 
 
 def _origin(operator: str, why: str) -> Origin:
-    return Origin(key=uuid4(), door=Door.CLI, operator=operator, why=why)
+    # Python hands on bytes of a terminal that are no UTF-8 as lone surrogates, which the database does not take.
+    kept = why.encode("utf-8", "backslashreplace").decode()
+    return Origin(key=uuid4(), door=Door.CLI, operator=operator, why=kept)
 
 
 def _os_user() -> str:

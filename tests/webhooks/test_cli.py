@@ -7,6 +7,8 @@ from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
+from threading import Thread
+from time import sleep
 from uuid import UUID, uuid4
 
 import pytest
@@ -236,6 +238,44 @@ def test_process_without_a_broker_fails_with_a_sentence(make_app: MakeApp, filed
     assert "Your command is kept" in result.stderr
     assert "Traceback" not in result.stderr
     assert [row.state for row in sql("SELECT state FROM command_runs")] == ["waiting"]
+
+
+def test_process_without_a_broker_keeps_a_command_for_each_id(
+    make_app: MakeApp, filed: dict[str, UUID], sql: Sql
+) -> None:
+    """The sentence says that the command is kept, so none of it may be left out."""
+    run = runner(make_app(broker_url=Secret(f"redis://127.0.0.1:{free_port()}/0")))
+
+    result = run("process", filed["failed"], filed["rejected"])
+
+    assert result.exit_code == 1
+    assert "Your command is kept" in result.stderr
+    subjects = [UUID(row.subject) for row in sql("SELECT subject FROM audit ORDER BY id")]
+    assert subjects == [filed["failed"], filed["rejected"]]
+
+
+def test_words_that_are_no_text_are_kept_as_they_can_be(run: Run, filed: dict[str, UUID], sql: Sql) -> None:
+    """Bytes of a terminal that are no UTF-8 are lone surrogates in Python, which the database does not take."""
+    result = run("process", filed["failed"], "--why", "m\udcfcde,\nsays Ada")
+
+    assert result.exit_code == 0
+    assert sql("SELECT why FROM audit")[0].why == "m\\udcfcde,\nsays Ada"
+
+
+def test_a_command_that_was_refused_is_no_success(run: Run, sql: Sql) -> None:
+    insert_webhook(sql, b"{}", state="'failed'")
+
+    def refuse() -> None:
+        while not sql("UPDATE command_runs SET state = 'refused', message = 'it broke' RETURNING id"):
+            sleep(0.01)
+
+    worker = Thread(target=refuse, daemon=True)
+    worker.start()
+    result = run("process", "--state", "failed")
+    worker.join(timeout=5)
+
+    assert result.exit_code == 1
+    assert "was refused: it broke." in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", UUID(int=1)], ["process", UUID(int=1)]], ids=str)

@@ -31,7 +31,8 @@ REPLAY_SET: Final = SET
 """Webhooks a replay takes at most at once. New ones wait for as long as that takes: a fraction of a second."""
 
 MARKED: Final = 200
-"""Failed webhooks that may be marked at a time. Each is a message, which stands before other wake-ups."""
+"""Failed webhooks that may be marked at a time. Each is a message, which stands before other wake-ups. Where sets of a
+command have left as many to tasks of their own, no further set is taken for now."""
 
 FLOWER: Final = "flower"
 """Names the operator where Flower does not."""
@@ -106,6 +107,14 @@ _advance_one = text(f"""
     WHERE id = :command
 """)  # noqa: S608 (only our own constants)
 
+_close_unneeded = text(f"""
+    UPDATE command_runs SET state = '{RunState.DONE}', message = 'no replay was needed, it was due by itself',
+        updated_at = now()
+    WHERE state = '{RunState.WAITING}' AND id = (
+        SELECT id FROM audit WHERE key = :key AND action = '{Action.PROCESS}' AND subject = CAST(:id AS text)
+    )
+""")  # noqa: S608 (only our own constants)
+
 # Held to the end of the transaction, so that two workers do not take the same set. As with any first claim, nobody
 # waits until it is on disk: what PostgreSQL forgets in a crash are this claim, the cursor beside it and all results.
 _LOCK_RUN: Final = Statement(f"""
@@ -164,6 +173,13 @@ _claim_set: Final = {
     for state, condition in _IN_SETS.items()
 }
 
+# Those under lease are in a set, or alone with a task.
+_count_alone = text("""
+    SELECT count(*) AS alone FROM (
+        SELECT FROM webhook_deliveries WHERE replay_of = :command AND next_attempt_at <= now() LIMIT :most
+    ) AS due
+""")
+
 _mark = Statement(f"""
     WITH page AS (
         SELECT ctid AS place, id FROM webhook_deliveries WHERE state = '{DeliveryState.FAILED}' {_CHOSEN}
@@ -197,6 +213,9 @@ _unmark = text(f"""
     ))
 """)  # noqa: S608 (only our own constants)
 
+# Before the next one, whose look at the webhooks is then as new as the run: whoever takes webhooks holds this lock.
+_lock_runs = text("SELECT id FROM command_runs WHERE id = ANY(:commands) ORDER BY id FOR NO KEY UPDATE")
+
 _finish = text(f"""
     UPDATE command_runs AS run
     SET state = CASE WHEN run.all_taken THEN '{RunState.DONE}' ELSE '{RunState.STOPPED}' END, updated_at = now()
@@ -216,6 +235,14 @@ def claim_one(delivery_id: UUID, *, key: UUID, operator: str) -> ClaimedWebhook 
     """
     rows = execute(_CLAIM_ONE, {"id": delivery_id, "key": key, "operator": operator, "lease": LEASE})
     return claimed_webhook(rows[0]) if rows else None
+
+
+def close_unneeded(delivery_id: UUID, *, key: UUID) -> None:
+    """Close the run of the command with this key, whose webhook is pending and was claimed like any other.
+
+    Left open, it would be replayed as well, should it fail now. Raises DatabaseUnavailableError.
+    """
+    execute(_close_unneeded, {"id": delivery_id, "key": key})
 
 
 def mark_one(delivery_id: UUID, *, command_id: UUID) -> bool:
@@ -246,7 +273,7 @@ def take(command_id: UUID) -> Taken:
     """Take the next webhooks of a command, oldest first; nothing where no replay of many has this id, or none is left.
 
     One transaction: the webhooks, and in the command's run how far it is. Raises DatabaseUnavailableError, and
-    ValueError where the command's selection cannot be read.
+    ValueError or TypeError where the command's selection cannot be read.
     """
     try:
         return _take(command_id)
@@ -291,10 +318,14 @@ def replays_many(command_id: UUID) -> bool:
 def finish(command_ids: Sequence[UUID]) -> None:
     """Close the runs that are over: none of their webhooks is left to take, and each that was taken has a result.
 
-    One that another worker holds for too long is left to the next task, or to commands.run.
+    One that another worker holds for too long is left to the next task, or to commands.run. Raises
+    DatabaseUnavailableError.
     """
+    values = {"commands": list(command_ids)}
     try:
-        execute(_finish, {"commands": list(command_ids)})
+        with transaction() as connection:
+            connection.execute(_lock_runs, values)
+            connection.execute(_finish, values)
     except DatabaseLockedError:
         log.warning("command_held_by_another", command_ids=[str(command_id) for command_id in command_ids])
 
@@ -321,6 +352,12 @@ def count_results(connection: Connection, written: Sequence[Result]) -> None:
 
 
 def _claim_page(connection: Connection, run: Any, choice: Choice) -> Taken:
+    """Claim the next set, unless sets before it left many to tasks of their own: the sweep finds what is due in order.
+
+    Otherwise all of a replay whose webhooks have to be looked up would stand there, and no stop could end it.
+    """
+    if connection.execute(_count_alone, {"command": run.id, "most": MARKED}).scalar_one() >= MARKED:
+        return Taken()
     values = _values(run, choice, REPLAY_SET) | {
         "lease": LEASE,
         "most_attempts": max(settings().webhook_max_attempts, 2) - 1,

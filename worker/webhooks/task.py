@@ -34,6 +34,7 @@ from worker.webhooks.rejected import reject
 from worker.webhooks.replays import (
     FLOWER,
     claim_one,
+    close_unneeded,
     count_results,
     end_stopped,
     finish,
@@ -87,12 +88,15 @@ def process(delivery_id: str) -> str:
     until = monotonic() + WORK_FOR
     try:
         # Wake-ups are quiet. One that names a webhook which was rejected meanwhile asks for no replay.
-        if not process.request.get("quiet"):
-            replay = claim_one(own, key=_key(), operator=_operator())
+        key = None if process.request.get("quiet") else _key()
+        if key is not None:
+            replay = claim_one(own, key=key, operator=_operator())
             if replay is not None and replay.replay_of is not None:
                 return _replay_one(replay, replay.replay_of, until)
         webhooks = claim(own)
         is_mine = bool(webhooks) and webhooks[0].id == own
+        if is_mine and key is not None and webhooks[0].replay_of is None:
+            close_unneeded(own, key=key)
         if is_mine and webhooks[0].tried_before:
             alone = webhooks[0]
             return _process_alone(alone) if alone.replay_of is None else _replay_one(alone, alone.replay_of, until)
@@ -155,7 +159,7 @@ def _replay_many(command_id: UUID, until: float) -> int:
     while monotonic() < until:
         try:
             taken = take(command_id)
-        except ValueError:
+        except (ValueError, TypeError):
             log.warning("command_not_understood", command_id=str(command_id))
             return count
         if not taken:

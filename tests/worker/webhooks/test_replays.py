@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
+from threading import Thread
+from time import monotonic, sleep
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,6 +27,7 @@ from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import MakeWorker, Messages, webhook_row
 from tests.worker.scripted import ScriptedProvider, event, thin_event
+from worker import commands
 from worker.commands import run_commands
 from worker.webhooks import replays, task
 from worker.webhooks.claims import Result, settle
@@ -361,6 +365,45 @@ def test_a_stop_ends_it_and_leaves_the_others_as_they_were(
 
 
 @pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("state", [DeliveryState.REJECTED, DeliveryState.FAILED], ids=["claimed", "marked"])
+def test_a_stop_while_a_set_is_taken_waits_for_its_results(
+    sql: Sql, app: Flask, make_worker: MakeWorker, state: DeliveryState
+) -> None:
+    """Who ends the run waits for who takes the set, and must then see what was taken."""
+    columns = REJECTED if state is DeliveryState.REJECTED else FAILED
+    deliveries = [insert_webhook(sql, webhook(insert_payment(sql)), **columns) for _ in range(2)]
+    command = command_all(app, state)
+    stopping = make_worker()
+
+    def end() -> None:
+        with stopping.app_context():
+            finish([command])
+
+    with transaction() as connection:
+        (run,) = replays._LOCK_RUN.within(connection, {"command": command})
+        choice = Choice(state=state)
+        take_page = replays._claim_page if state is DeliveryState.REJECTED else replays._mark_failed
+        assert take_page(connection, run, choice)
+        stop(app, command)
+        ender = Thread(target=end)
+        ender.start()
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%command_runs%'"
+        deadline = monotonic() + 5
+        while not sql(waiting) and monotonic() < deadline:
+            sleep(0.01)
+    ender.join()
+
+    assert run_of(sql, command)[0] == "running", "what was taken has no result"
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'received'")
+    run_commands()
+    for each in deliveries:
+        wake(sql, each)
+    results = {"applied": 2} if state is DeliveryState.REJECTED else {}
+    assert run_of(sql, command) == ("done", 2, results)
+    assert sql("SELECT FROM webhook_deliveries WHERE replay_of IS NOT NULL") == []
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_stop_before_any_worker_came_ends_it_too(sql: Sql, app: Flask) -> None:
     _, (failed,) = file_rejected(sql, 1)
     command = command_all(app)
@@ -658,10 +701,54 @@ def test_what_a_set_has_no_time_to_look_up_gets_a_task_of_its_own(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_command_that_nobody_understands_is_refused(sql: Sql, app: Flask) -> None:
+@pytest.mark.parametrize("choice", [{"colour": "red"}, {"state": "rejected", "colour": "red"}], ids=str)
+def test_a_command_that_nobody_understands_is_refused(sql: Sql, app: Flask, choice: dict[str, str]) -> None:
     with app.app_context():
-        command = operations.process_all({"colour": "red"}, counted=1, origin=origin())
+        command = operations.process_all(choice, counted=1, origin=origin())
     assert wake(sql, command) == "0 webhooks, and 0 replayed"
     run_commands()
 
     assert run_of(sql, command)[0] == "refused"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_command_about_a_pending_webhook_gets_one_attempt_too(
+    sql: Sql, app: Flask, break_recording: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is due by itself, so its task claims it like any other; what fails then waits for another command."""
+    monkeypatch.setattr(commands, "LOOK_AGAIN", timedelta(0))
+    reference = insert_payment(sql)
+    delivery = insert_webhook(sql, webhook(reference), attempts="11", next_attempt_at="now()")
+    break_recording(reference)
+    given = origin()
+    command_one(app, delivery, given)
+
+    with pytest.raises(WebhookFailedError, match="cursed"):
+        message(sql, delivery, key=given.key)
+    run_commands()
+
+    assert (state_of(sql, delivery), webhook_row(sql, delivery).replay_of) == ("failed", None)
+    (run,) = sql("SELECT state, message FROM command_runs")
+    assert tuple(run) == ("done", "no replay was needed, it was due by itself")
+
+
+def test_no_further_set_is_taken_while_many_wait_for_tasks_of_their_own(
+    sql: Sql, app: Flask, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all have to be looked up, a set leaves nearly all of them alone; others that are due come after those."""
+    monkeypatch.setattr(replays, "REPLAY_SET", 2)
+    monkeypatch.setattr(replays, "MARKED", 2)
+    monkeypatch.setattr(task, "REPLAY_LOOK_UP_FOR", -1.0)
+    reference = insert_payment(sql)
+    scripted.webhooks = {b"{}": [thin_event(reference)]}
+    deliveries = [insert_webhook(sql, b"{}", **REJECTED) for _ in range(5)]
+    command = command_all(app)
+
+    for taken in (2, 4, 5):
+        wake(sql, command)
+        wake(sql, command)
+        assert run_of(sql, command)[:2] == ("running", taken)
+        for each in deliveries[:taken]:
+            wake(sql, each)
+
+    assert run_of(sql, command) == ("done", 5, {"ignored": 5})
