@@ -18,7 +18,7 @@ from benchmarks.report import Report, in_turns, load_average, milliseconds, per_
 from benchmarks.stand import Stand
 from benchmarks.usage import Usage, watched
 from checkout_service.publishing.publisher import TaskQueue
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 
 WEBHOOKS = int(os.environ.get("REPLAY_WEBHOOKS") or 100_000)

@@ -15,7 +15,7 @@ from click.testing import Result
 from flask import Flask
 
 from checkout_service.local.servers import free_port
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.webhooks import cli
 from checkout_service.webhooks.selection import Choice
 from checkout_service.webhooks.states import DeliveryState
