@@ -16,7 +16,7 @@ from celery import Celery
 from kombu import Connection
 
 from checkout_service.publishing.publisher import TaskQueue, queues
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 
 TASKS = 2000

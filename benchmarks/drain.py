@@ -15,7 +15,7 @@ from benchmarks.report import Report, in_turns, load_average, per_second
 from benchmarks.stand import Stand
 from benchmarks.usage import CORES, Usage, watched
 from checkout_service.publishing.publisher import TaskQueue
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 
 WEBHOOKS = 20_000

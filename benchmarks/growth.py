@@ -20,7 +20,7 @@ from benchmarks.receive import some_webhooks
 from benchmarks.report import Report, in_turns, load_average, per_second
 from benchmarks.stand import Stand, stand
 from checkout_service.publishing.publisher import TaskQueue
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 
 FEW = 10_000

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from checkout_service.breaker import Breaker, BreakerOpenError
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.threads import BackgroundThread
 
 ANSWER_WITHIN: Final = 0.2

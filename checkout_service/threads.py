@@ -49,7 +49,8 @@ class BackgroundThread:
         self._rounds = rounds
         self._errors = background_thread_errors_total.labels(name)
         self._start_failures = background_thread_start_failures_total.labels(name)
-        self._runs = False
+        self._runs = False  # or is being started, or is done
+        self._has_begun = False  # set by the thread itself
         self._woken = threading.Event()
         self._starting = threading.Lock()
         _every_one.add(self)
@@ -58,6 +59,7 @@ class BackgroundThread:
         """Have a round begin now, or right after the one that goes on; whether there is a thread to do it.
 
         Returns at once and never raises. What the caller left for the thread before this call is seen by that round.
+        The answer is that of ``start``.
         """
         self._woken.set()
         return self.start()
@@ -65,21 +67,22 @@ class BackgroundThread:
     def start(self) -> bool:
         """Start the thread unless it runs; whether it does. Cuts no pause short, never waits and never raises.
 
-        If the system has no thread to give, the next call tries again, and so does ``start_again``.
+        If the system has no thread to give, the next call tries again, and so does ``start_again``. The answer is True
+        only if the thread is there. It is False while another caller is still starting it, since that may fail.
         """
-        if self._runs and not _not_started:
+        if self._has_begun and not _not_started:
             return True
-        was_tried = self in _not_started
-        start_again()
-        return self._runs if was_tried else self._try_to_start()
+        for other in tuple(_not_started - {self}):
+            other._try_to_start()
+        return self._try_to_start()
 
     def _try_to_start(self) -> bool:
-        # Whoever finds the lock taken does not wait: somebody else is starting the thread at this moment.
+        # Who finds the lock taken does not wait: somebody else is starting the thread at this moment, perhaps in vain.
         if not self._starting.acquire(blocking=False):
-            return True
+            return self._has_begun
         try:
             if not self._runs:
-                # Said first, since the thread may have come to an end before ``start`` returns.
+                # Set first, since the thread may have come to an end before ``start`` returns.
                 self._runs = True
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
             _not_started.discard(self)
@@ -91,6 +94,7 @@ class BackgroundThread:
         return self._runs
 
     def _run(self) -> None:
+        self._has_begun = True
         pause = FIRST_PAUSE
         is_done = False
         try:
@@ -110,6 +114,7 @@ class BackgroundThread:
         finally:
             if not is_done:
                 # Not even the pause was possible, for want of memory.
+                self._has_begun = False
                 self._runs = False
                 _not_started.add(self)
 
@@ -130,6 +135,7 @@ class BackgroundThread:
     def _forget(self) -> None:
         """Be as one that never ran. The locks are new ones, since a fork may have copied the old ones locked."""
         self._runs = False
+        self._has_begun = False
         self._woken = threading.Event()
         self._starting = threading.Lock()
 

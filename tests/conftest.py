@@ -29,7 +29,8 @@ from checkout_service.database.engine import db
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import start_postgres, start_valkey
 from checkout_service.settings.provider_accounts import Account
-from checkout_service.settings.values import Secret, WebSettings, WorkerSettings, with_psycopg
+from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings, WorkerSettings, with_psycopg
 
 ROOT = Path(__file__).parent.parent
 JWT_SECRET = "a secret that is known to the tests alone"

@@ -14,7 +14,8 @@ from flask import Flask
 from checkout_service.app import create_app
 from checkout_service.database.engine import db
 from checkout_service.local.mock_server import MockServer
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
 from tests.conftest import MOCK_SECRET, Customer
 

@@ -21,12 +21,12 @@ from sqlalchemy import text
 from checkout_service.commands.models import OPEN, Action, RunState, listed
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.delivery_states import PENDING
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
 from checkout_service.webhooks.queries import processable_ids
 from checkout_service.webhooks.selection import Choice
-from checkout_service.webhooks.states import PENDING
 from worker.payments.look_ups import look_up_now
 from worker.webhooks.replays import end_stopped, mark_one, state_for_replay
 

@@ -15,7 +15,7 @@ import psycopg
 
 from checkout_service.catalog.jsonl import BadLineError, read_lines
 from checkout_service.catalog.schemas import ListingRow, parse_line
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 
 OWNER: Final = "checkout_owner"
 REPORT_EVERY: Final = 1000

@@ -12,7 +12,8 @@ from werkzeug.datastructures import Authorization
 from checkout_service.api.callers import Caller, known_by
 from checkout_service.api.problems import Forbidden, Unauthorized
 from checkout_service.identity.tokens import bearer
-from checkout_service.settings.values import Secret, WebSettings
+from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings
 
 SCOPE: Final = "ops"
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.durations import parse_duration
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.webhooks.selection import Choice
-from checkout_service.webhooks.states import DeliveryState
 
 PENDING: Final = "pending"
 """May be given in place of a state: received or parked, so still pending."""

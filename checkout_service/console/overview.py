@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from checkout_service.cache import cache
 from checkout_service.database.engine import execute
+from checkout_service.delivery_states import PENDING, DeliveryState, listed
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.webhooks.states import PENDING, DeliveryState, listed
 
 FRESH_FOR: Final = 5
 """Seconds for which one reading serves everybody."""

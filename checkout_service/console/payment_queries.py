@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from checkout_service.console.filters import PaymentFilter, Place
 from checkout_service.cursors import BadCursorError, Cursor, read_cursor
@@ -59,6 +59,20 @@ _events_of = text("""
     SELECT event_id, status::text AS status, outcome, received_at FROM payment_events
     WHERE payment_id = :id AND delivery_id = :delivery_id ORDER BY received_at, id LIMIT 20
 """)
+
+
+class _PaymentRow(NamedTuple):
+    """The values of ``_COLUMNS``."""
+
+    id: UUID
+    provider: str
+    provider_ref: str
+    amount: Decimal
+    currency: str
+    status: str
+    review_reason: str | None
+    created_at: datetime
+    next_look_up_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +132,7 @@ def payments_page(chosen: PaymentFilter, place: Place, *, limit: int = PAGE) -> 
         bound = f"(payments.created_at, payments.id) {'>' if upwards else '<'} (:at, CAST(:id AS uuid))"
         values |= {"at": edge.moment, "id": edge.id}
     statement = (_FLAGGED if chosen.flagged else _BY_STATUS).format(place=bound, way=way)
-    found = [ListedPayment(**_typed(row)) for row in execute(text(statement), values)]
+    found = [_listed(row) for row in map(_PaymentRow._make, execute(text(statement), values))]
     rows, more = found[:limit], len(found) > limit
     if upwards:
         rows.reverse()
@@ -141,17 +155,25 @@ def payment_of_webhook(webhook: Webhook) -> PaymentOfWebhook | None:
     if webhook.provider_ref is None:
         return None
     rows = execute(_of_reference, {"provider_ref": webhook.provider_ref, "provider": webhook.provider})
-    return PaymentOfWebhook(**_typed(rows[0])) if rows else None
+    if not rows:
+        return None
+    payment_id, status, review_reason = rows[0]
+    return PaymentOfWebhook(id=payment_id, status=PaymentStatus(status), review_reason=review_reason)
 
 
 def events_of_webhook(webhook_id: UUID, payment_id: UUID) -> list[EventOfWebhook]:
     """The events about this payment that a webhook brought, oldest first."""
     rows = execute(_events_of, {"id": payment_id, "delivery_id": webhook_id})
-    return [EventOfWebhook(**_typed(row) | {"outcome": EventOutcome(row.outcome)}) for row in rows]
+    return [
+        EventOfWebhook(
+            event_id=event_id, status=PaymentStatus(status), outcome=EventOutcome(outcome), received_at=received_at
+        )
+        for event_id, status, outcome, received_at in rows
+    ]
 
 
-def _typed(row: Row[Any]) -> dict[str, Any]:
-    return row._asdict() | {"status": PaymentStatus(row.status)}
+def _listed(row: _PaymentRow) -> ListedPayment:
+    return ListedPayment(**row._asdict() | {"status": PaymentStatus(row.status)})
 
 
 def _read(cursor: str | None) -> Cursor | None:

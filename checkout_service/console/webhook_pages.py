@@ -21,11 +21,11 @@ from checkout_service.console.page import SOON, ConsoleBlueprint, address, page,
 from checkout_service.console.payment_queries import events_of_webhook, payment_of_webhook
 from checkout_service.console.untrusted import show_body, show_headers, what_it_says
 from checkout_service.console.webhook_queries import WINDOW, about, webhooks_page
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.timeline import timeline_of
 from checkout_service.providers.registry import provider_specs
 from checkout_service.webhooks.queries import Webhook, find_webhook, processable
-from checkout_service.webhooks.states import DeliveryState
 
 blueprint = ConsoleBlueprint("console", __name__)
 

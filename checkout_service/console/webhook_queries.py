@@ -6,18 +6,19 @@ webhooks: where those that match are rarer than that, it says how far it looked 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from checkout_service.console.filters import PENDING, Place, WebhookFilter, read_id
 from checkout_service.database.engine import execute
-from checkout_service.webhooks.states import PENDING as PENDING_STATES
-from checkout_service.webhooks.states import RARE, REFERENCED_RARE, DeliveryState, listed
+from checkout_service.delivery_states import PENDING as PENDING_STATES
+from checkout_service.delivery_states import RARE, REFERENCED_RARE, DeliveryState, listed
+from checkout_service.payments.status import PaymentStatus
 
 PAGE: Final = 50
 
@@ -91,6 +92,37 @@ _linked = text("""
 """)
 
 
+class ListedWebhook(NamedTuple):
+    """A line of the list, with the payment that it is about and an event that it brought.
+
+    ``size`` is that of the body in bytes; ``body`` is None where that is more than ``READ_FOR_LIST``. What it was not
+    found to be about is None.
+    """
+
+    id: UUID
+    provider: str
+    state: DeliveryState
+    attempts: int
+    received_at: datetime
+    next_attempt_at: datetime | None
+    processed_at: datetime | None
+    provider_ref: str | None
+    detail: str | None
+    headers: Mapping[str, str]
+    size: int
+    body: bytes | None
+    payment_id: UUID | None
+    payment_status: PaymentStatus | None
+    event_id: str | None
+
+
+class _Edge(NamedTuple):
+    """The webhook that a window ended at."""
+
+    id: UUID
+    received_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Webhooks, newest first. ``newer`` and ``older`` are where the pages around it begin.
@@ -98,7 +130,7 @@ class Page:
     ``looked_back_to`` is set where the page ended because enough had been looked at, not because it was full.
     """
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[ListedWebhook]
     newer: str | None = None
     older: str | None = None
     looked_back_to: datetime | None = None
@@ -133,7 +165,7 @@ def webhooks_page(filters: WebhookFilter, place: Place, *, payment: About | None
     way = "ASC" if upwards else "DESC"
     filled = subject.replace("{place}", _place(filters, before, after, values)).replace("{way}", way)
     statement = _PAGE.format(subject=filled, conditions=_conditions(filters, values), way=way)
-    found = list(execute(text(statement), values))
+    found = [_listed(row) for row in execute(text(statement), values)]
     rows, more = found[:limit], len(found) > limit
     edge = None if more or not bounded else _edge(filled, values, back="DESC" if upwards else "ASC")
     if upwards:
@@ -149,6 +181,12 @@ def webhooks_page(filters: WebhookFilter, place: Place, *, payment: About | None
         older=str(rows[-1].id) if more else (str(edge.id) if edge else None),
         looked_back_to=edge.received_at if edge else None,
     )
+
+
+def _listed(columns: Iterable[Any]) -> ListedWebhook:
+    id_, provider, state, *others, status, event_id = columns
+    payment_status = None if status is None else PaymentStatus(status)
+    return ListedWebhook._make([id_, provider, DeliveryState(state), *others, payment_status, event_id])
 
 
 def _subject(filters: WebhookFilter, payment: About | None, values: dict[str, Any]) -> tuple[str, bool]:
@@ -198,9 +236,8 @@ def _conditions(filters: WebhookFilter, values: dict[str, Any]) -> str:
     return " AND ".join(conditions)
 
 
-def _edge(subject: str, values: dict[str, Any], *, back: str) -> Row[Any] | None:
+def _edge(subject: str, values: dict[str, Any], *, back: str) -> _Edge | None:
     size = execute(text(_SIZE.format(subject=subject)), values)[0][0]
     if size < WINDOW:
         return None
-    found: Row[Any] = execute(text(_EDGE.format(subject=subject, back=back)), values)[0]
-    return found
+    return _Edge._make(execute(text(_EDGE.format(subject=subject, back=back)), values)[0])

@@ -27,7 +27,7 @@ from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.database.connections import ANSWER_WITHIN, DeadlineConnection, PatientConnection
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.database.statements import Statement
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 
 LOCK_WITHIN: Final = 2000
 """Milliseconds that any statement waits for a row that another transaction holds."""

@@ -12,7 +12,8 @@ from redis.exceptions import RedisError, ResponseError
 from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
 from checkout_service.doctor.wire import queues_of_another_kind
 from checkout_service.publishing.publisher import QueueUnavailableError
-from checkout_service.settings.values import Secret, WebSettings
+from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings
 
 ANSWER_WITHIN: Final = 2.0
 

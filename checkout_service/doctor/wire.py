@@ -13,7 +13,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from checkout_service.publishing.publisher import QueueUnavailableError, queues
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 
 
 def queues_of_another_kind(broker_url: Secret) -> list[str]:

@@ -23,7 +23,7 @@ from uuid import uuid4
 import psutil
 
 from checkout_service.local.servers import free_port
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, files_with, may_hold
+from checkout_service.settings.secret_holders import FILES_OF_PROCESS, is_secret, may_hold
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT / ".data"
@@ -184,7 +184,7 @@ def process_environment(process: str, environment: Mapping[str, str]) -> dict[st
     What is neither in the Procfile nor the mock provider is a command that somebody types, and gets all.
     """
     if process == MOCK_PROVIDER:
-        return {name: value for name, value in environment.items() if name in SIGNS or not files_with(name)}
+        return {name: value for name, value in environment.items() if name in SIGNS or not is_secret(name)}
     if process not in FILES_OF_PROCESS:
         return dict(environment)
     return {name: value for name, value in environment.items() if may_hold(process, name)}

@@ -30,7 +30,7 @@ from checkout_service.local.processes import ONCE, ProcessError, Processes, read
 from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.screen import Screen, show_seconds
 from checkout_service.local.servers import SUPERUSER, free_port, start_postgres, start_valkey
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
 DATABASE = "checkout"

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.payments.look_up_log import LoggedQuestion
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
@@ -42,7 +43,7 @@ class WebhookReceived:
 
     at: datetime
     delivery_id: UUID
-    state: str
+    state: DeliveryState
     attempts: int
     detail: str | None
     next_attempt_at: datetime | None

@@ -8,6 +8,7 @@ from typing import assert_never
 from uuid import UUID
 
 from checkout_service.api.responses import show_time
+from checkout_service.delivery_states import PENDING
 from checkout_service.money import show
 from checkout_service.oversight.entries import (
     CancelRequested,
@@ -68,9 +69,9 @@ def _session(entry: SessionOpened) -> str:
 
 def _webhook(entry: WebhookReceived) -> str:
     detail = f" ({printable(entry.detail)})" if entry.detail else ""
-    pending = entry.next_attempt_at is not None and entry.state in {"received", "parked"}
+    pending = entry.next_attempt_at is not None and entry.state in PENDING
     ahead = f", next attempt {show_time(entry.next_attempt_at)}" if pending and entry.next_attempt_at else ""
-    return f"{entry.delivery_id} {entry.state}{detail}, tried {entry.attempts}{ahead}"
+    return f"{entry.delivery_id} {entry.state.value}{detail}, tried {entry.attempts}{ahead}"
 
 
 def _refund(entry: RefundEntered) -> str:

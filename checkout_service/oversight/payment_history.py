@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from checkout_service.database.engine import execute
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.entries import (
     CancelRequested,
     Entry,
@@ -90,6 +91,31 @@ _first_key = text(
 )
 
 
+class _EventRow(NamedTuple):
+    """A row of ``_events`` or ``_refund_events``."""
+
+    at: datetime
+    event_id: str
+    delivery_id: UUID | None
+    status: str
+    amount: Decimal | None
+    currency: str | None
+    outcome: str
+    occurred_at: datetime | None
+
+
+class _WebhookRow(NamedTuple):
+    """The values of ``_WEBHOOK_COLUMNS``."""
+
+    delivery_id: UUID
+    at: datetime
+    state: str
+    attempts: int
+    detail: str | None
+    next_attempt_at: datetime | None
+    processed_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentNow:
     """A payment as its row is now. Amounts are in its currency; ``next_look_up_at`` is None when none is ahead."""
@@ -144,13 +170,18 @@ def read_history(
     payment = PaymentNow(**columns | {"status": PaymentStatus(columns["status"])})
     if owner is not None and payment.user_id != owner:
         return None
-    events = [PaymentEventRecorded(**_event(row, PaymentStatus)) for row in execute(_events, {"id": payment_id})]
+    events = [
+        PaymentEventRecorded(**_event(row, PaymentStatus))
+        for row in map(_EventRow._make, execute(_events, {"id": payment_id}))
+    ]
     refund_events = [
-        RefundEventRecorded(**_event(row, RefundStatus)) for row in execute(_refund_events, {"id": payment_id})
+        RefundEventRecorded(**_event(row, RefundStatus))
+        for row in map(_EventRow._make, execute(_refund_events, {"id": payment_id}))
     ]
     recorded: list[PaymentEventRecorded | RefundEventRecorded] = [*events, *refund_events]
     linked = {event.delivery_id for event in recorded if event.delivery_id}
-    webhooks = _webhooks(execute(_linked, {"ids": list(linked)}))
+    linked_rows = map(_WebhookRow._make, execute(_linked, {"ids": list(linked)}))
+    webhooks = {row.delivery_id: _webhook(row) for row in linked_rows}
     if after is None:
         ((after,),) = execute(_first_key, {"created_at": payment.created_at, "early": early})
     about, looked_until = _webhooks_about(payment, pages, after, largest)
@@ -169,13 +200,13 @@ def read_history(
     return PaymentHistory(payment=payment, entries=entries, looked_until=looked_until)
 
 
-def _event(row: Row[Any], status: type[PaymentStatus | RefundStatus]) -> dict[str, Any]:
+def _event(row: _EventRow, status: type[PaymentStatus | RefundStatus]) -> dict[str, Any]:
     """The columns of an event, with the words of its status and outcome."""
     return row._asdict() | {"status": status(row.status), "outcome": EventOutcome(row.outcome)}
 
 
-def _webhooks(rows: Iterable[Row[Any]]) -> dict[UUID, WebhookReceived]:
-    return {row.delivery_id: WebhookReceived(**row._asdict()) for row in rows}
+def _webhook(row: _WebhookRow) -> WebhookReceived:
+    return WebhookReceived(**row._asdict() | {"state": DeliveryState(row.state)})
 
 
 def _webhooks_about(
@@ -193,10 +224,10 @@ def _webhooks_about(
         page = execute(_walk, {"after": after, **search})
         if not page:
             return about, None
-        for row in page:
-            columns = row._asdict()
-            after = columns.pop("last_id")
-            if row.delivery_id is not None:
-                about[row.delivery_id] = WebhookReceived(**columns)
+        for last_id, *columns in page:
+            after = last_id
+            if columns[0] is not None:  # else no webhook of this page speaks of the payment
+                row = _WebhookRow._make(columns)
+                about[row.delivery_id] = _webhook(row)
         pages = None if pages is None else pages - 1
     return about, after

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from checkout_service.delivery_states import PENDING, DeliveryState
 from checkout_service.money import show
 from checkout_service.oversight.entries import PaymentEventRecorded, RefundEntered, SessionOpened, WebhookReceived
 from checkout_service.oversight.payment_history import PaymentNow
@@ -17,10 +18,10 @@ from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 
 WITHOUT_EVENTS: Final = {
-    "duplicate": "It is verified, but it says what we knew already. It counts once, not twice.",
-    "ignored": "It is verified, but it says nothing that concerns this payment.",
-    "parked": "It is verified, but its payment is not here yet. It waits for it.",
-    "failed": "It could not be processed. Its bytes are kept, and an operator can have it processed again.",
+    DeliveryState.DUPLICATE: "It is verified, but it says what we knew already. It counts once, not twice.",
+    DeliveryState.IGNORED: "It is verified, but it says nothing that concerns this payment.",
+    DeliveryState.PARKED: "It is verified, but its payment is not here yet. It waits for it.",
+    DeliveryState.FAILED: "It could not be processed. Its bytes are kept, and an operator can have it processed again.",
 }
 """What became of a webhook in this state, of whose events none was recorded."""
 
@@ -99,7 +100,7 @@ def _opened(timeline: Timeline) -> CustomerPhrase:
 def _webhook(
     payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], before: _Before
 ) -> CustomerPhrase:
-    done = webhook.processed_at if webhook.state not in {"received", "parked"} else None
+    done = webhook.processed_at if webhook.state not in PENDING else None
     return CustomerPhrase(
         at=webhook.at,
         key=str(webhook.delivery_id),
@@ -111,9 +112,9 @@ def _webhook(
 
 
 def _title(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> str:
-    if webhook.state == "rejected":
+    if webhook.state is DeliveryState.REJECTED:
         return "An unverified webhook arrived"
-    if webhook.state == "duplicate":
+    if webhook.state is DeliveryState.DUPLICATE:
         return "The same webhook arrived again"
     return f"A webhook said “{events[0].status.value}”" if events else "A webhook arrived"
 
@@ -122,22 +123,22 @@ def _badge(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> 
     """What the webhook did to this payment, which says more than that a worker is done with it."""
     outcomes = {event.outcome for event in events}
     for outcome in (EventOutcome.MISMATCH, EventOutcome.APPLIED, EventOutcome.STALE):
-        if webhook.state == "applied" and outcome in outcomes:
+        if webhook.state is DeliveryState.APPLIED and outcome in outcomes:
             return outcome.value
-    return webhook.state
+    return webhook.state.value
 
 
 def _about(
     payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], before: _Before
 ) -> Iterator[str]:
-    if webhook.state == "received":
+    if webhook.state is DeliveryState.RECEIVED:
         yield "It was stored as it came and answered at once. It waits for a worker."
         if webhook.attempts:
             yield f"It was tried {_times(webhook.attempts)} so far."
-    elif webhook.state == "rejected":
+    elif webhook.state is DeliveryState.REJECTED:
         yield f"It is unverified: {webhook.detail or 'it cannot be verified'}."
         yield "Somebody else may have sent it, or our own secret may be wrong. Nothing in it was believed."
-    elif webhook.state == "applied" and events:
+    elif webhook.state is DeliveryState.APPLIED and events:
         yield "It is verified."
         for event in events:
             yield _effect(payment, event, before)

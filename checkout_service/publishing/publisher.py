@@ -13,7 +13,7 @@ from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from checkout_service.breaker import Breaker, BreakerOpenError
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.tasks import QueueName, TaskName
 
 PUBLISH_WITHIN: Final = 0.25

@@ -18,6 +18,12 @@ from typing import Final
 
 _OPEN_FILES: Final = "/proc/self/fd"
 
+_MOST_TRIED: Final = 2**16
+"""Numbers of files that are tried one by one: as many as deploy/ allows, and above what serve.py asks for.
+
+To try them takes some 20 ms. A process takes the lowest free number, so higher ones are in use only if all these are.
+"""
+
 _SENT_AGO: Final = struct.Struct("=44xI")
 """Of struct tcp_info: milliseconds since bytes were last sent, or since the connection began."""
 
@@ -113,4 +119,5 @@ def _open_files() -> Iterable[int]:
         return [int(name) for name in os.listdir(_OPEN_FILES)]
     except OSError:
         # To open the list takes a descriptor, and there may be none left.
-        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return range(_MOST_TRIED if allowed == resource.RLIM_INFINITY else min(allowed, _MOST_TRIED))

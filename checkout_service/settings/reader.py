@@ -20,7 +20,8 @@ from sqlalchemy.exc import ArgumentError
 
 from checkout_service.money import CURRENCIES
 from checkout_service.settings.errors import SettingsError
-from checkout_service.settings.provider_accounts import Account, AccountForm, Secret
+from checkout_service.settings.provider_accounts import Account, AccountForm
+from checkout_service.settings.secret import Secret
 
 DEVELOPMENT_NAMESPACE = UUID("6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")

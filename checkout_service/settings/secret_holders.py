@@ -1,8 +1,9 @@
-"""Which process holds which secret. Every other setting goes to every process.
+"""Which process holds which secret. What does not look like a secret goes to every process.
 
 Whoever breaks into a process reads its environment. So the web holds no secret that signs webhooks, workers none that
 signs callers' tokens, and beat and Flower nothing of a provider and no way to the database. ``make run`` gives each
-process what is written here, and deploy/ is compared with it by a test.
+process what is written here: a name that looks secret and is not listed goes to none of them. A test compares deploy/
+and its page with it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Final
 
-SECRETS: Final = (
+SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("CELERY_BROKER_URL", ("broker",)),
     ("REDIS_URL", ("broker",)),
     ("DATABASE_URL", ("web",)),
@@ -20,14 +21,28 @@ SECRETS: Final = (
     ("PAGES_SECRET", ("web",)),
     ("CONSOLE_BASIC_AUTH", ("web",)),
     ("FLOWER_BASIC_AUTH", ("flower",)),
-    ("FLOWER_*_SECRET", ("flower",)),  # Flower's own settings
-    ("FLOWER_*_KEY", ("flower",)),
+    ("FLOWER_*SECRET*", ("flower",)),  # Flower's own settings
+    ("FLOWER_*KEY*", ("flower",)),
+    ("PG*", ("web", "worker", "release")),  # what libpq reads: PGPASSWORD, PGPASSFILE, PGSSLKEY and others
     ("*_WEBHOOK_SECRETS", ("worker",)),  # from here on a provider's
     ("*_WEBHOOK_ID", ("worker",)),
     ("*_KEY", ("web", "worker")),
     ("*_SECRET", ("web", "worker")),
     ("*_TOKEN", ("web", "worker")),
     ("*_PASSWORD", ("web", "worker")),
+    ("*PASS*", ()),  # from here on names that we do not know: nobody gets them
+    ("*SECRET*", ()),
+    ("*TOKEN*", ()),
+    ("*KEY*", ()),
+    ("*CREDENTIAL*", ()),
+    ("*_AUTH", ()),
+    ("*_DSN", ()),
+    ("*DATABASE_URL", ()),
+    ("*POSTGRES*_UR[IL]", ()),
+    ("*REDIS*_UR[IL]", ()),
+    ("*AMQP*_UR[IL]", ()),
+    ("*RABBITMQ*_UR[IL]", ()),
+    ("*BROKER*_UR[IL]", ()),
 )
 """Names of settings, as patterns of which the first that fits holds, and the files that they are kept in.
 
@@ -46,12 +61,21 @@ FILES_OF_PROCESS: Final = {
 """The files that each process of the Procfile reads."""
 
 
+def is_secret(setting: str) -> bool:
+    """Whether the setting is a secret, or has a name that looks like one."""
+    return _listed(setting) is not None
+
+
 def files_with(setting: str) -> tuple[str, ...]:
-    """The files that a setting is kept in; none if it is no secret."""
-    return next((files for pattern, files in SECRETS if fnmatchcase(setting, pattern)), ())
+    """The files that a secret is kept in; none if the setting is no secret, or a secret that no process gets."""
+    return _listed(setting) or ()
 
 
 def may_hold(process: str, setting: str) -> bool:
     """Whether a process of the Procfile gets the setting."""
-    files = files_with(setting)
-    return not files or bool(set(files) & set(FILES_OF_PROCESS[process]))
+    return not is_secret(setting) or bool(set(files_with(setting)) & set(FILES_OF_PROCESS[process]))
+
+
+def _listed(setting: str) -> tuple[str, ...] | None:
+    """The files of the first pattern that fits, in capitals or not; None if none does."""
+    return next((files for pattern, files in SECRETS if fnmatchcase(setting.upper(), pattern)), None)

@@ -11,15 +11,15 @@ from typing import Any, Self
 from uuid import UUID
 
 from checkout_service.settings.errors import SettingsError
-from checkout_service.settings.provider_accounts import Account, AccountForm, Secret
+from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader, with_psycopg
+from checkout_service.settings.secret import Secret
 from checkout_service.settings.web_reader import WebReader
 
 __all__ = [
     "DEVELOPMENT_NAMESPACE",
     "BrokerSettings",
     "MigrationSettings",
-    "Secret",
     "ServerSettings",
     "SettingsError",
     "SharedSettings",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkout_service.settings.provider_accounts import Secret
 from checkout_service.settings.reader import Reader
+from checkout_service.settings.secret import Secret
 
 
 class WebReader(Reader):

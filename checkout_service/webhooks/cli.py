@@ -18,6 +18,7 @@ from checkout_service.api.responses import show_time
 from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, process, process_all, wake_for_replay
 from checkout_service.commands.queries import Command, find_command
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError
 from checkout_service.terminal import CommandGroup, Duration, printable
@@ -30,7 +31,6 @@ from checkout_service.webhooks.queries import (
     processable,
 )
 from checkout_service.webhooks.selection import Choice
-from checkout_service.webhooks.states import DeliveryState
 
 PATIENCE: Final = 20.0
 """Seconds without any progress after which a command is left to the workers."""

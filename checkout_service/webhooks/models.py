@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
-from checkout_service.webhooks.states import PENDING, RARE, REFERENCED_RARE, DeliveryState, listed
+from checkout_service.delivery_states import PENDING, RARE, REFERENCED_RARE, DeliveryState, listed
 
 
 def _is(state: DeliveryState) -> str:

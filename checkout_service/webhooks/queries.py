@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, select
 
 from checkout_service.database.engine import execute
+from checkout_service.delivery_states import PENDING, DeliveryState
 from checkout_service.webhooks.models import WebhookDelivery
 from checkout_service.webhooks.selection import PROCESSABLE, Choice
-from checkout_service.webhooks.states import PENDING, DeliveryState
 
 _columns = (
     WebhookDelivery.id,

@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, and_, func, or_
 
+from checkout_service.delivery_states import PENDING, DeliveryState
 from checkout_service.webhooks.models import WebhookDelivery
-from checkout_service.webhooks.states import PENDING, DeliveryState
 
 # What the worker takes that is named by its id: see worker/webhooks/statements.py and replays.py.
 PROCESSABLE: Final = or_(

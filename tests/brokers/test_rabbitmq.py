@@ -14,7 +14,7 @@ import pytest
 from kombu import Connection
 
 from checkout_service.publishing.publisher import QueueUnavailableError, TaskQueue
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 from tests.brokers.rabbit import Rabbit
 from tests.conftest import Customer, MakeListing, Servers, Sql

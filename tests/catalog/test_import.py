@@ -15,7 +15,7 @@ from click.testing import Result
 from flask import Flask
 
 from checkout_service.catalog.operations import Imported, ImportRefusedError, import_listings
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.conftest import Customer, Servers, Sql
 
 DEMO = Path(__file__).parent.parent.parent / "checkout_service" / "local" / "demo_catalog.jsonl"

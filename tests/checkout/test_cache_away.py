@@ -14,7 +14,7 @@ import redis
 
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import Valkey, free_port, start_valkey
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, frozen
 from tests.conftest import Customer, MakeListing, Sql
 from tests.purchases import ONE_OF_EACH, ask, counts, fill_cart, remembered, replayed

@@ -10,7 +10,8 @@ import pytest
 
 from checkout_service.local.mock_state import GARBAGE
 from checkout_service.local.servers import free_port
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp
 from tests.conftest import Customer, MakeListing, Sql
 from tests.provider import MockProvider

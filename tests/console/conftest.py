@@ -18,7 +18,8 @@ from werkzeug.test import TestResponse
 
 from checkout_service.app import create_app
 from checkout_service.database.engine import db
-from checkout_service.settings.values import Secret, WebSettings
+from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings
 from tests.conftest import JWT_SECRET, Sql
 from tests.worker.conftest import worker_app  # noqa: F401 (a fixture)
 

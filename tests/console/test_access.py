@@ -12,7 +12,8 @@ from flask import Flask
 from checkout_service.api.callers import how_known, is_public
 from checkout_service.console.access import identify
 from checkout_service.providers.registry import account_forms
-from checkout_service.settings.values import Secret, SettingsError, WebSettings
+from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import SettingsError, WebSettings
 from tests.apps import MakeApp, make_app
 from tests.conftest import Sql
 from tests.console.conftest import BROWSER, PASSWORD, USER, Operator, basic, bearer

@@ -14,7 +14,7 @@ from flask import Flask
 
 from checkout_service.local.servers import free_port
 from checkout_service.pages import forms
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, make_app
 from tests.conftest import Servers, Sql
 from tests.console.conftest import InWorker, Operator, basic, console_settings, file_webhooks

@@ -16,7 +16,7 @@ import yaml
 from checkout_service.local.processes import read_procfile
 from checkout_service.server.draining import LINGER
 from checkout_service.server.granian_server import DRAIN_SECONDS
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, SECRETS, files_with
+from checkout_service.settings.secret_holders import FILES_OF_PROCESS, SECRETS, files_with, is_secret
 from checkout_service.tasks import QUEUES_OF_PROCESS, TaskName
 from tests.conftest import ROOT
 
@@ -81,7 +81,7 @@ def test_each_process_reads_the_settings_and_its_own_secrets_alone() -> None:
         shared, *secrets = container["envFrom"]
         assert shared == {"configMapRef": {"name": "checkout-settings"}}, process
         assert [each["secretRef"]["name"] for each in secrets] == [f"checkout-{file}" for file in files], process
-        assert not [each["name"] for each in container.get("env", []) if files_with(each["name"])], process
+        assert not [each["name"] for each in container.get("env", []) if is_secret(each["name"])], process
 
         (unit,) = [unit for unit in UNITS if _process(unit) == process]
         lines = [line.partition("=") for line in unit.read_text().splitlines()]
@@ -91,9 +91,26 @@ def test_each_process_reads_the_settings_and_its_own_secrets_alone() -> None:
         assert "Environment" not in {name for name, _, _ in lines}, process
 
 
+def test_the_page_names_each_file_what_it_holds_and_who_reads_it() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)\.env` \| (.+) \| (.+) \|$", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE
+    )
+    readers = {file: readers.split(", ") for file, _, readers in rows}
+    assert readers.pop("settings") == list(FILES_OF_PROCESS)
+    assert readers == {
+        file: [process for process, files in FILES_OF_PROCESS.items() if file in files]
+        for files in FILES_OF_PROCESS.values()
+        for file in files
+    }
+    for file, holds, _ in rows[1:]:
+        names = set(re.findall(r"[A-Z<>]+(?:_[A-Z<>]+)+", holds))
+        assert {name for name in names if file not in files_with(name)} == set(), file
+        assert {name for name, files in SECRETS if "*" not in name and file in files} <= names, file
+
+
 def test_the_settings_of_all_hold_no_secret_and_say_where_each_belongs() -> None:
     path = ROOT / "deploy" / "kubernetes" / "settings.yaml"
-    secrets = [name for name in yaml.safe_load(path.read_text())["data"] if files_with(name)]
+    secrets = [name for name in yaml.safe_load(path.read_text())["data"] if is_secret(name)]
     assert secrets == ["REDIS_URL", "CELERY_BROKER_URL"], "here without passwords"
     named = {
         line.split()[1].removeprefix("checkout-"): set(re.findall(r"[A-Z<>]+(?:_[A-Z<>]+)+", line))

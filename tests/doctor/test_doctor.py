@@ -16,7 +16,7 @@ from kombu import Connection, Queue
 from checkout_service.doctor.clocks import _judge
 from checkout_service.doctor.findings import Level
 from checkout_service.doctor.wire import queues_of_another_kind, worker_clocks
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.brokers.rabbit import start_rabbit
 from tests.conftest import ROOT, Servers, Sql
 from tests.flower_pages import stack as station

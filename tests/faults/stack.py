@@ -23,7 +23,7 @@ from checkout_service.local.launch import Server
 from checkout_service.local.processes import ONCE, Process, Processes, read_procfile
 from checkout_service.local.servers import SUPERUSER, Postgres, Valkey, start_postgres, start_valkey
 from checkout_service.local.session import CATALOGUE, DATABASE
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.brokers.rabbit import Rabbit
 
 Broker = Literal["redis", "amqp"]

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import make_url
 
 from checkout_service.database.engine import db
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.conftest import Servers, Sql
 from tests.own_apps import MakeApp
 

@@ -17,7 +17,8 @@ from flask.testing import FlaskClient
 
 from checkout_service.api.callers import caller, is_public
 from checkout_service.identity.tokens import KEPT_TOKENS, Tokens
-from checkout_service.settings.values import Secret, WebSettings
+from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings
 from tests.conftest import Customer, MakeListing, Sql
 from tests.own_apps import SECRET, Headers, MakeApp, bearer, claims, handmade, payload, signed
 

@@ -23,7 +23,8 @@ from checkout_service.local.servers import free_port
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, Reference
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.flower_pages import stack as station
 from tests.flower_pages.stack import eventually

@@ -18,7 +18,8 @@ from checkout_service.local.servers import free_port
 from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.providers.base import UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from checkout_service.telemetry import logs
 from tests.apps import MakeApp
 from tests.conftest import MOCK_SECRET

@@ -19,7 +19,8 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.providers.base import ProviderEvent, UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.flower_pages.stack import eventually
 
 SECRET = "known to the provider and to the worker"

@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from checkout_service.database.engine import db
 from checkout_service.local.mock_actions import BY_NAME
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WorkerSettings
 from tests.conftest import MOCK_SECRET, MakeListing, Servers, Sql
 from tests.flower_pages.stack import eventually

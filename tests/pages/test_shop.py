@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from checkout_service.api.callers import how_known, is_public
 from checkout_service.identity.guests import identify
 from checkout_service.settings.provider_accounts import Account
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, MakeListing, Sql, Statements
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.entries import PaymentEventRecorded, WebhookReceived
 from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.pages.payment_status import PATIENCE, headline
@@ -16,7 +17,6 @@ from checkout_service.pages.status_steps import EXPLAINED, status_steps
 from checkout_service.pages.timeline_phrases import REFUNDED, WITHOUT_EVENTS, CustomerPhrase, phrases
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.webhooks.states import DeliveryState
 from tests.conftest import Sql, Statements
 from tests.oversight.conftest import InWorker, add_session, in_worker
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from checkout_service.providers.adapters.mock.provider import MockProvider, sign
 from checkout_service.providers.base import UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from checkout_service.strict_json import parse_object
 from tests.webhook_bodies import webhook
 

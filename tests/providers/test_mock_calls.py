@@ -22,7 +22,8 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 
 REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"
 HELD = Reference(provider_ref=REFERENCE, payment_id=uuid4(), amount=Decimal("240.00"), currency="USD")

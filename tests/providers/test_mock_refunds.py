@@ -26,7 +26,8 @@ from checkout_service.providers.base import (
     UnreadableError,
 )
 from checkout_service.providers.raw_webhook import RawWebhook
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 
 SECRET = "the secret of this test"
 REFERENCE = "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"

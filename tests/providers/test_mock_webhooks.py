@@ -14,7 +14,8 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.mock.provider import MockProvider, sign
 from checkout_service.providers.base import ProviderEvent, UnreadableError, UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from checkout_service.strict_json import canonical
 from tests.webhook_bodies import webhook
 

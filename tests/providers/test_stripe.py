@@ -23,7 +23,8 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
     ThinEvent,
 )
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID
 from tests.providers.kits.stripe import CHARGE, INTENT, KIT, StripeBank, event, intent, problem, refund, sign
 

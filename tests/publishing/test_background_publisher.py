@@ -14,7 +14,7 @@ from flask import Flask
 
 from checkout_service.local.servers import Valkey, free_port
 from checkout_service.publishing.background_publisher import MOST_WAITING, background_publisher
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 from tests.apps import MakeApp, frozen
 from tests.conftest import Customer, Sql

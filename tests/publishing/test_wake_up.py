@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from checkout_service.local.servers import Valkey, free_port
 from checkout_service.publishing.wake_up import WAKE_UP
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, frozen
 from tests.webhook_bodies import post_webhook, webhook
 

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 import psycopg
 
 from checkout_service.catalog.operations import Imported, import_listings
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.conftest import Customer, Servers, Sql
 
 NAMESPACE = UUID("018f0000-0000-7000-8000-000000000000")

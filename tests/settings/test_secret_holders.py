@@ -32,10 +32,34 @@ def holders(setting: str) -> set[str]:
         ("PAYPAL_CLIENT_SECRET", {"web", "release", "worker", "housekeeping"}),
         ("FLOWER_BASIC_AUTH", {"flower"}),
         ("FLOWER_COOKIE_SECRET", {"flower"}),
+        ("FLOWER_KEYFILE", {"flower"}),
+        ("PGPASSWORD", {"web", "release", "worker", "housekeeping"}),
+        ("PGPASSFILE", {"web", "release", "worker", "housekeeping"}),
     ],
 )
 def test_a_secret_is_held_by_those_who_need_it_alone(setting: str, processes: set[str]) -> None:
     assert holders(setting) == processes
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "RABBITMQ_DEFAULT_PASS",
+        "REDISCLI_AUTH",
+        "CLOUDAMQP_URL",
+        "REDISCLOUD_URL",
+        "REDIS_TLS_URL",
+        "READONLY_DATABASE_URL",
+        "SENTRY_DSN",
+        "AWS_ACCESS_KEY_ID",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "NPM_TOKEN_FILE",
+        "SECRETS_OF_ANOTHER_PROGRAM",
+        "rabbitmq_password_file",
+    ],
+)
+def test_a_name_that_looks_secret_and_is_not_listed_goes_to_nobody(setting: str) -> None:
+    assert holders(setting) == set()
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 
 from checkout_service.providers.registry import account_forms
 from checkout_service.settings.reader import RENAMED
+from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import (
     BrokerSettings,
     MigrationSettings,
-    Secret,
     ServerSettings,
     SettingsError,
     WebSettings,

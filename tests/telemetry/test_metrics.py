@@ -15,7 +15,7 @@ from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from checkout_service.health.backlog import PENDING
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.telemetry.metrics import count_lags, webhook_delivery_lag_seconds
 from tests.conftest import Customer, Sql
 from tests.own_apps import MakeApp

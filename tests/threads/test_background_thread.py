@@ -249,6 +249,37 @@ def test_a_start_that_fails_is_logged_once_counted_each_time_and_never_raised(
     assert _alive(name) == 1
 
 
+def test_who_comes_while_another_caller_starts_it_is_promised_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, refused = threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    def refuse_slowly(thread: threading.Thread) -> None:
+        if thread.name != "slow to start":
+            return start(thread)
+        entered.set()
+        assert refused.wait(10)
+        raise RuntimeError("can't start new thread")
+
+    def work() -> Iterator[float | None]:
+        while True:
+            yield None
+
+    thread = BackgroundThread("slow to start", work)
+    with ThreadPoolExecutor(1) as other, monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse_slowly)
+        first = other.submit(thread.start)
+        assert entered.wait(10)
+        begun = time.monotonic()
+        assert not thread.start()
+        assert not thread.wake()
+        assert time.monotonic() - begun < 1
+        refused.set()
+        assert not first.result(10)
+
+    assert thread.start()
+    assert _alive("slow to start") == 1
+
+
 @pytest.mark.parametrize("by", ["itself", "another", "passer-by"])
 def test_a_start_for_which_the_system_has_no_thread_is_tried_again_by(by: str) -> None:
     played = play("tests.threads.scenes:a_failed_start_is_tried_again", by=by)

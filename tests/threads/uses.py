@@ -29,7 +29,8 @@ from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.draining import Drain
 from checkout_service.server.granian_server import end_with_parent
 from checkout_service.server.sockets import OwnSockets
-from checkout_service.settings.values import Secret, WebSettings
+from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings
 from checkout_service.tasks import TaskName
 from checkout_service.threads import BackgroundThread, start_again
 from checkout_service.webhooks.backpressure import WebhookBacklogFull

@@ -16,11 +16,11 @@ import redis
 from click.testing import Result
 from flask import Flask
 
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.local.servers import free_port
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from checkout_service.webhooks import cli
 from checkout_service.webhooks.selection import Choice
-from checkout_service.webhooks.states import DeliveryState
 from tests.apps import MakeApp
 from tests.conftest import Servers, Sql
 from tests.webhook_bodies import insert_webhook, webhook

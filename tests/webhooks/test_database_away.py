@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from checkout_service.local.servers import Postgres, free_port
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, frozen
 from tests.crowd import at_once
 from tests.webhook_bodies import webhook

@@ -16,8 +16,8 @@ import orjson
 from sqlalchemy import Connection
 
 from checkout_service.database.engine import execute
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.raw_webhook import RawWebhook
-from checkout_service.webhooks.states import DeliveryState
 from worker.context import settings
 from worker.webhooks.statements import BODIES, CLAIM, LARGE, RELEASE, SETTLE
 

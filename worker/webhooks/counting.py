@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import structlog
 
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.telemetry.metrics import count_lags, webhook_deliveries_total
-from checkout_service.webhooks.states import DeliveryState
 from worker.webhooks.claims import Result
 
 log = structlog.get_logger(__name__)

@@ -14,8 +14,8 @@ from sqlalchemy import Executable, text
 
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.delivery_states import PENDING, DeliveryState
 from checkout_service.tasks import TaskName
-from checkout_service.webhooks.states import PENDING, DeliveryState
 from worker.context import settings
 
 PRUNE_STEP: Final = 1000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from checkout_service.webhooks.states import DeliveryState
+from checkout_service.delivery_states import DeliveryState
 from worker.context import settings
 from worker.webhooks.claims import Result, settle
 from worker.webhooks.replays import count_results

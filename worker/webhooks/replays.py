@@ -21,8 +21,8 @@ from checkout_service.commands.models import OPEN, Action, Door, RunState, liste
 from checkout_service.database.engine import execute, transaction
 from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.database.statements import Statement
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.webhooks.selection import Choice
-from checkout_service.webhooks.states import DeliveryState
 from worker.context import settings
 from worker.webhooks.claims import LEASE, ClaimedWebhook, Result, claimed_webhook
 from worker.webhooks.statements import CLAIMED, SET

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
-from checkout_service.webhooks.states import DeliveryState
 from worker.backoff import FIRST_DELAY, LONGEST_DELAY, jittered
 from worker.context import settings
 from worker.transitions.outcomes import Effect, Outcome

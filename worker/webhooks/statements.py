@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from checkout_service.database.statements import Statement
-from checkout_service.webhooks.states import PENDING, DeliveryState, listed
+from checkout_service.delivery_states import PENDING, DeliveryState, listed
 
 SET: Final = 500
 """Webhooks a claim takes at most: enough to make the fixed cost of a transaction small, few enough for a lease."""

@@ -17,10 +17,10 @@ from sqlalchemy import text
 from checkout_service.cache import cache
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.delivery_states import PENDING, DeliveryState, listed
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.publishing.wake_up import wake_worker
 from checkout_service.tasks import TaskName
-from checkout_service.webhooks.states import PENDING, DeliveryState, listed
 
 STEP: Final = 500
 WALK: Final = 5000

@@ -20,11 +20,11 @@ from checkout_service.cache import cache
 from checkout_service.commands.models import LONGEST_OPERATOR
 from checkout_service.database.engine import transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.publishing.wake_up import WAKE_UP, wake_worker
 from checkout_service.tasks import TaskName
 from checkout_service.telemetry.metrics import webhook_deliveries_dropped_total
-from checkout_service.webhooks.states import DeliveryState
 from worker.backoff import describe
 from worker.transitions.recording import record
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies

@@ -14,7 +14,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.standard.signature import key_of, verified
 from checkout_service.providers.base import UnverifiedError
-from checkout_service.settings.provider_accounts import Secret
+from checkout_service.settings.secret import Secret
 from tests.providers.kits.kit import NOW, SignedWebhook
 from tests.providers.kits.standard import KIT
 

@@ -16,7 +16,8 @@ import httpx
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.adyen.provider import AdyenProvider
 from checkout_service.providers.base import Reference
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
 
 MERCHANT = "HarbourBooksECOM"

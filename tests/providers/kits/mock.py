@@ -12,7 +12,8 @@ import httpx
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mock.provider import PREFIX, MockProvider, sign
 from checkout_service.providers.base import Provider, Reference
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from checkout_service.strict_json import StrictJsonError, parse_object
 from tests.providers.kits.banking import Keys, nobody
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, SignedWebhook

@@ -13,7 +13,8 @@ import httpx
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mollie.provider import MollieProvider
 from checkout_service.providers.base import Reference
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, Answer, SignedWebhook
 
 PAYMENT_REF = "tr_7UhSN1zuXS"

@@ -19,7 +19,8 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.paypal.certificates import Certificates
 from checkout_service.providers.adapters.paypal.provider import PayPalProvider
 from checkout_service.providers.base import Reference
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.providers.kits import authority
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
 

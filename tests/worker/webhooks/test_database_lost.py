@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.conftest import Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import MakeWorker, webhook_row

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from checkout_service.publishing.wake_up import wake_worker
-from checkout_service.settings.values import Secret
+from checkout_service.settings.secret import Secret
 from tests.conftest import Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import MakeWorker, Messages

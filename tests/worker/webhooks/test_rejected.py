@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from checkout_service.database.engine import transaction
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.telemetry.metrics import webhook_deliveries_dropped_total
-from checkout_service.webhooks.states import DeliveryState
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook

@@ -19,9 +19,9 @@ from checkout_service.commands.models import Door
 from checkout_service.commands.operations import Origin
 from checkout_service.database.engine import transaction
 from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.base import UnreadableError
 from checkout_service.webhooks.selection import Choice
-from checkout_service.webhooks.states import DeliveryState
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook

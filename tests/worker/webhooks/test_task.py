@@ -9,7 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from checkout_service.providers.adapters.mock.provider import sign
-from checkout_service.settings.provider_accounts import Account, Secret
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from checkout_service.telemetry.metrics import secret_matches_total
 from tests.conftest import MOCK_SECRET, Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from checkout_service.providers.base import UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import header, signed_digest
-from checkout_service.settings.provider_accounts import Secret
+from checkout_service.settings.secret import Secret
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 (the specification's, not one of ours)
 PUBLIC_KEY_PREFIX: Final = "whpk_"

@@ -1,4 +1,7 @@
-"""The states of a webhook, written once: tables, statements, tasks and pages are made from them."""
+"""The states of a webhook, written once: tables, statements, tasks and pages are made from them.
+
+They are words that several rooms share. The pages use them too, and those know no webhook.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,31 @@
+"""A process finds its own sockets, whatever its bound on open files is."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import sys
+from contextlib import closing
+
+import pytest
+
+from checkout_service.server import granian_server, sockets
+from checkout_service.server.sockets import OwnSockets
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists open files")
+@pytest.mark.parametrize("allowed", [256, 2**20, resource.RLIM_INFINITY])
+def test_without_proc_a_listener_is_found_by_trying_a_bounded_number_of_files(
+    monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, closing(OwnSockets(listener.getsockname()[1])) as own:
+        assert listener.fileno() < 256
+        monkeypatch.setattr(sockets, "_OPEN_FILES", "/nowhere")
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (allowed, resource.RLIM_INFINITY))
+
+        assert len(list(own.listeners())) == 1
+        assert len(list(sockets._open_files())) <= 2**16
+
+
+def test_as_many_files_are_tried_as_the_server_asks_for() -> None:
+    assert 4 * granian_server.CONNECTIONS <= sockets._MOST_TRIED
