@@ -188,9 +188,9 @@ def test_the_connection_of_a_slow_sender_is_ended_and_no_other() -> None:
         with slow, answered, clients[0], clients[1]:
             read = threading.Thread(target=_take, args=(body_reader, environ(WEBHOOK, Wire(slow), length=1000)))
             read.start()
-            rounds = partial(hang_up_on_slow_senders, body_reader, OwnSockets(address[1]), seconds=0.4)
+            rounds = partial(hang_up_on_slow_senders, body_reader, OwnSockets(address[1]), seconds=1.5)
             BackgroundThread("slow-senders", rounds).start()
-            for _ in range(20):
+            for _ in range(40):
                 with suppress(OSError):
                     clients[0].sendall(b"x")
                 answered.sendall(b"y")
@@ -200,7 +200,7 @@ def test_the_connection_of_a_slow_sender_is_ended_and_no_other() -> None:
             assert not read.is_alive()
             with pytest.raises(OSError, match=r"reset|Broken"):
                 clients[0].sendall(b"x")
-            assert clients[1].recv(100) == b"y" * 20
+            assert clients[1].recv(100) == b"y" * 40
 
 
 def _take(body_reader: BodyReader, request: dict[str, Any]) -> None:

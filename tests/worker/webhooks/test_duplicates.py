@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 
 import pytest
 import redis
@@ -40,7 +41,7 @@ def test_webhook_idempotency_by_identical_bytes(sql: Sql, broker: redis.Redis, r
     process(str(insert_webhook(sql, body)))
     payment, events = sql("SELECT * FROM payments"), event_rows(sql)
     again = insert_webhook(sql, body)
-    eventually(lambda: broker.keys("*:webhook:*"))
+    eventually(lambda: broker.keys(f"*:webhook:mock:{sha256(body).hexdigest()}"))
     if not remembered:
         broker.flushdb()
 
