@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -37,8 +37,15 @@ _FULL = f"The cart holds {MOST_LINES} different items, as many as a cart may: re
 _LINE_TOO_LARGE = f"The total of this line would be more than {LARGEST}, the largest amount of one payment: take fewer."
 
 
-def put_item(*, user_id: UUID, listing_id: UUID, qty: int) -> tuple[dict[str, Any], bool]:
-    """Set how many of a listing the customer wants; the line as GET shows it, and whether it is new.
+class PutItem(NamedTuple):
+    """The line as GET shows it, and whether it is new."""
+
+    line: dict[str, Any]
+    is_new: bool
+
+
+def put_item(*, user_id: UUID, listing_id: UUID, qty: int) -> PutItem:
+    """Set how many of a listing the customer wants.
 
     Opens the cart, and makes the customer's row, where this is the first write. Raises NotFound for a listing that is
     unknown or off sale, CartFull and TotalTooLarge; then nothing is written. Run twice, it leaves the same line,
@@ -56,7 +63,7 @@ def put_item(*, user_id: UUID, listing_id: UUID, qty: int) -> tuple[dict[str, An
         raise TotalTooLarge(_LINE_TOO_LARGE, errors=[{"pointer": "/qty", "detail": _LINE_TOO_LARGE}])
     if not has_room:
         raise CartFull(_FULL)
-    return show_line(line), is_new
+    return PutItem(line=show_line(line), is_new=is_new)
 
 
 def change_quantity(*, user_id: UUID, item_id: UUID, qty: int) -> dict[str, Any]:

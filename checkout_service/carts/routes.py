@@ -56,8 +56,8 @@ def put_item(body: dict[str, Any]) -> Response:
     A cart has one line for a listing: asking again sets its quantity and does not add to it, so a request may be
     repeated safely. A listing that is unknown or not on sale is not found.
     """
-    line, is_new = operations.put_item(user_id=caller().user_id, listing_id=body["listing"], qty=body["qty"])
-    return json_answer(line, 201 if is_new else 200)
+    item = operations.put_item(user_id=caller().user_id, listing_id=body["listing"], qty=body["qty"])
+    return json_answer(item.line, 201 if item.is_new else 200)
 
 
 @blueprint.patch("/items/<uuid:item_id>")

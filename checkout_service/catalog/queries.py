@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, or_, select
@@ -46,15 +48,37 @@ _matching_page = Statement(
 FIRST = UUID(int=0)
 
 
-def listings_on_sale(*, search: str = "", after: UUID = FIRST, limit: int) -> tuple[Sequence[Any], UUID | None]:
-    """A page of what is on sale, by id, and the ``after`` of the next page if there is one.
+class ListingOnSale(NamedTuple):
+    """A listing with the names of its vendor and school; ``stock`` is None where it is not known."""
+
+    id: UUID
+    title: str
+    unit_price: Decimal
+    currency: str
+    stock: int | None
+    vendor: str
+    school: str | None
+    attributes: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingsPage:
+    """A page of what is on sale, and the ``after`` of the next page, if there is one."""
+
+    listings: Sequence[ListingOnSale]
+    following: UUID | None
+
+
+def listings_on_sale(*, search: str = "", after: UUID = FIRST, limit: int) -> ListingsPage:
+    """A page of what is on sale, by id, behind the listing ``after``.
 
     ``search`` is looked for in titles and in the names of vendors and schools, whatever their case.
     """
     values: dict[str, Any] = {"after": after, "limit": limit + 1}
     pattern = {"pattern": f"%{_escaped(search)}%"}
-    found = execute(_matching_page, values | pattern) if search else execute(_page, values)
-    return found[:limit], found[limit - 1].id if len(found) > limit else None
+    rows = execute(_matching_page, values | pattern) if search else execute(_page, values)
+    found = [ListingOnSale._make(row) for row in rows]
+    return ListingsPage(listings=found[:limit], following=found[limit - 1].id if len(found) > limit else None)
 
 
 def _escaped(text: str) -> str:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -102,16 +102,21 @@ def connect_providers(app: Flask, settings: WebSettings) -> None:
     }
 
 
-def open_session(
-    *, order: Order, providers: Mapping[str, Provider], namespace: UUID, ttl: timedelta
-) -> tuple[dict[str, Any], bool]:
-    """The session's answer, and whether it is the replay of one given before. Raises Problem.
+class SessionAnswer(NamedTuple):
+    """The session as the API shows it, and whether that is the replay of an answer given before."""
+
+    answer: dict[str, Any]
+    replayed: bool
+
+
+def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: UUID, ttl: timedelta) -> SessionAnswer:
+    """Open a session for the order's cart, or give the answer of its key again. Raises Problem.
 
     ``providers`` are those that are on; the first of them is the default.
     """
     given = remembered_answer(user_id=order.user_id, key=order.key)
     if given is not None:
-        return _replayed(order, given), True
+        return _replayed(order, given)
     if not providers:
         raise NoProvider
     name = order.provider or next(iter(providers))
@@ -127,21 +132,21 @@ def open_session(
     except ProviderError as error:
         return _from_concurrent_retry(
             order, _provider_problem(error), seconds=WAIT_FOR_RETRY if _in_progress(error) else 0
-        ), True
+        )
     if (opened.amount, opened.currency) != (cart.total_amount, cart.currency):
-        return _from_concurrent_retry(order, AmountDiffers(), seconds=WAIT_FOR_WRITE), True
+        return _from_concurrent_retry(order, AmountDiffers(), seconds=WAIT_FOR_WRITE)
     try:
         answer = _insert_session(order, cart, payment_id, name, opened, ttl)
     except Conflict:
-        return _from_concurrent_retry(order, ProviderFailed(), seconds=0), True
+        return _from_concurrent_retry(order, ProviderFailed(), seconds=0)
     remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, answer))
-    return answer, False
+    return SessionAnswer(answer=answer, replayed=False)
 
 
-def _replayed(order: Order, given: GivenAnswer) -> dict[str, Any]:
+def _replayed(order: Order, given: GivenAnswer) -> SessionAnswer:
     if given.request_hash != order.request_hash:
         raise IdempotencyKeyReused
-    return given.answer
+    return SessionAnswer(answer=given.answer, replayed=True)
 
 
 def _payable(order: Order) -> FrozenCart:
@@ -190,7 +195,7 @@ def _insert_session(
     return answer_from(row)
 
 
-def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) -> dict[str, Any]:
+def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) -> SessionAnswer:
     """The answer that a concurrent retry with the same key was given; else raises the problem."""
     until = monotonic() + seconds
     while (given := given_answer(user_id=order.user_id, key=order.key)) is None:

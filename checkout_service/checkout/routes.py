@@ -49,7 +49,7 @@ def post_session(body: dict[str, Any], key: str) -> Response:
     The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`.
     """
     settings: WebSettings = current_app.extensions["settings"]
-    answer, replayed = open_session(
+    opened = open_session(
         order=Order(
             user_id=caller().user_id,
             key=key,
@@ -61,8 +61,8 @@ def post_session(body: dict[str, Any], key: str) -> Response:
         namespace=settings.payment_namespace,
         ttl=settings.session_ttl,
     )
-    sessions_total.labels(outcome="replayed" if replayed else "opened").inc()
-    headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{answer['payment_id']}"}
-    if replayed:
+    sessions_total.labels(outcome="replayed" if opened.replayed else "opened").inc()
+    headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{opened.answer['payment_id']}"}
+    if opened.replayed:
         headers |= REPLAYED
-    return json_answer(answer, status=201, headers=headers)
+    return json_answer(opened.answer, status=201, headers=headers)

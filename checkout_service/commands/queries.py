@@ -88,11 +88,19 @@ def open_commands() -> list[Command]:
     return _read("open")
 
 
-def commands_page(*, before: UUID | None) -> tuple[Sequence[Command], str | None]:
-    """A page of the audit, newest first, and the id that the next page begins before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandsPage:
+    """A page of the audit, newest first, and the id that the next page begins before, if there is one."""
+
+    commands: Sequence[Command]
+    following: str | None
+
+
+def commands_page(*, before: UUID | None) -> CommandsPage:
+    """The newest commands, or the newest of those before one."""
     cursor = {"before": before} if before else {}
     found = _read("older" if before else "newest", limit=PAGE + 1, **cursor)
-    return found[:PAGE], str(found[PAGE - 1].id) if len(found) > PAGE else None
+    return CommandsPage(commands=found[:PAGE], following=str(found[PAGE - 1].id) if len(found) > PAGE else None)
 
 
 def _read(chosen: str, **values: Any) -> list[Command]:

@@ -86,8 +86,8 @@ def stop_command(command_id: UUID) -> AnyResponse:
 def show_audit() -> str:
     """Every command, newest first."""
     before = read_id(request.args.get("before"))
-    rows, following = commands_page(before=before)
-    return page("audit.html", rows=rows, following=following, before=before)
+    found = commands_page(before=before)
+    return page("audit.html", rows=found.commands, following=found.following, before=before)
 
 
 def _choice(filters: WebhookFilter) -> Choice | None:

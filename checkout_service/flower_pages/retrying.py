@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from base64 import b64decode
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -39,7 +40,7 @@ class RetryTask(BaseTaskHandler):  # type: ignore[misc]  # Flower has no types
         if task.state not in RETRYABLE:
             raise web.HTTPError(409, f"The task is {task.state}: only what failed can be retried")
         try:
-            name, row_id = retryable(task)
+            found = retryable(task)
         except NotRetryableError as error:
             raise web.HTTPError(422, str(error)) from error
         new_id = str(uuid4())
@@ -47,12 +48,12 @@ class RetryTask(BaseTaskHandler):  # type: ignore[misc]  # Flower has no types
             "task.retry",
             task_id,
             self.capp.send_task,
-            name,
-            args=[str(row_id)],
-            argsrepr=repr((str(row_id),)),
+            found.name,
+            args=[str(found.row_id)],
+            argsrepr=repr((str(found.row_id),)),
             kwargsrepr="{}",
             task_id=new_id,
-            queue=name.declaration.queue.value,
+            queue=found.name.declaration.queue.value,
             headers={"operator": _user(self.request.headers.get("Authorization", ""))},
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},
@@ -84,13 +85,21 @@ def webhook_url(console_url: str, task: Any) -> str:
     if not console_url:
         return ""
     try:
-        name, row_id = retryable(task)
+        found = retryable(task)
     except NotRetryableError:
         return ""
-    return f"{console_url}/webhooks/{row_id}" if name is TaskName.PROCESS_WEBHOOK else ""
+    return f"{console_url}/webhooks/{found.row_id}" if found.name is TaskName.PROCESS_WEBHOOK else ""
 
 
-def retryable(task: Any) -> tuple[TaskName, UUID]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryableTask:
+    """A task to send again: its name, and the one id that is its argument."""
+
+    name: TaskName
+    row_id: UUID
+
+
+def retryable(task: Any) -> RetryableTask:
     """What to send again. Raises NotRetryableError unless it is a task of ours with exactly one id as its argument."""
     try:
         name = TaskName(task.name)
@@ -110,7 +119,7 @@ def retryable(task: Any) -> tuple[TaskName, UUID]:
         row_id = None
     if row_id is None or str(row_id) != arguments[0]:
         raise NotRetryableError("The task's argument is not an id")
-    return name, row_id
+    return RetryableTask(name=name, row_id=row_id)
 
 
 def why_not(task: Any) -> str:

@@ -50,7 +50,7 @@ def check_out() -> BaseResponse:
     settings: WebSettings = current_app.extensions["settings"]
     key = read_key(request.form.get("key"))
     try:
-        answer, replayed = open_session(
+        opened = open_session(
             order=Order(user_id=user_id, key=key, provider=None, **_read_form()),
             providers=current_app.extensions["providers"],
             namespace=settings.payment_namespace,
@@ -59,7 +59,8 @@ def check_out() -> BaseResponse:
     except Problem as problem:
         # Where nothing was decided, the same attempt goes on; where it was, trying again is another one.
         return cart_page(problem, key=key if isinstance(problem, Unavailable) else None)
-    sessions_total.labels(outcome="replayed" if replayed else "opened").inc()
+    answer = opened.answer
+    sessions_total.labels(outcome="replayed" if opened.replayed else "opened").inc()
     onward = "paying.leave" if _provider_page(answer["payment_id"], answer["payment_token"]) else "paying.show_payment"
     return redirect(url_for(onward, payment_id=answer["payment_id"]), 303)
 

@@ -33,14 +33,14 @@ def show_listings() -> str:
     """What is on sale, page by page, perhaps only what matches a search."""
     search = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH].replace("\x00", "")
     after = _id(request.args.get("after"), otherwise=FIRST)
-    listings, following = listings_on_sale(search=search, after=after, limit=PAGE)
+    found = listings_on_sale(search=search, after=after, limit=PAGE)
     cart = _cart()
     return shop_page(
         "shop/listings.html",
-        listings=listings,
+        listings=found.listings,
         search=search,
         first=url_for("shop.show_listings", q=search or None) if after != FIRST else None,
-        following=url_for("shop.show_listings", q=search or None, after=following) if following else None,
+        following=url_for("shop.show_listings", q=search or None, after=found.following) if found.following else None,
         held={item["listing"]["id"]: item["qty"] for item in cart["items"]},
         pieces=_pieces(cart),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, insert
@@ -22,7 +22,7 @@ from checkout_service.money import decimals, show
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.models import Refund
 from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
-from checkout_service.refunds.queries import REFUND, refundable, show_refund
+from checkout_service.refunds.queries import REFUND, Refundable, RefundRow, refundable, show_refund
 
 _insert = Statement(
     insert(Refund)
@@ -58,14 +58,21 @@ class RefundRequest:
         return request_hash({"payment_id": str(self.payment_id), "amount": amount, "reason": self.reason})
 
 
-def request_refund(request: RefundRequest) -> tuple[dict[str, Any], bool]:
-    """The refund as it was requested, and whether that is the replay of an answer given before. Raises Problem."""
+class RefundAnswer(NamedTuple):
+    """The refund as it was requested, and whether that is the replay of an answer given before."""
+
+    refund: dict[str, Any]
+    replayed: bool
+
+
+def request_refund(request: RefundRequest) -> RefundAnswer:
+    """Store the request, or give the answer of its key again. Raises Problem."""
     for _ in range(TRIES):
         found = refundable(payment_id=request.payment_id, requested_by=request.requested_by, key=request.key)
         if found is None:
             raise NotFound("There is no such payment.")
-        if found.refund_id is not None:
-            return _replayed(found, request), True
+        if found.refund is not None:
+            return RefundAnswer(refund=_replayed(found.refund, request), replayed=True)
         _check(found, request)
         try:
             (row,) = execute(
@@ -83,11 +90,11 @@ def request_refund(request: RefundRequest) -> tuple[dict[str, Any], bool]:
             # A concurrent retry with this key was faster, or another refund took the room: what is true now tells
             # which.
             continue
-        return show_refund(row), False
+        return RefundAnswer(refund=show_refund(RefundRow._make(row)), replayed=False)
     raise StillInProgress("Other refunds of this payment are being requested at this moment: send it again.")
 
 
-def _replayed(found: Any, request: RefundRequest) -> dict[str, Any]:
+def _replayed(found: RefundRow, request: RefundRequest) -> dict[str, Any]:
     """The answer as it was first given. GET shows the refund's status of today."""
     if found.request_hash != request.request_hash:
         raise IdempotencyKeyReused("This Idempotency-Key belongs to another request: use a new key for a new refund.")
@@ -95,14 +102,14 @@ def _replayed(found: Any, request: RefundRequest) -> dict[str, Any]:
     return shown | {"status": RefundStatus.REQUESTED.value, "decline": None, "updated_at": shown["created_at"]}
 
 
-def _check(found: Any, request: RefundRequest) -> None:
+def _check(found: Refundable, request: RefundRequest) -> None:
     if found.payment_status is not PaymentStatus.PAID:
         raise NotRefundable(payment_status=found.payment_status.value)
-    if request.amount is not None and request.amount != round(request.amount, decimals(found.payment_currency)):
-        detail = f"{found.payment_currency} has no such small unit."
+    if request.amount is not None and request.amount != round(request.amount, decimals(found.currency)):
+        detail = f"{found.currency} has no such small unit."
         raise Invalid(errors=[{"pointer": "/amount", "detail": detail}])
-    left = {"amount_left": show(found.left), "currency": found.payment_currency}
+    left = show(found.left)
     if found.left == 0:
-        raise NothingLeftToRefund(**left)
+        raise NothingLeftToRefund(amount_left=left, currency=found.currency)
     if request.amount is not None and request.amount > found.left:
-        raise RefundTooLarge(**left)
+        raise RefundTooLarge(amount_left=left, currency=found.currency)

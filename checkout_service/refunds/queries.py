@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import and_, bindparam, select
@@ -12,6 +15,7 @@ from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.payments.models import Payment
+from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.models import Refund
 
 REFUND = (
@@ -30,8 +34,8 @@ REFUND = (
 
 _refundable = Statement(
     select(
-        Payment.status.label("payment_status"),
-        Payment.currency.label("payment_currency"),
+        Payment.status,
+        Payment.currency,
         (Payment.amount - Payment.amount_refunded - Payment.amount_refunding).label("left"),
         *REFUND,
     )
@@ -50,24 +54,58 @@ _of_payment = Statement(
 )
 
 
-def refundable(*, payment_id: UUID, requested_by: UUID, key: str) -> Any | None:
-    """The payment's status, its currency, what is left to refund, and the refund of this key; None without payment.
+class RefundRow(NamedTuple):
+    """The values of ``REFUND``."""
 
-    ``refund_id`` is None if the key has no refund yet.
-    """
+    refund_id: UUID
+    payment_id: UUID
+    amount: Decimal
+    currency: str
+    status: RefundStatus
+    reason: str | None
+    decline: str | None
+    requested_by: UUID | None
+    request_hash: bytes | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Refundable(NamedTuple):
+    """A payment's status and currency, what is left to refund, and the refund of a key; None if it has none yet."""
+
+    payment_status: PaymentStatus
+    currency: str
+    left: Decimal
+    refund: RefundRow | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRefunds:
+    """Whose payment it is, and its refunds as the API shows them, oldest first."""
+
+    user_id: UUID
+    refunds: list[dict[str, Any]]
+
+
+def refundable(*, payment_id: UUID, requested_by: UUID, key: str) -> Refundable | None:
+    """What a caller may refund, and what was requested with this key; None when there is no such payment."""
     rows = execute(_refundable, {"payment_id": payment_id, "requested_by": requested_by, "idempotency_key": key})
-    return rows[0] if rows else None
+    if not rows:
+        return None
+    status, currency, left, *refund = rows[0]
+    return Refundable(status, currency, left, RefundRow._make(refund) if refund[0] is not None else None)
 
 
-def refunds_of(*, payment_id: UUID) -> tuple[UUID, list[dict[str, Any]]] | None:
-    """Whose payment it is, and its refunds, oldest first; None when there is no such payment."""
+def refunds_of(*, payment_id: UUID) -> PaymentRefunds | None:
+    """A payment's refunds; None when there is no such payment."""
     rows = execute(_of_payment, {"payment_id": payment_id})
     if not rows:
         return None
-    return rows[0].user_id, [show_refund(row) for row in rows if row.refund_id is not None]
+    refunds = [show_refund(RefundRow._make(refund)) for _, *refund in rows if refund[0] is not None]
+    return PaymentRefunds(user_id=rows[0].user_id, refunds=refunds)
 
 
-def show_refund(row: Any) -> dict[str, Any]:
+def show_refund(row: RefundRow) -> dict[str, Any]:
     """The refund as the API shows it."""
     return {
         "id": str(row.refund_id),

@@ -54,7 +54,7 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
     The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`; a key
     belongs to its caller, whatever the payment.
     """
-    refund, replayed = request_refund(
+    given = request_refund(
         RefundRequest(
             payment_id=payment_id,
             requested_by=caller().user_id,
@@ -63,13 +63,13 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
             reason=body.get("reason"),
         )
     )
-    refund_requests_total.labels("replayed" if replayed else "taken").inc()
+    refund_requests_total.labels("replayed" if given.replayed else "taken").inc()
     headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{payment_id}/refunds"}
-    if replayed:
+    if given.replayed:
         headers |= REPLAYED
     else:
-        background_publisher().send(TaskName.REFUND_PAYMENT, refund["id"], logs.request_id())
-    return json_answer(refund, status=202, headers=headers)
+        background_publisher().send(TaskName.REFUND_PAYMENT, given.refund["id"], logs.request_id())
+    return json_answer(given.refund, status=202, headers=headers)
 
 
 @blueprint.get("/<uuid:payment_id>/refunds")
@@ -82,9 +82,9 @@ def list_refunds(payment_id: UUID) -> Response:
     For its customer, and for tokens with the scope `refunds`. Those made in the provider's dashboard are among them.
     """
     found = refunds_of(payment_id=payment_id)
-    if found is None or (found[0] != caller().user_id and not caller().may(SCOPE)):
+    if found is None or (found.user_id != caller().user_id and not caller().may(SCOPE)):
         raise problems.NotFound("There is no such payment, or it is not yours.")
-    answer = json_answer({"data": found[1]}, headers={"Cache-Control": "private, no-cache"})
+    answer = json_answer({"data": found.refunds}, headers={"Cache-Control": "private, no-cache"})
     answer.add_etag()
     answer.make_conditional(request)
     return answer

@@ -23,7 +23,7 @@ def unit_of(order: dict[str, Any], reference: Reference) -> dict[str, Any]:
     """The order's one unit; raises UnreadableError if it is about another payment."""
     units = items(order, "purchase_units")
     found = own_reference(units[0]) if len(units) == 1 else None
-    if found is None or found[0] != reference.provider_ref:
+    if found is None or found.provider_ref != reference.provider_ref:
         raise UnreadableError("the order is about another payment")
     return units[0]
 
@@ -72,7 +72,7 @@ def refund_of(made: dict[str, Any], reference: Reference) -> ProviderRefundEvent
         event_id=f"lookup:{refund_ref}:{status}",
         # A word that we do not know yet is one for a refund on its way.
         status=REFUNDS.get(status, RefundStatus.PROCESSING),
-        refund_id=found[2] if found and found[0] == reference.provider_ref else None,
+        refund_id=found.refund_id if found and found.provider_ref == reference.provider_ref else None,
         payment_id=reference.payment_id,
         raw=kept(made, KEPT),
         **money(made),

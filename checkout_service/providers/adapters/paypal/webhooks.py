@@ -11,6 +11,7 @@ import binascii
 import re
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -135,14 +136,13 @@ def parse_event(
         found = own_reference(find_capture(up))
     if found is None:
         return []
-    provider_ref, payment_id, refund_id = found
     if kind == APPROVED:
-        return [ThinEvent(provider=NAME, provider_ref=provider_ref)]
+        return [ThinEvent(provider=NAME, provider_ref=found.provider_ref)]
     common: dict[str, Any] = {
         "provider": NAME,
-        "provider_ref": provider_ref,
+        "provider_ref": found.provider_ref,
         "event_id": event_id,
-        "payment_id": payment_id,
+        "payment_id": found.payment_id,
         "occurred_at": moment_of(webhook["create_time"]) if "create_time" in webhook else None,
         "raw": kept(webhook, KEPT),
         **money(resource),
@@ -152,7 +152,7 @@ def parse_event(
         return [ProviderEvent(status=_EVENTS[kind], capture_ref=capture_ref, **common)]
     status = REFUNDS.get(str(resource.get("status")), _REFUND_EVENTS[kind])
     refund_ref = text(resource, "id")
-    return [ProviderRefundEvent(status=status, refund_ref=refund_ref, refund_id=refund_id, **common)]
+    return [ProviderRefundEvent(status=status, refund_ref=refund_ref, refund_id=found.refund_id, **common)]
 
 
 def money(resource: dict[str, Any]) -> dict[str, Any]:
@@ -164,16 +164,26 @@ def money(resource: dict[str, Any]) -> dict[str, Any]:
         return {}
 
 
-def own_reference(resource: dict[str, Any]) -> tuple[str, UUID, UUID | None] | None:
-    """Our reference in a capture or a refund, the payment's id, and the refund's if it is one that we asked for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnReference:
+    """Our reference, the payment's id, and the refund's, if it is one that we asked for."""
+
+    provider_ref: str
+    payment_id: UUID
+    refund_id: UUID | None
+
+
+def own_reference(resource: dict[str, Any]) -> OwnReference | None:
+    """Our reference in a capture or a refund; None if there is none."""
     for name in ("custom_id", "invoice_id"):
         value = resource.get(name)
         if isinstance(value, str) and (found := REFERENCE.fullmatch(value)):
-            return found[1], UUID(found[2]), UUID(found[3]) if found[3] else None
+            refund_id = UUID(found[3]) if found[3] else None
+            return OwnReference(provider_ref=found[1], payment_id=UUID(found[2]), refund_id=refund_id)
     return None
 
 
-def _own(resource: dict[str, Any]) -> tuple[str, UUID, UUID | None] | None:
+def _own(resource: dict[str, Any]) -> OwnReference | None:
     """Our reference in a resource, which may be a whole order."""
     units = resource.get("purchase_units")
     holders = units if isinstance(units, list) else [resource]
