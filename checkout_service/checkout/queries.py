@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -52,6 +53,16 @@ _by_key = Statement(
 )
 
 
+class OpenedSession(NamedTuple):
+    """A session as it was opened, and its payment's ``status`` as it is now."""
+
+    cart_id: UUID
+    lines: list[dict[str, Any]]
+    payment_token: str
+    expires_at: datetime
+    status: PaymentStatus
+
+
 @dataclass(frozen=True, slots=True)
 class GivenAnswer:
     """The answer that a key got, and the hash of the request that got it."""
@@ -76,13 +87,10 @@ def given_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:
     return GivenAnswer(rows[0].request_hash, answer_from(rows[0])) if rows else None
 
 
-def session_of(*, payment_id: UUID, user_id: UUID) -> Any | None:
-    """The customer's session that opened a payment: cart_id, lines, payment_token, expires_at; or None.
-
-    With it comes the payment's ``status``, as it is now.
-    """
+def session_of(*, payment_id: UUID, user_id: UUID) -> OpenedSession | None:
+    """The session that opened a payment; None unless it is this customer's."""
     rows = execute(_by_payment, {"payment_id": payment_id, "user_id": user_id})
-    return rows[0] if rows else None
+    return OpenedSession._make(rows[0]) if rows else None
 
 
 def remember(*, user_id: UUID, key: str, given: GivenAnswer) -> None:
