@@ -76,7 +76,7 @@ def test_a_frozen_broker_holds_nobody(own_app: Flask, customer: Customer, sql: S
         for number in range(5):
             assert ask_refund(staff, payment, f"refund-{number}", amount="1.00").status_code == 202
         assert monotonic() - started < 1
-    assert sql("SELECT count(*) FROM refunds WHERE next_attempt_at IS NOT NULL")[0].count == 5, "the sweep rings"
+    assert sql("SELECT count(*) FROM refunds WHERE next_attempt_at IS NOT NULL")[0].count == 5, "the sweep sends"
 
 
 def test_without_a_broker_the_request_is_kept(make_app: MakeApp, customer: Customer, sql: Sql) -> None:

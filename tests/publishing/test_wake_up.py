@@ -135,7 +135,7 @@ def test_frozen_broker_keeps_no_provider_waiting(client: FlaskClient, own_valkey
     assert len(webhooks()) == 6
 
 
-def test_wake_up_that_could_not_be_notified_is_silent_again(make_app: MakeApp, own_valkey: Valkey) -> None:
+def test_a_wake_up_that_could_not_be_sent_is_given_back(make_app: MakeApp, own_valkey: Valkey) -> None:
     nowhere = Secret(f"redis://127.0.0.1:{free_port()}/0")
     client = make_app(redis_url=Secret(own_valkey.url), broker_url=nowhere).test_client()
     post_webhook(client, webhook("mock_pi_1"))
@@ -144,7 +144,7 @@ def test_wake_up_that_could_not_be_notified_is_silent_again(make_app: MakeApp, o
         _wait_until(lambda: not cache.keys(f"*{WAKE_UP}"), within=0.9)
 
 
-def test_notifier_rings_again_after_a_broker_that_was_killed(
+def test_the_notifier_sends_again_after_a_broker_that_was_killed(
     client: FlaskClient, own_valkey: Valkey, webhooks: Webhooks
 ) -> None:
     post_webhook(client, webhook("mock_pi_1"))
@@ -154,11 +154,11 @@ def test_notifier_rings_again_after_a_broker_that_was_killed(
         sleep(0.05)
     own_valkey.server.start()
 
-    _rings_again(client, own_valkey)
+    _sends_again(client, own_valkey)
     assert len(webhooks()) >= 5
 
 
-def test_notifier_rings_again_after_a_broker_that_refused_to_write(
+def test_the_notifier_sends_again_after_a_broker_that_refused_to_write(
     client: FlaskClient, broker: redis.Redis, own_valkey: Valkey
 ) -> None:
     broker.config_set("maxmemory", "1")
@@ -167,10 +167,10 @@ def test_notifier_rings_again_after_a_broker_that_refused_to_write(
         sleep(0.05)
     broker.config_set("maxmemory", "0")
 
-    _rings_again(client, own_valkey)
+    _sends_again(client, own_valkey)
 
 
-def _rings_again(client: FlaskClient, valkey: Valkey) -> None:
+def _sends_again(client: FlaskClient, valkey: Valkey) -> None:
     """New webhooks send wake-ups at the latest when breaker and wake-up have had their pause."""
 
     def notified() -> bool:

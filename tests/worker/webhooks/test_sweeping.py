@@ -1,4 +1,4 @@
-"""The sweep rings for what was left lying: bounded, and harmless twice at once."""
+"""The sweep sends wake-ups for what was left lying: bounded, and harmless twice at once."""
 
 from __future__ import annotations
 
