@@ -30,7 +30,10 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class Drain:
-    """The end of one process: it begins once, and every answer after that announces it."""
+    """The end of one process: it begins once, and every answer of the application after that announces it.
+
+    The few that the WSGI adapter gives by itself (408, 500, 503) do not.
+    """
 
     def __init__(self, port: int) -> None:
         self._sockets = OwnSockets(port)
