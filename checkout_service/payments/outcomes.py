@@ -22,13 +22,35 @@ OUTCOME_KNOWN: Final = f"outcome IN ({', '.join(repr(outcome.value) for outcome 
 
 
 class ReviewReason(StrEnum):
-    """Why a person has to look at a payment. ``payments.review_reason`` holds several in alphabetical order."""
+    """Why a person has to look at a payment. ``payments.review_reason`` holds several in alphabetical order.
+
+    The first group is computed of the entries by ``payment_reasons`` (migrations/entries/fold.sql), the second stands
+    in ``payment_notices``: what signed data cannot decide.
+    """
 
     MISMATCH = "mismatch"
+    """Less came than is due and nothing more is under way, or money came in another currency."""
+    OVERPAID = "overpaid"
     PAID_AFTER_CLOSE = "paid_after_close"
     PAID_TWICE = "paid_twice"
-    REFUND_MISMATCH = "refund_mismatch"
+    """Money came for two payments of one filling of the cart."""
     REFUND_TOO_LARGE = "refund_too_large"
+    """More was given back or lost than came."""
+    ATTEMPT_TIMED_OUT = "attempt_timed_out"
+    """An attempt is under way for longer than its method takes."""
+
+    REFUND_MISMATCH = "refund_mismatch"
+    """A refund of ours, and the provider speaks of another amount, currency or reference."""
+    RECAPTURED = "recaptured"
+    """A capture that failed is reported as captured again, by the same signed fields: accept it, or leave it."""
+    UNCLEAR_CANCELLATION = "unclear_cancellation"
+    """Whether the provider canceled or refunded stands in no signed field."""
+    NAME_OF_ANOTHER = "name_of_another"
+    """A name of an entry is known for another payment."""
+    DISPUTE_MISMATCH = "dispute_mismatch"
+    """A dispute in another currency than the payment's: its sum is not counted."""
+    FRAUD_WARNING = "fraud_warning"
+    """The card's bank reports fraud; no money moved."""
 
 
 _SEPARATOR: Final = ", "

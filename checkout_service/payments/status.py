@@ -1,12 +1,12 @@
-"""The statuses of payments and refunds: status orders.
+"""The statuses of payments, refunds and every other entry, each in its status order.
 
-    pending → processing → failed → expired → canceled → paid → reversed
+An entry (an attempt, a capture, a refund, a dispute) is only ever joined: ``max(current, proven)``. That is commutative,
+associative and idempotent, so any order of delivery, any duplicates and any replay end in the same entries.
 
-An event carries the status that it proves, and applying it is ``max(current, proven)``. That is commutative,
-associative and idempotent, so any order of delivery, any duplicates and any replay end in the same status. Refunds have
-a status order of their own:
+A payment's status is computed of its entries by the database's own function ``payments_fold``, never stepped: it may go
+back, when a dispute that was lost is won. The order of its members says only how far a payment is:
 
-    requested → processing → succeeded → failed
+    pending → processing → failed → authorized → expired → canceled → partially_paid → paid → reversed
 """
 
 from __future__ import annotations
@@ -34,21 +34,27 @@ class _Ordered(Enum):
 
 
 class PaymentStatus(_Ordered):
-    """What became of a payment; it moves to later members only. PostgreSQL's enum has the same order."""
+    """What became of a payment, computed of its entries. PostgreSQL's enum has the same order."""
 
     PENDING = "pending"
     PROCESSING = "processing"
     FAILED = "failed"
+    """Every attempt so far failed; the customer may make another."""
+    AUTHORIZED = "authorized"
+    """Money is promised, and none came."""
     EXPIRED = "expired"
     CANCELED = "canceled"
+    PARTIALLY_PAID = "partially_paid"
+    """Less came than is due."""
     PAID = "paid"
+    """What came reaches what is due; so it stays until all of it is gone by disputes."""
     REVERSED = "reversed"
 
     def __init__(self, value: str) -> None:
         super().__init__(value)
         self.closed_unpaid = value in {"expired", "canceled"}
         """Whether nobody expected money any more."""
-        self.money_came = value in {"paid", "reversed"}
+        self.money_came = value in {"partially_paid", "paid", "reversed"}
         """Whether money came, even if it went again."""
 
     @property
@@ -59,6 +65,56 @@ class PaymentStatus(_Ordered):
 
 class RefundStatus(_Ordered):
     """What became of a refund. ``failed`` is last: a provider may find a day later that the money came back to us."""
+
+    REQUESTED = "requested"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class AttemptStatus(_Ordered):
+    """What became of a try to pay."""
+
+    STARTED = "started"
+    UNDER_WAY = "under_way"
+    FAILED = "failed"
+    AUTHORIZED = "authorized"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+
+
+class CaptureStatus(_Ordered):
+    """What became of a capture. ``undone`` is last: the provider took back what it had reported as captured."""
+
+    PENDING = "pending"
+    REFUSED = "refused"
+    SUCCEEDED = "succeeded"
+    UNDONE = "undone"
+
+
+class DisputeStage(_Ordered):
+    """How far a dispute has escalated. An inquiry moves no money and blocks no refund."""
+
+    INQUIRY = "inquiry"
+    CHARGEBACK = "chargeback"
+    PRE_ARBITRATION = "pre_arbitration"
+    ARBITRATION = "arbitration"
+
+
+class DisputeStatus(_Ordered):
+    """Where a dispute is within its stage. ``lost`` is a word of the story alone: money goes by money steps."""
+
+    NEEDS_RESPONSE = "needs_response"
+    UNDER_REVIEW = "under_review"
+    ACCEPTED = "accepted"
+    EXPIRED = "expired"
+    LOST = "lost"
+    WON = "won"
+    CLOSED = "closed"
+
+
+class RequestStatus(_Ordered):
+    """What became of a capture or a void that somebody asked for."""
 
     REQUESTED = "requested"
     PROCESSING = "processing"

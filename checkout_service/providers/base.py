@@ -26,6 +26,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.providers.entries import Entry
 from checkout_service.providers.raw_webhook import RawWebhook
 
 
@@ -103,8 +104,9 @@ class Reference:
     """What we know of a payment when we ask its provider about it.
 
     ``provider_ref`` is what every webhook about it carries, ``payment_token`` what the client pays with (where there
-    was a session), ``capture_ref`` what the provider calls the money that came, where that is another name. ``closed``
-    says that we expect no money any more (it expired or was canceled), so none may be captured.
+    was a session). ``attempt_ref`` and ``capture_ref`` are the provider's names of what is asked about: of a refund the
+    capture, or the attempt, that it is of; of a capture or a void the authorisation; else the newest that are known.
+    ``closed`` says that we expect no money any more (it expired or was canceled), so none may be captured.
     """
 
     provider_ref: str
@@ -112,30 +114,39 @@ class Reference:
     amount: Decimal
     currency: str
     payment_token: str | None = None
+    attempt_ref: str | None = None
     capture_ref: str | None = None
     closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderEvent:
-    """Something that a provider vouches for, and the status that it proves.
+    """Something that a provider vouches for: the entries that it proves.
 
-    ``event_id`` is the same for every delivery of one event. ``amount`` is in ``currency`` (ISO 4217), ``occurred_at``
-    aware. ``payment_id`` is our own id where the provider gave it back to us, ``capture_ref`` the provider's name of
-    the money, for a later refund. ``amount_required`` says that a ``paid`` without amount and currency proves nothing.
+    ``event_id`` is the same for every delivery of one event; '' is of an answer that is not recorded, only joined.
+    ``provider_ref`` is the payment's own reference, '' where the event does not carry it; ``names`` are the provider's
+    other names (of attempts, captures, disputes, refunds) by which the payment may be found then. ``payment_id`` is our
+    own id where the provider gave it back to us. ``foreign`` says that it is another shop's, unless its payment is here.
+
+    Without ``entries``, they follow from ``status``, ``amount`` and ``capture_ref`` (see worker/transitions). With them,
+    ``status`` only tells people what the event is about; None where it is about no status of a payment.
+    ``amount_required`` says that a ``paid`` without amount and currency proves nothing. ``occurred_at`` is aware.
     ``raw`` is the body behind it, as an object or as JSON already, fit for jsonb.
     """
 
     provider: str
     provider_ref: str
     event_id: str
-    status: PaymentStatus
+    status: PaymentStatus | None
     amount: Decimal | None = None
     currency: str | None = None
     occurred_at: datetime | None = None
     payment_id: UUID | None = None
     amount_required: bool = True
     capture_ref: str | None = None
+    entries: Sequence[Entry] = ()
+    names: Sequence[str] = ()
+    foreign: bool = False
     raw: dict[str, Any] | bytes = field(default_factory=dict)
 
 
@@ -143,8 +154,9 @@ class ProviderEvent:
 class ProviderRefundEvent:
     """What a provider vouches for of one refund, requested by us or made in its dashboard.
 
-    ``provider_ref`` is the payment's, ``refund_ref`` the refund's; ``refund_id`` our own id of it where the provider
-    gave it back to us.
+    ``provider_ref`` is the payment's ('' where the event does not carry it: then ``names`` lead to it, as of a
+    ProviderEvent), ``refund_ref`` the refund's; ``refund_id`` our own id of it where the provider gave it back to us.
+    ``capture_ref`` and ``attempt_ref`` tell what it is of, where that is known.
     """
 
     provider: str
@@ -158,6 +170,9 @@ class ProviderRefundEvent:
     payment_id: UUID | None = None
     decline: Decline | None = None
     occurred_at: datetime | None = None
+    capture_ref: str | None = None
+    attempt_ref: str | None = None
+    names: Sequence[str] = ()
     raw: dict[str, Any] = field(default_factory=dict)
 
 
@@ -222,3 +237,14 @@ class Provider(Protocol):
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Give back ``amount`` of the payment's currency. The refund id is the provider's idempotency key."""
+
+    def capture(
+        self, reference: Reference, *, request_id: UUID, amount: Decimal, final: bool
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """Capture ``amount`` of the authorisation ``reference.attempt_ref``; ``final`` releases what is left of it.
+
+        The request id is the provider's idempotency key. A provider that cannot refuses with NOT_IN_THIS_STATE.
+        """
+
+    def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """Release what is authorized by ``reference.attempt_ref`` and was not captured. The id is the key."""

@@ -1,0 +1,188 @@
+-- What we ask providers for: refunds, captures, voids. What a provider says is always entered; only what we want to do can
+-- be refused. A request is admitted under the lock of its payment and only with cover, and its first sending looks once
+-- more, since a dispute may have come between. An open chargeback counts as gone, an inquiry does not.
+
+-- What may still be given back of one source of a payment's money: a named capture, or an attempt on which money is
+-- presumed. NULL: there is no such source.
+CREATE FUNCTION payment_source_left(payment uuid, capture text, attempt text) RETURNS numeric LANGUAGE sql STABLE AS $$
+    SELECT source.amount
+        - coalesce((SELECT sum(refund.amount) FROM refunds AS refund
+            WHERE refund.payment_id = payment AND refund.status <> 'failed'
+                AND CASE WHEN capture IS NULL THEN refund.capture_ref IS NULL AND refund.attempt_ref = attempt
+                    ELSE refund.capture_ref = capture END), 0)
+        - coalesce((SELECT sum(dispute.amount) FROM disputes AS dispute
+            WHERE dispute.payment_id = payment
+                AND (dispute.money_out OR dispute.money_step = 0 AND dispute.blocks_refund)
+                AND CASE WHEN capture IS NULL THEN dispute.capture_ref = '' AND dispute.attempt_ref = attempt
+                    ELSE dispute.capture_ref = capture END), 0)
+    FROM (
+        SELECT CASE entry.status WHEN 'succeeded' THEN entry.amount ELSE 0 END AS amount
+        FROM captures AS entry WHERE entry.payment_id = payment AND entry.capture_ref = capture
+        UNION ALL
+        SELECT entry.amount_presumed FROM payment_attempts AS entry
+        WHERE capture IS NULL AND entry.payment_id = payment AND entry.attempt_ref = attempt
+            AND entry.amount_presumed IS NOT NULL
+    ) AS source
+    LIMIT 1
+$$;
+
+-- Before a refund is inserted: it gets provider and currency of its payment and, where no amount is named, all that is
+-- left. Two at once wait for each other at the row lock that this takes. Runs as the owner, since the web tier may not
+-- lock a payment. Rows that the statement inserted before are seen: a request over two captures is two rows.
+CREATE OR REPLACE FUNCTION refunds_fill_from_payment() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    payment payments;
+    remaining numeric;
+    of_source numeric;
+BEGIN
+    SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no payment %', NEW.payment_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'refunds_payment_id_fkey';
+    END IF;
+    NEW.provider := coalesce(NEW.provider, payment.provider);
+    NEW.currency := coalesce(NEW.currency, payment.currency);
+    IF (NEW.provider, NEW.currency) <> (payment.provider, payment.currency) THEN
+        RAISE EXCEPTION 'a refund has the provider and currency of its payment %', payment.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'refunds_match_payment';
+    END IF;
+    IF NEW.requested_by IS NULL THEN
+        RETURN NEW;
+    END IF;
+    IF payment.status NOT IN ('partially_paid', 'paid') THEN
+        RAISE EXCEPTION 'payment % is %: there is nothing to give back', payment.id, payment.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'refunds_payment_is_paid';
+    END IF;
+    SELECT payment.amount_captured - payment.amount_lost - payment.amount_blocked - coalesce(sum(refund.amount), 0)
+    INTO remaining FROM refunds AS refund WHERE refund.payment_id = payment.id AND refund.status <> 'failed';
+    IF NEW.capture_ref IS NOT NULL OR NEW.attempt_ref IS NOT NULL THEN
+        of_source := payment_source_left(payment.id, NEW.capture_ref, NEW.attempt_ref);
+        remaining := least(remaining, coalesce(of_source, 0));
+    END IF;
+    NEW.amount := coalesce(NEW.amount, remaining);
+    IF NEW.amount > remaining THEN
+        RAISE EXCEPTION 'payment % has % left to give back', payment.id, remaining
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'refunds_covered';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- Before the provider is asked for a refund the first time: whether there still is cover, among those that were sent.
+CREATE FUNCTION refunds_check_cover() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    payment payments;
+    remaining numeric;
+BEGIN
+    SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
+    SELECT payment.amount_captured - payment.amount_lost - payment.amount_blocked - coalesce(sum(refund.amount), 0)
+    INTO remaining FROM refunds AS refund
+    WHERE refund.payment_id = payment.id AND refund.id <> NEW.id
+        AND (refund.status = 'succeeded' OR refund.status <= 'processing'
+            AND (refund.sent_at IS NOT NULL OR refund.requested_by IS NULL));
+    IF NEW.amount > remaining THEN
+        RAISE EXCEPTION 'payment % has % left to give back', payment.id, remaining
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'refunds_covered';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER refunds_check_cover BEFORE UPDATE OF sent_at ON refunds FOR EACH ROW
+WHEN (OLD.sent_at IS NULL AND NEW.sent_at IS NOT NULL) EXECUTE FUNCTION refunds_check_cover();
+
+-- A request moves the sums of its payment at once. What providers report moves them by the fold of the worker's set.
+CREATE FUNCTION refunds_fold_payment() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM payments_fold(ARRAY[NEW.payment_id]);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER refunds_fold_payment AFTER INSERT ON refunds FOR EACH ROW
+WHEN (NEW.requested_by IS NOT NULL) EXECUTE FUNCTION refunds_fold_payment();
+
+
+-- What a provider lets us capture of what is authorized: PayPal 115 % or 75 USD more (Payments v2, "capture authorized
+-- payment"), the others what was authorized.
+CREATE FUNCTION capture_limit(provider text, authorized numeric, currency text) RETURNS numeric LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN provider = 'paypal' AND authorized > 0
+    THEN greatest(authorized * 1.15, CASE WHEN currency = 'USD' THEN authorized + 75 ELSE 0 END)
+    ELSE authorized END;
+
+-- Before a capture is requested: it is of the one open authorisation that it names, with cover. Nothing is captured that
+-- somebody asked to void, and the other way round. Runs as the owner, as above.
+CREATE FUNCTION capture_requests_admit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    payment payments;
+    outstanding numeric;
+BEGIN
+    SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no payment %', NEW.payment_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'capture_requests_payment_id_fkey';
+    END IF;
+    NEW.provider := payment.provider;
+    NEW.currency := payment.currency;
+    IF payment.amount_authorized <= 0 OR payment.closed IS NOT NULL OR EXISTS (
+        SELECT FROM voids WHERE payment_id = payment.id AND status <> 'failed'
+    ) OR EXISTS (
+        SELECT FROM capture_requests WHERE payment_id = payment.id AND status <= 'processing' AND final
+    ) THEN
+        RAISE EXCEPTION 'payment % has nothing to capture', payment.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'capture_requests_capturable';
+    END IF;
+    SELECT coalesce(sum(request.amount), 0) INTO outstanding
+    FROM capture_requests AS request WHERE request.payment_id = payment.id AND request.status <= 'processing';
+    NEW.amount := coalesce(NEW.amount, payment.amount_authorized - outstanding);
+    IF NEW.amount > capture_limit(payment.provider, payment.amount_authorized, payment.currency) - outstanding THEN
+        RAISE EXCEPTION 'payment % has % left to capture', payment.id, payment.amount_authorized - outstanding
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'capture_requests_covered';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER capture_requests_admit BEFORE INSERT ON capture_requests
+FOR EACH ROW EXECUTE FUNCTION capture_requests_admit();
+
+-- Before the provider is asked the first time.
+CREATE FUNCTION capture_requests_check_cover() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    payment payments;
+BEGIN
+    SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
+    IF payment.amount_authorized <= 0 OR payment.closed IS NOT NULL
+            OR NEW.amount > capture_limit(payment.provider, payment.amount_authorized, payment.currency) THEN
+        RAISE EXCEPTION 'payment % has % left to capture', payment.id, payment.amount_authorized
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'capture_requests_covered';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER capture_requests_check_cover BEFORE UPDATE OF sent_at ON capture_requests FOR EACH ROW
+WHEN (OLD.sent_at IS NULL AND NEW.sent_at IS NOT NULL) EXECUTE FUNCTION capture_requests_check_cover();
+
+-- A void gives back what is authorized and was not captured. One at a time, and none while a capture is outstanding.
+CREATE FUNCTION voids_admit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    payment payments;
+BEGIN
+    SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no payment %', NEW.payment_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'voids_payment_id_fkey';
+    END IF;
+    NEW.provider := payment.provider;
+    IF payment.amount_authorized <= 0 OR payment.closed IS NOT NULL
+            OR EXISTS (SELECT FROM voids WHERE payment_id = payment.id AND status <> 'failed')
+            OR EXISTS (SELECT FROM capture_requests WHERE payment_id = payment.id AND status <= 'processing') THEN
+        RAISE EXCEPTION 'payment % has nothing to void', payment.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'voids_voidable';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER voids_admit BEFORE INSERT ON voids FOR EACH ROW EXECUTE FUNCTION voids_admit();
