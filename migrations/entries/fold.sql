@@ -73,8 +73,10 @@ CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql 
         SELECT
             sum(dispute.amount) FILTER (WHERE dispute.dispute_ref <> '' AND dispute.money_step > 0
                 AND dispute.money_out AND dispute.currency = payment.currency) AS taken_named,
-            coalesce(sum(dispute.amount) FILTER (WHERE dispute.dispute_ref <> '' AND dispute.money_step = 0
-                AND dispute.blocks_refund AND dispute.currency = payment.currency), 0) AS blocked,
+            greatest(0, coalesce(sum(dispute.amount) FILTER (WHERE dispute.dispute_ref <> '' AND dispute.money_step = 0
+                AND dispute.blocks_refund AND dispute.currency = payment.currency), 0)
+                - coalesce(sum(dispute.amount) FILTER (WHERE dispute.money_only AND dispute.money_out
+                AND dispute.currency = payment.currency), 0)) AS blocked,
             coalesce(bool_or(dispute.dispute_ref <> '' AND dispute.money_step > 0), false) AS named,
             coalesce(bool_or(dispute.dispute_ref = '' AND dispute.money_step > 0 AND dispute.money_out), false)
                 AS unnamed,

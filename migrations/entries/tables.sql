@@ -121,6 +121,8 @@ CREATE TABLE disputes (
     blocks_refund boolean DEFAULT false NOT NULL,
     money_step integer DEFAULT 0 NOT NULL,
     money_out boolean DEFAULT false NOT NULL,
+    -- Money whose dispute the provider does not name (PayPal's reversals): what open disputes hold back shrinks by it.
+    money_only boolean DEFAULT false NOT NULL,
     amount numeric,
     currency char(3),
     version integer DEFAULT 1 NOT NULL,
