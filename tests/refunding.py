@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from tests.conftest import JWT_SECRET, Customer, Sql
+from tests.money import bring_to
 
 
 def staff_of(customer: Customer, *, scope: object = "refunds", user_id: UUID | None = None) -> Customer:
@@ -39,13 +40,14 @@ def paid_payment(
     user = owner or uuid4()
     sql("INSERT INTO users (id) VALUES (:user) ON CONFLICT DO NOTHING", user=user)
     (row,) = sql(
-        """INSERT INTO payments (user_id, provider, provider_ref, amount, currency, status, next_look_up_at)
-        VALUES (:user, 'mock', :reference, :amount, :currency, 'paid', NULL) RETURNING id""",
+        """INSERT INTO payments (user_id, provider, provider_ref, amount, currency)
+        VALUES (:user, 'mock', :reference, :amount, :currency) RETURNING id""",
         user=user,
         reference=reference,
         amount=amount,
         currency=currency,
     )
+    bring_to(sql, row.id, "paid")
     return row.id, reference
 
 

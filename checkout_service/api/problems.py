@@ -101,6 +101,13 @@ class TotalChanged(Problem):
     default_detail = "The cart's total is not the expected one: show the customer the new total and ask again."
 
 
+class CartChanged(Problem):
+    status = 409
+    slug = "cart-changed"
+    title = "The cart was paid meanwhile"
+    default_detail = "This cart was paid while the session was being opened: show it again, and ask with a new key."
+
+
 class AmountDiffers(Problem):
     status = 409
     slug = "amount-differs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
@@ -28,6 +28,8 @@ class Cart(Dated, Base):
     __table_args__ = (Index("carts_user_id", "user_id", unique=True),)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     """Whose it is."""
+    generation: Mapped[int] = mapped_column(server_default=text("0"))
+    """How often it was filled and paid: sessions belong to one generation, and a payment ends it."""
 
 
 class CartItem(Dated, Base):

@@ -50,9 +50,13 @@ class FrozenLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrozenCart:
-    """A cart at the moment it was read, its lines in the order of their listings' ids."""
+    """A cart at the moment it was read, its lines in the order of their listings' ids.
+
+    ``generation`` counts how often it was filled and paid.
+    """
 
     id: UUID
+    generation: int
     lines: tuple[FrozenLine, ...]
 
     @property
@@ -96,7 +100,9 @@ def cart_for_checkout(*, user_id: UUID, cart_id: UUID) -> FrozenCart | None:
     if not rows:
         return None
     # A cart without items is one row, of nulls.
-    return FrozenCart(id=cart_id, lines=tuple(_frozen(row) for row in rows if row.item_id is not None))
+    return FrozenCart(
+        id=cart_id, generation=rows[0].generation, lines=tuple(_frozen(row) for row in rows if row.item_id is not None)
+    )
 
 
 def _frozen(row: Any) -> FrozenLine:
@@ -137,6 +143,7 @@ _SHOWN_CART = Statement(
 
 _FROZEN_CART = Statement(
     select(
+        Cart.generation,
         CartItem.id.label("item_id"),
         Listing.id.label("listing_id"),
         Listing.title,

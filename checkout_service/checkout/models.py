@@ -28,6 +28,8 @@ class CheckoutSession(Dated, Base):
     """The customer."""
     cart_id: Mapped[UUID] = mapped_column(ForeignKey("carts.id"))
     """The cart that it was made of."""
+    generation: Mapped[int | None]
+    """The generation of the cart; none of a session from before there were any, which is one of its own."""
     idempotency_key: Mapped[str] = mapped_column(Text)
     """The customer's key for this purchase."""
     request_hash: Mapped[bytes] = mapped_column(BYTEA)

@@ -25,6 +25,7 @@ from flask import Flask
 from checkout_service.api.idempotency_key import request_hash
 from checkout_service.api.problems import (
     AmountDiffers,
+    CartChanged,
     EmptyCart,
     IdempotencyKeyReused,
     Invalid,
@@ -63,18 +64,22 @@ WAIT_FOR_RETRY: Final = 2.0
 WAIT_FOR_WRITE: Final = 0.3
 """Seconds that it waits for a concurrent retry that has its payment already, and only has to store it."""
 
+# Of a cart that was paid since it was read there is no row: a payment ends its generation, and the lock that this takes
+# waits for one that is being recorded.
 _insert = Statement("""
-    WITH payment AS (
+    WITH cart AS (
+        SELECT generation FROM carts WHERE id = :cart_id AND generation = :generation FOR SHARE
+    ), payment AS (
         INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
-        VALUES (:payment_id, :user_id, :provider, :provider_ref, :amount, :currency)
+        SELECT :payment_id, :user_id, :provider, :provider_ref, :amount, :currency FROM cart
         RETURNING id, provider
     )
     INSERT INTO checkout_sessions
-        (user_id, cart_id, idempotency_key, request_hash, payment_id, payment_token, amount, currency, lines,
-        expires_at)
-    SELECT :user_id, :cart_id, :idempotency_key, :request_hash, payment.id, :payment_token, :amount, :currency,
-        CAST(:lines AS jsonb), now() + :ttl
-    FROM payment
+        (user_id, cart_id, generation, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
+        lines, expires_at)
+    SELECT :user_id, :cart_id, cart.generation, :idempotency_key, :request_hash, payment.id, :payment_token, :amount,
+        :currency, CAST(:lines AS jsonb), now() + :ttl
+    FROM payment CROSS JOIN cart
     RETURNING payment_id, payment_token, amount, currency, expires_at, (SELECT provider FROM payment) AS provider
 """)
 
@@ -139,6 +144,8 @@ def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: 
         answer = _insert_session(order, cart, payment_id, name, opened, ttl)
     except Conflict:
         return _from_concurrent_retry(order, ProviderFailed(), seconds=0)
+    if answer is None:
+        return _from_concurrent_retry(order, CartChanged(), seconds=0)
     remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, answer))
     return SessionAnswer(answer=answer, replayed=False)
 
@@ -173,9 +180,10 @@ def _payable(order: Order) -> FrozenCart:
 
 def _insert_session(
     order: Order, cart: FrozenCart, payment_id: UUID, provider: str, opened: Opened, ttl: timedelta
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """The answer of the session that was inserted; None where the cart was paid since it was read."""
     lines = [line.as_json() for line in cart.lines]
-    (row,) = execute(
+    rows = execute(
         _insert,
         {
             "payment_id": payment_id,
@@ -185,6 +193,7 @@ def _insert_session(
             "amount": opened.amount,
             "currency": opened.currency,
             "cart_id": order.cart_id,
+            "generation": cart.generation,
             "idempotency_key": order.key,
             "request_hash": order.request_hash,
             "payment_token": opened.payment_token,
@@ -192,7 +201,7 @@ def _insert_session(
             "ttl": ttl,
         },
     )
-    return answer_from(row)
+    return answer_from(rows[0]) if rows else None
 
 
 def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) -> SessionAnswer:

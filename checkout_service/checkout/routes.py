@@ -30,6 +30,7 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
     problems.MalformedBody,
     problems.NotFound,
     problems.TotalChanged,
+    problems.CartChanged,
     problems.AmountDiffers,
     problems.Invalid,
     problems.IdempotencyKeyReused,

@@ -1,7 +1,8 @@
 """The statuses of payments, refunds and every other entry, each in its status order.
 
-An entry (an attempt, a capture, a refund, a dispute) is only ever joined: ``max(current, proven)``. That is commutative,
-associative and idempotent, so any order of delivery, any duplicates and any replay end in the same entries.
+An entry (an attempt, a capture, a refund, a dispute) is only ever joined: ``max(current, proven)``. That is
+commutative, associative and idempotent, so any order of delivery, any duplicates and any replay end in the same
+entries.
 
 A payment's status is computed of its entries by the database's own function ``payments_fold``, never stepped: it may go
 back, when a dispute that was lost is won. The order of its members says only how far a payment is:

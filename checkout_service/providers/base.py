@@ -126,10 +126,11 @@ class ProviderEvent:
     ``event_id`` is the same for every delivery of one event; '' is of an answer that is not recorded, only joined.
     ``provider_ref`` is the payment's own reference, '' where the event does not carry it; ``names`` are the provider's
     other names (of attempts, captures, disputes, refunds) by which the payment may be found then. ``payment_id`` is our
-    own id where the provider gave it back to us. ``foreign`` says that it is another shop's, unless its payment is here.
+    own id where the provider gave it back to us. ``foreign`` says that it is another shop's, unless its payment is
+    here.
 
-    Without ``entries``, they follow from ``status``, ``amount`` and ``capture_ref`` (see worker/transitions). With them,
-    ``status`` only tells people what the event is about; None where it is about no status of a payment.
+    Without ``entries``, they follow from ``status``, ``amount`` and ``capture_ref`` (see worker/transitions). With
+    them, ``status`` only tells people what the event is about; None where it is about no status of a payment.
     ``amount_required`` says that a ``paid`` without amount and currency proves nothing. ``occurred_at`` is aware.
     ``raw`` is the body behind it, as an object or as JSON already, fit for jsonb.
     """

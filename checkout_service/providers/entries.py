@@ -87,8 +87,8 @@ class DisputeEntry:
 
     The money: ``step`` counts the movements, 0 for none, and ``money_out`` tells whether this one took money or gave
     it back. ``amount`` is that of the dispute, None for all that came. ``capture_ref`` and ``attempt_ref`` tell what is
-    disputed. ``money_only`` is of a movement whose dispute the provider does not name: what open disputes of the payment
-    hold back shrinks by it, so that 40 disputed and taken are not 80.
+    disputed. ``money_only`` is of a movement whose dispute the provider does not name: what open disputes of the
+    payment hold back shrinks by it, so that 40 disputed and taken are not 80.
     """
 
     ref: str
