@@ -8,7 +8,9 @@ The rooms, from what can be bought to what operators do:
     carts         what the customer wants; knows nothing of paying
     checkout      a cart frozen into a session: lines, amount, expiry, one payment
     payments      what became of the money; read here, moved only by worker/transitions
+    captures      money that came, by its provider's name; captures and voids are requested here
     refunds       money to be given back; requested here, moved only by worker/transitions
+    disputes      what customers and their banks contest; read here, moved only by worker/transitions
     webhooks      the webhook receiver: commits webhooks and wakes a worker; never reads what is in them
     providers     provider adapters, one folder a provider: values in, values out
     pages         what customers see: the shop, and a payment to watch

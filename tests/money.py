@@ -26,15 +26,14 @@ def bring_to(sql: Sql, payment_id: UUID | str, status: str, *, amount: Decimal |
         return
     if status == "pending":
         return
-    attempt(sql, payment_id, ATTEMPTS.get(status, "started"), presumed=amount, authorized=amount)
-    if status in {"partially_paid", "paid", "reversed"}:
+    came = status in {"partially_paid", "paid", "reversed"}
+    attempt(sql, payment_id, ATTEMPTS.get(status, "started"), presumed=amount if came else None, authorized=amount)
+    if came:
         sql(
             """UPDATE payment_attempts SET amount_presumed = coalesce(amount_presumed, payments.amount)
             FROM payments WHERE payments.id = payment_id AND payment_id = :id AND attempt_ref = ''""",
             id=payment_id,
         )
-    elif amount is not None:
-        sql("UPDATE payment_attempts SET amount_presumed = NULL WHERE payment_id = :id", id=payment_id)
     if status == "reversed":
         sql(
             """INSERT INTO disputes (payment_id, provider, stage, status, money_step, money_out, currency)

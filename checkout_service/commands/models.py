@@ -31,6 +31,8 @@ class Action(StrEnum):
     """Asks the provider about a payment."""
     REVIEW = "review"
     """Takes the flag off a payment: its reason, as the operator saw it, is in ``details``."""
+    ACCEPT = "accept"
+    """Accepts what came in place of a payment's amount; the ``amount`` is in ``details``."""
 
 
 class Door(StrEnum):

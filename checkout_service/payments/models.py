@@ -19,15 +19,17 @@ STATUS = Enum(PaymentStatus, name="payment_status", values_callable=lambda kind:
 
 
 class Payment(Dated, Base):
-    """One payment at one provider. Inserted by the web tier, moved by the worker's transitions alone."""
+    """One payment at one provider. Inserted by the web tier; everything that moves is computed of its entries.
+
+    Status, sums, reasons, version and what is next to them are written by the function payments_fold alone
+    (migrations/entries/fold.sql), which worker/transitions calls. The trigger payments_guard
+    (migrations/baseline/payments.sql) keeps what a payment is.
+    """
 
     __tablename__ = "payments"
     __table_args__ = (
         CheckConstraint("amount >= 0.01", name="amount_positive"),
-        CheckConstraint(
-            "amount_refunded >= 0 AND amount_refunding >= 0 AND amount_refunded + amount_refunding <= amount",
-            name="refunds_fit",
-        ),
+        CheckConstraint("closed IN ('failed', 'expired', 'canceled')", name="closed_unpaid"),
         Index("idx_payment_provider_ref", "provider_ref", unique=True),
         Index("idx_payment_status_created", "status", "created_at"),
         Index("payments_user_id_created_at_id", "user_id", "created_at", "id"),
@@ -45,11 +47,11 @@ class Payment(Dated, Base):
     currency: Mapped[str] = mapped_column(CHAR(3))
     """ISO 4217."""
     status: Mapped[PaymentStatus] = mapped_column(STATUS, server_default=text("'pending'"))
-    """Where it is in the status order."""
+    """What became of it, computed of its entries: it may go back, when a dispute that was lost is won."""
     raw_payload: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     """What the provider's newest event that moved it says: allowed members alone, no card."""
     review_reason: Mapped[str | None] = mapped_column(Text)
-    """Why a person has to look at it: reasons in alphabetical order, with commas between; none if there is none."""
+    """Why a person has to look at it, computed: reasons in alphabetical order, with commas between."""
     next_look_up_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:10:00'::interval)")
     )
@@ -61,9 +63,27 @@ class Payment(Dated, Base):
     capture_ref: Mapped[str | None] = mapped_column(Text)
     """What the provider calls the money that came, where that is another name than ``provider_ref``."""
     amount_refunded: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
-    """Of refunds that succeeded. Kept by a trigger of the refunds; nobody else may write it."""
+    """Of refunds that succeeded."""
     amount_refunding: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
-    """Of refunds requested or under way. Both sums are kept by refunds_update_sums; nobody else may write them."""
+    """Of refunds requested or under way."""
+    amount_captured: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
+    """Money that came, by captures or presumed, even if it went again."""
+    amount_lost: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
+    """Money that went again by disputes and undone captures."""
+    amount_blocked: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
+    """What open disputes hold back from refunds, and did not take yet."""
+    amount_authorized: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
+    """Promised by open authorisations, without what was captured of them."""
+    amount_accepted: Mapped[Decimal | None] = mapped_column(Numeric)
+    """What an operator accepted in place of ``amount``; none if nobody did."""
+    under_way: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether some attempt to pay is under way, whatever the status is."""
+    closed: Mapped[PaymentStatus | None] = mapped_column(STATUS)
+    """How the provider closed the whole payment unpaid: failed, expired or canceled; none if it did not."""
+    looked_up_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """The newest time at which its provider was asked and named no attempt under way."""
+    version: Mapped[int] = mapped_column(server_default=text("0"))
+    """Counts the changes of status, sums and reasons."""
 
 
 class PaymentEvent(Dated, Base):
@@ -82,14 +102,16 @@ class PaymentEvent(Dated, Base):
     """The provider's name for the event; made by us for what a look-up found."""
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
     """The payment that it is about."""
-    status: Mapped[PaymentStatus] = mapped_column(STATUS)
-    """The status that it proves."""
+    status: Mapped[PaymentStatus | None] = mapped_column(STATUS)
+    """The status that it speaks of, for people; none where it is about no status of a payment."""
     amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
     """What the provider says, in the major unit; none where it says nothing."""
     currency: Mapped[str | None] = mapped_column(CHAR(3))
     """ISO 4217, as the provider says."""
     outcome: Mapped[str] = mapped_column(Text)
     """What it did: applied, stale or mismatch."""
+    entries: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    """The entries that it proves, by name and status, for people; none of events from before entries."""
     occurred_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """When it happened, by the provider's clock."""
     received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, Text, text
+from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,10 +18,11 @@ STATUS = Enum(RefundStatus, name="refund_status", values_callable=lambda kind: [
 
 
 class Refund(Dated, Base):
-    """Money given back of one payment. Inserted by the web tier, or by the worker where the provider did it by itself.
+    """Money given back of one capture or attempt. Inserted by the web tier, or by the worker for what others did.
 
-    The trigger refunds_update_sums keeps ``payments.amount_refunded`` (succeeded) and ``amount_refunding`` (requested
-    or processing), whose sum the CHECK payments_refunds_fit holds within the payment's amount.
+    Triggers of migrations/entries/requests.sql refuse a request without cover: refunds_fill_from_payment at its INSERT,
+    and refunds_check_cover before it is first sent. refunds_fold_payment moves the sums of its payment at once.
+    refunds_guard (migrations/baseline/refunds.sql) lets no status move back.
     """
 
     __tablename__ = "refunds"
@@ -72,6 +73,14 @@ class Refund(Dated, Base):
     """What came of the last attempt."""
     in_doubt: Mapped[bool] = mapped_column(server_default=text("false"))
     """Nobody knows whether the provider made it, and to ask again might make it twice: a person has to look."""
+    capture_ref: Mapped[str | None] = mapped_column(Text)
+    """The capture that it is of, by the provider's name; none where an attempt is named, or nothing is."""
+    attempt_ref: Mapped[str | None] = mapped_column(Text)
+    """The attempt that it is of where its money is presumed; '' for the one without a name."""
+    part: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    """Its number among the rows of one request: one that needs more than one source has is several rows."""
+    version: Mapped[int] = mapped_column(server_default=text("1"))
+    """Counts its changes."""
 
 
 class RefundEvent(Dated, Base):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Text, text
+from sqlalchemy import ARRAY, CheckConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -78,6 +78,8 @@ class WebhookDelivery(Dated, Base):
     """Of a pending one: when it is due. Under lease: when the lease ends."""
     provider_ref: Mapped[str | None] = mapped_column(Text)
     """The payment that it is about, by the provider's name for it, once that was read."""
+    names: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """Every name by which a parked one may find its payment."""
     detail: Mapped[str | None] = mapped_column(Text)
     """Why it is in its state, for operators. Nothing is decided by it."""
     processed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

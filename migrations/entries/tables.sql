@@ -56,8 +56,8 @@ CREATE TABLE payment_attempts (
     -- The newest time at which it was reported.
     reported_at timestamptz NOT NULL,
     currency char(3),
-    amount_presumed numeric,
-    amount_authorized numeric,
+    amount_presumed numeric CONSTRAINT payment_attempts_amount_presumed_not_negative CHECK (amount_presumed >= 0),
+    amount_authorized numeric CONSTRAINT payment_attempts_amount_authorized_not_negative CHECK (amount_authorized >= 0),
     -- Whether what is authorized and not captured is open no more.
     rest_released boolean DEFAULT false NOT NULL,
     -- The end of an authorisation.
@@ -90,7 +90,7 @@ CREATE TABLE captures (
     capture_ref text NOT NULL CONSTRAINT captures_ref_not_empty CHECK (capture_ref <> ''),
     attempt_ref text DEFAULT '' NOT NULL,
     status capture_status NOT NULL,
-    amount numeric DEFAULT 0 NOT NULL,
+    amount numeric DEFAULT 0 NOT NULL CONSTRAINT captures_amount_not_negative CHECK (amount >= 0),
     currency char(3) NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -115,15 +115,16 @@ CREATE TABLE disputes (
     status dispute_status NOT NULL,
     reported_at timestamptz DEFAULT '-infinity' NOT NULL,
     rank integer DEFAULT 0 NOT NULL,
-    event_id text DEFAULT '' NOT NULL,
+    -- Compared as bytes, in whatever locale the database is.
+    event_id text COLLATE "C" DEFAULT '' NOT NULL,
     reason text,
     evidence_due_at timestamptz,
     blocks_refund boolean DEFAULT false NOT NULL,
-    money_step integer DEFAULT 0 NOT NULL,
+    money_step integer DEFAULT 0 NOT NULL CONSTRAINT disputes_money_step_not_negative CHECK (money_step >= 0),
     money_out boolean DEFAULT false NOT NULL,
     -- Money whose dispute the provider does not name (PayPal's reversals): what open disputes hold back shrinks by it.
     money_only boolean DEFAULT false NOT NULL,
-    amount numeric,
+    amount numeric CONSTRAINT disputes_amount_not_negative CHECK (amount >= 0),
     currency char(3),
     version integer DEFAULT 1 NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -207,6 +208,8 @@ CREATE TABLE capture_requests (
     version integer DEFAULT 1 NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL,
+    -- What we ask for is an amount of the currency. What providers report is not held to that: it may be anything.
+    CONSTRAINT capture_requests_amount_of_currency CHECK (amount = round(amount, currency_decimals(currency))),
     CONSTRAINT capture_requests_outstanding_has_next_attempt CHECK (status > 'processing' OR next_attempt_at IS NOT NULL)
 );
 
@@ -255,3 +258,10 @@ ALTER TABLE payment_events
 
 -- Every name by which a parked webhook may find its payment.
 ALTER TABLE webhook_deliveries ADD names text[];
+
+
+-- 'accept': an operator accepts what came.
+ALTER TABLE audit
+    DROP CONSTRAINT audit_action_known,
+    ADD CONSTRAINT audit_action_known
+        CHECK (action IN ('process', 'process_all', 'stop', 'look_up', 'review', 'accept'));

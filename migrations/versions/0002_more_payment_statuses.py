@@ -2,8 +2,8 @@
 
 Revision: 0002
 
-Apart from what uses them: PostgreSQL lets nobody use an enum's new value in the transaction that adds it. A value cannot
-be taken away again, so the downgrade leaves both: nothing that an older release does writes or meets them.
+Apart from what uses them: PostgreSQL lets nobody use an enum's new value in the transaction that adds it. A value
+cannot be taken away again, so the downgrade leaves both: nothing that an older release does writes or meets them.
 """
 
 from alembic import op

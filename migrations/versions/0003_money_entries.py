@@ -3,7 +3,7 @@
 Revision: 0003
 
 The SQL lies in ``migrations/entries/``, as the baseline's does. The release before this one works on beside it: it may
-still move a payment's status by itself. ``0005`` takes that right away.
+still move a payment's status by itself. ``0007`` takes that right away.
 """
 
 from pathlib import Path
@@ -23,10 +23,14 @@ FOLDER: Final = Path(__file__).parent.parent / "entries"
 
 def upgrade() -> None:
     for part in PARTS:
-        statements = (FOLDER / f"{part}.sql").read_text(encoding="utf-8")
-        # Without parameters, so that percent signs and colons are not read as placeholders.
-        op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
+        _run(part)
 
 
 def downgrade() -> None:
-    raise NotImplementedError
+    _run("take_away")
+
+
+def _run(part: str) -> None:
+    statements = (FOLDER / f"{part}.sql").read_text(encoding="utf-8")
+    # Without parameters, so that percent signs and colons are not read as placeholders.
+    op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})

@@ -15,9 +15,11 @@ PURE = {
     "checkout_service.cursors",
     "checkout_service.durations",
     "checkout_service.money",
+    "checkout_service.payments.outcomes",
     "checkout_service.payments.status",
     "checkout_service.providers.raw_webhook",
     "checkout_service.providers.base",
+    "checkout_service.providers.entries",
 }
 
 

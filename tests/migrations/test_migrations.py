@@ -22,6 +22,8 @@ from tests.migrations.schema import describe, tables
 
 Alembic = Callable[..., None]
 REVISIONS = [script.revision for script in reversed(list(ScriptDirectory.from_config(Config(CONFIG)).walk_revisions()))]
+KEEPS = {"0002": "types"}
+"""PostgreSQL cannot take a value out of an enum again."""
 ROLES = ("checkout_owner", "checkout_web", "checkout_worker")
 
 
@@ -60,7 +62,10 @@ def test_each_migration_is_reversible_by_itself(fresh_database: str, alembic: Al
         after = describe(fresh_database)
         assert after != before, f"{revision} changes nothing that is compared"
         alembic("downgrade", "-1")
-        assert describe(fresh_database) == before, f"{revision} leaves something behind"
+        left = describe(fresh_database)
+        if kept := KEEPS.get(revision):
+            before |= {kept: left[kept]}
+        assert left == before, f"{revision} leaves something behind"
         alembic("upgrade", revision)
         assert describe(fresh_database) == after, f"{revision} is another one the second time"
         before = after
@@ -70,7 +75,7 @@ def test_a_lock_that_somebody_holds_ends_the_migration_and_nothing_of_it_stays(
     fresh_database: str, alembic: Alembic
 ) -> None:
     """Within 5 s: every request of a customer stands behind a migration that waits for a table."""
-    alembic("upgrade", "head")
+    alembic("upgrade", REVISIONS[0])
     before = describe(fresh_database)
     engine = create_engine(fresh_database)
     with engine.connect() as customer:
