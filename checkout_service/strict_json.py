@@ -4,7 +4,8 @@ Whatever two parsers could read differently is refused. Each caller chooses what
 ``parse_value`` (bodies of our API) makes floats of it, ``parse_object`` (content that is signed) refuses it,
 ``parse_exact_object`` (providers' bodies, whose bytes are signed) makes Decimals, and ``line_decoder`` (the catalog's
 files) whatever its caller needs. ``is_object`` only looks, for the webhook receiver, which must not lose a webhook that
-is odd.
+is odd. Text that PostgreSQL cannot hold (NUL, half a character) is refused where all that was read may be kept; of a
+provider's body ``storable`` leaves out these characters alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ LARGEST_EXPONENT: Final = 300
 """Of a float, either way: beyond, it is no float any more."""
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NOT_HELD: Final = re.compile("[\x00\ud800-\udfff]")
+"""What neither text nor jsonb of PostgreSQL holds: NUL, and half a character (a surrogate without its other half)."""
 
 
 class StrictJsonError(ValueError):
@@ -95,15 +98,21 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def parse_exact_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in the bytes, fractions as Decimal; raises StrictJsonError, also for what jsonb cannot hold."""
+    """The JSON object in the bytes, fractions as Decimal; raises StrictJsonError.
+
+    A NUL or half a character in a text stays: somebody's name with such a one must not cost what else was said. Who
+    uses a text refuses it there, and who keeps one writes ``storable`` of it.
+    """
     try:
         value = _DECIMALS.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _refused(error) from error
-    value = _object(value, body)
-    if b"\\u" in body:  # otherwise there is neither a NUL nor half a character: both can only be written as escapes
-        _encoded(value, _write_decimals)
-    return value
+    return _object(value, body)
+
+
+def storable(text: str) -> str:
+    """The text without the characters that PostgreSQL cannot hold."""
+    return _NOT_HELD.sub("", text)
 
 
 def line_decoder(number: Callable[[str], Any]) -> Callable[[bytes], Any]:
@@ -124,20 +133,8 @@ def line_decoder(number: Callable[[str], Any]) -> Callable[[bytes], Any]:
 
 def canonical(value: dict[str, Any]) -> bytes:
     """The object with sorted keys and no spaces, in UTF-8; raises StrictJsonError for text that jsonb cannot hold."""
-    return _encoded(value, _write_sorted)
-
-
-def _object(value: Any, body: bytes) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise StrictJsonError("not an object")
-    if body.count(b"[") + body.count(b"{") > DEEPEST and _too_deep(value):
-        raise StrictJsonError("nested too deeply")
-    return value
-
-
-def _encoded(value: dict[str, Any], write: Callable[[dict[str, Any]], bytes]) -> bytes:
     try:
-        encoded = write(value)
+        encoded = _write_sorted(value)
     except UnicodeEncodeError as error:
         raise StrictJsonError("half a character, which UTF-8 cannot hold") from error
     except RecursionError as error:
@@ -146,6 +143,14 @@ def _encoded(value: dict[str, Any], write: Callable[[dict[str, Any]], bytes]) ->
     if b"\\u0000" in encoded and _NUL.search(encoded):
         raise StrictJsonError("a NUL character")
     return encoded
+
+
+def _object(value: Any, body: bytes) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise StrictJsonError("not an object")
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _too_deep(value):
+        raise StrictJsonError("nested too deeply")
+    return value
 
 
 def _written(value: Any) -> bytes | None:
@@ -162,10 +167,6 @@ def _write_sorted(value: dict[str, Any]) -> bytes:
     except TypeError:
         # It writes the same bytes, ten times as fast, but not integers of more than 64 bits, nor lone surrogates.
         return _SORTED.encode(value).encode("utf-8")
-
-
-def _write_decimals(value: dict[str, Any]) -> bytes:
-    return _PLAIN.encode(value).encode("utf-8")
 
 
 def _too_deep(value: dict[str, Any]) -> bool:
@@ -212,7 +213,6 @@ _NO_FLOATS: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_f
 _NO_FLOATS_UNIQUE: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
 _DECIMALS: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_no_constant)
 _SORTED: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-_PLAIN: Final = json.JSONEncoder(default=str, ensure_ascii=False)
 
 
 def _refused(error: Exception) -> StrictJsonError:

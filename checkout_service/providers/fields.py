@@ -1,6 +1,7 @@
 """What stands in a provider's body, read once for all providers: each value as its type, or UnreadableError.
 
-No message holds anything of what was sent.
+What we use is read strictly; what nobody reads here may hold any character (see ``redaction.kept``). No message holds
+anything of what was sent.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _YEARS: Final = range(1970, 9001)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a provider's body, with Decimal for fractions."""
+    """The JSON object in a provider's body, with Decimal for fractions; its texts may hold NUL and half characters."""
     try:
         return parse_exact_object(body)
     except StrictJsonError as error:
@@ -74,7 +75,7 @@ def amount_of(value: object) -> Decimal:
 
 def currency_of(value: object) -> str:
     """A currency of three characters, in capitals wherever a provider writes it small."""
-    if not isinstance(value, str) or len(value) != 3 or not value.isascii():
+    if not isinstance(value, str) or len(value) != 3 or not value.isascii() or not value.isprintable():
         raise UnreadableError("currency is not three characters")
     return value.upper()
 
@@ -82,7 +83,8 @@ def currency_of(value: object) -> str:
 def moment_of(value: object, name: str = "a time") -> datetime:
     """An aware time from RFC 3339 text."""
     try:
-        moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+        # It takes any character between date and time.
+        moment = datetime.fromisoformat(value if isinstance(value, str) and value.isprintable() else "")
         if moment.tzinfo is not None and moment.year in _YEARS:
             return moment.astimezone(UTC)
     except ValueError as error:

@@ -37,3 +37,10 @@ def test_a_cards_number_is_masked_as_a_number_too() -> None:
 )
 def test_what_only_looks_alike_is_left(value: Any) -> None:
     assert kept({"a": value}, {"a"}) == {"a": value}
+
+
+@pytest.mark.parametrize("odd", ["\0", "\ud83c", "\udf93\ud83c"], ids=repr)
+def test_a_text_loses_what_jsonb_cannot_hold_and_hides_no_card_behind_it(odd: str) -> None:
+    body = {"note": f"Ada{odd} L. \U0001f393", "deep": [f"4242{odd}424242424242"], odd: 1}
+
+    assert kept(body, {"note", "deep"}) == {"note": "Ada L. \U0001f393", "deep": ["[digits left out]"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from checkout_service.providers.base import (
@@ -34,6 +34,8 @@ def read(provider: Provider, webhook: SignedWebhook) -> Events | None:
         if not isinstance(item, ThinEvent):
             raw = json.loads(item.raw) if isinstance(item.raw, bytes) else item.raw
             json.dumps(raw, allow_nan=False).encode()
+            if not held_by_postgresql(asdict(item) | {"raw": raw}):
+                raise AssertionError("an event holds a text that PostgreSQL cannot")
     return events
 
 
@@ -44,6 +46,15 @@ def read_sealed(provider: Provider, webhook: SignedWebhook) -> Events | None:
     except UnreadableError as error:
         check_message(error)
         return None
+
+
+def held_by_postgresql(value: Any) -> bool:
+    """Whether no text in the value, at any depth, has a NUL or half a character."""
+    if isinstance(value, dict):
+        return all(held_by_postgresql(inner) for pair in value.items() for inner in pair)
+    if isinstance(value, list | tuple):
+        return all(held_by_postgresql(inner) for inner in value)
+    return not isinstance(value, str) or all(each != "\0" and not "\ud800" <= each <= "\udfff" for each in value)
 
 
 def check_message(error: Exception) -> None:
@@ -70,7 +81,8 @@ def refused_or_the_same(kit: Kit, provider: Provider, webhook: SignedWebhook, ve
     return essence(events) == essence(verified)
 
 
-LEAVES: tuple[Any, ...] = (None, True, 0, -1, 2**63, 10**30, "", "x", "x" * 300, "\u2028", [], {}, [{}], {"id": 1})
+ODD_TEXTS = ("", "x", "x" * 300, "\u2028", "\0", "\ud83c")
+LEAVES: tuple[Any, ...] = (None, True, 0, -1, 2**63, 10**30, *ODD_TEXTS, [], {}, [{}], {"id": 1})
 """What may stand where something else should."""
 
 

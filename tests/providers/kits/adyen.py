@@ -60,7 +60,7 @@ def sign(unsigned: dict[str, Any], secret: str) -> dict[str, Any]:
     words = [unsigned.get(name, "") for name in ("pspReference", "originalReference", "merchantAccountCode")]
     words += [unsigned.get("merchantReference", ""), amount.get("value", ""), amount.get("currency", "")]
     words += [unsigned.get("eventCode", ""), unsigned.get("success", "")]
-    signed = ":".join(map(str, words)).encode()
+    signed = ":".join(map(str, words)).encode("utf-8", "surrogatepass")
     try:
         key = bytes.fromhex(secret)
     except ValueError:

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import SettingsError, WebSettings, WorkerSettings
 from checkout_service.telemetry.metrics import secret_matches_total
@@ -106,7 +107,7 @@ def test_a_webhook_of_a_kind_that_nobody_knows_is_ignored_and_a_unverified_one_r
 @pytest.mark.usefixtures("off")
 def test_a_provider_of_ones_own_pays_by_standard_webhooks(client: FlaskClient, sql: Sql) -> None:
     reference = insert_payment(sql, provider="standard", provider_ref=standard.PAYMENT_REF)
-    webhook = standard.KIT.webhook(standard.KIT.statuses[4], signed_at=now())
+    webhook = standard.KIT.webhook(PaymentStatus.PAID, signed_at=now())
 
     first, again = (deliver(client, "standard", webhook) for _ in range(2))
 

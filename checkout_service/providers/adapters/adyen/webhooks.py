@@ -188,7 +188,8 @@ def _capture_ref(item: dict[str, Any]) -> str | None:
     """What refunds are asked for: the reference of the authorisation, which later events call the original."""
     if item["success"] != "true" or item["eventCode"] not in {"AUTHORISATION", "CAPTURE"}:
         return None
-    return item.get("pspReference" if item["eventCode"] == "AUTHORISATION" else "originalReference") or None
+    name = "pspReference" if item["eventCode"] == "AUTHORISATION" else "originalReference"
+    return text(item, name) if item.get(name) else None
 
 
 def _money(item: dict[str, Any]) -> tuple[Decimal | None, str | None]:
