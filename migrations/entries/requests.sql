@@ -30,11 +30,11 @@ RETURNS numeric LANGUAGE sql STABLE AS $$
     LIMIT 1
 $$;
 
--- Every source of a payment's money of which something may be given back, the oldest first: captures by their names,
+-- Every source of a payment's money and what may still be given back of it, the oldest first: captures by their names,
 -- and attempts whose presumed money counts, as payment_sums has it.
 CREATE FUNCTION payment_sources(payment uuid)
 RETURNS TABLE (id uuid, capture_ref text, attempt_ref text, amount numeric, room numeric) LANGUAGE sql STABLE AS $$
-    SELECT source.id, source.capture_ref, source.attempt_ref, source.amount, measured.room
+    SELECT source.id, source.capture_ref, source.attempt_ref, source.amount, greatest(measured.room, 0)
     FROM (
         SELECT entry.id, entry.capture_ref, NULL AS attempt_ref, entry.amount, entry.created_at
         FROM captures AS entry JOIN payments AS own ON own.id = entry.payment_id
@@ -52,7 +52,6 @@ RETURNS TABLE (id uuid, capture_ref text, attempt_ref text, amount numeric, room
                     AND named.status < 'expired'))
     ) AS source
     CROSS JOIN LATERAL (SELECT payment_source_left(payment, source.capture_ref, source.attempt_ref)) AS measured (room)
-    WHERE measured.room > 0
     ORDER BY source.created_at, source.id
 $$;
 
