@@ -36,6 +36,15 @@ def paid_payment(
     sql: Sql, *, amount: str = "100.00", currency: str = "USD", owner: UUID | None = None
 ) -> tuple[UUID, str]:
     """A payment that money came for: its id and its provider_ref. Its customer is new, or the owner."""
+    payment_id, reference = open_payment(sql, amount=amount, currency=currency, owner=owner)
+    bring_to(sql, payment_id, "paid")
+    return payment_id, reference
+
+
+def open_payment(
+    sql: Sql, *, amount: str = "100.00", currency: str = "USD", owner: UUID | None = None
+) -> tuple[UUID, str]:
+    """A payment of which nothing is known yet: its id and its provider_ref."""
     reference = f"mock_pi_{uuid4().hex}"
     user = owner or uuid4()
     sql("INSERT INTO users (id) VALUES (:user) ON CONFLICT DO NOTHING", user=user)
@@ -47,7 +56,6 @@ def paid_payment(
         amount=amount,
         currency=currency,
     )
-    bring_to(sql, row.id, "paid")
     return row.id, reference
 
 

@@ -1,18 +1,18 @@
-"""Takes the request for a refund by one INSERT, which the database itself holds within what was paid.
+"""Takes the request for a refund by one INSERT, which the database itself holds within what is here.
 
-Two triggers of the INSERT hold the sum (migrations/baseline/refunds.sql): refunds_fill_from_payment locks the payment,
-which must be paid, and refunds_update_sums adds to its sums, where the CHECK payments_refunds_fit refuses what is too
-much. So what was read before the INSERT may be out of date. It serves to answer a replay, and to say what is wrong.
+A refund is of one capture, or of one attempt where nothing names its captures. A request that needs more than one has
+is several rows of that INSERT. Its trigger refunds_fill_from_payment (migrations/entries/requests.sql) locks the
+payment and judges each row. So what was read before the INSERT may be out of date. It serves to answer a replay, to
+choose of what is given back, and to say what is wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
-
-from sqlalchemy import bindparam, insert
 
 from checkout_service.api.idempotency_key import request_hash
 from checkout_service.api.problems import IdempotencyKeyReused, Invalid, NotFound, StillInProgress
@@ -20,49 +20,63 @@ from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import decimals, show
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.refunds.models import Refund
 from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
-from checkout_service.refunds.queries import REFUND, Refundable, RefundRow, refundable, show_refund
+from checkout_service.refunds.queries import Refundable, RefundRow, Source, refundable, show_request
 
-_insert = Statement(
-    insert(Refund)
-    .values(
-        payment_id=bindparam("payment_id"),
-        # Without an amount the trigger takes what is left, under the payment's lock.
-        amount=bindparam("amount"),
-        reason=bindparam("reason"),
-        requested_by=bindparam("requested_by"),
-        idempotency_key=bindparam("idempotency_key"),
-        request_hash=bindparam("request_hash"),
-    )
-    .returning(*REFUND)
+# In the order of the columns of queries.REFUND.
+_insert: Final = Statement(
+    """
+    INSERT INTO refunds (payment_id, amount, reason, requested_by, idempotency_key, request_hash, capture_ref,
+        attempt_ref, part)
+    SELECT :payment_id, part.amount, :reason, :requested_by, :idempotency_key, :request_hash, part.capture_ref,
+        part.attempt_ref, part.number - 1
+    FROM unnest(CAST(:amounts AS numeric[]), CAST(:captures AS text[]), CAST(:tries AS text[]))
+        WITH ORDINALITY AS part (amount, capture_ref, attempt_ref, number)
+    ORDER BY part.number
+    RETURNING id AS refund_id, payment_id, amount, currency, status::text AS status, reason, decline, requested_by,
+        request_hash, capture_ref, created_at, updated_at
+    """
 )
 
-TRIES = 3
+TRIES: Final = 5
 """What is left may change between reading and inserting: another refund fails, or takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRequest:
-    """The caller's request; without an amount, for all that is left."""
+    """The caller's request; without an amount, for all that is left.
+
+    ``capture_id`` names the one capture that it is of, or the attempt where nothing names its captures.
+    """
 
     payment_id: UUID
     requested_by: UUID
     key: str
     amount: Decimal | None
     reason: str | None
+    capture_id: UUID | None = None
 
     @property
     def request_hash(self) -> bytes:
         amount = None if self.amount is None else show(self.amount)
-        return request_hash({"payment_id": str(self.payment_id), "amount": amount, "reason": self.reason})
+        hashed = {"payment_id": str(self.payment_id), "amount": amount, "reason": self.reason}
+        # Left out where it is not named: so hashes of requests from before there was one are still theirs.
+        return request_hash(hashed | ({} if self.capture_id is None else {"capture_id": str(self.capture_id)}))
 
 
 class RefundAnswer(NamedTuple):
-    """The refund as it was requested, and whether that is the replay of an answer given before."""
+    """The refund as it was requested, the ids of its rows, and whether it is the replay of an answer given before."""
 
     refund: dict[str, Any]
+    ids: Sequence[UUID]
     replayed: bool
+
+
+class Part(NamedTuple):
+    """How much of the request is of this source."""
+
+    source: Source
+    amount: Decimal
 
 
 def request_refund(request: RefundRequest) -> RefundAnswer:
@@ -71,15 +85,17 @@ def request_refund(request: RefundRequest) -> RefundAnswer:
         found = refundable(payment_id=request.payment_id, requested_by=request.requested_by, key=request.key)
         if found is None:
             raise NotFound("There is no such payment.")
-        if found.refund is not None:
-            return RefundAnswer(refund=_replayed(found.refund, request), replayed=True)
-        _check(found, request)
+        if found.refunds:
+            return RefundAnswer(_replayed(found.refunds, request), [row.refund_id for row in found.refunds], True)
+        parts = _parts(found, request)
         try:
-            (row,) = execute(
+            rows = execute(
                 _insert,
                 {
                     "payment_id": request.payment_id,
-                    "amount": request.amount,
+                    "amounts": [part.amount for part in parts],
+                    "captures": [part.source.capture_ref for part in parts],
+                    "tries": [part.source.attempt_ref for part in parts],
                     "reason": request.reason,
                     "requested_by": request.requested_by,
                     "idempotency_key": request.key,
@@ -90,26 +106,48 @@ def request_refund(request: RefundRequest) -> RefundAnswer:
             # A concurrent retry with this key was faster, or another refund took the room: what is true now tells
             # which.
             continue
-        return RefundAnswer(refund=show_refund(RefundRow._make(row)), replayed=False)
+        made = [RefundRow(**row._asdict() | {"status": RefundStatus(row.status)}) for row in rows]
+        return RefundAnswer(show_request(made), [row.refund_id for row in made], False)
     raise StillInProgress("Other refunds of this payment are being requested at this moment: send it again.")
 
 
-def _replayed(found: RefundRow, request: RefundRequest) -> dict[str, Any]:
+def _replayed(found: Sequence[RefundRow], request: RefundRequest) -> dict[str, Any]:
     """The answer as it was first given. GET shows the refund's status of today."""
-    if found.request_hash != request.request_hash:
+    if found[0].request_hash != request.request_hash:
         raise IdempotencyKeyReused("This Idempotency-Key belongs to another request: use a new key for a new refund.")
-    shown = show_refund(found)
+    shown = show_request(found)
     return shown | {"status": RefundStatus.REQUESTED.value, "decline": None, "updated_at": shown["created_at"]}
 
 
-def _check(found: Refundable, request: RefundRequest) -> None:
-    if found.payment_status is not PaymentStatus.PAID:
+def _parts(found: Refundable, request: RefundRequest) -> list[Part]:
+    """How much is given back of which source. Raises Problem where it cannot be given back."""
+    if found.payment_status not in {PaymentStatus.PARTIALLY_PAID, PaymentStatus.PAID}:
         raise NotRefundable(payment_status=found.payment_status.value)
     if request.amount is not None and request.amount != round(request.amount, decimals(found.currency)):
         detail = f"{found.currency} has no such small unit."
         raise Invalid(errors=[{"pointer": "/amount", "detail": detail}])
-    left = show(found.left)
-    if found.left == 0:
-        raise NothingLeftToRefund(amount_left=left, currency=found.currency)
-    if request.amount is not None and request.amount > found.left:
-        raise RefundTooLarge(amount_left=left, currency=found.currency)
+    sources = found.sources
+    if request.capture_id is not None:
+        sources = [source for source in sources if source.id == request.capture_id]
+        if not sources:
+            raise Invalid(errors=[{"pointer": "/capture_id", "detail": "No money of this payment came by it."}])
+    left = min(found.left, sum((source.room for source in sources), Decimal(0)))
+    if left == 0:
+        raise NothingLeftToRefund(amount_left=show(left), currency=found.currency)
+    amount = left if request.amount is None else request.amount
+    if amount > left:
+        raise RefundTooLarge(amount_left=show(left), currency=found.currency)
+    return _chosen(sources, amount)
+
+
+def _chosen(sources: Sequence[Source], amount: Decimal) -> list[Part]:
+    """Of the oldest source that has enough; where none has, of as few as may be."""
+    if whole := next((source for source in sources if source.room >= amount), None):
+        return [Part(whole, amount)]
+    parts: list[Part] = []
+    for source in sorted(sources, key=lambda source: source.room, reverse=True):
+        part = min(source.room, amount)
+        if part > 0:
+            parts.append(Part(source, part))
+            amount -= part
+    return parts

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, func, literal_column, select
 
 from checkout_service.api.responses import show_time
 from checkout_service.database.engine import execute
@@ -28,15 +29,28 @@ REFUND = (
     Refund.decline,
     Refund.requested_by,
     Refund.request_hash,
+    Refund.capture_ref,
     Refund.created_at,
     Refund.updated_at,
 )
 
+# payment_sources (migrations/entries/requests.sql) says of what something may be given back; its triggers judge by it.
 _refundable = Statement(
     select(
         Payment.status,
         Payment.currency,
-        (Payment.amount - Payment.amount_refunded - Payment.amount_refunding).label("left"),
+        func.greatest(
+            Payment.amount_captured
+            - Payment.amount_lost
+            - Payment.amount_blocked
+            - Payment.amount_refunded
+            - Payment.amount_refunding,
+            0,
+        ).label("left"),
+        literal_column("""(
+            SELECT jsonb_agg(jsonb_build_array(source.id, source.capture_ref, source.attempt_ref, source.room::text))
+            FROM payment_sources(payments.id) AS source
+        )""").label("sources"),
         *REFUND,
     )
     .outerjoin(
@@ -44,6 +58,7 @@ _refundable = Statement(
         and_(Refund.requested_by == bindparam("requested_by"), Refund.idempotency_key == bindparam("idempotency_key")),
     )
     .where(Payment.id == bindparam("payment_id"))
+    .order_by(Refund.part)
 )
 
 _of_payment = Statement(
@@ -66,17 +81,35 @@ class RefundRow(NamedTuple):
     decline: str | None
     requested_by: UUID | None
     request_hash: bytes | None
+    capture_ref: str | None
     created_at: datetime
     updated_at: datetime
 
 
-class Refundable(NamedTuple):
-    """A payment's status and currency, what is left to refund, and the refund of a key; None if it has none yet."""
+class Source(NamedTuple):
+    """What money may be given back of: a capture, or an attempt whose captures nobody names; and how much of it.
+
+    ``id`` is the row's, as the API shows it; one of ``capture_ref`` and ``attempt_ref`` is the provider's name.
+    """
+
+    id: UUID
+    capture_ref: str | None
+    attempt_ref: str | None
+    room: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refundable:
+    """A payment's status and currency, what is left to refund and of what, oldest first.
+
+    ``refunds`` are the rows that a key has, by part; none if it was never used.
+    """
 
     payment_status: PaymentStatus
     currency: str
     left: Decimal
-    refund: RefundRow | None
+    sources: list[Source]
+    refunds: list[RefundRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +125,17 @@ def refundable(*, payment_id: UUID, requested_by: UUID, key: str) -> Refundable 
     rows = execute(_refundable, {"payment_id": payment_id, "requested_by": requested_by, "idempotency_key": key})
     if not rows:
         return None
-    status, currency, left, *refund = rows[0]
-    return Refundable(status, currency, left, RefundRow._make(refund) if refund[0] is not None else None)
+    status, currency, left, sources, *_ = rows[0]
+    return Refundable(
+        payment_status=status,
+        currency=currency,
+        left=left,
+        sources=[
+            Source(UUID(source_id), capture_ref, attempt_ref, Decimal(room))
+            for source_id, capture_ref, attempt_ref, room in sources or ()
+        ],
+        refunds=[RefundRow._make(refund) for _, _, _, _, *refund in rows if refund[0] is not None],
+    )
 
 
 def refunds_of(*, payment_id: UUID) -> PaymentRefunds | None:
@@ -103,6 +145,16 @@ def refunds_of(*, payment_id: UUID) -> PaymentRefunds | None:
         return None
     refunds = [show_refund(RefundRow._make(refund)) for _, *refund in rows if refund[0] is not None]
     return PaymentRefunds(user_id=rows[0].user_id, refunds=refunds)
+
+
+def show_request(rows: Sequence[RefundRow]) -> dict[str, Any]:
+    """A request's rows as the one refund that was asked for; ``parts`` where it took several captures."""
+    shown = show_refund(rows[0]) | {"amount": show(sum((row.amount for row in rows), Decimal(0)))}
+    if len(rows) > 1:
+        shown["parts"] = [
+            {"id": str(row.refund_id), "amount": show(row.amount), "capture_ref": row.capture_ref} for row in rows
+        ]
+    return shown
 
 
 def show_refund(row: RefundRow) -> dict[str, Any]:

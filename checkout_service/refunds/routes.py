@@ -50,6 +50,8 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
     """Ask for a refund
 
     Takes a token with the scope `refunds`; the payment may be anybody's. Partial, or without `amount` all that is left.
+    With `capture_id` it is of that capture alone. Money that came by several captures is given back of the oldest that
+    has enough, or of several: then `parts` lists them, each a refund of its own in the list of refunds.
     The answer says that the refund is stored. A worker then sends it to the provider, and GET shows its status.
     The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`; a key
     belongs to its caller, whatever the payment.
@@ -61,6 +63,7 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
             key=key,
             amount=body.get("amount"),
             reason=body.get("reason"),
+            capture_id=body.get("capture_id"),
         )
     )
     refund_requests_total.labels("replayed" if given.replayed else "taken").inc()
@@ -68,7 +71,8 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
     if given.replayed:
         headers |= REPLAYED
     else:
-        background_publisher().send(TaskName.REFUND_PAYMENT, given.refund["id"], logs.request_id())
+        for refund_id in given.ids:
+            background_publisher().send(TaskName.REFUND_PAYMENT, str(refund_id), logs.request_id())
     return json_answer(given.refund, status=202, headers=headers)
 
 

@@ -20,6 +20,13 @@ class NewRefundSchema(Schema):
         metadata={"description": "For the books, and passed on to the provider.", "example": "returned"},
     )
 
+    capture_id = fields.UUID(
+        metadata={
+            "description": "The one capture to give back of, as `GET /api/admin/payments/{id}/captures` lists it.",
+            "example": "01a206b6-2617-7632-98bf-296e992e5f9c",
+        }
+    )
+
     @validates("amount")
     def _is_something(self, value: Any, **_: Any) -> None:
         if value == 0:
@@ -29,6 +36,16 @@ class NewRefundSchema(Schema):
     def _can_be_kept(self, value: str, **_: Any) -> None:
         if not value.isprintable():
             raise ValidationError("A reason is printable text on one line.")
+
+
+class RefundPartSchema(Schema):
+    """What one request gives back of one capture, where it takes several."""
+
+    id = fields.UUID(metadata={"description": "Of the refund in the list."})
+    amount = fields.String(metadata={"example": "15.00"})
+    capture_ref = fields.String(
+        allow_none=True, metadata={"description": "The provider's name of the capture, where it has one."}
+    )
 
 
 class RefundSchema(Schema):
@@ -51,6 +68,10 @@ class RefundSchema(Schema):
     )
     made_by = fields.String(
         metadata={"description": "request: requested here; provider: made in the provider's dashboard."}
+    )
+    parts = fields.List(
+        fields.Nested(RefundPartSchema),
+        metadata={"description": "Only in the answer to a request that takes several captures; `id` is the first's."},
     )
     created_at = fields.DateTime()
     updated_at = fields.DateTime()

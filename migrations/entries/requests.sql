@@ -3,11 +3,15 @@
 -- more, since a dispute may have come between. An open chargeback counts as gone, an inquiry does not.
 
 -- What may still be given back of one source of a payment's money: a named capture, or an attempt on which money is
--- presumed. NULL: there is no such source.
-CREATE FUNCTION payment_source_left(payment uuid, capture text, attempt text) RETURNS numeric LANGUAGE sql STABLE AS $$
+-- presumed. NULL: there is no such source. With sending, what that refund would find: those that were not sent yet hold
+-- nothing, nor does it itself.
+CREATE FUNCTION payment_source_left(payment uuid, capture text, attempt text, sending uuid DEFAULT NULL)
+RETURNS numeric LANGUAGE sql STABLE AS $$
     SELECT source.amount
         - coalesce((SELECT sum(refund.amount) FROM refunds AS refund
             WHERE refund.payment_id = payment AND refund.status <> 'failed'
+                AND (sending IS NULL OR refund.id <> sending AND (refund.status = 'succeeded'
+                    OR refund.sent_at IS NOT NULL OR refund.requested_by IS NULL))
                 AND CASE WHEN capture IS NULL THEN refund.capture_ref IS NULL AND refund.attempt_ref = attempt
                     ELSE refund.capture_ref = capture END), 0)
         - coalesce((SELECT sum(dispute.amount) FROM disputes AS dispute
@@ -24,6 +28,31 @@ CREATE FUNCTION payment_source_left(payment uuid, capture text, attempt text) RE
             AND entry.amount_presumed IS NOT NULL
     ) AS source
     LIMIT 1
+$$;
+
+-- Every source of a payment's money and what may still be given back of it, the oldest first: captures by their names,
+-- and attempts whose presumed money counts, as payment_sums has it.
+CREATE FUNCTION payment_sources(payment uuid)
+RETURNS TABLE (id uuid, capture_ref text, attempt_ref text, amount numeric, room numeric) LANGUAGE sql STABLE AS $$
+    SELECT source.id, source.capture_ref, source.attempt_ref, source.amount, greatest(measured.room, 0)
+    FROM (
+        SELECT entry.id, entry.capture_ref, NULL AS attempt_ref, entry.amount, entry.created_at
+        FROM captures AS entry JOIN payments AS own ON own.id = entry.payment_id
+        WHERE entry.payment_id = payment AND entry.status = 'succeeded' AND entry.currency = own.currency
+        UNION ALL
+        SELECT entry.id, NULL, entry.attempt_ref, entry.amount_presumed, entry.created_at
+        FROM payment_attempts AS entry JOIN payments AS own ON own.id = entry.payment_id
+        WHERE entry.payment_id = payment AND entry.amount_presumed IS NOT NULL AND entry.status < 'expired'
+            AND coalesce(entry.currency = own.currency, true)
+            AND NOT EXISTS (SELECT FROM captures AS named
+                WHERE named.payment_id = payment AND named.status >= 'succeeded'
+                    AND entry.attempt_ref IN ('', named.attempt_ref))
+            AND (entry.attempt_ref <> '' OR NOT EXISTS (SELECT FROM payment_attempts AS named
+                WHERE named.payment_id = payment AND named.attempt_ref <> '' AND named.amount_presumed IS NOT NULL
+                    AND named.status < 'expired'))
+    ) AS source
+    CROSS JOIN LATERAL (SELECT payment_source_left(payment, source.capture_ref, source.attempt_ref)) AS measured (room)
+    ORDER BY source.created_at, source.id
 $$;
 
 -- Before a refund is inserted: it gets provider and currency of its payment and, where no amount is named, all that is
@@ -80,6 +109,10 @@ BEGIN
     WHERE refund.payment_id = payment.id AND refund.id <> NEW.id
         AND (refund.status = 'succeeded' OR refund.status <= 'processing'
             AND (refund.sent_at IS NOT NULL OR refund.requested_by IS NULL));
+    IF NEW.capture_ref IS NOT NULL OR NEW.attempt_ref IS NOT NULL THEN
+        remaining := least(remaining,
+            coalesce(payment_source_left(payment.id, NEW.capture_ref, NEW.attempt_ref, NEW.id), 0));
+    END IF;
     IF NEW.amount > remaining THEN
         RAISE EXCEPTION 'payment % has % left to give back', payment.id, remaining
             USING ERRCODE = 'check_violation', CONSTRAINT = 'refunds_covered';
@@ -90,6 +123,10 @@ $$;
 
 CREATE TRIGGER refunds_check_cover BEFORE UPDATE OF sent_at ON refunds FOR EACH ROW
 WHEN (OLD.sent_at IS NULL AND NEW.sent_at IS NOT NULL) EXECUTE FUNCTION refunds_check_cover();
+
+-- A key is one request, of as many rows as it takes sources. The release before this one writes part 0 alone.
+DROP INDEX refunds_requested_by_idempotency_key;
+CREATE UNIQUE INDEX refunds_requested_by_idempotency_key_part ON refunds (requested_by, idempotency_key, part);
 
 -- A request moves the sums of its payment at once. What providers report moves them by the fold of the worker's set.
 CREATE FUNCTION refunds_fold_payment() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -110,12 +147,38 @@ RETURN CASE WHEN provider = 'paypal' AND authorized > 0
     THEN greatest(authorized * 1.15, CASE WHEN currency = 'USD' THEN authorized + 75 ELSE 0 END)
     ELSE authorized END;
 
+-- The open authorisations of a payment with what may still be captured of each, as payment_sums has it, the oldest first.
+-- One that somebody asked to capture for the last time is open no more.
+CREATE FUNCTION payment_authorizations(payment uuid)
+RETURNS TABLE (id uuid, attempt_ref text, room numeric, expires_at timestamptz) LANGUAGE sql STABLE AS $$
+    SELECT entry.id, entry.attempt_ref, least(measured.room, own.amount_authorized) - measured.asked, entry.expires_at
+    FROM payment_attempts AS entry JOIN payments AS own ON own.id = entry.payment_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(entry.amount_authorized, own.amount) - coalesce((SELECT sum(capture.amount)
+                FROM captures AS capture
+                WHERE capture.payment_id = payment AND capture.attempt_ref = entry.attempt_ref
+                    AND capture.status >= 'succeeded' AND capture.currency = own.currency), 0),
+            coalesce((SELECT sum(request.amount) FROM capture_requests AS request
+                WHERE request.payment_id = payment AND request.attempt_ref = entry.attempt_ref
+                    AND request.status <= 'processing'), 0)
+    ) AS measured (room, asked)
+    WHERE entry.payment_id = payment AND entry.status = 'authorized' AND entry.amount_presumed IS NULL
+        AND NOT entry.rest_released AND own.closed IS NULL AND coalesce(entry.currency = own.currency, true)
+        AND NOT EXISTS (SELECT FROM payment_attempts AS newer
+            WHERE newer.payment_id = payment AND newer.replaces = entry.attempt_ref)
+        AND NOT EXISTS (SELECT FROM capture_requests AS request
+            WHERE request.payment_id = payment AND request.attempt_ref = entry.attempt_ref AND request.final
+                AND request.status <> 'failed')
+    ORDER BY entry.created_at, entry.id
+$$;
+
 -- Before a capture is requested: it is of the one open authorisation that it names, with cover. Nothing is captured that
 -- somebody asked to void, and the other way round. Runs as the owner, as above.
 CREATE FUNCTION capture_requests_admit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     payment payments;
-    outstanding numeric;
+    promise record;
+    most numeric;
 BEGIN
     SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -124,21 +187,25 @@ BEGIN
     END IF;
     NEW.provider := payment.provider;
     NEW.currency := payment.currency;
-    IF payment.amount_authorized <= 0 OR payment.closed IS NOT NULL OR EXISTS (
-        SELECT FROM voids WHERE payment_id = payment.id AND status <> 'failed'
-    ) OR EXISTS (
-        SELECT FROM capture_requests WHERE payment_id = payment.id AND status <= 'processing' AND final
+    SELECT * INTO promise FROM payment_authorizations(payment.id) AS found WHERE found.attempt_ref = NEW.attempt_ref;
+    IF NOT FOUND OR promise.room <= 0 OR EXISTS (
+        SELECT FROM voids WHERE payment_id = payment.id AND status <= 'processing'
     ) THEN
         RAISE EXCEPTION 'payment % has nothing to capture', payment.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'capture_requests_capturable';
     END IF;
-    SELECT coalesce(sum(request.amount), 0) INTO outstanding
-    FROM capture_requests AS request WHERE request.payment_id = payment.id AND request.status <= 'processing';
-    NEW.amount := coalesce(NEW.amount, payment.amount_authorized - outstanding);
-    IF NEW.amount > capture_limit(payment.provider, payment.amount_authorized, payment.currency) - outstanding THEN
-        RAISE EXCEPTION 'payment % has % left to capture', payment.id, payment.amount_authorized - outstanding
+    most := promise.room;
+    -- What goes beyond may go once.
+    IF NEW.amount > most THEN
+        most := trunc(capture_limit(payment.provider, promise.room, payment.currency), currency_decimals(payment.currency));
+    END IF;
+    NEW.amount := coalesce(NEW.amount, promise.room);
+    IF NEW.amount > most THEN
+        RAISE EXCEPTION 'payment % has % left to capture', payment.id, promise.room
             USING ERRCODE = 'check_violation', CONSTRAINT = 'capture_requests_covered';
     END IF;
+    NEW.final := NEW.final OR NEW.amount >= promise.room;
+    NEW.releases := CASE WHEN NEW.final THEN greatest(promise.room - NEW.amount, 0) ELSE 0 END;
     RETURN NEW;
 END
 $$;
@@ -146,15 +213,27 @@ $$;
 CREATE TRIGGER capture_requests_admit BEFORE INSERT ON capture_requests
 FOR EACH ROW EXECUTE FUNCTION capture_requests_admit();
 
--- Before the provider is asked the first time.
+-- Before the provider is asked the first time: whether its authorisation is open, and covers it beside those that were
+-- sent before.
 CREATE FUNCTION capture_requests_check_cover() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     payment payments;
+    covered numeric;
 BEGIN
     SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
-    IF payment.amount_authorized <= 0 OR payment.closed IS NOT NULL
-            OR NEW.amount > capture_limit(payment.provider, payment.amount_authorized, payment.currency) THEN
-        RAISE EXCEPTION 'payment % has % left to capture', payment.id, payment.amount_authorized
+    SELECT least(coalesce(entry.amount_authorized, payment.amount) - coalesce((SELECT sum(capture.amount)
+            FROM captures AS capture
+            WHERE capture.payment_id = payment.id AND capture.attempt_ref = entry.attempt_ref
+                AND capture.status >= 'succeeded' AND capture.currency = payment.currency), 0), payment.amount_authorized)
+        - coalesce((SELECT sum(request.amount) FROM capture_requests AS request
+            WHERE request.payment_id = payment.id AND request.attempt_ref = entry.attempt_ref
+                AND request.status <= 'processing' AND request.sent_at IS NOT NULL AND request.id <> NEW.id), 0)
+    INTO covered FROM payment_attempts AS entry
+    WHERE entry.payment_id = payment.id AND entry.attempt_ref = NEW.attempt_ref AND entry.status = 'authorized'
+        AND NOT entry.rest_released;
+    IF payment.closed IS NOT NULL OR coalesce(covered, 0) <= 0
+            OR NEW.amount > capture_limit(payment.provider, covered, payment.currency) THEN
+        RAISE EXCEPTION 'payment % has % left to capture', payment.id, coalesce(covered, 0)
             USING ERRCODE = 'check_violation', CONSTRAINT = 'capture_requests_covered';
     END IF;
     RETURN NEW;
@@ -175,8 +254,10 @@ BEGIN
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'voids_payment_id_fkey';
     END IF;
     NEW.provider := payment.provider;
+    NEW.currency := payment.currency;
+    NEW.releases := payment.amount_authorized;
     IF payment.amount_authorized <= 0 OR payment.closed IS NOT NULL
-            OR EXISTS (SELECT FROM voids WHERE payment_id = payment.id AND status <> 'failed')
+            OR EXISTS (SELECT FROM voids WHERE payment_id = payment.id AND status <= 'processing')
             OR EXISTS (SELECT FROM capture_requests WHERE payment_id = payment.id AND status <= 'processing') THEN
         RAISE EXCEPTION 'payment % has nothing to void', payment.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'voids_voidable';

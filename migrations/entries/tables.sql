@@ -193,8 +193,9 @@ CREATE TABLE capture_requests (
     provider_ref text,
     amount numeric NOT NULL CONSTRAINT capture_requests_amount_positive CHECK (amount > 0),
     currency char(3) NOT NULL,
-    -- Whether what is authorized besides is released.
+    -- Whether what is authorized besides is released, and how much that was when this was asked for.
     final boolean DEFAULT true NOT NULL,
+    releases numeric DEFAULT 0 NOT NULL,
     status request_status DEFAULT 'requested' NOT NULL,
     decline text,
     requested_by uuid NOT NULL,
@@ -222,6 +223,9 @@ CREATE TABLE voids (
     id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT voids_pkey PRIMARY KEY,
     payment_id uuid NOT NULL CONSTRAINT voids_payment_id_fkey REFERENCES payments (id),
     provider text NOT NULL,
+    -- What was authorized and not captured when this was asked for.
+    releases numeric NOT NULL,
+    currency char(3) NOT NULL,
     status request_status DEFAULT 'requested' NOT NULL,
     decline text,
     requested_by uuid NOT NULL,

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from checkout_service.database.engine import execute
-from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.database.engine import execute, transaction
+from checkout_service.payments.status import RefundStatus
 from worker.backoff import jittered
 
 LEASE: Final = timedelta(seconds=90)
@@ -24,11 +24,22 @@ _claim = text("""
     UPDATE refunds SET attempts = attempts + 1, next_attempt_at = now() + :lease
     WHERE id = :id AND status <= 'processing' AND (attempts = 0 OR next_attempt_at <= now())
     RETURNING id, payment_id, provider, amount, reason, status::text AS status, next_attempt_at AS lease,
-        now() - created_at AS age, now() - sent_at AS sent_ago,
-        (SELECT payment.status::text FROM payments AS payment WHERE payment.id = payment_id) AS payment_status
+        now() - created_at AS age, now() - sent_at AS sent_ago, capture_ref,
+        coalesce(attempt_ref, (SELECT capture.attempt_ref FROM captures AS capture
+            WHERE capture.provider = refunds.provider AND capture.capture_ref = refunds.capture_ref)) AS attempt_ref,
+        amount <= (SELECT payment.amount_captured - payment.amount_lost - payment.amount_blocked
+            FROM payments AS payment WHERE payment.id = refunds.payment_id) - coalesce((
+            SELECT sum(other.amount) FROM refunds AS other
+            WHERE other.payment_id = refunds.payment_id AND other.id <> refunds.id AND (other.status = 'succeeded'
+                OR other.status <= 'processing' AND (other.sent_at IS NOT NULL OR other.requested_by IS NULL))
+        ), 0) AS covered
 """)
 
-# Before the provider is asked, so that whoever hears of a refund knows that it may be this one.
+# The payment before its refund: that is the order of locks, and the refund's trigger locks the payment again.
+_lock_payment = text("SELECT FROM payments WHERE id = :payment_id FOR NO KEY UPDATE")
+
+# Before the provider is asked, so that whoever hears of a refund knows that it may be this one. The first time the
+# trigger refunds_check_cover (migrations/entries/requests.sql) looks whether there still is cover.
 _note_sent = text("""
     UPDATE refunds SET sent_at = coalesce(sent_at, now())
     WHERE id = :id AND status = 'requested' AND next_attempt_at = :lease
@@ -45,7 +56,11 @@ _put_off = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedRefund:
-    """A refund under lease. ``sent_ago`` is the time since its provider was asked for it first, if it ever was."""
+    """A refund under lease. ``sent_ago`` is the time since its provider was asked for it first, if it ever was.
+
+    ``capture_ref`` and ``attempt_ref`` are the provider's names of what it is of, where one is known. ``covered`` says
+    that its payment has the money, beside those refunds that the provider knows or may know.
+    """
 
     id: UUID
     payment_id: UUID
@@ -56,7 +71,9 @@ class LeasedRefund:
     lease: datetime
     age: timedelta
     sent_ago: timedelta | None
-    payment_status: PaymentStatus
+    capture_ref: str | None
+    attempt_ref: str | None
+    covered: bool
 
 
 def claim(refund_id: UUID) -> LeasedRefund | None:
@@ -65,13 +82,17 @@ def claim(refund_id: UUID) -> LeasedRefund | None:
     if not rows:
         return None
     row = rows[0]._asdict()
-    words = {"status": RefundStatus(row["status"]), "payment_status": PaymentStatus(row["payment_status"])}
-    return LeasedRefund(**row | words)
+    return LeasedRefund(**row | {"status": RefundStatus(row["status"])})
 
 
 def note_sent(leased: LeasedRefund) -> bool:
-    """Write down that its provider is about to be asked; False when the lease is over, so that it must not be."""
-    return bool(execute(_note_sent, {"id": leased.id, "lease": leased.lease}))
+    """Write down that its provider is about to be asked; False when the lease is over, so that it must not be.
+
+    Raises Conflict when it would be the first time, and there is no cover any more.
+    """
+    with transaction() as connection:
+        connection.execute(_lock_payment, {"payment_id": leased.payment_id})
+        return bool(connection.execute(_note_sent, {"id": leased.id, "lease": leased.lease}).all())
 
 
 def put_off(

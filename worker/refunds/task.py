@@ -16,9 +16,9 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 
-from checkout_service.database.engine import transaction
+from checkout_service.database.engine import Conflict, transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
-from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import (
     Decline,
     Provider,
@@ -68,7 +68,7 @@ def _work(leased: LeasedRefund) -> str:
     adapter = provider(leased.provider)
     if adapter is None:
         return put_off(leased, "no account at this provider is set up")
-    held = reference(leased.payment_id)
+    held = _of_source(leased, reference(leased.payment_id))
     try:
         return _record(leased, _ask(leased, adapter, held))
     except ProviderUnavailableError as error:
@@ -95,13 +95,17 @@ def _ask(leased: LeasedRefund, adapter: Provider, held: Reference) -> Sequence[P
     if leased.status is RefundStatus.PROCESSING:
         return _looked_up(adapter, held)
     first = leased.sent_ago is None
-    if first and leased.payment_status is not PaymentStatus.PAID:
-        raise ProviderRefusedError("the money went before it was asked for", reason=Decline.NOT_IN_THIS_STATE)
     too_late = leased.sent_ago is not None and leased.sent_ago > ASK_AGAIN_FOR
-    if too_late or leased.payment_status is not PaymentStatus.PAID:
+    if not first and (too_late or not leased.covered):
+        # Without cover a first try that never arrived must not be made up for.
         return _sought(leased, adapter, held, otherwise=RefundInDoubtError(f"refund {leased.id}"))
-    if not note_sent(leased):
-        raise ProviderUnavailableError("not asked: its lease is over, another task has it")
+    try:
+        if not note_sent(leased):
+            raise ProviderUnavailableError("not asked: its lease is over, another task has it")
+    except Conflict as error:
+        raise ProviderRefusedError(
+            "the money went before it was asked for", reason=Decline.NOT_IN_THIS_STATE
+        ) from error
     try:
         return _named(leased, adapter.refund(held, refund_id=leased.id, amount=leased.amount, reason=leased.reason))
     except ProviderRefusedError as error:
@@ -113,6 +117,13 @@ def _ask(leased: LeasedRefund, adapter: Provider, held: Reference) -> Sequence[P
         return _sought(leased, adapter, held, otherwise=error)
     except UnreadableError as error:
         return _sought(leased, adapter, held, otherwise=error)
+
+
+def _of_source(leased: LeasedRefund, held: Reference) -> Reference:
+    """What we know of the payment, with the provider's names of what this refund is of."""
+    if leased.capture_ref is None and leased.attempt_ref is None:
+        return held
+    return replace(held, capture_ref=leased.capture_ref, attempt_ref=leased.attempt_ref or None)
 
 
 def _looked_up(adapter: Provider, held: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
