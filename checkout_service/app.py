@@ -17,6 +17,7 @@ from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
 from checkout_service.console import site as console
 from checkout_service.database.engine import connect_database
+from checkout_service.disputes import routes as disputes
 from checkout_service.doctor.cli import doctor
 from checkout_service.health import routes as health
 from checkout_service.identity import tokens
@@ -73,7 +74,7 @@ def create_app(settings: WebSettings) -> Flask:
     problem_documents.init_app(app)
 
     api = Api(app)
-    for room in (carts, checkout, payments, refunds):
+    for room in (carts, checkout, payments, refunds, disputes):
         api.register_blueprint(room.blueprint)
     app.register_blueprint(receiver)
     health.init_app(app, settings)

@@ -1,6 +1,6 @@
-"""Disputes: what a customer or their bank contests, how far that is, and what money it took or gave back.
+"""Disputes: customers, or their banks, want money back, by the provider's own names for each dispute.
 
-Holds disputes of all providers.
-Promises: what a provider says of one is always entered; its stage, status and money step never move back.
-Never: sends evidence: that is done in the provider's dashboard. Never updates a dispute: worker/transitions does.
+Holds disputes: their stage, status, reason and deadline, and the money that they took and gave back.
+Promises: a dispute is what its provider reported, joined in any order; money goes by its numbered movements alone.
+Never: writes (worker/transitions does), sends evidence: that is done in the provider's dashboard.
 """

@@ -1,4 +1,4 @@
-"""Reads of payments, by their owner."""
+"""Reads of payments: by their owner, and by staff."""
 
 from __future__ import annotations
 
@@ -6,89 +6,89 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
-
-from sqlalchemy import bindparam, select, tuple_
 
 from checkout_service.api.responses import show_time
 from checkout_service.cursors import Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
-from checkout_service.payments.models import Payment, PaymentEvent
-from checkout_service.payments.status import PaymentStatus
+from checkout_service.payments.outcomes import read_reasons
+from checkout_service.payments.timeline import ENTRIES, EntryRow, show_entry
 
-_columns = (
-    Payment.id,
-    Payment.status,
-    Payment.amount,
-    Payment.currency,
-    Payment.amount_refunded,
-    Payment.amount_refunding,
-    Payment.provider,
-    Payment.review_reason,
-    Payment.created_at,
-    Payment.updated_at,
-)
+# The other payments of one filling of the cart, where money came for both. A customer is told only of their own.
+_COLUMNS: Final = """
+    payment.id, payment.status::text AS status, payment.amount, payment.currency, payment.amount_captured,
+    payment.amount_lost,
+    greatest(payment.amount_captured - payment.amount_lost - payment.amount_blocked - payment.amount_refunded
+        - payment.amount_refunding, 0) AS amount_refundable,
+    payment.amount_authorized, payment.amount_accepted, payment.amount_refunded, payment.amount_refunding,
+    payment.under_way, payment.provider, payment.review_reason, payment.version, payment.created_at, payment.updated_at,
+    (SELECT min(attempt.expires_at) FROM payment_attempts AS attempt
+        WHERE payment.amount_authorized > 0 AND attempt.payment_id = payment.id AND attempt.status = 'authorized'
+            AND NOT attempt.rest_released AND NOT EXISTS (
+                SELECT FROM payment_attempts AS newer
+                WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref)
+    ) AS authorization_expires_at,
+    ARRAY(SELECT mate.id
+        FROM checkout_sessions AS own
+        JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
+            AND other.payment_id <> own.payment_id
+        JOIN payments AS mate ON mate.id = other.payment_id
+        WHERE payment.amount_captured > 0 AND own.payment_id = payment.id AND mate.amount_captured > 0
+            AND (CAST(:anybodys AS boolean) OR mate.user_id = payment.user_id)
+        ORDER BY mate.id
+    ) AS duplicate_of
+"""
 
-_timeline = (
-    select(
-        *_columns,
-        PaymentEvent.status.label("event_status"),
-        PaymentEvent.outcome,
-        PaymentEvent.amount.label("event_amount"),
-        PaymentEvent.currency.label("event_currency"),
-        PaymentEvent.occurred_at,
-        PaymentEvent.received_at,
-    )
-    .outerjoin(PaymentEvent, PaymentEvent.payment_id == Payment.id)
-    .where(Payment.id == bindparam("payment_id"))
-    .order_by(PaymentEvent.received_at, PaymentEvent.id)
-)
+_with_timeline = Statement(f"""
+    SELECT {_COLUMNS}, entry.*
+    FROM payments AS payment LEFT JOIN LATERAL ({ENTRIES}) AS entry ON true
+    WHERE payment.id = :payment_id AND (CAST(:anybodys AS boolean) OR payment.user_id = CAST(:user_id AS uuid))
+    ORDER BY entry.received_at, entry.place, entry.entry_id
+""")  # noqa: S608 (only our own constants)
 
-_anybodys = Statement(_timeline)
+_NEWEST: Final = f"""
+    SELECT {_COLUMNS}
+    FROM (
+        SELECT * FROM payments WHERE user_id = :user_id AND {{bound}}
+        ORDER BY created_at DESC, id DESC LIMIT :limit
+    ) AS payment
+    ORDER BY payment.created_at DESC, payment.id DESC
+"""  # noqa: S608 (only our own constants)
 
-_own = Statement(_timeline.where(Payment.user_id == bindparam("user_id")))
+_first_page = Statement(_NEWEST.format(bound="true"))
 
-_newest = (
-    select(*_columns)
-    .where(Payment.user_id == bindparam("user_id"))
-    .order_by(Payment.created_at.desc(), Payment.id.desc())
-    .limit(bindparam("limit"))
-)
-
-_first_page = Statement(_newest)
-
-_next_page = Statement(
-    _newest.where(tuple_(Payment.created_at, Payment.id) < tuple_(bindparam("created_at"), bindparam("id")))
-)
+_next_page = Statement(_NEWEST.format(bound="(created_at, id) < (:created_at, :id)"))
 
 
 class _PaymentRow(Protocol):
     """The columns of a payment that the API shows."""
 
     id: UUID
-    status: PaymentStatus
+    status: str
     amount: Decimal
     currency: str
+    amount_captured: Decimal
+    amount_lost: Decimal
+    amount_refundable: Decimal
+    amount_authorized: Decimal
+    amount_accepted: Decimal | None
     amount_refunded: Decimal
     amount_refunding: Decimal
+    under_way: bool
     provider: str
     review_reason: str | None
+    version: int
     created_at: datetime
     updated_at: datetime
+    authorization_expires_at: datetime | None
+    duplicate_of: Sequence[UUID]
 
 
-class _EventRow(_PaymentRow, Protocol):
-    """The same with one of its events, or NULL in all of these where it has none."""
-
-    event_status: PaymentStatus | None
-    outcome: str
-    event_amount: Decimal | None
-    event_currency: str | None
-    occurred_at: datetime | None
-    received_at: datetime
+class _TimelineRow(_PaymentRow, EntryRow, Protocol):
+    """The same with one of its entries, or NULL in all of these where it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,25 +100,27 @@ class PaymentPage:
 
 
 def payment_of(*, payment_id: UUID, user_id: UUID | None) -> dict[str, Any] | None:
-    """The customer's payment with its timeline, oldest event first, as the API shows it.
+    """The customer's payment with its timeline, oldest entry first, as the API shows it.
 
-    None when it is not this customer's. Without a customer it may be anybody's. Raises DatabaseUnavailableError.
+    None when it is not this customer's. Without a customer it may be anybody's, and what only staff may read is there
+    too: reasons for a review, what was reviewed and why. Raises DatabaseUnavailableError.
     """
-    rows: Sequence[_EventRow]
-    if user_id is None:
-        rows = execute(_anybodys, {"payment_id": payment_id})
-    else:
-        rows = execute(_own, {"payment_id": payment_id, "user_id": user_id})
+    anybodys = user_id is None
+    rows: Sequence[_TimelineRow] = execute(
+        _with_timeline, {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys}
+    )
     if not rows:
         return None
-    events = [_event(row, row.event_status) for row in rows if row.event_status is not None]
-    return _shown(rows[0]) | {"timeline": events}
+    shown = _shown(rows[0])
+    if anybodys:
+        shown["review_reasons"] = sorted(read_reasons(rows[0].review_reason))
+    return shown | {"timeline": [show_entry(row) for row in rows if row.kind is not None]}
 
 
 def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage:
     """A page of the customer's payments. Raises BadCursorError and DatabaseUnavailableError."""
     rows: Sequence[_PaymentRow]
-    values: dict[str, Any] = {"user_id": user_id, "limit": limit + 1}
+    values: dict[str, Any] = {"user_id": user_id, "limit": limit + 1, "anybodys": False}
     if cursor is None:
         rows = execute(_first_page, values)
     else:
@@ -132,24 +134,24 @@ def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage
 def _shown(row: _PaymentRow) -> dict[str, Any]:
     return {
         "id": str(row.id),
-        "status": row.status.value,
+        "status": row.status,
         "amount": show(row.amount),
         "currency": row.currency,
+        "amount_captured": show(row.amount_captured),
+        "amount_lost": show(row.amount_lost),
+        "amount_refundable": show(row.amount_refundable),
+        "amount_authorized": show(row.amount_authorized),
+        "amount_accepted": None if row.amount_accepted is None else show(row.amount_accepted),
         "amount_refunded": show(row.amount_refunded),
         "amount_refunding": show(row.amount_refunding),
+        "under_way": row.under_way,
+        "authorization_expires_at": (
+            None if row.authorization_expires_at is None else show_time(row.authorization_expires_at)
+        ),
+        "duplicate_of": list(map(str, row.duplicate_of)),
         "provider": row.provider,
         "under_review": row.review_reason is not None,
+        "version": row.version,
         "created_at": show_time(row.created_at),
         "updated_at": show_time(row.updated_at),
-    }
-
-
-def _event(row: _EventRow, status: PaymentStatus) -> dict[str, Any]:
-    return {
-        "status": status.value,
-        "outcome": row.outcome,
-        "amount": None if row.event_amount is None else show(row.event_amount),
-        "currency": row.event_currency,
-        "occurred_at": None if row.occurred_at is None else show_time(row.occurred_at),
-        "received_at": show_time(row.received_at),
     }

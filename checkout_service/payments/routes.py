@@ -1,4 +1,4 @@
-"""/api/payments: a customer reads what became of the money, and may cancel what is still open."""
+"""/api/payments: what became of the money, for its customer and for staff; what is still open may be canceled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs
 
 STAFF_SCOPE = "refunds"
-"""Who may give money back may also see to it that none comes."""
+"""Who may give money back may also read any payment, and see to it that none comes."""
 
 blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", description="What became of the money")
 
@@ -32,9 +32,10 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", descript
 def read_payment(payment_id: UUID) -> Response:
     """Read a payment
 
-    Its status, amount and timeline. Poll it with If-None-Match: an unchanged payment answers 304 without a body.
+    Its status, sums and timeline: what the provider reported, and the entries that it came to. For its customer, and
+    for tokens with the scope `refunds`. Poll it with If-None-Match: an unchanged payment answers 304 without a body.
     """
-    payment = payment_of(payment_id=payment_id, user_id=caller().user_id)
+    payment = payment_of(payment_id=payment_id, user_id=None if caller().may(STAFF_SCOPE) else caller().user_id)
     if payment is None:
         raise NotFound("There is no such payment, or it is not yours.")
     answer = json_answer(payment, headers={"Cache-Control": "private, no-cache"})

@@ -14,49 +14,120 @@ class PageQuery(Schema):
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 
-class PaymentEventSchema(Schema):
-    """One thing that the provider reported."""
+class TimelineEntrySchema(Schema):
+    """One thing that the provider reported (an event), or one movement of money that came of it (an entry)."""
 
-    status = fields.String(metadata={"description": "The status that the event proves.", "example": "paid"})
-    outcome = fields.String(
+    kind = fields.String(
         metadata={
-            "description": "applied: it moved the payment; stale: the payment was further already; "
-            "mismatch: amount or currency are not the payment's, so it moved nothing.",
-            "example": "applied",
+            "description": "event: the provider reported something; attempt: a try to pay; capture: money that came; "
+            "refund, dispute; capture_request, void: requested here; closed: the provider closed the payment unpaid; "
+            "acceptance: a person accepted another amount. For staff alone: notice, what the provider's data cannot "
+            "decide; review, a person saw a reason.",
+            "example": "capture",
         }
+    )
+    id = fields.UUID(allow_none=True, metadata={"description": "Our id of it."})
+    name = fields.String(allow_none=True, metadata={"description": "The provider's name for it.", "example": "ch_1"})
+    status = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "Of an event the status of the payment that it proves, or null. An attempt moves along "
+            "started, under_way, failed, authorized, expired, canceled; a capture along pending, refused, succeeded, "
+            "undone; a dispute is needs_response, under_review, accepted, expired, lost, won or closed.",
+            "example": "succeeded",
+        },
     )
     amount = fields.String(allow_none=True, metadata={"example": "240.00"})
     currency = fields.String(allow_none=True, metadata={"example": "USD"})
     occurred_at = fields.DateTime(allow_none=True, metadata={"description": "When it happened, as the provider says."})
-    received_at = fields.DateTime(metadata={"description": "When we learned of it."})
+    received_at = fields.DateTime(metadata={"description": "When we learned of it first."})
+    reason = fields.String(
+        allow_none=True, metadata={"description": "Why: of a refund, a dispute, a review, an acceptance."}
+    )
+    outcome = fields.String(
+        metadata={
+            "description": "Of an event. applied: it changed something; stale: it was known already; mismatch: it "
+            "could not be counted, and a person has to look.",
+            "example": "applied",
+        }
+    )
+    entries = fields.List(
+        fields.Dict(), metadata={"description": "Of an event: the entries that it was about, as it was reported."}
+    )
+    of = fields.String(
+        allow_none=True,
+        metadata={"description": "Of a capture, a refund, a dispute: the provider's name of the attempt or capture."},
+    )
+    replaces = fields.String(
+        allow_none=True, metadata={"description": "Of an attempt: the one in whose place it stands."}
+    )
+    expires_at = fields.DateTime(allow_none=True, metadata={"description": "Of an attempt: the authorisation's end."})
+    decline = fields.String(allow_none=True, metadata={"description": "Why the provider said no, where it did."})
+    stage = fields.String(metadata={"description": "Of a dispute: inquiry, chargeback, pre_arbitration, arbitration."})
+    amount_lost = fields.String(
+        metadata={"description": "Of a capture or a dispute: what went again by it.", "example": "0.00"}
+    )
+    evidence_due_at = fields.DateTime(
+        allow_none=True, metadata={"description": "Of a dispute: until when the provider takes evidence."}
+    )
 
 
 class PaymentSchema(Schema):
-    """A payment as it stands."""
+    """A payment as it is now, computed of its entries."""
 
     id = fields.UUID()
     status = fields.String(
         metadata={
-            "description": "Moves one way: pending, processing, failed, expired, canceled, paid, reversed.",
+            "description": "pending, processing, failed, authorized (money is promised, none came), expired, canceled, "
+            "partially_paid (less came than is due), paid, reversed (all that came went again by disputes). It may go "
+            "back, as when a dispute that was lost is won. Refunds do not move it.",
             "example": "paid",
         }
     )
-    amount = fields.String(metadata={"example": "240.00"})
+    amount = fields.String(metadata={"description": "What was to be paid.", "example": "240.00"})
     currency = fields.String(metadata={"example": "USD"})
+    amount_captured = fields.String(metadata={"description": "What came.", "example": "240.00"})
+    amount_lost = fields.String(
+        metadata={
+            "description": "What went again by disputes and undone captures.",
+            "example": "0.00",
+        }
+    )
+    amount_refundable = fields.String(metadata={"description": "What may be given back now.", "example": "240.00"})
+    amount_authorized = fields.String(
+        metadata={"description": "What is promised and was not captured.", "example": "0.00"}
+    )
+    amount_accepted = fields.String(
+        allow_none=True, metadata={"description": "What a person accepted in place of amount.", "example": None}
+    )
     amount_refunded = fields.String(metadata={"description": "What was given back of it.", "example": "0.00"})
     amount_refunding = fields.String(
         metadata={"description": "What is on its way back: refunds requested or processing.", "example": "0.00"}
     )
+    under_way = fields.Boolean(
+        metadata={"description": "Whether some try to pay is under way, whatever the status is: do not pay again."}
+    )
+    authorization_expires_at = fields.DateTime(
+        allow_none=True, metadata={"description": "The nearest end of what is authorized."}
+    )
+    duplicate_of = fields.List(
+        fields.UUID(),
+        metadata={"description": "Other payments of the same filling of the cart, where money came for both."},
+    )
     provider = fields.String(metadata={"example": "mock"})
     under_review = fields.Boolean(metadata={"description": "Whether a person has to look at it."})
+    version = fields.Integer(metadata={"description": "Counts the changes of status, sums and reasons."})
     created_at = fields.DateTime()
     updated_at = fields.DateTime()
 
 
 class PaymentWithTimelineSchema(PaymentSchema):
-    """A payment and the events behind it, oldest first."""
+    """A payment, the events behind it and the entries that they came to, oldest first."""
 
-    timeline = fields.List(fields.Nested(PaymentEventSchema))
+    review_reasons = fields.List(
+        fields.String(), metadata={"description": "For staff alone: why a person has to look.", "example": ["mismatch"]}
+    )
+    timeline = fields.List(fields.Nested(TimelineEntrySchema))
 
 
 EXAMPLE: Final[dict[str, Any]] = {
@@ -64,10 +135,19 @@ EXAMPLE: Final[dict[str, Any]] = {
     "status": "pending",
     "amount": "240.00",
     "currency": "USD",
+    "amount_captured": "0.00",
+    "amount_lost": "0.00",
+    "amount_refundable": "0.00",
+    "amount_authorized": "0.00",
+    "amount_accepted": None,
     "amount_refunded": "0.00",
     "amount_refunding": "0.00",
+    "under_way": False,
+    "authorization_expires_at": None,
+    "duplicate_of": [],
     "provider": "mock",
     "under_review": False,
+    "version": 0,
     "created_at": "2026-11-25T04:05:06.123456Z",
     "updated_at": "2026-11-25T04:05:06.123456Z",
     "timeline": [],

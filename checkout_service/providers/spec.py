@@ -31,10 +31,11 @@ class ProviderSpec:
 
     ``provider`` is where its class is ("package.module:Class"); it is loaded when an account is used for the first
     time, so that an SDK costs nothing where nobody has an account. The class takes an ``Account`` and is a
-    ``base.Provider`` of the same name.
+    ``base.Provider`` of the same name. ``evidence`` is where evidence about a dispute is sent.
     """
 
     name: str
     account: AccountForm
     webhooks: WebhookFormat
     provider: str
+    evidence: str = "the provider's dashboard"

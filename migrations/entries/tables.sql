@@ -133,6 +133,8 @@ CREATE TABLE disputes (
 
 CREATE UNIQUE INDEX disputes_payment_id_dispute_ref ON disputes (payment_id, dispute_ref);
 CREATE UNIQUE INDEX disputes_provider_dispute_ref ON disputes (provider, dispute_ref) WHERE dispute_ref <> '';
+-- Lists of one status, and the open ones counted at each scrape.
+CREATE INDEX disputes_status_id ON disputes (status, id);
 CREATE INDEX disputes_evidence_due_at ON disputes (evidence_due_at)
 WHERE status = 'needs_response' AND evidence_due_at IS NOT NULL;
 

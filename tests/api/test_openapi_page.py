@@ -15,6 +15,11 @@ from checkout_service.api import blueprints as api
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
+SCOPED = {
+    ("post", "/api/payments/{payment_id}/refunds"): ["refunds"],
+    ("get", "/api/admin/disputes"): ["refunds"],
+}
+
 
 @pytest.fixture
 def document(client: FlaskClient) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def test_every_operation_but_the_receiver_asks_for_a_bearer_token(document: dict
         if path.startswith("/api/payments/webhook"):
             assert operation["security"] == []
         else:
-            scopes = {"/api/payments/{payment_id}/refunds": {"post": ["refunds"]}}.get(path, {}).get(method)
+            scopes = SCOPED.get((method, path))
             assert operation.get("security") == (scopes and [{"bearer": scopes}]), (method, path)
             assert "401" in operation["responses"], (method, path)
 

@@ -10,6 +10,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.conftest import Customer, MakeListing, Sql, Statements
+from tests.money import bring_to
 from tests.purchases import ask, fill_cart, opened
 from tests.refunding import ask_refund, staff_of
 from tests.webhook_bodies import webhook
@@ -25,6 +26,7 @@ BUDGETS = {
     "payments.cancel_payment": 2,
     "refunds.post_refund": 2,
     "refunds.list_refunds": 1,
+    "disputes.list_disputes": 1,
     "webhooks.receive_webhook": 1,
     "health.live": 0,
     "problems.show_kind": 0,
@@ -46,7 +48,7 @@ class Shop:
         self.payments = [opened(customer, self.cart_id, f"before-{number}")["payment_id"] for number in range(5)]
         sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome)
             SELECT id, 'mock', id::text || number, 'failed', 'stale' FROM payments, generate_series(1, 20) AS number""")
-        sql("UPDATE payments SET status = 'paid' WHERE id = :id", id=self.payments[1])
+        bring_to(sql, self.payments[1], "paid")
         sql(
             """INSERT INTO refunds (payment_id, amount, status, provider_ref)
             SELECT :id, 0.01, 'succeeded', 'mock_re_' || number FROM generate_series(1, 20) AS number""",
@@ -65,6 +67,7 @@ REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
     "payments.cancel_payment": lambda shop: shop.customer.post(f"/api/payments/{shop.payments[0]}/cancel"),
     "refunds.post_refund": lambda shop: ask_refund(staff_of(shop.customer), shop.payments[1], amount="1.00"),
     "refunds.list_refunds": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[1]}/refunds"),
+    "disputes.list_disputes": lambda shop: staff_of(shop.customer).get("/api/admin/disputes"),
     "webhooks.receive_webhook": lambda shop: shop.customer.client.post(
         "/api/payments/webhook", data=webhook("mock_pi_1")
     ),

@@ -14,4 +14,5 @@ spec = ProviderSpec(
     ),
     webhooks=WebhookFormat(body="json", acknowledgement="[accepted]"),
     provider="checkout_service.providers.adapters.adyen.provider:AdyenProvider",
+    evidence="the Adyen Customer Area, Disputes",
 )

@@ -15,4 +15,5 @@ spec = ProviderSpec(
     ),
     webhooks=WebhookFormat(body="form"),
     provider="checkout_service.providers.adapters.mollie.provider:MollieProvider",
+    evidence="the Mollie Dashboard, Disputes or Chargebacks",
 )

@@ -26,4 +26,5 @@ spec = ProviderSpec(
         ),
     ),
     provider="checkout_service.providers.adapters.paypal.provider:PayPalProvider",
+    evidence="the PayPal Resolution Center",
 )

@@ -14,4 +14,5 @@ spec = ProviderSpec(
     ),
     webhooks=WebhookFormat(body="json", headers=("stripe-signature",)),
     provider="checkout_service.providers.adapters.stripe.provider:StripeProvider",
+    evidence="the Stripe Dashboard, Disputes",
 )
