@@ -146,4 +146,6 @@ class StatusQueries:
 
 
 def _in_words(event: ProviderEvent | ProviderRefundEvent) -> str:
-    return f"refund {event.status.value}" if isinstance(event, ProviderRefundEvent) else event.status.value
+    if isinstance(event, ProviderRefundEvent):
+        return f"refund {event.status.value}"
+    return "entries" if event.status is None else event.status.value

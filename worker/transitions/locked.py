@@ -3,57 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
 from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import Decline
 
 
-class Purchase(NamedTuple):
-    """What a payment is for. Two payments with equal ones are duplicates: equal lines of one cart."""
-
-    cart_id: UUID
-    lines_key: int
-
-
 @dataclass(slots=True, kw_only=True)
 class LockedPayment:
-    """A payment under lock. The values ``…_before`` are those of its row.
+    """A payment under lock, as its row was when it was locked.
 
-    ``raw`` is the JSON body of the event that moved it last. ``refunds`` are read only where the set has events about
-    refunds of this payment.
+    ``mate`` tells one that no event speaks of: money came for it, and for another payment of its generation money may
+    come now. ``refunds`` are read only where the set has events about refunds of this payment.
     """
 
     id: UUID
     provider: str
+    provider_ref: str
     amount: Decimal
     currency: str
-    status: PaymentStatus
-    status_before: PaymentStatus
-    reasons: set[str]
-    reasons_before: frozenset[str]
-    capture_ref: str | None
-    capture_ref_before: str | None
-    purchase: Purchase | None
-    raw: bytes | None = None
+    closed: PaymentStatus | None
+    looked_up_at: datetime | None
+    mate: bool
     refunds: list[LockedRefund] = field(default_factory=list)
-
-    @property
-    def changed(self) -> bool:
-        """Whether its row has to be written."""
-        return (
-            self.status is not self.status_before
-            or self.reasons != self.reasons_before
-            or self.capture_ref != self.capture_ref_before
-        )
-
-    @property
-    def refundable(self) -> Decimal:
-        """What no refund holds: the amount without its refunds that did not fail."""
-        held = (refund.amount for refund in self.refunds if refund.status is not RefundStatus.FAILED)
-        return self.amount - sum(held, Decimal(0))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +35,7 @@ class LockedRefund:
     """A refund under lock, or one that is about to be inserted and has no ``id`` yet.
 
     ``ours`` tells one that was requested here from one that was made in the provider's dashboard, ``sent`` whether the
-    provider has ever been sent the request.
+    provider has ever been sent the request. ``capture_ref`` and ``attempt_ref`` are what it is of, where that is known.
     """
 
     payment: LockedPayment
@@ -69,6 +43,8 @@ class LockedRefund:
     provider_ref: str | None
     amount: Decimal
     status: RefundStatus
+    capture_ref: str | None = None
+    attempt_ref: str | None = None
     sent: bool = False
     ours: bool = False
     decline: Decline | None = None
@@ -78,6 +54,9 @@ class LockedRefund:
     def under_way(self) -> bool:
         return self.status <= RefundStatus.PROCESSING
 
-
-Payments = dict[tuple[str, str], LockedPayment]
-"""Locked payments by provider and provider_ref."""
+    def refuse(self, decline: Decline) -> bool:
+        """The provider refused it, or we did in its place: it failed, unless it is past that. Whether it moved."""
+        if self.status is not RefundStatus.REQUESTED:
+            return False
+        self.status, self.decline, self.changed = RefundStatus.FAILED, decline, True
+        return True

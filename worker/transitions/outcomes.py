@@ -1,9 +1,9 @@
-"""What goes into the transitions and what comes out: received events, and what each of them did."""
+"""What goes into the transitions and what comes out: received events, what each did, and what changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -36,6 +36,8 @@ class Outcome(StrEnum):
     """It was recorded before."""
     PARKED = "parked"
     """Its payment is not here yet."""
+    FOREIGN = "foreign"
+    """It is another shop's on the same account."""
     WAITING = "waiting"
     """Its refund cannot be recorded yet: its webhook stays pending."""
 
@@ -54,12 +56,42 @@ class RefundMove(NamedTuple):
     status: RefundStatus
 
 
+class ObjectKind(StrEnum):
+    """What a change is of."""
+
+    PAYMENT = "payment"
+    ATTEMPT = "attempt"
+    CAPTURE = "capture"
+    REFUND = "refund"
+    DISPUTE = "dispute"
+
+
+class Change(NamedTuple):
+    """An object came to this version; its statuses before (None of one that is new) and now, which may be equal.
+
+    ``id`` is that of its row, ``payment_id`` that of the payment that it belongs to.
+    """
+
+    kind: ObjectKind
+    id: UUID
+    payment_id: UUID
+    version: int
+    status_from: str | None
+    status_to: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a set of events did: one effect for each event, in their order, and the refunds that moved."""
+    """What a set of events did.
+
+    One effect for each event, in their order; the refunds that moved; and each version of an object that is new.
+    ``found`` are the references of payments that were found by other names, by the place of the event in the set.
+    """
 
     effects: Sequence[Effect] = ()
     refund_moves: Sequence[RefundMove] = ()
+    changes: Sequence[Change] = ()
+    found: Mapping[int, str] = field(default_factory=dict)
 
     def count(self) -> None:
         """Count the refunds that moved in the metrics. Call it after the commit: before, nothing has happened yet."""

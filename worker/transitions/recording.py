@@ -1,70 +1,95 @@
-"""Records events about payments and refunds: the one road to ``payments.status`` and ``refunds.status``.
+"""Records events about payments and refunds: the one road to their entries, and so to ``payments.status``.
 
 Webhooks, look-ups, backfill and the answers about refunds all come through ``record``. It takes many events and a fixed
 number of statements, in this order:
 
-    lock carts          where money came
-    lock payments       once, for all events, with the duplicates that money came for
-    insert events       about payments; those that are new come back
+    find names          only where the events name anything besides their payments
+    lock carts          only where money may come
+    lock payments       once, for all events, with the others of a generation that money came for
+    read events         that were recorded before: an event counts once
     lock refunds        only where there are events about refunds
     read refund events  that were recorded before
-    move payments       and their reasons for review
+    join entries        attempts, captures, requests of captures, disputes, notices: one each, where there are any
     move refunds
     insert refunds      that were made in the provider's dashboard
+    fold payments       those that something changed of: status, sums and reasons are computed in the database
+    insert events       about payments
     insert events       about refunds
-
-Payments move before refunds: the database refuses a refund of a payment that is not paid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
-from checkout_service.payments.outcomes import read_reasons, write_reasons
-from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Decline, ProviderEvent, ProviderRefundEvent
+from checkout_service.database.errors import DatabaseLockedError
+from checkout_service.payments.status import PaymentStatus
+from checkout_service.providers.base import Decline, ProviderEvent
+from checkout_service.providers.entries import Entry
 from worker.transitions import statements
-from worker.transitions.locked import LockedPayment, LockedRefund, Payments, Purchase
-from worker.transitions.outcomes import Effect, Outcome, ReceivedEvent, Recorded, RefundMove
-from worker.transitions.payments import PARKED, EventKey, JudgedEvent, apply, flag_duplicates, judge
-from worker.transitions.refunds import RefundEventEntry, RefundEvents, proven
+from worker.transitions.derived import entries_of, in_words
+from worker.transitions.entering import Entries, disagrees
+from worker.transitions.locked import LockedPayment
+from worker.transitions.matching import Match, Matcher, Matches, find, may_move_money
+from worker.transitions.outcomes import Change, Effect, ObjectKind, Outcome, ReceivedEvent, Recorded, RefundMove
+from worker.transitions.recording_refunds import apply_refunds, insert_refund_events, lock_refunds, write_refunds
+
+PARKED, FOREIGN, DUPLICATE = Effect(Outcome.PARKED), Effect(Outcome.FOREIGN), Effect(Outcome.DUPLICATE)
+APPLIED, STALE, MISMATCH = Effect(Outcome.APPLIED), Effect(Outcome.STALE), Effect(Outcome.MISMATCH)
+"""Made once: a set has hundreds of events, and these effects say nothing of their own."""
+
+_NAMES: Final = frozenset(
+    {
+        "payment_attempts_provider_attempt_ref",
+        "captures_provider_capture_ref",
+        "disputes_provider_dispute_ref",
+        "refunds_provider_provider_ref",
+        "capture_requests_provider_provider_ref",
+    }
+)
+"""The indexes that let a name be known for one payment alone."""
+
+
+EventKey = tuple[str, str]
+"""A provider and its name for an event."""
+
+
+class _Judged(NamedTuple):
+    """An event about a payment that is here, its place in the set, and what it proves.
+
+    ``mismatch`` tells one that speaks of money or of names that are not ours.
+    """
+
+    place: int
+    received: ReceivedEvent
+    event: ProviderEvent
+    match: Match
+    payment: LockedPayment
+    entries: Sequence[Entry]
+    mismatch: bool
 
 
 def record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded:
     """Record events, about payments and refunds mixed, within the caller's transaction.
 
-    Events about payments that are not here yet are PARKED, events about refunds that cannot be entered yet are WAITING.
-    Neither leaves a trace, but for a flag on a payment of which the provider gave back more than there is. Raises
-    DatabaseLockedError and DatabaseUnavailableError.
+    Events about payments that are not here yet are PARKED, FOREIGN where they are another shop's; events about refunds
+    that cannot be entered yet are WAITING. None of these leaves a trace. Raises DatabaseLockedError, also where another
+    set has just entered one of the names for another payment, and DatabaseUnavailableError.
     """
     if not events:
         return Recorded()
-    payments = _lock_payments(connection, events)
-    effects = [PARKED] * len(events)
-    judged = judge(events, payments, effects)
-    apply(judged, _insert_events(connection, judged), effects)
-    flag_duplicates(payments.values())
-    about_refunds = {
-        place: received.event
-        for place, received in enumerate(events)
-        if isinstance(received.event, ProviderRefundEvent)
-    }
-    refunded: Payments = {}
-    entries: Sequence[RefundEventEntry] = ()
-    if about_refunds:
-        refunded = _of_refunds(payments, about_refunds.values())
-        _lock_refunds(connection, refunded)
-        entries = _apply_to_refunds(connection, refunded, events, about_refunds, effects)
-    _move_payments(connection, [payment for payment in payments.values() if payment.changed])
-    _write_refunds(connection, [refund for payment in refunded.values() for refund in payment.refunds])
-    _insert_refund_events(connection, entries)
-    moves = [
-        RefundMove(entry.event.provider, proven(entry.event)) for entry in entries if entry.outcome is Outcome.APPLIED
-    ]
-    return Recorded(effects=effects, refund_moves=moves)
+    try:
+        return _record(connection, events)
+    except IntegrityError as error:
+        constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+        if constraint in _NAMES:
+            raise DatabaseLockedError(f"another set has just entered a name: {constraint}") from error
+        raise
 
 
 def record_refusal(connection: Connection, *, refund_id: UUID, provider_ref: str, decline: Decline) -> Recorded:
@@ -72,200 +97,197 @@ def record_refusal(connection: Connection, *, refund_id: UUID, provider_ref: str
 
     There is no event about a refusal: nothing was made at the provider. ``provider_ref`` is the payment's.
     """
-    payments = _lock_payments_by(connection, [provider_ref], [])
-    _lock_refunds(connection, payments)
-    for refund in [refund for payment in payments.values() for refund in payment.refunds if refund.id == refund_id]:
-        if refund.status is RefundStatus.REQUESTED:
-            refund.status, refund.decline, refund.changed = RefundStatus.FAILED, decline, True
-            _write_refunds(connection, [refund])
-            return Recorded(refund_moves=[RefundMove(refund.payment.provider, refund.status)])
-    return Recorded()
+    payments = _lock(connection, references=[provider_ref], ids=[], money=[])
+    lock_refunds(connection, payments)
+    refunds = [refund for payment in payments for refund in payment.refunds if refund.id == refund_id]
+    if not refunds or not refunds[0].refuse(decline):
+        return Recorded()
+    changes = write_refunds(connection, refunds)
+    folded = _fold(connection, [refunds[0].payment.id], Entries(), {})
+    move = RefundMove(refunds[0].payment.provider, refunds[0].status)
+    return Recorded(refund_moves=[move], changes=[*folded, *changes])
 
 
-def _lock_payments(connection: Connection, events: Iterable[ReceivedEvent]) -> Payments:
-    """The payments that the events speak of, and their duplicates that money came for, locked until the transaction
-    ends.
-    """
+def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded:
+    matches = find(connection, events)
+    payments = _lock_all(connection, events, matches)
+    matcher = Matcher(matches, payments)
+    matched = [matcher.match(received.event) for received in events]
+    effects, entries = [PARKED] * len(events), Entries()
+    judged = _judge(connection, events, matched, effects)
+    for each in judged:
+        if each.match.others:
+            entries.flag_names(each.payment.id, each.match.others, each.place)
+        else:
+            entries.add(each.place, each.received, each.payment, each.entries)
+    refunds = apply_refunds(connection, events, matched, entries, effects)
+    entries.write(connection)
+    written = write_refunds(connection, refunds.refunds)
+    entries.touched.update(change.payment_id for change in written)
+    folded = _fold(connection, _with_mates(payments, entries.touched), entries, _raws(judged, entries.news))
+    _conclude(connection, judged, entries.news, effects)
+    insert_refund_events(connection, refunds.entries)
+    return Recorded(
+        effects=effects,
+        refund_moves=refunds.moves(),
+        changes=[*folded, *entries.changes, *written],
+        found={
+            place: match.payment.provider_ref for place, match in enumerate(matched) if match.by_name and match.payment
+        },
+    )
+
+
+def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: Matches) -> list[LockedPayment]:
+    """The payments that the events speak of, and others of their generations that money came for."""
     references, money = set(), set()
     for received in events:
         event = received.event
         references.add(event.provider_ref)
-        if isinstance(event, ProviderEvent) and event.status.money_came:
+        if isinstance(event, ProviderEvent) and may_move_money(event):
             money.add(event.provider_ref)
-    return _lock_payments_by(connection, sorted(references), sorted(money))
+            money.update(matches.references_of(event))
+    return _lock(connection, references=sorted(references), ids=sorted(matches.references), money=sorted(money))
 
 
-def _lock_payments_by(connection: Connection, references: Sequence[str], money: Sequence[str]) -> Payments:
+def _lock(
+    connection: Connection, *, references: Sequence[str], ids: Sequence[UUID], money: Sequence[str]
+) -> list[LockedPayment]:
     if money:
         statements.LOCK_CARTS.within(connection, {"money": money})
-    payments: Payments = {}
-    for row in statements.LOCK_PAYMENTS.within(connection, {"references": references, "money": money}):
-        payment = statements.PaymentRow._make(row)
-        status, reasons = PaymentStatus(payment.status), read_reasons(payment.review_reason)
-        payments[payment.provider, payment.provider_ref] = LockedPayment(
-            id=payment.id,
-            provider=payment.provider,
-            amount=payment.amount,
-            currency=payment.currency,
-            status=status,
-            status_before=status,
-            reasons=reasons,
-            reasons_before=frozenset(reasons),
-            capture_ref=payment.capture_ref,
-            capture_ref_before=payment.capture_ref,
-            purchase=None
-            if payment.cart_id is None or payment.lines_key is None
-            else Purchase(payment.cart_id, payment.lines_key),
+    values = {"references": references, "ids": ids, "money": money}
+    return [
+        LockedPayment(
+            id=row.id,
+            provider=row.provider,
+            provider_ref=row.provider_ref,
+            amount=row.amount,
+            currency=row.currency,
+            closed=None if row.closed is None else PaymentStatus(row.closed),
+            looked_up_at=row.looked_up_at,
+            mate=row.mate,
         )
-    return payments
+        for row in map(statements.PaymentRow._make, statements.LOCK_PAYMENTS.within(connection, values))
+    ]
 
 
-def _insert_events(connection: Connection, judged: Mapping[EventKey, JudgedEvent]) -> Mapping[EventKey, str | None]:
-    """Insert the events; the keys of those that are new, with None, or were a mismatch until now, with that."""
-    if not judged:
+def _judge(
+    connection: Connection, events: Sequence[ReceivedEvent], matched: Sequence[Match], effects: list[Effect]
+) -> list[_Judged]:
+    """The events about payments that are here and were not recorded before; of the others the effects are put in.
+
+    Of two events with one id in a set the first counts, unless only the second agrees with the payment. One that was
+    recorded as a mismatch is judged again.
+    """
+    known = _known_events(connection, events, matched)
+    judged: list[_Judged] = []
+    counted: dict[EventKey, _Judged] = {}
+    for place, (received, match) in enumerate(zip(events, matched, strict=True)):
+        event, payment = received.event, match.payment
+        if not isinstance(event, ProviderEvent):
+            continue
+        if payment is None:
+            effects[place] = FOREIGN if event.foreign else PARKED
+            continue
+        key = (event.provider, event.event_id)
+        if key in known and known[key] != event.status:
+            effects[place] = DUPLICATE
+            continue
+        entries = () if match.others else entries_of(event, payment.amount, payment.currency)
+        mismatch = bool(match.others) or disagrees(payment, entries)
+        each = _Judged(place, received, event, match, payment, entries, mismatch)
+        other = counted.get(key) if event.event_id else None
+        if other is not None:
+            if mismatch or not other.mismatch:
+                effects[place] = DUPLICATE
+                continue
+            effects[other.place] = DUPLICATE
+            judged.remove(other)
+        counted[key] = each
+        judged.append(each)
+    return judged
+
+
+_SETTLED: Final = object()
+"""In place of the status of an event that is not judged again."""
+
+
+def _known_events(
+    connection: Connection, events: Sequence[ReceivedEvent], matched: Sequence[Match]
+) -> Mapping[EventKey, object]:
+    """The events that were recorded before; those that were a mismatch with their status."""
+    keys = {
+        (received.event.provider, received.event.event_id)
+        for received, match in zip(events, matched, strict=True)
+        if match.payment is not None and received.event.event_id and isinstance(received.event, ProviderEvent)
+    }
+    if not keys:
         return {}
-    chosen = [each for _, each in sorted(judged.items())]  # by key: it is kinder to the index
+    values = {"providers": sorted({provider for provider, _ in keys}), "events": sorted(name for _, name in keys)}
+    rows = map(statements.KnownEventRow._make, statements.KNOWN_EVENTS.within(connection, values))
+    return {
+        (row.provider, row.event_id): (row.status and PaymentStatus(row.status))
+        if row.outcome == Outcome.MISMATCH
+        else _SETTLED
+        for row in rows
+    }
+
+
+def _with_mates(payments: Iterable[LockedPayment], touched: set[UUID]) -> list[UUID]:
+    """The payments to be computed anew: what money came for tells also of the others of its generation."""
+    return [payment.id for payment in payments if payment.id in touched or (payment.mate and touched)]
+
+
+def _raws(judged: Iterable[_Judged], news: set[int]) -> Mapping[UUID, bytes]:
+    """The body of the newest event of each payment that told more than what was known."""
+    newest = {each.payment.id: each.event for each in judged if each.place in news}
+    return {payment: statements.as_json(event.raw) for payment, event in newest.items()}
+
+
+def _fold(connection: Connection, ids: Sequence[UUID], entries: Entries, raws: Mapping[UUID, bytes]) -> list[Change]:
+    """Have the database compute these payments of their entries; what changed of them."""
+    if not ids:
+        return []
+    closing, looked_up = entries.closing, entries.looked_up
+    rows = statements.FOLD.within(
+        connection,
+        {
+            "ids": ids,
+            "closing": [closing[id_].value if id_ in closing else None for id_ in ids] if closing else None,
+            "looked_up": [looked_up.get(id_) for id_ in ids] if looked_up else None,
+            "raws": [raws.get(id_) for id_ in ids] if raws else None,
+        },
+    )
+    return [
+        Change(ObjectKind.PAYMENT, row.id, row.id, row.version, row.status_from, row.status_to)
+        for row in map(statements.FoldRow._make, rows)
+    ]
+
+
+def _conclude(connection: Connection, judged: Sequence[_Judged], news: set[int], effects: list[Effect]) -> None:
+    """Put the effects of the events in, and insert those that have an id."""
+    for each in judged:
+        effects[each.place] = MISMATCH if each.mismatch else APPLIED if each.place in news else STALE
+    # By key: it is kinder to the index.
+    chosen = sorted(
+        (each for each in judged if each.event.event_id), key=lambda each: (each.event.provider, each.event.event_id)
+    )
+    if not chosen:
+        return
     events = [each.event for each in chosen]
-    rows = statements.INSERT_EVENTS.within(
+    words = [orjson.dumps(in_words(event.entries)).decode() if event.entries else None for event in events]
+    statements.INSERT_EVENTS.within(
         connection,
         {
             "deliveries": [each.received.delivery_id for each in chosen],
             "providers": [event.provider for event in events],
             "events": [event.event_id for event in events],
             "payments": [each.payment.id for each in chosen],
-            "statuses": [event.status.value for event in events],
+            "statuses": [event.status and event.status.value for event in events],
             "amounts": [event.amount for event in events],
             "currencies": [event.currency for event in events],
-            "outcomes": [each.effect.outcome.value for each in chosen],
+            "outcomes": [effects[each.place].outcome.value for each in chosen],
+            "entries": words if any(words) else [],
             "occurred": [event.occurred_at for event in events],
             "received": [each.received.received_at for each in chosen],
-        },
-    )
-    return {(provider, event_id): before for provider, event_id, before in map(statements.NewEventRow._make, rows)}
-
-
-def _of_refunds(payments: Payments, events: Iterable[ProviderRefundEvent]) -> Payments:
-    """Those of the payments whose refunds the events speak of."""
-    keys = {(event.provider, event.provider_ref) for event in events}
-    return {key: payments[key] for key in keys & payments.keys()}
-
-
-def _lock_refunds(connection: Connection, payments: Payments) -> None:
-    """Put all refunds of these payments into them, locked until the transaction ends."""
-    if not payments:
-        return
-    by_id = {payment.id: payment for payment in payments.values()}
-    for row in map(statements.RefundRow._make, statements.LOCK_REFUNDS.within(connection, {"payments": sorted(by_id)})):
-        payment = by_id[row.payment_id]
-        payment.refunds.append(
-            LockedRefund(
-                payment=payment,
-                id=row.id,
-                provider_ref=row.provider_ref,
-                amount=row.amount,
-                status=RefundStatus(row.status),
-                sent=row.sent,
-                ours=row.ours,
-            )
-        )
-
-
-def _apply_to_refunds(
-    connection: Connection,
-    payments: Payments,
-    events: Sequence[ReceivedEvent],
-    about_refunds: Mapping[int, ProviderRefundEvent],
-    effects: list[Effect],
-) -> Sequence[RefundEventEntry]:
-    """Apply the events about refunds and put their effects in; the events that are to be written."""
-    known = _known_refund_events(connection, payments, about_refunds.values())
-    applied = RefundEvents(payments, known)
-    # First the refunds that are here: one that fails gives room to one that is new.
-    for place in sorted(about_refunds, key=lambda place: applied.refund_of(about_refunds[place]) is None):
-        effects[place] = applied.apply(events[place], about_refunds[place])
-    return applied.entries
-
-
-def _known_refund_events(
-    connection: Connection, payments: Payments, events: Iterable[ProviderRefundEvent]
-) -> list[statements.KnownRefundEventRow]:
-    refunds = [refund.id for payment in payments.values() for refund in payment.refunds]
-    if not refunds:
-        return []
-    names = sorted({event.event_id for event in events})
-    rows = statements.KNOWN_REFUND_EVENTS.within(connection, {"events": names, "refunds": refunds})
-    return list(map(statements.KnownRefundEventRow._make, rows))
-
-
-def _move_payments(connection: Connection, payments: Sequence[LockedPayment]) -> None:
-    if not payments:
-        return
-    statements.MOVE_PAYMENTS.within(
-        connection,
-        {
-            "ids": [payment.id for payment in payments],
-            "statuses": [payment.status.value for payment in payments],
-            "raws": [payment.raw for payment in payments],
-            "reasons": [write_reasons(payment.reasons) for payment in payments],
-            "captures": [payment.capture_ref for payment in payments],
-        },
-    )
-
-
-def _write_refunds(connection: Connection, refunds: Sequence[LockedRefund]) -> None:
-    """Refunds that are here first: one that fails gives its room to those that are inserted after."""
-    _move_refunds(connection, [refund for refund in refunds if refund.id is not None and refund.changed])
-    _insert_refunds(connection, [refund for refund in refunds if refund.id is None])
-
-
-def _move_refunds(connection: Connection, refunds: Sequence[LockedRefund]) -> None:
-    if not refunds:
-        return
-    statements.MOVE_REFUNDS.within(
-        connection,
-        {
-            "ids": [refund.id for refund in refunds],
-            "statuses": [refund.status.value for refund in refunds],
-            "references": [refund.provider_ref for refund in refunds],
-            "declines": [refund.decline and refund.decline.value for refund in refunds],
-        },
-    )
-
-
-def _insert_refunds(connection: Connection, refunds: Sequence[LockedRefund]) -> None:
-    if not refunds:
-        return
-    rows = statements.INSERT_REFUNDS.within(
-        connection,
-        {
-            "payments": [refund.payment.id for refund in refunds],
-            "references": [refund.provider_ref for refund in refunds],
-            "amounts": [refund.amount for refund in refunds],
-            "statuses": [refund.status.value for refund in refunds],
-            "declines": [refund.decline and refund.decline.value for refund in refunds],
-        },
-    )
-    ids = {(row.payment_id, row.provider_ref): row.id for row in map(statements.NewRefundRow._make, rows)}
-    for refund in refunds:
-        refund.id = ids[refund.payment.id, refund.provider_ref or ""]
-
-
-def _insert_refund_events(connection: Connection, entries: Sequence[RefundEventEntry]) -> None:
-    if not entries:
-        return
-    events = [entry.event for entry in entries]
-    statements.INSERT_REFUND_EVENTS.within(
-        connection,
-        {
-            "deliveries": [entry.received.delivery_id for entry in entries],
-            "providers": [event.provider for event in events],
-            "events": [event.event_id for event in events],
-            "refunds": [entry.refund.id for entry in entries],
-            "statuses": [event.status.value for event in events],
-            "amounts": [event.amount for event in events],
-            "currencies": [event.currency for event in events],
-            "outcomes": [entry.outcome.value for entry in entries],
-            "occurred": [event.occurred_at for event in events],
-            "received": [entry.received.received_at for entry in entries],
         },
     )

@@ -1,0 +1,313 @@
+"""Enters what a set of events proves: attempts, captures, disputes, notices, and what is of the whole payment.
+
+Gathered in memory first, so that each row is written once and the number of statements is fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from checkout_service.database.errors import DatabaseLockedError
+from checkout_service.payments.outcomes import ReviewReason
+from checkout_service.payments.status import (
+    AttemptStatus,
+    CaptureStatus,
+    DisputeStage,
+    DisputeStatus,
+    PaymentStatus,
+    RequestStatus,
+)
+from checkout_service.providers.entries import (
+    AttemptEntry,
+    CaptureEntry,
+    ClosedEntry,
+    DisputeEntry,
+    Entry,
+    NoneUnderWayEntry,
+    NoticeEntry,
+)
+from worker.transitions import entry_statements as statements
+from worker.transitions.joining import EARLIEST, AttemptValues, CaptureValues, DisputeValues, Joins
+from worker.transitions.locked import LockedPayment
+from worker.transitions.outcomes import Change, ObjectKind, ReceivedEvent
+
+LOOKED_UP_BEFORE: Final = timedelta(seconds=1)
+"""A look-up ends attempts that were reported this long before it, or longer: what crossed it on its way stays."""
+
+_REQUESTS: Final = {
+    CaptureStatus.PENDING: RequestStatus.PROCESSING,
+    CaptureStatus.REFUSED: RequestStatus.FAILED,
+    CaptureStatus.SUCCEEDED: RequestStatus.SUCCEEDED,
+    CaptureStatus.UNDONE: RequestStatus.SUCCEEDED,
+}
+"""What a capture proves of the request that it came of."""
+
+
+class Entries:
+    """The entries of one set, and once they are written what came of them.
+
+    ``news`` are the places of events that told more than what was known, ``touched`` the payments to be computed anew,
+    ``closing`` and ``looked_up`` what is joined with the payment itself.
+    """
+
+    def __init__(self) -> None:
+        self._attempts: Joins[AttemptValues] = Joins()
+        self._captures: Joins[CaptureValues] = Joins()
+        self._disputes: Joins[DisputeValues] = Joins()
+        self._notices: dict[tuple[UUID, str, str], tuple[str | None, list[int]]] = {}
+        self._requests: list[tuple[LockedPayment, CaptureEntry]] = []
+        self.closing: dict[UUID, PaymentStatus] = {}
+        self.looked_up: dict[UUID, datetime] = {}
+        self.news: set[int] = set()
+        self.touched: set[UUID] = set()
+        self.changes: list[Change] = []
+
+    def add(self, place: int, received: ReceivedEvent, payment: LockedPayment, entries: Sequence[Entry]) -> None:
+        """Gather what the event at this place of the set proves."""
+        event = received.event
+        for entry in entries:
+            if isinstance(entry, AttemptEntry):
+                at = entry.at or event.occurred_at or received.received_at
+                values = AttemptValues.of(entry, min(at, received.received_at))
+                self._attempts.add(payment, entry.ref, values, place)
+            elif isinstance(entry, CaptureEntry):
+                self._captures.add(payment, entry.ref, CaptureValues.of(entry), place)
+                self._requests.append((payment, entry))
+            elif isinstance(entry, DisputeEntry):
+                self._disputes.add(payment, entry.ref, DisputeValues.of(entry, event.event_id), place)
+            elif isinstance(entry, ClosedEntry):
+                self._close(place, payment, entry)
+            elif isinstance(entry, NoneUnderWayEntry):
+                at = min(entry.at, received.received_at) - LOOKED_UP_BEFORE
+                if payment.looked_up_at is None or at > payment.looked_up_at:
+                    self.looked_up[payment.id] = max(at, self.looked_up.get(payment.id, at))
+                    self.touched.add(payment.id)
+            elif isinstance(entry, NoticeEntry):
+                self.notice(payment.id, entry.reason, ref=entry.ref, detail=entry.detail, place=place)
+
+    def notice(
+        self, payment_id: UUID, reason: ReviewReason, *, ref: str, detail: str | None = None, place: int | None = None
+    ) -> None:
+        """Have a person look at a payment; once for what it is about."""
+        _, places = self._notices.setdefault((payment_id, reason.value, ref), (detail, []))
+        if place is not None:
+            places.append(place)
+
+    def flag_names(self, payment_id: UUID, others: Mapping[UUID, str], place: int) -> None:
+        """Nothing moves: a person has to see for which of these payments the names are."""
+        for other, name in others.items():
+            detail = f"known for payment {other}, and named for payment {payment_id}"
+            for flagged in (payment_id, other):
+                self.notice(flagged, ReviewReason.NAME_OF_ANOTHER, ref=name, detail=detail, place=place)
+
+    def write(self, connection: Connection) -> None:
+        """Join what was gathered with what is there; at most one statement for each kind of entry.
+
+        Raises DatabaseLockedError where another set has just entered one of these names for another payment.
+        """
+        self._join_attempts(connection)
+        self._join_captures(connection)
+        self._move_requests(connection)
+        self._join_disputes(connection)
+        self._insert_notices(connection)
+
+    def _close(self, place: int, payment: LockedPayment, entry: ClosedEntry) -> None:
+        known = self.closing.get(payment.id, payment.closed)
+        if known is None or entry.status > known:
+            self.closing[payment.id] = entry.status
+            self.touched.add(payment.id)
+            self.news.add(place)
+
+    def _join_attempts(self, connection: Connection) -> None:
+        if not self._attempts.by_key:
+            return
+        chosen = self._attempts.in_order()
+        columns = list(zip(*(joined.values for joined in chosen), strict=True))
+        statuses, currencies, presumed, authorized, released, expires, times_out, replaces, declines, reported = columns
+        rows = statements.JOIN_ATTEMPTS.within(
+            connection,
+            {
+                "payments": [joined.payment.id for joined in chosen],
+                "providers": [joined.payment.provider for joined in chosen],
+                "refs": [joined.ref for joined in chosen],
+                "statuses": [status.value for status in statuses],
+                "reported": list(reported),
+                "currencies": _sparse(currencies),
+                "presumed": _sparse(presumed),
+                "authorized": _sparse(authorized),
+                "released": list(released) if any(released) else [],
+                "expires": _sparse(expires),
+                "times_out": _sparse(times_out),
+                "replaces": _sparse(replaces),
+                "declines": _sparse(declines),
+            },
+        )
+        for row in map(statements.AttemptRow._make, rows):
+            before = None
+            if row.status_before is not None and row.reported_before is not None:
+                before = AttemptValues(
+                    AttemptStatus(row.status_before),
+                    row.currency_before,
+                    row.presumed_before,
+                    row.authorized_before,
+                    bool(row.released_before),
+                    row.expires_before,
+                    row.times_out_before,
+                    row.replaces_before,
+                    row.decline_before,
+                    row.reported_before,
+                )
+            self.touched.add(row.payment_id)
+            self.news.update(self._attempts.by_key[row.payment_id, row.attempt_ref].places_of_news(before))
+            if before is None or row.is_new_version:
+                self._changed(ObjectKind.ATTEMPT, row)
+
+    def _join_captures(self, connection: Connection) -> None:
+        if not self._captures.by_key:
+            return
+        chosen = self._captures.in_order()
+        values = [joined.values for joined in chosen]
+        rows = statements.JOIN_CAPTURES.within(
+            connection,
+            {
+                "payments": [joined.payment.id for joined in chosen],
+                "providers": [joined.payment.provider for joined in chosen],
+                "refs": [joined.ref for joined in chosen],
+                "attempts": [each.attempt_ref for each in values],
+                "statuses": [each.status.value for each in values],
+                "amounts": [each.amount for each in values],
+                "currencies": [each.currency for each in values],
+            },
+        )
+        for row in map(statements.CaptureRow._make, rows):
+            joined = self._captures.by_key.get((row.payment_id, row.capture_ref))
+            if joined is None:
+                raise DatabaseLockedError("another set has just entered a capture's name for another payment")
+            before = None
+            if row.status_before is not None and row.amount_before is not None and row.currency_before is not None:
+                before = CaptureValues(
+                    CaptureStatus(row.status_before), row.amount_before, row.currency_before, row.attempt_before or ""
+                )
+            self.news.update(joined.places_of_news(before))
+            self._changed(ObjectKind.CAPTURE, row)
+
+    def _move_requests(self, connection: Connection) -> None:
+        if self._requests:
+            move_requests(connection, self._requests)
+
+    def _join_disputes(self, connection: Connection) -> None:
+        if not self._disputes.by_key:
+            return
+        chosen = self._disputes.in_order()
+        values = [joined.values for joined in chosen]
+        rows = statements.JOIN_DISPUTES.within(
+            connection,
+            {
+                "payments": [joined.payment.id for joined in chosen],
+                "providers": [joined.payment.provider for joined in chosen],
+                "refs": [joined.ref for joined in chosen],
+                "captures": [each.capture_ref for each in values],
+                "attempts": [each.attempt_ref for each in values],
+                "stages": [each.stage.value for each in values],
+                "statuses": [each.status.value for each in values],
+                "reported": [None if each.at is EARLIEST else each.at for each in values],
+                "ranks": [each.rank for each in values],
+                "events": [each.event_id for each in values],
+                "reasons": [each.reason for each in values],
+                "due": [each.evidence_due_at for each in values],
+                "blocks": [each.blocks_refund for each in values],
+                "steps": [each.step for each in values],
+                "outs": [each.money_out for each in values],
+                "amounts": [each.amount for each in values],
+                "currencies": [each.currency for each in values],
+            },
+        )
+        for row in map(statements.DisputeRow._make, rows):
+            self.news.update(self._disputes.by_key[row.payment_id, row.dispute_ref].places_of_news(_before(row)))
+            self._changed(ObjectKind.DISPUTE, row)
+
+    def _insert_notices(self, connection: Connection) -> None:
+        if not self._notices:
+            return
+        keys = sorted(self._notices)
+        rows = statements.INSERT_NOTICES.within(
+            connection,
+            {
+                "payments": [payment for payment, _, _ in keys],
+                "reasons": [reason for _, reason, _ in keys],
+                "refs": [ref for _, _, ref in keys],
+                "details": [self._notices[key][0] for key in keys],
+            },
+        )
+        for row in map(statements.NoticeRow._make, rows):
+            self.touched.add(row.payment_id)
+            self.news.update(self._notices[row][1][:1])
+
+    def _changed(self, kind: ObjectKind, row: Any) -> None:
+        self.touched.add(row.payment_id)
+        self.changes.append(Change(kind, row.id, row.payment_id, row.version, row.status_before, row.status))
+
+
+def move_requests(connection: Connection, captures: Iterable[tuple[LockedPayment, CaptureEntry]]) -> None:
+    """Move the requests that these captures came of, by our id or by the provider's name for them; one statement."""
+    chosen = sorted(captures, key=lambda each: (each[0].id, each[1].ref))
+    statements.MOVE_REQUESTS.within(
+        connection,
+        {
+            "payments": [payment.id for payment, _ in chosen],
+            "providers": [payment.provider for payment, _ in chosen],
+            "refs": [entry.ref for _, entry in chosen],
+            "requests": [_uuid(entry.request_id) for _, entry in chosen],
+            "statuses": [_REQUESTS[entry.status].value for _, entry in chosen],
+        },
+    )
+
+
+def disagrees(payment: LockedPayment, entries: Sequence[Entry]) -> bool:
+    """Whether an event speaks of money that is not counted: in another currency, or of an amount that it leaves out."""
+    for entry in entries:
+        if isinstance(entry, NoticeEntry) and entry.reason is ReviewReason.MISMATCH:
+            return True
+        if isinstance(entry, CaptureEntry) and entry.currency != payment.currency:
+            return True
+        if isinstance(entry, AttemptEntry) and entry.currency not in {None, payment.currency}:
+            return True
+    return False
+
+
+def _before(row: statements.DisputeRow) -> DisputeValues | None:
+    if row.status_before is None or row.stage_before is None:
+        return None
+    return DisputeValues(
+        DisputeStage(row.stage_before),
+        row.at_before or EARLIEST,
+        row.rank_before or 0,
+        row.event_before or "",
+        DisputeStatus(row.status_before),
+        row.reason_before,
+        row.due_before,
+        bool(row.blocks_before),
+        row.step_before or 0,
+        bool(row.out_before),
+        row.amount_before,
+        row.currency_before,
+        row.capture_before or "",
+        row.attempt_before or "",
+    )
+
+
+def _sparse(column: Sequence[Any]) -> list[Any]:
+    """The column, empty where a set says nothing of it."""
+    return [] if column.count(None) == len(column) else list(column)
+
+
+def _uuid(given: str | None) -> UUID | None:
+    try:
+        return None if given is None else UUID(given)
+    except ValueError:
+        return None

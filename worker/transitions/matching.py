@@ -1,0 +1,143 @@
+"""Finds the payments that events are about: by their own reference, else by every other name that the provider signs.
+
+Entries never change their payment, so what is found before anything is locked stays true. A name that is known for
+another payment than the event's is no match: nothing moves, and both payments are flagged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from checkout_service.payments.status import AttemptStatus, CaptureStatus
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
+from checkout_service.providers.entries import AttemptEntry, CaptureEntry, DisputeEntry
+from worker.transitions import statements
+from worker.transitions.locked import LockedPayment
+from worker.transitions.outcomes import ReceivedEvent
+
+Event = ProviderEvent | ProviderRefundEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """What names are known for: the ids of payments by provider and name, and the references of these payments."""
+
+    owners: Mapping[tuple[str, str], set[UUID]] = field(default_factory=dict)
+    references: Mapping[UUID, str] = field(default_factory=dict)
+
+    def of(self, provider: str, names: Iterable[str]) -> set[UUID]:
+        """The payments that any of these names is known for."""
+        return {owner for name in names for owner in self.owners.get((provider, name), ())}
+
+    def references_of(self, event: Event) -> list[str]:
+        """The references of the payments that the names in an event are known for."""
+        if not self.owners:
+            return []
+        return [self.references[owner] for owner in self.of(event.provider, names_of(event))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The payment of an event, None where it is not here; and the other payments that a name in it is known for.
+
+    ``by_name`` tells one that was not found by the event's own reference.
+    """
+
+    payment: LockedPayment | None
+    others: Mapping[UUID, str] = field(default_factory=dict)
+    by_name: bool = False
+
+
+def names_of(event: Event) -> list[str]:
+    """Every name by which an event may find its payment, but for the payment's own reference."""
+    return list(dict.fromkeys(name for name in (*event.names, *entry_names(event)) if name))
+
+
+def entry_names(event: Event) -> list[str]:
+    """The names of entries that an event speaks of."""
+    if isinstance(event, ProviderRefundEvent):
+        return [name for name in (event.refund_ref, event.capture_ref, event.attempt_ref) if name]
+    names = [] if event.capture_ref is None else [event.capture_ref]
+    for entry in event.entries:
+        if isinstance(entry, AttemptEntry):
+            names.append(entry.ref)
+        elif isinstance(entry, CaptureEntry):
+            names += (entry.ref, entry.attempt_ref)
+        elif isinstance(entry, DisputeEntry):
+            names += (entry.ref, entry.capture_ref, entry.attempt_ref)
+    return [name for name in names if name]
+
+
+def may_move_money(event: Event) -> bool:
+    """Whether the money that came for a payment may change by an event."""
+    if isinstance(event, ProviderRefundEvent):
+        return False
+    if not event.entries:
+        return event.status is not None and event.status.money_came
+    return any(
+        entry.presumed is not None or entry.status >= AttemptStatus.EXPIRED
+        if isinstance(entry, AttemptEntry)
+        else isinstance(entry, CaptureEntry) and entry.status >= CaptureStatus.SUCCEEDED
+        for entry in event.entries
+    )
+
+
+def find(connection: Connection, events: Sequence[ReceivedEvent]) -> Matches:
+    """What the names in a set are known for; one statement, and none for a set without names."""
+    names = sorted({(received.event.provider, name) for received in events for name in names_of(received.event)})
+    if not names:
+        return Matches()
+    owners: dict[tuple[str, str], set[UUID]] = {}
+    references: dict[UUID, str] = {}
+    rows = statements.FIND_NAMES.within(
+        connection, {"providers": [provider for provider, _ in names], "names": [name for _, name in names]}
+    )
+    for provider, name, payment, reference in rows:
+        owners.setdefault((provider, name), set()).add(payment)
+        references[payment] = reference
+    return Matches(owners=owners, references=references)
+
+
+class Matcher:
+    """Matches the events of one set with locked payments, in the order of the set."""
+
+    def __init__(self, matches: Matches, payments: Sequence[LockedPayment]) -> None:
+        self._matches = matches
+        self._by_id = {payment.id: payment for payment in payments}
+        self._by_reference = {(payment.provider, payment.provider_ref): payment for payment in payments}
+        self._claimed: dict[tuple[str, str], UUID] = {}
+
+    def match(self, event: Event) -> Match:
+        """The payment of an event. The names of its entries are taken for that payment from here on."""
+        payment = self._by_reference.get((event.provider, event.provider_ref))
+        names = entry_names(event)
+        if not names and not event.names:
+            return Match(payment=payment)
+        by_name = payment is None
+        if payment is None:
+            found = sorted(self._matches.of(event.provider, names_of(event)) | self._taken(event.provider, event.names))
+            payment = self._by_id.get(found[0]) if found else None
+        if payment is None:
+            return Match(payment=None)
+        others: dict[UUID, str] = {}
+        for name in names:
+            key = (event.provider, name)
+            for owner in self._matches.owners.get(key, ()) or self._taken(event.provider, [name]):
+                if owner != payment.id:
+                    others[owner] = name
+        if by_name:
+            for name in event.names:
+                others |= {
+                    owner: name for owner in self._matches.owners.get((event.provider, name), ()) if owner != payment.id
+                }
+        if not others:
+            self._claimed |= {(event.provider, name): payment.id for name in names}
+        return Match(payment=payment, others=others, by_name=by_name)
+
+    def _taken(self, provider: str, names: Iterable[str]) -> set[UUID]:
+        """The payments that an event before in the set names so."""
+        return {self._claimed[provider, name] for name in names if (provider, name) in self._claimed}
