@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from checkout_service.providers.adapters.mock.provider import sign
 from tests.conftest import MOCK_SECRET, Sql
+from tests.money import bring_to
 
 
 def webhook(
@@ -51,16 +52,16 @@ def insert_payment(
     """A payment, at the mock provider unless told otherwise; its provider_ref."""
     reference = provider_ref or f"mock_pi_{uuid4().hex}"
     user = sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
-    sql(
-        """INSERT INTO payments (user_id, provider, provider_ref, amount, currency, status)
-        VALUES (:user, :provider, :reference, :amount, :currency, CAST(:status AS payment_status))""",
+    (row,) = sql(
+        """INSERT INTO payments (user_id, provider, provider_ref, amount, currency)
+        VALUES (:user, :provider, :reference, :amount, :currency) RETURNING id""",
         user=user,
         provider=provider,
         reference=reference,
         amount=amount,
         currency=currency,
-        status=status,
     )
+    bring_to(sql, row.id, status)
     return reference
 
 

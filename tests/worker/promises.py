@@ -20,9 +20,10 @@ def insert_promise(
     reference = insert_payment(sql, status=status)
     cart = cart or insert_cart(sql)
     sql(
-        f"""INSERT INTO checkout_sessions (user_id, cart_id, idempotency_key, request_hash, payment_id, payment_token,
-            amount, currency, lines, expires_at)
-        SELECT user_id, :cart, :key, '', id, provider_ref, amount, currency, CAST(:lines AS jsonb), {ends}
+        f"""INSERT INTO checkout_sessions (user_id, cart_id, generation, idempotency_key, request_hash, payment_id,
+            payment_token, amount, currency, lines, expires_at)
+        SELECT user_id, :cart, (SELECT generation FROM carts WHERE id = :cart), :key, '', id, provider_ref, amount,
+            currency, CAST(:lines AS jsonb), {ends}
         FROM payments WHERE provider_ref = :reference""",
         cart=cart,
         key=uuid4().hex,

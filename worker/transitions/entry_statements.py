@@ -49,7 +49,7 @@ _ATTEMPT_AFTER: Final = """(
     entry.rest_released OR excluded.rest_released,
     greatest(entry.expires_at, excluded.expires_at),
     greatest(entry.times_out_at, excluded.times_out_at),
-    coalesce(entry.replaces, excluded.replaces),
+    greatest(entry.replaces, excluded.replaces),
     coalesce(entry.decline, excluded.decline))"""
 
 JOIN_ATTEMPTS: Final = Statement(
@@ -100,7 +100,7 @@ _CAPTURE_AFTER: Final = """(
         ELSE entry.status END,
     CASE WHEN (entry.payment_id, entry.currency) = (excluded.payment_id, excluded.currency)
         THEN greatest(entry.amount, excluded.amount) ELSE entry.amount END,
-    CASE WHEN entry.attempt_ref = '' AND entry.payment_id = excluded.payment_id THEN excluded.attempt_ref
+    CASE WHEN entry.payment_id = excluded.payment_id THEN greatest(entry.attempt_ref, excluded.attempt_ref)
         ELSE entry.attempt_ref END)"""
 
 # A row of another payment comes back too, unchanged: another set has entered the name for it a moment ago.
@@ -140,6 +140,7 @@ class DisputeRow(NamedTuple):
     blocks_before: bool | None
     step_before: int | None
     out_before: bool | None
+    only_before: bool | None
     amount_before: Decimal | None
     currency_before: str | None
     capture_before: str | None
@@ -147,8 +148,8 @@ class DisputeRow(NamedTuple):
 
 
 # What is reported is one value, whose greatest is kept; so are the number and the direction of a movement of money.
-_LATER: Final = """(excluded.stage, excluded.reported_at, excluded.rank, excluded.event_id COLLATE "C")
-    > (entry.stage, entry.reported_at, entry.rank, entry.event_id COLLATE "C")"""
+_LATER: Final = """(excluded.stage, excluded.reported_at, excluded.rank, excluded.event_id)
+    > (entry.stage, entry.reported_at, entry.rank, entry.event_id)"""
 _MOVED: Final = "(excluded.money_step, excluded.money_out) > (entry.money_step, entry.money_out)"
 _REPORTED: Final = ("stage", "status", "reported_at", "rank", "event_id", "reason", "evidence_due_at", "blocks_refund")
 _SAME_CURRENCY: Final = "coalesce(entry.currency = excluded.currency, true)"
@@ -156,32 +157,44 @@ _DISPUTE_AFTER: Final = f"""(
     {", ".join(f"CASE WHEN {_LATER} THEN excluded.{name} ELSE entry.{name} END" for name in _REPORTED)},
     CASE WHEN {_MOVED} THEN excluded.money_step ELSE entry.money_step END,
     CASE WHEN {_MOVED} THEN excluded.money_out ELSE entry.money_out END,
+    entry.money_only OR excluded.money_only,
     CASE WHEN {_SAME_CURRENCY} THEN greatest(entry.amount, excluded.amount) ELSE entry.amount END,
     coalesce(entry.currency, excluded.currency),
-    CASE WHEN entry.capture_ref = '' THEN excluded.capture_ref ELSE entry.capture_ref END,
-    CASE WHEN entry.attempt_ref = '' THEN excluded.attempt_ref ELSE entry.attempt_ref END)"""
-_DISPUTE_COLUMNS: Final = (*_REPORTED, "money_step", "money_out", "amount", "currency", "capture_ref", "attempt_ref")
+    greatest(entry.capture_ref, excluded.capture_ref),
+    greatest(entry.attempt_ref, excluded.attempt_ref))"""
+_DISPUTE_COLUMNS: Final = (
+    *_REPORTED,
+    "money_step",
+    "money_out",
+    "money_only",
+    "amount",
+    "currency",
+    "capture_ref",
+    "attempt_ref",
+)
 
 JOIN_DISPUTES: Final = Statement(
     f"""
     INSERT INTO disputes AS entry (payment_id, provider, dispute_ref, capture_ref, attempt_ref, stage, status,
-        reported_at, rank, event_id, reason, evidence_due_at, blocks_refund, money_step, money_out, amount, currency)
+        reported_at, rank, event_id, reason, evidence_due_at, blocks_refund, money_step, money_out, money_only,
+        amount, currency)
     SELECT payment_id, provider, ref, capture, attempt, stage, status, coalesce(reported_at, '-infinity'), rank,
-        event_id, reason, evidence_due_at, blocks_refund, step, money_out, amount, currency
+        event_id, reason, evidence_due_at, blocks_refund, step, money_out, money_only, amount, currency
     FROM unnest(CAST(:payments AS uuid[]), CAST(:providers AS text[]), CAST(:refs AS text[]),
         CAST(:captures AS text[]), CAST(:attempts AS text[]), CAST(:stages AS dispute_stage[]),
         CAST(:statuses AS dispute_status[]), CAST(:reported AS timestamptz[]), CAST(:ranks AS integer[]),
         CAST(:events AS text[]), CAST(:reasons AS text[]), CAST(:due AS timestamptz[]), CAST(:blocks AS boolean[]),
-        CAST(:steps AS integer[]), CAST(:outs AS boolean[]), CAST(:amounts AS numeric[]), CAST(:currencies AS text[]))
+        CAST(:steps AS integer[]), CAST(:outs AS boolean[]), CAST(:only AS boolean[]), CAST(:amounts AS numeric[]),
+        CAST(:currencies AS text[]))
         AS given (payment_id, provider, ref, capture, attempt, stage, status, reported_at, rank, event_id, reason,
-            evidence_due_at, blocks_refund, step, money_out, amount, currency)
+            evidence_due_at, blocks_refund, step, money_out, money_only, amount, currency)
     ON CONFLICT (payment_id, dispute_ref) DO UPDATE SET
         ({", ".join(_DISPUTE_COLUMNS)}) = {_DISPUTE_AFTER}, version = entry.version + 1, updated_at = now()
     WHERE ({", ".join(f"entry.{name}" for name in _DISPUTE_COLUMNS)}) IS DISTINCT FROM {_DISPUTE_AFTER}
     RETURNING entry.id, entry.payment_id, entry.dispute_ref, entry.version, new.status::text, old.status::text,
         old.stage::text, nullif(old.reported_at, '-infinity'), old.rank, old.event_id, old.reason, old.evidence_due_at,
-        old.blocks_refund, old.money_step, old.money_out, old.amount, old.currency::text, old.capture_ref,
-        old.attempt_ref
+        old.blocks_refund, old.money_step, old.money_out, old.money_only, old.amount, old.currency::text,
+        old.capture_ref, old.attempt_ref
     """,  # noqa: S608 (only our own constants)
     binary=True,
     named=False,

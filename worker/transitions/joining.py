@@ -60,7 +60,7 @@ class AttemptValues(NamedTuple):
             rest_released=self.rest_released or new.rest_released,
             expires_at=_greatest(self.expires_at, new.expires_at),
             times_out_at=_greatest(self.times_out_at, new.times_out_at),
-            replaces=self.replaces or new.replaces,
+            replaces=max(filter(None, (self.replaces, new.replaces)), default=None),
             decline=self.decline or new.decline,
             reported_at=max(self.reported_at, new.reported_at),
         )
@@ -90,7 +90,7 @@ class CaptureValues(NamedTuple):
         return self._replace(
             status=max(self.status, new.status),
             amount=max(self.amount, new.amount) if new.currency == self.currency else self.amount,
-            attempt_ref=self.attempt_ref or new.attempt_ref,
+            attempt_ref=max(self.attempt_ref, new.attempt_ref),
         )
 
     def news(self, before: Self | None) -> bool:
@@ -111,6 +111,7 @@ class DisputeValues(NamedTuple):
     blocks_refund: bool
     step: int
     money_out: bool
+    money_only: bool
     amount: Decimal | None
     currency: str | None
     capture_ref: str
@@ -129,6 +130,7 @@ class DisputeValues(NamedTuple):
             entry.blocks_refund,
             entry.step,
             entry.money_out,
+            entry.money_only,
             entry.amount,
             entry.currency,
             entry.capture_ref,
@@ -142,10 +144,11 @@ class DisputeValues(NamedTuple):
         return told._replace(
             step=money.step,
             money_out=money.money_out,
+            money_only=self.money_only or new.money_only,
             amount=_greatest(self.amount, new.amount) if same else self.amount,
             currency=self.currency or new.currency,
-            capture_ref=self.capture_ref or new.capture_ref,
-            attempt_ref=self.attempt_ref or new.attempt_ref,
+            capture_ref=max(self.capture_ref, new.capture_ref),
+            attempt_ref=max(self.attempt_ref, new.attempt_ref),
         )
 
     def news(self, before: Self | None) -> bool:
