@@ -81,6 +81,8 @@ class CaptureRequest(Dated, Base):
     """As the payment's."""
     final: Mapped[bool] = mapped_column(server_default=text("true"))
     """Whether what is authorized besides is released."""
+    releases: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
+    """How much that was when this was asked for."""
     status: Mapped[RequestStatus] = mapped_column(REQUEST_STATUS, server_default=text("'requested'"))
     """Where it is in its status order."""
     decline: Mapped[str | None] = mapped_column(Text)
@@ -123,6 +125,10 @@ class Void(Dated, Base):
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
     """The payment whose authorisations are given back."""
     provider: Mapped[str] = mapped_column(Text)
+    """As the payment's."""
+    releases: Mapped[Decimal] = mapped_column(Numeric)
+    """In the major unit: what was authorized and not captured when this was asked for."""
+    currency: Mapped[str] = mapped_column(CHAR(3))
     """As the payment's."""
     status: Mapped[RequestStatus] = mapped_column(REQUEST_STATUS, server_default=text("'requested'"))
     """Where it is in its status order."""

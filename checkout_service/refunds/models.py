@@ -34,7 +34,7 @@ class Refund(Dated, Base):
             name="requested_or_reported",
         ),
         CheckConstraint("status > 'processing' OR next_attempt_at IS NOT NULL", name="outstanding_has_next_attempt"),
-        Index("refunds_requested_by_idempotency_key", "requested_by", "idempotency_key", unique=True),
+        Index("refunds_requested_by_idempotency_key_part", "requested_by", "idempotency_key", "part", unique=True),
         Index("refunds_provider_provider_ref", "provider", "provider_ref", unique=True),
         Index("refunds_next_attempt_at", "next_attempt_at", postgresql_where=text("status <= 'processing'")),
         Index("refunds_failed", "updated_at", postgresql_where=text("status = 'failed'")),

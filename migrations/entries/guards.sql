@@ -91,10 +91,10 @@ BEGIN
         RAISE EXCEPTION 'capture request % cannot go back from % to %', OLD.id, OLD.status, NEW.status
             USING ERRCODE = 'check_violation', CONSTRAINT = 'capture_requests_status_order';
     END IF;
-    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.attempt_ref, NEW.amount, NEW.currency, NEW.final, NEW.requested_by,
-            NEW.idempotency_key, NEW.request_hash, coalesce(OLD.provider_ref, NEW.provider_ref))
+    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.attempt_ref, NEW.amount, NEW.currency, NEW.final, NEW.releases,
+            NEW.requested_by, NEW.idempotency_key, NEW.request_hash, coalesce(OLD.provider_ref, NEW.provider_ref))
         IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.attempt_ref, OLD.amount, OLD.currency, OLD.final,
-            OLD.requested_by, OLD.idempotency_key, OLD.request_hash, NEW.provider_ref) THEN
+            OLD.releases, OLD.requested_by, OLD.idempotency_key, OLD.request_hash, NEW.provider_ref) THEN
         RAISE EXCEPTION 'capture request % keeps its payment, amount, currency, key and reference', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'capture_requests_fixed_columns';
     END IF;
@@ -112,9 +112,10 @@ BEGIN
         RAISE EXCEPTION 'void % cannot go back from % to %', OLD.id, OLD.status, NEW.status
             USING ERRCODE = 'check_violation', CONSTRAINT = 'voids_status_order';
     END IF;
-    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.requested_by, NEW.idempotency_key, NEW.request_hash)
-        IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.requested_by, OLD.idempotency_key,
-            OLD.request_hash) THEN
+    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.releases, NEW.currency, NEW.requested_by, NEW.idempotency_key,
+            NEW.request_hash)
+        IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.releases, OLD.currency, OLD.requested_by,
+            OLD.idempotency_key, OLD.request_hash) THEN
         RAISE EXCEPTION 'void % keeps its payment and key', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'voids_fixed_columns';
     END IF;

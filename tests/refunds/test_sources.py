@@ -1,4 +1,4 @@
-"""A refund is of one capture, or of one attempt where nothing names its captures; more than one has takes several rows."""
+"""A refund is of one capture, or of one attempt where nothing names its captures; more takes several rows."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def dispute(sql: Sql, payment: UUID, amount: str, stage: str = "chargeback", **c
     """An open dispute that blocks refunds; columns as SQL literals."""
     given = {"blocks_refund": "true", "money_step": "0", "money_out": "false", "capture_ref": "''"} | columns
     sql(
-        f"""INSERT INTO disputes (payment_id, provider, dispute_ref, stage, status, amount, currency, {", ".join(given)})
+        f"""INSERT INTO disputes (payment_id, provider, dispute_ref, stage, status, amount, currency,
+            {", ".join(given)})
         SELECT id, provider, :ref, CAST(:stage AS dispute_stage), 'needs_response', CAST(:amount AS numeric), currency,
             {", ".join(given.values())}
         FROM payments WHERE id = :id""",
