@@ -209,7 +209,7 @@ def test_where_captures_are_made_one_by_one_the_link_says_so() -> None:
     assert json.loads(bank.requests[0].content)["manualCapture"] is True
 
 
-def test_a_capture_is_of_the_authorisation_once_and_a_webhook_tells_what_became_of_it() -> None:
+def test_a_capture_is_of_the_authorisation_once_and_a_webhook_tells_how_it_ended() -> None:
     bank = AdyenBank()
     provider, reference = at(bank)
     known = replace(reference, attempt_ref="NC6HT9CRT65ZGN82")

@@ -197,7 +197,7 @@ def test_a_refund_is_of_the_authorisation_that_it_names(code: str, success: str,
 
 
 @pytest.mark.parametrize("code", sorted(CODES - {"ORDER_CLOSED"}))
-def test_every_kind_of_change_is_found_by_what_it_was_done_to_whoever_asked_for_it(code: str) -> None:
+def test_every_kind_of_change_is_found_by_what_it_was_done_to_whoever_requested_it(code: str) -> None:
     (event,) = events_of(item(code, merchantReference=THEIRS, **DONE))
 
     assert (event.provider_ref, event.payment_id, event.names) == ("", None, (PAYMENT, OWN))
