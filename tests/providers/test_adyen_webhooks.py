@@ -176,6 +176,22 @@ def test_what_is_not_signed_decides_nothing(code: str, capture: str) -> None:
     assert {event.occurred_at for event in again} <= {None}
 
 
+@pytest.mark.parametrize("odd", ["\0", "\ud83d", "\ud83d\0\udc4d", "\x1b[2J"])
+def test_content_that_is_not_used_decides_nothing_and_what_is_used_stays_strict(odd: str) -> None:
+    name = {"cardHolderName": f"J{odd}. Smith", odd: odd}
+    (plain,) = events_of(item())
+
+    (event,) = events_of(item(additionalData=name, reason=odd, paymentMethod=f"visa{odd}"))
+
+    assert replace(event, raw={}) == replace(plain, raw={})
+    for field in ("pspReference", "eventCode"):
+        with pytest.raises(UnreadableError):
+            events_of(item(**{field: f"X{odd}"}))
+    with pytest.raises(UnreadableError):
+        events_of(item("CAPTURE", **ORIGINAL | {"originalReference": f"X{odd}"}))
+    assert events_of(item(merchantReference=PAYMENT_REF + odd)) == []
+
+
 @pytest.mark.parametrize(
     "fields",
     [
