@@ -249,7 +249,7 @@ def test_a_capture_that_is_not_the_last_needs_an_account_that_has_several() -> N
     assert caught.value.reason is Decline.NOT_IN_THIS_STATE
     assert bank.requests == []
 
-    several = KIT.provider(answer=bank, multicapture="true")
+    several = KIT.provider(answer=bank, multicapture="on")
     several.capture(known, request_id=REFUND_ID, amount=AMOUNT, final=False)
     assert len(bank.captures) == 1
 

@@ -138,7 +138,7 @@ def test_where_captures_are_made_one_by_one_an_authorisation_is_a_promise_that_e
 
 
 def test_a_capture_releases_the_rest_unless_the_account_has_several() -> None:
-    (event,) = events_of(item("CAPTURE", **DONE), capture="manual", multicapture="true")
+    (event,) = events_of(item("CAPTURE", **DONE), capture="manual", multicapture="on")
 
     assert list(event.entries) == [
         captured(CaptureStatus.SUCCEEDED),

@@ -63,7 +63,7 @@ class AdyenProvider:
         self._account = account.option("merchant_account") or ""
         self._return_url = account.option("return_url")
         self._capturing = Capturing(
-            manual=account.option("capture") == "manual", several=account.option("multicapture") == "true"
+            manual=account.option("capture") == "manual", several=account.option("multicapture") == "on"
         )
         self._keys = [_key(secret.reveal()) for secret in account.secrets]
         headers = {"X-API-Key": account.option("api_key") or ""}

@@ -13,7 +13,7 @@ spec = ProviderSpec(
         shapes={
             "webhook_secrets": r"(?:[0-9A-Fa-f]{2}){16,}",
             "capture": r"auto|manual",
-            "multicapture": r"true|false",
+            "multicapture": r"on|off",
         },
     ),
     webhooks=WebhookFormat(body="json", acknowledgement="[accepted]"),
