@@ -43,6 +43,8 @@ class ReviewReason(StrEnum):
     """A refund of ours, and the provider speaks of another amount, currency or reference."""
     RECAPTURED = "recaptured"
     """A capture that failed is reported as captured again, by the same signed fields: accept it, or leave it."""
+    AUTHORIZATION_ADJUSTED = "authorization_adjusted"
+    """What is authorized was changed, and no signed time tells which of two changes is newer."""
     UNCLEAR_CANCELLATION = "unclear_cancellation"
     """Whether the provider canceled or refunded stands in no signed field."""
     NAME_OF_ANOTHER = "name_of_another"

@@ -129,7 +129,20 @@ LANGUAGE sql STABLE AS $$
         WHERE summed.timed_out > 0 AND summed.came = 0 AND payment.closed IS NULL
         UNION ALL
         SELECT notice.reason, count(*)::text FROM payment_notices AS notice
-        WHERE notice.payment_id = summed.payment_id GROUP BY notice.reason
+        WHERE notice.payment_id = summed.payment_id AND CASE notice.reason
+            -- No question once nothing is left of the money, or where nothing was captured of the attempt.
+            WHEN 'unclear_cancellation' THEN summed.came > summed.undone + summed.taken + summed.refunded
+                AND (NOT EXISTS (
+                    SELECT FROM payment_attempts AS attempt
+                    WHERE attempt.payment_id = notice.payment_id AND attempt.attempt_ref = notice.ref
+                ) OR EXISTS (
+                    SELECT FROM captures AS capture
+                    WHERE capture.payment_id = notice.payment_id AND capture.attempt_ref = notice.ref
+                        AND capture.status >= 'succeeded'
+                ))
+            WHEN 'authorization_adjusted' THEN summed.authorized > 0
+            ELSE true END
+        GROUP BY notice.reason
         UNION ALL
         SELECT 'paid_twice', concat_ws('/', trim_scale(summed.came), count(*), sum(mate.came))
         FROM checkout_sessions AS own

@@ -1,16 +1,17 @@
-"""Calls to Adyen, faked at their HTTP transport: payment links, their end, and refunds."""
+"""Calls to Adyen, faked at their HTTP transport: payment links, their end, captures, voids and refunds."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
-from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.adyen.provider import AdyenProvider
 from checkout_service.providers.base import (
     Decline,
@@ -19,6 +20,7 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
     UnreadableError,
 )
+from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry
 from tests.providers.kits.adyen import KIT, MERCHANT, PAYMENT_REF, REFUND_REF, AdyenBank, reference_of
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
 
@@ -109,6 +111,35 @@ def test_a_link_proves_no_money(held: str, status: PaymentStatus | None) -> None
     assert [event.event_id for event in provider.look_up(reference)] == [event.event_id for event in events]
 
 
+@pytest.mark.parametrize(
+    ("held", "lasts"),
+    [("paymentPending", timedelta(days=14)), ("completed", timedelta(days=1)), ("paid", timedelta(days=1))],
+)
+def test_what_a_link_says_is_under_way_counts_for_a_time_and_ends_nothing(held: str, lasts: timedelta) -> None:
+    """It names no attempt, so no event of an attempt ends it; and it cannot say that none is under way."""
+    bank = AdyenBank()
+    provider, reference = at(bank)
+    bank.payments[PAYMENT_REF]["status"] = held
+
+    (event,) = provider.look_up(reference)
+
+    (entry,) = event.entries
+    assert isinstance(entry, AttemptEntry)
+    assert (entry.ref, entry.status) == ("", AttemptStatus.UNDER_WAY)
+    assert entry.at is not None
+    assert entry.times_out_at == entry.at + lasts
+
+
+def test_a_link_that_ended_ends_the_payment() -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+    (canceled,) = provider.cancel(reference)
+    (expired,) = provider.look_up(reference)
+
+    assert list(canceled.entries) == [ClosedEntry(status=PaymentStatus.CANCELED)]
+    assert list(expired.entries) == [ClosedEntry(status=PaymentStatus.EXPIRED)]
+
+
 def test_a_canceled_payment_can_no_longer_be_paid() -> None:
     bank = AdyenBank()
     provider, reference = at(bank)
@@ -134,7 +165,7 @@ def test_canceling_what_was_paid_says_so_instead() -> None:
 def test_a_refund_is_made_of_the_authorisation_with_a_reference_that_names_the_payment() -> None:
     bank = AdyenBank()
     provider, reference = at(bank)
-    known = replace(reference, capture_ref="NC6HT9CRT65ZGN82")
+    known = replace(reference, attempt_ref="NC6HT9CRT65ZGN82", capture_ref="C7")
 
     (event,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
     (again,) = provider.refund(known, refund_id=REFUND_ID, amount=Decimal("40.00"), reason="too small")
@@ -147,6 +178,7 @@ def test_a_refund_is_made_of_the_authorisation_with_a_reference_that_names_the_p
     assert len(REFUND_REF) <= 80
     assert (event.status, event.refund_id, event.amount) == (RefundStatus.PROCESSING, REFUND_ID, Decimal("40.00"))
     assert (event.refund_ref, event.provider_ref) == (again.refund_ref, PAYMENT_REF)
+    assert event.attempt_ref == "NC6HT9CRT65ZGN82"
     assert len(bank.refunds) == 1
 
 
@@ -158,6 +190,92 @@ def test_without_the_authorisations_name_a_refund_waits() -> None:
         provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason=None)
 
     assert bank.refunds == {}
+
+
+def test_a_payment_of_an_old_release_has_its_authorisation_for_its_captures_name() -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+
+    provider.refund(replace(reference, capture_ref="NC6HT9CRT65ZGN82"), refund_id=REFUND_ID, amount=AMOUNT, reason=None)
+
+    assert bank.requests[-1].url.path == "/v72/payments/NC6HT9CRT65ZGN82/refunds"
+
+
+def test_where_captures_are_made_one_by_one_the_link_says_so() -> None:
+    bank = AdyenBank()
+
+    KIT.provider(answer=bank, capture="manual").open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+
+    assert json.loads(bank.requests[0].content)["manualCapture"] is True
+
+
+def test_a_capture_is_of_the_authorisation_once_and_a_webhook_tells_how_it_ended() -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+    known = replace(reference, attempt_ref="NC6HT9CRT65ZGN82")
+
+    (event,), (again,) = (
+        provider.capture(known, request_id=REFUND_ID, amount=Decimal("200.00"), final=True) for _ in range(2)
+    )
+
+    call = bank.requests[-1]
+    assert (call.method, call.url.path) == ("POST", "/v72/payments/NC6HT9CRT65ZGN82/captures")
+    assert call.headers["Idempotency-Key"] == str(REFUND_ID)
+    assert json.loads(call.content) == {
+        "merchantAccount": MERCHANT,
+        "amount": {"value": 20000, "currency": "USD"},
+        "reference": REFUND_REF,
+    }
+    (capture_ref,) = bank.captures
+    assert list(event.entries) == [
+        CaptureEntry(
+            ref=capture_ref,
+            status=CaptureStatus.PENDING,
+            amount=Decimal("200.00"),
+            currency="USD",
+            attempt_ref="NC6HT9CRT65ZGN82",
+            request_id=str(REFUND_ID),
+        )
+    ]
+    assert (event, event.event_id) == (again, f"capture:{capture_ref}:received")
+
+
+def test_a_capture_that_is_not_the_last_needs_an_account_that_has_several() -> None:
+    bank = AdyenBank()
+    known = replace(HELD, attempt_ref="NC6HT9CRT65ZGN82")
+
+    with pytest.raises(ProviderRefusedError) as caught:
+        KIT.provider(answer=bank).capture(known, request_id=REFUND_ID, amount=AMOUNT, final=False)
+    assert caught.value.reason is Decline.NOT_IN_THIS_STATE
+    assert bank.requests == []
+
+    several = KIT.provider(answer=bank, multicapture="on")
+    several.capture(known, request_id=REFUND_ID, amount=AMOUNT, final=False)
+    assert len(bank.captures) == 1
+
+
+def test_a_void_is_of_the_authorisation_once_and_proves_nothing_yet() -> None:
+    bank = AdyenBank()
+    provider, reference = at(bank)
+    known = replace(reference, attempt_ref="NC6HT9CRT65ZGN82")
+
+    assert [provider.void(known, void_id=REFUND_ID) for _ in range(2)] == [[], []]
+
+    call = bank.requests[-1]
+    assert (call.method, call.url.path) == ("POST", "/v72/payments/NC6HT9CRT65ZGN82/cancels")
+    assert call.headers["Idempotency-Key"] == str(REFUND_ID)
+    assert json.loads(call.content) == {"merchantAccount": MERCHANT, "reference": REFUND_REF}
+    assert len(bank.cancels) == 1
+
+
+def test_without_the_authorisations_name_nothing_is_captured_or_voided() -> None:
+    provider = KIT.provider()  # whose server fails the test when it is called
+    unknown = replace(HELD, attempt_ref=None, capture_ref=None)
+
+    with pytest.raises(ProviderUnavailableError, match="not known yet"):
+        provider.capture(unknown, request_id=REFUND_ID, amount=AMOUNT, final=True)
+    with pytest.raises(ProviderUnavailableError, match="not known yet"):
+        provider.void(unknown, void_id=REFUND_ID)
 
 
 ANSWERS: dict[str, tuple[httpx.Response, type[Exception], object]] = {

@@ -40,7 +40,10 @@ def _adyen(package: Path) -> dict[str, Any]:
         "package": _npm(package),
         "requests": {
             name: request(name)
-            for name in ("paymentLinkRequest", "updatePaymentLinkRequest", "paymentRefundRequest", "amount")
+            for name in (
+                *("paymentLinkRequest", "updatePaymentLinkRequest", "paymentRefundRequest", "paymentCaptureRequest"),
+                *("paymentCancelRequest", "amount"),
+            )
         },
         "link statuses": _enum(types / "checkout/paymentLinkResponse.d.ts", "StatusEnum"),
         "events": _enum(types / "notification/notificationRequestItem.d.ts", "EventCodeEnum"),

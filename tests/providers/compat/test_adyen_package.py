@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import Adyen
 import pytest
@@ -19,6 +19,7 @@ from tests.providers.kits.adyen import KIT, MERCHANT, AdyenBank, batch, item, re
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, SignedWebhook
 
 SECRET = KIT.secrets[0]
+CAPTURE_ID, VOID_ID = UUID(int=1), UUID(int=2)
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | st.sampled_from(
     ["a:b", "a\\b", "\\:", ":::"]
 )
@@ -81,11 +82,13 @@ def test_their_client_and_ours_send_the_same() -> None:
     provider = KIT.provider(answer=bank)
 
     made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
-    reference = reference_of(PAYMENT_ID, payment_token=made.payment_token, capture_ref="NC6HT9CRT65ZGN82")
+    reference = reference_of(PAYMENT_ID, payment_token=made.payment_token, attempt_ref="NC6HT9CRT65ZGN82")
     link_id = made.payment_token.rpartition("/")[2]
     provider.look_up(reference)
     provider.cancel(reference)
-    provider.refund(replace(reference), refund_id=REFUND_ID, amount=Decimal("40.00"), reason=None)
+    provider.refund(reference, refund_id=REFUND_ID, amount=Decimal("40.00"), reason=None)
+    provider.capture(reference, request_id=CAPTURE_ID, amount=Decimal("40.00"), final=True)
+    provider.void(reference, void_id=VOID_ID)
     ours = [content_of(call, "Idempotency-Key", "X-API-Key") for call in bank.requests]
     bank.requests.clear()
     # The content of each is ours: their package passes on what it is given.
@@ -94,6 +97,8 @@ def test_their_client_and_ours_send_the_same() -> None:
     with pytest.raises(Adyen.exceptions.AdyenAPIUnprocessableEntity):  # ours has expired it already
         links.update_payment_link(ours[2][3], link_id)
     changes.refund_captured_payment(ours[3][3], "NC6HT9CRT65ZGN82", idempotency_key=str(REFUND_ID))
+    changes.capture_authorised_payment(ours[4][3], "NC6HT9CRT65ZGN82", idempotency_key=str(CAPTURE_ID))
+    changes.cancel_authorised_payment_by_psp_reference(ours[5][3], "NC6HT9CRT65ZGN82", idempotency_key=str(VOID_ID))
     theirs = [content_of(call, "Idempotency-Key", "X-API-Key") for call in bank.requests]
 
     assert ours == theirs

@@ -75,11 +75,13 @@ def batch(*items: dict[str, Any]) -> bytes:
 
 
 class AdyenBank:
-    """Payment links, which honour their idempotency keys."""
+    """Payment links and what is asked for authorisations, which honour their idempotency keys."""
 
     def __init__(self) -> None:
         self.payments: dict[str, Any] = {}
         self.refunds: dict[str, Any] = {}
+        self.captures: dict[str, Any] = {}
+        self.cancels: dict[str, Any] = {}
         self.requests: list[httpx.Request] = []
         self._answers: dict[str, httpx.Response] = {}
 
@@ -103,17 +105,8 @@ class AdyenBank:
         sent = json.loads(request.content or b"{}")
         if request.method == "POST" and steps == ["paymentLinks"]:
             return self._open(sent)
-        if request.method == "POST" and steps[0] == "payments" and steps[2] == "refunds":
-            made = {
-                "merchantAccount": MERCHANT,
-                "paymentPspReference": steps[1],
-                "pspReference": f"R{len(self.refunds):015}",
-                "reference": sent["reference"],
-                "status": "received",
-                "amount": sent["amount"],
-            }
-            self.refunds[made["pspReference"]] = made
-            return httpx.Response(201, json=made)
+        if request.method == "POST" and steps[0] == "payments":
+            return self._modify(steps[1], steps[2], sent)
         link = next((held for held in self.payments.values() if held["id"] == steps[1]), None)
         if link is None:
             return httpx.Response(404, json={"status": 404, "errorType": "validation"})
@@ -122,6 +115,13 @@ class AdyenBank:
                 return httpx.Response(422, json={"status": 422, "errorCode": "14_012", "errorType": "validation"})
             link["status"] = sent["status"]
         return httpx.Response(200, json=link)
+
+    def _modify(self, psp_ref: str, what: str, sent: dict[str, Any]) -> httpx.Response:
+        """Adyen only says that it received the request: a webhook tells what became of it."""
+        made = {"refunds": self.refunds, "captures": self.captures, "cancels": self.cancels}[what]
+        answer = {"paymentPspReference": psp_ref, "pspReference": f"{what[0].upper()}{len(made):015}"}
+        made[answer["pspReference"]] = answer | sent | {"status": "received"}
+        return httpx.Response(201, json=made[answer["pspReference"]])
 
     def _open(self, sent: dict[str, Any]) -> httpx.Response:
         link_id = f"PL{hashlib.sha256(sent['reference'].encode()).hexdigest()[:16].upper()}"
@@ -205,6 +205,7 @@ class AdyenKit:
             amount=AMOUNT,
             currency=CURRENCY,
             payment_token=f"https://test.adyen.link/{LINK}",
+            attempt_ref="NC6HT9CRT65ZGN82",
             capture_ref="NC6HT9CRT65ZGN82",
         )
 

@@ -6,13 +6,16 @@ Only webhooks prove that money came: a link that is ``completed`` was used, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
-from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.adapters.adyen.webhooks import NAME, UNITS, parse_batch
+from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.adyen.events import PENDING_LASTS, Capturing
+from checkout_service.providers.adapters.adyen.items import NAME, UNITS
+from checkout_service.providers.adapters.adyen.webhooks import parse_batch
 from checkout_service.providers.base import (
     Decline,
     Opened,
@@ -24,6 +27,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, Entry
 from checkout_service.providers.fields import amount_from_minor, currency_of, minor_units, nested, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
@@ -36,14 +40,10 @@ API_BASE: Final = "https://checkout-test.adyen.com/v72"
 IN_PROGRESS: Final = "704"
 """Another call with the same idempotency key is not done (Adyen, "API idempotency")."""
 
-_LINKS: Final = {
-    "paymentPending": PaymentStatus.PROCESSING,
-    "completed": PaymentStatus.PROCESSING,
-    "paid": PaymentStatus.PROCESSING,
-    "expired": PaymentStatus.EXPIRED,
-}
-"""What a link's status proves. An ``active`` one is open. ``completed`` and ``paid`` tell neither the payment's name
-nor whether it was captured, so that money is for the webhooks to report."""
+_UNDER_WAY: Final = {"paymentPending": PENDING_LASTS, "completed": timedelta(days=1), "paid": timedelta(days=1)}
+"""Statuses of a link by which a payment is under way, and for how long that counts: they tell neither its name nor
+whether it was captured, so the end is for the webhooks to report. An ``active`` link is open.
+"""
 
 _NAMES: Final = "id status reference amount value currency merchantAccount expiresAt pspReference paymentPspReference"
 _KEPT: Final = frozenset(_NAMES.split())
@@ -52,7 +52,9 @@ _DECLINES: Final = {"security": Decline.CREDENTIALS, "configuration": Decline.CR
 
 
 class AdyenProvider:
-    """Adyen; its options are ``api_key``, ``merchant_account``, ``api_base``, ``return_url`` and ``capture``."""
+    """Adyen; its options are ``api_key``, ``merchant_account``, ``api_base``, ``return_url``, ``capture`` and
+    ``multicapture``.
+    """
 
     name = NAME
     asks = True
@@ -60,7 +62,9 @@ class AdyenProvider:
     def __init__(self, account: Account) -> None:
         self._account = account.option("merchant_account") or ""
         self._return_url = account.option("return_url")
-        self._manual = account.option("capture") == "manual"
+        self._capturing = Capturing(
+            manual=account.option("capture") == "manual", several=account.option("multicapture") == "on"
+        )
         self._keys = [_key(secret.reveal()) for secret in account.secrets]
         headers = {"X-API-Key": account.option("api_key") or ""}
         self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
@@ -74,6 +78,8 @@ class AdyenProvider:
             "reusable": False,
             "metadata": {"payment_id": str(payment_id)},
         }
+        if self._capturing.manual:
+            order["manualCapture"] = True
         if self._return_url:
             order["returnUrl"] = self._return_url
         link = self._api.call("POST", "/paymentLinks", json=order, idempotency_key=str(payment_id))
@@ -87,10 +93,12 @@ class AdyenProvider:
         )
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
-        return parse_batch(raw_webhook, self._keys, account=self._account, manual=self._manual)
+        return parse_batch(raw_webhook, self._keys, account=self._account, capturing=self._capturing)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        return _looked_up(self._api.call("GET", f"/paymentLinks/{_link_id(reference)}"), reference)
+        """What the link says. It names no attempt, so it cannot say that none is under way."""
+        link = self._api.call("GET", f"/paymentLinks/{_link_id(reference)}")
+        return _looked_up(link, reference, PaymentStatus.EXPIRED)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Expire the link; where it is past that, say what it is."""
@@ -103,24 +111,18 @@ class AdyenProvider:
                 if error.reason is Decline.CREDENTIALS:
                     raise
                 return self.look_up(reference)
-        return [
-            _event(link, reference, PaymentStatus.CANCELED) if item.status is PaymentStatus.EXPIRED else item
-            for item in _looked_up(link, reference)
-        ]
+        return _looked_up(link, reference, PaymentStatus.CANCELED)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        """Ask for a refund; a webhook tells what becomes of it. Adyen takes no free words for a reason."""
-        order = {
-            "merchantAccount": self._account,
-            "amount": {"value": minor_units(amount, reference.currency, UNITS), "currency": reference.currency},
-            "reference": f"{reference.provider_ref}_{refund_id.hex}",
-        }
-        if reference.capture_ref is None:
-            raise ProviderUnavailableError("its capture is not known yet")
-        path = f"/payments/{quote(reference.capture_ref, safe='')}/refunds"
-        made = self._api.call("POST", path, json=order, idempotency_key=str(refund_id))
+        """Ask for a refund of an authorisation; a webhook tells what becomes of it.
+
+        Until a webhook named the authorisation, ProviderUnavailableError: the refund waits. Adyen takes no free words
+        for a reason.
+        """
+        attempt_ref = _attempt_ref(reference)
+        made = self._modify(attempt_ref, "refunds", reference, refund_id, amount)
         refund_ref = text(made, "pspReference")
         return [
             ProviderRefundEvent(
@@ -133,9 +135,54 @@ class AdyenProvider:
                 currency=reference.currency,
                 refund_id=refund_id,
                 payment_id=reference.payment_id,
+                attempt_ref=attempt_ref,
                 raw=kept(made, _KEPT),
             )
         ]
+
+    def capture(
+        self, reference: Reference, *, request_id: UUID, amount: Decimal, final: bool
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """Ask for a capture; a webhook tells what becomes of it.
+
+        Adyen releases the rest of a partial capture, or keeps it where the account has several captures: that cannot be
+        chosen for one capture. So one that is not ``final`` is refused at an account that has not, before any call; one
+        that is releases nothing at an account that has, until the rest is voided or expires.
+        """
+        if not final and not self._capturing.several:
+            raise ProviderRefusedError("this account captures once", reason=Decline.NOT_IN_THIS_STATE)
+        attempt_ref = _attempt_ref(reference)
+        made = self._modify(attempt_ref, "captures", reference, request_id, amount)
+        capture_ref = text(made, "pspReference")
+        entry = CaptureEntry(
+            ref=capture_ref,
+            status=CaptureStatus.PENDING,
+            amount=amount,
+            currency=reference.currency,
+            attempt_ref=attempt_ref,
+            request_id=str(request_id),
+        )
+        return [_answer(reference, made, f"capture:{capture_ref}:received", None, [entry])]
+
+    def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """Ask for the end of an authorisation. Nothing is proven by that: a webhook tells what becomes of it."""
+        made = self._modify(_attempt_ref(reference), "cancels", reference, void_id, None)
+        text(made, "pspReference")
+        return []
+
+    def _modify(
+        self, attempt_ref: str, what: str, reference: Reference, request_id: UUID, amount: Decimal | None
+    ) -> dict[str, Any]:
+        """Ask for something to be done to an authorisation. Its reference names the payment and the request."""
+        order: dict[str, Any] = {
+            "merchantAccount": self._account,
+            "reference": f"{reference.provider_ref}_{request_id.hex}",
+        }
+        if amount is not None:
+            value = minor_units(amount, reference.currency, UNITS)
+            order["amount"] = {"value": value, "currency": reference.currency}
+        path = f"/payments/{quote(attempt_ref, safe='')}/{what}"
+        return self._api.call("POST", path, json=order, idempotency_key=str(request_id))
 
 
 def provider_ref(payment_id: UUID) -> str:
@@ -174,20 +221,48 @@ def _link_id(reference: Reference) -> str:
     return quote(link_id, safe="")
 
 
-def _looked_up(link: dict[str, Any], reference: Reference) -> list[ProviderEvent]:
+def _attempt_ref(reference: Reference) -> str:
+    """The authorisation, of which everything is asked. A payment of an old release has it for its capture's name."""
+    attempt_ref = reference.attempt_ref or reference.capture_ref
+    if not attempt_ref:
+        raise ProviderUnavailableError("its authorisation is not known yet")
+    return attempt_ref
+
+
+def _looked_up(link: dict[str, Any], reference: Reference, ended: PaymentStatus) -> list[ProviderEvent]:
+    """What a link proves; ``ended`` is what one that expired became."""
     if text(link, "reference") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
-    status = _LINKS.get(text(link, "status"))
-    return [_event(link, reference, status)] if status else []
+    status = text(link, "status")
+    if status == "expired":
+        return [_answer(reference, link, _seen(reference, ended), ended, [ClosedEntry(status=ended)])]
+    lasts = _UNDER_WAY.get(status)
+    if lasts is None:
+        return []
+    now = datetime.now(UTC)
+    entry = AttemptEntry(status=AttemptStatus.UNDER_WAY, at=now, times_out_at=now + lasts)
+    under_way = PaymentStatus.PROCESSING
+    return [_answer(reference, link, _seen(reference, under_way), under_way, [entry])]
 
 
-def _event(link: dict[str, Any], reference: Reference, status: PaymentStatus) -> ProviderEvent:
-    """Its id names what was seen, so that seeing it again is no news."""
+def _seen(reference: Reference, status: PaymentStatus) -> str:
+    """It names what was seen, so that seeing it again is no news."""
+    return f"lookup:{reference.provider_ref}:{status.value}:"
+
+
+def _answer(
+    reference: Reference,
+    answer: dict[str, Any],
+    event_id: str,
+    status: PaymentStatus | None,
+    entries: Sequence[Entry],
+) -> ProviderEvent:
     return ProviderEvent(
         provider=NAME,
         provider_ref=reference.provider_ref,
-        event_id=f"lookup:{reference.provider_ref}:{status.value}:",
+        event_id=event_id,
         status=status,
         payment_id=reference.payment_id,
-        raw=kept(link, _KEPT),
+        entries=entries,
+        raw=kept(answer, _KEPT),
     )

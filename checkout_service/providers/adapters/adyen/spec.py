@@ -9,8 +9,12 @@ spec = ProviderSpec(
     name="adyen",
     account=AccountForm(
         needed=("api_key", "merchant_account"),
-        optional=("api_base", "return_url", "capture"),
-        shapes={"webhook_secrets": r"(?:[0-9A-Fa-f]{2}){16,}", "capture": r"auto|manual"},
+        optional=("api_base", "return_url", "capture", "multicapture"),
+        shapes={
+            "webhook_secrets": r"(?:[0-9A-Fa-f]{2}){16,}",
+            "capture": r"auto|manual",
+            "multicapture": r"on|off",
+        },
     ),
     webhooks=WebhookFormat(body="json", acknowledgement="[accepted]"),
     provider="checkout_service.providers.adapters.adyen.provider:AdyenProvider",
