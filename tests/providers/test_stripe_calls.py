@@ -222,7 +222,7 @@ def test_more_than_is_authorized_and_what_was_captured_before_is_refused(amount:
     assert caught.value.reason is reason
 
 
-def test_a_void_lets_go_of_what_is_authorized_however_often_it_is_asked() -> None:
+def test_a_void_lets_go_of_what_is_authorized_however_often_it_is_sent() -> None:
     opened = Opened(capture="manual").pay()
     for key in (VOID, VOID, CAPTURE):  # the same again, and another after the intent was canceled
         found = list(opened.provider.void(opened.reference, void_id=key))
@@ -255,10 +255,10 @@ def test_an_answer_about_another_payment_is_unreadable_for_captures_and_voids_to
     other = KIT.provider(answer=opened.bank, capture="manual")
     opened.bank.payments["pi_other"] = opened.intent
 
-    asked = replace(opened.reference, provider_ref="pi_other")
+    other_ref = replace(opened.reference, provider_ref="pi_other")
     for call in (
-        lambda: other.capture(asked, request_id=CAPTURE, amount=AMOUNT, final=True),
-        lambda: other.void(asked, void_id=VOID),
+        lambda: other.capture(other_ref, request_id=CAPTURE, amount=AMOUNT, final=True),
+        lambda: other.void(other_ref, void_id=VOID),
     ):
         with pytest.raises((UnreadableError, ProviderRefusedError)):
             call()

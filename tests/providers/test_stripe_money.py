@@ -120,9 +120,13 @@ def test_what_is_under_way_has_an_end_and_a_failure_ends_the_others() -> None:
 
 
 def test_an_authorisation_is_a_promise_with_an_end() -> None:
-    told = attempt("charge.succeeded", authorized())
-    assert (told.status, told.authorized, told.rest_released) == (AttemptStatus.AUTHORIZED, Decimal("240.00"), False)
-    assert told.expires_at == NOW + timedelta(days=5)
+    promised = attempt("charge.succeeded", authorized())
+    assert (promised.status, promised.authorized, promised.rest_released) == (
+        AttemptStatus.AUTHORIZED,
+        Decimal("240.00"),
+        False,
+    )
+    assert promised.expires_at == NOW + timedelta(days=5)
     assert captures("charge.succeeded", authorized()) == []
 
     elsewhere = authorized(payment_method_details={"type": "klarna", "klarna": {}})
@@ -347,7 +351,7 @@ def test_a_refund_that_may_be_a_release_is_looked_up() -> None:
         assert found.status in {RefundStatus.SUCCEEDED, RefundStatus.PROCESSING}
 
 
-def test_a_list_is_asked_for_no_more_kinds_than_it_takes() -> None:
+def test_a_list_is_of_no_more_kinds_than_it_takes() -> None:
     """Stripe takes 20. What is left out is said by an intent's own event."""
     assert len(LISTED_TYPES) <= 20
     assert set(EVENT_TYPES) - set(LISTED_TYPES) == {"charge.pending", "charge.failed"}

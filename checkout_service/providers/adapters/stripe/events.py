@@ -26,7 +26,7 @@ _OF_CHARGES: Final = (
     "charge.updated",
     "charge.expired",
 )
-_TOLD_BY_INTENTS: Final = ("charge.pending", "charge.failed")
+_KNOWN_BY_INTENTS: Final = ("charge.pending", "charge.failed")
 """``payment_intent.processing`` and ``.payment_failed`` name the same charge."""
 _OF_REFUNDS: Final = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
 _OF_DISPUTES: Final = (
@@ -42,7 +42,7 @@ _WARNING: Final = "radar.early_fraud_warning.created"
 LISTED_TYPES: Final = (*_OF_INTENTS, *_OF_CHARGES, _REFUNDED, *_OF_REFUNDS, *_OF_DISPUTES, _WARNING)
 """Of the events that a list is asked for: it takes 20 at most."""
 
-EVENT_TYPES: Final = (*LISTED_TYPES, *_TOLD_BY_INTENTS)
+EVENT_TYPES: Final = (*LISTED_TYPES, *_KNOWN_BY_INTENTS)
 """Of the events that we know what to do with."""
 
 

@@ -94,19 +94,19 @@ class StripeProvider:
         return ParsedWebhook(events=self._own_events(json_object(raw_webhook.body)), secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        asked_at = datetime.now(UTC)
+        queried_at = datetime.now(UTC)
         with bounded():
             expanded = {"expand": ["latest_charge"]}
             intent = self._calls.ask(lambda stripe: stripe.payment_intents.retrieve(reference.provider_ref, expanded))
-            found: list[ProviderEvent | ProviderRefundEvent] = self._seen(intent, reference, asked_at)
+            found: list[ProviderEvent | ProviderRefundEvent] = self._seen(intent, reference, queried_at)
             if any(isinstance(entry, CaptureEntry) for seen in found for entry in _entries(seen)):
-                found += self._disputes(intent, reference, asked_at)
+                found += self._disputes(intent, reference, queried_at)
                 found += self._refunds(intent, reference)
         return found
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         # Without a key of ours: Stripe would give the same answer again for a day, though a payment moves on.
-        asked_at = datetime.now(UTC)
+        queried_at = datetime.now(UTC)
         with bounded():
             try:
                 intent = self._calls.ask(lambda stripe: stripe.payment_intents.cancel(reference.provider_ref))
@@ -114,7 +114,7 @@ class StripeProvider:
                 if error.reason is Decline.NOT_IN_THIS_STATE:  # it was paid or canceled before, or is under way
                     return self.look_up(reference)
                 raise
-        return self._seen(intent, reference, asked_at)
+        return self._seen(intent, reference, queried_at)
 
     def capture(
         self, reference: Reference, *, request_id: UUID, amount: Decimal, final: bool
@@ -129,13 +129,13 @@ class StripeProvider:
         if not final:  # only where there may be several: it is an error elsewhere
             order["final_capture"] = False
         key = {"idempotency_key": str(request_id)}
-        asked_at = datetime.now(UTC)
+        queried_at = datetime.now(UTC)
         intent = self._calls.ask(lambda stripe: stripe.payment_intents.capture(reference.provider_ref, order, key))
-        return self._seen(intent, reference, asked_at)
+        return self._seen(intent, reference, queried_at)
 
     def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         key = {"idempotency_key": str(void_id)}
-        asked_at = datetime.now(UTC)
+        queried_at = datetime.now(UTC)
         with bounded():
             try:
                 intent = self._calls.ask(lambda stripe: stripe.payment_intents.cancel(reference.provider_ref, {}, key))
@@ -146,7 +146,7 @@ class StripeProvider:
                 if not any(isinstance(seen, ProviderEvent) and _let_go(seen) for seen in found):
                     raise  # there is nothing to let go, since it was captured
                 return found
-        return self._seen(intent, reference, asked_at)
+        return self._seen(intent, reference, queried_at)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -194,7 +194,7 @@ class StripeProvider:
         return events_of(event, self._deployment)
 
     def _seen(
-        self, intent: dict[str, Any], reference: Reference, asked_at: datetime
+        self, intent: dict[str, Any], reference: Reference, queried_at: datetime
     ) -> list[ProviderEvent | ProviderRefundEvent]:
         """The events in an answer about one payment.
 
@@ -204,23 +204,23 @@ class StripeProvider:
         if intent.get("id") != reference.provider_ref:
             raise UnreadableError("the answer is about another payment")
         state = state_of(intent)
-        seen = intent_event(intent, state, "", at=asked_at, deployment="", raw=intent)
+        seen = intent_event(intent, state, "", at=queried_at, deployment="", raw=intent)
         found: list[ProviderEvent | ProviderRefundEvent] = []
         if seen.status is not None:
             entries = [entry for entry in seen.entries if not isinstance(entry, NoneUnderWayEntry)]
             found.append(replace(seen, event_id=_seen_id(seen), entries=entries))
         if state != "processing":
-            alone: list[Entry] = [NoneUnderWayEntry(at=asked_at)]
+            alone: list[Entry] = [NoneUnderWayEntry(at=queried_at)]
             found.append(replace(seen, event_id="", status=None, capture_ref=None, entries=alone))
         return found
 
-    def _disputes(self, intent: dict[str, Any], reference: Reference, asked_at: datetime) -> list[ProviderEvent]:
+    def _disputes(self, intent: dict[str, Any], reference: Reference, queried_at: datetime) -> list[ProviderEvent]:
         charge = capture_of(intent)
         if charge is None or charge.get("disputed") is not True:
             return []
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
         disputes = items(self._calls.ask(lambda stripe: stripe.disputes.list(query)), "data")
-        return [seen_dispute(dispute, at=asked_at, currency=reference.currency) for dispute in disputes]
+        return [seen_dispute(dispute, at=queried_at, currency=reference.currency) for dispute in disputes]
 
     def _refunds(self, intent: dict[str, Any], reference: Reference) -> Sequence[ProviderRefundEvent]:
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
