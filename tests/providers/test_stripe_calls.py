@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import AttemptStatus, DisputeStatus, PaymentStatus
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import (
@@ -28,7 +27,6 @@ from checkout_service.providers.entries import (
     ClosedEntry,
     DisputeEntry,
     NoneUnderWayEntry,
-    NoticeEntry,
 )
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID
 from tests.providers.kits.stripe import DEPLOYMENT, KIT, StripeBank, dispute, refund
@@ -127,15 +125,6 @@ def test_news_of_a_dispute_have_another_id() -> None:
         opened.bank.disputes = [dispute(status, moves, payment_intent=opened.reference.provider_ref)]
         ids.add(opened.look_up()[-1].event_id)
     assert len(ids) == 5
-
-
-def test_a_dispute_in_another_currency_is_for_a_person() -> None:
-    opened = Opened().pay()
-    opened.intent["latest_charge"]["disputed"] = True
-    opened.bank.disputes = [dispute(currency="eur", payment_intent=opened.reference.provider_ref)]
-
-    (notice,) = entries_in(opened.look_up(), NoticeEntry)
-    assert (notice.reason, notice.detail) == (ReviewReason.DISPUTE_MISMATCH, "EUR")
 
 
 @pytest.mark.parametrize(("amount", "transaction", "money"), [(4000, None, 0), (4000, "txn_1", 1), (3000, None, 1)])

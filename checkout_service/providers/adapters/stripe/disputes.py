@@ -22,7 +22,7 @@ from checkout_service.providers.adapters.stripe.objects import (
     optional_id_of,
 )
 from checkout_service.providers.base import ProviderEvent, UnreadableError
-from checkout_service.providers.entries import DisputeEntry, DisputeReason, Entry, NoticeEntry
+from checkout_service.providers.entries import DisputeEntry, DisputeReason, NoticeEntry
 from checkout_service.providers.fields import currency_of, items, text
 from checkout_service.providers.redaction import kept
 
@@ -67,16 +67,12 @@ def dispute_event(
     at: datetime,
     raw: dict[str, Any],
     occurred_at: datetime | None = None,
-    currency: str | None = None,
 ) -> ProviderEvent:
-    """What a dispute says of itself at a moment. ``currency`` is that of the payment, where it is known."""
+    """What a dispute says of itself at a moment."""
     if text(dispute, "object") != "dispute":
         raise UnreadableError("the object is not a dispute")
     ref, charge = text(dispute, "id"), id_of(dispute.get("charge"))
     entry = _entry(dispute, ref, charge, at=at)
-    entries: list[Entry] = [entry]
-    if currency is not None and entry.currency != currency:
-        entries.append(NoticeEntry(reason=ReviewReason.DISPUTE_MISMATCH, ref=ref, detail=entry.currency))
     intent = optional_id_of(dispute.get("payment_intent"))
     return ProviderEvent(
         provider=NAME,
@@ -86,22 +82,19 @@ def dispute_event(
         amount=entry.amount,
         currency=entry.currency,
         occurred_at=occurred_at,
-        entries=entries,
+        entries=[entry],
         names=(charge, ref),
         foreign=not intent,  # ours are all of an intent
         raw=kept(raw, KEPT),
     )
 
 
-def seen_dispute(dispute: dict[str, Any], *, at: datetime, currency: str) -> ProviderEvent:
+def seen_dispute(dispute: dict[str, Any], *, at: datetime) -> ProviderEvent:
     """A dispute in an answer; its id names what was seen, so that seeing it again is no news."""
-    event = dispute_event(dispute, "", at=at, raw=dispute, currency=currency)
-    (entry, *_) = event.entries
-    assert isinstance(entry, DisputeEntry)  # noqa: S101 (the first is the dispute's own)
+    entry = _entry(dispute, text(dispute, "id"), id_of(dispute.get("charge")), at=at)
     due = int(entry.evidence_due_at.timestamp()) if entry.evidence_due_at else 0
     seen = (text(dispute, "status"), entry.step, entry.amount, due, entry.blocks_refund)
-    event_id = f"lookup:{entry.ref}:" + ":".join(map(str, seen))
-    return dispute_event(dispute, event_id, at=at, raw=dispute, currency=currency)
+    return dispute_event(dispute, f"lookup:{entry.ref}:" + ":".join(map(str, seen)), at=at, raw=dispute)
 
 
 def warning_event(

@@ -220,7 +220,7 @@ class StripeProvider:
             return []
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
         disputes = items(self._calls.ask(lambda stripe: stripe.disputes.list(query)), "data")
-        return [seen_dispute(dispute, at=queried_at, currency=reference.currency) for dispute in disputes]
+        return [seen_dispute(dispute, at=queried_at) for dispute in disputes]
 
     def _refunds(self, intent: dict[str, Any], reference: Reference) -> Sequence[ProviderRefundEvent]:
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
