@@ -19,11 +19,13 @@ class Account:
     """The values of a provider's settings, by option; the secrets of its webhooks, all live; none of it prints.
 
     The web tier has no secrets. ``tolerance`` is how far a signed timestamp may be from the receipt.
+    ``deployment`` is our name of ourselves at a provider, for those accounts that other shops use too: '' for none.
     """
 
     options: Mapping[str, Secret] = field(default_factory=dict)
     secrets: Sequence[Secret] = ()
     tolerance: timedelta = timedelta(seconds=300)
+    deployment: str = ""
 
     def option(self, name: str) -> str | None:
         """What is set, or None."""

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any, Final, cast
 from uuid import UUID
@@ -140,7 +141,13 @@ class Reader:
             options={option: Secret(value) for option, value in options.items() if value},
             secrets=secrets,
             tolerance=tolerance,
+            deployment=self._deployment(),
         )
+
+    def _deployment(self) -> str:
+        """A short name that stays the same as long as PAYMENT_NAMESPACE does, and does not show it."""
+        namespace = self._namespace()
+        return sha256(namespace.bytes).hexdigest()[:16] if namespace else ""
 
     def secrets(self, name: str) -> tuple[Secret, ...]:
         values = [value.strip() for value in self._needed(name).split(",")]

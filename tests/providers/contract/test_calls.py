@@ -48,7 +48,8 @@ def reference_of(held: Opened, capture_ref: str | None = None, payment_id: UUID 
 
 
 def events_in(items: Sequence[ProviderEvent | ProviderRefundEvent]) -> list[ProviderEvent]:
-    return [item for item in items if isinstance(item, ProviderEvent)]
+    """Those that are recorded: one without an id only tells that no attempt is under way."""
+    return [item for item in items if isinstance(item, ProviderEvent) and item.event_id]
 
 
 def paid(kit: Kit, bank: Bank, provider: Provider) -> Reference:

@@ -21,13 +21,17 @@ from tests.providers.kits.banking import Keys, nobody
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
 
 API_KEY = "sk_test_51NOTAREALKEY"
+DEPLOYMENT = "0f3c5a7b9d1e2f40"
 INTENT, CHARGE, REFUND = "pi_3MtwBwLkdIwHu7ix28a3tqPa", "ch_3MtwBwLkdIwHu7ix2yUxZxLs", "re_1Nispe2eZvKYlo2Cd31jOCgZ"
+DISPUTE, WARNING = "du_1MtJUT2eZvKYlo2CNaw2HvEv", "issfr_1Nkn2eZvKYlo2Cd31jOCgZ"
+CREATED = int(NOW.timestamp())
 
 _EVENTS: dict[PaymentStatus | RefundStatus | None, str] = {
     PaymentStatus.PROCESSING: "payment_intent.processing",
     PaymentStatus.FAILED: "payment_intent.payment_failed",
     PaymentStatus.CANCELED: "payment_intent.canceled",
     PaymentStatus.PAID: "payment_intent.succeeded",
+    PaymentStatus.AUTHORIZED: "payment_intent.amount_capturable_updated",
     PaymentStatus.REVERSED: "charge.dispute.closed",
     RefundStatus.PROCESSING: "refund.created",
     RefundStatus.SUCCEEDED: "refund.updated",
@@ -39,6 +43,7 @@ _INTENTS = {
     PaymentStatus.FAILED: "requires_payment_method",
     PaymentStatus.CANCELED: "canceled",
     PaymentStatus.PAID: "succeeded",
+    PaymentStatus.AUTHORIZED: "requires_capture",
 }
 _REFUNDS = {
     RefundStatus.PROCESSING: "pending",
@@ -54,7 +59,9 @@ def intent(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
         "id": INTENT,
         "object": "payment_intent",
         "amount": 24000,
+        "amount_capturable": 24000 if status == "requires_capture" else 0,
         "amount_received": 24000 if status == "succeeded" else 0,
+        "cancellation_reason": "requested_by_customer" if status == "canceled" else None,
         "client_secret": f"{INTENT}_secret_YrKJUKribcBjcG8HVhfZluoGH",
         "created": 1764072000,
         "currency": "usd",
@@ -63,7 +70,7 @@ def intent(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
         else None,
         "latest_charge": CHARGE,
         "livemode": False,
-        "metadata": {"payment_id": str(PAYMENT_ID)},
+        "metadata": {"payment_id": str(PAYMENT_ID), "deployment": DEPLOYMENT},
         "payment_method": "pm_1Nx",
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "shipping": None,
@@ -76,6 +83,7 @@ def refund(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
         "id": REFUND,
         "object": "refund",
         "amount": 24000,
+        "balance_transaction": "txn_1Nispe2eZvKYlo2CYezqFhEx",
         "charge": CHARGE,
         "created": 1764072100,
         "currency": "usd",
@@ -84,6 +92,73 @@ def refund(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
         "payment_intent": INTENT,
         "reason": None,
         "status": status,
+    } | fields
+
+
+def charge(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
+    """A charge of the intent, captured unless it is told otherwise, with more fields than we have a use for."""
+    return {
+        "id": CHARGE,
+        "object": "charge",
+        "amount": 24000,
+        "amount_captured": 24000 if status == "succeeded" else 0,
+        "amount_refunded": 0,
+        "balance_transaction": None,
+        "billing_details": {"email": "ada@shop.test", "name": "Ada"},
+        "captured": status == "succeeded",
+        "created": CREATED,
+        "currency": "usd",
+        "disputed": False,
+        "failure_code": "card_declined" if status == "failed" else None,
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": INTENT,
+        "payment_method_details": {"card": CARD | {"multicapture": {"status": "unavailable"}}, "type": "card"},
+        "refunded": False,
+        "status": status,
+    } | fields
+
+
+def authorized(**fields: Any) -> dict[str, Any]:
+    """A charge that is authorized and not captured."""
+    card = CARD | {"capture_before": CREATED + 432000, "multicapture": {"status": "available"}}
+    return charge(amount_captured=0, captured=False, payment_method_details={"card": card, "type": "card"}) | fields
+
+
+def dispute(status: str = "needs_response", moves: int = 1, **fields: Any) -> dict[str, Any]:
+    """A dispute over all of the charge, with so many balance transactions: the first takes, the second gives back."""
+    return {
+        "id": DISPUTE,
+        "object": "dispute",
+        "amount": 24000,
+        "balance_transactions": [
+            {"id": f"txn_{number}", "object": "balance_transaction", "amount": -24000, "fee": 1500, "net": -25500}
+            for number in range(moves)
+        ],
+        "charge": CHARGE,
+        "created": CREATED,
+        "currency": "usd",
+        "evidence": {"customer_name": "Ada"},
+        "evidence_details": {"due_by": CREATED + 604800, "has_evidence": False, "past_due": False},
+        "is_charge_refundable": status.startswith("warning_"),
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": INTENT,
+        "reason": "product_not_received",
+        "status": status,
+    } | fields
+
+
+def warning(**fields: Any) -> dict[str, Any]:
+    return {
+        "id": WARNING,
+        "object": "radar.early_fraud_warning",
+        "actionable": True,
+        "charge": CHARGE,
+        "created": CREATED,
+        "fraud_type": "made_with_stolen_card",
+        "livemode": False,
+        "payment_intent": INTENT,
     } | fields
 
 
@@ -134,6 +209,8 @@ class StripeBank:
                 return self._once(request, lambda: self._open(sent))
             case "POST", ["refunds"]:
                 return self._once(request, lambda: self._refund(sent))
+            case "POST", ["payment_intents", reference, "capture"]:
+                return self._once(request, lambda: self._capture(reference, sent))
             case "POST", ["payment_intents", reference, "cancel"]:
                 return self._once(request, lambda: self._cancel(reference))
             case "GET", ["payment_intents", reference]:
@@ -150,8 +227,14 @@ class StripeBank:
 
     def pay(self, provider_ref: str) -> None:
         held = self.payments[provider_ref]
-        held |= {"status": "succeeded", "amount_received": held["amount"]}
-        held["latest_charge"] = {"id": CHARGE, "object": "charge", "disputed": False, "payment_method_details": CARD}
+        details = {"id": f"ch_{provider_ref}", "payment_intent": provider_ref, "currency": held["currency"]}
+        details |= {"amount": held["amount"]}
+        if held["capture_method"] == "manual":
+            held |= {"status": "requires_capture", "amount_capturable": held["amount"]}
+            held["latest_charge"] = authorized(**details)
+        else:
+            held |= {"status": "succeeded", "amount_received": held["amount"]}
+            held["latest_charge"] = charge(**details, amount_captured=held["amount"])
 
     def _once(self, request: httpx.Request, make: Any) -> httpx.Response:
         given = self._keys.answer(request.headers.get("Idempotency-Key"), request.content, make)
@@ -166,7 +249,8 @@ class StripeBank:
             "client_secret": f"{reference}_secret_x",
             "amount": int(sent["amount"]),
             "currency": sent["currency"],
-            "metadata": {"payment_id": sent["metadata[payment_id]"]},
+            "metadata": {name[9:-1]: value for name, value in sent.items() if name.startswith("metadata[")},
+            "capture_method": sent.get("capture_method", "automatic"),
             "last_payment_error": None,
             "latest_charge": None,
         }
@@ -186,16 +270,34 @@ class StripeBank:
             return problem(404, type="invalid_request_error", code="resource_missing")
         if held["status"] in {"succeeded", "canceled", "processing"}:
             return problem(400, type="invalid_request_error", code="payment_intent_unexpected_state")
-        held["status"] = "canceled"
+        held |= {"status": "succeeded" if held["amount_received"] else "canceled", "amount_capturable": 0}
+        return httpx.Response(200, json=held)
+
+    def _capture(self, reference: str, sent: dict[str, str]) -> httpx.Response:
+        held = self.payments.get(reference)
+        if held is None:
+            return problem(404, type="invalid_request_error", code="resource_missing")
+        if held["status"] != "requires_capture":
+            return problem(400, type="invalid_request_error", code="payment_intent_unexpected_state")
+        amount = int(sent["amount_to_capture"])
+        if amount > held["amount_capturable"]:
+            return problem(400, type="invalid_request_error", code="amount_too_large", param="amount_to_capture")
+        held["amount_received"] += amount
+        held["amount_capturable"] -= amount
+        held["latest_charge"] |= {"amount_captured": held["amount_received"], "captured": True}
+        held["metadata"] |= {"capture_id": sent["metadata[capture_id]"]}
+        if sent.get("final_capture", "true") == "true" or not held["amount_capturable"]:
+            held |= {"status": "succeeded", "amount_capturable": 0}
         return httpx.Response(200, json=held)
 
     def _refund(self, sent: dict[str, str]) -> httpx.Response:
         held = self.payments.get(sent["payment_intent"])
-        if held is None or held["status"] != "succeeded":
+        if held is None or not held["amount_received"]:
             return problem(400, type="invalid_request_error", code="charge_not_refundable")
         reference = f"re_{len(self.refunds):024}"
         self.refunds[reference] = refund(
             id=reference,
+            charge=held["latest_charge"]["id"],
             payment_intent=sent["payment_intent"],
             amount=int(sent["amount"]),
             currency=held["currency"],
@@ -223,15 +325,17 @@ def problem(status: int, **details: Any) -> httpx.Response:
 class StripeKit:
     name = "stripe"
     secrets = ("whsec_the_first_of_this_test", "whsec_the_second_of_this_test", "whsec_the_third_of_this_test")
-    statuses = (*_INTENTS, PaymentStatus.REVERSED)
+    statuses = tuple(_INTENTS)
     refunds = tuple(_REFUNDS)
     timed = True
     signed = True
 
-    def provider(self, *secrets: str, answer: Answer | None = None) -> StripeProvider:
+    def provider(self, *secrets: str, answer: Answer | None = None, **options: str) -> StripeProvider:
+        values = {"api_key": API_KEY} | options
         provider = StripeProvider(
             Account(
-                options={"api_key": Secret(API_KEY)},
+                options={name: Secret(value) for name, value in values.items()},
+                deployment=DEPLOYMENT,
                 secrets=[Secret(secret) for secret in secrets or self.secrets[:1]],
             )
         )
@@ -252,12 +356,44 @@ class StripeKit:
         if isinstance(status, RefundStatus):
             about = refund(_REFUNDS[status], payment_intent=reference, amount=minor)
         elif status is PaymentStatus.REVERSED:
-            about = {"id": "du_1", "object": "dispute", "payment_intent": reference, "status": "lost", "amount": minor}
+            about = dispute("lost", payment_intent=reference, amount=minor)
         else:
             about = intent(_INTENTS[status] if status else "succeeded", id=reference, amount=minor)
             about["amount_received"] = minor if status is PaymentStatus.PAID else 0
+            about["amount_capturable"] = minor if status is PaymentStatus.AUTHORIZED else 0
         body = _event(_EVENTS[status], about, number=event)
         return sign(body, self.secrets[0] if secret is None else secret, signed_at=signed_at)
+
+    def movements(self) -> dict[str, SignedWebhook]:
+        """A verified webhook of each kind that is about attempts, captures, refunds and disputes."""
+        about: dict[str, tuple[str, dict[str, Any]]] = {
+            "no charge": ("payment_intent.payment_failed", intent("requires_payment_method", latest_charge=None)),
+            "part captured": ("payment_intent.succeeded", intent(amount_received=20000)),
+            "part captured, more to come": (
+                "payment_intent.amount_capturable_updated",
+                intent("requires_capture", amount_received=10000, amount_capturable=14000),
+            ),
+            "no charge named": ("payment_intent.succeeded", intent(latest_charge=None)),
+            "ran out": ("payment_intent.canceled", intent("canceled", cancellation_reason="automatic")),
+            "charge pending": ("charge.pending", charge("pending")),
+            "charge failed": ("charge.failed", charge("failed")),
+            "charge authorized": ("charge.succeeded", authorized()),
+            "charge captured": ("charge.captured", charge(amount_captured=20000)),
+            "charge updated": ("charge.updated", charge()),
+            "charge expired": ("charge.expired", authorized(amount_refunded=24000, refunded=True)),
+            "charge refunded": ("charge.refunded", charge(amount_refunded=24000, refunded=True)),
+            "refund of the dashboard": ("charge.refund.updated", refund(metadata={})),
+            "let go": ("refund.created", refund(metadata={}, balance_transaction=None, amount=4000)),
+            "fraud warning": ("radar.early_fraud_warning.created", warning()),
+        }
+        for kind in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated"):
+            about[f"dispute {kind}"] = (f"charge.dispute.{kind}", dispute(moves=2 if kind == "funds_reinstated" else 1))
+        for status in ("warning_needs_response", "warning_closed", "appeal_under_review", "prevented", "of tomorrow"):
+            about[f"dispute {status}"] = ("charge.dispute.updated", dispute(status, moves=0))
+        return {
+            name: sign(event(kind, what, number=number), self.secrets[0])
+            for number, (name, (kind, what)) in enumerate(about.items(), start=1)
+        }
 
     def sealed(self, body: bytes) -> SignedWebhook:
         return sign(body, self.secrets[0])

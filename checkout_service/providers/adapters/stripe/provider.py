@@ -6,25 +6,18 @@ Formats and event types are those of docs.stripe.com/webhooks and docs.stripe.co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.stripe.client import Calls
-from checkout_service.providers.adapters.stripe.objects import (
-    EVENT_TYPES,
-    EXCEPTIONS,
-    NAME,
-    charged,
-    events_of,
-    lost_event,
-    payment_event,
-    refund_event,
-    refunds_in,
-    status_of,
-)
+from checkout_service.providers.adapters.stripe.disputes import seen_dispute
+from checkout_service.providers.adapters.stripe.events import LISTED_TYPES, events_of
+from checkout_service.providers.adapters.stripe.intents import capture_of, intent_event, state_of
+from checkout_service.providers.adapters.stripe.objects import EXCEPTIONS, NAME, charged
+from checkout_service.providers.adapters.stripe.refunds import refunds_in, seen_refund
 from checkout_service.providers.base import (
     Decline,
     Opened,
@@ -37,6 +30,7 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
+from checkout_service.providers.entries import AttemptEntry, CaptureEntry, Entry, NoneUnderWayEntry
 from checkout_service.providers.fields import amount_from_minor, currency_of, items, json_object, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import check_age, header, matching, signed_hex, unix_time
@@ -52,7 +46,11 @@ _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 
 class StripeProvider:
-    """Stripe, with the options ``api_key`` and, for a stand-in, ``api_base``."""
+    """Stripe, with the options ``api_key`` and, for a stand-in, ``api_base``.
+
+    ``capture`` is ``automatic`` unless it is ``manual``: then a payment is authorized, and captured by ``capture``.
+    ``multicapture`` is ``on`` where the account may capture several times of one authorisation.
+    """
 
     name = NAME
     asks = True
@@ -63,13 +61,21 @@ class StripeProvider:
         self._live = True if "_live_" in key else False if "_test_" in key else None
         self._secrets = account.keys()
         self._tolerance = account.tolerance
+        self._deployment = account.deployment
+        self._manual = account.option("capture") == "manual"
+        self._several = account.option("multicapture") == "on"
 
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        order = {
+        ours = {"payment_id": str(payment_id)}
+        order: dict[str, Any] = {
             "amount": charged(amount, currency),
             "currency": currency.lower(),
-            "metadata": {"payment_id": str(payment_id)},
+            "metadata": ours | ({"deployment": self._deployment} if self._deployment else {}),
         }
+        if self._manual:
+            order["capture_method"] = "manual"
+            if self._several:
+                order["payment_method_options"] = {"card": {"request_multicapture": "if_available"}}
         key = {"idempotency_key": str(payment_id)}
         held = self._calls.ask(lambda stripe: stripe.payment_intents.create(order, key))
         currency = currency_of(held.get("currency"))
@@ -88,16 +94,19 @@ class StripeProvider:
         return ParsedWebhook(events=self._own_events(json_object(raw_webhook.body)), secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        queried_at = datetime.now(UTC)
         with bounded():
             expanded = {"expand": ["latest_charge"]}
             intent = self._calls.ask(lambda stripe: stripe.payment_intents.retrieve(reference.provider_ref, expanded))
-            found = _seen(intent, reference)
-            if not any(provider_event.status is PaymentStatus.PAID for provider_event in found):
-                return found
-            return [*found, *self._lost(intent, reference), *self._refunds(reference)]
+            found: list[ProviderEvent | ProviderRefundEvent] = self._seen(intent, reference, queried_at)
+            if any(isinstance(entry, CaptureEntry) for seen in found for entry in _entries(seen)):
+                found += self._disputes(intent, reference, queried_at)
+                found += self._refunds(intent, reference)
+        return found
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         # Without a key of ours: Stripe would give the same answer again for a day, though a payment moves on.
+        queried_at = datetime.now(UTC)
         with bounded():
             try:
                 intent = self._calls.ask(lambda stripe: stripe.payment_intents.cancel(reference.provider_ref))
@@ -105,7 +114,39 @@ class StripeProvider:
                 if error.reason is Decline.NOT_IN_THIS_STATE:  # it was paid or canceled before, or is under way
                     return self.look_up(reference)
                 raise
-        return _seen(intent, reference)
+        return self._seen(intent, reference, queried_at)
+
+    def capture(
+        self, reference: Reference, *, request_id: UUID, amount: Decimal, final: bool
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        if not final and not self._several:
+            raise ProviderRefusedError("one capture ends the authorisation", reason=Decline.NOT_IN_THIS_STATE)
+        # With our id beside the intent, an event tells which request it is of, should the answer be lost.
+        order: dict[str, Any] = {
+            "amount_to_capture": charged(amount, reference.currency),
+            "metadata": {"capture_id": str(request_id)},
+        }
+        if not final:  # only where there may be several: it is an error elsewhere
+            order["final_capture"] = False
+        key = {"idempotency_key": str(request_id)}
+        queried_at = datetime.now(UTC)
+        intent = self._calls.ask(lambda stripe: stripe.payment_intents.capture(reference.provider_ref, order, key))
+        return self._seen(intent, reference, queried_at)
+
+    def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        key = {"idempotency_key": str(void_id)}
+        queried_at = datetime.now(UTC)
+        with bounded():
+            try:
+                intent = self._calls.ask(lambda stripe: stripe.payment_intents.cancel(reference.provider_ref, {}, key))
+            except ProviderRefusedError as error:
+                if error.reason is not Decline.NOT_IN_THIS_STATE:
+                    raise
+                found = self.look_up(reference)
+                if not any(isinstance(seen, ProviderEvent) and _let_go(seen) for seen in found):
+                    raise  # there is nothing to let go, since it was captured
+                return found
+        return self._seen(intent, reference, queried_at)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -120,7 +161,7 @@ class StripeProvider:
             order["reason"] = reason
         key = {"idempotency_key": str(refund_id)}
         made = self._calls.ask(lambda stripe: stripe.refunds.create(order, key))
-        provider_event = refund_event(made, f"lookup:{text(made, 'id')}:{text(made, 'status')}", raw=made)
+        provider_event = seen_refund(made)
         if provider_event.provider_ref != reference.provider_ref:
             raise UnreadableError("the answer is about another payment")
         return [provider_event]
@@ -130,7 +171,7 @@ class StripeProvider:
         query: dict[str, Any] = {
             "created": {"gte": int(since.timestamp())},
             "delivery_success": False,
-            "types": list(EVENT_TYPES),
+            "types": list(LISTED_TYPES),
             "limit": PAGE,
         }
         if after is not None:
@@ -150,32 +191,60 @@ class StripeProvider:
         foreign = event.get("object") != "event" or event.get("account") is not None
         if foreign or (self._live is not None and event.get("livemode") is (not self._live)):
             return []
-        return events_of(event)
+        return events_of(event, self._deployment)
 
-    def _lost(self, intent: dict[str, Any], reference: Reference) -> list[ProviderEvent]:
-        charge = intent.get("latest_charge")
-        if not isinstance(charge, dict) or charge.get("disputed") is not True:
+    def _seen(
+        self, intent: dict[str, Any], reference: Reference, queried_at: datetime
+    ) -> list[ProviderEvent | ProviderRefundEvent]:
+        """The events in an answer about one payment.
+
+        The id of the first names what was seen, so that seeing it again is no news. That no attempt is under way is
+        true at the moment of asking alone, so it is an event of its own, which is not recorded.
+        """
+        if intent.get("id") != reference.provider_ref:
+            raise UnreadableError("the answer is about another payment")
+        state = state_of(intent)
+        seen = intent_event(intent, state, "", at=queried_at, deployment="", raw=intent)
+        found: list[ProviderEvent | ProviderRefundEvent] = []
+        if seen.status is not None:
+            entries = [entry for entry in seen.entries if not isinstance(entry, NoneUnderWayEntry)]
+            found.append(replace(seen, event_id=_seen_id(seen), entries=entries))
+        if state != "processing":
+            alone: list[Entry] = [NoneUnderWayEntry(at=queried_at)]
+            found.append(replace(seen, event_id="", status=None, capture_ref=None, entries=alone))
+        return found
+
+    def _disputes(self, intent: dict[str, Any], reference: Reference, queried_at: datetime) -> list[ProviderEvent]:
+        charge = capture_of(intent)
+        if charge is None or charge.get("disputed") is not True:
             return []
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
         disputes = items(self._calls.ask(lambda stripe: stripe.disputes.list(query)), "data")
-        lost = [dispute for dispute in disputes if dispute.get("status") == "lost"]
-        return [lost_event(dispute, f"lookup:{text(dispute, 'id')}:lost", raw=dispute) for dispute in lost]
+        return [seen_dispute(dispute, at=queried_at) for dispute in disputes]
 
-    def _refunds(self, reference: Reference) -> list[ProviderRefundEvent]:
+    def _refunds(self, intent: dict[str, Any], reference: Reference) -> Sequence[ProviderRefundEvent]:
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
-        return refunds_in(self._calls.ask(lambda stripe: stripe.refunds.list(query)))
+        return refunds_in(self._calls.ask(lambda stripe: stripe.refunds.list(query)), capture_of(intent))
 
 
-def _seen(intent: dict[str, Any], reference: Reference) -> list[ProviderEvent]:
-    """The event in an answer about one payment; its id names what was seen, so that seeing it again is no news."""
-    if intent.get("id") != reference.provider_ref:
-        raise UnreadableError("the answer is about another payment")
-    status = status_of(intent)
-    if status is None:
-        return []
-    provider_event = payment_event(intent, status, "", raw=intent)
-    event_id = f"lookup:{provider_event.provider_ref}:{status.value}:{provider_event.amount}"
-    return [payment_event(intent, status, event_id, raw=intent)]
+def _seen_id(seen: ProviderEvent) -> str:
+    """What was seen, in a line: status, amount, and of each attempt its name and how much of it is promised."""
+    status = seen.status.value if seen.status else ""
+    attempts = [
+        f"{entry.ref}:{entry.authorized or ''}:{'released' if entry.rest_released else ''}"
+        for entry in seen.entries
+        if isinstance(entry, AttemptEntry)
+    ]
+    return ":".join(("lookup", seen.provider_ref, status, str(seen.amount), *attempts))
+
+
+def _entries(seen: ProviderEvent | ProviderRefundEvent) -> Sequence[Entry]:
+    return seen.entries if isinstance(seen, ProviderEvent) else ()
+
+
+def _let_go(seen: ProviderEvent) -> bool:
+    """Whether the provider holds nothing authorized of a payment any more, and nothing came."""
+    return seen.status is not None and seen.status.closed_unpaid
 
 
 def _signatures(value: str) -> tuple[str, list[str]]:

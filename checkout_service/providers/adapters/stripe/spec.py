@@ -9,7 +9,8 @@ spec = ProviderSpec(
     name="stripe",
     account=AccountForm(
         needed=("api_key",),
-        optional=("api_base",),
+        optional=("api_base", "capture", "multicapture"),
+        shapes={"capture": "automatic|manual", "multicapture": "on|off"},
         package=Package(module="stripe", install="checkout-service[stripe]"),
     ),
     webhooks=WebhookFormat(body="json", headers=("stripe-signature",)),
