@@ -30,9 +30,9 @@ class Action(StrEnum):
     LOOK_UP = "look_up"
     """Asks the provider about a payment."""
     REVIEW = "review"
-    """Takes the flag off a payment: its reason, as the operator saw it, is in ``details``."""
+    """Notes that the reasons for a review were seen: they are in ``details``, and the payment's ``version``."""
     ACCEPT = "accept"
-    """Accepts what came in place of a payment's amount; the ``amount`` is in ``details``."""
+    """Accepts ``amount``, in ``details``, in place of a payment's own."""
 
 
 class Door(StrEnum):
@@ -59,7 +59,7 @@ class RunState(StrEnum):
     """It could not be carried out; ``message`` says why."""
 
 
-WITH_RUN: Final = (Action.PROCESS, Action.PROCESS_ALL, Action.LOOK_UP, Action.REVIEW)
+WITH_RUN: Final = (Action.PROCESS, Action.PROCESS_ALL, Action.LOOK_UP, Action.REVIEW, Action.ACCEPT)
 """Actions that the worker carries out. A stop is carried out by the run that it stops."""
 
 OPEN: Final = (RunState.WAITING, RunState.RUNNING)
@@ -105,7 +105,8 @@ class OperatorCommand(Dated, Base):
     why: Mapped[str] = mapped_column(Text)
     """The operator's own words; may be empty."""
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    """Of process_all ``choice``, as ``webhooks.selection`` writes it, and ``counted``; of review ``reason``."""
+    """Of process_all ``choice``, as ``webhooks.selection`` writes it, and ``counted``; of review ``reason`` (those
+    seen) and ``version`` (the payment's, where it is known); of accept ``amount``, in the payment's currency."""
 
 
 class CommandRun(Dated, Base):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -87,12 +88,24 @@ def look_up(payment_id: UUID, *, origin: Origin) -> UUID:
     return command_id
 
 
-def review(payment_id: UUID, *, reason: str, origin: Origin) -> UUID:
-    """Have the worker take this flag off a payment, which a person has looked at; the command's id.
+def review(payment_id: UUID, *, reason: str, version: int | None = None, origin: Origin) -> UUID:
+    """Have the worker note that a person saw these reasons, with the amounts of now; the command's id.
 
-    Raises KeyTakenError and DatabaseUnavailableError.
+    An echo raises nothing after that, new money does. ``version`` is that of the payment that the person saw: the
+    worker refuses where it moved since. Raises KeyTakenError and DatabaseUnavailableError.
     """
-    command_id = _write(origin, Action.REVIEW, str(payment_id), {"reason": reason})
+    seen = {"reason": reason} if version is None else {"reason": reason, "version": version}
+    command_id = _write(origin, Action.REVIEW, str(payment_id), seen)
+    _wake(TaskName.RUN_COMMANDS)
+    return command_id
+
+
+def accept(payment_id: UUID, *, amount: Decimal, origin: Origin) -> UUID:
+    """Have the worker accept ``amount``, of the payment's currency, in place of the payment's; the command's id.
+
+    The payment's own amount stays what it is. Raises KeyTakenError and DatabaseUnavailableError.
+    """
+    command_id = _write(origin, Action.ACCEPT, str(payment_id), {"amount": str(amount)})
     _wake(TaskName.RUN_COMMANDS)
     return command_id
 

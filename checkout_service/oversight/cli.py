@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
 import click
 
 from checkout_service.api.responses import show_time
-from checkout_service.money import show
+from checkout_service.oversight.disputes import listed_disputes
 from checkout_service.oversight.invariants import INVARIANTS, Limits
-from checkout_service.oversight.operator_phrases import phrase
+from checkout_service.oversight.operator_phrases import phrase, summary
 from checkout_service.oversight.refunds import LISTED, listed
+from checkout_service.oversight.settling import accept_amount, refund_payment, review_payment
 from checkout_service.oversight.timeline import timeline_of
-from checkout_service.payments.status import RefundStatus
-from checkout_service.terminal import CommandGroup, Duration
+from checkout_service.payments.status import DisputeStatus, RefundStatus
+from checkout_service.terminal import CommandGroup, Day, Duration
 
-payments = CommandGroup("payments", help="Look at payments, and check what must hold of them.")
+payments = CommandGroup("payments", help="Look at payments, check what must hold of them, and settle what does not.")
+payments.add_command(accept_amount)
+payments.add_command(review_payment)
+payments.add_command(refund_payment)
 
 
 @payments.command("show")
@@ -29,15 +33,9 @@ def show_payment(payment_id: UUID) -> None:
     if timeline is None:
         raise click.ClickException(f"There is no payment {payment_id}.")
     payment = timeline.payment
-    click.echo(f"payment   {payment.id}")
-    click.echo(f"status    {payment.status.value}")
-    click.echo(f"amount    {show(payment.amount)} {payment.currency}")
-    click.echo(f"refunded  {show(payment.amount_refunded)}, and {show(payment.amount_refunding)} on the way")
-    click.echo(f"provider  {payment.provider} {payment.provider_ref}")
-    click.echo(f"user      {payment.user_id}")
-    click.echo(f"review    {payment.review_reason or '-'}")
-    ahead = show_time(payment.next_look_up_at) if payment.next_look_up_at else "none ahead"
-    click.echo(f"look-ups  {payment.look_ups} so far, next {ahead}\n")
+    for summed in summary(payment):
+        click.echo(f"{summed.label:9} {summed.text}")
+    click.echo()
     click.echo(f"{show_time(payment.created_at)}  created")
     for line in map(phrase, timeline.entries):
         click.echo(f"{show_time(line.at)}  {line.kind:9} {line.text}")
@@ -50,6 +48,24 @@ def show_payment(payment_id: UUID) -> None:
 def list_refunds(status: str, within: timedelta, limit: int) -> None:
     """List refunds that failed, or that are still pending, with why."""
     for line in listed(RefundStatus(status), within=within, limit=limit):
+        click.echo(line)
+
+
+@payments.command("disputes")
+@click.option("--due-before", type=Day(), help="Only those whose evidence is due before this day, in UTC.")
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice([status.value for status in DisputeStatus]),
+    multiple=True,
+    default=[DisputeStatus.NEEDS_RESPONSE.value],
+    show_default=True,
+    help="May be given several times.",
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+def list_disputes(due_before: datetime | None, statuses: Sequence[str], limit: int) -> None:
+    """List disputes, the nearest deadline first, with the money that they took, and where evidence is sent."""
+    for line in listed_disputes(list(map(DisputeStatus, statuses)), due_before=due_before, limit=limit):
         click.echo(line)
 
 

@@ -1,8 +1,8 @@
-"""Reads the payment history: everything that is known of one payment, as typed entries from seven tables."""
+"""Reads the payment history: everything that is known of one payment, as typed entries."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,12 +16,14 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.entries import (
     CancelRequested,
     Entry,
+    PaymentClosed,
     PaymentEventRecorded,
     RefundEntered,
     RefundEventRecorded,
     SessionOpened,
     WebhookReceived,
 )
+from checkout_service.oversight.money_entries import money_entries
 from checkout_service.payments.look_up_log import read_log
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
@@ -32,10 +34,28 @@ PAGE: Final = 5000
 EARLY: Final = timedelta(hours=1)
 """How long before its payment a webhook may have come: a provider can be faster than our own INSERT."""
 
+# The other payments of one filling of the cart, where money came for both.
 _payment = text("""
-    SELECT id, user_id, provider, provider_ref, status::text AS status, amount, currency, review_reason, created_at,
-        amount_refunded, amount_refunding, next_look_up_at, look_ups, look_up_log
-    FROM payments WHERE id = :id
+    SELECT id, user_id, provider, provider_ref, status::text AS status, amount, currency, amount_captured, amount_lost,
+        amount_blocked, amount_authorized, amount_accepted, amount_refunded, amount_refunding, under_way, version,
+        review_reason, created_at, next_look_up_at, look_ups, look_up_log, closed::text AS closed,
+        coalesce((SELECT min(event.received_at) FROM payment_events AS event
+            WHERE event.payment_id = payment.id AND event.status = payment.closed), updated_at) AS closed_at,
+        (SELECT min(attempt.expires_at) FROM payment_attempts AS attempt
+            WHERE payment.amount_authorized > 0 AND attempt.payment_id = payment.id AND attempt.status = 'authorized'
+                AND NOT attempt.rest_released AND NOT EXISTS (
+                    SELECT FROM payment_attempts AS newer
+                    WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref)
+        ) AS authorization_expires_at,
+        (SELECT jsonb_agg(jsonb_build_array(mate.id, mate.status, mate.amount_captured::text, mate.currency)
+                ORDER BY mate.id)
+            FROM checkout_sessions AS own
+            JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
+                AND other.payment_id <> own.payment_id
+            JOIN payments AS mate ON mate.id = other.payment_id
+            WHERE payment.amount_captured > 0 AND own.payment_id = payment.id AND mate.amount_captured > 0
+        ) AS duplicates
+    FROM payments AS payment WHERE id = :id
 """)
 
 _session = text("""
@@ -44,19 +64,20 @@ _session = text("""
 """)
 
 _events = text("""
-    SELECT received_at AS at, event_id, delivery_id, status::text AS status, amount, currency, outcome, occurred_at
+    SELECT received_at AS at, event_id, delivery_id, status::text AS status, amount, currency, outcome, occurred_at,
+        entries AS about
     FROM payment_events WHERE payment_id = :id ORDER BY received_at, id
 """)
 
 _refunds = text("""
     SELECT created_at AS at, id AS refund_id, provider_ref, amount, currency, status::text AS status, reason, decline,
-        requested_by, attempts, detail, next_attempt_at
+        requested_by, coalesce(capture_ref, nullif(attempt_ref, '')) AS of, attempts, detail, next_attempt_at
     FROM refunds WHERE payment_id = :id ORDER BY id
 """)
 
 _refund_events = text("""
     SELECT event.received_at AS at, event.event_id, event.delivery_id, event.status::text AS status, event.amount,
-        event.currency, event.outcome, event.occurred_at
+        event.currency, event.outcome, event.occurred_at, NULL AS about
     FROM refund_events AS event JOIN refunds ON refunds.id = event.refund_id WHERE refunds.payment_id = :id
     ORDER BY event.received_at, event.id
 """)
@@ -97,11 +118,12 @@ class _EventRow(NamedTuple):
     at: datetime
     event_id: str
     delivery_id: UUID | None
-    status: str
+    status: str | None
     amount: Decimal | None
     currency: str | None
     outcome: str
     occurred_at: datetime | None
+    about: Sequence[Mapping[str, str]] | None
 
 
 class _WebhookRow(NamedTuple):
@@ -116,9 +138,21 @@ class _WebhookRow(NamedTuple):
     processed_at: datetime | None
 
 
+class Duplicate(NamedTuple):
+    """Another payment of the same filling of the cart, and the money that came for it."""
+
+    id: UUID
+    status: PaymentStatus
+    amount_captured: Decimal
+    currency: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentNow:
-    """A payment as its row is now. Amounts are in its currency; ``next_look_up_at`` is None when none is ahead."""
+    """A payment as its row is now. Amounts are in its currency; ``next_look_up_at`` is None when none is ahead.
+
+    ``duplicates`` are payments of the same filling of the cart where money came for both.
+    """
 
     id: UUID
     user_id: UUID
@@ -127,12 +161,27 @@ class PaymentNow:
     status: PaymentStatus
     amount: Decimal
     currency: str
-    review_reason: str | None
-    created_at: datetime
+    amount_captured: Decimal
+    amount_lost: Decimal
+    amount_blocked: Decimal
+    amount_authorized: Decimal
+    amount_accepted: Decimal | None
     amount_refunded: Decimal
     amount_refunding: Decimal
+    under_way: bool
+    authorization_expires_at: datetime | None
+    version: int
+    review_reason: str | None
+    duplicates: Sequence[Duplicate]
+    created_at: datetime
     next_look_up_at: datetime | None
     look_ups: int
+
+    @property
+    def amount_refundable(self) -> Decimal:
+        """What may be given back now."""
+        gone = self.amount_lost + self.amount_blocked + self.amount_refunded + self.amount_refunding
+        return max(self.amount_captured - gone, Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,11 +216,16 @@ def read_history(
         return None
     columns = rows[0]._asdict()
     questions = read_log(columns.pop("look_up_log"))
-    payment = PaymentNow(**columns | {"status": PaymentStatus(columns["status"])})
+    closed, closed_at = columns.pop("closed"), columns.pop("closed_at")
+    duplicates = [
+        Duplicate(UUID(id_), PaymentStatus(status), Decimal(came), currency)
+        for id_, status, came, currency in columns.pop("duplicates") or ()
+    ]
+    payment = PaymentNow(**columns | {"status": PaymentStatus(columns["status"]), "duplicates": duplicates})
     if owner is not None and payment.user_id != owner:
         return None
     events = [
-        PaymentEventRecorded(**_event(row, PaymentStatus))
+        PaymentEventRecorded(**_event(row, PaymentStatus), about=row.about or ())
         for row in map(_EventRow._make, execute(_events, {"id": payment_id}))
     ]
     refund_events = [
@@ -194,6 +248,8 @@ def read_history(
             RefundEntered(**row._asdict() | {"status": RefundStatus(row.status)})
             for row in execute(_refunds, {"id": payment_id})
         ),
+        *money_entries(payment_id),
+        *((PaymentClosed(at=closed_at, status=PaymentStatus(closed)),) if closed else ()),
         *questions,
         *recorded,
     ]
@@ -202,7 +258,10 @@ def read_history(
 
 def _event(row: _EventRow, status: type[PaymentStatus | RefundStatus]) -> dict[str, Any]:
     """The columns of an event, with the words of its status and outcome."""
-    return row._asdict() | {"status": status(row.status), "outcome": EventOutcome(row.outcome)}
+    columns = row._asdict()
+    del columns["about"]
+    proven = None if row.status is None else status(row.status)
+    return columns | {"status": proven, "outcome": EventOutcome(row.outcome)}
 
 
 def _webhook(row: _WebhookRow) -> WebhookReceived:

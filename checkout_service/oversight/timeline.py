@@ -9,12 +9,21 @@ from typing import Final
 from uuid import UUID
 
 from checkout_service.oversight.entries import (
+    AmountAccepted,
+    AttemptEntered,
     CancelRequested,
+    CaptureEntered,
+    CaptureRequested,
+    DisputeEntered,
     Entry,
+    NoticeEntered,
+    PaymentClosed,
     PaymentEventRecorded,
+    ReasonSeen,
     RefundEntered,
     RefundEventRecorded,
     SessionOpened,
+    VoidRequested,
     WebhookReceived,
 )
 from checkout_service.oversight.payment_history import EARLY, PaymentNow, read_history
@@ -23,11 +32,20 @@ from checkout_service.payments.look_up_log import LoggedQuestion
 _AT_ONE_MOMENT: Final[tuple[type[Entry], ...]] = (
     SessionOpened,
     CancelRequested,
+    CaptureRequested,
+    VoidRequested,
     WebhookReceived,
-    RefundEntered,
     LoggedQuestion,
     PaymentEventRecorded,
     RefundEventRecorded,
+    AttemptEntered,
+    CaptureEntered,
+    RefundEntered,
+    DisputeEntered,
+    PaymentClosed,
+    NoticeEntered,
+    ReasonSeen,
+    AmountAccepted,
 )
 """Entries of one moment, as they follow from each other: an event has the time of the webhook that brought it."""
 

@@ -116,7 +116,7 @@ def _title(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> 
         return "An unverified webhook arrived"
     if webhook.state is DeliveryState.DUPLICATE:
         return "The same webhook arrived again"
-    return f"A webhook said “{events[0].status.value}”" if events else "A webhook arrived"
+    return f"A webhook said “{_word(events[0])}”" if events else "A webhook arrived"
 
 
 def _badge(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> str:
@@ -180,7 +180,7 @@ def _refund(refund: RefundEntered) -> CustomerPhrase:
 
 
 def _effect(payment: PaymentNow, event: PaymentEventRecorded, before: _Before) -> str:
-    status = event.status.value
+    status = _word(event)
     if event.outcome is EventOutcome.MISMATCH:
         expected = f"{show(payment.amount)} {payment.currency}"
         money = "no amount" if event.amount is None else f"{show(event.amount)} {event.currency}"
@@ -188,15 +188,19 @@ def _effect(payment: PaymentNow, event: PaymentEventRecorded, before: _Before) -
     if event.outcome is EventOutcome.STALE:
         return f"It says {status}, but the payment is further already, and its status never moves back."
     money = "" if event.amount is None else f" with {show(event.amount)} {event.currency}"
-    came_from = before.get(event.status, PaymentStatus.PENDING).value
+    came_from = (before.get(event.status, PaymentStatus.PENDING) if event.status else payment.status).value
     return f"It says {status}{money}: the payment moved from {came_from} to {status}."
 
 
 def _before(timeline: Timeline) -> _Before:
     """The status before each that the payment moved to: the last one proven before, since it moves one way."""
-    reached = {event.status for event in timeline.events() if event.outcome is EventOutcome.APPLIED}
+    reached = {event.status for event in timeline.events() if event.status and event.outcome is EventOutcome.APPLIED}
     ordered = [PaymentStatus.PENDING, *(status for status in PaymentStatus if status in reached)]
     return dict(zip(ordered[1:], ordered, strict=False))
+
+
+def _word(event: PaymentEventRecorded) -> str:
+    return event.status.value if event.status else "news"
 
 
 def _times(number: int) -> str:

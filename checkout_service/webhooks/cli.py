@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from getpass import getuser
 from time import monotonic, sleep
 from typing import Final
 from uuid import UUID, uuid4
@@ -21,7 +19,7 @@ from checkout_service.commands.queries import Command, find_command
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError
-from checkout_service.terminal import CommandGroup, Duration, printable
+from checkout_service.terminal import CommandGroup, Duration, kept, os_user, printable
 from checkout_service.webhooks.queries import (
     WebhookSummary,
     count_processable,
@@ -111,7 +109,7 @@ def process_webhooks(
         raise click.UsageError("Give ids or filters, not both.")
     if not delivery_ids and state is None:
         raise click.UsageError("Give the ids of webhooks, or --state with the other filters.")
-    name = printable(operator or _os_user())
+    name = printable(operator or os_user())
     if delivery_ids:
         _process_each(dict.fromkeys(delivery_ids), operator=name, why=why, dry_run=dry_run)
     elif state is not None:
@@ -201,17 +199,7 @@ def _known(command_id: UUID) -> Command:
 
 
 def _origin(operator: str, why: str) -> Origin:
-    # Python hands on bytes of a terminal that are no UTF-8 as lone surrogates, which the database does not take.
-    kept = why.encode("utf-8", "backslashreplace").decode()
-    return Origin(key=uuid4(), door=Door.CLI, operator=operator, why=kept)
-
-
-def _os_user() -> str:
-    """The user's name; where there is none, as in some containers, its number."""
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+    return Origin(key=uuid4(), door=Door.CLI, operator=operator, why=kept(why))
 
 
 def _webhooks(count: int) -> str:

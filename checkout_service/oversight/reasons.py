@@ -1,0 +1,53 @@
+"""What each reason for a review means, and what an operator can do about it; docs/operating.md says it at length."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from checkout_service.money import show
+from checkout_service.oversight.payment_history import PaymentNow
+from checkout_service.payments.outcomes import ReviewReason
+
+_REFUND: Final = "give it back (payments refund {id})"
+_SEEN: Final = "leave it (payments review {id} --why …)"
+
+_EXPLAINED: Final[dict[str, str]] = {
+    ReviewReason.MISMATCH: (
+        "Less came than is due, or another currency: accept it (payments accept {id} --amount {came} --why …), "
+        f"{_REFUND}, or {_SEEN}."
+    ),
+    ReviewReason.OVERPAID: f"More came than is due: {_REFUND}, with --amount for a part, or {_SEEN}.",
+    ReviewReason.PAID_AFTER_CLOSE: f"Money came after the provider had closed it: deliver, or {_REFUND}; {_SEEN}.",
+    ReviewReason.PAID_TWICE: f"The same filling of the cart was paid twice: give one of them back, or {_SEEN}.",
+    ReviewReason.REFUND_TOO_LARGE: (
+        f"More was given back or lost than came: compare with the provider's dashboard, then {_SEEN}."
+    ),
+    ReviewReason.ATTEMPT_TIMED_OUT: (
+        f"An attempt was under way for longer than its method takes: ask the provider about it, then {_SEEN}."
+    ),
+    ReviewReason.REFUND_MISMATCH: (
+        f"The provider speaks of another refund than was requested: compare with its dashboard, then {_SEEN}."
+    ),
+    ReviewReason.RECAPTURED: (
+        "A capture that failed is reported as captured again, by the same signed fields, so it is not counted: see the "
+        f"provider's dashboard, deliver or not, book it by hand, then {_SEEN}."
+    ),
+    ReviewReason.UNCLEAR_CANCELLATION: (
+        f"No signed field says whether the provider canceled or refunded: see its dashboard, then {_SEEN}."
+    ),
+    ReviewReason.NAME_OF_ANOTHER: (
+        f"The provider's name of an entry is known for another payment: see its dashboard, then {_SEEN}."
+    ),
+    ReviewReason.DISPUTE_MISMATCH: (
+        f"A dispute is in another currency than the payment, so it is not counted: book it by hand, then {_SEEN}."
+    ),
+    ReviewReason.FRAUD_WARNING: f"The card's bank reports fraud, no money moved: {_REFUND}, or {_SEEN}.",
+}
+
+
+def explained(reason: str, payment: PaymentNow) -> str:
+    """The reason in a sentence, with the commands that are ways out of it for this payment."""
+    words = _EXPLAINED.get(reason)
+    if words is None:
+        return f"{reason}: somebody wrote it by hand."
+    return words.format(id=payment.id, came=show(payment.amount_captured))

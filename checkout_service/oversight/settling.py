@@ -1,0 +1,144 @@
+"""The three ways out of a mismatch, as command lines: accept what came, give it back, or leave it as seen."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from time import monotonic, sleep
+from typing import Final, NamedTuple
+from uuid import UUID, uuid4, uuid5
+
+import click
+from sqlalchemy import text
+
+from checkout_service.api.problems import Problem
+from checkout_service.commands.models import Door, RunState
+from checkout_service.commands.operations import Origin, accept, review
+from checkout_service.commands.queries import find_command
+from checkout_service.database.engine import execute
+from checkout_service.money import InvalidAmountError, decimals, parse_amount, show
+from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.refunds.operations import RefundRequest, request_refund
+from checkout_service.tasks import TaskName
+from checkout_service.terminal import kept, os_user, printable
+
+PATIENCE: Final = 20.0
+"""Seconds after which a command is left to the workers."""
+
+LOOK_EVERY: Final = 0.2
+
+OPERATORS: Final = UUID("6b0c7f0e-6f5e-5d0b-9a3c-1f7d6c1b2a90")
+"""The namespace in which an operator's name becomes the id of who asked for a refund."""
+
+_payment = text("SELECT currency, review_reason, version FROM payments WHERE id = :id")
+
+_operator = click.option("--operator", help="Who you are, for the audit; by default the operating system's user.")
+_why = click.option("--why", required=True, help="For the audit.")
+
+
+class _Payment(NamedTuple):
+    currency: str
+    review_reason: str | None
+    version: int
+
+
+@click.command("accept")
+@click.argument("payment_id", type=click.UUID)
+@click.option("--amount", required=True, help="What the payment is worth, in its currency: what came, as a rule.")
+@_why
+@_operator
+def accept_amount(payment_id: UUID, amount: str, why: str, operator: str | None) -> None:
+    """Accept another amount than was to be paid: what came then counts as all of it. A worker does it.
+
+    The payment's own amount stays what it is, and the newest acceptance counts.
+    """
+    accepted = _amount(amount, _found(payment_id).currency)
+    _await(accept(payment_id, amount=accepted, origin=_origin(operator, why)))
+
+
+@click.command("review")
+@click.argument("payment_id", type=click.UUID)
+@_why
+@_operator
+def review_payment(payment_id: UUID, why: str, operator: str | None) -> None:
+    """Leave a payment as it is: its reasons were seen. They come back when its money moves. A worker does it."""
+    found = _found(payment_id)
+    if found.review_reason is None:
+        click.echo("There is no reason to look at this payment.")
+        return
+    origin = _origin(operator, why)
+    _await(review(payment_id, reason=found.review_reason, version=found.version, origin=origin))
+
+
+@click.command("refund")
+@click.argument("payment_id", type=click.UUID)
+@click.option("--amount", help="In the payment's currency; without it, all that is left.")
+@click.option("--reason", help="For the books, and passed on to the provider.")
+@click.option("--key", help="The Idempotency-Key: the same key for each retry; made up where none is given.")
+@_operator
+def refund_payment(
+    payment_id: UUID, amount: str | None, reason: str | None, key: str | None, operator: str | None
+) -> None:
+    """Ask for a refund, as the API does: a worker then sends it to the provider."""
+    found = _found(payment_id)
+    request = RefundRequest(
+        payment_id=payment_id,
+        requested_by=uuid5(OPERATORS, operator or os_user()),
+        key=key or uuid4().hex,
+        amount=None if amount is None else _amount(amount, found.currency),
+        reason=None if reason is None else kept(reason),
+    )
+    try:
+        given = request_refund(request)
+    except Problem as problem:
+        raise click.ClickException(
+            " ".join(error["detail"] for error in problem.errors or ()) or problem.detail
+        ) from problem
+    refund = given.refund
+    if not given.replayed:
+        _wake(refund["id"])
+    again = "was asked for before" if given.replayed else "is asked for"
+    click.echo(f"{refund['id']}: {refund['amount']} {refund['currency']} {again}, with the key {request.key}.")
+
+
+def _found(payment_id: UUID) -> _Payment:
+    rows = execute(_payment, {"id": payment_id})
+    if not rows:
+        raise click.ClickException(f"There is no payment {payment_id}.")
+    return _Payment._make(rows[0])
+
+
+def _amount(given: str, currency: str) -> Decimal:
+    try:
+        amount = parse_amount(given)
+    except InvalidAmountError as error:
+        raise click.BadParameter(str(error), param_hint="--amount") from error
+    if amount <= 0 or amount != round(amount, decimals(currency)):
+        raise click.BadParameter(f"{show(amount)} is no amount of {currency}", param_hint="--amount")
+    return amount
+
+
+def _origin(operator: str | None, why: str) -> Origin:
+    return Origin(key=uuid4(), door=Door.CLI, operator=printable(operator or os_user()), why=kept(why))
+
+
+def _await(command_id: UUID) -> None:
+    """Say what came of the command, or that a worker will come to it."""
+    until = monotonic() + PATIENCE
+    while (command := find_command(command_id)) is not None and command.open and monotonic() < until:
+        sleep(LOOK_EVERY)
+    if command is None or command.open:
+        raise click.ClickException(
+            f"No worker came to it within {PATIENCE:.0f} s. Command {command_id} is kept, and is carried out as soon "
+            "as workers run."
+        )
+    if command.state is RunState.REFUSED:
+        raise click.ClickException(f"Command {command_id} was refused: {command.message}.")
+    click.echo(f"Done: {command.message}.")
+
+
+def _wake(refund_id: str) -> None:
+    """Send the worker's message; the sweep finds the refund without it."""
+    try:
+        task_queue().enqueue(TaskName.REFUND_PAYMENT, refund_id)
+    except QueueUnavailableError:
+        click.echo("The broker does not answer: the worker finds the refund when it is back.", err=True)
