@@ -110,7 +110,7 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
         raise NotFound("There is no such payment, or it is not yours.")
     payment = timeline.payment
     session = session_of(payment_id=payment_id, user_id=user_id)
-    current = headline(payment.status, payment.review_reason, last_moved_at=_last_moved_at(timeline))
+    current = headline(payment, last_moved_at=_last_moved_at(timeline))
     context = {"payment": payment, "session": session, "headline": current}
     content = render_template(
         "shop/news.html",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from checkout_service.money import show
+from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.payments.outcomes import ReviewReason, read_reasons
 from checkout_service.payments.status import PaymentStatus
 
@@ -13,13 +15,12 @@ PATIENCE: Final = timedelta(minutes=1)
 """How long a customer waits before the page says that it is taking long."""
 
 REVIEWED: Final[dict[str, str]] = {
-    ReviewReason.MISMATCH: (
-        "The provider reported another amount than you were asked for, so we do not count it as paid."
-    ),
+    ReviewReason.MISMATCH: "Another amount came than you were asked for. A person looks at it.",
+    ReviewReason.OVERPAID: "More came than you were asked for. A person looks at it, and what is too much goes back.",
     ReviewReason.PAID_AFTER_CLOSE: "Money came although this payment was closed already.",
-    ReviewReason.PAID_TWICE: "The same things were paid for twice.",
+    ReviewReason.PAID_TWICE: "The same cart was paid for twice.",
 }
-"""What a customer reads of the reasons for a review. Those about refunds are for operators alone."""
+"""What a customer reads of the reasons for a review. Those about refunds and disputes are for operators alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Headline:
 
     @property
     def retryable(self) -> bool:
-        """Whether the customer may try again with a new session."""
+        """Whether the customer may try again with a new session: every attempt failed, and none is under way."""
         return self.status is PaymentStatus.FAILED
 
     @property
@@ -53,11 +54,12 @@ class Headline:
         return self.status is PaymentStatus.PENDING and not self.reviewed
 
 
-def headline(status: PaymentStatus, review_reason: str | None, *, last_moved_at: datetime) -> Headline:
+def headline(payment: PaymentNow, *, last_moved_at: datetime) -> Headline:
     """The headline of a payment; ``last_moved_at`` is when it was opened, or when its status last moved."""
-    waiting = status.open and status is not PaymentStatus.FAILED and datetime.now(UTC) - last_moved_at > PATIENCE
-    reviewed = tuple(REVIEWED[reason] for reason in sorted(read_reasons(review_reason)) if reason in REVIEWED)
-    title, meaning, tone, sign = _STILL_WAITING if waiting else _BY_STATUS[status]
+    status = payment.status
+    waiting = status in _IMPATIENT and datetime.now(UTC) - last_moved_at > PATIENCE
+    reviewed = tuple(REVIEWED[reason] for reason in sorted(read_reasons(payment.review_reason)) if reason in REVIEWED)
+    title, meaning, tone, sign = _STILL_WAITING if waiting else _refunded(payment) or _of_status(payment)
     if reviewed and status.open:
         title, meaning, tone, sign = _IN_REVIEW
     return Headline(
@@ -65,7 +67,34 @@ def headline(status: PaymentStatus, review_reason: str | None, *, last_moved_at:
     )
 
 
-_BY_STATUS: Final = {
+_Words = tuple[str, str, str, str]
+"""Title, meaning, tone and sign."""
+
+_IMPATIENT: Final = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+
+
+def _refunded(payment: PaymentNow) -> _Words | None:
+    """What a payment says of which money was given back: that comes before its status."""
+    back = payment.amount_refunded
+    if back <= 0 or not payment.status.money_came:
+        return None
+    given = f"{show(back)} {payment.currency}"
+    if back >= payment.amount_captured - payment.amount_lost:
+        return "Refunded", f"Your money was given back: {given}. Nothing is left to pay.", "past", "back"
+    if payment.status is PaymentStatus.REVERSED:
+        return None
+    return "Paid, and partly refunded", f"{given} of what you paid was given back.", "good", "check"
+
+
+def _of_status(payment: PaymentNow) -> _Words:
+    if payment.status is PaymentStatus.PARTIALLY_PAID:
+        came, due = (show(amount) for amount in (payment.amount_captured, payment.amount))
+        meaning = f"{came} of {due} {payment.currency} came so far."
+        return "A part of the money came", meaning, "busy", "turning"
+    return _BY_STATUS[payment.status]
+
+
+_BY_STATUS: Final[dict[PaymentStatus, _Words]] = {
     PaymentStatus.PENDING: (
         "Waiting for your payment",
         "The provider has not reported anything yet. As soon as it does, you see it here.",
@@ -83,6 +112,12 @@ _BY_STATUS: Final = {
         "The provider declined it, and nothing was charged. Your cart is as it was.",
         "bad",
         "cross",
+    ),
+    PaymentStatus.AUTHORIZED: (
+        "Your payment is authorized",
+        "The money is reserved for this purchase. It is taken when your order is sent.",
+        "busy",
+        "lock",
     ),
     PaymentStatus.EXPIRED: (
         "This payment has expired",

@@ -1,4 +1,4 @@
-"""The status order as it is drawn: its steps in order, which one is current, and what each event proved."""
+"""The way of a payment as it is drawn: the statuses that it came through, and the one that it has now."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ EXPLAINED: Final = {
     PaymentStatus.PENDING: "asked to pay",
     PaymentStatus.PROCESSING: "under way",
     PaymentStatus.FAILED: "declined",
+    PaymentStatus.AUTHORIZED: "money promised",
     PaymentStatus.EXPIRED: "time ran out",
     PaymentStatus.CANCELED: "called off",
+    PaymentStatus.PARTIALLY_PAID: "a part came",
     PaymentStatus.PAID: "money came",
     PaymentStatus.REVERSED: "money went back",
 }
 
+_BETWEEN: Final = (PaymentStatus.PROCESSING, PaymentStatus.FAILED, PaymentStatus.AUTHORIZED)
+"""Statuses that are drawn where the payment came through them; the others only where it has one of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusStep:
-    """One status: ``current`` if the payment has it, ``passed`` if the payment cannot come back to it."""
+    """One status: ``current`` if the payment has it, ``reached`` if it has it or came through it."""
 
     name: str
     explained: str
     current: bool
-    passed: bool
-    applied: int
-    """Events that brought the payment here."""
-    stale: int
-    """Events that proved this status when the payment was further already."""
-    mismatch: int
-    """Events whose amount or currency is not the payment's."""
+    reached: bool
 
 
 def status_steps(status: PaymentStatus, events: Iterable[PaymentEventRecorded]) -> list[StatusStep]:
-    """The steps of a payment with this status, from the first to the last."""
-    proved = [(event.status, event.outcome) for event in events]
+    """The steps of a payment with this status, from the first to the last.
+
+    One that may still be paid has ``paid`` as its last step, which is not reached yet.
+    """
+    reported = {event.status for event in events if event.outcome is not EventOutcome.MISMATCH}
+    drawn = {PaymentStatus.PENDING, status} | {each for each in _BETWEEN if each in reported}
+    if status.open or status is PaymentStatus.PARTIALLY_PAID or status is PaymentStatus.REVERSED:
+        drawn.add(PaymentStatus.PAID)
     return [
         StatusStep(
             name=step.value,
             explained=EXPLAINED[step],
             current=step is status,
-            passed=step < status,
-            applied=proved.count((step, EventOutcome.APPLIED)) + (step is PaymentStatus.PENDING),
-            stale=proved.count((step, EventOutcome.STALE)),
-            mismatch=proved.count((step, EventOutcome.MISMATCH)),
+            reached=step <= status,
         )
         for step in PaymentStatus
+        if step in drawn
     ]

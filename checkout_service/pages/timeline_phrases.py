@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,12 +10,21 @@ from uuid import UUID
 
 from checkout_service.delivery_states import PENDING, DeliveryState
 from checkout_service.money import show
-from checkout_service.oversight.entries import PaymentEventRecorded, RefundEntered, SessionOpened, WebhookReceived
+from checkout_service.oversight.entries import (
+    AmountAccepted,
+    AttemptEntered,
+    CaptureEntered,
+    DisputeEntered,
+    PaymentEventRecorded,
+    RefundEntered,
+    SessionOpened,
+    WebhookReceived,
+)
 from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.timeline import Timeline
 from checkout_service.payments.look_up_log import LoggedQuestion, Question
 from checkout_service.payments.outcomes import EventOutcome
-from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.payments.status import AttemptStatus, CaptureStatus, RefundStatus
 
 WITHOUT_EVENTS: Final = {
     DeliveryState.DUPLICATE: "It is verified, but it says what we knew already. It counts once, not twice.",
@@ -30,14 +39,29 @@ REFUNDED: Final = {
     RefundStatus.PROCESSING: ("processing", "The provider has it under way."),
     RefundStatus.SUCCEEDED: (
         "applied",
-        "The provider gave it back. The payment stays paid: a refund is a matter of its own.",
+        "The provider gave it back.",
     ),
     RefundStatus.FAILED: ("failed", "It did not go through, so this money stays here."),
 }
 """What became of a refund: its badge, and its sentence."""
 
-_Before = Mapping[PaymentStatus, PaymentStatus]
-"""By status, the one that the payment had before it moved there."""
+TRIED: Final = {
+    AttemptStatus.STARTED: ("pending", "It was begun."),
+    AttemptStatus.UNDER_WAY: ("processing", "It is under way."),
+    AttemptStatus.FAILED: ("failed", "It did not go through, and nothing was charged by it."),
+    AttemptStatus.AUTHORIZED: ("authorized", "Its money is promised."),
+    AttemptStatus.EXPIRED: ("expired", "Its time ran out."),
+    AttemptStatus.CANCELED: ("canceled", "It was called off."),
+}
+"""What became of an attempt to pay: its badge, and its sentence."""
+
+CAPTURED: Final = {
+    CaptureStatus.PENDING: ("processing", "The provider has it under way."),
+    CaptureStatus.REFUSED: ("failed", "The provider could not collect it."),
+    CaptureStatus.SUCCEEDED: ("applied", "It is here."),
+    CaptureStatus.UNDONE: ("reversed", "It had come, and the provider took it back."),
+}
+"""What became of money that was collected: its badge, and its sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +84,10 @@ class CustomerPhrase:
 def phrases(timeline: Timeline) -> list[CustomerPhrase]:
     """Everything that happened to the payment, oldest first.
 
-    An event is part of the webhook that brought it. Requests to cancel are seen in what the provider was asked, and
-    the events of a refund in the refund's own status.
+    An event is part of the webhook that brought it. Requests to cancel, to capture and to void are seen in what the
+    provider did, and the events of a refund or a dispute in its own status.
     """
-    payment, before = timeline.payment, _before(timeline)
+    payment = timeline.payment
     webhooks = {entry.delivery_id for entry in timeline.entries if isinstance(entry, WebhookReceived)}
     brought: dict[UUID, list[PaymentEventRecorded]] = {}
     for event in timeline.events():
@@ -73,13 +97,21 @@ def phrases(timeline: Timeline) -> list[CustomerPhrase]:
     for entry in timeline.entries:
         match entry:
             case WebhookReceived():
-                found.append(_webhook(payment, entry, brought.get(entry.delivery_id, ()), before))
+                found.append(_webhook(payment, entry, brought.get(entry.delivery_id, ())))
             case LoggedQuestion():
                 found.append(_question(entry))
             case PaymentEventRecorded() if entry.delivery_id not in webhooks:
-                found.append(_event(payment, entry, before))
+                found.append(_event(payment, entry))
+            case AttemptEntered() if entry.presumed is None:
+                found.append(_attempt(entry))
+            case CaptureEntered():
+                found.append(_capture(entry))
             case RefundEntered():
                 found.append(_refund(entry))
+            case DisputeEntered():
+                found.append(_dispute(entry))
+            case AmountAccepted():
+                found.append(_accepted(entry))
     return sorted(found, key=lambda phrase: phrase.at)
 
 
@@ -97,16 +129,14 @@ def _opened(timeline: Timeline) -> CustomerPhrase:
     )
 
 
-def _webhook(
-    payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], before: _Before
-) -> CustomerPhrase:
+def _webhook(payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> CustomerPhrase:
     done = webhook.processed_at if webhook.state not in PENDING else None
     return CustomerPhrase(
         at=webhook.at,
         key=str(webhook.delivery_id),
         badge=_badge(webhook, events),
         title=_title(webhook, events),
-        text=" ".join(_about(payment, webhook, events, before)),
+        text=" ".join(_about(payment, webhook, events)),
         took=done - webhook.at if done else None,
     )
 
@@ -116,7 +146,8 @@ def _title(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> 
         return "An unverified webhook arrived"
     if webhook.state is DeliveryState.DUPLICATE:
         return "The same webhook arrived again"
-    return f"A webhook said “{_word(events[0])}”" if events else "A webhook arrived"
+    status = events[0].status if events else None
+    return f"A webhook said “{status.value}”" if status else "A webhook arrived"
 
 
 def _badge(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> str:
@@ -128,9 +159,7 @@ def _badge(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> 
     return webhook.state.value
 
 
-def _about(
-    payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], before: _Before
-) -> Iterator[str]:
+def _about(payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> Iterator[str]:
     if webhook.state is DeliveryState.RECEIVED:
         yield "It was stored as it came and answered at once. It waits for a worker."
         if webhook.attempts:
@@ -141,7 +170,7 @@ def _about(
     elif webhook.state is DeliveryState.APPLIED and events:
         yield "It is verified."
         for event in events:
-            yield _effect(payment, event, before)
+            yield _effect(payment, event)
     else:
         yield WITHOUT_EVENTS.get(webhook.state, "It is verified.")
 
@@ -158,13 +187,13 @@ def _question(entry: LoggedQuestion) -> CustomerPhrase:
     )
 
 
-def _event(payment: PaymentNow, event: PaymentEventRecorded, before: _Before) -> CustomerPhrase:
+def _event(payment: PaymentNow, event: PaymentEventRecorded) -> CustomerPhrase:
     return CustomerPhrase(
         at=event.at,
         key=f"event-{event.event_id}",
         badge=event.outcome.value,
         title="The provider reported",
-        text=_effect(payment, event, before),
+        text=_effect(payment, event),
     )
 
 
@@ -179,28 +208,57 @@ def _refund(refund: RefundEntered) -> CustomerPhrase:
     )
 
 
-def _effect(payment: PaymentNow, event: PaymentEventRecorded, before: _Before) -> str:
-    status = _word(event)
+def _attempt(attempt: AttemptEntered) -> CustomerPhrase:
+    badge, text = TRIED[attempt.status]
+    return CustomerPhrase(
+        at=attempt.at, key=f"attempt-{attempt.name}", badge=badge, title="An attempt to pay", text=text
+    )
+
+
+def _capture(capture: CaptureEntered) -> CustomerPhrase:
+    badge, text = CAPTURED[capture.status]
+    return CustomerPhrase(
+        at=capture.at,
+        key=f"capture-{capture.capture_id}",
+        badge=badge,
+        title=f"{show(capture.amount)} {capture.currency} collected",
+        text=text,
+    )
+
+
+def _dispute(dispute: DisputeEntered) -> CustomerPhrase:
+    """Only what it did to the money: how a dispute goes on is between the bank and the shop."""
+    lost = f"{show(dispute.amount_lost)} {dispute.currency}"
+    if dispute.amount_lost > 0:
+        badge, text = "reversed", f"Your bank took {lost} back."
+    else:
+        badge, text = "review", "No money went back by it."
+    return CustomerPhrase(
+        at=dispute.at, key=f"dispute-{dispute.name}", badge=badge, title="The payment was disputed", text=text
+    )
+
+
+def _accepted(accepted: AmountAccepted) -> CustomerPhrase:
+    amount = f"{show(accepted.amount)} {accepted.currency}"
+    return CustomerPhrase(
+        at=accepted.at,
+        key=f"accepted-{accepted.at.isoformat()}",
+        badge="applied",
+        badge_words="accepted",
+        title="What came was accepted",
+        text=f"We take {amount} as the whole price.",
+    )
+
+
+def _effect(payment: PaymentNow, event: PaymentEventRecorded) -> str:
+    money = "" if event.amount is None else f" with {show(event.amount)} {event.currency}"
+    status = "something about it" if event.status is None else event.status.value
     if event.outcome is EventOutcome.MISMATCH:
         expected = f"{show(payment.amount)} {payment.currency}"
-        money = "no amount" if event.amount is None else f"{show(event.amount)} {event.currency}"
-        return f"It says {status} with {money}, not {expected}: it moves nothing, and a person has to look."
+        return f"It says {status}{money or ' with no amount'}, not {expected}: a person has to look."
     if event.outcome is EventOutcome.STALE:
-        return f"It says {status}, but the payment is further already, and its status never moves back."
-    money = "" if event.amount is None else f" with {show(event.amount)} {event.currency}"
-    came_from = (before.get(event.status, PaymentStatus.PENDING) if event.status else payment.status).value
-    return f"It says {status}{money}: the payment moved from {came_from} to {status}."
-
-
-def _before(timeline: Timeline) -> _Before:
-    """The status before each that the payment moved to: the last one proven before, since it moves one way."""
-    reached = {event.status for event in timeline.events() if event.status and event.outcome is EventOutcome.APPLIED}
-    ordered = [PaymentStatus.PENDING, *(status for status in PaymentStatus if status in reached)]
-    return dict(zip(ordered[1:], ordered, strict=False))
-
-
-def _word(event: PaymentEventRecorded) -> str:
-    return event.status.value if event.status else "news"
+        return f"It says {status}{money}, which we knew already or which came too late to change anything."
+    return f"It says {status}{money}, and that was written down."
 
 
 def _times(number: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,6 +13,7 @@ from flask import Flask
 
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.entries import PaymentEventRecorded, WebhookReceived
+from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.pages.payment_status import PATIENCE, headline
 from checkout_service.pages.status_steps import EXPLAINED, status_steps
@@ -18,6 +21,7 @@ from checkout_service.pages.timeline_phrases import REFUNDED, WITHOUT_EVENTS, Cu
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from tests.conftest import Sql, Statements
+from tests.money import bring_to
 from tests.oversight.conftest import InWorker, add_session, in_worker
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from tests.worker.conftest import worker_app
@@ -68,25 +72,26 @@ def test_what_each_webhook_did_is_in_a_sentence(app: Flask, sql: Sql, in_worker:
     ):
         came(sql, in_worker, body)
 
-    opened, *webhooks = phrases_of(app, sql, reference)
+    opened, *webhooks, disputed = phrases_of(app, sql, reference)
 
+    assert (disputed.title, disputed.text) == ("The payment was disputed", "Your bank took 240.00 USD back.")
     assert opened.text == "240.00 USD for 2 lines of the cart. The payment was opened at the provider and is pending."
     assert [(entry.badge, entry.title, entry.text) for entry in webhooks] == [
         ("applied", "A webhook said “processing”",
-         "It is verified. It says processing: the payment moved from pending to processing."),
+         "It is verified. It says processing, and that was written down."),
         ("duplicate", "The same webhook arrived again",
          "It is verified, but it says what we knew already. It counts once, not twice."),
-        ("mismatch", "A webhook said “paid”",
-         "It is verified. It says paid with 1.00 USD, not 240.00 USD: it moves nothing, and a person has to look."),
+        ("applied", "A webhook said “paid”",
+         "It is verified. It says paid with 1.00 USD, and that was written down."),
         ("rejected", "An unverified webhook arrived",
          ("It is unverified: the signature is not ours. Somebody else may have sent it, or our own secret may be "
           "wrong. Nothing in it was believed.")),
         ("applied", "A webhook said “paid”",
-         "It is verified. It says paid with 240.00 USD: the payment moved from processing to paid."),
+         "It is verified. It says paid with 240.00 USD, and that was written down."),
         ("stale", "A webhook said “failed”",
-         "It is verified. It says failed, but the payment is further already, and its status never moves back."),
+         "It is verified. It says failed, which we knew already or which came too late to change anything."),
         ("applied", "A webhook said “reversed”",
-         "It is verified. It says reversed: the payment moved from paid to reversed."),
+         "It is verified. It says reversed, and that was written down."),
     ]  # fmt: skip
     assert all(entry.took is not None and entry.took < timedelta(seconds=10) for entry in webhooks)
     assert [entry.at for entry in webhooks] == sorted(entry.at for entry in webhooks)
@@ -129,13 +134,13 @@ def test_a_webhook_that_waits_says_so(app: Flask, sql: Sql, reference: str) -> N
 def test_what_we_queried_the_provider_is_part_of_it(app: Flask, sql: Sql, reference: str) -> None:
     log = [{"at": datetime.now(UTC).isoformat(), "question": "look-up", "answer": "paid"},
            {"at": datetime.now(UTC).isoformat(), "question": "cancel", "answer": "still open"}]  # fmt: skip
-    sql("UPDATE payments SET look_up_log = CAST(:log AS jsonb), status = 'paid'", log=json.dumps(log))
+    sql("UPDATE payments SET look_up_log = CAST(:log AS jsonb)", log=json.dumps(log))
     sql("""INSERT INTO payment_events (provider, event_id, payment_id, status, outcome, received_at)
         SELECT 'mock', 'lookup', id, 'paid', 'applied', now() + interval '1 second' FROM payments""")
     _, looked_up, canceled, learned = phrases_of(app, sql, reference)
     assert looked_up.text == "Nobody had reported to us, so we asked. The answer: paid."
     assert canceled.title == "We asked the provider to cancel it"
-    assert learned.text == "It says paid: the payment moved from pending to paid."
+    assert learned.text == "It says paid, and that was written down."
 
 
 def test_every_state_of_a_webhook_and_every_status_has_words() -> None:
@@ -146,8 +151,9 @@ def test_every_state_of_a_webhook_and_every_status_has_words() -> None:
 @pytest.mark.parametrize("status", list(PaymentStatus))
 def test_the_headline_of_each_status(status: PaymentStatus) -> None:
     now = datetime.now(UTC)
-    fresh = headline(status, None, last_moved_at=now)
-    late = headline(status, None, last_moved_at=now - PATIENCE - timedelta(seconds=1))
+    payment = _payment(status, amount_captured=Decimal(100) if status.money_came else Decimal(0))
+    fresh = headline(payment, last_moved_at=now)
+    late = headline(payment, last_moved_at=now - PATIENCE - timedelta(seconds=1))
     assert fresh.final == (status >= PaymentStatus.EXPIRED)
     assert fresh.retryable == (status is PaymentStatus.FAILED)
     assert fresh.payable == (status is PaymentStatus.PENDING)
@@ -158,25 +164,74 @@ def test_the_headline_of_each_status(status: PaymentStatus) -> None:
 
 def test_a_flag_is_explained_and_asks_for_no_second_payment() -> None:
     now = datetime.now(UTC)
-    flagged = headline(PaymentStatus.PENDING, "mismatch", last_moved_at=now)
+    flagged = headline(_payment(PaymentStatus.PENDING, review_reason="mismatch"), last_moved_at=now)
     assert flagged.title == "Somebody has to look at this"
     assert len(flagged.reviewed) == 1
     assert not flagged.payable
-    twice = headline(PaymentStatus.PAID, "paid_after_close, paid_twice", last_moved_at=now)
+    twice = headline(_payment(PaymentStatus.PAID, review_reason="paid_after_close, paid_twice"), last_moved_at=now)
     assert twice.title == "Paid. Thank you!"
     assert len(twice.reviewed) == 2
 
 
-def test_the_status_order_shows_the_current_status_and_what_came_too_late() -> None:
-    events = [_event(status, outcome) for status, outcome in (
-        ("paid", "applied"), ("failed", "stale"), ("failed", "stale"), ("reversed", "mismatch"))]  # fmt: skip
-    steps = {step.name: step for step in status_steps(PaymentStatus.PAID, events)}
-    assert list(steps) == [status.value for status in PaymentStatus]
-    assert [name for name, step in steps.items() if step.current] == ["paid"]
-    assert [name for name, step in steps.items() if step.passed] == list(steps)[:5]
-    assert [name for name, step in steps.items() if step.applied] == ["pending", "paid"]
-    assert steps["failed"].stale == 2
-    assert steps["reversed"].mismatch == 1
+@pytest.mark.parametrize(
+    ("refunded", "lost", "title"),
+    [
+        ("240", "0", "Refunded"),
+        ("200", "40", "Refunded"),
+        ("40", "0", "Paid, and partly refunded"),
+        ("0", "0", "Paid. Thank you!"),
+    ],
+)
+def test_a_refunded_payment_says_so_in_its_headline(refunded: str, lost: str, title: str) -> None:
+    payment = _payment(
+        PaymentStatus.PAID,
+        amount_captured=Decimal(240),
+        amount_refunded=Decimal(refunded),
+        amount_lost=Decimal(lost),
+    )
+    found = headline(payment, last_moved_at=datetime.now(UTC))
+    assert found.title == title
+    assert (f"{refunded}.00 USD" in found.meaning) == (refunded != "0")
+
+
+def test_a_part_of_the_money_is_said_with_both_amounts() -> None:
+    payment = _payment(PaymentStatus.PARTIALLY_PAID, amount_captured=Decimal(200))
+    assert headline(payment, last_moved_at=datetime.now(UTC)).meaning == "200.00 of 240.00 USD came so far."
+
+
+@pytest.mark.parametrize(
+    ("status", "reported", "drawn"),
+    [
+        ("pending", [], ["pending", "paid"]),
+        ("paid", ["processing", "paid"], ["pending", "processing", "paid"]),
+        ("processing", ["failed", "processing"], ["pending", "processing", "failed", "paid"]),
+        ("canceled", ["canceled"], ["pending", "canceled"]),
+        ("reversed", ["paid", "reversed"], ["pending", "paid", "reversed"]),
+        ("authorized", ["authorized"], ["pending", "authorized", "paid"]),
+    ],
+)
+def test_only_statuses_on_the_way_are_drawn(status: str, reported: list[str], drawn: list[str]) -> None:
+    steps = status_steps(PaymentStatus(status), [_event(each, "applied") for each in reported])
+    assert [step.name for step in steps] == drawn
+    assert [step.name for step in steps if step.current] == [status]
+    assert [step.reached for step in steps] == [PaymentStatus(name) <= PaymentStatus(status) for name in drawn]
+
+
+def test_what_does_not_fit_is_no_step() -> None:
+    steps = status_steps(PaymentStatus.PENDING, [_event("processing", "mismatch")])
+    assert [step.name for step in steps] == ["pending", "paid"]
+
+
+def _payment(status: PaymentStatus, **values: Any) -> PaymentNow:
+    zero = Decimal(0)
+    columns: dict[str, Any] = {
+        "id": uuid4(), "user_id": uuid4(), "provider": "mock", "provider_ref": "mock_pi_1", "amount": Decimal(240),
+        "currency": "USD", "amount_captured": zero, "amount_lost": zero, "amount_blocked": zero,
+        "amount_authorized": zero, "amount_accepted": None, "amount_refunded": zero, "amount_refunding": zero,
+        "under_way": False, "authorization_expires_at": None, "version": 1, "review_reason": None, "duplicates": (),
+        "created_at": datetime.now(UTC), "next_look_up_at": None, "look_ups": 0,
+    }  # fmt: skip
+    return PaymentNow(status=status, **columns | values)
 
 
 def _event(status: str, outcome: str) -> PaymentEventRecorded:
@@ -194,7 +249,7 @@ def _event(status: str, outcome: str) -> PaymentEventRecorded:
 
 @pytest.mark.parametrize("status", list(RefundStatus))
 def test_every_status_of_a_refund_has_words(app: Flask, sql: Sql, reference: str, status: RefundStatus) -> None:
-    sql("UPDATE payments SET status = 'paid'")
+    bring_to(sql, payment_id(sql, reference), "paid")
     sql(
         """INSERT INTO refunds (payment_id, amount, requested_by, idempotency_key, request_hash)
         SELECT id, 7, user_id, 'key', '' FROM payments"""
