@@ -173,9 +173,12 @@ def _refund(entry: RefundEntered) -> str:
 
 
 def _attempt(entry: AttemptEntered) -> str:
-    parts = [f"{_named(entry.name)} is {entry.status.value}{f': {entry.decline}' if entry.decline else ''}"]
+    name = _named(entry.name)
+    parts = [f"{name} is {entry.status.value}{f': {entry.decline}' if entry.decline else ''}"]
     if entry.presumed is not None:
-        parts.append(f"{show(entry.presumed)} {entry.currency} came, where no capture is named")
+        came = f"{_money(entry.presumed, entry.currency)} came, where no capture is named"
+        # Money that came by one that had failed once is what counts.
+        parts = [f"{name}: {came}"] if entry.status < AttemptStatus.AUTHORIZED else [*parts, came]
     if entry.authorized is not None:
         end = f" until {show_time(entry.expires_at)}" if entry.expires_at else ""
         parts.append(f"{show(entry.authorized)} {entry.currency} authorized{end}")
