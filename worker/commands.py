@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -28,6 +29,7 @@ from checkout_service.tasks import TaskName
 from checkout_service.webhooks.queries import processable_ids
 from checkout_service.webhooks.selection import Choice
 from worker.payments.look_ups import look_up_now
+from worker.payments.settling import NotDoneError, accept_amount, note_seen
 from worker.webhooks.replays import end_stopped, mark_one, state_for_replay
 
 WORK_FOR: Final = 8.0
@@ -75,15 +77,6 @@ _advance = text(f"""
 """)  # noqa: S608 (only our own constants)
 
 _payment = text("SELECT id, provider, provider_ref, status::text AS status FROM payments WHERE id = :id")
-
-# Only the reason that the operator saw: another may have come since.
-_clear_flag = text("""
-    UPDATE payments SET review_reason = NULL, updated_at = now()
-    WHERE id = :id AND review_reason = :seen
-    RETURNING id
-""")
-
-_flag = text("SELECT review_reason FROM payments WHERE id = :id")
 
 log = structlog.get_logger(__name__)
 
@@ -194,16 +187,20 @@ def _look_up(run: LeasedRun) -> None:
 
 
 def _review(run: LeasedRun) -> None:
-    seen = run.details["reason"]
-    if execute(_clear_flag, {"id": UUID(run.subject), "seen": seen}):
-        _write(run, state=RunState.DONE, message=f"{seen} was taken off")
-        return
-    # Done before, perhaps by this very command, whose answer was lost; or there is more to look at now.
-    flag = execute(_flag, {"id": UUID(run.subject)})
-    if flag and flag[0].review_reason is None:
-        _write(run, state=RunState.DONE, message="no flag is left")
-    else:
-        _write(run, state=RunState.REFUSED, message="the flag is another one by now: look at it again")
+    reasons, version = run.details["reason"], run.details.get("version")
+    _settle(run, lambda payment_id: note_seen(payment_id, reasons=reasons, version=version, command_id=run.id))
+
+
+def _accept(run: LeasedRun) -> None:
+    amount = Decimal(run.details["amount"])
+    _settle(run, lambda payment_id: accept_amount(payment_id, amount=amount, command_id=run.id))
+
+
+def _settle(run: LeasedRun, decide: Callable[[UUID], str]) -> None:
+    try:
+        _write(run, state=RunState.DONE, message=decide(UUID(run.subject)))
+    except NotDoneError as error:
+        _write(run, state=RunState.REFUSED, message=str(error))
 
 
 def _write(
@@ -226,4 +223,5 @@ _ACTIONS: Final[dict[Action, Callable[[LeasedRun], None]]] = {
     Action.PROCESS_ALL: _process_all,
     Action.LOOK_UP: _look_up,
     Action.REVIEW: _review,
+    Action.ACCEPT: _accept,
 }

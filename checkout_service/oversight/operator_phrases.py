@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from checkout_service.api.responses import show_time
@@ -129,7 +130,7 @@ def phrase(entry: Entry) -> OperatorPhrase:
         case LoggedQuestion():
             return OperatorPhrase(at=entry.at, kind=entry.question.value, text=printable(entry.answer))
         case PaymentEventRecorded():
-            about = "; ".join(" ".join(f"{name} {text}" for name, text in each.items()) for each in entry.about)
+            about = "; ".join(map(_about, entry.about))
             named = f" ({printable(about)})" if about else ""
             text = f"{entry.status.value if entry.status else 'news'}{_event(entry)}{named}"
             return OperatorPhrase(at=entry.at, kind="event", text=text, delivery_id=entry.delivery_id)
@@ -138,6 +139,15 @@ def phrase(entry: Entry) -> OperatorPhrase:
             return OperatorPhrase(at=entry.at, kind="event", text=text, delivery_id=entry.delivery_id)
         case _:
             assert_never(entry)
+
+
+_FIRST: Final = ("dispute", "capture", "attempt", "notice", "stage", "status", "amount", "currency")
+
+
+def _about(entry: Mapping[str, str]) -> str:
+    """What an event says of one entry. The database keeps the members in no order of ours."""
+    known = [name for name in _FIRST if name in entry]
+    return " ".join(f"{name} {entry[name]}" for name in [*known, *(name for name in entry if name not in known)])
 
 
 def _session(entry: SessionOpened) -> str:
@@ -163,9 +173,12 @@ def _refund(entry: RefundEntered) -> str:
 
 
 def _attempt(entry: AttemptEntered) -> str:
-    parts = [f"{_named(entry.name)} is {entry.status.value}{f': {entry.decline}' if entry.decline else ''}"]
+    name = _named(entry.name)
+    parts = [f"{name} is {entry.status.value}{f': {entry.decline}' if entry.decline else ''}"]
     if entry.presumed is not None:
-        parts.append(f"{show(entry.presumed)} {entry.currency} came, where no capture is named")
+        came = f"{_money(entry.presumed, entry.currency)} came, where no capture is named"
+        # Money that came by one that had failed once is what counts.
+        parts = [f"{name}: {came}"] if entry.status < AttemptStatus.AUTHORIZED else [*parts, came]
     if entry.authorized is not None:
         end = f" until {show_time(entry.expires_at)}" if entry.expires_at else ""
         parts.append(f"{show(entry.authorized)} {entry.currency} authorized{end}")
@@ -201,8 +214,8 @@ def _capture_request(entry: CaptureRequested) -> str:
     money = _money(entry.amount, entry.currency)
     rest = ", the rest released" if entry.final else ""
     named = f", there {printable(entry.name)}" if entry.name else ""
-    asked = f"requested by {entry.requested_by}"
-    return f"{entry.request_id} of {money}{_of(entry.of)}{rest} {asked}, {_now(entry)}{named}{_attempts(entry)}"
+    source = f"requested by {entry.requested_by}"
+    return f"{entry.request_id} of {money}{_of(entry.of)}{rest} {source}, {_now(entry)}{named}{_attempts(entry)}"
 
 
 def _now(entry: RefundEntered | CaptureRequested | VoidRequested) -> str:

@@ -32,6 +32,10 @@ _EXPLAINED: Final[dict[str, str]] = {
         "A capture that failed is reported as captured again, by the same signed fields, so it is not counted: see the "
         f"provider's dashboard, deliver or not, book it by hand, then {_SEEN}."
     ),
+    ReviewReason.AUTHORIZATION_ADJUSTED: (
+        "What is authorized was changed, and no signed time tells which change is newer: see the provider's dashboard "
+        f"before anything is captured, then {_SEEN}."
+    ),
     ReviewReason.UNCLEAR_CANCELLATION: (
         f"No signed field says whether the provider canceled or refunded: see its dashboard, then {_SEEN}."
     ),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from time import monotonic, sleep
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
 import click
+from flask.cli import with_appcontext
 from sqlalchemy import text
 
 from checkout_service.api.problems import Problem
@@ -42,6 +44,7 @@ class _Payment(NamedTuple):
 
 
 @click.command("accept")
+@with_appcontext
 @click.argument("payment_id", type=click.UUID)
 @click.option("--amount", required=True, help="What the payment is worth, in its currency: what came, as a rule.")
 @_why
@@ -56,6 +59,7 @@ def accept_amount(payment_id: UUID, amount: str, why: str, operator: str | None)
 
 
 @click.command("review")
+@with_appcontext
 @click.argument("payment_id", type=click.UUID)
 @_why
 @_operator
@@ -70,13 +74,20 @@ def review_payment(payment_id: UUID, why: str, operator: str | None) -> None:
 
 
 @click.command("refund")
+@with_appcontext
 @click.argument("payment_id", type=click.UUID)
 @click.option("--amount", help="In the payment's currency; without it, all that is left.")
+@click.option("--capture", "capture_id", type=click.UUID, help="Of this capture alone; its id is in `payments show`.")
 @click.option("--reason", help="For the books, and passed on to the provider.")
 @click.option("--key", help="The Idempotency-Key: the same key for each retry; made up where none is given.")
 @_operator
 def refund_payment(
-    payment_id: UUID, amount: str | None, reason: str | None, key: str | None, operator: str | None
+    payment_id: UUID,
+    amount: str | None,
+    capture_id: UUID | None,
+    reason: str | None,
+    key: str | None,
+    operator: str | None,
 ) -> None:
     """Ask for a refund, as the API does: a worker then sends it to the provider."""
     found = _found(payment_id)
@@ -86,6 +97,7 @@ def refund_payment(
         key=key or uuid4().hex,
         amount=None if amount is None else _amount(amount, found.currency),
         reason=None if reason is None else kept(reason),
+        capture_id=capture_id,
     )
     try:
         given = request_refund(request)
@@ -95,7 +107,7 @@ def refund_payment(
         ) from problem
     refund = given.refund
     if not given.replayed:
-        _wake(refund["id"])
+        _wake(given.ids)
     again = "was asked for before" if given.replayed else "is asked for"
     click.echo(f"{refund['id']}: {refund['amount']} {refund['currency']} {again}, with the key {request.key}.")
 
@@ -111,9 +123,9 @@ def _amount(given: str, currency: str) -> Decimal:
     try:
         amount = parse_amount(given)
     except InvalidAmountError as error:
-        raise click.BadParameter(str(error), param_hint="--amount") from error
+        raise click.UsageError(f"--amount: {error}") from error
     if amount <= 0 or amount != round(amount, decimals(currency)):
-        raise click.BadParameter(f"{show(amount)} is no amount of {currency}", param_hint="--amount")
+        raise click.UsageError(f"--amount: {show(amount)} is no amount of {currency}")
     return amount
 
 
@@ -136,9 +148,10 @@ def _await(command_id: UUID) -> None:
     click.echo(f"Done: {command.message}.")
 
 
-def _wake(refund_id: str) -> None:
-    """Send the worker's message; the sweep finds the refund without it."""
+def _wake(refund_ids: Sequence[UUID]) -> None:
+    """Send the worker's messages; the sweep finds the refunds without them."""
     try:
-        task_queue().enqueue(TaskName.REFUND_PAYMENT, refund_id)
+        for refund_id in refund_ids:
+            task_queue().enqueue(TaskName.REFUND_PAYMENT, str(refund_id))
     except QueueUnavailableError:
         click.echo("The broker does not answer: the worker finds the refund when it is back.", err=True)

@@ -32,7 +32,8 @@ class TimelineEntrySchema(Schema):
         allow_none=True,
         metadata={
             "description": "Of an event the status of the payment that it proves, or null. An attempt moves along "
-            "started, under_way, failed, authorized, expired, canceled; a capture along pending, refused, succeeded, "
+            "started, under_way, failed, authorized, expired, canceled (money that came by it all the same, where no "
+            "capture is named, is in amount); a capture along pending, refused, succeeded, "
             "undone; a dispute is needs_response, under_review, accepted, expired, lost, won or closed.",
             "example": "succeeded",
         },

@@ -18,6 +18,7 @@ from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, make_app
 from tests.conftest import Servers, Sql
 from tests.console.conftest import InWorker, Operator, basic, console_settings, file_webhooks
+from tests.money import fold
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from worker.commands import run_commands
 from worker.webhooks.sweeping import sweep
@@ -53,7 +54,15 @@ def failed(sql: Sql) -> UUID:
 @pytest.fixture
 def flagged(sql: Sql) -> UUID:
     insert_payment(sql)
-    return sql("UPDATE payments SET review_reason = 'mismatch' RETURNING id")[0].id
+    payment_id: UUID = sql("SELECT id FROM payments")[0].id
+    notice(sql, payment_id, "fraud_warning")
+    return payment_id
+
+
+def notice(sql: Sql, payment_id: UUID, reason: str) -> None:
+    """A reason that no signed data decides, and the fold."""
+    sql("INSERT INTO payment_notices (payment_id, reason, ref) VALUES (:id, :reason, '')", id=payment_id, reason=reason)
+    fold(sql, payment_id)
 
 
 def message(delivery_id: UUID, key: UUID | None) -> str:
@@ -211,7 +220,9 @@ def test_a_reviewed_flag_is_taken_off_by_the_worker_with_its_note(
     assert operator.send(page, action, why="agreed with the customer").status_code == 303
 
     assert messages() == [("commands.run", ())]
-    assert sql("SELECT review_reason FROM payments")[0].review_reason == "mismatch", "the web tier moves no payment"
+    assert sql("SELECT review_reason FROM payments")[0].review_reason == "fraud_warning", (
+        "the web tier moves no payment"
+    )
     assert "waits for a worker" in operator.get(page).text
     before = sql("SELECT status, amount, next_look_up_at FROM payments")
     in_worker(run_commands)
@@ -219,7 +230,7 @@ def test_a_reviewed_flag_is_taken_off_by_the_worker_with_its_note(
     assert sql("SELECT review_reason FROM payments")[0].review_reason is None
     assert sql("SELECT status, amount, next_look_up_at FROM payments") == before
     shown = operator.get(page).text
-    assert "mismatch was taken off" in shown
+    assert "fraud_warning was seen" in shown
     assert "agreed with the customer" in shown
     assert f'action="{action}"' not in shown
     in_worker(run_commands)
@@ -228,12 +239,12 @@ def test_a_reviewed_flag_is_taken_off_by_the_worker_with_its_note(
 
 def test_a_flag_that_changed_meanwhile_stays(operator: Operator, sql: Sql, flagged: UUID, in_worker: InWorker) -> None:
     operator.send(f"/ops/payments/{flagged}", f"/ops/payments/{flagged}/review", why="seen")
-    sql("UPDATE payments SET review_reason = 'mismatch, paid_twice'")
+    notice(sql, flagged, "recaptured")
 
     in_worker(run_commands)
 
-    assert sql("SELECT review_reason FROM payments")[0].review_reason == "mismatch, paid_twice"
-    assert "the flag is another one by now" in operator.get(f"/ops/payments/{flagged}").text
+    assert sql("SELECT review_reason FROM payments")[0].review_reason == "fraud_warning, recaptured"
+    assert "the payment moved since" in operator.get(f"/ops/payments/{flagged}").text
 
 
 def test_a_payment_is_looked_up_by_the_worker(operator: Operator, sql: Sql, in_worker: InWorker) -> None:

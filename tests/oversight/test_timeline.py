@@ -56,6 +56,7 @@ def test_a_payments_timeline_is_shown_in_order(app: Flask, in_worker: InWorker, 
         "webhook",
         "webhook",
         "event",
+        "attempt",
         "look-up",
     ]
     assert [line[:27] for line in entries] == sorted(line[:27] for line in entries)
@@ -66,7 +67,8 @@ def test_a_payments_timeline_is_shown_in_order(app: Flask, in_worker: InWorker, 
     assert f"{webhooks[2]} rejected" in entries[5]
     assert f"{webhooks[3]} applied" in entries[6]
     assert "paid 240.00 USD: applied, event evt_2" in entries[7]
-    assert entries[8].endswith("nothing new")
+    assert "one without a name: 240.00 USD came, where no capture is named" in entries[8]
+    assert entries[9].endswith("nothing new")
 
 
 def test_refunds_and_cancellations_are_part_of_the_timeline(app: Flask, in_worker: InWorker, sql: Sql) -> None:

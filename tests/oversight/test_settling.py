@@ -1,0 +1,166 @@
+"""``flask payments accept``, ``review`` and ``refund``: the three ways out of a mismatch, by command line."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from checkout_service.oversight import settling
+from tests.conftest import Sql
+from tests.money import capture, fold
+from tests.oversight.conftest import InWorker
+from tests.refunding import open_payment, paid_payment
+from worker.commands import run_commands
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are left to the worker at once."""
+    monkeypatch.setattr(settling, "PATIENCE", 0.0)
+
+
+@pytest.fixture
+def short(sql: Sql) -> UUID:
+    """A payment of 240.00 of which 200.00 came."""
+    payment, _ = open_payment(sql, amount="240.00")
+    capture(sql, payment, "ch_1", "200")
+    fold(sql, payment)
+    return payment
+
+
+def _run(app: Flask, *arguments: str) -> Result:
+    return app.test_cli_runner().invoke(args=["payments", *arguments])
+
+
+def _now(sql: Sql, payment: UUID) -> Any:
+    return sql(
+        "SELECT status::text, review_reason, amount, amount_accepted, amount_refunding FROM payments WHERE id = :id",
+        id=payment,
+    )[0]
+
+
+def _command(sql: Sql) -> Any:
+    return sql("SELECT action, door, operator, subject, why, details FROM audit")[0]
+
+
+def test_what_came_is_accepted(app: Flask, in_worker: InWorker, sql: Sql, short: UUID) -> None:
+    done = _run(app, "accept", str(short), "--amount", "200", "--why", "by telephone", "--operator", "ada")
+
+    assert done.exit_code == 1
+    assert "is kept, and is carried out as soon as workers run" in done.output
+    row = _command(sql)
+    assert (row.action, row.door, row.operator, row.subject, row.why) == (
+        "accept",
+        "cli",
+        "ada",
+        str(short),
+        "by telephone",
+    )
+    in_worker(run_commands)
+    now = _now(sql, short)
+    assert (now.status, now.review_reason) == ("paid", None)
+    assert (now.amount, now.amount_accepted) == (240, 200)
+    acceptance = sql("SELECT amount, operator, why FROM payment_acceptances")[0]
+    assert tuple(acceptance) == (200, "ada", "by telephone")
+
+
+def test_the_newest_acceptance_counts(app: Flask, in_worker: InWorker, sql: Sql, short: UUID) -> None:
+    for amount in ("200", "220"):
+        _run(app, "accept", str(short), "--amount", amount, "--why", "by telephone")
+        in_worker(run_commands)
+
+    now = _now(sql, short)
+    assert (now.status, now.review_reason, now.amount_accepted) == ("partially_paid", "mismatch", 220)
+
+
+def test_what_was_seen_is_hidden_until_money_moves(app: Flask, in_worker: InWorker, sql: Sql, short: UUID) -> None:
+    _run(app, "review", str(short), "--why", "the customer will send the rest")
+    assert _command(sql).details["reason"] == "mismatch"
+    in_worker(run_commands)
+    assert _now(sql, short).review_reason is None
+
+    fold(sql, short)
+    assert _now(sql, short).review_reason is None, "an echo raised it again"
+    sql("UPDATE captures SET amount = 210")
+    fold(sql, short)
+    assert _now(sql, short).review_reason == "mismatch"
+
+
+def test_money_that_comes_before_the_worker_is_not_hidden(
+    app: Flask, in_worker: InWorker, sql: Sql, short: UUID
+) -> None:
+    _run(app, "review", str(short), "--why", "the customer will send the rest")
+    capture(sql, short, "ch_2", "10")
+    fold(sql, short)
+
+    in_worker(run_commands)
+
+    assert _now(sql, short).review_reason == "mismatch"
+    assert sql("SELECT state FROM command_runs")[0].state == "refused"
+    assert sql("SELECT FROM payment_reviews") == []
+
+
+def test_nothing_to_look_at_is_no_command(app: Flask, sql: Sql) -> None:
+    payment, _ = paid_payment(sql)
+
+    done = _run(app, "review", str(payment), "--why", "nothing")
+
+    assert (done.exit_code, sql("SELECT FROM audit")) == (0, [])
+    assert "no reason to look" in done.output
+
+
+def test_it_is_given_back(app: Flask, sql: Sql, short: UUID) -> None:
+    done = _run(app, "refund", str(short), "--reason", "came short", "--key", "k1", "--operator", "ada")
+
+    assert done.exit_code == 0, done.output
+    assert "200.00 USD is asked for, with the key k1" in done.output
+    assert _now(sql, short).amount_refunding == 200
+    again = _run(app, "refund", str(short), "--reason", "came short", "--key", "k1", "--operator", "ada")
+    assert "was asked for before" in again.output
+    refund = sql("SELECT amount, reason, capture_ref, requested_by FROM refunds")
+    assert [tuple(row)[:3] for row in refund] == [(200, "came short", "ch_1")]
+    assert refund[0].requested_by.version == 5
+
+
+def test_one_capture_is_given_back_by_itself(app: Flask, sql: Sql, short: UUID) -> None:
+    capture(sql, short, "ch_2", "100")
+    fold(sql, short)
+    second = sql("SELECT id FROM captures WHERE capture_ref = 'ch_2'")[0].id
+
+    done = _run(app, "refund", str(short), "--capture", str(second))
+
+    assert done.exit_code == 0, done.output
+    assert [tuple(row) for row in sql("SELECT amount, capture_ref FROM refunds")] == [(100, "ch_2")]
+
+
+def test_more_than_is_left_is_refused_in_a_sentence(app: Flask, sql: Sql, short: UUID) -> None:
+    done = _run(app, "refund", str(short), "--amount", "200.01")
+
+    assert done.exit_code == 1
+    assert "Less than that is left" in done.output
+    assert sql("SELECT FROM refunds") == []
+
+
+@pytest.mark.parametrize("command", ["accept", "refund"])
+@pytest.mark.parametrize("amount", ["nonsense", "0", "-1", "1.234"])
+def test_what_is_no_amount_is_refused(app: Flask, sql: Sql, short: UUID, command: str, amount: str) -> None:
+    why = ["--why", "it"] if command == "accept" else []
+    done = _run(app, command, str(short), f"--amount={amount}", *why)
+
+    assert done.exit_code == 2, done.output
+    assert sql("SELECT FROM audit") == []
+    assert sql("SELECT FROM refunds") == []
+
+
+@pytest.mark.parametrize("command", [["accept", "--amount", "1", "--why", "x"], ["review", "--why", "x"], ["refund"]])
+def test_a_payment_that_is_not_there(app: Flask, sql: Sql, command: list[str]) -> None:
+    name, *rest = command
+    done = _run(app, name, str(uuid4()), *rest)
+
+    assert done.exit_code == 1
+    assert "There is no payment" in done.output
+    assert sql("SELECT FROM audit") == []
