@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from uuid import UUID
 
 from checkout_service.api.problems import Problem, Unavailable
@@ -60,10 +61,16 @@ def look_up(payment_id: UUID, *, origin: Origin) -> UUID:
         return operations.look_up(payment_id, origin=origin)
 
 
-def review(payment_id: UUID, *, reason: str, origin: Origin) -> UUID:
-    """Have the worker take this flag off a payment, which a person has looked at; the command's id."""
+def review(payment_id: UUID, *, reason: str, version: int | None, origin: Origin) -> UUID:
+    """Have the worker note that a person saw these reasons of a payment in this version; the command's id."""
     with _problems():
-        return operations.review(payment_id, reason=reason, origin=origin)
+        return operations.review(payment_id, reason=reason, version=version, origin=origin)
+
+
+def accept(payment_id: UUID, *, amount: Decimal, origin: Origin) -> UUID:
+    """Have the worker accept an amount, of the payment's currency, as the whole price; the command's id."""
+    with _problems():
+        return operations.accept(payment_id, amount=amount, origin=origin)
 
 
 @contextmanager

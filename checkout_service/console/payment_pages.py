@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from flask import redirect, request, url_for
@@ -14,14 +18,24 @@ from checkout_service.console.access import for_operators
 from checkout_service.console.filters import read_id, read_payment_filter, read_place
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, origin, page
 from checkout_service.console.payment_queries import payment_by, payments_page
+from checkout_service.money import InvalidAmountError, decimals, parse_amount
 from checkout_service.oversight.operator_phrases import phrase
+from checkout_service.oversight.payment_history import PaymentNow
+from checkout_service.oversight.reasons import explained
 from checkout_service.oversight.timeline import Timeline, timeline_of
+from checkout_service.payments.outcomes import read_reasons
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.refunds.operations import RefundRequest, operator_id, request_refund
+from checkout_service.tasks import TaskName
 
 blueprint = ConsoleBlueprint("console_payments", __name__)
 
-PAGES_SEARCHED = 2
+PAGES_SEARCHED: Final = 2
 """Pages of webhooks that one view of a payment looks through for those that only their bytes tie to it."""
+
+LONGEST_REASON: Final = 255
+"""Of a refund, as in the API."""
 
 
 @blueprint.get("/payments")
@@ -67,6 +81,7 @@ def show_payment(payment_id: UUID) -> str:
         beyond=read_id(request.args.get("beyond")),
         commands=history,
         again=awaited(history),
+        reasons=[explained(reason, found.payment) for reason in sorted(read_reasons(found.payment.review_reason))],
     )
 
 
@@ -89,12 +104,60 @@ def review_payment(payment_id: UUID) -> AnyResponse:
     if not reason or len(reason) > 200:
         raise MalformedBody("The form does not say which flag was looked at. Go back, reload the page, and try again.")
     _known(payment_id)
-    commands.review(payment_id, reason=reason, origin=given)
+    version = request.form.get("version", "")
+    commands.review(
+        payment_id, reason=reason, version=int(version) if re.fullmatch(r"[0-9]{1,9}", version) else None, origin=given
+    )
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
 
 
-def _found(payment_id: UUID, *, after: UUID | None) -> Timeline:
-    found = timeline_of(payment_id, pages=PAGES_SEARCHED, after=after)
+@blueprint.post("/payments/<uuid:payment_id>/accept")
+@for_operators
+def accept_amount(payment_id: UUID) -> AnyResponse:
+    """Have an amount accepted in place of the payment's. Needs a note."""
+    given = origin(note_needed=True)
+    amount = _amount(_payment(payment_id).currency)
+    commands.accept(payment_id, amount=amount, origin=given)
+    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
+
+
+@blueprint.post("/payments/<uuid:payment_id>/refund")
+@for_operators
+def refund_payment(payment_id: UUID) -> AnyResponse:
+    """Ask for a refund, as the API does. Needs a note, which is kept as the refund's reason."""
+    given = origin(note_needed=True)
+    currency = _payment(payment_id).currency
+    asked_for = request_refund(
+        RefundRequest(
+            payment_id=payment_id,
+            requested_by=operator_id(given.operator),
+            key=str(given.key),
+            amount=_amount(currency) if request.form.get("amount", "").strip() else None,
+            reason=" ".join(given.why.split())[:LONGEST_REASON],
+        )
+    )
+    with suppress(QueueUnavailableError):  # the sweep finds it without
+        task_queue().enqueue(TaskName.REFUND_PAYMENT, asked_for.refund["id"])
+    return redirect(url_for("console_payments.show_payment", payment_id=payment_id), 303)
+
+
+def _amount(currency: str) -> Decimal:
+    """The amount in the form."""
+    try:
+        amount = parse_amount(request.form.get("amount", "").strip())
+    except InvalidAmountError as error:
+        raise MalformedBody(f"The amount cannot be read: {error}. Go back and write it again.") from error
+    if amount <= 0 or amount != round(amount, decimals(currency)):
+        raise MalformedBody(f"This is no amount of {currency}. Go back and write it again.")
+    return amount
+
+
+def _payment(payment_id: UUID) -> PaymentNow:
+    return _found(payment_id, after=None, pages=0).payment
+
+
+def _found(payment_id: UUID, *, after: UUID | None, pages: int = PAGES_SEARCHED) -> Timeline:
+    found = timeline_of(payment_id, pages=pages, after=after)
     if found is None:
         raise NotFound(f"There is no payment {payment_id}.")
     return found

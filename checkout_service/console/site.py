@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from checkout_service.console import command_pages, payment_pages, webhook_pages
+from checkout_service.console import command_pages, dispute_pages, payment_pages, webhook_pages
 from checkout_service.pages import assets
 from checkout_service.pages.base import furnish
 
@@ -15,5 +15,5 @@ def init_app(app: Flask) -> None:
     """Serve the console's pages."""
     furnish(app)
     assets.add_folder(app, Path(__file__).parent / "static")
-    for room in (webhook_pages, payment_pages, command_pages):
+    for room in (webhook_pages, payment_pages, dispute_pages, command_pages):
         app.register_blueprint(room.blueprint)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from time import monotonic, sleep
 from typing import Final, NamedTuple
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 import click
 from flask.cli import with_appcontext
@@ -19,7 +19,7 @@ from checkout_service.commands.queries import find_command
 from checkout_service.database.engine import execute
 from checkout_service.money import InvalidAmountError, decimals, parse_amount, show
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
-from checkout_service.refunds.operations import RefundRequest, request_refund
+from checkout_service.refunds.operations import RefundRequest, operator_id, request_refund
 from checkout_service.tasks import TaskName
 from checkout_service.terminal import kept, os_user, printable
 
@@ -27,9 +27,6 @@ PATIENCE: Final = 20.0
 """Seconds after which a command is left to the workers."""
 
 LOOK_EVERY: Final = 0.2
-
-OPERATORS: Final = UUID("6b0c7f0e-6f5e-5d0b-9a3c-1f7d6c1b2a90")
-"""The namespace in which an operator's name becomes the id of who asked for a refund."""
 
 _payment = text("SELECT currency, review_reason, version FROM payments WHERE id = :id")
 
@@ -93,7 +90,7 @@ def refund_payment(
     found = _found(payment_id)
     request = RefundRequest(
         payment_id=payment_id,
-        requested_by=uuid5(OPERATORS, operator or os_user()),
+        requested_by=operator_id(operator or os_user()),
         key=key or uuid4().hex,
         amount=None if amount is None else _amount(amount, found.currency),
         reason=None if reason is None else kept(reason),

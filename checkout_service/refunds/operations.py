@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from checkout_service.api.idempotency_key import request_hash
 from checkout_service.api.problems import IdempotencyKeyReused, Invalid, NotFound, StillInProgress
@@ -40,6 +40,10 @@ _insert: Final = Statement(
 
 TRIES: Final = 5
 """What is left may change between reading and inserting: another refund fails, or takes it."""
+
+
+OPERATORS: Final = UUID("6b0c7f0e-6f5e-5d0b-9a3c-1f7d6c1b2a90")
+"""The namespace in which an operator's name becomes the id of who requested a refund."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,11 @@ class Part(NamedTuple):
 
     source: Source
     amount: Decimal
+
+
+def operator_id(name: str) -> UUID:
+    """The id under which an operator of this name, at the console or at a terminal, requests refunds."""
+    return uuid5(OPERATORS, name)
 
 
 def request_refund(request: RefundRequest) -> RefundAnswer:

@@ -255,7 +255,7 @@ def test_statements_of_each_page_are_few_and_do_not_grow(
         "/ops/webhooks?state=failed": 2,
         "/ops/webhooks?state=pending": 2,
         f"/ops/webhooks?find={reference}": 3,
-        f"/ops/webhooks/{filed[0]}": 14,
+        f"/ops/webhooks/{filed[0]}": 19,
         "/ops/webhooks/process-all?state=failed": 1,
         "/ops/payments": 1,
         f"/ops/payments/{payment.id}": 11,

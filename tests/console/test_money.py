@@ -1,0 +1,126 @@
+"""What operators see of a payment's money, and the ways out of what does not fit."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from tests.conftest import Sql
+from tests.console.conftest import InWorker, Operator
+from tests.console.test_commands import Messages, messages
+from tests.money import attempt, bring_to, fold
+from tests.webhook_bodies import insert_payment
+from worker.commands import run_commands
+
+__all__ = ["messages"]
+
+
+@pytest.fixture
+def part_paid(sql: Sql) -> UUID:
+    """A payment of 240.00 of which 200.00 came."""
+    payment_id = _payment(sql)
+    bring_to(sql, payment_id, "partially_paid", amount="200")
+    return payment_id
+
+
+def _payment(sql: Sql) -> UUID:
+    reference = insert_payment(sql)
+    found: UUID = sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)[0].id
+    return found
+
+
+def test_what_came_is_accepted_as_the_whole_price(
+    operator: Operator, sql: Sql, in_worker: InWorker, part_paid: UUID
+) -> None:
+    page = f"/ops/payments/{part_paid}"
+    assert operator.send(page, f"{page}/accept", amount="200.00", why="agreed").status_code == 303
+    assert sql("SELECT status::text FROM payments")[0].status == "partially_paid", "the web tier moves no payment"
+    in_worker(run_commands)
+
+    row = sql("SELECT status::text AS now, amount, amount_accepted, review_reason FROM payments")[0]
+    assert (row.now, str(row.amount), row.amount_accepted, row.review_reason) == ("paid", "240.00", 200, None)
+    shown = operator.get(page).text
+    assert "accept an amount" in shown
+    assert f'action="{page}/accept"' not in shown
+
+
+@pytest.mark.parametrize("amount", ["", "0", "-1", "1e3", "200.001", "many"])
+def test_an_amount_that_is_none_is_refused(operator: Operator, sql: Sql, part_paid: UUID, amount: str) -> None:
+    page = f"/ops/payments/{part_paid}"
+    assert operator.send(page, f"{page}/accept", amount=amount, why="agreed").status_code == 400
+    assert sql("SELECT FROM audit") == []
+
+
+def test_money_is_given_back_once_for_each_form(
+    operator: Operator, sql: Sql, messages: Messages, part_paid: UUID
+) -> None:
+    page = f"/ops/payments/{part_paid}"
+    form = operator.form(page, f"{page}/refund") | {"amount": "40.00", "why": "too\n much came"}
+    assert operator.post(f"{page}/refund", form).status_code == 303
+    assert operator.post(f"{page}/refund", form).status_code == 303
+
+    rows = sql("SELECT id, amount, reason, status::text AS now FROM refunds")
+    assert [(str(row.amount), row.reason, row.now) for row in rows] == [("40.00", "too much came", "requested")]
+    assert ("payments.refund", (str(rows[0].id),)) in messages()
+    assert "160.00" in operator.get(page).text
+
+
+def test_more_than_is_left_is_not_given_back(operator: Operator, sql: Sql, part_paid: UUID) -> None:
+    page = f"/ops/payments/{part_paid}"
+    assert operator.send(page, f"{page}/refund", amount="200.01", why="all of it").status_code in {409, 422}
+    assert sql("SELECT FROM refunds") == []
+
+
+def test_a_duplicate_names_the_other_and_offers_its_refund(operator: Operator, sql: Sql) -> None:
+    first, second = _payment(sql), _payment(sql)
+    user = sql("SELECT user_id FROM payments WHERE id = :id", id=first)[0].user_id
+    (cart,) = sql("INSERT INTO carts (user_id) VALUES (:user) RETURNING id", user=user)
+    for payment_id in (first, second):
+        sql(
+            """INSERT INTO checkout_sessions (user_id, cart_id, generation, idempotency_key, request_hash, payment_id,
+                payment_token, amount, currency, lines, expires_at)
+            VALUES (:user, :cart, 0, :key, '', :id, 'token', 240, 'USD', '[]', now())""",
+            user=user,
+            cart=cart.id,
+            key=str(payment_id),
+            id=payment_id,
+        )
+        bring_to(sql, payment_id, "paid")
+    fold(sql, first)
+
+    shown = operator.get(f"/ops/payments/{first}").text
+    assert f'href="/ops/payments/{second}"' in shown
+    assert f'action="/ops/payments/{first}/refund"' in shown
+    assert "paid twice" in shown
+
+
+def test_disputes_are_listed_by_their_deadline_with_where_evidence_is_sent(operator: Operator, sql: Sql) -> None:
+    for number, (status, due) in enumerate([("needs_response", 9), ("needs_response", 2), ("lost", 1)]):
+        sql(
+            """INSERT INTO disputes
+                (payment_id, provider, dispute_ref, stage, status, amount, currency, evidence_due_at, reason)
+            VALUES (:id, 'stripe', :name, 'chargeback', CAST(:status AS dispute_status), 40, 'USD',
+                now() + make_interval(days => :due), 'not_received')""",
+            id=_payment(sql),
+            name=f"dp_{number}",
+            status=status,
+            due=due,
+        )
+
+    opened = operator.get("/ops/disputes").text
+    assert opened.index("dp_1") < opened.index("dp_0")
+    assert "dp_2" not in opened
+    assert "not received" in opened
+    assert "Stripe" in opened
+    assert "dp_2" in operator.get("/ops/disputes?status=lost").text
+    assert operator.get("/ops/disputes?status=%00nonsense").status_code == 200
+
+
+def test_an_authorized_payment_shows_what_is_promised(operator: Operator, sql: Sql) -> None:
+    payment_id = _payment(sql)
+    attempt(sql, payment_id, "authorized", ref="pi_1", authorized="240")
+    fold(sql, payment_id)
+    shown = operator.get(f"/ops/payments/{payment_id}").text
+    assert "<dt>Authorized</dt>" in shown
+    assert f'action="/ops/payments/{payment_id}/refund"' not in shown
