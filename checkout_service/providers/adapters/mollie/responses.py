@@ -123,14 +123,14 @@ def capture_of(made: dict[str, Any], reference: Reference) -> ProviderEvent:
     return _event(made, reference, f"{capture_ref}:{status.value}:{money['amount']}", [entry], **money)
 
 
-def source_of(held: dict[str, Any], reference: Reference) -> dict[str, str]:
+def source_of(held: dict[str, Any], reference: Reference) -> dict[str, Any]:
     """What refunds and chargebacks are of: the payment, and its capture where it has just one."""
     captures = _embedded(held, "captures")
     came = [text(item, "id") for item in captures if _capture_status(item) is CaptureStatus.SUCCEEDED]
     return {"attempt_ref": reference.provider_ref} | ({"capture_ref": came[0]} if len(came) == 1 else {})
 
 
-def refund_of(made: dict[str, Any], reference: Reference, source: dict[str, str]) -> ProviderRefundEvent:
+def refund_of(made: dict[str, Any], reference: Reference, source: dict[str, Any]) -> ProviderRefundEvent:
     """What a refund says of itself; ``source`` is what ``source_of`` found."""
     refund_ref, status = text(made, "id"), text(made, "status")
     return ProviderRefundEvent(
@@ -228,7 +228,7 @@ def _captured(held: dict[str, Any]) -> Decimal | None:
     return amount_from_text(nested(held, "amountCaptured").get("value"))
 
 
-def _chargeback_of(item: dict[str, Any], reference: Reference, source: dict[str, str]) -> ProviderEvent:
+def _chargeback_of(item: dict[str, Any], reference: Reference, source: dict[str, Any]) -> ProviderEvent:
     """The money went with the chargeback, and came back where it was reversed; Mollie tells of no stage or deadline."""
     back, money = item.get("reversedAt"), money_of(item)
     since = back or item.get("createdAt")
