@@ -186,7 +186,7 @@ class Transport:
             raise LaterError(f"{call}: status {status}", pause=answer.retry_after)
         if not httpx.codes.is_success(status):
             raise UnreadableError(f"{call}: status {status}")
-        if status == httpx.codes.NO_CONTENT:
+        if status == httpx.codes.NO_CONTENT or (status == httpx.codes.ACCEPTED and not answer.content):
             return {}
         try:
             return json_object(answer.content)

@@ -10,6 +10,7 @@ import requests
 from mollie.api.client import Client
 from mollie.api.error import UnprocessableEntityError
 
+from checkout_service.providers.adapters.mollie.responses import EMBEDDED
 from tests.providers.compat.wires import RequestsWire, content_of
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
 from tests.providers.kits.mollie import KIT, OPTIONS, MollieBank
@@ -38,8 +39,8 @@ def test_their_client_and_ours_send_the_same() -> None:
     ours = [content_of(call, *HEADERS) for call in bank.requests]
     bank.requests.clear()
     client.payments.create(ours[0][3], idempotency_key=str(PAYMENT_ID))
-    payment = client.payments.get(made.provider_ref, embed="refunds,chargebacks")
-    client.payments.get(made.provider_ref, embed="refunds,chargebacks")
+    payment = client.payments.get(made.provider_ref, embed=EMBEDDED)
+    client.payments.get(made.provider_ref, embed=EMBEDDED)
     payment.refunds.create(ours[3][3], idempotency_key=str(REFUND_ID))
     with pytest.raises(UnprocessableEntityError):
         client.payments.delete(made.provider_ref)
@@ -58,11 +59,13 @@ def test_what_their_package_understands_of_our_stand_in_is_what_we_do() -> None:
     reference = replace(KIT.reference(), provider_ref=made.provider_ref)
 
     payment = client.payments.get(made.provider_ref)
-    assert (payment.is_open(), payment.checkout_url, provider.look_up(reference)) == (True, made.payment_token, [])
+    (nothing,) = provider.look_up(reference)
+    assert (payment.is_open(), payment.checkout_url) == (True, made.payment_token)
+    assert (nothing.status, nothing.event_id) == (None, "")
     bank.pay(made.provider_ref)
     bank.refund(made.provider_ref, "re_4qqhO89gsT", "40.00")
 
-    payment = client.payments.get(made.provider_ref, embed="refunds,chargebacks")
+    payment = client.payments.get(made.provider_ref, embed=EMBEDDED)
     paid, refund = provider.look_up(reference)
     assert payment.is_paid()
     assert payment.amount == {"currency": paid.currency, "value": str(paid.amount)}
@@ -75,3 +78,24 @@ def test_what_their_package_understands_of_our_stand_in_is_what_we_do() -> None:
 def _without_query_order(call: tuple) -> tuple:  # type: ignore[type-arg]
     """Their client escapes the comma of the query."""
     return (call[0], call[1].replace("%2C", ","), *call[2:])
+
+
+def test_captures_are_those_that_their_package_reads() -> None:
+    """It makes none: captures are listed and read there alone."""
+    bank = MollieBank()
+    provider, client = KIT.provider(answer=bank, capture="manual"), their_client(bank)
+    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    reference = replace(KIT.reference(), provider_ref=made.provider_ref)
+    bank.authorize(made.provider_ref)
+    payment = client.payments.get(made.provider_ref)
+    assert (payment.is_authorized(), payment.capture_mode) == (True, "manual")
+    assert payment.capture_before == provider.look_up(reference)[0].entries[0].expires_at.isoformat()
+
+    (event,) = provider.capture(reference, request_id=REFUND_ID, amount=AMOUNT, final=True)
+
+    payment = client.payments.get(made.provider_ref, embed=EMBEDDED)
+    (theirs,) = payment._get_property("_embedded")["captures"]
+    (ours,) = event.entries
+    assert payment.is_paid()
+    assert (theirs["id"], theirs["paymentId"]) == (ours.ref, ours.attempt_ref)
+    assert payment.amount_captured == {"currency": CURRENCY, "value": str(ours.amount)}

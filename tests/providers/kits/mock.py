@@ -60,6 +60,51 @@ class MockBank:
         return dict(self.refunds[reference])
 
 
+MOVEMENTS: dict[str, dict[str, dict[str, Any]]] = {
+    "payment": {
+        "processing": {"attempt": "try-1"},
+        "failed": {"attempt": "try-1"},
+        "authorized": {"attempt": "try-1", "expires_at": "2026-12-02T12:00:00Z"},
+        "expired": {"attempt": "try-1"},
+        "canceled": {"attempt": "try-1"},
+        "paid": {"attempt": "try-1"},
+        "partially_paid": {"attempt": "try-1", "capture_ref": "cap-1", "amount": "200.00"},
+        "reversed": {"dispute_ref": "dis-1", "amount": "40.00"},
+    },
+    "capture": {
+        word: {"attempt": "try-1", "capture_ref": "cap-1", "amount": "200.00"}
+        for word in ("pending", "refused", "succeeded", "undone")
+    },
+    "refund": {
+        word: {"refund_ref": "ref-1", "attempt": "try-1", "capture_ref": "cap-1", "amount": "40.00"}
+        for word in ("processing", "succeeded", "failed")
+    },
+    "dispute": {
+        word: {
+            "dispute_ref": "dis-1",
+            "stage": "chargeback",
+            "step": step,
+            "amount": "40.00",
+            "capture_ref": "cap-1",
+            "attempt": "try-1",
+            "reason": "not_received",
+            "evidence_due_at": "2026-12-09T12:00:00Z",
+            "occurred_at": "2026-11-25T12:00:00Z",
+        }
+        for word, step in {
+            "needs_response": 0,
+            "under_review": 0,
+            "accepted": 1,
+            "expired": 1,
+            "lost": 1,
+            "won": 2,
+            "closed": 0,
+        }.items()
+    },
+}
+"""Statuses, by what they are of, and the details beside them: the names are the same at every plain provider."""
+
+
 class MockKit:
     """Webhooks signed over their content, without a time."""
 
@@ -98,6 +143,23 @@ class MockKit:
             "raw_data": details,
         }
         return SignedWebhook(body=json.dumps(sign(content, self.secrets[0] if secret is None else secret)).encode())
+
+    def says(self, status: str, *, provider_ref: str | None = None, **details: Any) -> SignedWebhook:
+        """A webhook with whatever details it has; ``amount`` is AMOUNT unless it is named."""
+        content = {
+            "provider_ref": provider_ref or PREFIX + PAYMENT_ID.hex,
+            "status": status,
+            "raw_data": {"amount": str(AMOUNT), "currency": CURRENCY} | details,
+        }
+        return SignedWebhook(body=json.dumps(sign(content, self.secrets[0])).encode())
+
+    def movements(self) -> dict[str, SignedWebhook]:
+        """Every kind of webhook that names attempts, captures, refunds or disputes."""
+        return {
+            f"{subject} {word}": self.says(word, event_id=f"evt_{subject}_{word}", **details)
+            for subject, words in MOVEMENTS.items()
+            for word, details in words.items()
+        }
 
     def sealed(self, body: bytes) -> SignedWebhook:
         try:

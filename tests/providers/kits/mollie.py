@@ -1,4 +1,4 @@
-"""Mollie for the contract suite: webhooks that anybody could write, and a server of payments."""
+"""Mollie for the contract suite: webhooks that anybody could write, and a server of payments, captures and refunds."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ OPTIONS = {
 
 
 class MollieBank:
-    """Payments with their refunds and chargebacks; calls honour their idempotency keys."""
+    """Payments with their captures, refunds and chargebacks; calls honour their idempotency keys.
+
+    ``capturing`` is the status that a capture begins with; ``settle`` gives it another.
+    """
 
     def __init__(self) -> None:
         self.payments: dict[str, Any] = {}
+        self.captures: dict[str, Any] = {}
         self.refunds: dict[str, Any] = {}
+        self.chargebacks: dict[str, Any] = {}
+        self.capturing = "succeeded"
         self.requests: list[httpx.Request] = []
         self._answers: dict[str, httpx.Response] = {}
 
@@ -55,9 +61,55 @@ class MollieBank:
         made["amount"] = {"currency": self.payments[provider_ref]["amount"]["currency"], "value": value}
         self.refunds[refund_ref] = self.refunds.get(refund_ref, made) | fields
 
-    def charge_back(self, provider_ref: str) -> None:
-        back = {"id": "chb_n9z0tp", "paymentId": provider_ref, "amount": self.payments[provider_ref]["amount"]}
-        self.payments[provider_ref]["_embedded"] = {"chargebacks": [back | {"reversedAt": None}]}
+    def authorize(self, provider_ref: str) -> None:
+        """The customer's bank holds the money back for us."""
+        self.payments[provider_ref] |= {
+            "status": "authorized",
+            "authorizedAt": "2026-11-25T12:00:00+00:00",
+            "captureBefore": "2026-12-02T12:00:00+00:00",
+            "method": "creditcard",
+            "amountCaptured": {"currency": CURRENCY, "value": "0.00"},
+        }
+
+    def capture(self, provider_ref: str, value: str, **fields: Any) -> dict[str, Any]:
+        """A capture as somebody makes it in the dashboard."""
+        capture_ref = f"cpt_{len(self.captures) + 1:010}"
+        made = {"resource": "capture", "id": capture_ref, "paymentId": provider_ref, "metadata": None}
+        made |= {"status": self.capturing, "createdAt": "2026-11-25T13:00:00+00:00"}
+        made["amount"] = {"currency": self.payments[provider_ref]["amount"]["currency"], "value": value}
+        self.captures[capture_ref] = made | fields
+        self.settle(capture_ref, self.captures[capture_ref]["status"])
+        return self.captures[capture_ref]
+
+    def settle(self, capture_ref: str, status: str) -> None:
+        """What becomes of a capture; a payment of which all is captured is paid."""
+        made = self.captures[capture_ref]
+        made["status"] = status
+        held = self.payments[made["paymentId"]]
+        came = self._captured(held["id"])
+        held["amountCaptured"] = {"currency": held["amount"]["currency"], "value": str(came)}
+        if came >= Decimal(held["amount"]["value"]):
+            self.pay(held["id"])
+
+    def release(self, provider_ref: str) -> None:
+        """What was not captured is given back: such a payment is paid, or canceled where nothing was."""
+        if self._captured(provider_ref):
+            self.pay(provider_ref)
+        else:
+            self.payments[provider_ref] |= {"status": "canceled", "canceledAt": "2026-11-26T12:00:00+00:00"}
+
+    def charge_back(self, provider_ref: str, value: str | None = None, ref: str = "chb_n9z0tp", **fields: Any) -> None:
+        """A chargeback of all or of some, or news of one."""
+        amount = dict(self.payments[provider_ref]["amount"])
+        made = {"id": ref, "paymentId": provider_ref, "amount": amount | ({"value": value} if value else {})}
+        made |= {"createdAt": "2026-11-27T12:00:00+00:00", "reversedAt": None, "reason": None}
+        self.chargebacks[ref] = self.chargebacks.get(ref, made) | fields
+
+    def _captured(self, provider_ref: str) -> Decimal:
+        came = [made for made in self.captures.values() if made["paymentId"] == provider_ref]
+        return sum(
+            (Decimal(made["amount"]["value"]) for made in came if made["status"] == "succeeded"), Decimal("0.00")
+        )
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         steps = request.url.path.split("/")[2:]
@@ -67,6 +119,8 @@ class MollieBank:
         held = self.payments.get(steps[1])
         if held is None:
             return _problem(404, "Not Found")
+        if steps[2:] == ["captures"] or steps[2:] == ["release-authorization"]:
+            return self._change_authorized(held, steps[2], sent)
         if request.method == "POST":
             refund_ref = f"re_{len(self.refunds) + 1:010}"
             self.refund(steps[1], refund_ref, sent["amount"]["value"], status="pending", metadata=sent["metadata"])
@@ -77,13 +131,23 @@ class MollieBank:
             held["status"] = "canceled"
         return httpx.Response(200, json=self._whole(held, request.url.params.get("embed", "")))
 
+    def _change_authorized(self, held: dict[str, Any], act: str, sent: dict[str, Any]) -> httpx.Response:
+        if held["status"] != "authorized":
+            return _problem(422, "Unprocessable Entity")
+        if act == "release-authorization":
+            self.release(held["id"])
+            return httpx.Response(202)
+        made = self.capture(held["id"], sent["amount"]["value"], metadata=sent["metadata"])
+        return httpx.Response(201, json=made)
+
     def _whole(self, held: dict[str, Any], embed: str) -> dict[str, Any]:
-        refunds = [made for made in self.refunds.values() if made["paymentId"] == held["id"]]
-        embedded = {"refunds": refunds, "chargebacks": []} | held.get("_embedded", {})
-        embedded_lists = {name: list(embedded[name]) for name in embed.split(",") if name}
-        return {name: value for name, value in held.items() if name != "_embedded"} | (
-            {"_embedded": embedded_lists} if embedded_lists else {}
-        )
+        whole = {"refunds": self.refunds, "chargebacks": self.chargebacks, "captures": self.captures}
+        embedded = {
+            name: [made for made in whole[name].values() if made["paymentId"] == held["id"]]
+            for name in embed.split(",")
+            if name
+        }
+        return held | ({"_embedded": embedded} if embedded else {})
 
     def _open(self, sent: dict[str, Any]) -> httpx.Response:
         reference = f"tr_{hashlib.sha256(json.dumps(sent).encode()).hexdigest()[:10]}"
@@ -112,8 +176,9 @@ class MollieKit:
     timed = False
     signed = False
 
-    def provider(self, *secrets: str, answer: Answer | None = None) -> MollieProvider:
-        provider = MollieProvider(Account(options={name: Secret(value) for name, value in OPTIONS.items()}))
+    def provider(self, *secrets: str, answer: Answer | None = None, **options: str) -> MollieProvider:
+        values = OPTIONS | options
+        provider = MollieProvider(Account(options={name: Secret(value) for name, value in values.items()}))
         provider._api._client = httpx.Client(transport=httpx.MockTransport(answer or _nobody))
         return provider
 

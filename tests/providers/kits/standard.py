@@ -19,6 +19,7 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from tests.providers.kits.banking import Keys, nobody
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
+from tests.providers.kits.mock import MOVEMENTS
 
 API_KEY = "the key of this test"
 PAYMENT_REF = "inhouse-4711"
@@ -129,6 +130,29 @@ class StandardKit:
         body = json.dumps({"type": kind, "timestamp": "2026-11-25T12:00:00Z", "data": about}).encode()
         chosen = self.secrets[0] if secret is None else secret
         return sign(body, chosen, signed_at=signed_at, webhook_id=f"msg_{event}")
+
+    def says(
+        self,
+        kind: str,
+        *,
+        provider_ref: str | None = None,
+        signed_at: datetime = NOW,
+        webhook_id: str = "msg_1",
+        timestamp: str = "2026-11-25T12:00:00Z",
+        **about: Any,
+    ) -> SignedWebhook:
+        """A webhook with whatever its data has; ``amount`` is AMOUNT unless it is named."""
+        data = {"provider_ref": provider_ref or PAYMENT_REF, "amount": str(AMOUNT), "currency": CURRENCY} | about
+        body = json.dumps({"type": kind, "timestamp": timestamp, "data": data}).encode()
+        return sign(body, self.secrets[0], signed_at=signed_at, webhook_id=webhook_id)
+
+    def movements(self) -> dict[str, SignedWebhook]:
+        """Every kind of webhook that names attempts, captures, refunds or disputes."""
+        return {
+            f"{subject}.{word}": self.says(f"{subject}.{word}", **about)
+            for subject, words in MOVEMENTS.items()
+            for word, about in words.items()
+        }
 
     def sealed(self, body: bytes) -> SignedWebhook:
         return sign(body, self.secrets[0])

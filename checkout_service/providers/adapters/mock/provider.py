@@ -1,28 +1,33 @@
 """The mock provider: takes no money, but signs, reports, doubts and fails like one that does.
 
 Its webhook is ``{"provider_ref", "status", "signature", "raw_data"}`` with the signature over everything else. With a
-``refund_ref`` in raw_data and a refund's status it is about a refund. Without MOCK_API_BASE it has no
-server: ``open`` echoes the amount, ``look_up`` finds the payment still open, ``cancel`` works, ``refund`` succeeds.
+``refund_ref`` in raw_data and a refund's status it is about a refund; other names in there are those of
+``optional_names``. Without MOCK_API_BASE it has no server: ``open`` echoes the amount, ``look_up`` finds the payment
+still open, and ``cancel``, ``refund``, ``capture`` and ``void`` succeed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 from checkout_service.money import show
-from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.payments.status import CaptureStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mock.events import (
+    CAPTURE_PREFIX,
     NAME,
     PREFIX,
     REFUND_PREFIX,
+    captured,
     looked_up,
     payment_event,
     refund_event,
     refunded,
+    voided,
 )
 from checkout_service.providers.base import (
     Opened,
@@ -42,7 +47,7 @@ from checkout_service.strict_json import StrictJsonError, canonical, parse_objec
 
 
 class MockProvider:
-    """The mock provider; its only option is ``api_base``."""
+    """The mock provider; its options are ``api_base`` and, for its server, ``capture``."""
 
     name = NAME
 
@@ -52,12 +57,13 @@ class MockProvider:
         self._api = Transport(base, tries=1) if base else None
         self.asks = self._api is not None
         self._secrets = account.keys()
+        self._capture = {"capture": "manual"} if account.option("capture") == "manual" else {}
 
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
         reference = PREFIX + payment_id.hex
         if self._api is None:
             return Opened(provider_ref=reference, payment_token=reference, amount=amount, currency=currency)
-        order = {"payment_id": str(payment_id), "amount": show(amount), "currency": currency}
+        order = {"payment_id": str(payment_id), "amount": show(amount), "currency": currency} | self._capture
         held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
         return Opened(
             provider_ref=text(held, "provider_ref"),
@@ -83,28 +89,59 @@ class MockProvider:
         return ParsedWebhook(events=[event] if event else [], secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        provider_ref = reference.provider_ref
         if self._api is None:
             return []
-        return looked_up(self._api.call("GET", f"/payments/{quote(provider_ref, safe='')}"), reference)
+        asked_at = datetime.now(UTC)
+        return looked_up(self._api.call("GET", _path(reference)), reference, asked_at)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        provider_ref = reference.provider_ref
+        provider_ref, asked_at = reference.provider_ref, datetime.now(UTC)
         if self._api is None:
-            return looked_up({"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}, reference)
-        path = f"/payments/{quote(provider_ref, safe='')}/cancel"
-        return looked_up(self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}"), reference)
+            held = {"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}
+        else:
+            path = f"{_path(reference)}/cancel"
+            held = self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}")
+        return looked_up(held, reference, asked_at)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         order = {"refund_id": str(refund_id), "amount": show(amount), "currency": reference.currency}
+        if reference.capture_ref:
+            order["capture_ref"] = reference.capture_ref
         if self._api is None:
             made = order | {"refund_ref": REFUND_PREFIX + refund_id.hex, "status": RefundStatus.SUCCEEDED.value}
         else:
-            path = f"/payments/{quote(reference.provider_ref, safe='')}/refunds"
-            made = self._api.call("POST", path, json=order, idempotency_key=str(refund_id))
+            made = self._api.call("POST", f"{_path(reference)}/refunds", json=order, idempotency_key=str(refund_id))
         return [refunded(made, reference)]
+
+    def capture(
+        self, reference: Reference, *, request_id: UUID, amount: Decimal, final: bool
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        order: dict[str, Any] = {
+            "request_id": str(request_id),
+            "amount": show(amount),
+            "currency": reference.currency,
+            "attempt": reference.attempt_ref or "",
+            "final": final,
+        }
+        if self._api is None:
+            made = order | {"capture_ref": CAPTURE_PREFIX + request_id.hex, "status": CaptureStatus.SUCCEEDED.value}
+        else:
+            made = self._api.call("POST", f"{_path(reference)}/captures", json=order, idempotency_key=str(request_id))
+        return [captured(made, reference, final=final)]
+
+    def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        if self._api is None:
+            return [voided(reference)]
+        asked_at = datetime.now(UTC)
+        order = {"attempt": reference.attempt_ref or ""}
+        held = self._api.call("POST", f"{_path(reference)}/void", json=order, idempotency_key=str(void_id))
+        return looked_up(held, reference, asked_at)
+
+
+def _path(reference: Reference) -> str:
+    return f"/payments/{quote(reference.provider_ref, safe='')}"
 
 
 def sign(webhook: dict[str, Any], secret: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from checkout_service.settings.provider_accounts import AccountForm
 
 spec = ProviderSpec(
     name="mock",
-    account=AccountForm(optional=("api_base",), production=False),
+    account=AccountForm(optional=("api_base", "capture"), production=False, shapes={"capture": r"auto|manual"}),
     webhooks=WebhookFormat(body="json"),
     provider="checkout_service.providers.adapters.mock.provider:MockProvider",
 )

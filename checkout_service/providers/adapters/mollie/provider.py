@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-from checkout_service.providers.adapters.mollie.responses import NAME, looked_up, money_of, refund_of
+from checkout_service.providers.adapters.mollie.responses import (
+    EMBEDDED,
+    NAME,
+    capture_of,
+    looked_up,
+    money_of,
+    refund_of,
+    source_of,
+    uncaptured,
+)
 from checkout_service.providers.base import (
     Decline,
     Opened,
@@ -24,6 +34,7 @@ from checkout_service.providers.base import (
     ThinEvent,
     UnverifiedError,
 )
+from checkout_service.providers.entries import CaptureEntry
 from checkout_service.providers.fields import decimal_text, nested, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.transport import Transport, bearer, bounded
@@ -35,7 +46,10 @@ _WEBHOOK: Final = re.compile(rb"id=(tr_[0-9A-Za-z]{1,64})")
 
 
 class MollieProvider:
-    """Mollie; its options are ``api_key``, ``webhook_url``, ``return_url`` and ``api_base``."""
+    """Mollie; its options are ``api_key``, ``webhook_url``, ``return_url``, ``api_base`` and ``capture``.
+
+    With ``capture=manual`` a payment by a method that can be held back is only authorized, until it is captured.
+    """
 
     name = NAME
     asks = True
@@ -45,6 +59,7 @@ class MollieProvider:
             "redirectUrl": account.option("return_url"),
             "webhookUrl": account.option("webhook_url"),
         }
+        self._capture = {"captureMode": "manual"} if account.option("capture") == "manual" else {}
         headers = bearer(account.option("api_key") or "")
         self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
 
@@ -54,6 +69,7 @@ class MollieProvider:
             "description": f"Payment {payment_id}",
             "metadata": {"payment_id": str(payment_id)},
             **{name: url for name, url in self._urls.items() if url},
+            **self._capture,
         }
         held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
         taken = money_of(held)
@@ -75,15 +91,16 @@ class MollieProvider:
         return ParsedWebhook(events=[ThinEvent(provider=NAME, provider_ref=found[1].decode(), verified=False)])
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        path = f"{_path(reference)}?embed=refunds,chargebacks"
-        return looked_up(self._api.call("GET", path), reference)
+        asked_at = datetime.now(UTC)
+        return looked_up(self._held(reference), reference, asked_at)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Cancel where the method allows it; where not, say how it stands: such payments expire by themselves."""
         # Without a key: the first answer would come again, though a payment moves on.
+        asked_at = datetime.now(UTC)
         with bounded():
             try:
-                return looked_up(self._api.call("DELETE", _path(reference)), reference)
+                return looked_up(self._api.call("DELETE", _path(reference)), reference, asked_at)
             except ProviderRefusedError as error:
                 if error.reason in {Decline.CREDENTIALS, Decline.UNKNOWN_REFERENCE}:
                     raise
@@ -99,11 +116,61 @@ class MollieProvider:
         }
         with bounded():
             # How long Mollie keeps a key is not promised, so a refund that was asked for before is looked for first.
-            for made in self.look_up(reference):
-                if isinstance(made, ProviderRefundEvent) and made.refund_id == refund_id:
-                    return [made]
+            held = self._held(reference)
+            for event in looked_up(held, reference, datetime.now(UTC)):
+                if isinstance(event, ProviderRefundEvent) and event.refund_id == refund_id:
+                    return [event]
             path = f"{_path(reference)}/refunds"
-            return [refund_of(self._api.call("POST", path, json=order, idempotency_key=str(refund_id)), reference)]
+            made = self._api.call("POST", path, json=order, idempotency_key=str(refund_id))
+            return [refund_of(made, reference, source_of(held, reference))]
+
+    def capture(
+        self, reference: Reference, *, request_id: UUID, amount: Decimal, final: bool
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """Capture, and release the rest where this is the last of several and something is left.
+
+        Mollie leaves a rest authorized for further captures, where the method has them.
+        """
+        asked_at = datetime.now(UTC)
+        order = {
+            "amount": {"currency": reference.currency, "value": decimal_text(amount, reference.currency)},
+            "metadata": {"request_id": str(request_id)},
+        }
+        with bounded():
+            # As with refunds: one that was asked for before is looked for first.
+            held = self._held(reference)
+            events = looked_up(held, reference, asked_at)
+            left = uncaptured(held)
+            if not any(_is_of(event, request_id) for event in events):
+                path = f"{_path(reference)}/captures"
+                made = self._api.call("POST", path, json=order, idempotency_key=str(request_id))
+                events, left = [capture_of(made, reference)], left - amount
+            return [*events, *self._released(reference, None)] if final and left > 0 else events
+
+    def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """Ask for the release of all that was not captured; Mollie does it a moment later, and does not promise it."""
+        with bounded():
+            return self._released(reference, void_id)
+
+    def _released(self, reference: Reference, key: UUID | None) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """How the payment stands once its rest was released, or is not authorized any more."""
+        path = f"{_path(reference)}/release-authorization"
+        try:
+            self._api.call("POST", path, idempotency_key=None if key is None else str(key))
+        except ProviderRefusedError as error:
+            if error.reason is not Decline.NOT_IN_THIS_STATE or uncaptured(self._held(reference)) > 0:
+                raise
+        return self.look_up(reference)
+
+    def _held(self, reference: Reference) -> dict[str, Any]:
+        return self._api.call("GET", f"{_path(reference)}?embed={EMBEDDED}")
+
+
+def _is_of(event: ProviderEvent | ProviderRefundEvent, request_id: UUID) -> bool:
+    """Whether an event is about the capture that we asked for by this id."""
+    return isinstance(event, ProviderEvent) and any(
+        isinstance(entry, CaptureEntry) and entry.request_id == str(request_id) for entry in event.entries
+    )
 
 
 def _path(reference: Reference) -> str:

@@ -9,9 +9,9 @@ spec = ProviderSpec(
     name="mollie",
     account=AccountForm(
         needed=("api_key", "webhook_url", "return_url"),
-        optional=("api_base",),
+        optional=("api_base", "capture"),
         secrets=False,
-        shapes={"webhook_url": r"https?://\S+", "return_url": r"https?://\S+"},
+        shapes={"webhook_url": r"https?://\S+", "return_url": r"https?://\S+", "capture": r"auto|manual"},
     ),
     webhooks=WebhookFormat(body="form"),
     provider="checkout_service.providers.adapters.mollie.provider:MollieProvider",

@@ -6,7 +6,7 @@ docs/providers.md says what such a provider has to send and to answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,10 +20,12 @@ from checkout_service.providers.base import (
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
+    ProviderRefusedError,
     ProviderUnavailableError,
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.entries import Entry
 from checkout_service.providers.fields import (
     amount_from_text,
     currency_of,
@@ -35,6 +37,16 @@ from checkout_service.providers.fields import (
     own_id,
     text,
 )
+from checkout_service.providers.optional_names import (
+    LISTS,
+    NAMES,
+    capture_entries,
+    dispute_entries,
+    held_entries,
+    payment_entries,
+    source_of,
+    what_was_seen,
+)
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.signatures import check_age, header, unix_time
@@ -43,8 +55,12 @@ from checkout_service.settings.provider_accounts import Account
 
 NAME: Final = "standard"
 
-_KEPT: Final = "type timestamp data provider_ref payment_id refund_ref refund_id status amount currency reason refunds"
-KEPT: Final = frozenset(_KEPT.split())
+_KEPT: Final = (
+    "type timestamp data provider_ref payment_id refund_ref refund_id status amount currency reason refunds at"
+)
+KEPT: Final = frozenset({*_KEPT.split(), *NAMES, *LISTS})
+
+_NO_CALL: Final = "the contract has no call for captures and voids: whoever authorizes captures"
 
 
 class StandardProvider:
@@ -77,11 +93,13 @@ class StandardProvider:
         return ParsedWebhook(events=_events_of(json_object(raw_webhook.body), event_id), secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        return _looked_up(self._api.call("GET", _path(reference)), reference)
+        asked_at = datetime.now(UTC)
+        return _looked_up(self._api.call("GET", _path(reference)), reference, asked_at)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        asked_at = datetime.now(UTC)
         # Without a key: the first answer would come again, though a payment moves on.
-        return _looked_up(self._api.call("POST", f"{_path(reference)}/cancel"), reference)
+        return _looked_up(self._api.call("POST", f"{_path(reference)}/cancel"), reference, asked_at)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -93,8 +111,18 @@ class StandardProvider:
         }
         if reason:
             order["reason"] = reason
+        if reference.capture_ref:
+            order["capture_ref"] = reference.capture_ref
         made = self._api.call("POST", f"{_path(reference)}/refunds", json=order, idempotency_key=str(refund_id))
         return [_refund_seen(made, reference)]
+
+    def capture(
+        self, reference: Reference, *, request_id: UUID, amount: Decimal, final: bool
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        raise ProviderRefusedError(_NO_CALL, reason=Decline.NOT_IN_THIS_STATE)
+
+    def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        raise ProviderRefusedError(_NO_CALL, reason=Decline.NOT_IN_THIS_STATE)
 
 
 def _events_of(webhook: dict[str, Any], event_id: str) -> list[ProviderEvent | ProviderRefundEvent]:
@@ -102,22 +130,36 @@ def _events_of(webhook: dict[str, Any], event_id: str) -> list[ProviderEvent | P
     subject, _, word = text(webhook, "type").partition(".")
     occurred_at = moment_of(webhook["timestamp"], "timestamp") if "timestamp" in webhook else None
     if subject == "payment" and (status := _payment_status(word)) is not None:
-        return [_payment(nested(webhook, "data"), status, event_id, occurred_at=occurred_at, raw=webhook)]
+        about = nested(webhook, "data")
+        entries = payment_entries(about, status, occurred_at)
+        return [_payment(about, status, event_id, entries, occurred_at=occurred_at, raw=webhook)]
     if subject == "refund" and (refund_status := _refund_status(word)) is not None:
         about = nested(webhook, "data")
         return [_refund(about, refund_status, event_id, text(about, "provider_ref"), occurred_at, raw=webhook)]
+    if subject in {"capture", "dispute"}:
+        about = nested(webhook, "data")
+        text(about, f"{subject}_ref")
+        named = capture_entries(about, word) if subject == "capture" else dispute_entries(about, word, occurred_at)
+        if named is not None:
+            return [_payment(about, None, event_id, named, occurred_at=occurred_at, raw=webhook)]
     return []
 
 
-def _looked_up(held: dict[str, Any], reference: Reference) -> list[ProviderEvent | ProviderRefundEvent]:
+def _looked_up(
+    held: dict[str, Any], reference: Reference, asked_at: datetime
+) -> list[ProviderEvent | ProviderRefundEvent]:
     """What an answer about one payment says; the ids name what was seen, so that seeing it again is no news."""
     if text(held, "provider_ref") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
     found: list[ProviderEvent | ProviderRefundEvent] = []
     status = _payment_status(text(held, "status"))
-    if status is not None and status is not PaymentStatus.PENDING:
-        event_id = f"lookup:{reference.provider_ref}:{status.value}:{held.get('amount', '')}"
-        found.append(_payment(held, status, event_id, raw=held))
+    listed = held_entries(held, status, asked_at)
+    event_id = f"lookup:{reference.provider_ref}:{status.value if status else ''}:{held.get('amount', '')}"
+    if listed:
+        lists = what_was_seen(held)
+        found.append(_payment(held, status, f"{event_id}:{lists}" if lists else "", listed, raw=held))
+    elif status is not None and status is not PaymentStatus.PENDING:
+        found.append(_payment(held, status, event_id, [], raw=held))
     refunds = items(held, "refunds") if "refunds" in held else []
     return [*found, *(_refund_seen(refund, reference) for refund in refunds)]
 
@@ -132,14 +174,15 @@ def _refund_seen(refund: dict[str, Any], reference: Reference) -> ProviderRefund
 
 def _payment(
     about: dict[str, Any],
-    status: PaymentStatus,
+    status: PaymentStatus | None,
     event_id: str,
+    entries: Sequence[Entry],
     *,
     raw: dict[str, Any],
     occurred_at: datetime | None = None,
 ) -> ProviderEvent:
     """An event; only a paid one must tell of how much."""
-    priced = "amount" in about or "currency" in about or status is PaymentStatus.PAID
+    priced = "amount" in about or "currency" in about or status in {PaymentStatus.PAID, PaymentStatus.PARTIALLY_PAID}
     return ProviderEvent(
         provider=NAME,
         provider_ref=text(about, "provider_ref"),
@@ -149,6 +192,7 @@ def _payment(
         currency=currency_of(about.get("currency")) if priced else None,
         occurred_at=occurred_at,
         payment_id=own_id(about.get("payment_id")),
+        entries=entries or (),
         raw=kept(raw, KEPT),
     )
 
@@ -174,6 +218,7 @@ def _refund(
         payment_id=own_id(about.get("payment_id")),
         occurred_at=occurred_at,
         raw=kept(raw, KEPT),
+        **source_of(about),
     )
 
 
