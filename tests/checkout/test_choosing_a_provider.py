@@ -55,7 +55,7 @@ def test_a_session_is_opened_at_the_provider_that_it_names(
     assert (first["provider"], own["provider"]) == ("stripe", "standard")
     (intent,) = banks["stripe"].payments.values()
     assert first["payment_token"] == intent["client_secret"]
-    assert intent["metadata"] == {"payment_id": first["payment_id"]}
+    assert intent["metadata"] == {"payment_id": first["payment_id"], "deployment": stripe.DEPLOYMENT}
     (held,) = banks["standard"].payments.values()
     assert own["payment_token"] == held["payment_token"]
 

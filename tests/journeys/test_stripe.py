@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -165,13 +165,17 @@ def test_the_sdk_looks_up_cancels_and_refunds_at_a_server_of_its_own(local_strip
             payment_token=held.payment_token,
         )
 
+    def recorded(answer: Sequence[ProviderEvent | ProviderRefundEvent]) -> list[ProviderEvent | ProviderRefundEvent]:
+        """Without what only tells that no attempt is under way."""
+        return [event for event in answer if event.event_id]
+
     sdk = stripe.StripeClient(API_KEY, base_addresses={"api": local_stripe}).v1
     one = begun()
-    assert provider.look_up(one) == []
+    assert recorded(provider.look_up(one)) == []
     sdk.payment_intents.update(one.provider_ref, {"payment_method": "pm_card_visa"})
     sdk.payment_intents.confirm(one.provider_ref)
 
-    (event,) = provider.look_up(one)
+    (event,) = recorded(provider.look_up(one))
     assert isinstance(event, ProviderEvent)
     assert (event.status, event.amount, event.payment_id) == (PaymentStatus.PAID, Decimal("25.00"), one.payment_id)
     refund_id = UUID(int=7)
@@ -181,7 +185,7 @@ def test_the_sdk_looks_up_cancels_and_refunds_at_a_server_of_its_own(local_strip
     assert made in provider.look_up(one)
 
     other = begun()
-    (canceled,) = provider.cancel(other)
+    (canceled,) = recorded(provider.cancel(other))
     assert isinstance(canceled, ProviderEvent)
     assert canceled.status is PaymentStatus.CANCELED
     provider._calls.transport._client and provider._calls.transport._client.close()

@@ -90,45 +90,37 @@ class Player:
         ``reference`` is what the provider calls the payment of a copy. ``orders`` are those that the provider can
         produce, unless all are. ``before`` happens once to each payment before anything else. ``received_at`` is SQL.
         """
-        played: list[tuple[Copy, Sequence[int], bool]] = []
-        for order in orders or _orders(len(steps)):
-            for together in (False, True):
-                copy = self._copy(provider.name, reference, amount, currency)
-                if before is not None:
-                    before(copy)
-                played.append((copy, order, together))
-        webhooks: dict[int, list[SignedWebhook]] = {copy.number: [] for copy, _, _ in played}
-
-        def file(webhook: SignedWebhook) -> UUID:
-            return self._file(provider.name, webhook, received_at)
+        ways = [(order, together) for order in orders or _orders(len(steps)) for together in (False, True)]
+        copies = self._copies(len(ways), provider.name, reference, amount, currency)
+        for copy in copies if before is not None else ():
+            before(copy)
+        webhooks: dict[int, list[SignedWebhook]] = {copy.number: [] for copy in copies}
 
         self._restart(provider)
         for place in range(len(steps)):
             if place == len(steps) // 2:
                 self._restart(provider)
-            for copy, order, together in played:
+            came = []
+            for copy, (order, together) in zip(copies, ways, strict=True):
                 webhook = steps[order[place]](copy)
                 if webhook is not None:
                     webhooks[copy.number].append(webhook)
-                    if not together:
-                        file(webhook)
-            self._process()
-        for copy, _, together in played:
-            if together:
-                for webhook in webhooks[copy.number]:
-                    file(webhook)
-        self._process()
+                    came += [] if together else [webhook]
+            self._deliver(provider.name, came, received_at)
+        waited = [
+            webhook
+            for copy, (_, together) in zip(copies, ways, strict=True)
+            for webhook in webhooks[copy.number]
+            if together
+        ]
+        self._deliver(provider.name, waited, received_at)
         self._restart(provider)
-        for copy, _, _ in played:
-            for webhook in reversed(webhooks[copy.number]):
-                file(webhook)
-        self._process()
+        again = [webhook for copy in copies for webhook in reversed(webhooks[copy.number])]
+        self._deliver(provider.name, again, received_at)
         endings: dict[Ending, list[Any]] = {}
-        for copy, order, together in played:
-            endings.setdefault(self._ending(copy), []).append((order, "together" if together else "apart"))
-        assert len(endings) == 1, "the order decides:\n" + "\n".join(
-            f"{end}\n  {ways}" for end, ways in endings.items()
-        )
+        for ending, (order, together) in zip(self._endings(copies), ways, strict=True):
+            endings.setdefault(ending, []).append((order, "together" if together else "apart"))
+        assert len(endings) == 1, "the order decides:\n" + "\n".join(f"{end}\n  {how}" for end, how in endings.items())
         (ending,) = endings
         return ending
 
@@ -143,64 +135,80 @@ class Player:
         app.extensions["providers"] = {provider.name: provider}
         self._context.enter_context(app.app_context())
 
-    def _copy(self, provider: str, reference: Callable[[Copy], str], amount: str, currency: str) -> Copy:
-        self._number += 1
-        copy = Copy(number=self._number, payment_id=uuid4())
-        user = self._sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
+    def _copies(
+        self, count: int, provider: str, reference: Callable[[Copy], str], amount: str, currency: str
+    ) -> list[Copy]:
+        copies = [Copy(number=self._number + place, payment_id=uuid4()) for place in range(count)]
+        self._number += count
         self._sql(
-            """INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
-            VALUES (:id, :user, :provider, :reference, :amount, :currency)""",
-            id=copy.payment_id,
-            user=user,
+            """WITH payer AS (INSERT INTO users DEFAULT VALUES RETURNING id)
+            INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
+            SELECT made.id, payer.id, :provider, made.reference, CAST(:amount AS numeric), :currency
+            FROM payer, unnest(CAST(:ids AS uuid[]), CAST(:references AS text[])) AS made (id, reference)""",
+            ids=[str(copy.payment_id) for copy in copies],
+            references=[reference(copy) for copy in copies],
             provider=provider,
-            reference=reference(copy),
             amount=amount,
             currency=currency,
         )
-        return copy
+        return copies
 
-    def _file(self, provider: str, webhook: SignedWebhook, received_at: str) -> UUID:
-        found: UUID = self._sql(
+    def _deliver(self, provider: str, webhooks: Sequence[SignedWebhook], received_at: str) -> None:
+        """File the webhooks as the receiver does and let the worker do what waits, once more what it could not do."""
+        self._sql(
             f"""INSERT INTO webhook_deliveries (provider, headers, body, received_at)
-            VALUES (:provider, CAST(:headers AS jsonb), :body, {received_at}) RETURNING id""",
+            SELECT :provider, CAST(headers AS jsonb), body, {received_at}
+            FROM unnest(CAST(:headers AS text[]), CAST(:bodies AS bytea[])) AS came (headers, body)""",
             provider=provider,
-            headers=json.dumps(webhook.headers),
-            body=webhook.body,
-        )[0].id
-        return found
-
-    def _process(self) -> None:
-        """Let the worker do what waits, and once more what could not be done at first."""
-        for _ in range(3):
+            headers=[json.dumps(webhook.headers) for webhook in webhooks],
+            bodies=[webhook.body for webhook in webhooks],
+        )
+        for round_ in range(3):
             waiting = self._sql(
                 """UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state IN ('received', 'parked')
                 RETURNING id"""
             )
-            if not waiting:
-                return
-            process(str(waiting[0].id))
+            # One that is new stands for all that are; what was tried before is worked on by its own name.
+            for row in waiting if round_ else waiting[:1]:
+                process(str(row.id))
 
-    def _ending(self, copy: Copy) -> Ending:
-        (row,) = self._sql(
-            """SELECT status::text, review_reason AS reasons, amount_captured AS captured, amount_lost AS lost,
+    def _endings(self, copies: Sequence[Copy]) -> list[Ending]:
+        """How each payment ended; what webhooks came to is the same of all, since they came side by side."""
+        ids = [str(copy.payment_id) for copy in copies]
+        rows = self._sql(
+            """SELECT id, status::text, review_reason AS reasons, amount_captured AS captured, amount_lost AS lost,
                 amount_blocked AS blocked, amount_authorized AS authorized, amount_refunded AS refunded, under_way,
                 greatest(amount_captured - amount_lost - amount_blocked - amount_refunded - amount_refunding, 0)
-                    AS refundable,
-                ARRAY(SELECT ROW(amount, status::text) FROM captures WHERE payment_id = payments.id
-                    ORDER BY amount, capture_ref) AS captures,
-                ARRAY(SELECT ROW(amount, status::text) FROM refunds WHERE payment_id = payments.id
-                    ORDER BY amount, provider_ref) AS refunds,
-                ARRAY(SELECT ROW(stage::text, status::text, money_step) FROM disputes WHERE payment_id = payments.id
-                    ORDER BY dispute_ref) AS disputes
-            FROM payments WHERE id = :id""",
-            id=copy.payment_id,
+                    AS refundable
+            FROM payments WHERE id = ANY(CAST(:ids AS uuid[]))""",
+            ids=ids,
         )
+        found = {row.id: dict(row._mapping) | dict.fromkeys(_ENTRIES, ()) for row in rows}
+        for name, columns in _ENTRIES.items():
+            for payment_id, *values in self._sql(
+                f"""SELECT payment_id, {columns} FROM {name} WHERE payment_id = ANY(CAST(:ids AS uuid[]))
+                ORDER BY {columns}""",
+                ids=ids,
+            ):
+                found[payment_id][name] += (tuple(values),)
         states = self._sql(
             "SELECT state FROM webhook_deliveries WHERE state NOT IN ('applied', 'duplicate', 'ignored') ORDER BY state"
         )
-        values = dict(row._mapping)
-        entries = {name: tuple(map(tuple, values.pop(name))) for name in ("captures", "refunds", "disputes")}
-        return Ending(**values, **entries, unsettled=tuple(each.state for each in states))
+        unsettled = tuple(row.state for row in states)
+        endings = []
+        for copy in copies:
+            values = found[copy.payment_id]
+            del values["id"]
+            endings.append(Ending(**values, unsettled=unsettled))
+        return endings
+
+
+_ENTRIES: Final = {
+    "captures": "amount, status::text",
+    "refunds": "amount, status::text",
+    "disputes": "stage::text, status::text, money_step",
+}
+"""By table, the columns of an Ending."""
 
 
 def _orders(count: int) -> Sequence[Sequence[int]]:
