@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.health.money_gauges import money_gauges
 
 FRESH_FOR: Final = 2.0
 """Seconds for which one reading serves every scraper."""
@@ -46,7 +47,7 @@ PENDING = text("""
 
 
 class Backlog(Collector):
-    """Gauges read by one statement. While the database is away they are left out, not stale and not 0."""
+    """Gauges read by two statements. While the database is away they are left out, not stale and not 0."""
 
     def __init__(self) -> None:
         self._read_at = float("-inf")
@@ -63,6 +64,7 @@ def _read() -> list[Metric]:
     up = GaugeMetricFamily("checkout_database_up", "Whether the database answered this scrape.")
     try:
         [row] = execute(PENDING)
+        money = money_gauges()
     except (DatabaseUnavailableError, SQLAlchemyError):
         up.add_metric([], 0)
         return [up]
@@ -81,6 +83,7 @@ def _read() -> list[Metric]:
         GaugeMetricFamily("webhook_deliveries_failed", "Webhooks given up, for an operator.", value=row.failed),
         GaugeMetricFamily("payments_flagged", "Payments for a person to review.", value=row.flagged),
         *_refunds(row),
+        *money,
     ]
 
 

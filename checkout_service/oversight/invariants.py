@@ -12,15 +12,26 @@ from uuid import UUID
 from sqlalchemy import Executable
 
 from checkout_service.database.engine import execute
+from checkout_service.money import show
+from checkout_service.oversight.money_statements import (
+    CAPTURES_OUTSTANDING,
+    COUNT_CAPTURES_OUTSTANDING,
+    COUNT_DUPLICATES,
+    COUNT_FOLDED,
+    COUNT_MONEY_WITHOUT_EVENT,
+    COUNT_PAST_LIMIT,
+    DUPLICATES,
+    FOLDED,
+    MONEY_WITHOUT_EVENT,
+    PAST_LIMIT,
+)
 from checkout_service.oversight.statements import (
-    AGAINST_EVENTS,
     ALL,
     COUNT_PENDING,
     COUNT_REFUNDS,
     COUNT_REFUNDS_OUTSTANDING,
     COUNT_SESSIONS,
     COUNT_STUCK,
-    COUNT_UNPROVEN,
     PAGE,
     PENDING_TOO_LONG,
     RECENT,
@@ -63,12 +74,33 @@ def count_violations(limits: Limits) -> dict[str, int]:
     return {invariant.name: int(execute(invariant.count, values)[0][0]) for invariant in INVARIANTS}
 
 
-class _Unproven(NamedTuple):
+class _Folded(NamedTuple):
     id: UUID
     at: datetime
-    status: str
-    proven: str | None
+    differs: str
     wrong: bool
+
+
+class _Money(NamedTuple):
+    id: UUID
+    at: datetime
+    came: Decimal
+    currency: str
+    wrong: bool
+
+
+class _Duplicate(NamedTuple):
+    id: UUID
+    at: datetime
+    payment_id: UUID
+    wrong: bool
+
+
+class _PastLimit(NamedTuple):
+    kind: str
+    id: UUID
+    name: str
+    since: datetime
 
 
 class _Stuck(NamedTuple):
@@ -106,13 +138,35 @@ class _Outstanding(NamedTuple):
     created_at: datetime
 
 
-_Paged = TypeVar("_Paged", _Unproven, _Session, _Refunds)
+_Paged = TypeVar("_Paged", _Folded, _Money, _Duplicate, _Session, _Refunds)
 
 
-def _unproven(limits: Limits) -> Iterator[str]:
+def _unclean(_: Limits) -> Iterator[str]:
+    for row in _paged(_Folded, FOLDED):
+        yield f"payment {row.id} is not what its entries make it: {row.differs}"
+
+
+def _without_event(limits: Limits) -> Iterator[str]:
     for status in PaymentStatus:
-        for row in _paged(_Unproven, AGAINST_EVENTS, status=status.value, remembered=limits.remembered):
-            yield f"payment {row.id} is {row.status}, its events say {row.proven or 'nothing'}"
+        if status.money_came:
+            for row in _paged(_Money, MONEY_WITHOUT_EVENT, status=status.value, remembered=limits.remembered):
+                yield f"payment {row.id}: {show(row.came)} {row.currency} came, and no event tells of it"
+
+
+def _half_flagged(_: Limits) -> Iterator[str]:
+    for row in _paged(_Duplicate, DUPLICATES):
+        yield f"payment {row.payment_id} is one of two of a filling of the cart, and nobody was told"
+
+
+def _past_limit(limits: Limits) -> Iterator[str]:
+    for row in map(_PastLimit._make, execute(PAST_LIMIT, {"overdue": limits.overdue, "limit": ALL})):
+        name = f" {printable(row.name)}" if row.name else ""
+        yield f"payment {row.id} counts on an {row.kind}{name} that was over {row.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _captures_outstanding(limits: Limits) -> Iterator[str]:
+    for row in map(_Outstanding._make, execute(CAPTURES_OUTSTANDING, {"overdue": limits.overdue, "limit": ALL})):
+        yield _outstanding(row)
 
 
 def _stuck_open(limits: Limits) -> Iterator[str]:
@@ -140,8 +194,12 @@ def _refunds_astray(_: Limits) -> Iterator[str]:
 
 def _refunds_outstanding(limits: Limits) -> Iterator[str]:
     for row in map(_Outstanding._make, execute(REFUNDS_OUTSTANDING, {"overdue": limits.overdue, "limit": ALL})):
-        why = f": {printable(row.detail)}" if row.detail else ""
-        yield f"{row.kind} {row.id} is pending since {row.created_at:%Y-%m-%d %H:%M:%S} UTC{why}"
+        yield _outstanding(row)
+
+
+def _outstanding(row: _Outstanding) -> str:
+    why = f": {printable(row.detail)}" if row.detail else ""
+    return f"{row.kind} {row.id} is pending since {row.created_at:%Y-%m-%d %H:%M:%S} UTC{why}"
 
 
 def _paged(kind: type[_Paged], statement: Executable, **values: object) -> Iterator[_Paged]:
@@ -157,11 +215,26 @@ def _paged(kind: type[_Paged], statement: Executable, **values: object) -> Itera
 
 INVARIANTS: Final = (
     Invariant(
-        name="status_without_event",
-        promise="every payment is where its events say",
-        remedy="Somebody else wrote the status. See `payments show`, ask the provider, and find out who may write.",
-        find=_unproven,
-        count=COUNT_UNPROVEN,
+        name="fold_is_clean",
+        promise="status, sums and reasons are what the entries make them",
+        remedy="Somebody else wrote them, or entries without the fold; find out who may write. As checkout_worker "
+        "`SELECT * FROM payments_fold(ARRAY['ID']::uuid[])` computes a payment anew.",
+        find=_unclean,
+        count=COUNT_FOLDED,
+    ),
+    Invariant(
+        name="money_without_event",
+        promise="no money came that no event tells of",
+        remedy="Somebody else wrote the entries. See `payments show`, ask the provider, and find out who may write.",
+        find=_without_event,
+        count=COUNT_MONEY_WITHOUT_EVENT,
+    ),
+    Invariant(
+        name="duplicates_flagged",
+        promise="of two payments of one filling of a cart both are flagged, or were seen",
+        remedy="Entries were written without the fold: compute both anew, as for fold_is_clean, then `payments show`.",
+        find=_half_flagged,
+        count=COUNT_DUPLICATES,
     ),
     Invariant(
         name="stuck_open",
@@ -186,7 +259,7 @@ INVARIANTS: Final = (
     ),
     Invariant(
         name="refunds_add_up",
-        promise="no payment gave back more than came, and its sums are its refunds'",
+        promise="what a payment gave back, and what is on the way, are its refunds'",
         remedy="Triggers were switched off, or a backup is torn: `payments show`, and ask the provider what was given.",
         find=_refunds_astray,
         count=COUNT_REFUNDS,
@@ -197,5 +270,19 @@ INVARIANTS: Final = (
         remedy="Do housekeeping and beat run, and is the provider there? One that is in doubt: see docs/operating.md.",
         find=_refunds_outstanding,
         count=COUNT_REFUNDS_OUTSTANDING,
+    ),
+    Invariant(
+        name="capture_outstanding_too_long",
+        promise="no capture or void is pending for too long",
+        remedy="Do housekeeping and beat run, and is the provider there? An authorisation ends: see `payments show`.",
+        find=_captures_outstanding,
+        count=COUNT_CAPTURES_OUTSTANDING,
+    ),
+    Invariant(
+        name="attempt_past_limit",
+        promise="no payment counts on an attempt or an authorisation whose time is over",
+        remedy="Do housekeeping and beat run? Ask the provider: a look-up, in the console, ends what is over.",
+        find=_past_limit,
+        count=COUNT_PAST_LIMIT,
     ),
 )

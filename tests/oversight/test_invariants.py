@@ -2,36 +2,83 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
+from checkout_service.oversight import invariants, money_statements
 from checkout_service.oversight.gauges import Violations
 from tests.conftest import Sql
+from tests.money import attempt, fold
 from tests.oversight.conftest import InWorker, add_session
-from tests.refunding import insert_refund, paid_payment
+from tests.refunding import insert_refund, open_payment, paid_payment
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from worker.webhooks.task import process
 
 NAMES = (
-    "status_without_event",
+    "fold_is_clean",
+    "money_without_event",
+    "duplicates_flagged",
     "stuck_open",
     "webhook_pending_too_long",
     "session_without_payment",
     "refunds_add_up",
     "refund_outstanding_too_long",
+    "capture_outstanding_too_long",
+    "attempt_past_limit",
 )
+
+
+def with_event(sql: Sql, payment: object, event_id: str = "") -> None:
+    """An event behind the payment."""
+    sql(
+        """INSERT INTO payment_events (provider, event_id, payment_id, status, outcome)
+        VALUES ('mock', :event_id, :id, 'paid', 'applied')""",
+        event_id=event_id or uuid4().hex,
+        id=payment,
+    )
 
 
 def with_refund(sql: Sql) -> None:
     """A payment with an event behind it, and a refund that was asked for."""
     payment, _ = paid_payment(sql)
     insert_refund(sql, payment)
+    with_event(sql, payment, "evt_of_refunded")
+
+
+def with_capture_request(sql: Sql) -> None:
+    """A payment of which all is authorized, and a capture of it that was asked for."""
+    payment, _ = open_payment(sql)
+    attempt(sql, payment, "authorized", ref="auth_1", authorized="100")
+    attempt(sql, payment, "under_way", ref="try_2")
+    fold(sql, payment)
     sql(
-        """INSERT INTO payment_events (provider, event_id, payment_id, status, outcome)
-        VALUES ('mock', 'evt_of_refunded', :id, 'paid', 'applied')""",
+        """INSERT INTO capture_requests (payment_id, attempt_ref, amount, requested_by, idempotency_key, request_hash)
+        VALUES (:id, 'auth_1', 100, uuidv7(), 'key', '')""",
         id=payment,
     )
+
+
+def with_duplicate(sql: Sql) -> None:
+    """Two payments of one filling of a cart, where money came for both."""
+    user = uuid4()
+    payments = [paid_payment(sql, owner=user)[0] for _ in range(2)]
+    cart = sql("INSERT INTO carts (user_id) VALUES (:user) RETURNING id", user=user)[0].id
+    for payment in payments:
+        sql(
+            """INSERT INTO checkout_sessions (user_id, cart_id, generation, idempotency_key, request_hash, payment_id,
+                payment_token, amount, currency, lines, expires_at)
+            SELECT user_id, :cart, 0, 'key of ' || id, '', id, provider_ref, amount, currency, '[]',
+                now() + interval '1 day'
+            FROM payments WHERE id = :payment""",
+            cart=cart,
+            payment=payment,
+        )
+        with_event(sql, payment)
+    fold(sql, *payments)
 
 
 def _check(app: Flask, *arguments: str) -> tuple[int, str]:
@@ -63,26 +110,39 @@ def test_all_is_well_after_verified_work(app: Flask, in_worker: InWorker, sql: S
 
 
 OPEN = "WHERE status = 'pending'"
+REFUNDED = "WHERE amount_refunding > 0"
 
 
 @pytest.mark.parametrize(
     ("name", "breakage"),
     [
-        ("status_without_event", f"UPDATE payments SET status = 'paid', next_look_up_at = NULL {OPEN}"),
-        ("status_without_event", f"UPDATE payments SET status = 'reversed', next_look_up_at = NULL {OPEN}"),
+        ("fold_is_clean", f"UPDATE payments SET status = 'failed' {OPEN}"),
+        ("fold_is_clean", f"UPDATE payments SET review_reason = 'mismatch' {OPEN}"),
+        ("fold_is_clean", f"UPDATE payments SET amount_captured = amount_captured + 1 {REFUNDED}"),
+        ("fold_is_clean", f"UPDATE payments SET amount_lost = amount_lost + 1 {REFUNDED}"),
+        ("fold_is_clean", f"UPDATE payments SET amount_blocked = amount_blocked + 1 {REFUNDED}"),
+        ("fold_is_clean", f"UPDATE payments SET amount_authorized = amount_authorized + 1 {REFUNDED}"),
+        ("fold_is_clean", f"UPDATE payments SET amount_accepted = amount {REFUNDED}"),
+        ("fold_is_clean", "UPDATE payments SET under_way = NOT under_way WHERE status = 'authorized'"),
+        ("fold_is_clean", "UPDATE payment_attempts SET status = 'expired' WHERE attempt_ref = 'auth_1'"),
+        ("money_without_event", "DELETE FROM payment_events WHERE event_id = 'evt_of_refunded'"),
         ("stuck_open", f"UPDATE payments SET next_look_up_at = NULL {OPEN}"),
         ("stuck_open", f"UPDATE payments SET next_look_up_at = now() - interval '31 minutes' {OPEN}"),
         ("stuck_open", "UPDATE checkout_sessions SET expires_at = now() - interval '61 minutes'"),
         ("webhook_pending_too_long", "UPDATE webhook_deliveries SET received_at = now() - interval '16 minutes'"),
-        ("session_without_payment", "UPDATE checkout_sessions SET amount = amount + 1"),
-        ("refunds_add_up", "UPDATE payments SET amount_refunding = amount_refunding - 1 WHERE status = 'paid'"),
-        ("refunds_add_up", "UPDATE payments SET amount_refunded = amount_refunded + 1 WHERE status = 'paid'"),
+        ("session_without_payment", "UPDATE checkout_sessions SET amount = amount + 1 WHERE amount = 240"),
+        ("refunds_add_up", "UPDATE payments SET amount_refunding = amount_refunding - 1 WHERE amount_refunding > 0"),
+        ("refunds_add_up", "UPDATE payments SET amount_refunded = amount_refunded + 1 WHERE amount_refunding > 0"),
         ("refund_outstanding_too_long", "UPDATE refunds SET created_at = now() - interval '31 minutes'"),
         (
             "refund_outstanding_too_long",
             "UPDATE refunds SET status = 'processing', next_attempt_at = now() - interval '31 minutes'",
         ),
         ("refund_outstanding_too_long", "UPDATE cancel_requests SET next_attempt_at = now() - interval '31 minutes'"),
+        ("capture_outstanding_too_long", "UPDATE capture_requests SET created_at = now() - interval '31 minutes'"),
+        ("capture_outstanding_too_long", "UPDATE capture_requests SET next_attempt_at = now() - interval '31 minutes'"),
+        ("attempt_past_limit", "UPDATE payment_attempts SET times_out_at = now() - interval '31 minutes'"),
+        ("attempt_past_limit", "UPDATE payment_attempts SET expires_at = now() - interval '25 hours'"),
     ],
 )
 def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, breakage: str) -> None:
@@ -92,6 +152,8 @@ def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, 
     add_session(sql, payment_id)
     sql("INSERT INTO cancel_requests (payment_id, requested_by) VALUES (:id, :id)", id=payment_id)
     with_refund(sql)
+    with_capture_request(sql)
+    with_duplicate(sql)
     sql(breakage)
 
     status, printed = _check(app)
@@ -102,22 +164,74 @@ def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, 
     assert _counts(app) == {other: float(other == name) for other in NAMES}
 
 
-def test_a_paid_event_that_moved_nothing_is_noticed(app: Flask, in_worker: InWorker, sql: Sql) -> None:
-    reference = insert_payment(sql)
-    in_worker(process, str(insert_webhook(sql, webhook(reference, "failed"))))
-    sql("UPDATE payment_events SET status = 'paid'")
+def test_it_says_what_is_not_as_the_entries_make_it(app: Flask, sql: Sql) -> None:
+    payment, _ = paid_payment(sql)
+    with_event(sql, payment)
+    sql("UPDATE payments SET status = 'failed', review_reason = 'mismatch', amount_captured = 7")
+
     status, printed = _check(app)
+
     assert status == 1
-    assert "is failed, its events say paid" in printed
+    differs = "status failed instead of paid, reasons mismatch instead of none, amount_captured"
+    assert f"payment {payment} is not what its entries make it: {differs}" in printed
+
+
+def test_a_duplicate_that_is_flagged_on_one_side_alone_is_noticed(app: Flask, sql: Sql) -> None:
+    with_duplicate(sql)
+    sql("UPDATE payments SET review_reason = NULL WHERE id = (SELECT id FROM payments LIMIT 1)")
+
+    printed = _check(app)[1]
+
+    assert "is one of two of a filling of the cart, and nobody was told" in printed
+    assert _counts(app) == {name: float(name in {"fold_is_clean", "duplicates_flagged"}) for name in NAMES}
+
+
+def test_a_duplicate_that_was_seen_is_no_broken_promise(app: Flask, sql: Sql) -> None:
+    with_duplicate(sql)
+    for payment in sql("SELECT id FROM payments"):
+        sql(
+            """INSERT INTO payment_reviews (payment_id, reason, amounts)
+            SELECT payment_id, reason, amounts
+            FROM payment_reasons(ARRAY(SELECT s FROM payment_sums(ARRAY[CAST(:id AS uuid)]) AS s))""",
+            id=payment.id,
+        )
+        fold(sql, payment.id)
+    assert [row.review_reason for row in sql("SELECT review_reason FROM payments")] == [None, None]
+
+    assert _check(app)[0] == 0
+    assert _counts(app) == dict.fromkeys(NAMES, 0)
+
+
+def test_more_given_back_than_came_is_a_reason_and_no_broken_promise(app: Flask, sql: Sql) -> None:
+    payment, _ = paid_payment(sql)
+    with_event(sql, payment)
+    sql(
+        "INSERT INTO refunds (payment_id, amount, status, provider_ref) VALUES (:id, 120, 'succeeded', 're_1')",
+        id=payment,
+    )
+    fold(sql, payment)
+    assert sql("SELECT review_reason FROM payments")[0].review_reason == "refund_too_large"
+
+    assert _check(app)[0] == 0
 
 
 def test_many_wrong_rows_are_counted_and_few_named(app: Flask, sql: Sql) -> None:
     for _ in range(5):
-        insert_payment(sql, status="paid")
+        paid_payment(sql)
     status, printed = _check(app, "--limit", "2")
     assert status == 1
-    assert printed.count("its events say nothing") == 2
+    assert printed.count("and no event tells of it") == 2
     assert "and 3 more" in printed
+
+
+def test_all_rows_are_walked_page_by_page(app: Flask, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        insert_payment(sql, provider_ref=f"mock_pi_{number}")
+    sql("UPDATE payments SET status = 'failed'")
+    monkeypatch.setattr(invariants, "PAGE", 2)
+    monkeypatch.setattr(invariants, "FOLDED", text(str(money_statements.FOLDED).replace("LIMIT 2000", "LIMIT 2")))
+
+    assert _check(app)[1].count("status failed instead of pending") == 5
 
 
 def test_the_limits_can_be_set(app: Flask, sql: Sql) -> None:
