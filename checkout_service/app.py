@@ -11,6 +11,7 @@ import checkout_service.tables  # noqa: F401 (fills the metadata, whichever room
 from checkout_service.api import openapi_page, problem_documents
 from checkout_service.api.blueprints import Api
 from checkout_service.cache import connect_cache
+from checkout_service.captures import routes as captures
 from checkout_service.carts import routes as carts
 from checkout_service.catalog.cli import catalog
 from checkout_service.checkout import routes as checkout
@@ -74,7 +75,7 @@ def create_app(settings: WebSettings) -> Flask:
     problem_documents.init_app(app)
 
     api = Api(app)
-    for room in (carts, checkout, payments, refunds, disputes):
+    for room in (carts, checkout, payments, refunds, captures, disputes):
         api.register_blueprint(room.blueprint)
     app.register_blueprint(receiver)
     health.init_app(app, settings)

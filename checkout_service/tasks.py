@@ -129,6 +129,22 @@ class TaskName(StrEnum):
         time_limit=LONG,
         promise="A refund is leased before its provider is asked, with its id as the key; the sweep sends again.",
     )
+    CAPTURE_PAYMENT = Declaration(
+        name="payments.capture",
+        module="worker.captures.capturing",
+        argument="request_id",
+        queue=QueueName.PAYMENTS,
+        time_limit=LONG,
+        promise="A request is leased before its provider is asked, with its id as the key; the sweep sends again.",
+    )
+    VOID_PAYMENT = Declaration(
+        name="payments.void",
+        module="worker.captures.voiding",
+        argument="void_id",
+        queue=QueueName.PAYMENTS,
+        time_limit=LONG,
+        promise="A void is leased before its provider is asked; to release twice does no harm; the sweep sends again.",
+    )
     CANCEL_PAYMENT = Declaration(
         name="payments.cancel",
         module="worker.payments.cancelling",
@@ -144,7 +160,7 @@ class TaskName(StrEnum):
         time_limit=SHORT,
         # Every five seconds: as long as a fresh request waits before it is due.
         schedule=Schedule(every=timedelta(seconds=5), expires=timedelta(seconds=10)),
-        promise="It only sends messages for refunds and requests to cancel that are due, which do no harm twice.",
+        promise="It only sends messages for requests to refund, capture, void or cancel that are due, harmless twice.",
     )
     RUN_COMMANDS = Declaration(
         name="commands.run",

@@ -29,6 +29,9 @@ class WebhookFormat:
 class ProviderSpec:
     """A provider: its name in addresses and in settings, the settings of an account, its webhooks, and its adapter.
 
+    ``several_captures`` says that an authorisation may be captured several times whatever the account is. Else its
+    option ``multicapture``, where the form has one, says so with "on".
+
     ``provider`` is where its class is ("package.module:Class"); it is loaded when an account is used for the first
     time, so that an SDK costs nothing where nobody has an account. The class takes an ``Account`` and is a
     ``base.Provider`` of the same name. ``evidence`` is where evidence about a dispute is sent.
@@ -39,3 +42,4 @@ class ProviderSpec:
     webhooks: WebhookFormat
     provider: str
     evidence: str = "the provider's dashboard"
+    several_captures: bool = False

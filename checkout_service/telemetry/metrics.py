@@ -37,6 +37,8 @@ request_seconds = Histogram(
 )
 sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcome: opened or replayed.", ["outcome"])
 refund_requests_total = Counter("refund_requests_total", "Requests for a refund: taken or replayed.", ["outcome"])
+capture_requests_total = Counter("capture_requests_total", "Requests to capture: taken or replayed.", ["outcome"])
+void_requests_total = Counter("void_requests_total", "Requests to void: taken or replayed.", ["outcome"])
 refunds_total = Counter("refunds_total", "Refunds that moved to a status, by provider.", ["provider", "status"])
 webhook_deliveries_total = Counter(
     "webhook_deliveries_total",
@@ -72,6 +74,8 @@ for _outcome in ("opened", "replayed"):
     sessions_total.labels(_outcome)
 for _outcome in ("taken", "replayed"):
     refund_requests_total.labels(_outcome)
+    capture_requests_total.labels(_outcome)
+    void_requests_total.labels(_outcome)
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:

@@ -151,7 +151,7 @@ RETURN CASE WHEN provider = 'paypal' AND authorized > 0
 -- One that somebody asked to capture for the last time is open no more.
 CREATE FUNCTION payment_authorizations(payment uuid)
 RETURNS TABLE (id uuid, attempt_ref text, room numeric, expires_at timestamptz) LANGUAGE sql STABLE AS $$
-    SELECT entry.id, entry.attempt_ref, least(measured.room, own.amount_authorized) - measured.asked, entry.expires_at
+    SELECT entry.id, entry.attempt_ref, least(measured.room, own.amount_authorized) - measured.requested, entry.expires_at
     FROM payment_attempts AS entry JOIN payments AS own ON own.id = entry.payment_id
     CROSS JOIN LATERAL (
         SELECT coalesce(entry.amount_authorized, own.amount) - coalesce((SELECT sum(capture.amount)
@@ -161,7 +161,7 @@ RETURNS TABLE (id uuid, attempt_ref text, room numeric, expires_at timestamptz) 
             coalesce((SELECT sum(request.amount) FROM capture_requests AS request
                 WHERE request.payment_id = payment AND request.attempt_ref = entry.attempt_ref
                     AND request.status <= 'processing'), 0)
-    ) AS measured (room, asked)
+    ) AS measured (room, requested)
     WHERE entry.payment_id = payment AND entry.status = 'authorized' AND entry.amount_presumed IS NULL
         AND NOT entry.rest_released AND own.closed IS NULL AND coalesce(entry.currency = own.currency, true)
         AND NOT EXISTS (SELECT FROM payment_attempts AS newer

@@ -41,7 +41,7 @@ MOVES_PAYMENT = re.compile(r"\bUPDATE\s+payments\b(?:(?!\b(?:FROM|WHERE|RETURNIN
 INSERTS_STATUS = re.compile(r"\bINSERT\s+INTO\s+payments\s*\([^)]*\bstatus\b", re.S | re.I)
 
 MOVES_REFUND = re.compile(MOVES_PAYMENT.pattern.replace("payments", "refunds"), MOVES_PAYMENT.flags)
-INSERTS_REFUND = re.compile(r"\bINSERT\s+INTO\s+refunds\b", re.I)
+INSERTS_REFUND = re.compile(r"\bINSERT\s+INTO\s+refunds\s*\([^)]*\bstatus\b", re.I)
 
 
 def test_every_module_opens_with_a_docstring() -> None:
@@ -109,7 +109,7 @@ def test_only_the_transitions_write_a_refunds_status() -> None:
     }
 
     assert found == {"worker/transitions/statements.py"}
-    assert built == {"checkout_service/refunds/operations.py"}
+    assert built == set()
 
 
 def test_only_the_engine_of_background_threads_starts_threads() -> None:

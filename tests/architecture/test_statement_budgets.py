@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from tests.capturing import ask_capture, ask_void
 from tests.conftest import Customer, MakeListing, Sql, Statements
-from tests.money import bring_to
+from tests.money import attempt, bring_to, capture, fold
 from tests.purchases import ask, fill_cart, opened
 from tests.refunding import ask_refund, staff_of
 from tests.webhook_bodies import webhook
@@ -26,6 +27,9 @@ BUDGETS = {
     "payments.cancel_payment": 2,
     "refunds.post_refund": 2,
     "refunds.list_refunds": 1,
+    "captures.post_capture": 2,
+    "captures.post_void": 2,
+    "captures.list_captures": 1,
     "disputes.list_disputes": 1,
     "webhooks.receive_webhook": 1,
     "health.live": 0,
@@ -49,6 +53,12 @@ class Shop:
         sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome)
             SELECT id, 'mock', id::text || number, 'failed', 'stale' FROM payments, generate_series(1, 20) AS number""")
         bring_to(sql, self.payments[1], "paid")
+        for number in range(20):
+            attempt(sql, self.payments[2], "authorized", ref=f"at_{number}", authorized="1")
+            capture(sql, self.payments[1], f"ca_{number}", "1")
+            capture(sql, self.payments[2], f"ca_{self.payments[2]}_{number}", "1", attempt_ref=f"at_{number}")
+        attempt(sql, self.payments[2], "authorized", ref="at", authorized="100")
+        fold(sql, self.payments[1], self.payments[2])
         sql(
             """INSERT INTO refunds (payment_id, amount, status, provider_ref)
             SELECT :id, 0.01, 'succeeded', 'mock_re_' || number FROM generate_series(1, 20) AS number""",
@@ -68,6 +78,11 @@ REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
     "refunds.post_refund": lambda shop: ask_refund(staff_of(shop.customer), shop.payments[1], amount="1.00"),
     "refunds.list_refunds": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[1]}/refunds"),
     "disputes.list_disputes": lambda shop: staff_of(shop.customer).get("/api/admin/disputes"),
+    "captures.post_capture": lambda shop: ask_capture(staff_of(shop.customer), shop.payments[2], amount="1.00"),
+    "captures.post_void": lambda shop: ask_void(staff_of(shop.customer), shop.payments[2]),
+    "captures.list_captures": lambda shop: staff_of(shop.customer).get(
+        f"/api/admin/payments/{shop.payments[2]}/captures"
+    ),
     "webhooks.receive_webhook": lambda shop: shop.customer.client.post(
         "/api/payments/webhook", data=webhook("mock_pi_1")
     ),

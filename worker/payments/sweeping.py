@@ -1,4 +1,4 @@
-"""The task ``payments.sweep``: sends tasks for refunds and cancellations that are due. Their rows know what is due."""
+"""The task ``payments.sweep``: sends tasks for what was asked for and is due. The rows know what is due."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ _due = text(f"""
     (SELECT '{TaskName.REFUND_PAYMENT}' AS task, id FROM refunds
         WHERE status <= 'processing' AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
     UNION ALL
+    (SELECT '{TaskName.CAPTURE_PAYMENT}', id FROM capture_requests
+        WHERE status <= 'processing' AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
+    UNION ALL
+    (SELECT '{TaskName.VOID_PAYMENT}', void.id FROM voids AS void
+        WHERE void.status <= 'processing' AND (void.next_attempt_at <= now() OR void.status = 'processing' AND EXISTS (
+            SELECT FROM payments AS payment
+            WHERE payment.id = void.payment_id AND (payment.amount_authorized = 0 OR payment.closed IS NOT NULL)))
+        ORDER BY void.next_attempt_at LIMIT {STEP})
+    UNION ALL
     (SELECT '{TaskName.CANCEL_PAYMENT}', payment_id FROM cancel_requests
         WHERE next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
 """)  # noqa: S608 (only our own constants)
@@ -41,7 +50,10 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name=TaskName.SWEEP_PAYMENTS)
 def sweep() -> str:
-    """Send the tasks of up to 500 refunds and 500 cancellations that are due."""
+    """Send the tasks of up to 500 refunds, captures, voids and cancellations each that are due.
+
+    A void is due also when nothing is open any more: an event ended it.
+    """
     try:
         due = list(map(_DueTask._make, execute(_due)))
     except DatabaseUnavailableError:

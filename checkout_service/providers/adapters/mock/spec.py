@@ -9,5 +9,6 @@ spec = ProviderSpec(
     name="mock",
     account=AccountForm(optional=("api_base", "capture"), production=False, shapes={"capture": r"auto|manual"}),
     webhooks=WebhookFormat(body="json"),
+    several_captures=True,
     provider="checkout_service.providers.adapters.mock.provider:MockProvider",
 )

@@ -14,6 +14,7 @@ spec = ProviderSpec(
         shapes={"webhook_url": r"https?://\S+", "return_url": r"https?://\S+", "capture": r"auto|manual"},
     ),
     webhooks=WebhookFormat(body="form"),
+    several_captures=True,
     provider="checkout_service.providers.adapters.mollie.provider:MollieProvider",
     evidence="the Mollie Dashboard, Disputes or Chargebacks",
 )

@@ -25,6 +25,7 @@ spec = ProviderSpec(
             "paypal-auth-algo",
         ),
     ),
+    several_captures=True,
     provider="checkout_service.providers.adapters.paypal.provider:PayPalProvider",
     evidence="the PayPal Resolution Center",
 )

@@ -1,0 +1,38 @@
+"""Why a capture or a void is not taken."""
+
+from __future__ import annotations
+
+from checkout_service.api.problems import Problem
+
+
+class NotCapturable(Problem):
+    status = 409
+    slug = "not-capturable"
+    title = "Nothing to capture"
+    default_detail = (
+        "Nothing of this payment is authorized and open, or it is being captured for the last time or voided."
+    )
+
+
+class CaptureTooLarge(Problem):
+    status = 409
+    slug = "capture-too-large"
+    title = "Capture too large"
+    default_detail = "Less than that is open of the authorization: ask for amount_left or less."
+
+
+class OneCaptureOnly(Problem):
+    status = 409
+    slug = "one-capture-only"
+    title = "One capture only"
+    default_detail = (
+        "The account at this provider captures an authorization once, and releases the rest: see releases. Ask without "
+        "final, or for all of it."
+    )
+
+
+class NotVoidable(Problem):
+    status = 409
+    slug = "not-voidable"
+    title = "Nothing to void"
+    default_detail = "Nothing of this payment is authorized and open, or a capture or a void of it is under way."

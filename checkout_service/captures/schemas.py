@@ -1,0 +1,158 @@
+"""What the captures API takes and answers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from marshmallow import Schema, ValidationError, fields, validates
+
+from checkout_service.api.amount_field import AmountField
+
+_STATUS: Final = fields.String(
+    metadata={"description": "Moves one way: requested, processing, succeeded, failed.", "example": "requested"}
+)
+
+
+class NewCaptureSchema(Schema):
+    """How much to capture of what is authorized, and what becomes of the rest."""
+
+    amount = AmountField(
+        metadata={"description": "In the payment's currency; without it, all that is open.", "example": "200.00"}
+    )
+    final = fields.Boolean(
+        metadata={
+            "description": "Whether the rest is released. Without it the rest stays open where the account may capture "
+            "several times, else it is released.",
+            "example": True,
+        },
+        truthy={True},
+        falsy={False},
+    )
+    authorization_id = fields.UUID(
+        metadata={"description": "Which authorization, where several are open.", "example": None}
+    )
+
+    @validates("amount")
+    def _is_something(self, value: Any, **_: Any) -> None:
+        if value == 0:
+            raise ValidationError("A capture is of more than nothing.")
+
+
+class CaptureRequestSchema(Schema):
+    """A capture that staff asked for."""
+
+    id = fields.UUID()
+    payment_id = fields.UUID()
+    authorization = fields.String(metadata={"description": "The provider's name of what is captured."})
+    amount = fields.String(metadata={"example": "200.00"})
+    currency = fields.String(metadata={"example": "USD"})
+    final = fields.Boolean(metadata={"description": "Whether the rest is released with it."})
+    releases = fields.String(
+        metadata={"description": "What the customer is no longer held to once it is made.", "example": "40.00"}
+    )
+    status = _STATUS
+    capture_ref = fields.String(
+        allow_none=True, metadata={"description": "The provider's name of the capture, once that is known."}
+    )
+    decline = fields.String(allow_none=True, metadata={"description": "Why the provider said no, where it did."})
+    created_at = fields.DateTime()
+    updated_at = fields.DateTime()
+
+
+class VoidSchema(Schema):
+    """A void that staff asked for: what is authorized and was not captured is given back."""
+
+    id = fields.UUID()
+    payment_id = fields.UUID()
+    releases = fields.String(metadata={"description": "What was open when it was asked for.", "example": "240.00"})
+    currency = fields.String(metadata={"example": "USD"})
+    status = _STATUS
+    decline = fields.String(allow_none=True, metadata={"description": "Why the provider said no, where it did."})
+    created_at = fields.DateTime()
+    updated_at = fields.DateTime()
+
+
+class CaptureSchema(Schema):
+    """Money that came."""
+
+    id = fields.UUID(metadata={"description": "What a refund names as `capture_id`."})
+    ref = fields.String(allow_none=True, metadata={"description": "The provider's name for it."})
+    status = fields.String(metadata={"description": "pending, refused, succeeded or undone.", "example": "succeeded"})
+    amount = fields.String(metadata={"example": "200.00"})
+    currency = fields.String(metadata={"example": "USD"})
+    presumed = fields.Boolean(
+        metadata={
+            "description": "The provider said that the payment is paid, and named no capture: this is the attempt."
+        }
+    )
+    amount_refundable = fields.String(metadata={"example": "200.00"})
+
+
+class AuthorizationSchema(Schema):
+    """What is promised and was not captured."""
+
+    id = fields.UUID()
+    ref = fields.String(metadata={"description": "The provider's name for it."})
+    amount_open = fields.String(metadata={"example": "40.00"})
+    currency = fields.String(metadata={"example": "USD"})
+    expires_at = fields.DateTime(allow_none=True, metadata={"description": "Capture before then, where it is known."})
+
+
+class CapturesSchema(Schema):
+    """All captures of a payment, what was asked for, and what is open; each oldest first."""
+
+    captures = fields.List(fields.Nested(CaptureSchema))
+    requests = fields.List(fields.Nested(CaptureRequestSchema))
+    voids = fields.List(fields.Nested(VoidSchema))
+    authorizations = fields.List(fields.Nested(AuthorizationSchema))
+    several_captures = fields.Boolean(
+        metadata={"description": "Whether an authorization may be captured several times: else one releases the rest."}
+    )
+
+
+_PAYMENT: Final = "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4"
+_MOMENT: Final = "2026-11-25T04:05:06.123456Z"
+
+REQUEST_EXAMPLE: Final = {
+    "id": "01a206b6-2617-7632-98bf-296e992e5f9d",
+    "payment_id": _PAYMENT,
+    "authorization": "ch_3PqX2e2eZvKYlo2C1a2b3c4d",
+    "amount": "200.00",
+    "currency": "USD",
+    "final": True,
+    "releases": "40.00",
+    "status": "requested",
+    "capture_ref": None,
+    "decline": None,
+    "created_at": _MOMENT,
+    "updated_at": _MOMENT,
+}
+
+VOID_EXAMPLE: Final = {
+    "id": "01a206b6-2617-7632-98bf-296e992e5f9e",
+    "payment_id": _PAYMENT,
+    "releases": "240.00",
+    "currency": "USD",
+    "status": "requested",
+    "decline": None,
+    "created_at": _MOMENT,
+    "updated_at": _MOMENT,
+}
+
+CAPTURES_EXAMPLE: Final = {
+    "captures": [
+        {
+            "id": "01a206b6-2617-7632-98bf-296e992e5f9c",
+            "ref": "ch_3PqX2e2eZvKYlo2C1a2b3c4d",
+            "status": "succeeded",
+            "amount": "200.00",
+            "currency": "USD",
+            "presumed": False,
+            "amount_refundable": "200.00",
+        }
+    ],
+    "requests": [REQUEST_EXAMPLE | {"status": "succeeded", "capture_ref": "ch_3PqX2e2eZvKYlo2C1a2b3c4d"}],
+    "voids": [],
+    "authorizations": [],
+    "several_captures": False,
+}
