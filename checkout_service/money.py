@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-CENT = Decimal("0.01")
 LARGEST = Decimal("99999999.99")
-"""The largest amount that numeric(10,2) holds."""
+"""The largest amount of one payment; a longer one is a mistake."""
+
+MOST_DECIMALS = 3
+"""Of the smallest unit of any currency here."""
 
 _CODES = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
@@ -28,38 +30,44 @@ MINOR_UNITS = dict.fromkeys(_WITHOUT_DECIMALS.split(), 0) | dict.fromkeys(_WITH_
 
 
 class InvalidAmountError(ValueError):
-    """A text or number that is no amount of money with at most two decimals within numeric(10,2)."""
+    """A text or number that is no amount of money, none of its currency, or more than LARGEST."""
 
 
-def parse_amount(text: str) -> Decimal:
-    """An exact amount from text such as "240" or "33.3", quantized to two decimals.
+def parse_amount(text: str, currency: str | None = None) -> Decimal:
+    """An exact amount from text such as "240" or "33.3", with just the decimals that its currency has.
 
-    PostgreSQL would round 1.235 to 1.24 without a word, so the scale is checked here.
-    Raises InvalidAmountError for anything that is no plain, finite, non-negative decimal of that size.
+    Two decimals may always be written: "240.00" is 240 JPY, and "240.50" is none. Without a currency, up to three are
+    taken, and whoever learns the currency checks it. Nothing is ever rounded. Raises InvalidAmountError for anything
+    that is no plain, finite, non-negative decimal of that size.
     """
-    whole, point, decimals = text.partition(".")
-    plain = whole.isascii() and whole.isdigit() and (not point or (decimals.isascii() and decimals.isdigit()))
-    if not plain or len(decimals) > 2 or len(whole) > 20:
-        raise InvalidAmountError("an amount is digits with at most two decimals, such as 240.00")
-    amount = Decimal(text).quantize(CENT)
+    whole, point, fraction = text.partition(".")
+    plain = whole.isascii() and whole.isdigit() and (not point or (fraction.isascii() and fraction.isdigit()))
+    most = MOST_DECIMALS if currency is None else max(2, decimals(currency))
+    if not plain or len(fraction) > most or len(whole) > 20:
+        count = "three" if most == MOST_DECIMALS else "two"
+        raise InvalidAmountError(f"an amount is digits with at most {count} decimals, such as 240.00")
+    amount = Decimal(text)
     if amount > LARGEST:
         raise InvalidAmountError(f"an amount is at most {LARGEST}")
-    return amount
+    if currency is None:
+        return Decimal(show(amount, None))
+    if not expressible(amount, currency):
+        raise InvalidAmountError(f"{currency} has no such small unit")
+    return round(amount, decimals(currency))
 
 
-def line_total(unit_price: Decimal, qty: int) -> Decimal:
-    """The exact price of ``qty`` pieces; may be larger than one amount column holds (see ``fits``)."""
-    return (unit_price * qty).quantize(CENT)
+def expressible(amount: Decimal, currency: str) -> bool:
+    """Whether the amount is so many of the currency's smallest units."""
+    return amount == round(amount, decimals(currency))
 
 
-def fits(amount: Decimal) -> bool:
-    """Whether an amount fits the numeric(10,2) of every amount column."""
-    return amount <= LARGEST
+def show(amount: Decimal, currency: str | None) -> str:
+    """The amount as the API writes it: two decimals, or three where the currency has three or the amount needs them.
 
-
-def show(amount: Decimal) -> str:
-    """The amount as the API writes it: two decimals, no exponent, no separators."""
-    return f"{amount:.2f}"
+    No exponent, no separators. ``currency`` is None where nothing tells it.
+    """
+    places = max(2, decimals(currency)) if currency else 2
+    return f"{amount:.{places if amount == round(amount, places) else MOST_DECIMALS}f}"
 
 
 def decimals(currency: str, exceptions: Mapping[str, int] | None = None) -> int:
@@ -79,11 +87,14 @@ def to_minor_units(amount: Decimal, currency: str, exceptions: Mapping[str, int]
 
 
 def from_minor_units(minor: int, currency: str, exceptions: Mapping[str, int] | None = None) -> Decimal:
-    """The amount of so many of the currency's smallest units, with two decimals.
+    """The amount of so many of the currency's smallest units, with the decimals that ISO 4217 gives it.
 
-    Raises InvalidAmountError for what numeric(10,2) cannot hold: 1.235 KWD, or more than LARGEST.
+    Raises InvalidAmountError for a negative number, for more than LARGEST, and where a provider counts in smaller units
+    than the currency has and the amount is not whole in those: 1250 at a provider that gives ISK two decimals.
     """
     amount = Decimal(minor).scaleb(-decimals(currency, exceptions)) if 0 <= minor < 10**12 else None
-    if amount is None or amount > LARGEST or amount != amount.quantize(CENT):
-        raise InvalidAmountError("an amount is at most 99999999.99, with two decimals")
-    return amount.quantize(CENT)
+    if amount is None or amount > LARGEST:
+        raise InvalidAmountError(f"an amount is at most {LARGEST}")
+    if not expressible(amount, currency):
+        raise InvalidAmountError(f"{currency} has no such small unit")
+    return round(amount, decimals(currency))

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import jwt
 from werkzeug.test import TestResponse
 
+from checkout_service.money import show
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from tests.conftest import JWT_SECRET, Customer, Sql
@@ -94,8 +95,8 @@ def refund_row(sql: Sql, refund_id: UUID) -> Any:
 
 def sums(sql: Sql, payment_id: UUID) -> tuple[str, str]:
     """What was given back of the payment, and what is on its way."""
-    row = sql("SELECT amount_refunded, amount_refunding FROM payments WHERE id = :id", id=payment_id)[0]
-    return str(row.amount_refunded), str(row.amount_refunding)
+    row = sql("SELECT amount_refunded, amount_refunding, currency FROM payments WHERE id = :id", id=payment_id)[0]
+    return show(row.amount_refunded, row.currency), show(row.amount_refunding, row.currency)
 
 
 def make_due(sql: Sql) -> None:

@@ -61,7 +61,7 @@ class CaptureRequest(Dated, Base):
     __tablename__ = "capture_requests"
     __table_args__ = (
         CheckConstraint("amount > 0", name="amount_positive"),
-        CheckConstraint("amount = round(amount, currency_decimals((currency)::text))", name="amount_of_currency"),
+        CheckConstraint("amount = round(amount, currency_decimals(currency))", name="amount_of_currency"),
         CheckConstraint("status > 'processing' OR next_attempt_at IS NOT NULL", name="outstanding_has_next_attempt"),
         Index("capture_requests_requested_by_idempotency_key", "requested_by", "idempotency_key", unique=True),
         Index("capture_requests_provider_provider_ref", "provider", "provider_ref", unique=True),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import SQLColumnExpression, Text, cast
+from sqlalchemy import SQLColumnExpression, Text, cast, func
 
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
 
@@ -20,11 +20,11 @@ def line_columns(item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int
     return [
         cast(item_id, Text),
         qty,
-        cast(Listing.unit_price * qty, Text),
+        amount_text(Listing.unit_price * qty),
         Listing.active,
         cast(Listing.id, Text),
         Listing.title,
-        cast(Listing.unit_price, Text),
+        amount_text(Listing.unit_price),
         Listing.currency,
         cast(Vendor.id, Text),
         Vendor.name,
@@ -34,6 +34,11 @@ def line_columns(item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int
         Spec.name,
         cast(Spec.attributes, Text),
     ]
+
+
+def amount_text(amount: SQLColumnExpression[Any]) -> SQLColumnExpression[Any]:
+    """An amount in the listing's currency, as ``money.show`` writes it."""
+    return cast(func.round(amount, func.greatest(2, func.currency_decimals(Listing.currency))), Text)
 
 
 def show_line(row: Sequence[Any]) -> dict[str, Any]:

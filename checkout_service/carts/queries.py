@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Text, Uuid, bindparam, cast, func, select
 
-from checkout_service.carts.lines import line_columns, show_line
+from checkout_service.carts.lines import amount_text, line_columns, show_line
 from checkout_service.carts.models import Cart, CartItem
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
 from checkout_service.database.engine import execute
@@ -38,10 +38,10 @@ class FrozenLine:
         return {
             "listing_id": str(self.listing_id),
             "title": self.title,
-            "unit_price": show(self.unit_price),
+            "unit_price": show(self.unit_price, self.currency),
             "currency": self.currency,
             "qty": self.qty,
-            "line_total": show(self.line_total),
+            "line_total": show(self.line_total, self.currency),
             "vendor": self.vendor,
             "school": self.school,
             "spec": self.spec,
@@ -126,7 +126,7 @@ _PRICE_OF_LINE = Listing.unit_price * CartItem.qty
 _SHOWN_CART = Statement(
     select(
         cast(Cart.id, Text),
-        cast(func.sum(_PRICE_OF_LINE).over(), Text),
+        amount_text(func.sum(_PRICE_OF_LINE).over()),
         func.min(Listing.currency).over() != func.max(Listing.currency).over(),
         *line_columns(CartItem.id, CartItem.qty),
     )

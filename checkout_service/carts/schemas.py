@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, fields
 from marshmallow.validate import Length, Range, Regexp
 
-_AMOUNT = Regexp(r"^[0-9]+\.[0-9]{2}$", error="An amount is digits with two decimals, such as 240.00.")
+_AMOUNT = Regexp(r"^[0-9]+\.[0-9]{2,3}$", error="An amount is digits with two or three decimals, such as 240.00.")
 
 
 def _qty() -> fields.Integer:

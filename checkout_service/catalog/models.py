@@ -45,6 +45,7 @@ class Listing(Dated, Base):
     __tablename__ = "listings"
     __table_args__ = (
         CheckConstraint("unit_price > 0", name="unit_price_positive"),
+        CheckConstraint("unit_price = round(unit_price, currency_decimals(currency))", name="unit_price_of_currency"),
         CheckConstraint("stock >= 0", name="stock_not_negative"),
     )
     vendor_id: Mapped[UUID] = mapped_column(ForeignKey("vendors.id"), index=True)
@@ -55,7 +56,7 @@ class Listing(Dated, Base):
     """What it is."""
     title: Mapped[str] = mapped_column(Text)
     """As customers see it."""
-    unit_price: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    unit_price: Mapped[Decimal] = mapped_column(Numeric)
     """For one piece, in the currency's major unit."""
     currency: Mapped[str] = mapped_column(CHAR(3))
     """ISO 4217."""

@@ -103,7 +103,7 @@ def _refuse_twice(cursor: psycopg.Cursor[Any]) -> None:
 
 _STAGE = """
 CREATE TEMPORARY TABLE staged (
-    line bigint, id uuid, title text, unit_price numeric(10,2), currency char(3), stock integer, active boolean,
+    line bigint, id uuid, title text, unit_price numeric, currency char(3), stock integer, active boolean,
     vendor_id uuid, vendor_name text, school_id uuid, school_name text,
     spec_id uuid, spec_name text, spec_attributes jsonb
 ) ON COMMIT DROP

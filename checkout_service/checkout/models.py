@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CHAR, BigInteger, Computed, ForeignKey, Index, Numeric, Text
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Computed, ForeignKey, Index, Numeric, Text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -19,8 +19,11 @@ class CheckoutSession(Dated, Base):
 
     __tablename__ = "checkout_sessions"
     __table_args__ = (
+        CheckConstraint("amount = round(amount, currency_decimals(currency))", name="amount_of_currency"),
         Index("checkout_sessions_user_id_idempotency_key", "user_id", "idempotency_key", unique=True),
         Index("checkout_sessions_payment_id", "payment_id", unique=True),
+        # Sessions of one filling of a cart, so that two payments of it are found.
+        Index("checkout_sessions_cart_id_generation", "cart_id", "generation"),
         # Finds sessions of one cart with equal lines, so that paying twice for the same things is noticed.
         Index("checkout_sessions_cart_id_lines_key", "cart_id", "lines_key"),
     )
@@ -38,7 +41,7 @@ class CheckoutSession(Dated, Base):
     """The payment that it opened."""
     payment_token: Mapped[str] = mapped_column(Text)
     """What the client pays with at the provider."""
-    amount: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    amount: Mapped[Decimal] = mapped_column(Numeric)
     """The total that was promised."""
     currency: Mapped[str] = mapped_column(CHAR(3))
     """ISO 4217, of all lines."""

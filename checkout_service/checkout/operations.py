@@ -96,7 +96,7 @@ class Order:
 
     @cached_property
     def request_hash(self) -> bytes:
-        expected = None if self.expected_total is None else show(self.expected_total)
+        expected = None if self.expected_total is None else show(self.expected_total, None)
         return request_hash({"cart_id": str(self.cart_id), "provider": self.provider, "expected_total": expected})
 
 
@@ -174,7 +174,7 @@ def _payable(order: Order) -> FrozenCart:
     if cart.total_amount > LARGEST:
         raise TotalTooLarge
     if order.expected_total is not None and order.expected_total != cart.total_amount:
-        raise TotalChanged(total_amount=show(cart.total_amount), currency=cart.currency)
+        raise TotalChanged(total_amount=show(cart.total_amount, cart.currency), currency=cart.currency)
     return cart
 
 

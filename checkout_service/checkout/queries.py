@@ -104,7 +104,7 @@ def answer_from(row: Any) -> dict[str, Any]:
     return {
         "payment_id": str(row.payment_id),
         "payment_token": row.payment_token,
-        "amount": show(row.amount),
+        "amount": show(row.amount, row.currency),
         "currency": row.currency,
         "status": PaymentStatus.PENDING.value,
         "provider": row.provider,

@@ -37,6 +37,7 @@ class Dispute(Dated, Base):
             unique=True,
             postgresql_where=text("dispute_ref <> ''"),
         ),
+        Index("disputes_status_id", "status", "id"),
         Index(
             "disputes_evidence_due_at",
             "evidence_due_at",

@@ -159,7 +159,7 @@ def webhooks(
         happened = now - timedelta(seconds=line.happened)
         details = {
             "event_id": event_id,
-            "amount": show(amount),
+            "amount": show(amount, payment["currency"]),
             "currency": payment["currency"],
             "occurred_at": happened.isoformat(timespec="milliseconds"),
         }

@@ -16,9 +16,10 @@ def listed_disputes(statuses: Sequence[DisputeStatus], *, due_before: datetime |
     """One line a dispute, the nearest deadline first. Raises DatabaseUnavailableError."""
     for dispute in nearest_disputes(statuses=statuses, due_before=due_before, limit=limit):
         due = show_time(dispute.evidence_due_at) if dispute.evidence_due_at else "no deadline known"
-        amount = "all" if dispute.amount is None else show(dispute.amount)
+        amount = "all" if dispute.amount is None else show(dispute.amount, dispute.currency)
         yield (
             f"{due:27}  {dispute.stage.value:15}  {dispute.status.value:14}  {amount:>12} {dispute.currency}, "
-            f"{show(dispute.amount_lost)} taken  {dispute.provider:8}  {printable(dispute.name) or '-'}  "
-            f"payment {dispute.payment_id}  {printable(dispute.reason or '-')}  evidence: {dispute.evidence_at}"
+            f"{show(dispute.amount_lost, dispute.currency)} taken  {dispute.provider:8}  "
+            f"{printable(dispute.name) or '-'}  payment {dispute.payment_id}  {printable(dispute.reason or '-')}  "
+            f"evidence: {dispute.evidence_at}"
         )

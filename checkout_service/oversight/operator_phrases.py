@@ -67,7 +67,10 @@ def summary(payment: PaymentNow) -> list[SummaryLine]:
         ("amount", _money(payment.amount, payment.currency) + _accepted(payment)),
         (
             "captured",
-            f"{_money(payment.amount_captured, payment.currency)}, {show(payment.amount_lost)} lost{_blocked(payment)}",
+            (
+                f"{_money(payment.amount_captured, payment.currency)}, "
+                f"{show(payment.amount_lost, payment.currency)} lost{_blocked(payment)}"
+            ),
         ),
     ]
     if payment.amount_authorized:
@@ -77,7 +80,13 @@ def summary(payment: PaymentNow) -> list[SummaryLine]:
             ("promised", f"{_money(payment.amount_authorized, payment.currency)} authorized and not captured{until}")
         )
     lines += [
-        ("refunded", f"{show(payment.amount_refunded)}, and {show(payment.amount_refunding)} on the way"),
+        (
+            "refunded",
+            (
+                f"{show(payment.amount_refunded, payment.currency)}, and "
+                f"{show(payment.amount_refunding, payment.currency)} on the way"
+            ),
+        ),
         ("left", f"{_money(payment.amount_refundable, payment.currency)} may be given back"),
         ("provider", f"{payment.provider} {payment.provider_ref}"),
         ("user", str(payment.user_id)),
@@ -152,7 +161,8 @@ def _about(entry: Mapping[str, str]) -> str:
 
 def _session(entry: SessionOpened) -> str:
     return (
-        f"{show(entry.amount)} {entry.currency} for {entry.lines} line{'' if entry.lines == 1 else 's'} "
+        f"{show(entry.amount, entry.currency)} {entry.currency} for {entry.lines} "
+        f"line{'' if entry.lines == 1 else 's'} "
         f"of cart {entry.cart_id}, key {printable(entry.idempotency_key)}, until {show_time(entry.expires_at)}"
     )
 
@@ -181,7 +191,7 @@ def _attempt(entry: AttemptEntered) -> str:
         parts = [f"{name}: {came}"] if entry.status < AttemptStatus.AUTHORIZED else [*parts, came]
     if entry.authorized is not None:
         end = f" until {show_time(entry.expires_at)}" if entry.expires_at else ""
-        parts.append(f"{show(entry.authorized)} {entry.currency} authorized{end}")
+        parts.append(f"{show(entry.authorized, entry.currency)} {entry.currency} authorized{end}")
     if entry.rest_released:
         parts.append("the rest released")
     if entry.replaces:
@@ -199,14 +209,14 @@ def _capture(entry: CaptureEntered) -> str:
 
 
 def _dispute(entry: DisputeEntered) -> str:
-    money = "" if entry.amount is None else f" over {show(entry.amount)} {entry.currency}"
+    money = "" if entry.amount is None else f" over {show(entry.amount, entry.currency)} {entry.currency}"
     reason = f" ({printable(entry.reason)})" if entry.reason else ""
     blocked = ", holds its amount back" if entry.blocks_refund else ""
     due = f", evidence until {show_time(entry.evidence_due_at)}" if entry.evidence_due_at else ""
     sent = f" at {entry.evidence_at}" if entry.status is DisputeStatus.NEEDS_RESPONSE else ""
     return (
         f"{_named(entry.name)}{_of(entry.of)}{money}{reason}, {entry.stage.value} {entry.status.value}, "
-        f"{show(entry.amount_lost)} taken{blocked}{due}{sent}"
+        f"{show(entry.amount_lost, entry.currency)} taken{blocked}{due}{sent}"
     )
 
 
@@ -245,11 +255,15 @@ def _accepted(payment: PaymentNow) -> str:
 
 
 def _blocked(payment: PaymentNow) -> str:
-    return f", {show(payment.amount_blocked)} held back by open disputes" if payment.amount_blocked else ""
+    return (
+        f", {show(payment.amount_blocked, payment.currency)} held back by open disputes"
+        if payment.amount_blocked
+        else ""
+    )
 
 
 def _money(amount: Decimal, currency: str) -> str:
-    return f"{show(amount)} {currency}"
+    return f"{show(amount, currency)} {currency}"
 
 
 def _attempts(entry: RefundEntered | CancelRequested | CaptureRequested | VoidRequested) -> str:
@@ -259,7 +273,7 @@ def _attempts(entry: RefundEntered | CancelRequested | CaptureRequested | VoidRe
 
 
 def _event(entry: PaymentEventRecorded | RefundEventRecorded) -> str:
-    money = "" if entry.amount is None else f" {show(entry.amount)} {entry.currency}"
+    money = "" if entry.amount is None else f" {show(entry.amount, entry.currency)} {entry.currency}"
     source = f", from webhook {entry.delivery_id}" if entry.delivery_id else ""
     happened = f", happened {show_time(entry.occurred_at)}" if entry.occurred_at else ""
     return f"{money}: {entry.outcome.value}, event {printable(entry.event_id)}{source}{happened}"

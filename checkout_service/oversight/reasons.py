@@ -54,4 +54,4 @@ def explained(reason: str, payment: PaymentNow) -> str:
     words = _EXPLAINED.get(reason)
     if words is None:
         return f"{reason}: somebody wrote it by hand."
-    return words.format(id=payment.id, came=show(payment.amount_captured))
+    return words.format(id=payment.id, came=show(payment.amount_captured, payment.currency))

@@ -58,5 +58,5 @@ def listed(status: RefundStatus, *, within: timedelta, limit: int) -> Iterator[s
 def _line(row: _Refund) -> str:
     moved = show_time(row.updated_at if row.status == RefundStatus.FAILED.value else row.created_at)
     why = row.decline or (printable(row.detail) if row.detail else "-")
-    money = f"{show(row.amount)} {row.currency}"
+    money = f"{show(row.amount, row.currency)} {row.currency}"
     return f"{row.id}  {moved}  {row.status:10}  {money:>15}  {row.provider:8}  payment {row.payment_id}  {why}"

@@ -122,7 +122,7 @@ def _amount(given: str, currency: str) -> Decimal:
     except InvalidAmountError as error:
         raise click.UsageError(f"--amount: {error}") from error
     if amount <= 0 or amount != round(amount, decimals(currency)):
-        raise click.UsageError(f"--amount: {show(amount)} is no amount of {currency}")
+        raise click.UsageError(f"--amount: {show(amount, currency)} is no amount of {currency}")
     return amount
 
 

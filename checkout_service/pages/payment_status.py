@@ -78,7 +78,7 @@ def _refunded(payment: PaymentNow) -> _Words | None:
     back = payment.amount_refunded
     if back <= 0 or not payment.status.money_came:
         return None
-    given = f"{show(back)} {payment.currency}"
+    given = f"{show(back, payment.currency)} {payment.currency}"
     if back >= payment.amount_captured - payment.amount_lost:
         return "Refunded", f"Your money was given back: {given}. Nothing is left to pay.", "past", "back"
     if payment.status is PaymentStatus.REVERSED:
@@ -88,7 +88,7 @@ def _refunded(payment: PaymentNow) -> _Words | None:
 
 def _of_status(payment: PaymentNow) -> _Words:
     if payment.status is PaymentStatus.PARTIALLY_PAID:
-        came, due = (show(amount) for amount in (payment.amount_captured, payment.amount))
+        came, due = (show(amount, payment.currency) for amount in (payment.amount_captured, payment.amount))
         meaning = f"{came} of {due} {payment.currency} came so far."
         return "A part of the money came", meaning, "busy", "turning"
     return _BY_STATUS[payment.status]

@@ -125,7 +125,8 @@ def _opened(timeline: Timeline) -> CustomerPhrase:
         badge="pending",
         badge_words="opened",
         title="You asked to pay",
-        text=f"{show(payment.amount)} {payment.currency}{what}. The payment was opened at the provider and is pending.",
+        text=f"{show(payment.amount, payment.currency)} {payment.currency}{what}. "
+        "The payment was opened at the provider and is pending.",
     )
 
 
@@ -203,7 +204,7 @@ def _refund(refund: RefundEntered) -> CustomerPhrase:
         at=refund.at,
         key=f"refund-{refund.refund_id}",
         badge=badge,
-        title=f"{show(refund.amount)} {refund.currency} to be given back",
+        title=f"{show(refund.amount, refund.currency)} {refund.currency} to be given back",
         text=text,
     )
 
@@ -221,14 +222,14 @@ def _capture(capture: CaptureEntered) -> CustomerPhrase:
         at=capture.at,
         key=f"capture-{capture.capture_id}",
         badge=badge,
-        title=f"{show(capture.amount)} {capture.currency} collected",
+        title=f"{show(capture.amount, capture.currency)} {capture.currency} collected",
         text=text,
     )
 
 
 def _dispute(dispute: DisputeEntered) -> CustomerPhrase:
     """Only what it did to the money: how a dispute goes on is between the bank and the shop."""
-    lost = f"{show(dispute.amount_lost)} {dispute.currency}"
+    lost = f"{show(dispute.amount_lost, dispute.currency)} {dispute.currency}"
     if dispute.amount_lost > 0:
         badge, text = "reversed", f"Your bank took {lost} back."
     else:
@@ -239,7 +240,7 @@ def _dispute(dispute: DisputeEntered) -> CustomerPhrase:
 
 
 def _accepted(accepted: AmountAccepted) -> CustomerPhrase:
-    amount = f"{show(accepted.amount)} {accepted.currency}"
+    amount = f"{show(accepted.amount, accepted.currency)} {accepted.currency}"
     return CustomerPhrase(
         at=accepted.at,
         key=f"accepted-{accepted.at.isoformat()}",
@@ -251,10 +252,10 @@ def _accepted(accepted: AmountAccepted) -> CustomerPhrase:
 
 
 def _effect(payment: PaymentNow, event: PaymentEventRecorded) -> str:
-    money = "" if event.amount is None else f" with {show(event.amount)} {event.currency}"
+    money = "" if event.amount is None else f" with {show(event.amount, event.currency)} {event.currency}"
     status = "something about it" if event.status is None else event.status.value
     if event.outcome is EventOutcome.MISMATCH:
-        expected = f"{show(payment.amount)} {payment.currency}"
+        expected = f"{show(payment.amount, payment.currency)} {payment.currency}"
         return f"It says {status}{money or ' with no amount'}, not {expected}: a person has to look."
     if event.outcome is EventOutcome.STALE:
         return f"It says {status}{money}, which we knew already or which came too late to change anything."

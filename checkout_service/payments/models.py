@@ -28,7 +28,8 @@ class Payment(Dated, Base):
 
     __tablename__ = "payments"
     __table_args__ = (
-        CheckConstraint("amount >= 0.01", name="amount_positive"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("amount = round(amount, currency_decimals(currency))", name="amount_of_currency"),
         CheckConstraint("closed IN ('failed', 'expired', 'canceled')", name="closed_unpaid"),
         Index("idx_payment_provider_ref", "provider_ref", unique=True),
         Index("idx_payment_status_created", "status", "created_at"),
@@ -42,7 +43,7 @@ class Payment(Dated, Base):
     """The provider's name."""
     provider_ref: Mapped[str] = mapped_column(Text)
     """What every webhook about it carries."""
-    amount: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    amount: Mapped[Decimal] = mapped_column(Numeric)
     """What is to be paid, in the major unit."""
     currency: Mapped[str] = mapped_column(CHAR(3))
     """ISO 4217."""
@@ -62,9 +63,9 @@ class Payment(Dated, Base):
     """The newest questions put to the provider: when ("at"), which ("question") and the answer ("answer")."""
     capture_ref: Mapped[str | None] = mapped_column(Text)
     """What the provider calls the money that came, where that is another name than ``provider_ref``."""
-    amount_refunded: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
+    amount_refunded: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
     """Of refunds that succeeded."""
-    amount_refunding: Mapped[Decimal] = mapped_column(Numeric(10, 2), server_default=text("0"))
+    amount_refunding: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
     """Of refunds requested or under way."""
     amount_captured: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
     """Money that came, by captures or presumed, even if it went again."""
@@ -104,7 +105,7 @@ class PaymentEvent(Dated, Base):
     """The payment that it is about."""
     status: Mapped[PaymentStatus | None] = mapped_column(STATUS)
     """The status that it speaks of, for people; none where it is about no status of a payment."""
-    amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
+    amount: Mapped[Decimal | None] = mapped_column(Numeric)
     """What the provider says, in the major unit; none where it says nothing."""
     currency: Mapped[str | None] = mapped_column(CHAR(3))
     """ISO 4217, as the provider says."""

@@ -135,15 +135,15 @@ def _shown(row: _PaymentRow) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "status": row.status,
-        "amount": show(row.amount),
+        "amount": show(row.amount, row.currency),
         "currency": row.currency,
-        "amount_captured": show(row.amount_captured),
-        "amount_lost": show(row.amount_lost),
-        "amount_refundable": show(row.amount_refundable),
-        "amount_authorized": show(row.amount_authorized),
-        "amount_accepted": None if row.amount_accepted is None else show(row.amount_accepted),
-        "amount_refunded": show(row.amount_refunded),
-        "amount_refunding": show(row.amount_refunding),
+        "amount_captured": show(row.amount_captured, row.currency),
+        "amount_lost": show(row.amount_lost, row.currency),
+        "amount_refundable": show(row.amount_refundable, row.currency),
+        "amount_authorized": show(row.amount_authorized, row.currency),
+        "amount_accepted": None if row.amount_accepted is None else show(row.amount_accepted, row.currency),
+        "amount_refunded": show(row.amount_refunded, row.currency),
+        "amount_refunding": show(row.amount_refunding, row.currency),
         "under_way": row.under_way,
         "authorization_expires_at": (
             None if row.authorization_expires_at is None else show_time(row.authorization_expires_at)

@@ -104,7 +104,7 @@ def show_entry(row: EntryRow) -> dict[str, Any]:
         "id": None if row.entry_id is None else str(row.entry_id),
         "name": row.name or None,
         "status": row.entry_status,
-        "amount": _amount(row.entry_amount),
+        "amount": _amount(row.entry_amount, row.entry_currency),
         "currency": row.entry_currency,
         "occurred_at": _time(row.occurred_at),
         "received_at": show_time(row.received_at),
@@ -116,21 +116,21 @@ def show_entry(row: EntryRow) -> dict[str, Any]:
         case "attempt":
             shown |= {"replaces": row.of, "expires_at": _time(row.due_at), "decline": row.decline}
         case "capture":
-            shown |= {"of": row.of or None, "amount_lost": _amount(row.entry_lost)}
+            shown |= {"of": row.of or None, "amount_lost": _amount(row.entry_lost, row.entry_currency)}
         case "refund" | "capture_request" | "void":
             shown |= {"of": row.of or None, "decline": row.decline}
         case "dispute":
             shown |= {
                 "of": row.of or None,
                 "stage": row.stage,
-                "amount_lost": _amount(row.entry_lost),
+                "amount_lost": _amount(row.entry_lost, row.entry_currency),
                 "evidence_due_at": _time(row.due_at),
             }
     return shown
 
 
-def _amount(amount: Decimal | None) -> str | None:
-    return None if amount is None else show(amount)
+def _amount(amount: Decimal | None, currency: str | None) -> str | None:
+    return None if amount is None else show(amount, currency)
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -65,10 +65,10 @@ def items(holder: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return found
 
 
-def amount_of(value: object) -> Decimal:
-    """An amount from text such as "12.50"."""
+def amount_of(value: object, currency: str | None = None) -> Decimal:
+    """An amount from text such as "12.50", and of just the decimals that the currency has where that is known."""
     try:
-        return parse_amount(value if isinstance(value, str) else "")
+        return parse_amount(value if isinstance(value, str) else "", currency)
     except InvalidAmountError as error:
         raise UnreadableError("amount is not a text with an amount") from error
 
@@ -132,8 +132,8 @@ def decimal_text(amount: Decimal, currency: str, exceptions: Mapping[str, int] |
     return f"{amount:.{decimals(currency, exceptions)}f}"
 
 
-def amount_from_text(value: object) -> Decimal:
-    """The amount that a provider states as text, with however many decimals its currency has: "12", "1.500"."""
+def amount_from_text(value: object, currency: str | None = None) -> Decimal:
+    """The amount that a provider states as text, with whatever zeros behind it: "12", "1.500", "12.5000"."""
     plain = value if isinstance(value, str) else ""
     whole, point, fraction = plain.partition(".")
-    return amount_of(plain if fraction[2:].strip("0") else whole + point + fraction[:2])
+    return amount_of(plain if fraction[2:].strip("0") else whole + point + fraction[:2], currency)

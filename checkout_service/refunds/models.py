@@ -27,7 +27,8 @@ class Refund(Dated, Base):
 
     __tablename__ = "refunds"
     __table_args__ = (
-        CheckConstraint("amount >= 0.01", name="amount_positive"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("amount = round(amount, currency_decimals(currency))", name="amount_of_currency"),
         CheckConstraint(
             "num_nulls(requested_by, idempotency_key, request_hash) = 0 OR "
             "num_nonnulls(requested_by, idempotency_key, request_hash) = 0 AND provider_ref IS NOT NULL",
@@ -45,7 +46,7 @@ class Refund(Dated, Base):
     """As the payment's."""
     provider_ref: Mapped[str | None] = mapped_column(Text)
     """What the provider calls this refund, once that is known."""
-    amount: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    amount: Mapped[Decimal] = mapped_column(Numeric)
     """In the major unit."""
     currency: Mapped[str] = mapped_column(CHAR(3))
     """As the payment's."""
@@ -101,7 +102,7 @@ class RefundEvent(Dated, Base):
     """The refund that it is about."""
     status: Mapped[RefundStatus] = mapped_column(STATUS)
     """The status that it proves."""
-    amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
+    amount: Mapped[Decimal | None] = mapped_column(Numeric)
     """What the provider says, in the major unit; none where it says nothing."""
     currency: Mapped[str | None] = mapped_column(CHAR(3))
     """ISO 4217, as the provider says."""

@@ -18,7 +18,7 @@ from checkout_service.api.idempotency_key import request_hash
 from checkout_service.api.problems import IdempotencyKeyReused, Invalid, NotFound, StillInProgress
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
-from checkout_service.money import decimals, show
+from checkout_service.money import expressible, show
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
 from checkout_service.refunds.queries import Refundable, RefundRow, Source, refundable, show_request
@@ -62,7 +62,7 @@ class RefundRequest:
 
     @property
     def request_hash(self) -> bytes:
-        amount = None if self.amount is None else show(self.amount)
+        amount = None if self.amount is None else show(self.amount, None)
         hashed = {"payment_id": str(self.payment_id), "amount": amount, "reason": self.reason}
         # Left out where it is not named: so hashes of requests from before there was one are still theirs.
         return request_hash(hashed | ({} if self.capture_id is None else {"capture_id": str(self.capture_id)}))
@@ -132,7 +132,7 @@ def _parts(found: Refundable, request: RefundRequest) -> list[Part]:
     """How much is given back of which source. Raises Problem where it cannot be given back."""
     if found.payment_status not in {PaymentStatus.PARTIALLY_PAID, PaymentStatus.PAID}:
         raise NotRefundable(payment_status=found.payment_status.value)
-    if request.amount is not None and request.amount != round(request.amount, decimals(found.currency)):
+    if request.amount is not None and not expressible(request.amount, found.currency):
         detail = f"{found.currency} has no such small unit."
         raise Invalid(errors=[{"pointer": "/amount", "detail": detail}])
     sources = found.sources
@@ -142,10 +142,10 @@ def _parts(found: Refundable, request: RefundRequest) -> list[Part]:
             raise Invalid(errors=[{"pointer": "/capture_id", "detail": "No money of this payment came by it."}])
     left = min(found.left, sum((source.room for source in sources), Decimal(0)))
     if left == 0:
-        raise NothingLeftToRefund(amount_left=show(left), currency=found.currency)
+        raise NothingLeftToRefund(amount_left=show(left, found.currency), currency=found.currency)
     amount = left if request.amount is None else request.amount
     if amount > left:
-        raise RefundTooLarge(amount_left=show(left), currency=found.currency)
+        raise RefundTooLarge(amount_left=show(left, found.currency), currency=found.currency)
     return _chosen(sources, amount)
 
 

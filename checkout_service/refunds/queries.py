@@ -149,10 +149,11 @@ def refunds_of(*, payment_id: UUID) -> PaymentRefunds | None:
 
 def show_request(rows: Sequence[RefundRow]) -> dict[str, Any]:
     """A request's rows as the one refund that was asked for; ``parts`` where it took several captures."""
-    shown = show_refund(rows[0]) | {"amount": show(sum((row.amount for row in rows), Decimal(0)))}
+    shown = show_refund(rows[0]) | {"amount": show(sum((row.amount for row in rows), Decimal(0)), rows[0].currency)}
     if len(rows) > 1:
         shown["parts"] = [
-            {"id": str(row.refund_id), "amount": show(row.amount), "capture_ref": row.capture_ref} for row in rows
+            {"id": str(row.refund_id), "amount": show(row.amount, row.currency), "capture_ref": row.capture_ref}
+            for row in rows
         ]
     return shown
 
@@ -162,7 +163,7 @@ def show_refund(row: RefundRow) -> dict[str, Any]:
     return {
         "id": str(row.refund_id),
         "payment_id": str(row.payment_id),
-        "amount": show(row.amount),
+        "amount": show(row.amount, row.currency),
         "currency": row.currency,
         "status": row.status.value,
         "reason": row.reason,

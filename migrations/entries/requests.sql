@@ -124,10 +124,6 @@ $$;
 CREATE TRIGGER refunds_check_cover BEFORE UPDATE OF sent_at ON refunds FOR EACH ROW
 WHEN (OLD.sent_at IS NULL AND NEW.sent_at IS NOT NULL) EXECUTE FUNCTION refunds_check_cover();
 
--- A key is one request, of as many rows as it takes sources. The release before this one writes part 0 alone.
-DROP INDEX refunds_requested_by_idempotency_key;
-CREATE UNIQUE INDEX refunds_requested_by_idempotency_key_part ON refunds (requested_by, idempotency_key, part);
-
 -- A request moves the sums of its payment at once. What providers report moves them by the fold of the worker's set.
 CREATE FUNCTION refunds_fold_payment() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN

@@ -18,8 +18,8 @@ REVOKE INSERT (capture_ref, attempt_ref, part) ON refunds FROM checkout_web;
 REVOKE INSERT (capture_ref, attempt_ref), UPDATE (capture_ref, attempt_ref, version) ON refunds FROM checkout_worker;
 
 DROP FUNCTION payments_fold(uuid[], payment_status[], timestamptz[], bytea[]), carts_lock_for_payments(text[]),
-    payment_reasons(payment_sum[]), payment_sums(uuid[]), payment_sources(uuid),
-    payment_source_left(uuid, text, text, uuid), payment_authorizations(uuid), capture_limit(text, numeric, text), refunds_check_cover(), refunds_fold_payment(), capture_requests_admit(),
+    payment_reasons(payment_sum[]), payment_sums(uuid[]), payment_source_left(uuid, text, text, uuid),
+    payment_sources(uuid), payment_authorizations(uuid), capture_limit(text, numeric, text), refunds_check_cover(), refunds_fold_payment(), capture_requests_admit(),
     capture_requests_check_cover(), capture_requests_guard(), voids_admit(), voids_guard(), captures_guard(),
     disputes_guard(), payment_attempts_guard();
 DROP TYPE payment_sum;
@@ -35,12 +35,6 @@ ALTER TABLE payments
 UPDATE payment_events SET status = 'pending' WHERE status IS NULL;
 ALTER TABLE payment_events ALTER status SET NOT NULL, DROP entries;
 
--- A key was one refund: further parts of a request get keys of their own.
-ALTER TABLE refunds DISABLE TRIGGER refunds_guard;
-UPDATE refunds SET idempotency_key = idempotency_key || '/' || part WHERE part > 0;
-ALTER TABLE refunds ENABLE TRIGGER refunds_guard;
-DROP INDEX refunds_requested_by_idempotency_key_part;
-CREATE UNIQUE INDEX refunds_requested_by_idempotency_key ON refunds (requested_by, idempotency_key);
 ALTER TABLE refunds DROP capture_ref, DROP attempt_ref, DROP part, DROP version;
 
 CREATE OR REPLACE FUNCTION refunds_fill_from_payment() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$

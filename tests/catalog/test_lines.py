@@ -176,14 +176,16 @@ def test_numbers_in_attributes_stay_as_they_were_written() -> None:
 def test_a_price_has_no_more_decimals_than_its_currency(currency: str) -> None:
     assert parse_line(line(currency=currency, unit_price="1200")).unit_price == Decimal(1200)
     assert parse_line(line(currency=currency, unit_price="1200.00")).unit_price == Decimal(1200)
-    with pytest.raises(BadLineError, match=f"unit_price: {currency} has no decimals"):
+    with pytest.raises(BadLineError, match=f"unit_price: {currency} has no such small unit"):
         parse_line(line(currency=currency, unit_price="1200.50"))
 
 
 @pytest.mark.parametrize("currency", ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
-def test_a_currency_of_three_decimals_cannot_be_kept_exactly(currency: str) -> None:
-    with pytest.raises(BadLineError, match=f"currency: {currency} has 3 decimals"):
-        parse_line(line(currency=currency))
+def test_a_price_has_the_three_decimals_of_its_currency(currency: str) -> None:
+    assert str(parse_line(line(currency=currency, unit_price="0.001")).unit_price) == "0.001"
+    assert str(parse_line(line(currency=currency, unit_price="12.5")).unit_price) == "12.500"
+    with pytest.raises(BadLineError, match="at most three decimals"):
+        parse_line(line(currency=currency, unit_price="0.0001"))
 
 
 @pytest.mark.parametrize("currency", ["XCG", "ZWG"])

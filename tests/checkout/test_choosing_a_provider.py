@@ -96,16 +96,3 @@ def test_a_key_that_the_provider_knows_with_another_amount_needs_a_new_one(
     assert counts(sql) == NOTHING
     opened(buyer, cart_id, "another")
     assert counts(sql) == ONE_OF_EACH
-
-
-def test_an_amount_that_the_currency_cannot_express_is_refused_before_any_call(
-    buyer: Customer, sql: Sql, banks: dict[str, stripe.StripeBank], make_listing: MakeListing
-) -> None:
-    cart = fill_cart(buyer, (make_listing(unit_price="100.50", currency="JPY"), 1))
-
-    answer = ask(buyer, cart)
-
-    assert answer.status_code == 422
-    assert answer.json["errors"][0]["pointer"] == "/cart_id"
-    assert counts(sql) == NOTHING
-    assert not banks["stripe"].requests

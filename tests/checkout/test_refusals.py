@@ -69,7 +69,7 @@ def test_expected_total_is_an_amount_not_a_text(
         ({"cart_id": "not a uuid"}, "/cart_id"),
         ({"expected_total": 240.0}, "/expected_total"),
         ({"expected_total": 240}, "/expected_total"),
-        ({"expected_total": "240.001"}, "/expected_total"),
+        ({"expected_total": "240.0001"}, "/expected_total"),
         ({"expected_total": "-1.00"}, "/expected_total"),
         ({"expected_total": "2.4e2"}, "/expected_total"),
         ({"expected_total": "NaN"}, "/expected_total"),

@@ -63,7 +63,7 @@ class MockProvider:
         reference = PREFIX + payment_id.hex
         if self._api is None:
             return Opened(provider_ref=reference, payment_token=reference, amount=amount, currency=currency)
-        order = {"payment_id": str(payment_id), "amount": show(amount), "currency": currency} | self._capture
+        order = {"payment_id": str(payment_id), "amount": show(amount, currency), "currency": currency} | self._capture
         held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
         return Opened(
             provider_ref=text(held, "provider_ref"),
@@ -106,7 +106,11 @@ class MockProvider:
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        order = {"refund_id": str(refund_id), "amount": show(amount), "currency": reference.currency}
+        order = {
+            "refund_id": str(refund_id),
+            "amount": show(amount, reference.currency),
+            "currency": reference.currency,
+        }
         if reference.capture_ref:
             order["capture_ref"] = reference.capture_ref
         if self._api is None:
