@@ -95,7 +95,7 @@ def refund_row(sql: Sql, refund_id: UUID) -> Any:
 def sums(sql: Sql, payment_id: UUID) -> tuple[str, str]:
     """What was given back of the payment, and what is on its way."""
     row = sql("SELECT amount_refunded, amount_refunding FROM payments WHERE id = :id", id=payment_id)[0]
-    return str(row.amount_refunded), str(row.amount_refunding)
+    return f"{row.amount_refunded:.2f}", f"{row.amount_refunding:.2f}"
 
 
 def make_due(sql: Sql) -> None:
