@@ -11,13 +11,23 @@ from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.providers.base import Reference
 
+# The newest names: an open authorisation goes before other attempts, money that came before other captures.
 _COLUMNS: Final = """
-    payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, payment.capture_ref,
-    session.payment_token, payment.status IN ('expired', 'canceled') OR EXISTS (
+    payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, attempt.attempt_ref,
+    capture.capture_ref, session.payment_token, payment.status IN ('expired', 'canceled') OR EXISTS (
         SELECT FROM cancel_requests AS request
         WHERE request.payment_id = payment.id AND request.next_attempt_at IS NOT NULL
     ) AS closed
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
+    LEFT JOIN LATERAL (
+        SELECT entry.attempt_ref FROM payment_attempts AS entry
+        WHERE entry.payment_id = payment.id AND entry.attempt_ref <> ''
+        ORDER BY entry.status = 'authorized' AND NOT entry.rest_released DESC, entry.id DESC LIMIT 1
+    ) AS attempt ON true
+    LEFT JOIN LATERAL (
+        SELECT entry.capture_ref FROM captures AS entry WHERE entry.payment_id = payment.id
+        ORDER BY entry.status = 'succeeded' DESC, entry.id DESC LIMIT 1
+    ) AS capture ON true
 """
 
 _by_refs = Statement(f"SELECT {_COLUMNS} WHERE payment.provider_ref = ANY(CAST(:refs AS text[]))", named=False)
@@ -30,6 +40,7 @@ class _Row(NamedTuple):
     provider_ref: str
     amount: Decimal
     currency: str
+    attempt_ref: str | None
     capture_ref: str | None
     payment_token: str | None
     closed: bool
@@ -58,6 +69,7 @@ def _reference(row: _Row) -> Reference:
         amount=row.amount,
         currency=row.currency,
         payment_token=row.payment_token,
+        attempt_ref=row.attempt_ref,
         capture_ref=row.capture_ref,
         closed=row.closed,
     )

@@ -78,7 +78,7 @@ class CaptureOrder:
         return request_hash(
             {
                 "payment_id": str(self.payment_id),
-                "amount": None if self.amount is None else show(self.amount),
+                "amount": None if self.amount is None else show(self.amount, None),
                 "final": None if self.final is None else str(self.final),
                 "authorization_id": None if self.authorization_id is None else str(self.authorization_id),
             }
@@ -194,7 +194,7 @@ def _chosen(found: Capturable, order: CaptureOrder) -> Authorization:
         raise Invalid(errors=[{"pointer": "/authorization_id", "detail": detail}])
     (chosen,) = named
     if order.amount is not None and order.amount > chosen.most:
-        raise CaptureTooLarge(amount_left=show(chosen.most), currency=found.currency)
+        raise CaptureTooLarge(amount_left=show(chosen.most, found.currency), currency=found.currency)
     return chosen
 
 
@@ -206,5 +206,5 @@ def _final(found: Capturable, order: CaptureOrder, chosen: Authorization, *, sev
     if several:
         return bool(order.final)
     if order.final is False:
-        raise OneCaptureOnly(releases=show(rest), currency=found.currency)
+        raise OneCaptureOnly(releases=show(rest, found.currency), currency=found.currency)
     return True

@@ -198,10 +198,10 @@ def captures_of(*, payment_id: UUID) -> PaymentCaptures | None:
                 "id": capture_id,
                 "ref": ref,
                 "status": status,
-                "amount": show(Decimal(amount)),
+                "amount": show(Decimal(amount), own_currency),
                 "currency": own_currency,
                 "presumed": presumed,
-                "amount_refundable": show(Decimal(room)),
+                "amount_refundable": show(Decimal(room), own_currency),
             }
             for capture_id, ref, status, amount, own_currency, presumed, room in captures or ()
         ],
@@ -247,7 +247,7 @@ def captures_of(*, payment_id: UUID) -> PaymentCaptures | None:
             {
                 "id": promise_id,
                 "ref": attempt_ref,
-                "amount_open": show(Decimal(room)),
+                "amount_open": show(Decimal(room), currency),
                 "currency": currency,
                 "expires_at": None if expires is None else show_time(datetime.fromisoformat(expires)),
             }
@@ -263,10 +263,10 @@ def show_request(row: RequestRow) -> dict[str, Any]:
         "id": str(row.id),
         "payment_id": str(row.payment_id),
         "authorization": row.attempt_ref,
-        "amount": show(row.amount),
+        "amount": show(row.amount, row.currency),
         "currency": row.currency,
         "final": row.final,
-        "releases": show(row.releases),
+        "releases": show(row.releases, row.currency),
         "status": row.status,
         "capture_ref": row.provider_ref,
         "decline": row.decline,
@@ -280,7 +280,7 @@ def show_void(row: VoidRow) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "payment_id": str(row.payment_id),
-        "releases": show(row.releases),
+        "releases": show(row.releases, row.currency),
         "currency": row.currency,
         "status": row.status,
         "decline": row.decline,

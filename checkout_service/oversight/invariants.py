@@ -150,7 +150,7 @@ def _without_event(limits: Limits) -> Iterator[str]:
     for status in PaymentStatus:
         if status.money_came:
             for row in _paged(_Money, MONEY_WITHOUT_EVENT, status=status.value, remembered=limits.remembered):
-                yield f"payment {row.id}: {show(row.came)} {row.currency} came, and no event tells of it"
+                yield f"payment {row.id}: {show(row.came, row.currency)} {row.currency} came, and no event tells of it"
 
 
 def _half_flagged(_: Limits) -> Iterator[str]:

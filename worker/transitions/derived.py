@@ -80,6 +80,8 @@ def _money(event: ProviderEvent, amount: Decimal, currency: str) -> Entry:
     if event.amount_required and event.status is not PaymentStatus.REVERSED and None in {event.amount, event.currency}:
         return NoticeEntry(reason=ReviewReason.MISMATCH, ref=event.event_id, detail="paid, without saying how much")
     came = event.amount if event.amount is not None else amount
+    if came <= 0:
+        return NoticeEntry(reason=ReviewReason.MISMATCH, ref=event.event_id, detail=f"paid, but {came}")
     if event.capture_ref:
         return CaptureEntry(
             ref=event.capture_ref, status=CaptureStatus.SUCCEEDED, amount=came, currency=event.currency or currency

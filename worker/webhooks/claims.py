@@ -78,7 +78,8 @@ class Result:
     """The state that a webhook came to, and why.
 
     ``delay`` is until its next attempt; ``returned`` is how many attempts it is given back. ``mismatch`` is of one that
-    is applied: an event in it moved nothing, since amount or currency are not the payment's.
+    is applied: an event in it speaks of money, or of a name, that is not the payment's. ``names`` are those by which
+    the payment of one that is parked may be found besides ``provider_ref``.
     """
 
     webhook: ClaimedWebhook
@@ -88,6 +89,7 @@ class Result:
     delay: timedelta = timedelta(0)
     returned: int = 0
     mismatch: bool = False
+    names: Sequence[str] = ()
 
 
 def claim(own: UUID | None) -> list[ClaimedWebhook]:
@@ -138,6 +140,7 @@ def release(webhooks: Sequence[ClaimedWebhook]) -> None:
 
 def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
     """Write the results of webhooks that are still ours; returns those."""
+    names = [orjson.dumps(result.names).decode() if result.names else None for result in results]
     rows = SETTLE.within(
         connection,
         {
@@ -150,6 +153,7 @@ def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
             "delays": [result.delay.total_seconds() for result in results],
             "returned": [result.returned for result in results],
             "mismatches": [result.mismatch for result in results],
+            "names": names if any(names) else [],
             "parked_for": PARKED_FOR,
         },
     )

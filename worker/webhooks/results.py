@@ -9,6 +9,7 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from worker.backoff import FIRST_DELAY, LONGEST_DELAY, jittered
 from worker.context import settings
+from worker.transitions.matching import names_of
 from worker.transitions.outcomes import Effect, Outcome
 from worker.webhooks.claims import PARKED_FOR, ClaimedWebhook, Result
 from worker.webhooks.parsing import Reading
@@ -16,14 +17,17 @@ from worker.webhooks.parsing import Reading
 _APPLIED: Final = DeliveryState.APPLIED
 
 
-def result_of(reading: Reading, effects: Sequence[Effect] = ()) -> Result:
+def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | None = None) -> Result:
     """The result of a webhook that was parsed, by precedence.
 
     waiting, parked, failed (some of it could not be understood), applied, duplicate, ignored
+
+    ``found`` is the reference of a payment that was found by another name.
     """
     webhook = reading.webhook
     events: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
-    reference = events[0].provider_ref if events else None
+    reference = next((event.provider_ref for event in events if event.provider_ref), None)
+    reference = found or reference
     outcomes = [effect.outcome for effect in effects]
     waits = reading.waits_for is not None or Outcome.WAITING in outcomes or Outcome.PARKED in outcomes
     # What waits is read again, and what could not be understood is met then, too.
@@ -35,7 +39,7 @@ def result_of(reading: Reading, effects: Sequence[Effect] = ()) -> Result:
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
     if Outcome.MISMATCH in outcomes:
-        detail = "mismatch: amount or currency are not the payment's"
+        detail = "mismatch: money, or a name, that is not the payment's"
         return Result(webhook=webhook, state=_APPLIED, provider_ref=reference, detail=detail, mismatch=True)
     if Outcome.APPLIED in outcomes:
         return Result(webhook=webhook, state=_APPLIED, provider_ref=reference)
@@ -43,6 +47,8 @@ def result_of(reading: Reading, effects: Sequence[Effect] = ()) -> Result:
         return Result(webhook=webhook, state=_APPLIED, provider_ref=reference, detail="stale: the payment is further")
     if Outcome.DUPLICATE in outcomes:
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, provider_ref=reference)
+    if Outcome.FOREIGN in outcomes:
+        return Result(webhook=webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail="of another shop")
     if reading.seen_before:
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail="the same bytes came before")
     return Result(webhook=webhook, state=DeliveryState.IGNORED, detail="says nothing that we keep")
@@ -97,16 +103,20 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     unknown = [event for event, outcome in zip(events, outcomes, strict=True) if outcome is Outcome.PARKED]
     ours = next((event for event in unknown if event.payment_id is not None), None)
     waiting = ours or reading.waits_for or unknown[0]
+    names = list(dict.fromkeys(name for event in unknown for name in names_of(event)))
+    # What no reference leads to stands under its first name, so that the walk through what is parked comes by.
+    reference = waiting.provider_ref or next(iter(names), None)
     if webhook.age < PARKED_FOR:
         return Result(
             webhook=webhook,
             state=DeliveryState.PARKED,
-            provider_ref=waiting.provider_ref,
+            provider_ref=reference,
             detail="its payment is not here yet",
             returned=1,
+            names=names,
         )
     if ours is not None:
         detail = f"its payment {ours.payment_id} never came"
-        return failed(webhook, detail, provider_ref=ours.provider_ref)
+        return failed(webhook, detail, provider_ref=reference)
     detail = "of a payment that another service opened"
-    return Result(webhook=webhook, state=DeliveryState.IGNORED, provider_ref=waiting.provider_ref, detail=detail)
+    return Result(webhook=webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail=detail)

@@ -84,12 +84,12 @@ SETTLE: Final = Statement(
     f"""
     WITH result AS (
         SELECT webhook.ctid AS place, result.number, result.state, result.provider_ref, result.detail, result.delay,
-            result.returned, result.mismatch
+            result.returned, result.mismatch, result.names
         FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
             CAST(:states AS text[]), CAST(:references AS text[]), CAST(:details AS text[]),
-            CAST(:delays AS double precision[]), CAST(:returned AS integer[]), CAST(:mismatches AS boolean[]))
-            WITH ORDINALITY
-            AS result (id, attempts, lease, state, provider_ref, detail, delay, returned, mismatch, number)
+            CAST(:delays AS double precision[]), CAST(:returned AS integer[]), CAST(:mismatches AS boolean[]),
+            CAST(:names AS jsonb[])) WITH ORDINALITY
+            AS result (id, attempts, lease, state, provider_ref, detail, delay, returned, mismatch, names, number)
         JOIN webhook_deliveries AS webhook ON webhook.id = result.id
         WHERE {STILL_RECEIVED} AND webhook.attempts = result.attempts
             AND webhook.next_attempt_at = result.lease
@@ -104,6 +104,7 @@ SETTLE: Final = Statement(
         provider_ref = coalesce(result.provider_ref, webhook.provider_ref),
         detail = result.detail,
         mismatch = result.mismatch,
+        names = CASE WHEN result.names IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(result.names)) END,
         replay_of = CASE result.state WHEN {_RECEIVED} THEN webhook.replay_of END,
         processed_at = CASE WHEN result.state NOT IN ({_PENDING}) THEN now() END,
         updated_at = now()

@@ -297,14 +297,16 @@ def _record(readings: Sequence[Reading]) -> list[Result]:
     results = []
     with transaction() as connection:
         recorded = record(connection, of_webhooks(readings))
-        effects = iter(recorded.effects)
+        place = 0
         for reading in readings:
+            begin, place = place, place + len(reading.events) + len(reading.refunds)
             if reading.error is not None:
                 results.append(failed_attempt(reading, describe(reading.error)))
             elif reading.unavailable is not None:
                 results.append(reschedule(reading))
             else:
-                results.append(result_of(reading, [next(effects) for _ in (*reading.events, *reading.refunds)]))
+                found = next((recorded.found[each] for each in range(begin, place) if each in recorded.found), None)
+                results.append(result_of(reading, recorded.effects[begin:place], found))
         written = _write(connection, results)
     recorded.count()
     _remember(readings, results)

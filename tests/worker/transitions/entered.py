@@ -95,3 +95,13 @@ def payment_id(sql: Sql, reference: str) -> UUID:
 def reasons(sql: Sql, references: Sequence[str]) -> list[str | None]:
     """Why a person has to look at each of these payments."""
     return [folded(sql, reference).reasons for reference in references]
+
+
+def see_all_reasons(sql: Sql) -> None:
+    """A person has seen every reason of every payment, with the amounts of now."""
+    sql(
+        """INSERT INTO payment_reviews (payment_id, reason, amounts)
+        SELECT payment_id, reason, amounts
+        FROM payment_reasons(ARRAY(SELECT sums FROM payment_sums(ARRAY(SELECT id FROM payments)) AS sums))"""
+    )
+    sql("SELECT FROM payments_fold(ARRAY(SELECT id FROM payments))")

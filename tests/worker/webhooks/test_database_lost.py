@@ -22,11 +22,11 @@ AWAY = "the database is unavailable; the sweep sends another wake-up"
 
 @pytest.fixture
 def dying(sql: Sql) -> Iterator[None]:
-    """Every connection that moves a payment is lost just before its transaction could end."""
+    """Every connection that records an event is lost just before its transaction could end."""
     sql("""
         CREATE FUNCTION test_die() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$""")
-    sql("CREATE TRIGGER test_die AFTER UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION test_die()")
+    sql("CREATE TRIGGER test_die AFTER INSERT ON payment_events FOR EACH ROW EXECUTE FUNCTION test_die()")
     yield
     sql("DROP FUNCTION test_die() CASCADE")
 
@@ -44,7 +44,7 @@ def test_a_connection_lost_in_the_middle_leaves_nothing_half_done(sql: Sql, make
         assert {(row.state, row.attempts) for row in rows} == {("received", 1)}
         assert all(20 < row.due_in <= 30 for row in rows), "no hot loop: the lease is waited for"
 
-        sql("DROP TRIGGER test_die ON payments")
+        sql("DROP TRIGGER test_die ON payment_events")
         sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
     with make_worker().app_context():
         for delivery in deliveries:
@@ -61,7 +61,7 @@ def test_reconciliation_ends_without_an_error_and_goes_on_later(sql: Sql, make_w
     with make_worker().app_context():
         assert expire() == "asked about 1 payments, learned 0 events"
     assert status_of(sql, reference) == "pending"
-    sql("DROP TRIGGER test_die ON payments")
+    sql("DROP TRIGGER test_die ON payment_events")
 
     with make_worker().app_context():
         assert expire() == "asked about 1 payments, learned 1 events"

@@ -124,7 +124,7 @@ class MockProvider:
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         order: dict[str, Any] = {
             "request_id": str(request_id),
-            "amount": show(amount),
+            "amount": show(amount, reference.currency),
             "currency": reference.currency,
             "attempt": reference.attempt_ref or "",
             "final": final,
