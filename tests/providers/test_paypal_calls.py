@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.payments.status import AttemptStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.paypal import access_token as paypal_access
 from checkout_service.providers.adapters.paypal.provider import PayPalProvider
 from checkout_service.providers.base import (
@@ -26,7 +26,8 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
-from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
+from checkout_service.providers.entries import AttemptEntry, NoneUnderWayEntry
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID
 from tests.providers.kits.paypal import KIT, OPTIONS, PAYMENT_REF, PayPalBank, reference_of
 
 HELD = KIT.reference()
@@ -45,8 +46,19 @@ def calls(bank: PayPalBank) -> list[str]:
     return [f"{call.method} {call.url.path}" for call in bank.requests if call.url.path != "/v1/oauth2/token"]
 
 
+def recorded(events: Any) -> list[Any]:
+    """The events that are news: one without an id only tells that no attempt is under way."""
+    return [event for event in events if not isinstance(event, ProviderEvent) or event.event_id]
+
+
 def statuses(events: Any) -> list[Any]:
-    return [event.status for event in events]
+    return [event.status for event in recorded(events)]
+
+
+def ends_what_was_under_way(events: Any) -> bool:
+    """Whether the answer tells that no attempt is under way, in an event that is not recorded."""
+    entries = [entry for event in events if isinstance(event, ProviderEvent) for entry in event.entries]
+    return NoneUnderWayEntry(at=NOW) in entries
 
 
 def test_a_payment_is_an_order_with_our_id_as_the_key() -> None:
@@ -101,7 +113,9 @@ def test_an_order_that_waits_for_its_customer_says_nothing() -> None:
     bank = PayPalBank()
     provider, reference = at(bank)
 
-    assert provider.look_up(reference) == []
+    found = provider.look_up(reference)
+    assert recorded(found) == []
+    assert ends_what_was_under_way(found)
     assert bank.captured == []
 
 
@@ -110,7 +124,7 @@ def test_an_approved_order_is_captured_by_the_look_up() -> None:
     provider, reference = at(bank)
     bank.approve(PAYMENT_REF)
 
-    (event,) = provider.look_up(reference)
+    (event,) = recorded(provider.look_up(reference))
 
     assert isinstance(event, ProviderEvent)
     assert (event.status, event.amount, event.currency) == (PaymentStatus.PAID, AMOUNT, CURRENCY)
@@ -121,7 +135,7 @@ def test_an_approved_order_is_captured_by_the_look_up() -> None:
     assert (call.method, call.url.path) == ("POST", f"/v2/checkout/orders/{reference.payment_token}/capture")
     assert call.headers["PayPal-Request-Id"].startswith(f"capture-{PAYMENT_ID}")
 
-    (again,) = provider.look_up(reference)
+    (again,) = recorded(provider.look_up(reference))
     assert again.event_id == event.event_id
     assert len(bank.captured) == 1
 
@@ -131,7 +145,7 @@ def test_a_payment_that_we_have_closed_is_not_captured_however_late_its_customer
     provider, reference = at(bank)
     bank.approve(PAYMENT_REF)
 
-    assert provider.look_up(replace(reference, closed=True)) == []
+    assert recorded(provider.look_up(replace(reference, closed=True))) == []
 
     assert bank.captured == []
     assert not [call for call in calls(bank) if call.endswith("/capture")]
@@ -222,9 +236,10 @@ def test_a_declined_method_is_a_failure_after_which_another_can_be_approved() ->
     bank.approve(PAYMENT_REF)
     bank.declines = 1
 
-    (failed,) = provider.look_up(reference)
+    (failed,) = recorded(provider.look_up(reference))
     assert (failed.status, failed.amount) == (PaymentStatus.FAILED, None)
-    assert provider.look_up(reference) == [], "it waits for its customer again"
+    assert list(failed.entries) == [AttemptEntry(status=AttemptStatus.FAILED, decline="declined")]
+    assert recorded(provider.look_up(reference)) == [], "it waits for its customer again"
 
     bank.approve(PAYMENT_REF)
     assert statuses(provider.look_up(reference)) == [PaymentStatus.PAID]
@@ -261,7 +276,9 @@ def test_canceling_says_nothing_while_a_capture_is_pending() -> None:
     provider, reference = at(bank)
     bank.pay(PAYMENT_REF)
     bank.payments[PAYMENT_REF]["purchase_units"][0]["payments"]["captures"][0]["status"] = "PENDING"
-    assert statuses(provider.cancel(reference)) == [PaymentStatus.PROCESSING]
+    found = provider.cancel(reference)
+    assert statuses(found) == [PaymentStatus.PROCESSING]
+    assert not ends_what_was_under_way(found)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +305,7 @@ def test_a_refund_is_made_of_the_capture_and_seen_by_the_next_look_up() -> None:
     bank = PayPalBank()
     provider, reference = at(bank)
     bank.pay(PAYMENT_REF)
-    (paid,) = provider.look_up(reference)
+    (paid,) = recorded(provider.look_up(reference))
     known = replace(reference, capture_ref=paid.capture_ref)
 
     for _ in range(2):
@@ -306,7 +323,7 @@ def test_a_refund_is_made_of_the_capture_and_seen_by_the_next_look_up() -> None:
     assert len(bank.refunds) == 1
 
     bank.refund(PAYMENT_REF, "R9", "10.00")
-    _, ours, dashboard = provider.look_up(reference)
+    _, ours, dashboard = recorded(provider.look_up(reference))
     assert (ours.refund_ref, ours.refund_id, ours.event_id) == (made.refund_ref, REFUND_ID, made.event_id)
     assert (dashboard.refund_ref, dashboard.refund_id, dashboard.status) == ("R9", None, RefundStatus.SUCCEEDED)
     assert dashboard.amount == Decimal("10.00")
@@ -343,7 +360,7 @@ def test_a_token_that_was_withdrawn_is_replaced_once() -> None:
     provider, reference = at(bank)
     bank.tokens = 7  # another process has fetched tokens, and the one that we hold is no longer good
 
-    assert provider.look_up(reference) == []
+    assert recorded(provider.look_up(reference)) == []
     assert bank.tokens == 8
 
 

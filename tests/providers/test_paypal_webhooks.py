@@ -13,9 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
+from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.paypal import provider as paypal
 from checkout_service.providers.base import ProviderUnavailableError, ThinEvent, UnreadableError, UnverifiedError
+from checkout_service.providers.entries import NoticeEntry
 from tests.providers.kits.kit import NOW, PAYMENT_ID, REFUND_ID, SignedWebhook
 from tests.providers.kits.paypal import CAPTURE, KIT, PAYMENT_REF, REFUND, approved, certificates, event_body, sign
 
@@ -58,7 +60,10 @@ EVENTS = {
     "PAYMENT.CAPTURE.REVERSED": PaymentStatus.REVERSED,
     "CHECKOUT.PAYMENT-APPROVAL.REVERSED": PaymentStatus.CANCELED,
     "CHECKOUT.ORDER.COMPLETED": None,
-    "CUSTOMER.DISPUTE.CREATED": None,
+    "PAYMENT.AUTHORIZATION.CREATED": PaymentStatus.AUTHORIZED,
+    "PAYMENT.AUTHORIZATION.VOIDED": PaymentStatus.CANCELED,
+    "PAYMENT.SALE.COMPLETED": None,
+    "PAYMENT.SALE.REFUNDED": None,
     "A.WORD.OF.NEXT.YEAR": None,
 }
 
@@ -277,11 +282,21 @@ def test_a_signed_body_that_makes_no_sense_is_unreadable(body: bytes) -> None:
         read(sign(body, WEBHOOK))
 
 
-@pytest.mark.parametrize(
-    "resource", [{}, {"custom_id": 7}, {"custom_id": "order 7"}, {"purchase_units": [7, {}]}, 7, []]
-)
-def test_a_resource_of_another_service_says_nothing(resource: Any) -> None:
+@pytest.mark.parametrize("resource", [{}, {"custom_id": "order 7"}, {"purchase_units": [7, {}]}, 7, []])
+def test_a_resource_without_a_name_and_without_our_reference_says_nothing(resource: Any) -> None:
     assert events_of("PAYMENT.CAPTURE.COMPLETED", resource) == []
+
+
+@pytest.mark.parametrize("kind", ["PAYMENT.CAPTURE.COMPLETED", "PAYMENT.AUTHORIZATION.CREATED"])
+@pytest.mark.parametrize(
+    "theirs", [{}, {"custom_id": 7}, {"custom_id": "order 7"}, {"custom_id": "paypal_" + "0" * 31}]
+)
+def test_a_resource_of_another_service_counts_only_where_its_payment_is_known_by_its_names(
+    kind: str, theirs: dict[str, Any]
+) -> None:
+    (event,) = events_of(kind, {"id": CAPTURE, "amount": RESOURCE["amount"]} | theirs)
+    assert (event.provider_ref, event.payment_id, event.foreign) == ("", None, True)
+    assert list(event.names) == [CAPTURE]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +304,12 @@ def test_a_resource_of_another_service_says_nothing(resource: Any) -> None:
 )
 def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_webhook(amount: Any) -> None:
     (event,) = events_of("PAYMENT.CAPTURE.COMPLETED", RESOURCE | {"amount": amount})
-    assert (event.status, event.amount, event.amount_required) == (PaymentStatus.PAID, None, True)
+    assert (event.status, event.amount) == (PaymentStatus.PAID, None)
+    _, notice = event.entries
+    assert notice == NoticeEntry(reason=ReviewReason.MISMATCH, ref=CAPTURE, detail="an amount that we cannot hold")
+
+    (event,) = events_of("PAYMENT.CAPTURE.REVERSED", RESOURCE | {"amount": amount})
+    assert [type(entry) for entry in event.entries] == [NoticeEntry], "nothing is taken that nobody can count"
 
 
 def _noting(requests: list[str]) -> httpx.MockTransport:

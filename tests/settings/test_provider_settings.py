@@ -77,6 +77,7 @@ def test_what_is_needed_is_missed_at_start(environment: pytest.MonkeyPatch, name
         ("ADYEN_WEBHOOK_SECRETS", "a secret, but not in hexadecimal"),
         ("ADYEN_WEBHOOK_SECRETS", f"{HMAC},{HMAC[:-1]}"),
         ("ADYEN_CAPTURE", "sometimes"),
+        ("PAYPAL_CAPTURE", "automatic"),
         ("PAYPAL_WEBHOOK_ID", "https://shop.test/webhook"),
         ("MOLLIE_WEBHOOK_URL", "shop.test/api/payments/webhook/mollie"),
         ("MOLLIE_RETURN_URL", "/paid"),

@@ -93,12 +93,16 @@ def _paypal(package: Path) -> dict[str, Any]:
                 "paypal_wallet",
                 "paypal_wallet_experience_context",
                 "refund_request",
+                "capture_request",
+                "reauthorize_request",
                 "money",
             )
         },
         "calls": _calls(package / "paypalserversdk/controllers"),
         "user actions": statuses("paypal_experience_user_action"),
+        "intents": statuses("checkout_payment_intent"),
         "order statuses": statuses("order_status"),
+        "authorization statuses": statuses("authorization_status"),
         "capture statuses": statuses("capture_status"),
         "refund statuses": statuses("refund_status"),
     }

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 
 from checkout_service.providers.adapters.adyen import events as adyen_events
 from checkout_service.providers.adapters.adyen import provider as adyen
 from checkout_service.providers.adapters.mollie import responses
-from checkout_service.providers.adapters.paypal import orders
+from checkout_service.providers.adapters.paypal import movements, orders
 from checkout_service.providers.adapters.paypal import webhooks as paypal_webhooks
 from tests.providers.compat.published import FILE
 from tests.providers.kits.adyen import KIT as ADYEN
 from tests.providers.kits.adyen import reference_of as link_of
-from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
+from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID
 from tests.providers.kits.mollie import KIT as MOLLIE
 from tests.providers.kits.paypal import KIT as PAYPAL
 from tests.providers.kits.paypal import reference_of as order_of
@@ -106,23 +107,58 @@ def test_paypals_calls_have_the_published_paths_and_headers() -> None:
     made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
     reference = order_of(PAYMENT_ID, payment_token=made.payment_token)
     bank.approve(made.provider_ref)
-    (paid,) = provider.look_up(reference)
+    paid, _ = provider.look_up(reference)
     provider.refund(replace(reference, capture_ref=paid.capture_ref), refund_id=REFUND_ID, amount=AMOUNT, reason=None)
     names = {made.payment_token: "{id}", paid.capture_ref: "{capture_id}"}
 
-    for call in bank.requests:
-        path = "/".join(names.get(step, step) for step in call.url.path.split("/"))
-        published = {name.lower() for name in PUBLISHED["paypal"]["calls"][f"{call.method} {path}"]}
+    assert len(bank.requests) == 5
+    are_published(bank.requests, names)
+
+
+def test_paypals_calls_about_authorizations_have_the_published_shapes() -> None:
+    shapes, bank = PUBLISHED["paypal"]["requests"], PAYPAL.bank()
+    provider = PAYPAL.provider(answer=bank, capture="manual", clock=lambda: NOW + timedelta(days=4))
+    names = {}
+    for payment_id in (PAYMENT_ID, UUID(int=1)):
+        made = provider.open(payment_id=payment_id, amount=AMOUNT, currency=CURRENCY)
+        assert body(bank.requests[-1])["intent"] in PUBLISHED["paypal"]["intents"]
+        bank.approve(made.provider_ref)
+        authorized, _ = provider.look_up(order_of(payment_id, payment_token=made.payment_token))
+        (attempt,) = authorized.entries
+        names |= {
+            made.payment_token: "{id}",
+            attempt.ref: "{authorization_id}",
+            f"1{attempt.ref[1:]}": "{authorization_id}",
+        }
+        reference = order_of(payment_id, payment_token=made.payment_token, attempt_ref=attempt.ref)
+        if payment_id == PAYMENT_ID:
+            provider.capture(reference, request_id=REFUND_ID, amount=AMOUNT, final=True)
+            fits(body(bank.requests[-1]), shapes["capture_request"])
+            fits(body(bank.requests[-2]), shapes["reauthorize_request"])
+        else:
+            provider.void(reference, void_id=REFUND_ID)
+
+    made_calls = are_published(bank.requests, names)
+    assert {path.split("/")[-1] for path in made_calls} >= {"authorize", "reauthorize", "capture", "void"}
+
+
+def are_published(requests: Sequence[httpx.Request], names: Mapping[str, str]) -> list[str]:
+    """The calls, which have published paths and headers of PayPal's; ``names`` are what stands in the paths."""
+    paths = []
+    for call in requests:
+        paths.append("/".join(names.get(step, step) for step in call.url.path.split("/")))
+        published = {name.lower() for name in PUBLISHED["paypal"]["calls"][f"{call.method} {paths[-1]}"]}
         ours = {name for name in call.headers if name.startswith("paypal-") or name == "prefer"}
         assert ours <= published
-    assert len(bank.requests) == 5
+    return paths
 
 
 def test_paypals_statuses_are_those_that_are_published() -> None:
     published = PUBLISHED["paypal"]
 
     assert {*orders.OPEN, "VOIDED", "COMPLETED"} == set(published["order statuses"])
-    assert set(paypal_webhooks.CAPTURES) == set(published["capture statuses"])
+    assert set(movements.CAPTURES) == set(published["capture statuses"])
+    assert set(movements.AUTHORIZATIONS) == {*published["authorization statuses"], "AUTHORIZED", "EXPIRED"}
     assert set(paypal_webhooks.REFUNDS) == set(published["refund statuses"])
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -23,25 +24,45 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from tests.providers.kits import authority
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
+from tests.providers.kits.paypal_bank import PayPalBank
+from tests.providers.kits.paypal_resources import (
+    API,
+    AUTHORIZATION,
+    CAPTURE,
+    ORDER,
+    PAYMENT_REF,
+    REAUTHORIZATION,
+    REFUND,
+    REVERSAL,
+    authorization,
+    capture,
+    dispute,
+    resolved,
+    taken,
+)
 
-PAYMENT_REF = f"paypal_{PAYMENT_ID.hex}"
-ORDER, CAPTURE, REFUND = "5O190127TN364715T", "3C679366HH908993F", "1Y107995YT783435V"
 OPTIONS = {"client_id": "AZDxjDScFpQtjWTOUtWKbyN_bDt4OgqaF4eYXlewfBP4", "client_secret": "EGnHDxD_qRPdaLdZz8iCr8N7"}
 
 _EVENTS: dict[PaymentStatus | RefundStatus | None, tuple[str, str | None]] = {
     PaymentStatus.PROCESSING: ("PAYMENT.CAPTURE.PENDING", "PENDING"),
     PaymentStatus.FAILED: ("PAYMENT.CAPTURE.DENIED", "DECLINED"),
     PaymentStatus.CANCELED: ("CHECKOUT.PAYMENT-APPROVAL.REVERSED", None),
+    PaymentStatus.AUTHORIZED: ("PAYMENT.AUTHORIZATION.CREATED", "CREATED"),
     PaymentStatus.PAID: ("PAYMENT.CAPTURE.COMPLETED", "COMPLETED"),
     PaymentStatus.REVERSED: ("PAYMENT.CAPTURE.REVERSED", "COMPLETED"),
     RefundStatus.PROCESSING: ("PAYMENT.REFUND.PENDING", "PENDING"),
     RefundStatus.SUCCEEDED: ("PAYMENT.CAPTURE.REFUNDED", "COMPLETED"),
     RefundStatus.FAILED: ("PAYMENT.REFUND.FAILED", "FAILED"),
-    None: ("CUSTOMER.DISPUTE.CREATED", None),
+    None: ("PAYMENT.SALE.COMPLETED", "COMPLETED"),
 }
 
 
-def event_body(kind: str, resource: dict[str, Any], *, number: int = 1) -> bytes:
+def event(kind: str, resource: dict[str, Any], *, number: int = 1, **fields: Any) -> SignedWebhook:
+    """An event as PayPal delivers it."""
+    return sign(event_body(kind, resource, number=number, **fields), KIT.secrets[0])
+
+
+def event_body(kind: str, resource: dict[str, Any], *, number: int = 1, **fields: Any) -> bytes:
     """An event's body, with as many fields that we have no use for as PayPal sends."""
     return json.dumps(
         {
@@ -54,6 +75,7 @@ def event_body(kind: str, resource: dict[str, Any], *, number: int = 1) -> bytes
             "resource": resource,
             "links": [{"href": "https://api.paypal.com/v1/notifications/webhooks-events/WH-5", "rel": "self"}],
         }
+        | fields
     ).encode()
 
 
@@ -100,109 +122,6 @@ def certificates(**options: Any) -> Certificates:
     return Certificates(**(values | options))
 
 
-class PayPalBank:
-    """Orders, captured at most once each, and refunds; calls honour their keys, and tokens end.
-
-    ``approve`` and ``pay`` are the customer's: to approve, or to approve what we then capture at once. ``declines`` is
-    how many captures to come are refused for the customer's method.
-    """
-
-    def __init__(self) -> None:
-        self.payments: dict[str, Any] = {}
-        self.refunds: dict[str, Any] = {}
-        self.requests: list[httpx.Request] = []
-        self.captured: list[str] = []
-        self.declines = 0
-        self.tokens = 0
-        self._answers: dict[str, httpx.Response] = {}
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        if request.url.path == "/v1/oauth2/token":
-            self.tokens += 1
-            return httpx.Response(
-                200, json={"access_token": f"A21AA{self.tokens}", "token_type": "Bearer", "expires_in": 32_400}
-            )
-        if request.headers["Authorization"] != f"Bearer A21AA{self.tokens}":
-            return httpx.Response(401, json={"error": "invalid_token"})
-        key = request.headers.get("PayPal-Request-Id")
-        if key is None:
-            return self._answer(request)
-        if key not in self._answers:
-            self._answers[key] = self._answer(request)
-        kept = self._answers[key]
-        return httpx.Response(kept.status_code, content=kept.content)
-
-    def approve(self, provider_ref: str) -> None:
-        order = self.payments[provider_ref]
-        order["status"] = "APPROVED"
-        order["update_time"] = f"2026-11-25T12:00:{len(self.requests) % 60:02}Z"
-
-    def pay(self, provider_ref: str) -> None:
-        self.approve(provider_ref)
-        self._capture(self.payments[provider_ref])
-
-    def refund(self, provider_ref: str, refund_ref: str, value: str, **fields: Any) -> dict[str, Any]:
-        """A refund as somebody makes it in the dashboard."""
-        amount = {"currency_code": self.payments[provider_ref]["purchase_units"][0]["amount"]["currency_code"]}
-        made = {"id": refund_ref, "status": "COMPLETED", "amount": amount | {"value": value}} | fields
-        self.refunds[refund_ref] = made
-        self.payments[provider_ref]["purchase_units"][0]["payments"].setdefault("refunds", []).append(made)
-        return made
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        steps = request.url.path.split("/")[2:]
-        sent = json.loads(request.content or b"{}")
-        if request.method == "POST" and steps == ["checkout", "orders"]:
-            return self._open(sent)
-        if steps[0] == "payments":
-            return self._refund(steps[2], sent)
-        order = next((held for held in self.payments.values() if held["id"] == steps[2]), None)
-        if order is None:
-            return _problem(404, "INVALID_RESOURCE_ID")
-        if request.method == "POST":
-            if order["status"] == "COMPLETED":
-                return _problem(422, "ORDER_ALREADY_CAPTURED")
-            if order["status"] != "APPROVED":
-                return _problem(422, "ORDER_NOT_APPROVED")
-            if self.declines:
-                self.declines -= 1
-                order["status"] = "PAYER_ACTION_REQUIRED"
-                return _problem(422, "INSTRUMENT_DECLINED")
-            self._capture(order)
-        return httpx.Response(201 if request.method == "POST" else 200, json=order)
-
-    def _open(self, sent: dict[str, Any]) -> httpx.Response:
-        (unit,) = sent["purchase_units"]
-        order_id = hashlib.sha256(unit["custom_id"].encode()).hexdigest()[:17].upper()
-        order = {"id": order_id, "status": "CREATED", "intent": "CAPTURE", "purchase_units": [dict(unit)]}
-        order["payer"] = {"email_address": "customer@example.test", "name": {"given_name": "Kim"}}
-        self.payments[unit["custom_id"]] = order
-        return httpx.Response(201, json=order)
-
-    def _capture(self, order: dict[str, Any]) -> None:
-        (unit,) = order["purchase_units"]
-        capture = {name: unit[name] for name in ("amount", "custom_id", "invoice_id")}
-        capture |= {"id": f"C{order['id'][1:]}", "status": "COMPLETED", "final_capture": True}
-        unit["payments"] = {"captures": [capture]}
-        order["status"] = "COMPLETED"
-        self.captured.append(order["id"])
-
-    def _refund(self, capture_id: str, sent: dict[str, Any]) -> httpx.Response:
-        for provider_ref, order in self.payments.items():
-            captures = order["purchase_units"][0].get("payments", {}).get("captures", [])
-            if any(capture["id"] == capture_id for capture in captures):
-                refund_ref = f"R{len(self.refunds):016}"
-                value = sent["amount"]["value"]
-                made = self.refund(provider_ref, refund_ref, value, custom_id=sent["custom_id"], status="PENDING")
-                return httpx.Response(201, json=made)
-        return _problem(404, "INVALID_RESOURCE_ID")
-
-
-def _problem(status: int, issue: str) -> httpx.Response:
-    return httpx.Response(status, json={"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": issue}]})
-
-
 class PayPalKit:
     name = "paypal"
     secrets = ("9XL90610J3647323C", "0EH40505U7160970P", "1JE4291016473214C")
@@ -211,6 +130,7 @@ class PayPalKit:
         PaymentStatus.PROCESSING,
         PaymentStatus.FAILED,
         PaymentStatus.CANCELED,
+        PaymentStatus.AUTHORIZED,
         PaymentStatus.PAID,
         PaymentStatus.REVERSED,
     )
@@ -220,12 +140,18 @@ class PayPalKit:
     signed = True
 
     def provider(
-        self, *secrets: str, answer: Answer | None = None, certificates_: Certificates | None = None, **options: str
+        self,
+        *secrets: str,
+        answer: Answer | None = None,
+        certificates_: Certificates | None = None,
+        clock: Callable[[], datetime] | None = None,
+        **options: str,
     ) -> PayPalProvider:
         values = OPTIONS | {"webhook_id": ",".join(secrets or self.secrets[:1])} | options
         provider = PayPalProvider(
             Account(options={name: Secret(value) for name, value in values.items()}),
             certificates=certificates_ or certificates(),
+            clock=clock or (lambda: NOW),
         )
         for api in (provider._api, provider._access._api):
             api._client = httpx.Client(transport=httpx.MockTransport(answer or _nobody))
@@ -243,20 +169,68 @@ class PayPalKit:
     ) -> SignedWebhook:
         kind, held = _EVENTS[status]
         reference = provider_ref or PAYMENT_REF
-        resource: dict[str, Any] = {
-            "id": REFUND if isinstance(status, RefundStatus) else CAPTURE,
-            "amount": {"currency_code": CURRENCY, "value": f"{amount:.2f}"},
-            "custom_id": f"{reference}_{REFUND_ID.hex}" if isinstance(status, RefundStatus) else reference,
-            "invoice_id": reference,
-            "status": held,
-            "supplementary_data": {"related_ids": {"order_id": ORDER}},
-            "payee": {"email_address": "shop@example.test"},
-        }
+        suffix = "" if reference == PAYMENT_REF else reference[-8:].upper()
+        value, named = f"{amount:.2f}", {"custom_id": reference, "invoice_id": reference}
+        if isinstance(status, RefundStatus):
+            named["custom_id"] = f"{reference}_{REFUND_ID.hex}"
+            resource = taken(REFUND + suffix, value, CAPTURE + suffix, status=held, **named)
+        elif status is PaymentStatus.REVERSED:
+            resource = taken(REVERSAL + suffix, value, CAPTURE + suffix, **named)
+        elif status is PaymentStatus.AUTHORIZED:
+            resource = authorization(AUTHORIZATION + suffix, value, **named)
+        else:
+            resource = capture(CAPTURE + suffix, value, held or "COMPLETED", **named)
         if kind.startswith("CHECKOUT."):
-            resource = {"order_id": ORDER, "purchase_units": [resource]}
+            resource = {"order_id": ORDER + suffix, "purchase_units": [resource]}
         return sign(
             event_body(kind, resource, number=event), self.secrets[0] if secret is None else secret, signed_at=signed_at
         )
+
+    def movements(self) -> dict[str, SignedWebhook]:
+        """Every kind of event about attempts, captures, refunds and disputes."""
+        kinds: dict[str, tuple[str, dict[str, Any]]] = {
+            "a capture": ("PAYMENT.CAPTURE.COMPLETED", capture()),
+            "a capture of an authorization": ("PAYMENT.CAPTURE.COMPLETED", capture(of=AUTHORIZATION, value="100.00")),
+            "a capture under review": ("PAYMENT.CAPTURE.PENDING", capture(status="PENDING")),
+            "a capture denied": ("PAYMENT.CAPTURE.DENIED", capture(status="DECLINED")),
+            "a capture declined": ("PAYMENT.CAPTURE.DECLINED", capture(status="DECLINED")),
+            "a refund of the dashboard": ("PAYMENT.CAPTURE.REFUNDED", taken(REFUND, "40.00")),
+            "a reversal": ("PAYMENT.CAPTURE.REVERSED", taken(REVERSAL, "15.00")),
+            "an authorization": ("PAYMENT.AUTHORIZATION.CREATED", authorization()),
+            "an authorization under review": ("PAYMENT.AUTHORIZATION.CREATED", authorization(status="PENDING")),
+            "an authorization in the shape of v1": (
+                "PAYMENT.AUTHORIZATION.CREATED",
+                {
+                    "id": AUTHORIZATION,
+                    "state": "authorized",
+                    "amount": {"total": "240.00", "currency": CURRENCY},
+                    "custom": PAYMENT_REF,
+                    "valid_until": "2026-12-24T11:59:50Z",
+                },
+            ),
+            "a reauthorization": (
+                "PAYMENT.AUTHORIZATION.CREATED",
+                authorization(
+                    REAUTHORIZATION,
+                    links=[{"rel": "up", "href": f"{API}/v2/payments/authorizations/{AUTHORIZATION}"}],
+                ),
+            ),
+            "a void": ("PAYMENT.AUTHORIZATION.VOIDED", authorization(status="VOIDED")),
+            "the end of an approval": (
+                "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+                {"order_id": ORDER, "purchase_units": [{"custom_id": PAYMENT_REF}]},
+            ),
+            "a dispute by its old name": ("RISK.DISPUTE.CREATED", dispute()),
+            "an inquiry": ("CUSTOMER.DISPUTE.CREATED", dispute(stage="INQUIRY", status="OPEN")),
+            "a claim": ("CUSTOMER.DISPUTE.UPDATED", dispute()),
+            "an appeal": ("CUSTOMER.DISPUTE.UPDATED", dispute(stage="PRE_ARBITRATION", status="UNDER_REVIEW")),
+            "a dispute resolved": ("CUSTOMER.DISPUTE.RESOLVED", resolved("RESOLVED_BUYER_FAVOUR")),
+            "a dispute of a capture": (
+                "CUSTOMER.DISPUTE.CREATED",
+                dispute(disputed_transactions=[{"seller_transaction_id": CAPTURE}]),
+            ),
+        }
+        return {name: event(kind, about, number=n) for n, (name, (kind, about)) in enumerate(kinds.items(), 100)}
 
     def sealed(self, body: bytes) -> SignedWebhook:
         return sign(body, self.secrets[0])

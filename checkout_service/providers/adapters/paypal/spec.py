@@ -9,10 +9,10 @@ spec = ProviderSpec(
     name="paypal",
     account=AccountForm(
         needed=("client_id", "client_secret"),
-        optional=("api_base", "return_url", "cancel_url", "ca_file"),
+        optional=("api_base", "return_url", "cancel_url", "ca_file", "capture"),
         reading=("webhook_id",),
         secrets=False,
-        shapes={"webhook_id": r"[0-9A-Z]{8,}(?:\s*,\s*[0-9A-Z]{8,})*"},
+        shapes={"webhook_id": r"[0-9A-Z]{8,}(?:\s*,\s*[0-9A-Z]{8,})*", "capture": r"auto|manual"},
         package=Package(module="cryptography", install="checkout-service[paypal]"),
     ),
     webhooks=WebhookFormat(

@@ -8,52 +8,47 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from checkout_service.payments.status import PaymentStatus, RefundStatus
+from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
+from checkout_service.providers.adapters.paypal import disputes
 from checkout_service.providers.adapters.paypal.certificates import Certificates
-from checkout_service.providers.base import (
-    ProviderEvent,
-    ProviderRefundEvent,
-    ThinEvent,
-    UnreadableError,
-    UnverifiedError,
+from checkout_service.providers.adapters.paypal.movements import (
+    AUTHORIZATIONS,
+    authorized,
+    captured,
+    status_of,
+    taken_back,
 )
-from checkout_service.providers.fields import amount_from_text, currency_of, json_object, moment_of, nested, text
+from checkout_service.providers.adapters.paypal.resources import (
+    KEPT,
+    NAME,
+    OwnReference,
+    authorization_of,
+    capture_of,
+    money_if_any,
+    order_of,
+    own_part,
+    own_reference,
+    state_of,
+)
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, ThinEvent, UnverifiedError
+from checkout_service.providers.entries import ClosedEntry, Entry
+from checkout_service.providers.fields import json_object, moment_of, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.signatures import before_verification, check_age, header
 
-NAME: Final = "paypal"
-
-REFERENCE: Final = re.compile(r"(paypal_([0-9a-f]{32}))(?:_([0-9a-f]{32}))?")
-"""Ours of a payment and, behind it, of a refund; PayPal keeps it as ``custom_id`` and ``invoice_id``."""
-
-_UP: Final = re.compile(r"/v2/payments/captures/([0-9A-Z]{1,40})$")
-
 RETRIED_FOR: Final = timedelta(hours=72)
 """PayPal delivers again for three days and does not say whether with a new time and signature, so that long is not old.
 What an old webhook could say twice is a duplicate by its event's id."""
-
-CAPTURES: Final = {
-    "COMPLETED": PaymentStatus.PAID,
-    "PARTIALLY_REFUNDED": PaymentStatus.PAID,
-    "REFUNDED": PaymentStatus.PAID,
-    "PENDING": PaymentStatus.PROCESSING,
-    "DECLINED": PaymentStatus.FAILED,
-    "FAILED": PaymentStatus.FAILED,
-}
-"""What a capture's status proves of its payment."""
 
 REFUNDS: Final = {
     "COMPLETED": RefundStatus.SUCCEEDED,
@@ -64,15 +59,23 @@ REFUNDS: Final = {
 """What a refund's status is in our words."""
 
 APPROVED: Final = "CHECKOUT.ORDER.APPROVED"
+GIVEN_BACK: Final = "CHECKOUT.PAYMENT-APPROVAL.REVERSED"
+"""An approved order was not captured in time: the whole payment is over."""
 
-_EVENTS: Final = {
-    "PAYMENT.CAPTURE.COMPLETED": PaymentStatus.PAID,
-    "PAYMENT.CAPTURE.PENDING": PaymentStatus.PROCESSING,
-    "PAYMENT.CAPTURE.DENIED": PaymentStatus.FAILED,
-    "PAYMENT.CAPTURE.DECLINED": PaymentStatus.FAILED,
-    "PAYMENT.CAPTURE.REVERSED": PaymentStatus.REVERSED,  # by PayPal, after a dispute or a chargeback
-    "CHECKOUT.PAYMENT-APPROVAL.REVERSED": PaymentStatus.CANCELED,  # it was not captured in time, and is given back
+REVERSED: Final = "PAYMENT.CAPTURE.REVERSED"
+
+_CAPTURE_EVENTS: Final = {
+    "PAYMENT.CAPTURE.COMPLETED": CaptureStatus.SUCCEEDED,
+    "PAYMENT.CAPTURE.PENDING": CaptureStatus.PENDING,
+    "PAYMENT.CAPTURE.DENIED": CaptureStatus.REFUSED,
+    "PAYMENT.CAPTURE.DECLINED": CaptureStatus.REFUSED,
 }
+
+_AUTHORIZATION_EVENTS: Final = {
+    "PAYMENT.AUTHORIZATION.CREATED": None,
+    "PAYMENT.AUTHORIZATION.VOIDED": AttemptStatus.CANCELED,
+}
+"""None: what its resource says."""
 
 _REFUND_EVENTS: Final = {
     "PAYMENT.CAPTURE.REFUNDED": RefundStatus.SUCCEEDED,
@@ -80,15 +83,14 @@ _REFUND_EVENTS: Final = {
     "PAYMENT.REFUND.FAILED": RefundStatus.FAILED,
 }
 
-_OF_CAPTURES: Final = frozenset({*_REFUND_EVENTS, "PAYMENT.CAPTURE.REVERSED"})
+_OF_CAPTURES: Final = frozenset({*_REFUND_EVENTS, REVERSED})
 """Their resource is what was taken from a capture, and links to it."""
 
-_NAMES: Final = """
-    id event_type create_time update_time resource resource_type status amount value currency_code custom_id invoice_id
-    supplementary_data related_ids order_id final_capture reason status_details
-"""
-KEPT: Final = frozenset(_NAMES.split())
-"""Of a webhook or an answer; not the payer's name and address, nor how it was paid."""
+SUBSCRIBED: Final = frozenset(
+    {APPROVED, GIVEN_BACK, *_CAPTURE_EVENTS, *_AUTHORIZATION_EVENTS, *_OF_CAPTURES, *disputes.EVENTS}
+)
+"""The events that are read. PAYMENT.SALE.* is not among them: a sale is of Payments v1 (billing agreements and the old
+checkout), and no order of ours becomes one."""
 
 
 def verify(
@@ -122,65 +124,79 @@ def verify(
 def parse_event(
     raw_webhook: RawWebhook, find_capture: Callable[[str], dict[str, Any]]
 ) -> list[ProviderEvent | ProviderRefundEvent | ThinEvent]:
-    """What the event of a verified webhook says of a payment that we opened.
+    """What the event of a verified webhook says, each movement by its own name.
 
-    ``find_capture`` fetches a capture by its id, for a refund that does not carry our reference itself.
+    ``find_capture`` fetches a capture by its id, for a refund or a reversal that does not carry our reference itself.
     """
     webhook = json_object(raw_webhook.body)
     event_id, kind = text(webhook, "id"), text(webhook, "event_type")
     resource = webhook.get("resource")
-    if not isinstance(resource, dict) or kind not in {APPROVED, *_EVENTS, *_REFUND_EVENTS}:
+    if not isinstance(resource, dict) or kind not in SUBSCRIBED:
         return []
+    if kind in disputes.EVENTS:
+        return list(disputes.events_of(webhook, resource))
     found = _own(resource)
-    if found is None and kind in _OF_CAPTURES and (up := _capture_id(resource)):
-        found = own_reference(find_capture(up))
-    if found is None:
-        return []
     if kind == APPROVED:
-        return [ThinEvent(provider=NAME, provider_ref=found.provider_ref)]
+        return [ThinEvent(provider=NAME, provider_ref=found.provider_ref)] if found else []
+    if found is None and kind in _OF_CAPTURES and (up := capture_of(resource)):
+        found = own_reference(find_capture(up))
+    if found is None and (kind in _OF_CAPTURES or "id" not in resource):
+        return []
     common: dict[str, Any] = {
         "provider": NAME,
-        "provider_ref": found.provider_ref,
+        "provider_ref": found.provider_ref if found else "",
         "event_id": event_id,
-        "payment_id": found.payment_id,
+        "payment_id": found.payment_id if found else None,
         "occurred_at": moment_of(webhook["create_time"]) if "create_time" in webhook else None,
+        "names": _names(resource),
         "raw": kept(webhook, KEPT),
-        **money(resource),
     }
-    if kind in _EVENTS:
-        capture_ref = text(resource, "id") if kind == "PAYMENT.CAPTURE.COMPLETED" else None
-        return [ProviderEvent(status=_EVENTS[kind], capture_ref=capture_ref, **common)]
-    status = REFUNDS.get(str(resource.get("status")), _REFUND_EVENTS[kind])
-    refund_ref = text(resource, "id")
-    return [ProviderRefundEvent(status=status, refund_ref=refund_ref, refund_id=found.refund_id, **common)]
+    amount, currency = money_if_any(resource)
+    if kind in _REFUND_EVENTS:
+        return [
+            ProviderRefundEvent(
+                status=REFUNDS.get(state_of(resource), _REFUND_EVENTS[kind]),
+                refund_ref=text(resource, "id"),
+                refund_id=own_part(resource, "custom_id"),
+                capture_ref=capture_of(resource),
+                amount=amount,
+                currency=currency,
+                **common,
+            )
+        ]
+    status, entries = _proven(kind, resource)
+    capture_ref = text(resource, "id") if status is PaymentStatus.PAID else None
+    # Every order of ours carries our reference, and so does what comes of it.
+    foreign = found is None
+    return [
+        ProviderEvent(
+            status=status,
+            entries=entries,
+            amount=amount,
+            currency=currency,
+            capture_ref=capture_ref,
+            foreign=foreign,
+            **common,
+        )
+    ]
 
 
-def money(resource: dict[str, Any]) -> dict[str, Any]:
-    """The amount and currency of a capture or refund; nothing where there is none that we can hold."""
-    try:
-        amount = nested(resource, "amount")
-        return {"amount": amount_from_text(amount.get("value")), "currency": currency_of(amount.get("currency_code"))}
-    except UnreadableError:
-        return {}
+def _proven(kind: str, resource: dict[str, Any]) -> tuple[PaymentStatus | None, list[Entry]]:
+    """The entries of an event, and what people are to read of it."""
+    if kind == GIVEN_BACK:
+        return PaymentStatus.CANCELED, [ClosedEntry(status=PaymentStatus.CANCELED)]
+    if kind == REVERSED:
+        return PaymentStatus.REVERSED, [taken_back(resource)]
+    if kind in _AUTHORIZATION_EVENTS:
+        entries: list[Entry] = [authorized(resource, _AUTHORIZATION_EVENTS[kind] or _created(resource))]
+    else:
+        entries = captured(resource, _CAPTURE_EVENTS[kind])
+    return status_of(entries), entries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnReference:
-    """Our reference, the payment's id, and the refund's, if it is one that we asked for."""
-
-    provider_ref: str
-    payment_id: UUID
-    refund_id: UUID | None
-
-
-def own_reference(resource: dict[str, Any]) -> OwnReference | None:
-    """Our reference in a capture or a refund; None if there is none."""
-    for name in ("custom_id", "invoice_id"):
-        value = resource.get(name)
-        if isinstance(value, str) and (found := REFERENCE.fullmatch(value)):
-            refund_id = UUID(found[3]) if found[3] else None
-            return OwnReference(provider_ref=found[1], payment_id=UUID(found[2]), refund_id=refund_id)
-    return None
+def _created(authorization: dict[str, Any]) -> AttemptStatus:
+    """An authorization that was just made is one, unless it says that it waits or was denied."""
+    return AUTHORIZATIONS.get(state_of(authorization), AttemptStatus.AUTHORIZED)
 
 
 def _own(resource: dict[str, Any]) -> OwnReference | None:
@@ -191,10 +207,8 @@ def _own(resource: dict[str, Any]) -> OwnReference | None:
     return next((reference for reference in found if reference), None)
 
 
-def _capture_id(refund: dict[str, Any]) -> str | None:
-    """The id of the capture that a refund is of: the last step of its link "up"."""
-    links = refund.get("links")
-    for link in links if isinstance(links, list) else []:
-        if isinstance(link, dict) and link.get("rel") == "up" and (found := _UP.search(str(link.get("href")))):
-            return found[1]
-    return None
+def _names(resource: dict[str, Any]) -> list[str]:
+    """Every name of PayPal's by which the payment may be known here."""
+    own = text(resource, "id") if "id" in resource else None
+    found = (own, capture_of(resource), authorization_of(resource), order_of(resource))
+    return list(dict.fromkeys(name for name in found if name))
