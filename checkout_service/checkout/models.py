@@ -24,8 +24,6 @@ class CheckoutSession(Dated, Base):
         Index("checkout_sessions_payment_id", "payment_id", unique=True),
         # Sessions of one filling of a cart, so that two payments of it are found.
         Index("checkout_sessions_cart_id_generation", "cart_id", "generation"),
-        # Finds sessions of one cart with equal lines, so that paying twice for the same things is noticed.
-        Index("checkout_sessions_cart_id_lines_key", "cart_id", "lines_key"),
     )
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     """The customer."""

@@ -1,5 +1,8 @@
 -- The way back of 0003: the tables of before, with what the release before needs of them. It knows neither 'authorized'
 -- nor 'partially_paid', and no entry: what they tell beyond the status of a payment is lost.
+DROP TRIGGER payments_bridge ON payments;
+DROP TRIGGER refunds_bridge_payment ON refunds;
+DROP TRIGGER refunds_bridge_sums ON refunds;
 DROP TRIGGER refunds_fold_payment ON refunds;
 DROP TRIGGER refunds_check_cover ON refunds;
 
@@ -17,9 +20,11 @@ GRANT INSERT, UPDATE ON carts TO checkout_web;
 REVOKE INSERT (capture_ref, attempt_ref, part) ON refunds FROM checkout_web;
 REVOKE INSERT (capture_ref, attempt_ref), UPDATE (capture_ref, attempt_ref, version) ON refunds FROM checkout_worker;
 
-DROP FUNCTION payments_fold(uuid[], payment_status[], timestamptz[], bytea[]), carts_lock_for_payments(text[]),
+DROP FUNCTION payments_enter(uuid[]), payments_bridge(), refunds_bridge_payment(), refunds_bridge_sums(),
+    payments_fold(uuid[], payment_status[], timestamptz[], bytea[]), carts_lock_for_payments(text[]),
     payment_reasons(payment_sum[]), payment_sums(uuid[]), payment_source_left(uuid, text, text, uuid),
-    payment_sources(uuid), payment_authorizations(uuid), capture_limit(text, numeric, text), refunds_check_cover(), refunds_fold_payment(), capture_requests_admit(),
+    payment_sources(uuid), payment_authorizations(uuid), capture_limit(text, numeric, text), refunds_check_cover(), refunds_fold_payment(),
+    capture_requests_admit(),
     capture_requests_check_cover(), capture_requests_guard(), voids_admit(), voids_guard(), captures_guard(),
     disputes_guard(), payment_attempts_guard();
 DROP TYPE payment_sum;

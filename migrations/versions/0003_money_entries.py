@@ -3,7 +3,7 @@
 Revision: 0003
 
 The SQL lies in ``migrations/entries/``, as the baseline's does. The release before this one works on beside it: it may
-still move a payment's status by itself. ``0007`` takes that right away.
+still move a payment's status by itself, and ``bridge.sql`` enters what it wrote. ``0007`` takes both away.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-PARTS: Final = ("tables", "fold", "requests", "guards", "rights")
+PARTS: Final = ("tables", "fold", "requests", "guards", "rights", "bridge")
 
 FOLDER: Final = Path(__file__).parent.parent / "entries"
 

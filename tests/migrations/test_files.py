@@ -23,7 +23,7 @@ FILES = sorted(
     for path in [*MIGRATIONS.glob("versions/*.py"), *MIGRATIONS.glob("baseline/*"), *MIGRATIONS.glob("entries/*")]
 )
 
-WAYS_BACK = {"entries/take_away.sql"}
+WAYS_BACK = {"entries/take_away.sql", "entries/sums_of_before.sql"}
 
 SOURCES = {
     path: path.read_text(encoding="utf-8")
