@@ -1,0 +1,221 @@
+"""What a payment is, by MONEY's rules alone, written down once more in plain Python: what the fold is measured by.
+
+A history is a list of what was told of a payment, in no order. Nothing here is taken from the SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
+from checkout_service.providers.base import ProviderRefundEvent
+from checkout_service.providers.entries import (
+    AttemptEntry,
+    CaptureEntry,
+    ClosedEntry,
+    DisputeEntry,
+    NoneUnderWayEntry,
+    NoticeEntry,
+)
+
+Told = AttemptEntry | CaptureEntry | DisputeEntry | ClosedEntry | NoneUnderWayEntry | NoticeEntry | ProviderRefundEvent
+
+ZERO = Decimal(0)
+
+
+@dataclass
+class Attempt:
+    """All that was told of one attempt."""
+
+    status: AttemptStatus = AttemptStatus.STARTED
+    reported_at: datetime | None = None
+    presumed: Decimal | None = None
+    authorized: Decimal | None = None
+    released: bool = False
+    replaces: str | None = None
+
+
+@dataclass
+class Capture:
+    """All that was told of one capture."""
+
+    attempt: str
+    status: CaptureStatus
+    amount: Decimal
+
+
+@dataclass
+class Refund:
+    """All that was told of one refund."""
+
+    status: RefundStatus
+    amount: Decimal
+
+
+@dataclass
+class Expected:
+    """A payment over ``due``, as all that was told of it makes it."""
+
+    due: Decimal
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    captures: dict[str, Capture] = field(default_factory=dict)
+    refunds: dict[str, Refund] = field(default_factory=dict)
+    disputes: dict[str, list[DisputeEntry]] = field(default_factory=dict)
+    notices: set[str] = field(default_factory=set)
+    closed: PaymentStatus | None = None
+    looked_up_at: datetime | None = None
+
+    def hear(self, told: Told) -> None:
+        """Join one thing that was told."""
+        match told:
+            case AttemptEntry():
+                known = self.attempts.setdefault(told.ref, Attempt())
+                known.status = max(known.status, told.status)
+                assert told.at is not None
+                known.reported_at = max(known.reported_at or told.at, told.at)
+                known.presumed = _more(known.presumed, told.presumed)
+                known.authorized = _more(known.authorized, told.authorized)
+                known.released |= told.rest_released
+                known.replaces = known.replaces or told.replaces
+            case CaptureEntry():
+                capture = self.captures.setdefault(told.ref, Capture(told.attempt_ref, told.status, told.amount))
+                capture.status = max(capture.status, told.status)
+                capture.amount = max(capture.amount, told.amount)
+            case DisputeEntry():
+                self.disputes.setdefault(told.ref, []).append(told)
+            case ClosedEntry():
+                self.closed = told.status if self.closed is None else max(self.closed, told.status)
+            case NoneUnderWayEntry():
+                self.looked_up_at = told.at if self.looked_up_at is None else max(self.looked_up_at, told.at)
+            case NoticeEntry():
+                self.notices.add(told.reason.value)
+            case ProviderRefundEvent():
+                assert told.amount is not None
+                refund = self.refunds.setdefault(told.refund_ref, Refund(told.status, told.amount))
+                refund.status = max(refund.status, told.status)
+
+    @property
+    def came(self) -> Decimal:
+        """What captures brought; what is presumed on an attempt gives way to what is named."""
+        named = [capture for capture in self.captures.values() if capture.status >= CaptureStatus.SUCCEEDED]
+        total = sum((capture.amount for capture in named), ZERO)
+        for ref, attempt in self.attempts.items():
+            if attempt.status < AttemptStatus.EXPIRED and not any(capture.attempt == ref for capture in named):
+                total += attempt.presumed or ZERO
+        return total
+
+    @property
+    def undone(self) -> Decimal:
+        return sum((each.amount for each in self.captures.values() if each.status is CaptureStatus.UNDONE), ZERO)
+
+    @property
+    def taken(self) -> Decimal:
+        """What disputes took whose greatest movement is outwards; the presumed one only while none is named."""
+        named = {ref: told for ref, told in self.disputes.items() if ref and _movement(told)[0]}
+        if named:
+            return sum((_amount(told) or ZERO for told in named.values() if _movement(told)[1]), ZERO)
+        presumed = self.disputes.get("", [])
+        if not presumed or not _movement(presumed)[1]:
+            return ZERO
+        amount = _amount(presumed)
+        return self.came if amount is None else amount
+
+    @property
+    def blocked(self) -> Decimal:
+        """What disputes hold back that took nothing yet, as the newest news of each say."""
+        return sum(
+            (
+                _amount(told) or ZERO
+                for ref, told in self.disputes.items()
+                if ref and not _movement(told)[0] and _newest(told).blocks_refund
+            ),
+            ZERO,
+        )
+
+    @property
+    def authorized(self) -> Decimal:
+        replaced = {attempt.replaces for attempt in self.attempts.values()}
+        total = ZERO
+        for ref, attempt in self.attempts.items():
+            is_open = attempt.status is AttemptStatus.AUTHORIZED and attempt.presumed is None
+            if is_open and not attempt.released and ref not in replaced:
+                captured = sum(
+                    (
+                        each.amount
+                        for each in self.captures.values()
+                        if each.attempt == ref and each.status >= CaptureStatus.SUCCEEDED
+                    ),
+                    ZERO,
+                )
+                promised = self.due if attempt.authorized is None else attempt.authorized
+                total += max(ZERO, promised - captured)
+        return total
+
+    @property
+    def under_way(self) -> bool:
+        return self.closed is None and any(
+            attempt.status is AttemptStatus.UNDER_WAY
+            and attempt.reported_at is not None
+            and (self.looked_up_at is None or attempt.reported_at > self.looked_up_at)
+            for attempt in self.attempts.values()
+        )
+
+    @property
+    def refunded(self) -> Decimal:
+        return sum((each.amount for each in self.refunds.values() if each.status is RefundStatus.SUCCEEDED), ZERO)
+
+    @property
+    def refunding(self) -> Decimal:
+        return sum((each.amount for each in self.refunds.values() if each.status is RefundStatus.PROCESSING), ZERO)
+
+    @property
+    def status(self) -> str:
+        """The first that holds."""
+        if self.came > 0:
+            if self.undone + self.taken >= self.came:
+                return "reversed"
+            return "paid" if self.came >= self.due else "partially_paid"
+        if self.closed is not None:
+            return self.closed.value
+        if self.authorized > 0:
+            return "authorized"
+        if self.under_way:
+            return "processing"
+        over = {AttemptStatus.FAILED: "failed", AttemptStatus.EXPIRED: "expired", AttemptStatus.CANCELED: "canceled"}
+        ends = [attempt.status for attempt in self.attempts.values() if attempt.status in over]
+        return over[max(ends)] if ends else "pending"
+
+    def reasons(self, mates: Iterable[Expected]) -> str | None:
+        """Why a person has to look; ``mates`` are the other payments of the same filling of the cart."""
+        gone = self.undone + self.taken
+        found = set(self.notices)
+        if ZERO < self.came < self.due and not self.under_way and not self.authorized:
+            found.add("mismatch")
+        if self.came > self.due:
+            found.add("overpaid")
+        if self.came > 0 and self.closed in {PaymentStatus.EXPIRED, PaymentStatus.CANCELED}:
+            found.add("paid_after_close")
+        if gone + self.refunded + self.refunding > self.came:
+            found.add("refund_too_large")
+        if self.came > 0 and any(mate.came > 0 for mate in mates):
+            found.add("paid_twice")
+        return ", ".join(sorted(found)) or None
+
+
+def _more(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return max((each for each in (one, other) if each is not None), default=None)
+
+
+def _movement(told: list[DisputeEntry]) -> tuple[int, bool]:
+    return max((each.step, each.money_out) for each in told)
+
+
+def _amount(told: list[DisputeEntry]) -> Decimal | None:
+    return max((each.amount for each in told if each.amount is not None), default=None)
+
+
+def _newest(told: list[DisputeEntry]) -> DisputeEntry:
+    return max(told, key=lambda each: (each.stage, each.at, each.rank))
