@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from tests.conftest import Sql
 
@@ -89,6 +89,23 @@ def capture(
         status=status,
         amount=amount,
     )
+
+
+def dispute(sql: Sql, payment_id: UUID | str, amount: str, stage: str = "chargeback", **columns: Any) -> None:
+    """An open dispute that blocks refunds, and the fold; other columns as SQL literals."""
+    given = {"blocks_refund": "true", "money_step": "0", "money_out": "false", "capture_ref": "''"} | columns
+    sql(
+        f"""INSERT INTO disputes (payment_id, provider, dispute_ref, stage, status, amount, currency,
+            {", ".join(given)})
+        SELECT id, provider, :ref, CAST(:stage AS dispute_stage), 'needs_response', CAST(:amount AS numeric), currency,
+            {", ".join(given.values())}
+        FROM payments WHERE id = :id""",
+        id=payment_id,
+        ref=f"dp_{uuid4().hex}",
+        stage=stage,
+        amount=amount,
+    )
+    fold(sql, payment_id)
 
 
 def fold(sql: Sql, *payment_ids: UUID | str) -> list[Any]:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.conftest import Customer, Sql
-from tests.money import attempt, capture, fold
+from tests.money import attempt, capture, dispute, fold
 from tests.refunding import ask_refund, insert_refund, open_payment, paid_payment, staff_of, sums
 
 
@@ -37,23 +37,6 @@ def rows(sql: Sql, payment: UUID) -> list[tuple[Any, ...]]:
 
 def capture_id(sql: Sql, ref: str) -> str:
     return str(sql("SELECT id FROM captures WHERE capture_ref = :ref", ref=ref)[0].id)
-
-
-def dispute(sql: Sql, payment: UUID, amount: str, stage: str = "chargeback", **columns: Any) -> None:
-    """An open dispute that blocks refunds; columns as SQL literals."""
-    given = {"blocks_refund": "true", "money_step": "0", "money_out": "false", "capture_ref": "''"} | columns
-    sql(
-        f"""INSERT INTO disputes (payment_id, provider, dispute_ref, stage, status, amount, currency,
-            {", ".join(given)})
-        SELECT id, provider, :ref, CAST(:stage AS dispute_stage), 'needs_response', CAST(:amount AS numeric), currency,
-            {", ".join(given.values())}
-        FROM payments WHERE id = :id""",
-        id=payment,
-        ref=f"dp_{uuid4().hex}",
-        stage=stage,
-        amount=amount,
-    )
-    fold(sql, payment)
 
 
 def test_what_one_capture_has_is_one_row(staff: Customer, payment: UUID, sql: Sql) -> None:

@@ -23,7 +23,7 @@ Scripted = Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] | ParsedWeb
 
 
 class ScriptedProvider:
-    """``webhooks`` by body, ``truths`` and ``cancellations`` by reference, ``refunds`` by id.
+    """``webhooks`` by body, ``truths`` and ``cancellations`` by reference, ``refunds``, ``captures``, ``voids`` by id.
 
     An exception among them is raised.
     """
@@ -39,6 +39,11 @@ class ScriptedProvider:
         self.looked_up: list[str] = []
         self.refunded: list[tuple[UUID, Decimal]] = []
         self.canceled: list[str] = []
+        self.references: list[Reference] = []
+        self.captures: dict[UUID, Any] = {}
+        self.captured: list[tuple[UUID, Decimal, bool]] = []
+        self.voids: dict[UUID, Any] = {}
+        self.voided: list[tuple[UUID, str | None]] = []
         self._lock = Lock()
 
     def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
@@ -63,7 +68,21 @@ class ScriptedProvider:
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         with self._lock:
             self.refunded.append((refund_id, amount))
+            self.references.append(reference)
         return _say(self.refunds.get(refund_id, []))
+
+    def capture(
+        self, reference: Reference, *, request_id: UUID, amount: Decimal, final: bool
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        with self._lock:
+            self.captured.append((request_id, amount, final))
+            self.references.append(reference)
+        return _say(self.captures.get(request_id, []))
+
+    def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        with self._lock:
+            self.voided.append((void_id, reference.attempt_ref))
+        return _say(self.voids.get(void_id, []))
 
 
 def event(reference: str, status: str, **values: Any) -> ProviderEvent:

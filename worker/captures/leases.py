@@ -46,25 +46,23 @@ _claim_capture = text("""
 # is claimed at any time: an event ended it.
 _claim_void = text("""
     UPDATE voids AS void SET attempts = void.attempts + 1, next_attempt_at = now() + :lease
-    FROM payments AS payment
-    CROSS JOIN LATERAL (
-        SELECT array_agg(attempt.attempt_ref ORDER BY attempt.id) FILTER (
-                WHERE attempt.status = 'authorized' AND NOT attempt.rest_released AND attempt.amount_presumed IS NULL
-            ) AS refs,
-            coalesce(bool_or((attempt.rest_released OR attempt.status > 'authorized')
-                AND attempt.updated_at >= void.created_at), false) AS released
-        FROM payment_attempts AS attempt
-        WHERE attempt.payment_id = payment.id AND NOT EXISTS (SELECT FROM payment_attempts AS newer
-            WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref)
-    ) AS tried
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN payment.closed IS NULL AND payment.amount_authorized > 0 THEN tried.refs END
-    ) AS open (refs)
-    WHERE void.id = :id AND payment.id = void.payment_id AND void.status <= 'processing'
-        AND (void.attempts = 0 OR void.next_attempt_at <= now() OR open.refs IS NULL)
+    FROM (
+        SELECT CASE WHEN payment.closed IS NULL AND payment.amount_authorized > 0 THEN array_agg(
+                attempt.attempt_ref ORDER BY attempt.id) FILTER (WHERE attempt.status = 'authorized'
+                AND NOT attempt.rest_released AND attempt.amount_presumed IS NULL) END AS open,
+            payment.closed IS NOT NULL OR coalesce(bool_or(attempt.updated_at >= own.created_at
+                AND (attempt.rest_released OR attempt.status > 'authorized')), false) AS released
+        FROM voids AS own JOIN payments AS payment ON payment.id = own.payment_id
+        LEFT JOIN payment_attempts AS attempt ON attempt.payment_id = payment.id
+            AND NOT EXISTS (SELECT FROM payment_attempts AS newer
+                WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref)
+        WHERE own.id = :id GROUP BY payment.id
+    ) AS found
+    WHERE void.id = :id AND void.status <= 'processing'
+        AND (void.attempts = 0 OR void.next_attempt_at <= now() OR found.open IS NULL)
     RETURNING void.id, void.payment_id, void.provider, void.status::text AS status, void.next_attempt_at AS lease,
-        now() - void.created_at AS age, now() - void.sent_at AS sent_ago, coalesce(open.refs, '{}') AS open,
-        tried.released OR payment.closed IS NOT NULL AS released
+        now() - void.created_at AS age, now() - void.sent_at AS sent_ago, coalesce(found.open, '{}') AS open,
+        found.released
 """)
 
 _lock_payment = text("SELECT FROM payments WHERE id = :payment_id FOR NO KEY UPDATE")

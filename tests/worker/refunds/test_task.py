@@ -18,8 +18,9 @@ from checkout_service.providers.base import (
 )
 from checkout_service.telemetry.metrics import refunds_total
 from tests.conftest import Sql
+from tests.money import attempt, capture, dispute, fold
 from tests.provider import MockProvider
-from tests.refunding import insert_refund, make_due, paid_payment, refund_event, refund_row, sums
+from tests.refunding import insert_refund, make_due, open_payment, paid_payment, refund_event, refund_row, sums
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import MakeWorker, webhook_row
 from tests.worker.scripted import ScriptedProvider, event
@@ -226,16 +227,70 @@ def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
     assert refund_row(sql, refund_id).now == "requested"
 
 
+@pytest.mark.parametrize("step", ["0", "1"], ids=["blocks", "took"])
+@pytest.mark.parametrize("amount", ["100.00", "60.01", "60.00"])
 def test_a_refund_of_money_that_went_meanwhile_is_not_requested(
-    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], amount: str, step: str
 ) -> None:
+    """A dispute came between the request and its first sending: it is open, or it took the money already."""
     refund_id, _ = outstanding
-    sql("UPDATE payments SET status = 'reversed'")
+    row = refund_row(sql, refund_id)
+    dispute(sql, row.payment_id, amount, money_step=step, money_out="true" if step == "1" else "false")
 
+    if amount == "60.00":
+        refund(str(refund_id))
+        assert scripted.refunded == [(refund_id, Decimal("40.00"))]
+        return
     assert refund(str(refund_id)) == "refused: not_in_this_state"
 
     assert scripted.refunded == []
     assert refund_row(sql, refund_id).now == "failed"
+    assert sums(sql, row.payment_id) == ("0.00", "0.00")
+
+
+def test_an_inquiry_holds_no_refund_back(sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]) -> None:
+    refund_id, _ = outstanding
+    dispute(sql, refund_row(sql, refund_id).payment_id, "100.00", "inquiry", blocks_refund="false")
+
+    refund(str(refund_id))
+
+    assert scripted.refunded == [(refund_id, Decimal("40.00"))]
+
+
+def test_a_lost_answer_and_a_dispute_leave_only_the_question(
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
+) -> None:
+    """The first try may never have arrived: to make up for it would give back what is gone."""
+    refund_id, reference = outstanding
+    scripted.refunds[refund_id] = ProviderUnavailableError("the answer was lost")
+    refund(str(refund_id))
+    dispute(sql, refund_row(sql, refund_id).payment_id, "60.01")
+    make_due(sql)
+
+    with pytest.raises(RefundInDoubtError):
+        refund(str(refund_id))
+    assert len(scripted.refunded) == 1
+
+    scripted.truths[reference] = [refund_event(reference, "succeeded", refund_id=refund_id)]
+    make_due(sql)
+    assert refund(str(refund_id)) == "succeeded"
+
+
+def test_the_provider_is_asked_by_the_name_of_what_is_given_back(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, reference = open_payment(sql)
+    attempt(sql, payment, "authorized", ref="at_1", presumed="30")
+    capture(sql, payment, "ca_1", "40", attempt_ref="at_2")
+    fold(sql, payment)
+    named = insert_refund(sql, payment, "40.00", capture_ref="'ca_1'")
+    presumed = insert_refund(sql, payment, "30.00", attempt_ref="'at_1'")
+    for number, refund_id in enumerate((named, presumed)):
+        scripted.refunds[refund_id] = [
+            refund_event(reference, "succeeded", refund_id=refund_id, refund_ref=f"re_{number}", amount=None)
+        ]
+        refund(str(refund_id))
+
+    assert [(each.capture_ref, each.attempt_ref) for each in scripted.references] == [("ca_1", "at_2"), (None, "at_1")]
+    assert refund_row(sql, named).now == refund_row(sql, presumed).now == "succeeded"
 
 
 def test_what_was_never_looked_at_is_never_in_doubt(
@@ -397,28 +452,21 @@ def test_a_webhook_about_a_refund_is_recorded_and_once(sql: Sql) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_webhook_about_a_refund_that_cannot_be_entered_yet_stays_outstanding(sql: Sql) -> None:
-    """In the end an operator sees it; and when the room is there it is entered as if nothing had been."""
+def test_a_refund_that_the_provider_made_is_entered_whatever_we_asked_for(sql: Sql) -> None:
+    """What we asked for and did not send yet is then without cover."""
     payment, reference = paid_payment(sql)
     ours = insert_refund(sql, payment, "80.00")
     reported = webhook(reference, "succeeded", refund_ref="re_1", amount="40.00", currency="USD")
-    delivery, old = (
-        insert_webhook(sql, reported),
-        insert_webhook(sql, reported, received_at="now() - interval '73 hours'"),
-    )
+    delivery = insert_webhook(sql, reported)
 
-    process(str(delivery))
-    row = webhook_row(sql, delivery)
-    assert (row.state, row.detail) == ("received", "more than is left of its payment")
-    assert 4 < row.due_in < 7
-    assert webhook_row(sql, old).detail == "more than is left of its payment"
-
-    sql("UPDATE refunds SET status = 'failed' WHERE id = :id", id=ours)
-    sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = :id", id=delivery)
     process(str(delivery))
 
     assert state_of(sql, delivery) == "applied"
+    assert sums(sql, payment) == ("40.00", "80.00")
+    assert _reasons(sql, payment) == "refund_too_large"
+    assert refund(str(ours)) == "refused: not_in_this_state"
     assert sums(sql, payment) == ("40.00", "0.00")
+    assert _reasons(sql, payment) is None
 
 
 @pytest.mark.usefixtures("worker")
@@ -440,6 +488,10 @@ def test_look_ups_of_payments_record_the_refunds_that_they_tell_of(sql: Sql, scr
 
     assert [str(row.amount_refunded) for row in sql("SELECT amount_refunded FROM payments")] == ["40.00"]
     assert sql("SELECT look_up_log FROM payments")[0].look_up_log[0]["answer"] == "paid, refund succeeded"
+
+
+def _reasons(sql: Sql, payment: UUID) -> str | None:
+    return sql("SELECT review_reason FROM payments WHERE id = :id", id=payment)[0].review_reason
 
 
 def _age(sql: Sql, refund_id: UUID, age: timedelta) -> None:
