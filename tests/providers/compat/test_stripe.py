@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkout_service.payments.status import PaymentStatus
+from checkout_service.payments.status import DisputeStage, PaymentStatus
+from checkout_service.providers.adapters.stripe import disputes, intents
+from checkout_service.providers.adapters.stripe.events import EVENT_TYPES
 from checkout_service.providers.base import UnreadableError, UnverifiedError
 from tests.providers.kits.kit import Kit, SignedWebhook
-from tests.providers.kits.stripe import KIT, event, intent, sign
+from tests.providers.kits.stripe import KIT, charge, dispute, event, intent, sign
 
 SECRET = KIT.secrets[0]
 BODY = event("payment_intent.succeeded", intent())
@@ -98,3 +102,46 @@ def test_the_kit_proves_a_paid_payment_to_both() -> None:
 
     assert found.type == "payment_intent.succeeded"
     assert ours_reads(webhook, datetime.now(UTC))
+
+
+def words_of(kind: type, name: str) -> set[str]:
+    """The words that the package lists for a field; it lists none that Stripe does not send."""
+    return set(re.findall(r"""['"]([a-z0-9_.]+)['"]""", str(kind.__annotations__[name])))
+
+
+def read(kind: str, about: dict[str, Any]) -> Any:
+    (found,) = KIT.provider().verify_and_parse(sign(event(kind, about), SECRET).raw("stripe")).events
+    return found
+
+
+def test_every_status_of_a_dispute_is_one_that_we_know() -> None:
+    words = words_of(stripe.Dispute, "status")
+    assert {"won", "lost", "prevented", "warning_closed", "appeal_under_review"} <= words
+    for word in words:
+        (entry,) = read("charge.dispute.updated", dispute(word)).entries
+        assert (entry.stage is DisputeStage.INQUIRY) is word.startswith("warning_")
+        assert any(word.endswith(end) for end in disputes._STATUSES)
+
+
+def test_every_status_of_an_intent_is_read() -> None:
+    words = words_of(stripe.PaymentIntent, "status")
+    assert {"processing", "requires_capture", "succeeded", "canceled"} <= words
+    proving = {word for word in words if read("payment_intent.amount_capturable_updated", intent(word)).entries}
+    assert proving == {"processing", "requires_capture", "succeeded", "canceled"}
+    reasons = words_of(stripe.PaymentIntent, "cancellation_reason")
+    assert set(intents._EXPIRED) <= reasons
+
+
+def test_every_status_of_a_charge_is_read() -> None:
+    for word in words_of(stripe.Charge, "status"):
+        assert read("charge.updated", charge(word)).entries, word
+
+
+def test_every_kind_of_event_that_we_read_exists() -> None:
+    assert set(EVENT_TYPES) <= words_of(stripe.Event, "type")
+
+
+def test_every_event_of_a_dispute_is_read() -> None:
+    """A new one may move money."""
+    about = {kind for kind in words_of(stripe.Event, "type") if kind.startswith("charge.")}
+    assert about <= set(EVENT_TYPES)
