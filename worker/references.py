@@ -11,7 +11,8 @@ from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.providers.base import Reference
 
-# The newest names: an open authorisation goes before other attempts, money that came before other captures.
+# The newest names: an open authorisation goes before other attempts, one that was ever authorized before those that
+# failed, money that came before other captures.
 _COLUMNS: Final = """
     payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency, attempt.attempt_ref,
     capture.capture_ref, session.payment_token, payment.status IN ('expired', 'canceled') OR EXISTS (
@@ -22,7 +23,9 @@ _COLUMNS: Final = """
     LEFT JOIN LATERAL (
         SELECT entry.attempt_ref FROM payment_attempts AS entry
         WHERE entry.payment_id = payment.id AND entry.attempt_ref <> ''
-        ORDER BY entry.status = 'authorized' AND NOT entry.rest_released DESC, entry.id DESC LIMIT 1
+        ORDER BY entry.status = 'authorized' AND NOT entry.rest_released DESC, entry.status = 'authorized' DESC,
+            entry.id DESC
+        LIMIT 1
     ) AS attempt ON true
     LEFT JOIN LATERAL (
         SELECT entry.capture_ref FROM captures AS entry WHERE entry.payment_id = payment.id

@@ -131,4 +131,11 @@ class NoticeEntry:
     detail: str | None = None
 
 
-Entry = AttemptEntry | CaptureEntry | DisputeEntry | ClosedEntry | NoneUnderWayEntry | NoticeEntry
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedVoidEntry:
+    """The provider took a void of ours and refused it later. ``void_id`` is our own id of it, given back to us."""
+
+    void_id: str
+
+
+Entry = AttemptEntry | CaptureEntry | DisputeEntry | ClosedEntry | NoneUnderWayEntry | NoticeEntry | RefusedVoidEntry

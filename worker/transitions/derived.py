@@ -18,6 +18,7 @@ from checkout_service.payments.status import (
     DisputeStage,
     DisputeStatus,
     PaymentStatus,
+    RequestStatus,
 )
 from checkout_service.providers.base import ProviderEvent
 from checkout_service.providers.entries import (
@@ -28,6 +29,7 @@ from checkout_service.providers.entries import (
     Entry,
     NoneUnderWayEntry,
     NoticeEntry,
+    RefusedVoidEntry,
 )
 
 _UNDER_WAY: Final = (AttemptEntry(status=AttemptStatus.UNDER_WAY),)
@@ -157,3 +159,5 @@ def _words(entry: Entry) -> dict[str, Any]:
             return {"none_under_way_at": entry.at}
         case NoticeEntry():
             return {"notice": entry.reason, "about": entry.ref, "detail": entry.detail}
+        case RefusedVoidEntry():
+            return {"void": entry.void_id, "status": RequestStatus.FAILED.value}

@@ -22,6 +22,7 @@ from checkout_service.payments.status import (
     PaymentStatus,
     RequestStatus,
 )
+from checkout_service.providers.base import Decline
 from checkout_service.providers.entries import (
     AttemptEntry,
     CaptureEntry,
@@ -30,6 +31,7 @@ from checkout_service.providers.entries import (
     Entry,
     NoneUnderWayEntry,
     NoticeEntry,
+    RefusedVoidEntry,
 )
 from worker.transitions import entry_statements as statements
 from worker.transitions.joining import EARLIEST, AttemptValues, CaptureValues, DisputeValues, Joins
@@ -61,6 +63,7 @@ class Entries:
         self._disputes: Joins[DisputeValues] = Joins()
         self._notices: dict[tuple[UUID, str, str], tuple[str | None, list[int]]] = {}
         self._requests: list[tuple[LockedPayment, CaptureEntry]] = []
+        self._refused_voids: list[tuple[LockedPayment, str, int]] = []
         self.closing: dict[UUID, PaymentStatus] = {}
         self.looked_up: dict[UUID, datetime] = {}
         self.news: set[int] = set()
@@ -87,6 +90,8 @@ class Entries:
                 if payment.looked_up_at is None or at > payment.looked_up_at:
                     self.looked_up[payment.id] = max(at, self.looked_up.get(payment.id, at))
                     self.touched.add(payment.id)
+            elif isinstance(entry, RefusedVoidEntry):
+                self._refused_voids.append((payment, entry.void_id, place))
             elif isinstance(entry, NoticeEntry):
                 self.notice(payment.id, entry.reason, ref=entry.ref, detail=entry.detail, place=place)
 
@@ -199,6 +204,21 @@ class Entries:
     def _move_requests(self, connection: Connection) -> None:
         if self._requests:
             move_requests(connection, self._requests)
+        if self._refused_voids:
+            self._refuse_voids(connection)
+
+    def _refuse_voids(self, connection: Connection) -> None:
+        """End voids of ours that their provider refused; a later refusal of one that succeeded is no news."""
+        chosen = {void_id: (payment, place) for payment, name, place in self._refused_voids if (void_id := _uuid(name))}
+        rows = statements.REFUSE_VOIDS.within(
+            connection,
+            {
+                "voids": sorted(chosen),
+                "payments": [chosen[void_id][0].id for void_id in sorted(chosen)],
+                "decline": Decline.NOT_IN_THIS_STATE.value,
+            },
+        )
+        self.news.update(chosen[row.id][1] for row in rows)
 
     def _join_disputes(self, connection: Connection) -> None:
         if not self._disputes.by_key:

@@ -221,6 +221,17 @@ INSERT_NOTICES: Final = Statement(
     named=False,
 )
 
+REFUSE_VOIDS: Final = Statement(
+    """
+    UPDATE voids AS void
+    SET status = 'failed', decline = :decline, next_attempt_at = NULL, detail = NULL, version = void.version + 1,
+        updated_at = now()
+    FROM unnest(CAST(:voids AS uuid[]), CAST(:payments AS uuid[])) AS refused (id, payment_id)
+    WHERE void.id = refused.id AND void.payment_id = refused.payment_id AND void.status <= 'processing'
+    RETURNING void.id
+    """
+)
+
 # A request is found by our id where the provider gave it back, else by the capture's name. A name that several captures
 # share (Stripe's charge) is that of the first.
 MOVE_REQUESTS: Final = Statement(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -58,7 +59,7 @@ def paid(kit: Kit, bank: Bank, provider: Provider) -> Reference:
     bank.pay(held.provider_ref)
     events = events_in(provider.look_up(reference_of(held)))
     capture = next((event.capture_ref for event in events if event.capture_ref), None) or kit.reference().capture_ref
-    return reference_of(held, capture)
+    return replace(reference_of(held, capture), attempt_ref=kit.reference().attempt_ref)
 
 
 def test_the_same_key_opens_once(kit: Kit) -> None:

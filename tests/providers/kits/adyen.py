@@ -206,7 +206,6 @@ class AdyenKit:
             currency=CURRENCY,
             payment_token=f"https://test.adyen.link/{LINK}",
             attempt_ref="NC6HT9CRT65ZGN82",
-            capture_ref="NC6HT9CRT65ZGN82",
         )
 
     def unverified_in_batch(self) -> SignedWebhook:

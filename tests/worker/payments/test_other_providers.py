@@ -306,14 +306,16 @@ def test_adyens_events_end_alike_in_any_order(wallets: Wallets, sql: Sql, turn: 
     assert sql("SELECT review_reason FROM payments")[0].review_reason is None
 
 
-def test_an_authorisation_that_was_canceled_after_all_is_a_persons_to_look_at(wallets: Wallets, sql: Sql) -> None:
+def test_an_authorisation_that_was_canceled_after_its_capture_is_a_persons_to_look_at(
+    wallets: Wallets, sql: Sql
+) -> None:
     reference = wallets.open("adyen").provider_ref
-    for code in ("AUTHORISATION", "CANCEL_OR_REFUND"):
-        item = adyen.item(code, merchantReference=reference, originalReference="P2")
+    for psp, code in (("A", "AUTHORISATION"), ("C", "CAPTURE"), ("X", "CANCEL_OR_REFUND")):
+        item = adyen.item(code, merchantReference=reference, pspReference=psp, originalReference="A")
         process(str(wallets.file("adyen", batch(item))))
 
     (row,) = sql("SELECT status::text, review_reason FROM payments")
-    assert tuple(row) == ("paid", "paid_after_close")
+    assert tuple(row) == ("paid", "unclear_cancellation")
 
 
 def test_adyens_money_that_is_not_ours_is_a_mismatch(wallets: Wallets, sql: Sql) -> None:
@@ -323,8 +325,8 @@ def test_adyens_money_that_is_not_ours_is_a_mismatch(wallets: Wallets, sql: Sql)
         process(str(wallets.file("adyen", batch(item))))
 
     (row,) = sql("SELECT status::text, review_reason FROM payments")
-    assert tuple(row) == ("pending", "mismatch")
-    assert wallets.events() == [("paid", "mismatch")] * 2
+    assert tuple(row) == ("partially_paid", "mismatch")
+    assert wallets.events() == [("paid", "applied"), ("paid", "mismatch")]
 
 
 @pytest.mark.parametrize("provider", ["adyen", "paypal", "mollie"])

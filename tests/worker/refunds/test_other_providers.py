@@ -9,6 +9,7 @@ import pytest
 
 from checkout_service.payments.status import PaymentStatus
 from tests.conftest import Sql
+from tests.money import bring_to
 from tests.providers.kits import adyen, mollie, paypal
 from tests.providers.kits.kit import SignedWebhook
 from tests.refunding import insert_refund, make_due, refund_row, sums
@@ -143,8 +144,8 @@ def test_mollies_one_webhook_brings_refunds_of_ours_and_of_the_dashboard(wallets
 
 def test_a_refund_at_adyen_waits_for_the_name_of_what_was_paid(wallets: Wallets, sql: Sql) -> None:
     reference = wallets.open("adyen").provider_ref
-    sql("UPDATE payments SET status = 'paid', next_look_up_at = NULL")
     (payment,) = sql("SELECT id FROM payments")
+    bring_to(sql, payment.id, "paid")
     refund_id = insert_refund(sql, payment.id)
 
     assert "not known yet" in refund(str(refund_id))

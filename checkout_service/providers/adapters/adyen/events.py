@@ -15,7 +15,14 @@ from checkout_service.payments.status import AttemptStatus, CaptureStatus, Payme
 from checkout_service.providers.adapters.adyen.disputes import STEPS, dispute_entries
 from checkout_service.providers.adapters.adyen.items import NAME, REFERENCE, Item
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
-from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, Entry, NoticeEntry
+from checkout_service.providers.entries import (
+    AttemptEntry,
+    CaptureEntry,
+    ClosedEntry,
+    Entry,
+    NoticeEntry,
+    RefusedVoidEntry,
+)
 
 PENDING_LASTS: Final = timedelta(days=14)
 """A PENDING that nothing followed counts no more then: vouchers and bank transfers take days."""
@@ -176,6 +183,11 @@ def _canceled(item: Item, _: Capturing) -> list[Entry]:
     return [ClosedEntry(status=PaymentStatus.CANCELED)]
 
 
+def _not_canceled(item: Item, _: Capturing) -> list[Entry]:
+    """Only a void of ours waits for that."""
+    return [RefusedVoidEntry(void_id=str(item.request_id))] if item.request_id else []
+
+
 def _expired(item: Item, _: Capturing) -> list[Entry]:
     """Of what is not captured of one attempt, which is named as the original or, as in Adyen's example, by itself."""
     return [AttemptEntry(ref=item.original_ref or item.psp_ref, status=AttemptStatus.EXPIRED)]
@@ -218,6 +230,7 @@ _ENTRIES: Final[dict[tuple[str, bool], Callable[[Item, Capturing], list[Entry]]]
     ("EXPIRE", True): _expired,
     ("CANCELLATION", True): _canceled,
     ("TECHNICAL_CANCEL", True): _canceled,
+    ("CANCELLATION", False): _not_canceled,
     ("CANCEL_OR_REFUND", True): _canceled_or_refunded,
     ("ORDER_CLOSED", False): _order_failed,
     ("AUTHORISATION_ADJUSTMENT", True): _adjusted,

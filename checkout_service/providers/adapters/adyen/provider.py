@@ -222,11 +222,10 @@ def _link_id(reference: Reference) -> str:
 
 
 def _attempt_ref(reference: Reference) -> str:
-    """The authorisation, of which everything is asked. A payment of an old release has it for its capture's name."""
-    attempt_ref = reference.attempt_ref or reference.capture_ref
-    if not attempt_ref:
+    """The authorisation, of which everything is asked: a capture's own name is none to ask of."""
+    if not reference.attempt_ref:
         raise ProviderUnavailableError("its authorisation is not known yet")
-    return attempt_ref
+    return reference.attempt_ref
 
 
 def _looked_up(link: dict[str, Any], reference: Reference, ended: PaymentStatus) -> list[ProviderEvent]:
