@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
 from uuid import uuid4
 
+from checkout_service.money import decimals, show
 from checkout_service.providers.adapters.mock.events import CAPTURE_PREFIX, REFUND_PREFIX
 
 HELD_FOR: Final = timedelta(days=7)
 """How long an authorisation is good."""
 
 EVIDENCE_WITHIN: Final = timedelta(days=14)
-
-CENT: Final = Decimal("0.01")
 
 Payment = dict[str, Any]
 
@@ -71,7 +70,7 @@ def capture_half(payment: Payment) -> list[Report]:
     """Capture half of what is held back, and release the rest."""
     reports = authorize(payment)
     left = uncaptured(payment)
-    return [*reports, *capture(payment, _half(left), final=True)] if left > 0 else reports
+    return [*reports, *capture(payment, _half(left, payment["currency"]), final=True)] if left > 0 else reports
 
 
 def capture(payment: Payment, amount: Decimal, *, final: bool, request_id: str | None = None) -> list[Report]:
@@ -81,7 +80,7 @@ def capture(payment: Payment, amount: Decimal, *, final: bool, request_id: str |
         "capture_ref": CAPTURE_PREFIX + uuid4().hex,
         "attempt": attempt["attempt"],
         "status": "succeeded",
-        "amount": f"{amount:.2f}",
+        "amount": show(amount, payment["currency"]),
         "currency": payment["currency"],
     } | ({"request_id": request_id} if request_id else {})
     payment.setdefault("captures", []).append(made)
@@ -120,7 +119,7 @@ def open_dispute(payment: Payment) -> list[Report]:
         "status": "needs_response",
         "stage": "chargeback",
         "step": 0,
-        "amount": f"{_half(came(payment)):.2f}",
+        "amount": show(_half(came(payment), payment["currency"]), payment["currency"]),
         "currency": payment["currency"],
         "reason": "not_received",
         "evidence_due_at": _text(datetime.now(UTC) + EVIDENCE_WITHIN),
@@ -145,7 +144,7 @@ def refund_half(payment: Payment) -> list[Report]:
     reports = _paid_first(payment)
     details = {
         "refund_ref": REFUND_PREFIX + uuid4().hex,
-        "amount": f"{_half(came(payment)):.2f}",
+        "amount": show(_half(came(payment), payment["currency"]), payment["currency"]),
         "currency": payment["currency"],
     }
     return [*reports, Report(status="succeeded", details=details)]
@@ -183,8 +182,8 @@ def _report(entry: dict[str, Any]) -> Report:
     return Report(status=entry["status"], details=details)
 
 
-def _half(amount: Decimal) -> Decimal:
-    return (amount / 2).quantize(CENT)
+def _half(amount: Decimal, currency: str) -> Decimal:
+    return (amount / 2).quantize(Decimal(1).scaleb(-decimals(currency)), ROUND_DOWN)
 
 
 def _text(moment: datetime) -> str:
