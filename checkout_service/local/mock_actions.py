@@ -1,18 +1,21 @@
 """What can be done on the mock provider's page, and the webhooks that each action makes the provider send.
 
-pay · decline · late · twice · disorder · wrong_amount · unverified · silent · cancel · reverse
+pay · decline · late · twice · disorder · wrong_amount · unverified · silent · cancel · reverse, and those of mock_money
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import uuid4
 
+from checkout_service.local import mock_money
+from checkout_service.local.mock_money import Moves, Report
 from checkout_service.money import show
 from checkout_service.providers.adapters.mock.provider import sign
 
@@ -37,7 +40,10 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """A button: what it says, what it does, and what the provider knows of the payment afterwards."""
+    """A button: what it says, what it does, and what the provider knows of the payment afterwards.
+
+    ``lines`` are its webhooks, or ``moves`` changes the payment and tells which they are.
+    """
 
     name: str
     label: str
@@ -45,11 +51,13 @@ class Action:
     group: str
     becomes: str | None = None
     lines: tuple[Line, ...] = ()
+    moves: Moves | None = None
 
 
 CUSTOMER: Final = "What customers do"
 TROUBLE: Final = "What goes wrong on the way"
 AFTERWARDS: Final = "What may follow"
+HELD_BACK: Final = "Money that is held back"
 
 ACTIONS: Final = (
     Action(
@@ -133,6 +141,69 @@ ACTIONS: Final = (
         becomes="reversed",
         lines=(Line(status="reversed"),),
     ),
+    Action(
+        name="charge_twice",
+        label="Charge twice",
+        explained="Paid in two tabs: two charges, each with a name and all of the money.",
+        group=AFTERWARDS,
+        moves=mock_money.charge_twice,
+    ),
+    Action(
+        name="refund",
+        label="Refund half",
+        explained="Somebody gives half of it back in the provider’s dashboard.",
+        group=AFTERWARDS,
+        moves=mock_money.refund_half,
+    ),
+    Action(
+        name="dispute",
+        label="Open a dispute",
+        explained="A chargeback over half of it, which waits for evidence. The money is still here.",
+        group=AFTERWARDS,
+        moves=mock_money.open_dispute,
+    ),
+    Action(
+        name="dispute_lost",
+        label="Lose the dispute",
+        explained="The bank decides for the customer, and half of it is gone.",
+        group=AFTERWARDS,
+        moves=mock_money.lose_dispute,
+    ),
+    Action(
+        name="dispute_won",
+        label="Win the dispute",
+        explained="The bank decides for the shop. What it took before comes back.",
+        group=AFTERWARDS,
+        moves=mock_money.win_dispute,
+    ),
+    Action(
+        name="authorize",
+        label="Hold it back",
+        explained="Authorized for seven days: promised, and not captured.",
+        group=HELD_BACK,
+        moves=mock_money.authorize,
+    ),
+    Action(
+        name="capture",
+        label="Capture it",
+        explained="What is held back is captured: paid.",
+        group=HELD_BACK,
+        moves=mock_money.capture_all,
+    ),
+    Action(
+        name="capture_half",
+        label="Capture half",
+        explained="Half of what is held back is captured, and the rest is released.",
+        group=HELD_BACK,
+        moves=mock_money.capture_half,
+    ),
+    Action(
+        name="release",
+        label="Release it",
+        explained="What is held back is given up: void.",
+        group=HELD_BACK,
+        moves=mock_money.release,
+    ),
 )
 
 BY_NAME: Final = {action.name: action for action in ACTIONS}
@@ -146,10 +217,26 @@ class OutgoingWebhook:
     body: bytes
 
 
-def webhooks(
-    action: Action, payment: dict[str, str], *, secret: str, late_after: float = LATE_AFTER
+def signed(
+    reports: Sequence[Report], payment: dict[str, Any], *, secret: str, **changes: str
 ) -> Sequence[OutgoingWebhook]:
-    """What the provider sends for the action, signed; the payment is as the bank holds it."""
+    """Webhooks with these reports, in their order; ``changes`` are details in place of theirs."""
+    written = []
+    for number, report in enumerate(reports):
+        common = {"event_id": f"evt_{uuid4().hex}", "amount": payment["amount"], "currency": payment["currency"]}
+        common["occurred_at"] = (datetime.now(UTC) + timedelta(milliseconds=number)).isoformat(timespec="milliseconds")
+        details = common | report.details | changes
+        content = {"provider_ref": payment["provider_ref"], "status": report.status, "raw_data": details}
+        written.append(OutgoingWebhook(after=0.0, body=json.dumps(sign(content, secret)).encode()))
+    return written
+
+
+def webhooks(
+    action: Action, payment: dict[str, Any], *, secret: str, late_after: float = LATE_AFTER
+) -> Sequence[OutgoingWebhook]:
+    """What the provider sends for the action, signed; the payment is as the bank holds it, and is not changed."""
+    if action.moves is not None:
+        return signed(action.moves(deepcopy(payment)), payment, secret=secret)
     now = datetime.now(UTC)
     event_id = ""
     written = []
@@ -164,7 +251,7 @@ def webhooks(
             "occurred_at": happened.isoformat(timespec="milliseconds"),
         }
         content: dict[str, Any] = {"provider_ref": payment["provider_ref"], "status": line.status, "raw_data": details}
-        signed = sign(content, f"not {secret}" if line.unverified else secret)
+        webhook = sign(content, f"not {secret}" if line.unverified else secret)
         after = late_after if line.after == LATE_AFTER else line.after
-        written.append(OutgoingWebhook(after=after, body=json.dumps(signed).encode()))
+        written.append(OutgoingWebhook(after=after, body=json.dumps(webhook).encode()))
     return written

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from checkout_service.local.mock_actions import ACTIONS, BY_NAME, LATE_AFTER, webhooks
+from checkout_service.local.mock_actions import ACTIONS, BY_NAME, LATE_AFTER, signed, webhooks
 from checkout_service.local.mock_outbox import Outbox
 from checkout_service.local.mock_state import AnswerError, Bank
 
@@ -78,12 +78,17 @@ class ProviderSite:
         if action is None:
             raise AnswerError(400)
         back = _way_back(sent)
+        if action.name == "pay" and payment.get("capture") == "manual":
+            action = BY_NAME["authorize"]
         if action.becomes:
             self.bank.put(reference, {"status": action.becomes})
-        self.outbox.send(webhooks(action, payment, secret=self.secret, late_after=self.late_after))
+        if action.moves is not None:
+            self.outbox.send(signed(self.bank.move(reference, action.moves), payment, secret=self.secret))
+        else:
+            self.outbox.send(webhooks(action, payment, secret=self.secret, late_after=self.late_after))
         return Page(status=303, headers={"Location": back, "Cache-Control": "no-store"})
 
-    def _payment(self, reference: str) -> dict[str, str]:
+    def _payment(self, reference: str) -> dict[str, Any]:
         found = self.bank.held(reference)
         if found is None or "amount" not in found:
             raise AnswerError(404)

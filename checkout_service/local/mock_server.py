@@ -4,8 +4,11 @@
     GET  /payments/{ref}        what became of it
     POST /payments/{ref}/cancel makes sure that it cannot be paid any more, if it was not
     POST /payments/{ref}/refunds gives back; the same Idempotency-Key gets the same refund
+    POST /payments/{ref}/captures captures what is held back; the same Idempotency-Key gets the same capture
+    POST /payments/{ref}/void   releases what is held back
     PUT  /_behaviour            how to answer from now on, see mock_state.Behaviour; {} is honest again
     PUT  /_payments/{ref}       sets status, amount or currency, as if a customer or a bank had acted
+    PUT  /_payments/{ref}/actions/{name}  does what a button of mock_money does; answers what is to be reported of it
     PUT  /_payments/{ref}/refunds/{refund_ref}  the same of a refund, or makes one as a dashboard does
     GET  /_payments             every payment and refund, and how many calls came
     DELETE /_payments           forgets them
@@ -22,12 +25,13 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from checkout_service.local.mock_actions import LATE_AFTER
+from checkout_service.local.mock_actions import BY_NAME, LATE_AFTER
 from checkout_service.local.mock_page import Page, ProviderSite, style
 from checkout_service.local.mock_state import AnswerError, Bank, Behaviour, GarbageError
 from checkout_service.settings.values import signing_secret
@@ -84,6 +88,15 @@ class _Handler(BaseHTTPRequestHandler):
                 return bank.cancel(reference)
             case "POST", ["payments", reference, "refunds"]:
                 return bank.refund(reference, self.headers["Idempotency-Key"] or value["refund_id"], value)
+            case "POST", ["payments", reference, "captures"]:
+                return bank.capture(reference, self.headers["Idempotency-Key"] or value["request_id"], value)
+            case "POST", ["payments", reference, "void"]:
+                return bank.void(reference, self.headers["Idempotency-Key"] or reference)
+            case "PUT", ["_payments", reference, "actions", name]:
+                action = BY_NAME.get(name)
+                if action is None or action.moves is None:
+                    raise AnswerError(404)
+                return {"reports": [asdict(report) for report in bank.move(reference, action.moves)]}
             case "PUT", ["_payments", reference, "refunds", refund_ref]:
                 return bank.put_refund(reference, refund_ref, value)
             case "PUT", ["_behaviour"]:

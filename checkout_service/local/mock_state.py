@@ -6,12 +6,16 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from time import sleep
 from typing import Any, Final
 from uuid import UUID
 
+from checkout_service.local import mock_money
+from checkout_service.local.mock_money import Moves, Report
 from checkout_service.local.mock_refunds import Refunds
 
 OPEN: Final = frozenset({"pending", "processing", "failed"})
@@ -85,11 +89,12 @@ class Bank:
     def __init__(self, journal: Path | None = None) -> None:
         self._changed = threading.Condition()
         self._journal = journal
-        self._payments: dict[str, dict[str, str]] = _read(journal) if journal and journal.exists() else {}
+        self._payments: dict[str, dict[str, Any]] = _read(journal) if journal and journal.exists() else {}
         self._by_key: dict[str, str] = {}
+        self._captures: dict[str, dict[str, Any]] = {}
         self._at_work: set[str] = set()
         self._refunds = Refunds()
-        self._calls = {"open": 0, "look_up": 0, "cancel": 0, "refund": 0}
+        self._calls = {"open": 0, "look_up": 0, "cancel": 0, "refund": 0, "capture": 0, "void": 0}
         self._behaviour = Behaviour()
 
     def behave(self, behaviour: Behaviour) -> None:
@@ -108,10 +113,11 @@ class Bank:
         with self._changed:
             self._payments.clear()
             self._by_key.clear()
+            self._captures.clear()
             self._refunds.forget()
             self._calls = dict.fromkeys(self._calls, 0)
 
-    def put(self, reference: str, changes: dict[str, str]) -> dict[str, str]:
+    def put(self, reference: str, changes: dict[str, Any]) -> dict[str, Any]:
         with self._changed:
             fresh = {"provider_ref": reference, "payment_token": reference, "status": "pending"}
             payment = self._payments.setdefault(reference, fresh)
@@ -121,7 +127,19 @@ class Bank:
                     journal.write("\n" + json.dumps(payment))  # a line begins anew, whatever a crash left of the last
             return dict(payment)
 
-    def held(self, reference: str) -> dict[str, str] | None:
+    def move(self, reference: str, moves: Moves) -> list[Report]:
+        """Do with a payment's money what somebody wants; what the provider reports of it."""
+        with self._changed:
+            payment = deepcopy(self._payments[reference])
+            reports = moves(payment)
+            self.put(reference, payment)
+            for report in reports:
+                if "refund_ref" in report.details:
+                    made = {name: value for name, value in report.details.items() if name != "refund_ref"}
+                    self._refunds.put(reference, report.details["refund_ref"], made | {"status": report.status})
+            return reports
+
+    def held(self, reference: str) -> dict[str, Any] | None:
         """The payment as it stands, for the provider's own page."""
         with self._changed:
             payment = self._payments.get(reference)
@@ -133,7 +151,8 @@ class Bank:
                 reference = f"mock_pi_{UUID(order['payment_id']).hex}"
                 self._by_key[key] = reference
                 if "amount" not in self._payments.get(reference, {}):  # else it is from before a restart
-                    self.put(reference, {"amount": order["amount"], "currency": order["currency"]})
+                    fields = ("amount", "currency", "capture")
+                    self.put(reference, {name: order[name] for name in fields if name in order})
             return self._payments[self._by_key[key]]
 
         return self._work("open", key, make)
@@ -149,14 +168,44 @@ class Bank:
 
         def give(behaviour: Behaviour) -> dict[str, Any]:
             payment = self._payments.get(reference, {})
-            if payment.get("status") != "paid":
+            if payment.get("status") not in {"paid", "partially_paid"}:
                 raise AnswerError(422)
-            made = self._refunds.make(reference, key, order, payment["amount"], status=behaviour.refunds)
+            paid = str(mock_money.came(payment))
+            made = self._refunds.make(reference, key, order, paid, status=behaviour.refunds)
             if made is None:
                 raise AnswerError(422)
             return made
 
         return self._work("refund", key, give)
+
+    def capture(self, reference: str, key: str, order: dict[str, Any]) -> dict[str, Any]:
+        """Capture what is held back; the same key gets the same capture. Refused when less than that is left."""
+
+        def take(_: Behaviour) -> dict[str, Any]:
+            if key not in self._captures:
+                payment, amount = deepcopy(self._payments.get(reference, {})), Decimal(order["amount"])
+                if not 0 < amount <= mock_money.uncaptured(payment):
+                    raise AnswerError(422)
+                mock_money.capture(payment, amount, final=bool(order["final"]), request_id=order["request_id"])
+                self.put(reference, payment)
+                self._captures[key] = payment["captures"][-1]
+            return self._captures[key]
+
+        return self._work("capture", key, take)
+
+    def void(self, reference: str, key: str) -> dict[str, Any]:
+        """Release what is held back; the payment as it stands then. Refused where nothing was ever held back."""
+
+        def give_up(_: Behaviour) -> dict[str, Any] | None:
+            payment = deepcopy(self._payments.get(reference, {}))
+            if not payment.get("attempts"):
+                raise AnswerError(422)
+            if mock_money.uncaptured(payment) > 0:
+                mock_money.release(payment)
+                self.put(reference, payment)
+            return self._payments.get(reference)
+
+        return self._work("void", key, give_up)
 
     def put_refund(self, reference: str, refund_ref: str, changes: dict[str, str]) -> dict[str, Any]:
         """As if somebody had made it in the provider's dashboard, or a bank had acted on it."""

@@ -181,7 +181,7 @@ def _step(about: Mapping[str, Any]) -> int:
 
 
 def _amount(about: Mapping[str, Any]) -> Decimal:
-    return amount_from_text(about.get("amount"))
+    return amount_from_text(about.get("amount"), _currency(about))
 
 
 def _currency(about: Mapping[str, Any]) -> str:

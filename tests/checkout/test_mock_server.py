@@ -56,7 +56,7 @@ def test_same_key_gets_the_same_payment_with_its_first_amount(http: httpx.Client
     assert http.get("/_payments").json() == {
         "payments": [first.json()],
         "refunds": [],
-        "calls": {"open": 2, "look_up": 0, "cancel": 0, "refund": 0},
+        "calls": {"open": 2, "look_up": 0, "cancel": 0, "refund": 0, "capture": 0, "void": 0},
     }
 
 

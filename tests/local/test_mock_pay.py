@@ -183,3 +183,59 @@ def test_the_providers_server_hears_of_it_too(make_app: MakeApp, address: str, m
     assert result.exit_code == 0, result.stderr
     (held,) = mock_provider.payments
     assert held["status"] == "paid"
+
+
+def act(app: Flask, action: str, *arguments: str) -> Result:
+    return app.test_cli_runner().invoke(mock, ["act", TOKEN, action, *arguments])
+
+
+def test_mock_pay_names_the_try_and_the_capture(app: Flask, address: str, webhooks: Webhooks) -> None:
+    names = ["--attempt", "try-1", "--capture-ref", "cap-1", "--amount", "200.00", "--currency", "USD"]
+    assert pay(app, TOKEN, "--status", "partially_paid", *names, "--url", address).exit_code == 0
+
+    (entry,) = read(webhooks()[0].body).entries
+    assert (entry.ref, entry.attempt_ref, str(entry.amount)) == ("cap-1", "try-1", "200.00")
+
+
+def test_mock_act_does_what_a_button_does(
+    make_app: MakeApp, address: str, webhooks: Webhooks, mock_provider: Bank
+) -> None:
+    mock_provider.put(TOKEN, amount="240.00", currency="USD")
+    app = make_app(accounts={"mock": mock_provider.account})
+
+    first = act(app, "authorize", "--url", address)
+    second = act(app, "capture_half", "--url", address)
+    third = act(app, "authorize", "--url", address)
+
+    assert (first.exit_code, second.exit_code, third.exit_code) == (0, 0, 1), second.stderr
+    assert "Nothing moves" in third.stderr
+    entries = [entry for row in webhooks() for entry in read(row.body).entries]
+    held, captured, released = entries
+    assert [str(held.authorized), held.status.value] == ["240.00", "authorized"]
+    assert [str(captured.amount), captured.attempt_ref] == ["120.00", held.ref]
+    assert [released.ref, released.status.value] == [held.ref, "canceled"]
+    (payment,) = mock_provider.payments
+    assert payment["status"] == "partially_paid"
+
+
+def test_mock_act_without_a_server_takes_the_amount(app: Flask, address: str, webhooks: Webhooks) -> None:
+    assert act(app, "dispute_lost", "--url", address).exit_code == 1
+    assert webhooks() == []
+
+    done = act(app, "dispute_lost", "--amount", "240.00", "--currency", "USD", "--url", address)
+
+    assert done.exit_code == 0, done.stderr
+    paid, opened, lost = [read(row.body) for row in webhooks()]
+    assert (paid.status.value, str(paid.amount)) == ("paid", "240.00")
+    assert opened.entries[0].step == 0
+    assert (lost.entries[0].step, str(lost.entries[0].amount)) == (1, "120.00")
+
+
+def test_mock_act_about_a_payment_that_the_server_does_not_have(
+    make_app: MakeApp, address: str, webhooks: Webhooks, mock_provider: Bank
+) -> None:
+    result = act(make_app(accounts={"mock": mock_provider.account}), "authorize", "--url", address)
+
+    assert result.exit_code == 1
+    assert "has no such payment" in result.stderr
+    assert webhooks() == []

@@ -17,7 +17,7 @@ from checkout_service.local.mock_server import MockServer
 from checkout_service.local.mock_state import Bank
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.mock.provider import MockProvider
-from checkout_service.providers.base import ProviderEvent, UnverifiedError
+from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
@@ -77,11 +77,17 @@ def provider(receiver: Receiver) -> Iterator[httpx.Client]:
         server.shutdown()
 
 
-def read(body: bytes) -> tuple[PaymentStatus, str, str] | None:
-    """What our own provider adapter reads in a webhook: status, amount and event; None if it is unverified."""
+def read_event(body: bytes) -> ProviderEvent | ProviderRefundEvent:
     raw_webhook = RawWebhook(provider="mock", headers={}, body=body, received_at=datetime.now(UTC))
+    (event,) = MockProvider(Account(secrets=[Secret(SECRET)])).verify_and_parse(raw_webhook).events
+    assert isinstance(event, ProviderEvent | ProviderRefundEvent)
+    return event
+
+
+def read(body: bytes) -> tuple[PaymentStatus | None, str, str] | None:
+    """What our own provider adapter reads in a webhook: status, amount and event; None if it is unverified."""
     try:
-        (event,) = MockProvider(Account(secrets=[Secret(SECRET)])).verify_and_parse(raw_webhook).events
+        event = read_event(body)
     except UnverifiedError:
         return None
     assert isinstance(event, ProviderEvent)
@@ -90,9 +96,11 @@ def read(body: bytes) -> tuple[PaymentStatus, str, str] | None:
 
 def test_each_action_says_what_its_button_says() -> None:
     reports = {
-        action.name: [read(webhook.body) for webhook in webhooks(action, PAYMENT, secret=SECRET)] for action in ACTIONS
+        action.name: [read(webhook.body) for webhook in webhooks(action, PAYMENT, secret=SECRET)]
+        for action in ACTIONS
+        if action.moves is None
     }
-    statuses = {name: [found and found[0].value for found in reads] for name, reads in reports.items()}
+    statuses = {name: [found and found[0] and found[0].value for found in reads] for name, reads in reports.items()}
     assert statuses == {
         "pay": ["paid"],
         "decline": ["failed"],

@@ -21,6 +21,7 @@ from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavai
 from checkout_service.payments.look_up_log import Question
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Provider, ProviderEvent, ProviderRefusedError, Reference, UnreadableError
+from checkout_service.providers.entries import ClosedEntry
 from checkout_service.tasks import TaskName
 from worker.payments.status_queries import Answer, Ask, StatusQueries
 
@@ -209,8 +210,18 @@ def _expire(adapter: Provider, reference: Reference) -> Answer:
 def _canceled_by_us(answer: Answer) -> Answer:
     """The same events, but canceled by us means expired."""
     return [
-        replace(item, status=PaymentStatus.EXPIRED, event_id=item.event_id.replace(":canceled:", ":expired:"))
+        replace(
+            item,
+            status=PaymentStatus.EXPIRED,
+            event_id=item.event_id.replace(":canceled:", ":expired:"),
+            entries=[
+                ClosedEntry(status=PaymentStatus.EXPIRED) if entry == _CANCELED else entry for entry in item.entries
+            ],
+        )
         if isinstance(item, ProviderEvent) and item.status is PaymentStatus.CANCELED
         else item
         for item in answer
     ]
+
+
+_CANCELED: Final = ClosedEntry(status=PaymentStatus.CANCELED)

@@ -60,8 +60,7 @@ def payment_event(
         provider_ref=reference,
         event_id=text(details, "event_id") if "event_id" in details else event_id or sha256(raw).hexdigest(),
         status=status,
-        amount=amount_of(details["amount"]) if "amount" in details else None,
-        currency=currency_of(details["currency"]) if "currency" in details else None,
+        **_money(details),
         occurred_at=occurred_at,
         payment_id=_payment_id(reference),
         amount_required=status is PaymentStatus.PARTIALLY_PAID,
@@ -83,8 +82,7 @@ def refund_event(webhook: dict[str, Any], details: dict[str, Any], *, raw: bytes
         refund_ref=text(details, "refund_ref"),
         event_id=text(details, "event_id") if "event_id" in details else sha256(raw).hexdigest(),
         status=status,
-        amount=amount_of(details["amount"]) if "amount" in details else None,
-        currency=currency_of(details["currency"]) if "currency" in details else None,
+        **_money(details),
         refund_id=_own_id(text(details, "refund_id")) if "refund_id" in details else None,
         payment_id=_payment_id(reference),
         occurred_at=moment_of(details["occurred_at"], "occurred_at") if "occurred_at" in details else None,
@@ -131,8 +129,7 @@ def refunded(made: dict[str, Any], reference: Reference) -> ProviderRefundEvent:
         refund_ref=refund_ref,
         event_id=f"lookup:{refund_ref}:{status}",
         status=proven,
-        amount=amount_of(made.get("amount")),
-        currency=currency_of(made.get("currency")),
+        **_money({"amount": None, "currency": None} | made),
         refund_id=_own_id(text(made, "refund_id")) if made.get("refund_id") is not None else None,
         payment_id=reference.payment_id,
         raw=kept(made, _HELD),
@@ -171,6 +168,12 @@ def _about_entries(reference: Reference, seen: str, entries: Sequence[Entry], an
         entries=entries,
         raw=kept(answer, _HELD),
     )
+
+
+def _money(about: dict[str, Any]) -> dict[str, Any]:
+    """Amount and currency, of which either may be absent."""
+    currency = currency_of(about["currency"]) if "currency" in about else None
+    return {"amount": amount_of(about["amount"], currency) if "amount" in about else None, "currency": currency}
 
 
 def _own_id(given: str) -> UUID:

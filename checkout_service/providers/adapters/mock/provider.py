@@ -68,7 +68,7 @@ class MockProvider:
         return Opened(
             provider_ref=text(held, "provider_ref"),
             payment_token=text(held, "payment_token"),
-            amount=amount_of(held["amount"]) if "amount" in held else amount,
+            amount=amount_of(held["amount"], currency) if "amount" in held else amount,
             currency=text(held, "currency"),
         )
 

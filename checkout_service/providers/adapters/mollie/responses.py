@@ -152,7 +152,8 @@ def refund_of(made: dict[str, Any], reference: Reference, source: dict[str, Any]
 def money_of(held: dict[str, Any]) -> dict[str, Any]:
     """The amount and currency of a payment or a refund, as an event has them."""
     amount = nested(held, "amount")
-    return {"amount": amount_from_text(amount.get("value")), "currency": currency_of(amount.get("currency"))}
+    currency = currency_of(amount.get("currency"))
+    return {"amount": amount_from_text(amount.get("value"), currency), "currency": currency}
 
 
 def _payment_event(

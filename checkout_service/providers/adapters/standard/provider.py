@@ -81,8 +81,7 @@ class StandardProvider:
         return Opened(
             provider_ref=text(held, "provider_ref"),
             payment_token=text(held, "payment_token"),
-            amount=amount_from_text(held.get("amount")),
-            currency=currency_of(held.get("currency")),
+            **_money(held),
         )
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
@@ -188,8 +187,7 @@ def _payment(
         provider_ref=text(about, "provider_ref"),
         event_id=event_id,
         status=status,
-        amount=amount_from_text(about.get("amount")) if priced else None,
-        currency=currency_of(about.get("currency")) if priced else None,
+        **(_money(about) if priced else {}),
         occurred_at=occurred_at,
         payment_id=own_id(about.get("payment_id")),
         entries=entries or (),
@@ -212,14 +210,18 @@ def _refund(
         refund_ref=text(about, "refund_ref"),
         event_id=event_id,
         status=status,
-        amount=amount_from_text(about.get("amount")),
-        currency=currency_of(about.get("currency")),
+        **_money(about),
         refund_id=own_id(about.get("refund_id")),
         payment_id=own_id(about.get("payment_id")),
         occurred_at=occurred_at,
         raw=kept(raw, KEPT),
         **source_of(about),
     )
+
+
+def _money(about: dict[str, Any]) -> dict[str, Any]:
+    currency = currency_of(about.get("currency"))
+    return {"amount": amount_from_text(about.get("amount"), currency), "currency": currency}
 
 
 def _payment_status(word: str) -> PaymentStatus | None:
