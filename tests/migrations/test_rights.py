@@ -18,14 +18,22 @@ ALL_TABLES = {*Base.metadata.tables, "alembic_version"}
 
 WEB = dict.fromkeys(ALL_TABLES, READ) | {
     "users": READ | {"INSERT"},
-    "carts": READ | {"INSERT", "UPDATE"},
     "cart_items": READ | {"INSERT", "UPDATE", "DELETE"},
     "checkout_sessions": READ | {"INSERT"},
     "webhook_deliveries": READ | {"INSERT"},
 }
 WEB_COLUMNS = {
     ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
-    ("refunds", "INSERT"): {"payment_id", "amount", "reason", "requested_by", "idempotency_key", "request_hash"},
+    ("carts", "INSERT"): {"user_id"},
+    ("carts", "UPDATE"): {"updated_at"},
+    ("refunds", "INSERT"): {
+        *{"payment_id", "amount", "reason", "requested_by", "idempotency_key", "request_hash"},
+        *{"capture_ref", "attempt_ref", "part"},
+    },
+    ("capture_requests", "INSERT"): {
+        *{"payment_id", "attempt_ref", "amount", "final", "requested_by", "idempotency_key", "request_hash"}
+    },
+    ("voids", "INSERT"): {"payment_id", "requested_by", "idempotency_key", "request_hash"},
     ("cancel_requests", "INSERT"): {"payment_id", "requested_by"},
     ("audit", "INSERT"): {"key", "door", "operator", "action", "subject", "why", "details"},
     ("command_runs", "INSERT"): {"id"},
@@ -35,15 +43,38 @@ WORKER = dict.fromkeys(ALL_TABLES, READ) | {
     "webhook_deliveries": READ | {"UPDATE", "DELETE"},
     "payment_events": READ | {"INSERT", "DELETE"},
     "refund_events": READ | {"INSERT", "DELETE"},
-    "payments": READ | {"UPDATE"},
     "command_runs": READ | {"INSERT", "UPDATE"},
     "command_results": READ | {"INSERT", "UPDATE"},
 }
+ATTEMPT = {
+    *{"status", "reported_at", "currency", "amount_presumed", "amount_authorized", "rest_released", "expires_at"},
+    *{"times_out_at", "given_up_at", "replaces", "decline"},
+}
+DISPUTE = {
+    *{"capture_ref", "attempt_ref", "stage", "status", "reported_at", "rank", "event_id", "reason", "evidence_due_at"},
+    *{"blocks_refund", "money_step", "money_out", "money_only", "amount", "currency"},
+}
+ASKED_AGAIN = {"status", "decline", "attempts", "sent_at", "next_attempt_at", "detail", "version", "updated_at"}
+
 WORKER_COLUMNS = {
+    ("payments", "UPDATE"): {"next_look_up_at", "look_ups", "look_up_log", "updated_at"},
+    ("payment_attempts", "INSERT"): ATTEMPT | {"payment_id", "provider", "attempt_ref"},
+    ("payment_attempts", "UPDATE"): ATTEMPT | {"version", "updated_at"},
+    ("captures", "INSERT"): {*{"payment_id", "provider", "capture_ref", "attempt_ref", "status", "amount", "currency"}},
+    ("captures", "UPDATE"): {"attempt_ref", "status", "amount", "version", "updated_at"},
+    ("disputes", "INSERT"): DISPUTE | {"payment_id", "provider", "dispute_ref"},
+    ("disputes", "UPDATE"): DISPUTE | {"version", "updated_at"},
+    ("payment_notices", "INSERT"): {"payment_id", "reason", "ref", "detail"},
+    ("payment_reviews", "INSERT"): {"payment_id", "reason", "amounts", "command_id"},
+    ("payment_acceptances", "INSERT"): {"payment_id", "amount", "operator", "why", "command_id"},
+    ("capture_requests", "UPDATE"): ASKED_AGAIN | {"provider_ref", "in_doubt"},
+    ("voids", "UPDATE"): ASKED_AGAIN,
     ("audit", "INSERT"): {"key", "door", "operator", "action", "subject", "why"},
     ("payment_events", "UPDATE"): {"outcome"},
     ("refund_events", "UPDATE"): {"outcome"},
-    ("refunds", "INSERT"): {"payment_id", "provider_ref", "amount", "status", "decline", "next_attempt_at"},
+    ("refunds", "INSERT"): {
+        *{"payment_id", "provider_ref", "amount", "status", "decline", "next_attempt_at", "capture_ref", "attempt_ref"}
+    },
     ("refunds", "UPDATE"): {
         "provider_ref",
         "status",
@@ -54,6 +85,9 @@ WORKER_COLUMNS = {
         "detail",
         "in_doubt",
         "updated_at",
+        "capture_ref",
+        "attempt_ref",
+        "version",
     },
     ("cancel_requests", "UPDATE"): {"attempts", "next_attempt_at", "detail", "updated_at"},
 }
@@ -77,7 +111,83 @@ OWN_TRIGGER = """
     END $$
 """
 
+# Values of any entry; whether a row would be a good one is not asked before the right is.
+ENTRIES = {
+    "payment_attempts": "(payment_id, provider, status, reported_at) VALUES (uuidv7(), 'mock', 'started', now())",
+    "captures": (
+        "(payment_id, provider, capture_ref, status, amount, currency) "
+        "VALUES (uuidv7(), 'mock', 'c', 'succeeded', 1, 'USD')"
+    ),
+    "disputes": "(payment_id, provider, stage, status) VALUES (uuidv7(), 'mock', 'inquiry', 'won')",
+    "payment_notices": "(payment_id, reason, ref) VALUES (uuidv7(), 'recaptured', '')",
+    "payment_reviews": "(payment_id, reason, amounts) VALUES (uuidv7(), 'mismatch', '1/2')",
+    "payment_acceptances": (
+        "(payment_id, amount, operator, why, command_id) VALUES (uuidv7(), 1, 'ops', '', uuidv7())"
+    ),
+}
+
+NEW_CAPTURE = (
+    "INSERT INTO capture_requests (payment_id, attempt_ref, amount, requested_by, idempotency_key, request_hash{}) "
+    "VALUES (uuidv7(), 'a', 1, uuidv7(), 'key', ''{})"
+)
+NEW_VOID = (
+    "INSERT INTO voids (payment_id, requested_by, idempotency_key, request_hash{}) "
+    "VALUES (uuidv7(), uuidv7(), 'key', ''{})"
+)
+
+COMPUTED = {
+    "status": "'paid'",
+    "review_reason": "NULL",
+    "raw_payload": "NULL",
+    "capture_ref": "'ch_1'",
+    "amount_captured": "1",
+    "amount_lost": "0",
+    "amount_blocked": "0",
+    "amount_authorized": "0",
+    "amount_accepted": "1",
+    "amount_refunded": "0",
+    "amount_refunding": "0",
+    "under_way": "false",
+    "closed": "'canceled'",
+    "looked_up_at": "now()",
+    "version": "0",
+}
+"""Columns of payments that payments_fold alone writes."""
+
 REFUSED_TO_WEB = [
+    *[f"INSERT INTO {entry} {values}" for entry, values in ENTRIES.items()],
+    *[f"UPDATE {entry} SET updated_at = now()" for entry in (*ENTRIES, "capture_requests", "voids")],
+    *[f"SELECT id FROM {entry} FOR UPDATE" for entry in (*ENTRIES, "capture_requests", "voids")],
+    *[f"DELETE FROM {entry}" for entry in (*ENTRIES, "capture_requests", "voids")],
+    *[
+        NEW_CAPTURE.format(f", {column}", f", {value}")
+        for column, value in {
+            "id": "uuidv7()",
+            "provider": "'mock'",
+            "currency": "'USD'",
+            "status": "'succeeded'",
+            "provider_ref": "'c'",
+            "releases": "0",
+            "sent_at": "now()",
+            "attempts": "1",
+            "created_at": "now()",
+        }.items()
+    ],
+    *[
+        NEW_VOID.format(f", {column}", f", {value}")
+        for column, value in {
+            "provider": "'mock'",
+            "status": "'succeeded'",
+            "releases": "0",
+            "sent_at": "now()",
+        }.items()
+    ],
+    *[f"UPDATE payments SET {column} = {value}" for column, value in COMPUTED.items()],
+    "SELECT payments_fold(ARRAY[uuidv7()])",
+    "SELECT carts_lock_for_payments(ARRAY['a'])",
+    "UPDATE carts SET generation = 1",
+    "INSERT INTO carts (user_id, generation) VALUES (uuidv7(), 1)",
+    "UPDATE checkout_sessions SET generation = 1",
     *[
         f"INSERT INTO refunds {NEW_REFUND.format(f', {column}', f', {value}')}"
         for column, value in {
@@ -119,7 +229,6 @@ REFUSED_TO_WEB = [
             "updated_at": "now()",
         }.items()
     ],
-    "UPDATE payments SET status = 'paid'",
     "UPDATE payments SET updated_at = now()",
     "DELETE FROM payments",
     "SELECT id FROM payments FOR UPDATE",
@@ -154,8 +263,35 @@ REFUSED_TO_WEB = [
 ]
 
 REFUSED_TO_WORKER = [
-    "UPDATE payments SET amount_refunded = 0",
-    "UPDATE payments SET amount_refunding = 0, updated_at = now()",
+    *[f"UPDATE payments SET {column} = {value}" for column, value in COMPUTED.items()],
+    *[
+        f"UPDATE payments SET {column} = {column}"
+        for column in ("amount", "currency", "provider", "provider_ref", "user_id")
+    ],
+    *[f"UPDATE {entry} SET payment_id = uuidv7()" for entry in (*ENTRIES, "capture_requests", "voids")],
+    *[f"UPDATE {entry} SET created_at = now()" for entry in (*ENTRIES, "capture_requests", "voids")],
+    *[f"DELETE FROM {entry}" for entry in (*ENTRIES, "capture_requests", "voids")],
+    *[
+        f"UPDATE {entry} SET updated_at = now()"
+        for entry in ("payment_notices", "payment_reviews", "payment_acceptances")
+    ],
+    "UPDATE payment_attempts SET attempt_ref = 'another'",
+    "UPDATE captures SET capture_ref = 'another'",
+    "UPDATE captures SET currency = 'EUR'",
+    "UPDATE disputes SET dispute_ref = 'another'",
+    (
+        "INSERT INTO payment_acceptances (id, payment_id, amount, operator, why, command_id) "
+        "VALUES (uuidv7(), uuidv7(), 1, 'ops', '', uuidv7())"
+    ),
+    NEW_CAPTURE.format("", ""),
+    "UPDATE capture_requests SET amount = 1",
+    "UPDATE capture_requests SET attempt_ref = 'another'",
+    "UPDATE capture_requests SET final = false",
+    NEW_VOID.format("", ""),
+    "UPDATE refunds SET part = 1",
+    "UPDATE carts SET generation = 1",
+    "SELECT id FROM carts FOR UPDATE",
+    "UPDATE checkout_sessions SET generation = 1",
     f"INSERT INTO refunds {NEW_REFUND.format('', '')}",
     "INSERT INTO refunds (payment_id, provider_ref, amount, currency) VALUES (uuidv7(), 're_1', 1, 'EUR')",
     "UPDATE refunds SET amount = 1",
@@ -196,9 +332,17 @@ REFUSED_TO_WORKER = [
 REFUSED_TO_BOTH = [
     *[f"TRUNCATE {table}" for table in sorted(ALL_TABLES)],
     "ALTER TABLE payments DISABLE TRIGGER payments_guard",
-    "ALTER TABLE refunds DISABLE TRIGGER refunds_update_sums",
-    OWN_TRIGGER.format("refunds_update_sums"),
-    OWN_TRIGGER.format("refunds_fill_from_payment"),
+    *[
+        f"ALTER TABLE {table} DISABLE TRIGGER {table}_guard"
+        for table in ("refunds", "payment_attempts", "captures", "disputes", "capture_requests", "voids")
+    ],
+    *[
+        OWN_TRIGGER.format(function)
+        for function in (
+            *("refunds_fill_from_payment", "refunds_check_cover", "refunds_fold_payment", "capture_requests_admit"),
+            *("capture_requests_check_cover", "voids_admit"),
+        )
+    ],
     "DROP TRIGGER payments_guard ON payments",
     "DROP TABLE payment_events",
     "CREATE TABLE mine (a int)",
@@ -299,7 +443,15 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
         ("worker", "DELETE FROM refund_events"),
         ("worker", "UPDATE cancel_requests SET next_attempt_at = NULL, detail = 'done', attempts = 1"),
         ("worker", "SELECT id FROM refunds FOR NO KEY UPDATE"),
-        ("worker", "UPDATE payments SET capture_ref = 'ch_1', look_up_log = '[]', look_ups = 1, raw_payload = NULL"),
+        ("worker", "UPDATE payments SET look_up_log = '[]', look_ups = 1, next_look_up_at = NULL, updated_at = now()"),
+        ("worker", "SELECT payments_fold(ARRAY[uuidv7()], ARRAY['expired']::payment_status[], ARRAY[now()])"),
+        ("worker", "SELECT carts_lock_for_payments(ARRAY['a'])"),
+        *[
+            ("worker", f"UPDATE {entry} SET status = status, version = version + 1, updated_at = now()")
+            for entry in ("payment_attempts", "captures", "disputes", "capture_requests", "voids", "refunds")
+        ],
+        ("web", "UPDATE carts SET updated_at = now()"),
+        ("web", "SELECT id FROM carts FOR SHARE"),
         ("web", NEW_COMMAND.format(", details", ", '{}'")),
         (
             "web",
@@ -308,7 +460,6 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
         ("worker", NEW_COMMAND.format("", "")),
         ("worker", "UPDATE command_results SET count = 1"),
         ("worker", "UPDATE command_runs SET state = 'done'"),
-        ("worker", "UPDATE payments SET status = 'paid', review_reason = 'mismatch', next_look_up_at = NULL"),
         ("worker", "UPDATE webhook_deliveries SET state = 'applied', next_attempt_at = NULL"),
         ("worker", "UPDATE payment_events SET outcome = 'applied'"),
         ("worker", "DELETE FROM webhook_deliveries"),
