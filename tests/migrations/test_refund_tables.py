@@ -1,8 +1,7 @@
-"""What the tables of refunds see to, whoever writes to them: the sum within what was paid, and the street."""
+"""What the tables of refunds see to, whoever writes to them: cover for what we ask for, and no way back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from tests.conftest import Sql
+from tests.money import bring_to, fold
 from tests.refunding import insert_refund, paid_payment, sums
 from tests.webhook_bodies import insert_payment
 
@@ -35,7 +35,7 @@ def by_dashboard(sql: Sql, payment_id: UUID, amount: str, status: str = "succeed
     )
 
 
-def test_enum_stands_in_the_order_of_the_street(sql: Sql) -> None:
+def test_enum_stands_in_the_order_in_which_a_refund_may_move(sql: Sql) -> None:
     rows = sql("SELECT unnest(enum_range(NULL::refund_status))::text AS status")
     assert [row.status for row in rows] == STATUSES
 
@@ -53,16 +53,24 @@ def test_a_refund_takes_provider_currency_and_what_is_left_from_its_payment(sql:
 
 
 @pytest.mark.parametrize("amount", ["100.01", "60.01"])
-def test_no_refund_goes_beyond_what_was_paid(sql: Sql, payment: UUID, amount: str) -> None:
+def test_nobody_may_ask_for_more_than_is_left(sql: Sql, payment: UUID, amount: str) -> None:
     if amount == "60.01":
         insert_refund(sql, payment, "40.00")
     before = sums(sql, payment)
 
-    for insert in (lambda: insert_refund(sql, payment, amount), lambda: by_dashboard(sql, payment, amount)):
-        with pytest.raises(IntegrityError, match="payments_refunds_fit"):
-            insert()
+    with pytest.raises(IntegrityError, match="left to give back"):
+        insert_refund(sql, payment, amount)
 
     assert sums(sql, payment) == before
+
+
+def test_what_a_provider_gave_back_is_never_refused(sql: Sql, payment: UUID) -> None:
+    by_dashboard(sql, payment, "60.00")
+    by_dashboard(sql, payment, "60.00", ref="re_2")
+    fold(sql, payment)
+
+    assert sums(sql, payment) == ("120.00", "0.00")
+    assert sql("SELECT review_reason FROM payments")[0].review_reason == "refund_too_large"
 
 
 def test_a_refund_of_nothing_is_none(sql: Sql, payment: UUID) -> None:
@@ -73,21 +81,27 @@ def test_a_refund_of_nothing_is_none(sql: Sql, payment: UUID) -> None:
     assert sums(sql, payment) == ("0.00", "100.00")
 
 
+@pytest.mark.parametrize(("currency", "least", "less"), [("KWD", "0.001", "0.0001"), ("JPY", "1", "0.5")])
+def test_the_least_refund_is_the_smallest_unit_of_its_currency(sql: Sql, currency: str, least: str, less: str) -> None:
+    payment, _ = paid_payment(sql, currency=currency)
+    insert_refund(sql, payment, least)
+    with pytest.raises(IntegrityError, match="refunds_amount_of_currency"):
+        insert_refund(sql, payment, less)
+
+
 @pytest.mark.parametrize("status", [each.value for each in PaymentStatus])
 def test_only_money_that_is_here_can_be_requested(sql: Sql, status: str) -> None:
-    """What a dashboard gave back may be entered after the money went in another way; nothing before it came."""
-    reference = insert_payment(sql, status=status)
+    """What a dashboard gave back is entered whenever it is reported."""
+    reference = insert_payment(sql)
     payment = sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)[0].id
+    bring_to(sql, payment, status, amount="100" if status == "partially_paid" else None)
 
-    def attempt(insert: Callable[[], object], *, works: bool) -> None:
-        if works:
-            insert()
-        else:
-            with pytest.raises(IntegrityError, match="nothing to give back"):
-                insert()
-
-    attempt(lambda: insert_refund(sql, payment, "1.00"), works=status == "paid")
-    attempt(lambda: by_dashboard(sql, payment, "1.00"), works=status in {"paid", "reversed"})
+    if status in {"partially_paid", "paid"}:
+        insert_refund(sql, payment, "1.00")
+    else:
+        with pytest.raises(IntegrityError, match="nothing to give back"):
+            insert_refund(sql, payment, "1.00")
+    by_dashboard(sql, payment, "1.00")
 
 
 def test_a_refund_in_another_currency_or_at_another_provider_is_none(sql: Sql, payment: UUID) -> None:
@@ -102,11 +116,13 @@ def test_a_refund_in_another_currency_or_at_another_provider_is_none(sql: Sql, p
 @pytest.mark.parametrize(("before", "after"), list(product(STATUSES, STATUSES)))
 def test_no_status_goes_back_and_the_sums_go_along(sql: Sql, payment: UUID, before: str, after: str) -> None:
     insert_refund(sql, payment, "40.00", status=f"'{before}'")
+    fold(sql, payment)
     forth = STATUSES.index(after) >= STATUSES.index(before)
     move = f"UPDATE refunds SET status = '{after}'"
 
     if forth:
         sql(move)
+        fold(sql, payment)
     else:
         with pytest.raises(IntegrityError, match=f"cannot go back from {before} to {after}"):
             sql(move)
@@ -120,6 +136,7 @@ def test_a_refund_that_failed_gives_its_room_back_once(sql: Sql, payment: UUID) 
     first = insert_refund(sql, payment, "100.00", status="'succeeded'")
     sql("UPDATE refunds SET status = 'failed' WHERE id = :id", id=first)
     sql("UPDATE refunds SET status = 'failed', detail = 'again' WHERE id = :id", id=first)
+    fold(sql, payment)
     insert_refund(sql, payment, "100.00")
 
     assert sums(sql, payment) == ("0.00", "100.00")
@@ -130,6 +147,7 @@ def test_a_refund_that_is_gone_leaves_no_sum_behind(sql: Sql, payment: UUID) -> 
     insert_refund(sql, payment, "10.00")
     by_dashboard(sql, payment, "20.00")
     sql("DELETE FROM refunds")
+    fold(sql, payment)
 
     assert sums(sql, payment) == ("0.00", "0.00")
 
@@ -146,11 +164,16 @@ def test_a_refund_that_is_gone_leaves_no_sum_behind(sql: Sql, payment: UUID) -> 
         "requested_by = uuidv7()",
         "provider_ref = 'another'",
         "provider_ref = NULL",
+        "part = 1",
+        "request_hash = 'another'",
+        "capture_ref = 'another'",
+        "attempt_ref = 'another'",
+        "attempt_ref = NULL",
     ],
 )
 def test_what_a_refund_is_never_changes(sql: Sql, payment: UUID, change: str) -> None:
     refund = insert_refund(sql, payment)
-    sql("UPDATE refunds SET provider_ref = 're_1'")
+    sql("UPDATE refunds SET provider_ref = 're_1', capture_ref = 'c_1', attempt_ref = 'a_1'")
 
     with pytest.raises(IntegrityError, match="keeps its payment"):
         sql(f"UPDATE refunds SET {change}")
@@ -180,7 +203,7 @@ def test_the_name_of_the_money_is_set_once(sql: Sql, payment: UUID) -> None:
                 "INSERT INTO refunds (payment_id, amount, requested_by, idempotency_key, request_hash) "
                 "SELECT payment_id, 1, requested_by, idempotency_key, 'other' FROM refunds"
             ),
-            "refunds_requested_by_idempotency_key",
+            "refunds_requested_by_idempotency_key_part",
         ),
         (
             (
@@ -226,7 +249,7 @@ def test_two_transactions_that_ask_for_the_same_room_follow_each_other(
         second.rollback()
         first.commit()
 
-        with pytest.raises(IntegrityError, match="payments_refunds_fit"):
+        with pytest.raises(IntegrityError, match="left to give back"):
             second.execute(ask, {"payment": payment, "amount": 60})
         second.rollback()
         assert second.execute(ask, {"payment": payment, "amount": None}).scalar_one() == 40
