@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from checkout_service.payments.outcomes import ReviewReason
+from checkout_service.providers.entries import NoneUnderWayEntry, NoticeEntry
 from tests.capturing import ask_capture, ask_void
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.money import attempt, bring_to, capture, fold
 from tests.purchases import ask, fill_cart, opened
-from tests.refunding import ask_refund, staff_of
-from tests.webhook_bodies import webhook
+from tests.refunding import ask_refund, refund_event, staff_of
+from tests.webhook_bodies import insert_payment, webhook
+from tests.worker.conftest import worker, worker_app
+from tests.worker.transitions import entered
+from worker.transitions.outcomes import Outcome
+
+__all__ = ["worker", "worker_app"]  # fixtures
 
 BUDGETS = {
     "carts.get_cart": 1,
@@ -126,3 +136,30 @@ def test_every_route_has_a_line_in_the_table(app: Flask) -> None:
 
 def _put(shop: Shop, listing: dict[str, Any]) -> TestResponse:
     return shop.customer.post("/api/cart/items", json={"listing": str(listing["id"]), "qty": 2})
+
+
+@pytest.mark.parametrize("many", [1, 15])
+def test_a_set_of_events_takes_as_many_statements_as_it_has_kinds(
+    sql: Sql, statements: Statements, worker: Flask, many: int
+) -> None:
+    """Names found, carts and payments locked, events known, one join a kind, requests moved, one fold, events in."""
+    references = [insert_payment(sql) for _ in range(many)]
+    events = [
+        entered.news(
+            reference,
+            *(entered.attempt(uuid4().hex, "authorized") for _ in range(many)),
+            *(entered.capture(uuid4().hex, "1.00") for _ in range(many)),
+            *(entered.dispute(uuid4().hex, "lost", "1.00") for _ in range(many)),
+            NoticeEntry(reason=ReviewReason.FRAUD_WARNING, ref="x"),
+            NoneUnderWayEntry(at=datetime.now(UTC)),
+        )
+        for reference in references
+    ]
+    reports = [refund_event(each, "succeeded", refund_ref=uuid4().hex, amount=Decimal(1)) for each in references]
+    entered.enter(entered.news("unknown"))  # connects
+
+    with statements() as seen:
+        assert set(entered.enter(*events, *reports)) == {Outcome.APPLIED}
+
+    assert len(seen) == 14, "\n".join(seen)
+    assert len([statement for statement in seen if "payments_fold" in statement]) == 1

@@ -75,10 +75,11 @@ class Entries:
         event = received.event
         for entry in entries:
             if isinstance(entry, AttemptEntry):
-                at = entry.at or event.occurred_at or received.received_at
-                values = AttemptValues.of(entry, min(at, received.received_at))
-                self._attempts.add(payment, entry.ref, values, place)
+                self._add_attempt(place, received, payment, entry)
             elif isinstance(entry, CaptureEntry):
+                if entry.attempt_ref:
+                    # Its name leads to the payment from now on, though nothing else may ever be told of it.
+                    self._add_attempt(place, received, payment, AttemptEntry(ref=entry.attempt_ref))
                 self._captures.add(payment, entry.ref, CaptureValues.of(entry), place)
                 self._requests.append((payment, entry))
             elif isinstance(entry, DisputeEntry):
@@ -120,6 +121,11 @@ class Entries:
         self._move_requests(connection)
         self._join_disputes(connection)
         self._insert_notices(connection)
+
+    def _add_attempt(self, place: int, received: ReceivedEvent, payment: LockedPayment, entry: AttemptEntry) -> None:
+        at = entry.at or received.event.occurred_at or received.received_at
+        values = AttemptValues.of(entry, min(at, received.received_at))
+        self._attempts.add(payment, entry.ref, values, place)
 
     def _close(self, place: int, payment: LockedPayment, entry: ClosedEntry) -> None:
         known = self.closing.get(payment.id, payment.closed)

@@ -15,8 +15,8 @@ from checkout_service.providers.base import Decline
 class LockedPayment:
     """A payment under lock, as its row was when it was locked.
 
-    ``mate`` tells one that no event speaks of: money came for it, and for another payment of its generation money may
-    come now. ``refunds`` are read only where the set has events about refunds of this payment.
+    ``mate`` tells one that money came for, while for another payment of its generation money may come now: whether an
+    event speaks of it or not. ``refunds`` are read only where the set has events about refunds of this payment.
     """
 
     id: UUID

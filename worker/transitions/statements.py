@@ -49,7 +49,7 @@ LOCK_CARTS: Final = Statement("SELECT carts_lock_for_payments(CAST(:money AS tex
 
 
 class PaymentRow(NamedTuple):
-    """A row of LOCK_PAYMENTS. ``mate`` tells one that nothing was asked of: another of a generation, with money."""
+    """A row of LOCK_PAYMENTS. ``mate`` tells one that money came for, as it may now for another of its generation."""
 
     id: UUID
     provider: str
@@ -74,16 +74,16 @@ LOCK_PAYMENTS: Final = Statement(
         FROM payments AS money
         JOIN checkout_sessions AS own ON own.payment_id = money.id
         JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
-            AND other.payment_id NOT IN (SELECT id FROM named)
+            AND other.payment_id <> own.payment_id
         JOIN payments AS mate ON mate.id = other.payment_id AND mate.amount_captured > 0
         WHERE money.provider_ref = ANY(CAST(:money AS text[]))
     )
     SELECT payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency::text,
         payment.closed::text, payment.looked_up_at, known.mate
     FROM (
-        SELECT id, false AS mate FROM named
-        UNION ALL
-        SELECT payment_id, true FROM mates
+        SELECT id, bool_or(mate) AS mate
+        FROM (SELECT id, false AS mate FROM named UNION ALL SELECT payment_id, true FROM mates) AS each
+        GROUP BY id
     ) AS known
     JOIN payments AS payment ON payment.id = known.id
     ORDER BY payment.id

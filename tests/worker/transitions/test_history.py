@@ -169,7 +169,14 @@ def events_of(history: Sequence[tuple[int, Told]], references: Sequence[str]) ->
             if getattr(entry, name, None) and not isinstance(entry, NoticeEntry):
                 entry = replace(entry, **{name: own + getattr(entry, name)})
         events.append(
-            ProviderEvent(provider="mock", provider_ref=reference, event_id=event_id, status=None, entries=[entry])
+            ProviderEvent(
+                provider="mock",
+                provider_ref=reference,
+                event_id=event_id,
+                status=None,
+                occurred_at=BEGIN + timedelta(minutes=number),
+                entries=[entry],
+            )
         )
     return events
 

@@ -134,6 +134,17 @@ def test_the_same_bought_again_in_another_filling_of_the_cart_is_no_duplicate(sq
     assert [reason(sql, first), reason(sql, again)] == [None, None]
 
 
+def test_a_duplicate_that_a_set_speaks_of_without_news_is_flagged_too(sql: Sql) -> None:
+    cart = insert_cart(sql)
+    first, second = [insert_promise(sql, cart=cart) for _ in range(2)]
+    paid = event(first, "paid")
+    enter(paid)
+
+    enter(event(second, "paid"), paid)
+
+    assert [reason(sql, first), reason(sql, second)] == ["paid_twice"] * 2
+
+
 def test_unpaid_duplicates_are_not_waited_for(sql: Sql, superuser: Engine) -> None:
     cart = insert_cart(sql)
     paid, unpaid = [insert_promise(sql, cart=cart) for _ in range(2)]
