@@ -42,11 +42,8 @@ CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql 
             coalesce(sum(attempt.amount_presumed) FILTER (WHERE presumes AND NOT ours), 0) AS other_currency,
             coalesce(sum(coalesce(attempt.amount_authorized, payment.amount)) FILTER (WHERE open AND ours), 0)
                 AS authorized,
-            coalesce(bool_or(runs
-                AND attempt.reported_at >= coalesce(greatest(payment.looked_up_at, attempt.given_up_at), '-infinity')), false)
-                AS under_way,
-            (count(*) FILTER (WHERE runs AND attempt.given_up_at > attempt.reported_at))::integer
-                AS timed_out,
+            coalesce(bool_or(runs AND attempt.given_up_at IS NULL), false) AS under_way,
+            (count(*) FILTER (WHERE runs AND attempt.given_up_at IS NOT NULL))::integer AS timed_out,
             max(attempt.status::text::payment_status)
                 FILTER (WHERE attempt.status IN ('failed', 'expired', 'canceled')) AS ended
         FROM payment_attempts AS attempt
@@ -59,8 +56,10 @@ CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql 
             attempt.status = 'authorized' AND attempt.amount_presumed IS NULL AND NOT attempt.rest_released
                 AND NOT EXISTS (SELECT FROM payment_attempts AS newer
                     WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref),
-            -- One by which money came is over.
-            attempt.status = 'under_way' AND attempt.amount_presumed IS NULL AND NOT EXISTS (
+            -- One by which money came is over, and one that the provider named no more when it was asked. One that was
+            -- given up is so for good, whatever look-ups go on to tell of it: only another status of it is news.
+            attempt.status = 'under_way' AND attempt.amount_presumed IS NULL
+                AND attempt.reported_at >= coalesce(payment.looked_up_at, '-infinity') AND NOT EXISTS (
                 SELECT FROM captures AS capture
                 WHERE capture.payment_id = payment.id AND capture.attempt_ref = attempt.attempt_ref
                     AND capture.status >= 'succeeded')
