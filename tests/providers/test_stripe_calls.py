@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -171,20 +171,24 @@ def test_an_authorisation_is_seen_with_its_end_and_captured_once() -> None:
     assert [event.event_id for event in made[0]] == [event.event_id for event in made[1]]
     assert entries_in(made[0], AttemptEntry)[0].rest_released
     sent = opened.sent()
-    assert sent == {"amount_to_capture": "20000", "metadata[capture_id]": str(CAPTURE)}
+    assert sent == {"amount_to_capture": "20000", f"metadata[capture_{CAPTURE.hex}]": "20000"}
     assert opened.bank.requests[-1].headers["Idempotency-Key"] == str(CAPTURE)
 
 
 def test_several_captures_leave_the_rest_open_where_the_account_has_them() -> None:
     opened = Opened(capture="manual", multicapture="on").pay()
-    amounts = []
-    for amount, final in ((Decimal("100.00"), False), (Decimal("140.00"), True)):
-        found = list(opened.provider.capture(opened.reference, request_id=uuid4(), amount=amount, final=final))
-        amounts += [(entry.amount, entries_in(found, AttemptEntry)[0].rest_released) for entry in
-                    entries_in(found, CaptureEntry)]  # fmt: skip
+    found = []
+    for request_id, amount, final in ((CAPTURE, "100.00", False), (VOID, "140.00", True)):
+        answer = opened.provider.capture(opened.reference, request_id=request_id, amount=Decimal(amount), final=final)
+        found.append(list(answer))
+    released = [entries_in(each, AttemptEntry)[0].rest_released for each in found]
+    captures = [[(entry.amount, entry.request_id) for entry in entries_in(each, CaptureEntry)] for each in found]
 
-    assert amounts == [(Decimal("100.00"), False), (Decimal("240.00"), True)]
-    assert opened.sent(-2)["final_capture"] == "false"
+    assert released == [False, True]
+    # Each answer, and each look-up, tells of every request that it was: one whose answer was lost is found again.
+    assert captures == [[(Decimal(100), str(CAPTURE))], [(Decimal(240), str(CAPTURE)), (Decimal(240), str(VOID))]]
+    assert [entry.request_id for entry in entries_in(opened.look_up(), CaptureEntry)] == [str(CAPTURE), str(VOID)]
+    assert [opened.sent(number).get("final_capture") for number in (-4, -3)] == ["false", None]
 
 
 def test_a_part_that_leaves_the_rest_open_is_refused_before_any_call_elsewhere() -> None:

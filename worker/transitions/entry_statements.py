@@ -248,7 +248,7 @@ MOVE_REQUESTS: Final = Statement(
         SELECT mine.id, max(given.status) AS status, min(given.ref) AS ref, EXISTS (
             SELECT FROM capture_requests AS other
             WHERE other.provider = min(given.provider) AND other.provider_ref = min(given.ref)
-        ) AS taken
+        ) OR row_number() OVER (PARTITION BY min(given.provider), min(given.ref) ORDER BY mine.id) > 1 AS taken
         FROM unnest(CAST(:payments AS uuid[]), CAST(:providers AS text[]), CAST(:refs AS text[]),
             CAST(:requests AS uuid[]), CAST(:statuses AS request_status[]))
             AS given (payment_id, provider, ref, request_id, status)

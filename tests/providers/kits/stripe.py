@@ -249,7 +249,7 @@ class StripeBank:
             "client_secret": f"{reference}_secret_x",
             "amount": int(sent["amount"]),
             "currency": sent["currency"],
-            "metadata": {name[9:-1]: value for name, value in sent.items() if name.startswith("metadata[")},
+            "metadata": _metadata(sent),
             "capture_method": sent.get("capture_method", "automatic"),
             "last_payment_error": None,
             "latest_charge": None,
@@ -285,7 +285,7 @@ class StripeBank:
         held["amount_received"] += amount
         held["amount_capturable"] -= amount
         held["latest_charge"] |= {"amount_captured": held["amount_received"], "captured": True}
-        held["metadata"] |= {"capture_id": sent["metadata[capture_id]"]}
+        held["metadata"] |= _metadata(sent)
         if sent.get("final_capture", "true") == "true" or not held["amount_capturable"]:
             held |= {"status": "succeeded", "amount_capturable": 0}
         return httpx.Response(200, json=held)
@@ -312,6 +312,10 @@ class StripeBank:
         begin = ids.index(query["starting_after"]) + 1 if "starting_after" in query else 0
         end = begin + int(query["limit"])
         return _list(found[begin:end], more=end < len(found))
+
+
+def _metadata(sent: dict[str, str]) -> dict[str, str]:
+    return {name[9:-1]: value for name, value in sent.items() if name.startswith("metadata[")}
 
 
 def _list(objects: list[dict[str, Any]], *, more: bool = False) -> httpx.Response:

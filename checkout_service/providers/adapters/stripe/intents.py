@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus
 from checkout_service.providers.adapters.stripe.client import decline_of
@@ -203,8 +204,8 @@ def _entries_of_intent(
             entries.append(AttemptEntry(ref=charge, status=AttemptStatus(closed.value), currency=currency, at=at))
         entries.append(ClosedEntry(status=closed))
     if came and charge:
-        request_id = own_id(metadata_of(intent).get("capture_id"))
-        entries.append(_capture(charge, came, currency, request_id=str(request_id) if request_id else None))
+        requests: Sequence[str | None] = _requests(intent) or [None]
+        entries += [_capture(charge, came, currency, request_id=request_id) for request_id in requests]
     return [*entries, NoneUnderWayEntry(at=at)] if entries else []
 
 
@@ -264,6 +265,21 @@ def _capture(ref: str, amount: Decimal, currency: str, *, request_id: str | None
         attempt_ref=ref,
         request_id=request_id,
     )
+
+
+def capture_mark(request_id: UUID) -> str:
+    """The name of what we write beside an intent with a capture, as long as Stripe lets it be."""
+    return f"{_MARK}{request_id.hex}"
+
+
+def _requests(intent: Object) -> Sequence[str]:
+    """Our requests that made captures of this intent, so that each is known even if its answer was lost."""
+    marked = (name.removeprefix(_MARK) for name in metadata_of(intent) if name.startswith(_MARK))
+    return sorted(str(UUID(mark)) for mark in marked if len(mark) == 32 and set(mark) <= _HEX)
+
+
+_MARK: Final = "capture_"
+_HEX: Final = frozenset("0123456789abcdef")
 
 
 def _capture_before(charge: object) -> datetime | None:

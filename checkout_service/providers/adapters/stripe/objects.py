@@ -18,7 +18,7 @@ EXCEPTIONS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 
 _KEPT: Final = """
     amount amount_capturable amount_captured amount_received amount_refunded api_version balance_transaction
-    balance_transactions canceled_at cancellation_reason capture_before capture_id captured charge code created currency
+    balance_transactions canceled_at cancellation_reason capture_before captured charge code created currency
     data decline_code deployment disputed due_by evidence_details failure_code failure_reason fraud_type id
     is_charge_refundable last_payment_error latest_charge livemode metadata object payment_id payment_intent reason
     refund_id refunded status type

@@ -15,7 +15,7 @@ from uuid import UUID
 from checkout_service.providers.adapters.stripe.client import Calls
 from checkout_service.providers.adapters.stripe.disputes import seen_dispute
 from checkout_service.providers.adapters.stripe.events import LISTED_TYPES, events_of
-from checkout_service.providers.adapters.stripe.intents import capture_of, intent_event, state_of
+from checkout_service.providers.adapters.stripe.intents import capture_mark, capture_of, intent_event, state_of
 from checkout_service.providers.adapters.stripe.objects import EXCEPTIONS, NAME, charged
 from checkout_service.providers.adapters.stripe.refunds import refunds_in, seen_refund
 from checkout_service.providers.base import (
@@ -121,11 +121,9 @@ class StripeProvider:
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         if not final and not self._several:
             raise ProviderRefusedError("one capture ends the authorisation", reason=Decline.NOT_IN_THIS_STATE)
-        # With our id beside the intent, an event tells which request it is of, should the answer be lost.
-        order: dict[str, Any] = {
-            "amount_to_capture": charged(amount, reference.currency),
-            "metadata": {"capture_id": str(request_id)},
-        }
+        # With our id beside the intent, an event tells which requests it is of, should an answer be lost.
+        minor = charged(amount, reference.currency)
+        order: dict[str, Any] = {"amount_to_capture": minor, "metadata": {capture_mark(request_id): str(minor)}}
         if not final:  # only where there may be several: it is an error elsewhere
             order["final_capture"] = False
         key = {"idempotency_key": str(request_id)}
