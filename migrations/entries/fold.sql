@@ -57,12 +57,17 @@ CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql 
                 AND NOT EXISTS (SELECT FROM payment_attempts AS newer
                     WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref),
             -- One by which money came is over, and one that the provider named no more when it was asked. One that was
-            -- given up is so for good, whatever look-ups go on to tell of it: only another status of it is news.
+            -- given up is so for good, whatever look-ups go on to tell of it: only another status of it is news. One
+            -- without a name gives way to one with a name that was authorized, or that failed later.
             attempt.status = 'under_way' AND attempt.amount_presumed IS NULL
                 AND attempt.reported_at >= coalesce(payment.looked_up_at, '-infinity') AND NOT EXISTS (
                 SELECT FROM captures AS capture
                 WHERE capture.payment_id = payment.id AND capture.attempt_ref = attempt.attempt_ref
                     AND capture.status >= 'succeeded')
+                AND NOT (attempt.attempt_ref = '' AND EXISTS (
+                    SELECT FROM payment_attempts AS named
+                    WHERE named.payment_id = payment.id AND named.attempt_ref <> '' AND (named.status >= 'authorized'
+                        OR named.status = 'failed' AND named.reported_at >= attempt.reported_at)))
         ) AS read (ours, presumes, open, runs)
         WHERE attempt.payment_id = payment.id
     ) AS tried

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
@@ -19,6 +20,7 @@ from tests.webhook_bodies import state_of, status_of
 from tests.worker.other_providers import Wallets
 from worker.captures.capturing import capture
 from worker.captures.voiding import void
+from worker.payments.look_ups import look_up
 from worker.refunds.task import refund
 from worker.webhooks.task import process
 
@@ -103,6 +105,42 @@ def test_several_captures_of_one_authorisation(wallets: Wallets, sql: Sql) -> No
 
     assert status_of(sql, reference) == "paid"
     assert sql("SELECT review_reason FROM payments")[0].review_reason is None
+
+
+@pytest.mark.parametrize(("link", "code"), [("paymentPending", "AUTHORISATION"), ("completed", "OFFER_CLOSED")])
+def test_what_a_link_calls_under_way_ends_with_an_attempt_that_fails_later(
+    wallets: Wallets, sql: Sql, link: str, code: str
+) -> None:
+    """A look-up names no attempt, so no event names it either."""
+    _, reference = paying(wallets)
+    earlier, later = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
+    wallets.adyen.payments[reference]["status"] = link
+    sql("UPDATE payments SET next_look_up_at = now()")
+    success = code == "OFFER_CLOSED"
+
+    report(wallets, code, "A", reference, success=success, eventDate=earlier.isoformat())
+    look_up()
+    assert status_of(sql, reference) == "processing", "the one that failed before is another"
+    report(wallets, code, "B", reference, success=success, eventDate=later.isoformat())
+
+    assert status_of(sql, reference) == "failed"
+    assert not sql("SELECT under_way FROM payments")[0].under_way
+
+
+def test_what_a_link_calls_completed_is_the_authorisation_once_that_is_known(wallets: Wallets, sql: Sql) -> None:
+    payment_id, reference = paying(wallets, capture="manual")
+    wallets.adyen.pay(reference)
+    sql("UPDATE payments SET next_look_up_at = now()")
+
+    report(wallets, "AUTHORISATION", "A", reference)
+    look_up()
+    assert status_of(sql, reference) == "authorized"
+    void_id = insert_void(sql, payment_id)
+    void(str(void_id))
+    report(wallets, "CANCELLATION", "V", named(reference, void_id), original="A")
+
+    assert status_of(sql, reference) == "canceled"
+    assert not sql("SELECT under_way FROM payments")[0].under_way
 
 
 def test_a_void_is_on_its_way_until_what_was_authorized_is_canceled(wallets: Wallets, sql: Sql) -> None:
