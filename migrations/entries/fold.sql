@@ -10,6 +10,11 @@ CREATE TYPE payment_sum AS (
     accepted numeric
 );
 
+-- What open disputes hold back: what they are about, less what was taken by movements that name no dispute (PayPal's
+-- reversals), which are first those of disputes that were lost.
+CREATE FUNCTION disputes_block(open numeric, taken_unnamed numeric, lost numeric) RETURNS numeric LANGUAGE sql IMMUTABLE
+RETURN greatest(0, coalesce(open, 0) - greatest(0, coalesce(taken_unnamed, 0) - coalesce(lost, 0)));
+
 CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql STABLE AS $$
     SELECT payment.id, money.came, captured.undone,
         coalesce(disputed.taken, CASE WHEN disputed.presumed THEN coalesce(disputed.presumed_amount, money.came) END, 0),
@@ -40,7 +45,10 @@ CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql 
             coalesce(sum(attempt.amount_presumed) FILTER (WHERE attempt.attempt_ref = '' AND presumes AND ours), 0)
                 AS presumed_unnamed,
             coalesce(sum(attempt.amount_presumed) FILTER (WHERE presumes AND NOT ours), 0) AS other_currency,
-            coalesce(sum(coalesce(attempt.amount_authorized, payment.amount)) FILTER (WHERE open AND ours), 0)
+            -- An order of PayPal's is authorized once: whatever else is open stands in the place of the first one.
+            coalesce(CASE WHEN payment.provider = 'paypal'
+                THEN max(coalesce(attempt.amount_authorized, payment.amount)) FILTER (WHERE open AND ours)
+                ELSE sum(coalesce(attempt.amount_authorized, payment.amount)) FILTER (WHERE open AND ours) END, 0)
                 AS authorized,
             coalesce(bool_or(runs AND attempt.given_up_at IS NULL), false) AS under_way,
             (count(*) FILTER (WHERE runs AND attempt.given_up_at IS NOT NULL))::integer AS timed_out,
@@ -82,10 +90,13 @@ CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql 
         SELECT
             sum(dispute.amount) FILTER (WHERE dispute.dispute_ref <> '' AND dispute.money_step > 0
                 AND dispute.money_out AND dispute.currency = payment.currency) AS taken_named,
-            greatest(0, coalesce(sum(dispute.amount) FILTER (WHERE dispute.dispute_ref <> '' AND dispute.money_step = 0
-                AND dispute.blocks_refund AND dispute.currency = payment.currency), 0)
-                - coalesce(sum(dispute.amount) FILTER (WHERE dispute.money_only AND dispute.money_out
-                AND dispute.currency = payment.currency), 0)) AS blocked,
+            disputes_block(
+                sum(dispute.amount) FILTER (WHERE dispute.dispute_ref <> '' AND dispute.money_step = 0
+                    AND dispute.blocks_refund AND dispute.currency = payment.currency),
+                sum(dispute.amount) FILTER (WHERE dispute.money_only AND dispute.money_out
+                    AND dispute.currency = payment.currency),
+                sum(dispute.amount) FILTER (WHERE dispute.money_step = 0 AND dispute.status = 'lost'
+                    AND dispute.currency = payment.currency)) AS blocked,
             coalesce(bool_or(dispute.dispute_ref <> '' AND dispute.money_step > 0), false) AS named,
             coalesce(bool_or(dispute.dispute_ref = '' AND dispute.money_step > 0 AND dispute.money_out), false)
                 AS unnamed,

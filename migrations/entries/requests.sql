@@ -14,9 +14,12 @@ RETURNS numeric LANGUAGE sql STABLE AS $$
                     OR refund.sent_at IS NOT NULL OR refund.requested_by IS NULL))
                 AND CASE WHEN capture IS NULL THEN refund.capture_ref IS NULL AND refund.attempt_ref = attempt
                     ELSE refund.capture_ref = capture END), 0)
-        - coalesce((SELECT sum(dispute.amount) FROM disputes AS dispute
+        - coalesce((SELECT coalesce(sum(dispute.amount) FILTER (WHERE dispute.money_out), 0) + disputes_block(
+                sum(dispute.amount) FILTER (WHERE dispute.money_step = 0 AND dispute.blocks_refund),
+                sum(dispute.amount) FILTER (WHERE dispute.money_only AND dispute.money_out),
+                sum(dispute.amount) FILTER (WHERE dispute.money_step = 0 AND dispute.status = 'lost'))
+            FROM disputes AS dispute
             WHERE dispute.payment_id = payment
-                AND (dispute.money_out OR dispute.money_step = 0 AND dispute.blocks_refund)
                 AND CASE WHEN capture IS NULL THEN dispute.capture_ref = '' AND dispute.attempt_ref = attempt
                     ELSE dispute.capture_ref = capture END), 0)
     FROM (

@@ -160,6 +160,7 @@ def test_a_reversal_takes_its_own_amount_of_its_capture() -> None:
             at=datetime(2026, 11, 25, 11, 59, 55, tzinfo=UTC),
             step=1,
             money_out=True,
+            money_only=True,
             amount=Decimal("15.00"),
             currency=CURRENCY,
             capture_ref=CAPTURE,

@@ -15,8 +15,7 @@ import pytest
 
 from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.adapters.paypal import provider as paypal
-from checkout_service.providers.base import ProviderUnavailableError, ThinEvent, UnreadableError, UnverifiedError
+from checkout_service.providers.base import ThinEvent, UnreadableError, UnverifiedError
 from checkout_service.providers.entries import NoticeEntry
 from tests.providers.kits.kit import NOW, PAYMENT_ID, REFUND_ID, SignedWebhook
 from tests.providers.kits.paypal import CAPTURE, KIT, PAYMENT_REF, REFUND, approved, certificates, event_body, sign
@@ -110,82 +109,34 @@ DASHBOARD = {
 }
 
 
-def holding(answer: httpx.Response, requests: list[str]) -> Any:
-    def answer_to(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/v1/oauth2/token":
-            return httpx.Response(200, json={"access_token": "A21AA", "expires_in": 32_400})
-        requests.append(f"{request.method} {request.url}")
-        return answer
+@pytest.mark.parametrize("theirs", [{}, {"custom_id": "RMA-77"}, {"invoice_id": 7}])
+def test_a_refund_without_our_reference_is_found_by_its_capture_and_nobody_is_called(theirs: dict[str, Any]) -> None:
+    (event,) = events_of("PAYMENT.CAPTURE.REFUNDED", DASHBOARD | theirs)
 
-    return answer_to
+    assert (event.provider_ref, event.payment_id, event.refund_id) == ("", None, None)
+    assert (event.refund_ref, event.capture_ref, event.amount) == (REFUND, CAPTURE, Decimal("40.00"))
+    assert list(event.names) == [REFUND, CAPTURE]
 
 
-def test_a_refund_made_in_the_dashboard_is_found_by_its_capture() -> None:
-    requests: list[str] = []
-    bank = holding(httpx.Response(200, json=RESOURCE), requests)
-
-    (event,) = events_of("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=bank)
-
-    assert (event.provider_ref, event.refund_ref, event.amount) == (PAYMENT_REF, REFUND, Decimal("40.00"))
-    assert requests == [f"GET https://api-m.paypal.com/v2/payments/captures/{CAPTURE}"]
+def test_a_reversal_without_our_reference_is_found_by_its_capture_too_and_is_no_stranger() -> None:
+    (event,) = events_of("PAYMENT.CAPTURE.REVERSED", DASHBOARD)
+    assert (event.provider_ref, list(event.names), event.foreign) == ("", [REFUND, CAPTURE], False)
 
 
 @pytest.mark.parametrize(
-    ("links", "calls"),
+    ("links", "names"),
     [
-        ([{"rel": "up", "href": "https://evil.test/v2/payments/captures/../../x?y"}], 0),
-        ([{"rel": "up", "href": 7}, 7], 0),
-        ("up", 0),
-        ([{"rel": "up", "href": "https://evil.test/v2/payments/captures/ABC"}], 1),
+        ([{"rel": "up", "href": "https://evil.test/v2/payments/captures/../../x?y"}], [REFUND]),
+        ([{"rel": "up", "href": 7}, 7], [REFUND]),
+        ("up", [REFUND]),
+        ([{"rel": "up", "href": "https://evil.test/v2/payments/captures/ABC"}], [REFUND, "ABC"]),
+        ([{"rel": "up", "href": "https://api.paypal.com/v2/payments/authorizations/ABC"}], [REFUND, "ABC"]),
     ],
 )
-def test_a_refund_of_another_service_makes_no_event(links: Any, calls: int) -> None:
-    """Whatever a link says, only its last step is used, at our own address of PayPal."""
-    requests: list[str] = []
-    bank = holding(httpx.Response(404), requests)
-
-    assert events_of("PAYMENT.CAPTURE.REFUNDED", DASHBOARD | {"links": links}, answer=bank) == []
-    assert len(requests) == calls
-    assert all(call.startswith("GET https://api-m.paypal.com/v2/payments/captures/") for call in requests)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx.Response(503),
-        httpx.Response(401),
-        httpx.Response(302),
-        httpx.Response(200, text="<html>closed</html>"),
-    ],
-)
-def test_a_refund_whose_capture_cannot_be_fetched_waits(answer: httpx.Response) -> None:
-    with pytest.raises(ProviderUnavailableError):
-        events_of("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, answer=holding(answer, []))
-
-
-def test_a_heap_of_such_refunds_is_no_heap_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000.0
-    monkeypatch.setattr(paypal, "monotonic", lambda: now)
-    requests: list[str] = []
-    quick = holding(httpx.Response(404), requests)
-
-    def slow(request: httpx.Request) -> httpx.Response:
-        nonlocal now
-        now += 2.0 if request.url.path.startswith("/v2/") else 0.0
-        return quick(request)
-
-    provider = KIT.provider(answer=slow)
-    webhooks = [sign(event_body("PAYMENT.CAPTURE.REFUNDED", DASHBOARD, number=number), WEBHOOK) for number in range(9)]
-    assert provider.verify_and_parse(webhooks[0].raw("paypal")).events == []
-    for webhook in webhooks[1:]:
-        now += 0.9
-        with pytest.raises(ProviderUnavailableError, match="just now"):
-            provider.verify_and_parse(webhook.raw("paypal"))
-    assert len(requests) == 1
-
-    now += 0.9
-    assert provider.verify_and_parse(webhooks[1].raw("paypal")).events == []
-    assert len(requests) == 2
+def test_of_a_link_the_last_step_alone_is_used(links: Any, names: list[str]) -> None:
+    (event,) = events_of("PAYMENT.CAPTURE.REFUNDED", DASHBOARD | {"links": links})
+    assert list(event.names) == names
+    assert event.capture_ref == ("ABC" if "captures" in str(links) and "ABC" in names else None)
 
 
 def test_an_approval_is_a_verified_thin_event() -> None:

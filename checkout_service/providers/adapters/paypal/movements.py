@@ -140,7 +140,7 @@ def taken_back(reversal: dict[str, Any]) -> DisputeEntry | NoticeEntry:
     """Money that PayPal took back of a capture, by its own name for that.
 
     Nothing in it tells whether it is all or a part, so its own amount counts; one without any took all that came. The
-    dispute behind it has another name, and moves no money.
+    dispute behind it has another name, which no reversal tells, and moves no money.
     """
     ref = text(reversal, "id")
     amount, currency = money_if_any(reversal)
@@ -153,6 +153,7 @@ def taken_back(reversal: dict[str, Any]) -> DisputeEntry | NoticeEntry:
         at=moment_if_any(reversal, "create_time"),
         step=1,
         money_out=True,
+        money_only=amount is not None,
         amount=amount,
         currency=currency,
         capture_ref=capture_of(reversal) or ref,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -58,9 +57,6 @@ API_BASE: Final = "https://api-m.paypal.com"
 WHOLE: Final = {"Prefer": "return=representation"}
 """Without it an answer has the id and the status alone."""
 
-REST: Final = 4
-"""Times as long as it took, after a capture was asked for to read a webhook: other services' refunds come here too."""
-
 LONGEST_NOTE: Final = 255
 
 AUTHORIZE: Final = "AUTHORIZE"
@@ -101,7 +97,6 @@ class PayPalProvider:
         self._intent = AUTHORIZE if account.option("capture") == "manual" else "CAPTURE"
         self._tolerance = account.tolerance
         self._clock = clock
-        self._resting_until = float("-inf")
         extra = account.option("ca_file") if self._webhook_ids else None  # the web tier reads no webhooks
         self._certificates = certificates or Certificates(
             sandbox="sandbox" in base, intermediates=load_certificates(extra) if extra else ()
@@ -125,7 +120,7 @@ class PayPalProvider:
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         place = verify(raw_webhook, self._webhook_ids, self._certificates, self._tolerance)
-        return ParsedWebhook(events=parse_event(raw_webhook, self._held_capture), secret=place)
+        return ParsedWebhook(events=parse_event(raw_webhook), secret=place)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Take up an order that was approved, unless we have closed its payment: then no money is to come any more."""
@@ -272,27 +267,6 @@ class PayPalProvider:
 
     def _money(self, amount: Decimal, reference: Reference) -> dict[str, str]:
         return {"currency_code": reference.currency, "value": decimal_text(amount, reference.currency, UNITS)}
-
-    def _held_capture(self, capture_id: str) -> dict[str, Any]:
-        """A capture, which carries our reference even where its refund does not; {} for one that is not there.
-
-        Raises ProviderUnavailableError while resting, so that a heap of such webhooks is no heap of calls in one task.
-        """
-        began = monotonic()
-        if began < self._resting_until:
-            raise ProviderUnavailableError("other captures were asked for just now")
-        try:
-            with bounded():
-                return self._call("GET", f"/v2/payments/captures/{capture_id}")
-        except ProviderRefusedError as error:
-            if error.reason is not Decline.UNKNOWN_REFERENCE:
-                raise ProviderUnavailableError(str(error)) from error
-            return {}
-        except UnreadableError as error:
-            # The answer cannot be understood, and the webhook may well be: it waits for a better answer.
-            raise ProviderUnavailableError(str(error)) from error
-        finally:
-            self._resting_until = monotonic() + REST * (monotonic() - began)
 
     def _find_capture(self, reference: Reference) -> str:
         """The id of the money that came, where no webhook has told it yet."""

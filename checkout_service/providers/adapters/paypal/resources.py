@@ -69,12 +69,11 @@ def money(resource: dict[str, Any], name: str = "amount") -> tuple[Decimal, str]
     In the shape of v1 what is given back has a minus; here no amount has one.
     """
     amount = nested(resource, name)
-    if "total" in amount and "value" not in amount:
-        total = amount["total"]
-        return amount_from_text(total.removeprefix("-") if isinstance(total, str) else total), currency_of(
-            amount.get("currency")
-        )
-    return amount_from_text(amount.get("value")), currency_of(amount.get("currency_code"))
+    value, currency = amount.get("value"), amount.get("currency_code")
+    if value is None and isinstance(total := amount.get("total"), str):
+        value, currency = total.removeprefix("-"), amount.get("currency")
+    of = currency_of(currency)
+    return amount_from_text(value, of), of
 
 
 def money_if_any(resource: dict[str, Any], name: str = "amount") -> tuple[Decimal | None, str | None]:

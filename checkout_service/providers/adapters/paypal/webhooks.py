@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -121,13 +121,8 @@ def verify(
     raise UnverifiedError("the signature is not PayPal's for our webhook")
 
 
-def parse_event(
-    raw_webhook: RawWebhook, find_capture: Callable[[str], dict[str, Any]]
-) -> list[ProviderEvent | ProviderRefundEvent | ThinEvent]:
-    """What the event of a verified webhook says, each movement by its own name.
-
-    ``find_capture`` fetches a capture by its id, for a refund or a reversal that does not carry our reference itself.
-    """
+def parse_event(raw_webhook: RawWebhook) -> list[ProviderEvent | ProviderRefundEvent | ThinEvent]:
+    """What the event of a verified webhook says, each movement by its own name."""
     webhook = json_object(raw_webhook.body)
     event_id, kind = text(webhook, "id"), text(webhook, "event_type")
     resource = webhook.get("resource")
@@ -138,9 +133,7 @@ def parse_event(
     found = _own(resource)
     if kind == APPROVED:
         return [ThinEvent(provider=NAME, provider_ref=found.provider_ref)] if found else []
-    if found is None and kind in _OF_CAPTURES and (up := capture_of(resource)):
-        found = own_reference(find_capture(up))
-    if found is None and (kind in _OF_CAPTURES or "id" not in resource):
+    if found is None and "id" not in resource:
         return []
     common: dict[str, Any] = {
         "provider": NAME,
@@ -166,8 +159,9 @@ def parse_event(
         ]
     status, entries = _proven(kind, resource)
     capture_ref = text(resource, "id") if status is PaymentStatus.PAID else None
-    # Every order of ours carries our reference, and so does what comes of it.
-    foreign = found is None
+    # Every order of ours carries our reference, and so does what comes of it; what is taken of a capture may have
+    # another, of whoever asked for it, or none.
+    foreign = found is None and kind not in _OF_CAPTURES
     return [
         ProviderEvent(
             status=status,
