@@ -23,6 +23,7 @@ from checkout_service.doctor.cli import doctor
 from checkout_service.health import routes as health
 from checkout_service.identity import tokens
 from checkout_service.identity.cli import token
+from checkout_service.oversight import routes as settling
 from checkout_service.oversight.cli import payments as payment_commands
 from checkout_service.pages import site
 from checkout_service.payments import routes as payments
@@ -75,7 +76,7 @@ def create_app(settings: WebSettings) -> Flask:
     problem_documents.init_app(app)
 
     api = Api(app)
-    for room in (carts, checkout, payments, refunds, captures, disputes):
+    for room in (carts, checkout, payments, refunds, captures, disputes, settling):
         api.register_blueprint(room.blueprint)
     app.register_blueprint(receiver)
     health.init_app(app, settings)

@@ -28,6 +28,7 @@ _COMMANDS: Final = f"""
 
 _CHOSEN: Final = {
     "one": "SELECT * FROM audit WHERE id = :id",
+    "keyed": "SELECT * FROM audit WHERE key = :key",
     "about": "SELECT * FROM audit WHERE subject = :subject ORDER BY subject, id DESC LIMIT 20",
     "open": f"""
         SELECT audit.* FROM audit JOIN command_runs AS run USING (id)
@@ -75,6 +76,12 @@ class Command:
 def find_command(command_id: UUID) -> Command | None:
     """One command, or None. Raises DatabaseUnavailableError, as all of these do."""
     found = _read("one", id=command_id)
+    return found[0] if found else None
+
+
+def command_by_key(key: UUID) -> Command | None:
+    """The command that was given with this key, or None."""
+    found = _read("keyed", key=key)
     return found[0] if found else None
 
 

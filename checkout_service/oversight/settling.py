@@ -17,7 +17,7 @@ from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, accept, review
 from checkout_service.commands.queries import find_command
 from checkout_service.database.engine import execute
-from checkout_service.money import InvalidAmountError, decimals, parse_amount, show
+from checkout_service.money import InvalidAmountError, parse_amount
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.refunds.operations import RefundRequest, operator_id, request_refund
 from checkout_service.tasks import TaskName
@@ -118,11 +118,11 @@ def _found(payment_id: UUID) -> _Payment:
 
 def _amount(given: str, currency: str) -> Decimal:
     try:
-        amount = parse_amount(given)
+        amount = parse_amount(given, currency)
     except InvalidAmountError as error:
         raise click.UsageError(f"--amount: {error}") from error
-    if amount <= 0 or amount != round(amount, decimals(currency)):
-        raise click.UsageError(f"--amount: {show(amount, currency)} is no amount of {currency}")
+    if amount == 0:
+        raise click.UsageError("--amount: it is of more than nothing")
     return amount
 
 

@@ -18,6 +18,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 SCOPED = {
     ("post", "/api/payments/{payment_id}/refunds"): ["refunds"],
     ("get", "/api/admin/disputes"): ["refunds"],
+    ("post", "/api/admin/payments/{payment_id}/acceptances"): ["refunds"],
     ("post", "/api/admin/payments/{payment_id}/captures"): ["refunds"],
     ("get", "/api/admin/payments/{payment_id}/captures"): ["refunds"],
     ("post", "/api/admin/payments/{payment_id}/void"): ["refunds"],

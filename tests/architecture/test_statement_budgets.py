@@ -41,6 +41,7 @@ BUDGETS = {
     "captures.post_void": 2,
     "captures.list_captures": 1,
     "disputes.list_disputes": 1,
+    "settling.post_acceptance": 4,
     "webhooks.receive_webhook": 1,
     "health.live": 0,
     "problems.show_kind": 0,
@@ -87,6 +88,7 @@ REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
     "payments.cancel_payment": lambda shop: shop.customer.post(f"/api/payments/{shop.payments[0]}/cancel"),
     "refunds.post_refund": lambda shop: ask_refund(staff_of(shop.customer), shop.payments[1], amount="1.00"),
     "refunds.list_refunds": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[1]}/refunds"),
+    "settling.post_acceptance": lambda shop: _accept(shop, shop.payments[1]),
     "disputes.list_disputes": lambda shop: staff_of(shop.customer).get("/api/admin/disputes"),
     "captures.post_capture": lambda shop: ask_capture(staff_of(shop.customer), shop.payments[2], amount="1.00"),
     "captures.post_void": lambda shop: ask_void(staff_of(shop.customer), shop.payments[2]),
@@ -163,3 +165,11 @@ def test_a_set_of_events_takes_as_many_statements_as_it_has_kinds(
 
     assert len(seen) == 14, "\n".join(seen)
     assert len([statement for statement in seen if "payments_fold" in statement]) == 1
+
+
+def _accept(shop: Shop, payment_id: str) -> TestResponse:
+    return staff_of(shop.customer).post(
+        f"/api/admin/payments/{payment_id}/acceptances",
+        json={"amount": "1.00", "why": "by telephone"},
+        headers={"Idempotency-Key": "acceptance-1"},
+    )
