@@ -93,21 +93,51 @@ def test_the_whole_purchase_by_keyboard_alone(buyer: Customer, sql: Sql) -> None
 
 ENDS = {
     "pay": ("Paid. Thank you!", "paid", ["opened", "applied"]),
-    "decline": ("The payment did not go through", "failed", ["opened", "applied"]),
+    "decline": ("The payment did not go through", "failed", ["opened", "applied", "failed"]),
     "late": ("Paid. Thank you!", "paid", ["opened", "applied", "applied"]),
     "cancel": ("This payment was canceled", "canceled", ["opened", "applied"]),
     "twice": ("Paid. Thank you!", "paid", ["opened", "applied", "duplicate"]),
     "disorder": ("Paid. Thank you!", "paid", ["opened", "applied", "stale", "stale"]),
-    "wrong_amount": ("Somebody has to look at this", "pending", ["opened", "mismatch"]),
+    "wrong_amount": ("Paid. Thank you!", "paid", ["opened", "applied"]),
     "unverified": ("Waiting for your payment", "pending", ["opened", "rejected"]),
     "silent": ("Waiting for your payment", "pending", ["opened"]),
-    "reverse": ("The money went back", "reversed", ["opened", "applied"]),
+    "reverse": ("The money went back", "reversed", ["opened", "applied", "reversed"]),
 }
 """By button: the headline that its payment ends with, the current status, and the badges of what happened."""
 
 
+MONEY_ENDS = {
+    "charge_twice": ("Paid. Thank you!", ("paid", "overpaid", 160, 0, 0)),
+    "refund": ("Paid, and partly refunded", ("paid", None, 80, 0, 40)),
+    "dispute": ("Paid. Thank you!", ("paid", None, 80, 0, 0)),
+    "dispute_lost": ("Paid. Thank you!", ("paid", None, 80, 40, 0)),
+    "dispute_won": ("Paid. Thank you!", ("paid", None, 80, 0, 0)),
+    "authorize": ("Your payment is authorized", ("authorized", None, 0, 0, 0)),
+    "capture": ("Paid. Thank you!", ("paid", None, 80, 0, 0)),
+    "capture_half": ("A part of the money came", ("partially_paid", "mismatch", 40, 0, 0)),
+    "release": ("This payment was canceled", ("canceled", None, 0, 0, 0)),
+}
+"""By button that moves money by names: the headline, and the payment's status, reasons, and what came, went and was
+given back."""
+
+
+def test_each_button_that_moves_money_ends_as_it_should(make_buyer: MakeBuyer, sql: Sql) -> None:
+    for action, (title, row) in MONEY_ENDS.items():
+        buyer = make_buyer()
+        buyer.go_to_provider(buyer.check_out())
+        buyer.press(action)
+        buyer.sees(title)
+        (payment,) = sql(
+            """SELECT status::text, review_reason, amount_captured, amount_lost, amount_refunded
+            FROM payments ORDER BY created_at DESC LIMIT 1"""
+        )
+        assert tuple(payment) == row, action
+        assert buyer.complaints == []
+        buyer.close()
+
+
 def test_each_button_of_the_provider_ends_as_it_should(make_buyer: MakeBuyer, sql: Sql) -> None:
-    assert ENDS.keys() == BY_NAME.keys()
+    assert ENDS.keys() | MONEY_ENDS.keys() == BY_NAME.keys()
     buyers = {action: make_buyer() for action in ENDS}
     for action, buyer in buyers.items():
         buyer.go_to_provider(buyer.check_out())
