@@ -19,6 +19,7 @@ from checkout_service.payments.status import (
 )
 from checkout_service.providers.adapters.stripe.events import EVENT_TYPES, LISTED_TYPES
 from checkout_service.providers.adapters.stripe.intents import ON_HOLD_FOR
+from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, ThinEvent
 from checkout_service.providers.entries import (
     AttemptEntry,
@@ -30,8 +31,11 @@ from checkout_service.providers.entries import (
     NoneUnderWayEntry,
     NoticeEntry,
 )
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.providers.kits.kit import NOW
 from tests.providers.kits.stripe import (
+    API_KEY,
     CARD,
     CHARGE,
     CREATED,
@@ -230,6 +234,14 @@ def test_an_intent_without_our_deployment_is_another_shops(metadata: Any, foreig
     assert read("payment_intent.succeeded", intent(metadata=metadata)).foreign is foreign
 
 
+def test_who_has_no_name_of_its_own_takes_no_intent_for_another_shops() -> None:
+    unnamed = StripeProvider(Account(options={"api_key": Secret(API_KEY)}, secrets=[Secret(KIT.secrets[0])]))
+    webhook = sign(event("payment_intent.succeeded", intent(metadata={})), KIT.secrets[0])
+    (found,) = unnamed.verify_and_parse(webhook.raw("stripe")).events
+    assert isinstance(found, ProviderEvent)
+    assert not found.foreign
+
+
 def test_a_charge_is_another_shops_only_if_it_says_so() -> None:
     assert not read("charge.succeeded", charge()).foreign
     assert not read("charge.succeeded", charge(metadata={"deployment": DEPLOYMENT})).foreign
@@ -240,6 +252,7 @@ def test_every_name_leads_to_the_payment() -> None:
     assert read("charge.succeeded", charge()).names == (CHARGE,)
     found = read("refund.updated", refund(metadata={}))
     assert (found.provider_ref, found.names, found.capture_ref) == (INTENT, (CHARGE,), CHARGE)
+    assert read("charge.dispute.created", dispute(charge=None)).names == (DISPUTE,)
     disputed = read("charge.dispute.created", dispute(payment_intent=None))
     assert (disputed.provider_ref, disputed.names, disputed.foreign) == ("", (CHARGE, DISPUTE), True)
 
@@ -344,7 +357,9 @@ def test_a_refund_that_may_be_a_release_is_looked_up() -> None:
     released = refund(metadata={}, balance_transaction=None, amount=4000)
     assert read("refund.created", released) == ThinEvent(provider="stripe", provider_ref=INTENT)
 
-    for money in (refund(balance_transaction=None), refund("pending", metadata={}, balance_transaction=None)):
+    unknown = refund(metadata={})
+    del unknown["balance_transaction"]
+    for money in (refund(balance_transaction=None), refund("pending", metadata={}, balance_transaction=None), unknown):
         found = read("refund.created", money)
         assert isinstance(found, ProviderRefundEvent)
         assert found.refund_ref == REFUND

@@ -71,7 +71,7 @@ def dispute_event(
     """What a dispute says of itself at a moment."""
     if text(dispute, "object") != "dispute":
         raise UnreadableError("the object is not a dispute")
-    ref, charge = text(dispute, "id"), id_of(dispute.get("charge"))
+    ref, charge = text(dispute, "id"), optional_id_of(dispute.get("charge"))
     entry = _entry(dispute, ref, charge, at=at)
     intent = optional_id_of(dispute.get("payment_intent"))
     return ProviderEvent(
@@ -83,7 +83,7 @@ def dispute_event(
         currency=entry.currency,
         occurred_at=occurred_at,
         entries=[entry],
-        names=(charge, ref),
+        names=(charge, ref) if charge else (ref,),
         foreign=not intent,  # ours are all of an intent
         raw=kept(raw, KEPT),
     )
@@ -91,7 +91,7 @@ def dispute_event(
 
 def seen_dispute(dispute: dict[str, Any], *, at: datetime) -> ProviderEvent:
     """A dispute in an answer; its id names what was seen, so that seeing it again is no news."""
-    entry = _entry(dispute, text(dispute, "id"), id_of(dispute.get("charge")), at=at)
+    entry = _entry(dispute, text(dispute, "id"), optional_id_of(dispute.get("charge")), at=at)
     due = int(entry.evidence_due_at.timestamp()) if entry.evidence_due_at else 0
     seen = (text(dispute, "status"), entry.step, entry.amount, due, entry.blocks_refund)
     return dispute_event(dispute, f"lookup:{entry.ref}:" + ":".join(map(str, seen)), at=at, raw=dispute)

@@ -80,7 +80,7 @@ def may_be_let_go(refund: Object) -> bool:
     One that was made while its charge is still being captured has no balance transaction either, for a while.
     """
     ours = own_id(metadata_of(refund).get("refund_id")) is not None
-    return not ours and refund.get("status") == "succeeded" and refund.get("balance_transaction") is None
+    return not ours and refund.get("status") == "succeeded" and refund.get("balance_transaction", "") is None
 
 
 def _let_go(refund: Object, charge: Object) -> bool:
