@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,12 +12,16 @@ from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
+import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from checkout_service.payments.status import AttemptStatus, DisputeStatus, PaymentStatus
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import (
     Decline,
+    ProviderError,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderRefusedError,
@@ -28,6 +35,7 @@ from checkout_service.providers.entries import (
     DisputeEntry,
     NoneUnderWayEntry,
 )
+from tests.providers.contract.judging import LEAVES
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID
 from tests.providers.kits.stripe import DEPLOYMENT, KIT, StripeBank, dispute, refund
 
@@ -255,3 +263,53 @@ def test_an_answer_about_another_payment_is_unreadable_for_captures_and_voids_to
     ):
         with pytest.raises((UnreadableError, ProviderRefusedError)):
             call()
+
+
+def test_answers_with_anything_in_them_changed_are_values_or_errors_of_ours() -> None:
+    """Also of disputes, refunds, captures and voids, which the contract suite does not know."""
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def changed(data: st.DataObject) -> None:
+        opened = Opened(capture="manual", multicapture="on").pay()
+        opened.provider.capture(opened.reference, request_id=CAPTURE, amount=Decimal("100.00"), final=False)
+        opened.intent["latest_charge"]["disputed"] = True
+        opened.bank.disputes = [dispute(amount=4000, payment_intent=opened.reference.provider_ref)]
+        opened.bank.refunds["re_1"] = refund(metadata={}, payment_intent=opened.reference.provider_ref)
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            response = opened.bank(request)
+            value = json.loads(response.content)
+            holder: Any = value
+            while isinstance(holder, dict | list) and holder:
+                keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+                key = data.draw(st.sampled_from(keys))
+                if isinstance(holder[key], dict | list) and holder[key] and data.draw(st.integers(0, 3)):
+                    holder = holder[key]
+                    continue
+                holder[key] = deepcopy(data.draw(st.sampled_from(LEAVES)))
+                break
+            return httpx.Response(response.status_code, content=json.dumps(value))
+
+        provider = KIT.provider(answer=answer, capture="manual", multicapture="on")
+        for call in (
+            lambda: provider.look_up(opened.reference),
+            lambda: provider.capture(opened.reference, request_id=VOID, amount=Decimal("40.00"), final=False),
+            lambda: provider.void(opened.reference, void_id=VOID),
+            lambda: provider.undelivered(since=datetime.now(UTC)),
+        ):
+            with suppress(ProviderError):
+                call()
+
+    changed()
+
+
+def test_what_was_not_delivered_is_of_every_kind_that_a_webhook_is() -> None:
+    bank = StripeBank()
+    bank.events = [json.loads(webhook.body) for webhook in KIT.movements().values()]
+
+    page = KIT.provider(answer=bank).undelivered(since=datetime(2025, 1, 1, tzinfo=UTC))
+
+    delivered = [KIT.provider().verify_and_parse(webhook.raw("stripe")).events for webhook in KIT.movements().values()]
+    assert [list(one.events) for one in page.events] == [list(events) for events in delivered]
+    assert all(events for events in delivered)
