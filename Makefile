@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults lint format data-model bench profile venv
+.PHONY: help run demo test test-slow faults migrate-many lint format data-model bench profile venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -19,6 +19,7 @@ help:
 	@echo "make test   the suite, but for what takes minutes"
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
+	@echo "make migrate-many  migrates PAYMENTS=1000000 beside traffic, and says how long it took and who waited longest"
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make format ruff puts the code into its form and sorts the imports"
 	@echo "make data-model  write docs/data-model.md from the models and a migrated database"
@@ -45,6 +46,12 @@ faults: venv
 
 test-slow: venv
 	@exec .venv/bin/python -m pytest -m slow
+
+# 1,000,000 payments of the release before, migrated while purchases go on, down and up again; some ten minutes.
+PAYMENTS ?= 1000000
+
+migrate-many: venv
+	@PAYMENTS=$(PAYMENTS) .venv/bin/python -m pytest -s -m slow tests/migrations/test_entries_of_what_is_there.py
 
 lint: venv
 	@.venv/bin/ruff check .

@@ -45,6 +45,12 @@ class WebhookDelivery(Dated, Base):
             postgresql_where=text(_is(DeliveryState.PARKED)),
         ),
         Index(
+            "webhook_deliveries_parked_names",
+            "names",
+            postgresql_using="gin",
+            postgresql_where=text(_is(DeliveryState.PARKED)),
+        ),
+        Index(
             "webhook_deliveries_rejected",
             "received_at",
             postgresql_where=text(_is(DeliveryState.REJECTED)),

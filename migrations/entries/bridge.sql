@@ -19,7 +19,8 @@ BEGIN
             -- A name of two payments is nobody's.
             WHEN row_number() OVER (PARTITION BY payment.provider, payment.capture_ref ORDER BY payment.id) > 1
                 OR EXISTS (SELECT FROM payment_attempts AS entry WHERE entry.provider = payment.provider
-                    AND entry.attempt_ref = payment.capture_ref AND entry.payment_id <> payment.id)
+                    AND entry.attempt_ref = payment.capture_ref AND entry.attempt_ref <> ''
+                    AND entry.payment_id <> payment.id)
                 OR EXISTS (SELECT FROM captures AS entry WHERE entry.provider = payment.provider
                     AND entry.capture_ref = payment.capture_ref AND entry.payment_id <> payment.id) THEN ''
             ELSE payment.capture_ref END AS name

@@ -2,8 +2,9 @@
 
 Revision: 0005
 
-Sessions of one filling of a cart, so that two payments of it are found. And a key of refunds is one request of as many
-rows as it takes sources: the release before this one writes part 0 alone, so the new index holds for it too.
+Sessions of one filling of a cart, so that two payments of it are found. Parked webhooks by any of their names. And a
+key of refunds is one request of as many rows as it takes sources: the release before this one writes part 0 alone, so
+the new index holds for it too.
 """
 
 from alembic import op
@@ -21,6 +22,11 @@ def upgrade() -> None:
         op.execute("""
             CREATE INDEX CONCURRENTLY checkout_sessions_cart_id_generation ON checkout_sessions (cart_id, generation)
         """)
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS webhook_deliveries_parked_names")
+        op.execute("""
+            CREATE INDEX CONCURRENTLY webhook_deliveries_parked_names ON webhook_deliveries USING gin (names)
+            WHERE state = 'parked'
+        """)
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS refunds_requested_by_idempotency_key_part")
         op.execute("""
             CREATE UNIQUE INDEX CONCURRENTLY refunds_requested_by_idempotency_key_part
@@ -36,4 +42,5 @@ def downgrade() -> None:
     op.execute("ALTER TABLE refunds ENABLE TRIGGER refunds_guard")
     op.execute("CREATE UNIQUE INDEX refunds_requested_by_idempotency_key ON refunds (requested_by, idempotency_key)")
     op.execute("DROP INDEX refunds_requested_by_idempotency_key_part")
+    op.execute("DROP INDEX webhook_deliveries_parked_names")
     op.execute("DROP INDEX checkout_sessions_cart_id_generation")

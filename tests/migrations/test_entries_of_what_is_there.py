@@ -103,17 +103,18 @@ class Traffic:
                 )
 
     def _pay(self) -> None:
-        """As its transitions did it: locked by id, then moved. Once its right is gone, it is refused."""
+        """As its transitions did it: locked, then moved. Once its right is gone, it is refused."""
         with psycopg.connect(self._urls["worker"], autocommit=True) as connection:
+            paid = 0
             while not self._stop.wait(0.005):
+                if paid < self.opened - 1:
+                    paid += 1
                 try:
                     self._timed(
                         "worker",
                         connection,
-                        """
-                        UPDATE payments SET status = 'paid', updated_at = now(), next_look_up_at = NULL
-                        WHERE id IN (SELECT id FROM payments WHERE provider_ref LIKE 'new\\_%' AND status = 'pending'
-                            ORDER BY id LIMIT 3 FOR NO KEY UPDATE)""",
+                        f"""UPDATE payments SET status = 'paid', updated_at = now(), next_look_up_at = NULL
+                        WHERE id = (SELECT id FROM payments WHERE provider_ref = 'new_{paid}' FOR NO KEY UPDATE)""",
                     )
                 except psycopg.errors.InsufficientPrivilege:
                     self.refused += 1

@@ -54,7 +54,7 @@ DISPUTE = {
     *{"capture_ref", "attempt_ref", "stage", "status", "reported_at", "rank", "event_id", "reason", "evidence_due_at"},
     *{"blocks_refund", "money_step", "money_out", "money_only", "amount", "currency"},
 }
-ASKED_AGAIN = {"status", "decline", "attempts", "sent_at", "next_attempt_at", "detail", "version", "updated_at"}
+REQUEST = {"status", "decline", "attempts", "sent_at", "next_attempt_at", "detail", "version", "updated_at"}
 
 WORKER_COLUMNS = {
     ("payments", "UPDATE"): {"next_look_up_at", "look_ups", "look_up_log", "updated_at"},
@@ -67,8 +67,8 @@ WORKER_COLUMNS = {
     ("payment_notices", "INSERT"): {"payment_id", "reason", "ref", "detail"},
     ("payment_reviews", "INSERT"): {"payment_id", "reason", "amounts", "command_id"},
     ("payment_acceptances", "INSERT"): {"payment_id", "amount", "operator", "why", "command_id"},
-    ("capture_requests", "UPDATE"): ASKED_AGAIN | {"provider_ref", "in_doubt"},
-    ("voids", "UPDATE"): ASKED_AGAIN,
+    ("capture_requests", "UPDATE"): REQUEST | {"provider_ref", "in_doubt"},
+    ("voids", "UPDATE"): REQUEST,
     ("audit", "INSERT"): {"key", "door", "operator", "action", "subject", "why"},
     ("payment_events", "UPDATE"): {"outcome"},
     ("refund_events", "UPDATE"): {"outcome"},
