@@ -21,7 +21,7 @@ _insert = Statement("""
         SELECT id, status FROM payments WHERE id = :payment_id AND (user_id = :user_id OR CAST(:anybodys AS boolean))
     ), request AS (
         INSERT INTO cancel_requests (payment_id, requested_by)
-        SELECT id, :user_id FROM payment WHERE status < 'expired'
+        SELECT id, :user_id FROM payment WHERE status < 'expired' AND status <> 'authorized'
         ON CONFLICT (payment_id) DO NOTHING
         RETURNING id
     )
@@ -35,7 +35,10 @@ class NoLongerOpen(Problem):
     status = 409
     slug = "no-longer-open"
     title = "The payment is no longer open"
-    default_detail = "Only a payment that is still open can be canceled; see its status. Money that came is refunded."
+    default_detail = (
+        "Only a payment that is still open can be canceled; see its status. Money that came is refunded, money that is "
+        "authorized is voided by staff."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ def request_to_cancel(*, payment_id: UUID, user_id: UUID, anybodys: bool) -> Can
     row = _Row._make(rows[0])
     status = PaymentStatus(row.status)
     done = row.entered_before and status is PaymentStatus.CANCELED
-    if not status.open and not done:
+    if (not status.open or status is PaymentStatus.AUTHORIZED) and not done:
         raise NoLongerOpen(payment_status=status.value)
     payment = payment_of(payment_id=payment_id, user_id=None if anybodys else user_id)
     if payment is None:

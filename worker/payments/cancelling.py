@@ -32,7 +32,8 @@ _claim = text("""
     FROM payments AS payment
     WHERE request.payment_id = :id AND payment.id = request.payment_id AND request.next_attempt_at IS NOT NULL
         AND (request.attempts = 0 OR request.next_attempt_at <= now())
-    RETURNING payment.id, payment.provider, payment.status < 'expired' AS open, request.next_attempt_at AS lease
+    RETURNING payment.id, payment.provider, payment.status < 'expired' AND payment.amount_captured = 0 AS open,
+        payment.under_way OR payment.amount_authorized > 0 AS promised, request.next_attempt_at AS lease
 """)
 
 # The delay doubles by itself, being as long as the request is old.
@@ -50,11 +51,12 @@ _settle = text("""
 
 
 class _LeasedRequest(NamedTuple):
-    """A request under lease, of a payment that may be ``open``."""
+    """A request under lease, of a payment that may be ``open``; ``promised``: money is under way or authorized."""
 
     payment_id: UUID
     provider: str
     open: bool
+    promised: bool
     lease: datetime
 
 
@@ -69,7 +71,8 @@ def cancel(payment_id: str) -> str:
         if not rows:
             return "nothing is requested of it now"
         leased = _LeasedRequest._make(rows[0])
-        if leased.open:
+        # What is under way is waited for: its end may be that money came. What is authorized staff void.
+        if leased.open and not leased.promised:
             queries = StatusQueries()
             queries.ask(leased.payment_id, provider=leased.provider, question=Question.CANCEL, ask=_cancel)
             queries.record_delayed()

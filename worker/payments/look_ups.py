@@ -23,6 +23,7 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Provider, ProviderEvent, ProviderRefusedError, Reference, UnreadableError
 from checkout_service.providers.entries import ClosedEntry
 from checkout_service.tasks import TaskName
+from worker.payments.attempts import give_up_overdue, watch_authorizations
 from worker.payments.status_queries import Answer, Ask, StatusQueries
 
 STEP: Final = 20
@@ -31,11 +32,16 @@ PAGE: Final = 500
 # From one question about an open payment to the next, by the look-ups so far.
 _INTERVAL: Final = "least(interval '10 minutes' * power(2, least({look_ups}, 10)), interval '12 hours')"
 
+# Only such a payment is expired by us: nothing came of it, is promised or under way, and nobody has to look at it.
+_NOTHING_CAME: Final = """payment.status IN ('pending', 'failed') AND NOT payment.under_way
+    AND payment.amount_authorized = 0 AND payment.amount_captured = 0 AND payment.review_reason IS NULL"""
+
 # A claim: the next look-up is set before this one begins, so two runs never ask for the same payment.
 _claim_due = text(f"""
-    UPDATE payments SET look_ups = look_ups + 1,
+    UPDATE payments AS payment SET look_ups = look_ups + 1,
         next_look_up_at = CASE
-            WHEN status < 'expired' THEN now() + {_INTERVAL.format(look_ups="look_ups + 1")}
+            WHEN status < 'expired' OR status = 'partially_paid'
+                THEN now() + {_INTERVAL.format(look_ups="look_ups + 1")}
             WHEN status < 'paid' AND look_ups = 0 THEN now() + interval '1 day'
             WHEN status < 'paid' AND look_ups = 1 THEN now() + interval '3 days' END
     WHERE id = ANY(ARRAY(
@@ -43,9 +49,9 @@ _claim_due = text(f"""
         ORDER BY next_look_up_at LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
     ))
     RETURNING id, provider, status::text AS status,
-        status IN ('pending', 'failed') AND review_reason IS NULL AND EXISTS (
+        {_NOTHING_CAME} AND EXISTS (
             SELECT FROM checkout_sessions AS session
-            WHERE session.payment_id = payments.id AND session.expires_at <= now()) AS over
+            WHERE session.payment_id = payment.id AND session.expires_at <= now()) AS over
 """)  # noqa: S608 (only our own constants)
 
 # Claimed, but the run ended before they were asked about: they stay due, and no look-up is used up.
@@ -63,7 +69,7 @@ _leave_to_look_ups = text(f"""
 # Asked about since its session's end, as the time of the next look-up tells, a payment is left to the look-ups.
 _page_of_open = text(f"""
     SELECT payment.id, payment.provider, payment.created_at,
-        coalesce(session.expires_at <= now(), false) AND payment.review_reason IS NULL AND (
+        coalesce(session.expires_at <= now(), false) AND {_NOTHING_CAME} AND (
             payment.look_ups = 0 OR payment.next_look_up_at IS NULL
             OR payment.next_look_up_at - {_INTERVAL.format(look_ups="payment.look_ups")} < session.expires_at
         ) AS expired,
@@ -141,7 +147,8 @@ def look_up_now(payment_id: UUID, *, provider: str, status: PaymentStatus) -> st
 def expire() -> str:
     """Cancel payments at their provider whose session is over, and record what became of them.
 
-    Only ``pending`` and ``failed`` ones: money under way is waited for. A flagged payment is a person's to decide.
+    Only where nothing came, is authorized or under way: that is waited for. A flagged payment is a person's to decide.
+    Attempts that are past their time are looked up a last time, and given up; authorisations that end soon are logged.
     """
     queries = StatusQueries()
     try:
@@ -150,6 +157,8 @@ def expire() -> str:
             if _expire_from(queries, status, begin) and begin != _OLDEST:
                 _expire_from(queries, status, _OLDEST)
         queries.record_delayed()
+        give_up_overdue(queries)
+        watch_authorizations(queries)
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
     return queries.summary()
@@ -212,16 +221,22 @@ def _canceled_by_us(answer: Answer) -> Answer:
     return [
         replace(
             item,
-            status=PaymentStatus.EXPIRED,
-            event_id=item.event_id.replace(":canceled:", ":expired:"),
+            status=PaymentStatus.EXPIRED if item.status is PaymentStatus.CANCELED else item.status,
+            event_id=_renamed(item.event_id),
             entries=[
                 ClosedEntry(status=PaymentStatus.EXPIRED) if entry == _CANCELED else entry for entry in item.entries
             ],
         )
-        if isinstance(item, ProviderEvent) and item.status is PaymentStatus.CANCELED
+        if isinstance(item, ProviderEvent) and (item.status is PaymentStatus.CANCELED or _CANCELED in item.entries)
         else item
         for item in answer
     ]
+
+
+def _renamed(event_id: str) -> str:
+    """The id of the event when it says expired: it is another one than that of a plain look-up."""
+    renamed = event_id.replace(":canceled:", ":expired:")
+    return f"{event_id}:expired" if event_id and renamed == event_id else renamed
 
 
 _CANCELED: Final = ClosedEntry(status=PaymentStatus.CANCELED)

@@ -9,6 +9,7 @@ import pytest
 from checkout_service.providers.base import ProviderRefusedError, ProviderUnavailableError, UnreadableError
 from tests.conftest import Sql
 from tests.crowd import at_once
+from tests.money import attempt, fold
 from tests.provider import MockProvider
 from tests.refunding import make_due
 from tests.webhook_bodies import insert_payment, status_of
@@ -40,7 +41,7 @@ def left(sql: Sql, payment: UUID) -> tuple[float | None, str | None, int]:
     return row.due_in, row.detail, row.attempts
 
 
-@pytest.mark.parametrize("status", ["pending", "processing", "failed"])
+@pytest.mark.parametrize("status", ["pending", "failed"])
 def test_an_open_payment_is_canceled_at_its_provider(sql: Sql, scripted: ScriptedProvider, status: str) -> None:
     payment, reference = ask(sql, status)
 
@@ -51,6 +52,35 @@ def test_an_open_payment_is_canceled_at_its_provider(sql: Sql, scripted: Scripte
     assert left(sql, payment) == (None, "the payment is canceled", 1)
     assert cancel(str(payment)) == "nothing is requested of it now"
     assert scripted.canceled == [reference]
+
+
+@pytest.mark.parametrize("status", ["processing", "authorized"])
+def test_while_money_is_under_way_or_promised_nothing_is_canceled(
+    sql: Sql, scripted: ScriptedProvider, status: str
+) -> None:
+    """A bank debit may come for days; what is authorized staff void."""
+    payment, reference = ask(sql, status)
+
+    assert cancel(str(payment)) == f"the payment is still {status}"
+    assert scripted.canceled == []
+    due_in, _, _ = left(sql, payment)
+    assert due_in is not None
+    assert 4 < due_in < 7
+
+    sql("UPDATE payment_attempts SET status = CASE status WHEN 'under_way' THEN 'failed' ELSE 'canceled' END::attempt_status")
+    fold(sql, payment)
+    make_due(sql)
+    assert cancel(str(payment)) == "the payment is canceled"
+    assert status_of(sql, reference) == "canceled"
+
+
+def test_another_method_under_way_beside_a_failure_is_waited_for(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, _ = ask(sql, "failed")
+    attempt(sql, payment, "under_way", ref="at_2")
+    fold(sql, payment)
+
+    assert cancel(str(payment)) == "the payment is still processing"
+    assert scripted.canceled == []
 
 
 def test_money_that_came_meanwhile_counts(sql: Sql, scripted: ScriptedProvider) -> None:

@@ -172,7 +172,7 @@ def test_the_mock_providers_server_is_queried(sql: Sql, make_worker: MakeWorker,
         look_up()
 
     assert [status_of(sql, reference) for reference in references] == [
-        "pending", "paid", "pending", "pending", "failed", "pending",
+        "pending", "paid", "partially_paid", "pending", "failed", "pending",
     ]  # fmt: skip
     assert {row.event_id for row in sql("SELECT event_id FROM payment_events")} == {
         f"lookup:{references[1]}:paid:240.00",

@@ -1,0 +1,140 @@
+"""Time limits of attempts, and the ends of authorisations: part of the task ``payments.expire``.
+
+An attempt that is under way for longer than its method takes is looked up a last time. Where the provider still does
+not say that it is over, it is given up: it holds nothing back any more, and a person has to look
+(``attempt_timed_out``). An authorisation is logged a day before its end, and looked up once that has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from checkout_service.api.responses import show_time
+from checkout_service.cache import cache
+from checkout_service.database.engine import execute, transaction
+from checkout_service.database.errors import DatabaseLockedError
+from checkout_service.payments.look_up_log import Question
+from checkout_service.providers.base import Provider, Reference
+from worker.payments.status_queries import Answer, StatusQueries
+
+PAGE: Final = 200
+
+AHEAD: Final = timedelta(days=1)
+"""How long before its end an authorisation is told of."""
+
+ASK_AGAIN: Final = 600_000
+"""Milliseconds after which a provider that was away is asked again about an attempt that is past its time."""
+
+REMEMBERED: Final = 30 * 86_400_000
+"""Milliseconds for which an authorisation that was told of is not told of again."""
+
+# A look-up that named none under way has ended those before it: they need not be given up.
+_overdue = text(f"""
+    SELECT DISTINCT payment.id, payment.provider
+    FROM (
+        SELECT payment_id, reported_at FROM payment_attempts
+        WHERE status = 'under_way' AND given_up_at IS NULL AND times_out_at <= now()
+        ORDER BY times_out_at LIMIT {PAGE}
+    ) AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
+    WHERE payment.under_way AND attempt.reported_at >= coalesce(payment.looked_up_at, '-infinity')
+""")  # noqa: S608 (only our own constants)
+
+_lock_payment = text("SELECT FROM payments WHERE id = :id FOR NO KEY UPDATE")
+
+_give_up = text("""
+    UPDATE payment_attempts SET given_up_at = now(), version = version + 1, updated_at = now()
+    WHERE payment_id = :id AND status = 'under_way' AND given_up_at IS NULL AND times_out_at <= now()
+    RETURNING attempt_ref
+""")
+
+_fold = text("SELECT FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
+
+_ending = text(f"""
+    SELECT payment.id, payment.provider, attempt.attempt_ref, attempt.expires_at, payment.amount_authorized,
+        payment.currency, attempt.expires_at <= now() AS over
+    FROM payment_attempts AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
+    WHERE attempt.status = 'authorized' AND NOT attempt.rest_released
+        AND attempt.expires_at BETWEEN now() - interval '7 days' AND now() + :ahead
+        AND payment.amount_authorized > 0 AND payment.closed IS NULL
+    ORDER BY attempt.expires_at LIMIT {PAGE}
+""")  # noqa: S608 (only our own constants)
+
+
+class _Ending(NamedTuple):
+    """An authorisation that ends soon, or has ended: then it is ``over``. The amount is what is open of its payment."""
+
+    payment_id: UUID
+    provider: str
+    attempt_ref: str
+    expires_at: datetime
+    amount: Decimal
+    currency: str
+    over: bool
+
+
+log = structlog.get_logger(__name__)
+
+
+def give_up_overdue(queries: StatusQueries) -> None:
+    """Look up attempts that are past their time, and give up those that are under way all the same.
+
+    Raises DatabaseUnavailableError.
+    """
+    for row in execute(_overdue):
+        if not queries.may_go_on():
+            return
+        if not cache().claim(f"past its time:{row.id}", milliseconds=ASK_AGAIN):
+            continue
+        # A provider that is away may still say that it is over.
+        if queries.ask(row.id, provider=row.provider, question=Question.LOOK_UP, ask=_look_up):
+            with suppress(DatabaseLockedError):  # then a later run gives it up
+                _give_up_attempts(row.id)
+
+
+def watch_authorizations(queries: StatusQueries) -> None:
+    """Log each authorisation once that ends within a day, and look it up once it has ended.
+
+    Raises DatabaseUnavailableError.
+    """
+    for ending in _news():
+        shown = {
+            "payment_id": str(ending.payment_id),
+            "attempt_ref": ending.attempt_ref,
+            "amount_open": str(ending.amount),
+            "currency": ending.currency,
+            "expires_at": show_time(ending.expires_at),
+        }
+        if not ending.over:
+            log.warning("authorization_ends_soon", **shown)
+        elif queries.may_go_on():
+            log.warning("authorization_ended", **shown)
+            queries.ask(ending.payment_id, provider=ending.provider, question=Question.LOOK_UP, ask=_look_up)
+
+
+def _news() -> Iterator[_Ending]:
+    for ending in map(_Ending._make, execute(_ending, {"ahead": AHEAD})):
+        mark = f"{'ended' if ending.over else 'ends'}:{ending.payment_id}:{ending.expires_at.timestamp()}"
+        if cache().claim(mark, milliseconds=REMEMBERED):
+            yield ending
+
+
+def _give_up_attempts(payment_id: UUID) -> None:
+    with transaction() as connection:
+        connection.execute(_lock_payment, {"id": payment_id})
+        given_up = connection.execute(_give_up, {"id": payment_id}).all()
+        if given_up:
+            connection.execute(_fold, {"id": payment_id})
+    for row in given_up:
+        log.warning("attempt_timed_out", payment_id=str(payment_id), attempt_ref=row.attempt_ref)
+
+
+def _look_up(adapter: Provider, reference: Reference) -> Answer:
+    return adapter.look_up(reference)
