@@ -156,11 +156,29 @@ class Expected:
 
     @property
     def under_way(self) -> bool:
+        """Whether some attempt is, by which no money came. One without a name gives way to those with one."""
+        brought = {each.attempt for each in self.captures.values() if each.status >= CaptureStatus.SUCCEEDED}
         return self.closed is None and any(
             attempt.status is AttemptStatus.UNDER_WAY
+            and attempt.presumed is None
+            and ref not in brought
             and attempt.reported_at is not None
             and (self.looked_up_at is None or attempt.reported_at > self.looked_up_at)
-            for attempt in self.attempts.values()
+            and (ref or not self._named_since(attempt.reported_at))
+            for ref, attempt in self.attempts.items()
+        )
+
+    def _named_since(self, moment: datetime) -> bool:
+        """Whether an attempt with a name was ever authorized, or failed since."""
+        return any(
+            attempt.status >= AttemptStatus.AUTHORIZED
+            or (
+                attempt.status is AttemptStatus.FAILED
+                and attempt.reported_at is not None
+                and attempt.reported_at >= moment
+            )
+            for ref, attempt in self.attempts.items()
+            if ref
         )
 
     @property
