@@ -25,12 +25,12 @@ class Plain:
     def __init__(self, name: str, player: Player) -> None:
         self.name = name
         self._player = player
-        self._said = 0
+        self._count = 0
 
     def says(self, subject: str, word: str, *, day: int = 1, **details: Any) -> Step:
         """A webhook; names in it are the copy's own, and another webhook is another event."""
-        self._said += 1
-        event = f"event-{self._said}-"
+        self._count += 1
+        event = f"event-{self._count}-"
 
         def report(copy: Copy) -> SignedWebhook:
             own = {name: copy(value) if name in NAMES else value for name, value in details.items()}
