@@ -88,7 +88,8 @@ _STYLE: Final = """body { margin: 0; }
 _RECEIVER: Final[dict[str, Any]] = {
     "summary": "Receive a provider's webhook",
     "description": "Stores the webhook as it came and answers. 202 means that it is stored, not that it is verified. "
-    "The body below is the mock provider's; each provider sends its own.",
+    "The body below is the mock provider's; each provider sends its own. In its raw_data, attempt, capture_ref, "
+    "refund_ref, dispute_ref, stage and step may name what it is about.",
     "tags": ["webhooks"],
     "security": [],
     "requestBody": {

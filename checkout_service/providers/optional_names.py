@@ -102,7 +102,7 @@ def source_of(about: Mapping[str, Any]) -> dict[str, Any]:
     return {ours: text(about, theirs) for ours, theirs in found.items() if about.get(theirs) is not None}
 
 
-def held_entries(held: Mapping[str, Any], status: PaymentStatus | None, asked_at: datetime) -> list[Entry] | None:
+def held_entries(held: Mapping[str, Any], status: PaymentStatus | None, seen_at: datetime) -> list[Entry] | None:
     """What the lists in an answer about a payment say; None where it has none: then its status alone counts.
 
     Beside lists of attempts or captures the status only closes the payment, else it tells of money too. Where all
@@ -125,7 +125,7 @@ def held_entries(held: Mapping[str, Any], status: PaymentStatus | None, asked_at
         entries.append(AttemptEntry(presumed=_amount(held), currency=_currency(held)))
     under_way = any(isinstance(entry, AttemptEntry) and entry.status is AttemptStatus.UNDER_WAY for entry in entries)
     if "attempts" in held and not under_way:
-        entries.append(NoneUnderWayEntry(at=asked_at))
+        entries.append(NoneUnderWayEntry(at=seen_at))
     return entries
 
 

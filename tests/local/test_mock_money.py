@@ -71,7 +71,7 @@ def read(body: bytes) -> Any:
     return event
 
 
-def said(name: str) -> list[Any]:
+def reported(name: str) -> list[Any]:
     """What a button reports of a payment that nobody paid, in short."""
     shown: list[Any] = []
     for webhook in webhooks(BY_NAME[name], PAYMENT, secret=SECRET):
@@ -103,7 +103,7 @@ def attempt(bank: Bank) -> str:
 def test_each_button_reports_what_it_says() -> None:
     held, half = ("attempt", "authorized", "47.25"), ("capture", "succeeded", "23.62")
     opened = ("dispute", "needs_response", "23.62", 0, False)
-    assert {action.name: said(action.name) for action in ACTIONS if action.moves} == {
+    assert {action.name: reported(action.name) for action in ACTIONS if action.moves} == {
         "charge_twice": [("attempt", "started", "47.25")] * 2,
         "refund": [("paid", "47.25"), ("refund", "succeeded", "23.62")],
         "dispute": [("paid", "47.25"), opened],
@@ -135,7 +135,7 @@ def test_a_dispute_that_was_lost_is_won_and_gives_back_what_it_took() -> None:
     assert len({each.details["dispute_ref"] for each in reports}) == 1
 
 
-def test_what_a_button_did_is_known_when_the_provider_is_asked(server: MockServer, provider: MockProvider) -> None:
+def test_what_a_button_did_is_found_by_a_look_up(server: MockServer, provider: MockProvider) -> None:
     for name in ("capture_half", "dispute_lost", "refund"):
         assert server.bank.move(REFERENCE, BY_NAME[name].moves)  # type: ignore[arg-type]
 

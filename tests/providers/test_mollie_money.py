@@ -149,7 +149,7 @@ def test_the_account_asks_for_manual_capture_by_its_option() -> None:
         assert json.loads(bank.requests[0].content).get("captureMode") == mode
 
 
-def test_a_capture_is_asked_for_with_our_id_and_named_by_theirs() -> None:
+def test_a_capture_is_requested_with_our_id_and_named_by_theirs() -> None:
     bank = MollieBank()
     provider, reference = authorized(bank)
 
@@ -210,7 +210,7 @@ def test_several_captures_leave_the_rest_authorized_and_the_last_releases_it() -
     assert {entry.ref for entry in entries(last, CaptureEntry)} == set(bank.captures)
 
 
-def test_a_last_capture_whose_release_was_lost_releases_when_it_is_asked_for_again() -> None:
+def test_a_last_capture_whose_release_was_lost_releases_when_it_is_requested_again() -> None:
     bank = MollieBank()
     provider, reference = authorized(bank)
 
@@ -388,7 +388,7 @@ def test_several_chargebacks_are_several_disputes_and_their_sum_is_not_added() -
         ({"code": ["AM04"]}, None),
     ],
 )
-def test_why_a_direct_debit_came_back_is_said_in_shared_words(reason: Any, shared: DisputeReason | None) -> None:
+def test_why_a_direct_debit_came_back_is_in_shared_words(reason: Any, shared: DisputeReason | None) -> None:
     bank = MollieBank()
     provider, reference = at(bank)
     bank.pay(reference.provider_ref)

@@ -121,7 +121,7 @@ def test_a_capture_has_statuses_of_its_own(name: str, status: CaptureStatus) -> 
 
 
 @pytest.mark.parametrize("status", DisputeStatus)
-def test_a_dispute_has_a_story_and_its_money_goes_by_its_step(name: str, status: DisputeStatus) -> None:
+def test_a_dispute_has_words_and_its_money_goes_by_its_step(name: str, status: DisputeStatus) -> None:
     details = mock.MOVEMENTS["dispute"][status.value] | {"step": 3}
     expected: dict[str, Any] = {
         "ref": "dis-1",
@@ -268,7 +268,7 @@ def test_a_look_up_without_attempts_says_that_none_is_under_way_and_is_not_recor
     assert [type(entry) for entry in event.entries] == [NoneUnderWayEntry]
 
 
-def test_while_an_attempt_is_under_way_nothing_else_is_said(name: str) -> None:
+def test_while_an_attempt_is_under_way_nothing_is_over(name: str) -> None:
     (event,) = looked_up(name, "failed", attempts=[ATTEMPTS[0], {"attempt": "try-2", "status": "processing"}])
 
     assert isinstance(event, ProviderEvent)

@@ -67,7 +67,10 @@ def test_while_money_is_under_way_or_promised_nothing_is_canceled(
     assert due_in is not None
     assert 4 < due_in < 7
 
-    sql("UPDATE payment_attempts SET status = CASE status WHEN 'under_way' THEN 'failed' ELSE 'canceled' END::attempt_status")
+    sql(
+        """UPDATE payment_attempts
+        SET status = CASE status WHEN 'under_way' THEN 'failed' ELSE 'canceled' END::attempt_status"""
+    )
     fold(sql, payment)
     make_due(sql)
     assert cancel(str(payment)) == "the payment is canceled"

@@ -92,11 +92,11 @@ def refund_event(webhook: dict[str, Any], details: dict[str, Any], *, raw: bytes
 
 
 def looked_up(
-    held: dict[str, Any], reference: Reference, asked_at: datetime
+    held: dict[str, Any], reference: Reference, seen_at: datetime
 ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     """The events in an answer about one payment; their ids name what was seen, so that seeing it again is no news.
 
-    ``asked_at`` is the moment of the question.
+    ``seen_at`` is the moment at which it was looked up.
     """
     seen: dict[str, Any] = {
         name: text(held, name) for name in ("provider_ref", "status", "amount", "currency") if name in held
@@ -105,7 +105,7 @@ def looked_up(
         raise UnreadableError("the answer is about another payment")
     made = [refunded(refund, reference) for refund in items({"refunds": []} | held, "refunds")]
     word = seen.get("status")
-    listed = held_entries(held, next((each for each in PaymentStatus if each.value == word), None), asked_at)
+    listed = held_entries(held, next((each for each in PaymentStatus if each.value == word), None), seen_at)
     if listed is None and word == PaymentStatus.PENDING.value:
         return made
     event_id = f"lookup:{reference.provider_ref}:{word}:{seen.get('amount', '')}"

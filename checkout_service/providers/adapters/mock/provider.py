@@ -91,17 +91,17 @@ class MockProvider:
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         if self._api is None:
             return []
-        asked_at = datetime.now(UTC)
-        return looked_up(self._api.call("GET", _path(reference)), reference, asked_at)
+        seen_at = datetime.now(UTC)
+        return looked_up(self._api.call("GET", _path(reference)), reference, seen_at)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        provider_ref, asked_at = reference.provider_ref, datetime.now(UTC)
+        provider_ref, seen_at = reference.provider_ref, datetime.now(UTC)
         if self._api is None:
             held = {"provider_ref": provider_ref, "status": PaymentStatus.CANCELED.value}
         else:
             path = f"{_path(reference)}/cancel"
             held = self._api.call("POST", path, idempotency_key=f"cancel-{provider_ref}")
-        return looked_up(held, reference, asked_at)
+        return looked_up(held, reference, seen_at)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -138,10 +138,10 @@ class MockProvider:
     def void(self, reference: Reference, *, void_id: UUID) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         if self._api is None:
             return [voided(reference)]
-        asked_at = datetime.now(UTC)
+        seen_at = datetime.now(UTC)
         order = {"attempt": reference.attempt_ref or ""}
         held = self._api.call("POST", f"{_path(reference)}/void", json=order, idempotency_key=str(void_id))
-        return looked_up(held, reference, asked_at)
+        return looked_up(held, reference, seen_at)
 
 
 def _path(reference: Reference) -> str:

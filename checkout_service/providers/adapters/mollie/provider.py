@@ -91,16 +91,16 @@ class MollieProvider:
         return ParsedWebhook(events=[ThinEvent(provider=NAME, provider_ref=found[1].decode(), verified=False)])
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        asked_at = datetime.now(UTC)
-        return looked_up(self._held(reference), reference, asked_at)
+        seen_at = datetime.now(UTC)
+        return looked_up(self._held(reference), reference, seen_at)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Cancel where the method allows it; where not, say how it stands: such payments expire by themselves."""
         # Without a key: the first answer would come again, though a payment moves on.
-        asked_at = datetime.now(UTC)
+        seen_at = datetime.now(UTC)
         with bounded():
             try:
-                return looked_up(self._api.call("DELETE", _path(reference)), reference, asked_at)
+                return looked_up(self._api.call("DELETE", _path(reference)), reference, seen_at)
             except ProviderRefusedError as error:
                 if error.reason in {Decline.CREDENTIALS, Decline.UNKNOWN_REFERENCE}:
                     raise
@@ -131,7 +131,7 @@ class MollieProvider:
 
         Mollie leaves a rest authorized for further captures, where the method has them.
         """
-        asked_at = datetime.now(UTC)
+        seen_at = datetime.now(UTC)
         order = {
             "amount": {"currency": reference.currency, "value": decimal_text(amount, reference.currency)},
             "metadata": {"request_id": str(request_id)},
@@ -139,7 +139,7 @@ class MollieProvider:
         with bounded():
             # As with refunds: one that was asked for before is looked for first.
             held = self._held(reference)
-            events = looked_up(held, reference, asked_at)
+            events = looked_up(held, reference, seen_at)
             left = uncaptured(held)
             if not any(_is_of(event, request_id) for event in events):
                 path = f"{_path(reference)}/captures"

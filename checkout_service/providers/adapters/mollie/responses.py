@@ -79,11 +79,11 @@ _KEPT: Final = frozenset(_NAMES.split())
 
 
 def looked_up(
-    held: dict[str, Any], reference: Reference, asked_at: datetime
+    held: dict[str, Any], reference: Reference, seen_at: datetime
 ) -> list[ProviderEvent | ProviderRefundEvent]:
     """All that an answer about one payment says; an id names what was seen, so that seeing it again is no news.
 
-    ``asked_at`` is the moment of the question.
+    ``seen_at`` is the moment at which it was looked up.
     """
     if text(held, "id") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
@@ -93,7 +93,7 @@ def looked_up(
     captures, chargebacks = _embedded(held, "captures"), _embedded(held, "chargebacks")
     source = source_of(held, reference)
     events: list[ProviderEvent | ProviderRefundEvent] = []
-    if (event := _payment_event(held, captures, reference, asked_at)) is not None:
+    if (event := _payment_event(held, captures, reference, seen_at)) is not None:
         events.append(event)
     events += [capture_of(item, reference) for item in captures]
     events += [_chargeback_of(item, reference, source) for item in chargebacks]
@@ -157,17 +157,17 @@ def money_of(held: dict[str, Any]) -> dict[str, Any]:
 
 
 def _payment_event(
-    held: dict[str, Any], captures: Sequence[dict[str, Any]], reference: Reference, asked_at: datetime
+    held: dict[str, Any], captures: Sequence[dict[str, Any]], reference: Reference, seen_at: datetime
 ) -> ProviderEvent | None:
     """What the payment's own status says; of an open one, that nothing is under way. None for a word of later."""
-    word, over = text(held, "status"), NoneUnderWayEntry(at=asked_at)
+    word, over = text(held, "status"), NoneUnderWayEntry(at=seen_at)
     if word == OPEN:
         return _event(held, reference, "", [over])
     status = _PAYMENTS.get(word)
     if status is None:
         return None
     money = money_of(held)
-    attempt = _attempt(held, status, captures, reference, money, asked_at)
+    attempt = _attempt(held, status, captures, reference, money, seen_at)
     entries: list[Entry] = [attempt]
     if status in {PaymentStatus.FAILED, PaymentStatus.EXPIRED, PaymentStatus.CANCELED}:
         # Not as with others: a payment that failed at Mollie takes no second try.
@@ -191,9 +191,9 @@ def _attempt(
     captures: Sequence[dict[str, Any]],
     reference: Reference,
     money: dict[str, Any],
-    asked_at: datetime,
+    seen_at: datetime,
 ) -> AttemptEntry:
-    common: dict[str, Any] = {"ref": reference.provider_ref, "currency": money["currency"], "at": asked_at}
+    common: dict[str, Any] = {"ref": reference.provider_ref, "currency": money["currency"], "at": seen_at}
     held_back = held.get("authorizedAt") is not None or held.get("captureBefore") is not None
     match status:
         case PaymentStatus.PROCESSING:

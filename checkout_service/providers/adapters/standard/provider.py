@@ -92,13 +92,13 @@ class StandardProvider:
         return ParsedWebhook(events=_events_of(json_object(raw_webhook.body), event_id), secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        asked_at = datetime.now(UTC)
-        return _looked_up(self._api.call("GET", _path(reference)), reference, asked_at)
+        seen_at = datetime.now(UTC)
+        return _looked_up(self._api.call("GET", _path(reference)), reference, seen_at)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        asked_at = datetime.now(UTC)
+        seen_at = datetime.now(UTC)
         # Without a key: the first answer would come again, though a payment moves on.
-        return _looked_up(self._api.call("POST", f"{_path(reference)}/cancel"), reference, asked_at)
+        return _looked_up(self._api.call("POST", f"{_path(reference)}/cancel"), reference, seen_at)
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -145,14 +145,14 @@ def _events_of(webhook: dict[str, Any], event_id: str) -> list[ProviderEvent | P
 
 
 def _looked_up(
-    held: dict[str, Any], reference: Reference, asked_at: datetime
+    held: dict[str, Any], reference: Reference, seen_at: datetime
 ) -> list[ProviderEvent | ProviderRefundEvent]:
     """What an answer about one payment says; the ids name what was seen, so that seeing it again is no news."""
     if text(held, "provider_ref") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
     found: list[ProviderEvent | ProviderRefundEvent] = []
     status = _payment_status(text(held, "status"))
-    listed = held_entries(held, status, asked_at)
+    listed = held_entries(held, status, seen_at)
     event_id = f"lookup:{reference.provider_ref}:{status.value if status else ''}:{held.get('amount', '')}"
     if listed:
         lists = what_was_seen(held)
