@@ -185,7 +185,8 @@ def test_a_payment_that_is_gone_refuses_the_command(app: Flask, in_worker: InWor
     sql(
         """WITH command AS (
             INSERT INTO audit (key, door, operator, action, subject, why, details)
-            VALUES (uuidv7(), 'cli', 'ada', :action, CAST(uuidv7() AS text), '', '{"amount": "1", "reason": "mismatch"}')
+            VALUES (uuidv7(), 'cli', 'ada', :action, CAST(uuidv7() AS text), '',
+                '{"amount": "1", "reason": "mismatch"}')
             RETURNING id
         ) INSERT INTO command_runs (id) SELECT id FROM command""",
         action=action,
