@@ -164,3 +164,35 @@ def test_a_payment_that_is_not_there(app: Flask, sql: Sql, command: list[str]) -
     assert done.exit_code == 1
     assert "There is no payment" in done.output
     assert sql("SELECT FROM audit") == []
+
+
+def test_a_command_whose_answer_was_lost_is_done_once(app: Flask, in_worker: InWorker, sql: Sql, short: UUID) -> None:
+    """The worker may die after the commit and before it writes down that the command is done."""
+    _run(app, "review", str(short), "--why", "seen")
+    _run(app, "accept", str(short), "--amount", "200", "--why", "by telephone")
+    for _ in range(2):
+        sql("UPDATE command_runs SET state = 'waiting', message = NULL, leased_until = now()")
+        in_worker(run_commands)
+
+    assert [row.state for row in sql("SELECT state FROM command_runs")] == ["done", "done"]
+    assert len(sql("SELECT FROM payment_acceptances")) == 1
+    assert len(sql("SELECT FROM payment_reviews")) == 1
+    assert _now(sql, short).status == "paid"
+
+
+@pytest.mark.parametrize("action", ["accept", "review"])
+def test_a_payment_that_is_gone_refuses_the_command(app: Flask, in_worker: InWorker, sql: Sql, action: str) -> None:
+    sql(
+        """WITH command AS (
+            INSERT INTO audit (key, door, operator, action, subject, why, details)
+            VALUES (uuidv7(), 'cli', 'ada', :action, CAST(uuidv7() AS text), '',
+                '{"amount": "1", "reason": "mismatch"}')
+            RETURNING id
+        ) INSERT INTO command_runs (id) SELECT id FROM command""",
+        action=action,
+    )
+
+    in_worker(run_commands)
+
+    run = sql("SELECT state, message FROM command_runs")[0]
+    assert tuple(run) == ("refused", "there is no such payment")

@@ -201,6 +201,24 @@ def test_two_payments_of_one_filling_name_each_other(
     assert listed == {first: [second], second: [first], unpaid: []}
 
 
+def test_a_duplicate_of_another_owner_is_for_staff_alone(
+    customer: Customer, other_customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    cart_id = fill_cart(customer, (make_listing(unit_price="100.00"), 1))
+    theirs = opened(other_customer, fill_cart(other_customer, (make_listing(unit_price="100.00"), 1)))["payment_id"]
+    mine = opened(customer, cart_id)["payment_id"]
+    sql(
+        """UPDATE checkout_sessions SET cart_id = :cart, generation = 0 WHERE payment_id = :theirs""",
+        cart=cart_id,
+        theirs=theirs,
+    )
+    bring_to(sql, theirs, "paid")
+    bring_to(sql, mine, "paid")
+
+    assert read(customer, mine)["duplicate_of"] == []
+    assert read(staff_of(customer), mine)["duplicate_of"] == [theirs]
+
+
 def test_staff_read_any_payment_and_others_only_their_own(
     customer: Customer, other_customer: Customer, payment_id: str
 ) -> None:
