@@ -50,9 +50,13 @@ _overdue = text(f"""
 _lock_payment = text("SELECT FROM payments WHERE id = :id FOR NO KEY UPDATE")
 
 _give_up = text("""
-    UPDATE payment_attempts SET given_up_at = now(), version = version + 1, updated_at = now()
-    WHERE payment_id = :id AND status = 'under_way' AND given_up_at IS NULL AND times_out_at <= now()
-    RETURNING attempt_ref
+    UPDATE payment_attempts AS attempt
+    SET given_up_at = now(), version = attempt.version + 1, updated_at = now()
+    FROM payments AS payment
+    WHERE payment.id = :id AND attempt.payment_id = payment.id AND attempt.status = 'under_way'
+        AND attempt.given_up_at IS NULL AND attempt.times_out_at <= now()
+        AND attempt.reported_at >= coalesce(payment.looked_up_at, '-infinity')
+    RETURNING attempt.attempt_ref
 """)
 
 _fold = text("SELECT FROM payments_fold(ARRAY[CAST(:id AS uuid)])")

@@ -1,0 +1,147 @@
+"""Attempts that are past their time, and authorisations that end: what is known before it comes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from checkout_service.payments.status import AttemptStatus
+from checkout_service.providers.base import ProviderEvent, ProviderUnavailableError
+from checkout_service.providers.entries import AttemptEntry, NoneUnderWayEntry
+from tests.capturing import authorized_payment
+from tests.conftest import Sql
+from tests.money import fold
+from tests.worker.promises import insert_promise
+from tests.worker.scripted import ScriptedProvider
+from worker.payments import attempts
+from worker.payments.look_ups import expire, look_up
+
+PAST = "now() - interval '1 minute'"
+
+
+def under_way(sql: Sql, *, times_out_at: str = PAST) -> tuple[UUID, str]:
+    """A payment whose session is over, with a bank debit under way that is past its time; its id and reference."""
+    reference = insert_promise(sql, ends="now() - interval '1 second'")
+    payment = sql("SELECT id FROM payments WHERE provider_ref = :ref", ref=reference)[0].id
+    sql(
+        f"""INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, times_out_at)
+        VALUES (:id, 'mock', 'debit_1', 'under_way', now() - interval '9 days', {times_out_at})""",
+        id=payment,
+    )
+    fold(sql, payment)
+    return payment, reference
+
+
+def row_of(sql: Sql, payment: UUID) -> Any:
+    return sql(
+        """SELECT payment.status::text AS now, payment.under_way, payment.review_reason, attempt.given_up_at
+        FROM payments AS payment JOIN payment_attempts AS attempt ON attempt.payment_id = payment.id
+        WHERE payment.id = :id""",
+        id=payment,
+    )[0]
+
+
+def told(reference: str, *entries: Any) -> ProviderEvent:
+    return ProviderEvent(
+        provider="mock", provider_ref=reference, event_id=f"lookup:{uuid4().hex}", status=None, entries=entries
+    )
+
+
+def test_an_attempt_past_its_time_is_looked_up_and_given_up_with_a_reason(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, reference = under_way(sql)
+    assert row_of(sql, payment).now == "processing"
+
+    expire()
+
+    row = row_of(sql, payment)
+    assert (row.now, row.under_way, row.review_reason) == ("pending", False, "attempt_timed_out")
+    assert (scripted.looked_up, scripted.canceled) == ([reference], []), "a person's to decide"
+    expire()
+    assert (scripted.looked_up, scripted.canceled) == ([reference], [])
+
+
+def test_what_still_tells_of_it_takes_no_reason_off(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, reference = under_way(sql)
+    scripted.truths[reference] = [
+        told(reference, AttemptEntry(ref="debit_1", status=AttemptStatus.UNDER_WAY, at=datetime.now(UTC)))
+    ]
+    expire()
+    sql("UPDATE payments SET next_look_up_at = now()")
+    look_up()
+
+    assert row_of(sql, payment).review_reason == "attempt_timed_out"
+    assert row_of(sql, payment).under_way is False
+
+
+@pytest.mark.parametrize("status", ["failed", "presumed"])
+def test_news_of_it_counts_all_the_same(sql: Sql, scripted: ScriptedProvider, status: str) -> None:
+    payment, _ = under_way(sql)
+    expire()
+    if status == "failed":
+        sql("UPDATE payment_attempts SET status = 'failed'")
+    else:
+        sql("UPDATE payment_attempts SET amount_presumed = 240, currency = 'USD'")
+    fold(sql, payment)
+
+    assert row_of(sql, payment).review_reason is None
+    assert row_of(sql, payment).now == ("failed" if status == "failed" else "paid")
+
+
+def test_a_look_up_that_names_none_under_way_ends_it_without_a_reason(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, reference = under_way(sql)
+    scripted.truths[reference] = [told(reference, NoneUnderWayEntry(at=datetime.now(UTC)))]
+
+    expire()
+
+    row = row_of(sql, payment)
+    assert (row.now, row.under_way, row.review_reason, row.given_up_at) == ("pending", False, None, None)
+    expire()
+    assert scripted.canceled == [reference], "then its session is over like any other's"
+
+
+def test_a_provider_that_is_away_gives_nothing_up(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, reference = under_way(sql)
+    scripted.truths[reference] = ProviderUnavailableError("away")
+
+    expire()
+
+    assert row_of(sql, payment).given_up_at is None
+    assert row_of(sql, payment).now == "processing"
+
+
+def test_an_attempt_within_its_time_is_waited_for(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, _ = under_way(sql, times_out_at="now() + interval '1 minute'")
+
+    expire()
+
+    assert (scripted.looked_up, scripted.canceled) == ([], [])
+    assert row_of(sql, payment).now == "processing"
+
+
+@pytest.mark.parametrize(
+    ("ends", "event", "looked_up"),
+    [
+        ("now() + interval '23 hours'", "authorization_ends_soon", False),
+        ("now() - interval '1 minute'", "authorization_ended", True),
+        ("now() + interval '25 hours'", None, False),
+    ],
+)
+def test_the_end_of_an_authorisation_is_logged_once_before_it_comes(
+    sql: Sql, scripted: ScriptedProvider, capsys: pytest.CaptureFixture[str], ends: str, event: str, looked_up: bool
+) -> None:
+    payment, reference = authorized_payment(sql, refs=("at_1",))
+    sql(f"UPDATE payment_attempts SET expires_at = {ends}")
+
+    expire()
+    expire()
+
+    written = "".join(capsys.readouterr())
+    assert written.count("authorization_end") == (0 if event is None else 1)
+    if event is not None:
+        assert event in written
+        assert str(payment) in written
+    assert scripted.looked_up == ([reference] if looked_up else [])
+    assert attempts.AHEAD.days == 1
