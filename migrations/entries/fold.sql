@@ -15,6 +15,15 @@ CREATE TYPE payment_sum AS (
 CREATE FUNCTION disputes_block(open numeric, taken_unnamed numeric, lost numeric) RETURNS numeric LANGUAGE sql IMMUTABLE
 RETURN greatest(0, coalesce(open, 0) - greatest(0, coalesce(taken_unnamed, 0) - coalesce(lost, 0)));
 
+-- Whether a capture's money is here. One that was undone is again once somebody accepted it after the provider had reported
+-- it as captured again: no signed time tells which of the two is newer.
+CREATE FUNCTION capture_counts(capture captures) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT capture.status = 'succeeded' OR capture.status = 'undone' AND EXISTS (
+        SELECT FROM payment_notices AS notice JOIN payment_acceptances AS acceptance
+            ON acceptance.payment_id = notice.payment_id AND acceptance.created_at >= notice.created_at
+        WHERE notice.payment_id = capture.payment_id AND notice.reason = 'recaptured' AND notice.ref = capture.capture_ref)
+$$;
+
 CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql STABLE AS $$
     SELECT payment.id, money.came, captured.undone,
         coalesce(disputed.taken, CASE WHEN disputed.presumed THEN coalesce(disputed.presumed_amount, money.came) END, 0),
@@ -28,7 +37,8 @@ CREATE FUNCTION payment_sums(ids uuid[]) RETURNS SETOF payment_sum LANGUAGE sql 
         SELECT
             coalesce(sum(capture.amount) FILTER (WHERE capture.attempt_ref <> '' AND ours), 0) AS of_attempts,
             coalesce(sum(capture.amount) FILTER (WHERE capture.attempt_ref = '' AND ours), 0) AS of_none,
-            coalesce(sum(capture.amount) FILTER (WHERE capture.status = 'undone' AND ours), 0) AS undone,
+            coalesce(sum(capture.amount) FILTER (WHERE capture.status = 'undone' AND ours AND NOT capture_counts(capture)), 0)
+                AS undone,
             coalesce(sum(capture.amount) FILTER (WHERE NOT ours), 0) AS other_currency,
             coalesce(sum(capture.amount) FILTER (WHERE ours AND (capture.attempt_ref = '' OR EXISTS (
                 SELECT FROM payment_attempts AS attempt
@@ -161,6 +171,9 @@ LANGUAGE sql STABLE AS $$
                         AND capture.status >= 'succeeded'
                 ))
             WHEN 'authorization_adjusted' THEN summed.authorized > 0
+            WHEN 'recaptured' THEN NOT EXISTS (
+                SELECT FROM payment_acceptances AS acceptance
+                WHERE acceptance.payment_id = notice.payment_id AND acceptance.created_at >= notice.created_at)
             ELSE true END
         GROUP BY notice.reason
         UNION ALL

@@ -23,7 +23,7 @@ RETURNS numeric LANGUAGE sql STABLE AS $$
                 AND CASE WHEN capture IS NULL THEN dispute.capture_ref = '' AND dispute.attempt_ref = attempt
                     ELSE dispute.capture_ref = capture END), 0)
     FROM (
-        SELECT CASE entry.status WHEN 'succeeded' THEN entry.amount ELSE 0 END AS amount
+        SELECT CASE WHEN capture_counts(entry) THEN entry.amount ELSE 0 END AS amount
         FROM captures AS entry WHERE entry.payment_id = payment AND entry.capture_ref = capture
         UNION ALL
         SELECT entry.amount_presumed FROM payment_attempts AS entry
@@ -41,7 +41,7 @@ RETURNS TABLE (id uuid, capture_ref text, attempt_ref text, amount numeric, room
     FROM (
         SELECT entry.id, entry.capture_ref, NULL AS attempt_ref, entry.amount, entry.created_at
         FROM captures AS entry JOIN payments AS own ON own.id = entry.payment_id
-        WHERE entry.payment_id = payment AND entry.status = 'succeeded' AND entry.currency = own.currency
+        WHERE entry.payment_id = payment AND capture_counts(entry) AND entry.currency = own.currency
         UNION ALL
         SELECT entry.id, NULL, entry.attempt_ref, entry.amount_presumed, entry.created_at
         FROM payment_attempts AS entry JOIN payments AS own ON own.id = entry.payment_id

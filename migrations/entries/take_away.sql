@@ -11,6 +11,7 @@ WHERE status = 'partially_paid' AND review_reason IS DISTINCT FROM 'mismatch';
 UPDATE payments SET status = 'pending' WHERE status = 'partially_paid';
 UPDATE payments SET status = 'processing' WHERE status = 'authorized';
 
+DROP FUNCTION capture_counts(captures);
 DROP TABLE capture_requests, voids, payment_acceptances, payment_reviews, payment_notices, disputes, captures,
     payment_attempts;
 

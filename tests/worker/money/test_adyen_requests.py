@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.capturing import insert_capture_request, insert_void, make_requests_due, request_row
 from tests.conftest import Sql
+from tests.money import fold
 from tests.providers.kits import adyen
 from tests.providers.kits.kit import SignedWebhook
 from tests.refunding import insert_refund, refund_row
@@ -218,6 +219,38 @@ def test_a_refund_of_a_named_capture_is_asked_of_its_authorisation(wallets: Wall
     assert refund(str(refund_id)) == "processing"
 
     assert wallets.adyen.requests[-1].url.path == "/v72/payments/A/refunds"
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_capture_that_came_again_counts_once_somebody_accepted_it(
+    wallets: Wallets, sql: Sql, order: tuple[int, ...]
+) -> None:
+    payment_id, reference = paying(wallets)
+    again = {"original": "A", "reason": "Transaction Recaptured"}
+    news: list[tuple[str, str, dict[str, str]]] = [
+        ("AUTHORISATION", "A", {}),
+        ("CAPTURE_FAILED", "C", {"original": "A"}),
+        ("CAPTURE", "C", again),
+    ]
+    for place in order:
+        code, psp, fields = news[place]
+        report(wallets, code, psp, reference, **fields)
+    assert status_of(sql, reference) == "reversed"
+    with pytest.raises(IntegrityError):
+        insert_refund(sql, payment_id, "40.00", capture_ref="'C'")
+
+    sql(
+        """INSERT INTO payment_acceptances (payment_id, amount, operator, why, command_id)
+        VALUES (:id, 240, 'ada', 'seen in the Customer Area', uuidv7())""",
+        id=payment_id,
+    )
+    fold(sql, payment_id)
+
+    (row,) = sql("SELECT status::text, review_reason, amount_captured, amount_lost FROM payments")
+    assert tuple(row) == ("paid", None, Decimal(240), 0)
+    sources = sql("SELECT capture_ref, room FROM payment_sources(:id)", id=payment_id)
+    assert [tuple(source) for source in sources] == [("C", Decimal(240))]
+    insert_refund(sql, payment_id, "40.00", capture_ref="'C'")
 
 
 def test_what_a_chargeback_took_cannot_be_given_back_as_well(wallets: Wallets, sql: Sql) -> None:
