@@ -133,7 +133,7 @@ class StatusQueries:
         except Exception:
             log.exception("events_not_recorded", payment_id=str(payment_id))
         else:
-            self._events += len(answer)
+            self._events += sum(bool(event.event_id) for event in answer)
 
     def _log(self, payment_id: UUID, question: Question, answer: str) -> None:
         """Keep the answer for operators; what jsonb cannot hold is escaped."""

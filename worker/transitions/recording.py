@@ -125,7 +125,7 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     written = write_refunds(connection, refunds.refunds)
     entries.touched.update(change.payment_id for change in written)
     folded = _fold(connection, _with_mates(payments, entries.touched), entries, _raws(judged, entries.news))
-    _conclude(connection, judged, entries.news, effects)
+    _conclude(connection, judged, entries.news, {change.payment_id for change in folded}, effects)
     insert_refund_events(connection, refunds.entries)
     return Recorded(
         effects=effects,
@@ -263,9 +263,17 @@ def _fold(connection: Connection, ids: Sequence[UUID], entries: Entries, raws: M
     ]
 
 
-def _conclude(connection: Connection, judged: Sequence[_Judged], news: set[int], effects: list[Effect]) -> None:
-    """Put the effects of the events in, and insert those that have an id."""
+def _conclude(
+    connection: Connection, judged: Sequence[_Judged], news: set[int], moved: set[UUID], effects: list[Effect]
+) -> None:
+    """Put the effects of the events in, and insert those that have an id.
+
+    One without an id is news only where it moved its payment: that nothing is under way is so at every look-up.
+    """
     for each in judged:
+        if not each.event.event_id and not each.mismatch:
+            effects[each.place] = APPLIED if each.payment.id in moved else DUPLICATE
+            continue
         effects[each.place] = MISMATCH if each.mismatch else APPLIED if each.place in news else STALE
     # By key: it is kinder to the index.
     chosen = sorted(

@@ -38,6 +38,9 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
         return reschedule(reading, next(effect.waits_for for effect in effects if effect.waits_for))
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
+    # An answer that is not recorded counts where there is no other, and where it moved something.
+    recorded = [outcome for event, outcome in zip(events, outcomes, strict=False) if event.event_id]
+    outcomes = recorded or [outcome for outcome in outcomes if outcome is not Outcome.DUPLICATE]
     if Outcome.MISMATCH in outcomes:
         detail = "mismatch: money, or a name, that is not the payment's"
         return Result(webhook=webhook, state=_APPLIED, provider_ref=reference, detail=detail, mismatch=True)

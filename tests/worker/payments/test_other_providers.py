@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from checkout_service.payments.status import PaymentStatus
 from tests.conftest import Sql
 from tests.crowd import at_once
+from tests.money import bring_to
 from tests.providers.kits import adyen, mollie, paypal
 from tests.providers.kits.kit import SignedWebhook
 from tests.webhook_bodies import state_of, status_of
@@ -52,7 +53,7 @@ def test_mollies_one_webhook_brings_news_after_news(wallets: Wallets, sql: Sql) 
     reference = wallets.open("mollie").provider_ref
     held = wallets.mollie.payments[reference]
 
-    assert (state_of(sql, news(wallets, reference)), status_of(sql, reference)) == ("applied", "pending")
+    assert (state_of(sql, news(wallets, reference)), status_of(sql, reference)) == ("ignored", "pending")
     held["status"] = "pending"
     assert (state_of(sql, news(wallets, reference)), status_of(sql, reference)) == ("applied", "processing")
     wallets.mollie.pay(reference)
@@ -101,7 +102,8 @@ def test_an_approval_is_captured_and_paid_once(wallets: Wallets, sql: Sql) -> No
     assert (state_of(sql, first), status_of(sql, reference)) == ("applied", "paid")
     again = wallets.file("paypal", paypal.approved(reference, WEBHOOK))
     process(str(again))
-    reported = wallets.file("paypal", paypal.KIT.webhook(PaymentStatus.PAID, provider_ref=reference))
+    (made,) = wallets.paypal.movements(reference, "captures")
+    reported = wallets.file("paypal", paypal.event("PAYMENT.CAPTURE.COMPLETED", made, number=7))
     process(str(reported))
 
     assert (state_of(sql, again), state_of(sql, reported)) == ("duplicate", "applied")
@@ -193,7 +195,8 @@ def test_a_declined_method_is_a_failure_that_another_approval_mends(wallets: Wal
 @pytest.mark.parametrize("status", ["expired", "canceled"])
 def test_an_approval_of_a_payment_that_is_closed_takes_no_money(wallets: Wallets, sql: Sql, status: str) -> None:
     reference = wallets.open("paypal").provider_ref
-    sql("UPDATE payments SET status = CAST(:status AS payment_status)", status=status)
+    (payment,) = sql("SELECT id FROM payments")
+    bring_to(sql, payment.id, status)
     delivery = approve(wallets, reference)
 
     process(str(delivery))

@@ -82,11 +82,12 @@ def test_the_first_that_is_on_is_queried_unless_another_is_named(
     assert (wallets.adyen.payments, wallets.paypal.payments) == ({}, {})
 
 
-@pytest.mark.parametrize("provider", KITS)
-def test_an_amount_that_the_currency_cannot_express_opens_nothing(
-    wallets: Wallets, sql: Sql, shopper: Customer, make_listing: MakeListing, provider: str
+@pytest.mark.parametrize(("provider", "currency"), [("adyen", "CVE"), ("paypal", "HUF"), ("paypal", "TWD")])
+def test_an_amount_that_the_provider_cannot_express_opens_nothing(
+    wallets: Wallets, sql: Sql, shopper: Customer, make_listing: MakeListing, provider: str, currency: str
 ) -> None:
-    cart = fill_cart(shopper, (make_listing(unit_price="40.50", currency="JPY"), 1))
+    """ISO 4217 gives these currencies two decimals, and the provider none."""
+    cart = fill_cart(shopper, (make_listing(unit_price="40.50", currency=currency), 1))
 
     answer = ask(shopper, cart, provider=provider)
 

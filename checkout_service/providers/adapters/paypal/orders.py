@@ -96,6 +96,7 @@ def events_of(
                 status=None,
                 payment_id=reference.payment_id,
                 entries=[NoneUnderWayEntry(at=at)],
+                raw=kept(order, _ORDER),
             )
         )
     return events
