@@ -257,9 +257,12 @@ def test_answers_with_anything_in_them_changed_are_values_or_one_of_three_errors
         bank = kit.bank()
         honest = kit.provider(answer=bank)
         reference = paid(kit, bank, honest)
+        authorized = replace(reference, attempt_ref=reference.attempt_ref or reference.capture_ref or "")
 
         def answer(request: httpx.Request) -> httpx.Response:
             response = bank(request)
+            if not response.content:
+                return response
             value = json.loads(response.content)
             holder: Any = value
             while isinstance(holder, dict | list) and holder:
@@ -277,6 +280,8 @@ def test_answers_with_anything_in_them_changed_are_values_or_one_of_three_errors
             lambda: provider.look_up(reference),
             lambda: provider.cancel(reference),
             lambda: provider.refund(reference, refund_id=uuid4(), amount=Decimal("1.00"), reason=None),
+            lambda: provider.capture(authorized, request_id=uuid4(), amount=Decimal("1.00"), final=True),
+            lambda: provider.void(authorized, void_id=uuid4()),
         ):
             try:
                 call()
@@ -288,7 +293,13 @@ def test_answers_with_anything_in_them_changed_are_values_or_one_of_three_errors
 
 def _calls(kit: Kit, answer: Callable[[httpx.Request], httpx.Response]) -> list[Callable[[], Any]]:
     provider, reference = kit.provider(answer=answer), kit.reference()
+    authorized = replace(reference, attempt_ref=reference.attempt_ref or reference.capture_ref)
+    captures = [
+        lambda: provider.capture(authorized, request_id=REFUND_ID, amount=AMOUNT, final=True),
+        lambda: provider.void(authorized, void_id=REFUND_ID),
+    ]
     return [
+        *(captures if kit.name != "standard" else ()),  # its contract has no such calls
         lambda: opened(provider),
         lambda: provider.look_up(reference),
         lambda: provider.cancel(reference),

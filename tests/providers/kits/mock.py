@@ -41,6 +41,10 @@ class MockBank:
                     held["status"] = "canceled"
             case "POST", ["payments", reference, "refunds"]:
                 held = self._keys.answer(key, request.content, lambda: self._refund(order))
+            case "POST", ["payments", reference, "captures"]:
+                held = self._keys.answer(key, request.content, lambda: self._capture(order))
+            case "POST", ["payments", reference, "void"]:
+                held = self.payments.get(reference)
             case _:
                 held = None
         return httpx.Response(404) if held is None else httpx.Response(200, json=held)
@@ -53,6 +57,10 @@ class MockBank:
         held = {"provider_ref": reference, "payment_token": reference, "status": "pending"}
         self.payments[reference] = held | {"amount": order["amount"], "currency": order["currency"]}
         return dict(self.payments[reference])
+
+    def _capture(self, order: dict[str, Any]) -> dict[str, Any]:
+        made = {name: value for name, value in order.items() if name != "final"}
+        return made | {"capture_ref": f"mock_cp_{order['request_id']}", "status": "succeeded"}
 
     def _refund(self, order: dict[str, Any]) -> dict[str, Any]:
         reference = f"mock_re_{len(self.refunds)}"
