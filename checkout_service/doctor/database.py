@@ -26,7 +26,9 @@ _server = text("""
 ROLE: Final = """
     SELECT current_user, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
         has_any_column_privilege('payments', 'UPDATE'), has_table_privilege('payments', 'DELETE'),
-        has_any_column_privilege('payments', 'INSERT'), has_any_column_privilege('payment_events', 'INSERT')
+        has_any_column_privilege('payments', 'INSERT'), has_any_column_privilege('payment_events', 'INSERT'),
+        has_column_privilege('payments', 'status', 'UPDATE'), coalesce(has_function_privilege(
+            to_regprocedure('payments_fold(uuid[], payment_status[], timestamptz[], bytea[])'), 'EXECUTE'), false)
 """
 
 
@@ -70,9 +72,10 @@ def check_readiness() -> Iterator[Finding]:
 
 
 def check_roles() -> Iterator[Finding]:
-    """Only the worker moves payments: PostgreSQL refuses the web."""
+    """Only the worker has payments computed, and nobody writes their status: PostgreSQL refuses it."""
     (row,) = execute(text(ROLE))
-    yield from _judge("web role", row, must={"insert payments"}, never={"update payments", "insert events"})
+    never = {"update payments", "insert events", "write a payment's status", "have payments computed"}
+    yield from _judge("web role", row, must={"insert payments"}, never=never)
     try:
         worker = WorkerSettings.from_environment(account_forms())
     except SettingsError as error:
@@ -87,7 +90,8 @@ def check_roles() -> Iterator[Finding]:
     except psycopg.Error as error:
         yield wrong("worker role", str(error).splitlines()[0], "See WORKER_DATABASE_URL: webhooks wait until it works.")
         return
-    yield from _judge("worker role", found, must={"update payments", "insert events"}, never={"insert payments"})
+    must = {"update payments", "insert events", "have payments computed"}
+    yield from _judge("worker role", found, must=must, never={"insert payments", "write a payment's status"})
 
 
 def check_invariants() -> Iterator[Finding]:
@@ -101,8 +105,15 @@ def check_invariants() -> Iterator[Finding]:
 
 
 def _judge(about: str, row: Any, *, must: set[str], never: set[str]) -> Iterator[Finding]:
-    name, superuser, update, delete, insert, events = row
-    may = {"update payments": update, "delete payments": delete, "insert payments": insert, "insert events": events}
+    name, superuser, update, delete, insert, events, status, fold = row
+    may = {
+        "update payments": update,
+        "delete payments": delete,
+        "insert payments": insert,
+        "insert events": events,
+        "write a payment's status": status,
+        "have payments computed": fold,
+    }
     if superuser:
         yield wrong(about, f"{name} is a superuser", "Connect as checkout_web or checkout_worker: nothing guards else.")
         return

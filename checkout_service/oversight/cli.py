@@ -10,6 +10,7 @@ from uuid import UUID
 import click
 
 from checkout_service.api.responses import show_time
+from checkout_service.oversight.authorizations import listed_authorizations
 from checkout_service.oversight.disputes import listed_disputes
 from checkout_service.oversight.invariants import INVARIANTS, Limits
 from checkout_service.oversight.operator_phrases import phrase, summary
@@ -66,6 +67,15 @@ def list_refunds(status: str, within: timedelta, limit: int) -> None:
 def list_disputes(due_before: datetime | None, statuses: Sequence[str], limit: int) -> None:
     """List disputes, the nearest deadline first, with the money that they took, and where evidence is sent."""
     for line in listed_disputes(list(map(DisputeStatus, statuses)), due_before=due_before, limit=limit):
+        click.echo(line)
+
+
+@payments.command("authorizations")
+@click.option("--due-before", type=Day(), help="Only those that end before this day, in UTC.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+def list_authorizations(due_before: datetime | None, limit: int) -> None:
+    """List authorisations that are open, the nearest end first: after it nothing can be captured."""
+    for line in listed_authorizations(due_before=due_before, limit=limit):
         click.echo(line)
 
 

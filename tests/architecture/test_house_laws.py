@@ -37,7 +37,10 @@ ABROAD = re.compile(
 )
 """Calls that leave the process for anything but the database."""
 
-MOVES_PAYMENT = re.compile(r"\bUPDATE\s+payments\b(?:(?!\b(?:FROM|WHERE|RETURNING)\b).)*?\bstatus\s*=", re.S | re.I)
+# An assignment follows SET or a comma; a comparison, as in a CASE, follows another word.
+MOVES_PAYMENT = re.compile(
+    r"\bUPDATE\s+payments\b(?:(?!\b(?:FROM|WHERE|RETURNING)\b).)*?(?:\bSET|,)\s*status\s*=", re.S | re.I
+)
 INSERTS_STATUS = re.compile(r"\bINSERT\s+INTO\s+payments\s*\([^)]*\bstatus\b", re.S | re.I)
 
 MOVES_REFUND = re.compile(MOVES_PAYMENT.pattern.replace("payments", "refunds"), MOVES_PAYMENT.flags)

@@ -70,9 +70,9 @@ def test_each_thing_that_is_wrong_is_named(servers: Servers, durable: None, sql:
 
     assert status == 1
     assert "is a superuser" in report["web role"]
-    assert report["worker role"] == "WRONG checkout_web may not insert events, update payments"
+    assert report["worker role"] == "WRONG checkout_web may not have payments computed, insert events, update payments"
     assert report["broker eviction"] == "WRONG maxmemory-policy allkeys-lru"
-    assert report["fold_is_clean"] == "WRONG 1 rows break it"
+    assert report["money_without_event"] == "WRONG 1 rows break it"
     assert report["worker"] == "WRONG none answers"
 
 

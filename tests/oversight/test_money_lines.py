@@ -219,3 +219,25 @@ def test_ids_of_captures_are_there_to_be_refunded(app: Flask, sql: Sql) -> None:
     _, entries = _show(app, payment)
 
     assert any(line.endswith(f"id {capture_id}") for line in entries)
+
+
+def test_open_authorizations_are_listed_the_nearest_end_first(app: Flask, sql: Sql) -> None:
+    for ref, end in (("later", "2026-12-24"), ("sooner", "2026-12-20"), ("released", "2026-12-01")):
+        payment, _ = open_payment(sql, amount="240.00")
+        attempt(sql, payment, "authorized", ref=ref, authorized="240")
+        sql(
+            """UPDATE payment_attempts SET expires_at = CAST(:end AS timestamptz), rest_released = :released
+            WHERE attempt_ref = :ref""",
+            end=end,
+            released=ref == "released",
+            ref=ref,
+        )
+        fold(sql, payment)
+    paid_at(sql)
+
+    lines = _run(app, "authorizations")
+
+    assert [line.split("  mock      ")[1].split("  payment ")[0] for line in lines] == ["sooner", "later"]
+    assert lines[0].startswith("2026-12-20T00:00:00Z ")
+    assert "240.00 USD" in lines[0]
+    assert len(_run(app, "authorizations", "--due-before", "2026-12-24")) == 1
