@@ -28,6 +28,7 @@ def news(
     *,
     success: bool = True,
     value: int = 24000,
+    currency: str = "USD",
     reference: str | None = None,
     request: str | None = None,
     **fields: Any,
@@ -42,7 +43,7 @@ def news(
         ours = reference_of(copy) + (f"_{request}" if request else "")
         given = {
             "merchantReference": ours if reference is None else reference,
-            "amount": {"currency": "USD", "value": value},
+            "amount": {"currency": currency, "value": value},
         }
         written = item(code, "true" if success else "false", **names, **given, **fields)
         return SignedWebhook(body=batch(sign(written, KIT.secrets[0])))
@@ -370,6 +371,18 @@ def test_two_disputes_and_a_refund_over_all_of_it_are_flagged(player: Player) ->
 
 
 # Content.
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "value"), [("KWD", "1.235", 1235), ("JPY", "240", 240), ("ISK", "240", 24000)]
+)
+def test_amounts_have_the_decimals_of_their_currency(player: Player, currency: str, amount: str, value: int) -> None:
+    money: dict[str, Any] = {"currency": currency, "value": value}
+    steps = [news("AUTHORISATION", "A", **money), news("CAPTURE", "C", "A", **money)]
+
+    ending = player.play(KIT.provider(), steps, reference=reference_of, amount=amount, currency=currency)
+
+    assert essentials(ending) == ("paid", None, Decimal(amount), 0)
 
 
 @pytest.mark.parametrize("odd", ["\0", "\ud83d"])

@@ -210,7 +210,7 @@ def test_each_of_two_authorisations_is_refunded_by_itself(wallets: Wallets, sql:
     assert tuple(row) == ("paid", "overpaid", Decimal(240), Decimal(240))
 
 
-def test_a_refund_of_a_named_capture_is_asked_of_its_authorisation(wallets: Wallets, sql: Sql) -> None:
+def test_a_refund_of_a_named_capture_is_requested_of_its_authorisation(wallets: Wallets, sql: Sql) -> None:
     payment_id, reference = paying(wallets)
     report(wallets, "AUTHORISATION", "A", reference)
     report(wallets, "CAPTURE", "C", reference, original="A")
@@ -251,6 +251,18 @@ def test_a_capture_that_came_again_counts_once_somebody_accepted_it(
     sources = sql("SELECT capture_ref, room FROM payment_sources(:id)", id=payment_id)
     assert [tuple(source) for source in sources] == [("C", Decimal(240))]
     insert_refund(sql, payment_id, "40.00", capture_ref="'C'")
+
+
+def test_a_name_under_two_references_moves_nothing_of_the_second_and_flags_both(wallets: Wallets, sql: Sql) -> None:
+    _, first = paying(wallets)
+    _, second = paying(wallets)
+    report(wallets, "AUTHORISATION", "A", first)
+
+    for _ in range(2):
+        report(wallets, "CAPTURE", "C", second, original="A")
+
+    rows = sql("SELECT status::text, review_reason, amount_captured FROM payments ORDER BY created_at")
+    assert [tuple(row) for row in rows] == [("paid", "name_of_another", 240), ("pending", "name_of_another", 0)]
 
 
 def test_what_a_chargeback_took_cannot_be_given_back_as_well(wallets: Wallets, sql: Sql) -> None:
