@@ -36,8 +36,8 @@ _CUSTOMER = """
     SELECT id, user_id FROM cart
 """
 
-# So many payments to each customer, with their sessions. A reference is a hash of its number, so that webhooks can be
-# made anywhere.
+# So many payments to each customer, with their sessions, each of another filling of the cart. A reference is a hash of
+# its number, so that webhooks can be made anywhere.
 PAYMENTS = {
     "users (id)": "SELECT md5('user ' || n)::uuid FROM generate_series({first}, {last}) AS n WHERE n % {each} = 0",
     "carts (id, user_id)": """SELECT md5('cart ' || n)::uuid, md5('user ' || n)::uuid
@@ -45,10 +45,11 @@ PAYMENTS = {
     "payments (id, user_id, provider, provider_ref, amount, currency)": """
         SELECT md5('payment ' || n)::uuid, md5('user ' || n / {each} * {each})::uuid, 'mock',
             'mock_pi_' || md5('payment ' || n), 240.00, 'USD' FROM generate_series({first}, {last}) AS n""",
-    """checkout_sessions (user_id, cart_id, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
-        lines, expires_at)""": """
-        SELECT md5('user ' || n / {each} * {each})::uuid, md5('cart ' || n / {each} * {each})::uuid, 'purchase ' || n,
-            sha256(n::text::bytea), md5('payment ' || n)::uuid, 'mock_pi_' || md5('payment ' || n), 240.00, 'USD',
+    """checkout_sessions (user_id, cart_id, generation, idempotency_key, request_hash, payment_id, payment_token,
+        amount, currency, lines, expires_at)""": """
+        SELECT md5('user ' || n / {each} * {each})::uuid, md5('cart ' || n / {each} * {each})::uuid, n % {each},
+            'purchase ' || n, sha256(n::text::bytea), md5('payment ' || n)::uuid, 'mock_pi_' || md5('payment ' || n),
+            240.00, 'USD',
             jsonb_build_array(jsonb_build_object('listing_id', md5('listing ' || n), 'title', 'School blazer, navy',
                 'unit_price', '120.00', 'currency', 'USD', 'qty', 2, 'line_total', '240.00',
                 'vendor', 'Northfield Uniforms', 'school', 'Riverside Academy', 'spec', 'Blazer')),

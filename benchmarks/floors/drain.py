@@ -17,6 +17,7 @@ import psycopg
 import redis
 from psycopg.types.array import ListBinaryDumper
 
+from worker.transitions import entry_statements
 from worker.transitions import statements as transition_statements
 from worker.webhooks import claims
 from worker.webhooks import statements as webhook_statements
@@ -24,8 +25,10 @@ from worker.webhooks import statements as webhook_statements
 _CLAIM = webhook_statements.CLAIM.sql
 _CARTS = transition_statements.LOCK_CARTS.sql
 _LOCK = transition_statements.LOCK_PAYMENTS.sql
+_KNOWN = transition_statements.KNOWN_EVENTS.sql
+_ATTEMPTS = entry_statements.JOIN_ATTEMPTS.sql
+_FOLD = transition_statements.FOLD.sql
 _EVENTS = transition_statements.INSERT_EVENTS.sql
-_MOVE = transition_statements.MOVE_PAYMENTS.sql
 _SETTLE = webhook_statements.SETTLE.sql
 
 
@@ -59,37 +62,32 @@ def opened(body: bytes, secret: bytes) -> dict[str, Any]:
 def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict[str, Any]]) -> None:
     references = sorted(webhook["provider_ref"] for webhook in read)
     connection.execute(_CARTS, {"money": references})
-    locked = connection.execute(_LOCK, {"references": references, "money": references}, binary=True).fetchall()
+    locked = connection.execute(
+        _LOCK, {"references": references, "ids": [], "money": references}, binary=True
+    ).fetchall()
     payments = {row[2]: row[0] for row in locked}
     # In the order of their keys, as the worker enters them: it is kinder to the indexes.
     events = sorted((webhook["raw_data"]["event_id"], webhook, row) for webhook, row in zip(read, rows, strict=True))
     contents = [webhook["raw_data"] for _, webhook, _ in events]
+    names = [event_id for event_id, _, _ in events]
+    connection.execute(_KNOWN, {"events": names, "providers": ["mock"]}, binary=True).fetchall()
+    enter(connection, read, payments)
     connection.execute(
         _EVENTS,
         {
             "deliveries": [row[0] for _, _, row in events],
             "providers": ["mock"] * len(rows),
-            "events": [event_id for event_id, _, _ in events],
+            "events": names,
             "payments": [payments[webhook["provider_ref"]] for _, webhook, _ in events],
             "statuses": ["paid"] * len(rows),
             "amounts": [Decimal(details["amount"]) for details in contents],
             "currencies": [details["currency"] for details in contents],
             "outcomes": ["applied"] * len(rows),
+            "entries": [],
             "occurred": [datetime.fromisoformat(details["occurred_at"]) for details in contents],
             "received": [row[3] for _, _, row in events],
         },
         binary=True,
-    )
-    bodies = {webhook["provider_ref"]: webhook["signed"] for webhook in read}
-    connection.execute(
-        _MOVE,
-        {
-            "ids": list(payments.values()),
-            "statuses": ["paid"] * len(rows),
-            "raws": [bodies[reference] for reference in payments],
-            "reasons": [None] * len(rows),
-            "captures": [None] * len(rows),
-        },
     )
     connection.execute(
         _SETTLE,
@@ -103,10 +101,33 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "delays": [0.0] * len(rows),
             "returned": [0] * len(rows),
             "mismatches": [False] * len(rows),
+            "names": [],
             "parked_for": claims.PARKED_FOR,
         },
         binary=True,
     )
+
+
+def enter(connection: psycopg.Connection[Any], read: list[dict[str, Any]], payments: dict[str, Any]) -> None:
+    """Join an attempt with its presumed money for each payment, and fold all of them."""
+    details = [(payments[webhook["provider_ref"]], webhook["raw_data"], webhook["signed"]) for webhook in read]
+    sparse: list[Any] = []
+    connection.execute(
+        _ATTEMPTS,
+        {
+            "payments": [payment for payment, _, _ in details],
+            "providers": ["mock"] * len(read),
+            "refs": [""] * len(read),
+            "statuses": ["started"] * len(read),
+            "reported": [datetime.fromisoformat(given["occurred_at"]) for _, given, _ in details],
+            "currencies": [given["currency"] for _, given, _ in details],
+            "presumed": [Decimal(given["amount"]) for _, given, _ in details],
+            **dict.fromkeys(("authorized", "released", "expires", "times_out", "replaces", "declines"), sparse),
+        },
+        binary=True,
+    ).fetchall()
+    values = {"ids": [payment for payment, _, _ in details], "raws": [signed for _, _, signed in details]}
+    connection.execute(_FOLD, values | {"closing": None, "looked_up": None}, binary=True).fetchall()
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ def payment_entries(about: Mapping[str, Any], status: PaymentStatus, at: datetim
 
 def capture_entries(about: Mapping[str, Any], word: str) -> list[Entry] | None:
     """What is said of a capture by one of its own statuses; None where the word is none."""
-    status = _known(CaptureStatus, word)
-    return [_capture(about, status)] if status is not None and "capture_ref" in about else None
+    status = _known(CaptureStatus, word) if "capture_ref" in about else None
+    return None if status is None else [_capture(about, status)]
 
 
 def dispute_entries(about: Mapping[str, Any], word: str, at: datetime | None) -> list[Entry] | None:
@@ -92,8 +92,8 @@ def dispute_entries(about: Mapping[str, Any], word: str, at: datetime | None) ->
 
     Its money goes by ``step`` alone: without one, none moved.
     """
-    status = _known(DisputeStatus, word)
-    return [_dispute(about, status, at, step=0)] if status is not None and "dispute_ref" in about else None
+    status = _known(DisputeStatus, word) if "dispute_ref" in about else None
+    return None if status is None else [_dispute(about, status, at, step=0)]
 
 
 def source_of(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -137,22 +137,21 @@ class Expected:
 
     @property
     def authorized(self) -> Decimal:
+        """What open authorisations promise, less what was captured of authorisations that are not released."""
         replaced = {attempt.replaces for attempt in self.attempts.values()}
         total = ZERO
         for ref, attempt in self.attempts.items():
-            is_open = attempt.status is AttemptStatus.AUTHORIZED and attempt.presumed is None
-            if is_open and not attempt.released and ref not in replaced:
-                captured = sum(
-                    (
-                        each.amount
-                        for each in self.captures.values()
-                        if each.attempt == ref and each.status >= CaptureStatus.SUCCEEDED
-                    ),
-                    ZERO,
-                )
-                promised = self.due if attempt.authorized is None else attempt.authorized
-                total += max(ZERO, promised - captured)
-        return total
+            if attempt.status is AttemptStatus.AUTHORIZED and not attempt.released:
+                if attempt.presumed is None and ref not in replaced:
+                    total += self.due if attempt.authorized is None else attempt.authorized
+                total -= self._captured_of(ref)
+        if "" not in self.attempts or self.attempts[""].status is not AttemptStatus.AUTHORIZED:
+            total -= self._captured_of("")
+        return max(ZERO, total)
+
+    def _captured_of(self, attempt: str) -> Decimal:
+        named = [each for each in self.captures.values() if each.status >= CaptureStatus.SUCCEEDED]
+        return sum((each.amount for each in named if each.attempt == attempt), ZERO)
 
     @property
     def under_way(self) -> bool:

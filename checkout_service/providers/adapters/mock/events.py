@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from checkout_service.payments.status import AttemptStatus, PaymentStatus, RefundStatus
@@ -36,6 +36,9 @@ _HELD = NAMES | {
 }
 """What is kept of an answer; of a webhook everything is, as it was signed."""
 
+_PAYMENT_STATUSES: Final = {status.value: status for status in PaymentStatus}
+_REFUND_STATUSES: Final = {status.value: status for status in RefundStatus}
+
 
 def payment_event(
     webhook: dict[str, Any], details: dict[str, Any], *, raw: bytes, event_id: str = ""
@@ -46,7 +49,7 @@ def payment_event(
     """
     reference, word = text(webhook, "provider_ref"), text(webhook, "status")
     occurred_at = moment_of(details["occurred_at"], "occurred_at") if "occurred_at" in details else None
-    status = next((each for each in PaymentStatus if each.value == word), None)
+    status = _PAYMENT_STATUSES.get(word)
     # A pending capture is none of a pending payment.
     entries = capture_entries(details, word) or dispute_entries(details, word, occurred_at)
     if entries is not None:
@@ -72,7 +75,7 @@ def payment_event(
 def refund_event(webhook: dict[str, Any], details: dict[str, Any], *, raw: bytes) -> ProviderRefundEvent | None:
     """The webhook's event about a refund; None when it is about a payment."""
     word = text(webhook, "status")
-    status = next((each for each in RefundStatus if each.value == word), None)
+    status = _REFUND_STATUSES.get(word)
     if "refund_ref" not in details or status is None:
         return None
     reference = text(webhook, "provider_ref")
@@ -105,7 +108,7 @@ def looked_up(
         raise UnreadableError("the answer is about another payment")
     made = [refunded(refund, reference) for refund in items({"refunds": []} | held, "refunds")]
     word = seen.get("status")
-    listed = held_entries(held, next((each for each in PaymentStatus if each.value == word), None), seen_at)
+    listed = held_entries(held, _PAYMENT_STATUSES.get(word or ""), seen_at)
     if listed is None and word == PaymentStatus.PENDING.value:
         return made
     event_id = f"lookup:{reference.provider_ref}:{word}:{seen.get('amount', '')}"
