@@ -139,7 +139,7 @@ def test_retries_of_one_capture_get_one(sql: Sql, make_app: MakeApp, customer: C
     assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
 
 
-def test_one_capture_at_many_workers_is_asked_for_once(sql: Sql, make_worker: MakeWorker) -> None:
+def test_one_capture_at_many_workers_is_requested_once(sql: Sql, make_worker: MakeWorker) -> None:
     provider = ScriptedProvider()
     workers = [make_worker() for _ in range(6)]
     for app in workers:

@@ -227,7 +227,7 @@ def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
 
 
 @pytest.mark.parametrize("change", ["status = 'canceled'", "rest_released = true", "amount_captured"])
-def test_what_went_before_it_was_sent_is_not_asked_for(
+def test_what_went_before_it_was_sent_is_not_requested(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], change: str
 ) -> None:
     """It was voided, released or captured in the dashboard between the request and its first sending."""
@@ -285,7 +285,7 @@ def test_without_an_account_it_waits(sql: Sql, make_worker: MakeWorker, outstand
     assert row_of(sql, outstanding[0]).now == "requested"
 
 
-def test_killed_within_the_call_it_is_asked_for_with_the_same_key(
+def test_killed_within_the_call_it_is_requested_with_the_same_key(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
     request_id, reference = outstanding

@@ -19,14 +19,14 @@ from worker.captures.voiding import void
 from worker.payments.sweeping import sweep
 
 
-def told(reference: str, *entries: Any) -> ProviderEvent:
+def reported(reference: str, *entries: Any) -> ProviderEvent:
     return ProviderEvent(
         provider="mock", provider_ref=reference, event_id=f"evt_{uuid4().hex}", status=None, entries=entries
     )
 
 
 def canceled(reference: str, ref: str = "at_1") -> ProviderEvent:
-    return told(reference, AttemptEntry(ref=ref, status=AttemptStatus.CANCELED))
+    return reported(reference, AttemptEntry(ref=ref, status=AttemptStatus.CANCELED))
 
 
 def row_of(sql: Sql, void_id: UUID) -> Any:
@@ -85,7 +85,7 @@ def test_a_void_that_is_under_way_is_looked_up(
 ) -> None:
     void_id, reference = outstanding
     void(str(void_id))
-    scripted.truths[reference] = [told(reference, ClosedEntry(status=PaymentStatus.CANCELED))]
+    scripted.truths[reference] = [reported(reference, ClosedEntry(status=PaymentStatus.CANCELED))]
     make_requests_due(sql)
 
     assert void(str(void_id)) == "later: still processing"
@@ -125,14 +125,14 @@ def test_a_partial_capture_leaves_the_rest_to_be_voided(sql: Sql, scripted: Scri
     void_id = insert_void(sql, payment)
     assert row_of(sql, void_id).releases == Decimal(40)
     scripted.voids[void_id] = [
-        told(reference, AttemptEntry(ref="at_1", status=AttemptStatus.AUTHORIZED, rest_released=True))
+        reported(reference, AttemptEntry(ref="at_1", status=AttemptStatus.AUTHORIZED, rest_released=True))
     ]
 
     assert void(str(void_id)) == "succeeded"
     assert status_of(sql, reference) == "partially_paid"
 
 
-def test_no_answer_is_asked_for_again(sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]) -> None:
+def test_no_answer_is_requested_again(sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]) -> None:
     void_id, reference = outstanding
     scripted.voids[void_id] = ProviderUnavailableError("status 503")
     assert void(str(void_id)) == "later: unavailable: status 503"

@@ -44,7 +44,7 @@ def row_of(sql: Sql, payment: UUID) -> Any:
     )[0]
 
 
-def told(reference: str, *entries: Any) -> ProviderEvent:
+def reported(reference: str, *entries: Any) -> ProviderEvent:
     return ProviderEvent(
         provider="mock", provider_ref=reference, event_id=f"lookup:{uuid4().hex}", status=None, entries=entries
     )
@@ -66,7 +66,7 @@ def test_an_attempt_past_its_time_is_looked_up_and_given_up_with_a_reason(sql: S
 def test_what_still_tells_of_it_takes_no_reason_off(sql: Sql, scripted: ScriptedProvider) -> None:
     payment, reference = under_way(sql)
     scripted.truths[reference] = [
-        told(reference, AttemptEntry(ref="debit_1", status=AttemptStatus.UNDER_WAY, at=datetime.now(UTC)))
+        reported(reference, AttemptEntry(ref="debit_1", status=AttemptStatus.UNDER_WAY, at=datetime.now(UTC)))
     ]
     expire()
     sql("UPDATE payments SET next_look_up_at = now()")
@@ -92,7 +92,7 @@ def test_news_of_it_counts_all_the_same(sql: Sql, scripted: ScriptedProvider, st
 
 def test_a_look_up_that_names_none_under_way_ends_it_without_a_reason(sql: Sql, scripted: ScriptedProvider) -> None:
     payment, reference = under_way(sql)
-    scripted.truths[reference] = [told(reference, NoneUnderWayEntry(at=datetime.now(UTC)))]
+    scripted.truths[reference] = [reported(reference, NoneUnderWayEntry(at=datetime.now(UTC)))]
 
     expire()
 

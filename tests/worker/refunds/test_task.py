@@ -276,7 +276,7 @@ def test_a_lost_answer_and_a_dispute_leave_only_the_question(
     assert refund(str(refund_id)) == "succeeded"
 
 
-def test_the_provider_is_asked_by_the_name_of_what_is_given_back(sql: Sql, scripted: ScriptedProvider) -> None:
+def test_the_provider_gets_the_name_of_what_is_given_back(sql: Sql, scripted: ScriptedProvider) -> None:
     payment, reference = open_payment(sql)
     attempt(sql, payment, "authorized", ref="at_1", presumed="30")
     capture(sql, payment, "ca_1", "40", attempt_ref="at_2")
@@ -452,7 +452,7 @@ def test_a_webhook_about_a_refund_is_recorded_and_once(sql: Sql) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_refund_that_the_provider_made_is_entered_whatever_we_asked_for(sql: Sql) -> None:
+def test_a_refund_that_the_provider_made_is_entered_whatever_is_outstanding(sql: Sql) -> None:
     """What we asked for and did not send yet is then without cover."""
     payment, reference = paid_payment(sql)
     ours = insert_refund(sql, payment, "80.00")
