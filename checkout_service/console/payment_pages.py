@@ -127,7 +127,7 @@ def refund_payment(payment_id: UUID) -> AnyResponse:
     """Ask for a refund, as the API does. Needs a note, which is kept as the refund's reason."""
     given = origin(note_needed=True)
     currency = _payment(payment_id).currency
-    asked_for = request_refund(
+    requested = request_refund(
         RefundRequest(
             payment_id=payment_id,
             requested_by=operator_id(given.operator),
@@ -137,7 +137,7 @@ def refund_payment(payment_id: UUID) -> AnyResponse:
         )
     )
     with suppress(QueueUnavailableError):  # the sweep finds it without
-        task_queue().enqueue(TaskName.REFUND_PAYMENT, asked_for.refund["id"])
+        task_queue().enqueue(TaskName.REFUND_PAYMENT, requested.refund["id"])
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id), 303)
 
 

@@ -319,7 +319,7 @@ NAMES = (
     ),
 )
 
-DOCUMENTED = {"_make", "_asdict", "_mapping", "_exit", "_value_"}
+DOCUMENTED = {"_make", "_asdict", "_replace", "_mapping", "_exit", "_value_"}
 """Of named tuples, SQLAlchemy's rows, os and enum: public in spite of their underscore."""
 
 COMPARED_WITH_OTHERS = "tests/providers/compat/"

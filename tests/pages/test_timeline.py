@@ -194,7 +194,7 @@ def test_a_refunded_payment_says_so_in_its_headline(refunded: str, lost: str, ti
     assert (f"{refunded}.00 USD" in found.meaning) == (refunded != "0")
 
 
-def test_a_part_of_the_money_is_said_with_both_amounts() -> None:
+def test_a_part_of_the_money_is_shown_with_both_amounts() -> None:
     payment = _payment(PaymentStatus.PARTIALLY_PAID, amount_captured=Decimal(200))
     assert headline(payment, last_moved_at=datetime.now(UTC)).meaning == "200.00 of 240.00 USD came so far."
 

@@ -138,10 +138,10 @@ class DisputeValues(NamedTuple):
         )
 
     def join(self, new: Self) -> Self:
-        told = new if new._place() > self._place() else self
+        newest = new if new._place() > self._place() else self
         money = new if (new.step, new.money_out) > (self.step, self.money_out) else self
         same = self.currency is None or new.currency in {None, self.currency}
-        return told._replace(
+        return newest._replace(
             step=money.step,
             money_out=money.money_out,
             money_only=self.money_only or new.money_only,

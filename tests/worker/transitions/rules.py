@@ -1,6 +1,6 @@
 """What a payment is, by MONEY's rules alone, written down once more in plain Python: what the fold is measured by.
 
-A history is a list of what was told of a payment, in no order. Nothing here is taken from the SQL.
+A history is a list of what was reported of a payment, in no order. Nothing here is taken from the SQL.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from checkout_service.providers.entries import (
     NoticeEntry,
 )
 
-Told = AttemptEntry | CaptureEntry | DisputeEntry | ClosedEntry | NoneUnderWayEntry | NoticeEntry | ProviderRefundEvent
+Report = (
+    AttemptEntry | CaptureEntry | DisputeEntry | ClosedEntry | NoneUnderWayEntry | NoticeEntry | ProviderRefundEvent
+)
 
 ZERO = Decimal(0)
 
 
 @dataclass
 class Attempt:
-    """All that was told of one attempt."""
+    """All that was reported of one attempt."""
 
     status: AttemptStatus = AttemptStatus.STARTED
     reported_at: datetime | None = None
@@ -40,7 +42,7 @@ class Attempt:
 
 @dataclass
 class Capture:
-    """All that was told of one capture."""
+    """All that was reported of one capture."""
 
     attempt: str
     status: CaptureStatus
@@ -49,7 +51,7 @@ class Capture:
 
 @dataclass
 class Refund:
-    """All that was told of one refund."""
+    """All that was reported of one refund."""
 
     status: RefundStatus
     amount: Decimal
@@ -57,7 +59,7 @@ class Refund:
 
 @dataclass
 class Expected:
-    """A payment over ``due``, as all that was told of it makes it."""
+    """A payment over ``due``, as all that was reported of it makes it."""
 
     due: Decimal
     attempts: dict[str, Attempt] = field(default_factory=dict)
@@ -68,34 +70,36 @@ class Expected:
     closed: PaymentStatus | None = None
     looked_up_at: datetime | None = None
 
-    def hear(self, told: Told) -> None:
-        """Join one thing that was told."""
-        match told:
+    def hear(self, reports: Report) -> None:
+        """Join one thing that was reported."""
+        match reports:
             case AttemptEntry():
-                known = self.attempts.setdefault(told.ref, Attempt())
-                known.status = max(known.status, told.status)
-                assert told.at is not None
-                known.reported_at = max(known.reported_at or told.at, told.at)
-                known.presumed = _more(known.presumed, told.presumed)
-                known.authorized = _more(known.authorized, told.authorized)
-                known.released |= told.rest_released
-                known.replaces = known.replaces or told.replaces
+                known = self.attempts.setdefault(reports.ref, Attempt())
+                known.status = max(known.status, reports.status)
+                assert reports.at is not None
+                known.reported_at = max(known.reported_at or reports.at, reports.at)
+                known.presumed = _more(known.presumed, reports.presumed)
+                known.authorized = _more(known.authorized, reports.authorized)
+                known.released |= reports.rest_released
+                known.replaces = known.replaces or reports.replaces
             case CaptureEntry():
-                capture = self.captures.setdefault(told.ref, Capture(told.attempt_ref, told.status, told.amount))
-                capture.status = max(capture.status, told.status)
-                capture.amount = max(capture.amount, told.amount)
+                capture = self.captures.setdefault(
+                    reports.ref, Capture(reports.attempt_ref, reports.status, reports.amount)
+                )
+                capture.status = max(capture.status, reports.status)
+                capture.amount = max(capture.amount, reports.amount)
             case DisputeEntry():
-                self.disputes.setdefault(told.ref, []).append(told)
+                self.disputes.setdefault(reports.ref, []).append(reports)
             case ClosedEntry():
-                self.closed = told.status if self.closed is None else max(self.closed, told.status)
+                self.closed = reports.status if self.closed is None else max(self.closed, reports.status)
             case NoneUnderWayEntry():
-                self.looked_up_at = told.at if self.looked_up_at is None else max(self.looked_up_at, told.at)
+                self.looked_up_at = reports.at if self.looked_up_at is None else max(self.looked_up_at, reports.at)
             case NoticeEntry():
-                self.notices.add(told.reason.value)
+                self.notices.add(reports.reason.value)
             case ProviderRefundEvent():
-                assert told.amount is not None
-                refund = self.refunds.setdefault(told.refund_ref, Refund(told.status, told.amount))
-                refund.status = max(refund.status, told.status)
+                assert reports.amount is not None
+                refund = self.refunds.setdefault(reports.refund_ref, Refund(reports.status, reports.amount))
+                refund.status = max(refund.status, reports.status)
 
     @property
     def came(self) -> Decimal:
@@ -114,9 +118,9 @@ class Expected:
     @property
     def taken(self) -> Decimal:
         """What disputes took whose greatest movement is outwards; the presumed one only while none is named."""
-        named = {ref: told for ref, told in self.disputes.items() if ref and _movement(told)[0]}
+        named = {ref: reports for ref, reports in self.disputes.items() if ref and _movement(reports)[0]}
         if named:
-            return sum((_amount(told) or ZERO for told in named.values() if _movement(told)[1]), ZERO)
+            return sum((_amount(reports) or ZERO for reports in named.values() if _movement(reports)[1]), ZERO)
         presumed = self.disputes.get("", [])
         if not presumed or not _movement(presumed)[1]:
             return ZERO
@@ -128,9 +132,9 @@ class Expected:
         """What disputes hold back that took nothing yet, as the newest news of each say."""
         return sum(
             (
-                _amount(told) or ZERO
-                for ref, told in self.disputes.items()
-                if ref and not _movement(told)[0] and _newest(told).blocks_refund
+                _amount(reports) or ZERO
+                for ref, reports in self.disputes.items()
+                if ref and not _movement(reports)[0] and _newest(reports).blocks_refund
             ),
             ZERO,
         )
@@ -226,13 +230,13 @@ def _more(one: Decimal | None, other: Decimal | None) -> Decimal | None:
     return max((each for each in (one, other) if each is not None), default=None)
 
 
-def _movement(told: list[DisputeEntry]) -> tuple[int, bool]:
-    return max((each.step, each.money_out) for each in told)
+def _movement(reports: list[DisputeEntry]) -> tuple[int, bool]:
+    return max((each.step, each.money_out) for each in reports)
 
 
-def _amount(told: list[DisputeEntry]) -> Decimal | None:
-    return max((each.amount for each in told if each.amount is not None), default=None)
+def _amount(reports: list[DisputeEntry]) -> Decimal | None:
+    return max((each.amount for each in reports if each.amount is not None), default=None)
 
 
-def _newest(told: list[DisputeEntry]) -> DisputeEntry:
-    return max(told, key=lambda each: (each.stage, each.at, each.rank))
+def _newest(reports: list[DisputeEntry]) -> DisputeEntry:
+    return max(reports, key=lambda each: (each.stage, each.at, each.rank))

@@ -44,7 +44,7 @@ from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.transitions.entered import folded
-from tests.worker.transitions.rules import Expected, Told
+from tests.worker.transitions.rules import Expected, Report
 from worker.transitions.outcomes import ReceivedEvent
 from worker.transitions.recording import record
 
@@ -118,7 +118,7 @@ def refunds(draw: st.DrawFn) -> ProviderRefundEvent:
     )
 
 
-def told(names: Sequence[str]) -> st.SearchStrategy[Told]:
+def reports(names: Sequence[str]) -> st.SearchStrategy[Report]:
     closed = st.sampled_from([PaymentStatus.FAILED, PaymentStatus.EXPIRED, PaymentStatus.CANCELED])
     noticed = st.sampled_from([ReviewReason.RECAPTURED, ReviewReason.FRAUD_WARNING])
     return st.one_of(
@@ -128,17 +128,17 @@ def told(names: Sequence[str]) -> st.SearchStrategy[Told]:
         disputes(),
         refunds(),
         closed.map(lambda status: ClosedEntry(status=status)),
-        # Between two moments at which something is told.
+        # Between two moments at which something is reports.
         moments.map(lambda at: NoneUnderWayEntry(at=at + timedelta(seconds=30))),
         noticed.map(lambda reason: NoticeEntry(reason=reason, ref="x")),
     )
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[tuple[int, Told]]:
-    """What is told of which payment, by a provider that names its attempts or by one that does not."""
+def histories(draw: st.DrawFn) -> list[tuple[int, Report]]:
+    """What is reports of which payment, by a provider that names its attempts or by one that does not."""
     names = draw(st.sampled_from([("attempt_0", "attempt_1"), ("attempt_0", "attempt_1"), ("",)]))
-    history = draw(st.lists(st.tuples(st.integers(0, PAYMENTS - 1), told(names)), min_size=1, max_size=16))
+    history = draw(st.lists(st.tuples(st.integers(0, PAYMENTS - 1), reports(names)), min_size=1, max_size=16))
     # No two news of a dispute have one place, where the name of the event would decide, which is another in each run.
     return [
         (which, replace(each, rank=place) if isinstance(each, DisputeEntry) else each)
@@ -154,7 +154,7 @@ def make_payments(sql: Sql) -> list[str]:
     return [first, second, insert_promise(sql, cart=cart), insert_promise(sql)]
 
 
-def events_of(history: Sequence[tuple[int, Told]], references: Sequence[str]) -> list[Event]:
+def events_of(history: Sequence[tuple[int, Report]], references: Sequence[str]) -> list[Event]:
     """The events that tell it, with names of each payment's own."""
     run = uuid4().hex
     events: list[Event] = []
@@ -232,7 +232,7 @@ ENTRIES = """
 @pytest.mark.usefixtures("worker")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), seed=st.integers(0, 2**32))
-def test_the_order_of_events_is_no_matter(sql: Sql, history: list[tuple[int, Told]], seed: int) -> None:
+def test_the_order_of_events_is_no_matter(sql: Sql, history: list[tuple[int, Report]], seed: int) -> None:
     as_it_came, shuffled = make_payments(sql), make_payments(sql)
 
     for each in events_of(history, as_it_came):
@@ -248,7 +248,7 @@ def test_the_order_of_events_is_no_matter(sql: Sql, history: list[tuple[int, Tol
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), seed=st.integers(0, 2**32))
 def test_two_workers_at_once_end_as_one_alone(
-    sql: Sql, worker_app: Flask, history: list[tuple[int, Told]], seed: int
+    sql: Sql, worker_app: Flask, history: list[tuple[int, Report]], seed: int
 ) -> None:
     references = make_payments(sql)
     chance = random.Random(seed)
@@ -264,7 +264,7 @@ def test_two_workers_at_once_end_as_one_alone(
     measure(sql, history, references)
 
 
-def measure(sql: Sql, history: Sequence[tuple[int, Told]], references: Sequence[str]) -> None:
+def measure(sql: Sql, history: Sequence[tuple[int, Report]], references: Sequence[str]) -> None:
     """The payments against the rules alone."""
     expected = [Expected(due=DUE) for _ in references]
     for which, each in history:
