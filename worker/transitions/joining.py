@@ -52,7 +52,7 @@ class AttemptValues(NamedTuple):
 
     def join(self, new: Self) -> Self:
         same = self.currency is None or new.currency in {None, self.currency}
-        return self._replace(
+        return type(self)(
             status=max(self.status, new.status),
             currency=self.currency or new.currency,
             presumed=_greatest(self.presumed, new.presumed) if same else self.presumed,
@@ -87,8 +87,9 @@ class CaptureValues(NamedTuple):
         return cls(entry.status, entry.amount, entry.currency, entry.attempt_ref)
 
     def join(self, new: Self) -> Self:
-        return self._replace(
+        return type(self)(
             status=max(self.status, new.status),
+            currency=self.currency,
             amount=max(self.amount, new.amount) if new.currency == self.currency else self.amount,
             attempt_ref=max(self.attempt_ref, new.attempt_ref),
         )
@@ -141,7 +142,8 @@ class DisputeValues(NamedTuple):
         newest = new if new._place() > self._place() else self
         money = new if (new.step, new.money_out) > (self.step, self.money_out) else self
         same = self.currency is None or new.currency in {None, self.currency}
-        return newest._replace(
+        return type(self)(
+            *newest[:8],
             step=money.step,
             money_out=money.money_out,
             money_only=self.money_only or new.money_only,

@@ -139,7 +139,7 @@ def test_a_later_look_up_that_names_none_ends_what_is_under_way(sql: Sql) -> Non
     at = datetime.now(UTC)
     enter(news(reference, attempt(name(), "under_way", at=at - timedelta(minutes=2))))
     before = recorded(news(reference, NoneUnderWayEntry(at=at - timedelta(minutes=3)), event_id=""))
-    assert (before.effects[0].outcome, folded(sql, reference).status) == (Outcome.STALE, "processing")
+    assert (before.effects[0].outcome, folded(sql, reference).status) == (Outcome.DUPLICATE, "processing")
 
     enter(news(reference, NoneUnderWayEntry(at=at), event_id=""))
 
