@@ -260,3 +260,13 @@ def test_money_that_we_cannot_hold_flags_its_payment_and_refuses_no_webhook(code
     assert CaptureEntry not in map(type, event.entries)
     assert [entry.presumed for entry in event.entries if isinstance(entry, AttemptEntry)] in ([], [None])
     assert [entry.reason for entry in event.entries if isinstance(entry, NoticeEntry)] == [ReviewReason.MISMATCH]
+
+
+@pytest.mark.parametrize("code", ["CANCELLATION", "EXPIRE", "PENDING", "OFFER_CLOSED", "REQUEST_FOR_INFORMATION"])
+def test_an_amount_that_nobody_needs_may_be_missing(code: str) -> None:
+    bare = item(code)
+    del bare["amount"]
+    (event,) = events_of(bare)
+
+    notices = [entry for entry in event.entries if isinstance(entry, NoticeEntry)]
+    assert notices == []

@@ -87,8 +87,10 @@ def test_an_event_of_another_mode_or_account_is_not_ours(about: dict[str, Any], 
     assert events_of("payment_intent.succeeded", about, **fields) == []
 
 
-def test_a_refund_of_a_charge_without_an_intent_is_not_ours() -> None:
-    assert events_of("refund.created", refund(payment_intent=None)) == []
+def test_a_refund_that_names_no_intent_is_found_by_its_charge() -> None:
+    (found,) = events_of("refund.created", refund(payment_intent=None))
+    assert (found.provider_ref, list(found.names), found.capture_ref) == ("", [CHARGE], CHARGE)
+    assert events_of("refund.created", refund(payment_intent=None, charge=None)) == []
 
 
 def test_that_a_charge_was_refunded_is_a_thin_event() -> None:

@@ -295,6 +295,7 @@ def test_a_disputes_words_are_ours(status: str, stage: DisputeStage, known: Disp
     ("status", "refundable", "blocks"),
     [
         ("warning_needs_response", True, False),
+        ("warning_needs_response", False, False),
         ("needs_response", True, False),
         ("needs_response", False, True),
         ("lost", False, True),

@@ -237,6 +237,13 @@ def test_a_dispute_in_another_currency_is_for_a_person(player: Player) -> None:
     assert (ending.status, ending.reasons, ending.lost) == ("paid", "dispute_mismatch", 0)
 
 
+def test_a_refund_that_names_no_intent_is_found_by_its_charge(player: Player) -> None:
+    ending = play(player, PAID, about_refund("updated", "succeeded", 4000, payment_intent=None))
+
+    assert (ending.status, ending.reasons, ending.refunded, ending.refundable) == ("paid", None, 40, 200)
+    assert ending.unsettled == ()
+
+
 def test_more_lost_and_given_back_than_came_is_for_a_person(player: Player) -> None:
     ending = play(
         player,

@@ -19,6 +19,7 @@ from checkout_service.providers.entries import (
     AttemptEntry,
     CaptureEntry,
     ClosedEntry,
+    DisputeEntry,
     Entry,
     NoticeEntry,
     RefusedVoidEntry,
@@ -99,11 +100,12 @@ def event_of(item: Item, capturing: Capturing) -> ProviderEvent | ProviderRefund
 def entries_of(item: Item, capturing: Capturing) -> list[Entry]:
     """The entries that an item proves; none where it proves nothing of a payment.
 
-    An amount that we cannot hold is a notice beside them: it flags the payment, and refuses no webhook.
+    An amount that we need and cannot hold is a notice beside them: it flags the payment, and refuses no webhook.
     """
     read = _ENTRIES.get((item.code, item.success))
     entries = dispute_entries(item) if read is None else read(item, capturing)
-    if (item.amount is None) and (entries or (item.code, item.success) in _WITH_MONEY):
+    disputed = any(isinstance(entry, DisputeEntry) and (entry.step or entry.blocks_refund) for entry in entries)
+    if item.amount is None and (disputed or (item.code, item.success) in _WITH_MONEY):
         entries.append(
             NoticeEntry(reason=ReviewReason.MISMATCH, ref=item.psp_ref, detail="an amount that we cannot hold")
         )
@@ -236,8 +238,8 @@ _ENTRIES: Final[dict[tuple[str, bool], Callable[[Item, Capturing], list[Entry]]]
     ("AUTHORISATION_ADJUSTMENT", True): _adjusted,
 }
 
-_WITH_MONEY: Final = frozenset({("CAPTURE", True), ("CAPTURE_FAILED", True)})
-"""Whose entries need an amount."""
+_WITH_MONEY: Final = frozenset({("AUTHORISATION", True), ("CAPTURE", True), ("CAPTURE_FAILED", True)})
+"""Whose entries need an amount, besides those of disputes that take money or hold it back."""
 
 CODES: Final = frozenset({*(code for code, _ in (*_ENTRIES, *REFUNDS)), *STEPS})
 """The event codes that say something of a payment."""

@@ -133,7 +133,8 @@ def _entry(dispute: Object, ref: str, charge: str, *, at: datetime) -> DisputeEn
         at=at,
         reason=_REASONS.get(str(dispute.get("reason")), DisputeReason.GENERAL),
         evidence_due_at=moment_in(object_in(dispute, "evidence_details"), "due_by"),
-        blocks_refund=not over and dispute.get("is_charge_refundable", stage is DisputeStage.INQUIRY) is not True,
+        # An inquiry holds nothing back, whatever the charge says: a refund may end it.
+        blocks_refund=stage is not DisputeStage.INQUIRY and not over and dispute.get("is_charge_refundable") is not True,
         step=step,
         money_out=step % 2 == 1,
         amount=money(dispute, "amount", currency),

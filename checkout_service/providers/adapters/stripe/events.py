@@ -59,10 +59,12 @@ def events_of(event: dict[str, Any], deployment: str) -> Sequence[ProviderEvent 
         return [dispute_event(about, event_id, at=at, raw=event, occurred_at=at)]
     if kind == _WARNING:
         return [warning_event(about, event_id, raw=event, occurred_at=at)]
+    if kind in _OF_REFUNDS:
+        # Either of the two may be null: where no intent stands, the charge leads to the payment.
+        known = about.get("payment_intent") is not None or about.get("charge") is not None
+        return [_refund(about, event_id, event)] if known else []
     if about.get("payment_intent") is None:  # of a charge that no payment of ours made
         return []
-    if kind in _OF_REFUNDS:
-        return [_refund(about, event_id, event)]
     if kind == _REFUNDED:  # it says how much in all, and not which refunds
         return [ThinEvent(provider=NAME, provider_ref=id_of(about.get("payment_intent")))]
     expired = kind == "charge.expired"
@@ -74,4 +76,5 @@ def _refund(refund: dict[str, Any], event_id: str, event: dict[str, Any]) -> Pro
         raise UnreadableError("the object is not a refund")
     found = refund_event(refund, event_id, occurred_at=unix_moment_of(event.get("created")), raw=event)
     # A part of an authorisation that was let go looks like one: the charge has to tell.
-    return ThinEvent(provider=NAME, provider_ref=found.provider_ref) if may_be_let_go(refund) else found
+    thin = found.provider_ref and may_be_let_go(refund)
+    return ThinEvent(provider=NAME, provider_ref=found.provider_ref) if thin else found

@@ -16,7 +16,6 @@ from checkout_service.providers.adapters.stripe.objects import (
     KEPT,
     NAME,
     Object,
-    id_of,
     metadata_of,
     money,
     optional_id_of,
@@ -48,7 +47,7 @@ def refund_event(
     charge = optional_id_of(refund.get("charge"))
     return ProviderRefundEvent(
         provider=NAME,
-        provider_ref=id_of(refund.get("payment_intent")),
+        provider_ref=optional_id_of(refund.get("payment_intent")),
         refund_ref=text(refund, "id"),
         event_id=event_id,
         status=status,
