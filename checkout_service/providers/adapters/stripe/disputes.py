@@ -134,7 +134,9 @@ def _entry(dispute: Object, ref: str, charge: str, *, at: datetime) -> DisputeEn
         reason=_REASONS.get(str(dispute.get("reason")), DisputeReason.GENERAL),
         evidence_due_at=moment_in(object_in(dispute, "evidence_details"), "due_by"),
         # An inquiry holds nothing back, whatever the charge says: a refund may end it.
-        blocks_refund=stage is not DisputeStage.INQUIRY and not over and dispute.get("is_charge_refundable") is not True,
+        blocks_refund=(
+            stage is not DisputeStage.INQUIRY and not over and dispute.get("is_charge_refundable") is not True
+        ),
         step=step,
         money_out=step % 2 == 1,
         amount=money(dispute, "amount", currency),
