@@ -37,6 +37,7 @@ _own = threading.local()
 
 _FILE = "INSERT INTO webhook_deliveries (provider, headers, body) VALUES ('mock', '{}', %s) RETURNING id"
 _CART = cart_queries._SHOWN_CART.sql
+_CART_CONSTANTS = cart_queries._SHOWN_CART.constants
 _PUT = cart_operations._PUT_ITEM.sql
 _PUT_CONSTANTS = cart_operations._PUT_ITEM.constants
 _GIVEN = checkout_queries._by_key.sql
@@ -59,7 +60,7 @@ def insert_webhook() -> Response:
 
 @app.get("/api/cart")
 def get_cart() -> Response:
-    rows = _connection().execute(_CART, {"user": _user()}).fetchall()
+    rows = _connection().execute(_CART, {**_CART_CONSTANTS, "user": _user()}).fetchall()
     items = [show_line(row[3:]) for row in rows]
     currency = items[0]["listing"]["currency"]
     return _answer({"id": rows[0][0], "items": items, "total_amount": rows[0][1], "currency": currency})
@@ -86,9 +87,10 @@ def open_session() -> Response:
         "user_id": user,
         "provider": "mock",
         "provider_ref": reference,
-        "amount": sum(line[6] for line in lines),
-        "currency": lines[0][4],
+        "amount": sum(line[7] for line in lines),
+        "currency": lines[0][5],
         "cart_id": cart_id,
+        "generation": lines[0][0],
         "idempotency_key": key,
         "request_hash": b"floor",
         "payment_token": reference,
