@@ -51,6 +51,8 @@ def parse_amount(text: str, currency: str | None = None) -> Decimal:
         raise InvalidAmountError(f"an amount is at most {LARGEST}")
     if currency is None:
         return Decimal(show(amount, None))
+    if len(fraction) == decimals(currency):
+        return amount
     if not expressible(amount, currency):
         raise InvalidAmountError(f"{currency} has no such small unit")
     return round(amount, decimals(currency))

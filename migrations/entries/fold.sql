@@ -225,9 +225,23 @@ BEGIN
     RETURN QUERY
     WITH summed AS MATERIALIZED (
         SELECT * FROM payment_sums(ids)
+    ), doubtful AS MATERIALIZED (
+        -- Those that may have a reason; most payments have none, and a reason costs more to find than to rule out. One
+        -- whose filling of the cart has another session is always among them, since its sums tell of the other.
+        SELECT summed::payment_sum AS sums
+        FROM summed JOIN payments AS payment ON payment.id = summed.payment_id
+        WHERE summed.came > 0 AND (summed.came <> summed.due OR payment.closed IS NOT NULL)
+            OR summed.undone + summed.taken + summed.refunded + summed.refunding > summed.came
+            OR summed.foreign_money > 0 OR summed.timed_out > 0
+            OR EXISTS (SELECT FROM payment_notices AS notice WHERE notice.payment_id = summed.payment_id)
+            OR EXISTS (
+                SELECT FROM checkout_sessions AS own
+                JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
+                    AND other.payment_id <> own.payment_id
+                WHERE own.payment_id = summed.payment_id)
     ), reasons AS MATERIALIZED (
         SELECT found.payment_id, string_agg(DISTINCT found.reason, ', ' ORDER BY found.reason) AS all_reasons
-        FROM payment_reasons(ARRAY(SELECT summed::payment_sum FROM summed)) AS found
+        FROM payment_reasons(ARRAY(SELECT sums FROM doubtful)) AS found
         WHERE NOT EXISTS (
             SELECT FROM payment_reviews AS review
             WHERE review.payment_id = found.payment_id AND review.reason = found.reason

@@ -215,7 +215,7 @@ class Joins(Generic[V]):
     def in_order(self) -> Sequence[Joined[V]]:
         """By provider and name: two sets that name the same entries wait for each other, and none for ever."""
         return sorted(
-            self._by_key.values(), key=lambda joined: (joined.payment.provider, joined.ref, joined.payment.id)
+            self._by_key.values(), key=lambda joined: (joined.payment.provider, joined.ref, joined.payment.id.int)
         )
 
 
