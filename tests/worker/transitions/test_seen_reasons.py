@@ -65,13 +65,12 @@ def test_a_second_attempt_that_times_out_is_no_echo_of_the_first(sql: Sql) -> No
 def test_a_duplicate_that_was_seen_stays_seen_whatever_zeros_an_amount_has(sql: Sql) -> None:
     cart = insert_cart(sql)
     one, other = insert_promise(sql, cart=cart), insert_promise(sql, cart=cart)
-    ref = uuid4().hex
-    enter(news(one, capture(ref, "240.00")), news(other, capture(uuid4().hex, "240")))
+    tried = uuid4().hex
+    enter(news(one, attempt(tried, presumed=Decimal("240.00"))), news(other, capture(uuid4().hex, "240.00")))
     assert folded(sql, other).reasons == "paid_twice"
     see_all_reasons(sql)
 
-    enter(news(one, capture(ref, "240.0")), news(other, attempt(uuid4().hex, "failed")))
-    enter(news(one, attempt(uuid4().hex, "failed")))
+    enter(news(one, capture(uuid4().hex, "240", attempt_ref=tried)), news(other, attempt(uuid4().hex, "failed")))
 
     assert (folded(sql, one).reasons, folded(sql, other).reasons) == (None, None)
 
