@@ -138,8 +138,8 @@ LANGUAGE sql STABLE AS $$
     JOIN payments AS payment ON payment.id = summed.payment_id
     CROSS JOIN LATERAL (
         SELECT 'mismatch' AS reason, concat_ws('/', trim_scale(summed.came), trim_scale(summed.due)) AS amounts
-        WHERE summed.came > 0 AND summed.came < summed.due AND NOT summed.under_way AND summed.authorized = 0
-            AND summed.foreign_money = 0
+        WHERE summed.came > 0 AND summed.came < summed.due AND NOT summed.under_way
+            AND (summed.authorized = 0 OR payment.closed IS NOT NULL) AND summed.foreign_money = 0
         UNION ALL
         SELECT 'mismatch', concat_ws('/', trim_scale(summed.came), trim_scale(summed.due),
             'other currency', trim_scale(summed.foreign_money))
@@ -155,11 +155,16 @@ LANGUAGE sql STABLE AS $$
             trim_scale(summed.undone + summed.taken + summed.refunded + summed.refunding), trim_scale(summed.came))
         WHERE summed.undone + summed.taken + summed.refunded + summed.refunding > summed.came
         UNION ALL
-        SELECT 'attempt_timed_out', summed.timed_out::text
+        -- All that were ever given up count, so that another one is no echo of the one that was seen.
+        SELECT 'attempt_timed_out', (SELECT count(*) FROM payment_attempts AS attempt
+            WHERE attempt.payment_id = summed.payment_id AND attempt.given_up_at IS NOT NULL)::text
         WHERE summed.timed_out > 0 AND summed.came = 0 AND payment.closed IS NULL
         UNION ALL
+        -- Likewise: all notices of a reason are counted where one of them holds.
         SELECT notice.reason, count(*)::text FROM payment_notices AS notice
-        WHERE notice.payment_id = summed.payment_id AND CASE notice.reason
+        WHERE notice.payment_id = summed.payment_id
+        GROUP BY notice.reason
+        HAVING bool_or(CASE notice.reason
             -- No question once nothing is left of the money, or where nothing was captured of the attempt.
             WHEN 'unclear_cancellation' THEN summed.came > summed.undone + summed.taken + summed.refunded
                 AND (NOT EXISTS (
@@ -174,10 +179,9 @@ LANGUAGE sql STABLE AS $$
             WHEN 'recaptured' THEN NOT EXISTS (
                 SELECT FROM payment_acceptances AS acceptance
                 WHERE acceptance.payment_id = notice.payment_id AND acceptance.created_at >= notice.created_at)
-            ELSE true END
-        GROUP BY notice.reason
+            ELSE true END)
         UNION ALL
-        SELECT 'paid_twice', concat_ws('/', trim_scale(summed.came), count(*), sum(mate.came))
+        SELECT 'paid_twice', concat_ws('/', trim_scale(summed.came), count(*), trim_scale(sum(mate.came)))
         FROM checkout_sessions AS own
         JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
             AND other.payment_id <> own.payment_id

@@ -2,31 +2,45 @@
 -- be refused. A request is admitted under the lock of its payment and only with cover, and its first sending looks once
 -- more, since a dispute may have come between. An open chargeback counts as gone, an inquiry does not.
 
--- What may still be given back of one source of a payment's money: a named capture, or an attempt on which money is
--- presumed. NULL: there is no such source. With sending, what that refund would find: those that were not sent yet hold
--- nothing, nor does it itself.
-CREATE FUNCTION payment_source_left(payment uuid, capture text, attempt text, sending uuid DEFAULT NULL)
+-- What was given back or taken of some sources of a payment's money: of captures by name, and of an attempt what names no
+-- capture. With sending, what that refund would find: those that were not sent yet hold nothing, nor does it itself.
+CREATE FUNCTION payment_sources_used(payment uuid, captures text[], attempt text, sending uuid)
 RETURNS numeric LANGUAGE sql STABLE AS $$
-    SELECT source.amount
-        - coalesce((SELECT sum(refund.amount) FROM refunds AS refund
+    SELECT coalesce((SELECT sum(refund.amount) FROM refunds AS refund
             WHERE refund.payment_id = payment AND refund.status <> 'failed'
                 AND (sending IS NULL OR refund.id <> sending AND (refund.status = 'succeeded'
                     OR refund.sent_at IS NOT NULL OR refund.requested_by IS NULL))
-                AND CASE WHEN capture IS NULL THEN refund.capture_ref IS NULL AND refund.attempt_ref = attempt
-                    ELSE refund.capture_ref = capture END), 0)
-        - coalesce((SELECT coalesce(sum(dispute.amount) FILTER (WHERE dispute.money_out), 0) + disputes_block(
+                AND (refund.capture_ref = ANY(captures)
+                    OR refund.capture_ref IS NULL AND refund.attempt_ref = attempt)), 0)
+        + coalesce((SELECT coalesce(sum(dispute.amount) FILTER (WHERE dispute.money_out), 0) + disputes_block(
                 sum(dispute.amount) FILTER (WHERE dispute.money_step = 0 AND dispute.blocks_refund),
                 sum(dispute.amount) FILTER (WHERE dispute.money_only AND dispute.money_out),
                 sum(dispute.amount) FILTER (WHERE dispute.money_step = 0 AND dispute.status = 'lost'))
             FROM disputes AS dispute
-            WHERE dispute.payment_id = payment
-                AND CASE WHEN capture IS NULL THEN dispute.capture_ref = '' AND dispute.attempt_ref = attempt
-                    ELSE dispute.capture_ref = capture END), 0)
+            WHERE dispute.payment_id = payment AND (dispute.capture_ref = ANY(captures)
+                OR dispute.capture_ref = '' AND dispute.attempt_ref = attempt)), 0)
+$$;
+
+-- What may still be given back of one source of a payment's money: a named capture, or an attempt on which money is
+-- presumed. NULL: there is no such source. What names the attempt of a capture alone, as Adyen's refunds and chargebacks
+-- do, is of one of its captures: all of them together have so much less.
+CREATE FUNCTION payment_source_left(payment uuid, capture text, attempt text, sending uuid DEFAULT NULL)
+RETURNS numeric LANGUAGE sql STABLE AS $$
+    SELECT source.room
     FROM (
-        SELECT CASE WHEN capture_counts(entry) THEN entry.amount ELSE 0 END AS amount
-        FROM captures AS entry WHERE entry.payment_id = payment AND entry.capture_ref = capture
+        SELECT least(
+            CASE WHEN capture_counts(entry) THEN entry.amount ELSE 0 END
+                - payment_sources_used(payment, ARRAY[capture], NULL, sending),
+            beside.amount - payment_sources_used(payment, beside.refs, entry.attempt_ref, sending)) AS room
+        FROM captures AS entry CROSS JOIN LATERAL (
+            SELECT coalesce(sum(other.amount) FILTER (WHERE capture_counts(other)), 0), array_agg(other.capture_ref)
+            FROM captures AS other
+            WHERE other.payment_id = payment AND other.attempt_ref = entry.attempt_ref AND other.currency = entry.currency
+        ) AS beside (amount, refs)
+        WHERE entry.payment_id = payment AND entry.capture_ref = capture
         UNION ALL
-        SELECT entry.amount_presumed FROM payment_attempts AS entry
+        SELECT entry.amount_presumed - payment_sources_used(payment, '{}', attempt, sending)
+        FROM payment_attempts AS entry
         WHERE capture IS NULL AND entry.payment_id = payment AND entry.attempt_ref = attempt
             AND entry.amount_presumed IS NOT NULL
     ) AS source

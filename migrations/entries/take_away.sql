@@ -24,6 +24,7 @@ REVOKE INSERT (capture_ref, attempt_ref), UPDATE (capture_ref, attempt_ref, vers
 DROP FUNCTION payments_enter(uuid[]), payments_bridge(), refunds_bridge_payment(), refunds_bridge_sums(),
     payments_fold(uuid[], payment_status[], timestamptz[], bytea[]), carts_lock_for_payments(text[]),
     payment_reasons(payment_sum[]), payment_sums(uuid[]), payment_source_left(uuid, text, text, uuid),
+    payment_sources_used(uuid, text[], text, uuid),
     payment_sources(uuid), payment_authorizations(uuid), capture_limit(text, numeric, text),
     disputes_block(numeric, numeric, numeric), refunds_check_cover(), refunds_fold_payment(), capture_requests_admit(),
     capture_requests_check_cover(), capture_requests_guard(), voids_admit(), voids_guard(), captures_guard(),

@@ -116,3 +116,22 @@ def test_the_nearest_end_of_an_authorization_is_counted_down(make_app: MakeApp, 
 
     assert seconds is not None
     assert 5 * DAY - 60 < seconds < 5 * DAY
+
+
+def test_authorizations_that_were_captured_stand_before_no_open_one(make_app: MakeApp, sql: Sql) -> None:
+    captured, _ = open_payment(sql)
+    sql(
+        """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, expires_at)
+        SELECT :payment, 'mock', 'auth ' || number, 'authorized', now(), now() - interval '9 days'
+        FROM generate_series(1, 1001) AS number""",
+        payment=captured,
+    )
+    payment, _ = open_payment(sql)
+    attempt(sql, payment, "authorized", ref="auth_1", authorized="100")
+    sql("UPDATE payment_attempts SET expires_at = now() + interval '1 day' WHERE payment_id = :id", id=payment)
+    fold(sql, payment)
+
+    seconds = value(make_app().test_client(), "authorizations_nearest_end_seconds")
+
+    assert seconds is not None
+    assert DAY - 60 < seconds < DAY

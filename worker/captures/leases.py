@@ -43,7 +43,7 @@ _claim_capture = text("""
 """)
 
 # What is to be released: what was authorized when it was asked for, and is open still. Where nothing is left, the void
-# is claimed at any time: an event ended it.
+# is claimed at any time: an event ended it. What was captured to its end was not released, though nothing is open.
 _claim_void = text("""
     UPDATE voids AS void SET attempts = void.attempts + 1, next_attempt_at = now() + :lease
     FROM (
@@ -51,7 +51,11 @@ _claim_void = text("""
                 attempt.attempt_ref ORDER BY attempt.id) FILTER (WHERE attempt.status = 'authorized'
                 AND NOT attempt.rest_released AND attempt.amount_presumed IS NULL) END AS open,
             payment.closed IS NOT NULL OR coalesce(bool_or(attempt.updated_at >= own.created_at
-                AND (attempt.rest_released OR attempt.status > 'authorized')), false) AS released
+                AND (attempt.status > 'authorized' OR attempt.rest_released
+                    AND coalesce(attempt.amount_authorized, payment.amount) > coalesce((
+                        SELECT sum(capture.amount) FROM captures AS capture WHERE capture.payment_id = payment.id
+                            AND capture.attempt_ref = attempt.attempt_ref AND capture.status >= 'succeeded'
+                    ), 0))), false) AS released
         FROM voids AS own JOIN payments AS payment ON payment.id = own.payment_id
         LEFT JOIN payment_attempts AS attempt ON attempt.payment_id = payment.id
             AND NOT EXISTS (SELECT FROM payment_attempts AS newer

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -36,15 +36,17 @@ ASK_AGAIN: Final = 600_000
 REMEMBERED: Final = 30 * 86_400_000
 """Milliseconds for which an authorisation that was told of is not told of again."""
 
-# A look-up that named none under way has ended those before it: they need not be given up.
+# A look-up that named none under way has ended those before it: they need not be given up. Nor need those by which
+# money came meanwhile. Both stay as they are, so they are left out before the page is cut: they would fill it for ever.
 _overdue = text(f"""
-    SELECT DISTINCT payment.id, payment.provider
+    SELECT DISTINCT overdue.id, overdue.provider
     FROM (
-        SELECT payment_id, reported_at FROM payment_attempts
-        WHERE status = 'under_way' AND given_up_at IS NULL AND times_out_at <= now()
-        ORDER BY times_out_at LIMIT {PAGE}
-    ) AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
-    WHERE payment.under_way AND attempt.reported_at >= coalesce(payment.looked_up_at, '-infinity')
+        SELECT payment.id, payment.provider
+        FROM payment_attempts AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
+        WHERE attempt.status = 'under_way' AND attempt.given_up_at IS NULL AND attempt.times_out_at <= now()
+            AND payment.under_way AND attempt.reported_at >= coalesce(payment.looked_up_at, '-infinity')
+        ORDER BY attempt.times_out_at LIMIT {PAGE}
+    ) AS overdue
 """)  # noqa: S608 (only our own constants)
 
 _lock_payment = text("SELECT FROM payments WHERE id = :id FOR NO KEY UPDATE")
@@ -63,12 +65,13 @@ _fold = text("SELECT FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
 
 _ending = text(f"""
     SELECT payment.id, payment.provider, attempt.attempt_ref, attempt.expires_at, payment.amount_authorized,
-        payment.currency, attempt.expires_at <= now() AS over
+        payment.currency, attempt.expires_at <= now() AS over, attempt.id AS attempt_id
     FROM payment_attempts AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
     WHERE attempt.status = 'authorized' AND NOT attempt.rest_released
         AND attempt.expires_at BETWEEN now() - interval '7 days' AND now() + :ahead
+        AND (attempt.expires_at, attempt.id) > (:expires_at, :attempt_id)
         AND payment.amount_authorized > 0 AND payment.closed IS NULL
-    ORDER BY attempt.expires_at LIMIT {PAGE}
+    ORDER BY attempt.expires_at, attempt.id LIMIT {PAGE}
 """)  # noqa: S608 (only our own constants)
 
 
@@ -82,6 +85,7 @@ class _Ending(NamedTuple):
     amount: Decimal
     currency: str
     over: bool
+    attempt_id: UUID
 
 
 log = structlog.get_logger(__name__)
@@ -108,7 +112,7 @@ def watch_authorizations(queries: StatusQueries) -> None:
 
     Raises DatabaseUnavailableError.
     """
-    for ending in _news():
+    for ending in _news(queries):
         shown = {
             "payment_id": str(ending.payment_id),
             "attempt_ref": ending.attempt_ref,
@@ -118,16 +122,29 @@ def watch_authorizations(queries: StatusQueries) -> None:
         }
         if not ending.over:
             log.warning("authorization_ends_soon", **shown)
-        elif queries.may_go_on():
+        else:
             log.warning("authorization_ended", **shown)
             queries.ask(ending.payment_id, provider=ending.provider, question=Question.LOOK_UP, ask=_look_up)
 
 
-def _news() -> Iterator[_Ending]:
-    for ending in map(_Ending._make, execute(_ending, {"ahead": AHEAD})):
-        mark = f"{'ended' if ending.over else 'ends'}:{ending.payment_id}:{ending.expires_at.timestamp()}"
-        if cache().claim(mark, milliseconds=REMEMBERED):
-            yield ending
+def _news(queries: StatusQueries) -> Iterator[_Ending]:
+    """What was not told of yet, and can be seen to now.
+
+    A page after the other: those that ended and were told of stay on the first ones for days.
+    """
+    expires_at, attempt_id, full = datetime.min.replace(tzinfo=UTC), UUID(int=0), True
+    while full:
+        values = {"ahead": AHEAD, "expires_at": expires_at, "attempt_id": attempt_id}
+        page = list(map(_Ending._make, execute(_ending, values)))
+        for ending in page:
+            if ending.over and not queries.may_go_on():
+                continue
+            mark = f"{'ended' if ending.over else 'ends'}:{ending.payment_id}:{ending.expires_at.timestamp()}"
+            if cache().claim(mark, milliseconds=REMEMBERED):
+                yield ending
+        full = len(page) == PAGE
+        if page:
+            expires_at, attempt_id = page[-1].expires_at, page[-1].attempt_id
 
 
 def _give_up_attempts(payment_id: UUID) -> None:

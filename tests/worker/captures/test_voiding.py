@@ -93,12 +93,15 @@ def test_a_void_that_is_under_way_is_looked_up(
     assert void(str(void_id)) == "succeeded"
 
 
+@pytest.mark.parametrize("closing", [False, True], ids=["silently", "as Stripe says it"])
 def test_what_was_captured_before_is_not_voided(
-    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], closing: bool
 ) -> None:
     void_id, reference = outstanding
     payment = row_of(sql, void_id).payment_id
     capture(sql, payment, "ca_1", "240", attempt_ref="at_1")
+    if closing:
+        sql("UPDATE payment_attempts SET rest_released = true, updated_at = now()")
     fold(sql, payment)
 
     assert void(str(void_id)) == "refused: not_in_this_state"

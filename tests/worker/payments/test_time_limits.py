@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from checkout_service.payments.status import AttemptStatus
 from checkout_service.providers.base import ProviderEvent, ProviderUnavailableError
@@ -22,14 +23,15 @@ from worker.payments.look_ups import expire, look_up
 PAST = "now() - interval '1 minute'"
 
 
-def under_way(sql: Sql, *, times_out_at: str = PAST) -> tuple[UUID, str]:
+def under_way(sql: Sql, *, times_out_at: str = PAST, ref: str = "debit_1") -> tuple[UUID, str]:
     """A payment whose session is over, with a bank debit under way that is past its time; its id and reference."""
     reference = insert_promise(sql, ends="now() - interval '1 second'")
     payment = sql("SELECT id FROM payments WHERE provider_ref = :ref", ref=reference)[0].id
     sql(
         f"""INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, times_out_at)
-        VALUES (:id, 'mock', 'debit_1', 'under_way', now() - interval '9 days', {times_out_at})""",
+        VALUES (:id, 'mock', :ref, 'under_way', now() - interval '9 days', {times_out_at})""",
         id=payment,
+        ref=ref,
     )
     fold(sql, payment)
     return payment, reference
@@ -145,3 +147,41 @@ def test_the_end_of_an_authorisation_is_logged_once_before_it_comes(
         assert str(payment) in written
     assert scripted.looked_up == ([reference] if looked_up else [])
     assert attempts.AHEAD.days == 1
+
+
+@pytest.mark.parametrize("ended_by", ["a look-up", "money"])
+def test_attempts_that_are_over_stand_before_no_other(
+    sql: Sql, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, ended_by: str
+) -> None:
+    """They stay under way in their own rows, and past their time, for ever."""
+    monkeypatch.setattr(attempts, "_overdue", text(str(attempts._overdue).replace("LIMIT 200", "LIMIT 2")))
+    for _ in range(3):
+        over, _ = under_way(sql, times_out_at="now() - interval '1 day'", ref=uuid4().hex)
+        if ended_by == "money":
+            sql("UPDATE payment_attempts SET amount_presumed = 240 WHERE payment_id = :id", id=over)
+            fold(sql, over)
+        else:
+            sql("SELECT payments_fold(ARRAY[CAST(:id AS uuid)], NULL, ARRAY[now()])", id=over)
+    payment, _ = under_way(sql)
+
+    expire()
+
+    assert row_of(sql, payment).review_reason == "attempt_timed_out"
+
+
+def test_authorisations_that_ended_stand_before_no_other(
+    sql: Sql, scripted: ScriptedProvider, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "PAGE", 2)
+    monkeypatch.setattr(attempts, "_ending", text(str(attempts._ending).replace("LIMIT 200", "LIMIT 2")))
+    for _ in range(4):
+        authorized_payment(sql)
+    sql("UPDATE payment_attempts SET expires_at = now() - interval '1 day'")
+    payment, _ = authorized_payment(sql)
+    sql("UPDATE payment_attempts SET expires_at = now() + interval '1 hour' WHERE payment_id = :id", id=payment)
+
+    expire()
+
+    written = "".join(capsys.readouterr())
+    assert written.count("authorization_ended") == 4
+    assert written.count("authorization_ends_soon") == 1

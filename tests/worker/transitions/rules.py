@@ -213,7 +213,7 @@ class Expected:
         """Why a person has to look; ``mates`` are the other payments of the same filling of the cart."""
         gone = self.undone + self.taken
         found = set(self.notices)
-        if ZERO < self.came < self.due and not self.under_way and not self.authorized:
+        if ZERO < self.came < self.due and not self.under_way and (self.closed is not None or not self.authorized):
             found.add("mismatch")
         if self.came > self.due:
             found.add("overpaid")
