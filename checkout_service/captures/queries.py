@@ -61,7 +61,8 @@ _voidable: Final = Statement(
 _of_payment: Final = Statement(
     """
     SELECT payment.provider, payment.currency,
-        (SELECT jsonb_agg(jsonb_build_array(found.id, found.ref, found.status, found.amount::text, found.currency,
+        (WITH source AS MATERIALIZED (SELECT * FROM payment_sources(payment.id))
+        SELECT jsonb_agg(jsonb_build_array(found.id, found.ref, found.status, found.amount::text, found.currency,
             found.presumed, coalesce(source.room, 0)::text) ORDER BY found.created_at, found.id)
         FROM (
             SELECT id, capture_ref AS ref, status::text AS status, amount, currency, false AS presumed, created_at
@@ -69,10 +70,9 @@ _of_payment: Final = Statement(
             UNION ALL
             SELECT attempt.id, nullif(attempt.attempt_ref, ''), 'succeeded', attempt.amount_presumed, payment.currency,
                 true, attempt.created_at
-            FROM payment_sources(payment.id) AS presumed
-            JOIN payment_attempts AS attempt ON attempt.id = presumed.id
+            FROM source AS presumed JOIN payment_attempts AS attempt ON attempt.id = presumed.id
             WHERE presumed.capture_ref IS NULL
-        ) AS found LEFT JOIN payment_sources(payment.id) AS source ON source.id = found.id) AS captures,
+        ) AS found LEFT JOIN source ON source.id = found.id) AS captures,
         (SELECT jsonb_agg(jsonb_build_array(request.id, request.attempt_ref, request.provider_ref, request.amount::text,
             request.final, request.releases::text, request.status, request.decline, request.created_at,
             request.updated_at) ORDER BY request.id)

@@ -13,20 +13,27 @@ _STATUS: Final = fields.String(
 )
 
 
+class _YesOrNo(fields.Boolean):
+    """JSON's own true or false: 1 is equal to True, and is none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 class NewCaptureSchema(Schema):
     """How much to capture of what is authorized, and what becomes of the rest."""
 
     amount = AmountField(
         metadata={"description": "In the payment's currency; without it, all that is open.", "example": "200.00"}
     )
-    final = fields.Boolean(
+    final = _YesOrNo(
         metadata={
             "description": "Whether the rest is released. Without it the rest stays open where the account may capture "
             "several times, else it is released.",
             "example": True,
-        },
-        truthy={True},
-        falsy={False},
+        }
     )
     authorization_id = fields.UUID(
         metadata={"description": "Which authorization, where several are open.", "example": None}

@@ -43,7 +43,8 @@ _EXPLAINED: Final[dict[str, str]] = {
         f"The provider's name of an entry is known for another payment: see its dashboard, then {_SEEN}."
     ),
     ReviewReason.DISPUTE_MISMATCH: (
-        f"A dispute is in another currency than the payment, so it is not counted: book it by hand, then {_SEEN}."
+        "A dispute is in another currency than the payment, of no amount, or gave back a part of what it took, so what "
+        f"it takes is not counted: see the provider's dashboard, book it by hand, then {_SEEN}."
     ),
     ReviewReason.FRAUD_WARNING: f"The card's bank reports fraud, no money moved: {_REFUND}, or {_SEEN}.",
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from jinja2 import StrictUndefined
 
+from checkout_service.money import show
 from checkout_service.pages import assets
 
 FOLDER: Final = Path(__file__).parent
@@ -49,7 +51,13 @@ def furnish(app: Flask) -> None:
     assets.init_app(app)
     assets.add_folder(app, FOLDER / "static")
     app.register_blueprint(Blueprint("look", __name__, template_folder="templates"))
+    app.add_template_filter(_amount, "amount")
     app.extensions["error_page"] = error_page
+
+
+def _amount(given: Decimal | str, currency: str) -> str:
+    """The amount as the API writes it; what comes of the API is written so already."""
+    return given if isinstance(given, str) else show(given, currency)
 
 
 def secured(answer: Response) -> Response:

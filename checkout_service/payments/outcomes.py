@@ -50,7 +50,7 @@ class ReviewReason(StrEnum):
     NAME_OF_ANOTHER = "name_of_another"
     """A name of an entry is known for another payment."""
     DISPUTE_MISMATCH = "dispute_mismatch"
-    """A dispute in another currency than the payment's: its sum is not counted."""
+    """What a dispute takes is not certain: another currency than the payment's, no amount, a part given back."""
     FRAUD_WARNING = "fraud_warning"
     """The card's bank reports fraud; no money moved."""
 

@@ -114,7 +114,7 @@ def payment_of(*, payment_id: UUID, user_id: UUID | None) -> dict[str, Any] | No
     shown = _shown(rows[0])
     if anybodys:
         shown["review_reasons"] = sorted(read_reasons(rows[0].review_reason))
-    return shown | {"timeline": [show_entry(row) for row in rows if row.kind is not None]}
+    return shown | {"timeline": [show_entry(row, anybodys=anybodys) for row in rows if row.kind is not None]}
 
 
 def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage:

@@ -97,8 +97,11 @@ class EntryRow(Protocol):
     entries: Sequence[Any] | None
 
 
-def show_entry(row: EntryRow) -> dict[str, Any]:
-    """One entry as the API shows it: members that every kind has, then those of its own."""
+def show_entry(row: EntryRow, *, anybodys: bool) -> dict[str, Any]:
+    """One entry as the API shows it: members that every kind has, then those of its own.
+
+    With ``anybodys`` it is shown to staff: what an event says of notices is for them, as the notices are.
+    """
     shown: dict[str, Any] = {
         "kind": row.kind,
         "id": None if row.entry_id is None else str(row.entry_id),
@@ -112,7 +115,8 @@ def show_entry(row: EntryRow) -> dict[str, Any]:
     }
     match row.kind:
         case "event":
-            shown |= {"outcome": row.outcome, "entries": list(row.entries or ())}
+            words_of = [words for words in row.entries or () if anybodys or "notice" not in words]
+            shown |= {"outcome": row.outcome, "entries": words_of}
         case "attempt":
             shown |= {"replaces": row.of, "expires_at": _time(row.due_at), "decline": row.decline}
         case "capture":

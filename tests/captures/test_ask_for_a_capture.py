@@ -252,6 +252,7 @@ def test_without_the_scope_nothing_is_done_or_shown(customer: Customer, payment:
         ({"amount": "1.001"}, "/amount"),
         ({"amount": 40}, "/amount"),
         ({"final": "yes"}, "/final"),
+        ({"final": 1}, "/final"),
         ({"final": None}, "/final"),
         ({"authorization_id": "nonsense"}, "/authorization_id"),
         ({"currency": "EUR"}, "/currency"),

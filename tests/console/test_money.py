@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 
+from checkout_service.money import show
 from tests.conftest import Sql
 from tests.console.conftest import InWorker, Operator
 from tests.console.test_commands import Messages, messages
 from tests.money import attempt, bring_to, fold
+from tests.refunding import open_payment
 from tests.webhook_bodies import insert_payment
 from worker.commands import run_commands
 
@@ -124,3 +127,14 @@ def test_an_authorized_payment_shows_what_is_promised(operator: Operator, sql: S
     shown = operator.get(f"/ops/payments/{payment_id}").text
     assert "<dt>Authorized</dt>" in shown
     assert f'action="/ops/payments/{payment_id}/refund"' not in shown
+
+
+@pytest.mark.parametrize(("currency", "amount", "shown"), [("KWD", "240.5", "240.500"), ("JPY", "24000", "24000.00")])
+def test_amounts_are_shown_as_the_api_writes_them(
+    operator: Operator, sql: Sql, currency: str, amount: str, shown: str
+) -> None:
+    payment_id, _ = open_payment(sql, amount=amount, currency=currency)
+    page = operator.get(f"/ops/payments/{payment_id}").text
+
+    assert f"{shown} <abbr>{currency}</abbr>" in page
+    assert f"{show(Decimal(0), currency)} <abbr>{currency}</abbr>" in page, "nothing came yet"

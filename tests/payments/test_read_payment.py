@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -124,11 +125,19 @@ def test_payment_tells_nothing_of_the_inside(customer: Customer, payment: str, s
         "INSERT INTO payment_reviews (payment_id, reason, amounts) VALUES (:id, 'fraud_warning', 'before')",
         id=payment_id,
     )
+    words = [{"attempt": "ch_1", "status": "failed"}, {"notice": "fraud_warning", "about": "issfr_1"}]
+    sql(
+        """INSERT INTO payment_events (provider, event_id, payment_id, outcome, received_at, entries)
+        VALUES ('mock', 'evt_1', :id, 'applied', now(), CAST(:words AS jsonb))""",
+        id=payment_id,
+        words=json.dumps(words),
+    )
     fold(sql, payment_id)
 
     answer = customer.get(payment)
 
     assert answer.json["under_review"] is True
+    assert [entry["entries"] for entry in answer.json["timeline"]] == [words[:1]]
     assert "4242" not in answer.text
     assert "fraud_warning" not in answer.text
     assert set(answer.json) == MEMBERS
@@ -137,7 +146,9 @@ def test_payment_tells_nothing_of_the_inside(customer: Customer, payment: str, s
     assert [(entry["kind"], entry["name"], entry["reason"]) for entry in shown["timeline"]] == [
         ("notice", "issfr_1", "fraud_warning"),
         ("review", None, "fraud_warning"),
+        ("event", None, None),
     ]
+    assert shown["timeline"][-1]["entries"] == words
 
 
 def test_unchanged_payment_is_304_without_a_body(customer: Customer, payment: str) -> None:

@@ -450,3 +450,8 @@ def test_a_dispute_in_another_currency_holds_nothing_back_and_is_flagged(player:
     euro = {"currency_code": "EUR", "value": "40.00"}
     ending = play(player, PAID, disputed("CREATED", dispute, dispute_amount=euro))
     assert money(ending) == ("paid", "dispute_mismatch", "240.00", "0.00", "240.00")
+
+
+def test_a_claim_over_an_amount_that_nobody_knows_is_flagged(player: Player) -> None:
+    ending = play(player, PAID, disputed("CREATED", dispute, dispute_amount=None))
+    assert money(ending) == ("paid", "dispute_mismatch", "240.00", "0.00", "240.00")

@@ -244,6 +244,19 @@ def test_a_refund_that_names_no_intent_is_found_by_its_charge(player: Player) ->
     assert ending.unsettled == ()
 
 
+def test_a_dispute_that_gives_back_a_part_of_what_it_took_is_for_a_person(player: Player) -> None:
+    moves = [{"id": f"txn_{amount}", "amount": amount, "currency": "usd"} for amount in (-24000, 4000)]
+
+    ending = play(
+        player,
+        PAID,
+        about_dispute("funds_withdrawn", "needs_response", 1, balance_transactions=moves[:1]),
+        about_dispute("funds_reinstated", "lost", 2, at=DAY, balance_transactions=moves),
+    )
+
+    assert (ending.status, ending.reasons) == ("paid", "dispute_mismatch")
+
+
 def test_more_lost_and_given_back_than_came_is_for_a_person(player: Player) -> None:
     ending = play(
         player,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import DisputeStage, DisputeStatus
 from checkout_service.providers.adapters.paypal.resources import (
     KEPT,
@@ -18,7 +19,7 @@ from checkout_service.providers.adapters.paypal.resources import (
     own_reference,
 )
 from checkout_service.providers.base import ProviderEvent
-from checkout_service.providers.entries import DisputeEntry, DisputeReason
+from checkout_service.providers.entries import DisputeEntry, DisputeReason, NoticeEntry
 from checkout_service.providers.fields import moment_of, text
 from checkout_service.providers.redaction import kept
 
@@ -119,11 +120,16 @@ def _event(
         currency=currency,
         occurred_at=occurred_at,
         payment_id=found.payment_id if found else None,
-        entries=[entry],
+        entries=[entry, *([_unpriced(ref)] if amount is None and entry.blocks_refund else [])],
         names=[name for name in (ref, capture) if name],
         foreign=is_of_another(transaction),
         raw=kept(webhook, KEPT),
     )
+
+
+def _unpriced(ref: str) -> NoticeEntry:
+    """An open claim that holds back nobody knows how much."""
+    return NoticeEntry(reason=ReviewReason.DISPUTE_MISMATCH, ref=ref, detail="over an amount that we cannot hold")
 
 
 def _stage(dispute: dict[str, Any]) -> DisputeStage:

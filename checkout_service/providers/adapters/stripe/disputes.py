@@ -82,7 +82,7 @@ def dispute_event(
         amount=entry.amount,
         currency=entry.currency,
         occurred_at=occurred_at,
-        entries=[entry],
+        entries=[entry, *_part_given_back(dispute, entry)],
         names=(charge, ref) if charge else (ref,),
         foreign=not intent,  # ours are all of an intent
         raw=kept(raw, KEPT),
@@ -117,6 +117,17 @@ def warning_event(
         foreign=not intent,
         raw=kept(raw, KEPT),
     )
+
+
+def _part_given_back(dispute: Object, entry: DisputeEntry) -> list[NoticeEntry]:
+    """A notice where what came back is less than what was taken: an entry gives back all or nothing."""
+    moves = dispute.get("balance_transactions") or ()
+    own = [move.get("amount") for move in moves if str(move.get("currency")).upper() == entry.currency]
+    amounts = [amount for amount in own if isinstance(amount, int)]
+    back = sum(amount for amount in amounts if amount > 0)
+    if entry.money_out or not 0 < back < -sum(amount for amount in amounts if amount < 0):
+        return []
+    return [NoticeEntry(reason=ReviewReason.DISPUTE_MISMATCH, ref=entry.ref, detail="a part was given back")]
 
 
 def _entry(dispute: Object, ref: str, charge: str, *, at: datetime) -> DisputeEntry:
