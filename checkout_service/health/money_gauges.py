@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from checkout_service.database.engine import execute
 
-# All of it from partial indexes. Disputes that are open are few, whatever became of the others. Authorisations that
-# were captured or closed may keep their end for good: those that ended a week ago are left out, and no number of them.
+# All of it from partial indexes. Disputes that are open are few, whatever became of the others. So are payments of
+# which something is authorized; authorisations of others may keep their end for good.
 _MONEY: Final = text("""
     SELECT
         (SELECT jsonb_agg(jsonb_build_array(provider, stage, number)) FROM (
@@ -21,13 +21,12 @@ _MONEY: Final = text("""
         (SELECT extract(epoch FROM min(evidence_due_at) - now())::float8 FROM disputes
             WHERE status = 'needs_response' AND evidence_due_at IS NOT NULL) AS evidence_seconds,
         (SELECT extract(epoch FROM min(soonest.expires_at) - now())::float8 FROM (
-            SELECT attempt.expires_at FROM (
-                SELECT * FROM payment_attempts
-                WHERE status = 'authorized' AND NOT rest_released AND expires_at > now() - interval '7 days'
-            ) AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
-            WHERE payment.amount_authorized > 0 AND payment.closed IS NULL AND NOT EXISTS (
-                SELECT FROM payment_attempts AS newer
-                WHERE newer.payment_id = attempt.payment_id AND newer.replaces = attempt.attempt_ref)
+            SELECT attempt.expires_at
+            FROM payments AS payment JOIN payment_attempts AS attempt ON attempt.payment_id = payment.id
+            WHERE payment.amount_authorized > 0 AND payment.closed IS NULL
+                AND attempt.status = 'authorized' AND NOT attempt.rest_released AND NOT EXISTS (
+                    SELECT FROM payment_attempts AS newer
+                    WHERE newer.payment_id = attempt.payment_id AND newer.replaces = attempt.attempt_ref)
             ORDER BY attempt.expires_at LIMIT 1
         ) AS soonest) AS authorization_seconds,
         (SELECT count(*) FROM capture_requests

@@ -36,6 +36,8 @@ class Payment(Dated, Base):
         Index("payments_user_id_created_at_id", "user_id", "created_at", "id"),
         Index("payments_next_look_up_at", "next_look_up_at", postgresql_where=text("next_look_up_at IS NOT NULL")),
         Index("payments_flagged", "id", postgresql_where=text("review_reason IS NOT NULL")),
+        Index("payments_under_way", "id", postgresql_where=text("under_way")),
+        Index("payments_authorized", "id", postgresql_where=text("amount_authorized > 0 AND closed IS NULL")),
     )
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     """The customer."""

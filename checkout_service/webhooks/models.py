@@ -48,6 +48,7 @@ class WebhookDelivery(Dated, Base):
             "webhook_deliveries_parked_names",
             "names",
             postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
             postgresql_where=text(_is(DeliveryState.PARKED)),
         ),
         Index(
