@@ -95,6 +95,11 @@ BEGIN
     PERFORM payments_enter(ARRAY[NEW.id]);
     PERFORM payments_fold(ARRAY[NEW.id],
         ARRAY[CASE WHEN NEW.status IN ('expired', 'canceled') THEN NEW.status END]);
+    -- Of a payment that was not entered yet the fold finds its money there already. It ends the filling of its cart too.
+    UPDATE carts AS cart SET generation = cart.generation + 1
+    FROM payments AS payment JOIN checkout_sessions AS session ON session.payment_id = payment.id
+    WHERE payment.id = NEW.id AND NEW.version = 0 AND NEW.amount_captured = 0 AND payment.amount_captured > 0
+        AND cart.id = session.cart_id AND cart.generation = session.generation;
     RETURN NULL;
 END
 $$;

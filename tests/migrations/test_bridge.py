@@ -89,6 +89,24 @@ def test_a_reason_is_kept_and_one_that_a_person_took_away_stays_away(before: Run
     assert state(before) == ("paid", 240, 0, 0, 0, None)
 
 
+@pytest.mark.parametrize("way", [["paid"], ["processing", "paid"], ["paid", "reversed"]])
+def test_money_that_an_old_worker_enters_ends_the_filling_of_the_cart(before: Run, way: list[str]) -> None:
+    """The new web tier opened the session: who buys the same again is no duplicate."""
+    before(
+        "owner",
+        """WITH cart AS (INSERT INTO carts (user_id) SELECT user_id FROM payments RETURNING id, generation)
+        INSERT INTO checkout_sessions (user_id, cart_id, generation, idempotency_key, request_hash, payment_id,
+            payment_token, amount, currency, lines, expires_at)
+        SELECT user_id, cart.id, cart.generation, 'key', '', payments.id, 'token', 240, 'USD', '[]', now()
+        FROM payments, cart""",
+    )
+
+    for status in way:
+        before("worker", STATUS.format(status))
+
+    assert before("owner", "SELECT generation FROM carts") == [(1,)]
+
+
 def test_a_refund_of_a_payment_that_has_no_entries_yet_is_taken(before: Run, alembic: Alembic) -> None:
     """As it was before: paid, and entered by nobody."""
     before("owner", "UPDATE payments SET status = 'paid', capture_ref = 'ch_1'")
