@@ -35,7 +35,7 @@ from worker.transitions import statements
 from worker.transitions.derived import entries_of, in_words
 from worker.transitions.entering import Entries, disagrees
 from worker.transitions.locked import LockedPayment
-from worker.transitions.matching import Match, Matcher, Matches, find, may_move_money
+from worker.transitions.matching import Match, Matcher, Matches, entry_names, find, may_move_money
 from worker.transitions.outcomes import Change, Effect, ObjectKind, Outcome, ReceivedEvent, Recorded, RefundMove
 from worker.transitions.recording_refunds import apply_refunds, insert_refund_events, lock_refunds, write_refunds
 
@@ -139,13 +139,21 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
 
 def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: Matches) -> list[LockedPayment]:
     """The payments that the events speak of, and others of their generations that money came for."""
-    references, money = set(), set()
+    references: set[str] = set()
+    money: set[str] = set()
+    naming: set[str] = set()
+    searching = False
     for received in events:
         event = received.event
         references.add(event.provider_ref)
+        if entry_names(event):
+            naming.update((event.provider_ref, *matches.references_of(event)))
         if isinstance(event, ProviderEvent) and may_move_money(event):
-            money.add(event.provider_ref)
-            money.update(matches.references_of(event))
+            money.update((event.provider_ref, *matches.references_of(event)))
+            searching = searching or bool(event.names)
+    if searching:
+        # Its payment may be found by a name that another event of the set has brought: any of those may be meant.
+        money |= naming
     return _lock(connection, references=sorted(references), ids=sorted(matches.references), money=sorted(money))
 
 

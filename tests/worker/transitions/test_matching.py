@@ -10,8 +10,9 @@ from tests.conftest import Sql, Statements
 from tests.refunding import refund_event
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of
 from tests.worker.conftest import Messages, webhook_row
+from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import ScriptedProvider, event
-from tests.worker.transitions.entered import attempt, capture, dispute, enter, folded, news, recorded
+from tests.worker.transitions.entered import attempt, capture, dispute, enter, folded, news, reasons, recorded
 from worker.transitions.outcomes import Outcome
 from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
@@ -47,6 +48,22 @@ def test_an_event_that_nothing_leads_to_is_parked_and_leaves_no_trace(sql: Sql) 
     assert enter(refund_event("", "succeeded", capture_ref=name())) == [Outcome.PARKED]
 
     assert sql("SELECT (SELECT count(*) FROM disputes) + (SELECT count(*) FROM payment_events) AS all")[0].all == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_money_that_a_name_of_the_same_set_leads_to_is_seen_as_a_duplicate(sql: Sql) -> None:
+    """As Adyen tells an authorisation, and its capture from the dashboard under a reference of their own."""
+    cart, tried = insert_cart(sql), name()
+    one, other = insert_promise(sql, cart=cart), insert_promise(sql, cart=cart)
+    enter(news(one, capture(name(), "240.00")))
+
+    enter(
+        news(other, attempt(tried, "authorized")),
+        news("of their own", capture(name(), "240.00", attempt_ref=tried), names=[tried]),
+    )
+
+    assert folded(sql, other).status == "paid"
+    assert reasons(sql, [one, other]) == ["paid_twice"] * 2
 
 
 @pytest.mark.usefixtures("worker")
