@@ -26,24 +26,23 @@ _claim = text("""
     RETURNING id, payment_id, provider, amount, reason, status::text AS status, next_attempt_at AS lease,
         now() - created_at AS age, now() - sent_at AS sent_ago, capture_ref,
         coalesce(attempt_ref, (SELECT capture.attempt_ref FROM captures AS capture
-            WHERE capture.provider = refunds.provider AND capture.capture_ref = refunds.capture_ref)) AS attempt_ref,
-        amount <= (SELECT payment.amount_captured - payment.amount_lost - payment.amount_blocked
-            FROM payments AS payment WHERE payment.id = refunds.payment_id) - coalesce((
-            SELECT sum(other.amount) FROM refunds AS other
-            WHERE other.payment_id = refunds.payment_id AND other.id <> refunds.id AND (other.status = 'succeeded'
-                OR other.status <= 'processing' AND (other.sent_at IS NOT NULL OR other.requested_by IS NULL))
-        ), 0) AS covered
+            WHERE capture.provider = refunds.provider AND capture.capture_ref = refunds.capture_ref)) AS attempt_ref
 """)
 
 # The payment before its refund: that is the order of locks, and the refund's trigger locks the payment again.
 _lock_payment = text("SELECT FROM payments WHERE id = :payment_id FOR NO KEY UPDATE")
 
 # Before the provider is asked, so that whoever hears of a refund knows that it may be this one. The first time the
-# trigger refunds_check_cover (migrations/entries/requests.sql) looks whether there still is cover.
+# trigger refunds_check_cover (migrations/entries/requests.sql) looks whether there still is cover. Later it is told.
 _note_sent = text("""
-    UPDATE refunds SET sent_at = coalesce(sent_at, now())
-    WHERE id = :id AND status = 'requested' AND next_attempt_at = :lease
-    RETURNING id
+    UPDATE refunds AS refund SET sent_at = coalesce(refund.sent_at, now())
+    WHERE refund.id = :id AND refund.status = 'requested' AND refund.next_attempt_at = :lease
+    RETURNING refund.amount <= (SELECT payment.amount_captured - payment.amount_lost - payment.amount_blocked
+            FROM payments AS payment WHERE payment.id = refund.payment_id) - coalesce((
+            SELECT sum(other.amount) FROM refunds AS other
+            WHERE other.payment_id = refund.payment_id AND other.id <> refund.id AND (other.status = 'succeeded'
+                OR other.status <= 'processing' AND (other.sent_at IS NOT NULL OR other.requested_by IS NULL))
+        ), 0) AS covered
 """)
 
 # Only where the claim still holds, and nobody has moved it on meanwhile.
@@ -58,8 +57,7 @@ _put_off = text("""
 class LeasedRefund:
     """A refund under lease. ``sent_ago`` is the time since its provider was asked for it first, if it ever was.
 
-    ``capture_ref`` and ``attempt_ref`` are the provider's names of what it is of, where one is known. ``covered`` says
-    that its payment has the money, beside those refunds that the provider knows or may know.
+    ``capture_ref`` and ``attempt_ref`` are the provider's names of what it is of, where one is known.
     """
 
     id: UUID
@@ -73,7 +71,6 @@ class LeasedRefund:
     sent_ago: timedelta | None
     capture_ref: str | None
     attempt_ref: str | None
-    covered: bool
 
 
 def claim(refund_id: UUID) -> LeasedRefund | None:
@@ -85,14 +82,16 @@ def claim(refund_id: UUID) -> LeasedRefund | None:
     return LeasedRefund(**row | {"status": RefundStatus(row["status"])})
 
 
-def note_sent(leased: LeasedRefund) -> bool:
-    """Write down that its provider is about to be asked; False when the lease is over, so that it must not be.
+def note_sent(leased: LeasedRefund) -> bool | None:
+    """Write down that its provider is about to be asked; None when the lease is over, so that it must not be.
 
-    Raises Conflict when it would be the first time, and there is no cover any more.
+    Returns whether its payment has the money, beside those refunds that the provider knows or may know: a dispute may
+    have come since it was asked for first. Raises Conflict when it would be the first time, and there is no cover.
     """
     with transaction() as connection:
         connection.execute(_lock_payment, {"payment_id": leased.payment_id})
-        return bool(connection.execute(_note_sent, {"id": leased.id, "lease": leased.lease}).all())
+        row = connection.execute(_note_sent, {"id": leased.id, "lease": leased.lease}).first()
+        return None if row is None else bool(row.covered)
 
 
 def put_off(

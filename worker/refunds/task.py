@@ -96,16 +96,19 @@ def _ask(leased: LeasedRefund, adapter: Provider, held: Reference) -> Sequence[P
         return _looked_up(adapter, held)
     first = leased.sent_ago is None
     too_late = leased.sent_ago is not None and leased.sent_ago > ASK_AGAIN_FOR
-    if not first and (too_late or not leased.covered):
-        # Without cover a first try that never arrived must not be made up for.
+    if too_late:
         return _sought(leased, adapter, held, otherwise=RefundInDoubtError(f"refund {leased.id}"))
     try:
-        if not note_sent(leased):
-            raise ProviderUnavailableError("not asked: its lease is over, another task has it")
+        covered = note_sent(leased)
     except Conflict as error:
         raise ProviderRefusedError(
             "the money went before it was asked for", reason=Decline.NOT_IN_THIS_STATE
         ) from error
+    if covered is None:
+        raise ProviderUnavailableError("not asked: its lease is over, another task has it")
+    if not covered:
+        # Without cover a first try that never arrived must not be made up for.
+        return _sought(leased, adapter, held, otherwise=RefundInDoubtError(f"refund {leased.id}"))
     try:
         return _named(leased, adapter.refund(held, refund_id=leased.id, amount=leased.amount, reason=leased.reason))
     except ProviderRefusedError as error:

@@ -257,6 +257,28 @@ def test_an_inquiry_holds_no_refund_back(sql: Sql, scripted: ScriptedProvider, o
     assert scripted.refunded == [(refund_id, Decimal("40.00"))]
 
 
+def test_a_dispute_that_comes_while_it_is_asked_for_again_leaves_only_the_question(
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the claim: what was there then is no cover any more."""
+    refund_id, _ = outstanding
+    scripted.refunds[refund_id] = ProviderUnavailableError("no answer")
+    refund(str(refund_id))
+    make_due(sql)
+    known = refunds.reference
+
+    def meanwhile(payment_id: UUID) -> Any:
+        dispute(sql, payment_id, "60.01")
+        return known(payment_id)
+
+    monkeypatch.setattr(refunds, "reference", meanwhile)
+
+    with pytest.raises(RefundInDoubtError):
+        refund(str(refund_id))
+
+    assert len(scripted.refunded) == 1
+
+
 def test_a_lost_answer_and_a_dispute_leave_only_the_question(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
