@@ -227,21 +227,31 @@ CREATE TRIGGER capture_requests_admit BEFORE INSERT ON capture_requests
 FOR EACH ROW EXECUTE FUNCTION capture_requests_admit();
 
 -- Before the provider is asked the first time: whether its authorisation is open, and covers it beside those that were
--- sent before.
+-- sent before. Of a cumulative capture, which has the name of its authorisation (Stripe's charge), what nobody was told to
+-- be done may be one of those already: it counts once.
 CREATE FUNCTION capture_requests_check_cover() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     payment payments;
     covered numeric;
 BEGIN
     SELECT * INTO payment FROM payments WHERE id = NEW.payment_id FOR NO KEY UPDATE;
-    SELECT least(coalesce(entry.amount_authorized, payment.amount) - coalesce((SELECT sum(capture.amount)
-            FROM captures AS capture
-            WHERE capture.payment_id = payment.id AND capture.attempt_ref = entry.attempt_ref
-                AND capture.status >= 'succeeded' AND capture.currency = payment.currency), 0), payment.amount_authorized)
-        - coalesce((SELECT sum(request.amount) FROM capture_requests AS request
-            WHERE request.payment_id = payment.id AND request.attempt_ref = entry.attempt_ref
-                AND request.status <= 'processing' AND request.sent_at IS NOT NULL AND request.id <> NEW.id), 0)
+    SELECT least(coalesce(entry.amount_authorized, payment.amount) - captured.amount, payment.amount_authorized)
+        - greatest(sent.outstanding - greatest(captured.cumulative - sent.done, 0), 0)
     INTO covered FROM payment_attempts AS entry
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(capture.amount), 0),
+            coalesce(sum(capture.amount) FILTER (WHERE capture.capture_ref = capture.attempt_ref), 0)
+        FROM captures AS capture
+        WHERE capture.payment_id = payment.id AND capture.attempt_ref = entry.attempt_ref
+            AND capture.status >= 'succeeded' AND capture.currency = payment.currency
+    ) AS captured (amount, cumulative)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(request.amount) FILTER (WHERE request.status <= 'processing'), 0),
+            coalesce(sum(request.amount) FILTER (WHERE request.status = 'succeeded'), 0)
+        FROM capture_requests AS request
+        WHERE request.payment_id = payment.id AND request.attempt_ref = entry.attempt_ref
+            AND request.sent_at IS NOT NULL AND request.id <> NEW.id
+    ) AS sent (outstanding, done)
     WHERE entry.payment_id = payment.id AND entry.attempt_ref = NEW.attempt_ref AND entry.status = 'authorized'
         AND NOT entry.rest_released;
     IF payment.closed IS NOT NULL OR coalesce(covered, 0) <= 0

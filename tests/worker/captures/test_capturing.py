@@ -21,11 +21,13 @@ from checkout_service.providers.entries import AttemptEntry, CaptureEntry
 from tests.capturing import authorized_payment, insert_capture_request, make_requests_due, request_row
 from tests.conftest import Sql
 from tests.money import fold
+from tests.webhook_bodies import insert_webhook
 from tests.worker.conftest import MakeWorker
 from tests.worker.scripted import ScriptedProvider
 from worker.captures import capturing
 from worker.captures.capturing import CaptureInDoubtError, capture
 from worker.payments.sweeping import sweep
+from worker.webhooks.task import process
 
 
 def captured(
@@ -261,6 +263,27 @@ def test_several_captures_of_one_cumulative_charge(sql: Sql, scripted: ScriptedP
 
     assert [row_of(sql, each).now for each in (first, second)] == ["succeeded", "succeeded"]
     assert payment_of(sql, reference) == ("paid", Decimal(240), Decimal(0))
+
+
+def test_a_cumulative_charge_whose_answer_is_late_does_not_refuse_the_next_capture(
+    sql: Sql, scripted: ScriptedProvider
+) -> None:
+    """The first one is in the charge already, and still outstanding here: it counts once."""
+    payment, reference = authorized_payment(sql, refs=("at_1",))
+    first = insert_capture_request(sql, payment, "100.00", final="false")
+    second, third = (insert_capture_request(sql, payment, amount, final="false") for amount in ("60.00", "80.00"))
+    scripted.captures[first] = ProviderUnavailableError("the answer is late")
+    capture(str(first))
+    scripted.webhooks[b"charge"] = [captured(reference, "100.00", ref="at_1", released=False)]
+    process(str(insert_webhook(sql, b"charge")))
+
+    scripted.captures[second] = ProviderUnavailableError("the answer is late")
+    assert capture(str(second)) == "later: unavailable: the answer is late"
+    sql("UPDATE capture_requests SET status = 'succeeded', next_attempt_at = NULL WHERE id = :id", id=first)
+    scripted.captures[third] = [captured(reference, "240.00", ref="at_1", request_id=str(third))]
+    assert capture(str(third)) == "succeeded"
+
+    assert [request for request, *_ in scripted.captured] == [first, second, third]
 
 
 def test_whoever_lost_the_lease_before_asking_does_not_ask(
