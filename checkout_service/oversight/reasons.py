@@ -30,7 +30,8 @@ _EXPLAINED: Final[dict[str, str]] = {
     ),
     ReviewReason.RECAPTURED: (
         "A capture that failed is reported as captured again, by the same signed fields, so it is not counted: see the "
-        f"provider's dashboard, deliver or not, book it by hand, then {_SEEN}."
+        "provider's dashboard. If the money came, accept it (payments accept {id} --amount {came} --why …), and the "
+        f"capture counts again; if not, {_SEEN}."
     ),
     ReviewReason.AUTHORIZATION_ADJUSTED: (
         "What is authorized was changed, and no signed time tells which change is newer: see the provider's dashboard "

@@ -25,7 +25,8 @@ ENTRIES: Final = """
     UNION ALL
     SELECT 2, 'capture', capture.id, capture.capture_ref, capture.attempt_ref, capture.status::text, NULL,
         capture.amount, capture.currency,
-        CASE capture.status WHEN 'undone' THEN capture.amount ELSE 0 END, NULL, capture.created_at, NULL, NULL, NULL,
+        CASE WHEN capture.status = 'undone' AND NOT capture_counts(capture) THEN capture.amount ELSE 0 END, NULL,
+        capture.created_at, NULL, NULL, NULL,
         NULL, NULL
     FROM captures AS capture WHERE capture.payment_id = payment.id
     UNION ALL

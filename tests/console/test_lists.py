@@ -258,7 +258,7 @@ def test_statements_of_each_page_are_few_and_do_not_grow(
         f"/ops/webhooks/{filed[0]}": 19,
         "/ops/webhooks/process-all?state=failed": 1,
         "/ops/payments": 1,
-        f"/ops/payments/{payment.id}": 11,
+        f"/ops/payments/{payment.id}": 16,
         "/ops/audit": 1,
     }
     for path, budget in budgets.items():

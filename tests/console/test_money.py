@@ -11,7 +11,7 @@ from checkout_service.money import show
 from tests.conftest import Sql
 from tests.console.conftest import InWorker, Operator
 from tests.console.test_commands import Messages, messages
-from tests.money import attempt, bring_to, fold
+from tests.money import attempt, bring_to, capture, fold
 from tests.refunding import open_payment
 from tests.webhook_bodies import insert_payment
 from worker.commands import run_commands
@@ -138,3 +138,20 @@ def test_amounts_are_shown_as_the_api_writes_them(
 
     assert f"{shown} <abbr>{currency}</abbr>" in page
     assert f"{show(Decimal(0), currency)} <abbr>{currency}</abbr>" in page, "nothing came yet"
+
+
+@pytest.mark.parametrize(("reason", "offered"), [("recaptured", True), ("refund_mismatch", False)])
+def test_an_amount_may_be_accepted_where_that_is_a_way_out(
+    operator: Operator, sql: Sql, reason: str, offered: bool
+) -> None:
+    payment_id, _ = open_payment(sql, amount="240.00")
+    capture(sql, payment_id, "cp_1", "240.00", status="undone")
+    sql(
+        "INSERT INTO payment_notices (payment_id, reason, ref) VALUES (:id, :reason, 'cp_1')",
+        id=payment_id,
+        reason=reason,
+    )
+    fold(sql, payment_id)
+    page = operator.get(f"/ops/payments/{payment_id}").text
+
+    assert (f'action="/ops/payments/{payment_id}/accept"' in page) is offered

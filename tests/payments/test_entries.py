@@ -226,3 +226,21 @@ def test_staff_read_any_payment_and_others_only_their_own(
     assert staff_of(other_customer, scope="orders").get(f"/api/payments/{payment_id}").status_code == 404
     assert read(staff_of(other_customer), payment_id)["review_reasons"] == []
     assert "review_reasons" not in read(customer, payment_id)
+
+
+def test_a_capture_that_came_again_and_was_accepted_is_not_lost(customer: Customer, payment_id: str, sql: Sql) -> None:
+    capture(sql, payment_id, "cp_1", "240", status="undone")
+    sql("INSERT INTO payment_notices (payment_id, reason, ref) VALUES (:id, 'recaptured', 'cp_1')", id=payment_id)
+    fold(sql, payment_id)
+    assert [entry["amount_lost"] for entry in entries(read(customer, payment_id), "capture")] == ["240.00"]
+
+    sql(
+        """INSERT INTO payment_acceptances (payment_id, amount, operator, why, command_id)
+        VALUES (:id, 240, 'mira', 'it is in the Customer Area', uuidv7())""",
+        id=payment_id,
+    )
+    fold(sql, payment_id)
+
+    shown = read(customer, payment_id)
+    assert (shown["status"], shown["amount_lost"]) == ("paid", "0.00")
+    assert [entry["amount_lost"] for entry in entries(shown, "capture")] == ["0.00"]
