@@ -254,7 +254,8 @@ def test_every_name_leads_to_the_payment() -> None:
     assert (found.provider_ref, found.names, found.capture_ref) == (INTENT, (CHARGE,), CHARGE)
     assert read("charge.dispute.created", dispute(charge=None)).names == (DISPUTE,)
     disputed = read("charge.dispute.created", dispute(payment_intent=None))
-    assert (disputed.provider_ref, disputed.names, disputed.foreign) == ("", (CHARGE, DISPUTE), True)
+    assert (disputed.provider_ref, disputed.names, disputed.foreign) == ("", (CHARGE, DISPUTE), False)
+    assert read("charge.dispute.created", dispute(payment_intent=None, charge=None)).foreign
 
 
 @pytest.mark.parametrize("moves", [0, 1, 2])

@@ -565,3 +565,38 @@ def test_what_came_before_its_payment_waits_for_it(make_worker: MakeWorker, sql:
     assert {state_of(sql, delivery) for delivery in found} == {"applied"}
     (row,) = sql("SELECT status::text, amount_captured, amount_refunded, amount_blocked FROM payments")
     assert tuple(row) == ("paid", 240, 100, 240)
+
+
+def test_what_names_no_intent_waits_until_its_charge_is_known(make_worker: MakeWorker, sql: Sql) -> None:
+    steps = [
+        about_refund("updated", "succeeded", 10000, payment_intent=None),
+        about_dispute("closed", "lost", 1, amount=4000, payment_intent=None),
+    ]
+    copy = Copy(number=1, payment_id=uuid4())
+
+    def deliver(step: Step) -> UUID:
+        signed = step(copy)
+        assert signed is not None
+        row = sql(
+            """INSERT INTO webhook_deliveries (provider, headers, body)
+            VALUES ('stripe', CAST(:headers AS jsonb), :body) RETURNING id""",
+            headers=json.dumps(signed.headers),
+            body=signed.body,
+        )[0]
+        process(str(row.id))
+        return UUID(str(row.id))
+
+    worker = make_worker()
+    worker.extensions["providers"] = {"stripe": KIT.provider()}
+    insert_payment(sql, provider="stripe", provider_ref=copy("pi_"))
+    with worker.app_context():
+        found = [deliver(step) for step in steps]
+        assert {state_of(sql, delivery) for delivery in found} == {"parked"}
+        deliver(PAID)
+        sweep()
+        for delivery in found:
+            process(str(delivery))
+
+    assert {state_of(sql, delivery) for delivery in found} == {"applied"}
+    (row,) = sql("SELECT status::text, amount_captured, amount_refunded, amount_lost FROM payments")
+    assert tuple(row) == ("paid", 240, 100, 40)

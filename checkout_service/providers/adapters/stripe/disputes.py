@@ -84,7 +84,7 @@ def dispute_event(
         occurred_at=occurred_at,
         entries=[entry, *_part_given_back(dispute, entry)],
         names=(charge, ref) if charge else (ref,),
-        foreign=not intent,  # ours are all of an intent
+        foreign=not intent and not charge,  # without an intent it waits for its charge to be known
         raw=kept(raw, KEPT),
     )
 
@@ -114,7 +114,6 @@ def warning_event(
         occurred_at=occurred_at,
         entries=[NoticeEntry(reason=ReviewReason.FRAUD_WARNING, ref=text(warning, "id"), detail=detail)],
         names=(charge,),
-        foreign=not intent,
         raw=kept(raw, KEPT),
     )
 
