@@ -257,7 +257,7 @@ def test_an_inquiry_holds_no_refund_back(sql: Sql, scripted: ScriptedProvider, o
     assert scripted.refunded == [(refund_id, Decimal("40.00"))]
 
 
-def test_a_dispute_that_comes_while_it_is_asked_for_again_leaves_only_the_question(
+def test_a_dispute_that_comes_before_the_second_try_leaves_only_the_question(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the claim: what was there then is no cover any more."""
