@@ -197,7 +197,7 @@ def test_a_payment_is_looked_up_and_reviewed(page: Page, place: Place, sql: Sql)
 
     page.get_by_label("Why", exact=True).fill("agreed with the customer, refunded")
     page.get_by_role("button", name="Take the flag off").click()
-    expect(commands).to_contain_text("paid_twice was taken off")
+    expect(commands).to_contain_text("paid_twice was seen")
     expect(page.get_by_role("heading", name="Mark as reviewed")).to_have_count(0)
     assert sql("SELECT review_reason FROM payments")[0].review_reason is None
     assert status_of(sql, reference) == "pending"

@@ -154,7 +154,7 @@ def world(sql: Sql) -> World:
             why=why,
             details=details,
         )[0].id
-    messages = {"look_up": "nothing new", "review": "paid_twice was taken off"}
+    messages = {"look_up": "nothing new", "review": "paid_twice was seen"}
     for (action, _), command in ids.items():
         if action in messages:
             sql(
