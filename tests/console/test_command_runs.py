@@ -294,7 +294,7 @@ def test_commands_about_money_are_on_the_audit_page(operator: Operator, sql: Sql
     sql("""INSERT INTO audit (key, door, operator, action, subject, why, details)
         SELECT uuidv7(), 'cli', 'ops', action, payments.id::text, '', CAST(details AS jsonb)
         FROM payments CROSS JOIN (VALUES ('accept', '{"amount": "200.00"}'),
-            ('fail_capture', '{"capture_request": "019a0000-0000-7000-8000-000000000000"}')) AS given (action, details)""")
+        ('fail_capture', '{"capture_request": "019a0000-0000-7000-8000-000000000000"}')) AS made (action, details)""")
 
     page = operator.get("/ops/audit").get_data(as_text=True)
 
