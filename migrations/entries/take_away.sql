@@ -132,5 +132,5 @@ BEGIN
 END
 $$;
 
-DROP FUNCTION currency_decimals(text);
+DROP FUNCTION currency_decimals(text), currency_prevails(uuid, text, text);
 DROP TYPE attempt_status, capture_status, dispute_stage, dispute_status, request_status;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -112,6 +113,42 @@ def test_a_webhook_that_comes_again_tells_nothing_of_now(sql: Sql) -> None:
     assert enter_webhook(heard, received_at=datetime.now(UTC)) == [Outcome.DUPLICATE]
 
     assert folded(sql, reference).status == "pending"
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("currencies", [*permutations(("USD", "EUR", "GBP")), ("GBP", "EUR", "GBP")])
+def test_one_name_in_several_currencies_ends_alike_in_any_order(
+    sql: Sql, currencies: tuple[str, ...], together: bool
+) -> None:
+    """The payment's own currency wins, else the smaller text; a person has to look either way."""
+    reference, tried, ref, disputed = insert_payment(sql), name(), name(), name()
+    amounts = {"USD": "200.00", "EUR": "210.00", "GBP": "190.00"}
+    events = [
+        news(
+            reference,
+            attempt(tried, "authorized", authorized=Decimal(amounts[currency]), currency=currency),
+            capture(ref, amounts[currency], currency=currency),
+            dispute(disputed, "lost", amounts[currency], step=1, money_out=True, currency=currency),
+            event_id=f"{reference}:{currency}",
+        )
+        for currency in currencies
+    ]
+
+    for each in [events] if together else [[event] for event in events]:
+        enter(*each)
+
+    wins = "USD" if "USD" in currencies else "EUR"
+    rows = [
+        *sql("SELECT currency, amount_authorized AS amount FROM payment_attempts WHERE attempt_ref = :a", a=tried),
+        *sql("SELECT currency, amount FROM captures WHERE capture_ref = :c", c=ref),
+        *sql("SELECT currency, amount FROM disputes WHERE dispute_ref = :d", d=disputed),
+    ]
+    assert [tuple(row) for row in rows] == [(wins, Decimal(amounts[wins]))] * 3
+    now = folded(sql, reference)
+    assert now.reasons == "dispute_mismatch, mismatch"
+    assert (now.status, now.captured, now.lost) == (
+        ("reversed", "200", "200") if wins == "USD" else ("pending", "0", "0")
+    )
 
 
 def test_a_part_that_was_lost_leaves_the_payment_paid(sql: Sql) -> None:
