@@ -29,7 +29,7 @@ from checkout_service.tasks import TaskName
 from checkout_service.webhooks.queries import processable_ids
 from checkout_service.webhooks.selection import Choice
 from worker.payments.look_ups import look_up_now
-from worker.payments.settling import NotDoneError, accept_amount, note_seen
+from worker.payments.settling import NotDoneError, accept_amount, fail_capture, note_seen
 from worker.webhooks.replays import end_stopped, mark_one, state_for_replay
 
 WORK_FOR: Final = 8.0
@@ -196,6 +196,11 @@ def _accept(run: LeasedRun) -> None:
     _settle(run, lambda payment_id: accept_amount(payment_id, amount=amount, command_id=run.id))
 
 
+def _fail_capture(run: LeasedRun) -> None:
+    request_id = UUID(run.details["capture_request"])
+    _settle(run, lambda payment_id: fail_capture(payment_id, request_id=request_id))
+
+
 def _settle(run: LeasedRun, decide: Callable[[UUID], str]) -> None:
     try:
         _write(run, state=RunState.DONE, message=decide(UUID(run.subject)))
@@ -224,4 +229,5 @@ _ACTIONS: Final[dict[Action, Callable[[LeasedRun], None]]] = {
     Action.LOOK_UP: _look_up,
     Action.REVIEW: _review,
     Action.ACCEPT: _accept,
+    Action.FAIL_CAPTURE: _fail_capture,
 }

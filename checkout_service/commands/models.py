@@ -33,6 +33,8 @@ class Action(StrEnum):
     """Notes that the reasons for a review were seen: they are in ``details``, and the payment's ``version``."""
     ACCEPT = "accept"
     """Accepts ``amount``, in ``details``, in place of a payment's own."""
+    FAIL_CAPTURE = "fail_capture"
+    """Ends ``capture_request``, in ``details``, of a payment as failed: a person saw that it was not made."""
 
 
 class Door(StrEnum):
@@ -59,7 +61,14 @@ class RunState(StrEnum):
     """It could not be carried out; ``message`` says why."""
 
 
-WITH_RUN: Final = (Action.PROCESS, Action.PROCESS_ALL, Action.LOOK_UP, Action.REVIEW, Action.ACCEPT)
+WITH_RUN: Final = (
+    Action.PROCESS,
+    Action.PROCESS_ALL,
+    Action.LOOK_UP,
+    Action.REVIEW,
+    Action.ACCEPT,
+    Action.FAIL_CAPTURE,
+)
 """Actions that the worker carries out. A stop is carried out by the run that it stops."""
 
 OPEN: Final = (RunState.WAITING, RunState.RUNNING)
@@ -106,7 +115,8 @@ class OperatorCommand(Dated, Base):
     """The operator's own words; may be empty."""
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     """Of process_all ``choice``, as ``webhooks.selection`` writes it, and ``counted``; of review ``reason`` (those
-    seen) and ``version`` (the payment's, where it is known); of accept ``amount``, in the payment's currency."""
+    seen) and ``version`` (the payment's, where it is known); of accept ``amount``, in the payment's currency; of
+    fail_capture ``capture_request``, its id."""
 
 
 class CommandRun(Dated, Base):

@@ -110,6 +110,16 @@ def accept(payment_id: UUID, *, amount: Decimal, origin: Origin) -> UUID:
     return command_id
 
 
+def fail_capture(payment_id: UUID, *, request_id: UUID, origin: Origin) -> UUID:
+    """Have the worker end a capture of this payment that is in doubt as failed; the command's id.
+
+    Raises KeyTakenError and DatabaseUnavailableError.
+    """
+    command_id = _write(origin, Action.FAIL_CAPTURE, str(payment_id), {"capture_request": str(request_id)})
+    _wake(TaskName.RUN_COMMANDS)
+    return command_id
+
+
 def wake_for_replay(command_id: UUID) -> None:
     """Have workers take the webhooks of a replay, once more. Never fails: beat finds it too."""
     _wake(TaskName.PROCESS_WEBHOOK, str(command_id))

@@ -15,7 +15,7 @@ from checkout_service.oversight.disputes import listed_disputes
 from checkout_service.oversight.invariants import INVARIANTS, Limits
 from checkout_service.oversight.operator_phrases import phrase, summary
 from checkout_service.oversight.refunds import LISTED, listed
-from checkout_service.oversight.settling import accept_amount, refund_payment, review_payment
+from checkout_service.oversight.settling import accept_amount, refund_payment, review_payment, settle_capture
 from checkout_service.oversight.timeline import timeline_of
 from checkout_service.payments.status import DisputeStatus, RefundStatus
 from checkout_service.terminal import CommandGroup, Day, Duration
@@ -24,6 +24,7 @@ payments = CommandGroup("payments", help="Look at payments, check what must hold
 payments.add_command(accept_amount)
 payments.add_command(review_payment)
 payments.add_command(refund_payment)
+payments.add_command(settle_capture)
 
 
 @payments.command("show")

@@ -274,7 +274,7 @@ INVARIANTS: Final = (
     Invariant(
         name="capture_outstanding_too_long",
         promise="no capture or void is pending for too long",
-        remedy="Do housekeeping and beat run, and is the provider there? An authorisation ends: see `payments show`.",
+        remedy="Do housekeeping and beat run, and is the provider there? One that is in doubt: see docs/operating.md.",
         find=_captures_outstanding,
         count=COUNT_CAPTURES_OUTSTANDING,
     ),

@@ -127,14 +127,14 @@ COUNT_DUPLICATES: Final = text(f"""
 """)  # noqa: S608 (only our own constants)
 
 
-# As of refunds: requested for too long, or due and nobody came.
+# As of refunds: requested for too long, due and nobody came, or a person has to look.
 _OUTSTANDING: Final = """
     SELECT 'capture' AS kind, id, detail, created_at FROM (
         SELECT * FROM capture_requests WHERE status <= 'processing'
         ORDER BY next_attempt_at LIMIT 10 * CAST(:limit AS integer)
     ) AS due
     WHERE status = 'requested' AND created_at < now() - CAST(:overdue AS interval)
-        OR next_attempt_at < now() - CAST(:overdue AS interval)
+        OR next_attempt_at < now() - CAST(:overdue AS interval) OR in_doubt
     UNION ALL
     SELECT 'void', id, detail, created_at FROM (
         SELECT * FROM voids WHERE status <= 'processing'

@@ -1,4 +1,7 @@
-"""The three ways out of a mismatch, as command lines: accept what came, give it back, or leave it as seen."""
+"""The three ways out of a mismatch, as command lines: accept what came, give it back, or leave it as seen.
+
+And the way out of a capture that is in doubt: it was not made.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from sqlalchemy import text
 
 from checkout_service.api.problems import Problem
 from checkout_service.commands.models import Door, RunState
-from checkout_service.commands.operations import Origin, accept, review
+from checkout_service.commands.operations import Origin, accept, fail_capture, review
 from checkout_service.commands.queries import find_command
 from checkout_service.database.engine import execute
 from checkout_service.money import InvalidAmountError, parse_amount
@@ -29,6 +32,8 @@ PATIENCE: Final = 20.0
 LOOK_EVERY: Final = 0.2
 
 _payment = text("SELECT currency, review_reason, version FROM payments WHERE id = :id")
+
+_captured = text("SELECT payment_id FROM capture_requests WHERE id = :id")
 
 _operator = click.option("--operator", help="Who you are, for the audit; by default the operating system's user.")
 _why = click.option("--why", required=True, help="For the audit.")
@@ -68,6 +73,29 @@ def review_payment(payment_id: UUID, why: str, operator: str | None) -> None:
         return
     origin = _origin(operator, why)
     _await(review(payment_id, reason=found.review_reason, version=found.version, origin=origin))
+
+
+@click.command("settle-capture")
+@with_appcontext
+@click.argument("request_id", type=click.UUID)
+@click.option(
+    "--failed",
+    is_flag=True,
+    required=True,
+    expose_value=False,
+    help="It was not made: you saw that in the provider's dashboard.",
+)
+@_why
+@_operator
+def settle_capture(request_id: UUID, why: str, operator: str | None) -> None:
+    """End a capture that is in doubt, since it was not made: what is authorized is free again. A worker does it.
+
+    One that was made is ended by its webhook: have the provider send that again.
+    """
+    rows = execute(_captured, {"id": request_id})
+    if not rows:
+        raise click.ClickException(f"There is no capture {request_id}.")
+    _await(fail_capture(rows[0].payment_id, request_id=request_id, origin=_origin(operator, why)))
 
 
 @click.command("refund")

@@ -38,6 +38,11 @@ request_seconds = Histogram(
 sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcome: opened or replayed.", ["outcome"])
 refund_requests_total = Counter("refund_requests_total", "Requests for a refund: taken or replayed.", ["outcome"])
 capture_requests_total = Counter("capture_requests_total", "Requests to capture: taken or replayed.", ["outcome"])
+capture_requests_failed_total = Counter(
+    "capture_requests_failed_total",
+    "Captures asked for that were not made, by the provider's answer or an operator's word.",
+    ["provider", "decline"],
+)
 void_requests_total = Counter("void_requests_total", "Requests to void: taken or replayed.", ["outcome"])
 refunds_total = Counter("refunds_total", "Refunds that moved to a status, by provider.", ["provider", "status"])
 webhook_deliveries_total = Counter(

@@ -2,16 +2,29 @@
 -- never changes. So nothing that a provider told is taken back, and whatever order events come in, they end alike.
 -- Amounts that are NULL come once. A column that a row compares is compared as greatest() compares it.
 
+-- Of two currencies under one name that of the payment is kept, else the smaller text, so that any order ends alike;
+-- whether the new one is that. Amounts go one way within a currency.
+CREATE FUNCTION currency_prevails(payment uuid, new text, old text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT old IS NULL OR new <> old AND (new = own.currency OR old <> own.currency AND new < old COLLATE "C")
+    FROM payments AS own WHERE own.id = payment
+$$;
+
 CREATE FUNCTION payment_attempts_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.status < OLD.status THEN
         RAISE EXCEPTION 'attempt % cannot go back from % to %', OLD.id, OLD.status, NEW.status
             USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_attempts_status_order';
     END IF;
-    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.attempt_ref, coalesce(OLD.currency, NEW.currency))
-        IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.attempt_ref, NEW.currency) THEN
+    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.attempt_ref)
+            IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.attempt_ref)
+            OR NEW.currency IS DISTINCT FROM OLD.currency
+            AND currency_prevails(OLD.payment_id, NEW.currency, OLD.currency) IS NOT TRUE THEN
         RAISE EXCEPTION 'attempt % keeps its payment, name and currency', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_attempts_fixed_columns';
+    END IF;
+    IF NEW.currency <> OLD.currency THEN
+        OLD.amount_presumed := NULL;
+        OLD.amount_authorized := NULL;
     END IF;
     IF (NEW.reported_at, NEW.amount_presumed, NEW.amount_authorized, NEW.rest_released, NEW.expires_at,
             NEW.times_out_at, NEW.given_up_at, NEW.replaces, NEW.version)
@@ -37,10 +50,15 @@ BEGIN
         RAISE EXCEPTION 'capture % cannot go back from % to %', OLD.id, OLD.status, NEW.status
             USING ERRCODE = 'check_violation', CONSTRAINT = 'captures_status_order';
     END IF;
-    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.capture_ref, NEW.currency)
-        IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.capture_ref, OLD.currency) THEN
+    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.capture_ref)
+            IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.capture_ref)
+            OR NEW.currency <> OLD.currency
+            AND currency_prevails(OLD.payment_id, NEW.currency, OLD.currency) IS NOT TRUE THEN
         RAISE EXCEPTION 'capture % keeps its payment, name and currency', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'captures_fixed_columns';
+    END IF;
+    IF NEW.currency <> OLD.currency THEN
+        OLD.amount := NULL;
     END IF;
     IF (NEW.amount, NEW.attempt_ref, NEW.version)
         IS DISTINCT FROM (greatest(NEW.amount, OLD.amount), greatest(NEW.attempt_ref, OLD.attempt_ref),
@@ -57,8 +75,10 @@ CREATE TRIGGER captures_guard BEFORE UPDATE ON captures FOR EACH ROW EXECUTE FUN
 
 CREATE FUNCTION disputes_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.dispute_ref, coalesce(OLD.currency, NEW.currency))
-        IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.dispute_ref, NEW.currency) THEN
+    IF (NEW.id, NEW.payment_id, NEW.provider, NEW.dispute_ref)
+            IS DISTINCT FROM (OLD.id, OLD.payment_id, OLD.provider, OLD.dispute_ref)
+            OR NEW.currency IS DISTINCT FROM OLD.currency
+            AND currency_prevails(OLD.payment_id, NEW.currency, OLD.currency) IS NOT TRUE THEN
         RAISE EXCEPTION 'dispute % keeps its payment, name and currency', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'disputes_fixed_columns';
     END IF;
@@ -70,6 +90,9 @@ BEGIN
     IF (NEW.money_step, NEW.money_out) < (OLD.money_step, OLD.money_out) THEN
         RAISE EXCEPTION 'the money of dispute % is at step % already', OLD.id, OLD.money_step
             USING ERRCODE = 'check_violation', CONSTRAINT = 'disputes_money_order';
+    END IF;
+    IF NEW.currency <> OLD.currency THEN
+        OLD.amount := NULL;
     END IF;
     IF (NEW.money_only, NEW.amount, NEW.capture_ref, NEW.attempt_ref, NEW.version)
         IS DISTINCT FROM (NEW.money_only OR OLD.money_only, greatest(NEW.amount, OLD.amount),

@@ -30,7 +30,7 @@ GRANT
 ON payment_attempts TO checkout_worker;
 GRANT
     INSERT (payment_id, provider, capture_ref, attempt_ref, status, amount, currency),
-    UPDATE (attempt_ref, status, amount, version, updated_at)
+    UPDATE (attempt_ref, status, amount, currency, version, updated_at)
 ON captures TO checkout_worker;
 GRANT
     INSERT (payment_id, provider, dispute_ref, capture_ref, attempt_ref, stage, status, reported_at, rank, event_id,

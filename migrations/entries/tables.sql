@@ -266,8 +266,8 @@ ALTER TABLE payment_events
 ALTER TABLE webhook_deliveries ADD names text[];
 
 
--- 'accept': an operator accepts what came.
+-- 'accept': an operator accepts what came. 'fail_capture': a capture that is in doubt was not made.
 ALTER TABLE audit
     DROP CONSTRAINT audit_action_known,
     ADD CONSTRAINT audit_action_known
-        CHECK (action IN ('process', 'process_all', 'stop', 'look_up', 'review', 'accept'));
+        CHECK (action IN ('process', 'process_all', 'stop', 'look_up', 'review', 'accept', 'fail_capture'));

@@ -126,11 +126,11 @@ BEGIN
     END IF;
     ALTER TABLE audit DROP CONSTRAINT audit_action_known, ADD CONSTRAINT audit_action_known
         CHECK (action IN ('process', 'process_all', 'stop', 'look_up', 'review')) NOT VALID;
-    IF NOT EXISTS (SELECT FROM audit WHERE action = 'accept') THEN
+    IF NOT EXISTS (SELECT FROM audit WHERE action IN ('accept', 'fail_capture')) THEN
         ALTER TABLE audit VALIDATE CONSTRAINT audit_action_known;
     END IF;
 END
 $$;
 
-DROP FUNCTION currency_decimals(text);
+DROP FUNCTION currency_decimals(text), currency_prevails(uuid, text, text);
 DROP TYPE attempt_status, capture_status, dispute_stage, dispute_status, request_status;

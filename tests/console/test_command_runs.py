@@ -287,3 +287,17 @@ def test_a_command_of_long_ago_is_not_begun(sql: Sql, in_worker: InWorker) -> No
     in_worker(run_commands)
 
     assert run_of(sql).state == "waiting"
+
+
+def test_commands_about_money_are_on_the_audit_page(operator: Operator, sql: Sql) -> None:
+    insert_payment(sql)
+    sql("""INSERT INTO audit (key, door, operator, action, subject, why, details)
+        SELECT uuidv7(), 'cli', 'ops', action, payments.id::text, '', CAST(details AS jsonb)
+        FROM payments CROSS JOIN (VALUES ('accept', '{"amount": "200.00"}'),
+        ('fail_capture', '{"capture_request": "019a0000-0000-7000-8000-000000000000"}')) AS made (action, details)""")
+
+    page = operator.get("/ops/audit").get_data(as_text=True)
+
+    assert "accept an amount" in page
+    assert ", 200.00" in page
+    assert "end a capture as failed" in page

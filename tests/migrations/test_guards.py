@@ -125,6 +125,20 @@ def test_an_entry_goes_forward(sql: Sql, payment: UUID, change: str) -> None:
     assert sql(f"UPDATE {change} RETURNING id")
 
 
+@pytest.mark.parametrize("table", ["payment_attempts", "captures", "disputes"])
+def test_the_currency_of_the_payment_wins_and_else_the_smaller_text(sql: Sql, payment: UUID, table: str) -> None:
+    column = "amount_authorized" if table == "payment_attempts" else "amount"
+    sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    sql(f"UPDATE {table} SET currency = 'GBP', {column} = 100")
+    sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+    for currency in ("EUR", "USD"):
+        assert sql(f"UPDATE {table} SET currency = '{currency}', {column} = {column} - 1 RETURNING id")
+    for currency in ("EUR", "GBP"):
+        with pytest.raises(IntegrityError, match="keeps its payment, name and currency"):
+            sql(f"UPDATE {table} SET currency = '{currency}'")
+
+
 def test_a_rest_that_was_released_is_never_open_again(sql: Sql, payment: UUID) -> None:
     sql("UPDATE payment_attempts SET rest_released = true")
     with pytest.raises(IntegrityError, match="keeps its greatest"):

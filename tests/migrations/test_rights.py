@@ -61,7 +61,7 @@ WORKER_COLUMNS = {
     ("payment_attempts", "INSERT"): ATTEMPT | {"payment_id", "provider", "attempt_ref"},
     ("payment_attempts", "UPDATE"): ATTEMPT | {"version", "updated_at"},
     ("captures", "INSERT"): {*{"payment_id", "provider", "capture_ref", "attempt_ref", "status", "amount", "currency"}},
-    ("captures", "UPDATE"): {"attempt_ref", "status", "amount", "version", "updated_at"},
+    ("captures", "UPDATE"): {"attempt_ref", "status", "amount", "currency", "version", "updated_at"},
     ("disputes", "INSERT"): DISPUTE | {"payment_id", "provider", "dispute_ref"},
     ("disputes", "UPDATE"): DISPUTE | {"version", "updated_at"},
     ("payment_notices", "INSERT"): {"payment_id", "reason", "ref", "detail"},
@@ -277,7 +277,7 @@ REFUSED_TO_WORKER = [
     ],
     "UPDATE payment_attempts SET attempt_ref = 'another'",
     "UPDATE captures SET capture_ref = 'another'",
-    "UPDATE captures SET currency = 'EUR'",
+    "UPDATE captures SET payment_id = uuidv7()",
     "UPDATE disputes SET dispute_ref = 'another'",
     (
         "INSERT INTO payment_acceptances (id, payment_id, amount, operator, why, command_id) "

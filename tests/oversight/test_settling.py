@@ -10,6 +10,7 @@ from click.testing import Result
 from flask import Flask
 
 from checkout_service.oversight import settling
+from tests.capturing import authorized_payment, insert_capture_request, insert_void, request_row
 from tests.conftest import Sql
 from tests.money import capture, fold
 from tests.oversight.conftest import InWorker
@@ -180,13 +181,70 @@ def test_a_command_whose_answer_was_lost_is_done_once(app: Flask, in_worker: InW
     assert _now(sql, short).status == "paid"
 
 
-@pytest.mark.parametrize("action", ["accept", "review"])
+def _doubtful(sql: Sql, **columns: str) -> tuple[UUID, UUID]:
+    payment, _ = authorized_payment(sql, refs=("at_1",))
+    columns = {"status": "'processing'", "sent_at": "now() - interval '73 hours'", "in_doubt": "true"} | columns
+    return payment, insert_capture_request(sql, payment, "200.00", **columns)
+
+
+def test_a_capture_that_was_not_made_is_ended_and_a_void_may_go(app: Flask, in_worker: InWorker, sql: Sql) -> None:
+    payment, request_id = _doubtful(sql)
+    assert "capture_outstanding_too_long" in (checked := _run(app, "check").output)
+    assert str(request_id) in checked
+
+    for _ in range(2):
+        _run(app, "settle-capture", str(request_id), "--failed", "--why", "not in the dashboard", "--operator", "ada")
+        in_worker(run_commands)
+
+    row = _command(sql)
+    assert (row.action, row.operator, row.subject, row.why) == (
+        "fail_capture",
+        "ada",
+        str(payment),
+        "not in the dashboard",
+    )
+    assert row.details == {"capture_request": str(request_id)}
+    assert [run.state for run in sql("SELECT state FROM command_runs")] == ["done", "done"]
+    ended = request_row(sql, "capture_requests", request_id)
+    assert (ended.now, ended.decline, ended.next_attempt_at) == ("failed", "not_in_this_state", None)
+    insert_void(sql, payment)
+    assert str(request_id) not in _run(app, "check").output
+
+
+@pytest.mark.parametrize("columns", [{"in_doubt": "false"}, {"status": "'succeeded'", "in_doubt": "false"}])
+def test_a_capture_that_is_not_in_doubt_is_left(
+    app: Flask, in_worker: InWorker, sql: Sql, columns: dict[str, str]
+) -> None:
+    _, request_id = _doubtful(sql, **columns)
+    before = request_row(sql, "capture_requests", request_id).now
+
+    _run(app, "settle-capture", str(request_id), "--failed", "--why", "impatience")
+    in_worker(run_commands)
+
+    assert tuple(sql("SELECT state, message FROM command_runs")[0]) == (
+        "refused",
+        f"the capture is {before}, and not in doubt",
+    )
+    assert request_row(sql, "capture_requests", request_id).now == before
+
+
+@pytest.mark.parametrize(("flags", "code"), [([], 2), (["--failed"], 1)])
+def test_without_a_capture_or_without_its_end_nothing_is_done(
+    app: Flask, sql: Sql, flags: list[str], code: int
+) -> None:
+    done = _run(app, "settle-capture", str(uuid4()), *flags, "--why", "x")
+
+    assert done.exit_code == code, done.output
+    assert sql("SELECT FROM audit") == []
+
+
+@pytest.mark.parametrize("action", ["accept", "review", "fail_capture"])
 def test_a_payment_that_is_gone_refuses_the_command(app: Flask, in_worker: InWorker, sql: Sql, action: str) -> None:
     sql(
         """WITH command AS (
             INSERT INTO audit (key, door, operator, action, subject, why, details)
             VALUES (uuidv7(), 'cli', 'ada', :action, CAST(uuidv7() AS text), '',
-                '{"amount": "1", "reason": "mismatch"}')
+                '{"amount": "1", "reason": "mismatch", "capture_request": "019a0000-0000-7000-8000-000000000000"}')
             RETURNING id
         ) INSERT INTO command_runs (id) SELECT id FROM command""",
         action=action,

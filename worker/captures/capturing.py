@@ -1,8 +1,9 @@
 """The task ``payments.capture``: claim, ask the provider, record. On the pattern of refunds (worker/refunds/task.py).
 
 A capture that is requested is asked for, with its id as the provider's idempotency key; one that is processing is
-looked up. It ends by an event that carries its id or the provider's name for it, in worker/transitions. When the first
-try is long ago, the provider is only asked what it knows, since asking again might capture twice.
+looked up. It ends by an event that carries its id or the provider's name for it, in worker/transitions, or once its
+authorisation is over and a look-up after that names no capture that may be it. When the first try is long ago, the
+provider is only asked what it knows, since asking again might capture twice.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from celery import shared_task
 
 from checkout_service.database.engine import Conflict, transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
-from checkout_service.payments.status import RequestStatus
+from checkout_service.payments.status import AttemptStatus, RequestStatus
 from checkout_service.providers.base import (
     Decline,
     Provider,
@@ -29,8 +30,9 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
-from checkout_service.providers.entries import CaptureEntry
+from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, Entry, NoneUnderWayEntry
 from checkout_service.tasks import TaskName
+from checkout_service.telemetry.metrics import capture_requests_failed_total
 from worker.backoff import describe
 from worker.captures.leases import Kind, LeasedCapture, claim_capture, doubt, end, note_sent, put_off
 from worker.context import provider
@@ -43,6 +45,10 @@ Answer = Sequence[ProviderEvent | ProviderRefundEvent]
 ASK_AGAIN_FOR: Final = timedelta(hours=20)
 """Since it was asked for first. Stripe keeps a key for 24 hours at least, PayPal for 45 days; where nothing is promised
 (Mollie) the provider adapter looks for the capture each time before it asks."""
+
+DOUBTED_AFTER: Final = timedelta(hours=72)
+"""Since it was asked for first: one that is processing, and that no look-up names, is left to a person. Adyen, whose
+look-ups name nothing, says in a webhook what becomes of a capture, within a few days at the latest."""
 
 log = structlog.get_logger(__name__)
 
@@ -128,10 +134,12 @@ def _looked_up(adapter: Provider, held: Reference) -> Answer:
 
 
 def _sought(leased: LeasedCapture, adapter: Provider, held: Reference, *, otherwise: Exception) -> Answer:
-    """What a look-up says, if the capture is among it; else raises what is given."""
+    """What a look-up says, if the capture is among it; else raises what is given, or that it was never made."""
     events = _looked_up(adapter, held)
     if any(entry.request_id == str(leased.id) for entry in _captures(events)):
         return events
+    if _never_made(leased, events):
+        raise _never_made_error() from otherwise
     raise otherwise
 
 
@@ -149,10 +157,44 @@ def _named(leased: LeasedCapture, events: Answer) -> Answer:
     ]
 
 
+def _never_made(leased: LeasedCapture, events: Answer) -> bool:
+    """Whether its authorisation is over, and a look-up that names the attempts of a payment no capture that may be it.
+
+    A look-up that names no attempt at all (Adyen's) says nothing of captures either.
+    """
+    entries = list(_entries(events))
+    over = leased.over or any(_says_over(leased, entry) for entry in entries)
+    names = any(isinstance(entry, AttemptEntry | NoneUnderWayEntry) for entry in entries)
+    return over and names and not any(_may_be(leased, entry) for entry in _captures(events))
+
+
+def _never_made_error() -> ProviderRefusedError:
+    words = "its authorisation is over, and the provider names no capture of it"
+    return ProviderRefusedError(words, reason=Decline.NOT_IN_THIS_STATE)
+
+
+def _says_over(leased: LeasedCapture, entry: Entry) -> bool:
+    if isinstance(entry, ClosedEntry):
+        return True
+    released = isinstance(entry, AttemptEntry) and (entry.rest_released or entry.status > AttemptStatus.AUTHORIZED)
+    return released and isinstance(entry, AttemptEntry) and entry.ref == leased.attempt_ref
+
+
+def _may_be(leased: LeasedCapture, entry: CaptureEntry) -> bool:
+    """Whether this may be the capture that was asked for, as far as names tell."""
+    if entry.request_id is not None:
+        return entry.request_id == str(leased.id)
+    return leased.provider_ref is None or entry.ref == leased.provider_ref
+
+
 def _captures(events: Answer) -> Iterator[CaptureEntry]:
+    return (entry for entry in _entries(events) if isinstance(entry, CaptureEntry))
+
+
+def _entries(events: Answer) -> Iterator[Entry]:
     for event in events:
         if isinstance(event, ProviderEvent):
-            yield from (entry for entry in event.entries if isinstance(entry, CaptureEntry))
+            yield from event.entries
 
 
 def _record(leased: LeasedCapture, events: Answer) -> str:
@@ -164,6 +206,12 @@ def _record(leased: LeasedCapture, events: Answer) -> str:
         end(Kind.CAPTURE, leased, RequestStatus.SUCCEEDED)
         return RequestStatus.SUCCEEDED.value
     captures = list(_captures(events))
+    if leased.status is RequestStatus.PROCESSING:
+        if _never_made(leased, events):
+            raise _never_made_error()
+        silent = not any(_may_be(leased, entry) for entry in captures)
+        if silent and leased.sent_ago is not None and leased.sent_ago > DOUBTED_AFTER:
+            raise CaptureInDoubtError(f"capture {leased.id}: its provider does not say what became of it")
     silent = leased.status is RequestStatus.REQUESTED and not captures
     later = put_off(Kind.CAPTURE, leased, "the provider says nothing about it" if silent else None)
     return ", ".join(entry.status.value for entry in captures) or later
@@ -179,5 +227,6 @@ def _says_paid(events: Answer) -> bool:
 
 def _refused(leased: LeasedCapture, error: ProviderRefusedError) -> str:
     if end(Kind.CAPTURE, leased, RequestStatus.FAILED, decline=error.reason):
-        log.warning("capture_refused", request_id=str(leased.id), reason=error.reason.value)
+        capture_requests_failed_total.labels(leased.provider, error.reason.value).inc()
+        log.warning("capture_refused", request_id=str(leased.id), reason=error.reason.value, error=str(error)[:300])
     return f"refused: {error.reason.value}"

@@ -35,11 +35,21 @@ class Kind(StrEnum):
     VOID = "voids"
 
 
+# Whether its authorisation is over is read before its provider is asked: what a look-up after that does not name was
+# never made. One that another stands in the place of goes on as long as that one.
 _claim_capture = text("""
-    UPDATE capture_requests SET attempts = attempts + 1, next_attempt_at = now() + :lease
+    UPDATE capture_requests AS request SET attempts = attempts + 1, next_attempt_at = now() + :lease
     WHERE id = :id AND status <= 'processing' AND (attempts = 0 OR next_attempt_at <= now())
     RETURNING id, payment_id, provider, status::text AS status, next_attempt_at AS lease, now() - created_at AS age,
-        now() - sent_at AS sent_ago, attempt_ref, amount, final
+        now() - sent_at AS sent_ago, attempt_ref, provider_ref, amount, final,
+        EXISTS (SELECT FROM payments AS payment
+            WHERE payment.id = request.payment_id AND payment.closed IS NOT NULL)
+        OR EXISTS (SELECT FROM payment_attempts AS attempt
+            WHERE attempt.payment_id = request.payment_id AND attempt.attempt_ref = request.attempt_ref
+                AND (attempt.status > 'authorized' OR attempt.rest_released))
+        AND NOT EXISTS (SELECT FROM payment_attempts AS newer
+            WHERE newer.payment_id = request.payment_id AND newer.replaces = request.attempt_ref
+                AND newer.status <= 'authorized' AND NOT newer.rest_released) AS over
 """)
 
 # What is to be released: what was authorized when it was asked for, and is open still. Where nothing is left, the void
@@ -86,7 +96,7 @@ _PUT_OFF: Final = """
     WHERE id = :id AND status <= 'processing' AND next_attempt_at = :lease
 """
 
-_DOUBT: Final = text("UPDATE capture_requests SET in_doubt = true WHERE id = :id AND status = 'requested'")
+_DOUBT: Final = text("UPDATE capture_requests SET in_doubt = true WHERE id = :id AND status <= 'processing'")
 
 _END: Final = """
     UPDATE {table} SET status = greatest(status, CAST(:status AS request_status)), decline = :decline, detail = NULL,
@@ -120,11 +130,17 @@ class Leased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasedCapture(Leased):
-    """A capture of ``amount`` of the authorisation ``attempt_ref``; ``final`` releases the rest."""
+    """A capture of ``amount`` of the authorisation ``attempt_ref``; ``final`` releases the rest.
+
+    ``provider_ref`` is the provider's name for it, where that is known. ``over`` tells that the authorisation was open
+    no more when this was claimed.
+    """
 
     attempt_ref: str
+    provider_ref: str | None
     amount: Decimal
     final: bool
+    over: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

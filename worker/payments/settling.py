@@ -1,6 +1,6 @@
-"""What operators decide about payments: an amount is accepted, or the reasons for a review were seen.
+"""What operators decide about payments: an amount is accepted, the reasons for a review were seen, a capture failed.
 
-Each is an entry of its own, and what the payment is follows by the fold. The command's id makes a second run the same.
+The first two are entries, and what the payment is follows by the fold. A second run of a command is the same.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection, text
 
 from checkout_service.database.engine import transaction
+from checkout_service.payments.status import RequestStatus
+from checkout_service.providers.base import Decline
+from checkout_service.telemetry.metrics import capture_requests_failed_total
 
 _lock = text("SELECT review_reason, version FROM payments WHERE id = :id FOR NO KEY UPDATE")
 
@@ -31,7 +35,19 @@ _note_seen = text("""
     ON CONFLICT (payment_id, reason, amounts) DO NOTHING
 """)
 
+# Only what a person was to look at: nobody else is about to ask for it again, and a webhook may have ended it.
+_fail_capture = text(f"""
+    UPDATE capture_requests SET status = 'failed', decline = '{Decline.NOT_IN_THIS_STATE.value}',
+        next_attempt_at = NULL, detail = 'not made: an operator saw that', version = version + 1, updated_at = now()
+    WHERE id = :id AND payment_id = :payment_id AND status <= 'processing' AND in_doubt
+    RETURNING provider
+""")  # noqa: S608 (only our own constants)
+
+_capture = text("SELECT status::text AS status FROM capture_requests WHERE id = :id AND payment_id = :payment_id")
+
 _fold = text("SELECT FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
+
+log = structlog.get_logger(__name__)
 
 MOVED: Final = "the payment moved since: look at it again"
 
@@ -70,6 +86,26 @@ def note_seen(payment_id: UUID, *, reasons: str, version: int | None, command_id
         connection.execute(_note_seen, {"id": payment_id, "command_id": command_id})
         connection.execute(_fold, {"id": payment_id})
     return f"{reasons} was seen"
+
+
+def fail_capture(payment_id: UUID, *, request_id: UUID) -> str:
+    """End a capture that is in doubt as failed, since it was not made; what came of it, for the operator.
+
+    Raises NotDoneError, DatabaseLockedError and DatabaseUnavailableError.
+    """
+    names = {"id": request_id, "payment_id": payment_id}
+    with transaction() as connection:
+        _locked(connection, payment_id)
+        ended = connection.execute(_fail_capture, names).first()
+        found = connection.execute(_capture, names).first()
+    if found is None:
+        raise NotDoneError("there is no such capture")
+    if ended is not None:
+        capture_requests_failed_total.labels(ended.provider, Decline.NOT_IN_THIS_STATE.value).inc()
+        log.warning("capture_failed_by_operator", request_id=str(request_id))
+    elif found.status != RequestStatus.FAILED.value:
+        raise NotDoneError(f"the capture is {found.status}, and not in doubt")
+    return "the capture has failed, and holds nothing any more"
 
 
 def _locked(connection: Connection, payment_id: UUID) -> tuple[str | None, int]:

@@ -80,10 +80,15 @@ class Entries:
                 if entry.attempt_ref:
                     # Its name leads to the payment from now on, though nothing else may ever be told of it.
                     self._add_attempt(place, received, payment, AttemptEntry(ref=entry.attempt_ref))
+                if entry.status >= CaptureStatus.SUCCEEDED:
+                    self._flag_currency(place, payment, ReviewReason.MISMATCH, entry)
                 self._captures.add(payment, entry.ref, CaptureValues.of(entry), place)
                 self._requests.append((payment, entry))
             elif isinstance(entry, DisputeEntry):
-                self._disputes.add(payment, entry.ref, DisputeValues.of(entry, event.event_id), place)
+                if entry.step:
+                    self._flag_currency(place, payment, ReviewReason.DISPUTE_MISMATCH, entry)
+                values = DisputeValues.of(entry, event.event_id, payment.currency)
+                self._disputes.add(payment, entry.ref, values, place)
             elif isinstance(entry, ClosedEntry):
                 self._close(place, payment, entry)
             elif isinstance(entry, NoneUnderWayEntry):
@@ -124,8 +129,21 @@ class Entries:
 
     def _add_attempt(self, place: int, received: ReceivedEvent, payment: LockedPayment, entry: AttemptEntry) -> None:
         at = entry.at or received.event.occurred_at or received.received_at
-        values = AttemptValues.of(entry, min(at, received.received_at))
+        values = AttemptValues.of(entry, min(at, received.received_at), payment.currency)
+        if entry.presumed is not None:
+            self._flag_currency(place, payment, ReviewReason.MISMATCH, entry)
         self._attempts.add(payment, entry.ref, values, place)
+
+    def _flag_currency(
+        self,
+        place: int,
+        payment: LockedPayment,
+        reason: ReviewReason,
+        entry: AttemptEntry | CaptureEntry | DisputeEntry,
+    ) -> None:
+        """Have a person look at money in another currency: it counts nowhere, and its name may be joined in ours."""
+        if entry.currency not in {None, payment.currency}:
+            self.notice(payment.id, reason, ref=entry.ref, detail=f"money in {entry.currency}", place=place)
 
     def _close(self, place: int, payment: LockedPayment, entry: ClosedEntry) -> None:
         known = self.closing.get(payment.id, payment.closed)

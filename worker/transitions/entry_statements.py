@@ -36,16 +36,27 @@ class AttemptRow(NamedTuple):
     is_new_version: bool
 
 
+# Of two currencies under one name the payment's own is kept, else the smaller text: currency_prevails
+# (migrations/entries/guards.sql). It is called only where there are two.
+_SAME_CURRENCY: Final = "coalesce(entry.currency = excluded.currency, true)"
+_PREVAILS: Final = "currency_prevails(entry.payment_id, excluded.currency, entry.currency)"
+_CURRENCY: Final = f"""CASE WHEN {_SAME_CURRENCY} THEN coalesce(entry.currency, excluded.currency)
+    WHEN {_PREVAILS} THEN excluded.currency ELSE entry.currency END"""
+
+
+def _amount(column: str) -> str:
+    return f"""CASE WHEN {_SAME_CURRENCY} THEN greatest(entry.{column}, excluded.{column})
+        WHEN {_PREVAILS} THEN excluded.{column} ELSE entry.{column} END"""
+
+
 # That it was reported once more, later, is written and is no new version.
 _ATTEMPT_BEFORE: Final = """(entry.status, entry.currency, entry.amount_presumed, entry.amount_authorized,
     entry.rest_released, entry.expires_at, entry.times_out_at, entry.replaces, entry.decline)"""
-_ATTEMPT_AFTER: Final = """(
+_ATTEMPT_AFTER: Final = f"""(
     greatest(entry.status, excluded.status),
-    coalesce(entry.currency, excluded.currency),
-    CASE WHEN coalesce(entry.currency = excluded.currency, true)
-        THEN greatest(entry.amount_presumed, excluded.amount_presumed) ELSE entry.amount_presumed END,
-    CASE WHEN coalesce(entry.currency = excluded.currency, true)
-        THEN greatest(entry.amount_authorized, excluded.amount_authorized) ELSE entry.amount_authorized END,
+    {_CURRENCY},
+    {_amount("amount_presumed")},
+    {_amount("amount_authorized")},
     entry.rest_released OR excluded.rest_released,
     greatest(entry.expires_at, excluded.expires_at),
     greatest(entry.times_out_at, excluded.times_out_at),
@@ -95,11 +106,11 @@ class CaptureRow(NamedTuple):
     attempt_before: str | None
 
 
-_CAPTURE_AFTER: Final = """(
+_CAPTURE_AFTER: Final = f"""(
     CASE WHEN entry.payment_id = excluded.payment_id THEN greatest(entry.status, excluded.status)
         ELSE entry.status END,
-    CASE WHEN (entry.payment_id, entry.currency) = (excluded.payment_id, excluded.currency)
-        THEN greatest(entry.amount, excluded.amount) ELSE entry.amount END,
+    CASE WHEN entry.payment_id = excluded.payment_id THEN {_amount("amount")} ELSE entry.amount END,
+    CASE WHEN entry.payment_id = excluded.payment_id THEN {_CURRENCY} ELSE entry.currency END,
     CASE WHEN entry.payment_id = excluded.payment_id THEN greatest(entry.attempt_ref, excluded.attempt_ref)
         ELSE entry.attempt_ref END)"""
 
@@ -111,9 +122,9 @@ JOIN_CAPTURES: Final = Statement(
         CAST(:attempts AS text[]), CAST(:statuses AS capture_status[]), CAST(:amounts AS numeric[]),
         CAST(:currencies AS text[]))
     ON CONFLICT (provider, capture_ref) DO UPDATE SET
-        (status, amount, attempt_ref) = {_CAPTURE_AFTER}, version = entry.version + 1, updated_at = now()
+        (status, amount, currency, attempt_ref) = {_CAPTURE_AFTER}, version = entry.version + 1, updated_at = now()
     WHERE entry.payment_id <> excluded.payment_id
-        OR (entry.status, entry.amount, entry.attempt_ref) IS DISTINCT FROM {_CAPTURE_AFTER}
+        OR (entry.status, entry.amount, entry.currency, entry.attempt_ref) IS DISTINCT FROM {_CAPTURE_AFTER}
     RETURNING entry.id, entry.payment_id, entry.capture_ref, entry.version, new.status::text, old.status::text,
         old.amount, old.currency::text, old.attempt_ref
     """,  # noqa: S608 (only our own constants)
@@ -152,14 +163,13 @@ _LATER: Final = """(excluded.stage, excluded.reported_at, excluded.rank, exclude
     > (entry.stage, entry.reported_at, entry.rank, entry.event_id)"""
 _MOVED: Final = "(excluded.money_step, excluded.money_out) > (entry.money_step, entry.money_out)"
 _REPORTED: Final = ("stage", "status", "reported_at", "rank", "event_id", "reason", "evidence_due_at", "blocks_refund")
-_SAME_CURRENCY: Final = "coalesce(entry.currency = excluded.currency, true)"
 _DISPUTE_AFTER: Final = f"""(
     {", ".join(f"CASE WHEN {_LATER} THEN excluded.{name} ELSE entry.{name} END" for name in _REPORTED)},
     CASE WHEN {_MOVED} THEN excluded.money_step ELSE entry.money_step END,
     CASE WHEN {_MOVED} THEN excluded.money_out ELSE entry.money_out END,
     entry.money_only OR excluded.money_only,
-    CASE WHEN {_SAME_CURRENCY} THEN greatest(entry.amount, excluded.amount) ELSE entry.amount END,
-    coalesce(entry.currency, excluded.currency),
+    {_amount("amount")},
+    {_CURRENCY},
     greatest(entry.capture_ref, excluded.capture_ref),
     greatest(entry.attempt_ref, excluded.attempt_ref))"""
 _DISPUTE_COLUMNS: Final = (

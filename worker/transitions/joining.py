@@ -1,7 +1,8 @@
 """Entries of one set joined in memory, so that each row is written once: the greater of what is known and what is new.
 
 The statements of worker/transitions/entry_statements.py join the same values with the rows that are there, by the same
-rules. What each event changed is told by stepping once more through the parts, from what the row was before.
+rules. Of two currencies under one name the payment's own is kept, else the smaller text, with what was told in it: in any
+order. What each event changed is told by stepping once more through the parts, from what the row was before.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ class AttemptValues(NamedTuple):
     reported_at: datetime
 
     @classmethod
-    def of(cls, entry: AttemptEntry, reported_at: datetime) -> Self:
+    def of(cls, entry: AttemptEntry, reported_at: datetime, own: str) -> Self:
+        """``own`` is the payment's currency, in which an amount is that names none."""
+        amounts = entry.presumed is not None or entry.authorized is not None
         return cls(
             entry.status,
-            entry.currency,
+            entry.currency or (own if amounts else None),
             entry.presumed,
             entry.authorized,
             entry.rest_released,
@@ -50,13 +53,13 @@ class AttemptValues(NamedTuple):
             reported_at,
         )
 
-    def join(self, new: Self) -> Self:
-        same = self.currency is None or new.currency in {None, self.currency}
+    def join(self, new: Self, own: str) -> Self:
+        currency, counted = _in_one_currency(self, new, own)
         return type(self)(
             status=max(self.status, new.status),
-            currency=self.currency or new.currency,
-            presumed=_greatest(self.presumed, new.presumed) if same else self.presumed,
-            authorized=_greatest(self.authorized, new.authorized) if same else self.authorized,
+            currency=currency,
+            presumed=_greatest(*(each.presumed for each in counted)),
+            authorized=_greatest(*(each.authorized for each in counted)),
             rest_released=self.rest_released or new.rest_released,
             expires_at=_greatest(self.expires_at, new.expires_at),
             times_out_at=_greatest(self.times_out_at, new.times_out_at),
@@ -86,11 +89,12 @@ class CaptureValues(NamedTuple):
     def of(cls, entry: CaptureEntry) -> Self:
         return cls(entry.status, entry.amount, entry.currency, entry.attempt_ref)
 
-    def join(self, new: Self) -> Self:
+    def join(self, new: Self, own: str) -> Self:
+        currency, counted = _in_one_currency(self, new, own)
         return type(self)(
             status=max(self.status, new.status),
-            currency=self.currency,
-            amount=max(self.amount, new.amount) if new.currency == self.currency else self.amount,
+            currency=currency or self.currency,
+            amount=max(each.amount for each in counted),
             attempt_ref=max(self.attempt_ref, new.attempt_ref),
         )
 
@@ -119,7 +123,8 @@ class DisputeValues(NamedTuple):
     attempt_ref: str
 
     @classmethod
-    def of(cls, entry: DisputeEntry, event_id: str) -> Self:
+    def of(cls, entry: DisputeEntry, event_id: str, own: str) -> Self:
+        """``own`` is the payment's currency, in which an amount is that names none."""
         return cls(
             entry.stage,
             entry.at or EARLIEST,
@@ -133,22 +138,22 @@ class DisputeValues(NamedTuple):
             entry.money_out,
             entry.money_only,
             entry.amount,
-            entry.currency,
+            entry.currency or (own if entry.amount is not None else None),
             entry.capture_ref,
             entry.attempt_ref,
         )
 
-    def join(self, new: Self) -> Self:
+    def join(self, new: Self, own: str) -> Self:
         newest = new if new._place() > self._place() else self
         money = new if (new.step, new.money_out) > (self.step, self.money_out) else self
-        same = self.currency is None or new.currency in {None, self.currency}
+        currency, counted = _in_one_currency(self, new, own)
         return type(self)(
             *newest[:8],
             step=money.step,
             money_out=money.money_out,
             money_only=self.money_only or new.money_only,
-            amount=_greatest(self.amount, new.amount) if same else self.amount,
-            currency=self.currency or new.currency,
+            amount=_greatest(*(each.amount for each in counted)),
+            currency=currency,
             capture_ref=max(self.capture_ref, new.capture_ref),
             attempt_ref=max(self.attempt_ref, new.attempt_ref),
         )
@@ -162,7 +167,7 @@ class DisputeValues(NamedTuple):
 
 
 class _Values(Protocol):
-    def join(self, new: Self) -> Self: ...
+    def join(self, new: Self, own: str) -> Self: ...
 
     def news(self, before: Self | None) -> bool: ...
 
@@ -183,7 +188,7 @@ class Joined(Generic[V]):
         """The places of those events that told more than what was known when their turn came."""
         known = before
         for place, part in self.parts:
-            step = part if known is None else known.join(part)
+            step = part if known is None else known.join(part, self.payment.currency)
             if step.news(known):
                 yield place
             known = step
@@ -205,7 +210,7 @@ class Joins(Generic[V]):
         if joined is None:
             self._by_key[payment.id, ref] = Joined(payment, ref, values, [(place, values)])
             return
-        joined.values = joined.values.join(values)
+        joined.values = joined.values.join(values, payment.currency)
         joined.parts.append((place, values))
 
     @property
@@ -222,7 +227,21 @@ class Joins(Generic[V]):
 M = TypeVar("M", Decimal, datetime)
 
 
-def _greatest(one: M | None, other: M | None) -> M | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
+def _greatest(*given: M | None) -> M | None:
+    return max((each for each in given if each is not None), default=None)
+
+
+class _Priced(Protocol):
+    @property
+    def currency(self) -> str | None: ...
+
+
+P = TypeVar("P", bound=_Priced)
+
+
+def _in_one_currency(one: P, other: P, own: str) -> tuple[str | None, Sequence[P]]:
+    """The currency that two are joined in, and those of them whose amounts are in it."""
+    if one.currency is None or other.currency in {None, one.currency}:
+        return one.currency or other.currency, (one, other)
+    kept = min(one, other, key=lambda each: (each.currency != own, each.currency or ""))
+    return kept.currency, (kept,)

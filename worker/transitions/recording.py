@@ -28,9 +28,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from checkout_service.database.errors import DatabaseLockedError
-from checkout_service.payments.status import PaymentStatus
+from checkout_service.payments.status import AttemptStatus, PaymentStatus
 from checkout_service.providers.base import Decline, ProviderEvent
-from checkout_service.providers.entries import Entry
+from checkout_service.providers.entries import AttemptEntry, Entry
 from worker.transitions import statements
 from worker.transitions.derived import entries_of, in_words
 from worker.transitions.entering import Entries, disagrees
@@ -62,7 +62,8 @@ EventKey = tuple[str, str]
 class _Judged(NamedTuple):
     """An event about a payment that is here, its place in the set, and what it proves.
 
-    ``mismatch`` tells one that speaks of money or of names that are not ours.
+    ``mismatch`` tells one that speaks of money or of names that are not ours, ``known`` an answer to a query that was
+    recorded before: it is joined once more, and not recorded.
     """
 
     place: int
@@ -72,6 +73,7 @@ class _Judged(NamedTuple):
     payment: LockedPayment
     entries: Sequence[Entry]
     mismatch: bool
+    known: bool = False
 
 
 def record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded:
@@ -184,7 +186,8 @@ def _judge(
     """The events about payments that are here and were not recorded before; of the others the effects are put in.
 
     Of two events with one id in a set the first counts, unless only the second agrees with the payment. One that was
-    recorded as a mismatch is judged again.
+    recorded as a mismatch is judged again. The id of an answer to a query names what was seen, not when: seen again, it
+    tells that an attempt is under way still, or once more.
     """
     known = _known_events(connection, events, matched)
     judged: list[_Judged] = []
@@ -199,6 +202,12 @@ def _judge(
         key = (event.provider, event.event_id)
         if key in known and known[key] != event.status:
             effects[place] = DUPLICATE
+            if received.delivery_id is None and not match.others:
+                under_way = list(filter(_is_under_way, entries_of(event, payment.amount, payment.currency)))
+                if under_way:
+                    judged.append(
+                        _Judged(place, received, event, match, payment, under_way, mismatch=False, known=True)
+                    )
             continue
         entries = () if match.others else entries_of(event, payment.amount, payment.currency)
         mismatch = bool(match.others) or disagrees(payment, entries)
@@ -213,6 +222,10 @@ def _judge(
         counted[key] = each
         judged.append(each)
     return judged
+
+
+def _is_under_way(entry: Entry) -> bool:
+    return isinstance(entry, AttemptEntry) and entry.status is AttemptStatus.UNDER_WAY
 
 
 _SETTLED: Final = object()
@@ -278,6 +291,7 @@ def _conclude(
 
     One without an id is news only where it moved its payment: that nothing is under way is so at every look-up.
     """
+    judged = [each for each in judged if not each.known]
     for each in judged:
         if not each.event.event_id and not each.mismatch:
             effects[each.place] = APPLIED if each.payment.id in moved else DUPLICATE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +18,8 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
     UnreadableError,
 )
-from checkout_service.providers.entries import AttemptEntry, CaptureEntry
+from checkout_service.providers.entries import AttemptEntry, CaptureEntry, NoneUnderWayEntry
+from checkout_service.telemetry.metrics import capture_requests_failed_total
 from tests.capturing import authorized_payment, insert_capture_request, make_requests_due, request_row
 from tests.conftest import Sql
 from tests.money import fold
@@ -129,6 +131,119 @@ def test_a_capture_that_is_under_way_is_looked_up_or_ended_by_its_event(
     assert capture(str(request_id)) == "succeeded"
     assert row_of(sql, request_id).now == "succeeded"
     assert len(scripted.captured) == 1, "never asked for again"
+
+
+def processing(sql: Sql, scripted: ScriptedProvider, request_id: UUID, reference: str, **fields: Any) -> UUID:
+    """The provider took the request and is due to be asked what became of it; the id of its payment."""
+    scripted.captures[request_id] = [captured(reference, status="pending", released=False, **fields)]
+    capture(str(request_id))
+    make_requests_due(sql)
+    payment: UUID = row_of(sql, request_id).payment_id
+    return payment
+
+
+def named(reference: str, *entries: Any) -> ProviderEvent:
+    """What a look-up that names all attempts answers."""
+    return ProviderEvent(provider="mock", provider_ref=reference, event_id="", status=None, entries=list(entries))
+
+
+NOBODY_UNDER_WAY = NoneUnderWayEntry(at=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("change", ["status = 'canceled'", "status = 'expired'", "rest_released = true", "closed"])
+def test_a_capture_whose_authorisation_is_over_and_that_no_look_up_names_has_failed(
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], change: str
+) -> None:
+    request_id, reference = outstanding
+    payment = processing(sql, scripted, request_id, reference)
+    if change == "closed":
+        sql("SELECT payments_fold(ARRAY[CAST(:id AS uuid)], ARRAY['canceled']::payment_status[])", id=payment)
+    else:
+        sql(f"UPDATE payment_attempts SET {change}")
+        fold(sql, payment)
+    others = CaptureEntry(
+        ref="ca_9", status=CaptureStatus.SUCCEEDED, amount=Decimal(40), currency="USD", request_id=str(uuid4())
+    )
+    scripted.truths[reference] = [named(reference, NOBODY_UNDER_WAY, others)]
+    counted = capture_requests_failed_total.labels("mock", "not_in_this_state")._value.get()
+
+    assert capture(str(request_id)) == "refused: not_in_this_state"
+
+    row = row_of(sql, request_id)
+    assert (row.now, row.decline, row.next_attempt_at) == ("failed", "not_in_this_state", None)
+    assert capture_requests_failed_total.labels("mock", "not_in_this_state")._value.get() == counted + 1
+    assert payment_of(sql, reference)[1] == 40, "what the look-up told is entered all the same"
+
+
+def test_a_look_up_that_tells_both_the_end_and_no_capture_is_enough(
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
+) -> None:
+    request_id, reference = outstanding
+    processing(sql, scripted, request_id, reference)
+    scripted.truths[reference] = [named(reference, AttemptEntry(ref="at_1", status=AttemptStatus.EXPIRED))]
+
+    assert capture(str(request_id)) == "refused: not_in_this_state"
+
+
+@pytest.mark.parametrize("found", ["our id", "its own name", "no attempts", "an open authorisation"])
+def test_what_may_have_been_made_has_not_failed(
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str], found: str
+) -> None:
+    request_id, reference = outstanding
+    payment = processing(sql, scripted, request_id, reference, ref="ca_1")
+    if found != "an open authorisation":
+        sql("UPDATE payment_attempts SET status = 'expired'")
+        fold(sql, payment)
+    own = CaptureEntry(ref="ca_1", status=CaptureStatus.PENDING, amount=Decimal(200), currency="USD")
+    scripted.truths[reference] = {
+        "our id": [named(reference, NOBODY_UNDER_WAY, replace(own, request_id=str(request_id)))],
+        "its own name": [named(reference, NOBODY_UNDER_WAY, own)],
+        "no attempts": [],
+        "an open authorisation": [named(reference, NOBODY_UNDER_WAY)],
+    }[found]
+
+    capture(str(request_id))
+
+    assert row_of(sql, request_id).now == "processing"
+
+
+def test_one_that_is_in_doubt_has_failed_once_its_authorisation_is_over(
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
+) -> None:
+    request_id, reference = outstanding
+    scripted.captures[request_id] = ProviderUnavailableError("away")
+    capture(str(request_id))
+    sql("UPDATE capture_requests SET sent_at = sent_at - interval '21 hours', next_attempt_at = now()")
+    scripted.truths[reference] = [named(reference, NOBODY_UNDER_WAY)]
+    with pytest.raises(CaptureInDoubtError):
+        capture(str(request_id))
+    sql("UPDATE payment_attempts SET status = 'canceled'")
+    fold(sql, row_of(sql, request_id).payment_id)
+    make_requests_due(sql)
+
+    assert capture(str(request_id)) == "refused: not_in_this_state"
+    assert len(scripted.captured) == 1
+
+
+def test_one_that_no_look_up_names_for_three_days_is_left_to_a_person(
+    sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
+) -> None:
+    """Its webhook was lost, and Adyen's look-ups name no captures."""
+    request_id, reference = outstanding
+    processing(sql, scripted, request_id, reference)
+    scripted.truths[reference] = []
+    sql("UPDATE capture_requests SET sent_at = sent_at - interval '71 hours'")
+    assert capture(str(request_id)) == "later: still processing"
+    sql("UPDATE capture_requests SET sent_at = sent_at - interval '2 hours', next_attempt_at = now()")
+
+    with pytest.raises(CaptureInDoubtError):
+        capture(str(request_id))
+
+    row = row_of(sql, request_id)
+    assert (row.now, row.in_doubt) == ("processing", True)
+    scripted.truths[reference] = [captured(reference)]
+    make_requests_due(sql)
+    assert capture(str(request_id)) == "succeeded"
 
 
 def test_a_capture_that_the_provider_refuses_later_has_failed(

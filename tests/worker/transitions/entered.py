@@ -19,7 +19,7 @@ from checkout_service.payments.status import (
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, DisputeEntry, Entry
 from tests.conftest import Sql
-from worker.transitions.outcomes import Outcome, Recorded, received_now
+from worker.transitions.outcomes import Outcome, ReceivedEvent, Recorded, received_now
 from worker.transitions.recording import record
 
 
@@ -32,6 +32,12 @@ def recorded(*events: ProviderEvent | ProviderRefundEvent) -> Recorded:
 def enter(*events: ProviderEvent | ProviderRefundEvent) -> list[Outcome]:
     """The same; what each event did."""
     return [effect.outcome for effect in recorded(*events).effects]
+
+
+def enter_webhook(event: ProviderEvent, *, received_at: datetime) -> list[Outcome]:
+    """What an event did that came with a webhook at this moment."""
+    with transaction() as connection:
+        return [effect.outcome for effect in record(connection, [ReceivedEvent(event, received_at, uuid4())]).effects]
 
 
 def news(reference: str, *entries: Entry, **values: Any) -> ProviderEvent:

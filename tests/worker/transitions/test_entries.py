@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from tests.worker.transitions.entered import (
     capture,
     dispute,
     enter,
+    enter_webhook,
     folded,
     news,
     payment_id,
@@ -80,6 +82,73 @@ def test_less_than_is_due_is_partially_paid_and_a_mismatch_once_nothing_more_com
 
     now = folded(sql, reference)
     assert (now.status, now.authorized, now.reasons) == ("partially_paid", "0", "mismatch")
+
+
+def test_an_answer_that_was_recorded_before_tells_that_an_attempt_is_under_way_again(sql: Sql) -> None:
+    """A direct debit without a charge's name, a look-up that names none, and another try whose webhook was lost."""
+    reference = insert_payment(sql)
+    seen: dict[str, Any] = {"event_id": f"lookup:{reference}:processing:240.00:::", "occurred_at": None}
+    begun = datetime.now(UTC) - timedelta(hours=2)
+    assert enter(news(reference, attempt("", "under_way", at=begun), **seen)) == [Outcome.APPLIED]
+    assert folded(sql, reference).status == "processing"
+    asked = news(reference, NoneUnderWayEntry(at=begun + timedelta(hours=1)), event_id="", occurred_at=None)
+    assert enter(asked) == [Outcome.APPLIED]
+    assert (folded(sql, reference).status, folded(sql, reference).under_way) == ("pending", False)
+
+    again = news(reference, attempt("", "under_way", at=datetime.now(UTC)), **seen)
+    assert enter(again) == [Outcome.DUPLICATE]
+
+    assert (folded(sql, reference).status, folded(sql, reference).under_way) == ("processing", True)
+    assert len(sql("SELECT FROM payment_events WHERE event_id = :id", id=seen["event_id"])) == 1
+    assert enter(again) == [Outcome.DUPLICATE]
+
+
+def test_a_webhook_that_comes_again_tells_nothing_of_now(sql: Sql) -> None:
+    reference = insert_payment(sql)
+    begun = datetime.now(UTC) - timedelta(hours=2)
+    heard = news(reference, attempt("", "under_way"), occurred_at=None)
+    enter_webhook(heard, received_at=begun)
+    enter(news(reference, NoneUnderWayEntry(at=begun + timedelta(hours=1)), event_id="", occurred_at=None))
+
+    assert enter_webhook(heard, received_at=datetime.now(UTC)) == [Outcome.DUPLICATE]
+
+    assert folded(sql, reference).status == "pending"
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("currencies", [*permutations(("USD", "EUR", "GBP")), ("GBP", "EUR", "GBP")])
+def test_one_name_in_several_currencies_ends_alike_in_any_order(
+    sql: Sql, currencies: tuple[str, ...], together: bool
+) -> None:
+    """The payment's own currency wins, else the smaller text; a person has to look either way."""
+    reference, tried, ref, disputed = insert_payment(sql), name(), name(), name()
+    amounts = {"USD": "200.00", "EUR": "210.00", "GBP": "190.00"}
+    events = [
+        news(
+            reference,
+            attempt(tried, "authorized", authorized=Decimal(amounts[currency]), currency=currency),
+            capture(ref, amounts[currency], currency=currency),
+            dispute(disputed, "lost", amounts[currency], step=1, money_out=True, currency=currency),
+            event_id=f"{reference}:{currency}",
+        )
+        for currency in currencies
+    ]
+
+    for each in [events] if together else [[event] for event in events]:
+        enter(*each)
+
+    wins = "USD" if "USD" in currencies else "EUR"
+    rows = [
+        *sql("SELECT currency, amount_authorized AS amount FROM payment_attempts WHERE attempt_ref = :a", a=tried),
+        *sql("SELECT currency, amount FROM captures WHERE capture_ref = :c", c=ref),
+        *sql("SELECT currency, amount FROM disputes WHERE dispute_ref = :d", d=disputed),
+    ]
+    assert [tuple(row) for row in rows] == [(wins, Decimal(amounts[wins]))] * 3
+    now = folded(sql, reference)
+    assert now.reasons == "dispute_mismatch, mismatch"
+    assert (now.status, now.captured, now.lost) == (
+        ("reversed", "200", "200") if wins == "USD" else ("pending", "0", "0")
+    )
 
 
 def test_a_part_that_was_lost_leaves_the_payment_paid(sql: Sql) -> None:
