@@ -72,6 +72,11 @@ def show(amount: Decimal, currency: str | None) -> str:
     return f"{amount:.{places if amount == round(amount, places) else MOST_DECIMALS}f}"
 
 
+def show_with_currency(amount: Decimal, currency: str | None) -> str:
+    """The amount as people read it: "240.00 USD"; without a currency where nothing tells it."""
+    return f"{show(amount, currency)} {currency}" if currency else show(amount, currency)
+
+
 def decimals(currency: str, exceptions: Mapping[str, int] | None = None) -> int:
     """How many decimals the smallest unit of a currency has; a provider may differ from ISO 4217."""
     return (exceptions or {}).get(currency, MINOR_UNITS.get(currency, 2))

@@ -30,7 +30,7 @@ from checkout_service.captures.queries import (
 )
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
-from checkout_service.money import decimals, show
+from checkout_service.money import decimals, show, show_with_currency
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.registry import provider_specs
 from checkout_service.settings.provider_accounts import Account
@@ -194,7 +194,11 @@ def _chosen(found: Capturable, order: CaptureOrder) -> Authorization:
         raise Invalid(errors=[{"pointer": "/authorization_id", "detail": detail}])
     (chosen,) = named
     if order.amount is not None and order.amount > chosen.most:
-        raise CaptureTooLarge(amount_left=show(chosen.most, found.currency), currency=found.currency)
+        raise CaptureTooLarge(
+            f"Only {show_with_currency(chosen.most, found.currency)} of it is open to capture: ask for that or less.",
+            amount_left=show(chosen.most, found.currency),
+            currency=found.currency,
+        )
     return chosen
 
 

@@ -81,7 +81,10 @@ def show_payment(payment_id: UUID) -> str:
         beyond=read_id(request.args.get("beyond")),
         commands=history,
         again=awaited(history),
-        reasons=[explained(reason, found.payment) for reason in sorted(read_reasons(found.payment.review_reason))],
+        reasons=[
+            explained(reason, found.payment, commands=False)
+            for reason in sorted(read_reasons(found.payment.review_reason))
+        ],
     )
 
 

@@ -88,10 +88,11 @@ def check_payments(pending: timedelta, within: timedelta, limit: int) -> None:
     """Check what must always hold, of all rows; exits with 1 if something does not."""
     limits = Limits(pending=pending, remembered=within)
     broken = False
+    longest = max(len(invariant.name) for invariant in INVARIANTS)
     for invariant in INVARIANTS:
         rows = invariant.find(limits)
         named = list(islice(rows, limit))
-        click.echo(f"{'WRONG' if named else 'ok   '}  {invariant.name:24} {invariant.promise}")
+        click.echo(f"{'WRONG' if named else 'ok   '}  {invariant.name:{longest}} {invariant.promise}")
         for row in named:
             click.echo(f"         {row}")
         if named:

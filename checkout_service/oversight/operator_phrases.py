@@ -11,7 +11,7 @@ from uuid import UUID
 
 from checkout_service.api.responses import show_time
 from checkout_service.delivery_states import PENDING
-from checkout_service.money import show
+from checkout_service.money import show, show_with_currency
 from checkout_service.oversight.entries import (
     AmountAccepted,
     AttemptEntered,
@@ -205,7 +205,7 @@ def _attempt(entry: AttemptEntered) -> str:
 
 def _capture(entry: CaptureEntered) -> str:
     money = _money(entry.amount, entry.currency)
-    return f"{_named(entry.name)}{_of(entry.of)}, {money}, is {entry.status.value}, id {entry.capture_id}"
+    return f"{_named(entry.name)}{_of(entry.of)}, {money}, {entry.status.value}, id {entry.capture_id}"
 
 
 def _dispute(entry: DisputeEntered) -> str:
@@ -242,7 +242,7 @@ def _of(name: str | None) -> str:
 
 def _duplicate(mate: Duplicate) -> str:
     came = _money(mate.amount_captured, mate.currency)
-    offer = f"to give that back: payments refund {mate.id}"
+    offer = f"to give that back: payments refund {mate.id}" if mate.amount_left > 0 else "it went back"
     return f"{mate.id} of the same filling of the cart is {mate.status.value}, {came} came; {offer}"
 
 
@@ -273,7 +273,7 @@ def _attempts(entry: RefundEntered | CancelRequested | CaptureRequested | VoidRe
 
 
 def _event(entry: PaymentEventRecorded | RefundEventRecorded) -> str:
-    money = "" if entry.amount is None else f" {show(entry.amount, entry.currency)} {entry.currency}"
+    money = "" if entry.amount is None else f" {show_with_currency(entry.amount, entry.currency)}"
     source = f", from webhook {entry.delivery_id}" if entry.delivery_id else ""
     happened = f", happened {show_time(entry.occurred_at)}" if entry.occurred_at else ""
     return f"{money}: {entry.outcome.value}, event {printable(entry.event_id)}{source}{happened}"

@@ -47,8 +47,8 @@ _payment = text("""
                     SELECT FROM payment_attempts AS newer
                     WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref)
         ) AS authorization_expires_at,
-        (SELECT jsonb_agg(jsonb_build_array(mate.id, mate.status, mate.amount_captured::text, mate.currency)
-                ORDER BY mate.id)
+        (SELECT jsonb_agg(jsonb_build_array(mate.id, mate.status, mate.amount_captured::text,
+                (mate.amount_captured - mate.amount_lost - mate.amount_refunded)::text, mate.currency) ORDER BY mate.id)
             FROM checkout_sessions AS own
             JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
                 AND other.payment_id <> own.payment_id
@@ -139,11 +139,12 @@ class _WebhookRow(NamedTuple):
 
 
 class Duplicate(NamedTuple):
-    """Another payment of the same filling of the cart, and the money that came for it."""
+    """Another payment of the same filling of the cart, the money that came for it, and what is still here of it."""
 
     id: UUID
     status: PaymentStatus
     amount_captured: Decimal
+    amount_left: Decimal
     currency: str
 
 
@@ -176,6 +177,11 @@ class PaymentNow:
     created_at: datetime
     next_look_up_at: datetime | None
     look_ups: int
+
+    @property
+    def amount_left(self) -> Decimal:
+        """What came and is still here."""
+        return self.amount_captured - self.amount_lost - self.amount_refunded
 
     @property
     def amount_refundable(self) -> Decimal:
@@ -218,8 +224,8 @@ def read_history(
     questions = read_log(columns.pop("look_up_log"))
     closed, closed_at = columns.pop("closed"), columns.pop("closed_at")
     duplicates = [
-        Duplicate(UUID(id_), PaymentStatus(status), Decimal(came), currency)
-        for id_, status, came, currency in columns.pop("duplicates") or ()
+        Duplicate(UUID(id_), PaymentStatus(status), Decimal(came), Decimal(left), currency)
+        for id_, status, came, left, currency in columns.pop("duplicates") or ()
     ]
     payment = PaymentNow(**columns | {"status": PaymentStatus(columns["status"]), "duplicates": duplicates})
     if owner is not None and payment.user_id != owner:

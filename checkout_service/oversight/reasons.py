@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from checkout_service.money import show
@@ -51,9 +52,16 @@ _EXPLAINED: Final[dict[str, str]] = {
 }
 
 
-def explained(reason: str, payment: PaymentNow) -> str:
-    """The reason in a sentence, with the commands that are ways out of it for this payment."""
+_COMMAND: Final = re.compile(r" \(payments [^)]*\)")
+
+
+def explained(reason: str, payment: PaymentNow, *, commands: bool = True) -> str:
+    """The reason in a sentence, with the commands that are ways out of it for this payment.
+
+    Beside forms for the ways out it needs no ``commands``.
+    """
     words = _EXPLAINED.get(reason)
     if words is None:
         return f"{reason}: somebody wrote it by hand."
+    words = words if commands else _COMMAND.sub("", words)
     return words.format(id=payment.id, came=show(payment.amount_captured, payment.currency))

@@ -105,7 +105,10 @@ def settle_capture(request_id: UUID, why: str, operator: str | None) -> None:
 @click.option("--capture", "capture_id", type=click.UUID, help="Of this capture alone; its id is in `payments show`.")
 @click.option("--reason", help="For the books, and passed on to the provider.")
 @click.option("--key", help="The Idempotency-Key: the same key for each retry; made up where none is given.")
-@_operator
+@click.option(
+    "--operator",
+    help="Who asks, by default the operating system's user: for the same one the same key gets the same refund.",
+)
 def refund_payment(
     payment_id: UUID,
     amount: str | None,

@@ -81,7 +81,7 @@ def _refunded(payment: PaymentNow) -> _Words | None:
     given = f"{show(back, payment.currency)} {payment.currency}"
     if back >= payment.amount_captured - payment.amount_lost:
         return "Refunded", f"Your money was given back: {given}. Nothing is left to pay.", "past", "back"
-    if payment.status is PaymentStatus.REVERSED:
+    if payment.status is not PaymentStatus.PAID:
         return None
     return "Paid, and partly refunded", f"{given} of what you paid was given back.", "good", "check"
 

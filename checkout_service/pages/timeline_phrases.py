@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from checkout_service.delivery_states import PENDING, DeliveryState
-from checkout_service.money import show
+from checkout_service.money import show, show_with_currency
 from checkout_service.oversight.entries import (
     AmountAccepted,
     AttemptEntered,
@@ -24,7 +24,7 @@ from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.timeline import Timeline
 from checkout_service.payments.look_up_log import LoggedQuestion, Question
 from checkout_service.payments.outcomes import EventOutcome
-from checkout_service.payments.status import AttemptStatus, CaptureStatus, RefundStatus
+from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
 
 WITHOUT_EVENTS: Final = {
     DeliveryState.DUPLICATE: "It is verified, but it says what we knew already. It counts once, not twice.",
@@ -54,6 +54,8 @@ TRIED: Final = {
     AttemptStatus.CANCELED: ("canceled", "It was called off."),
 }
 """What became of an attempt to pay: its badge, and its sentence."""
+
+_ENDED: Final = (AttemptStatus.EXPIRED, AttemptStatus.CANCELED)
 
 CAPTURED: Final = {
     CaptureStatus.PENDING: ("processing", "The provider has it under way."),
@@ -93,6 +95,11 @@ def phrases(timeline: Timeline) -> list[CustomerPhrase]:
     for event in timeline.events():
         if event.delivery_id is not None:
             brought.setdefault(event.delivery_id, []).append(event)
+    collected = {
+        entry.of
+        for entry in timeline.entries
+        if isinstance(entry, CaptureEntered) and entry.status is CaptureStatus.SUCCEEDED
+    }
     found = [_opened(timeline)]
     for entry in timeline.entries:
         match entry:
@@ -103,7 +110,7 @@ def phrases(timeline: Timeline) -> list[CustomerPhrase]:
             case PaymentEventRecorded() if entry.delivery_id not in webhooks:
                 found.append(_event(payment, entry))
             case AttemptEntered() if entry.presumed is None:
-                found.append(_attempt(entry))
+                found.append(_attempt(entry, collected=entry.name in collected))
             case CaptureEntered():
                 found.append(_capture(entry))
             case RefundEntered():
@@ -148,7 +155,7 @@ def _title(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> 
     if webhook.state is DeliveryState.DUPLICATE:
         return "The same webhook arrived again"
     status = events[0].status if events else None
-    return f"A webhook said “{status.value}”" if status else "A webhook arrived"
+    return f"A webhook said “{_words(status)}”" if status else "A webhook arrived"
 
 
 def _badge(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> str:
@@ -209,8 +216,11 @@ def _refund(refund: RefundEntered) -> CustomerPhrase:
     )
 
 
-def _attempt(attempt: AttemptEntered) -> CustomerPhrase:
+def _attempt(attempt: AttemptEntered, *, collected: bool) -> CustomerPhrase:
+    """How it went. Where a part was collected, its end is only that of the rest."""
     badge, text = TRIED[attempt.status]
+    if collected and attempt.status in _ENDED:
+        badge, text = "applied", "Money was collected of it. What was left is not held back any more."
     return CustomerPhrase(
         at=attempt.at, key=f"attempt-{attempt.name}", badge=badge, title="An attempt to pay", text=text
     )
@@ -252,14 +262,21 @@ def _accepted(accepted: AmountAccepted) -> CustomerPhrase:
 
 
 def _effect(payment: PaymentNow, event: PaymentEventRecorded) -> str:
-    money = "" if event.amount is None else f" with {show(event.amount, event.currency)} {event.currency}"
-    status = "something about it" if event.status is None else event.status.value
+    amount = "" if event.amount is None else show_with_currency(event.amount, event.currency)
+    if event.status is None:
+        says = f"It tells of {amount or 'this payment'}"
+    else:
+        says = f"It says {_words(event.status)}{f' with {amount}' if amount else ''}"
     if event.outcome is EventOutcome.MISMATCH:
         expected = f"{show(payment.amount, payment.currency)} {payment.currency}"
-        return f"It says {status}{money or ' with no amount'}, not {expected}: a person has to look."
+        return f"{says}{'' if amount else ' with no amount'}, not {expected}: a person has to look."
     if event.outcome is EventOutcome.STALE:
-        return f"It says {status}{money}, which we knew already or which came too late to change anything."
-    return f"It says {status}{money}, and that was written down."
+        return f"{says}, which we knew already or which came too late to change anything."
+    return f"{says}, and that was written down."
+
+
+def _words(status: PaymentStatus) -> str:
+    return status.value.replace("_", " ")
 
 
 def _times(number: int) -> str:

@@ -18,7 +18,7 @@ from checkout_service.api.idempotency_key import request_hash
 from checkout_service.api.problems import IdempotencyKeyReused, Invalid, NotFound, StillInProgress
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
-from checkout_service.money import expressible, show
+from checkout_service.money import expressible, show, show_with_currency
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
 from checkout_service.refunds.queries import Refundable, RefundRow, Source, refundable, show_request
@@ -145,7 +145,11 @@ def _parts(found: Refundable, request: RefundRequest) -> list[Part]:
         raise NothingLeftToRefund(amount_left=show(left, found.currency), currency=found.currency)
     amount = left if request.amount is None else request.amount
     if amount > left:
-        raise RefundTooLarge(amount_left=show(left, found.currency), currency=found.currency)
+        raise RefundTooLarge(
+            f"Only {show_with_currency(left, found.currency)} can be given back now: ask for that or less.",
+            amount_left=show(left, found.currency),
+            currency=found.currency,
+        )
     return _chosen(sources, amount)
 
 

@@ -18,6 +18,7 @@ from werkzeug.serving import make_server
 
 from tests.conftest import Sql
 from tests.console.conftest import PASSWORD, USER
+from tests.money import bring_to, dispute
 from tests.pages.browser import DESKTOP, PHONE, open_browser, overflows, picture, violations
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 
@@ -69,6 +70,7 @@ class World:
     hostile: UUID
     pending: UUID
     flagged: UUID
+    disputed: UUID
     running: UUID
     stopped: UUID
 
@@ -137,11 +139,15 @@ def world(sql: Sql) -> World:
         webhook=failed,
     )
     (pending,) = sql("SELECT id FROM payments WHERE status = 'processing' LIMIT 1")
+    (disputed,) = sql("SELECT id FROM payments WHERE provider_ref = :it", it=insert_payment(sql))
+    bring_to(sql, disputed.id, "paid")
+    dispute(sql, disputed.id, "12.00", evidence_due_at="now() + interval '3 days'", reason="'not_received'")
     details_of_all = '{"choice": {"state": "rejected"}, "counted": 29}'
     commands = {
         "process": (str(failed), "the trigger is gone", "{}"),
         "look_up": (str(flagged.id), "", "{}"),
         "review": (str(flagged.id), "agreed with the customer, refunded 216.00", '{"reason": "paid_twice"}'),
+        "accept": (str(flagged.id), "agreed by telephone", '{"amount": "24.00"}'),
         "process_all": ("", "the secret was wrong since noon", details_of_all),
     }
     ids = {}
@@ -154,7 +160,7 @@ def world(sql: Sql) -> World:
             why=why,
             details=details,
         )[0].id
-    messages = {"look_up": "nothing new", "review": "paid_twice was seen"}
+    messages = {"look_up": "nothing new", "review": "paid_twice was seen", "accept": "24.00 was accepted"}
     for (action, _), command in ids.items():
         if action in messages:
             sql(
@@ -177,7 +183,13 @@ def world(sql: Sql) -> World:
             id=command,
         )
     return World(
-        failed=failed, hostile=hostile, pending=pending.id, flagged=flagged.id, running=running, stopped=stopped
+        failed=failed,
+        hostile=hostile,
+        pending=pending.id,
+        flagged=flagged.id,
+        disputed=disputed.id,
+        running=running,
+        stopped=stopped,
     )
 
 
@@ -197,6 +209,9 @@ def pages(world: World) -> dict[str, str]:
         "payments-none": "/ops/payments?find=nonsense",
         "payment": f"/ops/payments/{world.flagged}",
         "payment-open": f"/ops/payments/{world.pending}",
+        "payment-disputed": f"/ops/payments/{world.disputed}",
+        "disputes": "/ops/disputes",
+        "disputes-lost": "/ops/disputes?status=lost",
         "confirm": "/ops/webhooks/process-all?state=rejected&since=2h",
         "confirm-not": "/ops/webhooks/process-all?state=applied",
         "confirm-none": "/ops/webhooks/process-all?state=failed&provider=nobody",
@@ -217,7 +232,9 @@ def test_every_page_is_accessible_and_fits(
     page.set_viewport_size(size)
     faults = {}
     for name, path in pages(world).items():
-        page.goto(address + path)
+        answer = page.goto(address + path)
+        assert answer is not None
+        assert answer.status == (404 if name.endswith("-gone") else 200), name
         found = violations(page)
         if found or overflows(page):
             faults[name] = [*found, *(["wider than the screen"] if overflows(page) else [])]

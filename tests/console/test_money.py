@@ -6,8 +6,11 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from flask import Flask
 
 from checkout_service.money import show
+from checkout_service.oversight.operator_phrases import summary
+from checkout_service.oversight.timeline import timeline_of
 from tests.conftest import Sql
 from tests.console.conftest import InWorker, Operator
 from tests.console.test_commands import Messages, messages
@@ -38,6 +41,7 @@ def test_what_came_is_accepted_as_the_whole_price(
 ) -> None:
     page = f"/ops/payments/{part_paid}"
     assert operator.send(page, f"{page}/accept", amount="200.00", why="agreed").status_code == 303
+    assert "payments accept" not in operator.get(page).text, "there is a form for it"
     assert sql("SELECT status::text FROM payments")[0].status == "partially_paid", "the web tier moves no payment"
     in_worker(run_commands)
 
@@ -46,6 +50,10 @@ def test_what_came_is_accepted_as_the_whole_price(
     shown = operator.get(page).text
     assert "accept an amount" in shown
     assert f'action="{page}/accept"' not in shown
+    audit = operator.get("/ops/audit")
+    assert audit.status_code == 200
+    assert "accept an amount" in audit.text
+    assert ", 200.00" in audit.text
 
 
 @pytest.mark.parametrize("amount", ["", "0", "-1", "1e3", "200.001", "many"])
@@ -71,11 +79,20 @@ def test_money_is_given_back_once_for_each_form(
 
 def test_more_than_is_left_is_not_given_back(operator: Operator, sql: Sql, part_paid: UUID) -> None:
     page = f"/ops/payments/{part_paid}"
-    assert operator.send(page, f"{page}/refund", amount="200.01", why="all of it").status_code in {409, 422}
+    answer = operator.send(page, f"{page}/refund", amount="200.01", why="all of it")
+    assert answer.status_code == 409
+    assert "Only 200.00 USD can be given back now" in answer.text
     assert sql("SELECT FROM refunds") == []
 
 
-def test_a_duplicate_names_the_other_and_offers_its_refund(operator: Operator, sql: Sql) -> None:
+def _summary(app: Flask, payment_id: UUID) -> str:
+    with app.app_context():
+        found = timeline_of(payment_id)
+    assert found is not None
+    return " ".join(line.text for line in summary(found.payment))
+
+
+def test_a_duplicate_names_the_other_and_offers_its_refund(app: Flask, operator: Operator, sql: Sql) -> None:
     first, second = _payment(sql), _payment(sql)
     user = sql("SELECT user_id FROM payments WHERE id = :id", id=first)[0].user_id
     (cart,) = sql("INSERT INTO carts (user_id) VALUES (:user) RETURNING id", user=user)
@@ -96,6 +113,15 @@ def test_a_duplicate_names_the_other_and_offers_its_refund(operator: Operator, s
     assert f'href="/ops/payments/{second}"' in shown
     assert f'action="/ops/payments/{first}/refund"' in shown
     assert "paid twice" in shown
+    assert f"payments refund {second}" in _summary(app, first)
+    sql(
+        """INSERT INTO refunds (payment_id, amount, requested_by, idempotency_key, request_hash)
+        SELECT id, 240, user_id, 'key', '' FROM payments WHERE id = :id""",
+        id=second,
+    )
+    sql("UPDATE refunds SET status = 'succeeded', provider_ref = 're_1'")
+    fold(sql, second)
+    assert "it went back" in _summary(app, first)
 
 
 def test_disputes_are_listed_by_their_deadline_with_where_evidence_is_sent(operator: Operator, sql: Sql) -> None:

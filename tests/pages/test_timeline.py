@@ -21,7 +21,7 @@ from checkout_service.pages.timeline_phrases import REFUNDED, WITHOUT_EVENTS, Cu
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from tests.conftest import Sql, Statements
-from tests.money import bring_to
+from tests.money import attempt, bring_to, capture, fold
 from tests.oversight.conftest import InWorker, add_session, in_worker
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from tests.worker.conftest import worker_app
@@ -95,6 +95,36 @@ def test_what_each_webhook_did_is_in_a_sentence(app: Flask, sql: Sql, in_worker:
     ]  # fmt: skip
     assert all(entry.took is not None and entry.took < timedelta(seconds=10) for entry in webhooks)
     assert [entry.at for entry in webhooks] == sorted(entry.at for entry in webhooks)
+
+
+def test_an_event_is_told_without_what_it_does_not_say(
+    app: Flask, sql: Sql, in_worker: InWorker, reference: str
+) -> None:
+    came(sql, in_worker, webhook(reference, "partially_paid", event_id="evt_1", amount="40.00", currency="USD"))
+    came(sql, in_worker, webhook(reference, "paid", event_id="evt_2", amount="240.00"))
+    came(
+        sql, in_worker, webhook(reference, "won", event_id="evt_3", dispute_ref="dp_1", amount="40.00", currency="USD")
+    )
+
+    _, part, paid, news, _ = phrases_of(app, sql, reference)
+
+    assert part.title == "A webhook said “partially paid”"
+    assert part.text == "It is verified. It says partially paid with 40.00 USD, and that was written down."
+    assert paid.text == "It is verified. It says paid with 240.00, and that was written down."
+    assert news.text == "It is verified. It tells of 40.00 USD, and that was written down."
+
+
+def test_what_is_released_of_a_collected_attempt_was_not_called_off(app: Flask, sql: Sql, reference: str) -> None:
+    payment = payment_id(sql, reference)
+    for ref in ("at_1", "at_2"):
+        attempt(sql, payment, "canceled", ref=ref, authorized="240")
+    capture(sql, payment, "cp_1", "120", attempt_ref="at_1")
+    fold(sql, payment)
+
+    shown = {entry.key: (entry.badge, entry.text) for entry in phrases_of(app, sql, reference)}
+
+    assert shown["attempt-at_1"] == ("applied", "Money was collected of it. What was left is not held back any more.")
+    assert shown["attempt-at_2"] == ("canceled", "It was called off.")
 
 
 def test_no_webhook_is_searched_for_another_than_the_owner(
@@ -195,7 +225,7 @@ def test_a_refunded_payment_says_so_in_its_headline(refunded: str, lost: str, ti
 
 
 def test_a_part_of_the_money_is_shown_with_both_amounts() -> None:
-    payment = _payment(PaymentStatus.PARTIALLY_PAID, amount_captured=Decimal(200))
+    payment = _payment(PaymentStatus.PARTIALLY_PAID, amount_captured=Decimal(200), amount_refunded=Decimal(10))
     assert headline(payment, last_moved_at=datetime.now(UTC)).meaning == "200.00 of 240.00 USD came so far."
 
 
