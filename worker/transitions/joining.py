@@ -1,8 +1,8 @@
 """Entries of one set joined in memory, so that each row is written once: the greater of what is known and what is new.
 
 The statements of worker/transitions/entry_statements.py join the same values with the rows that are there, by the same
-rules. Of two currencies under one name the payment's own is kept, else the smaller text, with what was told in it: in any
-order. What each event changed is told by stepping once more through the parts, from what the row was before.
+rules. Of two currencies under one name the payment's own is kept, else the smaller text, with what was told in it: in
+any order. What each event changed is told by stepping once more through the parts, from what the row was before.
 """
 
 from __future__ import annotations
