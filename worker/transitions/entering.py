@@ -38,8 +38,13 @@ from worker.transitions.joining import EARLIEST, AttemptValues, CaptureValues, D
 from worker.transitions.locked import LockedPayment
 from worker.transitions.outcomes import Change, ObjectKind, ReceivedEvent
 
-LOOKED_UP_BEFORE: Final = timedelta(seconds=1)
-"""A look-up ends attempts that were reported this long before it, or longer: what crossed it on its way stays."""
+LOOKED_UP_BEFORE: Final = timedelta(minutes=1)
+"""A look-up ends attempts that were reported this long before it, or longer: what crossed it on its way stays.
+
+A report has the provider's clock and a look-up ours. Were the provider's behind by more than this, an attempt that
+began after the look-up would be dropped as ended, and the customer offered another try. It costs that one which ended
+within a minute of its report stays ``processing`` until the next look-up.
+"""
 
 _REQUESTS: Final = {
     CaptureStatus.PENDING: RequestStatus.PROCESSING,

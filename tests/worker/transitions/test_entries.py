@@ -151,6 +151,17 @@ def test_one_name_in_several_currencies_ends_alike_in_any_order(
     )
 
 
+@pytest.mark.parametrize(("behind", "status"), [(50, "processing"), (70, "pending")])
+def test_a_provider_whose_clock_is_behind_ours_is_believed(sql: Sql, behind: int, status: str) -> None:
+    """The attempt began after the look-up, and the provider's clock has an earlier time for it."""
+    reference, asked_at = insert_payment(sql), datetime.now(UTC)
+    enter(news(reference, NoneUnderWayEntry(at=asked_at), event_id="", occurred_at=None))
+
+    enter(news(reference, attempt(name(), "under_way", at=asked_at - timedelta(seconds=behind))))
+
+    assert folded(sql, reference).status == status
+
+
 def test_a_part_that_was_lost_leaves_the_payment_paid(sql: Sql) -> None:
     reference, ref = insert_payment(sql), name()
     enter(news(reference, capture(ref, "240.00")))
