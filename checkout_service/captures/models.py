@@ -30,7 +30,7 @@ class Capture(Dated, Base):
     __tablename__ = "captures"
     __table_args__ = (
         CheckConstraint("capture_ref <> ''", name="ref_not_empty"),
-        CheckConstraint("amount >= 0", name="amount_not_negative"),
+        CheckConstraint("amount >= 0 AND amount < 'Infinity'", name="amount_not_negative"),
         Index("captures_provider_capture_ref", "provider", "capture_ref", unique=True),
     )
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
@@ -60,7 +60,7 @@ class CaptureRequest(Dated, Base):
 
     __tablename__ = "capture_requests"
     __table_args__ = (
-        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("amount > 0 AND amount < 'Infinity'", name="amount_positive"),
         CheckConstraint("amount = round(amount, currency_decimals(currency))", name="amount_of_currency"),
         CheckConstraint("status > 'processing' OR next_attempt_at IS NOT NULL", name="outstanding_has_next_attempt"),
         Index("capture_requests_requested_by_idempotency_key", "requested_by", "idempotency_key", unique=True),

@@ -27,7 +27,7 @@ class Dispute(Dated, Base):
 
     __tablename__ = "disputes"
     __table_args__ = (
-        CheckConstraint("amount >= 0", name="amount_not_negative"),
+        CheckConstraint("amount >= 0 AND amount < 'Infinity'", name="amount_not_negative"),
         CheckConstraint("money_step >= 0", name="money_step_not_negative"),
         Index("disputes_payment_id_dispute_ref", "payment_id", "dispute_ref", unique=True),
         Index(

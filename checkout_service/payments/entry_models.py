@@ -25,8 +25,10 @@ class PaymentAttempt(Dated, Base):
 
     __tablename__ = "payment_attempts"
     __table_args__ = (
-        CheckConstraint("amount_presumed >= 0", name="amount_presumed_not_negative"),
-        CheckConstraint("amount_authorized >= 0", name="amount_authorized_not_negative"),
+        CheckConstraint("amount_presumed >= 0 AND amount_presumed < 'Infinity'", name="amount_presumed_not_negative"),
+        CheckConstraint(
+            "amount_authorized >= 0 AND amount_authorized < 'Infinity'", name="amount_authorized_not_negative"
+        ),
         Index("payment_attempts_payment_id_attempt_ref", "payment_id", "attempt_ref", unique=True),
         Index(
             "payment_attempts_provider_attempt_ref",
@@ -118,7 +120,7 @@ class PaymentAcceptance(Dated, Base):
 
     __tablename__ = "payment_acceptances"
     __table_args__ = (
-        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("amount > 0 AND amount < 'Infinity'", name="amount_positive"),
         Index("payment_acceptances_payment_id", "payment_id", "id"),
         Index("payment_acceptances_command_id", "command_id", unique=True),
     )

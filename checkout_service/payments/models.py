@@ -28,7 +28,7 @@ class Payment(Dated, Base):
 
     __tablename__ = "payments"
     __table_args__ = (
-        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("amount > 0 AND amount < 'Infinity'", name="amount_positive"),
         CheckConstraint("amount = round(amount, currency_decimals(currency))", name="amount_of_currency"),
         CheckConstraint("closed IN ('failed', 'expired', 'canceled')", name="closed_unpaid"),
         Index("idx_payment_provider_ref", "provider_ref", unique=True),

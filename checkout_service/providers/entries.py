@@ -86,9 +86,13 @@ class DisputeEntry:
     place of this piece of news among those of one stage, None for that of the status.
 
     The money: ``step`` counts the movements, 0 for none, and ``money_out`` tells whether this one took money or gave
-    it back. ``amount`` is that of the dispute, None for all that came. ``capture_ref`` and ``attempt_ref`` tell what is
-    disputed. ``money_only`` is of a movement whose dispute the provider does not name: what open disputes of the
-    payment hold back shrinks by it, so that 40 disputed and taken are not 80.
+    it back; the greatest step alone counts. ``amount`` is that of the dispute, the greatest told. Of a presumed dispute
+    (``ref`` '') None is all that came, and it counts only while no named dispute of the payment moved money. Of a named
+    one None counts as nothing, as does an amount in another currency than the payment's: add a NoticeEntry.
+    ``blocks_refund`` holds the amount back only of a named dispute without a movement so far. ``capture_ref`` and
+    ``attempt_ref`` tell what is disputed. ``money_only`` is of a movement whose dispute the provider does not name:
+    what open disputes of the payment hold back shrinks by what it took, less what disputes that were lost without a
+    movement are about, since those come first. So 40 disputed and taken are not 80.
     """
 
     ref: str

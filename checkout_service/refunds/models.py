@@ -27,7 +27,7 @@ class Refund(Dated, Base):
 
     __tablename__ = "refunds"
     __table_args__ = (
-        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("amount > 0 AND amount < 'Infinity'", name="amount_positive"),
         CheckConstraint("amount = round(amount, currency_decimals(currency))", name="amount_of_currency"),
         CheckConstraint(
             "num_nulls(requested_by, idempotency_key, request_hash) = 0 OR "

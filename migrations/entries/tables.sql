@@ -46,6 +46,8 @@ ALTER TABLE payments
     ADD version integer DEFAULT 0 NOT NULL;
 
 
+-- Of each amount: NaN is greater than anything here, Infinity too, and both would stand in sums for ever.
+
 -- A try to pay, by the provider's name; '' where it has none. Where nothing names a capture, the money is presumed here.
 CREATE TABLE payment_attempts (
     id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT payment_attempts_pkey PRIMARY KEY,
@@ -56,8 +58,10 @@ CREATE TABLE payment_attempts (
     -- The newest time at which it was reported.
     reported_at timestamptz NOT NULL,
     currency char(3),
-    amount_presumed numeric CONSTRAINT payment_attempts_amount_presumed_not_negative CHECK (amount_presumed >= 0),
-    amount_authorized numeric CONSTRAINT payment_attempts_amount_authorized_not_negative CHECK (amount_authorized >= 0),
+    amount_presumed numeric CONSTRAINT payment_attempts_amount_presumed_not_negative
+        CHECK (amount_presumed >= 0 AND amount_presumed < 'Infinity'),
+    amount_authorized numeric CONSTRAINT payment_attempts_amount_authorized_not_negative
+        CHECK (amount_authorized >= 0 AND amount_authorized < 'Infinity'),
     -- Whether what is authorized and not captured is open no more.
     rest_released boolean DEFAULT false NOT NULL,
     -- The end of an authorisation.
@@ -90,7 +94,8 @@ CREATE TABLE captures (
     capture_ref text NOT NULL CONSTRAINT captures_ref_not_empty CHECK (capture_ref <> ''),
     attempt_ref text DEFAULT '' NOT NULL,
     status capture_status NOT NULL,
-    amount numeric DEFAULT 0 NOT NULL CONSTRAINT captures_amount_not_negative CHECK (amount >= 0),
+    amount numeric DEFAULT 0 NOT NULL CONSTRAINT captures_amount_not_negative
+        CHECK (amount >= 0 AND amount < 'Infinity'),
     currency char(3) NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -124,7 +129,8 @@ CREATE TABLE disputes (
     money_out boolean DEFAULT false NOT NULL,
     -- Money whose dispute the provider does not name (PayPal's reversals): what open disputes hold back shrinks by it.
     money_only boolean DEFAULT false NOT NULL,
-    amount numeric CONSTRAINT disputes_amount_not_negative CHECK (amount >= 0),
+    amount numeric CONSTRAINT disputes_amount_not_negative
+        CHECK (amount >= 0 AND amount < 'Infinity'),
     currency char(3),
     version integer DEFAULT 1 NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -173,7 +179,8 @@ CREATE UNIQUE INDEX payment_reviews_payment_id_reason_amounts ON payment_reviews
 CREATE TABLE payment_acceptances (
     id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT payment_acceptances_pkey PRIMARY KEY,
     payment_id uuid NOT NULL CONSTRAINT payment_acceptances_payment_id_fkey REFERENCES payments (id),
-    amount numeric NOT NULL CONSTRAINT payment_acceptances_amount_positive CHECK (amount > 0),
+    amount numeric NOT NULL CONSTRAINT payment_acceptances_amount_positive
+        CHECK (amount > 0 AND amount < 'Infinity'),
     operator text NOT NULL,
     why text NOT NULL,
     command_id uuid NOT NULL,
@@ -193,7 +200,8 @@ CREATE TABLE capture_requests (
     attempt_ref text NOT NULL,
     -- What the provider calls the capture, once that is known.
     provider_ref text,
-    amount numeric NOT NULL CONSTRAINT capture_requests_amount_positive CHECK (amount > 0),
+    amount numeric NOT NULL CONSTRAINT capture_requests_amount_positive
+        CHECK (amount > 0 AND amount < 'Infinity'),
     currency char(3) NOT NULL,
     -- Whether what is authorized besides is released, and how much that was when this was asked for.
     final boolean DEFAULT true NOT NULL,

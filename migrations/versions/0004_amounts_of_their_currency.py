@@ -27,12 +27,12 @@ COLUMNS: Final = {
 }
 
 CHECKS: Final = (
-    ("payments", "amount_positive", "amount > 0"),
+    ("payments", "amount_positive", "amount > 0 AND amount < 'Infinity'"),
     ("payments", "amount_of_currency", "amount = round(amount, currency_decimals(currency))"),
     ("checkout_sessions", "amount_of_currency", "amount = round(amount, currency_decimals(currency))"),
     ("listings", "unit_price_positive", "unit_price > 0"),
     ("listings", "unit_price_of_currency", "unit_price = round(unit_price, currency_decimals(currency))"),
-    ("refunds", "amount_positive", "amount > 0"),
+    ("refunds", "amount_positive", "amount > 0 AND amount < 'Infinity'"),
     ("refunds", "amount_of_currency", "amount = round(amount, currency_decimals(currency))"),
 )
 

@@ -139,6 +139,25 @@ def test_the_currency_of_the_payment_wins_and_else_the_smaller_text(sql: Sql, pa
             sql(f"UPDATE {table} SET currency = '{currency}'")
 
 
+@pytest.mark.parametrize("amount", ["NaN", "Infinity"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE payment_attempts SET amount_presumed = {}",
+        "UPDATE payment_attempts SET amount_authorized = {}",
+        "UPDATE captures SET amount = {}",
+        "UPDATE disputes SET amount = {}",
+        """INSERT INTO payment_acceptances (payment_id, amount, operator, why, command_id)
+            SELECT id, {}, 'ada', '', uuidv7() FROM payments""",
+        """INSERT INTO refunds (payment_id, provider_ref, amount, status)
+            SELECT id, 're_1', {}, 'succeeded' FROM payments""",
+    ],
+)
+def test_no_amount_is_without_end_or_no_number(sql: Sql, payment: UUID, change: str, amount: str) -> None:
+    with pytest.raises(IntegrityError, match=r"_(positive|not_negative)"):
+        sql(change.format(f"CAST('{amount}' AS numeric)"))
+
+
 def test_a_rest_that_was_released_is_never_open_again(sql: Sql, payment: UUID) -> None:
     sql("UPDATE payment_attempts SET rest_released = true")
     with pytest.raises(IntegrityError, match="keeps its greatest"):
