@@ -91,8 +91,8 @@ def test_an_answer_that_was_recorded_before_tells_that_an_attempt_is_under_way_a
     begun = datetime.now(UTC) - timedelta(hours=2)
     assert enter(news(reference, attempt("", "under_way", at=begun), **seen)) == [Outcome.APPLIED]
     assert folded(sql, reference).status == "processing"
-    asked = news(reference, NoneUnderWayEntry(at=begun + timedelta(hours=1)), event_id="", occurred_at=None)
-    assert enter(asked) == [Outcome.APPLIED]
+    query = news(reference, NoneUnderWayEntry(at=begun + timedelta(hours=1)), event_id="", occurred_at=None)
+    assert enter(query) == [Outcome.APPLIED]
     assert (folded(sql, reference).status, folded(sql, reference).under_way) == ("pending", False)
 
     again = news(reference, attempt("", "under_way", at=datetime.now(UTC)), **seen)
@@ -154,10 +154,10 @@ def test_one_name_in_several_currencies_ends_alike_in_any_order(
 @pytest.mark.parametrize(("behind", "status"), [(50, "processing"), (70, "pending")])
 def test_a_provider_whose_clock_is_behind_ours_is_believed(sql: Sql, behind: int, status: str) -> None:
     """The attempt began after the look-up, and the provider's clock has an earlier time for it."""
-    reference, asked_at = insert_payment(sql), datetime.now(UTC)
-    enter(news(reference, NoneUnderWayEntry(at=asked_at), event_id="", occurred_at=None))
+    reference, queried_at = insert_payment(sql), datetime.now(UTC)
+    enter(news(reference, NoneUnderWayEntry(at=queried_at), event_id="", occurred_at=None))
 
-    enter(news(reference, attempt(name(), "under_way", at=asked_at - timedelta(seconds=behind))))
+    enter(news(reference, attempt(name(), "under_way", at=queried_at - timedelta(seconds=behind))))
 
     assert folded(sql, reference).status == status
 
