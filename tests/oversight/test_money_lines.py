@@ -56,7 +56,7 @@ def test_entries_are_part_of_the_timeline(app: Flask, sql: Sql) -> None:
     assert now["left"] == "140.00 USD may be given back"
     assert any(line.startswith("attempt   ch_0 is failed, newest news ") for line in entries)
     assert any(line.startswith("attempt   ch_1 is authorized, 240.00 USD authorized") for line in entries)
-    assert any(line.startswith("captured  ch_1 of ch_1, 240.00 USD, is succeeded, id ") for line in entries)
+    assert any(line.startswith("captured  ch_1 of ch_1, 240.00 USD, succeeded, id ") for line in entries)
     assert any(
         line.startswith("dispute   du_1 of ch_1 over 40.00 USD (fraudulent), chargeback needs_response, 40.00 taken")
         and line.endswith("evidence until 2026-12-24T12:00:00Z at the provider's dashboard")

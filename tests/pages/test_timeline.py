@@ -97,7 +97,7 @@ def test_what_each_webhook_did_is_in_a_sentence(app: Flask, sql: Sql, in_worker:
     assert [entry.at for entry in webhooks] == sorted(entry.at for entry in webhooks)
 
 
-def test_an_event_has_no_words_for_what_it_leaves_out(
+def test_the_sentence_of_an_event_leaves_out_what_it_does_not_say(
     app: Flask, sql: Sql, in_worker: InWorker, reference: str
 ) -> None:
     came(sql, in_worker, webhook(reference, "partially_paid", event_id="evt_1", amount="40.00", currency="USD"))

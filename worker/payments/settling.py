@@ -66,7 +66,7 @@ def accept_amount(payment_id: UUID, *, amount: Decimal, command_id: UUID) -> str
         connection.execute(_accept, {"id": payment_id, "amount": amount, "command_id": command_id})
         connection.execute(_fold, {"id": payment_id})
         reasons, _ = _locked(connection, payment_id)
-    return f"{amount} was accepted" + (f", and is left: {reasons}" if reasons else "")
+    return f"{amount} was accepted" + (f"; what is left to look at: {reasons}" if reasons else "")
 
 
 def note_seen(payment_id: UUID, *, reasons: str, version: int | None, command_id: UUID) -> str:
