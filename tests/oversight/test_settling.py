@@ -142,7 +142,7 @@ def test_more_than_is_left_is_refused_in_a_sentence(app: Flask, sql: Sql, short:
     done = _run(app, "refund", str(short), "--amount", "200.01")
 
     assert done.exit_code == 1
-    assert "Less than that is left" in done.output
+    assert "Only 200.00 USD can be given back now" in done.output
     assert sql("SELECT FROM refunds") == []
 
 
