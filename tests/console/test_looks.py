@@ -126,15 +126,15 @@ def world(sql: Sql) -> World:
     hostile = insert_webhook(
         sql, HOSTILE.encode(), state="'rejected'", detail="'<b>not JSON</b>'", processed_at="now()"
     )
-    sql("UPDATE payments SET review_reason = 'mismatch' WHERE provider_ref = :it", it=reference)
     sql("""UPDATE payments SET review_reason = 'paid_after_close'
         WHERE id IN (SELECT id FROM payments WHERE status = 'paid' LIMIT 2)""")
     question = '{"at": "2026-11-25T10:00:00Z", "question": "look-up", "answer": "nothing new"}'
     sql("UPDATE payments SET look_up_log = CAST(:log AS jsonb) WHERE status = 'pending'", log=f"[{question}]")
     (flagged,) = sql("SELECT id FROM payments WHERE provider_ref = :it", it=reference)
+    bring_to(sql, flagged.id, "partially_paid", amount="24.00")
     sql(
         """INSERT INTO payment_events (payment_id, provider, event_id, status, outcome, amount, currency, delivery_id)
-        VALUES (:id, 'mock', 'evt_4711', 'paid', 'mismatch', 24.00, 'USD', :webhook)""",
+        VALUES (:id, 'mock', 'evt_4711', 'paid', 'applied', 24.00, 'USD', :webhook)""",
         id=flagged.id,
         webhook=failed,
     )
