@@ -245,7 +245,8 @@ BEGIN
                 WHERE own.payment_id = summed.payment_id)
     ), reasons AS MATERIALIZED (
         SELECT found.payment_id, string_agg(DISTINCT found.reason, ', ' ORDER BY found.reason) AS all_reasons
-        FROM payment_reasons(ARRAY(SELECT sums FROM doubtful)) AS found
+        FROM (SELECT array_agg(sums) AS sums FROM doubtful HAVING count(*) > 0) AS of_them
+        CROSS JOIN LATERAL payment_reasons(of_them.sums) AS found
         WHERE NOT EXISTS (
             SELECT FROM payment_reviews AS review
             WHERE review.payment_id = found.payment_id AND review.reason = found.reason
