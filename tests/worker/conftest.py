@@ -13,6 +13,7 @@ import pytest
 import redis
 from flask import Flask
 
+from checkout_service.cache import cache
 from checkout_service.database.engine import db
 from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.settings.values import WorkerSettings
@@ -60,6 +61,7 @@ def make_worker(worker_app: Flask, worker_settings: WorkerSettings) -> Iterator[
             provider._api._client.close()  # a process ends with its connections open; a test run must not
         with app.app_context():
             db.engine.dispose()
+            cache()._redis.connection_pool.disconnect()
 
 
 @pytest.fixture
