@@ -20,7 +20,8 @@ HASHES = MIGRATIONS / "hashes.txt"
 
 FILES = sorted(
     path.relative_to(MIGRATIONS).as_posix()
-    for path in [*MIGRATIONS.glob("versions/*.py"), *MIGRATIONS.glob("baseline/*"), *MIGRATIONS.glob("entries/*")]
+    for folder in ("versions/*.py", "baseline/*", "entries/*", "bounds/*")
+    for path in MIGRATIONS.glob(folder)
 )
 
 WAYS_BACK = {"entries/take_away.sql", "entries/sums_of_before.sql"}
