@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -76,6 +77,22 @@ def test_what_still_tells_of_it_takes_no_reason_off(sql: Sql, scripted: Scripted
 
     assert row_of(sql, payment).review_reason == "attempt_timed_out"
     assert row_of(sql, payment).under_way is False
+
+
+def test_a_look_up_that_sees_it_again_puts_its_time_limit_no_further_off(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, reference = under_way(sql, times_out_at="NULL")
+    for days in (9, 12):
+        now = datetime.now(UTC)
+        entry = AttemptEntry(
+            ref="debit_1", status=AttemptStatus.UNDER_WAY, at=now, times_out_at=now + timedelta(days=days)
+        )
+        scripted.truths[reference] = [replace(reported(reference, entry), event_id="lookup:debit_1:under_way")]
+        sql("UPDATE payments SET next_look_up_at = now()")
+        look_up()
+
+    (limit,) = sql("SELECT times_out_at FROM payment_attempts WHERE payment_id = :id", id=payment)
+    assert limit.times_out_at < datetime.now(UTC) + timedelta(days=10)
+    assert row_of(sql, payment).now == "processing"
 
 
 @pytest.mark.parametrize("status", ["failed", "presumed"])
