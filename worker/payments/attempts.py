@@ -22,8 +22,7 @@ from checkout_service.cache import cache
 from checkout_service.database.engine import execute, transaction
 from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.payments.look_up_log import Question
-from checkout_service.providers.base import Provider, Reference
-from worker.payments.status_queries import Answer, StatusQueries
+from worker.payments.status_queries import StatusQueries
 
 PAGE: Final = 200
 
@@ -102,7 +101,7 @@ def give_up_overdue(queries: StatusQueries) -> None:
         if not cache().claim(f"past its time:{row.id}", milliseconds=ASK_AGAIN):
             continue
         # A provider that is away may still say that it is over.
-        if queries.ask(row.id, provider=row.provider, question=Question.LOOK_UP, ask=_look_up):
+        if queries.ask(row.id, provider=row.provider, question=Question.LOOK_UP):
             with suppress(DatabaseLockedError):  # then a later run gives it up
                 _give_up_attempts(row.id)
 
@@ -124,7 +123,7 @@ def watch_authorizations(queries: StatusQueries) -> None:
             log.warning("authorization_ends_soon", **shown)
         else:
             log.warning("authorization_ended", **shown)
-            queries.ask(ending.payment_id, provider=ending.provider, question=Question.LOOK_UP, ask=_look_up)
+            queries.ask(ending.payment_id, provider=ending.provider, question=Question.LOOK_UP)
 
 
 def _news(queries: StatusQueries) -> Iterator[_Ending]:
@@ -155,7 +154,3 @@ def _give_up_attempts(payment_id: UUID) -> None:
             connection.execute(_fold, {"id": payment_id})
     for row in given_up:
         log.warning("attempt_timed_out", payment_id=str(payment_id), attempt_ref=row.attempt_ref)
-
-
-def _look_up(adapter: Provider, reference: Reference) -> Answer:
-    return adapter.look_up(reference)
