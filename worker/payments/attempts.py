@@ -70,6 +70,8 @@ _ending = text(f"""
         AND attempt.expires_at BETWEEN now() - interval '7 days' AND now() + :ahead
         AND (attempt.expires_at, attempt.id) > (:expires_at, :attempt_id)
         AND payment.amount_authorized > 0 AND payment.closed IS NULL
+        AND NOT EXISTS (SELECT FROM payment_attempts AS newer
+            WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref)
     ORDER BY attempt.expires_at, attempt.id LIMIT {PAGE}
 """)  # noqa: S608 (only our own constants)
 
@@ -95,15 +97,20 @@ def give_up_overdue(queries: StatusQueries) -> None:
 
     Raises DatabaseUnavailableError.
     """
+    overdue = []
     for row in execute(_overdue):
         if not queries.may_go_on():
-            return
+            break
         if not cache().claim(f"past its time:{row.id}", milliseconds=ASK_AGAIN):
             continue
         # A provider that is away may still say that it is over.
         if queries.ask(row.id, provider=row.provider, question=Question.LOOK_UP):
-            with suppress(DatabaseLockedError):  # then a later run gives it up
-                _give_up_attempts(row.id)
+            overdue.append(row.id)
+    # What could not be recorded at once may say that it is over as well.
+    queries.record_delayed()
+    for payment_id in overdue:
+        with suppress(DatabaseLockedError):  # then a later run gives it up
+            _give_up_attempts(payment_id)
 
 
 def watch_authorizations(queries: StatusQueries) -> None:
