@@ -7,6 +7,7 @@
     captures       asks providers for captures and voids
     commands       carries out operator commands
     app, context   the Celery app, and what tasks work with: database, cache, queue, providers
+    outstanding    how what was asked for is seen to: refunds, captures, voids
     references, backoff, flower_events, closed_channels
 
 Promises: every task may run twice at once, and may die anywhere.
