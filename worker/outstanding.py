@@ -60,7 +60,7 @@ class Kind(StrEnum):
 _lock_payment = text("SELECT FROM payments WHERE id = :payment_id FOR NO KEY UPDATE")
 
 # Before the provider is asked, so that whoever hears of it knows that it may be this one. The first time a trigger of
-# refunds and captures looks whether there still is cover. Later a refund tells: of a capture, the provider would refuse.
+# refunds and captures looks whether there still is cover. Later a refund says so: a capture would be refused anyway.
 _NOTE_SENT: Final = """
     UPDATE {table} AS mine SET sent_at = coalesce(mine.sent_at, now())
     WHERE mine.id = :id AND mine.status = 'requested' AND mine.next_attempt_at = :lease
