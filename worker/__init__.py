@@ -1,11 +1,13 @@
 """The worker: the only code that changes a payment.
 
     webhooks       claims webhooks, verifies and parses them, records them, writes their results; sweeps and prunes
-    transitions    moves payments and refunds; all other rooms record through it
-    payments       asks providers about payments: look-ups, expiry, cancellation, backfill
+    transitions    enters what providers report; all other rooms record through it
+    payments       asks providers about payments: look-ups, expiry, cancellation, backfill; what operators decide
     refunds        asks providers for refunds
+    captures       asks providers for captures and voids
     commands       carries out operator commands
     app, context   the Celery app, and what tasks work with: database, cache, queue, providers
+    outstanding    how what was asked for is seen to: refunds, captures, voids
     references, backoff, flower_events, closed_channels
 
 Promises: every task may run twice at once, and may die anywhere.

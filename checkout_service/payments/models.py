@@ -64,7 +64,8 @@ class Payment(Dated, Base):
     look_up_log: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
     """The newest questions put to the provider: when ("at"), which ("question") and the answer ("answer")."""
     capture_ref: Mapped[str | None] = mapped_column(Text)
-    """What the provider calls the money that came, where that is another name than ``provider_ref``."""
+    """The name by which the release before entries knew the money. Nobody reads or writes it any more: a later release
+    drops it."""
     amount_refunded: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
     """Of refunds that succeeded."""
     amount_refunding: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))

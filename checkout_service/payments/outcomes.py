@@ -14,7 +14,7 @@ class EventOutcome(StrEnum):
     STALE = "stale"
     """The payment or the refund was further already."""
     MISMATCH = "mismatch"
-    """Its amount, currency or reference is not ours: it moved nothing. Delivered again, it is judged again."""
+    """Its amount, currency or reference is not ours: a person has to look. Delivered again, it is judged again."""
 
 
 OUTCOME_KNOWN: Final = f"outcome IN ({', '.join(repr(outcome.value) for outcome in EventOutcome)})"
@@ -55,14 +55,6 @@ class ReviewReason(StrEnum):
     """The card's bank reports fraud; no money moved."""
 
 
-_SEPARATOR: Final = ", "
-
-
 def read_reasons(column: str | None) -> set[str]:
     """The reasons in ``payments.review_reason``, none where it is NULL. One that a person wrote by hand is kept."""
-    return set(column.split(_SEPARATOR)) if column else set()
-
-
-def write_reasons(reasons: set[str]) -> str | None:
-    """What ``payments.review_reason`` holds for these reasons; NULL for none."""
-    return _SEPARATOR.join(sorted(reasons)) or None
+    return set(column.split(", ")) if column else set()

@@ -61,6 +61,8 @@ def make_worker(worker_app: Flask, worker_settings: WorkerSettings) -> Iterator[
             provider._api._client.close()  # a process ends with its connections open; a test run must not
         with app.app_context():
             db.engine.dispose()
+            # What it would remember a moment later is nothing to the next test, whose webhooks may be the same bytes.
+            cache()._later.clear()
             cache()._redis.connection_pool.disconnect()
 
 

@@ -17,9 +17,9 @@ from typing import Any
 from checkout_service.providers.transport import READ_WITHIN
 from checkout_service.tasks import TaskName
 from tests.conftest import ROOT
+from worker import outstanding
 from worker.payments import cancelling
 from worker.payments.status_queries import WORK_FOR as RECONCILE_FOR
-from worker.refunds import leases
 from worker.webhooks.claims import LEASE
 from worker.webhooks.pruning import PRUNE_FOR
 from worker.webhooks.task import LOOK_UP_FOR, WORK_FOR
@@ -125,7 +125,12 @@ def test_a_task_ends_within_its_time_limit_though_the_provider_and_the_database_
 
     assert limits[TaskName.PROCESS_WEBHOOK] > WORK_FOR + LOOK_UP_FOR + READ_WITHIN
     assert limits[TaskName.PRUNE_WEBHOOKS] > 4 * PRUNE_FOR + SLOW_STATEMENT
-    for name, lease in ((TaskName.REFUND_PAYMENT, leases.LEASE), (TaskName.CANCEL_PAYMENT, cancelling.LEASE)):
+    for name, lease in (
+        (TaskName.REFUND_PAYMENT, outstanding.LEASE),
+        (TaskName.CAPTURE_PAYMENT, outstanding.LEASE),
+        (TaskName.VOID_PAYMENT, outstanding.LEASE),
+        (TaskName.CANCEL_PAYMENT, cancelling.LEASE),
+    ):
         # Refused, it is looked up; then one transaction.
         assert lease.total_seconds() > limits[name] > 2 * READ_WITHIN + 2 * SLOW_STATEMENT
     for name in (TaskName.LOOK_UP_PAYMENTS, TaskName.EXPIRE_PAYMENTS, TaskName.BACKFILL_PAYMENTS):

@@ -22,8 +22,7 @@ from checkout_service.cache import cache
 from checkout_service.database.engine import execute, transaction
 from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.payments.look_up_log import Question
-from checkout_service.providers.base import Provider, Reference
-from worker.payments.status_queries import Answer, StatusQueries
+from worker.payments.status_queries import StatusQueries
 
 PAGE: Final = 200
 
@@ -71,6 +70,8 @@ _ending = text(f"""
         AND attempt.expires_at BETWEEN now() - interval '7 days' AND now() + :ahead
         AND (attempt.expires_at, attempt.id) > (:expires_at, :attempt_id)
         AND payment.amount_authorized > 0 AND payment.closed IS NULL
+        AND NOT EXISTS (SELECT FROM payment_attempts AS newer
+            WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref)
     ORDER BY attempt.expires_at, attempt.id LIMIT {PAGE}
 """)  # noqa: S608 (only our own constants)
 
@@ -96,15 +97,20 @@ def give_up_overdue(queries: StatusQueries) -> None:
 
     Raises DatabaseUnavailableError.
     """
+    overdue = []
     for row in execute(_overdue):
         if not queries.may_go_on():
-            return
+            break
         if not cache().claim(f"past its time:{row.id}", milliseconds=ASK_AGAIN):
             continue
         # A provider that is away may still say that it is over.
-        if queries.ask(row.id, provider=row.provider, question=Question.LOOK_UP, ask=_look_up):
-            with suppress(DatabaseLockedError):  # then a later run gives it up
-                _give_up_attempts(row.id)
+        if queries.ask(row.id, provider=row.provider, question=Question.LOOK_UP):
+            overdue.append(row.id)
+    # What could not be recorded at once may say that it is over as well.
+    queries.record_delayed()
+    for payment_id in overdue:
+        with suppress(DatabaseLockedError):  # then a later run gives it up
+            _give_up_attempts(payment_id)
 
 
 def watch_authorizations(queries: StatusQueries) -> None:
@@ -124,7 +130,7 @@ def watch_authorizations(queries: StatusQueries) -> None:
             log.warning("authorization_ends_soon", **shown)
         else:
             log.warning("authorization_ended", **shown)
-            queries.ask(ending.payment_id, provider=ending.provider, question=Question.LOOK_UP, ask=_look_up)
+            queries.ask(ending.payment_id, provider=ending.provider, question=Question.LOOK_UP)
 
 
 def _news(queries: StatusQueries) -> Iterator[_Ending]:
@@ -155,7 +161,3 @@ def _give_up_attempts(payment_id: UUID) -> None:
             connection.execute(_fold, {"id": payment_id})
     for row in given_up:
         log.warning("attempt_timed_out", payment_id=str(payment_id), attempt_ref=row.attempt_ref)
-
-
-def _look_up(adapter: Provider, reference: Reference) -> Answer:
-    return adapter.look_up(reference)

@@ -17,11 +17,11 @@ from checkout_service.cache import cache
 from checkout_service.database.engine import transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.payments.look_up_log import Question
-from checkout_service.providers.base import Provider, ProviderError, ProviderEvent, Reference
+from checkout_service.providers.base import ProviderError, ProviderEvent, Reference
 from checkout_service.providers.undelivered import SupportsUndelivered, UndeliveredEvent
 from checkout_service.tasks import TaskName
 from worker.context import providers
-from worker.payments.status_queries import Answer, StatusQueries
+from worker.payments.status_queries import StatusQueries
 from worker.references import references
 from worker.transitions.outcomes import received_now
 from worker.transitions.recording import record
@@ -98,14 +98,10 @@ def _looked_up(queries: StatusQueries, event: UndeliveredEvent, here: Mapping[tu
     for key in sorted(to_look_up & here.keys()):
         if not queries.may_go_on():
             return False
-        queries.ask(here[key].payment_id, provider=key[0], question=Question.LOOK_UP, ask=_look_up)
+        queries.ask(here[key].payment_id, provider=key[0], question=Question.LOOK_UP)
         if not queries.recorded:
             return False
     return True
-
-
-def _look_up(adapter: Provider, reference: Reference) -> Answer:
-    return adapter.look_up(reference)
 
 
 def _mark(event: UndeliveredEvent) -> str:

@@ -156,9 +156,9 @@ def expire() -> str:
             begin = _walked.pop(status, _OLDEST)
             if _expire_from(queries, status, begin) and begin != _OLDEST:
                 _expire_from(queries, status, _OLDEST)
-        queries.record_delayed()
         give_up_overdue(queries)
         watch_authorizations(queries)
+        queries.record_delayed()
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
     return queries.summary()

@@ -53,6 +53,10 @@ _log_question = text(f"""
 log = structlog.get_logger(__name__)
 
 
+def _look_up(adapter: Provider, reference: Reference) -> Answer:
+    return adapter.look_up(reference)
+
+
 class StatusQueries:
     """The questions of one run of a task: how long it may go on asking, and what came of it."""
 
@@ -71,7 +75,7 @@ class StatusQueries:
         """Whether there is time for another question, and a provider that answers."""
         return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
 
-    def ask(self, payment_id: UUID, *, provider: str, question: Question, ask: Ask) -> bool:
+    def ask(self, payment_id: UUID, *, provider: str, question: Question, ask: Ask = _look_up) -> bool:
         """Ask the provider of that name about one payment and record the answer; an error is this payment's alone.
 
         Returns whether it is of no use to ask again soon: only a provider that is away may soon say more. Raises

@@ -20,6 +20,7 @@ number of statements, in this order:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -187,7 +188,7 @@ def _judge(
 
     Of two events with one id in a set the first counts, unless only the second agrees with the payment. One that was
     recorded as a mismatch is judged again. The id of an answer to a query names what was seen, not when: seen again, it
-    tells that an attempt is under way still, or once more.
+    tells that an attempt is under way still, or once more, and puts its time limit no further off.
     """
     known = _known_events(connection, events, matched)
     judged: list[_Judged] = []
@@ -203,7 +204,7 @@ def _judge(
         if key in known and known[key] != event.status:
             effects[place] = DUPLICATE
             if received.delivery_id is None and not match.others:
-                under_way = list(filter(_is_under_way, entries_of(event, payment.amount, payment.currency)))
+                under_way = _seen_again(entries_of(event, payment.amount, payment.currency))
                 if under_way:
                     judged.append(
                         _Judged(place, received, event, match, payment, under_way, mismatch=False, known=True)
@@ -224,8 +225,16 @@ def _judge(
     return judged
 
 
-def _is_under_way(entry: Entry) -> bool:
-    return isinstance(entry, AttemptEntry) and entry.status is AttemptStatus.UNDER_WAY
+def _seen_again(entries: Iterable[Entry]) -> list[Entry]:
+    """What an answer that was recorded before still tells: which attempts are under way.
+
+    Look-ups count the limit of a method from when they ask. Were it joined each time, it would never be over.
+    """
+    return [
+        replace(entry, times_out_at=None)
+        for entry in entries
+        if isinstance(entry, AttemptEntry) and entry.status is AttemptStatus.UNDER_WAY
+    ]
 
 
 _SETTLED: Final = object()

@@ -27,7 +27,8 @@ from tests.webhook_bodies import insert_webhook
 from tests.worker.conftest import MakeWorker
 from tests.worker.scripted import ScriptedProvider
 from worker.captures import capturing
-from worker.captures.capturing import CaptureInDoubtError, capture
+from worker.captures.capturing import capture
+from worker.outstanding import InDoubtError
 from worker.payments.sweeping import sweep
 from worker.webhooks.task import process
 
@@ -215,7 +216,7 @@ def test_one_that_is_in_doubt_has_failed_once_its_authorisation_is_over(
     capture(str(request_id))
     sql("UPDATE capture_requests SET sent_at = sent_at - interval '21 hours', next_attempt_at = now()")
     scripted.truths[reference] = [named(reference, NOBODY_UNDER_WAY)]
-    with pytest.raises(CaptureInDoubtError):
+    with pytest.raises(InDoubtError):
         capture(str(request_id))
     sql("UPDATE payment_attempts SET status = 'canceled'")
     fold(sql, row_of(sql, request_id).payment_id)
@@ -236,7 +237,7 @@ def test_one_that_no_look_up_names_for_three_days_is_left_to_a_person(
     assert capture(str(request_id)) == "later: still processing"
     sql("UPDATE capture_requests SET sent_at = sent_at - interval '2 hours', next_attempt_at = now()")
 
-    with pytest.raises(CaptureInDoubtError):
+    with pytest.raises(InDoubtError):
         capture(str(request_id))
 
     row = row_of(sql, request_id)
@@ -319,7 +320,7 @@ def test_after_twenty_hours_the_provider_is_queried_and_never_for_the_money_agai
     age = timedelta(hours=20, minutes=1)
     sql("UPDATE capture_requests SET sent_at = sent_at - CAST(:age AS interval), next_attempt_at = now()", age=age)
 
-    with pytest.raises(CaptureInDoubtError):
+    with pytest.raises(InDoubtError):
         capture(str(request_id))
     row = row_of(sql, request_id)
     assert (row.now, row.in_doubt) == ("requested", True)
@@ -338,7 +339,7 @@ def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
     request_id, _ = outstanding
     scripted.captures[request_id] = ProviderRefusedError("key reused", reason=Decline.KEY_REUSED)
 
-    with pytest.raises(CaptureInDoubtError):
+    with pytest.raises(InDoubtError):
         capture(str(request_id))
     assert row_of(sql, request_id).now == "requested"
 

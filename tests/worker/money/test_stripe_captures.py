@@ -19,8 +19,9 @@ from tests.providers.kits.kit import AMOUNT, CURRENCY
 from tests.providers.kits.stripe import KIT, StripeBank, event, sign
 from tests.worker.conftest import MakeWorker
 from tests.worker.money.playing import Player
-from worker.captures.capturing import CaptureInDoubtError, capture
+from worker.captures.capturing import capture
 from worker.captures.voiding import void
+from worker.outstanding import InDoubtError
 from worker.payments.look_ups import look_up_now
 from worker.webhooks.task import process
 
@@ -176,7 +177,7 @@ def test_days_later_what_nobody_made_is_in_doubt(sql: Sql, app: Flask) -> None:
     request = held.capture(100, final=False)
     sql("UPDATE capture_requests SET sent_at = now() - interval '2 days'")
 
-    with pytest.raises(CaptureInDoubtError):
+    with pytest.raises(InDoubtError):
         capture(str(request))
     assert held.sums() == ("authorized", None, 0, Decimal(240))
 

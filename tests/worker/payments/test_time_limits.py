@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
+from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.payments.status import AttemptStatus
 from checkout_service.providers.base import ProviderEvent, ProviderUnavailableError
 from checkout_service.providers.entries import AttemptEntry, NoneUnderWayEntry
@@ -19,6 +21,8 @@ from tests.worker.promises import insert_promise
 from tests.worker.scripted import ScriptedProvider
 from worker.payments import attempts
 from worker.payments.look_ups import expire, look_up
+from worker.transitions.outcomes import Recorded
+from worker.transitions.recording import record
 
 PAST = "now() - interval '1 minute'"
 
@@ -78,6 +82,22 @@ def test_what_still_tells_of_it_takes_no_reason_off(sql: Sql, scripted: Scripted
     assert row_of(sql, payment).under_way is False
 
 
+def test_a_look_up_that_sees_it_again_puts_its_time_limit_no_further_off(sql: Sql, scripted: ScriptedProvider) -> None:
+    payment, reference = under_way(sql, times_out_at="NULL")
+    for days in (9, 12):
+        now = datetime.now(UTC)
+        entry = AttemptEntry(
+            ref="debit_1", status=AttemptStatus.UNDER_WAY, at=now, times_out_at=now + timedelta(days=days)
+        )
+        scripted.truths[reference] = [replace(reported(reference, entry), event_id="lookup:debit_1:under_way")]
+        sql("UPDATE payments SET next_look_up_at = now()")
+        look_up()
+
+    (limit,) = sql("SELECT times_out_at FROM payment_attempts WHERE payment_id = :id", id=payment)
+    assert limit.times_out_at < datetime.now(UTC) + timedelta(days=10)
+    assert row_of(sql, payment).now == "processing"
+
+
 @pytest.mark.parametrize("status", ["failed", "presumed"])
 def test_news_of_it_counts_all_the_same(sql: Sql, scripted: ScriptedProvider, status: str) -> None:
     payment, _ = under_way(sql)
@@ -114,6 +134,25 @@ def test_a_provider_that_is_away_gives_nothing_up(sql: Sql, scripted: ScriptedPr
     assert row_of(sql, payment).now == "processing"
 
 
+def test_an_answer_that_could_not_be_recorded_at_once_counts_before_it_is_given_up(
+    sql: Sql, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment, reference = under_way(sql)
+    scripted.truths[reference] = [reported(reference, NoneUnderWayEntry(at=datetime.now(UTC)))]
+    held = [DatabaseLockedError("held by another")]
+
+    def record_later(*values: Any) -> Recorded:
+        if held:
+            raise held.pop()
+        return record(*values)
+
+    monkeypatch.setattr("worker.payments.status_queries.record", record_later)
+    expire()
+
+    row = row_of(sql, payment)
+    assert (row.now, row.review_reason, row.given_up_at) == ("pending", None, None)
+
+
 def test_an_attempt_within_its_time_is_waited_for(sql: Sql, scripted: ScriptedProvider) -> None:
     payment, _ = under_way(sql, times_out_at="now() + interval '1 minute'")
 
@@ -147,6 +186,20 @@ def test_the_end_of_an_authorisation_is_logged_once_before_it_comes(
         assert str(payment) in written
     assert scripted.looked_up == ([reference] if looked_up else [])
     assert attempts.AHEAD.days == 1
+
+
+def test_the_end_of_an_authorisation_in_whose_place_another_stands_is_nobodys_business(
+    sql: Sql, scripted: ScriptedProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment, _ = authorized_payment(sql, refs=("at_1", "at_2"))
+    sql("UPDATE payment_attempts SET expires_at = now() + interval '1 hour' WHERE attempt_ref = 'at_1'")
+    sql("UPDATE payment_attempts SET replaces = 'at_1' WHERE attempt_ref = 'at_2'")
+    fold(sql, payment)
+
+    expire()
+
+    assert "authorization_end" not in "".join(capsys.readouterr())
+    assert scripted.looked_up == []
 
 
 @pytest.mark.parametrize("ended_by", ["a look-up", "money"])

@@ -24,9 +24,10 @@ from tests.refunding import insert_refund, make_due, open_payment, paid_payment,
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import MakeWorker, webhook_row
 from tests.worker.scripted import ScriptedProvider, event
+from worker.outstanding import InDoubtError
 from worker.payments.look_ups import look_up
 from worker.refunds import task as refunds
-from worker.refunds.task import RefundInDoubtError, refund
+from worker.refunds.task import refund
 from worker.webhooks.task import process
 
 
@@ -198,7 +199,7 @@ def test_after_twenty_hours_the_provider_is_queried_what_it_knows_and_never_for_
     _age(sql, refund_id, timedelta(hours=20, minutes=1))
 
     for _ in range(2):
-        with pytest.raises(RefundInDoubtError):
+        with pytest.raises(InDoubtError):
             refund(str(refund_id))
         row = refund_row(sql, refund_id)
         assert (row.now, row.detail) == (
@@ -221,7 +222,7 @@ def test_a_key_that_the_provider_knows_from_another_request_leaves_it_in_doubt(
     refund_id, _ = outstanding
     scripted.refunds[refund_id] = ProviderRefusedError("key reused", reason=Decline.KEY_REUSED)
 
-    with pytest.raises(RefundInDoubtError):
+    with pytest.raises(InDoubtError):
         refund(str(refund_id))
 
     assert refund_row(sql, refund_id).now == "requested"
@@ -273,7 +274,7 @@ def test_a_dispute_that_comes_before_the_second_try_leaves_only_the_question(
 
     monkeypatch.setattr(refunds, "reference", meanwhile)
 
-    with pytest.raises(RefundInDoubtError):
+    with pytest.raises(InDoubtError):
         refund(str(refund_id))
 
     assert len(scripted.refunded) == 1
@@ -289,7 +290,7 @@ def test_a_lost_answer_and_a_dispute_leave_only_the_question(
     dispute(sql, refund_row(sql, refund_id).payment_id, "60.01")
     make_due(sql)
 
-    with pytest.raises(RefundInDoubtError):
+    with pytest.raises(InDoubtError):
         refund(str(refund_id))
     assert len(scripted.refunded) == 1
 
