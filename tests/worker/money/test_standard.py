@@ -75,6 +75,11 @@ def test_without_names_it_is_as_it_always_was(plain: Plain) -> None:
     assert short(ending) == ("paid", None, 240, 0, 240)
 
 
+def test_money_without_a_name_is_that_of_the_try_with_one(plain: Plain) -> None:
+    ending = plain.play(plain.says("payment", "paid"), plain.says("payment", "paid", attempt="card"))
+    assert short(ending) == ("paid", None, 240, 0, 240)
+
+
 def test_reversed_without_a_name_took_all_that_came(plain: Plain) -> None:
     ending = plain.play(plain.says("payment", "paid"), plain.says("payment", "reversed"))
     assert short(ending) == ("reversed", None, 240, 240, 0)
