@@ -38,6 +38,14 @@ def problem(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json["type"].removeprefix("/problems/")
 
 
+def test_all_that_is_open_is_captured_for_the_last_time_whatever_was_requested(sql: Sql, payment: UUID) -> None:
+    """Decided under the payment's lock: what was open when the request was written may be less by then."""
+    for amount, final, releases in (("100.00", False, 0), ("140.00", True, 0)):
+        request = insert_capture_request(sql, payment, amount, final="false")
+        (row,) = sql("SELECT final, releases FROM capture_requests WHERE id = :id", id=request)
+        assert (row.final, row.releases) == (final, releases)
+
+
 def count(sql: Sql) -> tuple[int, int]:
     row = sql("SELECT (SELECT count(*) FROM capture_requests) AS c, (SELECT count(*) FROM voids) AS v")[0]
     return row.c, row.v

@@ -10,7 +10,12 @@ from tests.purchases import ask, fill_cart
 
 @pytest.mark.parametrize(
     ("price", "currency", "each", "total"),
-    [("1.234", "KWD", "1.234", "3.702"), ("0.001", "BHD", "0.001", "0.003"), ("120", "JPY", "120.00", "360.00")],
+    [
+        ("1.234", "KWD", "1.234", "3.702"),
+        ("1.5", "KWD", "1.500", "4.500"),
+        ("0.001", "BHD", "0.001", "0.003"),
+        ("120", "JPY", "120.00", "360.00"),
+    ],
 )
 def test_an_amount_keeps_the_decimals_of_its_currency(
     customer: Customer, make_listing: MakeListing, sql: Sql, price: str, currency: str, each: str, total: str

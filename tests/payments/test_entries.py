@@ -174,14 +174,14 @@ def test_the_end_by_the_provider_is_an_entry(customer: Customer, payment_id: str
 def test_an_event_shows_the_entries_that_it_was_about(customer: Customer, payment_id: str, sql: Sql) -> None:
     sql(
         """INSERT INTO payment_events (payment_id, provider, event_id, outcome, entries)
-        VALUES (:id, 'mock', 'evt_1', 'applied', '[{"kind": "dispute", "name": "dp_1", "status": "lost"}]')""",
+        VALUES (:id, 'mock', 'evt_1', 'applied', '[{"dispute": "dp_1", "status": "lost"}]')""",
         id=payment_id,
     )
 
     (event,) = read(customer, payment_id)["timeline"]
 
     assert (event["kind"], event["status"], event["outcome"]) == ("event", None, "applied")
-    assert event["entries"] == [{"kind": "dispute", "name": "dp_1", "status": "lost"}]
+    assert event["entries"] == [{"dispute": "dp_1", "status": "lost"}]
 
 
 def test_two_payments_of_one_filling_name_each_other(

@@ -203,6 +203,16 @@ class Player:
         return endings
 
 
+def disputes_in_events(sql: Sql) -> set[tuple[str, ...]]:
+    """What the timelines tell of disputes: of each payment all statuses in its events, in the order of the alphabet."""
+    rows = sql(
+        """SELECT array_agg(DISTINCT entry->>'status' ORDER BY entry->>'status') AS statuses
+        FROM payment_events AS event, jsonb_array_elements(event.entries) AS entry
+        WHERE entry ? 'dispute' GROUP BY event.payment_id"""
+    )
+    return {tuple(row.statuses) for row in rows}
+
+
 _ENTRIES: Final = {
     "captures": "amount, status::text",
     "refunds": "amount, status::text",

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Sql
 from tests.providers.kits.adyen import KIT, batch, item, sign
 from tests.providers.kits.kit import SignedWebhook
-from tests.worker.money.playing import Copy, Ending, Player, Step
+from tests.worker.money.playing import Copy, Ending, Player, Step, disputes_in_events
 
 THEIRS = "a word of somebody's own"
 
@@ -279,11 +280,12 @@ def test_a_chargeback_that_is_announced_holds_refunds_back_and_is_counted_once(p
     assert (ending.lost, ending.blocked, ending.refundable) == (Decimal(40), 0, Decimal(200))
 
 
-def test_a_chargeback_that_is_reversed_leaves_nothing_gone(player: Player) -> None:
+def test_a_chargeback_that_is_reversed_leaves_nothing_gone(player: Player, sql: Sql) -> None:
     ending = played(player, AUTHORISED, news("CHARGEBACK", "D", "A"), news("CHARGEBACK_REVERSED", "D", "A"))
 
     assert essentials(ending) == ("paid", None, WHOLE, 0)
     assert (ending.disputes, ending.refundable) == ((("chargeback", "won", 2),), WHOLE)
+    assert disputes_in_events(sql) == {("needs_response", "won")}
 
 
 @pytest.mark.parametrize("original", ["A", None])
@@ -295,6 +297,14 @@ def test_a_second_chargeback_reverses_it_in_every_order(player: Player, original
 
     assert essentials(ending) == ("reversed", None, WHOLE, WHOLE)
     assert ending.disputes == (("chargeback", "lost", 3),)
+
+
+def test_a_direct_debit_that_comes_back_weeks_later_is_reversed(player: Player) -> None:
+    returned = news("CHARGEBACK", "D", "A", additionalData={"chargebackReasonCode": "AM04"})
+
+    ending = played(player, news("PENDING", "A"), news("AUTHORISATION", "A"), news("CAPTURE", "C", "A"), returned)
+
+    assert (essentials(ending), ending.refundable) == (("reversed", None, WHOLE, WHOLE), 0)
 
 
 def test_a_dispute_is_found_by_its_own_name_where_nothing_else_is_ours(player: Player) -> None:

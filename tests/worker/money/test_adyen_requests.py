@@ -253,6 +253,23 @@ def test_a_capture_that_came_again_counts_once_somebody_accepted_it(
     insert_refund(sql, payment_id, "40.00", capture_ref="'C'")
 
 
+def test_what_was_accepted_before_a_capture_came_again_says_nothing_of_it(wallets: Wallets, sql: Sql) -> None:
+    payment_id, reference = paying(wallets)
+    report(wallets, "AUTHORISATION", "A", reference)
+    sql(
+        """INSERT INTO payment_acceptances (payment_id, amount, operator, why, command_id)
+        VALUES (:id, 240, 'ada', 'agreed by telephone', uuidv7())""",
+        id=payment_id,
+    )
+    report(wallets, "CAPTURE_FAILED", "C", reference, original="A")
+    report(wallets, "CAPTURE", "C", reference, original="A", reason="Transaction Recaptured")
+
+    (row,) = sql("SELECT status::text, review_reason, amount_lost FROM payments")
+    assert tuple(row) == ("reversed", "recaptured", Decimal(240))
+    with pytest.raises(IntegrityError):
+        insert_refund(sql, payment_id, "40.00", capture_ref="'C'")
+
+
 def test_a_name_under_two_references_moves_nothing_of_the_second_and_flags_both(wallets: Wallets, sql: Sql) -> None:
     _, first = paying(wallets)
     _, second = paying(wallets)

@@ -12,11 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from checkout_service.providers.adapters.mollie.provider import MollieProvider
+from tests.conftest import Sql
 from tests.providers.kits.kit import SignedWebhook
 from tests.providers.kits.mollie import KIT, MollieBank
-from tests.worker.money.playing import Copy, Ending, Player
+from tests.refunding import insert_refund
+from tests.worker.money.playing import Copy, Ending, Player, disputes_in_events
 
 Happens = Callable[[MollieBank, str], Any]
 """What happens at Mollie to the payment with this reference."""
@@ -115,16 +118,22 @@ def test_a_bank_debit_that_was_under_way_fails(stage: Stage) -> None:
     assert (short(ending), ending.under_way) == (("failed", None, 0, 0, 0), False)
 
 
-def test_40_lost_by_a_chargeback_leaves_200(stage: Stage) -> None:
+def test_40_lost_by_a_chargeback_leaves_200(stage: Stage, sql: Sql) -> None:
     ending = stage.play(pays, charges_back("40.00"))
     assert short(ending) == ("paid", None, 240, 40, 200)
     assert ending.disputes == (("chargeback", "lost", 1),)
+    (payment, *_) = sql("SELECT id FROM payments")
+    with pytest.raises(IntegrityError, match="200"):
+        insert_refund(sql, payment.id, "200.01")
+    insert_refund(sql, payment.id, "200.00")
 
 
-def test_a_chargeback_that_is_reversed_gives_back_what_it_took(stage: Stage) -> None:
+def test_a_chargeback_that_is_reversed_gives_back_what_it_took(stage: Stage, sql: Sql) -> None:
     ending = stage.play(pays, charges_back("240.00"), charges_back("240.00", **BACK))
     assert short(ending) == ("paid", None, 240, 0, 240)
     assert ending.disputes == (("chargeback", "won", 2),)
+    # Where both webhooks waited for one look-up, it saw the end alone.
+    assert disputes_in_events(sql) == {("lost", "won"), ("won",)}
 
 
 def test_a_direct_debit_that_comes_back_weeks_later_is_reversed(stage: Stage) -> None:

@@ -10,10 +10,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
+from tests.conftest import Sql
 from tests.providers.kits import mock, standard
 from tests.providers.kits.kit import SignedWebhook
-from tests.worker.money.playing import Copy, Ending, Player, Step
+from tests.refunding import insert_refund
+from tests.worker.money.playing import Copy, Ending, Player, Step, disputes_in_events
 
 NAMES: Final = ("attempt", "capture_ref", "dispute_ref", "refund_ref")
 DAYS: Final = {day: f"2026-11-{day:02}T12:00:00+00:00" for day in range(1, 31)}
@@ -69,6 +72,11 @@ def test_without_names_it_is_as_it_always_was(plain: Plain) -> None:
     ending = plain.play(
         plain.says("payment", "processing"), plain.says("payment", "failed"), plain.says("payment", "paid")
     )
+    assert short(ending) == ("paid", None, 240, 0, 240)
+
+
+def test_money_without_a_name_is_that_of_the_try_with_one(plain: Plain) -> None:
+    ending = plain.play(plain.says("payment", "paid"), plain.says("payment", "paid", attempt="card"))
     assert short(ending) == ("paid", None, 240, 0, 240)
 
 
@@ -129,6 +137,16 @@ def test_two_partial_authorisations_add_up(plain: Plain) -> None:
     assert short(ending) == ("paid", None, 240, 0, 240)
 
 
+def test_of_partial_authorisations_that_are_canceled_nothing_came(plain: Plain) -> None:
+    ending = plain.play(
+        plain.says("payment", "paid", attempt="gift card", amount="100.00"),
+        plain.says("payment", "paid", attempt="card", amount="140.00"),
+        plain.says("payment", "canceled", attempt="gift card"),
+        plain.says("payment", "canceled", attempt="card"),
+    )
+    assert short(ending) == ("canceled", None, 0, 0, 0)
+
+
 def test_two_captures_are_the_whole(plain: Plain) -> None:
     ending = plain.play(
         plain.says("payment", "authorized", attempt="card"),
@@ -158,7 +176,7 @@ def test_an_authorisation_that_ends_gives_nothing(plain: Plain) -> None:
         assert (short(ending), ending.authorized) == ((word, None, 0, 0, 0), 0)
 
 
-def test_40_lost_leaves_200(plain: Plain) -> None:
+def test_40_lost_leaves_200(plain: Plain, sql: Sql) -> None:
     ending = plain.play(
         plain.says("payment", "paid"),
         plain.says("dispute", "needs_response", dispute_ref="dis", amount="40.00"),
@@ -166,6 +184,10 @@ def test_40_lost_leaves_200(plain: Plain) -> None:
     )
     assert short(ending) == ("paid", None, 240, 40, 200)
     assert ending.disputes == (("chargeback", "lost", 1),)
+    (payment, *_) = sql("SELECT id FROM payments")
+    with pytest.raises(IntegrityError, match="200"):
+        insert_refund(sql, payment.id, "200.01")
+    insert_refund(sql, payment.id, "200.00")
 
 
 def test_reversed_with_a_name_takes_its_amount(plain: Plain) -> None:
@@ -188,7 +210,7 @@ def test_an_open_chargeback_holds_back_and_an_inquiry_does_not(plain: Plain) -> 
     assert (short(free), free.blocked) == (("paid", None, 240, 0, 240), 0)
 
 
-def test_lost_and_then_won_gives_it_back(plain: Plain) -> None:
+def test_lost_and_then_won_gives_it_back(plain: Plain, sql: Sql) -> None:
     ending = plain.play(
         plain.says("payment", "paid"),
         plain.says("dispute", "lost", dispute_ref="dis", step=1),
@@ -196,6 +218,7 @@ def test_lost_and_then_won_gives_it_back(plain: Plain) -> None:
     )
     assert short(ending) == ("paid", None, 240, 0, 240)
     assert ending.disputes == (("chargeback", "won", 2),)
+    assert disputes_in_events(sql) == {("lost", "won")}
 
 
 def test_a_second_chargeback_after_a_reversed_one_in_all_orders(plain: Plain) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from checkout_service.database.engine import background_connection
 from tests.conftest import Sql
 from tests.own_apps import MakeApp, make_app
 from tests.providers.kits.banking import nobody
@@ -33,7 +34,7 @@ from tests.providers.kits.stripe import (
 )
 from tests.webhook_bodies import insert_payment, state_of, status_of
 from tests.worker.conftest import MakeWorker
-from tests.worker.money.playing import Copy, Ending, Player, Step
+from tests.worker.money.playing import Copy, Ending, Player, Step, disputes_in_events
 from tests.worker.promises import insert_cart
 from worker.payments.look_ups import expire
 from worker.webhooks.sweeping import sweep
@@ -178,6 +179,7 @@ def test_a_dispute_that_was_lost_and_then_won_gives_the_money_back(player: Playe
 
     assert (ending.status, ending.reasons, ending.lost, ending.refundable) == ("paid", None, 0, 240)
     assert ending.disputes == (("chargeback", "won", 2),)
+    assert disputes_in_events(sql) == {("lost", "won")}
     # Each is one event, however often and in whatever order it came.
     kept = sql("SELECT count(*) AS count FROM payment_events GROUP BY payment_id")
     assert {row.count for row in kept} == {4}
@@ -520,6 +522,8 @@ def test_another_shops_intents_never_stand_before_ours(make_app: MakeApp, make_w
         user=user,
         reference=ours("pi_"),
     )
+    with client.application.app_context(), background_connection() as connection:
+        client.application.extensions["backpressure"].measure(connection)
     own = deliver(intent(**of(ours)))
 
     assert {state_of(sql, other) for other in others} == {"ignored"}

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from checkout_service.oversight.timeline import timeline_of
+from checkout_service.pages.payment_status import Headline, headline
 from tests.conftest import Customer, MakeListing, Sql
 from tests.own_apps import MakeApp, make_app
 from tests.providers.kits.stripe import KIT, StripeBank, event, sign
@@ -60,9 +63,16 @@ def test_a_debit_that_is_under_way_is_processing_whatever_failed_before(
         assert answer.status_code == 200, answer.text
         return dict(answer.json)
 
+    def page() -> Headline:
+        with web.app_context():
+            timeline = timeline_of(UUID(session["payment_id"]))
+            assert timeline is not None
+            return headline(timeline.payment, last_moved_at=datetime.now(UTC))
+
     for kind in kinds:
         deliver(kind, {"payment_failed": -60, "processing": -30}[kind])
     assert (read()["status"], read()["under_way"]) == ("processing", True)
+    assert (page().title, page().retryable) == ("Your bank is working on it", False)
 
     # The session is over, and the money that is coming is waited for.
     sql("UPDATE checkout_sessions SET expires_at = now() - interval '1 hour'")
