@@ -11,13 +11,14 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults migrate-many lint format data-model bench profile venv
+.PHONY: help run demo test test-slow faults attack migrate-many lint format data-model bench profile venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
 	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
 	@echo "make test   the suite, but for what takes minutes"
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
+	@echo "make attack what strangers may try, each beside a control, some 15 minutes; ATTACKS='a few words' for some of them"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make migrate-many  migrates PAYMENTS=1000000 beside traffic, and says how long it took and who waited longest"
 	@echo "make lint   ruff, mypy, import contracts"
@@ -43,6 +44,12 @@ FAULTS ?=
 
 faults: venv
 	@exec .venv/bin/python -m tests.faults $(if $(BROKER),--broker $(BROKER)) $(FAULTS)
+
+# BROKER=amqp for RabbitMQ; ATTACKS='a few words' for the attacks whose names contain them.
+ATTACKS ?=
+
+attack: venv
+	@exec .venv/bin/python -m tests.attack $(if $(BROKER),--broker $(BROKER)) $(ATTACKS)
 
 test-slow: venv
 	@exec .venv/bin/python -m pytest -m slow

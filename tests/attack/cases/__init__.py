@@ -1,0 +1,1 @@
+"""The attacks, a file for each room that they are aimed at."""
