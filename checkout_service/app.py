@@ -9,6 +9,7 @@ from flask import Flask
 
 import checkout_service.tables  # noqa: F401 (fills the metadata, whichever rooms are served)
 from checkout_service.api import openapi_page, problem_documents
+from checkout_service.api.addresses import connect_addresses
 from checkout_service.api.blueprints import Api
 from checkout_service.cache import connect_cache
 from checkout_service.captures import routes as captures
@@ -71,6 +72,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_providers(app, settings)
     request_log.init_app(app)
     bodies.init_app(app)
+    connect_addresses(app, settings)
     tokens.init_app(app, settings)
 
     problem_documents.init_app(app)

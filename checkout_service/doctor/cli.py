@@ -12,6 +12,7 @@ from checkout_service.doctor.broker import check_broker
 from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.database import check_invariants, check_readiness, check_roles, check_server
 from checkout_service.doctor.findings import Finding, Level, unknown
+from checkout_service.doctor.proxies import check_proxies
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_readiness,
@@ -21,6 +22,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_clocks,
     check_workers,
     check_invariants,
+    check_proxies,
 )
 
 

@@ -47,7 +47,7 @@ def remember_guest(answer: Response) -> Response:
             max_age=KEPT_FOR,
             httponly=True,
             samesite="Lax",
-            secure=_settings().production,
+            secure=_settings().production or request.is_secure,
         )
     return answer
 

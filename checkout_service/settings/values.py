@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Self
 from uuid import UUID
 
@@ -20,6 +21,7 @@ __all__ = [
     "DEVELOPMENT_NAMESPACE",
     "BrokerSettings",
     "MigrationSettings",
+    "Networks",
     "ServerSettings",
     "SettingsError",
     "SharedSettings",
@@ -28,6 +30,9 @@ __all__ = [
     "signing_secret",
     "with_psycopg",
 ]
+
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +91,9 @@ class WebSettings(SharedSettings):
     console: bool = False
     console_users: dict[str, Secret] = field(default_factory=dict)
     flower_url: str | None = None
+    trusted_proxies: Networks | None = None
+    """The proxies in front: none of them if empty, and None where nobody said; then no address is believed."""
+    proxy_header: str = "X-Forwarded-For"
 
     @property
     def pages_key(self) -> bytes:
@@ -104,6 +112,7 @@ class WebSettings(SharedSettings):
         values |= env.pages()
         values["accounts"] = env.accounts(reads=False)
         values |= env.console()
+        values |= env.proxies()
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "webhooks_max_rows": env.number("WEBHOOKS_MAX_ROWS", 1_000_000),

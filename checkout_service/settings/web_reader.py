@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from checkout_service.settings.reader import Reader
@@ -38,3 +40,30 @@ class WebReader(Reader):
             "console_users": {user.strip(): Secret(password) for user, _, password in pairs},
             "flower_url": self._env.str("FLOWER_URL", "").rstrip("/") or None,
         }
+
+    def proxies(self) -> dict[str, Any]:
+        """Which proxies are in front, and in which header they say who came to them."""
+        listed = [text.strip() for text in self._env.str("TRUSTED_PROXIES", "").split(",")]
+        listed = [text for text in listed if text]
+        header = self._env.str("PROXY_HEADER", "X-Forwarded-For")
+        if not re.fullmatch(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*", header):
+            self._faults.append("PROXY_HEADER: is not the name of a header")
+        if header.lower() == "forwarded":
+            # RFC 7239 has quotes, and one that a client leaves open hides what a proxy adds after it.
+            self._faults.append("PROXY_HEADER: Forwarded is not read; have the proxy send X-Forwarded-For")
+        if listed == ["none"]:
+            return {"trusted_proxies": (), "proxy_header": header}
+        networks = [network for text in listed if (network := self._network(text)) is not None]
+        return {"trusted_proxies": tuple(networks) if listed else None, "proxy_header": header}
+
+    def _network(self, text: str) -> IPv4Network | IPv6Network | None:
+        try:
+            network = ip_network(text)
+        except ValueError:
+            self._faults.append(f"TRUSTED_PROXIES: {text!r} is no address and no network, as 10.1.0.0/16 is one")
+            return None
+        if network.prefixlen == 0:
+            self._faults.append(f"TRUSTED_PROXIES: {text!r} is everybody, so every caller could name any address")
+        if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+            self._faults.append(f"TRUSTED_PROXIES: {text!r}: write a network of IPv4 as such")
+        return network

@@ -50,7 +50,7 @@ def durable(servers: Servers) -> Iterator[None]:
 
 
 def test_a_healthy_house_with_its_workers(servers: Servers, durable: None, tmp_path: Path) -> None:
-    settings = station.environment(servers)
+    settings = station.environment(servers, TRUSTED_PROXIES="none")
     with station.run(tmp_path, settings, "worker", "housekeeping"):
         status, report = _examine(settings)
     # The tests' PostgreSQL runs without fsync: that alone is wrong here, and rightly so.
@@ -74,6 +74,7 @@ def test_each_thing_that_is_wrong_is_named(servers: Servers, durable: None, sql:
     assert report["broker eviction"] == "WRONG maxmemory-policy allkeys-lru"
     assert report["money_without_event"] == "WRONG 1 rows break it"
     assert report["worker"] == "WRONG none answers"
+    assert report["trusted proxies"] == "advice TRUSTED_PROXIES is unset: nothing is bounded by address"
 
 
 def test_a_host_that_holds_no_worker_settings_says_so(servers: Servers) -> None:

@@ -223,3 +223,34 @@ def test_pages_sign_with_a_key_of_their_own(environment: pytest.MonkeyPatch) -> 
     environment.setenv("ENVIRONMENT", "production")
     environment.setenv("PAYMENT_NAMESPACE", "6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
     assert faults() == ["PAGES_SECRET"]
+
+
+def test_proxies_are_networks_none_or_left_open(environment: pytest.MonkeyPatch) -> None:
+    assert WebSettings.from_environment(account_forms()).trusted_proxies is None
+    environment.setenv("TRUSTED_PROXIES", "none")
+    assert WebSettings.from_environment(account_forms()).trusted_proxies == ()
+    environment.setenv("TRUSTED_PROXIES", "10.1.0.0/16, 192.0.2.1 ,fd00::/8,")
+    environment.setenv("PROXY_HEADER", "CF-Connecting-IP")
+    settings = WebSettings.from_environment(account_forms())
+    assert [str(network) for network in settings.trusted_proxies or ()] == ["10.1.0.0/16", "192.0.2.1/32", "fd00::/8"]
+    assert settings.proxy_header == "CF-Connecting-IP"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRUSTED_PROXIES", "proxy.internal"),
+        ("TRUSTED_PROXIES", "10.1.2.3/16"),
+        ("TRUSTED_PROXIES", "none,10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "::/0"),
+        ("TRUSTED_PROXIES", "::ffff:10.0.0.0/104"),
+        ("PROXY_HEADER", "Forwarded"),
+        ("PROXY_HEADER", "X Forwarded For"),
+        ("PROXY_HEADER", "X_Forwarded_For"),
+        ("PROXY_HEADER", ""),
+    ],
+)
+def test_proxies_that_anybody_could_play_are_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    assert faults() == [name]
