@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults attack migrate-many lint format data-model bench profile venv
+.PHONY: help run demo test test-slow faults attack audit sbom migrate-many lint format data-model bench profile venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -20,6 +20,7 @@ help:
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
 	@echo "make attack what strangers may try, each beside a control, some 15 minutes; ATTACKS='a few words' for some of them"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
+	@echo "make audit  known holes in what the lock pins; make sbom lists what runs in production"
 	@echo "make migrate-many  migrates PAYMENTS=1000000 beside traffic, and says how long it took and who waited longest"
 	@echo "make lint   ruff, mypy, import contracts"
 	@echo "make format ruff puts the code into its form and sorts the imports"
@@ -59,6 +60,13 @@ PAYMENTS ?= 1000000
 
 migrate-many: venv
 	@PAYMENTS=$(PAYMENTS) .venv/bin/python -m pytest -s -m slow tests/migrations/test_entries_of_what_is_there.py
+
+audit: venv
+	@exec .venv/bin/python -m tests.supply_chain audit
+
+# Written to sbom.cdx.json, as CycloneDX.
+sbom: venv
+	@exec .venv/bin/python -m tests.supply_chain sbom
 
 lint: venv
 	@.venv/bin/ruff check .

@@ -1,0 +1,40 @@
+"""``make audit``: known holes in what the lock pins. ``make sbom``: a list of what runs in production, as CycloneDX."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from checkout_service.local.data_folder import ROOT
+from tests.supply_chain.audit import audit
+from tests.supply_chain.lock import read_lock, run_in_production
+
+LOCK = ROOT / "requirements.lock"
+PROJECT = ROOT / "pyproject.toml"
+
+
+def write_list(path: Path) -> None:
+    """Write the software bill of materials: each package that runs in production, its version, its hashes."""
+    pinned = "\n".join(package.lines for package in run_in_production(read_lock(LOCK), PROJECT))
+    # It warns that a list of pinned packages tells no graph of who needs whom, which is so.
+    command = ["-W", "ignore::UserWarning", "-m", "cyclonedx_py", "requirements", "--pyproject", str(PROJECT), "--output-reproducible"]
+    subprocess.run([sys.executable, *command, "--output-file", str(path), "-"], input=pinned, text=True, check=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["audit", "sbom"])
+    parser.add_argument("--to", type=Path, default=ROOT / "sbom.cdx.json", help="where the list is written")
+    options = parser.parse_args(arguments)
+    if options.what == "audit":
+        return audit(LOCK)
+    write_list(options.to)
+    sys.stdout.write(f"{options.to}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""The lock, as requirements: what of it runs in production, and what only builds and tests."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """One package of the lock: its requirement, and the lines that pin it with its hashes."""
+
+    requirement: Requirement
+    lines: str
+
+    @property
+    def is_for_here(self) -> bool:
+        """Whether it is installed on this system, by its marker."""
+        return self.requirement.marker is None or self.requirement.marker.evaluate()
+
+
+def read_lock(path: Path) -> dict[str, Pinned]:
+    """The packages of a lock that uv wrote, by canonical name."""
+    found: dict[str, Pinned] = {}
+    for block in _blocks(path.read_text(encoding="utf-8").splitlines()):
+        requirement = Requirement(block[0].removesuffix("\\").strip())
+        found[canonicalize_name(requirement.name)] = Pinned(requirement=requirement, lines="\n".join(block))
+    return found
+
+
+def run_in_production(lock: Mapping[str, Pinned], project: Path) -> list[Pinned]:
+    """What the service and the extras of its providers need, and all that this needs, of what is installed here."""
+    project_table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    extras = project_table["optional-dependencies"]
+    open_ = [Requirement(line) for line in [*project_table["dependencies"], *extras["stripe"], *extras["paypal"]]]
+    needed: dict[str, set[str]] = {}
+    while open_:
+        requirement = open_.pop()
+        name = canonicalize_name(requirement.name)
+        if name in needed and requirement.extras <= needed[name]:
+            continue
+        needed[name] = needed.get(name, set()) | requirement.extras
+        open_ += _needs_of(name, needed[name])
+    return [lock[name] for name in sorted(needed)]
+
+
+def _needs_of(name: str, extras: Iterable[str]) -> list[Requirement]:
+    found = [Requirement(line) for line in requires(name) or []]
+    chosen = ["", *extras]
+    return [
+        needed
+        for needed in found
+        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in chosen)
+    ]
+
+
+def _blocks(lines: Iterable[str]) -> list[list[str]]:
+    """The lines of each package; comments are left out."""
+    blocks: list[list[str]] = []
+    for line in lines:
+        if line.lstrip().startswith("#") or not line.strip():
+            continue
+        if line[0].isspace():
+            blocks[-1].append(line)
+        else:
+            blocks.append([line])
+    return blocks
