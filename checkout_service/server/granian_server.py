@@ -48,7 +48,7 @@ LARGEST_HEAD = 32 * 1024
 """Bytes of a request's head, which Granian holds for each connection; the largest token that is read has 8 KiB."""
 
 LONGEST_QUEUE = 512
-"""Requests that wait for a slot in a child, some 0.2 s of work. Whoever comes then is answered 503."""
+"""Requests of one kind that wait for a slot in a child, some 0.2 s of webhooks. Whoever comes then is answered 503."""
 
 CONNECTIONS = 4096
 """Open connections that a child takes, idle ones included; more wait in the backlog."""

@@ -1,8 +1,11 @@
-"""The few slots in which requests work, the queue before them, and how a request releases its slot while it waits.
+"""The few slots in which requests work, the lines before them, and how a request releases its slot while it waits.
 
-A request that finds no slot free waits in the queue, not in a thread: threads that wait for the interpreter's lock
+A request that finds no slot free waits in a line, not in a thread: threads that wait for the interpreter's lock
 slow down those that work, and starve one another. A request that waits for a provider releases its slot. Otherwise a
 provider that takes seconds to answer would stop the webhook receiver and everybody else.
+
+Each kind of request has a line of its own and a share of the slots, so that what is costly and anybody may ask for,
+a page, keeps nobody from what must not wait, a webhook.
 """
 
 from __future__ import annotations
@@ -11,20 +14,40 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Final
+from enum import IntEnum
+from itertools import count
+from typing import Any, Final, TypeVar
 
 import structlog
 from flask import has_request_context, request
 
 ENVIRON_KEY: Final = "checkout_service.server.slots"
-"""Under this key of a request's environment the app finds the slots of its server."""
+"""Under this key of a request's environment the app finds the share of its server's slots that the request has."""
 
-ROOM_FOR_FIRST: Final = 64
-"""So many more requests may wait in a full queue if they go first: probes."""
+ROOM_FOR_PROBES: Final = 64
+"""So many probes may wait."""
+
+ROW_OF_WEBHOOKS: Final = 8
+"""So many webhooks pass what came before them, where no slot is left for them alone; then one other has its turn.
+
+Anybody may send webhooks. Without this a flood of them would keep everybody else from a small server.
+"""
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Work = Callable[[], None]
+_ByKind = tuple[deque[tuple[int, T]], ...]
+"""A line for each kind; who waits in it has a number, by which the order in which all came is known."""
+
+
+class Kind(IntEnum):
+    """What a request is, for what it may take of the slots."""
+
+    PROBE = 0
+    WEBHOOK = 1
+    API = 2
+    PAGE = 3
 
 
 class TooManyWaitingError(Exception):
@@ -34,55 +57,78 @@ class TooManyWaitingError(Exception):
 class Slots:
     """At most ``working`` requests are at work in this process.
 
-    ``waiting`` more may wait for a provider, their slots released, and ``queue`` more for a slot.
+    Of these at most half are pages, and pages and API together leave one for webhooks: of 4 slots pages get at most 2,
+    and pages and API at most 3. Each has one at least. So where there are one or two slots none is left for webhooks,
+    and they go first in the line instead.
+
+    ``waiting`` more may wait for a provider, their slots released, and ``queue`` more of each kind for a slot.
     """
 
     def __init__(self, *, working: int, waiting: int, queue: int) -> None:
         self._lock = threading.Lock()
         self._free = working
-        self._longest = queue
-        self._queue: deque[Work] = deque()
-        self._returning: deque[threading.Lock] = deque()
+        # By kind: how many more may be at work. Pages count among what is not a webhook, too.
+        self._free_for_pages = max(1, working // 2)
+        self._is_small = working <= 2
+        self._free_for_others = working if self._is_small else working - 1
+        self._row = 0
+        self._numbers = count()
+        self._longest = (ROOM_FOR_PROBES, queue, queue, queue)
+        self._lines: _ByKind[Work] = tuple(deque() for _ in Kind)
+        self._returning: _ByKind[threading.Lock] = tuple(deque() for _ in Kind)
+        self._waits = 0
+        """How many wait in all of these."""
         self._waiting = threading.BoundedSemaphore(waiting)
 
-    def admit(self, work: Work, *, first: bool = False) -> bool:
+    def admit(self, work: Work, kind: Kind) -> bool:
         """Do the work in this thread, and after it what came to wait meanwhile; or queue it for a thread at work.
 
-        Work begins in the order in which it came. What goes ``first`` passes the others, and finds some more room.
-        False when the queue is full: then nothing will be done.
+        Work of one kind begins in the order in which it came, and so does that of different kinds as far as their
+        shares allow; but probes pass all others. False when the line of its kind is full: then nothing will be done.
         """
         with self._lock:
-            if not self._free:
-                if len(self._queue) >= self._longest + (ROOM_FOR_FIRST if first else 0):
+            if not self._has_room(kind):
+                line = self._lines[kind]
+                if len(line) >= self._longest[kind]:
                     return False
-                (self._queue.appendleft if first else self._queue.append)(work)
+                line.append((next(self._numbers), work))
+                self._waits += 1
                 return True
-            self._free -= 1
-        self._work_off(work)
+            self._take(kind)
+        self._work_off(work, kind)
         return True
 
+    def share(self, kind: Kind) -> Share:
+        """What the app is handed with a request of this kind."""
+        return Share(self, kind)
+
     @contextmanager
-    def released(self) -> Iterator[None]:
-        """Release this thread's slot for the length of the block. Raises TooManyWaitingError, without waiting."""
+    def released(self, kind: Kind) -> Iterator[None]:
+        """Release this thread's slot, which work of this kind holds, for the length of the block.
+
+        Raises TooManyWaitingError, without waiting.
+        """
         if not self._waiting.acquire(blocking=False):
             raise TooManyWaitingError
         try:
-            is_released = self._release()
+            is_released = self._release(kind)
             try:
                 yield
             finally:
                 if is_released:
-                    self._reclaim()
+                    self._reclaim(kind)
         finally:
             self._waiting.release()
 
-    def _work_off(self, work: Work | None) -> None:
+    def _work_off(self, work: Work, kind: Kind) -> None:
         """Work in the slot that this thread holds, until it holds the slot no longer."""
-        while work is not None:
+        following: tuple[Work, Kind] | None = work, kind
+        while following is not None:
+            work, kind = following
             # Whatever the work raises must lose neither the slot nor the work that is queued.
             with suppress(BaseException):
                 self._done(work)
-            work = self._next()
+            following = self._next(kind)
 
     def _done(self, work: Work) -> None:
         try:
@@ -90,42 +136,105 @@ class Slots:
         except BaseException:
             log.exception("work_failed")
 
-    def _next(self) -> Work | None:
-        """What the holder of a slot does next; None once it holds it no longer."""
+    def _next(self, kind: Kind) -> tuple[Work, Kind] | None:
+        """What the holder of a slot does after work of this kind; None once it holds it no longer."""
         with self._lock:
-            if self._returning:
-                # They came before all who are queued, and hold a thread each.
-                self._returning.popleft().release()
+            self._count(kind, 1)
+            if not self._waits:
                 return None
-            if self._queue:
-                return self._queue.popleft()
-            self._free += 1
-            return None
+            # They came before all who are queued, and hold a thread each.
+            returning = self._oldest(self._returning)
+            if returning is not None:
+                self._take(returning)
+                self._waits -= 1
+                self._returning[returning].popleft()[1].release()
+                return None
+            following = self._first_in_line()
+            if following is None:
+                return None
+            self._take(following)
+            self._waits -= 1
+            return self._lines[following].popleft()[1], following
 
-    def _release(self) -> bool:
+    def _first_in_line(self) -> Kind | None:
+        """The kind whose turn it is, if any work that waits has room."""
+        if self._lines[Kind.PROBE] and self._free:
+            return Kind.PROBE
+        oldest = self._oldest(self._lines)
+        if self._is_small and oldest is not None and oldest is not Kind.WEBHOOK:
+            if self._lines[Kind.WEBHOOK] and self._row < ROW_OF_WEBHOOKS:
+                self._row += 1
+                return Kind.WEBHOOK
+            self._row = 0
+        return oldest
+
+    def _oldest(self, lines: _ByKind[Any]) -> Kind | None:
+        """The kind whose first came first, of those that have room; called with the lock held."""
+        oldest: Kind | None = None
+        for kind in Kind:
+            line = lines[kind]
+            if line and self._has_room(kind) and (oldest is None or line[0][0] < lines[oldest][0][0]):
+                oldest = kind
+        return oldest
+
+    def _has_room(self, kind: Kind) -> bool:
+        if not self._free:
+            return False
+        if kind < Kind.API:
+            return True
+        return self._free_for_others > 0 and (kind is Kind.API or self._free_for_pages > 0)
+
+    def _take(self, kind: Kind) -> None:
+        self._count(kind, -1)
+
+    def _count(self, kind: Kind, change: int) -> None:
+        self._free += change
+        if kind >= Kind.API:
+            self._free_for_others += change
+            if kind is Kind.PAGE:
+                self._free_for_pages += change
+
+    def _release(self, kind: Kind) -> bool:
         """Pass this thread's slot on; False if no thread could be started to take it."""
-        work = self._next()
-        if work is None:
+        following = self._next(kind)
+        if following is None:
             return True
         try:
-            threading.Thread(target=self._work_off, args=(work,), name="slot", daemon=True).start()
+            threading.Thread(target=self._work_off, args=following, name="slot", daemon=True).start()
         except (RuntimeError, MemoryError):
-            # The system has no more threads: the queue waits for this one.
+            # The system has no more threads: the line waits for this one, which has its slot as if nothing had been.
+            work, next_kind = following
             with self._lock:
-                self._queue.appendleft(work)
+                self._count(next_kind, 1)
+                self._take(kind)
+                self._lines[next_kind].appendleft((0, work))
+                self._waits += 1
             return False
         return True
 
-    def _reclaim(self) -> None:
+    def _reclaim(self, kind: Kind) -> None:
         """Wait for a slot, before all who are queued."""
         with self._lock:
-            if self._free:
-                self._free -= 1
+            if self._has_room(kind):
+                self._take(kind)
                 return
             turn = threading.Lock()
             turn.acquire()
-            self._returning.append(turn)
+            self._returning[kind].append((next(self._numbers), turn))
+            self._waits += 1
         turn.acquire()
+
+
+class Share:
+    """The slots, as a request of one kind finds them in its environment."""
+
+    def __init__(self, slots: Slots, kind: Kind) -> None:
+        self._slots = slots
+        self._kind = kind
+
+    def released(self) -> AbstractContextManager[None]:
+        """Release the request's slot for the length of a block. Raises TooManyWaitingError, without waiting."""
+        return self._slots.released(self._kind)
 
 
 def released_slot() -> AbstractContextManager[None]:
@@ -133,5 +242,5 @@ def released_slot() -> AbstractContextManager[None]:
 
     Raises TooManyWaitingError, without waiting.
     """
-    slots = request.environ.get(ENVIRON_KEY) if has_request_context() else None
-    return slots.released() if isinstance(slots, Slots) else nullcontext()
+    share = request.environ.get(ENVIRON_KEY) if has_request_context() else None
+    return share.released() if isinstance(share, Share) else nullcontext()

@@ -17,9 +17,9 @@ import structlog
 
 from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
 from checkout_service.api.problems import TooManyWaiting
-from checkout_service.server.bodies import GONE_KEY, BodyReader
+from checkout_service.server.bodies import GONE_KEY, WEBHOOK_PATH, BodyReader
 from checkout_service.server.draining import Wsgi
-from checkout_service.server.slots import ENVIRON_KEY, Slots
+from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
 from checkout_service.telemetry import request_log
 from checkout_service.threads import start_again
 
@@ -28,6 +28,16 @@ log = structlog.get_logger(__name__)
 
 WAITS_FOR: Final = 10.0
 """Seconds in the queue after which a request is answered with nothing done: its sender has given up, or will."""
+
+
+PROBES: Final = frozenset({"/livez", "/readyz"})
+
+API: Final = "/api/"
+
+_WEBHOOKS: Final = f"{WEBHOOK_PATH}/"
+
+PAGES_OF_API: Final = ("/api/docs", "/api/openapi.json")
+"""What of the API is there to be looked at."""
 
 
 class Granian(Protocol):
@@ -50,20 +60,20 @@ class WsgiAdapter:
         self._app = app
         self._slots = slots
         self._body_reader = body_reader
-        self._environ = _ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots}
+        self._environs = [_ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots.share(kind)} for kind in Kind]
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
         arrived = perf_counter()
         start_again()  # this child's guards may have found the system without threads, and nobody wakes them
-        environ: dict[str, Any] = self._environ | scope
+        kind = kind_of(scope["PATH_INFO"])
+        environ: dict[str, Any] = self._environs[kind] | scope
         held = self._body_reader.take(environ)
         if GONE_KEY in environ:
             self._body_reader.let_go(held)
             _Own(client, environ, arrived).time_out()
             return
         work = partial(self._serve, client, environ, held, arrived)
-        # Probes go first: an orchestrator must not take us for dead because many others ask for something.
-        if not self._slots.admit(work, first=environ["PATH_INFO"] in request_log.QUIET):
+        if not self._slots.admit(work, kind):
             self._body_reader.let_go(held)
             _Own(client, environ, arrived).refuse()
 
@@ -99,6 +109,20 @@ class WsgiAdapter:
             client.response_bytes(status, headers, whole)
         else:
             client.response_iter(status, headers, _Pieces(body))
+
+
+def kind_of(path: str) -> Kind:
+    """What a request for this path may take of the slots. What is neither a probe nor of the API is a page.
+
+    The path is as WSGI has it. Routing may refuse it later: then it took a share that was meant for another, for the
+    length of a 404.
+    """
+    if path.startswith(API):
+        if path == WEBHOOK_PATH or path.startswith(_WEBHOOKS):
+            return Kind.WEBHOOK
+        return Kind.PAGE if path.startswith(PAGES_OF_API) else Kind.API
+    # Probes go first: an orchestrator must not take us for dead because many others ask for something.
+    return Kind.PROBE if path in PROBES else Kind.PAGE
 
 
 class _Pieces:

@@ -1,17 +1,22 @@
-"""Slots: work is begun in the order in which it came, and whoever waits for a provider is in nobody's way."""
+"""Slots: work is begun in the order in which it came, whoever waits for a provider is in nobody's way, and each kind of
+work has its share."""
 
 from __future__ import annotations
 
+import random
 import threading
+from collections import Counter
 from collections.abc import Callable
-from time import monotonic
+from contextlib import suppress
+from functools import partial
+from time import monotonic, sleep
 
 import pytest
 
-from checkout_service.server.slots import Slots, TooManyWaitingError
+from checkout_service.server.slots import ROW_OF_WEBHOOKS, Kind, Slots, TooManyWaitingError
 
 
-def _started(work: Callable[[], None]) -> threading.Thread:
+def _started(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
@@ -20,7 +25,7 @@ def _started(work: Callable[[], None]) -> threading.Thread:
 def _await_the_queue(slots: Slots) -> None:
     """All that came before is done; there is a slot for whoever comes."""
     served, until = threading.Event(), monotonic() + 5
-    while not slots.admit(served.set):
+    while not slots.admit(served.set, Kind.API):
         assert monotonic() < until, "the queue stays full"
     assert served.wait(5)
 
@@ -28,8 +33,9 @@ def _await_the_queue(slots: Slots) -> None:
 class BackgroundTask:
     """A piece of work that says when it has begun, and ends when it is told to."""
 
-    def __init__(self, slots: Slots, *, releases: bool = False) -> None:
+    def __init__(self, slots: Slots, *, releases: bool = False, kind: Kind = Kind.API) -> None:
         self._slots = slots
+        self._kind = kind
         self._releases = releases
         self.begun = threading.Event()
         self.may_end = threading.Event()
@@ -38,7 +44,7 @@ class BackgroundTask:
     def __call__(self) -> None:
         self.begun.set()
         if self._releases:
-            with self._slots.released():
+            with self._slots.released(self._kind):
                 self.may_end.wait(10)
         else:
             self.may_end.wait(10)
@@ -49,10 +55,10 @@ class BackgroundTask:
         assert self.ended.wait(5)
 
 
-def _held(slots: Slots, *, releases: bool = False) -> BackgroundTask:
+def _held(slots: Slots, *, releases: bool = False, kind: Kind = Kind.API) -> BackgroundTask:
     """A background task that is at work, in a thread of its own."""
-    background_task = BackgroundTask(slots, releases=releases)
-    _started(lambda: slots.admit(background_task))
+    background_task = BackgroundTask(slots, releases=releases, kind=kind)
+    _started(lambda: slots.admit(background_task, kind))
     assert background_task.begun.wait(5)
     return background_task
 
@@ -64,8 +70,8 @@ def test_who_finds_no_slot_free_lets_go_of_the_thread_and_is_served_in_turn() ->
     served = threading.Event()
 
     for number in range(5):
-        slots.admit(lambda number=number: order.append(number))
-    slots.admit(served.set)
+        slots.admit(lambda number=number: order.append(number), Kind.API)
+    slots.admit(served.set, Kind.API)
     assert order == []
     first.finish()
 
@@ -78,8 +84,8 @@ def test_a_slot_that_nobody_waits_for_is_free_again() -> None:
     slots = Slots(working=1, waiting=1, queue=100)
     done: list[str] = []
 
-    slots.admit(lambda: done.append(threading.current_thread().name))
-    slots.admit(lambda: done.append(threading.current_thread().name))
+    slots.admit(lambda: done.append(threading.current_thread().name), Kind.API)
+    slots.admit(lambda: done.append(threading.current_thread().name), Kind.API)
 
     assert done == [threading.current_thread().name] * 2
 
@@ -88,8 +94,8 @@ def test_who_waits_for_a_provider_leaves_the_slot_to_who_is_queued() -> None:
     slots = Slots(working=1, waiting=1, queue=100)
     busy = _held(slots)
     waiting, served = BackgroundTask(slots, releases=True), threading.Event()
-    slots.admit(waiting)
-    slots.admit(served.set)
+    slots.admit(waiting, Kind.API)
+    slots.admit(served.set, Kind.API)
 
     busy.finish()
 
@@ -104,7 +110,7 @@ def test_who_comes_back_is_served_before_the_queue_and_only_when_a_slot_is_free(
     back = _held(slots, releases=True)
     busy = _held(slots)
     later = BackgroundTask(slots)
-    slots.admit(later)
+    slots.admit(later, Kind.API)
     back.may_end.set()
     assert not back.ended.wait(0.1)
 
@@ -119,7 +125,7 @@ def test_no_more_wait_without_a_slot_than_are_allowed() -> None:
     slots = Slots(working=2, waiting=1, queue=100)
     away = _held(slots, releases=True)
 
-    with pytest.raises(TooManyWaitingError), slots.released():
+    with pytest.raises(TooManyWaitingError), slots.released(Kind.API):
         pass
 
     away.finish()
@@ -129,8 +135,8 @@ def test_without_another_thread_the_queue_waits_for_who_released_a_slot(monkeypa
     slots = Slots(working=1, waiting=1, queue=100)
     busy = _held(slots)
     away, served = BackgroundTask(slots, releases=True), threading.Event()
-    slots.admit(away)
-    slots.admit(served.set)
+    slots.admit(away, Kind.API)
+    slots.admit(served.set, Kind.API)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", _no_more_threads)
         busy.finish()
@@ -150,7 +156,7 @@ def test_a_queue_that_is_full_takes_nobody() -> None:
     slots = Slots(working=1, waiting=1, queue=2)
     busy, done = _held(slots), []
 
-    taken = [slots.admit(lambda number=number: done.append(number)) for number in range(3)]
+    taken = [slots.admit(lambda number=number: done.append(number), Kind.API) for number in range(3)]
     busy.finish()
 
     assert taken == [True, True, False]
@@ -165,22 +171,176 @@ def test_work_that_raises_takes_neither_the_slot_nor_the_next_along() -> None:
     def broken() -> None:
         raise SystemExit
 
-    slots.admit(broken)
-    slots.admit(served.set)
+    slots.admit(broken, Kind.API)
+    slots.admit(served.set, Kind.API)
     busy.finish()
 
     assert served.wait(5)
     _await_the_queue(slots)
 
 
-def test_what_goes_first_finds_room_in_a_full_queue_and_waits_for_nobody_in_it() -> None:
+def test_probes_find_room_and_wait_for_nobody() -> None:
     slots = Slots(working=1, waiting=1, queue=1)
     busy, done = _held(slots), []
 
-    assert slots.admit(lambda: done.append("one"))
-    assert not slots.admit(lambda: done.append("another"))
-    assert slots.admit(lambda: done.append("probe"), first=True)
+    assert slots.admit(lambda: done.append("one"), Kind.API)
+    assert not slots.admit(lambda: done.append("another"), Kind.API)
+    assert slots.admit(lambda: done.append("probe"), Kind.PROBE)
     busy.finish()
     _await_the_queue(slots)
 
     assert done == ["probe", "one"]
+
+
+def test_a_kind_that_fills_its_own_line_leaves_the_others_theirs() -> None:
+    slots = Slots(working=1, waiting=1, queue=2)
+    busy, done = _held(slots), []
+
+    taken = {kind: [slots.admit(lambda kind=kind: done.append(kind), kind) for _ in range(3)] for kind in KINDS}
+    busy.finish()
+    _await_the_queue(slots)
+
+    assert list(taken.values()) == [[True, True, False]] * 3
+    assert sorted(done) == [Kind.WEBHOOK] * 2 + [Kind.API] * 2 + [Kind.PAGE] * 2
+
+
+KINDS = (Kind.WEBHOOK, Kind.API, Kind.PAGE)
+
+SHARES = {1: (1, 1), 2: (1, 2), 3: (1, 2), 4: (2, 3), 5: (2, 4), 8: (4, 7), 16: (8, 15)}
+"""Of so many slots: the most that are pages, and the most that are pages or API."""
+
+
+@pytest.mark.parametrize("working", SHARES)
+def test_each_kind_gets_its_share_and_no_more(working: int) -> None:
+    most_pages, most_others = SHARES[working]
+    slots, crowd = Slots(working=working, waiting=1, queue=100), 2 * working + 2
+
+    assert _most_at_work(slots, Kind.PAGE, crowd=crowd) == most_pages
+    assert _most_at_work(slots, Kind.API, crowd=crowd) == most_others
+    assert _most_at_work(slots, Kind.WEBHOOK, crowd=crowd) == working
+    assert _most_at_work(slots, Kind.PAGE, Kind.API, crowd=crowd) == most_others
+
+
+def _most_at_work(slots: Slots, *kinds: Kind, crowd: int) -> int:
+    """How many of so many begin at once, of these kinds in turn; all have ended afterwards."""
+    tasks = [BackgroundTask(slots) for _ in range(crowd)]
+    threads = [_started(partial(slots.admit, task, kinds[number % len(kinds)])) for number, task in enumerate(tasks)]
+    sleep(0.02)
+    begun = sum(task.begun.is_set() for task in tasks)
+    for task in tasks:
+        task.may_end.set()
+    for thread in threads:
+        thread.join(5)
+    return begun
+
+
+@pytest.mark.parametrize("working", [3, 4, 8])
+def test_a_webhook_finds_a_slot_whatever_else_there_is(working: int) -> None:
+    slots = Slots(working=working, waiting=2, queue=100)
+    others = [BackgroundTask(slots) for _ in range(4 * working)]
+    for number, task in enumerate(others):
+        _started(lambda task=task, number=number: slots.admit(task, (Kind.PAGE, Kind.API)[number % 2]))
+    done: list[str] = []
+
+    for _ in range(5):
+        slots.admit(lambda: done.append(threading.current_thread().name), Kind.WEBHOOK)
+
+    assert done == [threading.current_thread().name] * 5
+    for task in others:
+        task.may_end.set()
+    assert all(task.ended.wait(5) for task in others)
+
+
+@pytest.mark.parametrize("working", [1, 2])
+def test_webhooks_go_first_where_no_slot_is_left_for_them_and_starve_nobody(working: int) -> None:
+    slots = Slots(working=working, waiting=1, queue=100)
+    busy = [_held(slots) for _ in range(working)]
+    order: list[str] = []
+    for name, kind in (("page", Kind.PAGE), ("api", Kind.API)):
+        slots.admit(lambda name=name: order.append(name), kind)
+    for _ in range(2 * ROW_OF_WEBHOOKS + 1):
+        slots.admit(lambda: order.append("webhook"), Kind.WEBHOOK)
+
+    busy[0].finish()
+    for other in busy[1:]:
+        other.finish()
+    _await_the_queue(slots)
+
+    row = ["webhook"] * ROW_OF_WEBHOOKS
+    assert order == [*row, "page", *row, "api", "webhook"] if working == 1 else order[:ROW_OF_WEBHOOKS] == row
+    assert len(order) == 2 * ROW_OF_WEBHOOKS + 3
+
+
+def test_who_comes_back_waits_for_its_own_share() -> None:
+    slots = Slots(working=4, waiting=2, queue=100)
+    away = _held(slots, releases=True, kind=Kind.PAGE)
+    pages = [_held(slots, kind=Kind.PAGE) for _ in range(2)]
+    served = threading.Event()
+
+    away.may_end.set()
+    assert not away.ended.wait(0.05)
+    slots.admit(served.set, Kind.API)
+    assert served.is_set()
+    pages[0].finish()
+
+    assert away.ended.wait(5)
+    pages[1].finish()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_in_a_crowd_nobody_is_lost_and_no_share_is_passed(seed: int) -> None:
+    """Random work of all kinds from many threads, some of which releases its slot on the way."""
+    chance = random.Random(seed)
+    working = chance.choice([1, 2, 3, 4, 8])
+    slots = Slots(working=working, waiting=3, queue=1000)
+    most_pages, most_others = SHARES[working]
+    lock, at_work, faults = threading.Lock(), Counter[Kind](), list[str]()
+    done: Counter[Kind] = Counter()
+
+    def count(kind: Kind, change: int) -> None:
+        with lock:
+            at_work[kind] += change
+            others = at_work[Kind.API] + at_work[Kind.PAGE]
+            if at_work.total() > working or at_work[Kind.PAGE] > most_pages or others > most_others:
+                faults.append(str(at_work))
+
+    def work(kind: Kind, seconds: float, *, releases: bool, breaks: bool) -> None:
+        count(kind, 1)
+        sleep(seconds)
+        if releases:
+            count(kind, -1)
+            with suppress(TooManyWaitingError), slots.released(kind):
+                sleep(seconds)
+            count(kind, 1)
+        with lock:
+            done[kind] += 1
+        count(kind, -1)
+        if breaks:
+            raise SystemExit
+
+    sent: Counter[Kind] = Counter()
+
+    def send(orders: list[tuple[Kind, Callable[[], None]]]) -> None:
+        for kind, order in orders:
+            assert slots.admit(order, kind)
+
+    crowd = []
+    for _ in range(12):
+        orders = []
+        for _ in range(15):
+            kind = chance.choice([Kind.PROBE, Kind.WEBHOOK, Kind.WEBHOOK, Kind.API, Kind.PAGE, Kind.PAGE])
+            sent[kind] += 1
+            releases, breaks = kind >= Kind.API and chance.random() < 0.3, chance.random() < 0.05
+            seconds = chance.random() * 0.001
+            orders.append((kind, partial(work, kind, seconds, releases=releases, breaks=breaks)))
+        crowd.append(_started(partial(send, orders)))
+    for thread in crowd:
+        thread.join(20)
+    until = monotonic() + 10
+    while done != sent and monotonic() < until:
+        sleep(0.005)
+
+    assert not faults
+    assert done == sent
+    for kind, most in ((Kind.PAGE, most_pages), (Kind.API, most_others), (Kind.WEBHOOK, working)):
+        assert _most_at_work(slots, kind, crowd=working + 1) == most, "a slot was lost"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -13,8 +14,8 @@ import pytest
 
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.draining import Wsgi
-from checkout_service.server.slots import ENVIRON_KEY, Slots
-from checkout_service.server.wsgi_adapter import WAITS_FOR, WsgiAdapter
+from checkout_service.server.slots import ENVIRON_KEY, Kind, Share, Slots
+from checkout_service.server.wsgi_adapter import WAITS_FOR, WsgiAdapter, kind_of
 from checkout_service.telemetry import logs, request_log
 from checkout_service.telemetry.metrics import requests_total
 
@@ -108,7 +109,7 @@ def test_the_app_finds_the_body_and_its_way_out_of_the_slot() -> None:
     wsgi_adapter(app)(Client(), scope())
 
     assert seen[0]["read"] == BODY
-    assert isinstance(seen[0][ENVIRON_KEY], Slots)
+    assert isinstance(seen[0][ENVIRON_KEY], Share)
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), SystemExit(1)], ids=["error", "exit"])
@@ -129,6 +130,44 @@ def test_an_app_that_breaks_is_a_500_and_takes_neither_slot_nor_room_along(error
 
     assert [answer[:2] for answer in first.answers] == [("bytes", 500)]
     assert [answer[:2] for answer in second.answers] == [("bytes", 201)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "paths"),
+    [
+        (Kind.PROBE, ["/livez", "/readyz"]),
+        (Kind.WEBHOOK, ["/api/payments/webhook", "/api/payments/webhook/stripe"]),
+        (Kind.API, ["/api/cart", "/api/payments/webhooks", "/api/admin/disputes", "/api/no-such-thing"]),
+        (Kind.PAGE, ["/", "/metrics", "/ops/payments", "/pay/1/news", "/api/docs", "/api/docs/page.css", "/livez/"]),
+        (Kind.PAGE, ["", "*", "//api/payments/webhook", "/API/payments/webhook", "/api", "/api/openapi.json"]),
+    ],
+)
+def test_what_a_path_takes_of_the_slots(kind: Kind, paths: list[str]) -> None:
+    assert [kind_of(path) for path in paths] == [kind] * len(paths)
+
+
+def test_pages_that_wait_take_no_webhook_its_slot() -> None:
+    """With four slots two pages are at work; the others of a flood wait, while webhooks and API are served."""
+    may_end, served = threading.Event(), list[str]()
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/":
+            assert may_end.wait(10)
+        served.append(environ["PATH_INFO"])
+        return answering([], ("Content-Length", "0"))(environ, start_response)
+
+    front = wsgi_adapter(app, working=4)
+    crowd = [threading.Thread(target=front, args=(Client(), scope(b"") | {"PATH_INFO": "/"})) for _ in range(8)]
+    for thread in crowd:
+        thread.start()
+    for path in ("/api/payments/webhook", "/api/cart") * 5:
+        front(Client(), scope() | {"PATH_INFO": path})
+
+    assert served == ["/api/payments/webhook", "/api/cart"] * 5
+    may_end.set()
+    for thread in crowd:
+        thread.join(5)
+    assert served.count("/") == 8
 
 
 def test_an_answer_that_breaks_on_the_way_is_closed() -> None:
