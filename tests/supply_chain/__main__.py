@@ -20,7 +20,8 @@ def write_list(path: Path) -> None:
     """Write the software bill of materials: each package that runs in production, its version, its hashes."""
     pinned = "\n".join(package.lines for package in run_in_production(read_lock(LOCK), PROJECT))
     # It warns that a list of pinned packages tells no graph of who needs whom, which is so.
-    command = ["-W", "ignore::UserWarning", "-m", "cyclonedx_py", "requirements", "--pyproject", str(PROJECT), "--output-reproducible"]
+    command = ["-W", "ignore::UserWarning", "-m", "cyclonedx_py", "requirements", "--pyproject", str(PROJECT)]
+    command += ["--output-reproducible"]
     subprocess.run([sys.executable, *command, "--output-file", str(path), "-"], input=pinned, text=True, check=True)
 
 
