@@ -123,7 +123,7 @@ class OverdueAttempts:
         ]
 
     def give_up(self) -> None:
-        """Give up what is under way after its look-up; once all answers are recorded, since one may say that it is over.
+        """Give up what is under way all the same, once all answers are recorded: one of them may say that it is over.
 
         Raises DatabaseUnavailableError.
         """
