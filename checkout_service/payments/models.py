@@ -34,7 +34,12 @@ class Payment(Dated, Base):
         Index("idx_payment_provider_ref", "provider_ref", unique=True),
         Index("idx_payment_status_created", "status", "created_at"),
         Index("payments_user_id_created_at_id", "user_id", "created_at", "id"),
-        Index("payments_next_look_up_at", "next_look_up_at", postgresql_where=text("next_look_up_at IS NOT NULL")),
+        Index(
+            "payments_provider_next_look_up_at",
+            "provider",
+            "next_look_up_at",
+            postgresql_where=text("next_look_up_at IS NOT NULL"),
+        ),
         Index("payments_flagged", "id", postgresql_where=text("review_reason IS NOT NULL")),
         Index("payments_under_way", "id", postgresql_where=text("under_way")),
         Index("payments_authorized", "id", postgresql_where=text("amount_authorized > 0 AND closed IS NULL")),

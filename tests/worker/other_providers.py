@@ -86,7 +86,7 @@ def wallets(make_worker: Callable[..., Flask], sql: Sql) -> Iterator[Wallets]:
         "paypal": paypal.KIT.provider(answer=banks["paypal"]),
         "mollie": mollie.KIT.provider(answer=banks["mollie"]),
     }
-    look_ups._walked.clear()  # where this process's walk stands is no matter of the next test
+    look_ups._in_vain.clear()  # what this process remembers is no matter of the next test
     with app.app_context():
         yield Wallets(app=app, sql=sql, **banks)
-    look_ups._walked.clear()
+    look_ups._in_vain.clear()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -21,10 +22,10 @@ from checkout_service.api.responses import show_time
 from checkout_service.cache import cache
 from checkout_service.database.engine import execute, transaction
 from checkout_service.database.errors import DatabaseLockedError
-from checkout_service.payments.look_up_log import Question
-from worker.payments.status_queries import StatusQueries
+from worker.payments.status_queries import Inquiry
 
 PAGE: Final = 200
+"""Payments a page; of attempts that are past their time, so many of each provider in a run."""
 
 AHEAD: Final = timedelta(days=1)
 """How long before its end an authorisation is told of."""
@@ -38,14 +39,19 @@ REMEMBERED: Final = 30 * 86_400_000
 # A look-up that named none under way has ended those before it: they need not be given up. Nor need those by which
 # money came meanwhile. Both stay as they are, so they are left out before the page is cut: they would fill it for ever.
 _overdue = text(f"""
-    SELECT DISTINCT overdue.id, overdue.provider
-    FROM (
-        SELECT payment.id, payment.provider
-        FROM payment_attempts AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
-        WHERE attempt.status = 'under_way' AND attempt.given_up_at IS NULL AND attempt.times_out_at <= now()
-            AND payment.under_way AND attempt.reported_at >= coalesce(payment.looked_up_at, '-infinity')
-        ORDER BY attempt.times_out_at LIMIT {PAGE}
-    ) AS overdue
+    SELECT id, provider, user_id FROM (
+        SELECT own.*, row_number() OVER (PARTITION BY own.provider ORDER BY own.turn, own.times_out_at) AS place
+        FROM (
+            SELECT payment.id, payment.provider, payment.user_id, min(attempt.times_out_at) AS times_out_at,
+                row_number() OVER (
+                    PARTITION BY payment.provider, payment.user_id ORDER BY min(attempt.times_out_at)) AS turn
+            FROM payment_attempts AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
+            WHERE attempt.status = 'under_way' AND attempt.given_up_at IS NULL AND attempt.times_out_at <= now()
+                AND payment.under_way AND attempt.reported_at >= coalesce(payment.looked_up_at, '-infinity')
+            GROUP BY payment.id
+        ) AS own
+    ) AS placed
+    WHERE place <= {PAGE} ORDER BY place
 """)  # noqa: S608 (only our own constants)
 
 _lock_payment = text("SELECT FROM payments WHERE id = :id FOR NO KEY UPDATE")
@@ -63,7 +69,8 @@ _give_up = text("""
 _fold = text("SELECT FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
 
 _ending = text(f"""
-    SELECT payment.id, payment.provider, attempt.attempt_ref, attempt.expires_at, payment.amount_authorized,
+    SELECT payment.id, payment.provider, payment.user_id, attempt.attempt_ref, attempt.expires_at,
+        payment.amount_authorized,
         payment.currency, attempt.expires_at <= now() AS over, attempt.id AS attempt_id
     FROM payment_attempts AS attempt JOIN payments AS payment ON payment.id = attempt.payment_id
     WHERE attempt.status = 'authorized' AND NOT attempt.rest_released
@@ -81,6 +88,7 @@ class _Ending(NamedTuple):
 
     payment_id: UUID
     provider: str
+    user_id: UUID
     attempt_ref: str
     expires_at: datetime
     amount: Decimal
@@ -92,65 +100,77 @@ class _Ending(NamedTuple):
 log = structlog.get_logger(__name__)
 
 
-def give_up_overdue(queries: StatusQueries) -> None:
-    """Look up attempts that are past their time, and give up those that are under way all the same.
+class OverdueAttempts:
+    """Attempts that are past their time: their payments are looked up, and what is under way then is given up."""
 
-    Raises DatabaseUnavailableError.
-    """
-    overdue = []
-    for row in execute(_overdue):
-        if not queries.may_go_on():
-            break
-        if not cache().claim(f"past its time:{row.id}", milliseconds=ASK_AGAIN):
-            continue
-        # A provider that is away may still say that it is over.
-        if queries.ask(row.id, provider=row.provider, question=Question.LOOK_UP):
-            overdue.append(row.id)
-    # What could not be recorded at once may say that it is over as well.
-    queries.record_delayed()
-    for payment_id in overdue:
-        with suppress(DatabaseLockedError):  # then a later run gives it up
-            _give_up_attempts(payment_id)
+    def __init__(self) -> None:
+        self._payments: list[UUID] = []
 
+    def inquiries(self) -> list[tuple[UUID, Inquiry]]:
+        """A look-up of each, with its customer. Raises DatabaseUnavailableError."""
+        return [
+            (
+                row.user_id,
+                Inquiry(
+                    payment_id=row.id,
+                    provider=row.provider,
+                    still_due=partial(cache().claim, f"past its time:{row.id}", milliseconds=ASK_AGAIN),
+                    # A provider that is away may still say that it is over.
+                    then=partial(self._payments.append, row.id),
+                ),
+            )
+            for row in execute(_overdue)
+        ]
 
-def watch_authorizations(queries: StatusQueries) -> None:
-    """Log each authorisation once that ends within a day, and look it up once it has ended.
+    def give_up(self) -> None:
+        """Give up what is under way all the same, once all answers are recorded: one of them may say that it is over.
 
-    Raises DatabaseUnavailableError.
-    """
-    for ending in _news(queries):
-        shown = {
-            "payment_id": str(ending.payment_id),
-            "attempt_ref": ending.attempt_ref,
-            "amount_open": str(ending.amount),
-            "currency": ending.currency,
-            "expires_at": show_time(ending.expires_at),
-        }
-        if not ending.over:
-            log.warning("authorization_ends_soon", **shown)
-        else:
-            log.warning("authorization_ended", **shown)
-            queries.ask(ending.payment_id, provider=ending.provider, question=Question.LOOK_UP)
+        Raises DatabaseUnavailableError.
+        """
+        for payment_id in self._payments:
+            with suppress(DatabaseLockedError):  # then a later run gives it up
+                _give_up_attempts(payment_id)
 
 
-def _news(queries: StatusQueries) -> Iterator[_Ending]:
-    """What was not told of yet, and can be seen to now.
+def ended_authorizations() -> Iterator[tuple[UUID, Inquiry]]:
+    """Log each authorisation once that ends within a day; those that ended, each with its customer, to look them up.
 
-    A page after the other: those that ended and were told of stay on the first ones for days.
+    A page after the other: those that ended and were told of stay on the first ones for days. Raises
+    DatabaseUnavailableError.
     """
     expires_at, attempt_id, full = datetime.min.replace(tzinfo=UTC), UUID(int=0), True
     while full:
         values = {"ahead": AHEAD, "expires_at": expires_at, "attempt_id": attempt_id}
         page = list(map(_Ending._make, execute(_ending, values)))
         for ending in page:
-            if ending.over and not queries.may_go_on():
+            if not ending.over:
+                _is_news(ending)
                 continue
-            mark = f"{'ended' if ending.over else 'ends'}:{ending.payment_id}:{ending.expires_at.timestamp()}"
-            if cache().claim(mark, milliseconds=REMEMBERED):
-                yield ending
+            inquiry = Inquiry(
+                payment_id=ending.payment_id,
+                provider=ending.provider,
+                still_due=partial(_is_news, ending),
+            )
+            yield ending.user_id, inquiry
         full = len(page) == PAGE
         if page:
             expires_at, attempt_id = page[-1].expires_at, page[-1].attempt_id
+
+
+def _is_news(ending: _Ending) -> bool:
+    """Log it unless that was done before; whether it was logged now."""
+    mark = f"{'ended' if ending.over else 'ends'}:{ending.payment_id}:{ending.expires_at.timestamp()}"
+    if not cache().claim(mark, milliseconds=REMEMBERED):
+        return False
+    log.warning(
+        "authorization_ended" if ending.over else "authorization_ends_soon",
+        payment_id=str(ending.payment_id),
+        attempt_ref=ending.attempt_ref,
+        amount_open=str(ending.amount),
+        currency=ending.currency,
+        expires_at=show_time(ending.expires_at),
+    )
+    return True
 
 
 def _give_up_attempts(payment_id: UUID) -> None:

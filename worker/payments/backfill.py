@@ -2,10 +2,13 @@
 
 What they return is recorded with the event ids that the webhooks have, so that a webhook which comes after all is a
 duplicate. Where an event is about a refund, or says only that there is news, its payment is looked up.
+
+Providers take turns, a page each: one that is away, or has much to tell, takes nobody else's time.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,12 +19,11 @@ from celery import shared_task
 from checkout_service.cache import cache
 from checkout_service.database.engine import transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
-from checkout_service.payments.look_up_log import Question
 from checkout_service.providers.base import ProviderError, ProviderEvent, Reference
 from checkout_service.providers.undelivered import SupportsUndelivered, UndeliveredEvent
 from checkout_service.tasks import TaskName
 from worker.context import providers
-from worker.payments.status_queries import StatusQueries
+from worker.payments.status_queries import Inquiry, StatusQueries
 from worker.references import references
 from worker.transitions.outcomes import received_now
 from worker.transitions.recording import record
@@ -41,37 +43,57 @@ log = structlog.get_logger(__name__)
 @shared_task(name=TaskName.BACKFILL_PAYMENTS)
 def backfill() -> str:
     """Enter what providers could not deliver; bounded in time, and what is left over is for the next run."""
-    queries, far = StatusQueries(), not cache().known([_FAR_MARK])
-    since = datetime.now(UTC) - (FAR if far else NEAR)
-    learned, whole = 0, True
+    queries = StatusQueries()
+    held = [(name, each) for name, each in providers().items() if isinstance(each, SupportsUndelivered)]
+    walks = deque(_Walk(name, provider) for name, provider in held)
+    learned = 0
     try:
-        for provider in [each for each in providers().values() if isinstance(each, SupportsUndelivered)]:
-            after: str | None = None
-            while queries.may_go_on():
-                page = provider.undelivered(since=since, after=after)
-                entered = _enter(queries, page.events)
-                learned, whole = learned + (entered or 0), whole and entered is not None
-                after = page.after
-                if after is None:
-                    break
-            whole = whole and after is None
-        if far and whole:
-            cache().put_many([_FAR_MARK], b"1", seconds=_DAY)
-    except ProviderError as error:
-        log.warning("backfill_ended_early", error=str(error))
+        while walks and queries.may_go_on():
+            walk = walks.popleft()
+            try:
+                learned += walk.step(queries)
+            except ProviderError as error:
+                log.warning("backfill_ended_early", provider=walk.name, error=str(error))
+                continue
+            if not walk.is_over:
+                walks.append(walk)
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
     return f"{learned} events that were not delivered; {queries.summary()}"
 
 
-def _enter(queries: StatusQueries, events: Sequence[UndeliveredEvent]) -> int | None:
+class _Walk:
+    """A walk along what one provider could not deliver: the first of a day goes far back."""
+
+    def __init__(self, name: str, provider: SupportsUndelivered) -> None:
+        self.name = name
+        self.is_over = False
+        self._provider = provider
+        self._mark = f"{_FAR_MARK}:{name}"
+        self._far = not cache().known([self._mark])
+        self._since = datetime.now(UTC) - (FAR if self._far else NEAR)
+        self._after: str | None = None
+        self._whole = True
+
+    def step(self, queries: StatusQueries) -> int:
+        """Enter the next page; how many events that were. Raises ProviderError and DatabaseUnavailableError."""
+        page = self._provider.undelivered(since=self._since, after=self._after)
+        entered = _enter(queries, self.name, page.events)
+        self._whole = self._whole and entered is not None
+        self._after, self.is_over = page.after, page.after is None
+        if self.is_over and self._far and self._whole:
+            cache().put_many([self._mark], b"1", seconds=_DAY)
+        return entered or 0
+
+
+def _enter(queries: StatusQueries, provider: str, events: Sequence[UndeliveredEvent]) -> int | None:
     """Enter a page of events; how many events that were, or None if it could not be. The next run sees them again.
 
     Events about payments that are not here are not ours.
     """
-    known = cache().known([_mark(event) for event in events])
+    known = cache().known([_mark(provider, event) for event in events])
     here = references(item.provider_ref for event in events for item in event.events)
-    fresh = [event for event in events if _mark(event) not in known]
+    fresh = [event for event in events if _mark(provider, event) not in known]
     ours = [event for event in fresh if any((item.provider, item.provider_ref) in here for item in event.events)]
     provider_events = [item for event in ours for item in event.events if isinstance(item, ProviderEvent)]
     try:
@@ -88,7 +110,7 @@ def _enter(queries: StatusQueries, events: Sequence[UndeliveredEvent]) -> int | 
         return None
     done = [event for event in ours if _looked_up(queries, event, here)]
     if done:
-        cache().put_many([_mark(event) for event in done], b"1", seconds=_REMEMBERED_FOR)
+        cache().put_many([_mark(provider, event) for event in done], b"1", seconds=_REMEMBERED_FOR)
     return len(provider_events)
 
 
@@ -96,13 +118,13 @@ def _looked_up(queries: StatusQueries, event: UndeliveredEvent, here: Mapping[tu
     """Whether nothing is left to ask about the event's payments."""
     to_look_up = {(item.provider, item.provider_ref) for item in event.events if not isinstance(item, ProviderEvent)}
     for key in sorted(to_look_up & here.keys()):
-        if not queries.may_go_on():
+        if not queries.may_go_on() or not queries.patience(key[0]):
             return False
-        queries.ask(here[key].payment_id, provider=key[0], question=Question.LOOK_UP)
+        queries.ask(Inquiry(payment_id=here[key].payment_id, provider=key[0]))
         if not queries.recorded:
             return False
     return True
 
 
-def _mark(event: UndeliveredEvent) -> str:
-    return f"backfilled:{event.event_id}"
+def _mark(provider: str, event: UndeliveredEvent) -> str:
+    return f"backfilled:{provider}:{event.event_id}"

@@ -18,7 +18,7 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.payments.look_up_log import Question
 from checkout_service.providers.base import Provider, ProviderRefusedError, Reference, UnreadableError
 from checkout_service.tasks import TaskName
-from worker.payments.status_queries import Answer, StatusQueries
+from worker.payments.status_queries import Answer, Inquiry, StatusQueries
 
 LEASE: Final = timedelta(seconds=90)
 """Longer than the task's hard time limit (75 s)."""
@@ -74,7 +74,8 @@ def cancel(payment_id: str) -> str:
         # What is under way is waited for: its end may be that money came. What is authorized staff void.
         if leased.open and not leased.promised:
             queries = StatusQueries()
-            queries.ask(leased.payment_id, provider=leased.provider, question=Question.CANCEL, ask=_cancel)
+            payment, question = leased.payment_id, Question.CANCEL
+            queries.ask(Inquiry(payment_id=payment, provider=leased.provider, question=question, ask=_cancel))
             queries.record_delayed()
         settled = execute(_settle, {"id": leased.payment_id, "lease": leased.lease, "try_for": TRY_FOR})
         return str(settled[0].detail) if settled else "another task has it"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -35,8 +38,10 @@ Ask = Callable[[Provider, Reference], Answer]
 """Puts a question to a provider. Raises ProviderError."""
 
 WORK_FOR: Final = 40.0
+"""Seconds for which a run begins further questions."""
+
 GIVE_UP_AFTER: Final = 3
-"""Failures in a row after which a task asks no more: the provider is away, and the next run is not far."""
+"""Failures in a row after which a run asks this provider no more: it is away, and the next run is not far."""
 
 LOGGED: Final = 50
 """Questions and answers that are kept of each payment."""
@@ -57,12 +62,29 @@ def _look_up(adapter: Provider, reference: Reference) -> Answer:
     return adapter.look_up(reference)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """A question about one payment, not put yet; a plain look-up unless it is given.
+
+    ``still_due`` is called right before, and False drops it. ``then`` is called right after, where it is of no use to
+    ask again soon; ``in_vain`` where the provider was away.
+    """
+
+    payment_id: UUID
+    provider: str
+    question: Question = Question.LOOK_UP
+    ask: Ask = _look_up
+    still_due: Callable[[], bool] = lambda: True
+    then: Callable[[], None] = lambda: None
+    in_vain: Callable[[], None] = lambda: None
+
+
 class StatusQueries:
     """The questions of one run of a task: how long it may go on asking, and what came of it."""
 
     def __init__(self) -> None:
         self._until = monotonic() + WORK_FOR
-        self._failures_in_a_row = 0
+        self._failures_in_a_row: Counter[str] = Counter()
         self._payments = 0
         self._events = 0
         self._unrecorded: list[tuple[UUID, Answer]] = []
@@ -72,40 +94,58 @@ class StatusQueries:
         """The last answer, as the payment's log keeps it."""
 
     def may_go_on(self) -> bool:
-        """Whether there is time for another question, and a provider that answers."""
-        return monotonic() < self._until and self._failures_in_a_row < GIVE_UP_AFTER
+        """Whether there is time for another question."""
+        return monotonic() < self._until
 
-    def ask(self, payment_id: UUID, *, provider: str, question: Question, ask: Ask = _look_up) -> bool:
-        """Ask the provider of that name about one payment and record the answer; an error is this payment's alone.
+    def patience(self, provider: str) -> int:
+        """How many more questions in a row this provider may leave without an answer; 0 once it is away."""
+        return max(0, GIVE_UP_AFTER - self._failures_in_a_row[provider])
+
+    def ask(self, inquiry: Inquiry) -> bool:
+        """Ask its provider about one payment and record the answer; an error is this payment's alone.
 
         Returns whether it is of no use to ask again soon: only a provider that is away may soon say more. Raises
         DatabaseUnavailableError.
         """
-        adapter = provider_named(provider)
+        call = self.prepared(inquiry)
+        return call is None or self.conclude(inquiry, call)
+
+    def prepared(self, inquiry: Inquiry) -> Callable[[], Answer] | None:
+        """The call to its provider, fit for any thread; None where nobody can be asked.
+
+        Raises DatabaseUnavailableError.
+        """
+        adapter = provider_named(inquiry.provider)
         if adapter is None:
-            log.warning("provider_without_account", provider=provider, payment_id=str(payment_id))
-            self._log(payment_id, question, "not asked: no account at this provider is set up")
-            return True
+            log.warning("provider_without_account", provider=inquiry.provider, payment_id=str(inquiry.payment_id))
+            self._log(inquiry, "not asked: no account at this provider is set up")
+            return None
+        return partial(inquiry.ask, adapter, reference(inquiry.payment_id))
+
+    def conclude(self, inquiry: Inquiry, call: Callable[[], Answer]) -> bool:
+        """Record what ``call`` returns, or note what it raises; like ``ask`` for the rest."""
+        payment_id, provider = inquiry.payment_id, inquiry.provider
         self._payments += 1
         self.recorded = False
         try:
-            answer = ask(adapter, reference(payment_id))
+            answer = call()
         except ProviderUnavailableError as error:
-            self._failures_in_a_row += 1
+            self._failures_in_a_row[provider] += 1
             log.warning("provider_unavailable", payment_id=str(payment_id), error=str(error))
-            self._log(payment_id, question, f"unavailable: {error}")
+            self._log(inquiry, f"unavailable: {error}")
             return False
         except ProviderError as error:
+            self._failures_in_a_row[provider] = 0  # an answer is one, whatever it is
             log.warning("provider_not_understood", payment_id=str(payment_id), error=str(error))
-            self._log(payment_id, question, f"not understood: {error}")
+            self._log(inquiry, f"not understood: {error}")
             return True
         except Exception as error:
             log.exception("provider_broke", payment_id=str(payment_id))
-            self._log(payment_id, question, f"broke its reader: {type(error).__name__}")
+            self._log(inquiry, f"broke its reader: {type(error).__name__}")
             return True
-        self._failures_in_a_row = 0
+        self._failures_in_a_row[provider] = 0
         self._record(answer, payment_id)
-        self._log(payment_id, question, ", ".join(_in_words(event) for event in answer) or "nothing new")
+        self._log(inquiry, ", ".join(_in_words(event) for event in answer) or "nothing new")
         return True
 
     def record_delayed(self) -> None:
@@ -139,13 +179,18 @@ class StatusQueries:
         else:
             self._events += sum(bool(event.event_id) for event in answer)
 
-    def _log(self, payment_id: UUID, question: Question, answer: str) -> None:
+    def _log(self, inquiry: Inquiry, answer: str) -> None:
         """Keep the answer for operators; what jsonb cannot hold is escaped."""
         self.last_answer = plain = answer[:200].encode("unicode_escape").decode()
         with suppress(DatabaseLockedError):  # it is only a note
             execute(
                 _log_question,
-                {"id": payment_id, "at": show_time(datetime.now(UTC)), "question": question.value, "answer": plain},
+                {
+                    "id": inquiry.payment_id,
+                    "at": show_time(datetime.now(UTC)),
+                    "question": inquiry.question.value,
+                    "answer": plain,
+                },
             )
 
 
