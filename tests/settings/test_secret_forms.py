@@ -185,7 +185,9 @@ def test_production_knows_the_same(environment: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", f"{GOOD['DATABASE_URL']}\n", "has whitespace or a line's end around it"),
     ],
 )
-def test_what_a_wrong_secret_is_is_said(environment: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+def test_a_wrong_secret_is_named_by_what_it_is(
+    environment: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
     (fault,) = faults({name: value}, environment)
     assert fault.startswith(f"{name}: ")
     assert words in fault
