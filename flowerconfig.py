@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,11 +9,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from checkout_service.flower_pages.pages import install
+from checkout_service.settings.values import FlowerSettings, SettingsError
 
-address = os.environ.get("FLOWER_ADDRESS") or "0.0.0.0"  # noqa: S104 (behind basic auth)
-port = int(os.environ.get("FLOWER_PORT") or 5555)
-basic_auth = [pair for pair in (os.environ.get("FLOWER_BASIC_AUTH") or "").split(",") if ":" in pair]
-if not basic_auth:
-    sys.exit("FLOWER_BASIC_AUTH: set it to user:password; Flower can run and revoke tasks, so it is never open")
+try:
+    _settings = FlowerSettings.from_environment()
+except SettingsError as error:
+    sys.exit(f"The environment cannot be used; Flower can run and revoke tasks, so it is never open:\n{error}")
+
+address = _settings.host
+port = _settings.port
+# Flower would cut the setting at its commas, whatever stands between them: it gets what was read and found good.
+basic_auth = [f"{user}:{password.reveal()}" for user, password in _settings.users.items()]
 # Where operators see the webhook that a task is about: the web tier's /ops.
-install(console_url=os.environ.get("CONSOLE_URL") or "")
+install(console_url=_settings.console_url)

@@ -11,6 +11,7 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.doctor.broker import check_broker
 from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.database import check_invariants, check_readiness, check_roles, check_server
+from checkout_service.doctor.environment import check_flower
 from checkout_service.doctor.findings import Finding, Level, unknown
 from checkout_service.doctor.proxies import check_proxies
 
@@ -18,6 +19,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_readiness,
     check_server,
     check_roles,
+    check_flower,
     check_broker,
     check_clocks,
     check_workers,

@@ -10,7 +10,8 @@ from flask import current_app
 from sqlalchemy import text
 
 from checkout_service.database.engine import execute
-from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
+from checkout_service.doctor.environment import unusable
+from checkout_service.doctor.findings import Finding, advice, ok, wrong
 from checkout_service.oversight.invariants import INVARIANTS, Limits, count_violations
 from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import SettingsError, WebSettings, WorkerSettings
@@ -79,8 +80,7 @@ def check_roles() -> Iterator[Finding]:
     try:
         worker = WorkerSettings.from_environment(account_forms())
     except SettingsError as error:
-        faults = "; ".join(str(error).splitlines())
-        yield unknown("worker settings", faults, "Run the doctor where the worker's environment is, too.")
+        yield unusable("worker settings", error, remedy="Run the doctor where the worker's environment is, too.")
         return
     yield ok("worker settings", f"complete, accounts at {', '.join(worker.accounts)}")
     url = worker.database_url.reveal().replace("postgresql+psycopg://", "postgresql://", 1)

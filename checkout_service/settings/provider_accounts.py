@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.secret_forms import Check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +51,10 @@ class AccountForm:
     """The options of an account at a provider: ``needed`` to call it, ``optional``, and ``reading`` for its webhooks.
 
     What is for ``reading`` goes to the worker alone; ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it.
-    ``shapes`` says what a value must look like (a pattern for the whole of it), so that a wrong one is found at start
-    and not by its webhooks. ``package`` must be installed for an account. A provider that takes no money is not for
-    ``production``.
+    ``shapes`` says what a value must look like (a pattern for the whole of it), and ``checks`` says in words what is
+    wrong with one, so that a wrong one is found at start and not by its webhooks. Of ``webhook_secrets`` each is judged
+    by itself. An option whose name ends in ``_base`` is an address. ``package`` must be installed for an account. A
+    provider that takes no money is not for ``production``.
     """
 
     needed: tuple[str, ...] = ()
@@ -60,5 +62,6 @@ class AccountForm:
     reading: tuple[str, ...] = ()
     secrets: bool = True
     shapes: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
     package: Package | None = None
     production: bool = True

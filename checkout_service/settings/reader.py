@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any, Final, cast
 from uuid import UUID
 
 from environs import Env, EnvValidationError
-from marshmallow import ValidationError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -23,6 +23,16 @@ from checkout_service.money import CURRENCIES
 from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.secret_forms import (
+    Check,
+    no_address,
+    placeholder,
+    shared_secret,
+    spoiled,
+    what_it_is,
+    within_quotes,
+)
+from checkout_service.settings.users import read_users
 
 DEVELOPMENT_NAMESPACE = UUID("6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
@@ -60,7 +70,7 @@ class Reader:
         return {
             **self.broker(),
             "database_url": self.database(database),
-            "redis_url": Secret(self._needed("REDIS_URL", _one_of("redis://", "rediss://", "unix://"))),
+            "redis_url": Secret(self._checked("REDIS_URL", self._needed("REDIS_URL"), _redis)),
             "database_pooler": self._pooler(),
             "payment_providers": self._providers(),
             "payment_namespace": self._namespace(),
@@ -69,13 +79,16 @@ class Reader:
 
     def broker(self) -> dict[str, Any]:
         """What every process needs that sends or receives tasks: the broker, which is REDIS_URL unless it is set."""
-        broker = self._env.str("CELERY_BROKER_URL", "") or self._needed("REDIS_URL")
-        if broker and not broker.startswith(("redis://", "rediss://", "amqp://", "amqps://")):
-            self._faults.append("CELERY_BROKER_URL: must begin with redis://, rediss://, amqp:// or amqps://")
+        own = self._env.str("CELERY_BROKER_URL", "")
+        broker = own or self._needed("REDIS_URL")
+        if own or broker.startswith("unix:"):
+            self._checked("CELERY_BROKER_URL", broker, _broker)
+        else:
+            self._checked("REDIS_URL", broker, _redis)
         return {"environment": self._environment, "broker_url": Secret(broker)}
 
     def database(self, name: str) -> Secret:
-        text = self._needed(name)
+        text = self._checked(name, self._needed(name))
         try:
             url = make_url(text) if text else None
         except (ArgumentError, ValueError):  # the latter for a port that is no number
@@ -88,14 +101,10 @@ class Reader:
         return Secret(with_psycopg(url))
 
     def callers(self) -> dict[str, Any]:
-        secret = self._env.str("JWT_SECRET", "")
-        jwks = self._env.str("JWT_JWKS_URL", "")
+        secret = self._own_secret("JWT_SECRET", shared_secret)
+        jwks = self._checked("JWT_JWKS_URL", self._env.str("JWT_JWKS_URL", ""), self._issuer)
         if bool(secret) == bool(jwks):
             self._faults.append("JWT_SECRET, JWT_JWKS_URL: set exactly one of the two")
-        if secret and self._production and len(secret.encode()) < 32:
-            self._faults.append("JWT_SECRET: shorter than 32 bytes, which is too weak in production")
-        if jwks and not jwks.startswith("https://") and (self._production or not jwks.startswith("http://")):
-            self._faults.append("JWT_JWKS_URL: must begin with https://")
         allowed = HMAC_ALGORITHMS if secret else PUBLIC_KEY_ALGORITHMS
         default = ["HS256"] if secret else ["RS256", "ES256", "EdDSA"]
         algorithms = tuple(self._env.list("JWT_ALGORITHMS", default) or ())
@@ -110,6 +119,16 @@ class Reader:
             "jwt_audience": self._env.str("JWT_AUDIENCE", "") or None,
             "jwt_issuer": self._env.str("JWT_ISSUER", "") or None,
         }
+
+    def _issuer(self, value: str) -> str | None:
+        return no_address(value, "https") if self._production else _page(value)
+
+    def _own_secret(self, name: str, *checks: Check) -> str:
+        """A secret that whoever deploys us has made; '' if it is not set."""
+        secret = self._checked(name, self._env.str(name, ""), *checks, *([placeholder] if self._production else []))
+        if secret and self._production and len(secret.encode("utf-8", "surrogateescape")) < 32:
+            self._faults.append(f"{name}: shorter than 32 bytes, which is too weak in production")
+        return secret
 
     def accounts(self, *, reads: bool) -> dict[str, Account]:
         """The account at each provider that is on and, for who ``reads`` webhooks, at each that is set up besides."""
@@ -133,10 +152,10 @@ class Reader:
         options |= {option: self._env.str(_setting(name, option), "") for option in form.optional}
         if reads:
             options |= {option: self._needed(_setting(name, option)) for option in form.reading}
-        secrets = self.secrets(_setting(name, "webhook_secrets")) if reads and form.secrets else ()
-        for option, value in [*options.items(), *(("webhook_secrets", secret.reveal()) for secret in secrets)]:
-            if value and option in form.shapes and not re.fullmatch(form.shapes[option], value):
-                self._faults.append(f"{_setting(name, option)}: does not look like one of {name}'s")
+        for option, value in options.items():
+            self._checked(_setting(name, option), value, *_checks(name, form, option))
+        checks = _checks(name, form, "webhook_secrets")
+        secrets = self.secrets(_setting(name, "webhook_secrets"), *checks) if reads and form.secrets else ()
         return Account(
             options={option: Secret(value) for option, value in options.items() if value},
             secrets=secrets,
@@ -149,12 +168,33 @@ class Reader:
         namespace = self._namespace()
         return sha256(namespace.bytes).hexdigest()[:16] if namespace else ""
 
-    def secrets(self, name: str) -> tuple[Secret, ...]:
-        values = [value.strip() for value in self._needed(name).split(",")]
+    def secrets(self, name: str, *checks: Check) -> tuple[Secret, ...]:
+        """A comma list of secrets, all of them live. Each is checked by itself: one that works hides no other."""
+        listed = self._needed(name).strip()
+        quoted = within_quotes(listed)
+        values = [value.strip() for value in listed[quoted : len(listed) - quoted].split(",")]
         values = [value for value in values if value]
+        if quoted:
+            self._faults.append(f"{name}: has quotation marks around it")
+        elif listed and not values:
+            self._faults.append(f"{name}: holds no secret")
+        for place, value in enumerate(values, start=1):
+            if fault := _first_fault(value, [spoiled, *checks]):
+                self._faults.append(f"{name}: {f'number {place} of {len(values)} ' if len(values) > 1 else ''}{fault}")
         if self._production and any(len(value) < 16 for value in values):
             self._faults.append(f"{name}: a secret shorter than 16 characters is too weak in production")
         return tuple(Secret(value) for value in values) or (Secret(""),)
+
+    def users(self, name: str, *, needed: bool = False) -> dict[str, Secret]:
+        """Who may sign in with a password; nobody if it is not set."""
+        listed = self._needed(name) if needed else self._env.str(name, "")
+        users, faults = read_users(listed, production=self._production) if listed else ({}, [])
+        self._faults.extend(f"{name}: {fault}" for fault in faults)
+        return users
+
+    def link(self, name: str) -> str:
+        """An address that pages lead to, without a slash at its end; '' if it is not set."""
+        return self._checked(name, self._env.str(name, ""), _page).rstrip("/")
 
     def duration(self, name: str, seconds: int) -> timedelta:
         return timedelta(seconds=self.number(name, seconds) or 0)
@@ -180,9 +220,17 @@ class Reader:
         if self._faults:
             raise SettingsError("\n".join(dict.fromkeys(self._faults)))
 
-    def _needed(self, name: str, check: Callable[[str], None] | None = None) -> str:
-        value = self._env.str(name, validate=check) if check else self._env.str(name)
+    def _needed(self, name: str) -> str:
+        value = self._env.str(name)
+        if value == "":
+            self._faults.append(f"{name}: is set, and empty")
         return value or ""
+
+    def _checked(self, name: str, value: str, *checks: Check) -> str:
+        """The value. What is wrong with it is remembered, and never the value; one that is not set is not looked at."""
+        if value and (fault := _first_fault(value, [spoiled, *checks])):
+            self._faults.append(f"{name}: {fault}")
+        return value
 
     def _providers(self) -> tuple[str, ...]:
         default = [] if self._production else ["mock"]
@@ -224,9 +272,38 @@ def with_psycopg(url: URL) -> str:
     return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
-def _one_of(*prefixes: str) -> Callable[[str], None]:
-    def check(value: str) -> None:
-        if not value.startswith(prefixes):
-            raise ValidationError("must begin with " + " or ".join(prefixes))
+def _page(value: str) -> str | None:
+    return no_address(value, "https", "http")
 
-    return check
+
+def _redis(value: str) -> str | None:
+    return no_address(value, "redis", "rediss", "unix")
+
+
+def _broker(value: str) -> str | None:
+    """Celery takes several brokers with semicolons between them."""
+    checks = (no_address(one, "redis", "rediss", "amqp", "amqps") for one in value.split(";"))
+    return next((fault for fault in checks if fault), None)
+
+
+def _first_fault(value: str, checks: Sequence[Check]) -> str | None:
+    return next((fault for check in checks if (fault := check(value))), None)
+
+
+def _checks(provider: str, form: AccountForm, option: str) -> list[Check]:
+    """How the value of an option is judged: by what its name promises, by its provider's own check, by its shape."""
+    checks: list[Check] = []
+    if option.endswith("_base"):  # a return_url may lead into an app
+        checks.append(_page)
+    if option in form.checks:
+        checks.append(form.checks[option])
+    if option in form.shapes:
+        checks.append(partial(_of_shape, provider, form.shapes[option]))
+    return checks
+
+
+def _of_shape(provider: str, shape: str, value: str) -> str | None:
+    if re.fullmatch(shape, value):
+        return None
+    kind = what_it_is(value)
+    return f"does not look like one of {provider}'s" + (f": it is {kind}" if kind else "")

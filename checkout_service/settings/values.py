@@ -20,6 +20,7 @@ from checkout_service.settings.web_reader import WebReader
 __all__ = [
     "DEVELOPMENT_NAMESPACE",
     "BrokerSettings",
+    "FlowerSettings",
     "MigrationSettings",
     "Networks",
     "ServerSettings",
@@ -56,6 +57,29 @@ class BrokerSettings(TaskSettings):
         """Read once, at start. Raises SettingsError."""
         env = Reader()
         values = env.broker()
+        env.finish()
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowerSettings:
+    """What Flower's pages need beside the broker: where they are served, who may sign in, where the console is."""
+
+    host: str
+    port: int
+    users: dict[str, Secret]
+    console_url: str = ""
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read once, at start. Raises SettingsError."""
+        env = Reader()
+        values: dict[str, Any] = {
+            "host": env.text("FLOWER_ADDRESS", "") or "0.0.0.0",  # noqa: S104 (behind a password)
+            "port": env.number("FLOWER_PORT", 5555, most=65_535),
+            "users": env.users("FLOWER_BASIC_AUTH", needed=True),
+            "console_url": env.link("CONSOLE_URL"),
+        }
         env.finish()
         return cls(**values)
 

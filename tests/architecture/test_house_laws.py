@@ -13,7 +13,6 @@ LONGEST_FILE = 400
 READS_THE_ENVIRONMENT = {
     "checkout_service/settings/reader.py": "the settings' reader",
     "celeryconfig.py": "Celery's settings",
-    "flowerconfig.py": "Flower's settings",
     "checkout_service/server/granian_server.py": "the web process's entry",
     "wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",

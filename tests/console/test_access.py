@@ -152,8 +152,8 @@ def test_the_console_is_on_where_somebody_can_come_in(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ({"CONSOLE_BASIC_AUTH": "ops"}, "CONSOLE_BASIC_AUTH: set it to user:password"),
-        ({"CONSOLE_BASIC_AUTH": ":secret"}, "CONSOLE_BASIC_AUTH: set it to user:password"),
+        ({"CONSOLE_BASIC_AUTH": "ops"}, "^CONSOLE_BASIC_AUTH: has no colon: set it to user:password"),
+        ({"CONSOLE_BASIC_AUTH": ":secret"}, "^CONSOLE_BASIC_AUTH: has no user: set it to user:password"),
         ({"CONSOLE_BASIC_AUTH": "ops:short", "ENVIRONMENT": "production"}, "too weak in production"),
         (
             {"CONSOLE": "on", "JWT_SECRET": "", "JWT_JWKS_URL": "https://issuer.example.com/keys"},

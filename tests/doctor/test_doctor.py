@@ -14,9 +14,11 @@ from flask import Flask
 from kombu import Connection, Queue
 
 from checkout_service.doctor.clocks import _judge
+from checkout_service.doctor.environment import check_flower, unusable
 from checkout_service.doctor.findings import Level
 from checkout_service.doctor.wire import queues_of_another_kind, worker_clocks
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import SettingsError
 from tests.brokers.rabbit import start_rabbit
 from tests.conftest import ROOT, Servers, Sql
 from tests.flower_pages import stack as station
@@ -82,6 +84,31 @@ def test_a_host_that_holds_no_worker_settings_says_so(servers: Servers) -> None:
     del settings["MOCK_WEBHOOK_SECRETS"]
     _, report = _examine(settings)
     assert report["worker settings"].startswith("unknown MOCK_WEBHOOK_SECRETS")
+
+
+def test_a_secret_that_cannot_work_is_named_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "ops:a password, with a comma")
+    (found,) = check_flower()
+    assert (found.level, found.about) == (Level.WRONG, "flower settings")
+    assert found.result.startswith("FLOWER_BASIC_AUTH: number 2 of 2 has no colon")
+    assert "comma in it" not in found.result
+    monkeypatch.delenv("FLOWER_BASIC_AUTH")
+    (found,) = check_flower()
+    assert found.level is Level.UNKNOWN
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "ops:a password")
+    (found,) = check_flower()
+    assert (found.level, found.result) == (Level.OK, "1 may sign in")
+
+
+def test_settings_of_a_worker_are_unknown_where_they_are_not_and_wrong_where_one_cannot_work() -> None:
+    missing = "WORKER_DATABASE_URL: Environment variable not set."
+    assert unusable("worker settings", SettingsError(missing), remedy="Elsewhere.").level is Level.UNKNOWN
+    wrong = unusable(
+        "worker settings",
+        SettingsError(f"{missing}\nSTANDARD_WEBHOOK_SECRETS: is URL-safe base64"),
+        remedy="Elsewhere.",
+    )
+    assert (wrong.level, wrong.result) == (Level.WRONG, "STANDARD_WEBHOOK_SECRETS: is URL-safe base64")
 
 
 def test_servers_that_are_away_are_named_in_time(servers: Servers) -> None:

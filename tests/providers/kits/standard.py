@@ -21,7 +21,7 @@ from tests.providers.kits.banking import Keys, nobody
 from tests.providers.kits.kit import AMOUNT, CURRENCY, NOW, PAYMENT_ID, REFUND_ID, Answer, SignedWebhook
 from tests.providers.kits.mock import MOVEMENTS
 
-API_KEY = "the key of this test"
+API_KEY = "the-key-of-this-test"
 PAYMENT_REF = "inhouse-4711"
 
 

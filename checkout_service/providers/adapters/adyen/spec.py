@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from checkout_service.providers.spec import ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
+from checkout_service.settings.secret_forms import (
+    ENDPOINT,
+    HEXADECIMAL,
+    MODE_KEY,
+    PUBLISHABLE_KEY,
+    STRIPE_KEY,
+    key_of_any_form,
+)
 
 spec = ProviderSpec(
     name="adyen",
@@ -15,6 +23,8 @@ spec = ProviderSpec(
             "capture": r"auto|manual",
             "multicapture": r"on|off",
         },
+        # Adyen promises no form of its API keys, but none looks like its HMAC keys or its client keys.
+        checks={"api_key": key_of_any_form(STRIPE_KEY, PUBLISHABLE_KEY, ENDPOINT, MODE_KEY, HEXADECIMAL)},
     ),
     webhooks=WebhookFormat(body="json", acknowledgement="[accepted]"),
     provider="checkout_service.providers.adapters.adyen.provider:AdyenProvider",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from checkout_service.providers.spec import ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm, Package
+from checkout_service.settings.secret_forms import MODE_KEY, PUBLISHABLE_KEY, STRIPE_KEY, key_of_any_form
 
 spec = ProviderSpec(
     name="paypal",
@@ -13,6 +14,7 @@ spec = ProviderSpec(
         reading=("webhook_id",),
         secrets=False,
         shapes={"webhook_id": r"[0-9A-Z]{8,}(?:\s*,\s*[0-9A-Z]{8,})*", "capture": r"auto|manual"},
+        checks=dict.fromkeys(("client_id", "client_secret"), key_of_any_form(STRIPE_KEY, PUBLISHABLE_KEY, MODE_KEY)),
         package=Package(module="cryptography", install="checkout-service[paypal]"),
     ),
     webhooks=WebhookFormat(

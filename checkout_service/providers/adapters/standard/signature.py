@@ -6,18 +6,15 @@ from base64 import b64decode
 from binascii import Error as NotBase64Error
 from collections.abc import Callable, Mapping, Sequence
 from hmac import compare_digest
-from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from checkout_service.providers.adapters.standard.secret_form import PUBLIC_KEY_PREFIX, SECRET_PREFIX, decoded
 from checkout_service.providers.base import UnverifiedError
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import header, signed_digest
 from checkout_service.settings.secret import Secret
-
-SECRET_PREFIX: Final = "whsec_"  # noqa: S105 (the specification's, not one of ours)
-PUBLIC_KEY_PREFIX: Final = "whpk_"
 
 Claims = Mapping[str, Sequence[bytes]]
 """The signatures that a webhook carries, by version."""
@@ -31,8 +28,8 @@ def key_of(secret: Secret) -> Matches:
     value = secret.reveal()
     try:
         if value.startswith(PUBLIC_KEY_PREFIX):
-            return _asymmetric(Ed25519PublicKey.from_public_bytes(_padded(value.removeprefix(PUBLIC_KEY_PREFIX))))
-        key = _padded(value.removeprefix(SECRET_PREFIX))
+            return _asymmetric(Ed25519PublicKey.from_public_bytes(decoded(value.removeprefix(PUBLIC_KEY_PREFIX))))
+        key = decoded(value.removeprefix(SECRET_PREFIX))
     except ValueError:
         key = b""
     return _symmetric(key)
@@ -82,8 +79,3 @@ def _claims(value: str) -> Claims:
         except NotBase64Error:
             continue
     return claims
-
-
-def _padded(value: str) -> bytes:
-    """A secret's bytes, also where it was copied without the padding of its base64."""
-    return b64decode(value + "=" * (-len(value) % 4), validate=True)

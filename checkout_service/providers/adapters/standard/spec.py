@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from checkout_service.providers.adapters.standard.secret_form import signing_secret
 from checkout_service.providers.spec import ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
+from checkout_service.settings.secret_forms import key_of_any_form
 
 spec = ProviderSpec(
     name="standard",
-    account=AccountForm(needed=("api_key", "api_base")),
+    account=AccountForm(
+        needed=("api_key", "api_base"),
+        checks={"api_key": key_of_any_form(), "webhook_secrets": signing_secret},
+    ),
     webhooks=WebhookFormat(body="json", headers=("webhook-id", "webhook-timestamp", "webhook-signature")),
     provider="checkout_service.providers.adapters.standard.provider:StandardProvider",
 )
