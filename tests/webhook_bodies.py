@@ -40,6 +40,18 @@ def insert_webhook(sql: Sql, body: bytes, **columns: Any) -> UUID:
     )[0].id
 
 
+def name_in_webhooks(sql: Sql, number: int, *, filler: int = 0) -> None:
+    """Insert so many rejected webhooks that name each payment, as a stranger may send them; ``filler`` bytes longer."""
+    sql(
+        """INSERT INTO webhook_deliveries (provider, body, state, detail, processed_at)
+        SELECT 'mock', convert_to('{"provider_ref": "' || provider_ref || '", "of": ' || number || '}', 'UTF8')
+            || convert_to(repeat(' ', :filler), 'UTF8'), 'rejected', 'the signature is not ours', now()
+        FROM payments, generate_series(1, :number) AS number""",
+        number=number,
+        filler=filler,
+    )
+
+
 def insert_payment(
     sql: Sql,
     *,

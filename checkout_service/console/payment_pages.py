@@ -23,6 +23,7 @@ from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.reasons import explained
 from checkout_service.oversight.timeline import Timeline, timeline_of
+from checkout_service.pages.spans import read_until, span_of
 from checkout_service.payments.outcomes import read_reasons
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
@@ -76,7 +77,7 @@ def show_payment(payment_id: UUID) -> str:
     return page(
         "payment.html",
         payment=found.payment,
-        entries=list(map(phrase, found.entries)),
+        shown=span_of(list(map(phrase, found.entries)), until=read_until(request.args.get("until"))),
         looked_until=found.looked_until,
         beyond=read_id(request.args.get("beyond")),
         commands=history,

@@ -24,6 +24,7 @@ from checkout_service.console.webhook_queries import WINDOW, about, webhooks_pag
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.timeline import timeline_of
+from checkout_service.pages.spans import span_of
 from checkout_service.providers.registry import provider_specs
 from checkout_service.webhooks.queries import Webhook, find_webhook, processable
 
@@ -118,7 +119,7 @@ def show_webhook(delivery_id: UUID) -> str:
         payment=payment,
         events=events_of_webhook(delivery_id, payment.id) if payment else (),
         payment_timeline=timeline,
-        phrases=list(map(phrase, timeline.entries)) if timeline else (),
+        shown=span_of(list(map(phrase, timeline.entries))) if timeline else None,
         commands=history,
         processable=processable(delivery_id),
         task=task_in_address(),

@@ -31,6 +31,12 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 PAGE: Final = 5000
 """Webhooks that one statement looks through: some tens of milliseconds."""
 
+SEARCHED: Final = 8 * 2**20
+"""Bytes of webhooks that one statement searches: some ten milliseconds. Anybody may send webhooks, of up to 256 KiB."""
+
+FOUND: Final = 500
+"""Webhooks that one statement finds: somebody who knows a payment's reference can send as many that name it."""
+
 EARLY: Final = timedelta(hours=1)
 """How long before its payment a webhook may have come: a provider can be faster than our own INSERT."""
 
@@ -93,18 +99,26 @@ _linked = text(f"SELECT {_WEBHOOK_COLUMNS} FROM webhook_deliveries WHERE id = AN
 # A repeated webhook, a rejected or a failed one is tied to no payment by anything but the bytes in it. Keys are version
 # 7 UUIDs, so a walk along the primary key begins where the payment did.
 _walk = text(f"""
-    WITH page AS (
-        SELECT id, received_at, state, attempts, detail, next_attempt_at, processed_at, provider, body
+    WITH following AS (
+        SELECT *, provider = :provider AND octet_length(body) <= :largest AS is_searched
         FROM webhook_deliveries WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT {PAGE}
+    ), counted AS (
+        SELECT *, sum(CASE WHEN is_searched THEN octet_length(body) ELSE 0 END)
+            OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM following
+    ), page AS (
+        SELECT * FROM counted WHERE coalesce(bytes_before, 0) < {SEARCHED}
     )
     SELECT last.id AS last_id, found.* FROM (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last
     LEFT JOIN (
         SELECT {_WEBHOOK_COLUMNS} FROM page
-        WHERE provider = :provider AND octet_length(body) <= :largest AND (
+        WHERE is_searched AND (
             position(convert_to(:reference, 'UTF8') IN body) > 0
             OR position(convert_to(:payment_id, 'UTF8') IN body) > 0
         )
+        ORDER BY id LIMIT {FOUND}
     ) AS found ON true
+    ORDER BY found.delivery_id
 """)  # noqa: S608 (only our own constants)
 
 _first_key = text(
@@ -214,8 +228,8 @@ def read_history(
     """Everything known of this payment, or None. Raises DatabaseUnavailableError.
 
     Webhooks that no event leads to are looked for in so many ``pages`` of webhooks, from where the payment began or
-    behind the webhook ``after``; in all of them without a number. Those of more than ``largest`` bytes are not
-    searched. With an ``owner``, another's payment is None at once.
+    behind the webhook ``after``; in all of them without a number. A page ends early where it has searched or found
+    enough. Those of more than ``largest`` bytes are not searched. With an ``owner``, another's payment is None at once.
     """
     rows = execute(_payment, {"id": payment_id})
     if not rows:
@@ -294,5 +308,7 @@ def _webhooks_about(
             if columns[0] is not None:  # else no webhook of this page speaks of the payment
                 row = _WebhookRow._make(columns)
                 about[row.delivery_id] = _webhook(row)
+        if len(page) == FOUND:
+            after = page[-1].delivery_id  # there may be more of them before the page's end
         pages = None if pages is None else pages - 1
     return about, after

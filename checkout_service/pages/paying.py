@@ -22,6 +22,7 @@ from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
 from checkout_service.pages.payment_status import headline
 from checkout_service.pages.shop import cart_page, shop_page
+from checkout_service.pages.spans import SPAN, read_until, span_of
 from checkout_service.pages.status_steps import status_steps
 from checkout_service.pages.timeline_phrases import phrases
 from checkout_service.payments.outcomes import EventOutcome
@@ -88,7 +89,13 @@ def show_payment(payment_id: UUID) -> str:
     content, context = _news(payment_id)
     answer = Response(content)
     answer.add_etag()
-    return shop_page("shop/payment.html", news=content, etag=answer.headers["ETag"], **context)
+    return shop_page(
+        "shop/payment.html",
+        news=content,
+        etag=answer.headers["ETag"],
+        until=read_until(request.args.get("until")),
+        **context,
+    )
 
 
 @blueprint.get("/pay/<uuid:payment_id>/news")
@@ -110,12 +117,14 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
         raise NotFound("There is no such payment, or it is not yours.")
     payment = timeline.payment
     session = session_of(payment_id=payment_id, user_id=user_id)
+    shown = span_of(phrases(timeline), until=read_until(request.args.get("until")))
     current = headline(payment, last_moved_at=_last_moved_at(timeline))
     context = {"payment": payment, "session": session, "headline": current}
     content = render_template(
         "shop/news.html",
         steps=status_steps(payment.status, timeline.events()),
-        phrases=phrases(timeline),
+        shown=shown,
+        most_lines=SPAN,
         provider_page=_provider_page(str(payment_id), session.payment_token) if session else None,
         csrf=forms.token(str(user_id)),
         **context,

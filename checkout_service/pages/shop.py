@@ -18,6 +18,7 @@ from checkout_service.catalog.queries import FIRST, listings_on_sale
 from checkout_service.identity.guests import guest, remember_guest
 from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
+from checkout_service.pages.spans import SPAN, read_until, span_of
 from checkout_service.payments.queries import payments_of
 
 blueprint = PageBlueprint("shop", __name__)
@@ -38,6 +39,7 @@ def show_listings() -> str:
     return shop_page(
         "shop/listings.html",
         listings=found.listings,
+        looked_through=found.looked_through,
         search=search,
         first=url_for("shop.show_listings", q=search or None) if after != FIRST else None,
         following=url_for("shop.show_listings", q=search or None, after=found.following) if found.following else None,
@@ -70,7 +72,7 @@ def put_into_cart() -> BaseResponse:
 @blueprint.post("/cart/items/<uuid:item_id>")
 @guest
 def change_line(item_id: UUID) -> BaseResponse:
-    """Set a line's quantity, or take the line out."""
+    """Set a line's quantity, or take the line out, and go back to the part of the cart that it is in."""
     forms.check(str(caller().user_id))
     try:
         if "remove" in request.form:
@@ -79,7 +81,7 @@ def change_line(item_id: UUID) -> BaseResponse:
             operations.change_quantity(user_id=caller().user_id, item_id=item_id, qty=_qty())
     except Problem as problem:
         return cart_page(problem, faulty=str(item_id))
-    return redirect(url_for("shop.show_cart"), 303)
+    return redirect(url_for("shop.show_cart", until=read_until(request.form.get("until"))), 303)
 
 
 @blueprint.post("/cart/empty")
@@ -111,13 +113,17 @@ def show_payments() -> str:
 def cart_page(problem: Problem | None = None, *, key: str | None = None, faulty: str | None = None) -> Response:
     """The cart, with what is wrong if something is.
 
-    ``key`` is the attempt to pay that goes on; without it the form begins a new one. ``faulty`` names a line.
+    ``key`` is the attempt to pay that goes on; without it the form begins a new one. ``faulty`` names a line. Of a
+    long cart a part is shown: the one that the address names, the one with the faulty line, or the first.
     """
     cart = _cart()
+    place = next((place for place, item in enumerate(cart["items"]) if item["id"] == faulty), 0)
+    until = read_until(request.args.get("until") or request.form.get("until")) or (place // SPAN + 1) * SPAN
     newest = payments_of(user_id=caller().user_id, limit=1, cursor=None).payments
     content = shop_page(
         "shop/cart.html",
         cart=cart,
+        shown=span_of(cart["items"], until=until),
         pieces=_pieces(cart),
         problem=problem,
         faulty=faulty,

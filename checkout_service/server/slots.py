@@ -48,6 +48,8 @@ class Kind(IntEnum):
     WEBHOOK = 1
     API = 2
     PAGE = 3
+    SEARCH = 4
+    """A page for which the catalogue is looked through."""
 
 
 class TooManyWaitingError(Exception):
@@ -58,8 +60,8 @@ class Slots:
     """At most ``working`` requests are at work in this process.
 
     Of these at most half are pages, and pages and API together leave one for webhooks: of 4 slots pages get at most 2,
-    and pages and API at most 3. Each has one at least. So where there are one or two slots none is left for webhooks,
-    and they go first in the line instead.
+    and pages and API at most 3. One page at a time is a search. Each has one at least. So where
+    there are one or two slots none is left for webhooks, and they go first in the line instead.
 
     ``waiting`` more may wait for a provider, their slots released, and ``queue`` more of each kind for a slot.
     """
@@ -67,13 +69,14 @@ class Slots:
     def __init__(self, *, working: int, waiting: int, queue: int) -> None:
         self._lock = threading.Lock()
         self._free = working
-        # By kind: how many more may be at work. Pages count among what is not a webhook, too.
+        # How many more of each may be at work. A search counts as a page too, and a page among what is not a webhook.
+        self._free_for_searches = 1
         self._free_for_pages = max(1, working // 2)
         self._is_small = working <= 2
         self._free_for_others = working if self._is_small else working - 1
         self._row = 0
         self._numbers = count()
-        self._longest = (ROOM_FOR_PROBES, queue, queue, queue)
+        self._longest = [ROOM_FOR_PROBES if kind is Kind.PROBE else queue for kind in Kind]
         self._lines: _ByKind[Work] = tuple(deque() for _ in Kind)
         self._returning: _ByKind[threading.Lock] = tuple(deque() for _ in Kind)
         self._waits = 0
@@ -182,7 +185,11 @@ class Slots:
             return False
         if kind < Kind.API:
             return True
-        return self._free_for_others > 0 and (kind is Kind.API or self._free_for_pages > 0)
+        if kind is Kind.API:
+            return self._free_for_others > 0
+        if not (self._free_for_others and self._free_for_pages):
+            return False
+        return kind is Kind.PAGE or self._free_for_searches > 0
 
     def _take(self, kind: Kind) -> None:
         self._count(kind, -1)
@@ -191,8 +198,10 @@ class Slots:
         self._free += change
         if kind >= Kind.API:
             self._free_for_others += change
-            if kind is Kind.PAGE:
+            if kind >= Kind.PAGE:
                 self._free_for_pages += change
+                if kind is Kind.SEARCH:
+                    self._free_for_searches += change
 
     def _release(self, kind: Kind) -> bool:
         """Pass this thread's slot on; False if no thread could be started to take it."""

@@ -36,6 +36,9 @@ API: Final = "/api/"
 
 _WEBHOOKS: Final = f"{WEBHOOK_PATH}/"
 
+SEARCH: Final = "q="
+"""In the query of the shop's front page."""
+
 PAGES_OF_API: Final = ("/api/docs", "/api/openapi.json")
 """What of the API is there to be looked at."""
 
@@ -65,7 +68,7 @@ class WsgiAdapter:
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
         arrived = perf_counter()
         start_again()  # this child's guards may have found the system without threads, and nobody wakes them
-        kind = kind_of(scope["PATH_INFO"])
+        kind = kind_of(scope["PATH_INFO"], scope["QUERY_STRING"])
         environ: dict[str, Any] = self._environs[kind] | scope
         held = self._body_reader.take(environ)
         if GONE_KEY in environ:
@@ -111,18 +114,20 @@ class WsgiAdapter:
             client.response_iter(status, headers, _Pieces(body))
 
 
-def kind_of(path: str) -> Kind:
+def kind_of(path: str, query: str) -> Kind:
     """What a request for this path may take of the slots. What is neither a probe nor of the API is a page.
 
-    The path is as WSGI has it. Routing may refuse it later: then it took a share that was meant for another, for the
-    length of a 404.
+    Both are as WSGI has them. Routing may refuse the path later: then it took a share that was meant for another, for
+    the length of a 404.
     """
     if path.startswith(API):
         if path == WEBHOOK_PATH or path.startswith(_WEBHOOKS):
             return Kind.WEBHOOK
         return Kind.PAGE if path.startswith(PAGES_OF_API) else Kind.API
-    # Probes go first: an orchestrator must not take us for dead because many others ask for something.
-    return Kind.PROBE if path in PROBES else Kind.PAGE
+    if path in PROBES:
+        # They go first: an orchestrator must not take us for dead because many others ask for something.
+        return Kind.PROBE
+    return Kind.SEARCH if path == "/" and SEARCH in query else Kind.PAGE
 
 
 class _Pieces:

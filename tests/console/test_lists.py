@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
 
 from checkout_service.console import webhook_queries
+from checkout_service.oversight.payment_history import FOUND
 from tests.conftest import Sql
 from tests.console.conftest import Operator, file_webhooks, link, webhooks_on
-from tests.webhook_bodies import insert_payment, insert_webhook, webhook
+from tests.webhook_bodies import insert_payment, insert_webhook, name_in_webhooks, webhook
 
 STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "failed")
 
@@ -265,3 +267,34 @@ def test_statements_of_each_page_are_few_and_do_not_grow(
         with statements() as seen:  # type: ignore[operator]
             assert operator.get(path).status_code == 200
         assert 1 <= len(seen) <= budget, (path, seen)
+
+
+def test_a_payment_that_strangers_name_by_the_thousand_is_shown_in_parts(
+    operator: Operator, sql: Sql, statements: object
+) -> None:
+    reference = insert_payment(sql)
+    (payment,) = sql("SELECT id FROM payments")
+    name_in_webhooks(sql, 1200)
+    (about_it,) = file_webhooks(sql, 1, state="'failed'", provider_ref=f"'{reference}'")
+    with statements() as seen:  # type: ignore[operator]
+        page = operator.get(f"/ops/payments/{payment.id}")
+    assert len(seen) <= 16
+    assert _entries(page.text) == 50
+    assert len(page.data) < 64 * 1024
+    assert _entries(operator.get(f"/ops/webhooks/{about_it}").text) == 50
+
+    beyond = re.search(rf'href="/ops/payments/{payment.id}\?beyond=([^"#]+)', page.text)
+    assert beyond, "not all webhooks were looked through"
+    shown, path = 50, f"/ops/payments/{payment.id}"
+    while earlier := re.search(r'href="([^"#]+)[^"]*" rel="prev"', page.text):
+        page = operator.get(unescape(earlier[1]))
+        shown += _entries(page.text)
+    assert shown >= 2 * FOUND
+    assert "<strong>created</strong>" in page.text
+    rest = operator.get(f"{path}?beyond={beyond[1]}")
+    assert _entries(rest.text) == 50
+    assert "beyond=" in re.search(r'href="([^"]+)" rel="prev"', rest.text)[1]  # type: ignore[index]  # or it fails
+
+
+def _entries(page: str) -> int:
+    return page.count('<li class="webhook">') + page.count('<li class="other">') + page.count('<li class="session">')

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -15,11 +16,14 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from checkout_service.api.callers import how_known, is_public
+from checkout_service.catalog.queries import SEARCHED
 from checkout_service.identity.guests import identify
+from checkout_service.oversight.payment_history import FOUND
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, MakeListing, Sql, Statements
+from tests.webhook_bodies import name_in_webhooks
 
 __all__ = ["make_app"]
 
@@ -352,6 +356,101 @@ def test_pages_keep_to_their_statements_however_long_a_timeline_is(
         assert (answer.status_code == 404) if endpoint == "paying.leave" else (answer.status_code < 400), answer.text
         assert 0 < len(seen) <= VISITED[endpoint], (endpoint, seen)
     assert sql("SELECT count(*) FROM cart_items")[0][0] == 0
+
+
+def test_a_search_looks_through_a_part_of_a_large_catalogue_and_goes_on(
+    guest: Guest, make_listing: MakeListing, sql: Sql
+) -> None:
+    first = make_listing(title="Zoology, the first of all")
+    sql(f"""INSERT INTO listings (vendor_id, title, unit_price, currency)
+        SELECT vendor_id, 'Algebra', 1, 'USD' FROM listings, generate_series(1, {SEARCHED}) WHERE id = :id""",
+        id=first["id"])  # fmt: skip
+    last = make_listing(title="Zoology, the last of all")
+
+    page = guest.get("/?q=zoology").text
+    assert str(first["id"]) in page
+    assert str(last["id"]) not in page
+    assert "Only a part of what is on sale was looked through" in page
+    further = re.search(r'href="([^"]+)" rel="next"', page)
+    assert further
+    page = guest.get(unescape(further[1])).text
+    assert str(last["id"]) in page
+    assert "Only a part" not in page
+
+    nothing = guest.get("/?q=nothing+of+the+kind").text
+    assert "Nothing matches so far" in nothing
+    further = re.search(r'href="([^"]+)" rel="next"', nothing)
+    assert further
+    assert "Nothing matches so far" not in guest.get(unescape(further[1])).text
+
+
+def test_a_payment_that_strangers_name_by_the_thousand_is_a_short_page(
+    guest: Guest, make_listing: MakeListing, sql: Sql, statements: Statements
+) -> None:
+    guest.put(make_listing())
+    payment = guest.check_out().location
+    before = len(guest.get(payment).data)
+    name_in_webhooks(sql, 1200)
+
+    with statements() as seen:
+        page = guest.get(payment)
+
+    assert len(seen) <= VISITED["paying.show_payment"]
+    keys = re.findall(r'<li data-key="([^"]+)"', page.text)
+    assert len(keys) == 50
+    assert len(page.data) < before + 50 * 700
+    assert len(guest.get(f"{payment}/news").data) < before + 50 * 700
+    seen_keys, pages = list(keys), 1
+    while link := re.search(r'href="([^"#]+)[^"]*" rel="prev"', page.text):
+        page = guest.get(unescape(link[1]))
+        keys = re.findall(r'<li data-key="([^"]+)"', page.text)
+        assert len(keys) <= 50
+        seen_keys, pages = [*keys, *(key for key in seen_keys if key not in keys)], pages + 1
+    assert keys[0] == "opened"
+    assert len(seen_keys) == 1 + 2 * FOUND
+    assert len(set(seen_keys)) == len(seen_keys)
+    link = re.search(r'href="([^"#]+)[^"]*" rel="next"', page.text)
+    assert link
+    assert "until=100" in link[1]
+    assert re.search(rf'data-from="{payment}/news\?until=\d+"', page.text), "it watches the part that it shows"
+
+
+@pytest.mark.parametrize("until", ["0", "-1", "x", "1e9", "99999999999", "٣", "49", "1000000"])
+def test_a_place_in_a_list_that_is_none_shows_some_of_it(guest: Guest, make_listing: MakeListing, until: str) -> None:
+    guest.put(make_listing())
+    payment = guest.check_out().location
+    for path in (payment, f"{payment}/news", "/cart"):
+        answer = guest.get(f"{path}?until={until}")
+        assert answer.status_code == 200
+    assert '<li data-key="opened"' in guest.get(f"{payment}?until={until}").text
+
+
+def test_a_long_cart_is_shown_in_parts_and_paid_as_a_whole(guest: Guest, make_listing: MakeListing, sql: Sql) -> None:
+    guest.put(make_listing())
+    sql("""WITH more AS (
+            INSERT INTO listings (vendor_id, title, unit_price, currency)
+            SELECT vendor_id, 'Book ' || number, 1, 'USD' FROM (SELECT * FROM listings LIMIT 1) AS one,
+                generate_series(1, 119) AS number RETURNING id)
+        INSERT INTO cart_items (cart_id, listing_id, qty) SELECT carts.id, more.id, 1 FROM carts, more""")
+
+    first = guest.get("/cart").text
+    assert first.count('<li>\n<div class="about">') == 50
+    assert "120 lines, of which 50 are shown here" in first
+    assert "159.00 <abbr>USD</abbr>" in first
+    assert 'rel="prev"' not in first
+    second = guest.get("/cart?until=100").text
+    third = guest.get("/cart?until=150").text
+    items = [re.findall(r'action="/cart/items/([^"]+)"', page) for page in (first, second, third)]
+    assert list(map(len, items)) == [50, 50, 50]  # the last part is as long as the others
+    assert len({item for part in items for item in part}) == 120
+
+    changed = guest.post(f"/cart/items/{items[1][0]}", qty="2", until="100")
+    assert changed.location == "/cart?until=100"
+    wrong = guest.post(f"/cart/items/{items[1][3]}", qty="0")
+    assert f'id="fault-{items[1][3]}"' in wrong.text
+    payment = guest.check_out().location
+    assert "and 70 more" in guest.get(payment).text
+    assert guest.get(payment).text.count("<li><span>") == 51
 
 
 def test_where_the_database_is_away_people_read_a_page(make_app: MakeApp) -> None:

@@ -13,7 +13,7 @@ from flask import Flask
 
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.entries import PaymentEventRecorded, WebhookReceived
-from checkout_service.oversight.payment_history import PaymentNow
+from checkout_service.oversight.payment_history import FOUND, PaymentNow
 from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.pages.payment_status import PATIENCE, headline
 from checkout_service.pages.status_steps import EXPLAINED, status_steps
@@ -23,7 +23,7 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 from tests.conftest import Sql, Statements
 from tests.money import attempt, bring_to, capture, fold
 from tests.oversight.conftest import InWorker, add_session, in_worker
-from tests.webhook_bodies import insert_payment, insert_webhook, webhook
+from tests.webhook_bodies import insert_payment, insert_webhook, name_in_webhooks, webhook
 from tests.worker.conftest import worker_app
 from worker.webhooks.task import process
 
@@ -150,6 +150,34 @@ def test_a_webhook_larger_than_is_searched_is_left_out(app: Flask, sql: Sql, ref
     assert everything is not None
     assert webhooks_in(some) == {small}
     assert webhooks_in(everything) == {small, large}
+
+
+def test_a_look_ends_where_it_has_searched_or_found_enough_and_goes_on_from_there(
+    app: Flask, sql: Sql, reference: str
+) -> None:
+    """Each statement searches so many bytes and finds so many webhooks; none is passed over on the way."""
+    payment = payment_id(sql, reference)
+    name_in_webhooks(sql, 40, filler=250 * 1024)
+    name_in_webhooks(sql, FOUND + 5)
+    counts, place = [], None
+    with app.app_context():
+        everything = timeline_of(payment)
+        for _ in range(10):
+            look = timeline_of(payment, pages=1, after=place)
+            assert look is not None
+            counts.append(len(webhooks_in(look)))
+            place = look.looked_until
+            if place is None:
+                break
+        small = timeline_of(payment, pages=1, largest=16 * 1024)
+
+    assert everything is not None
+    assert len(webhooks_in(everything)) == FOUND + 45
+    assert counts[0] == 8 * 2**20 // (250 * 1024) + 1
+    assert counts[1] == FOUND
+    assert sum(counts) == FOUND + 45
+    assert small is not None
+    assert len(webhooks_in(small)) == FOUND, "what is too large to be searched is passed, and costs nothing"
 
 
 def test_a_webhook_that_waits_says_so(app: Flask, sql: Sql, reference: str) -> None:

@@ -216,6 +216,8 @@ def test_each_kind_gets_its_share_and_no_more(working: int) -> None:
     slots, crowd = Slots(working=working, waiting=1, queue=100), 2 * working + 2
 
     assert _most_at_work(slots, Kind.PAGE, crowd=crowd) == most_pages
+    assert _most_at_work(slots, Kind.SEARCH, crowd=crowd) == 1
+    assert _most_at_work(slots, Kind.PAGE, Kind.SEARCH, crowd=crowd) == most_pages
     assert _most_at_work(slots, Kind.API, crowd=crowd) == most_others
     assert _most_at_work(slots, Kind.WEBHOOK, crowd=crowd) == working
     assert _most_at_work(slots, Kind.PAGE, Kind.API, crowd=crowd) == most_others
@@ -271,6 +273,22 @@ def test_webhooks_go_first_where_no_slot_is_left_for_them_and_starve_nobody(work
     assert len(order) == 2 * ROW_OF_WEBHOOKS + 3
 
 
+def test_searches_that_wait_for_each_other_keep_no_page_waiting() -> None:
+    slots = Slots(working=4, waiting=1, queue=100)
+    searches = [_held(slots, kind=Kind.SEARCH)]
+    searches += [BackgroundTask(slots) for _ in range(5)]
+    for search in searches[1:]:
+        _started(partial(slots.admit, search, Kind.SEARCH))
+    served = threading.Event()
+
+    slots.admit(served.set, Kind.PAGE)
+
+    assert served.is_set()
+    assert [search.begun.is_set() for search in searches] == [True] + [False] * 5
+    for search in searches:
+        search.finish()
+
+
 def test_who_comes_back_waits_for_its_own_share() -> None:
     slots = Slots(working=4, waiting=2, queue=100)
     away = _held(slots, releases=True, kind=Kind.PAGE)
@@ -300,8 +318,9 @@ def test_in_a_crowd_nobody_is_lost_and_no_share_is_passed(seed: int) -> None:
     def count(kind: Kind, change: int) -> None:
         with lock:
             at_work[kind] += change
-            others = at_work[Kind.API] + at_work[Kind.PAGE]
-            if at_work.total() > working or at_work[Kind.PAGE] > most_pages or others > most_others:
+            pages = at_work[Kind.PAGE] + at_work[Kind.SEARCH]
+            others = at_work[Kind.API] + pages
+            if at_work.total() > working or others > most_others or pages > most_pages or at_work[Kind.SEARCH] > 1:
                 faults.append(str(at_work))
 
     def work(kind: Kind, seconds: float, *, releases: bool, breaks: bool) -> None:
@@ -328,7 +347,7 @@ def test_in_a_crowd_nobody_is_lost_and_no_share_is_passed(seed: int) -> None:
     for _ in range(12):
         orders = []
         for _ in range(15):
-            kind = chance.choice([Kind.PROBE, Kind.WEBHOOK, Kind.WEBHOOK, Kind.API, Kind.PAGE, Kind.PAGE])
+            kind = chance.choice([Kind.PROBE, Kind.WEBHOOK, Kind.WEBHOOK, Kind.API, Kind.PAGE, Kind.SEARCH])
             sent[kind] += 1
             releases, breaks = kind >= Kind.API and chance.random() < 0.3, chance.random() < 0.05
             seconds = chance.random() * 0.001

@@ -60,6 +60,7 @@ def scope(body: bytes = BODY, *, length: int | None = None) -> dict[str, Any]:
     return {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/api/cart/items",
+        "QUERY_STRING": "",
         "wsgi.input": BytesIO(body),
         "CONTENT_LENGTH": str(len(body) if length is None else length),
     }
@@ -138,12 +139,18 @@ def test_an_app_that_breaks_is_a_500_and_takes_neither_slot_nor_room_along(error
         (Kind.PROBE, ["/livez", "/readyz"]),
         (Kind.WEBHOOK, ["/api/payments/webhook", "/api/payments/webhook/stripe"]),
         (Kind.API, ["/api/cart", "/api/payments/webhooks", "/api/admin/disputes", "/api/no-such-thing"]),
-        (Kind.PAGE, ["/", "/metrics", "/ops/payments", "/pay/1/news", "/api/docs", "/api/docs/page.css", "/livez/"]),
+        (Kind.PAGE, ["/metrics", "/ops/payments", "/pay/1/news", "/api/docs", "/api/docs/page.css", "/livez/"]),
         (Kind.PAGE, ["", "*", "//api/payments/webhook", "/API/payments/webhook", "/api", "/api/openapi.json"]),
     ],
 )
 def test_what_a_path_takes_of_the_slots(kind: Kind, paths: list[str]) -> None:
-    assert [kind_of(path) for path in paths] == [kind] * len(paths)
+    assert [kind_of(path, "q=algebra") for path in paths] == [kind] * len(paths)
+
+
+def test_a_search_is_a_page_of_its_own_kind() -> None:
+    assert [kind_of("/", query) for query in ("", "after=1", "q=algebra", "after=1&q=")] == [
+        Kind.PAGE, Kind.PAGE, Kind.SEARCH, Kind.SEARCH,
+    ]  # fmt: skip
 
 
 def test_pages_that_wait_take_no_webhook_its_slot() -> None:
