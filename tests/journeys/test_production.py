@@ -91,9 +91,9 @@ def test_a_purchase_is_made_paid_and_given_back(
     path = f"/api/payments/{paid['payment_id']}/refunds"
     provider.bank.put(paid["payment_token"], {"status": "paid", "amount": "40.00"})
 
-    asked = web.post(path, json={"amount": "1.00"}, headers={**staff, "Idempotency-Key": "refund-1"})
+    requested = web.post(path, json={"amount": "1.00"}, headers={**staff, "Idempotency-Key": "refund-1"})
 
-    assert asked.status_code == 202, asked.text
+    assert requested.status_code == 202, requested.text
     eventually(lambda: [refund["status"] for refund in customer.get(path).json()["data"]] == ["succeeded"])
 
 
