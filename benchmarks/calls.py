@@ -23,6 +23,9 @@ from benchmarks import seeds
 
 CHUNK = 100
 
+OPEN_OF_A_BUYER = 15
+"""Sessions that each buyer has open at the end: fewer than one may have."""
+
 App = Callable[[dict[str, Any], Any], Any]
 Environ = Callable[[], dict[str, Any]]
 
@@ -40,7 +43,7 @@ def main() -> None:
     from wsgi import app as service
 
     found = {}
-    for name, environ in requests().items():
+    for name, environ in requests(chunks=given.chunks).items():
         if given.only in name:
             try:
                 found[name] = compare({"floor": floor, "service": service}, environ, chunks=given.chunks)
@@ -50,18 +53,29 @@ def main() -> None:
     os.write(report, json.dumps(found).encode())
 
 
-def requests() -> dict[str, Environ]:
-    """By route, what makes the environment of its next request."""
+def requests(*, chunks: int) -> dict[str, Environ]:
+    """By route, what makes the environment of its next request; each is measured in so many chunks."""
     url = os.environ["MIGRATION_DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
     secret = os.environ["JWT_SECRET"]
     with psycopg.connect(url, autocommit=True) as connection:
         listings = seeds.add_catalogue(connection)
         customers = {lines: seeds.add_customer(connection, listings[:lines], secret) for lines in (1, 10, 100)}
+        # Of floor and service, and once more to warm up; none of them may have more than some sessions open.
+        buyers = [
+            seeds.add_customer(connection, listings[:1], secret)
+            for _ in range(2 * CHUNK * (chunks + 1) // OPEN_OF_A_BUYER)
+        ]
     signing = os.environ["MOCK_WEBHOOK_SECRETS"]
     bodies = list(seeds.webhooks(iter([f"mock_pi_{number:032x}" for number in range(500)]), signing))
     at: Iterator[int] = count()
     buyer = {"HTTP_AUTHORIZATION": f"Bearer {customers[1].token}"}
-    session = json.dumps({"cart_id": str(customers[1].cart_id)}).encode()
+
+    def session() -> dict[str, Any]:
+        number = next(at)
+        of = buyers[number % len(buyers)]
+        body = json.dumps({"cart_id": str(of.cart_id)}).encode()
+        named = {"HTTP_IDEMPOTENCY_KEY": f"calls-{number}", "HTTP_AUTHORIZATION": f"Bearer {of.token}"}
+        return environ("POST", "/api/checkout/session", body, **named)
 
     def item() -> bytes:
         return json.dumps({"listing": str(listings[next(at) % LISTED]), "qty": 2}).encode()
@@ -75,9 +89,7 @@ def requests() -> dict[str, Environ]:
             for lines, customer in customers.items()
         },
         "POST item": lambda: environ("POST", "/api/cart/items", item(), **buyer),
-        "POST session": lambda: environ(
-            "POST", "/api/checkout/session", session, HTTP_IDEMPOTENCY_KEY=f"calls-{next(at)}", **buyer
-        ),
+        "POST session": session,
     }
 
 

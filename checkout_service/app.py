@@ -33,6 +33,7 @@ from checkout_service.publishing.publisher import connect_queue
 from checkout_service.publishing.wake_up import connect_notifier
 from checkout_service.refunds import routes as refunds
 from checkout_service.server import bodies
+from checkout_service.server.places import connect_places
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import logs, request_log
 from checkout_service.webhooks.backpressure import connect_backpressure
@@ -70,6 +71,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_background_publisher(app)
     connect_backpressure(app, max_rows=settings.webhooks_max_rows, max_bytes=settings.webhooks_max_bytes)
     connect_providers(app, settings)
+    connect_places(app)
     request_log.init_app(app)
     bodies.init_app(app)
     connect_addresses(app, settings)

@@ -3,7 +3,7 @@
 from checkout_service.captures.models import Capture, CaptureRequest, Void
 from checkout_service.carts.models import Cart, CartItem, User
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
-from checkout_service.checkout.models import CheckoutSession
+from checkout_service.checkout.models import CheckoutSession, SessionAddress
 from checkout_service.commands.models import CommandResult, CommandRun, OperatorCommand
 from checkout_service.disputes.models import Dispute
 from checkout_service.payments.entry_models import PaymentAcceptance, PaymentAttempt, PaymentNotice, PaymentReview
@@ -32,6 +32,7 @@ __all__ = [
     "Refund",
     "RefundEvent",
     "School",
+    "SessionAddress",
     "Spec",
     "User",
     "Vendor",

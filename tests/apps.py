@@ -20,6 +20,7 @@ from checkout_service.database.engine import db
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
 from checkout_service.local.servers import Postgres, start_postgres
+from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.settings.values import WebSettings
 
 FROZEN_FOR = 20.0
@@ -39,6 +40,9 @@ def make_app(settings: WebSettings) -> Iterator[MakeApp]:
 
     yield make
     for app in made:
+        mock = app.extensions["providers"].get("mock")
+        if isinstance(mock, MockProvider) and mock._api and mock._api._client:
+            mock._api._client.close()  # a process ends with its connections open; a test run must not
         with app.app_context():
             db.engine.dispose()
 

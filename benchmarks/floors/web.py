@@ -40,9 +40,10 @@ _CART = cart_queries._SHOWN_CART.sql
 _CART_CONSTANTS = cart_queries._SHOWN_CART.constants
 _PUT = cart_operations._PUT_ITEM.sql
 _PUT_CONSTANTS = cart_operations._PUT_ITEM.constants
-_GIVEN = checkout_queries._by_key.sql
+_GIVEN = checkout_queries._by_key_or_bound.sql
 _FROZEN = cart_queries._FROZEN_CART.sql
 _OPEN = checkout_operations._insert.sql
+_BOUND = {"sessions_of_caller": 20, "sessions_of_address": 100, "address": None}
 
 
 @app.get("/livez")
@@ -78,7 +79,7 @@ def put_item() -> Response:
 def open_session() -> Response:
     user, body = _user(), orjson.loads(request.get_data(cache=False))
     key, cart_id, connection = request.headers["Idempotency-Key"], UUID(body["cart_id"]), _connection()
-    connection.execute(_GIVEN, {"user_id": user, "idempotency_key": key}).fetchone()
+    connection.execute(_GIVEN, {"user_id": user, "idempotency_key": key, **_BOUND}).fetchone()
     lines = connection.execute(_FROZEN, {"user": user, "cart": cart_id}).fetchall()
     payment_id = uuid5(_NAMESPACE, f"{user}:{key}")
     reference = f"mock_pi_{payment_id.hex}"
@@ -96,6 +97,7 @@ def open_session() -> Response:
         "payment_token": reference,
         "lines": orjson.dumps([[str(column) for column in line] for line in lines]).decode(),
         "ttl": _DAY,
+        **_BOUND,
     }
     row: Any = connection.execute(_OPEN, values).fetchone()
     shown = {"payment_id": str(row[0]), "payment_token": row[1], "amount": str(row[2]), "currency": row[3]}

@@ -25,6 +25,8 @@ class Caller:
 
     user_id: UUID
     scopes: frozenset[str] = frozenset()
+    is_guest: bool = False
+    """Known by the shop's cookie alone: whoever throws it away is another guest."""
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

@@ -8,6 +8,8 @@
     ├── 409  TotalChanged  AmountDiffers
     ├── 413  TooLarge
     ├── 422  Invalid  IdempotencyKeyReused  EmptyCart  CartFull  MixedCurrencies  TotalTooLarge
+    ├── 429  TooMany
+    │        └── TooManyAtOnce  TooManyOpenSessions
     ├── 502  ProviderFailed
     └── 503  Unavailable
              ├── DatabaseUnavailable
@@ -166,6 +168,36 @@ class TotalTooLarge(Problem):
     pointer = "/cart_id"
     title = "Total too large"
     default_detail = "The total is more than 99999999.99, the largest amount of one payment: buy less at once."
+
+
+class TooMany(Problem):
+    """This caller has as many of something as one may have, and nobody else is meant: nothing was decided.
+
+    The same request may be sent again after ``retry_after`` seconds, which is at least 1.
+    """
+
+    status = 429
+    slug = "too-many-requests"
+    title = "Too many requests"
+    default_detail = "Wait for as long as Retry-After says, and send the same request again."
+
+    def __init__(self, *, retry_after: int = 1) -> None:
+        super().__init__(headers={"Retry-After": str(max(retry_after, 1))})
+
+
+class TooManyAtOnce(TooMany):
+    slug = "too-many-at-once"
+    title = "Too many requests at once"
+    default_detail = "As many of your requests as may wait at once do so already: send this one again when one is done."
+
+
+class TooManyOpenSessions(TooMany):
+    slug = "too-many-open-sessions"
+    title = "Too many open sessions"
+    default_detail = (
+        "As many sessions as you may have open are neither paid nor ended: pay or cancel one of them, or wait until "
+        "one ends."
+    )
 
 
 class ProviderFailed(Problem):

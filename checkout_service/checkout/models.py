@@ -14,6 +14,22 @@ from sqlalchemy.orm import Mapped, mapped_column
 from checkout_service.database.engine import Base, Dated
 
 
+class SessionAddress(Dated, Base):
+    """From where a session was opened, so that one address has no more open than some. Erased within about a day.
+
+    There are none where the web tier does not know its callers' addresses (``TRUSTED_PROXIES``).
+    """
+
+    __tablename__ = "session_addresses"
+    __table_args__ = (Index("session_addresses_address_ends_at", "address", "ends_at"),)
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
+    """The payment that the session opened."""
+    address: Mapped[bytes] = mapped_column(BYTEA)
+    """A keyed hash of the address, of IPv6 of its /64. No role of the database has the key."""
+    ends_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+    """When the session ends, or a day after it was opened if that is earlier. Then the row goes."""
+
+
 class CheckoutSession(Dated, Base):
     """A cart as it was when the customer began to pay. Never changed, never pruned."""
 

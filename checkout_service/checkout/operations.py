@@ -9,8 +9,8 @@ read again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -36,12 +36,17 @@ from checkout_service.api.problems import (
     ProviderFailed,
     ProviderUnavailable,
     StillInProgress,
+    TooMany,
+    TooManyAtOnce,
+    TooManyOpenSessions,
     TotalChanged,
     TotalTooLarge,
 )
 from checkout_service.carts.queries import FrozenCart, cart_for_checkout
+from checkout_service.checkout.bounds import GUESTS, Bounds
+from checkout_service.checkout.open_sessions import OPEN_SESSIONS, bound_parameters
 from checkout_service.checkout.payment_id import payment_id_for
-from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, remember, remembered_answer
+from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, known_before, remember
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import LARGEST, show
@@ -54,9 +59,11 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
 )
 from checkout_service.providers.factory import make_provider
+from checkout_service.server.places import ShareFullError, places
 from checkout_service.server.slots import TooManyWaitingError, released_slot
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.values import WebSettings
+from checkout_service.telemetry.metrics import callers_refused_total
 
 WAIT_FOR_RETRY: Final = 2.0
 """Seconds that a request waits for the answer of a concurrent retry, if the provider says that one is in progress."""
@@ -64,35 +71,48 @@ WAIT_FOR_RETRY: Final = 2.0
 WAIT_FOR_WRITE: Final = 0.3
 """Seconds that it waits for a concurrent retry that has its payment already, and only has to store it."""
 
-# Of a cart that was paid since it was read there is no row: a payment ends its generation, and the lock that this takes
-# waits for one that is being recorded.
-_insert = Statement("""
-    WITH cart AS (
-        SELECT generation FROM carts WHERE id = :cart_id AND generation = :generation FOR SHARE
+# One row in any case. It holds no session where the caller has as many open as one may, nor of a cart that was paid
+# since it was read: a payment ends its generation, and the lock that this takes waits for one that is being recorded.
+_insert = Statement(f"""
+    WITH {OPEN_SESSIONS}, cart AS (
+        SELECT carts.generation FROM carts CROSS JOIN bound
+        WHERE carts.id = :cart_id AND carts.generation = :generation AND bound.full_for IS NULL
+        FOR SHARE OF carts
     ), payment AS (
         INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
         SELECT :payment_id, :user_id, :provider, :provider_ref, :amount, :currency FROM cart
         RETURNING id, provider
+    ), address AS (
+        INSERT INTO session_addresses (payment_id, address, ends_at)
+        SELECT id, CAST(:address AS bytea), now() + least(CAST(:ttl AS interval), interval '1 day')
+        FROM payment WHERE CAST(:address AS bytea) IS NOT NULL
+    ), session AS (
+        INSERT INTO checkout_sessions
+            (user_id, cart_id, generation, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
+            lines, expires_at)
+        SELECT :user_id, :cart_id, cart.generation, :idempotency_key, :request_hash, payment.id, :payment_token,
+            :amount, :currency, CAST(:lines AS jsonb), now() + CAST(:ttl AS interval)
+        FROM payment CROSS JOIN cart
+        RETURNING payment_id, payment_token, amount, currency, expires_at
     )
-    INSERT INTO checkout_sessions
-        (user_id, cart_id, generation, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
-        lines, expires_at)
-    SELECT :user_id, :cart_id, cart.generation, :idempotency_key, :request_hash, payment.id, :payment_token, :amount,
-        :currency, CAST(:lines AS jsonb), now() + :ttl
-    FROM payment CROSS JOIN cart
-    RETURNING payment_id, payment_token, amount, currency, expires_at, (SELECT provider FROM payment) AS provider
-""")
+    SELECT session.*, payment.provider, bound.full_for
+    FROM bound LEFT JOIN (session CROSS JOIN payment) ON true
+""")  # noqa: S608 (only our own constants)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """The customer's request. ``expected_total`` is None if the customer did not send the total that they saw."""
+    """The customer's request, and what they may have at once.
+
+    ``expected_total`` is None if the customer did not send the total that they saw.
+    """
 
     user_id: UUID
     key: str
     cart_id: UUID
     provider: str | None
     expected_total: Decimal | None
+    bounds: Bounds
 
     @cached_property
     def request_hash(self) -> bytes:
@@ -119,9 +139,22 @@ def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: 
 
     ``providers`` are those that are on; the first of them is the default.
     """
-    given = remembered_answer(user_id=order.user_id, key=order.key)
+    try:
+        return _opened_or_replayed(order, providers, namespace, ttl)
+    except TooMany as problem:
+        callers_refused_total.labels(problem.slug).inc()
+        raise
+
+
+def _opened_or_replayed(
+    order: Order, providers: Mapping[str, Provider], namespace: UUID, ttl: timedelta
+) -> SessionAnswer:
+    given, full_for = known_before(user_id=order.user_id, key=order.key, bounds=order.bounds)
     if given is not None:
         return _replayed(order, given)
+    if full_for is not None:
+        # The statement that opens a session counts as well. But a provider is not asked for one that cannot be opened.
+        raise TooManyOpenSessions(retry_after=full_for)
     if not providers:
         raise NoProvider
     name = order.provider or next(iter(providers))
@@ -130,7 +163,7 @@ def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: 
     cart = _payable(order)
     payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
     try:
-        with released_slot() if providers[name].asks else nullcontext():
+        with _waiting(order) if providers[name].asks else nullcontext():
             opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
     except TooManyWaitingError:
         raise ProviderUnavailable from None
@@ -144,8 +177,8 @@ def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: 
         answer = _insert_session(order, cart, payment_id, name, opened, ttl)
     except Conflict:
         return _from_concurrent_retry(order, ProviderFailed(), seconds=0)
-    if answer is None:
-        return _from_concurrent_retry(order, CartChanged(), seconds=0)
+    if isinstance(answer, Problem):
+        return _from_concurrent_retry(order, answer, seconds=0)
     remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, answer))
     return SessionAnswer(answer=answer, replayed=False)
 
@@ -180,10 +213,10 @@ def _payable(order: Order) -> FrozenCart:
 
 def _insert_session(
     order: Order, cart: FrozenCart, payment_id: UUID, provider: str, opened: Opened, ttl: timedelta
-) -> dict[str, Any] | None:
-    """The answer of the session that was inserted; None where the cart was paid since it was read."""
+) -> dict[str, Any] | Problem:
+    """The answer of the session that was inserted, or why none was."""
     lines = [line.as_json() for line in cart.lines]
-    rows = execute(
+    (row,) = execute(
         _insert,
         {
             "payment_id": payment_id,
@@ -199,9 +232,12 @@ def _insert_session(
             "payment_token": opened.payment_token,
             "lines": orjson.dumps(lines).decode(),
             "ttl": ttl,
+            **bound_parameters(order.bounds),
         },
     )
-    return answer_from(rows[0]) if rows else None
+    if row.full_for is not None:
+        return TooManyOpenSessions(retry_after=int(row.full_for))
+    return CartChanged() if row.payment_id is None else answer_from(row)
 
 
 def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) -> SessionAnswer:
@@ -211,11 +247,22 @@ def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) ->
         if monotonic() >= until:
             raise problem
         try:
-            with released_slot():
+            with _waiting(order):
                 sleep(0.05)
         except TooManyWaitingError:
             raise problem from None
     return _replayed(order, given)
+
+
+@contextmanager
+def _waiting(order: Order) -> Iterator[None]:
+    """Wait in a place of the caller's, with the slot released. Raises TooManyAtOnce and TooManyWaitingError."""
+    try:
+        with places().taken(order.bounds.shares), released_slot():
+            yield
+    except ShareFullError as full:
+        # What other guests have is no fault of this one.
+        raise (TooManyWaitingError if full.share == GUESTS else TooManyAtOnce) from None
 
 
 def _provider_problem(error: ProviderError) -> Problem:

@@ -13,7 +13,9 @@ from sqlalchemy import bindparam, select
 
 from checkout_service.api.responses import show_time
 from checkout_service.cache import cache
+from checkout_service.checkout.bounds import Bounds
 from checkout_service.checkout.models import CheckoutSession
+from checkout_service.checkout.open_sessions import OPEN_SESSIONS, bound_parameters
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
@@ -52,6 +54,18 @@ _by_key = Statement(
     )
 )
 
+# One row in any case. Nothing is counted where there is an answer: a replay is given to whoever has a right to it.
+_by_key_or_bound = Statement(f"""
+    WITH given AS (
+        SELECT session.request_hash, session.payment_id, session.payment_token, session.amount, session.currency,
+            session.expires_at, payment.provider
+        FROM checkout_sessions AS session JOIN payments AS payment ON payment.id = session.payment_id
+        WHERE session.user_id = :user_id AND session.idempotency_key = :idempotency_key
+    ), {OPEN_SESSIONS}
+    SELECT given.*, CASE WHEN given.payment_id IS NULL THEN (SELECT full_for FROM bound) END AS full_for
+    FROM (SELECT) AS one LEFT JOIN given ON true
+""")  # noqa: S608 (only our own constants)
+
 
 class OpenedSession(NamedTuple):
     """A session as it was opened, and its payment's ``status`` as it is now."""
@@ -71,14 +85,27 @@ class GivenAnswer:
     answer: dict[str, Any]
 
 
-def remembered_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:
-    """The answer from the cache, or from the database behind it."""
+class Known(NamedTuple):
+    """What is known before a session is opened: the answer that its key got, if it got one.
+
+    ``full_for`` is for how many seconds the caller may open no other; None if they may.
+    """
+
+    given: GivenAnswer | None
+    full_for: int | None
+
+
+def known_before(*, user_id: UUID, key: str, bounds: Bounds) -> Known:
+    """The key's answer from the cache, or from the database behind it; of a new key, whether it may open a session."""
     given = _kept_answer(user_id, key)
-    if given is None:
-        given = given_answer(user_id=user_id, key=key)
-        if given is not None:
-            remember(user_id=user_id, key=key, given=given)
-    return given
+    if given is not None:
+        return Known(given, None)
+    (row,) = execute(_by_key_or_bound, {"user_id": user_id, "idempotency_key": key, **bound_parameters(bounds)})
+    if row.payment_id is None:
+        return Known(None, row.full_for and int(row.full_for))
+    given = GivenAnswer(row.request_hash, answer_from(row))
+    remember(user_id=user_id, key=key, given=given)
+    return Known(given, None)
 
 
 def given_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:

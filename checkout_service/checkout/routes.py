@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 
 from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
+from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import Order, open_session
 from checkout_service.checkout.schemas import OpenSessionSchema, SessionSchema
 from checkout_service.settings.values import WebSettings
@@ -37,6 +38,8 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
     problems.EmptyCart,
     problems.MixedCurrencies,
     problems.TotalTooLarge,
+    problems.TooManyAtOnce,
+    problems.TooManyOpenSessions,
     problems.ProviderFailed,
     problems.ProviderUnavailable,
     problems.StillInProgress,
@@ -57,6 +60,7 @@ def post_session(body: dict[str, Any], key: str) -> Response:
             cart_id=body["cart_id"],
             provider=body.get("provider"),
             expected_total=body.get("expected_total"),
+            bounds=bounds_of(caller(), request.environ, settings),
         ),
         providers=current_app.extensions["providers"],
         namespace=settings.payment_namespace,

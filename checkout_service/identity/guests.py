@@ -24,11 +24,11 @@ def identify() -> Caller:
     sent = request.cookies.get(_cookie_name())
     if sent is not None:
         try:
-            return Caller(UUID(_signer().unsign(sent).decode()))
+            return Caller(UUID(_signer().unsign(sent).decode()), is_guest=True)
         except (BadSignature, ValueError):
             pass
-    g.new_guest = Caller(uuid4())
-    return Caller(g.new_guest.user_id)
+    g.new_guest = Caller(uuid4(), is_guest=True)
+    return Caller(g.new_guest.user_id, is_guest=True)
 
 
 guest = known_by(identify)

@@ -12,7 +12,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from checkout_service.api.callers import caller
 from checkout_service.api.idempotency_key import read_key
-from checkout_service.api.problems import Invalid, NotFound, Problem, Unavailable
+from checkout_service.api.problems import Invalid, NotFound, Problem, TooMany, Unavailable
+from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import Order, open_session
 from checkout_service.checkout.queries import session_of
 from checkout_service.identity.guests import guest, remember_guest
@@ -52,14 +53,20 @@ def check_out() -> BaseResponse:
     key = read_key(request.form.get("key"))
     try:
         opened = open_session(
-            order=Order(user_id=user_id, key=key, provider=None, **_read_form()),
+            order=Order(
+                user_id=user_id,
+                key=key,
+                provider=None,
+                bounds=bounds_of(caller(), request.environ, settings),
+                **_read_form(),
+            ),
             providers=current_app.extensions["providers"],
             namespace=settings.payment_namespace,
             ttl=settings.session_ttl,
         )
     except Problem as problem:
         # Where nothing was decided, the same attempt goes on; where it was, trying again is another one.
-        return cart_page(problem, key=key if isinstance(problem, Unavailable) else None)
+        return cart_page(problem, key=key if isinstance(problem, Unavailable | TooMany) else None)
     answer = opened.answer
     sessions_total.labels(outcome="replayed" if opened.replayed else "opened").inc()
     onward = "paying.leave" if _provider_page(answer["payment_id"], answer["payment_token"]) else "paying.show_payment"

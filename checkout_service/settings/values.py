@@ -118,14 +118,25 @@ class WebSettings(SharedSettings):
     trusted_proxies: Networks | None = None
     """The proxies in front: none of them if empty, and None where nobody said; then no address is believed."""
     proxy_header: str = "X-Forwarded-For"
+    open_sessions_per_customer: int = 20
+    open_sessions_per_guest: int = 5
+    open_sessions_per_address: int = 100
 
     @property
     def pages_key(self) -> bytes:
         """What cookies and forms of pages are signed with: a key of its own, even where it comes from JWT_SECRET."""
+        return self._derived_key(b"checkout pages")
+
+    @property
+    def addresses_key(self) -> bytes:
+        """What callers' addresses are hashed with. Another key forgets who has how many sessions open, and no more."""
+        return self._derived_key(b"checkout addresses")
+
+    def _derived_key(self, purpose: bytes) -> bytes:
         secret = self.pages_secret or self.jwt_secret
         if secret is None:
-            raise SettingsError("PAGES_SECRET: pages need it where callers' tokens are checked by JWT_JWKS_URL")
-        return hmac.new(secret.reveal().encode(), b"checkout pages", hashlib.sha256).digest()
+            raise SettingsError("PAGES_SECRET: it is needed where callers' tokens are checked by JWT_JWKS_URL")
+        return hmac.new(secret.reveal().encode(), purpose, hashlib.sha256).digest()
 
     @classmethod
     def from_environment(cls, providers: Mapping[str, AccountForm]) -> Self:
@@ -137,6 +148,7 @@ class WebSettings(SharedSettings):
         values["accounts"] = env.accounts(reads=False)
         values |= env.console()
         values |= env.proxies()
+        values |= env.open_sessions()
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "webhooks_max_rows": env.number("WEBHOOKS_MAX_ROWS", 1_000_000),

@@ -44,10 +44,20 @@ class WebReader(Reader):
         if header.lower() == "forwarded":
             # RFC 7239 has quotes, and one that a client leaves open hides what a proxy adds after it.
             self._faults.append("PROXY_HEADER: Forwarded is not read; have the proxy send X-Forwarded-For")
+        if listed and not (self._env.str("PAGES_SECRET", "") or self._env.str("JWT_SECRET", "")):
+            self._faults.append("PAGES_SECRET: callers' addresses are kept as a keyed hash; set it")
         if listed == ["none"]:
             return {"trusted_proxies": (), "proxy_header": header}
         networks = [network for text in listed if (network := self._network(text)) is not None]
         return {"trusted_proxies": tuple(networks) if listed else None, "proxy_header": header}
+
+    def open_sessions(self) -> dict[str, Any]:
+        """How many sessions one caller may have open."""
+        return {
+            "open_sessions_per_customer": self.number("OPEN_SESSIONS_PER_CUSTOMER", 20),
+            "open_sessions_per_guest": self.number("OPEN_SESSIONS_PER_GUEST", 5),
+            "open_sessions_per_address": self.number("OPEN_SESSIONS_PER_ADDRESS", 100),
+        }
 
     def _network(self, text: str) -> IPv4Network | IPv6Network | None:
         try:

@@ -36,6 +36,11 @@ request_seconds = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcome: opened or replayed.", ["outcome"])
+callers_refused_total = Counter(
+    "checkout_callers_refused_total",
+    "Sessions that were not opened because one caller has as many of something as one may have, by the problem's type.",
+    ["problem"],
+)
 refund_requests_total = Counter("refund_requests_total", "Requests for a refund: taken or replayed.", ["outcome"])
 capture_requests_total = Counter("capture_requests_total", "Requests to capture: taken or replayed.", ["outcome"])
 capture_requests_failed_total = Counter(
@@ -77,6 +82,8 @@ background_thread_start_failures_total = Counter(
 for _outcome in ("opened", "replayed"):
     # An alarm needs a series that starts at 0; one that appears with its first event is seen too late.
     sessions_total.labels(_outcome)
+for _problem in ("too-many-at-once", "too-many-open-sessions"):
+    callers_refused_total.labels(_problem)
 for _outcome in ("taken", "replayed"):
     refund_requests_total.labels(_outcome)
     capture_requests_total.labels(_outcome)

@@ -94,7 +94,8 @@ def test_it_refuses_what_a_direct_connection_is_opened_with(pooled: dict[str, st
 def test_purchases_go_through_while_connections_are_shared(
     pooled: dict[str, str], servers: Servers, sql: Sql, tmp_path: Path, customer: Customer, make_listing: MakeListing
 ) -> None:
-    settings = stack.environment(servers, DATABASE_POOLER="transaction", WORKER_CONCURRENCY="2", **pooled)
+    own_settings = {"DATABASE_POOLER": "transaction", "WORKER_CONCURRENCY": "2", "OPEN_SESSIONS_PER_CUSTOMER": "30"}
+    settings = stack.environment(servers, **own_settings, **pooled)
     payments = [insert_payment(sql) for _ in range(300)]
     # This process keeps connections of its own to the same server, beside the pooler.
     own = dict(sql(HELD))

@@ -11,7 +11,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.journeys.conftest import Town, eventually
+from checkout_service.local.purchase import customer_token
+from tests.journeys.conftest import CATALOGUE, Town, eventually
 from tests.journeys.test_web_process import Web
 from tests.provider import MockProvider, _provider_server, mock_provider
 
@@ -33,21 +34,26 @@ def test_webhooks_are_taken_while_every_purchase_waits_for_the_provider(
     town: Town, web_at_provider: Web, mock_provider: MockProvider
 ) -> None:
     base = f"http://127.0.0.1:{web_at_provider.port}"
-    town.open_session()
-    cart = town.customer.get("/api/cart").json()["id"]
-    headers = dict(town.customer.headers)
+    with CATALOGUE.open(encoding="utf-8") as lines:
+        listing = httpx.Response(200, text=lines.readline()).json()["id"]
+    # Each of another customer: one alone may not have as many at the provider.
+    callers = [{"Authorization": f"Bearer {customer_token(uuid4(), town.environment)}"} for _ in range(6)]
+    for caller in callers:
+        item = {"listing": listing, "qty": 1}
+        httpx.post(f"{base}/api/cart/items", json=item, headers=caller, timeout=20).raise_for_status()
     mock_provider.behave(seconds=3)
 
-    def purchase(key: str) -> httpx.Response:
+    def purchase(caller: dict[str, str]) -> httpx.Response:
+        cart = httpx.get(f"{base}/api/cart", headers=caller, timeout=20).json()["id"]
         return httpx.post(
             f"{base}/api/checkout/session",
             json={"cart_id": cart},
-            headers={**headers, "Idempotency-Key": key},
+            headers={**caller, "Idempotency-Key": "purchase"},
             timeout=20,
         )
 
     with ThreadPoolExecutor(6) as crowd:
-        purchases = [crowd.submit(purchase, str(uuid4())) for _ in range(6)]
+        purchases = [crowd.submit(purchase, caller) for caller in callers]
         eventually(lambda: mock_provider.calls.get("open", 0) >= 6)
         webhook = httpx.post(f"{base}/api/payments/webhook", json={"signature": "none"}, timeout=10)
         waiting = [future for future in purchases if not future.done()]

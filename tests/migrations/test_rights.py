@@ -24,6 +24,7 @@ WEB = dict.fromkeys(ALL_TABLES, READ) | {
 }
 WEB_COLUMNS = {
     ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
+    ("session_addresses", "INSERT"): {"payment_id", "address", "ends_at"},
     ("carts", "INSERT"): {"user_id"},
     ("carts", "UPDATE"): {"updated_at"},
     ("refunds", "INSERT"): {
@@ -45,6 +46,7 @@ WORKER = dict.fromkeys(ALL_TABLES, READ) | {
     "refund_events": READ | {"INSERT", "DELETE"},
     "command_runs": READ | {"INSERT", "UPDATE"},
     "command_results": READ | {"INSERT", "UPDATE"},
+    "session_addresses": READ | {"DELETE"},
 }
 ATTEMPT = {
     *{"status", "reported_at", "currency", "amount_presumed", "amount_authorized", "rest_released", "expires_at"},

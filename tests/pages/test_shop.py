@@ -7,12 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from checkout_service.api.callers import how_known, is_public
@@ -23,13 +21,12 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, MakeListing, Sql, Statements
+from tests.guests import BROWSER, Guest
 from tests.webhook_bodies import name_in_webhooks
 
 __all__ = ["make_app"]
 
 SOME_ID = "6a1f0c3f-5f0e-4d7c-8f3b-1d2e4c5a6b7d"
-
-BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
 VISITED = {
     "shop.show_listings": 2,
@@ -44,31 +41,6 @@ VISITED = {
     "paying.show_news": 16,
 }
 """Every route whose caller is a cookie's, and how many statements it takes; no more, however long a story is."""
-
-
-class Guest:
-    """Somebody with a browser, and what the forms of a page that they see hold."""
-
-    def __init__(self, client: FlaskClient) -> None:
-        self.client = client
-
-    def get(self, path: str) -> TestResponse:
-        return self.client.get(path, headers=BROWSER)
-
-    def post(self, path: str, **fields: str) -> TestResponse:
-        token = re.search(r'name="csrf" value="(\w+)"', self.get("/").text)
-        assert token
-        return self.client.post(path, data={"csrf": token[1], **fields}, headers=BROWSER)
-
-    def put(self, listing: dict[str, Any], qty: str = "1") -> TestResponse:
-        return self.post("/cart/items", listing=str(listing["id"]), qty=qty)
-
-    def checkout_form(self) -> dict[str, str]:
-        form = self.get("/cart").text.split('action="/checkout"')[1]
-        return dict(re.findall(r'name="(key|cart|total)" value="([^"]+)"', form)[:3])
-
-    def check_out(self, **changes: str) -> TestResponse:
-        return self.post("/checkout", **(self.checkout_form() | changes))
 
 
 MakeGuest = Callable[[], Guest]

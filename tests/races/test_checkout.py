@@ -17,14 +17,15 @@ from tests.purchases import NOTHING, ask, counts, fill_cart, replayed
 
 __all__ = ["_provider_server", "make_shopper", "mock_provider", "provider_app", "shopper"]
 
-RETRIES = 6
+RETRIES = 4
+"""As many as one customer may have at a provider at once."""
 ROUNDS = 5
 
 
 @pytest.fixture
 def retries(shopper: Customer, provider_app: Flask) -> list[Customer]:
-    """One customer at several devices."""
-    return [replace(shopper, client=provider_app.test_client()) for _ in range(RETRIES)]
+    """One customer at several devices: as many as may pay at once, and two more."""
+    return [replace(shopper, client=provider_app.test_client()) for _ in range(RETRIES + 2)]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_retries_on_one_idempotency_key_share_one_session(
         key = f"round-{number}"
         mock_provider.behave(**behaviour)
 
-        answers = _all_ask(retries, cart_id, key)
+        answers = _all_ask(retries[:RETRIES], cart_id, key)
 
         assert all(answer.status_code in {201, 502, 503} for answer in answers), [answer.text for answer in answers]
         given = [answer for answer in answers if answer.status_code == 201]
@@ -95,13 +96,13 @@ def test_different_requests_on_one_key_open_one_session_and_the_others_are_refus
     retries: list[Customer], make_listing: MakeListing, mock_provider: MockProvider, sql: Sql
 ) -> None:
     cart_id = fill_cart(retries[0], (make_listing(unit_price="40.00"), 1))
-    variants: list[dict[str, str]] = [{}, {"expected_total": "40.00"}, {"provider": "mock"}]
+    variants: list[dict[str, str]] = [{"expected_total": "40.00"}, {"provider": "mock"}]
     for number in range(ROUNDS):
         key = f"round-{number}"
         answers = at_once(
             [
-                lambda retry=retry, variant=variants[index % 3], key=key: (variant, ask(retry, cart_id, key, **variant))
-                for index, retry in enumerate(retries)
+                lambda retry=retry, variant=variants[index % 2], key=key: (variant, ask(retry, cart_id, key, **variant))
+                for index, retry in enumerate(retries[:RETRIES])
             ]
         )
 
@@ -121,7 +122,7 @@ def test_different_keys_at_once_are_different_purchases(
     cart_id = fill_cart(retries[0], (make_listing(), 1))
     assert counts(sql) == NOTHING
 
-    answers = at_once([*_asking(retries[:3], cart_id, "one"), *_asking(retries[3:], cart_id, "other")])
+    answers = at_once([*_asking(retries[:2], cart_id, "one"), *_asking(retries[2:RETRIES], cart_id, "other")])
 
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.data for answer in answers}) == 2

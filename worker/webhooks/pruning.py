@@ -1,4 +1,4 @@
-"""The task ``webhooks.prune``: removes webhooks and events that are past their retention.
+"""The task ``webhooks.prune``: removes webhooks, events and callers' addresses that are past their retention.
 
 Every step is bounded, so that a million rows never stand before the rest, and safe to run twice at once.
 """
@@ -19,8 +19,8 @@ from checkout_service.tasks import TaskName
 from worker.context import settings
 
 PRUNE_STEP: Final = 1000
-PRUNE_FOR: Final = 12.0
-"""Seconds for each of four kinds of rows; with a last slow step, all of it fits into the task's time limit (75 s)."""
+PRUNE_FOR: Final = 11.0
+"""Seconds for each of five kinds of rows; with a last slow step, all of it fits into the task's time limit (75 s)."""
 
 _FINAL: Final = ", ".join(f"'{state}'" for state in DeliveryState if state not in {*PENDING, DeliveryState.REJECTED})
 
@@ -55,23 +55,33 @@ _prune_events, _prune_refund_events = (
     """)  # noqa: S608 (only our own constants)
     for table in ("payment_events", "refund_events")
 )
+# At most a day old. Once a payment is decided, it matters no longer from where it was opened.
+_prune_addresses = text(f"""
+    DELETE FROM session_addresses WHERE id = ANY(ARRAY(
+        SELECT here.id FROM session_addresses AS here JOIN payments AS payment ON payment.id = here.payment_id
+        WHERE here.ends_at < now() OR payment.status <> 'pending'
+        ORDER BY here.id LIMIT {PRUNE_STEP}
+    ))
+    RETURNING id
+""")  # noqa: S608 (only our own constants)
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name=TaskName.PRUNE_WEBHOOKS)
 def prune() -> str:
-    """Remove webhooks and events past their retention, in short steps, for at most some seconds."""
+    """Remove webhooks, events and callers' addresses past their retention, in short steps, for at most some seconds."""
     keep = settings()
     try:
         webhooks = _in_steps(_prune_webhooks, older_than=-keep.webhooks_retention)
         rejected = _in_steps(_prune_rejected, older_than=-keep.rejected_retention)
         events = _in_steps(_prune_events, older_than=-keep.events_retention)
         events += _in_steps(_prune_refund_events, older_than=-keep.events_retention)
+        addresses = _in_steps(_prune_addresses)
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
         return "the database is unavailable"
-    return f"pruned {webhooks} webhooks, {rejected} rejected webhooks, {events} events"
+    return f"pruned {webhooks} webhooks, {rejected} rejected webhooks, {events} events, {addresses} addresses"
 
 
 def _in_steps(statement: Executable, **values: object) -> int:

@@ -67,6 +67,24 @@ def test_events_past_their_retention_go_and_the_payment_stays_as_it_is(sql: Sql)
 
 
 @pytest.mark.usefixtures("worker")
+def test_addresses_go_after_a_day_or_once_their_payment_is_decided(sql: Sql) -> None:
+    kept, ended, paid, under_way = (insert_payment(sql) for _ in range(4))
+    sql("""
+        INSERT INTO session_addresses (payment_id, address, ends_at)
+        SELECT id, '\\x01', now() + '1 hour' FROM payments""")
+    sql("""
+        UPDATE session_addresses SET ends_at = now() - interval '1 second'
+        FROM payments WHERE payments.id = payment_id AND provider_ref = :ended""", ended=ended)  # fmt: skip
+    sql("UPDATE payments SET status = 'paid' WHERE provider_ref = :paid", paid=paid)
+    sql("UPDATE payments SET under_way = true WHERE provider_ref = :under_way", under_way=under_way)
+
+    assert prune().endswith("2 addresses")
+
+    left = sql("SELECT provider_ref FROM session_addresses JOIN payments ON payments.id = payment_id")
+    assert {row.provider_ref for row in left} == {kept, under_way}
+
+
+@pytest.mark.usefixtures("worker")
 def test_pruning_goes_on_step_by_step(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     sql("""
         INSERT INTO webhook_deliveries (id, provider, body, state, next_attempt_at, received_at)
@@ -74,11 +92,11 @@ def test_pruning_goes_on_step_by_step(sql: Sql, monkeypatch: pytest.MonkeyPatch)
         FROM generate_series(1, 5000)""")
 
     monkeypatch.setattr("worker.webhooks.pruning.PRUNE_FOR", 0.0)
-    assert prune() == "pruned 0 webhooks, 0 rejected webhooks, 0 events"
+    assert prune() == "pruned 0 webhooks, 0 rejected webhooks, 0 events, 0 addresses"
     assert len(left(sql)) == 5000
 
     monkeypatch.undo()
-    assert prune() == "pruned 5000 webhooks, 0 rejected webhooks, 0 events"
+    assert prune() == "pruned 5000 webhooks, 0 rejected webhooks, 0 events, 0 addresses"
     assert left(sql) == []
 
 

@@ -1,0 +1,81 @@
+"""What one caller may have at once: open sessions, and requests that wait for a provider.
+
+A caller is a customer by their token, or a guest by their cookie. A guest can be another one with each request, so what
+guests have is bounded by their address too, where it is known, and all of them together leave room for customers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from checkout_service.api.addresses import caller_address
+from checkout_service.api.callers import Caller
+from checkout_service.settings.values import WebSettings
+
+STAFF_SCOPES: Final = ("refunds", "ops")
+"""Whoever has one of them works for the shop, and may open sessions for many customers."""
+
+WAITING_OF_CALLER: Final = 4
+WAITING_OF_ADDRESS: Final = 16
+WAITING_OF_GUESTS: Final = 48
+"""Of the 64 places of a process (checkout_service/server/granian_server.py): customers always find some."""
+
+GUESTS: Final = "guests"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Who asks, and how much of each thing they may have. Numbers of sessions are open ones; 0 is any number."""
+
+    caller: str
+    is_guest: bool
+    sessions_of_caller: int
+    sessions_of_address: int
+    address: bytes | None
+    """A keyed hash; none where the address is not known."""
+
+    @property
+    def shares(self) -> Mapping[str, int]:
+        """Whose the place is that a request takes while it waits, and how many each may have."""
+        shares = {self.caller: WAITING_OF_CALLER}
+        if self.address is not None:
+            shares[self.address.hex()] = WAITING_OF_ADDRESS
+        if self.is_guest:
+            shares[GUESTS] = WAITING_OF_GUESTS
+        return shares
+
+
+def bounds_of(caller: Caller, environ: Mapping[str, Any], settings: WebSettings) -> Bounds:
+    """The bounds of whoever sent a request to the current app."""
+    if any(caller.may(scope) for scope in STAFF_SCOPES):
+        return _bounds(caller.user_id, address=None)
+    address = caller_address(environ)
+    return _bounds(
+        caller.user_id,
+        is_guest=caller.is_guest,
+        of_caller=settings.open_sessions_per_guest if caller.is_guest else settings.open_sessions_per_customer,
+        of_address=settings.open_sessions_per_address,
+        address=None if address is None else _hashed(address, settings),
+    )
+
+
+def _bounds(
+    user_id: UUID, *, address: bytes | None, is_guest: bool = False, of_caller: int = 0, of_address: int = 0
+) -> Bounds:
+    return Bounds(
+        caller=str(user_id),
+        is_guest=is_guest,
+        sessions_of_caller=of_caller,
+        sessions_of_address=of_address,
+        address=address,
+    )
+
+
+def _hashed(address: str, settings: WebSettings) -> bytes:
+    """The address so that nobody who reads the database finds it, though there are only some billions of them."""
+    return hmac.new(settings.addresses_key, address.encode(), hashlib.sha256).digest()[:16]

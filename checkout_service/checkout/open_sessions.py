@@ -1,0 +1,42 @@
+"""The part of a statement that counts a caller's open sessions, for the two that open one.
+
+A session is open while it has not ended and its payment is pending with nothing under way: nobody has paid, and nobody
+tries to. What is counted goes no further than the bound, by indexes that hold open ones alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from checkout_service.checkout.bounds import Bounds
+
+OPEN_SESSIONS: Final = """
+    open_of_caller AS (
+        SELECT session.expires_at
+        FROM payments AS payment JOIN checkout_sessions AS session ON session.payment_id = payment.id
+        WHERE payment.user_id = :user_id AND payment.status = 'pending' AND NOT payment.under_way
+            AND session.expires_at > now()
+        ORDER BY payment.created_at LIMIT CAST(:sessions_of_caller AS bigint)
+    ), open_of_address AS (
+        SELECT here.ends_at
+        FROM session_addresses AS here JOIN payments AS payment ON payment.id = here.payment_id
+        WHERE here.address = CAST(:address AS bytea) AND here.ends_at > now()
+            AND payment.status = 'pending' AND NOT payment.under_way
+        ORDER BY here.ends_at LIMIT CAST(:sessions_of_address AS bigint)
+    ), bound AS (
+        SELECT ceil(extract(epoch FROM greatest(
+            (SELECT min(expires_at) FROM open_of_caller HAVING count(*) >= nullif(:sessions_of_caller, 0)),
+            (SELECT min(ends_at) FROM open_of_address HAVING count(*) >= nullif(:sessions_of_address, 0))
+        ) - now())) AS full_for
+    )
+"""
+"""``bound.full_for`` is after how many seconds the first of them ends, and null for a caller who may open another."""
+
+
+def bound_parameters(bounds: Bounds) -> dict[str, Any]:
+    """What ``OPEN_SESSIONS`` takes beside the ``user_id``."""
+    return {
+        "sessions_of_caller": bounds.sessions_of_caller,
+        "sessions_of_address": bounds.sessions_of_address,
+        "address": bounds.address,
+    }
