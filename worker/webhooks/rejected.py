@@ -2,8 +2,8 @@
 
 Anybody can send unverified webhooks. So what names a payment of ours is kept apart from what names nothing, each class
 of each provider has bounds of its own in rows and bytes, and one payment keeps a few: who knows no payment pushes out
-nothing of worth, and a customer who knows their own pushes out only themselves. What came first goes first. A replayed
-one keeps its place: somebody cares about it, and the oldest of the others makes room.
+nothing of worth, and a customer who knows their own pushes out only themselves. The oldest goes first, of those
+payments that keep the most. A replayed one keeps its place: somebody cares about it, and others make room.
 """
 
 from __future__ import annotations
@@ -89,19 +89,44 @@ _DROP_OF_PAYMENTS: Final = Statement(
     """  # noqa: S608 (only our own constants)
 )
 
-_DROP_OF_CLASSES: Final = Statement(
+_EXCESS: Final = """
+    FROM unnest(CAST(:providers AS text[]), CAST(:classes AS smallint[]), CAST(:rows AS bigint[]),
+        CAST(:sizes AS bigint[])) AS excess (provider, rejected_class, rows, size)
+"""
+
+_OF_CLASS: Final = f"""
+    FROM webhook_deliveries
+    WHERE {_REJECTED} AND provider = excess.provider AND rejected_class = excess.rejected_class
+        AND id <> ALL(CAST(:spared AS uuid[]))
+"""
+
+# In the order of their index, and no further than the excess in rows, unless the bytes are what is too much.
+_DROP_OF_UNKNOWN: Final = Statement(
     _DROP
     % f"""
-        SELECT kept.id
-        FROM unnest(CAST(:providers AS text[]), CAST(:classes AS smallint[]), CAST(:rows AS bigint[]),
-            CAST(:sizes AS bigint[])) AS excess (provider, rejected_class, rows, size)
-        CROSS JOIN LATERAL (
+        SELECT kept.id {_EXCESS} CROSS JOIN LATERAL (
             SELECT id, row_number() OVER oldest AS place,
                 sum(octet_length(body)) OVER oldest - octet_length(body) AS size_before
-            FROM webhook_deliveries
-            WHERE {_REJECTED} AND provider = excess.provider AND rejected_class = excess.rejected_class
-                AND id <> ALL(CAST(:spared AS uuid[]))
+            {_OF_CLASS}
             WINDOW oldest AS (ORDER BY received_at, id ROWS UNBOUNDED PRECEDING)
+            ORDER BY received_at, id LIMIT CASE excess.size WHEN 0 THEN excess.rows END
+        ) AS kept
+        WHERE kept.place <= excess.rows OR kept.size_before < excess.size
+    """
+)
+
+# The oldest of those payments that keep the most: who has many payments, and floods with each, pushes out their own.
+_DROP_OF_NAMED: Final = Statement(
+    _DROP
+    % f"""
+        SELECT kept.id {_EXCESS} CROSS JOIN LATERAL (
+            SELECT id, row_number() OVER first AS place, sum(size) OVER first - size AS size_before
+            FROM (
+                SELECT id, received_at, octet_length(body) AS size, row_number() OVER
+                    (PARTITION BY rejected_payment ORDER BY received_at DESC, id DESC) AS number_of_payment
+                {_OF_CLASS}
+            ) AS numbered
+            WINDOW first AS (ORDER BY number_of_payment DESC, received_at, id ROWS UNBOUNDED PRECEDING)
         ) AS kept
         WHERE kept.place <= excess.rows OR kept.size_before < excess.size
     """  # noqa: S608 (only our own constants)
@@ -162,16 +187,19 @@ def _drop_of_classes(
         "providers": [provider for provider, _ in given],
         "classes": [rejected_class.value for _, rejected_class in given],
     }
-    excess = []
+    excess: dict[Statement, list[tuple[str, int, int, int]]] = {_DROP_OF_UNKNOWN: [], _DROP_OF_NAMED: []}
     for provider, of_class, count, size in _COUNT.within(connection, values):
         most = settings().rejected_bounds[RejectedClass(of_class)]
         if count > most.rows or size > most.size:
-            excess.append((provider, of_class, max(0, count - most.rows), max(0, size - most.size)))
-    if not excess:
-        return Counter()
-    providers, classes, rows, sizes = zip(*excess, strict=True)
-    values = {"providers": list(providers), "classes": list(classes), "rows": list(rows), "sizes": list(sizes)}
-    return _classes(_DROP_OF_CLASSES.within(connection, values | {"spared": spared}))
+            drop = _DROP_OF_UNKNOWN if of_class == RejectedClass.UNKNOWN else _DROP_OF_NAMED
+            excess[drop].append((provider, of_class, max(0, count - most.rows), max(0, size - most.size)))
+    dropped: Counter[RejectedClass] = Counter()
+    for drop, classes in excess.items():
+        if classes:
+            names = ("providers", "classes", "rows", "sizes")
+            values = {name: list(column) for name, column in zip(names, zip(*classes, strict=True), strict=True)}
+            dropped += _classes(drop.within(connection, values | {"spared": spared}))
+    return dropped
 
 
 def _classes(rows: Sequence[Any]) -> Counter[RejectedClass]:

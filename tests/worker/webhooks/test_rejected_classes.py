@@ -201,6 +201,19 @@ def test_each_class_has_bounds_of_its_own(
     assert kept(sql) == [*named[2:], *many], "the oldest of its own class"
 
 
+def test_in_a_full_class_the_payments_that_keep_the_most_make_room(sql: Sql, make_worker: MakeWorker) -> None:
+    """Somebody with many payments of their own floods with each of them."""
+    own = [file(sql, reference) for reference in (insert_payment(sql), insert_payment(sql)) for _ in range(3)]
+    theirs = [insert_payment(sql) for _ in range(4)]
+    with make_worker(rejected_open_max_rows=20).app_context():
+        process(str(own[0]))
+        for _ in range(3):
+            many = [file(sql, reference) for _ in range(5) for reference in theirs]
+            process(str(many[0]))
+
+    assert set(kept(sql)) == {*own, *many[-14:]}
+
+
 def test_the_bounds_of_all_classes_are_exact_under_many_workers(sql: Sql, make_worker: MakeWorker) -> None:
     mine, theirs = insert_payment(sql), [insert_payment(sql) for _ in range(6)]
     for _ in range(3):
