@@ -6,7 +6,7 @@ They are words that several rooms share. The pages use them too, and those know 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 
@@ -27,6 +27,17 @@ class DeliveryState(StrEnum):
     """Unverified: anybody may have sent it, or our secret is wrong. Kept within bounds."""
     FAILED = "failed"
     """It could not be processed, or it is verified and cannot be understood; an operator has to look."""
+
+
+class RejectedClass(IntEnum):
+    """What a rejected webhook names, so what it is worth; each class of each provider has bounds of its own."""
+
+    OPEN = 1
+    """A payment of ours for which money may still come or go: any but one that expired or was canceled."""
+    KNOWN = 2
+    """Another payment of ours."""
+    UNKNOWN = 3
+    """Nothing that we know: all that a stranger can write who knows no payment."""
 
 
 PENDING: Final = (DeliveryState.RECEIVED, DeliveryState.PARKED)

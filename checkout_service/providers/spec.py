@@ -18,11 +18,16 @@ class WebhookFormat:
 
     ``body`` is the kind of body that is taken, ``headers`` are those that are kept (names in lower case), for the
     adapter to verify. ``acknowledgement`` is the text, with status 200, that a provider wants in place of our 202.
+
+    ``names`` are the places in a body where names of payments stand, the surest first: ``data.object.id`` is a path
+    through objects, and ``*`` stands for each item of a list; of a form it is a field. Our own ids and references are
+    among them as well as the provider's names. They are read of rejected webhooks, to tell which of them matter.
     """
 
     body: Literal["json", "form"]
     headers: tuple[str, ...] = ()
     acknowledgement: str | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
+from checkout_service.delivery_states import RejectedClass
 from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader, with_psycopg
@@ -180,6 +181,13 @@ class ServerSettings:
         return cls(**values)
 
 
+class RejectedBound(NamedTuple):
+    """How many rejected webhooks are kept, and how many bytes their bodies have."""
+
+    rows: int
+    size: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings(SharedSettings):
     """What the worker needs; its accounts hold the secrets of webhooks. How long things are kept."""
@@ -187,9 +195,22 @@ class WorkerSettings(SharedSettings):
     webhook_max_attempts: int = 12
     webhooks_retention: timedelta = timedelta(days=30)
     rejected_retention: timedelta = timedelta(days=7)
+    rejected_open_max_rows: int = 20_000
+    rejected_open_max_bytes: int = 256 * 2**20
+    rejected_known_max_rows: int = 10_000
+    rejected_known_max_bytes: int = 64 * 2**20
     rejected_max_rows: int = 10_000
     rejected_max_bytes: int = 64 * 2**20
     events_retention: timedelta = timedelta(days=400)
+
+    @property
+    def rejected_bounds(self) -> Mapping[RejectedClass, RejectedBound]:
+        """How many rejected webhooks are kept, of each class of each provider."""
+        return {
+            RejectedClass.OPEN: RejectedBound(self.rejected_open_max_rows, self.rejected_open_max_bytes),
+            RejectedClass.KNOWN: RejectedBound(self.rejected_known_max_rows, self.rejected_known_max_bytes),
+            RejectedClass.UNKNOWN: RejectedBound(self.rejected_max_rows, self.rejected_max_bytes),
+        }
 
     @classmethod
     def from_environment(cls, providers: Mapping[str, AccountForm]) -> Self:
@@ -201,6 +222,10 @@ class WorkerSettings(SharedSettings):
             "webhook_max_attempts": env.number("WEBHOOK_MAX_ATTEMPTS", 12),
             "webhooks_retention": timedelta(days=env.number("WEBHOOKS_RETENTION_DAYS", 30) or 0),
             "rejected_retention": timedelta(days=env.number("REJECTED_RETENTION_DAYS", 7) or 0),
+            "rejected_open_max_rows": env.number("REJECTED_OPEN_MAX_ROWS", 20_000),
+            "rejected_open_max_bytes": env.number("REJECTED_OPEN_MAX_BYTES", 256 * 2**20),
+            "rejected_known_max_rows": env.number("REJECTED_KNOWN_MAX_ROWS", 10_000),
+            "rejected_known_max_bytes": env.number("REJECTED_KNOWN_MAX_BYTES", 64 * 2**20),
             "rejected_max_rows": env.number("REJECTED_MAX_ROWS", 10_000),
             "rejected_max_bytes": env.number("REJECTED_MAX_BYTES", 64 * 2**20),
             "events_retention": timedelta(days=env.number("EVENTS_RETENTION_DAYS", 400) or 0),

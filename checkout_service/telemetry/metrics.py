@@ -17,6 +17,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, g
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from checkout_service.delivery_states import RejectedClass
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -61,7 +63,10 @@ secret_matches_total = Counter(
     ["provider", "secret"],
 )
 webhook_deliveries_dropped_total = Counter(
-    "webhook_deliveries_dropped_total", "Rejected webhooks that were not kept, since the bounds of such were reached."
+    "webhook_deliveries_dropped_total",
+    "Rejected webhooks that were not kept, since the bounds of such were reached, by what they name: a payment of ours "
+    "that is open, another that is known, or nothing that is (unknown).",
+    ["named"],
 )
 webhook_delivery_lag_seconds = Histogram(
     "webhook_delivery_lag_seconds",
@@ -88,6 +93,8 @@ for _outcome in ("taken", "replayed"):
     refund_requests_total.labels(_outcome)
     capture_requests_total.labels(_outcome)
     void_requests_total.labels(_outcome)
+for _class in RejectedClass:
+    webhook_deliveries_dropped_total.labels(_class.name.lower())
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, Index, Text, text
+from sqlalchemy import ARRAY, CheckConstraint, Index, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -56,6 +56,21 @@ class WebhookDelivery(Dated, Base):
             "received_at",
             postgresql_where=text(_is(DeliveryState.REJECTED)),
         ),
+        Index(
+            "webhook_deliveries_rejected_class",
+            "provider",
+            "rejected_class",
+            "received_at",
+            "id",
+            postgresql_where=text(_is(DeliveryState.REJECTED)),
+        ),
+        Index(
+            "webhook_deliveries_rejected_payment",
+            "rejected_payment",
+            "received_at",
+            "id",
+            postgresql_where=text(f"{_is(DeliveryState.REJECTED)} AND rejected_payment IS NOT NULL"),
+        ),
         Index("webhook_deliveries_failed", "received_at", postgresql_where=text(_is(DeliveryState.FAILED))),
         Index("webhook_deliveries_rare_states", "state", "id", postgresql_where=text(f"state {_any_of(RARE)}")),
         Index(
@@ -95,3 +110,13 @@ class WebhookDelivery(Dated, Base):
     """Applied, but an event in it moved nothing, since amount or currency are not the payment's: it may be replayed."""
     replay_of: Mapped[UUID | None]
     """The command that replays it at this moment; None again once there is a result."""
+    rejected_class: Mapped[int] = mapped_column(SmallInteger, server_default=text("3"))
+    """A member of ``RejectedClass``: what it named when it was rejected last."""
+    rejected_payment: Mapped[UUID | None]
+    """Of a rejected one: the payment that it names, and among whose few it is kept. Nobody vouches for it."""
+
+
+class WebhookRejection(Dated, Base):
+    """Holds no rows, ever: who rejects webhooks locks the table, one at a time, and nobody else may lock it."""
+
+    __tablename__ = "webhook_rejections"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
 
-from checkout_service.delivery_states import DeliveryState
-from checkout_service.telemetry.metrics import count_lags, webhook_deliveries_total
+from checkout_service.delivery_states import DeliveryState, RejectedClass
+from checkout_service.telemetry.metrics import count_lags, webhook_deliveries_dropped_total, webhook_deliveries_total
 from worker.webhooks.claims import Result
 
 log = structlog.get_logger(__name__)
@@ -28,3 +29,9 @@ def counted(results: list[Result]) -> list[Result]:
     if results:
         log.info("webhooks_settled", **Counter(result.state.value for result in results), **named)
     return results
+
+
+def count_dropped(dropped: Mapping[RejectedClass, int]) -> None:
+    """Count rejected webhooks that were not kept, once that is committed."""
+    for rejected_class, count in dropped.items():
+        webhook_deliveries_dropped_total.labels(rejected_class.name.lower()).inc(count)

@@ -24,11 +24,10 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.publishing.wake_up import WAKE_UP, wake_worker
 from checkout_service.tasks import TaskName
-from checkout_service.telemetry.metrics import webhook_deliveries_dropped_total
 from worker.backoff import describe
 from worker.transitions.recording import record
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
-from worker.webhooks.counting import counted
+from worker.webhooks.counting import count_dropped, counted
 from worker.webhooks.parsing import Reading, read_webhooks, remember
 from worker.webhooks.rejected import reject
 from worker.webhooks.replays import (
@@ -340,7 +339,7 @@ def _reject(readings: Sequence[Reading]) -> list[Result]:
     except Exception as error:
         log.exception("webhooks_not_rejected", webhooks=len(readings))
         return _settle([failed_attempt(reading, describe(error)) for reading in readings])
-    webhook_deliveries_dropped_total.inc(rejected.dropped)
+    count_dropped(rejected.dropped)
     return counted(rejected.written)
 
 

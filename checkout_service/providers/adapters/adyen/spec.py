@@ -26,7 +26,14 @@ spec = ProviderSpec(
         # Adyen promises no form of its API keys, but none looks like its HMAC keys or its client keys.
         checks={"api_key": key_of_any_form(STRIPE_KEY, PUBLISHABLE_KEY, ENDPOINT, MODE_KEY, HEXADECIMAL)},
     ),
-    webhooks=WebhookFormat(body="json", acknowledgement="[accepted]"),
+    webhooks=WebhookFormat(
+        body="json",
+        acknowledgement="[accepted]",
+        names=tuple(
+            f"notificationItems.*.NotificationRequestItem.{name}"
+            for name in ("merchantReference", "originalReference", "pspReference")
+        ),
+    ),
     provider="checkout_service.providers.adapters.adyen.provider:AdyenProvider",
     evidence="the Adyen Customer Area, Disputes",
 )

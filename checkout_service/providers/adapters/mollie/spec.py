@@ -16,7 +16,7 @@ spec = ProviderSpec(
         # The rule of Mollie's own client (mollie-api-python). OAuth's tokens want another account's name in each call.
         checks={"api_key": key_like(r"(?:live|test)_\w+", words="an API key of Mollie, live_… or test_…")},
     ),
-    webhooks=WebhookFormat(body="form"),
+    webhooks=WebhookFormat(body="form", names=("id",)),
     several_captures=True,
     provider="checkout_service.providers.adapters.mollie.provider:MollieProvider",
     evidence="the Mollie Dashboard, Disputes or Chargebacks",

@@ -26,6 +26,18 @@ spec = ProviderSpec(
             "paypal-cert-url",
             "paypal-auth-algo",
         ),
+        # Ours first: the names of captures, authorizations and disputes are known here only once they were entered.
+        names=(
+            *(f"resource.{name}" for name in ("custom_id", "invoice_id", "custom", "invoice_number")),
+            *(f"resource.purchase_units.*.{name}" for name in ("custom_id", "invoice_id")),
+            *(
+                f"resource.disputed_transactions.*.{name}"
+                for name in ("custom", "invoice_number", "seller_transaction_id")
+            ),
+            *(f"resource.{name}" for name in ("id", "capture_id", "dispute_id")),
+            *(f"resource.supplementary_data.related_ids.{name}" for name in ("capture_id", "authorization_id")),
+            "resource.links.*.href",
+        ),
     ),
     several_captures=True,
     provider="checkout_service.providers.adapters.paypal.provider:PayPalProvider",

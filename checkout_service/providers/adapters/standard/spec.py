@@ -13,6 +13,14 @@ spec = ProviderSpec(
         needed=("api_key", "api_base"),
         checks={"api_key": key_of_any_form(), "webhook_secrets": signing_secret},
     ),
-    webhooks=WebhookFormat(body="json", headers=("webhook-id", "webhook-timestamp", "webhook-signature")),
+    webhooks=WebhookFormat(
+        body="json",
+        headers=("webhook-id", "webhook-timestamp", "webhook-signature"),
+        names=(
+            "data.payment_id",
+            "data.provider_ref",
+            *(f"data.{name}" for name in ("refund_ref", "capture_ref", "dispute_ref", "attempt")),
+        ),
+    ),
     provider="checkout_service.providers.adapters.standard.provider:StandardProvider",
 )

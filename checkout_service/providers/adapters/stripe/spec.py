@@ -19,7 +19,18 @@ spec = ProviderSpec(
         },
         package=Package(module="stripe", install="checkout-service[stripe]"),
     ),
-    webhooks=WebhookFormat(body="json", headers=("stripe-signature",)),
+    webhooks=WebhookFormat(
+        body="json",
+        headers=("stripe-signature",),
+        # An intent, or what names one; a refund or a dispute may name its charge alone.
+        names=(
+            "data.object.metadata.payment_id",
+            "data.object.payment_intent",
+            "data.object.id",
+            "data.object.charge",
+            "data.object.latest_charge",
+        ),
+    ),
     provider="checkout_service.providers.adapters.stripe.provider:StripeProvider",
     evidence="the Stripe Dashboard, Disputes",
 )

@@ -1,0 +1,98 @@
+"""The payment that a rejected webhook names, as far as anybody can tell of bytes that nobody vouches for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from checkout_service.database.statements import Statement
+from checkout_service.delivery_states import RejectedClass
+from checkout_service.providers.raw_webhook import RawWebhook
+from checkout_service.providers.registry import provider_specs
+from checkout_service.providers.unverified_names import names_in
+
+_OWN_ID: Final = re.compile(
+    r"(?<![0-9a-f])[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}(?![0-9a-f])"
+)
+"""Of a payment, as we give it to a provider: by itself, or in a reference, perhaps with a refund's behind it."""
+
+# A name leads to a payment of the same provider alone: a flood at one provider's path is none of another's.
+_FIND: Final = Statement(
+    """
+    SELECT given.provider, given.name, payment.id, payment.status NOT IN ('expired', 'canceled') AS open
+    FROM unnest(CAST(:providers AS text[]), CAST(:names AS text[]), CAST(:ids AS uuid[]))
+        AS given (provider, name, own_id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM payments WHERE id = given.own_id
+        UNION ALL
+        SELECT id FROM payments WHERE provider_ref = given.name
+        UNION ALL
+        SELECT payment_id FROM payment_attempts
+        WHERE provider = given.provider AND attempt_ref = given.name AND attempt_ref <> ''
+        UNION ALL
+        SELECT payment_id FROM captures WHERE provider = given.provider AND capture_ref = given.name
+        UNION ALL
+        SELECT payment_id FROM disputes
+        WHERE provider = given.provider AND dispute_ref = given.name AND dispute_ref <> ''
+        UNION ALL
+        SELECT payment_id FROM refunds WHERE provider = given.provider AND provider_ref = given.name
+        UNION ALL
+        SELECT payment_id FROM capture_requests WHERE provider = given.provider AND provider_ref = given.name
+    ) AS owner
+    JOIN payments AS payment ON payment.id = owner.id AND payment.provider = given.provider
+    """,
+    binary=True,
+    named=False,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """The class of a rejected webhook, and the payment that it counts to; None of one that names nothing we know."""
+
+    rejected_class: RejectedClass
+    payment_id: UUID | None = None
+
+
+UNKNOWN: Final = Named(rejected_class=RejectedClass.UNKNOWN)
+
+
+def named_in(connection: Connection, webhooks: Sequence[RawWebhook]) -> list[Named]:
+    """What each webhook names: the first open payment in it, else the first other one. One statement for the set."""
+    formats = {name: spec.webhooks for name, spec in provider_specs().items()}
+    names = [
+        names_in(formats[webhook.provider], webhook.body) if webhook.provider in formats else () for webhook in webhooks
+    ]
+    given = sorted({(webhook.provider, name) for webhook, own in zip(webhooks, names, strict=True) for name in own})
+    if not given:
+        return [UNKNOWN] * len(webhooks)
+    rows = _FIND.within(
+        connection,
+        {
+            "providers": [provider for provider, _ in given],
+            "names": [name for _, name in given],
+            "ids": [_own_id(name) for _, name in given],
+        },
+    )
+    owners: dict[tuple[str, str], Named] = {}
+    for provider, name, payment_id, is_open in rows:
+        found = Named(rejected_class=RejectedClass.OPEN if is_open else RejectedClass.KNOWN, payment_id=payment_id)
+        owners[provider, name] = min(found, owners.get((provider, name), UNKNOWN), key=_class)
+    return [
+        min((owners.get((webhook.provider, name), UNKNOWN) for name in own), key=_class, default=UNKNOWN)
+        for webhook, own in zip(webhooks, names, strict=True)
+    ]
+
+
+def _class(named: Named) -> RejectedClass:
+    return named.rejected_class
+
+
+def _own_id(name: str) -> UUID | None:
+    found = _OWN_ID.search(name)
+    return UUID(found[0]) if found else None
