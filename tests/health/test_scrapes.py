@@ -50,7 +50,9 @@ def test_probes_need_no_token(make_app: MakeApp) -> None:
     assert [client.get(path).status_code for path in ("/livez", "/readyz")] == [200, 200]
 
 
-def test_while_the_first_page_is_made_others_are_refused_at_once(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_first_page_is_made_others_are_refused_at_once(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = make_app()
     begun, goes_on = threading.Event(), threading.Event()
 
