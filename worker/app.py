@@ -5,14 +5,10 @@ Beat and Flower send tasks and run none: they need a broker, and hold no way to 
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
-import shutil
 import sys
-import tempfile
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from celery import Celery
 from celery.apps.worker import Worker
@@ -20,10 +16,8 @@ from celery.signals import setup_logging
 
 from checkout_service.settings.values import BrokerSettings, SettingsError
 from checkout_service.telemetry import logs
+from checkout_service.telemetry.metrics_folder import MetricsFolderError, name_metrics_folder
 from worker.closed_channels import survive_closed_channels
-
-METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The setting that names the folder in which the processes of one worker count; the metrics' library reads it."""
 
 try:
     _settings = BrokerSettings.from_environment()
@@ -37,7 +31,10 @@ class CheckoutCelery(Celery):
     @cached_property
     def Worker(self) -> type[Worker]:  # noqa: N802 (Celery's name)
         """The class of workers. By its name: its module loads the metrics, which count where the folder is by then."""
-        name_metrics_folder()
+        try:
+            name_metrics_folder("checkout-metrics-")
+        except MetricsFolderError as error:
+            sys.exit(f"The environment cannot be used:\n{error}")
         bound: type[Worker] = self.subclass_with_self("worker.process:WorkerProcess")  # type: ignore[arg-type]  # or a name
         return bound
 
@@ -45,22 +42,6 @@ class CheckoutCelery(Celery):
 survive_closed_channels()
 app = CheckoutCelery("checkout", task_cls="worker.process:ContextTask")
 app.config_from_object("celeryconfig")
-
-
-def name_metrics_folder() -> None:
-    """Make the folder in which this worker's processes count, unless the environment names one; removed at the end.
-
-    Raises RuntimeError if the metrics are loaded by now: each process would count for itself, and nobody would see.
-    """
-    if METRICS_FOLDER in os.environ:
-        return
-    if "checkout_service.telemetry.metrics" in sys.modules:
-        raise RuntimeError("the metrics were loaded before their folder was named: see what worker/app.py imports")
-    folder = tempfile.mkdtemp(prefix="checkout-metrics-")
-    os.environ[METRICS_FOLDER] = folder
-    owner = os.getpid()
-    # Children that end must leave the folder to the others.
-    atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
 
 
 @setup_logging.connect

@@ -1,110 +1,30 @@
-"""For operators and load balancers: whether the process is up, whether it can work, and its metrics."""
+"""For operators and load balancers: whether the process is up, whether it can work, and its metrics.
+
+Where the server answers probes from memory, those for /livez and /readyz never come here; see ``probes``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
-from time import monotonic
-from typing import Final
-
-from flask import Blueprint, Flask, Response, current_app
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from flask import Blueprint, Flask, Response, current_app, request
 
 from checkout_service.api.callers import public
-from checkout_service.api.problems import Problem
 from checkout_service.api.responses import json_answer
-from checkout_service.database.engine import execute
-from checkout_service.database.errors import DatabaseUnavailableError
-from checkout_service.database.schema import HEAD
 from checkout_service.health.backlog import Backlog
+from checkout_service.health.probes import Probes, readiness
+from checkout_service.health.readiness import Readiness
+from checkout_service.health.scrapes import Scrapes
 from checkout_service.oversight.gauges import Violations
-from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.server.wsgi_adapter import PROBES_KEY
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import metrics
 
-ANSWER_WITHIN: Final = 1.2
-"""Seconds for all checks together. A check without an answer by then has failed."""
-
-OK: Final = "ok"
-NEEDED: Final = frozenset({"database", "migrations"})
-"""Without these nothing can be served. Without broker or cache webhooks are still stored, and processed later."""
-
 blueprint = Blueprint("health", __name__)
-
-_REVISION = text("SELECT version_num FROM alembic_version")
-
-Probe = Callable[[], dict[str, str]]
-
-
-class NotReady(Problem):
-    """No traffic should come here until this is over."""
-
-    status = 503
-    slug = "not-ready"
-    title = "Not ready"
-    default_detail = "The service cannot do its work right now; see missing."
-
-
-class Readiness:
-    """Checks every server that the web tier works with, all at once and within a bounded time.
-
-    A frozen server holds the one thread that checks it. Further checks of that server wait for this thread's answer.
-    """
-
-    def __init__(self, app: Flask, settings: WebSettings) -> None:
-        self._app = app
-        self._cache = Redis.from_url(
-            settings.redis_url.reveal(), socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 1)
-        )
-        self._probes: dict[str, Probe] = {
-            "database": _probe_database,
-            "broker": _probe_broker,
-            "cache": self._probe_cache,
-        }
-        self._threads = ThreadPoolExecutor(len(self._probes), thread_name_prefix="readiness")
-        self._running: dict[str, Future[dict[str, str]]] = {}
-        self._lock = Lock()
-
-    def checks(self) -> dict[str, str]:
-        """Each server's result: "ok", or what is wrong with it."""
-        deadline = monotonic() + ANSWER_WITHIN
-        found = dict.fromkeys(("database", "migrations", "broker", "cache"), "unknown")
-        for name, future in [(name, self._ask(name)) for name in self._probes]:
-            try:
-                found |= future.result(max(0.0, deadline - monotonic()))
-            except TimeoutError:
-                found[name] = "no answer in time"
-        return found
-
-    def _ask(self, name: str) -> Future[dict[str, str]]:
-        with self._lock:
-            running = self._running.get(name)
-            if running is None or running.done():
-                running = self._running[name] = self._threads.submit(self._run, self._probes[name])
-            return running
-
-    def _run(self, probe: Probe) -> dict[str, str]:
-        with self._app.app_context():
-            return probe()
-
-    def _probe_cache(self) -> dict[str, str]:
-        try:
-            self._cache.ping()
-        except RedisError:
-            return {"cache": "away"}
-        return {"cache": OK}
 
 
 def init_app(app: Flask, settings: WebSettings) -> None:
-    app.extensions["readiness"] = Readiness(app, settings)
-    app.extensions["backlog"] = Backlog()
-    app.extensions["violations"] = Violations()
+    looking = app.extensions["readiness"] = Readiness(app, settings)
+    app.extensions[PROBES_KEY] = Probes(looking.checks)
+    app.extensions["scrapes"] = Scrapes(app, settings, Backlog(), Violations())
     app.register_blueprint(blueprint)
 
 
@@ -119,44 +39,14 @@ def live() -> Response:
 @public
 def ready() -> Response:
     """200 while customers can be served and webhooks stored, else 503. Both name what is missing."""
-    readiness: Readiness = current_app.extensions["readiness"]
-    checks = readiness.checks()
-    missing = [name for name, result in checks.items() if result != OK]
-    if NEEDED.intersection(missing):
-        raise NotReady(checks=checks, missing=missing)
-    return json_answer({"status": "ready", "checks": checks, "missing": missing})
+    looking: Readiness = current_app.extensions["readiness"]
+    return json_answer(readiness(looking.checks()))
 
 
 @blueprint.get("/metrics")
 @public
 def show_metrics() -> Response:
-    """Every series, in Prometheus' text format."""
-    backlog: Backlog = current_app.extensions["backlog"]
-    violations: Violations = current_app.extensions["violations"]
-    return Response(metrics.expose(backlog, violations), content_type=metrics.CONTENT_TYPE)
-
-
-def _probe_database() -> dict[str, str]:
-    try:
-        rows = execute(_REVISION)
-    except DatabaseUnavailableError:
-        return {"database": "away", "migrations": "unknown"}
-    except ProgrammingError:
-        # No such table, or no right to read it: the first migration grants that.
-        return {"database": OK, "migrations": "none applied"}
-    return {"database": OK, "migrations": _compared(rows[0].version_num if rows else "", HEAD)}
-
-
-def _compared(revision: str, head: str) -> str:
-    # Revisions are numbered. A release migrates first, so old processes see a newer revision for a while, and go on.
-    if revision == head or (revision.isdigit() and int(revision) > int(head)):
-        return OK
-    return f"at {revision or 'none'}, behind {head}"
-
-
-def _probe_broker() -> dict[str, str]:
-    try:
-        task_queue().ping()
-    except QueueUnavailableError:
-        return {"broker": "away"}
-    return {"broker": OK}
+    """Every series, in Prometheus' text format, for who has the token where one is set."""
+    scrapes: Scrapes = current_app.extensions["scrapes"]
+    page = scrapes.page(request.headers.get("Authorization"))
+    return Response(page, headers={"Cache-Control": "no-store"}, content_type=metrics.CONTENT_TYPE)

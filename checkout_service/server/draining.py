@@ -44,6 +44,10 @@ class Drain:
         self._has_finished = False
         self._thread = BackgroundThread("drain", self._rounds)
 
+    def has_begun(self) -> bool:
+        """Whether this process has begun to end."""
+        return self._begun.is_set()
+
     def announced(self, app: Wsgi) -> Wsgi:
         """The same app. Once the end has begun, its answers say that the connection closes."""
 

@@ -1,17 +1,15 @@
 """Granian as this service runs it: one child a core, dead children started again, a drain before the end.
 
-Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores), WEB_THREADS (4) and PROMETHEUS_MULTIPROC_DIR.
+Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores) and WEB_THREADS (4).
 """
 
 from __future__ import annotations
 
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -28,7 +26,7 @@ from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.draining import LINGER, Drain, Wsgi
 from checkout_service.server.slots import Slots
 from checkout_service.server.sockets import OwnSockets
-from checkout_service.server.wsgi_adapter import WsgiAdapter
+from checkout_service.server.wsgi_adapter import PROBES_KEY, Probes, WsgiAdapter
 from checkout_service.settings.values import ServerSettings, SettingsError
 from checkout_service.threads import BackgroundThread
 
@@ -66,7 +64,7 @@ class WebServer(MPServer):
             self.respawned_wrks.clear()
 
 
-def make_adapter(app: Wsgi, port: int) -> WsgiAdapter:
+def make_adapter(app: Wsgi, port: int, *, probes: Probes | None = None) -> WsgiAdapter:
     """The app behind its slots. A body is read before its request takes a slot.
 
     Otherwise as many slow senders as there are slots would stop everybody else.
@@ -74,7 +72,7 @@ def make_adapter(app: Wsgi, port: int) -> WsgiAdapter:
     slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, queue=LONGEST_QUEUE)
     body_reader = BodyReader(readers=MOST_READING, most_bytes=MOST_BODIES)
     BackgroundThread("slow-senders", partial(hang_up_on_slow_senders, body_reader, OwnSockets(port))).start()
-    return WsgiAdapter(app, slots=slots, body_reader=body_reader)
+    return WsgiAdapter(app, slots=slots, body_reader=body_reader, probes=probes)
 
 
 def load(target: str) -> WsgiAdapter:
@@ -89,7 +87,10 @@ def load(target: str) -> WsgiAdapter:
     if not hasattr(granian_server, "_wsgi_call_wrap"):
         sys.exit("this version of Granian calls WSGI apps in another way: checkout_service/server has to follow it")
     granian_server._wsgi_call_wrap = lambda adapter, *_: adapter
-    return make_adapter(drain.announced(app), port)
+    probes = getattr(app, "extensions", {}).get(PROBES_KEY)  # an app that answers its own probes has none
+    if probes is not None:
+        probes.start(is_ending=drain.has_begun)
+    return make_adapter(drain.announced(app), port, probes=probes)
 
 
 def end_with_parent(parent: int) -> Iterator[float | None]:
@@ -124,26 +125,21 @@ def main(target: str, *, check: Callable[[], object]) -> None:
         sys.exit(f"settings:\n{error}")
     _refuse_taken_port(web.host, web.port)
     _allow_many_files()
-    own_folder = _own_metrics_folder()
     import_module("checkout_service.app")  # forked children share its pages, and a restarted one serves at once
-    try:
-        WebServer(
-            target,
-            address=web.host,
-            port=web.port,
-            interface=Interfaces.WSGI,
-            http=HTTPModes.http1,
-            workers=web.children or _cores(),
-            blocking_threads=READERS,
-            backlog=2048,
-            backpressure=CONNECTIONS,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
-            respawn_failed_workers=True,
-            workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
-        ).serve(target_loader=load)
-    finally:
-        if own_folder:
-            shutil.rmtree(own_folder, ignore_errors=True)
+    WebServer(
+        target,
+        address=web.host,
+        port=web.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        workers=web.children or _cores(),
+        blocking_threads=READERS,
+        backlog=2048,
+        backpressure=CONNECTIONS,
+        http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
+        respawn_failed_workers=True,
+        workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
+    ).serve(target_loader=load)
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
@@ -166,15 +162,6 @@ def _allow_many_files() -> None:
     # A limit that the system does not let us raise (macOS has one of its own) means fewer connections, not no service.
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, most))
-
-
-def _own_metrics_folder() -> str | None:
-    """Each child counts in files of a folder that all of them read; it must be known before they import the client."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        return None
-    folder = tempfile.mkdtemp(prefix="checkout-web-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    return folder
 
 
 def _cores() -> int:

@@ -26,11 +26,14 @@ from checkout_service.threads import start_again
 log = structlog.get_logger(__name__)
 
 
+PROBES_KEY: Final = "checkout_service.server.probes"
+"""Under this key of an app's extensions stands what answers its probes."""
+
 WAITS_FOR: Final = 10.0
 """Seconds in the queue after which a request is answered with nothing done: its sender has given up, or will."""
 
 
-PROBES: Final = frozenset({"/livez", "/readyz"})
+_OF_PROBES: Final = ("GET", "HEAD")
 
 API: Final = "/api/"
 
@@ -51,16 +54,24 @@ class Granian(Protocol):
     def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None: ...
 
 
+class Probes(Protocol):
+    """Answers from memory, without waiting for anything."""
+
+    def answer(self, path: str, /) -> tuple[int, Mapping[str, str], bytes] | None:
+        """Status, headers and body; None if the path is no probe's."""
+
+
 class WsgiAdapter:
     """Serves one WSGI app (PEP 3333) with a few slots. Bodies are read before a request takes a slot.
 
     What it answers by itself is a problem document, and is counted and logged like any other answer. The route of such
     an answer is ``gone`` (408: the body came too slowly or not whole), ``refused`` (503: too many wait) or ``broken``
-    (500: the app raised).
+    (500: the app raised). Probes are answered at once, in no slot: whoever sends many of them takes nobody's place.
     """
 
-    def __init__(self, app: Wsgi, *, slots: Slots, body_reader: BodyReader) -> None:
+    def __init__(self, app: Wsgi, *, slots: Slots, body_reader: BodyReader, probes: Probes | None = None) -> None:
         self._app = app
+        self._probes = probes
         self._slots = slots
         self._body_reader = body_reader
         self._environs = [_ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots.share(kind)} for kind in Kind]
@@ -70,6 +81,8 @@ class WsgiAdapter:
         start_again()  # this child's guards may have found the system without threads, and nobody wakes them
         kind = kind_of(scope["PATH_INFO"], scope["QUERY_STRING"])
         environ: dict[str, Any] = self._environs[kind] | scope
+        if kind is Kind.PROBE and self._answer_probe(client, environ, arrived):
+            return
         held = self._body_reader.take(environ)
         if GONE_KEY in environ:
             self._body_reader.let_go(held)
@@ -79,6 +92,20 @@ class WsgiAdapter:
         if not self._slots.admit(work, kind):
             self._body_reader.let_go(held)
             _Own(client, environ, arrived).refuse()
+
+    def _answer_probe(self, client: Granian, environ: dict[str, Any], arrived: float) -> bool:
+        """Answer a probe from memory; False if that is the app's. Its body, if it has one, is left unread."""
+        if self._probes is None:
+            return False
+        own = _Own(client, environ, arrived)  # first: the answer names the request's id
+        answer = self._probes.answer(environ["PATH_INFO"])
+        if answer is None:
+            return False
+        if environ["REQUEST_METHOD"] in _OF_PROBES:
+            own.answer_probe(*answer)
+        else:
+            own.refuse_method()
+        return True
 
     def _serve(self, client: Granian, environ: dict[str, Any], held: int, arrived: float) -> None:
         """Answer one request, whatever happens."""
@@ -124,7 +151,7 @@ def kind_of(path: str, query: str) -> Kind:
         if path == WEBHOOK_PATH or path.startswith(_WEBHOOKS):
             return Kind.WEBHOOK
         return Kind.PAGE if path.startswith(PAGES_OF_API) else Kind.API
-    if path in PROBES:
+    if path in request_log.PROBES:
         # They go first: an orchestrator must not take us for dead because many others ask for something.
         return Kind.PROBE
     return Kind.SEARCH if path == "/" and SEARCH in query else Kind.PAGE
@@ -166,6 +193,19 @@ class _Own:
     def fail(self) -> None:
         """The app raised, or Granian did."""
         self._send("broken", document_of_status(500, instance=self._path(), request_id=self._request_id))
+
+    def answer_probe(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """What was seen last; to HEAD without the body, and with its length."""
+        request_log.end(self._environ, route=self._path(), status=status)
+        named = {**headers, request_log.REQUEST_ID: self._request_id}
+        if self._environ["REQUEST_METHOD"] == "HEAD":
+            named["Content-Length"], body = str(len(body)), b""
+        self._client.response_bytes(status, list(named.items()), body)
+
+    def refuse_method(self) -> None:
+        """A probe's path takes no other method."""
+        shown = document_of_status(405, instance=self._path(), request_id=self._request_id)
+        self._send(self._path(), shown, headers={"Allow": ", ".join(_OF_PROBES)})
 
     def _send(self, route: str, shown: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
         request_log.end(self._environ, route=route, status=shown["status"])

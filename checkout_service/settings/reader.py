@@ -196,6 +196,15 @@ class Reader:
         """An address that pages lead to, without a slash at its end; '' if it is not set."""
         return self._checked(name, self._env.str(name, ""), _page).rstrip("/")
 
+    def metrics_token(self) -> Secret | None:
+        """What a scrape has to show; None if it is not set."""
+        token = self.text("METRICS_TOKEN", "")
+        if not re.fullmatch(r"[\x21-\x7e]*", token):
+            self._faults.append("METRICS_TOKEN: must be visible ASCII characters, without a space")
+        if token and self._production and len(token) < 16:
+            self._faults.append("METRICS_TOKEN: shorter than 16 characters, which is too weak in production")
+        return Secret(token) if token else None
+
     def duration(self, name: str, seconds: int) -> timedelta:
         return timedelta(seconds=self.number(name, seconds) or 0)
 

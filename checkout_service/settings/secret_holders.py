@@ -20,6 +20,7 @@ SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("JWT_SECRET", ("web",)),
     ("PAGES_SECRET", ("web",)),
     ("CONSOLE_BASIC_AUTH", ("web",)),
+    ("METRICS_TOKEN", ("web", "worker")),
     ("FLOWER_BASIC_AUTH", ("flower",)),
     ("FLOWER_*SECRET*", ("flower",)),  # Flower's own settings
     ("FLOWER_*KEY*", ("flower",)),

@@ -111,6 +111,7 @@ class WebSettings(SharedSettings):
     webhooks_max_rows: int = 1_000_000
     webhooks_max_bytes: int = 4 * 2**30
     web_threads: int = 4
+    metrics_token: Secret | None = None
     pages: bool = False
     pages_secret: Secret | None = None
     console: bool = False
@@ -155,6 +156,7 @@ class WebSettings(SharedSettings):
             "webhooks_max_rows": env.number("WEBHOOKS_MAX_ROWS", 1_000_000),
             "webhooks_max_bytes": env.number("WEBHOOKS_MAX_BYTES", 4 * 2**30),
             "web_threads": env.number("WEB_THREADS", 4),
+            "metrics_token": env.metrics_token(),
         }
         env.finish()
         return cls(**values)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import collections
 import os
+import struct
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
@@ -25,8 +27,11 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 # The library chose how to count when it was first imported. In a worker Flower's plug-in of the celery command imports
 # it, before worker/app.py has named the folder.
-_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR" in os.environ
-"""Whether the series below count into files; what is set later comes too late for them."""
+FOLDER: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+"""The folder whose files the series below count into; None if each process counts for itself. What is named later comes
+too late for them."""
+
+_TRIES: Final = 3
 
 values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # prometheus-client is partly untyped
 
@@ -121,8 +126,16 @@ def count_lags(seconds: Sequence[float]) -> None:
 
 def expose(*at_scrape: Collector) -> bytes:
     """The text of all series of all processes that count together, and of what is read at this moment."""
+    for _ in range(_TRIES - 1):
+        # A process that begins to count at this moment has made its file, and written nothing into it yet.
+        with suppress(struct.error):
+            return _text(at_scrape)
+    return _text(at_scrape)
+
+
+def _text(at_scrape: Iterable[Collector]) -> bytes:
     registry = CollectorRegistry()
-    if _SHARED:
+    if FOLDER is not None:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client is partly untyped
     else:
         registry.register(REGISTRY)

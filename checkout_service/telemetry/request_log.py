@@ -12,7 +12,10 @@ from flask import Flask, Response, request
 
 from checkout_service.telemetry import logs, metrics
 
-QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
+PROBES: Final = frozenset({"/livez", "/readyz"})
+"""Paths by which orchestrators and balancers ask how a process is."""
+
+QUIET: Final = PROBES | {"/metrics"}
 """Routes that machines ask for every few seconds. Their lines would fill the log and say nothing."""
 
 REQUEST_ID: Final = "X-Request-Id"

@@ -17,15 +17,15 @@ READS_THE_ENVIRONMENT = {
     "wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",
     "checkout_service/telemetry/metrics.py": "asks whether prometheus-client counts into files",
-    "worker/app.py": "an entry point, which names the folder of those files",
+    "checkout_service/telemetry/metrics_folder.py": "names the folder of those files, for entry points",
 }
 
 MAY_COMMIT = {"checkout_service/database/engine.py", "migrations/env.py"}
 
 STARTS_THREADS = {
     "checkout_service/threads.py": "the one engine of background threads",
-    "checkout_service/health/routes.py": "asks its questions side by side, with a bound on the time of all of them",
     "worker/payments/lanes.py": "asks several providers at once, with a bound on the calls to each",
+    "checkout_service/health/readiness.py": "asks its questions side by side, with a bound on the time of all of them",
     "checkout_service/server/slots.py": "works off the requests that wait, for as long as some do: no loop of its own",
 }
 

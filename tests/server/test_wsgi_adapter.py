@@ -82,6 +82,86 @@ def wsgi_adapter(app: Wsgi, *, working: int = 1, most_bytes: int = 1000) -> Wsgi
     )
 
 
+class FromMemory:
+    """Probes of a test."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.ids: list[str] = []
+
+    def answer(self, path: str) -> tuple[int, dict[str, str], bytes] | None:
+        self.paths.append(path)
+        self.ids.append(logs.request_id())
+        return 503, {"Content-Type": "text/x", "Connection": "close"}, b"seen"
+
+
+def probe(path: str, method: str = "GET") -> dict[str, Any]:
+    return scope(b"unread") | {"PATH_INFO": path, "REQUEST_METHOD": method}
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_probes_are_answered_while_every_slot_is_taken_and_the_line_is_full(path: str) -> None:
+    probes, client = FromMemory(), Client()
+    full = Slots(working=0, waiting=1, queue=0)
+    adapter = WsgiAdapter(answering([]), slots=full, body_reader=BodyReader(readers=0, most_bytes=0), probes=probes)
+    before = _counted(path)
+
+    for _ in range(100):
+        adapter(client, probe(path))
+
+    assert probes.paths == [path] * 100
+    assert {(kind, status, body) for kind, status, _, body in client.answers} == {("bytes", 503, b"seen")}
+    headers = dict(client.answers[0][2])
+    assert headers["Content-Type"] == "text/x"
+    assert headers["Connection"] == "close"
+    assert headers[request_log.REQUEST_ID] == probes.ids[0]
+    assert _counted(path) == before + 100
+
+
+def test_to_head_a_probe_tells_its_length_alone() -> None:
+    client = Client()
+    WsgiAdapter(
+        answering([]),
+        slots=Slots(working=0, waiting=1, queue=0),
+        body_reader=BodyReader(readers=1, most_bytes=1),
+        probes=FromMemory(),
+    )(client, probe("/readyz", "HEAD"))
+    [(_, status, headers, body)] = client.answers
+    assert (status, body) == (503, b"")
+    assert ("Content-Length", "4") in headers
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
+def test_a_probes_path_refuses_other_methods_in_no_slot(method: str) -> None:
+    """They would go first in the line."""
+    client = Client()
+    full = Slots(working=0, waiting=1, queue=0)
+    body_reader = BodyReader(readers=0, most_bytes=0)
+    WsgiAdapter(answering([]), slots=full, body_reader=body_reader, probes=FromMemory())(
+        client, probe("/readyz", method)
+    )
+    [(_, status, headers, body)] = client.answers
+    assert (status, dict(headers)["Allow"]) == (405, "GET, HEAD")
+    assert json.loads(body)["type"] == "/problems/method-not-allowed"
+    assert json.loads(body)["request_id"] == dict(headers)[request_log.REQUEST_ID]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez/", "/api/cart"])
+def test_what_is_no_probe_goes_to_the_app(path: str) -> None:
+    probes, client = FromMemory(), Client()
+    app = answering([b"ok"], ("Content-Length", "2"))
+    body_reader = BodyReader(readers=1, most_bytes=1000)
+    WsgiAdapter(app, slots=Slots(working=1, waiting=1, queue=1), body_reader=body_reader, probes=probes)(
+        client, probe(path)
+    )
+    assert [answer[1] for answer in client.answers] == [201]
+    assert not probes.paths
+
+
+def _counted(path: str) -> float:
+    return requests_total.labels("GET", path, "503")._value.get()
+
+
 def test_an_answer_of_known_length_goes_out_whole() -> None:
     client, body, headers = Client(), Body(b"o", b"", b"k"), [("Content-Length", "2"), ("X-One", "1")]
 

@@ -30,6 +30,7 @@ def holders(setting: str) -> set[str]:
         ("PAYPAL_WEBHOOK_ID", {"worker", "housekeeping"}),
         ("STRIPE_API_KEY", {"web", "release", "worker", "housekeeping"}),
         ("PAYPAL_CLIENT_SECRET", {"web", "release", "worker", "housekeeping"}),
+        ("METRICS_TOKEN", {"web", "release", "worker", "housekeeping"}),
         ("FLOWER_BASIC_AUTH", {"flower"}),
         ("FLOWER_COOKIE_SECRET", {"flower"}),
         ("FLOWER_KEYFILE", {"flower"}),

@@ -16,10 +16,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from checkout_service.health.backlog import PENDING
 from checkout_service.settings.secret import Secret
+from checkout_service.telemetry import scrape_page
 from checkout_service.telemetry.metrics import count_lags, webhook_delivery_lag_seconds
 from tests.conftest import Customer, Sql
 from tests.own_apps import MakeApp
 from tests.refunding import insert_refund, paid_payment
+
+
+@pytest.fixture(autouse=True)
+def _each_scrape_makes_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape_page, "FRESH_FOR", 0.0)
 
 
 def scrape(client: FlaskClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
