@@ -14,6 +14,7 @@ import pytest
 
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.draining import Wsgi
+from checkout_service.server.readers import Readers
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Share, Slots
 from checkout_service.server.wsgi_adapter import WAITS_FOR, WsgiAdapter, kind_of
 from checkout_service.telemetry import logs, request_log
@@ -40,6 +41,19 @@ class Client:
                 break
         body.close()
         self.answers.append(("pieces", status, headers, pieces))
+
+
+class SlowClient(Client):
+    """One who reads nothing until they may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_read, self.has_read = threading.Event(), threading.Event()
+
+    def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any) -> None:
+        assert self.may_read.wait(10)
+        super().response_iter(status, headers, body)
+        self.has_read.set()
 
 
 class Body:
@@ -74,11 +88,14 @@ def answering(body: Iterable[bytes], *headers: tuple[str, str]) -> Wsgi:
     return app
 
 
-def wsgi_adapter(app: Wsgi, *, working: int = 1, most_bytes: int = 1000) -> WsgiAdapter:
+def wsgi_adapter(
+    app: Wsgi, *, working: int = 1, queue: int = 100, most_bytes: int = 1000, readers: int = 5
+) -> WsgiAdapter:
     return WsgiAdapter(
         app,
-        slots=Slots(working=working, waiting=1, queue=100),
+        slots=Slots(working=working, waiting=1, queue=queue),
         body_reader=BodyReader(readers=1, most_bytes=most_bytes),
+        readers=Readers(readers=readers, most_bytes=2**20),
     )
 
 
@@ -91,13 +108,49 @@ def test_an_answer_of_known_length_goes_out_whole() -> None:
     assert body.closed == 1
 
 
-def test_an_answer_of_unknown_length_goes_out_piece_by_piece() -> None:
+def test_an_answer_without_a_length_goes_out_whole_too() -> None:
     client, body = Client(), Body(b"o", b"k")
 
     wsgi_adapter(answering(body, ("Content-Type", "text/plain")))(client, scope())
 
-    assert client.answers == [("pieces", 201, [("Content-Type", "text/plain")], [b"o", b"k"])]
+    assert client.answers == [("bytes", 201, [("Content-Type", "text/plain")], b"ok")]
     assert body.closed == 1
+
+
+@pytest.mark.parametrize("headers", [[("Content-Length", "100000")], []], ids=["length", "no length"])
+def test_a_large_answer_goes_out_in_pieces_while_its_slot_is_free(headers: list[tuple[str, str]]) -> None:
+    large = b"abcd" * 25_000
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/large":
+            return answering([large], *headers)(environ, start_response)
+        return answering([b"ok"], ("Content-Length", "2"))(environ, start_response)
+
+    front = wsgi_adapter(app)
+    slow, other = SlowClient(), Client()
+    front(slow, scope(b"") | {"PATH_INFO": "/large"})
+    front(other, scope())
+
+    assert [answer[:2] for answer in other.answers] == [("bytes", 201)]
+    assert not slow.answers
+    slow.may_read.set()
+    assert slow.has_read.wait(5)
+    assert slow.answers == [("pieces", 201, [("Content-Length", "100000")], slow.answers[0][3])]
+    assert b"".join(slow.answers[0][3]) == large
+
+
+def test_a_large_answer_that_has_no_place_is_refused_and_says_so() -> None:
+    front = wsgi_adapter(answering([b"x" * 100_000], ("Content-Length", "100000")), readers=1)
+    slow, excess = SlowClient(), Client()
+    front(slow, scope(b""))
+    front(excess, scope(b""))
+
+    ((_, status, headers, body),) = excess.answers
+    assert status == 503
+    assert dict(headers)["Retry-After"] == "1"
+    assert json.loads(body)["type"] == "/problems/too-many-readers"
+    slow.may_read.set()
+    assert slow.has_read.wait(5)
 
 
 def test_the_app_finds_the_body_and_its_way_out_of_the_slot() -> None:
@@ -222,9 +275,7 @@ def test_who_waited_too_long_or_finds_the_queue_full_is_refused_and_nothing_is_d
             )
         return answering([], ("Content-Length", "0"))(environ, start_response)
 
-    front = WsgiAdapter(
-        app, slots=Slots(working=1, waiting=1, queue=1), body_reader=BodyReader(readers=1, most_bytes=1000)
-    )
+    front = wsgi_adapter(app, queue=1)
     first, late, excess = Client(), Client(), Client()
     front(first, scope())
 
@@ -261,8 +312,7 @@ def _gone() -> tuple[WsgiAdapter, dict[str, Any]]:
 
 
 def _refused() -> tuple[WsgiAdapter, dict[str, Any]]:
-    no_room = Slots(working=0, waiting=1, queue=0)
-    return WsgiAdapter(answering([]), slots=no_room, body_reader=BodyReader(readers=1, most_bytes=1000)), scope()
+    return wsgi_adapter(answering([]), working=0, queue=0), scope()
 
 
 def _broken() -> tuple[WsgiAdapter, dict[str, Any]]:
