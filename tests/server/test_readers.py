@@ -189,12 +189,12 @@ def test_a_reader_that_takes_a_little_at_a_time_is_hung_up_on_and_a_quick_one_is
         sent(readers, reader, b"s" * 4_000_000)
         received = 0
         for number in range(30):
-            asked = Connection(to_quick)
-            sent(readers, asked, bytes([number]) * 100_000)
+            further = Connection(to_quick)
+            sent(readers, further, bytes([number]) * 100_000)
             got = 0
             while got < 100_000:
                 got += len(quick.recv(65536))
-            assert asked.ended.wait(5)
+            assert further.ended.wait(5)
             with suppress(OSError):
                 received += len(slow.recv(1000))
             time.sleep(0.1)
