@@ -265,3 +265,11 @@ class TooManyWaiting(Unavailable):
     slug = "too-many-waiting"
     title = "Too many requests wait"
     default_detail = "Too many requests wait at this moment; nothing was done with this one: send it again."
+
+
+class TooManyReaders(Unavailable):
+    """As many large answers as a process holds are being read, and this one has no place beside them."""
+
+    slug = "too-many-readers"
+    title = "Too many large answers are being read"
+    default_detail = "Too many large answers are being read at this moment: send the same request again."

@@ -24,6 +24,7 @@ from granian.server import mp as granian_server
 
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.draining import LINGER, Drain, Wsgi
+from checkout_service.server.readers import Readers, hang_up_on_slow_readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.sockets import OwnSockets
 from checkout_service.server.wsgi_adapter import PROBES_KEY, Probes, WsgiAdapter
@@ -38,6 +39,10 @@ MOST_READING = READERS * 3 // 4
 
 MOST_BODIES = 64 * 2**20
 """Bytes of bodies that a child holds at a time."""
+
+READERS_OF_LARGE = 256
+MOST_UNREAD = 16 * 2**20
+"""Large answers that go out of a child at a time, each by a thread that waits, and the bytes that are held for them."""
 
 WAITING = 64
 """Requests that may wait for a provider in a child; well below READERS, so that webhooks are always read."""
@@ -65,14 +70,16 @@ class WebServer(MPServer):
 
 
 def make_adapter(app: Wsgi, port: int, *, probes: Probes | None = None) -> WsgiAdapter:
-    """The app behind its slots. A body is read before its request takes a slot.
+    """The app behind its slots. A body is read before its request takes a slot, a large answer sent when it has none.
 
-    Otherwise as many slow senders as there are slots would stop everybody else.
+    Otherwise as many slow senders or readers as there are slots would stop everybody else.
     """
     slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, queue=LONGEST_QUEUE)
     body_reader = BodyReader(readers=MOST_READING, most_bytes=MOST_BODIES)
+    readers = Readers(readers=READERS_OF_LARGE, most_bytes=MOST_UNREAD)
     BackgroundThread("slow-senders", partial(hang_up_on_slow_senders, body_reader, OwnSockets(port))).start()
-    return WsgiAdapter(app, slots=slots, body_reader=body_reader, probes=probes)
+    BackgroundThread("slow-readers", partial(hang_up_on_slow_readers, readers, OwnSockets(port))).start()
+    return WsgiAdapter(app, slots=slots, body_reader=body_reader, readers=readers, probes=probes)
 
 
 def load(target: str) -> WsgiAdapter:

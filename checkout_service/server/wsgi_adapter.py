@@ -16,9 +16,10 @@ import orjson
 import structlog
 
 from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
-from checkout_service.api.problems import TooManyWaiting
+from checkout_service.api.problems import TooManyReaders, TooManyWaiting, Unavailable
 from checkout_service.server.bodies import GONE_KEY, WEBHOOK_PATH, BodyReader
 from checkout_service.server.draining import Wsgi
+from checkout_service.server.readers import LARGE, Readers, TooManyReadersError
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
 from checkout_service.telemetry import request_log
 from checkout_service.threads import start_again
@@ -64,14 +65,18 @@ class Probes(Protocol):
 class WsgiAdapter:
     """Serves one WSGI app (PEP 3333) with a few slots. Bodies are read before a request takes a slot.
 
-    What it answers by itself is a problem document, and is counted and logged like any other answer. The route of such
-    an answer is ``gone`` (408: the body came too slowly or not whole), ``refused`` (503: too many wait) or ``broken``
-    (500: the app raised). Probes are answered at once, in no slot: whoever sends many of them takes nobody's place.
+    An answer is made in the slot, and a large one is sent outside of it. What the adapter answers by itself is a
+    problem document, and is counted and logged like any other answer. The route of such an answer is ``gone`` (408:
+    the body came too slowly or not whole), ``refused`` (503: too many wait, or read) or ``broken`` (500: the app
+    raised). Probes are answered at once, in no slot: whoever sends many of them takes nobody's place.
     """
 
-    def __init__(self, app: Wsgi, *, slots: Slots, body_reader: BodyReader, probes: Probes | None = None) -> None:
+    def __init__(
+        self, app: Wsgi, *, slots: Slots, body_reader: BodyReader, readers: Readers, probes: Probes | None = None
+    ) -> None:
         self._app = app
         self._probes = probes
+        self._readers = readers
         self._slots = slots
         self._body_reader = body_reader
         self._environs = [_ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots.share(kind)} for kind in Kind]
@@ -91,7 +96,7 @@ class WsgiAdapter:
         work = partial(self._serve, client, environ, held, arrived)
         if not self._slots.admit(work, kind):
             self._body_reader.let_go(held)
-            _Own(client, environ, arrived).refuse()
+            _Own(client, environ, arrived).refuse(TooManyWaiting())
 
     def _answer_probe(self, client: Granian, environ: dict[str, Any], arrived: float) -> bool:
         """Answer a probe from memory; False if that is the app's. Its body, if it has one, is left unread."""
@@ -111,9 +116,9 @@ class WsgiAdapter:
         """Answer one request, whatever happens."""
         try:
             if perf_counter() - arrived > WAITS_FOR:
-                _Own(client, environ, arrived).refuse()
+                _Own(client, environ, arrived).refuse(TooManyWaiting())
             else:
-                self._answer(client, environ)
+                self._answer(client, environ, arrived)
         except BaseException:
             # Nobody is above us: a panic of the server's own is no reason to lose the slot.
             own = _Own(client, environ, arrived)
@@ -122,7 +127,7 @@ class WsgiAdapter:
         finally:
             self._body_reader.let_go(held)
 
-    def _answer(self, client: Granian, environ: dict[str, Any]) -> None:
+    def _answer(self, client: Granian, environ: dict[str, Any], arrived: float) -> None:
         status, headers = 500, list[tuple[str, str]]()
 
         def start_response(line: str, named: list[tuple[str, str]], _error: Any = None) -> None:
@@ -130,15 +135,21 @@ class WsgiAdapter:
             status, headers = int(line[:3]), named
 
         body = self._app(environ, start_response)
-        if any(name.lower() == "content-length" for name, _ in headers):
-            # Whole, as one message to the server in place of one for each piece and one for the end.
-            try:
-                whole = b"".join(body)
-            finally:
-                _close(body)
+        # Whole, as one message to the server in place of one for each piece and one for the end. Nothing of ours is
+        # longer than fits into memory, or is sent while it is still being made.
+        try:
+            whole = b"".join(body)
+        finally:
+            _close(body)
+        if len(whole) <= LARGE:
             client.response_bytes(status, headers, whole)
-        else:
-            client.response_iter(status, headers, _Pieces(body))
+            return
+        if not any(name.lower() == "content-length" for name, _ in headers):
+            headers = [*headers, ("Content-Length", str(len(whole)))]
+        try:
+            self._readers.send(client, status, headers, whole, address=environ.get("REMOTE_ADDR", ""))
+        except TooManyReadersError:
+            _Own(client, environ, arrived).refuse(TooManyReaders())
 
 
 def kind_of(path: str, query: str) -> Kind:
@@ -157,20 +168,6 @@ def kind_of(path: str, query: str) -> Kind:
     return Kind.SEARCH if path == "/" and SEARCH in query else Kind.PAGE
 
 
-class _Pieces:
-    """A body of unknown length, as Granian takes it."""
-
-    def __init__(self, body: Iterable[bytes]) -> None:
-        self._body = body
-        self._pieces = iter(body)
-
-    def __next__(self) -> bytes:
-        return next(self._pieces)
-
-    def close(self) -> None:
-        _close(self._body)
-
-
 class _Own:
     """The answers that the adapter gives by itself, to one request."""
 
@@ -183,9 +180,8 @@ class _Own:
         """The body is not whole, and its sender is probably gone: nothing was done."""
         self._send("gone", document_of_status(408, instance=self._path(), request_id=self._request_id))
 
-    def refuse(self) -> None:
-        """Too many wait: nothing was done, and nothing will be."""
-        problem = TooManyWaiting()
+    def refuse(self, problem: Unavailable) -> None:
+        """Too many wait, and nothing was done; or too many read."""
         self._send(
             "refused", document(problem, instance=self._path(), request_id=self._request_id), headers=problem.headers
         )

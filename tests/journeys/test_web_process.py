@@ -19,7 +19,8 @@ import pytest
 from checkout_service.local.data_folder import ROOT
 from checkout_service.local.servers import free_port
 from checkout_service.server.bodies import SENT_WITHIN
-from checkout_service.server.granian_server import LARGEST_HEAD, _allow_many_files
+from checkout_service.server.granian_server import LARGEST_HEAD, READERS_OF_LARGE, _allow_many_files
+from checkout_service.server.readers import READ_WITHIN
 from tests.journeys.conftest import Town, eventually
 
 SLOW = b"""POST /api/payments/webhook HTTP/1.1\r
@@ -28,6 +29,9 @@ Content-Type: application/json\r
 Content-Length: 100\r
 \r
 {"""
+
+
+LARGE_ANSWER = "/api/docs/swagger-ui-bundle.js"
 
 
 class Web:
@@ -55,6 +59,21 @@ class Web:
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=5)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
+
+    def read(self, path: str) -> socket.socket:
+        """Ask for this on a connection of our own, which takes little of the answer by itself.
+
+        Not within the first moments of a web process: until it has bound what the kernel holds, that takes all of it.
+        """
+        reader = socket.socket()
+        reader.settimeout(5)
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", self.port))
+        reader.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        return reader
 
 
 @pytest.fixture
@@ -137,6 +156,50 @@ def test_a_request_in_flight_is_answered_before_the_end(web: Web) -> None:
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert web.process.wait(timeout=10) == 0
     assert not any(child.is_running() for child in children)
+
+
+def test_slow_readers_of_a_large_answer_hold_neither_its_memory_nor_a_slot(web: Web) -> None:
+    whole = web.get(LARGE_ANSWER).content
+    assert len(whole) > 2**20
+    (child,) = web.children()
+    before = child.memory_info().rss
+    time.sleep(0.5)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(web.read(LARGE_ANSWER)) for _ in range(READERS_OF_LARGE // 2 + 20)]
+        refused = eventually(lambda: web.get(LARGE_ANSWER).status_code == 503 and web.get(LARGE_ANSWER))
+        assert refused.json()["type"] == "/problems/too-many-readers"
+        answer = httpx.post(f"http://127.0.0.1:{web.port}/api/payments/webhook", json={"of": "nobody"}, timeout=5)
+        assert answer.status_code == 202
+        assert len(web.get("/api/openapi.json").json()["paths"]) > 5
+        assert child.memory_info().rss - before < 64 * 2**20
+
+        received = b""
+        while not received.endswith(whole[-1000:]):
+            piece = readers[0].recv(2**20)
+            assert piece, "hung up on a reader that came to it"
+            received += piece
+        assert received.partition(b"\r\n\r\n")[2] == whole
+
+    eventually(lambda: web.get(LARGE_ANSWER).content == whole)
+
+
+@pytest.mark.slow
+def test_readers_that_take_a_little_at_a_time_are_hung_up_on(web: Web) -> None:
+    time.sleep(0.5)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(web.read(LARGE_ANSWER)) for _ in range(READERS_OF_LARGE)]
+        eventually(lambda: web.get(LARGE_ANSWER).status_code == 503)
+        started = time.monotonic()
+        while web.get(LARGE_ANSWER).status_code == 503:
+            assert time.monotonic() - started < READ_WITHIN + 15
+            for reader in readers:
+                with suppress(BlockingIOError, ConnectionError):
+                    reader.setblocking(False)
+                    reader.recv(1000)
+            time.sleep(0.5)
+
+        assert time.monotonic() - started > READ_WITHIN - 10
+        assert web.is_alive()
 
 
 def test_children_end_when_their_parent_was_killed(web: Web) -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.draining import Wsgi
+from checkout_service.server.readers import Readers
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Share, Slots
-from checkout_service.server.wsgi_adapter import WAITS_FOR, WsgiAdapter, kind_of
+from checkout_service.server.wsgi_adapter import WAITS_FOR, Probes, WsgiAdapter, kind_of
 from checkout_service.telemetry import logs, request_log
 from checkout_service.telemetry.metrics import requests_total
 
@@ -40,6 +41,19 @@ class Client:
                 break
         body.close()
         self.answers.append(("pieces", status, headers, pieces))
+
+
+class SlowClient(Client):
+    """One who reads nothing until they may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_read, self.has_read = threading.Event(), threading.Event()
+
+    def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any) -> None:
+        assert self.may_read.wait(10)
+        super().response_iter(status, headers, body)
+        self.has_read.set()
 
 
 class Body:
@@ -74,11 +88,21 @@ def answering(body: Iterable[bytes], *headers: tuple[str, str]) -> Wsgi:
     return app
 
 
-def wsgi_adapter(app: Wsgi, *, working: int = 1, most_bytes: int = 1000) -> WsgiAdapter:
+def wsgi_adapter(
+    app: Wsgi,
+    *,
+    working: int = 1,
+    queue: int = 100,
+    most_bytes: int = 1000,
+    readers: int = 5,
+    probes: Probes | None = None,
+) -> WsgiAdapter:
     return WsgiAdapter(
         app,
-        slots=Slots(working=working, waiting=1, queue=100),
+        slots=Slots(working=working, waiting=1, queue=queue),
         body_reader=BodyReader(readers=1, most_bytes=most_bytes),
+        readers=Readers(readers=readers, most_bytes=2**20),
+        probes=probes,
     )
 
 
@@ -102,8 +126,7 @@ def probe(path: str, method: str = "GET") -> dict[str, Any]:
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_probes_are_answered_while_every_slot_is_taken_and_the_line_is_full(path: str) -> None:
     probes, client = FromMemory(), Client()
-    full = Slots(working=0, waiting=1, queue=0)
-    adapter = WsgiAdapter(answering([]), slots=full, body_reader=BodyReader(readers=0, most_bytes=0), probes=probes)
+    adapter = wsgi_adapter(answering([]), working=0, queue=0, most_bytes=0, probes=probes)
     before = _counted(path)
 
     for _ in range(100):
@@ -120,12 +143,7 @@ def test_probes_are_answered_while_every_slot_is_taken_and_the_line_is_full(path
 
 def test_to_head_a_probe_tells_its_length_alone() -> None:
     client = Client()
-    WsgiAdapter(
-        answering([]),
-        slots=Slots(working=0, waiting=1, queue=0),
-        body_reader=BodyReader(readers=1, most_bytes=1),
-        probes=FromMemory(),
-    )(client, probe("/readyz", "HEAD"))
+    wsgi_adapter(answering([]), working=0, queue=0, probes=FromMemory())(client, probe("/readyz", "HEAD"))
     [(_, status, headers, body)] = client.answers
     assert (status, body) == (503, b"")
     assert ("Content-Length", "4") in headers
@@ -135,11 +153,7 @@ def test_to_head_a_probe_tells_its_length_alone() -> None:
 def test_a_probes_path_refuses_other_methods_in_no_slot(method: str) -> None:
     """They would go first in the line."""
     client = Client()
-    full = Slots(working=0, waiting=1, queue=0)
-    body_reader = BodyReader(readers=0, most_bytes=0)
-    WsgiAdapter(answering([]), slots=full, body_reader=body_reader, probes=FromMemory())(
-        client, probe("/readyz", method)
-    )
+    wsgi_adapter(answering([]), working=0, queue=0, most_bytes=0, probes=FromMemory())(client, probe("/readyz", method))
     [(_, status, headers, body)] = client.answers
     assert (status, dict(headers)["Allow"]) == (405, "GET, HEAD")
     assert json.loads(body)["type"] == "/problems/method-not-allowed"
@@ -150,10 +164,7 @@ def test_a_probes_path_refuses_other_methods_in_no_slot(method: str) -> None:
 def test_what_is_no_probe_goes_to_the_app(path: str) -> None:
     probes, client = FromMemory(), Client()
     app = answering([b"ok"], ("Content-Length", "2"))
-    body_reader = BodyReader(readers=1, most_bytes=1000)
-    WsgiAdapter(app, slots=Slots(working=1, waiting=1, queue=1), body_reader=body_reader, probes=probes)(
-        client, probe(path)
-    )
+    wsgi_adapter(app, probes=probes)(client, probe(path))
     assert [answer[1] for answer in client.answers] == [201]
     assert not probes.paths
 
@@ -171,13 +182,49 @@ def test_an_answer_of_known_length_goes_out_whole() -> None:
     assert body.closed == 1
 
 
-def test_an_answer_of_unknown_length_goes_out_piece_by_piece() -> None:
+def test_an_answer_without_a_length_goes_out_whole_too() -> None:
     client, body = Client(), Body(b"o", b"k")
 
     wsgi_adapter(answering(body, ("Content-Type", "text/plain")))(client, scope())
 
-    assert client.answers == [("pieces", 201, [("Content-Type", "text/plain")], [b"o", b"k"])]
+    assert client.answers == [("bytes", 201, [("Content-Type", "text/plain")], b"ok")]
     assert body.closed == 1
+
+
+@pytest.mark.parametrize("headers", [[("Content-Length", "100000")], []], ids=["length", "no length"])
+def test_a_large_answer_goes_out_in_pieces_while_its_slot_is_free(headers: list[tuple[str, str]]) -> None:
+    large = b"abcd" * 25_000
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/large":
+            return answering([large], *headers)(environ, start_response)
+        return answering([b"ok"], ("Content-Length", "2"))(environ, start_response)
+
+    front = wsgi_adapter(app)
+    slow, other = SlowClient(), Client()
+    front(slow, scope(b"") | {"PATH_INFO": "/large"})
+    front(other, scope())
+
+    assert [answer[:2] for answer in other.answers] == [("bytes", 201)]
+    assert not slow.answers
+    slow.may_read.set()
+    assert slow.has_read.wait(5)
+    assert slow.answers == [("pieces", 201, [("Content-Length", "100000")], slow.answers[0][3])]
+    assert b"".join(slow.answers[0][3]) == large
+
+
+def test_a_large_answer_that_has_no_place_is_refused_and_says_so() -> None:
+    front = wsgi_adapter(answering([b"x" * 100_000], ("Content-Length", "100000")), readers=1)
+    slow, excess = SlowClient(), Client()
+    front(slow, scope(b""))
+    front(excess, scope(b""))
+
+    ((_, status, headers, body),) = excess.answers
+    assert status == 503
+    assert dict(headers)["Retry-After"] == "1"
+    assert json.loads(body)["type"] == "/problems/too-many-readers"
+    slow.may_read.set()
+    assert slow.has_read.wait(5)
 
 
 def test_the_app_finds_the_body_and_its_way_out_of_the_slot() -> None:
@@ -302,9 +349,7 @@ def test_who_waited_too_long_or_finds_the_queue_full_is_refused_and_nothing_is_d
             )
         return answering([], ("Content-Length", "0"))(environ, start_response)
 
-    front = WsgiAdapter(
-        app, slots=Slots(working=1, waiting=1, queue=1), body_reader=BodyReader(readers=1, most_bytes=1000)
-    )
+    front = wsgi_adapter(app, queue=1)
     first, late, excess = Client(), Client(), Client()
     front(first, scope())
 
@@ -341,8 +386,7 @@ def _gone() -> tuple[WsgiAdapter, dict[str, Any]]:
 
 
 def _refused() -> tuple[WsgiAdapter, dict[str, Any]]:
-    no_room = Slots(working=0, waiting=1, queue=0)
-    return WsgiAdapter(answering([]), slots=no_room, body_reader=BodyReader(readers=1, most_bytes=1000)), scope()
+    return wsgi_adapter(answering([]), working=0, queue=0), scope()
 
 
 def _broken() -> tuple[WsgiAdapter, dict[str, Any]]:

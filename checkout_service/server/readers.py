@@ -1,0 +1,174 @@
+"""Sends large answers in pieces to whoever reads them. Bounded are the bytes, the time, and the readers.
+
+The server holds an answer that it is given whole until its client has read it, and knows no deadline. So a large one is
+given to it piece by piece, by a thread that waits for the reader and holds no slot. A small one is held by the server,
+and ends with its connection: the kernel gives up on a client that reads nothing (``bound_unread``).
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import structlog
+
+from checkout_service.server.sockets import OwnSockets, bound_unread, peer, unread
+
+LARGE: Final = 64 * 1024
+"""Bytes; a larger answer goes out in pieces."""
+
+READ_WITHIN: Final = 30.0
+"""Seconds that a reader has for a large answer, all in all."""
+
+_PIECE: Final = 16 * 1024
+"""Bytes handed to the server at once. It holds two of them for each reader."""
+
+
+log = structlog.get_logger(__name__)
+
+
+class TooManyReadersError(Exception):
+    """As many large answers as may be read at a time are being read."""
+
+
+class Client(Protocol):
+    """A request's way back, as far as it takes pieces; returns when all are taken, or when the client has gone."""
+
+    def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None: ...
+
+
+class Readers:
+    """At most ``readers`` large answers go out at a time from this process, and ``most_bytes`` are held for them.
+
+    The same bytes are held once, however many read them: an asset, a document. At most half of the readers may be such
+    others, since anybody may read what everybody reads, and must not keep a customer from what is theirs.
+    """
+
+    def __init__(self, *, readers: int, most_bytes: int) -> None:
+        self._most_readers = readers
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._reading: set[_Pieces] = set()
+        self._bytes = 0
+        self._read_by: dict[int, int] = {}
+        """By the identity of the bytes: how many read them."""
+
+    def send(self, client: Client, status: int, headers: list[tuple[str, str]], whole: bytes, *, address: str) -> None:
+        """Have a thread send the answer, whose length is among its headers; returns at once.
+
+        Raises TooManyReadersError, and then nothing was sent.
+        """
+        pieces = self._begin(whole, address)
+        try:
+            arguments = (client, status, headers, pieces)
+            threading.Thread(target=self._send, args=arguments, name="reader", daemon=True).start()
+        except (RuntimeError, MemoryError) as error:
+            self._end(pieces)
+            raise TooManyReadersError from error
+
+    def late(self, seconds: float) -> set[str]:
+        """The addresses of those who have been reading for so long. They get no further piece."""
+        began = time.monotonic() - seconds
+        with self._lock:
+            late = [pieces for pieces in self._reading if pieces.since <= began]
+        for pieces in late:
+            pieces.is_late = True
+        return {pieces.address for pieces in late}
+
+    def addresses(self) -> set[str]:
+        """The addresses of all who are reading."""
+        with self._lock:
+            return {pieces.address for pieces in self._reading}
+
+    def _send(self, client: Client, status: int, headers: list[tuple[str, str]], pieces: _Pieces) -> None:
+        try:
+            client.response_iter(status, headers, pieces)
+        except BaseException:
+            log.exception("large_answer_failed")
+        finally:
+            self._end(pieces)
+
+    def _begin(self, whole: bytes, address: str) -> _Pieces:
+        pieces = _Pieces(whole, address)
+        with self._lock:
+            others = self._read_by.get(id(whole), 0)
+            size = 0 if others else len(whole)
+            shared = len(self._reading) - len(self._read_by)
+            if len(self._reading) >= self._most_readers or self._bytes + size > self._most_bytes:
+                raise TooManyReadersError
+            if others and shared >= self._most_readers // 2:
+                raise TooManyReadersError
+            self._reading.add(pieces)
+            self._read_by[id(whole)] = others + 1
+            self._bytes += size
+        return pieces
+
+    def _end(self, pieces: _Pieces) -> None:
+        with self._lock:
+            self._reading.discard(pieces)
+            identity = id(pieces.whole)
+            self._read_by[identity] -= 1
+            if not self._read_by[identity]:
+                del self._read_by[identity]
+                self._bytes -= len(pieces.whole)
+
+
+class _Pieces:
+    """A large answer as the server takes it: the next piece once it has room for one."""
+
+    def __init__(self, whole: bytes, address: str) -> None:
+        self.whole = whole
+        self.address = address
+        self.since = time.monotonic()
+        self.is_late = False
+        self._starts = iter(range(0, len(whole), _PIECE))
+
+    def __next__(self) -> bytes:
+        if self.is_late:
+            # The server misses the rest of the length that was declared, and closes the connection.
+            raise StopIteration
+        start = next(self._starts)
+        return self.whole[start : start + _PIECE]
+
+    def close(self) -> None:
+        """Called by the server at the end."""
+
+
+def hang_up_on_slow_readers(
+    readers: Readers, sockets: OwnSockets, *, seconds: float = READ_WITHIN
+) -> Iterator[float | None]:
+    """Close the connections of readers that are too slow; the rounds of a background thread.
+
+    The server does not say which connection an answer goes out by. It is one to the reader's address, on which at every
+    look for so long something was sent and not yet read. First of all the listeners bound what the kernel holds.
+    """
+    while sys.platform == "linux" and not _bound_listeners(sockets):
+        yield 0.05
+    waiting: dict[tuple[Any, ...], float] = {}
+    while True:
+        addresses, late, now = readers.addresses(), readers.late(seconds), time.monotonic()
+        before, waiting = waiting, {}
+        for connection in sockets.connections() if addresses else ():
+            with suppress(OSError):
+                if peer(connection) not in addresses or not unread(connection):
+                    continue
+                name = connection.getpeername()
+                waiting[name] = before.get(name, now)
+                # It may have been seen first some moments after its reader began.
+                if peer(connection) in late and now - waiting[name] >= 0.9 * seconds:
+                    connection.shutdown(socket.SHUT_RDWR)
+        yield min(1.0, seconds / 20)
+
+
+def _bound_listeners(sockets: OwnSockets) -> bool:
+    """Whether there are any yet: the server opens them some moments after it has loaded us."""
+    found = False
+    for listener in sockets.listeners():
+        bound_unread(listener, seconds=READ_WITHIN)
+        found = True
+    return found
