@@ -278,12 +278,12 @@ def _page(value: str) -> str | None:
 
 
 def _redis(value: str) -> str | None:
-    return no_address(value, "redis", "rediss", "unix") or _unclear(value)
+    return _unclear(value) or no_address(value, "redis", "rediss", "unix")
 
 
 def _broker(value: str) -> str | None:
     """Celery takes several brokers with semicolons between them."""
-    checks = (no_address(one, "redis", "rediss", "amqp", "amqps") or _unclear(one) for one in value.split(";"))
+    checks = (_unclear(one) or no_address(one, "redis", "rediss", "amqp", "amqps") for one in value.split(";"))
     return next((fault for fault in checks if fault), None)
 
 

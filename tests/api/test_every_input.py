@@ -96,9 +96,9 @@ def test_no_value_of_a_query_or_a_path_is_a_500(
             continue
         path = path_of(rule, known)
         bearer = {} if rule.rule.startswith("/ops") else customer.headers
-        asked = [f"{path}?{query}" for query in [f"{name}={value}" for name in _of_room(QUERIES, path)]]
-        asked += [re.sub(r"<[^>]+>", value[:5_000], rule.rule)] if rule.arguments else []
-        for address in asked:
+        addresses = [f"{path}?{query}" for query in [f"{name}={value}" for name in _of_room(QUERIES, path)]]
+        addresses += [re.sub(r"<[^>]+>", value[:5_000], rule.rule)] if rule.arguments else []
+        for address in addresses:
             answer = client.get(address, headers=bearer, auth=_auth(path))
             answer.close()
             assert answer.status_code < 500, (address, answer.text)

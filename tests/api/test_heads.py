@@ -80,7 +80,7 @@ def test_no_host_at_all_is_400(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "Get", "post", "delete"])
-def test_a_method_in_small_letters_is_another_method(customer: Customer, method: str) -> None:
+def test_a_method_in_lower_case_is_another_method(customer: Customer, method: str) -> None:
     answer = customer.client.get("/api/cart", headers=customer.headers, environ_overrides={"REQUEST_METHOD": method})
     assert is_problem(answer, 405, "method-not-allowed")
     assert "GET" in answer.headers["Allow"]
@@ -204,14 +204,14 @@ def test_no_answer_but_what_is_anybodys_may_be_kept_by_a_cache(
     for rule, method in routes(everything):
         kept = {"auth": OPERATOR} if rule.rule.startswith("/ops") else {"headers": customer.headers}
         path = path_of(rule, payment)
-        for asked in {method, "HEAD" if method == "GET" else method, "OPTIONS"}:
-            answer = client.open(path, method=asked, **kept)
-            said = answer.headers["Cache-Control"]
+        for sent in {method, "HEAD" if method == "GET" else method, "OPTIONS"}:
+            answer = client.open(path, method=sent, **kept)
+            policy = answer.headers["Cache-Control"]
             answer.close()
-            if rule.endpoint in ANYBODYS and asked != "OPTIONS" and answer.status_code < 400:
-                assert "public" in said or "max-age" in said, path
+            if rule.endpoint in ANYBODYS and sent != "OPTIONS" and answer.status_code < 400:
+                assert "public" in policy or "max-age" in policy, path
             else:
-                assert "no-store" in said or "private" in said, (asked, path, said)
+                assert "no-store" in policy or "private" in policy, (sent, path, policy)
             seen.add((rule.endpoint, answer.status_code))
     assert ("carts.get_cart", 200) in seen
     assert ("payments.read_payment", 200) in seen

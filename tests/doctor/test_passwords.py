@@ -108,9 +108,9 @@ def _raised() -> Iterator[tuple[BaseException, str]]:
     yield ValueError("Port could not be cast to integer value as 'Qz7x'"), "it cannot be reached (ValueError)"
 
 
-@pytest.mark.parametrize(("error", "told"), list(_raised()))
-def test_a_reason_is_in_our_own_words(error: BaseException, told: str) -> None:
-    assert reason(error) == told
+@pytest.mark.parametrize(("error", "words"), list(_raised()))
+def test_a_reason_is_in_our_own_words(error: BaseException, words: str) -> None:
+    assert reason(error) == words
 
 
 def test_no_check_shows_the_text_of_an_error() -> None:

@@ -34,7 +34,7 @@ REQUESTS: Final[dict[str, tuple[bytes, int, str | None]]] = {
     "a NUL in the query": (b"GET /?q=a%00 HTTP/1.1\r\n" + HOST + b"\r\n", 422, "invalid"),
     "no UTF-8 in the path": (b"GET /%ff%fe HTTP/1.1\r\n" + HOST + b"\r\n", 404, "not-found"),
     "dots in the path": (b"GET /assets/0/..%2f..%2fapp.py HTTP/1.1\r\n" + HOST + b"\r\n", 404, "not-found"),
-    "small letters": (b"get /api/cart HTTP/1.1\r\n" + HOST + b"\r\n", 405, "method-not-allowed"),
+    "a method in lower case": (b"get /api/cart HTTP/1.1\r\n" + HOST + b"\r\n", 405, "method-not-allowed"),
     "an odd method": (b"BREW /api/cart HTTP/1.1\r\n" + HOST + b"\r\n", 405, "method-not-allowed"),
     "TRACE": (b"TRACE /api/cart HTTP/1.1\r\n" + HOST + b"\r\n", 405, "method-not-allowed"),
     "CONNECT": (b"CONNECT shop.test:80 HTTP/1.1\r\n" + HOST + b"\r\n", 404, "not-found"),

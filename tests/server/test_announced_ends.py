@@ -32,6 +32,7 @@ def chunked(body: bytes, path: str = "/api/cart/items") -> dict[str, Any]:
     return {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": path,
+        "QUERY_STRING": "",
         "wsgi.input": BytesIO(body),
         "HTTP_TRANSFER_ENCODING": "chunked",
     }
