@@ -10,7 +10,7 @@ import pytest
 
 from checkout_service.server.bodies import LARGEST_BODY, LARGEST_WEBHOOK, WEBHOOK_PATH, BodyReader
 from checkout_service.server.slots import Slots
-from checkout_service.server.wsgi_adapter import Wsgi, WsgiAdapter
+from checkout_service.server.wsgi_adapter import Probes, Wsgi, WsgiAdapter
 from checkout_service.telemetry.metrics import webhook_refused_total
 from tests.server.test_wsgi_adapter import BODY, Body, Client, answering, scope
 
@@ -18,11 +18,19 @@ CLOSE = ("Connection", "close")
 OK = answering([b"ok"], ("Content-Length", "2"))
 
 
-def answered(app: Wsgi, request: dict[str, Any], *, most_bytes: int = 2**20, ends: bool = False) -> tuple[int, bool]:
+def answered(
+    app: Wsgi,
+    request: dict[str, Any],
+    *,
+    most_bytes: int = 2**20,
+    ends: bool = False,
+    probes: Probes | None = None,
+) -> tuple[int, bool]:
     """The status of the only answer, and whether it says that the connection is closed."""
     client = Client()
     reader = BodyReader(readers=1, most_bytes=most_bytes)
-    WsgiAdapter(app, slots=Slots(working=1, waiting=1, queue=1), body_reader=reader, ends=lambda: ends)(client, request)
+    slots = Slots(working=1, waiting=1, queue=1)
+    WsgiAdapter(app, slots=slots, body_reader=reader, probes=probes, ends=lambda: ends)(client, request)
     ((_, status, headers, _),) = client.answers
     assert headers.count(CLOSE) <= 1
     return status, CLOSE in headers
@@ -98,3 +106,19 @@ def test_a_webhook_that_the_adapter_refuses_is_counted(app: Wsgi, length: int | 
     assert counted() == before + 1
     answered(app, scope(length=length))
     assert counted() == before + 1
+
+
+class Memory:
+    """Probes that know their answers, as while the process ends."""
+
+    def answer(self, path: str, /) -> tuple[int, dict[str, str], bytes] | None:
+        return 200, {"Connection": "close"} if path == "/readyz" else {}, b"{}"
+
+
+@pytest.mark.parametrize(("body", "closes"), [(b"", False), (b"unread", True)])
+def test_a_probe_whose_body_is_left_unread_ends_the_connection(body: bytes, *, closes: bool) -> None:
+    request = scope(body) | {"PATH_INFO": "/livez", "REQUEST_METHOD": "GET"}
+    assert answered(OK, request, probes=Memory()) == (200, closes)
+    assert answered(OK, request | {"PATH_INFO": "/readyz"}, probes=Memory(), ends=True) == (200, True), (
+        "and says it once"
+    )
