@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from checkout_service.server.bodies import LARGEST_BODY, LARGEST_WEBHOOK, WEBHOOK_PATH, BodyReader
+from checkout_service.server.readers import LARGE, Readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.wsgi_adapter import Probes, Wsgi, WsgiAdapter
 from checkout_service.telemetry.metrics import webhook_refused_total
@@ -28,9 +29,14 @@ def answered(
 ) -> tuple[int, bool]:
     """The status of the only answer, and whether it says that the connection is closed."""
     client = Client()
-    reader = BodyReader(readers=1, most_bytes=most_bytes)
-    slots = Slots(working=1, waiting=1, queue=1)
-    WsgiAdapter(app, slots=slots, body_reader=reader, probes=probes, ends=lambda: ends)(client, request)
+    WsgiAdapter(
+        app,
+        slots=Slots(working=1, waiting=1, queue=1),
+        body_reader=BodyReader(readers=1, most_bytes=most_bytes),
+        readers=Readers(readers=1, most_bytes=2**20),
+        probes=probes,
+        ends=lambda: ends,
+    )(client, request)
     ((_, status, headers, _),) = client.answers
     assert headers.count(CLOSE) <= 1
     return status, CLOSE in headers
@@ -85,6 +91,7 @@ def test_an_app_that_broke_ends_the_connection() -> None:
     ("app", "request_", "status"),
     [
         (OK, scope(), 201),
+        (answering([b"a" * (LARGE + 1)]), scope(), 201),
         (answering(Body(b"piece")), scope(b""), 201),
         (broken, scope(), 500),
         (OK, scope(length=99), 408),
