@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 import checkout_service.tables  # noqa: F401 (fills the metadata, whichever rooms are served)
-from checkout_service.api import openapi_page, problem_documents
+from checkout_service.api import heads, openapi_page, problem_documents
 from checkout_service.api.addresses import connect_addresses
 from checkout_service.api.blueprints import Api
 from checkout_service.cache import connect_cache
@@ -28,6 +28,7 @@ from checkout_service.oversight import routes as settling
 from checkout_service.oversight.cli import payments as payment_commands
 from checkout_service.pages import site
 from checkout_service.payments import routes as payments
+from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.background_publisher import connect_background_publisher
 from checkout_service.publishing.publisher import connect_queue
 from checkout_service.publishing.wake_up import connect_notifier
@@ -73,6 +74,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_providers(app, settings)
     connect_places(app)
     request_log.init_app(app)
+    heads.init_app(app)
     bodies.init_app(app)
     connect_addresses(app, settings)
     tokens.init_app(app, settings)
@@ -84,7 +86,8 @@ def create_app(settings: WebSettings) -> Flask:
         api.register_blueprint(room.blueprint)
     app.register_blueprint(receiver)
     health.init_app(app, settings)
-    openapi_page.init_app(app, api)
+    texts = {name: found for name, spec in provider_specs().items() if (found := spec.webhooks.acknowledgement)}
+    openapi_page.init_app(app, api, acknowledgements=texts)
     if settings.pages:
         site.init_app(app)
     if settings.console:

@@ -17,7 +17,15 @@ from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from checkout_service.api.problem_documents import CONTENT_TYPE, ProblemSchema, document, document_of_status, pointers
-from checkout_service.api.problems import DatabaseUnavailable, Invalid, MalformedBody, NotFound, Problem, Unauthorized
+from checkout_service.api.problems import (
+    DatabaseUnavailable,
+    Invalid,
+    MalformedBody,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+    Unauthorized,
+)
 from checkout_service.strict_json import StrictJsonError, parse_value
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -142,6 +150,7 @@ _USUAL: Final[dict[int, type[Problem]]] = {
     400: MalformedBody,
     401: Unauthorized,
     404: NotFound,
+    412: PreconditionFailed,
     422: Invalid,
     503: DatabaseUnavailable,
 }
@@ -149,7 +158,7 @@ _USUAL: Final[dict[int, type[Problem]]] = {
 
 def _document_usual_problems(doc: dict[str, Any], _info: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Add what every operation may answer; runs after flask-smorest's own steps, which know what it takes."""
-    statuses = [401, 500, 503, *([400, 413, 415] if "requestBody" in doc else [])]
+    statuses = [400, 401, 412, 500, 503, *([413, 415] if "requestBody" in doc else [])]
     responses = doc.setdefault("responses", {})
     for status in statuses:
         responses.setdefault(status, HTTPStatus(status).name)

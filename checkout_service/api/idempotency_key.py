@@ -18,7 +18,7 @@ from flask import Response, request
 
 from checkout_service.api.problems import MalformedIdempotencyKey, MissingIdempotencyKey
 
-_BARE = re.compile(r"[\x21-\x7e]{1,255}")
+_PLAIN = re.compile(r"[\x21-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
 
 
@@ -38,8 +38,8 @@ def documented(purpose: str) -> dict[str, Any]:
         "in": "header",
         "name": "Idempotency-Key",
         "required": True,
-        "description": f"1 to 255 visible ASCII characters, bare or quoted. A fresh key for each {purpose}, "
-        "the same key for each retry of it.",
+        "description": "1 to 255 visible ASCII characters, bare (without a comma) or quoted. "
+        f"A fresh key for each {purpose}, the same key for each retry of it.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 257},
         "example": f"3f1c6e0a-{purpose}-1",
     }
@@ -50,14 +50,20 @@ REPLAYED: Final = {"Idempotent-Replayed": "true"}
 
 
 def read_key(header: str | None) -> str:
-    """The key in the header; raises MissingIdempotencyKey and MalformedIdempotencyKey."""
-    if header is None or not header.strip():
+    """The key in the header; raises MissingIdempotencyKey and MalformedIdempotencyKey.
+
+    A header that is there and empty could not be read by the server: it is malformed.
+    """
+    if header is None:
         raise MissingIdempotencyKey
     text = header.strip()
     if text.startswith('"'):
         quoted = _QUOTED.fullmatch(text)
         text = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
-    if not _BARE.fullmatch(text):
+    elif "," in text:
+        # Two headers arrive so, and one of them is not the key of this request.
+        raise MalformedIdempotencyKey
+    if not _PLAIN.fullmatch(text):
         raise MalformedIdempotencyKey
     return text
 

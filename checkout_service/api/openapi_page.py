@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from checkout_service.api.callers import public
 from checkout_service.api.problems import NotFound
 
 blueprint = Blueprint("docs", __name__, url_prefix="/api")
+
+_AGAIN: Final = {"Cache-Control": "public, no-cache"}
+"""Nothing here is anybody's own. A new version is seen at once."""
 
 ASSETS: Final = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
 
@@ -125,18 +129,24 @@ _RECEIVER: Final[dict[str, Any]] = {
         "400": "BAD_REQUEST",
         "404": "NOT_FOUND",
         "413": "REQUEST_ENTITY_TOO_LARGE",
+        "415": "UNSUPPORTED_MEDIA_TYPE",
         "500": "INTERNAL_SERVER_ERROR",
         "503": "SERVICE_UNAVAILABLE",
     },
 }
 
 
-def init_app(app: Flask, api: Api) -> None:
-    """Serve the API's document. Must come after every room has registered its routes."""
+def init_app(app: Flask, api: Api, *, acknowledgements: Mapping[str, str]) -> None:
+    """Serve the API's document. Must come after every room has registered its routes.
+
+    ``acknowledgements`` are the texts that some providers want in answer to a webhook, by the provider's name.
+    """
     # The webhook receiver is a plain Flask view, because it has to be fast. So it is described by hand.
     for rule in app.url_map.iter_rules("webhooks.receive_webhook"):
         named = "provider" in rule.arguments and not rule.defaults
         operation = {**_RECEIVER, "operationId": "receiveWebhook" if named else "receiveMockWebhook"}
+        if named and acknowledgements:
+            operation["responses"] = {"200": _acknowledged(acknowledgements), **_RECEIVER["responses"]}
         api.spec.path(rule=rule, operations={"post": operation})
     # Read once: as many as read the largest, of 1.6 MiB, would each have held one of their own.
     found = {name: (_FOLDER / name).read_bytes() for name in ASSETS}
@@ -147,11 +157,24 @@ def init_app(app: Flask, api: Api) -> None:
     app.register_blueprint(blueprint)
 
 
+def _acknowledged(texts: Mapping[str, str]) -> dict[str, Any]:
+    """The answer to providers that want a text in place of our 202."""
+    return {
+        "description": f"Stored, in the words that {', '.join(sorted(texts))} waits for",
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string", "enum": sorted(set(texts.values()))},
+                "examples": {name: {"value": text} for name, text in sorted(texts.items())},
+            }
+        },
+    }
+
+
 @blueprint.get("/openapi.json")
 @public
 def show_document() -> Response:
     """The API as an OpenAPI 3.1 document."""
-    return Response(current_app.extensions["openapi"], content_type="application/json")
+    return Response(current_app.extensions["openapi"], headers=_AGAIN, content_type="application/json")
 
 
 @blueprint.get("/docs")
@@ -159,21 +182,21 @@ def show_document() -> Response:
 def show_page() -> Response:
     """The document as a page."""
     headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
-    return Response(_PAGE, headers=headers, content_type="text/html; charset=utf-8")
+    return Response(_PAGE, headers=headers | _AGAIN, content_type="text/html; charset=utf-8")
 
 
 @blueprint.get("/docs/start.js")
 @public
 def show_start() -> Response:
     """The page's only script of our own."""
-    return Response(_START, content_type="text/javascript; charset=utf-8")
+    return Response(_START, headers=_AGAIN, content_type="text/javascript; charset=utf-8")
 
 
 @blueprint.get("/docs/page.css")
 @public
 def show_style() -> Response:
     """What the page's style adds to Swagger UI's."""
-    return Response(_STYLE, content_type="text/css; charset=utf-8")
+    return Response(_STYLE, headers=_AGAIN, content_type="text/css; charset=utf-8")
 
 
 @blueprint.get("/docs/<name>")

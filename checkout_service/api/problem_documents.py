@@ -11,12 +11,19 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from marshmallow import INCLUDE, Schema, fields
 from werkzeug.exceptions import HTTPException
 
 from checkout_service.api.callers import public
-from checkout_service.api.problems import DatabaseLocked, DatabaseUnavailable, Invalid, NotFound, Problem
+from checkout_service.api.problems import (
+    DatabaseLocked,
+    DatabaseUnavailable,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+)
 from checkout_service.api.responses import json_answer
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.telemetry import logs
@@ -93,7 +100,14 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(DatabaseUnavailableError, _database_unavailable)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
+    app.after_request(_without_content)
     app.register_blueprint(blueprint)
+
+
+def slug_of_answer() -> str | None:
+    """The slug of the problem that the request at work is answered with; None for any other answer."""
+    found: str | None = g.get("problem_slug")
+    return found
 
 
 def document(problem: Problem, *, instance: str = "/api/…", request_id: str = "…") -> dict[str, Any]:
@@ -130,7 +144,8 @@ def show_kind(slug: str) -> Response:
     if kind is None:
         raise NotFound("There is no such type of problem.")
     status, title, detail = kind
-    return json_answer({"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail})
+    shown = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail}
+    return json_answer(shown, headers={"Cache-Control": "public, no-cache"})
 
 
 def _expected(problem: Problem) -> Response:
@@ -158,6 +173,14 @@ def _http(error: HTTPException) -> Response | HTTPException:
     return _respond(shown, {name: value for name, value in error.get_headers() if name.lower() != "content-type"})
 
 
+def _without_content(answer: Response) -> Response:
+    """Werkzeug answers an If-Match that is not met with 412 and the very content: the problem goes in its place."""
+    if answer.status_code != PreconditionFailed.status or answer.mimetype == CONTENT_TYPE or "problem_slug" in g:
+        return answer
+    answer.close()
+    return _expected(PreconditionFailed())
+
+
 def _unexpected(error: Exception) -> Response:
     _log.error("unexpected_error", method=request.method, path=request.path, exc_info=error)
     return _respond(_of_status(500))
@@ -168,6 +191,7 @@ def _of_status(status: int) -> dict[str, Any]:
 
 
 def _respond(shown: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    g.problem_slug = shown["type"].rpartition("/")[2]
     # Where pages are served, whoever asked for a page gets one.
     as_page: ErrorPage | None = current_app.extensions.get("error_page")
     if as_page is not None and (page := as_page(shown, headers or {})) is not None:

@@ -1,15 +1,18 @@
 """The error tree: every expected failure has a name, a status, and a sentence that says what to do.
 
     Problem
-    ├── 400  MissingIdempotencyKey  MalformedIdempotencyKey  MalformedBody
+    ├── 400  MissingIdempotencyKey  MalformedIdempotencyKey  MalformedBody  MalformedHost
     ├── 401  Unauthorized
     ├── 403  Forbidden
     ├── 404  NotFound
     ├── 409  TotalChanged  AmountDiffers
+    ├── 412  PreconditionFailed
     ├── 413  TooLarge
+    ├── 415  EncodedBody
     ├── 422  Invalid  IdempotencyKeyReused  EmptyCart  CartFull  MixedCurrencies  TotalTooLarge
     ├── 429  TooMany
     │        └── TooManyAtOnce  TooManyOpenSessions
+    ├── 501  UnknownTransferCoding
     ├── 502  ProviderFailed
     └── 503  Unavailable
              ├── DatabaseUnavailable
@@ -65,7 +68,9 @@ class MalformedIdempotencyKey(Problem):
     status = 400
     slug = "malformed-idempotency-key"
     title = "Malformed Idempotency-Key"
-    default_detail = "An Idempotency-Key is 1 to 255 visible ASCII characters, bare or in double quotes."
+    default_detail = (
+        "An Idempotency-Key is 1 to 255 visible ASCII characters, bare or in double quotes; a bare one has no comma."
+    )
 
 
 class MalformedBody(Problem):
@@ -73,6 +78,13 @@ class MalformedBody(Problem):
     slug = "malformed-body"
     title = "Malformed body"
     default_detail = "The body cannot be read as what this path takes."
+
+
+class MalformedHost(Problem):
+    status = 400
+    slug = "malformed-host"
+    title = "Malformed Host"
+    default_detail = "Send one Host header with the host that you mean, and its port."
 
 
 class Unauthorized(Problem):
@@ -117,11 +129,32 @@ class AmountDiffers(Problem):
     default_detail = "Another attempt with this key opened the payment with another amount: use a new Idempotency-Key."
 
 
+class PreconditionFailed(Problem):
+    status = 412
+    slug = "precondition-failed"
+    title = "Precondition failed"
+    default_detail = (
+        "If-Match names another ETag than this has, so nothing was done. Only what is read with an ETag has one."
+    )
+
+
 class TooLarge(Problem):
     status = 413
     slug = "too-large"
     title = "Body too large"
     default_detail = "The body is larger than this path takes."
+
+
+class EncodedBody(Problem):
+    """RFC 9110, section 15.5.16, has the answer name the codings that are taken."""
+
+    status = 415
+    slug = "encoded-body"
+    title = "Encoded body"
+    default_detail = "The body has a Content-Encoding: send it without one."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Accept-Encoding": "identity"})
 
 
 class Invalid(Problem):
@@ -198,6 +231,15 @@ class TooManyOpenSessions(TooMany):
         "As many sessions as you may have open are neither paid nor ended: pay or cancel one of them, or wait until "
         "one ends."
     )
+
+
+class UnknownTransferCoding(Problem):
+    """RFC 9112, section 6.1, gives this status."""
+
+    status = 501
+    slug = "unknown-transfer-coding"
+    title = "Unknown transfer coding"
+    default_detail = "The body comes in a Transfer-Encoding other than chunked: send it without one."
 
 
 class ProviderFailed(Problem):

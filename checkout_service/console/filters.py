@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,6 +21,9 @@ AT_ONCE: Final = (DeliveryState.FAILED, DeliveryState.REJECTED, DeliveryState.RE
 one by one."""
 
 LONGEST: Final = 200
+
+OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Nothing here is older, and keys by time (UUID version 7) begin in 1970."""
 
 _UNFIT: Final = "This is nothing that could be found."
 
@@ -129,16 +131,20 @@ def read_id(text: str | None) -> UUID | None:
 
 
 def read_moment(text: str) -> datetime:
-    """A time in UTC, or how long ago. Raises ValueError and, far from now, OverflowError."""
-    with suppress(ValueError):
-        return datetime.now(UTC) - parse_duration("".join(text.removesuffix(" ago").split()))
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    """A time in UTC, or how long ago. Raises ValueError, also before ``OLDEST``, and OverflowError far from now."""
+    try:
+        moment = datetime.now(UTC) - parse_duration("".join(text.removesuffix(" ago").split()))
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment < OLDEST:
+        raise ValueError(f"{text!r} is before anything that is here")
+    return moment
 
 
 def _given(args: Mapping[str, Any], names: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
     given = {name: text for name in names if (text := (args.get(name) or "").strip())}
-    faults = {name: _UNFIT for name, text in given.items() if len(text) > LONGEST or "\0" in text}
+    faults = {name: _UNFIT for name, text in given.items() if len(text) > LONGEST}
     return {name: text for name, text in given.items() if name not in faults}, faults
 
 

@@ -57,7 +57,7 @@ def origin(*, note_needed: bool = False) -> Origin:
     key = read_id(request.form.get("key"))
     if key is None:
         raise MalformedBody("The form lacks its key: go back, reload the page, and try again.")
-    why = request.form.get("why", "").replace("\0", "").strip()
+    why = request.form.get("why", "").strip()
     if note_needed and not why:
         raise MalformedBody("Say why, in a few words, for whoever looks at this later. Go back and write a note.")
     if len(why) > LONGEST_WHY:

@@ -43,7 +43,7 @@ LONGEST_REASON: Final = 255
 @for_operators
 def show_payments() -> str | AnyResponse:
     """Payments, newest first; or straight to the one that was looked for."""
-    sought = (request.args.get("find") or "").strip()[:200].replace("\0", "")
+    sought = (request.args.get("find") or "").strip()[:200]
     if sought:
         found = payment_by(payment_id=read_id(sought), provider_ref=sought)
         if found is not None:

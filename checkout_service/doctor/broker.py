@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
+from checkout_service.doctor.reasons import reason
 from checkout_service.doctor.wire import queues_of_another_kind
 from checkout_service.publishing.publisher import QueueUnavailableError
 from checkout_service.settings.secret import Secret
@@ -29,7 +30,7 @@ def check_broker() -> Iterator[Finding]:
         with Redis.from_url(url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN) as server:
             yield from _check_redis(server)
     except RedisError as error:
-        yield wrong("broker", str(error), "See CELERY_BROKER_URL.")
+        yield wrong("broker", reason(error), "See CELERY_BROKER_URL.")
 
 
 def _check_redis(server: Redis) -> Iterator[Finding]:
@@ -64,7 +65,7 @@ def _check_quorum(url: Secret) -> Iterator[Finding]:
     try:
         others = queues_of_another_kind(url)
     except QueueUnavailableError as error:
-        yield wrong("broker", str(error), "See CELERY_BROKER_URL.")
+        yield wrong("broker", reason(error), "See CELERY_BROKER_URL.")
         return
     if others:
         remedy = (

@@ -52,3 +52,7 @@ def _made(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except DatabaseUnavailableError:
         yield unknown(check.__name__.removeprefix("check_"), "not looked at", "The database has to answer first.")
+    except Exception as error:  # noqa: BLE001 (one broken check must not hide the others)
+        # Its text is not shown: a driver quotes what it cannot read, such as a part of an address.
+        remedy = "This check broke: please report it, with the version."
+        yield unknown(check.__name__.removeprefix("check_"), type(error).__name__, remedy)

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from checkout_service.database.engine import execute
 from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
+from checkout_service.doctor.reasons import reason
 from checkout_service.doctor.wire import worker_clocks
 from checkout_service.publishing.publisher import QueueUnavailableError
 from checkout_service.settings.values import WebSettings
@@ -39,7 +40,7 @@ def check_clocks() -> Iterator[Finding]:
             seconds, micros = server.time()
             yield _judge("clock of the cache", seconds + micros / 1e6 - (sent_at + time()) / 2)
     except RedisError as error:
-        yield unknown("clock of the cache", str(error), "See REDIS_URL.")
+        yield unknown("clock of the cache", reason(error), "See REDIS_URL.")
 
 
 def check_workers() -> Iterator[Finding]:
@@ -48,7 +49,7 @@ def check_workers() -> Iterator[Finding]:
     try:
         ahead = worker_clocks(settings.broker_url, listen_for=3.0)
     except QueueUnavailableError as error:
-        yield unknown("workers", str(error), "The broker has to answer first.")
+        yield unknown("workers", reason(error), "The broker has to answer first.")
         return
     names = {"worker": "webhooks wait", "housekeeping": "payments are not looked up, and nothing is pruned"}
     for kind, otherwise in names.items():

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from checkout_service.database.engine import execute
 from checkout_service.doctor.environment import unusable
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
+from checkout_service.doctor.reasons import reason
 from checkout_service.oversight.invariants import INVARIANTS, Limits, count_violations
 from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import SettingsError, WebSettings, WorkerSettings
@@ -88,7 +89,7 @@ def check_roles() -> Iterator[Finding]:
         with psycopg.connect(url, connect_timeout=3, autocommit=True) as connection:
             found = connection.execute(ROLE).fetchone()
     except psycopg.Error as error:
-        yield wrong("worker role", str(error).splitlines()[0], "See WORKER_DATABASE_URL: webhooks wait until it works.")
+        yield wrong("worker role", reason(error), "See WORKER_DATABASE_URL: webhooks wait until it works.")
         return
     must = {"update payments", "insert events", "have payments computed"}
     yield from _judge("worker role", found, must=must, never={"insert payments", "write a payment's status"})

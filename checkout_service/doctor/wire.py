@@ -57,6 +57,6 @@ def _connection(broker_url: Secret) -> Iterator[tuple[Celery, Connection]]:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=1)
             yield listener, connection
     except (OperationalError, OSError) as error:
-        raise QueueUnavailableError(str(error)) from error
+        raise QueueUnavailableError from error
     finally:
         listener.close()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from jinja2 import StrictUndefined
 
+from checkout_service.api.heads import refuse_unkeepable_form
 from checkout_service.money import show
 from checkout_service.pages import assets
 
@@ -35,10 +36,14 @@ FOR_MACHINES: Final = ("/api/", "/livez", "/readyz", "/metrics", "/problems/", "
 
 
 class PageBlueprint(Blueprint):
-    """Routes that answer with pages: all they answer carries the security headers and is kept by no cache."""
+    """Routes that answer with pages: all they answer carries the security headers and is kept by no cache.
+
+    A form with a NUL reaches no view.
+    """
 
     def __init__(self, name: str, import_name: str, **options: Any) -> None:
         super().__init__(name, import_name, **options)
+        self.before_request(refuse_unkeepable_form)
         self.after_request(secured)
 
 

@@ -32,7 +32,7 @@ LONGEST_SEARCH: Final = 60
 @guest
 def show_listings() -> str:
     """What is on sale, page by page, perhaps only what matches a search."""
-    search = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH].replace("\x00", "")
+    search = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH]
     after = _id(request.args.get("after"), otherwise=FIRST)
     found = listings_on_sale(search=search, after=after, limit=PAGE)
     cart = _cart()

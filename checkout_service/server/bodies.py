@@ -35,6 +35,12 @@ REFUSED_KEY: Final = "checkout_service.body_refused"
 GONE_KEY: Final = "checkout_service.sender_gone"
 """Stands in the environment of a request whose body did not come whole and in time."""
 
+CLOSES_KEY: Final = "checkout_service.connection_closes"
+"""Stands in the environment of a request whose connection is of no use after its answer, which says so.
+
+The server reads nothing after a body that was left unread, and closes.
+"""
+
 SENT_WITHIN: Final = 30.0
 """Seconds that a sender has for a body, after the request's head. Granian gives it as many for the head."""
 
@@ -68,12 +74,15 @@ class BodyReader:
     def take(self, environ: dict[str, Any]) -> int:
         """Read the request's body into memory; how many bytes are held for it until ``let_go``.
 
-        Marks the request with REFUSED_KEY if there is no room to read its body. Marks it with GONE_KEY if the body
+        Marks the request with REFUSED_KEY if there is no room to read its body, and with CLOSES_KEY whenever some of it
+        is left unread. Marks it with GONE_KEY if the body
         ends before its length or came too slowly: then nobody waits for an answer, and the request must have no
         effect. A body that declares itself larger than its path takes is left unread: the app refuses it by its length.
         """
         most = _bytes_to_read(environ)
         if not most:
+            if _declared(environ):
+                environ[CLOSES_KEY] = True
             return 0
         body = BytesIO()
         try:
@@ -99,8 +108,10 @@ class BodyReader:
                     body.write(piece)
                     self._hold(len(piece))
         except _FullError:
-            environ[REFUSED_KEY] = True
+            environ[REFUSED_KEY] = environ[CLOSES_KEY] = True
         else:
+            if body.tell() == most and "HTTP_TRANSFER_ENCODING" in environ:
+                environ[CLOSES_KEY] = True  # it is too large, and there may be more of it
             if reader.is_late or body.tell() < _declared(environ):
                 environ[GONE_KEY] = True
 
@@ -157,6 +168,11 @@ def init_app(app: Flask) -> None:
     def refuse() -> None:
         if REFUSED_KEY in request.environ:
             raise TooManyBodies
+
+
+def has_body(environ: dict[str, Any]) -> bool:
+    """Whether the request brings a body, or may."""
+    return "HTTP_TRANSFER_ENCODING" in environ or _declared(environ) > 0
 
 
 def _bytes_to_read(environ: dict[str, Any]) -> int:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import structlog
 
@@ -26,14 +26,9 @@ ACCEPTED_WITHIN: Final = 0.05
 
 log = structlog.get_logger(__name__)
 
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
 
 class Drain:
-    """The end of one process: it begins once, and every answer of the application after that announces it.
-
-    The few that the WSGI adapter gives by itself (408, 500, 503) do not.
-    """
+    """The end of one process: it begins once, and every answer after that announces it."""
 
     def __init__(self, port: int) -> None:
         self._sockets = OwnSockets(port)
@@ -45,20 +40,8 @@ class Drain:
         self._thread = BackgroundThread("drain", self._rounds)
 
     def has_begun(self) -> bool:
-        """Whether this process has begun to end."""
+        """Whether this process has begun to end: every connection is closed after its next answer."""
         return self._begun.is_set()
-
-    def announced(self, app: Wsgi) -> Wsgi:
-        """The same app. Once the end has begun, its answers say that the connection closes."""
-
-        def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-                closes = [("Connection", "close")] if self._begun.is_set() else []
-                return start_response(status, [*headers, *closes], exc_info)
-
-            return app(environ, start)
-
-        return serve
 
     def begin(self, finish: Callable[[], object]) -> None:
         """Announce the end, then call ``finish`` from another thread. A second call does nothing."""

@@ -23,11 +23,11 @@ from granian.server import MPServer
 from granian.server import mp as granian_server
 
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
-from checkout_service.server.draining import LINGER, Drain, Wsgi
+from checkout_service.server.draining import LINGER, Drain
 from checkout_service.server.readers import Readers, hang_up_on_slow_readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.sockets import OwnSockets
-from checkout_service.server.wsgi_adapter import PROBES_KEY, Probes, WsgiAdapter
+from checkout_service.server.wsgi_adapter import PROBES_KEY, Probes, Wsgi, WsgiAdapter
 from checkout_service.settings.values import ServerSettings, SettingsError
 from checkout_service.threads import BackgroundThread
 
@@ -69,7 +69,9 @@ class WebServer(MPServer):
             self.respawned_wrks.clear()
 
 
-def make_adapter(app: Wsgi, port: int, *, probes: Probes | None = None) -> WsgiAdapter:
+def make_adapter(
+    app: Wsgi, port: int, *, probes: Probes | None = None, ends: Callable[[], bool] = lambda: False
+) -> WsgiAdapter:
     """The app behind its slots. A body is read before its request takes a slot, a large answer sent when it has none.
 
     Otherwise as many slow senders or readers as there are slots would stop everybody else.
@@ -79,7 +81,7 @@ def make_adapter(app: Wsgi, port: int, *, probes: Probes | None = None) -> WsgiA
     readers = Readers(readers=READERS_OF_LARGE, most_bytes=MOST_UNREAD)
     BackgroundThread("slow-senders", partial(hang_up_on_slow_senders, body_reader, OwnSockets(port))).start()
     BackgroundThread("slow-readers", partial(hang_up_on_slow_readers, readers, OwnSockets(port))).start()
-    return WsgiAdapter(app, slots=slots, body_reader=body_reader, readers=readers, probes=probes)
+    return WsgiAdapter(app, slots=slots, body_reader=body_reader, readers=readers, probes=probes, ends=ends)
 
 
 def load(target: str) -> WsgiAdapter:
@@ -97,7 +99,7 @@ def load(target: str) -> WsgiAdapter:
     probes = getattr(app, "extensions", {}).get(PROBES_KEY)  # an app that answers its own probes has none
     if probes is not None:
         probes.start(is_ending=drain.has_begun)
-    return make_adapter(drain.announced(app), port, probes=probes)
+    return make_adapter(app, port, probes=probes, ends=drain.has_begun)
 
 
 def end_with_parent(parent: int) -> Iterator[float | None]:

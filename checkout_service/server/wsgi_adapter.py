@@ -7,7 +7,7 @@ and from another thread. So a request that finds no slot free waits in the queue
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol
@@ -17,14 +17,15 @@ import structlog
 
 from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
 from checkout_service.api.problems import TooManyReaders, TooManyWaiting, Unavailable
-from checkout_service.server.bodies import GONE_KEY, WEBHOOK_PATH, BodyReader
-from checkout_service.server.draining import Wsgi
+from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, BodyReader, has_body
 from checkout_service.server.readers import LARGE, Readers, TooManyReadersError
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
-from checkout_service.telemetry import request_log
+from checkout_service.telemetry import metrics, request_log
 from checkout_service.threads import start_again
 
 log = structlog.get_logger(__name__)
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 PROBES_KEY: Final = "checkout_service.server.probes"
@@ -69,10 +70,19 @@ class WsgiAdapter:
     problem document, and is counted and logged like any other answer. The route of such an answer is ``gone`` (408:
     the body came too slowly or not whole), ``refused`` (503: too many wait, or read) or ``broken`` (500: the app
     raised). Probes are answered at once, in no slot: whoever sends many of them takes nobody's place.
+
+    Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now.
     """
 
     def __init__(
-        self, app: Wsgi, *, slots: Slots, body_reader: BodyReader, readers: Readers, probes: Probes | None = None
+        self,
+        app: Wsgi,
+        *,
+        slots: Slots,
+        body_reader: BodyReader,
+        readers: Readers,
+        probes: Probes | None = None,
+        ends: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app = app
         self._probes = probes
@@ -80,12 +90,14 @@ class WsgiAdapter:
         self._slots = slots
         self._body_reader = body_reader
         self._environs = [_ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots.share(kind)} for kind in Kind]
+        self._ends = ends
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
         arrived = perf_counter()
         start_again()  # this child's guards may have found the system without threads, and nobody wakes them
         kind = kind_of(scope["PATH_INFO"], scope["QUERY_STRING"])
         environ: dict[str, Any] = self._environs[kind] | scope
+        client = _Announcing(client, environ, self._ends)
         if kind is Kind.PROBE and self._answer_probe(client, environ, arrived):
             return
         held = self._body_reader.take(environ)
@@ -106,6 +118,8 @@ class WsgiAdapter:
         answer = self._probes.answer(environ["PATH_INFO"])
         if answer is None:
             return False
+        if has_body(environ):
+            environ[CLOSES_KEY] = True
         if environ["REQUEST_METHOD"] in _OF_PROBES:
             own.answer_probe(*answer)
         else:
@@ -168,6 +182,27 @@ def kind_of(path: str, query: str) -> Kind:
     return Kind.SEARCH if path == "/" and SEARCH in query else Kind.PAGE
 
 
+class _Announcing:
+    """A request's way back, on which every answer says whether its connection is closed after it."""
+
+    __slots__ = ("_client", "_ends", "_environ")
+
+    def __init__(self, client: Granian, environ: dict[str, Any], ends: Callable[[], bool]) -> None:
+        self._client = client
+        self._environ = environ
+        self._ends = ends
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes, /) -> None:
+        self._client.response_bytes(status, self._announced(headers), body)
+
+    def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None:
+        self._client.response_iter(status, self._announced(headers), body)
+
+    def _announced(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        closes = CLOSES_KEY in self._environ or self._ends()
+        return [*headers, _CLOSE] if closes and _CLOSE not in headers else headers
+
+
 class _Own:
     """The answers that the adapter gives by itself, to one request."""
 
@@ -178,6 +213,7 @@ class _Own:
 
     def time_out(self) -> None:
         """The body is not whole, and its sender is probably gone: nothing was done."""
+        self._environ[CLOSES_KEY] = True
         self._send("gone", document_of_status(408, instance=self._path(), request_id=self._request_id))
 
     def refuse(self, problem: Unavailable) -> None:
@@ -188,6 +224,7 @@ class _Own:
 
     def fail(self) -> None:
         """The app raised, or Granian did."""
+        self._environ[CLOSES_KEY] = True
         self._send("broken", document_of_status(500, instance=self._path(), request_id=self._request_id))
 
     def answer_probe(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -205,6 +242,8 @@ class _Own:
 
     def _send(self, route: str, shown: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
         request_log.end(self._environ, route=route, status=shown["status"])
+        if self._environ["PATH_INFO"].startswith(WEBHOOK_PATH):
+            metrics.webhook_refused_total.labels(shown["type"].rpartition("/")[2]).inc()
         named = {
             "Content-Type": CONTENT_TYPE,
             "Cache-Control": "no-store",
@@ -222,6 +261,8 @@ def _close(body: Iterable[bytes]) -> None:
     if hasattr(body, "close"):
         body.close()
 
+
+_CLOSE: Final = ("Connection", "close")
 
 _ENVIRON: Final = {
     "SCRIPT_NAME": "",

@@ -16,8 +16,6 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from environs import Env, EnvValidationError
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from checkout_service.money import CURRENCIES
 from checkout_service.settings.errors import SettingsError
@@ -32,6 +30,7 @@ from checkout_service.settings.secret_forms import (
     what_it_is,
     within_quotes,
 )
+from checkout_service.settings.urls import AMBIGUOUS, is_clear, read_database_url, with_psycopg
 from checkout_service.settings.users import read_users
 
 DEVELOPMENT_NAMESPACE = UUID("6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
@@ -89,12 +88,10 @@ class Reader:
 
     def database(self, name: str) -> Secret:
         text = self._checked(name, self._needed(name))
-        try:
-            url = make_url(text) if text else None
-        except (ArgumentError, ValueError):  # the latter for a port that is no number
-            self._faults.append(f"{name}: is not a database URL")
-            return Secret("")
+        url = read_database_url(text) if text else None
         if url is None:
+            if text:
+                self._faults.append(f"{name}: is not a database URL, or {AMBIGUOUS}")
             return Secret("")
         if url.drivername not in {"postgresql", "postgresql+psycopg", "postgres"}:
             self._faults.append(f"{name}: must be a postgresql:// URL")
@@ -276,23 +273,22 @@ def _setting(provider: str, option: str) -> str:
     return f"{provider}_{option}".upper()
 
 
-def with_psycopg(url: URL) -> str:
-    """The URL with the driver named, so that any spelling of it reaches psycopg 3."""
-    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-
-
 def _page(value: str) -> str | None:
     return no_address(value, "https", "http")
 
 
 def _redis(value: str) -> str | None:
-    return no_address(value, "redis", "rediss", "unix")
+    return _unclear(value) or no_address(value, "redis", "rediss", "unix")
 
 
 def _broker(value: str) -> str | None:
     """Celery takes several brokers with semicolons between them."""
-    checks = (no_address(one, "redis", "rediss", "amqp", "amqps") for one in value.split(";"))
+    checks = (_unclear(one) or no_address(one, "redis", "rediss", "amqp", "amqps") for one in value.split(";"))
     return next((fault for fault in checks if fault), None)
+
+
+def _unclear(value: str) -> str | None:
+    return None if is_clear(value) else AMBIGUOUS
 
 
 def _first_fault(value: str, checks: Sequence[Check]) -> str | None:

@@ -14,8 +14,9 @@ from uuid import UUID
 from checkout_service.delivery_states import RejectedClass
 from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.provider_accounts import Account, AccountForm
-from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader, with_psycopg
+from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.urls import with_psycopg
 from checkout_service.settings.web_reader import WebReader
 
 __all__ = [

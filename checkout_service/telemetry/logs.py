@@ -29,7 +29,7 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}\Z")
 _SECRET_KEY = re.compile(r"authorization|cookie|secret|signature|token|password|passwd|api_?key|credential", re.I)
 _SECRET_IN_TEXT = re.compile(
-    r"(?P<before>://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)"
+    r"(?P<before>://[^\s/:@'\"]*:)[^\s'\"]+(?=@)"  # to the last @: a password may hold one, and any other mark
     r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"
     r"|(?P<name>(?:password|passwd|secrets?|signature|api_?key|token)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}]+"
     r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",

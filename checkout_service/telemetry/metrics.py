@@ -73,6 +73,11 @@ webhook_deliveries_dropped_total = Counter(
     "that is open, another that is known, or nothing that is (unknown).",
     ["named"],
 )
+webhook_refused_total = Counter(
+    "webhook_refused_total",
+    "Webhooks that were not stored, by the problem that their sender was answered with; a provider sends them again.",
+    ["reason"],
+)
 webhook_delivery_lag_seconds = Histogram(
     "webhook_delivery_lag_seconds",
     "Time from a webhook's arrival to the commit of its events.",
@@ -94,6 +99,11 @@ for _outcome in ("opened", "replayed"):
     sessions_total.labels(_outcome)
 for _problem in ("too-many-at-once", "too-many-open-sessions"):
     callers_refused_total.labels(_problem)
+for _reason in (
+    *("malformed-body", "too-large", "encoded-body", "not-found", "request-timeout"),
+    *("webhook-backlog-full", "database-unavailable", "too-many-bodies", "too-many-waiting", "internal-error"),
+):
+    webhook_refused_total.labels(_reason)
 for _outcome in ("taken", "replayed"):
     refund_requests_total.labels(_outcome)
     capture_requests_total.labels(_outcome)

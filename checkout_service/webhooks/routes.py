@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from flask import Blueprint, Response, current_app, request
 
 from checkout_service.api.callers import public
+from checkout_service.api.problem_documents import slug_of_answer
 from checkout_service.api.problems import MalformedBody, NotFound, TooLarge
 from checkout_service.api.responses import json_answer
 from checkout_service.providers.registry import provider_specs
@@ -15,6 +17,7 @@ from checkout_service.publishing.wake_up import notifier
 from checkout_service.server.bodies import LARGEST_WEBHOOK, WEBHOOK_PATH
 from checkout_service.strict_json import is_object
 from checkout_service.telemetry.logs import request_id
+from checkout_service.telemetry.metrics import webhook_refused_total
 from checkout_service.webhooks.backpressure import Backpressure
 from checkout_service.webhooks.operations import insert_webhook
 
@@ -45,6 +48,14 @@ def receive_webhook(provider: str) -> Response:
     if webhook_format.acknowledgement is not None:
         return Response(webhook_format.acknowledgement, mimetype="text/plain")
     return json_answer({"delivery_id": delivery_id}, status=202)
+
+
+@blueprint.after_request
+def _count_refusal(answer: Response) -> Response:
+    """Whatever refused it: a view, a check of its head, or that there was no room to read it."""
+    if answer.status_code >= HTTPStatus.BAD_REQUEST:
+        webhook_refused_total.labels(slug_of_answer() or "unknown").inc()
+    return answer
 
 
 def _read_body() -> bytes:

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from checkout_service.api import blueprints as api
+from checkout_service.providers.registry import provider_specs
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -147,3 +148,22 @@ def test_the_page_asks_no_validator_on_the_internet(client: FlaskClient) -> None
 @pytest.mark.parametrize("name", ["LICENSE", "oauth2-redirect.html", "..%2f__init__.py", "swagger-ui.js"])
 def test_no_other_file_is_served(client: FlaskClient, name: str) -> None:
     assert client.get(f"/api/docs/{name}").status_code == 404
+
+
+def test_the_receivers_answer_to_each_provider_is_documented(document: dict[str, Any]) -> None:
+    texts = {
+        name: spec.webhooks.acknowledgement for name, spec in provider_specs().items() if spec.webhooks.acknowledgement
+    }
+    assert texts == {"adyen": "[accepted]"}
+    named = document["paths"]["/api/payments/webhook/{provider}"]["post"]["responses"]
+    (media,) = named["200"]["content"].items()
+    assert media[0] == "text/plain"
+    assert {name: example["value"] for name, example in media[1]["examples"].items()} == texts
+    assert {"202", "415"} <= named.keys()
+    assert "200" not in document["paths"]["/api/payments/webhook"]["post"]["responses"], "the mock provider wants none"
+
+
+def test_what_any_request_may_be_answered_is_documented(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        if not path.startswith("/api/payments/webhook"):
+            assert {"400", "412"} <= operation["responses"].keys(), (method, path)

@@ -13,9 +13,8 @@ def cart_id(customer: Customer, make_listing: MakeListing) -> str:
     return fill_cart(customer, (make_listing(), 1))
 
 
-@pytest.mark.parametrize("key", [None, "", "   "])
-def test_missing_key_is_refused(customer: Customer, cart_id: str, sql: Sql, key: str | None) -> None:
-    answer = ask(customer, cart_id, key)
+def test_missing_key_is_refused(customer: Customer, cart_id: str, sql: Sql) -> None:
+    answer = ask(customer, cart_id, None)
 
     assert answer.status_code == 400
     assert answer.json["type"] == "/problems/missing-idempotency-key"
@@ -25,6 +24,12 @@ def test_missing_key_is_refused(customer: Customer, cart_id: str, sql: Sql, key:
 @pytest.mark.parametrize(
     "key",
     [
+        "",  # as the server hands on what it cannot read
+        "   ",
+        "one,two",  # as the server hands on two headers
+        "one,",
+        ",one",
+        '"one","two"',
         "k" * 256,
         '"' + "k" * 256 + '"',
         "two words",
@@ -59,7 +64,8 @@ def test_malformed_key_is_refused(customer: Customer, cart_id: str, sql: Sql, ke
         "k" * 255,
         '"' + "k" * 255 + '"',
         "3f1c6e0a-4d7b-4e1c-9a39-6c0f5a1b2c3d",
-        "a,b;c=d",
+        "a;c=d",
+        '"a,b;c=d"',
         'in"side',
         "'",
     ],

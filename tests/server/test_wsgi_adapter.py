@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from checkout_service.server.bodies import BodyReader
-from checkout_service.server.draining import Wsgi
 from checkout_service.server.readers import Readers
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Share, Slots
-from checkout_service.server.wsgi_adapter import WAITS_FOR, Probes, WsgiAdapter, kind_of
+from checkout_service.server.wsgi_adapter import WAITS_FOR, Probes, Wsgi, WsgiAdapter, kind_of
 from checkout_service.telemetry import logs, request_log
 from checkout_service.telemetry.metrics import requests_total
 
