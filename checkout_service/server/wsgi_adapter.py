@@ -75,7 +75,6 @@ class WsgiAdapter:
         self, app: Wsgi, *, slots: Slots, body_reader: BodyReader, readers: Readers, probes: Probes | None = None
     ) -> None:
         self._app = app
-        self._readers = readers
         self._probes = probes
         self._readers = readers
         self._slots = slots
