@@ -10,12 +10,17 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from checkout_service.api.responses import show_time
-from checkout_service.cursors import Cursor, read_cursor
+from checkout_service.cursors import BadCursorError, Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.payments.outcomes import read_reasons
 from checkout_service.payments.timeline import ENTRIES, EntryRow, show_entry
+
+TIMELINE: Final = 200
+"""Entries of a timeline that one answer shows. A customer whose attempts fail can make it long."""
+
+_NOBODY: Final = UUID(int=0)
 
 # The other payments of one filling of the cart, where money came for both. A customer is told only of their own.
 _COLUMNS: Final = """
@@ -42,9 +47,16 @@ _COLUMNS: Final = """
     ) AS duplicate_of
 """
 
+# An entry without an id is alone in its place.
 _with_timeline = Statement(f"""
     SELECT {_COLUMNS}, entry.*
-    FROM payments AS payment LEFT JOIN LATERAL ({ENTRIES}) AS entry ON true
+    FROM payments AS payment LEFT JOIN LATERAL (
+        SELECT * FROM ({ENTRIES}) AS one
+        WHERE CAST(:before AS timestamptz) IS NULL
+            OR (received_at, place, coalesce(entry_id, :nobody))
+                < (CAST(:before AS timestamptz), CAST(:before_place AS integer), CAST(:before_id AS uuid))
+        ORDER BY received_at DESC, place DESC, entry_id DESC LIMIT {TIMELINE} + 1
+    ) AS entry ON true
     WHERE payment.id = :payment_id AND (CAST(:anybodys AS boolean) OR payment.user_id = CAST(:user_id AS uuid))
     ORDER BY entry.received_at, entry.place, entry.entry_id
 """)  # noqa: S608 (only our own constants)
@@ -99,22 +111,42 @@ class PaymentPage:
     next_cursor: str | None
 
 
-def payment_of(*, payment_id: UUID, user_id: UUID | None) -> dict[str, Any] | None:
-    """The customer's payment with its timeline, oldest entry first, as the API shows it.
+def payment_of(*, payment_id: UUID, user_id: UUID | None, before: str | None = None) -> dict[str, Any] | None:
+    """The customer's payment with the newest part of its timeline, oldest entry first, as the API shows it.
 
-    None when it is not this customer's. Without a customer it may be anybody's, and what only staff may read is there
-    too: reasons for a review, what was reviewed and why. Raises DatabaseUnavailableError.
+    ``earlier_cursor`` is what to give as ``before`` for the part before it, or None. None when it is not this
+    customer's. Without a customer it may be anybody's, and what only staff may read is there too: reasons for a review,
+    what was reviewed and why. Raises BadCursorError and DatabaseUnavailableError.
     """
     anybodys = user_id is None
-    rows: Sequence[_TimelineRow] = execute(
-        _with_timeline, {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys}
-    )
+    values: dict[str, Any] = {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys, "nobody": _NOBODY}
+    rows: Sequence[_TimelineRow] = execute(_with_timeline, values | _bound(before))
     if not rows:
         return None
     shown = _shown(rows[0])
     if anybodys:
         shown["review_reasons"] = sorted(read_reasons(rows[0].review_reason))
-    return shown | {"timeline": [show_entry(row, anybodys=anybodys) for row in rows if row.kind is not None]}
+    entries = [row for row in rows if row.kind is not None]
+    newest = entries[-TIMELINE:]
+    return shown | {
+        "timeline": [show_entry(row, anybodys=anybodys) for row in newest],
+        "earlier_cursor": _place_of(newest[0]) if len(entries) > TIMELINE else None,
+    }
+
+
+def _bound(before: str | None) -> dict[str, Any]:
+    """The values of a place in a timeline: the entry that the part after it begins with."""
+    if before is None:
+        return {"before": None, "before_place": None, "before_id": None}
+    place, _, rest = before.partition(".")
+    if not (place.isascii() and place.isdigit() and len(place) < 4):
+        raise BadCursorError(before)
+    cursor = read_cursor(rest)
+    return {"before": cursor.moment, "before_place": int(place), "before_id": cursor.id}
+
+
+def _place_of(row: _TimelineRow) -> str:
+    return f"{row.place}.{Cursor(row.received_at, row.entry_id or _NOBODY)}"
 
 
 def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage:

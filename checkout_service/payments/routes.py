@@ -14,7 +14,13 @@ from checkout_service.api.responses import json_answer
 from checkout_service.cursors import BadCursorError
 from checkout_service.payments.cancel_requests import NoLongerOpen, request_to_cancel
 from checkout_service.payments.queries import payment_of, payments_of
-from checkout_service.payments.schemas import EXAMPLE, PageQuery, PaymentPageSchema, PaymentWithTimelineSchema
+from checkout_service.payments.schemas import (
+    EXAMPLE,
+    PageQuery,
+    PaymentPageSchema,
+    PaymentWithTimelineSchema,
+    TimelineQuery,
+)
 from checkout_service.publishing.background_publisher import background_publisher
 from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs
@@ -26,16 +32,22 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", descript
 
 
 @blueprint.get("/<uuid:payment_id>")
+@blueprint.arguments(TimelineQuery, location="query")
 @blueprint.response(200, PaymentWithTimelineSchema)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
-@blueprint.problems(NotFound)
-def read_payment(payment_id: UUID) -> Response:
+@blueprint.problems(NotFound, Invalid)
+def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
     """Read a payment
 
-    Its status, sums and timeline: what the provider reported, and the entries that it came to. For its customer, and
-    for tokens with the scope `refunds`. Poll it with If-None-Match: an unchanged payment answers 304 without a body.
+    Its status, sums and timeline: what the provider reported, and the entries that it came to, the newest 200 of them;
+    pass earlier_cursor as before for those before. For its customer, and for tokens with the scope `refunds`. Poll it
+    with If-None-Match: an unchanged payment answers 304 without a body.
     """
-    payment = payment_of(payment_id=payment_id, user_id=None if caller().may(STAFF_SCOPE) else caller().user_id)
+    user_id = None if caller().may(STAFF_SCOPE) else caller().user_id
+    try:
+        payment = payment_of(payment_id=payment_id, user_id=user_id, before=query["before"])
+    except BadCursorError as error:
+        raise Invalid(errors=[{"pointer": "/before", "detail": "Not a cursor of this timeline."}]) from error
     if payment is None:
         raise NotFound("There is no such payment, or it is not yours.")
     answer = json_answer(payment, headers={"Cache-Control": "private, no-cache"})

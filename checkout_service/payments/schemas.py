@@ -14,6 +14,16 @@ class PageQuery(Schema):
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 
+class TimelineQuery(Schema):
+    """Which part of the timeline."""
+
+    before = fields.String(
+        load_default=None,
+        validate=validate.Length(1, 200),
+        metadata={"description": "An `earlier_cursor`: the part of the timeline before the one that it came with."},
+    )
+
+
 class TimelineEntrySchema(Schema):
     """One thing that the provider reported (an event), or one movement of money that came of it (an entry)."""
 
@@ -123,12 +133,18 @@ class PaymentSchema(Schema):
 
 
 class PaymentWithTimelineSchema(PaymentSchema):
-    """A payment, the events behind it and the entries that they came to, oldest first."""
+    """A payment, the events behind it and the entries that they came to, oldest first: the newest 200 of them."""
 
     review_reasons = fields.List(
         fields.String(), metadata={"description": "For staff alone: why a person has to look.", "example": ["mismatch"]}
     )
     timeline = fields.List(fields.Nested(TimelineEntrySchema))
+    earlier_cursor = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "Where the timeline is longer: what to pass as `before` for the entries before these."
+        },
+    )
 
 
 EXAMPLE: Final[dict[str, Any]] = {
@@ -152,6 +168,7 @@ EXAMPLE: Final[dict[str, Any]] = {
     "created_at": "2026-11-25T04:05:06.123456Z",
     "updated_at": "2026-11-25T04:05:06.123456Z",
     "timeline": [],
+    "earlier_cursor": None,
 }
 
 

@@ -80,6 +80,7 @@ ENTRIES: Final = """
 class EntryRow(Protocol):
     """The columns of ``ENTRIES``; NULL in all of them where a payment has no entry."""
 
+    place: int
     kind: str | None
     entry_id: UUID | None
     name: str | None

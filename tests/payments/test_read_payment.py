@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from checkout_service.payments.queries import TIMELINE
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.money import fold
 from tests.purchases import fill_cart, opened
@@ -35,6 +36,7 @@ MEMBERS = {
     "created_at",
     "updated_at",
     "timeline",
+    "earlier_cursor",
 }
 
 
@@ -67,6 +69,7 @@ def test_fresh_payment_is_pending_with_an_empty_timeline(customer: Customer, pay
     assert (answer.json["amount"], answer.json["currency"]) == ("240.00", "USD")
     assert answer.json["under_review"] is False
     assert answer.json["timeline"] == []
+    assert answer.json["earlier_cursor"] is None
     for moment in ("created_at", "updated_at"):
         assert answer.json[moment].endswith("Z")
         assert abs((datetime.now(UTC) - datetime.fromisoformat(answer.json[moment])).total_seconds()) < 60
@@ -234,3 +237,40 @@ def test_reading_takes_one_statement_however_long_the_timeline(
         assert len(customer.get(payment).json["timeline"]) == 60
 
     assert len(seen) == 1
+
+
+def test_a_long_timeline_is_read_from_its_newest_part_back_to_its_beginning(
+    customer: Customer, payment: str, sql: Sql, statements: Statements
+) -> None:
+    """Events and entries of one moment are told apart, and none is shown twice or left out."""
+    sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome, received_at)
+        SELECT id, 'mock', number::text, 'failed', 'stale', now() + number / 100 * interval '1 second'
+        FROM payments, generate_series(1, 300) AS number""")
+    sql("""INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, created_at)
+        SELECT id, provider, 'at_' || number, 'failed', now(), now() + number / 100 * interval '1 second'
+        FROM payments, generate_series(1, 150) AS number""")
+    sql("UPDATE payments SET closed = 'expired'")
+
+    with statements() as seen:
+        newest = customer.get(payment).json
+    assert len(seen) == 1
+    parts, cursor = [newest["timeline"]], newest["earlier_cursor"]
+    while cursor:
+        part = customer.get(f"{payment}?before={cursor}").json
+        assert {**part, "timeline": 0, "earlier_cursor": 0} == {**newest, "timeline": 0, "earlier_cursor": 0}
+        parts.insert(0, part["timeline"])
+        cursor = part["earlier_cursor"]
+
+    assert list(map(len, parts)) == [51, TIMELINE, TIMELINE]
+    whole = [entry for part in parts for entry in part]
+    assert len({(entry["kind"], entry["id"]) for entry in whole}) == 451
+    assert [entry["received_at"] for entry in whole] == sorted(entry["received_at"] for entry in whole)
+    assert [entry["kind"] for entry in whole].count("closed") == 1
+
+
+@pytest.mark.parametrize("before", ["x", "11.x", "1e3.MjAyNg", ".", "٣.x", "11." + "A" * 150, "-1.MjAyNg"])
+def test_a_place_that_is_none_is_422(customer: Customer, payment: str, before: str) -> None:
+    answer = customer.get(payment, query_string={"before": before})
+
+    assert answer.status_code == 422
+    assert answer.json["errors"] == [{"pointer": "/before", "detail": "Not a cursor of this timeline."}]
