@@ -1,4 +1,4 @@
-"""Table of webhooks."""
+"""Tables of webhooks, and of what they are verified by."""
 
 from __future__ import annotations
 
@@ -95,3 +95,21 @@ class WebhookDelivery(Dated, Base):
     """Applied, but an event in it moved nothing, since amount or currency are not the payment's: it may be replayed."""
     replay_of: Mapped[UUID | None]
     """The command that replays it at this moment; None again once there is a result."""
+
+
+class BelievedCertificate(Dated, Base):
+    """A certificate that webhooks were verified by, with what leads to a root; of workers alone, 100 rows at most."""
+
+    __tablename__ = "believed_certificates"
+    __table_args__ = (
+        CheckConstraint("octet_length(chain) <= 200000 AND octet_length(address) <= 500", name="bounded"),
+        Index("believed_certificates_address", "address", unique=True),
+    )
+    address: Mapped[str] = mapped_column(Text)
+    """Where it was fetched from, as a webhook names it."""
+    fingerprint: Mapped[str] = mapped_column(Text)
+    """Its SHA-256, in hexadecimal; for people."""
+    chain: Mapped[str] = mapped_column(Text)
+    """The certificate and those above it, in PEM: verified again each time that it is used."""
+    ends_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+    """When it ends. It is kept for 90 days more, for webhooks that came before."""
