@@ -35,6 +35,7 @@ from checkout_service.providers.base import (
 )
 from worker.backoff import describe, jittered
 from worker.context import provider
+from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
 
 Answer = Sequence[ProviderEvent | ProviderRefundEvent]
 
@@ -169,7 +170,7 @@ def note_sent(leased: Leased) -> bool:
         gone = "what it is of went before it was asked for"
         raise ProviderRefusedError(gone, reason=Decline.NOT_IN_THIS_STATE) from error
     if row is None:
-        raise ProviderUnavailableError("not asked: its lease is over, another task has it")
+        raise ProviderUnavailableError("not asked: its lease is over, another task has it", in_progress=True)
     return bool(row.covered)
 
 
@@ -202,9 +203,14 @@ def see_to(leased: Leased, ask: Callable[[Provider], str], *, refused: Callable[
     adapter = provider(leased.provider)
     if adapter is None:
         return put_off(leased, "no account at this provider is set up")
+    if not may_call(leased.provider):
+        return put_off(leased, f"unavailable: {NOT_CALLED}")
     try:
-        return ask(adapter)
+        came = ask(adapter)
+        note_answered(leased.provider)
+        return came
     except ProviderUnavailableError as error:
+        note_unanswered(leased.provider, leased.payment_id, error)
         return put_off(leased, f"unavailable: {error}")
     except ProviderRefusedError as error:
         if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away

@@ -19,6 +19,7 @@ from checkout_service.payments.look_up_log import Question
 from checkout_service.providers.base import Provider, ProviderRefusedError, Reference, UnreadableError
 from checkout_service.tasks import TaskName
 from worker.payments.status_queries import Answer, Inquiry, StatusQueries
+from worker.unanswered import may_call
 
 LEASE: Final = timedelta(seconds=90)
 """Longer than the task's hard time limit (75 s)."""
@@ -72,7 +73,7 @@ def cancel(payment_id: str) -> str:
             return "nothing is requested of it now"
         leased = _LeasedRequest._make(rows[0])
         # What is under way is waited for: its end may be that money came. What is authorized staff void.
-        if leased.open and not leased.promised:
+        if leased.open and not leased.promised and may_call(leased.provider):
             queries = StatusQueries()
             payment, question = leased.payment_id, Question.CANCEL
             queries.ask(Inquiry(payment_id=payment, provider=leased.provider, question=question, ask=_cancel))

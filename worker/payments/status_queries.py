@@ -31,6 +31,7 @@ from worker.context import provider as provider_named
 from worker.references import reference
 from worker.transitions.outcomes import Outcome, received_now
 from worker.transitions.recording import record
+from worker.unanswered import note_answered, note_unanswered
 
 Answer = Sequence[ProviderEvent | ProviderRefundEvent]
 
@@ -131,6 +132,7 @@ class StatusQueries:
             answer = call()
         except ProviderUnavailableError as error:
             self._failures_in_a_row[provider] += 1
+            note_unanswered(provider, payment_id, error)
             log.warning("provider_unavailable", payment_id=str(payment_id), error=str(error))
             self._log(inquiry, f"unavailable: {error}")
             return False
@@ -144,6 +146,7 @@ class StatusQueries:
             self._log(inquiry, f"broke its reader: {type(error).__name__}")
             return True
         self._failures_in_a_row[provider] = 0
+        note_answered(provider)
         self._record(answer, payment_id)
         self._log(inquiry, ", ".join(_in_words(event) for event in answer) or "nothing new")
         return True

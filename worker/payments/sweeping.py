@@ -17,24 +17,47 @@ from checkout_service.tasks import TaskName
 
 STEP: Final = 500
 
+OLDEST_DUE: Final = 5_000
+"""Of each kind: what is due for longest, among which providers and customers take turns."""
+
 SEND_AGAIN: Final = 10_000
 """Milliseconds after which a message that was lost, or still waits behind others, is sent once more."""
 
+# Everybody's first one before anybody's second, of each kind and at each provider; and each provider's first one before
+# any provider's second.
 _due = text(f"""
-    (SELECT '{TaskName.REFUND_PAYMENT}' AS task, id FROM refunds
-        WHERE status <= 'processing' AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
-    UNION ALL
-    (SELECT '{TaskName.CAPTURE_PAYMENT}', id FROM capture_requests
-        WHERE status <= 'processing' AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
-    UNION ALL
-    (SELECT '{TaskName.VOID_PAYMENT}', void.id FROM voids AS void
-        WHERE void.status <= 'processing' AND (void.next_attempt_at <= now() OR void.status = 'processing' AND EXISTS (
-            SELECT FROM payments AS payment
-            WHERE payment.id = void.payment_id AND (payment.amount_authorized = 0 OR payment.closed IS NOT NULL)))
-        ORDER BY void.next_attempt_at LIMIT {STEP})
-    UNION ALL
-    (SELECT '{TaskName.CANCEL_PAYMENT}', payment_id FROM cancel_requests
-        WHERE next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {STEP})
+    SELECT task, id FROM (
+        SELECT task, id, next_attempt_at, place,
+            row_number() OVER (PARTITION BY task ORDER BY place, next_attempt_at) AS place_of_all
+        FROM (
+            SELECT task, id, next_attempt_at,
+                row_number() OVER (PARTITION BY task, provider ORDER BY turn, next_attempt_at) AS place
+            FROM (
+                SELECT due.*, payment.provider, row_number() OVER (
+                    PARTITION BY due.task, payment.provider, payment.user_id ORDER BY due.next_attempt_at) AS turn
+                FROM (
+                    (SELECT '{TaskName.REFUND_PAYMENT}' AS task, id, payment_id, next_attempt_at FROM refunds
+                        WHERE status <= 'processing' AND next_attempt_at <= now()
+                        ORDER BY next_attempt_at LIMIT {OLDEST_DUE})
+                    UNION ALL
+                    (SELECT '{TaskName.CAPTURE_PAYMENT}', id, payment_id, next_attempt_at FROM capture_requests
+                        WHERE status <= 'processing' AND next_attempt_at <= now()
+                        ORDER BY next_attempt_at LIMIT {OLDEST_DUE})
+                    UNION ALL
+                    (SELECT '{TaskName.VOID_PAYMENT}', void.id, void.payment_id, void.next_attempt_at FROM voids AS void
+                        WHERE void.status <= 'processing'
+                            AND (void.next_attempt_at <= now() OR void.status = 'processing' AND EXISTS (
+                                SELECT FROM payments AS own WHERE own.id = void.payment_id
+                                    AND (own.amount_authorized = 0 OR own.closed IS NOT NULL)))
+                        ORDER BY void.next_attempt_at LIMIT {OLDEST_DUE})
+                    UNION ALL
+                    (SELECT '{TaskName.CANCEL_PAYMENT}', payment_id, payment_id, next_attempt_at FROM cancel_requests
+                        WHERE next_attempt_at <= now() ORDER BY next_attempt_at LIMIT {OLDEST_DUE})
+                ) AS due JOIN payments AS payment ON payment.id = due.payment_id
+            ) AS ranked
+        ) AS placed
+    ) AS ordered
+    WHERE place_of_all <= {STEP} ORDER BY place, next_attempt_at
 """)  # noqa: S608 (only our own constants)
 
 
@@ -52,7 +75,7 @@ log = structlog.get_logger(__name__)
 def sweep() -> str:
     """Send the tasks of up to 500 refunds, captures, voids and cancellations each that are due.
 
-    A void is due also when nothing is open any more: an event ended it.
+    Those of all kinds in turns. A void is due also when nothing is open any more: an event ended it.
     """
     try:
         due = list(map(_DueTask._make, execute(_due)))

@@ -29,6 +29,7 @@ from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.telemetry.metrics import count_secret
 from worker.context import provider, providers
 from worker.references import references
+from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
 from worker.webhooks.claims import ClaimedWebhook
 
 REMEMBER_FOR: Final = 600
@@ -144,8 +145,10 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answer
                 continue
             if key not in answers and monotonic() > until:
                 return Reading(webhook=webhook, unavailable="no time was left to ask the provider")
+            if key not in answers and not may_call(thin_event.provider):
+                return Reading(webhook=webhook, unavailable=NOT_CALLED)
             if key not in answers:
-                answers[key] = adapter.look_up(known)
+                answers[key] = _answer(adapter, known)
             found.extend(answers[key])
     except ProviderUnavailableError as error:
         return Reading(webhook=webhook, unavailable=str(error))
@@ -169,6 +172,16 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answer
         thin_events=(),
         waits_for=waits_for,
     )
+
+
+def _answer(adapter: Provider, known: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+    try:
+        answer = adapter.look_up(known)
+    except ProviderUnavailableError as error:
+        note_unanswered(adapter.name, known.payment_id, error)
+        raise
+    note_answered(adapter.name)
+    return answer
 
 
 def _unsigned_and_unknown(webhook: ClaimedWebhook) -> Reading:
