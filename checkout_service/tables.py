@@ -9,9 +9,10 @@ from checkout_service.disputes.models import Dispute
 from checkout_service.payments.entry_models import PaymentAcceptance, PaymentAttempt, PaymentNotice, PaymentReview
 from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent
 from checkout_service.refunds.models import Refund, RefundEvent
-from checkout_service.webhooks.models import WebhookDelivery
+from checkout_service.webhooks.models import BelievedCertificate, WebhookDelivery
 
 __all__ = [
+    "BelievedCertificate",
     "CancelRequest",
     "Capture",
     "CaptureRequest",

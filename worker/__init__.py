@@ -9,6 +9,7 @@
     app, context   the Celery app, and what tasks work with: database, cache, queue, providers
     outstanding    how what was asked for is seen to: refunds, captures, voids
     unanswered     which providers leave their calls without an answer, so that nobody else waits for them
+    certificates   keeps what webhooks' certificates are believed by, for the next start
     references, backoff, flower_events, closed_channels
 
 Promises: every task may run twice at once, and may die anywhere.

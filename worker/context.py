@@ -7,9 +7,11 @@ from flask import Flask, current_app
 from checkout_service.cache import connect_cache
 from checkout_service.database.engine import connect_database
 from checkout_service.providers.base import Provider
+from checkout_service.providers.certificate_store import KeepsCertificates
 from checkout_service.providers.factory import Providers, make_provider
 from checkout_service.publishing.publisher import connect_queue
 from checkout_service.settings.values import WorkerSettings
+from worker.certificates import BelievedCertificates
 
 
 def make_context(settings: WorkerSettings) -> Flask:
@@ -32,6 +34,9 @@ def make_context(settings: WorkerSettings) -> Flask:
         name: make_provider(name, account)
         for name, account in settings.accounts.items()
     }
+    for adapter in app.extensions["providers"].values():
+        if isinstance(adapter, KeepsCertificates):
+            adapter.keep_certificates(BelievedCertificates())
     return app
 
 

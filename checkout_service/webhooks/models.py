@@ -1,4 +1,4 @@
-"""Table of webhooks."""
+"""Tables of webhooks, and of what they are verified by."""
 
 from __future__ import annotations
 
@@ -120,3 +120,21 @@ class WebhookRejection(Dated, Base):
     """Holds no rows, ever: who rejects webhooks locks the table, one at a time, and nobody else may lock it."""
 
     __tablename__ = "webhook_rejections"
+
+
+class BelievedCertificate(Dated, Base):
+    """A certificate that webhooks were verified by, with what leads to a root; of workers alone, 100 rows at most."""
+
+    __tablename__ = "believed_certificates"
+    __table_args__ = (
+        CheckConstraint("octet_length(chain) <= 200000 AND octet_length(address) <= 500", name="bounded"),
+        Index("believed_certificates_address", "address", unique=True),
+    )
+    address: Mapped[str] = mapped_column(Text)
+    """Where it was fetched from, as a webhook names it."""
+    fingerprint: Mapped[str] = mapped_column(Text)
+    """Its SHA-256, in hexadecimal; for people."""
+    chain: Mapped[str] = mapped_column(Text)
+    """The certificate and those above it, in PEM: verified again each time that it is used."""
+    ends_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+    """When it ends. It is kept for 90 days more, for webhooks that came before."""

@@ -22,6 +22,7 @@ WEB = dict.fromkeys(ALL_TABLES, READ) | {
     "checkout_sessions": READ | {"INSERT"},
     "webhook_deliveries": READ | {"INSERT"},
     "webhook_rejections": frozenset(),
+    "believed_certificates": frozenset(),
 }
 WEB_COLUMNS = {
     ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
@@ -49,6 +50,7 @@ WORKER = dict.fromkeys(ALL_TABLES, READ) | {
     "command_runs": READ | {"INSERT", "UPDATE"},
     "command_results": READ | {"INSERT", "UPDATE"},
     "session_addresses": READ | {"DELETE"},
+    "believed_certificates": READ | {"DELETE"},
 }
 ATTEMPT = {
     *{"status", "reported_at", "currency", "amount_presumed", "amount_authorized", "rest_released", "expires_at"},
@@ -75,6 +77,8 @@ WORKER_COLUMNS = {
     ("voids", "UPDATE"): REQUEST,
     ("audit", "INSERT"): {"key", "door", "operator", "action", "subject", "why"},
     ("payment_events", "UPDATE"): {"outcome"},
+    ("believed_certificates", "INSERT"): {"address", "fingerprint", "chain", "ends_at"},
+    ("believed_certificates", "UPDATE"): {"fingerprint", "chain", "ends_at", "updated_at"},
     ("refund_events", "UPDATE"): {"outcome"},
     ("refunds", "INSERT"): {
         *{"payment_id", "provider_ref", "amount", "status", "decline", "next_attempt_at", "capture_ref", "attempt_ref"}

@@ -1,6 +1,8 @@
 """The certificates that PayPal signs its webhooks with.
 
-From PayPal's hosts alone, kept, and believed by their chain.
+From PayPal's hosts alone, kept, and believed by their chain. Anybody may name certificates that do not exist, at an
+address that looks like PayPal's. So what was believed once is never fetched again before it may be used, and all
+addresses that were never believed share a budget of their own.
 """
 
 from __future__ import annotations
@@ -8,8 +10,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -19,11 +22,14 @@ import certifi
 import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import AuthorityInformationAccessOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from checkout_service.providers.base import ProviderUnavailableError, UnverifiedError
+from checkout_service.providers.certificate_store import CertificateStore
 
 ANSWER_WITHIN: Final = httpx.Timeout(3.0, connect=2.0)
 READ_WITHIN: Final = 4.0
@@ -32,17 +38,32 @@ KEPT: Final = 32
 GONE: Final = frozenset({httpx.codes.NOT_FOUND, httpx.codes.GONE})
 """What PayPal answers of a certificate that it never had."""
 
+REFUSED: Final = 1000
 KEPT_FOR: Final = 86_400.0
 REFUSED_FOR: Final = 600.0
 
-FETCHES: Final = 2
 WINDOW: Final = 30.0
-"""Seconds for that many fetches: a certificate and the one above it. Anybody may name certificates that do not exist,
-and each fetch costs the set of webhooks that it is made for up to 4 s of the 20 s that a task has. PayPal changes its
-certificate a few times a year."""
+FETCHES: Final = 20
+FETCH_FOR: Final = 2.0
+"""Of addresses that were never believed: so many fetches begin in that many seconds, and none once the others took so
+many together. Each costs the set of webhooks that it is made for, which has 20 s; what is not there PayPal answers in a
+fraction of one. PayPal changes its certificate a few times a year."""
+
+WAITING: Final = 1000
+"""Addresses that wait for their fetch."""
+
+WAITED_FOR: Final = timedelta(hours=1)
+"""A webhook whose certificate could not be had for so long, though PayPal answers, is refused. PayPal's own certificate
+is named by more webhooks than any other that is waited for, and was had long before."""
 
 BACK_OFF: Final = 10.0
 """Seconds without a fetch after one that PayPal did not answer."""
+
+RENEW_AGAIN: Final = 600.0
+"""Seconds until one that PayPal did not answer for is fetched anew; until then the one that is held serves on."""
+
+READ_AGAIN: Final = 5.0
+"""Seconds after which the store is read once more for an address that is not known: another process may know it."""
 
 _URL: Final = re.compile(r"https://(api|api-m)(\.sandbox)?\.paypal\.com/v1/notifications/certs/[A-Za-z0-9-]{1,100}")
 """Matched as text, so that nothing is left to two readings of an address: no user, port, last dot, query or escape."""
@@ -54,6 +75,24 @@ stands in PayPal's own; it is fetched from PayPal's authority alone, and believe
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 _NAME: Final = {"": "messageverificationcerts.paypal.com", ".sandbox": "messageverificationcerts.sandbox.paypal.com"}
+
+
+@dataclass(slots=True)
+class _Held:
+    """A chain, since when it is held, when it was last tried to fetch it, and whether it was not kept yet."""
+
+    chain: list[x509.Certificate]
+    since: float
+    tried_at: float = float("-inf")
+    is_new: bool = False
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An address that waits for its fetch: the more webhooks wait for it, and the fewer tries failed, the sooner."""
+
+    score: float = 0.0
+    weight: float = 1.0
 
 
 class Certificates:
@@ -71,22 +110,34 @@ class Certificates:
         intermediates: Sequence[x509.Certificate] = (),
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = monotonic,
+        moment: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._place = ".sandbox" if sandbox else ""
         self._roots = roots
         self._intermediates = list(intermediates)
         self._transport = transport
         self._clock = clock
-        self._store: Store | None = None
+        self._moment = moment
+        self._trust: Store | None = None
         self._client: httpx.Client | None = None
-        self._known: OrderedDict[str, tuple[float, list[x509.Certificate]]] = OrderedDict()
+        self._held: OrderedDict[str, _Held] = OrderedDict()
         self._refused: OrderedDict[str, float] = OrderedDict()
-        self._fetches: deque[float] = deque(maxlen=FETCHES)
-        self._away_until = float("-inf")
+        self._waiting: dict[str, _Waiting] = {}
+        """The longest waiting first."""
+        self._fetches: deque[tuple[float, float]] = deque()
+        """When each fetch of an unknown address ended, and how long it took."""
+        self._failed_at = float("-inf")
+        self._store: CertificateStore | None = None
+        self._stored: Mapping[str, str] = {}
+        self._read_at = float("-inf")
         self._lock = Lock()
 
+    def keep_in(self, store: CertificateStore) -> None:
+        """Keep there what is believed from now on, and use what is there."""
+        self._store = store
+
     def key(self, url: str, at: datetime) -> RSAPublicKey:
-        """The key of the certificate at that address, valid at that time.
+        """The key of the certificate at that address, valid at that time, at which its webhook was received.
 
         Raises UnverifiedError if the address is not PayPal's or the certificate is not, and ProviderUnavailableError if
         it cannot be had now.
@@ -95,8 +146,15 @@ class Certificates:
         if address is None or (address[2] or "") != self._place:
             raise UnverifiedError("the certificate's address is not one of PayPal's")
         with self._lock:
-            chain = self._chain(url)
-            store = self._store = self._store or Store(self._roots or _trusted())
+            held = self._known(url, at) or self._unknown(url, at)
+            key = self._verified(held.chain, at)
+            if held.is_new:
+                self._keep(url, held)
+        return key
+
+    def _verified(self, chain: list[x509.Certificate], at: datetime) -> RSAPublicKey:
+        """The same whatever the chain comes from: PayPal, or the store."""
+        store = self._trust = self._trust or Store(self._roots or _trusted())
         try:
             verifier = PolicyBuilder().store(store).time(at).build_server_verifier(x509.DNSName(_NAME[self._place]))
             verifier.verify(chain[0], chain[1:] + self._intermediates)
@@ -107,39 +165,127 @@ class Certificates:
             raise UnverifiedError("the certificate has no RSA key")
         return key
 
-    def _chain(self, url: str) -> list[x509.Certificate]:
+    def _known(self, url: str, at: datetime) -> _Held | None:
+        """What is held, or was believed before this process began; fetched anew after a day."""
         now = self._clock()
-        since, chain = self._known.get(url, (float("-inf"), []))
-        if now - since < KEPT_FOR:
-            self._known.move_to_end(url)
-            return chain
-        if self._refused.get(url, float("-inf")) > now:
-            raise UnverifiedError("PayPal has no such certificate")
-        if now < self._away_until or (len(self._fetches) == FETCHES and now - self._fetches[0] < WINDOW):
-            if chain:
-                return chain
-            raise ProviderUnavailableError("no certificate is fetched just now")
+        held = self._held.get(url) or self._read(url, at, now)
+        if held is None:
+            return None
+        self._held.move_to_end(url)
+        if now - held.since >= KEPT_FOR and now - held.tried_at >= RENEW_AGAIN:
+            return self._renewed(url, held)
+        return held
+
+    def _read(self, url: str, at: datetime, now: float) -> _Held | None:
+        """What the store has, if it would be believed now as well: what does not is fetched like any other."""
+        if self._store is not None and now - self._read_at >= READ_AGAIN:
+            self._stored, self._read_at = self._store.chains(), now
         try:
-            chain = _parsed(self._fetch(url))
-            if len(chain) == 1 and not self._intermediates and (issuer := _issuer_address(chain[0])):
-                chain += _parsed(self._fetch(issuer))
+            chain = x509.load_pem_x509_certificates(self._stored[url].encode())
+            self._verified(chain, at)
+        except (KeyError, ValueError, UnverifiedError):
+            return None
+        return self._hold(url, _Held(chain=chain, since=now))
+
+    def _renewed(self, url: str, held: _Held) -> _Held:
+        """What is at its address now. An old one serves on: whether it was valid is asked of the webhook's time."""
+        held.tried_at = self._clock()
+        if held.tried_at - self._failed_at < BACK_OFF:
+            return held
+        try:
+            chain = self._complete(url)
         except ProviderUnavailableError:
-            self._away_until = self._clock() + BACK_OFF
-            if chain:  # an old one serves on: whether it was valid is asked of the webhook's time in any case
-                return chain
+            self._failed_at = self._clock()
+            return held
+        except UnverifiedError:
+            del self._held[url]
+            self._refuse(url)
+            if self._store is not None:
+                self._store.forget(url)
+            raise
+        is_new = held.is_new or chain != held.chain
+        return self._hold(url, _Held(chain=chain, since=held.tried_at, tried_at=held.tried_at, is_new=is_new))
+
+    def _unknown(self, url: str, at: datetime) -> _Held:
+        """Fetch within the budget what is waited for, by most webhooks first, until it is this one's turn."""
+        if self._refused.get(url, float("-inf")) > self._clock():
+            raise UnverifiedError("PayPal has no such certificate")
+        own = self._waiting.setdefault(url, _Waiting())
+        own.score += own.weight
+        if len(self._waiting) > WAITING:
+            del self._waiting[min(self._waiting, key=self._score)]
+        while self._may_fetch() and self._waiting:
+            first = max(self._waiting, key=self._score)
+            try:
+                held = self._fetch_unknown(first)
+            except (ProviderUnavailableError, UnverifiedError):
+                if first == url:
+                    raise
+                continue
+            if first == url:
+                return held
+        if self._moment() - at > WAITED_FOR and self._clock() - self._failed_at > WINDOW:
+            self._waiting.pop(url, None)
+            raise UnverifiedError("the certificate could not be had within an hour")
+        raise ProviderUnavailableError("no certificate is fetched just now")
+
+    def _score(self, url: str) -> float:
+        return self._waiting[url].score
+
+    def _may_fetch(self) -> bool:
+        now = self._clock()
+        while self._fetches and now - self._fetches[0][0] >= WINDOW:
+            self._fetches.popleft()
+        spent = sum(took for _, took in self._fetches)
+        return now - self._failed_at >= BACK_OFF and len(self._fetches) < FETCHES and spent < FETCH_FOR
+
+    def _fetch_unknown(self, url: str) -> _Held:
+        began = self._clock()
+        try:
+            chain = self._complete(url)
+        except ProviderUnavailableError:
+            self._waiting[url] = _Waiting(weight=max(self._waiting[url].weight / 4, 1 / 64))
+            self._failed_at = self._clock()
             raise
         except UnverifiedError:
-            self._refused[url] = now + REFUSED_FOR
-            _bound(self._refused)
+            del self._waiting[url]
+            self._refuse(url)
             raise
-        self._known[url] = (now, chain)
-        _bound(self._known)
+        finally:
+            self._fetches.append((self._clock(), self._clock() - began))
+        del self._waiting[url]
+        return self._hold(url, _Held(chain=chain, since=began, tried_at=began, is_new=True))
+
+    def _hold(self, url: str, held: _Held) -> _Held:
+        self._held[url] = held
+        _bound(self._held, KEPT)
+        return held
+
+    def _refuse(self, url: str) -> None:
+        self._refused[url] = self._clock() + REFUSED_FOR
+        _bound(self._refused, REFUSED)
+
+    def _keep(self, url: str, held: _Held) -> None:
+        held.is_new = False
+        if self._store is not None:
+            own = held.chain[0]
+            self._store.keep(
+                url,
+                chain=b"".join(each.public_bytes(Encoding.PEM) for each in held.chain).decode(),
+                fingerprint=own.fingerprint(SHA256()).hex(),
+                ends_at=own.not_valid_after_utc,
+            )
+
+    def _complete(self, url: str) -> list[x509.Certificate]:
+        """The chain from that address, completed by its authority where it comes alone."""
+        chain = _parsed(self._fetch(url))
+        if len(chain) == 1 and not self._intermediates and (issuer := _issuer_address(chain[0])):
+            chain += _parsed(self._fetch(issuer))
         return chain
 
     def _fetch(self, url: str) -> bytes:
         if self._client is None:
             self._client = httpx.Client(timeout=ANSWER_WITHIN, follow_redirects=False, transport=self._transport)
-        self._fetches.append(self._clock())
         until = monotonic() + READ_WITHIN
         body = bytearray()
         try:
@@ -207,6 +353,6 @@ def _trusted() -> list[x509.Certificate]:
     return found
 
 
-def _bound(kept: OrderedDict[str, Any]) -> None:
-    while len(kept) > KEPT:
+def _bound(kept: OrderedDict[str, Any], most: int) -> None:
+    while len(kept) > most:
         kept.popitem(last=False)

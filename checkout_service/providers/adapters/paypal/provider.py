@@ -46,6 +46,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.certificate_store import CertificateStore
 from checkout_service.providers.entries import AttemptEntry
 from checkout_service.providers.fields import decimal_text, text
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -117,6 +118,10 @@ class PayPalProvider:
         reference = Reference(provider_ref=ours, payment_id=payment_id, amount=amount, currency=currency)
         taken, of = money(unit_of(held, reference))
         return Opened(provider_ref=ours, payment_token=text(held, "id"), amount=taken, currency=of)
+
+    def keep_certificates(self, store: CertificateStore) -> None:
+        """Keep PayPal's certificates there once they are believed, and use what is there."""
+        self._certificates.keep_in(store)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         place = verify(raw_webhook, self._webhook_ids, self._certificates, self._tolerance)
