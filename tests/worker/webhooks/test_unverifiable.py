@@ -107,7 +107,7 @@ def test_they_are_tried_again_in_sets_those_that_name_an_open_payment_first(
     assert sum(state_of(sql, each) == "rejected" for each in unknown) == 1
 
 
-def test_a_wrong_secret_is_told_apart_from_a_provider_that_is_away(sql: Sql, scripted: ScriptedProvider) -> None:
+def test_a_provider_that_is_away_does_not_count_like_a_wrong_secret(sql: Sql, scripted: ScriptedProvider) -> None:
     rejected, received = (webhook_deliveries_total.labels("mock", state) for state in ("rejected", "received"))
     before = rejected._value.get(), received._value.get()
 
