@@ -24,7 +24,10 @@ class DeliveryState(StrEnum):
     IGNORED = "ignored"
     """Verified, but about nothing that we keep."""
     REJECTED = "rejected"
-    """Unverified: anybody may have sent it, or our secret is wrong. Kept within bounds."""
+    """Unverified: anybody may have sent it, or our secret is wrong. Kept within bounds.
+
+    With a next attempt: what it takes to verify it could not be had yet, and is tried for again.
+    """
     FAILED = "failed"
     """It could not be processed, or it is verified and cannot be understood; an operator has to look."""
 

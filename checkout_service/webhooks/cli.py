@@ -50,7 +50,8 @@ def list_webhooks(state: str | None, provider: str | None, since: timedelta | No
     chosen = None if state is None else DeliveryState(state)
     found = find_webhooks(state=chosen, provider=provider, since=since, limit=limit)
     for row in found:
-        pending = f"  next {show_time(row.next_attempt_at)}" if row.pending and row.next_attempt_at else ""
+        is_tried = row.pending or row.state is DeliveryState.REJECTED
+        pending = f"  next {show_time(row.next_attempt_at)}" if is_tried and row.next_attempt_at else ""
         click.echo(
             f"{row.id}  {show_time(row.received_at)}  {row.provider:8}  {row.state:9}  "
             f"tried {row.attempts}{pending}  {printable(row.detail or '')}".rstrip()

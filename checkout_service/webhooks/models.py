@@ -71,6 +71,12 @@ class WebhookDelivery(Dated, Base):
             "id",
             postgresql_where=text(f"{_is(DeliveryState.REJECTED)} AND rejected_payment IS NOT NULL"),
         ),
+        Index(
+            "webhook_deliveries_rejected_next_attempt_at",
+            "rejected_class",
+            "next_attempt_at",
+            postgresql_where=text(f"{_is(DeliveryState.REJECTED)} AND next_attempt_at IS NOT NULL"),
+        ),
         Index("webhook_deliveries_failed", "received_at", postgresql_where=text(_is(DeliveryState.FAILED))),
         Index("webhook_deliveries_rare_states", "state", "id", postgresql_where=text(f"state {_any_of(RARE)}")),
         Index(
@@ -97,7 +103,8 @@ class WebhookDelivery(Dated, Base):
     next_attempt_at: Mapped[datetime | None] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("(now() + '00:00:05'::interval)")
     )
-    """Of a pending one: when it is due. Under lease: when the lease ends."""
+    """Of a pending one: when it is due. Under lease: when the lease ends. Of a rejected one that could not be verified
+    yet: when that is tried again."""
     provider_ref: Mapped[str | None] = mapped_column(Text)
     """The payment that it is about, by the provider's name for it, once that was read."""
     names: Mapped[list[str] | None] = mapped_column(ARRAY(Text))

@@ -44,9 +44,17 @@ def upgrade() -> None:
             ON webhook_deliveries (rejected_payment, received_at, id)
             WHERE state = 'rejected' AND rejected_payment IS NOT NULL
         """)
+        # Of those that could not be verified yet, and are tried again.
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS webhook_deliveries_rejected_next_attempt_at")
+        op.execute("""
+            CREATE INDEX CONCURRENTLY webhook_deliveries_rejected_next_attempt_at
+            ON webhook_deliveries (rejected_class, next_attempt_at)
+            WHERE state = 'rejected' AND next_attempt_at IS NOT NULL
+        """)
 
 
 def downgrade() -> None:
     op.execute("DROP TABLE webhook_rejections")
-    # Their indexes go with them.
+    op.execute("UPDATE webhook_deliveries SET next_attempt_at = NULL WHERE state = 'rejected'")
+    # The indexes go with their columns.
     op.execute("ALTER TABLE webhook_deliveries DROP rejected_payment, DROP rejected_class")

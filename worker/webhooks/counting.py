@@ -16,9 +16,12 @@ log = structlog.get_logger(__name__)
 
 
 def counted(results: list[Result]) -> list[Result]:
-    """The same results, counted. A webhook that was settled by itself is named, with the request that brought it."""
+    """The same results, counted. A webhook that was settled by itself is named, with the request that brought it.
+
+    A rejected one that is tried again by itself counts as received: a wrong secret is an alarm, a provider away is not.
+    """
     now = datetime.now(UTC)
-    for (provider, state), count in Counter((one.webhook.raw.provider, one.state.value) for one in results).items():
+    for (provider, state), count in Counter((one.webhook.raw.provider, _counted_as(one)) for one in results).items():
         webhook_deliveries_total.labels(provider, state).inc(count)
     applied = [one.webhook.raw.received_at for one in results if one.state is DeliveryState.APPLIED]
     count_lags([(now - received_at).total_seconds() for received_at in applied])
@@ -35,3 +38,8 @@ def count_dropped(dropped: Mapping[RejectedClass, int]) -> None:
     """Count rejected webhooks that were not kept, once that is committed."""
     for rejected_class, count in dropped.items():
         webhook_deliveries_dropped_total.labels(rejected_class.name.lower()).inc(count)
+
+
+def _counted_as(result: Result) -> str:
+    is_tried_again = result.state is DeliveryState.REJECTED and result.delay
+    return (DeliveryState.RECEIVED if is_tried_again else result.state).value

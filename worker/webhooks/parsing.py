@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -48,8 +49,8 @@ class Reading:
     ``thin_events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
     ``rejected`` is why it could not be verified, ``unreadable`` why it was verified and could not be understood (the
     events are then those of its other parts), ``unavailable`` what could not be had now, and ``wait`` how long such a
-    webhook is put off, where that is known. ``error`` is for everything else. ``memory`` is its name in the cache if
-    its own bytes say it all.
+    webhook is put off, where that is known; ``unverified`` says that without it nobody vouches for the webhook.
+    ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it all.
     """
 
     webhook: ClaimedWebhook
@@ -62,6 +63,7 @@ class Reading:
     unreadable: str | None = None
     unavailable: str | None = None
     wait: timedelta | None = None
+    unverified: bool = False
     error: Exception | None = None
     memory: str = ""
 
@@ -109,7 +111,7 @@ def _read(
     except UnreadableError as error:
         return Reading(webhook=webhook, unreadable=str(error))
     except ProviderUnavailableError as error:
-        return Reading(webhook=webhook, unavailable=str(error))
+        return Reading(webhook=webhook, unavailable=str(error), unverified=True)
     except Exception as error:  # a webhook that breaks its adapter must not take the others along
         log.exception("webhook_broke_its_adapter", delivery_id=str(webhook.id))
         return Reading(webhook=webhook, error=error)
@@ -136,6 +138,8 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answer
     webhook = reading.webhook
     found: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
     waits_for = None
+    unverified = not all(thin_event.verified for thin_event in reading.thin_events)
+    put_off = partial(Reading, webhook=webhook, unverified=unverified)
     try:
         for thin_event in reading.thin_events:
             key = (thin_event.provider, thin_event.provider_ref)
@@ -144,17 +148,17 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answer
                 waits_for = thin_event
                 continue
             if key not in answers and monotonic() > until:
-                return Reading(webhook=webhook, unavailable="no time was left to ask the provider")
+                return put_off(unavailable="no time was left to ask the provider")
             if key not in answers and not may_call(thin_event.provider):
-                return Reading(webhook=webhook, unavailable=NOT_CALLED)
+                return put_off(unavailable=NOT_CALLED)
             if key not in answers:
                 answers[key] = _answer(adapter, known)
             found.extend(answers[key])
     except ProviderUnavailableError as error:
-        return Reading(webhook=webhook, unavailable=str(error))
+        return put_off(unavailable=str(error))
     except ProviderRefusedError as error:
         if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
-            return Reading(webhook=webhook, unavailable=str(error))
+            return put_off(unavailable=str(error))
         log.warning("look_up_refused", delivery_id=str(webhook.id), reason=error.reason.value)
         return Reading(webhook=webhook, error=error)
     except UnreadableError as error:  # its cause may quote what the provider sent

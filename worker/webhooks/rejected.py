@@ -39,17 +39,19 @@ _lock = text("LOCK TABLE webhook_rejections IN SHARE ROW EXCLUSIVE MODE")
 _REJECT: Final = Statement(
     f"""
     WITH result AS (
-        SELECT webhook.ctid AS place, result.number, result.detail, result.rejected_class, result.payment
+        SELECT webhook.ctid AS place, result.number, result.detail, result.delay, result.rejected_class, result.payment
         FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
-            CAST(:details AS text[]), CAST(:classes AS smallint[]), CAST(:payments AS uuid[])) WITH ORDINALITY
-            AS result (id, attempts, lease, detail, rejected_class, payment, number)
+            CAST(:details AS text[]), CAST(:delays AS double precision[]), CAST(:classes AS smallint[]),
+            CAST(:payments AS uuid[])) WITH ORDINALITY
+            AS result (id, attempts, lease, detail, delay, rejected_class, payment, number)
         JOIN webhook_deliveries AS webhook ON webhook.id = result.id
         WHERE {STILL_RECEIVED} AND webhook.attempts = result.attempts AND webhook.next_attempt_at = result.lease
         ORDER BY webhook.id FOR NO KEY UPDATE OF webhook
     )
     UPDATE webhook_deliveries AS webhook
     SET {_REJECTED}, rejected_class = result.rejected_class, rejected_payment = result.payment,
-        next_attempt_at = NULL, detail = result.detail, mismatch = false, names = NULL, replay_of = NULL,
+        next_attempt_at = CASE WHEN result.delay > 0 THEN now() + make_interval(secs => result.delay) END,
+        detail = result.detail, mismatch = false, names = NULL, replay_of = NULL,
         processed_at = now(), updated_at = now()
     FROM result
     WHERE webhook.ctid = result.place
@@ -155,6 +157,7 @@ def reject(connection: Connection, results: Sequence[Result]) -> Rejection:
             "attempts": [result.webhook.attempts for result in results],
             "leases": [result.webhook.lease for result in results],
             "details": [result.detail for result in results],
+            "delays": [result.delay.total_seconds() for result in results],
             "classes": [each.rejected_class.value for each in named],
             "payments": [each.payment_id for each in named],
         },

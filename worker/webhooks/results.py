@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from checkout_service.delivery_states import DeliveryState
@@ -66,8 +67,26 @@ def reschedule(reading: Reading, why: str | None = None) -> Result:
     why = why or reading.unavailable or "the provider is unavailable"
     if webhook.age > PARKED_FOR or webhook.is_replay:
         return failed_attempt(reading, why)
-    delay = reading.wait or min(max(webhook.age, FIRST_DELAY), LONGEST_DELAY)
-    return Result(webhook=webhook, state=DeliveryState.RECEIVED, detail=why, delay=jittered(delay), returned=1)
+    delay = jittered(_put_off(reading))
+    return Result(webhook=webhook, state=DeliveryState.RECEIVED, detail=why, delay=delay, returned=1)
+
+
+def rejected_result(reading: Reading) -> Result:
+    """The result of a webhook that nobody vouches for.
+
+    Where what it takes to verify it could not be had, it is tried again by itself, for 72 hours: kept among the
+    rejected, whose number is bounded. Anybody can send such webhooks, and must not fill what is pending.
+    """
+    webhook = reading.webhook
+    if reading.rejected is not None or webhook.age > PARKED_FOR:
+        return Result(webhook=webhook, state=DeliveryState.REJECTED, detail=reading.rejected or reading.unavailable)
+    delay = jittered(_put_off(reading))
+    return Result(webhook=webhook, state=DeliveryState.REJECTED, detail=reading.unavailable, delay=delay)
+
+
+def _put_off(reading: Reading) -> timedelta:
+    """For as long as the webhook is old, so that the delay doubles by itself."""
+    return reading.wait or min(max(reading.webhook.age, FIRST_DELAY), LONGEST_DELAY)
 
 
 def failed_attempt(reading: Reading, detail: str) -> Result:

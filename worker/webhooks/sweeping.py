@@ -92,6 +92,19 @@ _bring_named_forward = text(f"""
     RETURNING id
 """)  # noqa: S608 (only our own constants)
 
+# What could not be verified yet stands among the rejected, within their bounds. As if it had never been tried, so that
+# it is claimed in sets; what names an open payment first.
+_verify_again = text(f"""
+    UPDATE webhook_deliveries SET state = '{DeliveryState.RECEIVED}', attempts = 0, next_attempt_at = now(),
+        updated_at = now()
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM webhook_deliveries
+        WHERE state = '{DeliveryState.REJECTED}' AND next_attempt_at <= now() AND replay_of IS NULL
+        ORDER BY rejected_class, next_attempt_at LIMIT {STEP} FOR NO KEY UPDATE SKIP LOCKED
+    ))
+    RETURNING id
+""")  # noqa: S608 (only our own constants)
+
 # And a walk through all that is parked, a page a sweep, finds what was missed while nobody swept.
 _walk = text(f"""
     WITH page AS (
@@ -139,10 +152,12 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name=TaskName.SWEEP_WEBHOOKS)
 def sweep() -> str:
-    """Wake workers for up to 500 webhooks that are due, and for parked ones whose payment is here now."""
+    """Wake workers for up to 500 webhooks that are due, for parked ones whose payment is here now, and for rejected
+    ones that could not be verified yet.
+    """
     until = monotonic() + SWEEP_FOR
-    done = {step: _attempt(step, until) for step in (_wake_for_due, _bring_new_forward, _walk_on)}
-    if done[_bring_new_forward] or done[_walk_on]:
+    done = {step: _attempt(step, until) for step in (_wake_for_due, _verify_waiting, _bring_new_forward, _walk_on)}
+    if done[_verify_waiting] or done[_bring_new_forward] or done[_walk_on]:
         done[_wake_for_due] = _attempt(_wake_for_due, until)
     if None in done.values():
         return "the database is unavailable"
@@ -185,6 +200,10 @@ def _send_once(delivery_id: UUID) -> None:
     except QueueUnavailableError:
         cache().release(name)
         raise
+
+
+def _verify_waiting() -> int:
+    return len(execute(_verify_again))
 
 
 def _bring_new_forward() -> int:

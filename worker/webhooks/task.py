@@ -42,7 +42,7 @@ from worker.webhooks.replays import (
     top_up,
 )
 from worker.webhooks.reports import of_webhooks
-from worker.webhooks.results import failed, failed_attempt, reschedule, result_of
+from worker.webhooks.results import failed, failed_attempt, rejected_result, reschedule, result_of
 from worker.webhooks.statements import SET
 
 WORK_FOR: Final = 4.0
@@ -259,8 +259,8 @@ def _process_alone(webhook: ClaimedWebhook) -> str:
 
 def _conclude(readings: Sequence[Reading]) -> list[Result]:
     """Record what is verified, and only then keep the unverified webhooks; returns the results that were written."""
-    verified = [reading for reading in readings if reading.rejected is None]
-    unverified = [reading for reading in readings if reading.rejected is not None]
+    verified = [reading for reading in readings if reading.rejected is None and not reading.unverified]
+    unverified = [reading for reading in readings if reading.rejected is not None or reading.unverified]
     return (_record_all(verified) if verified else []) + (_reject(unverified) if unverified else [])
 
 
@@ -325,9 +325,7 @@ def _write(connection: Connection, results: Sequence[Result]) -> list[Result]:
 
 
 def _reject(readings: Sequence[Reading]) -> list[Result]:
-    results = [
-        Result(webhook=reading.webhook, state=DeliveryState.REJECTED, detail=reading.rejected) for reading in readings
-    ]
+    results = [rejected_result(reading) for reading in readings]
     try:
         with transaction() as connection:
             rejected = reject(connection, results)

@@ -70,8 +70,10 @@ def test_what_is_not_due_is_left_alone(sql: Sql, messages: Messages) -> None:
     soon = "now() + interval '2 seconds'"
     insert_webhook(sql, b"{}", attempts=3, next_attempt_at=soon)
     insert_webhook(sql, b"{}", state="'parked'", next_attempt_at=soon)
-    for state in ("applied", "duplicate", "ignored", "rejected", "failed"):
+    for state in ("applied", "duplicate", "ignored", "failed"):
         insert_webhook(sql, b"{}", state=f"'{state}'", next_attempt_at="now() - interval '1 day'")
+    for due in ("NULL", soon):
+        insert_webhook(sql, b"{}", state="'rejected'", next_attempt_at=due)
     before = sql("SELECT * FROM webhook_deliveries ORDER BY id")
 
     sweep()

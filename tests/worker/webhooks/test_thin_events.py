@@ -21,6 +21,7 @@ from tests.conftest import Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of
 from tests.worker.conftest import webhook_row
 from tests.worker.scripted import Scripted, ScriptedProvider, event, thin_event
+from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
 AWAY = ProviderUnavailableError("the provider did not answer")
@@ -109,8 +110,11 @@ def test_a_thin_event_about_a_payment_that_is_still_open_says_nothing(sql: Sql, 
     assert scripted.looked_up == [reference]
 
 
-@pytest.mark.parametrize("where", ["looking up", "reading"])
-def test_a_provider_that_is_away_uses_up_no_attempt(sql: Sql, scripted: ScriptedProvider, where: str) -> None:
+@pytest.mark.parametrize(("where", "state"), [("looking up", "received"), ("reading", "rejected")])
+def test_a_provider_that_is_away_uses_up_no_attempt(
+    sql: Sql, scripted: ScriptedProvider, where: str, state: str
+) -> None:
+    """What cannot even be verified is kept among the rejected, and tried again like the other."""
     reference = insert_payment(sql)
     scripted.truths[reference] = AWAY
     delivery = tell(scripted, sql, "news", [thin_event(reference)] if where == "looking up" else AWAY)
@@ -120,15 +124,17 @@ def test_a_provider_that_is_away_uses_up_no_attempt(sql: Sql, scripted: Scripted
             "UPDATE webhook_deliveries SET next_attempt_at = now(), received_at = now() - :age * interval '1 minute'",
             age=minutes,
         )
+        sweep()
         process(str(delivery))
         row = webhook_row(sql, delivery)
-        assert (row.state, row.attempts) == ("received", 1)
+        assert (row.state, row.attempts) == (state, 1)
         assert low - 2 < row.due_in < high + 2
         assert "did not answer" in row.detail
 
     scripted.truths[reference] = [event(reference, "paid")]
     scripted.webhooks = {key: [thin_event(reference)] for key in scripted.webhooks}
     sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+    sweep()
     process(str(delivery))
     assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")
 
