@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -97,6 +98,30 @@ def test_what_a_killed_web_left_is_gone_with_the_next_one(environment: dict[str,
     assert not list(Path(environment["TMPDIR"]).glob("checkout-web-metrics-*"))
 
 
+@pytest.mark.parametrize("environment", ["own folder"], indirect=True)
+def test_the_management_port_serves_the_three_apart_from_customers(environment: dict[str, str]) -> None:
+    management = f"http://127.0.0.1:{free_port()}"
+    environment |= {"MANAGEMENT_PORT": management.rpartition(":")[2], "METRICS_TOKEN": "a-token-of-tests"}
+    with web(environment) as (base, process), ExitStack() as stack:
+        for _ in range(200):
+            # They are not read on any port: customers' connections that fill what there is of them.
+            stack.enter_context(socket.create_connection(("127.0.0.1", int(environment["PORT"]))))
+        mute = [socket.create_connection(("127.0.0.1", int(environment["MANAGEMENT_PORT"]))) for _ in range(200)]
+        eventually(lambda: _is_ready(management))
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/metrics", 401), ("/api/cart", 404), ("/", 404)):
+            assert _answer_of(f"{management}{path}")[0] == status
+        for address in (base, management):
+            status, page = _answer_of(f"{address}/metrics", Authorization="Bearer a-token-of-tests")
+            assert status == 200
+            assert 'http_requests_total{method="GET",route="/readyz",status="200"}' in page
+
+        # A child that is killed takes no connection along; another one takes its place.
+        psutil.Process(process.pid).children()[0].kill()
+        assert {_answer_of(f"{management}/livez")[0] for _ in range(50)} == {200}
+        for client in mute:
+            client.close()
+
+
 def _own_folder(environment: Mapping[str, str]) -> Path:
     (folder,) = Path(environment["TMPDIR"]).glob("checkout-web-metrics-*")
     return folder
@@ -115,10 +140,11 @@ def _is_ready(base: str) -> bool:
         return False
 
 
-def _answer_of(url: str) -> tuple[int, str]:
+def _answer_of(url: str, **headers: str) -> tuple[int, str]:
     """By a connection of its own, so that any child may answer; the page of an error is left out."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 (our own address)
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 (our own address)
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         error.close()
