@@ -85,9 +85,9 @@ def make_adapter(
     return WsgiAdapter(app, slots=slots, body_reader=body_reader, readers=readers, probes=probes, ends=ends)
 
 
-def load(target: str, *, management: socket.socket | None = None) -> WsgiAdapter:
-    """What a child serves, loaded in the child. All children share the listener of the management port."""
-    BackgroundThread("end-with-parent", partial(end_with_parent, os.getppid())).start()
+def load(target: str, *, parent: int, management: socket.socket | None = None) -> WsgiAdapter:
+    """What a child of ``parent`` serves, loaded in the child. All children share the management port's listener."""
+    BackgroundThread("end-with-parent", partial(end_with_parent, parent)).start()
     module, _, name = target.partition(":")
     app: Wsgi = getattr(import_module(module), name)
     port = ServerSettings.from_environment().port
@@ -113,7 +113,10 @@ def end_with_parent(parent: int) -> Iterator[float | None]:
     """
     while os.getppid() == parent:
         yield 1
-    os.kill(os.getpid(), signal.SIGINT)  # at once: whoever is to follow waits for the port
+    while True:
+        # At once: whoever is to follow waits for the port. And again: a child that was still loading lost the first.
+        os.kill(os.getpid(), signal.SIGINT)
+        yield 1
 
 
 def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
@@ -153,7 +156,7 @@ def main(target: str, *, check: Callable[[], object]) -> None:
         http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
-    ).serve(target_loader=partial(load, management=management))
+    ).serve(target_loader=partial(load, parent=os.getpid(), management=management))
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
