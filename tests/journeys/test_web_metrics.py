@@ -107,6 +107,7 @@ def _serves_anew(environment: dict[str, str], *, left: Path) -> None:
 
         _kill_a_child(process)
         assert {_answer_of(f"{management}/livez")[0] for _ in range(50)} == {200}, "the other takes its place"
+        stack.close()
         process.terminate()
         assert process.wait(timeout=30) == 0
     assert not list(Path(environment["TMPDIR"]).glob("checkout-web-metrics-*"))
