@@ -6,11 +6,14 @@ from flask import Flask, current_app
 
 from checkout_service.cache import connect_cache
 from checkout_service.database.engine import connect_database
+from checkout_service.delivery_states import DeliveryState
+from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Provider
 from checkout_service.providers.certificate_store import KeepsCertificates
 from checkout_service.providers.factory import Providers, make_provider
 from checkout_service.publishing.publisher import connect_queue
 from checkout_service.settings.values import WorkerSettings
+from checkout_service.telemetry.metrics import begin_series
 from worker.certificates import BelievedCertificates
 
 
@@ -37,6 +40,11 @@ def make_context(settings: WorkerSettings) -> Flask:
     for adapter in app.extensions["providers"].values():
         if isinstance(adapter, KeepsCertificates):
             adapter.keep_certificates(BelievedCertificates())
+    begin_series(
+        settings.accounts,
+        payment_statuses=[status.value for status in PaymentStatus if status is not PaymentStatus.PENDING],
+        delivery_states=[state.value for state in (DeliveryState.APPLIED, DeliveryState.REJECTED)],
+    )
     return app
 
 

@@ -11,14 +11,14 @@ from celery import Task
 from celery.apps.worker import Worker
 from celery.signals import celeryd_after_setup, worker_process_init
 from flask import Flask
-from prometheus_client import start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import CollectorRegistry
 
 from checkout_service.database.engine import forget_connections
 from checkout_service.providers.registry import account_forms
+from checkout_service.server.management import Answer, ManagementPort, Request, listen
+from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import SettingsError, WorkerSettings
-from checkout_service.telemetry import logs
+from checkout_service.telemetry import logs, metrics
+from checkout_service.telemetry.scrape_page import BeingMadeError, ScrapePage, is_bearer
 from worker.context import make_context
 
 
@@ -61,6 +61,36 @@ def _start_afresh(**_: Any) -> None:
     gc.freeze()
 
 
+class WorkerPages:
+    """What a worker serves on its metrics port: /livez, and /metrics of all of its processes for who has the token."""
+
+    def __init__(self, token: Secret | None) -> None:
+        """Without a token everybody may read the metrics: the port is one that somebody opened for them."""
+        self._token = token
+        self._page = ScrapePage(metrics.expose, folder=metrics.FOLDER, name="worker")
+
+    def answer(self, request: Request | None) -> Answer | None:
+        """All but the metrics, which take time."""
+        if request is None:
+            return 400, {}, b""
+        if request.path not in {"/livez", "/metrics"}:
+            return 404, {}, b""
+        if request.method not in {"GET", "HEAD"}:
+            return 405, {"Allow": "GET, HEAD"}, b""
+        if request.path == "/livez":
+            return 200, {"Content-Type": "application/json"}, b'{"status":"alive"}'
+        if self._token and not is_bearer(request.headers.get("authorization"), self._token.reveal()):
+            return 401, {"WWW-Authenticate": 'Bearer realm="metrics"'}, b""
+        return None
+
+    def answer_in_time(self, request: Request) -> Answer:
+        """The metrics."""
+        try:
+            return 200, {"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"}, self._page.text()
+        except BeingMadeError:
+            return 503, {"Retry-After": "1"}, b""
+
+
 @celeryd_after_setup.connect
 def _serve_metrics(sender: str, instance: Worker, **_: Any) -> None:
     """Answer for all processes of this worker on its own port; 0 is off."""
@@ -68,6 +98,5 @@ def _serve_metrics(sender: str, instance: Worker, **_: Any) -> None:
     port = int(instance.app.conf["metrics_ports"][name])
     host = str(instance.app.conf["metrics_host"])
     if port:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-        start_http_server(port, addr=host, registry=registry)
+        settings: WorkerSettings = context().extensions["settings"]
+        ManagementPort(listen(host, port), WorkerPages(settings.metrics_token)).start()

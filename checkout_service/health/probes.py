@@ -85,20 +85,20 @@ class Probes:
     def _live(self) -> Answer:
         """200 while the threads of this process run. A server that is away is no reason to end what serves."""
         if monotonic() - self._woke_at > FRESH_FOR:
-            return self._problem(NotAlive(), "/livez")
-        return self._answer(200, {"status": "alive"})
+            return _problem(NotAlive(), "/livez")
+        return _answer(200, {"status": "alive"})
 
     def _ready(self) -> Answer:
         seen = self._seen
         if seen is None or monotonic() - seen.at > FRESH_FOR:
-            return self._problem(NotReady(checks={}, missing=["checks"]), "/readyz")
+            return _problem(NotReady(checks={}, missing=["checks"]), "/readyz")
         checks = dict(seen.checks)
         if self._is_ending():
             checks["process"] = "ending"
         try:
-            return self._answer(200, readiness(checks))
+            return _answer(200, readiness(checks))
         except NotReady as problem:
-            return self._problem(problem, "/readyz")
+            return _problem(problem, "/readyz")
 
     def _rounds(self) -> Iterator[float | None]:
         while True:
@@ -107,17 +107,6 @@ class Probes:
             self._seen = _Seen(at, self._look())
             yield EVERY
 
-    def _problem(self, problem: Problem, path: str) -> Answer:
-        shown = document(problem, instance=path, request_id=logs.request_id())
-        return self._answer(problem.status, shown, CONTENT_TYPE)
-
-    def _answer(self, status: int, payload: Mapping[str, Any], content_type: str = "application/json") -> Answer:
-        headers = {"Content-Type": content_type, "Cache-Control": "no-store"}
-        if self._is_ending():
-            # As every other answer says then; see the server's draining.
-            headers["Connection"] = "close"
-        return status, headers, orjson.dumps(payload)
-
 
 def readiness(checks: Mapping[str, str]) -> dict[str, Any]:
     """What /readyz answers with 200. Raises NotReady while customers cannot be served or webhooks not stored."""
@@ -125,3 +114,11 @@ def readiness(checks: Mapping[str, str]) -> dict[str, Any]:
     if (NEEDED | {"process"}).intersection(missing):
         raise NotReady(checks=dict(checks), missing=missing)
     return {"status": "ready", "checks": dict(checks), "missing": missing}
+
+
+def _problem(problem: Problem, path: str) -> Answer:
+    return _answer(problem.status, document(problem, instance=path, request_id=logs.request_id()), CONTENT_TYPE)
+
+
+def _answer(status: int, payload: Mapping[str, Any], content_type: str = "application/json") -> Answer:
+    return status, {"Content-Type": content_type, "Cache-Control": "no-store"}, orjson.dumps(payload)

@@ -10,10 +10,12 @@ from flask import Blueprint, Flask, Response, current_app, request
 from checkout_service.api.callers import public
 from checkout_service.api.responses import json_answer
 from checkout_service.health.backlog import Backlog
+from checkout_service.health.management import ManagementPages
 from checkout_service.health.probes import Probes, readiness
 from checkout_service.health.readiness import Readiness
 from checkout_service.health.scrapes import Scrapes
 from checkout_service.oversight.gauges import Violations
+from checkout_service.server.management import MANAGEMENT_KEY
 from checkout_service.server.wsgi_adapter import PROBES_KEY
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import metrics
@@ -23,8 +25,9 @@ blueprint = Blueprint("health", __name__)
 
 def init_app(app: Flask, settings: WebSettings) -> None:
     looking = app.extensions["readiness"] = Readiness(app, settings)
-    app.extensions[PROBES_KEY] = Probes(looking.checks)
-    app.extensions["scrapes"] = Scrapes(app, settings, Backlog(), Violations())
+    probes = app.extensions[PROBES_KEY] = Probes(looking.checks)
+    scrapes = app.extensions["scrapes"] = Scrapes(app, settings, Backlog(), Violations())
+    app.extensions[MANAGEMENT_KEY] = ManagementPages(probes, scrapes)
     app.register_blueprint(blueprint)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
-
 from flask import Flask
 from prometheus_client.registry import Collector
 
 from checkout_service.api.problems import NotFound, TooManyWaiting, Unauthorized
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import metrics
-from checkout_service.telemetry.scrape_page import BeingMadeError, ScrapePage
+from checkout_service.telemetry.scrape_page import BeingMadeError, ScrapePage, is_bearer
 
 
 class Scrapes:
@@ -32,7 +30,7 @@ class Scrapes:
         if self._token is None:
             if not self._is_open:
                 raise NotFound("There is nothing at this path: METRICS_TOKEN is not set.")
-        elif not _is_bearer(authorization, self._token.reveal()):
+        elif not is_bearer(authorization, self._token.reveal()):
             raise Unauthorized(
                 "Send an Authorization header: Bearer and METRICS_TOKEN.",
                 headers={"WWW-Authenticate": 'Bearer realm="metrics"'},
@@ -45,12 +43,3 @@ class Scrapes:
     def _made(self) -> bytes:
         with self._app.app_context():
             return metrics.expose(*self._at_scrape)
-
-
-def _is_bearer(authorization: str | None, token: str) -> bool:
-    """Whether the header carries the token; found out in the same time whichever part of it is wrong."""
-    scheme, _, given = (authorization or "").partition(" ")
-    # WSGI gives the header's bytes as Latin-1 (PEP 3333).
-    return scheme.lower() == "bearer" and hmac.compare_digest(
-        given.strip().encode("latin-1", "replace"), token.encode()
-    )

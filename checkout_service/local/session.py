@@ -162,7 +162,7 @@ def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str
         _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", is_up=_is_ok)
         for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT"):
             if environment[name] != "0":
-                _await(processes, f"http://127.0.0.1:{environment[name]}/metrics", is_up=_is_ok)
+                _await(processes, f"http://127.0.0.1:{environment[name]}/livez", is_up=_is_ok)
 
 
 def _await(processes: Processes, url: str, *, is_up: Callable[[httpx.Response], bool]) -> None:

@@ -1,6 +1,6 @@
 """Granian as this service runs it: one child a core, dead children started again, a drain before the end.
 
-Reads HOST (0.0.0.0), PORT (8000), WEB_CONCURRENCY (the cores) and WEB_THREADS (4).
+Reads HOST (0.0.0.0), PORT (8000), MANAGEMENT_PORT (0, off), WEB_CONCURRENCY (the cores) and WEB_THREADS (4).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from granian.server import mp as granian_server
 
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.draining import LINGER, Drain
+from checkout_service.server.management import MANAGEMENT_KEY, ManagementPort, listen
 from checkout_service.server.readers import Readers, hang_up_on_slow_readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.sockets import OwnSockets
@@ -84,9 +85,9 @@ def make_adapter(
     return WsgiAdapter(app, slots=slots, body_reader=body_reader, readers=readers, probes=probes, ends=ends)
 
 
-def load(target: str) -> WsgiAdapter:
-    """What a child serves, loaded in the child."""
-    BackgroundThread("end-with-parent", partial(end_with_parent, os.getppid())).start()
+def load(target: str, *, parent: int, management: socket.socket | None = None) -> WsgiAdapter:
+    """What a child of ``parent`` serves, loaded in the child. All children share the management port's listener."""
+    BackgroundThread("end-with-parent", partial(end_with_parent, parent)).start()
     module, _, name = target.partition(":")
     app: Wsgi = getattr(import_module(module), name)
     port = ServerSettings.from_environment().port
@@ -96,9 +97,12 @@ def load(target: str) -> WsgiAdapter:
     if not hasattr(granian_server, "_wsgi_call_wrap"):
         sys.exit("this version of Granian calls WSGI apps in another way: checkout_service/server has to follow it")
     granian_server._wsgi_call_wrap = lambda adapter, *_: adapter
-    probes = getattr(app, "extensions", {}).get(PROBES_KEY)  # an app that answers its own probes has none
+    extensions = getattr(app, "extensions", {})  # an app that answers its own probes has none
+    probes = extensions.get(PROBES_KEY)
     if probes is not None:
         probes.start(is_ending=drain.has_begun)
+    if management is not None and MANAGEMENT_KEY in extensions:
+        ManagementPort(management, extensions[MANAGEMENT_KEY]).start()
     return make_adapter(app, port, probes=probes, ends=drain.has_begun)
 
 
@@ -109,7 +113,10 @@ def end_with_parent(parent: int) -> Iterator[float | None]:
     """
     while os.getppid() == parent:
         yield 1
-    os.kill(os.getpid(), signal.SIGINT)  # at once: whoever is to follow waits for the port
+    while True:
+        # At once: whoever is to follow waits for the port. And again: a child that was still loading lost the first.
+        os.kill(os.getpid(), signal.SIGINT)
+        yield 1
 
 
 def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
@@ -133,6 +140,7 @@ def main(target: str, *, check: Callable[[], object]) -> None:
     except SettingsError as error:
         sys.exit(f"settings:\n{error}")
     _refuse_taken_port(web.host, web.port)
+    management = _listen_for_management(web.host, web.management_port)
     _allow_many_files()
     import_module("checkout_service.app")  # forked children share its pages, and a restarted one serves at once
     WebServer(
@@ -148,7 +156,7 @@ def main(target: str, *, check: Callable[[], object]) -> None:
         http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
-    ).serve(target_loader=load)
+    ).serve(target_loader=partial(load, parent=os.getpid(), management=management))
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
@@ -159,6 +167,19 @@ def _refuse_taken_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             sys.exit(f"port {port} on {host} cannot be used: {error.strerror}. Set PORT to another one.")
+
+
+def _listen_for_management(host: str, port: int) -> socket.socket | None:
+    """The listener that every child takes connections from; None if the port is 0.
+
+    One for all, made before the children: a child that ends takes no connection with it that waits to be accepted.
+    """
+    if not port:
+        return None
+    try:
+        return listen(host, port)
+    except OSError as error:
+        sys.exit(f"port {port} on {host} cannot be used: {error.strerror}. Set MANAGEMENT_PORT to another one.")
 
 
 def _allow_many_files() -> None:

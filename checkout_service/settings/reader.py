@@ -213,6 +213,11 @@ class Reader:
             self._faults.append(f"{name}: must be at most {most}")
         return value
 
+    def refuse_same(self, name: str, value: int, other: str, other_value: int) -> None:
+        """Remember it as a fault if two settings that must differ are the same."""
+        if value == other_value:
+            self._faults.append(f"{other}: must not be {name}")
+
     def text(self, name: str, default: str) -> str:
         return self._env.str(name, default)
 

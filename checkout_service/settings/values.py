@@ -169,6 +169,7 @@ class ServerSettings:
 
     host: str
     port: int
+    management_port: int
     children: int
 
     @classmethod
@@ -178,8 +179,10 @@ class ServerSettings:
         values: dict[str, Any] = {
             "host": env.text("HOST", "0.0.0.0"),  # noqa: S104 (a container's port is published by whoever runs it)
             "port": env.number("PORT", 8000, most=65_535),
+            "management_port": env.number("MANAGEMENT_PORT", 0, least=0, most=65_535),
             "children": env.number("WEB_CONCURRENCY", 0, least=0),
         }
+        env.refuse_same("PORT", values["port"], "MANAGEMENT_PORT", values["management_port"])
         env.finish()
         return cls(**values)
 
@@ -205,6 +208,7 @@ class WorkerSettings(SharedSettings):
     rejected_max_rows: int = 10_000
     rejected_max_bytes: int = 64 * 2**20
     events_retention: timedelta = timedelta(days=400)
+    metrics_token: Secret | None = None
 
     @property
     def rejected_bounds(self) -> Mapping[RejectedClass, RejectedBound]:
@@ -232,6 +236,7 @@ class WorkerSettings(SharedSettings):
             "rejected_max_rows": env.number("REJECTED_MAX_ROWS", 10_000),
             "rejected_max_bytes": env.number("REJECTED_MAX_BYTES", 64 * 2**20),
             "events_retention": timedelta(days=env.number("EVENTS_RETENTION_DAYS", 400) or 0),
+            "metrics_token": env.metrics_token(),
         }
         env.finish()
         return cls(**values)

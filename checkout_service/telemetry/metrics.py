@@ -57,6 +57,9 @@ capture_requests_failed_total = Counter(
 )
 void_requests_total = Counter("void_requests_total", "Requests to void: taken or replayed.", ["outcome"])
 refunds_total = Counter("refunds_total", "Refunds that moved to a status, by provider.", ["provider", "status"])
+payments_total = Counter(
+    "payments_total", "Payments that came to a status after they were opened, by provider.", ["provider", "status"]
+)
 webhook_deliveries_total = Counter(
     "webhook_deliveries_total",
     "Results of processing, by provider and state. Those of received and parked webhooks are tried again.",
@@ -110,6 +113,16 @@ for _outcome in ("taken", "replayed"):
     void_requests_total.labels(_outcome)
 for _class in RejectedClass:
     webhook_deliveries_dropped_total.labels(_class.name.lower())
+
+
+def begin_series(providers: Iterable[str], *, payment_statuses: Iterable[str], delivery_states: Iterable[str]) -> None:
+    """Have the series of these providers start at 0. A worker calls it, since workers count them."""
+    statuses, states = list(payment_statuses), list(delivery_states)
+    for provider in providers:
+        for status in statuses:
+            payments_total.labels(provider, status)
+        for state in states:
+            webhook_deliveries_total.labels(provider, state)
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:

@@ -7,6 +7,7 @@ a counter would seem to fall from one scrape to the next, which Prometheus takes
 from __future__ import annotations
 
 import fcntl
+import hmac
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -108,3 +109,11 @@ class ScrapePage:
             yield True
         finally:
             os.close(lock)
+
+
+def is_bearer(authorization: str | None, token: str) -> bool:
+    """Whether this Authorization header carries the token; found out in the same time wherever it is wrong."""
+    scheme, _, given = (authorization or "").partition(" ")
+    # Servers give a header's bytes as Latin-1 (PEP 3333).
+    given_bytes = given.strip().encode("latin-1", "replace")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given_bytes, token.encode())

@@ -72,6 +72,16 @@ def test_the_web_is_probed_where_it_answers() -> None:
     (container,) = _pods()["web"]["containers"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+    assert {"name": "MANAGEMENT_PORT", "value": ports["management"]} in container["env"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] == "management"
+
+
+def test_the_workers_are_probed_where_no_token_is_needed() -> None:
+    for name in ("worker", "housekeeping"):
+        (container,) = _pods()[name]["containers"]
+        assert container["startupProbe"]["httpGet"] == {"path": "/livez", "port": "metrics"}
 
 
 def test_each_process_reads_the_settings_and_its_own_secrets_alone() -> None:

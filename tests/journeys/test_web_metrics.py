@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,7 @@ from tests.flower_pages.stack import eventually
 
 CHILDREN = 2
 ROUTE = "unmatched"
+TOKEN = "a-token-of-tests"
 COUNTED = re.compile(rf'http_requests_total\{{method="GET",route="{ROUTE}",status="404"\}} (\S+)')
 
 
@@ -58,43 +60,63 @@ def environment(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path
     return made if request.param == "own folder" else made | {SETTING: str(tmp_path / "outside")}
 
 
-def test_scrapes_over_fresh_connections_add_up_and_never_fall(environment: dict[str, str]) -> None:
+def test_scrapes_over_fresh_connections_add_up_and_what_a_killed_web_left_is_gone(environment: dict[str, str]) -> None:
     with web(environment) as (base, process):
         seen, sent = [0.0], 0
-        for number in range(100):
+        for number in range(60):
             sent += 1
             assert _answer_of(f"{base}/nowhere/{sent}") == (404, "")
             seen.append(_counted(base))
-            if number == 50:
-                # What a child counted is not lost with it.
-                psutil.Process(process.pid).children()[0].kill()
-                eventually(lambda: _is_ready(base))
+            if number == 30:
+                _kill_a_child(process)
         assert seen == sorted(seen)
         time.sleep(1.1)
-        assert {_counted(base) for _ in range(20)} == {float(sent)}
+        assert {_counted(base) for _ in range(20)} == {float(sent)}, "what a child counted is not lost with it"
         folder = Path(environment.get(SETTING) or _own_folder(environment))
-        assert len({path.stem.rpartition("_")[2] for path in folder.glob("counter_*.db")}) > CHILDREN, (
-            "all of them count"
-        )
+        counting = {path.stem.rpartition("_")[2] for path in folder.glob("counter_*.db")}
+        assert len(counting) > CHILDREN, "all of them count"
 
-
-@pytest.mark.parametrize("environment", ["own folder"], indirect=True)
-def test_what_a_killed_web_left_is_gone_with_the_next_one(environment: dict[str, str]) -> None:
-    with web(environment) as (base, process):
-        assert _answer_of(f"{base}/nowhere")[0] == 404
         children = psutil.Process(process.pid).children()
         process.kill()
         process.wait()
         # They end by themselves, a second later.
-        psutil.wait_procs(children, timeout=20)
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert not alive
 
-    with web(environment) as (base, process):
-        assert _answer_of(f"{base}/nowhere")[0] == 404
-        assert _counted(base) == 1, "this run counts from 0"
+    if SETTING not in environment:
+        _serves_anew(environment, left=folder)
+
+
+def _serves_anew(environment: dict[str, str], *, left: Path) -> None:
+    """The next web process finds what the killed one left; this one has a management port, and a token."""
+    management = f"http://127.0.0.1:{free_port()}"
+    environment |= {"MANAGEMENT_PORT": management.rpartition(":")[2], "METRICS_TOKEN": TOKEN}
+    with web(environment) as (base, process), ExitStack() as stack:
+        assert not left.exists()
         assert _own_folder(environment)
+        for port in (environment["PORT"], environment["MANAGEMENT_PORT"]):
+            for _ in range(200):
+                stack.enter_context(socket.create_connection(("127.0.0.1", int(port))))
+        assert _is_ready(management), "who only connects keeps nobody out"
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/metrics", 401), ("/api/cart", 404), ("/", 404)):
+            assert _answer_of(f"{management}{path}")[0] == status
+        for address in (base, management):
+            status, page = _answer_of(f"{address}/metrics", Authorization=f"Bearer {TOKEN}")
+            assert status == 200
+            assert 'http_requests_total{method="GET",route="/readyz",status="200"}' in page
+
+        _kill_a_child(process)
+        assert {_answer_of(f"{management}/livez")[0] for _ in range(50)} == {200}, "the other takes its place"
+        stack.close()
         process.terminate()
         assert process.wait(timeout=30) == 0
     assert not list(Path(environment["TMPDIR"]).glob("checkout-web-metrics-*"))
+
+
+def _kill_a_child(process: subprocess.Popen[bytes]) -> None:
+    child = psutil.Process(process.pid).children()[0]
+    child.kill()
+    child.wait(10)
 
 
 def _own_folder(environment: Mapping[str, str]) -> Path:
@@ -115,10 +137,11 @@ def _is_ready(base: str) -> bool:
         return False
 
 
-def _answer_of(url: str) -> tuple[int, str]:
+def _answer_of(url: str, **headers: str) -> tuple[int, str]:
     """By a connection of its own, so that any child may answer; the page of an error is left out."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 (our own address)
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 (our own address)
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         error.close()

@@ -10,6 +10,7 @@ from click.testing import Result
 from flask import Flask
 
 from checkout_service.oversight import settling
+from checkout_service.telemetry.metrics import payments_total
 from tests.capturing import authorized_payment, insert_capture_request, insert_void, request_row
 from tests.conftest import Sql
 from tests.money import capture, fold
@@ -61,7 +62,9 @@ def test_what_came_is_accepted(app: Flask, in_worker: InWorker, sql: Sql, short:
         str(short),
         "by telephone",
     )
+    counted = payments_total.labels("mock", "paid")._value.get()
     in_worker(run_commands)
+    assert payments_total.labels("mock", "paid")._value.get() == counted + 1
     now = _now(sql, short)
     assert (now.status, now.review_reason) == ("paid", None)
     assert (now.amount, now.amount_accepted) == (240, 200)

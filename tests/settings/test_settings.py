@@ -254,3 +254,34 @@ def test_proxies_are_networks_none_or_left_open(environment: pytest.MonkeyPatch)
 def test_proxies_that_anybody_could_play_are_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     environment.setenv(name, value)
     assert faults() == [name]
+
+
+@pytest.mark.parametrize("environment_name", ["test", "production"])
+@pytest.mark.parametrize(
+    ("token", "fault"),
+    [("", False), ("t" * 16, False), ("t" * 15, True), ("with a blank in it", True), ("Größe-Größe-Größe", True)],
+)
+def test_the_token_of_the_metrics_can_be_sent_and_is_long_in_production(
+    environment: pytest.MonkeyPatch, environment_name: str, token: str, fault: bool
+) -> None:
+    environment.setenv("ENVIRONMENT", environment_name)
+    environment.setenv("PAYMENT_NAMESPACE", "6f1d6c52-9b7e-4c1e-8f43-3d6b8a8c2a11")
+    environment.setenv("PAYMENT_PROVIDERS", "" if environment_name == "production" else "mock")
+    environment.setenv("METRICS_TOKEN", token)
+    for read in (WebSettings.from_environment, WorkerSettings.from_environment):
+        if fault and (environment_name == "production" or len(token) > 15):
+            with pytest.raises(SettingsError, match=r"^METRICS_TOKEN: ") as caught:
+                read(account_forms())
+            assert token not in str(caught.value)
+        else:
+            assert read(account_forms()).metrics_token == (Secret(token) if token else None)
+
+
+def test_the_management_port_is_another_one(environment: pytest.MonkeyPatch) -> None:
+    assert ServerSettings.from_environment().management_port == 0
+    environment.setenv("PORT", "8000")
+    environment.setenv("MANAGEMENT_PORT", "9000")
+    assert ServerSettings.from_environment().management_port == 9000
+    environment.setenv("MANAGEMENT_PORT", "8000")
+    with pytest.raises(SettingsError, match="MANAGEMENT_PORT: must not be PORT"):
+        ServerSettings.from_environment()

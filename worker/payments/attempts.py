@@ -23,6 +23,7 @@ from checkout_service.cache import cache
 from checkout_service.database.engine import execute, transaction
 from checkout_service.database.errors import DatabaseLockedError
 from worker.payments.status_queries import Inquiry
+from worker.transitions.outcomes import PaymentMove, count_payments, moves_of
 
 PAGE: Final = 200
 """Payments a page; of attempts that are past their time, so many of each provider in a run."""
@@ -54,7 +55,7 @@ _overdue = text(f"""
     WHERE place <= {PAGE} ORDER BY place
 """)  # noqa: S608 (only our own constants)
 
-_lock_payment = text("SELECT FROM payments WHERE id = :id FOR NO KEY UPDATE")
+_lock_payment = text("SELECT provider FROM payments WHERE id = :id FOR NO KEY UPDATE")
 
 _give_up = text("""
     UPDATE payment_attempts AS attempt
@@ -66,7 +67,7 @@ _give_up = text("""
     RETURNING attempt.attempt_ref
 """)
 
-_fold = text("SELECT FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
+_fold = text("SELECT status_from, status_to FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
 
 _ending = text(f"""
     SELECT payment.id, payment.provider, payment.user_id, attempt.attempt_ref, attempt.expires_at,
@@ -174,10 +175,12 @@ def _is_news(ending: _Ending) -> bool:
 
 
 def _give_up_attempts(payment_id: UUID) -> None:
+    moves: list[PaymentMove] = []
     with transaction() as connection:
-        connection.execute(_lock_payment, {"id": payment_id})
+        provider = connection.execute(_lock_payment, {"id": payment_id}).scalar_one()
         given_up = connection.execute(_give_up, {"id": payment_id}).all()
         if given_up:
-            connection.execute(_fold, {"id": payment_id})
+            moves = moves_of(provider, connection.execute(_fold, {"id": payment_id}))
+    count_payments(moves)
     for row in given_up:
         log.warning("attempt_timed_out", payment_id=str(payment_id), attempt_ref=row.attempt_ref)

@@ -6,7 +6,7 @@ The first two are entries, and what the payment is follows by the fold. A second
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -16,8 +16,9 @@ from checkout_service.database.engine import transaction
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.base import Decline
 from checkout_service.telemetry.metrics import capture_requests_failed_total
+from worker.transitions.outcomes import count_payments, moves_of
 
-_lock = text("SELECT review_reason, version FROM payments WHERE id = :id FOR NO KEY UPDATE")
+_lock = text("SELECT review_reason, version, provider FROM payments WHERE id = :id FOR NO KEY UPDATE")
 
 _accept = text("""
     INSERT INTO payment_acceptances (payment_id, amount, operator, why, command_id)
@@ -45,7 +46,7 @@ _fail_capture = text(f"""
 
 _capture = text("SELECT status::text AS status FROM capture_requests WHERE id = :id AND payment_id = :payment_id")
 
-_fold = text("SELECT FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
+_fold = text("SELECT status_from, status_to FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
 
 log = structlog.get_logger(__name__)
 
@@ -62,10 +63,11 @@ def accept_amount(payment_id: UUID, *, amount: Decimal, command_id: UUID) -> str
     Raises NotDoneError, DatabaseLockedError and DatabaseUnavailableError.
     """
     with transaction() as connection:
-        _locked(connection, payment_id)
+        provider = _locked(connection, payment_id).provider
         connection.execute(_accept, {"id": payment_id, "amount": amount, "command_id": command_id})
-        connection.execute(_fold, {"id": payment_id})
-        reasons, _ = _locked(connection, payment_id)
+        moves = moves_of(provider, connection.execute(_fold, {"id": payment_id}))
+        reasons = _locked(connection, payment_id).reasons
+    count_payments(moves)
     return f"{amount} was accepted" + (f"; what is left to look at: {reasons}" if reasons else "")
 
 
@@ -76,7 +78,7 @@ def note_seen(payment_id: UUID, *, reasons: str, version: int | None, command_id
     DatabaseLockedError and DatabaseUnavailableError.
     """
     with transaction() as connection:
-        found, now = _locked(connection, payment_id)
+        found, now, _ = _locked(connection, payment_id)
         if connection.execute(_done_before, {"id": payment_id, "command_id": command_id}).first() is not None:
             return f"{reasons} was seen"
         if found is None:
@@ -108,9 +110,17 @@ def fail_capture(payment_id: UUID, *, request_id: UUID) -> str:
     return "the capture has failed, and holds nothing any more"
 
 
-def _locked(connection: Connection, payment_id: UUID) -> tuple[str | None, int]:
-    """The payment's reasons and version, under its lock."""
+class _Locked(NamedTuple):
+    """A payment under its lock."""
+
+    reasons: str | None
+    version: int
+    provider: str
+
+
+def _locked(connection: Connection, payment_id: UUID) -> _Locked:
+    """Lock the payment. Raises NotDoneError if there is none."""
     row = connection.execute(_lock, {"id": payment_id}).first()
     if row is None:
         raise NotDoneError("there is no such payment")
-    return row.review_reason, row.version
+    return _Locked._make(row)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
-from checkout_service.telemetry.metrics import refunds_total
+from checkout_service.telemetry.metrics import payments_total, refunds_total
 
 
 class ReceivedEvent(NamedTuple):
@@ -56,6 +57,13 @@ class RefundMove(NamedTuple):
     status: RefundStatus
 
 
+class PaymentMove(NamedTuple):
+    """A payment at this provider came to this status."""
+
+    provider: str
+    status: str
+
+
 class ObjectKind(StrEnum):
     """What a change is of."""
 
@@ -84,19 +92,33 @@ class Change(NamedTuple):
 class Recorded:
     """What a set of events did.
 
-    One effect for each event, in their order; the refunds that moved; and each version of an object that is new.
+    One effect for each event, in their order; the refunds and payments that moved; and each version of an object that
+    is new.
     ``found`` are the references of payments that were found by other names, by the place of the event in the set.
     """
 
     effects: Sequence[Effect] = ()
     refund_moves: Sequence[RefundMove] = ()
+    payment_moves: Sequence[PaymentMove] = ()
     changes: Sequence[Change] = ()
     found: Mapping[int, str] = field(default_factory=dict)
 
     def count(self) -> None:
-        """Count the refunds that moved in the metrics. Call it after the commit: before, nothing has happened yet."""
+        """Count what moved in the metrics. Call it after the commit: before, nothing has happened yet."""
         for move in self.refund_moves:
             refunds_total.labels(move.provider, move.status.value).inc()
+        count_payments(self.payment_moves)
+
+
+def moves_of(provider: str, folded: Iterable[Any]) -> list[PaymentMove]:
+    """Payments of one provider that came to another status, by rows with ``status_from`` and ``status_to``."""
+    return [PaymentMove(provider, row.status_to) for row in folded if row.status_from != row.status_to]
+
+
+def count_payments(moves: Iterable[PaymentMove]) -> None:
+    """Count payments that came to another status. Call it after the commit."""
+    for move, number in Counter(moves).items():
+        payments_total.labels(move.provider, move.status).inc(number)
 
 
 def received_now(events: Iterable[ProviderEvent | ProviderRefundEvent]) -> list[ReceivedEvent]:

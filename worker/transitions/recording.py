@@ -37,7 +37,16 @@ from worker.transitions.derived import entries_of, in_words
 from worker.transitions.entering import Entries, disagrees
 from worker.transitions.locked import LockedPayment
 from worker.transitions.matching import Match, Matcher, Matches, entry_names, find, may_move_money
-from worker.transitions.outcomes import Change, Effect, ObjectKind, Outcome, ReceivedEvent, Recorded, RefundMove
+from worker.transitions.outcomes import (
+    Change,
+    Effect,
+    ObjectKind,
+    Outcome,
+    PaymentMove,
+    ReceivedEvent,
+    Recorded,
+    RefundMove,
+)
 from worker.transitions.recording_refunds import apply_refunds, insert_refund_events, lock_refunds, write_refunds
 
 PARKED, FOREIGN, DUPLICATE = Effect(Outcome.PARKED), Effect(Outcome.FOREIGN), Effect(Outcome.DUPLICATE)
@@ -108,7 +117,7 @@ def record_refusal(connection: Connection, *, refund_id: UUID, provider_ref: str
     changes = write_refunds(connection, refunds)
     folded = _fold(connection, [refunds[0].payment.id], Entries(), {})
     move = RefundMove(refunds[0].payment.provider, refunds[0].status)
-    return Recorded(refund_moves=[move], changes=[*folded, *changes])
+    return Recorded(refund_moves=[move], payment_moves=_moves(payments, folded), changes=[*folded, *changes])
 
 
 def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded:
@@ -133,6 +142,7 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     return Recorded(
         effects=effects,
         refund_moves=refunds.moves(),
+        payment_moves=_moves(payments, folded),
         changes=[*folded, *entries.changes, *written],
         found={
             place: match.payment.provider_ref for place, match in enumerate(matched) if match.by_name and match.payment
@@ -290,6 +300,16 @@ def _fold(connection: Connection, ids: Sequence[UUID], entries: Entries, raws: M
     return [
         Change(ObjectKind.PAYMENT, row.id, row.id, row.version, row.status_from, row.status_to)
         for row in map(statements.FoldRow._make, rows)
+    ]
+
+
+def _moves(payments: Iterable[LockedPayment], folded: Iterable[Change]) -> list[PaymentMove]:
+    """The payments that came to another status."""
+    providers = {payment.id: payment.provider for payment in payments}
+    return [
+        PaymentMove(providers[change.id], change.status_to)
+        for change in folded
+        if change.status_from != change.status_to
     ]
 
 

@@ -14,6 +14,7 @@ from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.payments.status import AttemptStatus
 from checkout_service.providers.base import ProviderEvent, ProviderUnavailableError
 from checkout_service.providers.entries import AttemptEntry, NoneUnderWayEntry
+from checkout_service.telemetry.metrics import payments_total
 from tests.capturing import authorized_payment
 from tests.conftest import Sql
 from tests.money import fold
@@ -59,9 +60,11 @@ def reported(reference: str, *entries: Any) -> ProviderEvent:
 def test_an_attempt_past_its_time_is_looked_up_and_given_up_with_a_reason(sql: Sql, scripted: ScriptedProvider) -> None:
     payment, reference = under_way(sql)
     assert row_of(sql, payment).now == "processing"
+    counted = payments_total.labels("mock", "pending")._value.get()
 
     expire()
 
+    assert payments_total.labels("mock", "pending")._value.get() == counted + 1
     row = row_of(sql, payment)
     assert (row.now, row.under_way, row.review_reason) == ("pending", False, "attempt_timed_out")
     assert (scripted.looked_up, scripted.canceled) == ([reference], []), "a person's to decide"
