@@ -20,5 +20,4 @@ address = _settings.host
 port = _settings.port
 # Flower would cut the setting at its commas, whatever stands between them: it gets what was read and found good.
 basic_auth = [f"{user}:{password.reveal()}" for user, password in _settings.users.items()]
-# Where operators see the webhook that a task is about: the web tier's /ops.
-install(console_url=_settings.console_url)
+install(_settings)

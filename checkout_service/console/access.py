@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 from werkzeug.datastructures import Authorization
 
+from checkout_service.api.addresses import presumed_address
 from checkout_service.api.callers import Caller, known_by
-from checkout_service.api.problems import Forbidden, Unauthorized
+from checkout_service.api.problems import Forbidden, Problem, Unauthorized
+from checkout_service.identity.passwords import Passwords, PausedError, WrongPasswordError
 from checkout_service.identity.tokens import bearer
-from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
 
 SCOPE: Final = "ops"
@@ -48,8 +49,28 @@ class NoOperator(Forbidden):
         )
 
 
+class TooManyWrongPasswords(Problem):
+    """So many wrong passwords came from one address that the next is not looked at for a while."""
+
+    status = 429
+    slug = "too-many-wrong-passwords"
+    title = "Too many wrong passwords"
+    default_detail = "Too many wrong passwords came from where you are: wait for as long as Retry-After says."
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(headers={"Retry-After": str(ceil(seconds))})
+
+
+def connect_passwords(app: Flask, settings: WebSettings) -> None:
+    """Give the app those who may sign in with a password."""
+    app.extensions["passwords"] = Passwords(settings.console_users)
+
+
 def identify() -> Any:
-    """The operator who sent the request at work. Raises NotSignedIn, NoOperator and what a bad token raises."""
+    """The operator who sent the request at work.
+
+    Raises NotSignedIn, NoOperator, TooManyWrongPasswords and what a bad token raises.
+    """
     sent = request.authorization
     if sent is not None and sent.type == "basic":
         return _by_password(sent)
@@ -73,25 +94,23 @@ def operator() -> Operator:
 
 def _by_password(sent: Authorization) -> Operator:
     user, password = str(sent.username or ""), str(sent.password or "")
-    good = False
-    # All of them, and none by a plain comparison, so that the time tells neither names nor passwords.
-    for name, secret in _users().items():
-        same = [
-            hmac.compare_digest(given.encode("utf-8", "surrogatepass"), known.encode())
-            for given, known in ((user, name), (password, secret.reveal()))
-        ]
-        good |= all(same)
-    if not good:
-        raise _not_signed_in()
+    try:
+        _passwords().check(user, password, address=presumed_address(request.environ))
+    except WrongPasswordError:
+        raise _not_signed_in() from None
+    except PausedError as error:
+        raise TooManyWrongPasswords(error.seconds) from None
     return Operator(user)
 
 
 def _not_signed_in() -> NotSignedIn:
     # Browsers show a sign-in for Basic alone, so it is offered only where a password can be right.
-    challenge = f'Basic realm="{REALM}", charset="UTF-8"' if _users() else f'Bearer realm="{REALM}", scope="{SCOPE}"'
+    challenge = (
+        f'Basic realm="{REALM}", charset="UTF-8"' if _passwords() else f'Bearer realm="{REALM}", scope="{SCOPE}"'
+    )
     return NotSignedIn(headers={"WWW-Authenticate": challenge})
 
 
-def _users() -> dict[str, Secret]:
-    settings: WebSettings = current_app.extensions["settings"]
-    return settings.console_users
+def _passwords() -> Passwords:
+    found: Passwords = current_app.extensions["passwords"]
+    return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Flask
 
 from checkout_service.console import command_pages, dispute_pages, payment_pages, webhook_pages
+from checkout_service.console.access import connect_passwords
 from checkout_service.pages import assets
 from checkout_service.pages.base import furnish
 
@@ -14,6 +15,7 @@ from checkout_service.pages.base import furnish
 def init_app(app: Flask) -> None:
     """Serve the console's pages."""
     furnish(app)
+    connect_passwords(app, app.extensions["settings"])
     assets.add_folder(app, Path(__file__).parent / "static")
     for room in (webhook_pages, payment_pages, dispute_pages, command_pages):
         app.register_blueprint(room.blueprint)

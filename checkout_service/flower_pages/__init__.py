@@ -2,6 +2,6 @@
 
 Holds Retry for failed tasks: an API, a button on a task's page, and a page of all that failed.
 Promises: only a task whose one argument is an id is sent again, with who is signed in.
-Flower's own sign-in and read-only mode hold here too.
+Nothing but the health check is open, and guessing at passwords is slow. Flower's read-only mode holds here too.
 Never: opens the database: the worker writes the replay into the audit. Only flowerconfig.py imports this room.
 """

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from flower import app as flower_app
 from flower import urls
+from flower.views.auth import LoginHandler
+from flower.views.monitor import Healthcheck
+from tornado.httpserver import HTTPServer
 from tornado.template import Loader, Template
-from tornado.web import url
+from tornado.web import StaticFileHandler, url
 
+from checkout_service.api.addresses import Addresses
 from checkout_service.flower_pages.retrying import FailedTasks, RetryTask, webhook_url, why_not
+from checkout_service.flower_pages.sign_in import ADDRESSES, PASSWORDS, HealthCheck, Login, guarded
+from checkout_service.identity.passwords import Passwords
+from checkout_service.settings.values import FlowerSettings
 
 OURS: Final = Path(__file__).parent / "templates"
 FLOWERS: Final = "flower/"
@@ -26,14 +34,37 @@ class LayeredLoader(Loader):
         return Template(path.read_bytes(), name=name, loader=self)
 
 
-def install(*, console_url: str = "") -> None:
-    """Add the routes and templates; Flower reads both when it starts, just after flowerconfig.py.
+LARGEST_BODY: Final = 2**20
+"""Bytes. A body is read before anybody is asked for a password; Tornado would take 100 MB."""
 
-    With the console's address, a task that is about a webhook leads to that webhook.
+IDLE_WITHIN: Final = 60.0
+"""Seconds for which a connection may say nothing, and so long may a body take. Tornado would give it an hour."""
+
+
+def install(settings: FlowerSettings) -> None:
+    """Add the routes and templates, and the sign-in before all of them.
+
+    Flower reads all three when it starts, just after flowerconfig.py. With the console's address, a task that is about
+    a webhook leads to that webhook.
     """
-    urls.handlers[0:0] = [
+    own_routes = [
         url(r"/failed", FailedTasks, name="failed"),
         (r"/api/task/retry/(.+)", RetryTask),
     ]
-    own = {"why_not": why_not, "webhook_url": partial(webhook_url, console_url.rstrip("/"))}
+    urls.handlers[:] = [_behind_the_password(route) for route in [*own_routes, *urls.handlers]]
+    urls.settings["static_handler_class"] = guarded(StaticFileHandler)
+    urls.settings[PASSWORDS] = Passwords(settings.users)
+    urls.settings[ADDRESSES] = Addresses(proxies=settings.trusted_proxies, header=settings.proxy_header)
+    flower_app.HTTPServer = partial(
+        HTTPServer, max_body_size=LARGEST_BODY, idle_connection_timeout=IDLE_WITHIN, body_timeout=IDLE_WITHIN
+    )
+    own = {"why_not": why_not, "webhook_url": partial(webhook_url, settings.console_url)}
     urls.settings["template_loader"] = LayeredLoader(urls.settings["template_path"], namespace=own)
+
+
+def _behind_the_password(route: Any) -> Any:
+    """The route with a handler of ours; Flower has pairs, triples and specs of routes."""
+    spec = route if isinstance(route, url) else url(*route)
+    own = {Healthcheck: HealthCheck, LoginHandler: Login}
+    handler = own.get(spec.handler_class) or guarded(spec.handler_class)
+    return url(spec.regex.pattern, handler, spec.kwargs, spec.name)

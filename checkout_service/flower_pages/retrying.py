@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -54,17 +53,11 @@ class RetryTask(BaseTaskHandler):  # type: ignore[misc]  # Flower has no types
             kwargsrepr="{}",
             task_id=new_id,
             queue=found.name.declaration.queue.value,
-            headers={"operator": _user(self.request.headers.get("Authorization", ""))},
+            headers={"operator": str(self.current_user)},
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},
         )
         self.write({"task-id": new_id, "retry-of": task_id})
-
-    def write_error(self, status_code: int, **options: Any) -> None:
-        # Without the challenge a browser that came straight to a task's page does not send the password along.
-        if status_code == 401:
-            self.set_header("WWW-Authenticate", 'Basic realm="flower"')
-        super().write_error(status_code, **options)
 
 
 class FailedTasks(BaseHandler):  # type: ignore[misc]  # Flower has no types
@@ -131,14 +124,6 @@ def why_not(task: Any) -> str:
     except NotRetryableError as error:
         return str(error)
     return ""
-
-
-def _user(authorization: str) -> str:
-    """Who is signed in, for the audit: the user of Basic, which Flower has checked. Empty with another sign-in."""
-    try:
-        return b64decode(authorization.removeprefix("Basic "), validate=True).decode().partition(":")[0]
-    except ValueError:
-        return ""
 
 
 def _newest_first(state: Any) -> list[Any]:

@@ -6,6 +6,8 @@ the token, so neither ``none`` nor a public key taken for an HMAC secret gets th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from threading import Lock
 from time import time
 from typing import Any, Final
@@ -17,6 +19,7 @@ from flask import Flask, current_app, request
 from checkout_service.api.callers import Caller, require_callers
 from checkout_service.api.problems import Unauthorized
 from checkout_service.identity.jwks import Jwks
+from checkout_service.identity.jwks_document import PublicKey
 from checkout_service.settings.values import WebSettings
 
 LONGEST_TOKEN: Final = 8 * 1024
@@ -90,30 +93,45 @@ class Tokens:
     def _verified(self, token: str) -> tuple[dict[str, Any], int]:
         """The token's claims, and the generation of keys that they were checked with. Raises as ``caller`` does."""
         try:
-            key, generation = self._key(token)
-            claims = self._decoder.decode(
-                token, key, algorithms=list(self._algorithms), audience=self._audience, issuer=self._issuer
-            )
+            if self._jwks is None:
+                return self._decoded(token, self._secret.reveal() if self._secret else ""), 0
+            return self._by_published_key(token, self._jwks)
         except jwt.ExpiredSignatureError as error:
             raise InvalidToken("The token has expired: sign in again.") from error
         # Before a signature is checked, a header may hold whatever makes a parser stumble.
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise InvalidToken from error
-        return claims, generation
 
-    def _key(self, token: str) -> tuple[Any, int]:
-        if self._jwks is None:
-            return self._secret.reveal() if self._secret else "", 0
+    def _by_published_key(self, token: str, jwks: Jwks) -> tuple[dict[str, Any], int]:
         header = jwt.get_unverified_header(token)
-        if header.get("alg") not in self._algorithms:
+        kid, algorithm = header.get("kid"), header.get("alg")
+        if algorithm not in self._algorithms:
             # Before the keys are looked at, so that a token that cannot count costs the issuer no call.
             raise InvalidToken
         # Before the key is found: if the keys change in between, the token is only checked once more.
-        generation = self._generation()
-        key = self._jwks.find(header.get("kid"))
-        if key is None:
+        generation = jwks.generation()
+        keys = jwks.find(kid, algorithm)
+        if not keys:
             raise InvalidToken("The token is signed with a key that its issuer does not publish.")
-        return key, generation
+        claims = self._signed_by_one(token, keys)
+        if claims is None:
+            generation = jwks.generation()
+            claims = self._signed_by_one(token, jwks.find_again(str(kid), algorithm, tried=keys))
+        if claims is None:
+            raise InvalidToken
+        return claims, generation
+
+    def _signed_by_one(self, token: str, keys: Sequence[PublicKey]) -> dict[str, Any] | None:
+        """The token's claims if one of the keys signed it, else None."""
+        for key in keys:
+            with suppress(jwt.InvalidSignatureError):
+                return self._decoded(token, key.key)
+        return None
+
+    def _decoded(self, token: str, key: Any) -> dict[str, Any]:
+        return self._decoder.decode(
+            token, key, algorithms=list(self._algorithms), audience=self._audience, issuer=self._issuer
+        )
 
 
 def _bearer(authorization: str | None) -> str:

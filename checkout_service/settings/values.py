@@ -71,12 +71,17 @@ class FlowerSettings:
     port: int
     users: dict[str, Secret]
     console_url: str = ""
+    trusted_proxies: Networks | None = None
+    """As the web tier's: None where nobody said which proxies are in front."""
+
+    proxy_header: str = "X-Forwarded-For"
 
     @classmethod
     def from_environment(cls) -> Self:
         """Read once, at start. Raises SettingsError."""
-        env = Reader()
+        env = WebReader()
         values: dict[str, Any] = {
+            **env.proxies(are_kept=False),
             "host": env.text("FLOWER_ADDRESS", "") or "0.0.0.0",  # noqa: S104 (behind a password)
             "port": env.number("FLOWER_PORT", 5555, most=65_535),
             "users": env.users("FLOWER_BASIC_AUTH", needed=True),

@@ -34,8 +34,11 @@ class WebReader(Reader):
             "flower_url": self.link("FLOWER_URL") or None,
         }
 
-    def proxies(self) -> dict[str, Any]:
-        """Which proxies are in front, and in which header they say who came to them."""
+    def proxies(self, *, are_kept: bool = True) -> dict[str, Any]:
+        """Which proxies are in front, and in which header they say who came to them.
+
+        ``are_kept`` says that the process keeps callers' addresses, which takes a key.
+        """
         listed = [text.strip() for text in self._env.str("TRUSTED_PROXIES", "").split(",")]
         listed = [text for text in listed if text]
         header = self._env.str("PROXY_HEADER", "X-Forwarded-For")
@@ -44,7 +47,7 @@ class WebReader(Reader):
         if header.lower() == "forwarded":
             # RFC 7239 has quotes, and one that a client leaves open hides what a proxy adds after it.
             self._faults.append("PROXY_HEADER: Forwarded is not read; have the proxy send X-Forwarded-For")
-        if listed and not (self._env.str("PAGES_SECRET", "") or self._env.str("JWT_SECRET", "")):
+        if are_kept and listed and not (self._env.str("PAGES_SECRET", "") or self._env.str("JWT_SECRET", "")):
             self._faults.append("PAGES_SECRET: callers' addresses are kept as a keyed hash; set it")
         if listed == ["none"]:
             return {"trusted_proxies": (), "proxy_header": header}

@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from checkout_service.app import create_app
+from checkout_service.console.access import connect_passwords
 from checkout_service.database.engine import db
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
@@ -79,6 +80,12 @@ def console_app(settings: WebSettings) -> Iterator[Flask]:
     yield app
     with app.app_context():
         db.engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def no_guesses(console_app: Flask) -> None:
+    """What one test guessed at passwords pauses no other."""
+    connect_passwords(console_app, console_app.extensions["settings"])
 
 
 @pytest.fixture

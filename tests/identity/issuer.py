@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
@@ -26,6 +28,11 @@ class Issuer:
         self.answering = threading.Event()
         self.answering.set()
         self.status = 200
+        self.document: bytes | None = None
+        """Sent in place of the keys."""
+        self.headers: dict[str, str] = {}
+        self.piece, self.pause = 2**16, 0.0
+        """So many bytes are sent at once, and so many seconds are waited after them."""
         self._private: dict[str, tuple[Any, str]] = {}
         issuer = self
 
@@ -36,11 +43,15 @@ class Issuer:
                     return
                 issuer.requests += 1
                 issuer.answering.wait(10)
-                body = json.dumps({"keys": issuer.keys}).encode()
+                body = json.dumps({"keys": issuer.keys}).encode() if issuer.document is None else issuer.document
                 self.send_response(issuer.status)
-                self.send_header("Content-Length", str(len(body)))
+                for name, value in {"Content-Length": str(len(body)), **issuer.headers}.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):
+                    for start in range(0, len(body), issuer.piece):
+                        self.wfile.write(body[start : start + issuer.piece])
+                        time.sleep(issuer.pause)
 
             def log_message(self, *_: Any) -> None:
                 pass

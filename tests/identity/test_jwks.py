@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from checkout_service.identity.jwks import Jwks, JwksUnavailable
+from checkout_service.identity import jwks
+from checkout_service.identity.jwks import MOST_WAITING, PAUSE, Jwks, JwksUnavailable
 from tests.identity.issuer import Issuer
 
 
@@ -18,6 +19,14 @@ def issuer() -> Iterator[Issuer]:
     issuer.add_key("one", "ES256")
     yield issuer
     issuer.go_away()
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let so many seconds have passed, as the keys see it."""
+    passed = [0.0]
+    monkeypatch.setattr(jwks, "monotonic", lambda: time.monotonic() + sum(passed))
+    return passed.append
 
 
 def eventually(check: object, within: float = 3.0) -> bool:
@@ -31,49 +40,59 @@ def eventually(check: object, within: float = 3.0) -> bool:
 
 def test_keys_are_fetched_once_for_many_questions(issuer: Issuer) -> None:
     keys = Jwks(issuer.url)
-    with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(keys.find, ["one"] * 50))
+    with ThreadPoolExecutor(MOST_WAITING) as threads:
+        found = list(threads.map(lambda _: keys.find("one", "ES256"), range(50)))
     assert all(found)
     assert issuer.requests == 1
 
 
-def test_an_unknown_key_is_fetched_once_in_a_while_and_not_by_everybody(issuer: Issuer) -> None:
-    keys = Jwks(issuer.url, pause=0.3)
-    assert keys.find("one")
-    time.sleep(0.35)
-    assert [keys.find(f"made up {n}") for n in range(50)] == [None] * 50
+def test_an_unknown_key_is_fetched_once_in_a_while_and_not_by_everybody(
+    issuer: Issuer, pass_time: Callable[[float], None]
+) -> None:
+    keys = Jwks(issuer.url)
+    assert keys.find("one", "ES256")
+    assert [keys.find(f"made up {n}", "ES256") for n in range(50)] == [()] * 50
     assert issuer.requests == 2
+    pass_time(PAUSE + 1)
+    assert [keys.find(f"made up {n}", "ES256") for n in range(50)] == [()] * 50
+    assert issuer.requests == 3
 
 
-def test_a_new_key_is_found_after_the_pause(issuer: Issuer) -> None:
-    keys = Jwks(issuer.url, pause=0.1)
-    assert keys.find("one")
+def test_a_new_key_is_found_at_once_unless_a_stranger_was_first(
+    issuer: Issuer, pass_time: Callable[[float], None]
+) -> None:
+    keys = Jwks(issuer.url)
+    assert keys.find("one", "ES256")
     issuer.add_key("two", "ES256")
-    time.sleep(0.15)
-    assert keys.find("two")
-    assert keys.find("one")
+    assert keys.find("two", "ES256"), "the fetch that was due anyway has spent nothing"
+    assert keys.find("one", "ES256")
+    issuer.add_key("three", "ES256")
+    assert keys.find("three", "ES256") == ()
+    pass_time(PAUSE + 1)
+    assert keys.find("three", "ES256")
+    assert issuer.requests == 3
 
 
 def test_known_keys_go_on_while_the_issuer_is_away(issuer: Issuer) -> None:
     keys = Jwks(issuer.url, fresh_for=0.1, pause=0.05)
-    assert keys.find("one")
+    assert keys.find("one", "ES256")
     issuer.go_away()
     for _ in range(5):
         time.sleep(0.1)
         started = time.monotonic()
-        assert keys.find("one")
+        assert keys.find("one", "ES256")
         assert time.monotonic() - started < 0.05
     with pytest.raises(JwksUnavailable):
-        keys.find("two")
+        keys.find("two", "ES256")
 
 
 def test_known_keys_go_on_without_waiting_while_the_issuer_is_frozen(issuer: Issuer) -> None:
     keys = Jwks(issuer.url, fresh_for=0.1, pause=0.05)
-    assert keys.find("one")
+    assert keys.find("one", "ES256")
     issuer.answering.clear()
     time.sleep(0.15)
     started = time.monotonic()
-    assert all(keys.find("one") for _ in range(100))
+    assert all(keys.find("one", "ES256") for _ in range(100))
     assert time.monotonic() - started < 0.2
 
 
@@ -84,7 +103,7 @@ def test_a_frozen_issuer_holds_each_caller_a_second_at_most_and_those_after_it_n
     def ask(_: int) -> float:
         started = time.monotonic()
         with pytest.raises(JwksUnavailable):
-            keys.find("one")
+            keys.find("one", "ES256")
         return time.monotonic() - started
 
     with ThreadPoolExecutor(8) as threads:
@@ -95,31 +114,31 @@ def test_a_frozen_issuer_holds_each_caller_a_second_at_most_and_those_after_it_n
 
 def test_keys_that_were_kept_too_long_no_longer_count(issuer: Issuer) -> None:
     keys = Jwks(issuer.url, fresh_for=0.1, kept_for=0.3, pause=0.05)
-    assert keys.find("one")
+    assert keys.find("one", "ES256")
     before = keys.generation()
     issuer.go_away()
     time.sleep(0.35)
     assert keys.generation() != before
     with pytest.raises(JwksUnavailable):
-        keys.find("one")
+        keys.find("one", "ES256")
 
 
 def test_a_withdrawn_key_takes_its_tokens_along(issuer: Issuer) -> None:
     keys = Jwks(issuer.url, fresh_for=0.1, pause=0.05)
-    assert keys.find("one")
+    assert keys.find("one", "ES256")
     before = keys.generation()
     issuer.add_key("two", "ES256")
     issuer.withdraw("one")
     time.sleep(0.15)
     assert eventually(lambda: keys.generation() != before)
-    assert keys.find("one") is None
+    assert keys.find("one", "ES256") == ()
 
 
 def test_an_answer_that_is_no_jwks_changes_nothing(issuer: Issuer) -> None:
     keys = Jwks(issuer.url, fresh_for=0.1, pause=0.05)
-    assert keys.find("one")
+    assert keys.find("one", "ES256")
     issuer.keys = []
     time.sleep(0.15)
-    assert keys.find("one")
+    assert keys.find("one", "ES256")
     assert eventually(lambda: issuer.requests > 1)
-    assert keys.find("one")
+    assert keys.find("one", "ES256")

@@ -180,8 +180,8 @@ def test_production_knows_the_same(environment: pytest.MonkeyPatch) -> None:
         ("JWT_SECRET", "https://login.example.test/keys", "is an address, not a secret"),
         ("JWT_SECRET", f"{LONG}\n", "has whitespace or a line's end around it"),
         ("PAGES_SECRET", f'"{LONG}"', "has quotation marks around it"),
-        ("REDIS_URL", "redis://:pass/word@localhost", "is no address: in a password, characters such as / # ? : @"),
-        ("CELERY_BROKER_URL", "amqp://shop:pass#word@localhost", "is no address: in a password"),
+        ("REDIS_URL", "redis://:pass/word@localhost", "can be read in several ways"),
+        ("CELERY_BROKER_URL", "amqp://shop:pass#word@localhost", "can be read in several ways"),
         ("DATABASE_URL", f"{GOOD['DATABASE_URL']}\n", "has whitespace or a line's end around it"),
     ],
 )

@@ -130,12 +130,12 @@ def _backpressure(**servers: str) -> Iterator[Use]:
 
 @contextmanager
 def _jwks(*, jwks_url: str, **_: str) -> Iterator[Use]:
-    keys = Jwks(jwks_url, pause=0.1)
+    keys = Jwks(jwks_url, pause=0.1, retry=0.1)
     seen: list[bool] = []
 
     def find() -> None:
         with suppress(JwksUnavailable):
-            seen.append(keys.find("one") is not None)
+            seen.append(bool(keys.find("one", "ES256")))
 
     yield Use(trigger=find, is_done=lambda: bool(seen))
 
