@@ -72,7 +72,10 @@ def shopper(house: House) -> Neighbour:
         added = wire.ask("POST", "/api/cart/items", item, caller)
         if added.status != 201:
             return added
-        cart = json.dumps({"cart_id": added.json()["id"]}).encode()
+        seen = wire.ask("GET", "/api/cart", headers=caller)
+        if seen.status != 200:
+            return seen
+        cart = json.dumps({"cart_id": seen.json()["id"]}).encode()
         return wire.ask("POST", "/api/checkout/session", cart, caller | {"Idempotency-Key": str(uuid4())})
 
     return Neighbour(name="sessions", good=201, ask=buy)

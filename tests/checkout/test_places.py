@@ -18,10 +18,9 @@ from checkout_service.server.granian_server import WAITING
 from checkout_service.server.places import Places
 from tests.apps import MakeApp
 from tests.conftest import Customer, MakeListing, Sql
-from tests.crowd import at_once
 from tests.guests import Guest
 from tests.provider import MockProvider
-from tests.purchases import NOTHING, ONE_OF_EACH, ask, counts, fill_cart
+from tests.purchases import NOTHING, ask, counts, fill_cart
 
 
 @contextmanager
@@ -30,7 +29,7 @@ def taken(app: Flask, share: str, count: int) -> Iterator[None]:
     places: Places = app.extensions["places"]
     with ExitStack() as held:
         for _ in range(count):
-            held.enter_context(places.taken({share: count}))
+            held.enter_context(places.taken({share: 1000}))
         yield
 
 
@@ -67,18 +66,24 @@ def test_one_customer_waits_for_a_provider_four_times_at_once_and_no_more(
     assert ask(shopper, cart_id, "one-more").status_code == 201
 
 
-def test_who_waits_for_a_concurrent_retry_is_counted_too(
+def test_who_waits_for_a_concurrent_retry_holds_a_place_too(
     shopper: Customer, make_listing: MakeListing, mock_provider: MockProvider, provider_app: Flask, sql: Sql
 ) -> None:
     cart_id = fill_cart(shopper, (make_listing(), 1))
-    with taken(provider_app, str(shopper.id), WAITING_OF_CALLER - 1):
-        mock_provider.behave(seconds=0.3, in_progress="retry")
-        devices = [replace(shopper, client=provider_app.test_client()) for _ in range(3)]
-        answers = at_once([lambda device=device: ask(device, cart_id) for device in devices])
+    mock_provider.behave(in_progress="always")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, replace(shopper, client=provider_app.test_client()), cart_id)
+        until = monotonic() + 5
+        while not mock_provider.calls.get("open"):
+            assert monotonic() < until
+            sleep(0.01)
+        with taken(provider_app, str(shopper.id), WAITING_OF_CALLER):
+            answer = waiting.result()
 
-    assert sorted(answer.status_code for answer in answers) == [201, 429, 429]
-    assert {answer.json["type"] for answer in answers if answer.status_code == 429} == {"/problems/too-many-at-once"}
-    assert counts(sql) == ONE_OF_EACH
+    assert (answer.status_code, answer.json["type"]) == (429, "/problems/too-many-at-once")
+    assert counts(sql) == NOTHING
+    mock_provider.behave()
+    assert ask(shopper, cart_id).status_code == 201
 
 
 @pytest.mark.parametrize(
