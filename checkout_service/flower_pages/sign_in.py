@@ -6,6 +6,7 @@ one beyond ASCII. So each of its handlers asks here first.
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from math import ceil
 from pkgutil import resolve_name
@@ -35,6 +36,14 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+PAUSED: Final = {
+    "type": "/problems/too-many-wrong-passwords",
+    "title": "Too many wrong passwords",
+    "status": 429,
+    "detail": "Too many wrong passwords came from where you are: wait for as long as Retry-After says.",
+}
+"""As the console answers it (RFC 9457); its description is at the web tier."""
 
 PASSWORDS: Final = "checkout_passwords"
 ADDRESSES: Final = "checkout_addresses"
@@ -80,14 +89,15 @@ class Guarded(Secured):
         if status_code not in {401, 429}:
             super().write_error(status_code, **described)
             return
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
         if status_code == 401:
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
             # Also where a machine asks: a browser that came straight to a task's page sends no password without it.
             self.set_header("WWW-Authenticate", 'Basic realm="flower", charset="UTF-8"')
             self.finish("Access denied")
             return
         self.set_header("Retry-After", str(ceil(self._paused_for)))
-        self.finish("Too many wrong passwords came from where you are: wait for as long as Retry-After says")
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(json.dumps(PAUSED))
 
     _paused_for = 0.0
 
