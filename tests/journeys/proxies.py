@@ -36,10 +36,15 @@ http {{
 """
 
 
+def program_of(name: str) -> str | None:
+    """Where a proxy's program is; None if it is not installed."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+
+
 @contextmanager
 def proxy(name: str, folder: Path, *, upstream: int, cookie: str = "guest") -> Iterator[int]:
     """The port of a proxy in front of ``upstream``. Skips where the program is not installed."""
-    program = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    program = program_of(name)
     if program is None:
         pytest.skip(f"NO {name.upper()}: install Debian's {name} to have deploy/{name} tested")
     port, home = free_port(), folder / name
