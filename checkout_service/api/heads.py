@@ -58,14 +58,15 @@ def _check() -> None:
         # Werkzeug strips the slashes that a path begins with, so what a proxy forbids by path would be reached.
         request.url_rule = None
         raise NotFound("There is nothing at this path.")
-    if environ["REQUEST_METHOD"] != request.method:
+    method = environ["REQUEST_METHOD"]
+    if method != method.upper():
         # Werkzeug takes "post" for POST, which a proxy that forbids POST has let through (RFC 9110, section 9.1).
         raise request.routing_exception or MethodNotAllowed(request.url_rule.methods if request.url_rule else None)
     # HTTP/1.0 knows no Host, and the server says only that it is empty.
     host = environ.get("HTTP_HOST", "")
     if not _HOST.fullmatch(host) and (host or environ.get("SERVER_PROTOCOL") not in {"HTTP/1", "HTTP/1.0"}):
         raise MalformedHost
-    if environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower() != "chunked":
+    if "HTTP_TRANSFER_ENCODING" in environ and environ["HTTP_TRANSFER_ENCODING"].strip().lower() != "chunked":
         raise UnknownTransferCoding
     if "HTTP_CONTENT_ENCODING" in environ:
         _refuse_encoded_body(environ)

@@ -27,7 +27,7 @@ Problems of one room alone are defined in that room. ``problem_documents`` rende
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
@@ -92,6 +92,11 @@ class Unauthorized(Problem):
     slug = "unauthorized"
     title = "Unauthorized"
     default_detail = "Send an Authorization header: Bearer and a valid token."
+
+
+UNREADABLE_AUTHORIZATION: Final = (
+    "The Authorization header arrived, and could not be read: it is empty, or holds characters beyond ASCII."
+)
 
 
 class Forbidden(Problem):

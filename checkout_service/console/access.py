@@ -11,7 +11,8 @@ from werkzeug.datastructures import Authorization
 
 from checkout_service.api.addresses import presumed_address
 from checkout_service.api.callers import Caller, known_by
-from checkout_service.api.problems import Forbidden, Problem, Unauthorized
+from checkout_service.api.heads import is_unreadable
+from checkout_service.api.problems import UNREADABLE_AUTHORIZATION, Forbidden, Problem, Unauthorized
 from checkout_service.identity.passwords import Passwords, PausedError, WrongPasswordError
 from checkout_service.identity.tokens import bearer
 from checkout_service.settings.values import WebSettings
@@ -108,7 +109,8 @@ def _not_signed_in() -> NotSignedIn:
     challenge = (
         f'Basic realm="{REALM}", charset="UTF-8"' if _passwords() else f'Bearer realm="{REALM}", scope="{SCOPE}"'
     )
-    return NotSignedIn(headers={"WWW-Authenticate": challenge})
+    detail = UNREADABLE_AUTHORIZATION if is_unreadable(request.environ, "HTTP_AUTHORIZATION") else None
+    return NotSignedIn(detail, headers={"WWW-Authenticate": challenge})
 
 
 def _passwords() -> Passwords:

@@ -1,6 +1,10 @@
 """Guests of the shop. A signed cookie holds the id of a user that was made for this browser.
 
 A guest can use the shop without signing in. The cookie counts for the shop's pages only: the API reads no cookies.
+
+A browser sends the cookies of all applications at this address in one header. The server hands on a header that holds a
+byte beyond ASCII as an empty one, so a neighbour's cookie can hide ours. Such a guest is not taken for a new one, who
+would have an empty cart with every page: they are told.
 """
 
 from __future__ import annotations
@@ -14,19 +18,39 @@ from flask import Response, current_app, g, request
 from itsdangerous import BadSignature, Signer
 
 from checkout_service.api.callers import Caller, known_by
+from checkout_service.api.problems import Problem
 from checkout_service.settings.values import WebSettings
 
 KEPT_FOR: Final = timedelta(days=30)
 
 
+class UnreadableCookie(Problem):
+    """The browser sent cookies, and ours may be among those that cannot be read. No new guest is made of it."""
+
+    status = 400
+    slug = "unreadable-cookie"
+    title = "A cookie of this site cannot be read"
+    default_detail = (
+        "Your browser sent a cookie with characters that this site cannot read: another application at the same "
+        "address has probably set it. Your cart is kept, but this site cannot know that it is yours. Delete the other "
+        "application's cookie in your browser's settings, or all cookies of this site, and load the page again; "
+        "without this site's own cookie you begin with an empty cart."
+    )
+
+
 def identify() -> Caller:
-    """The guest whom the cookie names; a new one if it is missing or we did not sign it."""
+    """The guest whom the cookie names; a new one if it is missing or we did not sign it.
+
+    Raises UnreadableCookie where it is not there, and something was sent that cannot be read.
+    """
     sent = request.cookies.get(_cookie_name())
     if sent is not None:
         try:
             return Caller(UUID(_signer().unsign(sent).decode()), is_guest=True)
         except (BadSignature, ValueError):
             pass
+    elif _is_partly_unreadable(request.environ.get("HTTP_COOKIE")):
+        raise UnreadableCookie
     g.new_guest = Caller(uuid4(), is_guest=True)
     return Caller(g.new_guest.user_id, is_guest=True)
 
@@ -50,6 +74,11 @@ def remember_guest(answer: Response) -> Response:
             secure=_settings().production or request.is_secure,
         )
     return answer
+
+
+def _is_partly_unreadable(header: str | None) -> bool:
+    """Whether the server could not read a Cookie header, or one of several, which it joins by semicolons."""
+    return header is not None and not all(part.strip() for part in header.split(";"))
 
 
 def _cookie_name() -> str:

@@ -17,7 +17,7 @@ import jwt
 from flask import Flask, current_app, request
 
 from checkout_service.api.callers import Caller, require_callers
-from checkout_service.api.problems import Unauthorized
+from checkout_service.api.problems import UNREADABLE_AUTHORIZATION, Unauthorized
 from checkout_service.identity.jwks import Jwks
 from checkout_service.identity.jwks_document import PublicKey
 from checkout_service.settings.values import WebSettings
@@ -137,7 +137,8 @@ class Tokens:
 def _bearer(authorization: str | None) -> str:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise Unauthorized(headers={"WWW-Authenticate": 'Bearer realm="checkout"'})
+        detail = UNREADABLE_AUTHORIZATION if authorization is not None and not authorization.strip() else None
+        raise Unauthorized(detail, headers={"WWW-Authenticate": 'Bearer realm="checkout"'})
     if len(token) > LONGEST_TOKEN or not token.isascii():
         raise InvalidToken
     return token

@@ -67,8 +67,9 @@ def test_a_nul_in_a_form_is_422_on_every_page_that_takes_one(everything: Flask, 
     assert sql("SELECT (SELECT count(*) FROM audit) + (SELECT count(*) FROM refunds) AS n")[0].n == 0
 
 
-@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
-def test_no_value_of_a_form_is_a_500(everything: Flask, known: str, sql: Sql, value: str) -> None:
+@pytest.mark.parametrize("name", ["half a character", "the oldest day", "the newest moment", "a long number"])
+def test_no_value_of_a_form_is_a_500(everything: Flask, known: str, sql: Sql, name: str) -> None:
+    value = HOSTILE[name]
     delivery = str(insert_webhook(sql, b"{}"))
     client = everything.test_client()
     client.get("/cart")
@@ -79,7 +80,8 @@ def test_no_value_of_a_form_is_a_500(everything: Flask, known: str, sql: Sql, va
         path = path_of(rule, delivery if "webhooks" in rule.rule else known)
         for field in _of_room(FIELDS, path):
             form = "&".join(
-                f"{name}={value if name == field else given}" for name, given in ({field: ""} | good(path)).items()
+                f"{written}={value if written == field else given}"
+                for written, given in ({field: ""} | good(path)).items()
             )
             answer = client.post(path, data=form, content_type="application/x-www-form-urlencoded", auth=_auth(path))
             assert answer.status_code < 500, (path, field, answer.text)

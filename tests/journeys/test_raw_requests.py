@@ -95,11 +95,12 @@ class Answer:
 
 
 def read_answer(connection: socket.socket) -> Answer:
-    """One answer, which says its length."""
+    """One answer, which says its length. Raises OSError where none comes."""
     got = b""
     while b"\r\n\r\n" not in got:
         piece = connection.recv(65_536)
-        assert piece, f"closed after {got!r}"
+        if not piece:
+            raise ConnectionAbortedError(f"closed after {got!r}")
         got += piece
     head, _, body = got.partition(b"\r\n\r\n")
     first, *lines = head.decode("ascii").split("\r\n")
