@@ -22,12 +22,16 @@ class WebhookFormat:
     ``names`` are the places in a body where names of payments stand, the surest first: ``data.object.id`` is a path
     through objects, and ``*`` stands for each item of a list; of a form it is a field. Our own ids and references are
     among them as well as the provider's names. They are read of rejected webhooks, to tell which of them matter.
+
+    ``signing`` are headers, covered by the signature, that together name one act of signing, where the signature covers
+    a checksum of the body alone: one body is believed for each.
     """
 
     body: Literal["json", "form"]
     headers: tuple[str, ...] = ()
     acknowledgement: str | None = None
     names: tuple[str, ...] = ()
+    signing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ from worker.webhooks.replays import (
 from worker.webhooks.reports import of_webhooks
 from worker.webhooks.results import failed, failed_attempt, rejected_result, reschedule, result_of
 from worker.webhooks.statements import SET
+from worker.webhooks.weakly_bound import of_one_body
 
 WORK_FOR: Final = 4.0
 """Seconds after which a task lets the next one go on: well below its hard time limit."""
@@ -259,6 +260,7 @@ def _process_alone(webhook: ClaimedWebhook) -> str:
 
 def _conclude(readings: Sequence[Reading]) -> list[Result]:
     """Record what is verified, and only then keep the unverified webhooks; returns the results that were written."""
+    readings = of_one_body(readings)
     verified = [reading for reading in readings if reading.rejected is None and not reading.unverified]
     unverified = [reading for reading in readings if reading.rejected is not None or reading.unverified]
     return (_record_all(verified) if verified else []) + (_reject(unverified) if unverified else [])

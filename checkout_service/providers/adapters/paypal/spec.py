@@ -26,6 +26,7 @@ spec = ProviderSpec(
             "paypal-cert-url",
             "paypal-auth-algo",
         ),
+        signing=("paypal-transmission-id", "paypal-transmission-time"),
         # Ours first: the names of captures, authorizations and disputes are known here only once they were entered.
         names=(
             *(f"resource.{name}" for name in ("custom_id", "invoice_id", "custom", "invoice_number")),
