@@ -10,19 +10,21 @@ from typing import Any, Final
 
 from checkout_service.checkout.bounds import Bounds
 
+# Behind a SELECT a value is nothing that PostgreSQL plans for. Otherwise, with a million payments, a plan for this
+# caller alone seemed so much better that it made one at each request: 1.5 ms, and the rest of the statement takes 0.3.
 OPEN_SESSIONS: Final = """
     open_of_caller AS (
         SELECT session.expires_at
         FROM payments AS payment JOIN checkout_sessions AS session ON session.payment_id = payment.id
         WHERE payment.user_id = :user_id AND payment.status = 'pending' AND NOT payment.under_way
             AND session.expires_at > now()
-        ORDER BY payment.created_at LIMIT CAST(:sessions_of_caller AS bigint)
+        ORDER BY payment.created_at LIMIT (SELECT CAST(:sessions_of_caller AS bigint))
     ), open_of_address AS (
         SELECT here.ends_at
         FROM session_addresses AS here JOIN payments AS payment ON payment.id = here.payment_id
-        WHERE here.address = CAST(:address AS bytea) AND here.ends_at > now()
+        WHERE here.address = (SELECT CAST(:address AS bytea)) AND here.ends_at > now()
             AND payment.status = 'pending' AND NOT payment.under_way
-        ORDER BY here.ends_at LIMIT CAST(:sessions_of_address AS bigint)
+        ORDER BY here.ends_at LIMIT (SELECT CAST(:sessions_of_address AS bigint))
     ), bound AS (
         SELECT ceil(extract(epoch FROM greatest(
             (SELECT min(expires_at) FROM open_of_caller HAVING count(*) >= nullif(:sessions_of_caller, 0)),
