@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Final
+from typing import Any, Final
 
 from alembic import context
-from sqlalchemy import Connection, create_engine, pool
+from sqlalchemy import Connection, Engine, create_engine, pool
+from sqlalchemy.exc import DBAPIError
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -26,12 +29,29 @@ SCHEMA: Final = "public"
 
 OWNER: Final = "checkout_owner"
 
-OPTIONS: Final = "-c search_path={schema} -c lock_timeout=5000 -c timezone=UTC"
-"""A migration that cannot have its lock within 5 s must fail, not stand waiting in front of every customer."""
+OPTIONS: Final = (
+    "-c search_path={schema} -c lock_timeout=5000 -c timezone=UTC "
+    "-c idle_in_transaction_session_timeout=0 -c transaction_timeout=0"
+)
+"""A migration that cannot have its lock within 5 s must fail, not stand waiting in front of every customer. The last
+two keep the transaction alive that holds the lock on migrations, however long they take."""
 
-TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended('checkout migrations', 0))"
+# As Alembic would make it. It is made at once, since it is also what migrations lock.
+VERSION_TABLE: Final = """
+    CREATE TABLE IF NOT EXISTS alembic_version (
+        version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY
+    )
+"""
+
+TRY_LOCK: Final = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
+"""Only the owner may take this lock: the login roles may read the table, and no more. An advisory lock would be
+anybody's who may connect. It lets /readyz read the version, and another connection of ours write it."""
+
 WAIT_FOR_OTHERS: Final = 600
 """Seconds."""
+
+MADE_BY_ANOTHER: Final = frozenset({"23505", "42710", "42P06", "42P07", "XX000"})
+"""SQLSTATEs of what another migration makes or grants at this moment; the last one is "tuple concurrently updated"."""
 
 # Roles belong to the whole cluster, so another database's migration may be creating them at this moment.
 ROLES: Final = """
@@ -95,27 +115,51 @@ def chosen_schema() -> str:
 
 
 def become_owner(connection: Connection) -> None:
-    """Make the roles and the schema that are missing, where that is allowed, and go on as the tables' owner."""
-    # Without parameters, so that the percent signs of format() are not read as placeholders.
-    for block in (ROLES, RIGHTS):
-        connection.exec_driver_sql(block, execution_options={"no_parameters": True})
-    connection.exec_driver_sql(f"SET ROLE {OWNER}")
-    connection.commit()
+    """Make the roles, the schema and the table of versions that are missing, where that is allowed; go on as the owner.
+
+    Other migrations may do the same at this moment, of this database or of another one. Then it looks again.
+    """
+    deadline = monotonic() + 10
+    while True:
+        try:
+            # Without parameters, so that the percent signs of format() are not read as placeholders.
+            for block in (ROLES, RIGHTS):
+                connection.exec_driver_sql(block, execution_options={"no_parameters": True})
+            connection.exec_driver_sql(f"SET ROLE {OWNER}")
+            connection.exec_driver_sql(VERSION_TABLE)
+            connection.commit()
+            return
+        except DBAPIError as error:
+            connection.rollback()
+            if _sqlstate(error) not in MADE_BY_ANOTHER or monotonic() > deadline:
+                raise
+            sleep(0.2)
 
 
-def wait_for_others(connection: Connection) -> None:
-    """Until the connection ends, nobody else migrates this database; who comes second finds nothing left to do.
+@contextmanager
+def alone(engine: Engine) -> Iterator[Connection]:
+    """Nobody else migrates this schema meanwhile; who comes second finds nothing left to do.
 
-    Asks again and again instead of waiting inside PostgreSQL, where the one who waits would hold a snapshot that
-    CREATE INDEX CONCURRENTLY waits for in turn.
+    The lock is held by a transaction of another connection, since migrations commit in between. That transaction holds
+    no snapshot, for which CREATE INDEX CONCURRENTLY would wait, nor does it keep VACUUM from any other table. Who waits
+    asks again and again: inside PostgreSQL it would stand in front of others.
     """
     deadline = monotonic() + WAIT_FOR_OTHERS
-    while not connection.exec_driver_sql(TRY_LOCK).scalar():
-        connection.rollback()
-        if monotonic() > deadline:
-            sys.exit(f"Another migration of this database has been running for {WAIT_FOR_OTHERS} seconds: try later.")
-        sleep(0.2)
-    connection.commit()
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+        while True:
+            try:
+                connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
+                connection.exec_driver_sql(TRY_LOCK)
+                break
+            except DBAPIError as error:
+                connection.rollback()
+                if _sqlstate(error) != "55P03":
+                    raise
+                if monotonic() > deadline:
+                    message = f"Another migration of this database has been running for {WAIT_FOR_OTHERS} seconds"
+                    sys.exit(f"{message}: try later.")
+                sleep(0.2)
+        yield connection
 
 
 def migrate() -> None:
@@ -124,16 +168,26 @@ def migrate() -> None:
     options = OPTIONS.format(schema=chosen_schema())
     engine = create_engine(url, poolclass=pool.NullPool, connect_args={"options": options, "connect_timeout": 5})
     with engine.connect() as connection:
-        wait_for_others(connection)
         become_owner(connection)
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            transaction_per_migration=True,
-            compare_server_default=True,
-        )
-        with context.begin_transaction():
-            context.run_migrations()
+        with alone(engine) as lock:
+
+            def still_alone(**_step: Any) -> None:
+                # Within the transaction of each migration: one that has lost its lock is rolled back.
+                lock.exec_driver_sql("SELECT 1")
+
+            context.configure(
+                connection=connection,
+                target_metadata=Base.metadata,
+                transaction_per_migration=True,
+                compare_server_default=True,
+                on_version_apply=still_alone,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 migrate()

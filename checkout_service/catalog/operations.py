@@ -57,8 +57,9 @@ def import_listings(
                 copy.write_row(row)
         total = cursor.rowcount
         _refuse_twice(cursor)
-        # Imports that overlap would lock the same rows in different orders; the second waits here for the first.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('catalog import', 0))")
+        # Imports that overlap would lock the same rows in different orders; the second waits here for the first. Only
+        # the owner may take this lock, and nobody who reads listings, or refers to one, waits for it.
+        cursor.execute("LOCK TABLE listings IN SHARE UPDATE EXCLUSIVE MODE")
         for statement in (_UPSERT_VENDORS, _UPSERT_SCHOOLS, _UPSERT_SPECS, _UPSERT_LISTINGS):
             cursor.execute(statement)
         new, changed = cursor.fetchone() or (0, 0)

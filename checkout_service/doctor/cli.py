@@ -10,10 +10,11 @@ from flask.cli import with_appcontext
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.doctor.broker import check_broker
 from checkout_service.doctor.clocks import check_clocks, check_workers
-from checkout_service.doctor.database import check_invariants, check_readiness, check_roles, check_server
+from checkout_service.doctor.database import check_invariants, check_readiness, check_server
 from checkout_service.doctor.environment import check_flower
 from checkout_service.doctor.findings import Finding, Level, unknown
 from checkout_service.doctor.proxies import check_proxies
+from checkout_service.doctor.roles import check_roles
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_readiness,

@@ -1,21 +1,17 @@
-"""Checks of PostgreSQL: whether a commit is durable, and whether each role may do what it must and nothing else."""
+"""Checks of PostgreSQL: whether it is ready, whether a commit is durable, and whether the invariants hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-import psycopg
 from flask import current_app
 from sqlalchemy import text
 
 from checkout_service.database.engine import execute
-from checkout_service.doctor.environment import unusable
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
-from checkout_service.doctor.reasons import reason
 from checkout_service.oversight.invariants import INVARIANTS, Limits, count_violations
-from checkout_service.providers.registry import account_forms
-from checkout_service.settings.values import SettingsError, WebSettings, WorkerSettings
+from checkout_service.settings.values import WebSettings
 
 OLDEST: Final = 180000
 
@@ -23,15 +19,6 @@ _server = text("""
     SELECT name, setting FROM pg_settings WHERE name IN
         ('fsync', 'full_page_writes', 'synchronous_commit', 'server_version_num', 'statement_timeout')
 """)
-
-# By what the connected role may do, whoever granted it.
-ROLE: Final = """
-    SELECT current_user, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-        has_any_column_privilege('payments', 'UPDATE'), has_table_privilege('payments', 'DELETE'),
-        has_any_column_privilege('payments', 'INSERT'), has_any_column_privilege('payment_events', 'INSERT'),
-        has_column_privilege('payments', 'status', 'UPDATE'), coalesce(has_function_privilege(
-            to_regprocedure('payments_fold(uuid[], payment_status[], timestamptz[], bytea[])'), 'EXECUTE'), false)
-"""
 
 
 def check_server() -> Iterator[Finding]:
@@ -73,28 +60,6 @@ def check_readiness() -> Iterator[Finding]:
             yield wrong(name, result, remedies[name])
 
 
-def check_roles() -> Iterator[Finding]:
-    """Only the worker has payments computed, and nobody writes their status: PostgreSQL refuses it."""
-    (row,) = execute(text(ROLE))
-    never = {"update payments", "insert events", "write a payment's status", "have payments computed"}
-    yield from _judge("web role", row, must={"insert payments"}, never=never)
-    try:
-        worker = WorkerSettings.from_environment(account_forms())
-    except SettingsError as error:
-        yield unusable("worker settings", error, remedy="Run the doctor where the worker's environment is, too.")
-        return
-    yield ok("worker settings", f"complete, accounts at {', '.join(worker.accounts)}")
-    url = worker.database_url.reveal().replace("postgresql+psycopg://", "postgresql://", 1)
-    try:
-        with psycopg.connect(url, connect_timeout=3, autocommit=True) as connection:
-            found = connection.execute(ROLE).fetchone()
-    except psycopg.Error as error:
-        yield wrong("worker role", reason(error), "See WORKER_DATABASE_URL: webhooks wait until it works.")
-        return
-    must = {"update payments", "insert events", "have payments computed"}
-    yield from _judge("worker role", found, must=must, never={"insert payments", "write a payment's status"})
-
-
 def check_invariants() -> Iterator[Finding]:
     """The same numbers as the metrics'; ``payments check`` looks at all rows."""
     counts = count_violations(Limits())
@@ -103,26 +68,3 @@ def check_invariants() -> Iterator[Finding]:
             yield wrong(invariant.name, f"{counts[invariant.name]} rows break it", invariant.remedy)
     if not any(counts.values()):
         yield ok("invariants", "hold among the newest and oldest rows; `payments check` looks at all")
-
-
-def _judge(about: str, row: Any, *, must: set[str], never: set[str]) -> Iterator[Finding]:
-    name, superuser, update, delete, insert, events, status, fold = row
-    may = {
-        "update payments": update,
-        "delete payments": delete,
-        "insert payments": insert,
-        "insert events": events,
-        "write a payment's status": status,
-        "have payments computed": fold,
-    }
-    if superuser:
-        yield wrong(about, f"{name} is a superuser", "Connect as checkout_web or checkout_worker: nothing guards else.")
-        return
-    too_much = sorted(what for what in never | {"delete payments"} if may[what])
-    too_little = sorted(what for what in must if not may[what])
-    if too_much:
-        yield wrong(about, f"{name} may {', '.join(too_much)}", "REVOKE it, or connect as the role that is meant.")
-    if too_little:
-        yield wrong(about, f"{name} may not {', '.join(too_little)}", "Run the migrations: they grant what is needed.")
-    if not too_much and not too_little:
-        yield ok(about, f"{name} may what it must, and no more")

@@ -11,11 +11,16 @@ from pathlib import Path
 import pytest
 import redis
 from flask import Flask
-from kombu import Connection, Queue
+from kombu import Connection as BrokerConnection
+from kombu import Queue
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from checkout_service.doctor.clocks import _judge
 from checkout_service.doctor.environment import check_flower, unusable
-from checkout_service.doctor.findings import Level
+from checkout_service.doctor.findings import Finding, Level
+from checkout_service.doctor.rights import WEB
+from checkout_service.doctor.roles import judge
 from checkout_service.doctor.wire import queues_of_another_kind, worker_clocks
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import SettingsError
@@ -51,7 +56,41 @@ def durable(servers: Servers) -> Iterator[None]:
     broker.config_set("maxmemory-policy", "noeviction")
 
 
-def test_a_healthy_house_with_its_workers(servers: Servers, durable: None, tmp_path: Path) -> None:
+BOUNDS = (ROOT / "deploy" / "postgresql" / "bounds.sql").read_text(encoding="utf-8")
+
+UNBOUND = """
+    DO $$
+    DECLARE
+        known record;
+        login text;
+    BEGIN
+        EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO PUBLIC', current_database());
+        FOR known IN
+            SELECT oid::regprocedure AS function FROM pg_proc
+            WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^(lo_|lowrite|pg_(try_)?advisory)'
+                AND proname NOT IN ('lo_import', 'lo_export')
+        LOOP
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', known.function);
+        END LOOP;
+        FOREACH login IN ARRAY ARRAY['checkout_web', 'checkout_worker'] LOOP
+            EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET temp_file_limit', login, current_database());
+            EXECUTE format('ALTER ROLE %I CONNECTION LIMIT -1', login);
+        END LOOP;
+    END
+    $$
+"""
+
+
+@pytest.fixture
+def bounded(superuser: Engine) -> Iterator[None]:
+    """What a superuser sets once in a database; other tests go on without it."""
+    with superuser.connect() as connection:
+        connection.exec_driver_sql(BOUNDS, execution_options={"no_parameters": True})
+        yield
+        connection.exec_driver_sql(UNBOUND, execution_options={"no_parameters": True})
+
+
+def test_a_healthy_house_with_its_workers(servers: Servers, durable: None, bounded: None, tmp_path: Path) -> None:
     settings = station.environment(servers, TRUSTED_PROXIES="none")
     with station.run(tmp_path, settings, "worker", "housekeeping"):
         status, report = _examine(settings)
@@ -72,7 +111,8 @@ def test_each_thing_that_is_wrong_is_named(servers: Servers, durable: None, sql:
 
     assert status == 1
     assert "is a superuser" in report["web role"]
-    assert report["worker role"] == "WRONG checkout_web may not have payments computed, insert events, update payments"
+    # A role has one line for what it may do too much, and one for what it may not.
+    assert report["worker role"].startswith("WRONG checkout_web may not UPDATE cancel_requests (attempts, ")
     assert report["broker eviction"] == "WRONG maxmemory-policy allkeys-lru"
     assert report["money_without_event"] == "WRONG 1 rows break it"
     assert report["worker"] == "WRONG none answers"
@@ -134,6 +174,71 @@ def test_settings_that_cannot_be_used_are_all_named(servers: Servers) -> None:
     assert all(name in done.stderr for name in ("REDIS_URL", "DATABASE_POOLER", "CELERY_BROKER_URL"))
 
 
+UNBOUNDED = {
+    "temporary tables": "CREATE TEMPORARY TABLE mine (a int)",
+    "large objects": "SELECT lo_from_bytea(0, 'a')",
+    "advisory locks": "SELECT pg_advisory_xact_lock(1)",
+    "temporary files": "SET temp_file_limit = -1",
+}
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_what_no_right_bounds_is_bounded_by_a_superuser_once(
+    servers: Servers, role: str, request: pytest.FixtureRequest
+) -> None:
+    before = _bounds_of(servers, role)
+    request.getfixturevalue("bounded")
+    after = _bounds_of(servers, role)
+
+    assert before == f"none on {', '.join([*UNBOUNDED, 'connections'])}"
+    assert after is None
+    engine = create_engine(servers.web_url if role == "web" else servers.worker_url)
+    for statement in UNBOUNDED.values():
+        with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_large_objects_and_rights_of_nobody_s_are_named(servers: Servers, superuser: Engine) -> None:
+    engine = create_engine(servers.web_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as web, superuser.connect() as operator:
+        made = web.execute(text("SELECT lo_from_bytea(0, 'a')")).scalar_one()
+        operator.execute(text("GRANT INSERT (state), DELETE ON webhook_deliveries TO PUBLIC"))
+        operator.execute(text("GRANT EXECUTE ON FUNCTION payments_fold TO checkout_web"))
+        operator.execute(text("REVOKE INSERT (qty) ON cart_items FROM checkout_web"))
+        try:
+            found = {finding.about: finding for finding in _judged(web)}
+            both = [finding.result for finding in _judged(web) if finding.about == "web role"]
+        finally:
+            operator.execute(text(f"SELECT lo_unlink({made})"))
+            operator.execute(text("REVOKE INSERT (state), DELETE ON webhook_deliveries FROM PUBLIC"))
+            operator.execute(text("REVOKE EXECUTE ON FUNCTION payments_fold FROM checkout_web"))
+            operator.execute(text("GRANT INSERT (qty) ON cart_items TO checkout_web"))
+    engine.dispose()
+
+    assert both == [
+        "checkout_web may DELETE webhook_deliveries, INSERT webhook_deliveries (state), call payments_fold",
+        "checkout_web may not INSERT cart_items (qty)",
+    ]
+    assert found["web role's objects"].level is Level.WRONG
+    assert found["web role's objects"].result == "1 large objects"
+
+
+def _judged(connection: Connection) -> list[Finding]:
+    ask = lambda query: connection.execute(text(query)).all()  # noqa: E731 (one line is all there is to it)
+    return list(judge("web role", ask, rights=WEB, functions=frozenset()))
+
+
+def _bounds_of(servers: Servers, role: str) -> str | None:
+    """What the doctor says has no bound."""
+    engine = create_engine(servers.web_url if role == "web" else servers.worker_url)
+    with engine.connect() as connection:
+        found = {finding.about: finding for finding in _judged(connection)}
+    engine.dispose()
+    bounds = found.get("web role's bounds")
+    return bounds and bounds.result
+
+
 @pytest.mark.parametrize(("ahead", "level"), [(0.5, Level.OK), (-3, Level.ADVICE), (31, Level.WRONG)])
 def test_clocks_are_judged_by_what_goes_by_them(ahead: float, level: Level) -> None:
     assert _judge("clock", ahead).level is level
@@ -143,7 +248,7 @@ def test_rabbitmq_with_a_queue_of_another_kind(app: Flask) -> None:
     with start_rabbit() as rabbit:
         url = Secret(rabbit.url)
         assert queues_of_another_kind(url) == []
-        with Connection(rabbit.url) as connection:
+        with BrokerConnection(rabbit.url) as connection:
             connection.default_channel.queue_delete("payments")
             Queue("payments", durable=True)(connection.default_channel).declare()
         assert queues_of_another_kind(url) == ["payments"]

@@ -11,12 +11,13 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
 from checkout_service.database.engine import Base
 from checkout_service.health.routes import HEAD
 from checkout_service.local.servers import SUPERUSER, Postgres
+from tests.conftest import Servers
 from tests.migrations.conftest import CONFIG, finish, run_as, start_upgrade
 from tests.migrations.schema import describe, tables
 
@@ -115,17 +116,65 @@ def test_two_upgrades_of_one_database_follow_each_other(fresh_database: str) -> 
     assert tables(fresh_database) == set(Base.metadata.tables) | {"alembic_version"}
 
 
-def test_an_upgrade_waits_for_the_one_at_work(fresh_database: str) -> None:
+LOCK = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
+
+
+def test_an_upgrade_waits_for_the_one_at_work(fresh_database: str, alembic: Alembic) -> None:
+    alembic("upgrade", REVISIONS[0])
     engine = create_engine(fresh_database)
     with engine.connect() as first:
-        first.execute(text("SELECT pg_advisory_lock(hashtextextended('checkout migrations', 0))"))
+        first.execute(text(LOCK))
         second = start_upgrade(fresh_database)
         with pytest.raises(subprocess.TimeoutExpired):
             second.wait(4)
-        assert tables(fresh_database) == set()
+        assert first.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == REVISIONS[0]
     engine.dispose()
 
     assert finish(second) == (0, "")
+
+
+def test_no_lock_that_a_login_role_may_take_holds_up_a_migration(
+    servers: Servers, fresh_database: str, alembic: Alembic
+) -> None:
+    alembic("upgrade", "0006")
+    database = make_url(fresh_database).database
+    engines = [create_engine(make_url(url).set(database=database)) for url in (servers.web_url, servers.worker_url)]
+    with engines[0].connect() as web, engines[1].connect() as worker:
+        for stranger in (web, worker):
+            stranger.execute(text("SELECT pg_try_advisory_lock(hashtextextended('checkout migrations', 0))"))
+            stranger.execute(text("SELECT pg_try_advisory_lock(hashtextextended('catalog import', 0))"))
+            stranger.execute(text("LOCK TABLE alembic_version IN ACCESS SHARE MODE"))
+            with pytest.raises(ProgrammingError, match="permission denied"), stranger.begin_nested():
+                stranger.execute(text(LOCK))
+        alembic("upgrade", "0007")
+    for engine in engines:
+        engine.dispose()
+
+
+def test_a_migration_that_has_lost_its_lock_is_rolled_back(fresh_database: str, alembic: Alembic) -> None:
+    """Another one may have begun since."""
+    alembic("upgrade", "0002")
+    engine = create_engine(fresh_database)
+    with engine.connect() as customer, engine.connect() as operator:
+        customer.execute(text("LOCK TABLE carts"))
+        migration = start_upgrade(fresh_database)
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        while not operator.execute(text(waiting)).scalar_one():
+            sleep(0.05)
+            operator.rollback()
+        ended = operator.execute(
+            text("""SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND query LIKE 'LOCK TABLE alembic_version%'""")
+        )
+        assert ended.scalar_one() == 1
+        customer.rollback()
+        status, output = finish(migration)
+        assert status != 0
+        assert "terminating connection" in output
+        assert operator.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0002"
+    engine.dispose()
 
 
 def test_databases_of_one_cluster_may_be_migrated_for_the_first_time_at_once(virgin: Postgres) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,94 +10,19 @@ from sqlalchemy.exc import ProgrammingError
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
 from checkout_service.database.engine import Base
+from checkout_service.doctor.rights import (
+    CALLABLE,
+    HELD,
+    TABLES,
+    WEB,
+    WORKER,
+    WORKER_FUNCTIONS,
+    Rights,
+    differences,
+    held_rights,
+)
 from tests.conftest import Servers, Sql
-
-READ = frozenset({"SELECT"})
-ALL_TABLES = {*Base.metadata.tables, "alembic_version"}
-
-WEB = dict.fromkeys(ALL_TABLES, READ) | {
-    "users": READ | {"INSERT"},
-    "cart_items": READ | {"INSERT", "UPDATE", "DELETE"},
-    "checkout_sessions": READ | {"INSERT"},
-    "webhook_deliveries": READ | {"INSERT"},
-    "webhook_rejections": frozenset(),
-    "believed_certificates": frozenset(),
-}
-WEB_COLUMNS = {
-    ("payments", "INSERT"): {"id", "user_id", "provider", "provider_ref", "amount", "currency"},
-    ("session_addresses", "INSERT"): {"payment_id", "address", "ends_at"},
-    ("carts", "INSERT"): {"user_id"},
-    ("carts", "UPDATE"): {"updated_at"},
-    ("refunds", "INSERT"): {
-        *{"payment_id", "amount", "reason", "requested_by", "idempotency_key", "request_hash"},
-        *{"capture_ref", "attempt_ref", "part"},
-    },
-    ("capture_requests", "INSERT"): {
-        *{"payment_id", "attempt_ref", "amount", "final", "requested_by", "idempotency_key", "request_hash"}
-    },
-    ("voids", "INSERT"): {"payment_id", "requested_by", "idempotency_key", "request_hash"},
-    ("cancel_requests", "INSERT"): {"payment_id", "requested_by"},
-    ("audit", "INSERT"): {"key", "door", "operator", "action", "subject", "why", "details"},
-    ("command_runs", "INSERT"): {"id"},
-}
-
-WORKER = dict.fromkeys(ALL_TABLES, READ) | {
-    "webhook_deliveries": READ | {"UPDATE", "DELETE"},
-    "webhook_rejections": READ | {"UPDATE"},
-    "payment_events": READ | {"INSERT", "DELETE"},
-    "refund_events": READ | {"INSERT", "DELETE"},
-    "command_runs": READ | {"INSERT", "UPDATE"},
-    "command_results": READ | {"INSERT", "UPDATE"},
-    "session_addresses": READ | {"DELETE"},
-    "believed_certificates": READ | {"DELETE"},
-}
-ATTEMPT = {
-    *{"status", "reported_at", "currency", "amount_presumed", "amount_authorized", "rest_released", "expires_at"},
-    *{"times_out_at", "given_up_at", "replaces", "decline"},
-}
-DISPUTE = {
-    *{"capture_ref", "attempt_ref", "stage", "status", "reported_at", "rank", "event_id", "reason", "evidence_due_at"},
-    *{"blocks_refund", "money_step", "money_out", "money_only", "amount", "currency"},
-}
-REQUEST = {"status", "decline", "attempts", "sent_at", "next_attempt_at", "detail", "version", "updated_at"}
-
-WORKER_COLUMNS = {
-    ("payments", "UPDATE"): {"next_look_up_at", "look_ups", "look_up_log", "updated_at"},
-    ("payment_attempts", "INSERT"): ATTEMPT | {"payment_id", "provider", "attempt_ref"},
-    ("payment_attempts", "UPDATE"): ATTEMPT | {"version", "updated_at"},
-    ("captures", "INSERT"): {*{"payment_id", "provider", "capture_ref", "attempt_ref", "status", "amount", "currency"}},
-    ("captures", "UPDATE"): {"attempt_ref", "status", "amount", "currency", "version", "updated_at"},
-    ("disputes", "INSERT"): DISPUTE | {"payment_id", "provider", "dispute_ref"},
-    ("disputes", "UPDATE"): DISPUTE | {"version", "updated_at"},
-    ("payment_notices", "INSERT"): {"payment_id", "reason", "ref", "detail"},
-    ("payment_reviews", "INSERT"): {"payment_id", "reason", "amounts", "command_id"},
-    ("payment_acceptances", "INSERT"): {"payment_id", "amount", "operator", "why", "command_id"},
-    ("capture_requests", "UPDATE"): REQUEST | {"provider_ref", "in_doubt"},
-    ("voids", "UPDATE"): REQUEST,
-    ("audit", "INSERT"): {"key", "door", "operator", "action", "subject", "why"},
-    ("payment_events", "UPDATE"): {"outcome"},
-    ("believed_certificates", "INSERT"): {"address", "fingerprint", "chain", "ends_at"},
-    ("believed_certificates", "UPDATE"): {"fingerprint", "chain", "ends_at", "updated_at"},
-    ("refund_events", "UPDATE"): {"outcome"},
-    ("refunds", "INSERT"): {
-        *{"payment_id", "provider_ref", "amount", "status", "decline", "next_attempt_at", "capture_ref", "attempt_ref"}
-    },
-    ("refunds", "UPDATE"): {
-        "provider_ref",
-        "status",
-        "decline",
-        "attempts",
-        "sent_at",
-        "next_attempt_at",
-        "detail",
-        "in_doubt",
-        "updated_at",
-        "capture_ref",
-        "attempt_ref",
-        "version",
-    },
-    ("cancel_requests", "UPDATE"): {"attempts", "next_attempt_at", "detail", "updated_at"},
-}
+from tests.migrations.statement_columns import written_columns
 
 NEW_COMMAND = (
     "INSERT INTO audit (key, door, operator, action, subject, why{}) "
@@ -248,6 +172,27 @@ REFUSED_TO_WEB = [
     "DELETE FROM payment_events",
     "UPDATE webhook_deliveries SET state = 'applied'",
     "DELETE FROM webhook_deliveries",
+    *[
+        f"INSERT INTO webhook_deliveries (provider, body, {column}) VALUES ('mock', '', {value})"
+        for column, value in {
+            "id": "uuidv7()",
+            "state": "'applied'",
+            "received_at": "now() - interval '1 year'",
+            "next_attempt_at": "now()",
+            "attempts": "1",
+            "provider_ref": "'a'",
+            "replay_of": "uuidv7()",
+            "mismatch": "true",
+            "created_at": "now()",
+        }.items()
+    ],
+    *[f"INSERT INTO users ({column}) VALUES (now())" for column in ("created_at", "updated_at")],
+    "UPDATE cart_items SET cart_id = uuidv7()",
+    "UPDATE cart_items SET listing_id = uuidv7()",
+    *[
+        f"INSERT INTO checkout_sessions ({column}) VALUES ({value})"
+        for column, value in {"id": "uuidv7()", "created_at": "now()", "updated_at": "now()"}.items()
+    ],
     "UPDATE checkout_sessions SET amount = 1",
     "DELETE FROM checkout_sessions",
     "INSERT INTO vendors (name) VALUES ('a')",
@@ -276,7 +221,7 @@ REFUSED_TO_WORKER = [
     *[f"UPDATE payments SET {column} = {value}" for column, value in COMPUTED.items()],
     *[
         f"UPDATE payments SET {column} = {column}"
-        for column in ("amount", "currency", "provider", "provider_ref", "user_id")
+        for column in ("amount", "currency", "provider", "provider_ref", "user_id", "updated_at")
     ],
     *[f"UPDATE {entry} SET payment_id = uuidv7()" for entry in (*ENTRIES, "capture_requests", "voids")],
     *[f"UPDATE {entry} SET created_at = now()" for entry in (*ENTRIES, "capture_requests", "voids")],
@@ -315,6 +260,14 @@ REFUSED_TO_WORKER = [
     f"INSERT INTO payments {NEW_PAYMENT.format('', '')}",
     "DELETE FROM payments",
     "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', '')",
+    *[
+        f"UPDATE webhook_deliveries SET {column} = {column}"
+        for column in ("id", "provider", "headers", "body", "received_at", "created_at")
+    ],
+    "INSERT INTO payment_events (id) VALUES (uuidv7())",
+    "INSERT INTO refund_events (created_at) VALUES (now())",
+    "UPDATE command_runs SET id = uuidv7()",
+    "UPDATE command_results SET command_id = uuidv7()",
     "UPDATE payment_events SET status = 'paid'",
     "UPDATE payment_events SET payment_id = uuidv7()",
     "UPDATE payment_events SET outcome = 'applied', amount = 1",
@@ -341,7 +294,7 @@ REFUSED_TO_WORKER = [
 ]
 
 REFUSED_TO_BOTH = [
-    *[f"TRUNCATE {table}" for table in sorted(ALL_TABLES)],
+    *[f"TRUNCATE {table}" for table in sorted(TABLES)],
     "ALTER TABLE payments DISABLE TRIGGER payments_guard",
     *[
         f"ALTER TABLE {table} DISABLE TRIGGER {table}_guard"
@@ -389,25 +342,31 @@ def attempt(engines: dict[str, Engine]) -> Attempt:
 
 
 @pytest.mark.parametrize(
-    ("role", "tables", "columns"),
-    [("checkout_web", WEB, WEB_COLUMNS), ("checkout_worker", WORKER, WORKER_COLUMNS)],
+    ("role", "rights", "functions"),
+    [("web", WEB, frozenset()), ("worker", WORKER, WORKER_FUNCTIONS)],
     ids=["web", "worker"],
 )
 def test_roles_hold_exactly_what_the_design_grants(
-    sql: Sql, role: str, tables: dict[str, frozenset[str]], columns: dict[tuple[str, str], set[str]]
+    engines: dict[str, Engine], role: str, rights: Rights, functions: frozenset[str]
 ) -> None:
-    held: dict[str, set[str]] = {table: set() for table in ALL_TABLES}
-    query = "SELECT * FROM information_schema.role_table_grants WHERE table_schema = 'public'"
-    for row in sql(f"{query} AND grantee IN (:role, 'PUBLIC')", role=role):
-        held[row.table_name].add(row.privilege_type)
-    assert held == tables
+    with engines[role].connect() as connection:
+        held = held_rights(connection.execute(text(HELD)))
+        may_call = {name for (name,) in connection.execute(text(CALLABLE))}
 
-    by_column: dict[tuple[str, str], set[str]] = defaultdict(set)
-    query = "SELECT * FROM information_schema.column_privileges WHERE table_schema = 'public'"
-    for row in sql(f"{query} AND grantee IN (:role, 'PUBLIC')", role=role):
-        if row.privilege_type not in held[row.table_name]:
-            by_column[row.table_name, row.privilege_type].add(row.column_name)
-    assert by_column == columns
+    assert differences(rights, held) == ([], [])
+    assert may_call == functions
+
+
+@pytest.mark.parametrize(("package", "rights"), [("checkout_service", WEB), ("worker", WORKER)], ids=["web", "worker"])
+def test_roles_may_write_the_columns_that_statements_name_and_no_other(package: str, rights: Rights) -> None:
+    """A right that no statement needs serves only who has taken the process over."""
+    granted = {
+        key: columns
+        for key, columns in rights.items()
+        if key[1] in {"INSERT", "UPDATE"} and key != ("webhook_rejections", "UPDATE")  # locked, and never written
+    }
+
+    assert granted == written_columns(package)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +384,7 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
 @pytest.mark.parametrize(
     ("role", "statement"),
     [
-        ("web", "INSERT INTO users DEFAULT VALUES"),
+        ("web", "INSERT INTO users (id) VALUES (uuidv7())"),
         ("web", "DELETE FROM cart_items"),
         ("web", "INSERT INTO webhook_deliveries (provider, body) VALUES ('mock', '')"),
         (
@@ -454,7 +413,7 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
         ("worker", "DELETE FROM refund_events"),
         ("worker", "UPDATE cancel_requests SET next_attempt_at = NULL, detail = 'done', attempts = 1"),
         ("worker", "SELECT id FROM refunds FOR NO KEY UPDATE"),
-        ("worker", "UPDATE payments SET look_up_log = '[]', look_ups = 1, next_look_up_at = NULL, updated_at = now()"),
+        ("worker", "UPDATE payments SET look_up_log = '[]', look_ups = 1, next_look_up_at = NULL"),
         ("worker", "SELECT payments_fold(ARRAY[uuidv7()], ARRAY['expired']::payment_status[], ARRAY[now()])"),
         ("worker", "SELECT carts_lock_for_payments(ARRAY['a'])"),
         *[
@@ -477,16 +436,62 @@ def test_roles_are_refused_by_the_database_itself(attempt: Attempt, role: str, s
         ("worker", "DELETE FROM payment_events"),
         ("worker", "SELECT id FROM payments FOR NO KEY UPDATE"),
         ("worker", "SELECT id FROM webhook_deliveries FOR NO KEY UPDATE SKIP LOCKED"),
-        *[
-            (role, f"SELECT * FROM {table}")
-            for role, rights in (("web", WEB), ("worker", WORKER))
-            for table in sorted(ALL_TABLES)
-            if "SELECT" in rights[table]
-        ],
+        *[("web", f"SELECT * FROM {table}") for table in sorted(TABLES) if (table, "SELECT") in WEB],
+        *[("worker", f"SELECT * FROM {table}") for table in sorted(TABLES)],
     ],
 )
 def test_roles_may_do_their_work(attempt: Attempt, role: str, statement: str) -> None:
     attempt(role, statement)
+
+
+LOCK_MODES = ("ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
+
+LOCKABLE = {
+    "web": {"cart_items"},
+    "worker": {"webhook_deliveries", "payment_events", "refund_events", "session_addresses", "webhook_rejections"},
+}
+"""Tables that a role may delete from, and so may lock altogether: PostgreSQL binds the two together. The last one is
+there for nothing else."""
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_no_role_may_lock_a_table_but_those_that_it_may_delete_from(engines: dict[str, Engine], role: str) -> None:
+    lockable = {
+        table
+        for table in TABLES
+        if any(_allowed(engines[role], f"LOCK TABLE {table} IN {mode} MODE NOWAIT") for mode in LOCK_MODES)
+    }
+
+    assert lockable == LOCKABLE[role]
+
+
+ROWS_LOCKED = {
+    "web": {"carts", "cart_items"},
+    "worker": {key[0] for key in WORKER if key[1] == "UPDATE"},
+}
+"""Tables of which a role may hold rows, since it may update a column of them."""
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_roles_may_hold_rows_of_the_tables_that_they_update_and_no_other(engines: dict[str, Engine], role: str) -> None:
+    held = {table for table in TABLES if _allowed(engines[role], f"SELECT FROM {table} FOR KEY SHARE")}
+
+    assert held == ROWS_LOCKED[role]
+
+
+def _allowed(engine: Engine, statement: str) -> bool:
+    with engine.connect() as connection:
+        try:
+            connection.execute(text(statement))
+        except ProgrammingError as error:
+            if "permission denied" not in str(error):
+                raise
+            return False
+    return True
+
+
+def test_the_list_of_rights_knows_every_table() -> None:
+    assert {*Base.metadata.tables, "alembic_version"} == TABLES
 
 
 @pytest.mark.parametrize("role", ["checkout_owner", "checkout_web", "checkout_worker"])

@@ -1,0 +1,164 @@
+"""Which rights each login role has in the database: the one list, for the doctor and for the tests.
+
+Migrations grant them. A right is the role's by whatever way: granted to it, to PUBLIC, or to a role that it is a member
+of. So what is looked at is what PostgreSQL would let it do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+Columns = frozenset[str] | None
+"""To which columns of a table a right is narrowed; None is the whole table."""
+
+Rights = Mapping[tuple[str, str], Columns]
+"""By table and right."""
+
+
+def _columns(*names: str) -> frozenset[str]:
+    return frozenset(" ".join(names).split())
+
+
+TABLES: Final = _columns(
+    "alembic_version audit believed_certificates cancel_requests capture_requests captures cart_items carts checkout_sessions",
+    "command_results command_runs disputes listings payment_acceptances payment_attempts payment_events",
+    "payment_notices payment_reviews payments refund_events refunds schools session_addresses specs users vendors",
+    "voids webhook_deliveries webhook_rejections",
+)
+
+_NOT_READ: Final = _columns("believed_certificates webhook_rejections")
+"""Tables that the web tier does not even read."""
+
+
+_REQUEST: Final = "status decline attempts sent_at next_attempt_at detail version updated_at"
+_ATTEMPT: Final = (
+    "status reported_at currency amount_presumed amount_authorized rest_released expires_at times_out_at replaces "
+    "decline"
+)
+_DISPUTE: Final = (
+    "capture_ref attempt_ref stage status reported_at rank event_id reason evidence_due_at blocks_refund money_step "
+    "money_out money_only amount currency"
+)
+_EVENT: Final = "delivery_id provider event_id status amount currency outcome occurred_at received_at"
+
+WEB: Final[Rights] = {
+    **{(table, "SELECT"): None for table in TABLES - _NOT_READ},
+    ("users", "INSERT"): _columns("id"),
+    ("carts", "INSERT"): _columns("user_id"),
+    ("carts", "UPDATE"): _columns("updated_at"),
+    ("cart_items", "INSERT"): _columns("cart_id listing_id qty"),
+    ("cart_items", "UPDATE"): _columns("qty updated_at"),
+    ("cart_items", "DELETE"): None,
+    ("payments", "INSERT"): _columns("id user_id provider provider_ref amount currency"),
+    ("checkout_sessions", "INSERT"): _columns(
+        "user_id cart_id generation idempotency_key request_hash payment_id payment_token amount currency lines",
+        "expires_at",
+    ),
+    ("session_addresses", "INSERT"): _columns("payment_id address ends_at"),
+    ("webhook_deliveries", "INSERT"): _columns("provider headers body"),
+    ("refunds", "INSERT"): _columns(
+        "payment_id amount reason requested_by idempotency_key request_hash capture_ref attempt_ref part"
+    ),
+    ("capture_requests", "INSERT"): _columns(
+        "payment_id attempt_ref amount final requested_by idempotency_key request_hash"
+    ),
+    ("voids", "INSERT"): _columns("payment_id requested_by idempotency_key request_hash"),
+    ("cancel_requests", "INSERT"): _columns("payment_id requested_by"),
+    ("audit", "INSERT"): _columns("key door operator action subject why details"),
+    ("command_runs", "INSERT"): _columns("id"),
+}
+
+WORKER: Final[Rights] = {
+    **{(table, "SELECT"): None for table in TABLES},
+    ("payments", "UPDATE"): _columns("next_look_up_at look_ups look_up_log"),
+    ("payment_events", "INSERT"): _columns(_EVENT, "payment_id entries"),
+    ("payment_events", "UPDATE"): _columns("outcome"),
+    ("payment_events", "DELETE"): None,
+    ("payment_attempts", "INSERT"): _columns(_ATTEMPT, "payment_id provider attempt_ref"),
+    ("payment_attempts", "UPDATE"): _columns(_ATTEMPT, "given_up_at version updated_at"),
+    ("captures", "INSERT"): _columns("payment_id provider capture_ref attempt_ref status amount currency"),
+    ("captures", "UPDATE"): _columns("attempt_ref status amount currency version updated_at"),
+    ("disputes", "INSERT"): _columns(_DISPUTE, "payment_id provider dispute_ref"),
+    ("disputes", "UPDATE"): _columns(_DISPUTE, "version updated_at"),
+    ("payment_notices", "INSERT"): _columns("payment_id reason ref detail"),
+    ("payment_reviews", "INSERT"): _columns("payment_id reason amounts command_id"),
+    ("payment_acceptances", "INSERT"): _columns("payment_id amount operator why command_id"),
+    ("capture_requests", "UPDATE"): _columns(_REQUEST, "provider_ref in_doubt"),
+    ("voids", "UPDATE"): _columns(_REQUEST),
+    ("cancel_requests", "UPDATE"): _columns("attempts next_attempt_at detail updated_at"),
+    ("refunds", "INSERT"): _columns(
+        "payment_id provider_ref amount status decline next_attempt_at capture_ref attempt_ref"
+    ),
+    ("refunds", "UPDATE"): _columns(_REQUEST, "provider_ref in_doubt capture_ref attempt_ref"),
+    ("refund_events", "INSERT"): _columns(_EVENT, "refund_id"),
+    ("refund_events", "UPDATE"): _columns("outcome"),
+    ("refund_events", "DELETE"): None,
+    ("webhook_deliveries", "UPDATE"): _columns(
+        "state attempts next_attempt_at provider_ref names detail mismatch replay_of processed_at updated_at",
+        "rejected_class rejected_payment",
+    ),
+    ("webhook_deliveries", "DELETE"): None,
+    ("webhook_rejections", "UPDATE"): None,  # which lets it lock the table
+    ("session_addresses", "DELETE"): None,
+    ("believed_certificates", "INSERT"): _columns("address fingerprint chain ends_at"),
+    ("believed_certificates", "UPDATE"): _columns("fingerprint chain ends_at updated_at"),
+    ("believed_certificates", "DELETE"): None,
+    ("audit", "INSERT"): _columns("key door operator action subject why"),
+    ("command_runs", "INSERT"): _columns("id state replayed all_taken"),
+    ("command_runs", "UPDATE"): _columns("state leased_until after_id replayed all_taken message updated_at"),
+    ("command_results", "INSERT"): _columns("command_id state count"),
+    ("command_results", "UPDATE"): _columns("count updated_at"),
+}
+
+WORKER_FUNCTIONS: Final = frozenset({"carts_lock_for_payments", "payments_fold"})
+"""Functions that run as the owner, which the worker may call. The web tier may call none."""
+
+HELD: Final = """
+    SELECT class.relname::text AS name, right_name, CASE
+        WHEN has_table_privilege(class.oid, right_name) THEN NULL
+        WHEN right_name IN ('DELETE', 'TRUNCATE', 'TRIGGER', 'MAINTAIN') THEN '{}'
+        ELSE ARRAY(
+            SELECT attname::text FROM pg_attribute
+            WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
+                AND has_column_privilege(class.oid, attnum, right_name)) END AS columns
+    FROM pg_class AS class
+    CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN'])
+        AS right_name
+    WHERE class.relnamespace = current_schema()::regnamespace AND class.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+"""What the role that asks may do with each table of the schema."""
+
+CALLABLE: Final = """
+    SELECT proname::text AS name FROM pg_proc
+    WHERE pronamespace = current_schema()::regnamespace AND prosecdef AND has_function_privilege(oid, 'EXECUTE')
+"""
+"""Which functions that run as their owner the role may call."""
+
+
+def held_rights(rows: Iterable[Any]) -> Rights:
+    """The rows of HELD, without what is no right at all."""
+    return {
+        (name, right): None if columns is None else frozenset(columns)
+        for name, right, columns in rows
+        if columns is None or columns
+    }
+
+
+def differences(expected: Rights, held: Rights) -> tuple[list[str], list[str]]:
+    """What the role may do and should not, and what it may not do and should: ``INSERT users (id)``."""
+    return _missing(held, of=expected), _missing(expected, of=held)
+
+
+def _missing(rights: Rights, *, of: Rights) -> list[str]:
+    found = []
+    nothing: frozenset[str] = frozenset()
+    for (table, right), columns in sorted(rights.items(), key=lambda item: item[0]):
+        others = of.get((table, right), nothing)
+        if others is None:
+            continue
+        if columns is None:
+            found.append(f"{right} {table}")
+        elif columns - others:
+            found.append(f"{right} {table} ({', '.join(sorted(columns - others))})")
+    return found

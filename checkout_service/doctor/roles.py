@@ -1,0 +1,113 @@
+"""Checks of the two login roles: each may do what it must and nothing else, and what no right bounds has a bound.
+
+Each role is looked at from its own connection, so that nothing has to be believed about how it came by a right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import psycopg
+from sqlalchemy import text
+
+from checkout_service.database.engine import execute
+from checkout_service.doctor.environment import unusable
+from checkout_service.doctor.findings import Finding, advice, ok, wrong
+from checkout_service.doctor.reasons import reason
+from checkout_service.doctor.rights import (
+    CALLABLE,
+    HELD,
+    WEB,
+    WORKER,
+    WORKER_FUNCTIONS,
+    Rights,
+    differences,
+    held_rights,
+)
+from checkout_service.providers.registry import account_forms
+from checkout_service.settings.values import SettingsError, WorkerSettings
+
+NAMED: Final = 3
+"""How many differences a finding names; the rest is counted."""
+
+POWERS: Final = """
+    SELECT current_user::text, role.rolsuper,
+        array_remove(ARRAY[
+            CASE WHEN role.rolcreaterole THEN 'make roles' END,
+            CASE WHEN role.rolcreatedb THEN 'make databases' END,
+            CASE WHEN role.rolreplication THEN 'replicate' END,
+            CASE WHEN role.rolbypassrls THEN 'bypass row security' END,
+            CASE WHEN EXISTS (SELECT FROM pg_auth_members WHERE member = role.oid) THEN 'act as another role' END,
+            CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN 'make tables' END,
+            CASE WHEN has_database_privilege(current_database(), 'CREATE') THEN 'make schemas' END
+        ], NULL),
+        array_remove(ARRAY[
+            CASE WHEN has_database_privilege(current_database(), 'TEMPORARY') THEN 'temporary tables' END,
+            CASE WHEN has_function_privilege('lo_from_bytea(oid, bytea)', 'EXECUTE')
+                OR has_function_privilege('lo_create(oid)', 'EXECUTE')
+                OR has_function_privilege('lo_creat(integer)', 'EXECUTE') THEN 'large objects' END,
+            CASE WHEN has_function_privilege('pg_advisory_lock(bigint)', 'EXECUTE')
+                OR has_function_privilege('pg_advisory_xact_lock(bigint)', 'EXECUTE') THEN 'advisory locks' END,
+            CASE WHEN current_setting('temp_file_limit') = '-1' THEN 'temporary files' END,
+            CASE WHEN role.rolconnlimit = -1 THEN 'connections' END
+        ], NULL),
+        (SELECT count(*) FROM pg_largeobject_metadata WHERE lomowner = role.oid)
+    FROM pg_roles AS role WHERE role.rolname = current_user
+"""
+"""Whether the role is a superuser, what it may do beyond its tables, and what of it has no bound."""
+
+Ask = Callable[[str], Sequence[Any]]
+
+
+def check_roles() -> Iterator[Finding]:
+    """Only the worker has payments computed, and nobody writes their status: PostgreSQL refuses it."""
+    yield from judge("web role", lambda query: execute(text(query)), rights=WEB, functions=frozenset())
+    try:
+        worker = WorkerSettings.from_environment(account_forms())
+    except SettingsError as error:
+        yield unusable("worker settings", error, remedy="Run the doctor where the worker's environment is, too.")
+        return
+    yield ok("worker settings", f"complete, accounts at {', '.join(worker.accounts)}")
+    url = worker.database_url.reveal().replace("postgresql+psycopg://", "postgresql://", 1)
+    try:
+        with psycopg.connect(url, connect_timeout=3, autocommit=True) as connection:
+            yield from judge(
+                "worker role",
+                lambda query: connection.execute(query.encode()).fetchall(),
+                rights=WORKER,
+                functions=WORKER_FUNCTIONS,
+            )
+    except psycopg.Error as error:
+        yield wrong("worker role", reason(error), "See WORKER_DATABASE_URL: webhooks wait until it works.")
+
+
+def judge(about: str, ask: Ask, *, rights: Rights, functions: frozenset[str]) -> Iterator[Finding]:
+    """What the role that ``ask`` connects as may do too much, or not enough, and what of it has no bound."""
+    ((name, superuser, powers, unbounded, large_objects),) = ask(POWERS)
+    if superuser:
+        yield wrong(about, f"{name} is a superuser", "Connect as checkout_web or checkout_worker: nothing guards else.")
+        return
+    may_call = {function for (function,) in ask(CALLABLE)}
+    too_much, too_little = differences(rights, held_rights(ask(HELD)))
+    too_much = [*powers, *too_much, *(f"call {function}" for function in sorted(may_call - functions))]
+    too_little += [f"call {function}" for function in sorted(functions - may_call)]
+    if too_much:
+        yield wrong(about, f"{name} may {_named(too_much)}", "REVOKE it, or connect as the role that is meant.")
+    if too_little:
+        yield wrong(about, f"{name} may not {_named(too_little)}", "Run the migrations: they grant what is needed.")
+    if not too_much and not too_little:
+        yield ok(about, f"{name} may what it must, and no more")
+    if unbounded:
+        remedy = "No migration may bound it: run deploy/postgresql/bounds.sql once, as a superuser, in this database."
+        yield advice(f"{about}'s bounds", f"none on {', '.join(unbounded)}", remedy)
+    if large_objects:
+        remedy = (
+            f"No code of ours makes one: find out who did, then remove what {name} owns in pg_largeobject_metadata."
+        )
+        yield wrong(f"{about}'s objects", f"{large_objects} large objects", remedy)
+
+
+def _named(differences: Sequence[str]) -> str:
+    more = f", and {len(differences) - NAMED} more" if len(differences) > NAMED else ""
+    return f"{', '.join(differences[:NAMED])}{more}"
