@@ -166,14 +166,16 @@ def migrate() -> None:
     """Run what the Alembic command is about, alone in this database and as the owner."""
     url = MigrationSettings.from_environment().database_url.reveal()
     options = OPTIONS.format(schema=chosen_schema())
-    engine = create_engine(url, poolclass=pool.NullPool, connect_args={"options": options, "connect_timeout": 5})
+    arguments = {"options": options, "connect_timeout": 5, "prepare_threshold": None}
+    engine = create_engine(url, poolclass=pool.NullPool, connect_args=arguments)
     with engine.connect() as connection:
         become_owner(connection)
         with alone(engine) as lock:
 
             def still_alone(**_step: Any) -> None:
-                # Within the transaction of each migration: one that has lost its lock is rolled back.
-                lock.exec_driver_sql("SELECT 1")
+                # Within the transaction of each migration: one that has lost its lock is rolled back. To lock again
+                # takes no snapshot; a SELECT may, and keeps it, once psycopg has prepared it.
+                lock.exec_driver_sql(TRY_LOCK)
 
             context.configure(
                 connection=connection,

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from checkout_service.database.engine import transaction
 from checkout_service.providers.base import ProviderEvent
-from tests.conftest import Sql
+from tests.conftest import Servers, Sql
 from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook, status_of, webhook
 from tests.worker.conftest import MakeWorker, make_worker, worker_app
@@ -197,3 +197,27 @@ def test_a_payment_that_somebody_holds_delays_its_own_webhooks_alone(
 
     assert [status_of(sql, reference) for reference in references] == ["paid", "paid", "pending", "paid", "paid"]
     assert states(sql) == {"applied": 4, "received": 1}
+
+
+def test_a_cart_that_a_taken_web_tier_holds_delays_the_webhooks_of_its_payments_alone(
+    sql: Sql, make_worker: MakeWorker, servers: Servers
+) -> None:
+    """The web role may hold the rows of carts, for as long as it likes: a session may set aside every limit of time."""
+    references = [insert_promise(sql) for _ in range(4)]
+    deliveries = [insert_webhook(sql, webhook(reference)) for reference in references]
+    app = make_worker()
+    web = create_engine(servers.web_url)
+    with web.connect() as taken:
+        taken.execute(text("SET idle_in_transaction_session_timeout = 0"))
+        taken.execute(
+            text("""SELECT FROM carts WHERE id = (
+                SELECT cart_id FROM checkout_sessions JOIN payments ON payments.id = payment_id WHERE provider_ref = :r
+            ) FOR UPDATE"""),
+            {"r": references[1]},
+        )
+        processing(app, deliveries[0])()
+        moved = [status_of(sql, reference) for reference in references]
+    web.dispose()
+
+    assert moved == ["paid", "pending", "paid", "paid"]
+    assert states(sql) == {"applied": 3, "received": 1}
