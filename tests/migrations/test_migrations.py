@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
 from checkout_service.database.engine import Base
-from checkout_service.health.routes import HEAD
+from checkout_service.database.schema import HEAD
 from checkout_service.local.servers import SUPERUSER, Postgres
 from tests.conftest import Servers
 from tests.migrations.conftest import CONFIG, finish, run_as, start_upgrade
