@@ -13,6 +13,7 @@ from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
 from checkout_service.doctor.environment import check_flower
 from checkout_service.doctor.findings import Finding, Level, unknown
+from checkout_service.doctor.metrics import check_metrics
 from checkout_service.doctor.proxies import check_proxies
 from checkout_service.doctor.roles import check_roles
 
@@ -26,6 +27,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_workers,
     check_invariants,
     check_proxies,
+    check_metrics,
 )
 
 

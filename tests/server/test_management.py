@@ -141,6 +141,17 @@ def test_mute_and_slow_clients_keep_nobody_out_and_are_hung_up_on(port: Port, mo
     assert port.get() == (200, b"now")
 
 
+def test_one_connection_more_than_are_held_ends_the_oldest(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(management, "WITHIN", 60.0)
+    with ExitStack() as stack:
+        mute = [stack.enter_context(port.connect()) for _ in range(MOST + 5)]
+        assert [client.recv(1) for client in mute[:5]] == [b""] * 5
+        mute[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            mute[-1].recv(1)
+        assert port.get() == (200, b"now")
+
+
 def test_a_client_that_reads_nothing_is_hung_up_on(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(management, "WITHIN", 1.0)
     with port.connect() as client:
