@@ -6,8 +6,10 @@ Beat and Flower send tasks and run none: they need a broker, and hold no way to 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -23,6 +25,10 @@ try:
     _settings = BrokerSettings.from_environment()
 except SettingsError as error:
     sys.exit(f"The environment cannot be used:\n{error}")
+
+
+# Flower looks for its settings in the folder where it was started, and without them it would be open to everybody.
+os.environ.setdefault("FLOWER_CONF", str(Path(__file__).resolve().parent.parent / "flowerconfig.py"))
 
 
 class CheckoutCelery(Celery):

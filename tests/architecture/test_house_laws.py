@@ -16,6 +16,7 @@ READS_THE_ENVIRONMENT = {
     "checkout_service/server/granian_server.py": "the web process's entry",
     "wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",
+    "worker/app.py": "an entry point, which says where Flower finds its settings",
     "checkout_service/telemetry/metrics.py": "asks whether prometheus-client counts into files",
     "checkout_service/telemetry/metrics_folder.py": "names the folder of those files, for entry points",
 }
