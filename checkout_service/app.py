@@ -28,6 +28,7 @@ from checkout_service.oversight import routes as settling
 from checkout_service.oversight.cli import payments as payment_commands
 from checkout_service.pages import site
 from checkout_service.payments import routes as payments
+from checkout_service.privacy.cli import privacy
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.background_publisher import connect_background_publisher
 from checkout_service.publishing.publisher import connect_queue
@@ -93,6 +94,6 @@ def create_app(settings: WebSettings) -> Flask:
     if settings.console:
         console.init_app(app)
 
-    for command in (catalog, doctor, payment_commands, token, webhooks):
+    for command in (catalog, doctor, payment_commands, privacy, token, webhooks):
         app.cli.add_command(command)
     return app

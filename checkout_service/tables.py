@@ -8,6 +8,7 @@ from checkout_service.commands.models import CommandResult, CommandRun, Operator
 from checkout_service.disputes.models import Dispute
 from checkout_service.payments.entry_models import PaymentAcceptance, PaymentAttempt, PaymentNotice, PaymentReview
 from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent
+from checkout_service.privacy.models import Erasure
 from checkout_service.refunds.models import Refund, RefundEvent
 from checkout_service.webhooks.models import BelievedCertificate, WebhookDelivery
 
@@ -22,6 +23,7 @@ __all__ = [
     "CommandResult",
     "CommandRun",
     "Dispute",
+    "Erasure",
     "Listing",
     "OperatorCommand",
     "Payment",

@@ -35,6 +35,9 @@ from worker.webhooks.replays import end_stopped, mark_one, state_for_replay
 WORK_FOR: Final = 8.0
 """Seconds after which a task lets payments be looked up and expired, and sends a wake-up for the rest."""
 
+ERASE_FOR: Final = 3.0
+"""Seconds of steps after which the others who wait have their turn."""
+
 LEASE: Final = timedelta(seconds=60)
 """Longer than a step: a call to a slow provider takes ten seconds."""
 
@@ -77,6 +80,9 @@ _advance = text(f"""
 """)  # noqa: S608 (only our own constants)
 
 _payment = text("SELECT id, provider, provider_ref, status::text AS status FROM payments WHERE id = :id")
+
+# Complete by itself: whatever ends it, the next call goes on (migrations/bounds/erasing.sql).
+_erase_step = text("SELECT kind, touched, erased FROM person_erase_step(:command)")
 
 log = structlog.get_logger(__name__)
 
@@ -201,6 +207,24 @@ def _fail_capture(run: LeasedRun) -> None:
     _settle(run, lambda payment_id: fail_capture(payment_id, request_id=request_id))
 
 
+def _erase(run: LeasedRun) -> None:
+    """Take steps until nothing is left, somebody holds what is left, or others should have their turn."""
+    until = monotonic() + ERASE_FOR
+    while monotonic() < until:
+        ((kind, _, erased),) = execute(_erase_step, {"command": run.id})
+        if kind == "under_way":
+            refusal = "something is under way with this person's payments: wait until they are settled, and try again"
+            _write(run, state=RunState.REFUSED, message=refusal)
+            return
+        if kind == "done":
+            _write(run, state=RunState.DONE, message=f"{erased} rows erased")
+            return
+        if kind == "held":
+            break
+    message = f"{erased} rows erased so far"
+    _write(run, state=RunState.RUNNING, message=message, pause=LOOK_AGAIN if kind == "held" else timedelta(0))
+
+
 def _settle(run: LeasedRun, decide: Callable[[UUID], str]) -> None:
     try:
         _write(run, state=RunState.DONE, message=decide(UUID(run.subject)))
@@ -230,4 +254,5 @@ _ACTIONS: Final[dict[Action, Callable[[LeasedRun], None]]] = {
     Action.REVIEW: _review,
     Action.ACCEPT: _accept,
     Action.FAIL_CAPTURE: _fail_capture,
+    Action.ERASE: _erase,
 }

@@ -35,6 +35,8 @@ class Action(StrEnum):
     """Accepts ``amount``, in ``details``, in place of a payment's own."""
     FAIL_CAPTURE = "fail_capture"
     """Ends ``capture_request``, in ``details``, of a payment as failed: a person saw that it was not made."""
+    ERASE = "erase"
+    """Erases a person: ``subject`` is the id of a user, as their tokens name it."""
 
 
 class Door(StrEnum):
@@ -68,6 +70,7 @@ WITH_RUN: Final = (
     Action.REVIEW,
     Action.ACCEPT,
     Action.FAIL_CAPTURE,
+    Action.ERASE,
 )
 """Actions that the worker carries out. A stop is carried out by the run that it stops."""
 
@@ -110,7 +113,7 @@ class OperatorCommand(Dated, Base):
     action: Mapped[str] = mapped_column(Text)
     """What is to be done: a member of ``Action``."""
     subject: Mapped[str] = mapped_column(Text)
-    """The id of the webhook, payment or command that it is done to; empty where it is done to many."""
+    """The id of the webhook, payment, command or user that it is done to; empty where it is done to many."""
     why: Mapped[str] = mapped_column(Text)
     """The operator's own words; may be empty."""
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))

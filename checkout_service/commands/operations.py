@@ -120,6 +120,16 @@ def fail_capture(payment_id: UUID, *, request_id: UUID, origin: Origin) -> UUID:
     return command_id
 
 
+def erase(user_id: UUID, *, origin: Origin) -> UUID:
+    """Have the worker erase what names this person; the command's id.
+
+    Raises KeyTakenError and DatabaseUnavailableError.
+    """
+    command_id = _write(origin, Action.ERASE, str(user_id))
+    _wake(TaskName.RUN_COMMANDS)
+    return command_id
+
+
 def wake_for_replay(command_id: UUID) -> None:
     """Have workers take the webhooks of a replay, once more. Never fails: beat finds it too."""
     _wake(TaskName.PROCESS_WEBHOOK, str(command_id))

@@ -12,7 +12,7 @@ from uuid import UUID
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from checkout_service.api.problems import MalformedBody, NotFound
+from checkout_service.api.problems import MalformedBody, NotFound, Problem
 from checkout_service.commands.models import Action
 from checkout_service.commands.queries import Command, commands_page, find_command
 from checkout_service.console import commands
@@ -25,6 +25,16 @@ from checkout_service.webhooks.selection import Choice
 
 blueprint = ConsoleBlueprint("console_commands", __name__)
 
+
+class WebhookErased(Problem):
+    """Its bytes are gone, with the person that they named."""
+
+    status = 409
+    slug = "webhook-erased"
+    title = "This webhook was erased"
+    default_detail = "Its body was erased with the person that it named: nothing is left to be processed again."
+
+
 COUNTED: Final = 100_000
 """Webhooks that are counted before a command; of more the page says that they are more."""
 
@@ -34,8 +44,11 @@ COUNTED: Final = 100_000
 def process_webhook(delivery_id: UUID) -> AnyResponse:
     """Have one webhook processed (again), by the task that Flower's Retry sends."""
     given = origin()
-    if find_webhook(delivery_id) is None:
+    webhook = find_webhook(delivery_id)
+    if webhook is None:
         raise NotFound(f"There is no webhook {delivery_id}.")
+    if webhook.erased_at is not None:
+        raise WebhookErased
     task = commands.process(delivery_id, origin=given)
     return redirect(url_for("console.show_webhook", delivery_id=delivery_id, task=task), 303)
 

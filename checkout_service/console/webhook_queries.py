@@ -59,7 +59,7 @@ _PAGE: Final = """
         SELECT * FROM ({subject}) AS looked_at WHERE {conditions} ORDER BY id {way} LIMIT :limit
     )
     SELECT page.id, page.provider, page.state, page.attempts, page.received_at, page.next_attempt_at,
-        page.processed_at, page.provider_ref, page.detail, page.headers, octet_length(page.body) AS size,
+        page.processed_at, page.provider_ref, page.detail, page.headers, coalesce(octet_length(page.body), 0) AS size,
         CASE WHEN octet_length(page.body) <= :read THEN page.body END AS body,
         payment.id AS payment_id, payment.status::text AS payment_status, event.event_id
     FROM page

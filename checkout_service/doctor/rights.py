@@ -22,13 +22,15 @@ def _columns(*names: str) -> frozenset[str]:
 
 TABLES: Final = _columns(
     "alembic_version audit believed_certificates cancel_requests capture_requests captures cart_items carts",
-    "checkout_sessions",
-    "command_results command_runs disputes listings payment_acceptances payment_attempts payment_events",
-    "payment_notices payment_reviews payments refund_events refunds schools session_addresses specs users vendors",
-    "voids webhook_deliveries webhook_rejections",
+    "checkout_sessions command_results command_runs disputes erasures listings payment_acceptances payment_attempts",
+    "payment_events payment_notices payment_reviews payments refund_events refunds schools session_addresses specs",
+    "users vendors voids webhook_deliveries webhook_rejections",
 )
 
-_NOT_READ: Final = _columns("believed_certificates webhook_rejections")
+_OWNERS: Final = _columns("erasures")
+"""Tables that the owner's functions alone read."""
+
+_NOT_READ: Final = _columns("believed_certificates webhook_rejections") | _OWNERS
 """Tables that the web tier does not even read."""
 
 
@@ -71,7 +73,7 @@ WEB: Final[Rights] = {
 }
 
 WORKER: Final[Rights] = {
-    **{(table, "SELECT"): None for table in TABLES},
+    **{(table, "SELECT"): None for table in TABLES - _OWNERS},
     ("payments", "UPDATE"): _columns("next_look_up_at look_ups look_up_log"),
     ("payment_events", "INSERT"): _columns(_EVENT, "payment_id entries"),
     ("payment_events", "UPDATE"): _columns("outcome"),
@@ -112,7 +114,7 @@ WORKER: Final[Rights] = {
     ("command_results", "UPDATE"): _columns("count updated_at"),
 }
 
-WORKER_FUNCTIONS: Final = frozenset({"carts_lock_for_payments", "payments_fold"})
+WORKER_FUNCTIONS: Final = frozenset({"carts_lock_for_payments", "payments_fold", "person_erase_step"})
 """Functions that run as the owner, which the worker may call. The web tier may call none."""
 
 HELD: Final = """

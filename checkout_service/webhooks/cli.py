@@ -70,7 +70,7 @@ def show_webhook(delivery_id: UUID) -> None:
     for name in ("id", "provider", "state", "attempts", "provider_ref", "detail"):
         value = getattr(row, name)
         click.echo(f"{name:16}{'-' if value is None else printable(str(value))}")
-    for name in ("received_at", "next_attempt_at", "processed_at"):
+    for name in ("received_at", "next_attempt_at", "processed_at", "erased_at"):
         moment = getattr(row, name)
         click.echo(f"{name:16}{show_time(moment) if moment else '-'}")
     for name, value in sorted(row.headers.items()):
@@ -147,6 +147,8 @@ def _process_each(delivery_ids: Iterable[UUID], *, operator: str, why: str, dry_
 
 
 def _why_left(webhook: WebhookSummary) -> str:
+    if webhook.erased_at is not None:
+        return f"{webhook.state}, and erased at {show_time(webhook.erased_at)}"
     if webhook.pending and webhook.next_attempt_at is not None:
         return f"{webhook.state}, and next tried at {show_time(webhook.next_attempt_at)}"
     return f"{webhook.state} already"

@@ -92,8 +92,8 @@ class WebhookDelivery(Dated, Base):
     """Whose webhook it says it is, by the path that it was sent to."""
     headers: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     """Those that its provider's format keeps, by their names in lower case."""
-    body: Mapped[bytes] = mapped_column(BYTEA)
-    """The bytes as they came, verified or not."""
+    body: Mapped[bytes | None] = mapped_column(BYTEA)
+    """The bytes as they came, verified or not; none of one that was erased."""
     received_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
     """When it came. A signature's age is judged by this."""
     state: Mapped[str] = mapped_column(Text, server_default=text(f"'{DeliveryState.RECEIVED}'"))
@@ -117,6 +117,8 @@ class WebhookDelivery(Dated, Base):
     """Applied, but an event in it moved nothing, since amount or currency are not the payment's: it may be replayed."""
     replay_of: Mapped[UUID | None]
     """The command that replays it at this moment; None again once there is a result."""
+    erased_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When its bytes were erased with the person that they named. It is never processed again."""
     rejected_class: Mapped[int] = mapped_column(SmallInteger, server_default=text("3"))
     """A member of ``RejectedClass``: what it named when it was rejected last."""
     rejected_payment: Mapped[UUID | None]

@@ -25,6 +25,7 @@ _columns = (
     WebhookDelivery.processed_at,
     WebhookDelivery.provider_ref,
     WebhookDelivery.detail,
+    WebhookDelivery.erased_at,
 )
 
 _one = select(*_columns, WebhookDelivery.headers, WebhookDelivery.body).where(WebhookDelivery.id == bindparam("id"))
@@ -43,6 +44,7 @@ class WebhookSummary:
     processed_at: datetime | None
     provider_ref: str | None
     detail: str | None
+    erased_at: datetime | None
 
     @property
     def pending(self) -> bool:
@@ -52,7 +54,10 @@ class WebhookSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook(WebhookSummary):
-    """A webhook in full. Headers and body are a stranger's, verified or not; they are for operators alone."""
+    """A webhook in full. Headers and body are a stranger's, verified or not; they are for operators alone.
+
+    Of one that was erased both are empty.
+    """
 
     headers: Mapping[str, Any]
     body: bytes
@@ -108,4 +113,6 @@ def database_time() -> datetime:
 
 def _values(row: Any) -> dict[str, Any]:
     values: dict[str, Any] = row._asdict()
+    if values.get("body", b"") is None:
+        values["body"] = b""
     return values | {"state": DeliveryState(values["state"])}

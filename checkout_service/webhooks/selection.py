@@ -13,12 +13,15 @@ from checkout_service.delivery_states import PENDING, DeliveryState
 from checkout_service.webhooks.models import WebhookDelivery
 
 # What the worker takes that is named by its id: see worker/webhooks/statements.py and replays.py.
-PROCESSABLE: Final = or_(
+_TAKEN: Final = or_(
     WebhookDelivery.state.in_((DeliveryState.FAILED, DeliveryState.REJECTED)),
     and_(WebhookDelivery.state == DeliveryState.APPLIED, WebhookDelivery.mismatch),
     and_(WebhookDelivery.state == DeliveryState.RECEIVED, WebhookDelivery.attempts == 0),
     and_(WebhookDelivery.state.in_(PENDING), WebhookDelivery.next_attempt_at <= func.now()),
 )
+
+PROCESSABLE: Final = and_(_TAKEN, WebhookDelivery.erased_at.is_(None))
+"""Of one that was erased nothing is left to process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

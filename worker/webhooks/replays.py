@@ -40,7 +40,9 @@ FLOWER: Final = "flower"
 log = structlog.get_logger(__name__)
 
 _REPLAYABLE: Final = f"""(
-    state IN ('{DeliveryState.FAILED}', '{DeliveryState.REJECTED}') OR state = '{DeliveryState.APPLIED}' AND mismatch
+    erased_at IS NULL AND (
+        state IN ('{DeliveryState.FAILED}', '{DeliveryState.REJECTED}')
+        OR state = '{DeliveryState.APPLIED}' AND mismatch)
 )"""
 
 _STOPPED: Final = f"""
@@ -132,7 +134,7 @@ _IS_OPEN: Final = Statement(f"""
 """)  # noqa: S608 (only our own constants)
 
 _CHOSEN: Final = """
-    AND id < :command AND id > :after AND replay_of IS NULL
+    AND id < :command AND id > :after AND replay_of IS NULL AND erased_at IS NULL
     AND (CAST(:provider AS text) IS NULL OR provider = :provider)
     AND (CAST(:provider_ref AS text) IS NULL OR provider_ref = :provider_ref)
     AND (CAST(:came_from AS timestamptz) IS NULL OR received_at >= :came_from)

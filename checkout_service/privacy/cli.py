@@ -1,0 +1,87 @@
+"""``flask privacy``: erases a person, and writes down everything that is held of one."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+from uuid import UUID, uuid4
+
+import click
+import orjson
+
+from checkout_service.commands.models import Door, RunState
+from checkout_service.commands.operations import Origin, erase
+from checkout_service.commands.queries import Command, find_command
+from checkout_service.privacy.export import held_of
+from checkout_service.terminal import CommandGroup, kept, os_user, printable
+
+PATIENCE: Final = 20.0
+"""Seconds without any progress after which the command is left to the workers."""
+
+LOOK_EVERY: Final = 0.2
+
+privacy = CommandGroup("privacy", help="Give a person what is held of them, or erase it.")
+
+_user = click.option("--user", "user_id", type=click.UUID, required=True, help="The subject of their tokens.")
+
+
+@privacy.command("erase")
+@_user
+@click.option("--why", required=True, help="For the audit, which is never erased: name nobody.")
+@click.option("--operator", help="Who you are, for the audit; by default the operating system's user.")
+def erase_person(user_id: UUID, why: str, operator: str | None) -> None:
+    """Erase a person, and show how far the workers are. What was paid stays, under a random subject.
+
+    Refused while something is under way with their payments. It goes on whether anybody watches or not. A second one
+    finds nothing left.
+    """
+    origin = Origin(key=uuid4(), door=Door.CLI, operator=printable(operator or os_user()), why=kept(why))
+    command = _watch(erase(user_id, origin=origin))
+    if command.open:
+        so_far = f" ({command.message})" if command.message else ""
+        raise click.ClickException(
+            f"Nothing moved within {PATIENCE:.0f} s{so_far}. Command {command.id} is kept, and goes on as soon as "
+            "workers run and nobody holds what is left."
+        )
+    if command.state is not RunState.DONE:
+        raise click.ClickException(f"Command {command.id} was refused: {command.message}.")
+    click.echo(f"{command.message}. Backups hold this person until they are gone themselves.")
+
+
+@privacy.command("export")
+@_user
+@click.option("--to", "path", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Else the output.")
+def export_person(user_id: UUID, path: Path | None) -> None:
+    """Write everything that is held of a person as JSON Lines: each line is a row, ``kind`` says of what."""
+    with nullcontext(sys.stdout.buffer) if path is None else path.open("xb") as file:
+        count = 0
+        for row in held_of(user_id):
+            file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+            count += 1
+        file.flush()
+    click.echo(f"{count} row{'' if count == 1 else 's'} of {user_id}", err=True)
+
+
+def _watch(command_id: UUID) -> Command:
+    command = _known(command_id)
+    moved_at = monotonic()
+    while command.open and monotonic() - moved_at < PATIENCE:
+        sleep(LOOK_EVERY)
+        before, command = command, _known(command_id)
+        if (command.state, command.message) != (before.state, before.message):
+            moved_at = monotonic()
+            if sys.stderr.isatty() and command.open:
+                click.echo(f"\r{command.message}", err=True, nl=False)
+    if sys.stderr.isatty():
+        click.echo(err=True)
+    return command
+
+
+def _known(command_id: UUID) -> Command:
+    command = find_command(command_id)
+    if command is None:
+        raise click.ClickException(f"Command {command_id} is gone from the audit.")
+    return command

@@ -1,0 +1,93 @@
+"""What each column that may hold words says of a person, and what becomes of it when they are erased.
+
+A new column of text, JSON or bytes has to be decided on here: tests/privacy/test_columns.py compares the list with the
+tables. Amounts, times, counts and ids made by us say nothing of anybody once the subject is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Says(StrEnum):
+    """What a column says, and what erasing does about it."""
+
+    NOBODY = "nobody"
+    """Words of ours, of the catalogue, or the name of a provider: they stay."""
+    ID = "id"
+    """A provider's name for a payment, a movement of money or an event: the money is found by it, and it stays."""
+    PERSON = "person"
+    """Words that may name the person: they are struck out, or the row is deleted."""
+    OPERATOR = "operator"
+    """Who gave a command, and why: the audit stays as it is, so its words should name nobody else."""
+
+
+_MOVEMENT: Final = {"provider": Says.NOBODY, "decline": Says.NOBODY, "attempt_ref": Says.ID}
+
+COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
+    "audit": {
+        **dict.fromkeys(("door", "action"), Says.NOBODY),
+        **dict.fromkeys(("operator", "why"), Says.OPERATOR),
+        **dict.fromkeys(("subject", "details"), Says.ID),
+    },
+    "believed_certificates": dict.fromkeys(("address", "fingerprint", "chain"), Says.NOBODY),
+    "cancel_requests": {"detail": Says.PERSON},
+    "capture_requests": {
+        **_MOVEMENT,
+        "provider_ref": Says.ID,
+        "idempotency_key": Says.PERSON,
+        "request_hash": Says.NOBODY,
+        "detail": Says.NOBODY,
+    },
+    "captures": {"provider": Says.NOBODY, "capture_ref": Says.ID, "attempt_ref": Says.ID},
+    "checkout_sessions": {
+        "idempotency_key": Says.PERSON,
+        "payment_token": Says.PERSON,
+        "request_hash": Says.NOBODY,
+        "lines": Says.NOBODY,
+    },
+    "command_results": {"state": Says.NOBODY},
+    "command_runs": {"state": Says.NOBODY, "message": Says.NOBODY},
+    "disputes": {
+        **dict.fromkeys(("provider", "reason"), Says.NOBODY),
+        **dict.fromkeys(("dispute_ref", "capture_ref", "attempt_ref", "event_id"), Says.ID),
+    },
+    "listings": {"title": Says.NOBODY},
+    "payment_acceptances": dict.fromkeys(("operator", "why"), Says.OPERATOR),
+    "payment_attempts": {**_MOVEMENT, "replaces": Says.ID},
+    "payment_events": {
+        **dict.fromkeys(("provider", "outcome"), Says.NOBODY),
+        "event_id": Says.ID,
+        "entries": Says.PERSON,
+    },
+    "payment_notices": {"reason": Says.NOBODY, "ref": Says.ID, "detail": Says.PERSON},
+    "payment_reviews": dict.fromkeys(("reason", "amounts"), Says.NOBODY),
+    "payments": {
+        **dict.fromkeys(("provider", "review_reason"), Says.NOBODY),
+        **dict.fromkeys(("provider_ref", "capture_ref"), Says.ID),
+        **dict.fromkeys(("raw_payload", "look_up_log"), Says.PERSON),
+    },
+    "refund_events": {"provider": Says.NOBODY, "event_id": Says.ID, "outcome": Says.NOBODY},
+    "refunds": {
+        **_MOVEMENT,
+        **dict.fromkeys(("provider_ref", "capture_ref"), Says.ID),
+        **dict.fromkeys(("reason", "detail", "idempotency_key"), Says.PERSON),
+        "request_hash": Says.NOBODY,
+    },
+    "schools": {"name": Says.NOBODY},
+    "session_addresses": {"address": Says.PERSON},
+    "specs": dict.fromkeys(("name", "attributes"), Says.NOBODY),
+    "vendors": {"name": Says.NOBODY},
+    "voids": {
+        **dict.fromkeys(("provider", "decline", "request_hash", "detail"), Says.NOBODY),
+        "idempotency_key": Says.PERSON,
+    },
+    "webhook_deliveries": {
+        **dict.fromkeys(("provider", "state"), Says.NOBODY),
+        **dict.fromkeys(("provider_ref", "names"), Says.ID),
+        **dict.fromkeys(("headers", "body", "detail"), Says.PERSON),
+    },
+}
+"""By table and column."""
