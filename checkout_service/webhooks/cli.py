@@ -70,9 +70,11 @@ def show_webhook(delivery_id: UUID) -> None:
     for name in ("id", "provider", "state", "attempts", "provider_ref", "detail"):
         value = getattr(row, name)
         click.echo(f"{name:16}{'-' if value is None else printable(str(value))}")
-    for name in ("received_at", "next_attempt_at", "processed_at", "erased_at"):
+    for name in ("received_at", "next_attempt_at", "processed_at"):
         moment = getattr(row, name)
         click.echo(f"{name:16}{show_time(moment) if moment else '-'}")
+    if row.erased_at is not None:
+        click.echo(f"{'erased_at':16}{show_time(row.erased_at)}")
     for name, value in sorted(row.headers.items()):
         click.echo(f"header          {name}: {printable(str(value))}")
     click.echo(f"body            {len(row.body)} bytes\n{_pretty(row.body)}")
