@@ -14,7 +14,7 @@ PAGE: Final = 200
 """Rows of one statement."""
 
 _OF_PAYMENTS: Final = "payment_id IN (SELECT id FROM payments WHERE user_id = :user)"
-_ASKED_BY_OR_OF: Final = f"(requested_by = :user OR {_OF_PAYMENTS})"
+_REQUESTED_BY_OR_OF: Final = f"(requested_by = :user OR {_OF_PAYMENTS})"
 
 HELD: Final = {
     "user": ("users", "id = :user"),
@@ -30,13 +30,13 @@ HELD: Final = {
     "notice": ("payment_notices", _OF_PAYMENTS),
     "review": ("payment_reviews", _OF_PAYMENTS),
     "acceptance": ("payment_acceptances", _OF_PAYMENTS),
-    "refund": ("refunds", _ASKED_BY_OR_OF),
+    "refund": ("refunds", _REQUESTED_BY_OR_OF),
     "refund_event": (
         "refund_events",
         f"refund_id IN (SELECT id FROM refunds WHERE {_OF_PAYMENTS})",  # noqa: S608 (only our own constants)
     ),
-    "capture_request": ("capture_requests", _ASKED_BY_OR_OF),
-    "void": ("voids", _ASKED_BY_OR_OF),
+    "capture_request": ("capture_requests", _REQUESTED_BY_OR_OF),
+    "void": ("voids", _REQUESTED_BY_OR_OF),
     "cancel_request": ("cancel_requests", _OF_PAYMENTS),
     "operator_command": (
         "audit",

@@ -73,6 +73,8 @@ def show_webhook(delivery_id: UUID) -> None:
     for name in ("received_at", "next_attempt_at", "processed_at", "erased_at"):
         moment = getattr(row, name)
         click.echo(f"{name:16}{show_time(moment) if moment else '-'}")
+    if row.erased_at is not None:
+        click.echo(f"{'erased_at':16}{show_time(row.erased_at)}")
     for name, value in sorted(row.headers.items()):
         click.echo(f"header          {name}: {printable(str(value))}")
     click.echo(f"body            {len(row.body)} bytes\n{_pretty(row.body)}")

@@ -144,7 +144,7 @@ def test_the_same_token_is_a_new_customer(
     assert person.get("/api/payments").json["data"] == []
     assert person.get("/api/cart").json["items"] == []
     cart = fill_cart(person, (make_listing(), 1))
-    assert opened(person, cart, "another key")["status"] == "pending"
+    assert opened(person, cart, "another-key")["status"] == "pending"
 
 
 def test_a_second_time_finds_nothing_left(sql: Sql, app: Flask, worker_app: Flask, person: Customer) -> None:
