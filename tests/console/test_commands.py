@@ -201,6 +201,22 @@ def test_a_command_about_nothing_is_not_found(
     assert messages() == []
 
 
+def test_a_webhook_that_was_erased_is_shown_and_processed_no_more(
+    operator: Operator, sql: Sql, failed: UUID, messages: Messages
+) -> None:
+    filled = operator.form(f"/ops/webhooks/{failed}", f"/ops/webhooks/{failed}/process")
+    sql("UPDATE webhook_deliveries SET body = NULL, headers = '{}', erased_at = now() WHERE id = :id", id=failed)
+    shown = operator.get(f"/ops/webhooks/{failed}")
+    answer = operator.post(f"/ops/webhooks/{failed}/process", filled)
+
+    assert shown.status_code == 200
+    assert "Headers and body were erased" in shown.text
+    assert operator.get("/ops/webhooks").status_code == 200
+    assert (answer.status_code, "was erased" in answer.text) == (409, True)
+    assert audit(sql) == []
+    assert messages() == []
+
+
 @pytest.mark.parametrize("why", ["", "  ", "x" * 2001])
 def test_review_and_process_all_need_a_note_of_bounded_length(
     operator: Operator, sql: Sql, failed: UUID, flagged: UUID, why: str
