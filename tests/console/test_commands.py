@@ -12,6 +12,8 @@ import pytest
 import redis
 from flask import Flask
 
+from checkout_service.commands.models import Door
+from checkout_service.commands.operations import Origin, erase
 from checkout_service.local.servers import free_port
 from checkout_service.pages import forms
 from checkout_service.settings.secret import Secret
@@ -372,3 +374,15 @@ def test_webhooks_of_a_state_that_cannot_be_processed_together_are_refused(opera
         assert page.status_code == 200
         assert "Not with these filters" in page.text
         assert '<form method="post"' not in page.text
+
+
+def test_a_person_who_is_being_erased_stands_on_the_overview_and_in_the_audit(
+    console_app: Flask, operator: Operator
+) -> None:
+    person = uuid4()
+    with console_app.app_context():
+        erase(person, origin=Origin(key=uuid4(), door=Door.CLI, operator="ops", why="request 4711"))
+    overview, written = operator.get("/ops"), operator.get("/ops/audit")
+
+    assert 'href="/ops/audit">Erase a person</a> is under way' in overview.text
+    assert f"user {str(person)[:8]}" in written.text or str(person)[-8:] in written.text
