@@ -12,6 +12,8 @@ import pytest
 import redis
 from flask import Flask
 
+from checkout_service.commands.models import Door
+from checkout_service.commands.operations import Origin, erase
 from checkout_service.local.servers import free_port
 from checkout_service.pages import forms
 from checkout_service.settings.secret import Secret
@@ -201,6 +203,22 @@ def test_a_command_about_nothing_is_not_found(
     assert messages() == []
 
 
+def test_a_webhook_that_was_erased_is_shown_and_processed_no_more(
+    operator: Operator, sql: Sql, failed: UUID, messages: Messages
+) -> None:
+    filled = operator.form(f"/ops/webhooks/{failed}", f"/ops/webhooks/{failed}/process")
+    sql("UPDATE webhook_deliveries SET body = NULL, headers = '{}', erased_at = now() WHERE id = :id", id=failed)
+    shown = operator.get(f"/ops/webhooks/{failed}")
+    answer = operator.post(f"/ops/webhooks/{failed}/process", filled)
+
+    assert shown.status_code == 200
+    assert "Headers and body were erased" in shown.text
+    assert operator.get("/ops/webhooks").status_code == 200
+    assert (answer.status_code, "was erased" in answer.text) == (409, True)
+    assert audit(sql) == []
+    assert messages() == []
+
+
 @pytest.mark.parametrize("why", ["", "  ", "x" * 2001])
 def test_review_and_process_all_need_a_note_of_bounded_length(
     operator: Operator, sql: Sql, failed: UUID, flagged: UUID, why: str
@@ -356,3 +374,15 @@ def test_webhooks_of_a_state_that_cannot_be_processed_together_are_refused(opera
         assert page.status_code == 200
         assert "Not with these filters" in page.text
         assert '<form method="post"' not in page.text
+
+
+def test_a_person_who_is_being_erased_stands_on_the_overview_and_in_the_audit(
+    console_app: Flask, operator: Operator
+) -> None:
+    person = uuid4()
+    with console_app.app_context():
+        erase(person, origin=Origin(key=uuid4(), door=Door.CLI, operator="ops", why="request 4711"))
+    overview, written = operator.get("/ops"), operator.get("/ops/audit")
+
+    assert 'href="/ops/audit">Erase a person</a> is under way' in overview.text
+    assert f"user {str(person)[:8]}" in written.text or str(person)[-8:] in written.text
