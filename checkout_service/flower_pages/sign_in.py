@@ -19,6 +19,7 @@ from tornado.options import options
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
 from checkout_service.api.addresses import Addresses
+from checkout_service.api.page_headers import page_headers
 from checkout_service.identity.passwords import Passwords, PausedError, WrongPasswordError
 
 # Flower's pages have scripts and styles in them.
@@ -27,15 +28,7 @@ POLICY: Final = (
     "font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-HEADERS: Final = {
-    "Content-Security-Policy": POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+HEADERS: Final = page_headers(POLICY)
 
 PAUSED: Final = {
     "type": "/problems/too-many-wrong-passwords",

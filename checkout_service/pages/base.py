@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, render_template, requ
 from jinja2 import StrictUndefined
 
 from checkout_service.api.heads import refuse_unkeepable_form
+from checkout_service.api.page_headers import page_headers
 from checkout_service.money import show
 from checkout_service.pages import assets
 
@@ -21,15 +22,7 @@ POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-HEADERS: Final = {
-    "Content-Security-Policy": POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+HEADERS: Final = page_headers(POLICY)
 
 FOR_MACHINES: Final = ("/api/", "/livez", "/readyz", "/metrics", "/problems/", "/assets/")
 """Paths whose errors stay problem documents, whoever asks."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from time import monotonic, sleep
-from typing import Final
 from uuid import UUID, uuid4
 
 import click
@@ -14,14 +12,9 @@ import orjson
 
 from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, erase
-from checkout_service.commands.queries import Command, find_command
+from checkout_service.commands.watching import PATIENCE, watch
 from checkout_service.privacy.export import held_of
 from checkout_service.terminal import CommandGroup, kept, os_user, printable
-
-PATIENCE: Final = 20.0
-"""Seconds without any progress after which the command is left to the workers."""
-
-LOOK_EVERY: Final = 0.2
 
 privacy = CommandGroup("privacy", help="Give a person what is held of them, or erase it.")
 
@@ -39,7 +32,11 @@ def erase_person(user_id: UUID, why: str, operator: str | None) -> None:
     finds nothing left.
     """
     origin = Origin(key=uuid4(), door=Door.CLI, operator=printable(operator or os_user()), why=kept(why))
-    command = _watch(erase(user_id, origin=origin))
+    command = watch(
+        erase(user_id, origin=origin),
+        progress=lambda command: (command.state, command.message),
+        line=lambda command: command.message or "",
+    )
     if command.open:
         so_far = f" ({command.message})" if command.message else ""
         raise click.ClickException(
@@ -63,25 +60,3 @@ def export_person(user_id: UUID, path: Path | None) -> None:
             count += 1
         file.flush()
     click.echo(f"{count} row{'' if count == 1 else 's'} of {user_id}", err=True)
-
-
-def _watch(command_id: UUID) -> Command:
-    command = _known(command_id)
-    moved_at = monotonic()
-    while command.open and monotonic() - moved_at < PATIENCE:
-        sleep(LOOK_EVERY)
-        before, command = command, _known(command_id)
-        if (command.state, command.message) != (before.state, before.message):
-            moved_at = monotonic()
-            if sys.stderr.isatty() and command.open:
-                click.echo(f"\r{command.message}", err=True, nl=False)
-    if sys.stderr.isatty():
-        click.echo(err=True)
-    return command
-
-
-def _known(command_id: UUID) -> Command:
-    command = find_command(command_id)
-    if command is None:
-        raise click.ClickException(f"Command {command_id} is gone from the audit.")
-    return command

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from time import monotonic, sleep
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -15,7 +13,7 @@ import click
 from checkout_service.api.responses import show_time
 from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, process, process_all, wake_for_replay
-from checkout_service.commands.queries import Command, find_command
+from checkout_service.commands.watching import PATIENCE, watch
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError
@@ -29,11 +27,6 @@ from checkout_service.webhooks.queries import (
     processable,
 )
 from checkout_service.webhooks.selection import Choice
-
-PATIENCE: Final = 20.0
-"""Seconds without any progress after which a command is left to the workers."""
-
-LOOK_EVERY: Final = 0.2
 
 STATES: Final = click.Choice([state.value for state in DeliveryState])
 
@@ -70,7 +63,7 @@ def show_webhook(delivery_id: UUID) -> None:
     for name in ("id", "provider", "state", "attempts", "provider_ref", "detail"):
         value = getattr(row, name)
         click.echo(f"{name:16}{'-' if value is None else printable(str(value))}")
-    for name in ("received_at", "next_attempt_at", "processed_at", "erased_at"):
+    for name in ("received_at", "next_attempt_at", "processed_at"):
         moment = getattr(row, name)
         click.echo(f"{name:16}{show_time(moment) if moment else '-'}")
     if row.erased_at is not None:
@@ -162,7 +155,12 @@ def _process_chosen(choice: Choice, *, operator: str, why: str, dry_run: bool) -
         click.echo(f"{_webhooks(count)} would be processed." if dry_run else "No webhooks match.")
         return
     command_id = process_all(choice.to_details(), counted=count, origin=_origin(operator, why))
-    command = _watch(command_id, count)
+    command = watch(
+        command_id,
+        progress=lambda command: (command.replayed, command.processed),
+        line=lambda command: f"{command.processed} of {count} processed",
+        wake=lambda: wake_for_replay(command_id),
+    )
     results = ", ".join(f"{number} {state}" for state, number in sorted(command.results.items()))
     if command.open:
         raise click.ClickException(
@@ -172,35 +170,6 @@ def _process_chosen(choice: Choice, *, operator: str, why: str, dry_run: bool) -
     if command.state is RunState.REFUSED:
         raise click.ClickException(f"Command {command_id} was refused: {command.message}.")
     click.echo(f"{_webhooks(command.replayed)} enqueued: {results or command.message or 'none processed yet'}.")
-
-
-def _watch(command_id: UUID, count: int) -> Command:
-    """Show how far the workers are, until the command is over or nothing has moved for PATIENCE seconds.
-
-    Whether anybody watches makes no difference to the command, but for one more wake-up.
-    """
-    command = _known(command_id)
-    moved_at, woken = monotonic(), False
-    while command.open and monotonic() - moved_at < PATIENCE:
-        if not woken and monotonic() - moved_at > PATIENCE / 2:
-            wake_for_replay(command_id)
-            woken = True
-        sleep(LOOK_EVERY)
-        before, command = command, _known(command_id)
-        if (command.replayed, command.processed) != (before.replayed, before.processed):
-            moved_at, woken = monotonic(), False
-            if sys.stderr.isatty():
-                click.echo(f"\r{command.processed} of {count} processed", err=True, nl=False)
-    if sys.stderr.isatty():
-        click.echo(err=True)
-    return command
-
-
-def _known(command_id: UUID) -> Command:
-    command = find_command(command_id)
-    if command is None:
-        raise click.ClickException(f"Command {command_id} is gone from the audit.")
-    return command
 
 
 def _origin(operator: str, why: str) -> Origin:

@@ -18,12 +18,8 @@ import orjson
 
 from checkout_service.database.statements import Statement
 
-# Before anything is locked: entries never change their payment, so what is found stays true.
-FIND_NAMES: Final = Statement(
-    """
-    SELECT DISTINCT given.provider, given.name, payment.id, payment.provider_ref
-    FROM unnest(CAST(:providers AS text[]), CAST(:names AS text[])) AS given (provider, name)
-    CROSS JOIN LATERAL (
+# The payments that have or whose entries have ``given.name`` at ``given.provider``.
+OWNERS: Final = """
         SELECT id FROM payments WHERE provider_ref = given.name AND provider = given.provider
         UNION ALL
         SELECT payment_id FROM payment_attempts
@@ -37,9 +33,18 @@ FIND_NAMES: Final = Statement(
         SELECT payment_id FROM refunds WHERE provider = given.provider AND provider_ref = given.name
         UNION ALL
         SELECT payment_id FROM capture_requests WHERE provider = given.provider AND provider_ref = given.name
+"""
+
+# Before anything is locked: entries never change their payment, so what is found stays true.
+FIND_NAMES: Final = Statement(
+    f"""
+    SELECT DISTINCT given.provider, given.name, payment.id, payment.provider_ref
+    FROM unnest(CAST(:providers AS text[]), CAST(:names AS text[])) AS given (provider, name)
+    CROSS JOIN LATERAL (
+        {OWNERS}
     ) AS owner
     JOIN payments AS payment ON payment.id = owner.id
-    """,
+    """,  # noqa: S608 (only our own constants)
     binary=True,
     named=False,
 )

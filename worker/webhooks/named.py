@@ -15,6 +15,7 @@ from checkout_service.delivery_states import RejectedClass
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.registry import provider_specs
 from checkout_service.providers.unverified_names import names_in
+from worker.transitions.statements import OWNERS
 
 _OWN_ID: Final = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}(?![0-9a-f])"
@@ -23,29 +24,17 @@ _OWN_ID: Final = re.compile(
 
 # A name leads to a payment of the same provider alone: a flood at one provider's path is none of another's.
 _FIND: Final = Statement(
-    """
+    f"""
     SELECT given.provider, given.name, payment.id, payment.status NOT IN ('expired', 'canceled') AS open
     FROM unnest(CAST(:providers AS text[]), CAST(:names AS text[]), CAST(:ids AS uuid[]))
         AS given (provider, name, own_id)
     CROSS JOIN LATERAL (
         SELECT id FROM payments WHERE id = given.own_id
         UNION ALL
-        SELECT id FROM payments WHERE provider_ref = given.name
-        UNION ALL
-        SELECT payment_id FROM payment_attempts
-        WHERE provider = given.provider AND attempt_ref = given.name AND attempt_ref <> ''
-        UNION ALL
-        SELECT payment_id FROM captures WHERE provider = given.provider AND capture_ref = given.name
-        UNION ALL
-        SELECT payment_id FROM disputes
-        WHERE provider = given.provider AND dispute_ref = given.name AND dispute_ref <> ''
-        UNION ALL
-        SELECT payment_id FROM refunds WHERE provider = given.provider AND provider_ref = given.name
-        UNION ALL
-        SELECT payment_id FROM capture_requests WHERE provider = given.provider AND provider_ref = given.name
+        {OWNERS}
     ) AS owner
     JOIN payments AS payment ON payment.id = owner.id AND payment.provider = given.provider
-    """,
+    """,  # noqa: S608 (only our own constants)
     binary=True,
     named=False,
 )
