@@ -64,7 +64,9 @@ def create_app(settings: WebSettings) -> Flask:
         app,
         settings.database_url,
         name="checkout-web",
-        pool_size=settings.web_threads + 1,
+        # Beside the slots: who looks whether the database is ready, and who makes the metrics on the management port. If one
+        # of them waited for a connection in vain, the database would be taken for one that is away, by all requests.
+        pool_size=settings.web_threads + 2,
         pooler=settings.database_pooler,
     )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)

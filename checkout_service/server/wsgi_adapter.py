@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol
+from urllib.parse import unquote
 
 import orjson
 import structlog
@@ -179,7 +180,8 @@ def kind_of(path: str, query: str) -> Kind:
     if path in request_log.PROBES:
         # They go first: an orchestrator must not take us for dead because many others ask for something.
         return Kind.PROBE
-    return Kind.SEARCH if path == "/" and SEARCH in query else Kind.PAGE
+    # The app reads a name's escapes too: ``%71=`` is a search.
+    return Kind.SEARCH if path == "/" and SEARCH in unquote(query) else Kind.PAGE
 
 
 class _Announcing:

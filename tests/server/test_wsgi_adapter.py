@@ -274,8 +274,8 @@ def test_what_a_path_takes_of_the_slots(kind: Kind, paths: list[str]) -> None:
 
 
 def test_a_search_is_a_page_of_its_own_kind() -> None:
-    assert [kind_of("/", query) for query in ("", "after=1", "q=algebra", "after=1&q=")] == [
-        Kind.PAGE, Kind.PAGE, Kind.SEARCH, Kind.SEARCH,
+    assert [kind_of("/", query) for query in ("", "after=1", "q=algebra", "after=1&q=", "%71=algebra")] == [
+        Kind.PAGE, Kind.PAGE, Kind.SEARCH, Kind.SEARCH, Kind.SEARCH,
     ]  # fmt: skip
 
 
