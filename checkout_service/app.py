@@ -64,8 +64,8 @@ def create_app(settings: WebSettings) -> Flask:
         app,
         settings.database_url,
         name="checkout-web",
-        # Beside the slots: who looks whether the database is ready, and who makes the metrics on the management port. If one
-        # of them waited for a connection in vain, the database would be taken for one that is away, by all requests.
+        # Beside the slots: who looks whether the database is ready, and who makes the metrics of the management port.
+        # Waited one of them for a connection in vain, all requests would take the database for one that is away.
         pool_size=settings.web_threads + 2,
         pooler=settings.database_pooler,
     )
