@@ -64,8 +64,8 @@ def create_app(settings: WebSettings) -> Flask:
         app,
         settings.database_url,
         name="checkout-web",
-        # Beside the slots: who looks whether the database is ready, and who makes the metrics of the management port.
-        # Waited one of them for a connection in vain, all requests would take the database for one that is away.
+        # Beside the slots: who looks whether the database is ready, and who makes the management port's metrics. If
+        # one of them finds no connection, every request takes the database for one that is away.
         pool_size=settings.web_threads + 2,
         pooler=settings.database_pooler,
     )
