@@ -64,7 +64,9 @@ def create_app(settings: WebSettings) -> Flask:
         app,
         settings.database_url,
         name="checkout-web",
-        pool_size=settings.web_threads + 1,
+        # Beside the slots: who looks whether the database is ready, and who makes the management port's metrics. If
+        # one of them finds no connection, every request takes the database for one that is away.
+        pool_size=settings.web_threads + 2,
         pooler=settings.database_pooler,
     )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)

@@ -105,7 +105,10 @@ def connect_addresses(app: Flask, settings: WebSettings) -> None:
 
     def with_scheme(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         scheme = addresses.scheme(environ)
-        return served(environ | {"wsgi.url_scheme": scheme} if scheme else environ, start_response)
+        if scheme:
+            # In place: in a copy the server would not find what the app notes, the request's id first of all.
+            environ["wsgi.url_scheme"] = scheme
+        return served(environ, start_response)
 
     app.wsgi_app = with_scheme  # type: ignore[method-assign]  # Flask's own way to put something in front of an app
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from flask import Flask, g, request
 
 from checkout_service.api.problems import Forbidden
+
+CALLER_KEY: Final = "checkout_service.caller"
+"""Under this key of a request's environment the server finds who sent it, once that is known."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -69,7 +72,7 @@ def require_callers(app: Flask, identify: Callable[[], Caller]) -> None:
         endpoint = request.endpoint
         # No endpoint: an unknown path or method. Everybody is answered 404 or 405.
         if endpoint is not None and not is_public(app, endpoint):
-            g.caller = (how_known(app, endpoint) or identify)()
+            g.caller = request.environ[CALLER_KEY] = (how_known(app, endpoint) or identify)()
 
 
 def caller() -> Caller:

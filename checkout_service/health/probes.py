@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import orjson
+import structlog
 
 from checkout_service.api.problem_documents import CONTENT_TYPE, document
 from checkout_service.api.problems import Problem
@@ -26,6 +27,8 @@ FRESH_FOR: Final = 5.0
 
 NEEDED: Final = frozenset({"database", "migrations"})
 """Without these nothing can be served. Without broker or cache webhooks are still stored, and processed later."""
+
+log = structlog.get_logger(__name__)
 
 Look = Callable[[], dict[str, str]]
 Answer = tuple[int, dict[str, str], bytes]
@@ -102,9 +105,12 @@ class Probes:
 
     def _rounds(self) -> Iterator[float | None]:
         while True:
-            # Before the look, which may raise: then this thread pauses, and the process is alive all the same.
             self._woke_at = at = monotonic()
-            self._seen = _Seen(at, self._look())
+            try:
+                self._seen = _Seen(at, self._look())
+            except Exception:
+                # Alive all the same. Left to the thread, its pauses would grow until it seemed to stand still.
+                log.exception("readiness_look_failed")
             yield EVERY
 
 

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -36,6 +36,10 @@ class TooManyReadersError(Exception):
     """As many large answers as may be read at a time are being read."""
 
 
+class CallerReadsEnoughError(TooManyReadersError):
+    """This caller is reading as many as one may; there may be room for others."""
+
+
 class Client(Protocol):
     """A request's way back, as far as it takes pieces; returns when all are taken, or when the client has gone."""
 
@@ -46,7 +50,8 @@ class Readers:
     """At most ``readers`` large answers go out at a time from this process, and ``most_bytes`` are held for them.
 
     The same bytes are held once, however many read them: an asset, a document. At most half of the readers may be such
-    others, since anybody may read what everybody reads, and must not keep a customer from what is theirs.
+    others, since anybody may read what everybody reads, and must not keep a customer from what is theirs. Of either
+    bound one caller has a quarter, and one answer in any case: a customer who reads slowly keeps no other from theirs.
     """
 
     def __init__(self, *, readers: int, most_bytes: int) -> None:
@@ -58,12 +63,22 @@ class Readers:
         self._read_by: dict[int, int] = {}
         """By the identity of the bytes: how many read them."""
 
-    def send(self, client: Client, status: int, headers: list[tuple[str, str]], whole: bytes, *, address: str) -> None:
+    def send(
+        self,
+        client: Client,
+        status: int,
+        headers: list[tuple[str, str]],
+        whole: bytes,
+        *,
+        address: str,
+        caller: Hashable = None,
+    ) -> None:
         """Have a thread send the answer, whose length is among its headers; returns at once.
 
-        Raises TooManyReadersError, and then nothing was sent.
+        ``caller`` is who asked for it, if that is known. Raises TooManyReadersError, or CallerReadsEnoughError which is
+        one; then nothing was sent.
         """
-        pieces = self._begin(whole, address)
+        pieces = self._begin(whole, address, caller)
         try:
             arguments = (client, status, headers, pieces)
             threading.Thread(target=self._send, args=arguments, name="reader", daemon=True).start()
@@ -93,9 +108,10 @@ class Readers:
         finally:
             self._end(pieces)
 
-    def _begin(self, whole: bytes, address: str) -> _Pieces:
-        pieces = _Pieces(whole, address)
+    def _begin(self, whole: bytes, address: str, caller: Hashable) -> _Pieces:
+        pieces = _Pieces(whole, address, caller)
         with self._lock:
+            self._check_share(caller, len(whole))
             others = self._read_by.get(id(whole), 0)
             size = 0 if others else len(whole)
             shared = len(self._reading) - len(self._read_by)
@@ -107,6 +123,13 @@ class Readers:
             self._read_by[id(whole)] = others + 1
             self._bytes += size
         return pieces
+
+    def _check_share(self, caller: Hashable, size: int) -> None:
+        if caller is None:
+            return
+        own = [len(pieces.whole) for pieces in self._reading if pieces.caller == caller]
+        if own and (4 * (len(own) + 1) > self._most_readers or 4 * (sum(own) + size) > self._most_bytes):
+            raise CallerReadsEnoughError
 
     def _end(self, pieces: _Pieces) -> None:
         with self._lock:
@@ -121,9 +144,10 @@ class Readers:
 class _Pieces:
     """A large answer as the server takes it: the next piece once it has room for one."""
 
-    def __init__(self, whole: bytes, address: str) -> None:
+    def __init__(self, whole: bytes, address: str, caller: Hashable) -> None:
         self.whole = whole
         self.address = address
+        self.caller = caller
         self.since = time.monotonic()
         self.is_late = False
         self._starts = iter(range(0, len(whole), _PIECE))

@@ -181,15 +181,16 @@ class Slots:
         return oldest
 
     def _has_room(self, kind: Kind) -> bool:
-        if not self._free:
+        # A share may be passed by one, where there was no thread for who was to take a slot: see ``_release``.
+        if self._free <= 0:
             return False
         if kind < Kind.API:
             return True
-        if kind is Kind.API:
-            return self._free_for_others > 0
-        if not (self._free_for_others and self._free_for_pages):
+        if self._free_for_others <= 0:
             return False
-        return kind is Kind.PAGE or self._free_for_searches > 0
+        if kind is Kind.API:
+            return True
+        return self._free_for_pages > 0 and (kind is Kind.PAGE or self._free_for_searches > 0)
 
     def _take(self, kind: Kind) -> None:
         self._count(kind, -1)

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol
+from urllib.parse import unquote
 
 import orjson
 import structlog
 
+from checkout_service.api.callers import CALLER_KEY
 from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
-from checkout_service.api.problems import TooManyReaders, TooManyWaiting, Unavailable
+from checkout_service.api.problems import Problem, TooManyAtOnce, TooManyReaders, TooManyWaiting
 from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, BodyReader, has_body
-from checkout_service.server.readers import LARGE, Readers, TooManyReadersError
+from checkout_service.server.readers import LARGE, CallerReadsEnoughError, Readers, TooManyReadersError
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
 from checkout_service.telemetry import metrics, request_log
 from checkout_service.threads import start_again
@@ -68,8 +70,9 @@ class WsgiAdapter:
 
     An answer is made in the slot, and a large one is sent outside of it. What the adapter answers by itself is a
     problem document, and is counted and logged like any other answer. The route of such an answer is ``gone`` (408:
-    the body came too slowly or not whole), ``refused`` (503: too many wait, or read) or ``broken`` (500: the app
-    raised). Probes are answered at once, in no slot: whoever sends many of them takes nobody's place.
+    the body came too slowly or not whole), ``refused`` (503: too many wait, or read; 429: the caller reads as much as
+    one may) or ``broken`` (500: the app raised). Probes are answered at once, in no slot: whoever sends many of them
+    takes nobody's place.
 
     Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now.
     """
@@ -161,7 +164,10 @@ class WsgiAdapter:
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(len(whole)))]
         try:
-            self._readers.send(client, status, headers, whole, address=environ.get("REMOTE_ADDR", ""))
+            address, caller = environ.get("REMOTE_ADDR", ""), environ.get(CALLER_KEY)
+            self._readers.send(client, status, headers, whole, address=address, caller=caller)
+        except CallerReadsEnoughError:
+            _Own(client, environ, arrived).refuse(TooManyAtOnce())
         except TooManyReadersError:
             _Own(client, environ, arrived).refuse(TooManyReaders())
 
@@ -179,7 +185,8 @@ def kind_of(path: str, query: str) -> Kind:
     if path in request_log.PROBES:
         # They go first: an orchestrator must not take us for dead because many others ask for something.
         return Kind.PROBE
-    return Kind.SEARCH if path == "/" and SEARCH in query else Kind.PAGE
+    # The app reads a name's escapes too: ``%71=`` is a search.
+    return Kind.SEARCH if path == "/" and SEARCH in unquote(query) else Kind.PAGE
 
 
 class _Announcing:
@@ -216,7 +223,7 @@ class _Own:
         self._environ[CLOSES_KEY] = True
         self._send("gone", document_of_status(408, instance=self._path(), request_id=self._request_id))
 
-    def refuse(self, problem: Unavailable) -> None:
+    def refuse(self, problem: Problem) -> None:
         """Too many wait, and nothing was done; or too many read."""
         self._send(
             "refused", document(problem, instance=self._path(), request_id=self._request_id), headers=problem.headers

@@ -28,11 +28,13 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}\Z")
 _SECRET_KEY = re.compile(r"authorization|cookie|secret|signature|token|password|passwd|api_?key|credential", re.I)
+# Each takes a time that grows with the text and no faster: strangers write some of it.
+_WORD = re.compile(r"[^\s'\"]++")
+_USER_OF_ADDRESS = re.compile(r"://[^/:@]*+:")
 _SECRET_IN_TEXT = re.compile(
-    r"(?P<before>://[^\s/:@'\"]*:)[^\s'\"]+(?=@)"  # to the last @: a password may hold one, and any other mark
-    r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"
+    r"(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"
     r"|(?P<name>(?:password|passwd|secrets?|signature|api_?key|token)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}]+"
-    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
+    r"|\beyJ[\w-]{8,8192}+\.[\w-]{1,8192}+\.[\w-]*",
     re.I,
 )
 
@@ -128,9 +130,17 @@ def strike_out_of_text(text: str) -> str:
     # Every pattern needs one of these; most values of most lines have none.
     if ":" not in text and "=" not in text and " " not in text and "eyJ" not in text:
         return text
-    return _SECRET_IN_TEXT.sub(
-        lambda found: (found["before"] or found["scheme"] or found["name"] or "") + STRUCK_OUT, text
-    )
+    if "://" in text and "@" in text:
+        text = _WORD.sub(_without_password, text)
+    return _SECRET_IN_TEXT.sub(lambda found: (found["scheme"] or found["name"] or "") + STRUCK_OUT, text)
+
+
+def _without_password(word: re.Match[str]) -> str:
+    """The word, without the password of an address. It goes to the last @: it may hold one, and any other mark."""
+    text = word[0]
+    end = text.rfind("@")
+    user = _USER_OF_ADDRESS.search(text, 0, max(end, 0))
+    return text if user is None or user.end() == end else text[: user.end()] + STRUCK_OUT + text[end:]
 
 
 def _strike_out_inside(value: Any) -> Any:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from flask import request, url_for
 from structlog.testing import capture_logs
+from werkzeug.test import EnvironBuilder
 
 from checkout_service.api.addresses import Addresses, caller_address
+from checkout_service.telemetry import request_log
 from tests.own_apps import MakeApp, make_app
 
 __all__ = ["make_app"]
@@ -136,6 +138,17 @@ def test_the_scheme_is_the_one_that_a_trusted_proxy_names(
     app.test_client().get("/livez", headers=headers, environ_overrides={"REMOTE_ADDR": remote})
     assert str(seen["page"]).startswith(f"{scheme}://")
     assert seen["address"] == ("203.0.113.8" if remote == "203.0.113.8" else "203.0.113.7")
+
+
+def test_the_server_finds_the_requests_id_whatever_the_proxy_says(make_app: MakeApp) -> None:
+    """The server may have to answer in the app's place, and does so under the same id."""
+    environ = EnvironBuilder("/livez", headers={"X-Forwarded-Proto": "https"}).get_environ()
+    environ["REMOTE_ADDR"] = "10.0.0.1"
+    answered: dict[str, str] = {}
+    app = make_app(trusted_proxies=PROXIES)
+    app.wsgi_app(environ, lambda _status, headers, *_: answered.update(headers))
+    assert request_log.begin(environ) == answered["X-Request-Id"]
+    assert environ["wsgi.url_scheme"] == "https"
 
 
 def test_a_guest_who_came_by_https_gets_a_secure_cookie(make_app: MakeApp) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
+from checkout_service.database.engine import db
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import metrics
 from tests.own_apps import MakeApp
 
@@ -43,6 +46,16 @@ def test_without_one_it_is_open_but_in_production_nothing(make_app: MakeApp, env
         answer = client.get("/metrics", headers=headers)
         assert answer.status_code == status
         assert ("http_requests_total" in answer.text) == (status == 200)
+
+
+def test_with_every_slot_at_the_database_there_is_a_connection_to_look_and_one_to_scrape(make_app: MakeApp) -> None:
+    """On the management port they are asked for in no slot; who found none would open the breaker for everybody."""
+    app = make_app()
+    settings: WebSettings = app.extensions["settings"]
+    with app.app_context(), ExitStack() as slots:
+        for _ in range(settings.web_threads + 1):
+            slots.enter_context(db.engine.connect())
+        assert b"checkout_database_up 1.0" in app.extensions["scrapes"].page(None)
 
 
 def test_probes_need_no_token(make_app: MakeApp) -> None:

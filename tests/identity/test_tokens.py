@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 
 import jwt
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask.testing import FlaskClient
 
-from checkout_service.api.callers import caller, is_public
+from checkout_service.api.callers import CALLER_KEY, Caller, caller, is_public
 from checkout_service.identity.tokens import KEPT_TOKENS, Tokens
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
@@ -42,12 +42,16 @@ def test_a_caller_is_who_the_token_says(make_app: MakeApp) -> None:
 
     @app.get("/test/whoami")
     def whoami() -> Response:
+        nonlocal seen_by_server
+        seen_by_server = request.environ[CALLER_KEY]
         return Response(str(caller().user_id))
 
+    seen_by_server = None
     user = uuid4()
     for _ in range(2):  # the second time out of memory
         answer = app.test_client().get("/test/whoami", headers=signed(sub=str(user)))
         assert UUID(answer.text) == user
+        assert seen_by_server == Caller(user)
 
 
 def test_without_a_token_the_answer_is_401_with_a_plain_challenge(client: FlaskClient) -> None:

@@ -31,6 +31,7 @@ http {{
     access_log off;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
+    set_real_ip_from 127.0.0.0/8; real_ip_header X-Played-Address;
     include checkout.conf;
 }}
 """

@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
-from checkout_service.server.readers import Readers, TooManyReadersError, hang_up_on_slow_readers
+from checkout_service.server.readers import (
+    CallerReadsEnoughError,
+    Readers,
+    TooManyReadersError,
+    hang_up_on_slow_readers,
+)
 from checkout_service.server.sockets import OwnSockets, bound_unread, unread
 from checkout_service.threads import BackgroundThread
 
@@ -56,18 +61,18 @@ class Connection(Reader):
         self.ended.set()
 
 
-def sent(readers: Readers, reader: Reader, whole: bytes = b"x" * 100_000, *, address: str = "127.0.0.1") -> bytes:
-    readers.send(reader, 200, HEADERS, whole, address=address)
+def sent(readers: Readers, reader: Reader, whole: bytes = b"x" * 100_000, **about: Any) -> bytes:
+    readers.send(reader, 200, HEADERS, whole, **{"address": "127.0.0.1", **about})
     return whole
 
 
-def await_room(readers: Readers, whole: bytes) -> None:
+def await_room(readers: Readers, whole: bytes, **about: Any) -> None:
     """Send this as soon as there is room; to a reader who takes it at once."""
     until = time.monotonic() + 5
     while time.monotonic() < until:
         with suppress(TooManyReadersError):
             reader = Reader()
-            sent(readers, reader, whole)
+            sent(readers, reader, whole, **about)
             assert reader.ended.wait(5)
             return
         time.sleep(0.01)
@@ -101,6 +106,32 @@ def test_no_more_bytes_are_held_than_allowed_and_they_come_back() -> None:
     slow[0].may_read.set()
     await_room(readers, b"c" * 100_000)
     slow[1].may_read.set()
+
+
+@pytest.mark.parametrize("bounds", [{"readers": 8, "most_bytes": 2**30}, {"readers": 100, "most_bytes": 900_000}])
+def test_one_caller_reads_a_quarter_and_keeps_others_from_nothing(bounds: dict[str, int]) -> None:
+    readers, slow = Readers(**bounds), [Reader(reads=False) for _ in range(4)]
+    own = [bytes([number]) * 100_000 for number in range(4)]
+    sent(readers, slow[0], own[0], caller="one")
+    sent(readers, slow[1], own[1], caller="one")
+
+    with pytest.raises(CallerReadsEnoughError):
+        sent(readers, slow[2], own[2], caller="one")
+
+    assert slow[2].pieces == []
+    sent(readers, slow[2], own[2], caller="another")
+    sent(readers, slow[3], own[3])
+    for reader in slow:
+        reader.may_read.set()
+    assert slow[0].ended.wait(5)
+    await_room(readers, own[0], caller="one")
+
+
+def test_an_answer_larger_than_a_callers_share_is_sent_alone() -> None:
+    readers, slow = Readers(readers=1, most_bytes=200_000), Reader(reads=False)
+    sent(readers, slow, caller="one")
+    slow.may_read.set()
+    assert slow.ended.wait(5)
 
 
 def test_what_many_read_is_held_once_and_keeps_half_of_the_places_free() -> None:

@@ -148,6 +148,47 @@ def test_without_another_thread_the_queue_waits_for_who_released_a_slot(monkeypa
     assert served.wait(5)
 
 
+def test_without_another_thread_a_share_is_passed_by_one_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who released a slot keeps it then, although another may have taken its share meanwhile."""
+    slots = Slots(working=6, waiting=1, queue=100)
+    may_leave, has_left, may_come_back = threading.Event(), threading.Event(), threading.Event()
+
+    def leave() -> None:
+        assert may_leave.wait(5)
+        with slots.released(Kind.PAGE):
+            has_left.set()
+            may_come_back.wait(10)
+
+    _started(lambda: slots.admit(leave, Kind.PAGE))
+    pages = [_held(slots, kind=Kind.PAGE) for _ in range(2)]
+    webhooks = [_held(slots, kind=Kind.WEBHOOK) for _ in range(3)]
+    webhook_served, page_served = threading.Event(), threading.Event()
+    slots.admit(webhook_served.set, Kind.WEBHOOK)
+    start = threading.Thread.start
+
+    def no_thread_to_go_on_in(thread: threading.Thread) -> None:
+        if thread.name != "slot":
+            start(thread)
+            return
+        webhooks[0].finish()
+        _await_the_queue(slots)
+        pages.append(_held(slots, kind=Kind.PAGE))
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread_to_go_on_in)
+    may_leave.set()
+    assert has_left.wait(5)
+    webhooks[1].finish()
+    assert webhook_served.wait(5)
+    slots.admit(page_served.set, Kind.PAGE)
+    assert not page_served.wait(0.1)
+
+    may_come_back.set()
+    for one in (*pages, webhooks[2]):
+        one.finish()
+    assert page_served.wait(5)
+
+
 def _no_more_threads(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from checkout_service.api.callers import CALLER_KEY
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.readers import Readers
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Share, Slots
@@ -226,6 +227,25 @@ def test_a_large_answer_that_has_no_place_is_refused_and_says_so() -> None:
     assert slow.has_read.wait(5)
 
 
+def test_who_reads_as_much_as_one_may_is_refused_and_others_are_not() -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[CALLER_KEY] = environ["HTTP_USER_AGENT"]  # the app knows; here by what is at hand
+        return answering([b"x" * 100_000], ("Content-Length", "100000"))(environ, start_response)
+
+    front = wsgi_adapter(app, readers=4)
+    slow, excess, other = SlowClient(), Client(), SlowClient()
+    for client, name in ((slow, "one"), (excess, "one"), (other, "another")):
+        front(client, scope(b"") | {"HTTP_USER_AGENT": name})
+
+    ((_, status, headers, body),) = excess.answers
+    assert (status, dict(headers)["Retry-After"]) == (429, "1")
+    assert json.loads(body)["type"] == "/problems/too-many-at-once"
+    for reader in (slow, other):
+        reader.may_read.set()
+        assert reader.has_read.wait(5)
+        assert reader.answers[0][1] == 201
+
+
 def test_the_app_finds_the_body_and_its_way_out_of_the_slot() -> None:
     seen: list[dict[str, Any]] = []
 
@@ -274,8 +294,8 @@ def test_what_a_path_takes_of_the_slots(kind: Kind, paths: list[str]) -> None:
 
 
 def test_a_search_is_a_page_of_its_own_kind() -> None:
-    assert [kind_of("/", query) for query in ("", "after=1", "q=algebra", "after=1&q=")] == [
-        Kind.PAGE, Kind.PAGE, Kind.SEARCH, Kind.SEARCH,
+    assert [kind_of("/", query) for query in ("", "after=1", "q=algebra", "after=1&q=", "%71=algebra")] == [
+        Kind.PAGE, Kind.PAGE, Kind.SEARCH, Kind.SEARCH, Kind.SEARCH,
     ]  # fmt: skip
 
 

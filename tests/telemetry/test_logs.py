@@ -15,6 +15,7 @@ import pytest
 import structlog
 
 from checkout_service.telemetry import logs
+from checkout_service.telemetry.logs import strike_out_of_text
 from tests.conftest import Customer
 from tests.own_apps import MakeApp, signed
 
@@ -149,6 +150,14 @@ def test_what_looks_like_a_secret_is_struck_out_of_any_text(lines: Lines, text: 
     assert LONG_SECRET not in json.dumps(written)
     assert "RuntimeError" in written[2]["exception"]
     assert "RuntimeError" in written[3]["exception"]
+
+
+@pytest.mark.parametrize("repeated", ["://a:", "@://", "token ", "-eyJaaaaaaaa"])
+def test_a_text_that_could_hold_secrets_everywhere_is_read_in_one_go(repeated: str) -> None:
+    """From each place on to the end of the text again it would be minutes, in which nobody else has the interpreter."""
+    text = repeated * (128 * 1024 // len(repeated))
+    struck = strike_out_of_text(f"{text} postgresql://checkout_web:{LONG_SECRET}/@?{LONG_SECRET}@db.example.test/shop")
+    assert struck == f"{text} postgresql://checkout_web:***@db.example.test/shop"
 
 
 def test_ordinary_text_is_left_alone(lines: Lines) -> None:
