@@ -149,6 +149,7 @@ BEGIN
 
     PERFORM set_config('checkout.erasing', 'on', true);
     IF stand_in IS NOT NULL THEN
+        -- Without a next attempt: one that could not be verified yet would be tried again, without its bytes.
         what := 'webhooks';
         WITH own AS MATERIALIZED (
             SELECT payment.id, payment.provider_ref FROM payments AS payment
@@ -171,7 +172,7 @@ BEGIN
             LIMIT most FOR NO KEY UPDATE OF webhook SKIP LOCKED
         )
         UPDATE webhook_deliveries AS webhook
-        SET body = NULL, headers = '{}', detail = NULL, erased_at = now(), updated_at = now()
+        SET body = NULL, headers = '{}', detail = NULL, next_attempt_at = NULL, erased_at = now(), updated_at = now()
         FROM found WHERE webhook.id = found.id;
         GET DIAGNOSTICS number = ROW_COUNT;
 

@@ -18,6 +18,7 @@ from tests.purchases import fill_cart, opened
 from tests.webhook_bodies import insert_webhook, post_webhook, webhook
 from tests.worker.conftest import worker, worker_app
 from worker.commands import run_commands
+from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
 __all__ = ["worker", "worker_app"]  # fixtures
@@ -266,6 +267,24 @@ def test_an_erased_webhook_is_replayed_through_no_door(
         "failed",
         "rejected",
     ]
+
+
+def test_an_erased_webhook_that_was_to_be_verified_later_is_tried_no_more(
+    sql: Sql, app: Flask, worker_app: Flask, person: Customer
+) -> None:
+    """Such as one whose certificate could not be had yet: without its bytes nothing can be verified."""
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 minute' WHERE state = 'rejected'")
+    _begin(app, person)
+    _carry_out(worker_app)
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at > now()")
+    with worker_app.app_context():
+        sweep()
+        assert process(str(uuid4())) == "0 webhooks"
+
+    (rejected,) = sql(
+        "SELECT state, next_attempt_at FROM webhook_deliveries WHERE erased_at IS NOT NULL AND state = 'rejected'"
+    )
+    assert tuple(rejected) == ("rejected", None)
 
 
 def test_an_export_is_everything_that_is_held(app: Flask, sql: Sql, person: Customer, tmp_path: Any) -> None:
