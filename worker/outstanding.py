@@ -215,8 +215,10 @@ def see_to(leased: Leased, ask: Callable[[Provider], str], *, refused: Callable[
     except ProviderRefusedError as error:
         if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
             return put_off(leased, f"our credentials are refused: {error}", unasked=leased.sent_ago is None)
+        note_answered(leased.provider)
         return refused(error)
     except UnreadableError as error:
+        note_answered(leased.provider)
         return put_off(leased, f"not understood: {error}")
     except InDoubtError:
         detail = "in doubt: see in the provider's dashboard whether it was made"

@@ -149,6 +149,7 @@ BEGIN
 
     PERFORM set_config('checkout.erasing', 'on', true);
     IF stand_in IS NOT NULL THEN
+        -- Without a next attempt: one that could not be verified yet would be tried again, without its bytes.
         what := 'webhooks';
         WITH own AS MATERIALIZED (
             SELECT payment.id, payment.provider_ref FROM payments AS payment
@@ -171,7 +172,7 @@ BEGIN
             LIMIT most FOR NO KEY UPDATE OF webhook SKIP LOCKED
         )
         UPDATE webhook_deliveries AS webhook
-        SET body = NULL, headers = '{}', detail = NULL, erased_at = now(), updated_at = now()
+        SET body = NULL, headers = '{}', detail = NULL, next_attempt_at = NULL, erased_at = now(), updated_at = now()
         FROM found WHERE webhook.id = found.id;
         GET DIAGNOSTICS number = ROW_COUNT;
 
@@ -227,10 +228,13 @@ BEGIN
         END IF;
         IF number = 0 THEN
             what := 'cancellations';
-            UPDATE cancel_requests SET requested_by = stand_in, detail = NULL WHERE id = ANY(ARRAY(
+            UPDATE cancel_requests SET detail = NULL,
+                requested_by = CASE requested_by WHEN person THEN stand_in ELSE requested_by END
+            WHERE id = ANY(ARRAY(
                 SELECT request.id FROM payments AS payment
                 JOIN cancel_requests AS request ON request.payment_id = payment.id
-                WHERE payment.user_id = person AND payment.created_at <= given_at AND request.requested_by = person
+                WHERE payment.user_id = person AND payment.created_at <= given_at
+                    AND (request.requested_by = person OR request.detail IS NOT NULL)
                 LIMIT most FOR NO KEY UPDATE OF request SKIP LOCKED));
             GET DIAGNOSTICS number = ROW_COUNT;
         END IF;
@@ -271,16 +275,33 @@ BEGIN
                 LIMIT most FOR UPDATE SKIP LOCKED));
             GET DIAGNOSTICS number = ROW_COUNT;
         END IF;
-        -- Payments last, and only once nothing is left that is found by them: what was held by somebody comes first.
+        -- Payments last, and only once nothing is left that is found by them: what was held by somebody, or is
+        -- replayed at this moment, comes first.
         IF number = 0 AND NOT EXISTS (
-            SELECT FROM payments AS payment JOIN payment_events AS event ON event.payment_id = payment.id
-            LEFT JOIN webhook_deliveries AS webhook ON webhook.id = event.delivery_id
-            WHERE payment.user_id = person AND payment.created_at <= given_at
-                AND (event.entries IS NOT NULL OR webhook.id IS NOT NULL AND webhook.erased_at IS NULL)
-        ) AND NOT EXISTS (
-            SELECT FROM payments AS payment JOIN refunds AS refund ON refund.payment_id = payment.id
-            WHERE payment.user_id = person AND payment.created_at <= given_at
-                AND num_nonnulls(refund.reason, refund.detail) > 0
+            SELECT FROM payments AS payment
+            WHERE payment.user_id = person AND payment.created_at <= given_at AND (
+                EXISTS (SELECT FROM payment_events AS event
+                    LEFT JOIN webhook_deliveries AS webhook ON webhook.id = event.delivery_id
+                    WHERE event.payment_id = payment.id
+                        AND (event.entries IS NOT NULL OR webhook.id IS NOT NULL AND webhook.erased_at IS NULL))
+                OR EXISTS (SELECT FROM refunds AS refund JOIN refund_events AS event ON event.refund_id = refund.id
+                    JOIN webhook_deliveries AS webhook ON webhook.id = event.delivery_id
+                    WHERE refund.payment_id = payment.id AND webhook.erased_at IS NULL)
+                OR EXISTS (SELECT FROM webhook_deliveries AS webhook
+                    WHERE webhook.provider_ref = payment.provider_ref
+                        AND webhook.state IN ('duplicate', 'ignored', 'failed') AND webhook.erased_at IS NULL)
+                OR EXISTS (SELECT FROM webhook_deliveries AS webhook
+                    WHERE webhook.rejected_payment = payment.id AND webhook.state = 'rejected'
+                        AND webhook.erased_at IS NULL)
+                OR EXISTS (SELECT FROM webhook_deliveries AS webhook
+                    WHERE webhook.replay_of IS NOT NULL
+                        AND (webhook.rejected_payment = payment.id OR webhook.provider_ref = payment.provider_ref))
+                OR EXISTS (SELECT FROM payment_notices AS notice
+                    WHERE notice.payment_id = payment.id AND notice.detail IS NOT NULL)
+                OR EXISTS (SELECT FROM refunds AS refund
+                    WHERE refund.payment_id = payment.id AND num_nonnulls(refund.reason, refund.detail) > 0)
+                OR EXISTS (SELECT FROM cancel_requests AS request WHERE request.payment_id = payment.id
+                    AND (request.requested_by = person OR request.detail IS NOT NULL)))
         ) THEN
             what := 'payments';
             UPDATE payments SET user_id = stand_in, raw_payload = NULL, look_up_log = '[]'

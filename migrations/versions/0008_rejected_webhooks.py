@@ -16,14 +16,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # A constant default is kept beside the table: no row is written.
+    # A constant default is kept beside the table: no row is written. Committed before the indexes are made: where one of
+    # them cannot be, all of this runs once more.
     op.execute("""
         ALTER TABLE webhook_deliveries
-            ADD rejected_class smallint DEFAULT 3 NOT NULL,
-            ADD rejected_payment uuid
+            ADD IF NOT EXISTS rejected_class smallint DEFAULT 3 NOT NULL,
+            ADD IF NOT EXISTS rejected_payment uuid
     """)
     op.execute("""
-        CREATE TABLE webhook_rejections (
+        CREATE TABLE IF NOT EXISTS webhook_rejections (
             id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT webhook_rejections_pkey PRIMARY KEY,
             created_at timestamptz DEFAULT now() NOT NULL,
             updated_at timestamptz DEFAULT now() NOT NULL

@@ -20,9 +20,6 @@ FILE: Final = Path(__file__).parent.parent / "bounds" / "callers.sql"
 
 
 def upgrade() -> None:
-    # Without parameters, so that percent signs and colons are not read as placeholders.
-    statements = FILE.read_text(encoding="utf-8")
-    op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
     # One that was broken off stays behind, invalid, under its name: so it is dropped first.
     with op.get_context().autocommit_block():
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS payments_open")
@@ -30,6 +27,10 @@ def upgrade() -> None:
             CREATE INDEX CONCURRENTLY payments_open ON payments (user_id, created_at)
             WHERE status = 'pending' AND NOT under_way
         """)
+    # After the index, which may fail: what stands before one is committed with it, and would stay. Without parameters, so
+    # that percent signs and colons are not read as placeholders.
+    statements = FILE.read_text(encoding="utf-8")
+    op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
 
 
 def downgrade() -> None:

@@ -90,6 +90,31 @@ def test_a_lock_that_somebody_holds_ends_the_migration_and_nothing_of_it_stays(
     assert describe(fresh_database) == before
 
 
+@pytest.mark.parametrize(
+    ("revision", "index"),
+    [
+        ("0008", "webhook_deliveries_rejected_next_attempt_at"),
+        ("0009", "payments_open"),
+        ("0010", "payments_provider_next_look_up_at"),
+    ],
+)
+def test_a_migration_whose_index_could_not_be_made_runs_again(
+    fresh_database: str, alembic: Alembic, revision: str, index: str
+) -> None:
+    """One that waits for an old transaction fails after 5 s; what was committed before it must not be in the way."""
+    alembic("upgrade", REVISIONS[REVISIONS.index(revision) - 1])
+    run_as(fresh_database, f"CREATE TABLE {index} ()")
+    with pytest.raises(ProgrammingError, match="is not an index"):
+        alembic("upgrade", revision)
+    run_as(fresh_database, f"DROP TABLE {index}")
+    alembic("upgrade", revision)
+    again = describe(fresh_database)
+
+    alembic("downgrade", "-1")
+    alembic("upgrade", revision)
+    assert describe(fresh_database) == again
+
+
 def test_everything_belongs_to_the_owner(fresh_database: str, alembic: Alembic) -> None:
     alembic("upgrade", "head")
     engine = create_engine(fresh_database)

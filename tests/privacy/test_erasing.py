@@ -18,6 +18,7 @@ from tests.purchases import fill_cart, opened
 from tests.webhook_bodies import insert_webhook, post_webhook, webhook
 from tests.worker.conftest import worker, worker_app
 from worker.commands import run_commands
+from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
 __all__ = ["worker", "worker_app"]  # fixtures
@@ -192,6 +193,40 @@ def test_what_somebody_holds_is_left_to_a_later_step_and_nobody_is_waited_for(
     assert str(person.id) not in _everything(sql)
 
 
+@pytest.mark.parametrize(
+    "held",
+    [
+        "SELECT FROM webhook_deliveries WHERE state = 'rejected' FOR UPDATE",
+        "SELECT FROM webhook_deliveries WHERE state = 'failed' FOR UPDATE",
+        "SELECT FROM payment_notices FOR UPDATE",
+        "SELECT FROM cancel_requests FOR UPDATE",
+        "UPDATE webhook_deliveries SET replay_of = uuidv7(), state = 'received' WHERE state = 'rejected'",
+    ],
+)
+def test_payments_wait_for_whatever_is_found_by_them(
+    sql: Sql, app: Flask, worker_app: Flask, superuser: Engine, person: Customer, held: str
+) -> None:
+    """Once they stand under another subject, nobody finds it any more."""
+    sql(
+        """INSERT INTO cancel_requests (payment_id, requested_by, next_attempt_at, detail)
+        SELECT id, uuidv7(), NULL, :name FROM payments""",
+        name=NAME,
+    )
+    command = _begin(app, person)
+    with superuser.execution_options(isolation_level="READ COMMITTED").connect() as somebody:
+        somebody.execute(text(held))
+        if held.startswith("UPDATE"):
+            somebody.commit()
+        _carry_out(worker_app)
+        assert _run(sql, command).state == "running"
+    sql("UPDATE webhook_deliveries SET replay_of = NULL, state = 'rejected' WHERE state = 'received'")
+    sql("UPDATE command_runs SET leased_until = now() WHERE id = :id", id=command)
+    _carry_out(worker_app)
+
+    assert _run(sql, command).state == "done"
+    assert NAME not in _everything(sql)
+
+
 def test_it_goes_on_after_any_step(sql: Sql, app: Flask, worker_app: Flask, person: Customer, servers: Servers) -> None:
     """A worker that is killed leaves whole steps behind it, each a transaction of its own."""
     command = _begin(app, person)
@@ -266,6 +301,24 @@ def test_an_erased_webhook_is_replayed_through_no_door(
         "failed",
         "rejected",
     ]
+
+
+def test_an_erased_webhook_that_was_to_be_verified_later_is_tried_no_more(
+    sql: Sql, app: Flask, worker_app: Flask, person: Customer
+) -> None:
+    """Such as one whose certificate could not be had yet: without its bytes nothing can be verified."""
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 minute' WHERE state = 'rejected'")
+    _begin(app, person)
+    _carry_out(worker_app)
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at > now()")
+    with worker_app.app_context():
+        sweep()
+        assert process(str(uuid4())) == "0 webhooks"
+
+    (rejected,) = sql(
+        "SELECT state, next_attempt_at FROM webhook_deliveries WHERE erased_at IS NOT NULL AND state = 'rejected'"
+    )
+    assert tuple(rejected) == ("rejected", None)
 
 
 def test_an_export_is_everything_that_is_held(app: Flask, sql: Sql, person: Customer, tmp_path: Any) -> None:

@@ -171,6 +171,27 @@ def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     assert URL in held._waiting, "it is waited for by more than one"
 
 
+def test_made_up_ones_that_take_all_places_keep_none_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them is named twice, and new ones come as often as places become free."""
+    monkeypatch.setattr(paypal_certificates, "WAITING", 10)
+    clock = Clock()
+    answers = iter([httpx.Response(500)])
+    held, requests = holding(lambda asked: next(answers, None) or only_real(asked), clock=clock, moment=lambda: NOW)
+    for number in range(12):
+        for _ in range(2):
+            with pytest.raises(ProviderUnavailableError):
+                held.key(f"{URL}-{number}", NOW)
+    for number in range(12, 15):
+        for url in (URL, f"{URL}-{number}", f"{URL}-{number}"):
+            with pytest.raises(ProviderUnavailableError):
+                held.key(url, NOW)
+
+    clock.now += BACK_OFF
+    assert held.key(URL, NOW)
+    assert requests.index(URL) == 1, "before all that strangers named, but for the one that was tried before"
+    assert len(held._waiting) <= 10
+
+
 @pytest.mark.parametrize("away", [False, True])
 def test_what_could_not_be_had_for_an_hour_is_refused_unless_paypal_is_away(away: bool) -> None:
     clock = Clock()

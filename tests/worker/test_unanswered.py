@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from checkout_service.cache import cache
-from checkout_service.providers.base import ProviderUnavailableError
+from checkout_service.providers.base import Decline, ProviderRefusedError, ProviderUnavailableError, UnreadableError
 from tests.conftest import Sql
 from tests.refunding import insert_refund, make_due, paid_payment, refund_event, refund_row
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of
@@ -82,6 +82,32 @@ def test_after_the_pause_one_call_tries_again_and_an_answer_ends_it(sql: Sql, aw
     third, fourth = (refund_id for refund_id, _ in ask_for_refunds(sql, 2))
     for refund_id in (third, fourth):
         assert refund(str(refund_id)) == "later: the provider says nothing about it"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [ProviderRefusedError("no", reason=Decline.NOT_IN_THIS_STATE), UnreadableError("a page")],
+    ids=["refused", "not understood"],
+)
+@pytest.mark.parametrize("of", ["refund", "look-up", "news"])
+def test_an_answer_that_helps_nobody_is_one_too(sql: Sql, away: ScriptedProvider, of: str, answer: Exception) -> None:
+    """Else one task in 20 s would call a provider that answers all of them."""
+    end_of_pause()
+    reference = insert_payment(sql)
+    away.truths[reference] = answer
+    if of == "refund":
+        ((refund_id, _),) = ask_for_refunds(sql, 1)
+        away.refunds[refund_id] = answer
+        refund(str(refund_id))
+    elif of == "look-up":
+        sql("UPDATE payments SET next_look_up_at = now() WHERE provider_ref = :reference", reference=reference)
+        look_up()
+    else:
+        body = uuid4().hex.encode()
+        away.webhooks[body] = [thin_event(reference)]
+        process(str(insert_webhook(sql, body)))
+
+    assert not cache().known(["failing:mock", "trial:mock"])
 
 
 def test_every_process_leaves_it_alone_and_other_providers_are_called(

@@ -65,12 +65,10 @@ class _Lanes:
         if self._queries.may_go_on():
             self._line_up_more(None)
         with ThreadPoolExecutor(max(1, AT_ONCE * len(providers())), thread_name_prefix="look-up") as threads:
-            self._begin(threads)
-            while self._under_way:
-                done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
+            while (goes_on := self._begin(threads)) or self._under_way:
+                done, _ = wait(self._under_way, timeout=0 if goes_on else None, return_when=FIRST_COMPLETED)
                 for future in done:
                     self._conclude(future)
-                self._begin(threads)
         return [inquiry for lane in self._waiting.values() for inquiry in lane]
 
     def _line_up(self, inquiries: Iterable[Inquiry]) -> set[str]:
@@ -85,16 +83,23 @@ class _Lanes:
         found = self._line_up(self._claim(names))
         self._may_have_more = self._may_have_more.difference(names or ()) | found
 
-    def _begin(self, threads: ThreadPoolExecutor) -> None:
-        """Begin as much as there is time and patience for; a lane that ran empty gets further ones."""
-        while self._queries.may_go_on():
-            for name, lane in self._waiting.items():
-                while lane and self._has_room(name) and self._queries.may_go_on():
-                    self._begin_one(threads, lane.popleft())
-            empty = [name for name in self._may_have_more if not self._waiting[name] and self._has_room(name)]
-            if not empty:
-                return
+    def _begin(self, threads: ThreadPoolExecutor) -> bool:
+        """Begin a few of each lane while there is time and patience; one that ran empty gets further ones.
+
+        Returns whether more can begin at once. What makes no call (nobody can be asked, or it is not due any more) takes
+        room in no lane, and thousands of it must not keep answers waiting that are here.
+        """
+        for name, lane in self._waiting.items():
+            for _ in range(AT_ONCE):
+                if not (lane and self._has_room(name) and self._queries.may_go_on()):
+                    break
+                self._begin_one(threads, lane.popleft())
+        if not self._queries.may_go_on():
+            return False
+        empty = [name for name in self._may_have_more if not self._waiting[name] and self._has_room(name)]
+        if empty:
             self._line_up_more(empty)
+        return any(lane and self._has_room(name) for name, lane in self._waiting.items())
 
     def _has_room(self, name: str) -> bool:
         """Never more at once than may fail before the provider counts as away."""

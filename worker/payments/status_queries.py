@@ -138,6 +138,7 @@ class StatusQueries:
             return False
         except ProviderError as error:
             self._failures_in_a_row[provider] = 0  # an answer is one, whatever it is
+            note_answered(provider)
             log.warning("provider_not_understood", payment_id=str(payment_id), error=str(error))
             self._log(inquiry, f"not understood: {error}")
             return True

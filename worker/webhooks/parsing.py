@@ -184,6 +184,9 @@ def _answer(adapter: Provider, known: Reference) -> Sequence[ProviderEvent | Pro
     except ProviderUnavailableError as error:
         note_unanswered(adapter.name, known.payment_id, error)
         raise
+    except (ProviderRefusedError, UnreadableError):
+        note_answered(adapter.name)
+        raise
     note_answered(adapter.name)
     return answer
 

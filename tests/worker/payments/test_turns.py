@@ -132,6 +132,18 @@ def test_what_is_due_at_a_provider_that_is_away_keeps_nobody_elses_look_up_waiti
     assert unused.count == MANY - GIVE_UP_AFTER, "no look-up of theirs was used up, and they stay due"
 
 
+def test_payments_of_a_provider_without_an_account_keep_no_answer_waiting(sql: Sql) -> None:
+    """Nobody can be asked about them, so they are through at once; there may be thousands."""
+    insert_many(sql, 4 * STEP, provider="stripe")
+    insert_many(sql, 2, provider="mock")
+
+    look_up()
+
+    noted = sql("SELECT provider, max(look_up_log -> 0 ->> 'at') AS last_at FROM payments GROUP BY provider ORDER BY 1")
+    assert [row.provider for row in noted] == ["mock", "stripe"]
+    assert noted[0].last_at < noted[1].last_at
+
+
 def test_a_call_that_hangs_holds_up_its_own_providers_payments_alone(
     sql: Sql, healthy: ScriptedProvider, make_worker: MakeWorker
 ) -> None:

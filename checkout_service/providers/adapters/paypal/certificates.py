@@ -210,10 +210,8 @@ class Certificates:
         """Fetch within the budget what is waited for, by most webhooks first, until it is this one's turn."""
         if self._refused.get(url, float("-inf")) > self._clock():
             raise UnverifiedError("PayPal has no such certificate")
-        own = self._waiting.setdefault(url, _Waiting())
+        own = self._waiting.get(url) or self._line_up(url)
         own.score += own.weight
-        if len(self._waiting) > WAITING:
-            del self._waiting[min(self._waiting, key=self._score)]
         while self._may_fetch() and self._waiting:
             first = max(self._waiting, key=self._score)
             try:
@@ -228,6 +226,18 @@ class Certificates:
             self._waiting.pop(url, None)
             raise UnverifiedError("the certificate could not be had within an hour")
         raise ProviderUnavailableError("no certificate is fetched just now")
+
+    def _line_up(self, url: str) -> _Waiting:
+        """Where all places are taken, it takes that of the lowest score, and is then as good as that one was.
+
+        Otherwise whoever names a thousand of them twice would keep out all that come later, however often they are
+        named. So who is named by more than a thousandth of all webhooks has a place soon, and rises from there.
+        """
+        score = 0.0
+        if len(self._waiting) >= WAITING:
+            score = self._waiting.pop(min(self._waiting, key=self._score)).score
+        own = self._waiting[url] = _Waiting(score=max(0.0, score - 1.0))
+        return own
 
     def _score(self, url: str) -> float:
         return self._waiting[url].score
