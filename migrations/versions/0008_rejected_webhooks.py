@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # A constant default is kept beside the table: no row is written. Committed before the indexes are made: where one of
+    # A constant default is kept beside the table: no row is written. Committed before the indexes are: where one of
     # them cannot be, all of this runs once more.
     op.execute("""
         ALTER TABLE webhook_deliveries

@@ -27,7 +27,7 @@ def upgrade() -> None:
             CREATE INDEX CONCURRENTLY payments_open ON payments (user_id, created_at)
             WHERE status = 'pending' AND NOT under_way
         """)
-    # After the index, which may fail: what stands before one is committed with it, and would stay. Without parameters, so
+    # After the index, as it may fail: what stands before is committed with it, and would stay. Without parameters, so
     # that percent signs and colons are not read as placeholders.
     statements = FILE.read_text(encoding="utf-8")
     op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})

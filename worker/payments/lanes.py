@@ -86,7 +86,7 @@ class _Lanes:
     def _begin(self, threads: ThreadPoolExecutor) -> bool:
         """Begin a few of each lane while there is time and patience; one that ran empty gets further ones.
 
-        Returns whether more can begin at once. What makes no call (nobody can be asked, or it is not due any more) takes
+        Returns whether more can begin at once. What makes no call (nobody can be asked, or it is due no more) takes
         room in no lane, and thousands of it must not keep answers waiting that are here.
         """
         for name, lane in self._waiting.items():
