@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID, uuid4
 
 import click
@@ -52,11 +54,21 @@ def erase_person(user_id: UUID, why: str, operator: str | None) -> None:
 @_user
 @click.option("--to", "path", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Else the output.")
 def export_person(user_id: UUID, path: Path | None) -> None:
-    """Write everything that is held of a person as JSON Lines: each line is a row, ``kind`` says of what."""
-    with nullcontext(sys.stdout.buffer) if path is None else path.open("xb") as file:
+    """Write everything that is held of a person as JSON Lines: each line is a row, ``kind`` says of what.
+
+    A file is a new one, and nobody else on this machine may read it.
+    """
+    with nullcontext(sys.stdout.buffer) if path is None else _new_file(path) as file:
         count = 0
         for row in held_of(user_id):
             file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
             count += 1
         file.flush()
     click.echo(f"{count} row{'' if count == 1 else 's'} of {user_id}", err=True)
+
+
+def _new_file(path: Path) -> BinaryIO:
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    except OSError as error:
+        raise click.ClickException(f"{path}: {os.strerror(error.errno or 0)}") from error

@@ -326,6 +326,9 @@ def test_an_export_is_everything_that_is_held(app: Flask, sql: Sql, person: Cust
     done = app.test_cli_runner().invoke(args=["privacy", "export", "--user", str(person.id), "--to", str(path)])
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert path.stat().st_mode & 0o077 == 0, "nobody else on this machine reads it"
+    again = app.test_cli_runner().invoke(args=["privacy", "export", "--user", str(uuid4()), "--to", str(path)])
+    assert (again.exit_code, again.output) == (1, f"Error: {path}: File exists\n")
 
     kinds = {row["kind"] for row in rows}
     assert {"user", "cart", "cart_line", "session", "payment", "attempt", "event", "notice", "webhook"} <= kinds

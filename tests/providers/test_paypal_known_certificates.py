@@ -176,7 +176,7 @@ def test_made_up_ones_that_take_all_places_keep_none_out(monkeypatch: pytest.Mon
     monkeypatch.setattr(paypal_certificates, "WAITING", 10)
     clock = Clock()
     answers = iter([httpx.Response(500)])
-    held, requests = holding(lambda fetched_again: next(answers, None) or only_real(fetched_again), clock=clock, moment=lambda: NOW)
+    held, requests = holding(lambda request: next(answers, None) or only_real(request), clock=clock, moment=lambda: NOW)
     for number in range(12):
         for _ in range(2):
             with pytest.raises(ProviderUnavailableError):

@@ -99,7 +99,8 @@ def _enter(queries: StatusQueries, provider: str, events: Sequence[UndeliveredEv
     try:
         if provider_events:
             with transaction() as connection:
-                record(connection, received_now(provider_events))
+                recorded = record(connection, received_now(provider_events))
+            recorded.count()
     except DatabaseLockedError:
         log.warning("payment_held_by_another")
         return None

@@ -12,6 +12,7 @@ from flask import Flask
 
 from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.providers.adapters.stripe.provider import PAGE
+from checkout_service.telemetry.metrics import payments_total
 from tests.conftest import Sql
 from tests.providers.kits.stripe import CHARGE, KIT, StripeBank, event, intent, refund, sign
 from tests.webhook_bodies import insert_payment
@@ -55,10 +56,12 @@ def test_an_event_that_was_not_delivered_is_entered_once_and_its_webhook_is_then
     reference = insert_payment(sql, provider="stripe", provider_ref="pi_ours")
     missed(bank, "payment_intent.succeeded", paid(sql, reference))
     missed(bank, "payment_intent.succeeded", paid(sql, reference) | {"id": "pi_of_another_service"}, 2)
+    counted = payments_total.labels("stripe", "paid")._value.get()
 
     assert backfill().startswith("1 events")
 
     assert status(sql, reference) == "paid"
+    assert payments_total.labels("stripe", "paid")._value.get() == counted + 1
     (entered,) = sql("SELECT event_id, outcome, delivery_id FROM payment_events")
     (webhook_event,) = (
         KIT.provider().verify_and_parse(sign(json.dumps(bank.events[0]).encode(), KIT.secrets[0]).raw("stripe")).events
