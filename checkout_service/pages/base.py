@@ -24,6 +24,10 @@ POLICY: Final = (
 
 HEADERS: Final = page_headers(POLICY)
 
+LONGEST_ACCEPT: Final = 1000
+"""Characters of an Accept header that is looked at; browsers send some 150. The time that it takes to read one can grow
+with the square of its length, and nobody else has the interpreter meanwhile."""
+
 FOR_MACHINES: Final = ("/api/", "/livez", "/readyz", "/metrics", "/problems/", "/assets/")
 """Paths whose errors stay problem documents, whoever asks."""
 
@@ -77,6 +81,8 @@ def error_page(document: dict[str, Any], headers: Mapping[str, str]) -> Response
 
 
 def _prefers_a_page() -> bool:
+    if len(request.headers.get("Accept", "")) > LONGEST_ACCEPT:
+        return False
     accepted = request.accept_mimetypes
     # Named, not by a wildcard: curl and our API's clients send */*, or nothing.
     return "text/html" in list(accepted.values()) and accepted["text/html"] >= accepted["application/problem+json"]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol
-from urllib.parse import unquote
 
 import orjson
 import structlog
@@ -43,8 +42,8 @@ API: Final = "/api/"
 
 _WEBHOOKS: Final = f"{WEBHOOK_PATH}/"
 
-SEARCH: Final = "q="
-"""In the query of the shop's front page."""
+SEARCH: Final = ("q=", "%71=")
+"""In the query of the shop's front page, however it is written: the app reads a name's escapes too."""
 
 PAGES_OF_API: Final = ("/api/docs", "/api/openapi.json")
 """What of the API is there to be looked at."""
@@ -185,8 +184,7 @@ def kind_of(path: str, query: str) -> Kind:
     if path in request_log.PROBES:
         # They go first: an orchestrator must not take us for dead because many others ask for something.
         return Kind.PROBE
-    # The app reads a name's escapes too: ``%71=`` is a search.
-    return Kind.SEARCH if path == "/" and SEARCH in unquote(query) else Kind.PAGE
+    return Kind.SEARCH if path == "/" and any(name in query for name in SEARCH) else Kind.PAGE
 
 
 class _Announcing:

@@ -86,6 +86,8 @@ def test_people_get_errors_as_pages_and_machines_as_problem_documents(paged: Fla
         ("/nowhere", {}),
         ("/nowhere", {"Accept": "*/*"}),
         ("/nowhere", {"Accept": "application/json, text/html;q=0.5, application/problem+json"}),
+        # Longer than any browser's: how long it takes to read one is not for its sender to say.
+        ("/nowhere", {"Accept": BROWSER["Accept"] + ",text/plain" * 100}),
         ("/api/nowhere", BROWSER),
         ("/api/cart", BROWSER),
     ):
