@@ -103,16 +103,21 @@ def shared_secret(value: str) -> str | None:
     return None
 
 
-def key_like(pattern: str, *, words: str) -> Check:
-    """A check for a key whose provider promises how it looks; ``words`` say what it is, as in "is a UUID, not …"."""
+def key_like(pattern: str, *, words: str, kind: str) -> Check:
+    """A check for a key whose provider promises how it looks; ``words`` say what it is, as in "is a UUID, not …".
+
+    ``kind`` is the one of ``KINDS`` that begins like it: such a value is not another key but a spoiled one.
+    """
 
     def check(value: str) -> str | None:
         if fault := _no_key(value):
             return fault
         if re.fullmatch(pattern, value):
             return None
-        kind = what_it_is(value)
-        return f"is {kind}, not {words}" if kind else f"is not {words}"
+        found = what_it_is(value)
+        if found == kind:
+            return f"begins like {words}, but is cut short or has other characters in it"
+        return f"is {found}, not {words}" if found else f"is not {words}"
 
     return check
 

@@ -154,7 +154,8 @@ def test_production_knows_the_same(environment: pytest.MonkeyPatch) -> None:
     [
         ("STRIPE_WEBHOOK_SECRETS", "we_1NOTAREALENDPOINT", "the id of a webhook's endpoint, not the signing secret"),
         ("STRIPE_WEBHOOK_SECRETS", "sk_test_51NOTAREALKEY", "an API key of Stripe, not the signing secret"),
-        ("STRIPE_WEBHOOK_SECRETS", "whsec_", "the signing secret of a webhook, not the signing secret of an endpoint"),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_", "begins like the signing secret of an endpoint, whsec_…, but"),
+        ("STRIPE_API_KEY", "sk_live-a", "begins like a secret or restricted key of Stripe, sk_… or rk_…, but"),
         ("STRIPE_WEBHOOK_SECRETS", "a secret of ours", "has whitespace in it"),
         ("STRIPE_API_KEY", "pk_test_51NOTAREALKEY", "a publishable key of Stripe, which is for browsers, not a secret"),
         ("STRIPE_API_KEY", "whsec_of_this_test", "the signing secret of a webhook, not a secret or restricted key"),

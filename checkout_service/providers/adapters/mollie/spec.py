@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkout_service.providers.spec import ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
-from checkout_service.settings.secret_forms import key_like
+from checkout_service.settings.secret_forms import MODE_KEY, key_like
 
 spec = ProviderSpec(
     name="mollie",
@@ -14,7 +14,9 @@ spec = ProviderSpec(
         secrets=False,
         shapes={"webhook_url": r"https?://\S+", "return_url": r"https?://\S+", "capture": r"auto|manual"},
         # The rule of Mollie's own client (mollie-api-python). OAuth's tokens want another account's name in each call.
-        checks={"api_key": key_like(r"(?:live|test)_\w+", words="an API key of Mollie, live_… or test_…")},
+        checks={
+            "api_key": key_like(r"(?:live|test)_\w+", words="an API key of Mollie, live_… or test_…", kind=MODE_KEY)
+        },
     ),
     webhooks=WebhookFormat(body="form", names=("id",)),
     several_captures=True,
