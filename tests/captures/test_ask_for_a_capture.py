@@ -234,7 +234,7 @@ def test_keys_of_refunds_and_captures_do_not_meet(staff: Customer, payment: UUID
 
 @pytest.mark.parametrize(
     ("key", "slug"),
-    [(None, "missing-idempotency-key"), ("", "missing-idempotency-key"), ("a b", "malformed-idempotency-key")],
+    [(None, "missing-idempotency-key"), ("", "malformed-idempotency-key"), ("a b", "malformed-idempotency-key")],
 )
 def test_a_key_is_needed(staff: Customer, payment: UUID, sql: Sql, key: str | None, slug: str) -> None:
     assert problem(ask_capture(staff, payment, key)) == (400, slug)

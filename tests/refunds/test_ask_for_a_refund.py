@@ -137,7 +137,7 @@ def test_a_key_belongs_to_its_caller(staff: Customer, customer: Customer, paymen
 
 @pytest.mark.parametrize(
     ("key", "slug"),
-    [(None, "missing-idempotency-key"), ("", "missing-idempotency-key"), ("a b", "malformed-idempotency-key")],
+    [(None, "missing-idempotency-key"), ("", "malformed-idempotency-key"), ("a b", "malformed-idempotency-key")],
 )
 def test_a_key_is_needed(staff: Customer, payment: UUID, sql: Sql, key: str | None, slug: str) -> None:
     assert problem(ask_refund(staff, payment, key, amount="40.00")) == (400, slug)
