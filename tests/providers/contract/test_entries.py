@@ -95,7 +95,8 @@ def test_changed_by_its_provider_it_is_read_or_refused_and_nothing_else_comes_ou
     for changed in rewritten(value):
         read_sealed(provider, kit.sealed(json.dumps(changed).encode()))
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    # A few of each kind, of which there are so many.
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def several_things(data: st.DataObject) -> None:
         changed = json.loads(verified.body)
