@@ -15,7 +15,7 @@ from tests.faults.stack import Broker, open_house
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run every attack whose name contains all of the words, or every one; the status is 1 when one was not held off."""
+    """Run every attack whose name contains all words, or every one; the status is 1 when one was not held off."""
     parser = ArgumentParser(prog="make attack", description=__doc__)
     parser.add_argument("--broker", choices=get_args(Broker), default="redis")
     parser.add_argument("--quick", action="store_true", help="only those of make test")
