@@ -18,7 +18,7 @@ help:
 	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
 	@echo "make test   the suite, but for what takes minutes"
 	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
-	@echo "make attack what strangers may try, each beside a control, some 15 minutes; ATTACKS='a few words' for some of them"
+	@echo "make attack what strangers may try, each beside a control, some 15 minutes; ATTACKS='some words' for those with all of these in their names"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make audit  known holes in what the lock pins; make sbom lists what runs in production"
 	@echo "make migrate-many  migrates PAYMENTS=1000000 beside traffic, and says how long it took and who waited longest"
@@ -46,7 +46,7 @@ FAULTS ?=
 faults: venv
 	@exec .venv/bin/python -m tests.faults $(if $(BROKER),--broker $(BROKER)) $(FAULTS)
 
-# BROKER=amqp for RabbitMQ; ATTACKS='a few words' for the attacks whose names contain them.
+# BROKER=amqp for RabbitMQ; ATTACKS='some words' for the attacks whose names contain all of them.
 ATTACKS ?=
 
 attack: venv

@@ -42,6 +42,8 @@ SETTINGS = (
     *DATABASE_URLS,
     *("REDIS_URL", "CELERY_BROKER_URL", "ENVIRONMENT", "JWT_SECRET", "JWT_JWKS_URL", "PAYMENT_PROVIDERS"),
     *("PAGES", "PAGES_SECRET", "MOCK_WEBHOOK_SECRETS", "MOCK_API_BASE", "PAYMENT_NAMESPACE"),
+    # What the doctor says of the web process depends on these.
+    *("TRUSTED_PROXIES", "PROXY_HEADER", "METRICS_TOKEN"),
     *("HOST", "PORT", "FLOWER_PORT", "FLOWER_BASIC_AUTH", "FLOWER_URL", "CONSOLE_URL", "CONSOLE_BASIC_AUTH"),
 )
 """What a command in another terminal has to know to work on the same servers."""

@@ -51,6 +51,8 @@ def list_webhooks(state: str | None, provider: str | None, since: timedelta | No
         )
     if not found:
         click.echo("No webhooks match.", err=True)
+    elif len(found) == limit:
+        click.echo(f"The newest {limit} are shown; there may be more: --limit", err=True)
 
 
 @webhooks.command("show")
@@ -70,7 +72,8 @@ def show_webhook(delivery_id: UUID) -> None:
         click.echo(f"{'erased_at':16}{show_time(row.erased_at)}")
     for name, value in sorted(row.headers.items()):
         click.echo(f"header          {name}: {printable(str(value))}")
-    click.echo(f"body            {len(row.body)} bytes\n{_pretty(row.body)}")
+    if row.erased_at is None:
+        click.echo(f"body            {len(row.body)} bytes\n{_pretty(row.body)}")
 
 
 def _check_provider(context: click.Context, option: click.Parameter, name: str | None) -> str | None:

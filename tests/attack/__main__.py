@@ -15,11 +15,11 @@ from tests.faults.stack import Broker, open_house
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run every attack whose name contains one of the words, or all; the status is 1 when one was not held off."""
+    """Run every attack whose name contains all words, or every one; the status is 1 when one was not held off."""
     parser = ArgumentParser(prog="make attack", description=__doc__)
     parser.add_argument("--broker", choices=get_args(Broker), default="redis")
     parser.add_argument("--quick", action="store_true", help="only those of make test")
-    parser.add_argument("words", nargs="*", help="only attacks with one of these in their names")
+    parser.add_argument("words", nargs="*", help="only attacks with all of these in their names")
     options = parser.parse_args(arguments)
     if options.broker == "amqp" and not is_installed():
         sys.exit(MISSING)
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         for found in attacks()
         if (found.quick or not options.quick)
         and options.broker in found.brokers
-        and (not options.words or any(word in found.name for word in options.words))
+        and all(word in found.name for word in options.words)
     ]
     started = time.monotonic()
     done = list(_run(chosen, options.broker))

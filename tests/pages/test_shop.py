@@ -384,6 +384,7 @@ def test_a_payment_that_strangers_name_by_the_thousand_is_a_short_page(
     link = re.search(r'href="([^"#]+)[^"]*" rel="next"', page.text)
     assert link
     assert "until=100" in link[1]
+    assert 'rel="next">Later ' in page.text
     assert re.search(rf'data-from="{payment}/news\?until=\d+"', page.text), "it watches the part that it shows"
 
 

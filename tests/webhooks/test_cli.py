@@ -88,6 +88,8 @@ def test_list_is_narrowed_by_state_provider_and_age(
     assert result.exit_code == 0
     assert ids_in(result) == [filed[state] for state in states]
     assert ("No webhooks match." in result.stderr) == (not states)
+    limited = "--limit" in options
+    assert ("there may be more" in result.stderr) == limited
 
 
 @pytest.mark.parametrize(
