@@ -217,7 +217,8 @@ def _erase(run: LeasedRun) -> None:
             _write(run, state=RunState.REFUSED, message=refusal)
             return
         if kind == "done":
-            _write(run, state=RunState.DONE, message=f"{erased} rows erased")
+            message = f"{erased} rows erased" if erased else "nothing was held of this person"
+            _write(run, state=RunState.DONE, message=message)
             return
         if kind == "held":
             break

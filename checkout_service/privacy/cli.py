@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 import click
 import orjson
 
+from checkout_service.commands import watching
 from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, erase
-from checkout_service.commands.watching import PATIENCE, watch
 from checkout_service.privacy.export import held_of
 from checkout_service.terminal import CommandGroup, kept, os_user, printable
 
@@ -34,7 +34,7 @@ def erase_person(user_id: UUID, why: str, operator: str | None) -> None:
     finds nothing left.
     """
     origin = Origin(key=uuid4(), door=Door.CLI, operator=printable(operator or os_user()), why=kept(why))
-    command = watch(
+    command = watching.watch(
         erase(user_id, origin=origin),
         progress=lambda command: (command.state, command.message),
         line=lambda command: command.message or "",
@@ -42,12 +42,12 @@ def erase_person(user_id: UUID, why: str, operator: str | None) -> None:
     if command.open:
         so_far = f" ({command.message})" if command.message else ""
         raise click.ClickException(
-            f"Nothing moved within {PATIENCE:.0f} s{so_far}. Command {command.id} is kept, and goes on as soon as "
+            f"Nothing moved within {watching.PATIENCE:.0f} s{so_far}. Command {command.id} is kept, and goes on as soon as "
             "workers run and nobody holds what is left."
         )
     if command.state is not RunState.DONE:
         raise click.ClickException(f"Command {command.id} was refused: {command.message}.")
-    click.echo(f"{command.message}. Backups hold this person until they are gone themselves.")
+    click.echo(f"{command.message}. What backups hold goes with the backups.")
 
 
 @privacy.command("export")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
@@ -74,7 +75,7 @@ _HIDDEN: Final = {
 
 _statements: Final = {
     kind: text(f"""
-        SELECT id, to_jsonb(row) - CAST(:hidden AS text[]) AS row
+        SELECT id, (to_jsonb(row) - CAST(:hidden AS text[]))::text AS row
         FROM (SELECT * FROM {table} WHERE {condition} AND id > :after ORDER BY id LIMIT {PAGE}) AS row
         ORDER BY id
     """)  # noqa: S608 (only our own constants)
@@ -85,18 +86,24 @@ _FIRST: Final = UUID(int=0)
 
 
 def held_of(user_id: UUID) -> Iterator[dict[str, Any]]:
-    """Each row about this person, with its ``kind``; bytes that are text as text. Raises DatabaseUnavailableError."""
+    """Each row about this person, with its ``kind``. Amounts are text, as in the API, and so are bytes that are text.
+
+    Raises DatabaseUnavailableError.
+    """
     for kind, (table, _) in HELD.items():
         after = _FIRST
         while rows := execute(
             _statements[kind], {"user": user_id, "after": after, "hidden": list(_HIDDEN.get(table, ()))}
         ):
             for row in rows:
-                yield {"kind": kind, **{name: _shown(name, value) for name, value in row.row.items()}}
+                held = json.loads(row.row, parse_float=str)
+                yield {"kind": kind, **{name: _shown(name, value) for name, value in held.items()}}
             after = rows[-1].id
 
 
 def _shown(name: str, value: Any) -> Any:
+    if name.startswith("amount") and value is not None:
+        return str(value)
     if name == "body" and value is not None:
         try:
             return bytes.fromhex(value[2:]).decode()

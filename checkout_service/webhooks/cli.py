@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 import click
 
 from checkout_service.api.responses import show_time
+from checkout_service.commands import watching
 from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, process, process_all, wake_for_replay
-from checkout_service.commands.watching import PATIENCE, watch
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError
@@ -158,7 +158,7 @@ def _process_chosen(choice: Choice, *, operator: str, why: str, dry_run: bool) -
         click.echo(f"{_webhooks(count)} would be processed." if dry_run else "No webhooks match.")
         return
     command_id = process_all(choice.to_details(), counted=count, origin=_origin(operator, why))
-    command = watch(
+    command = watching.watch(
         command_id,
         progress=lambda command: (command.replayed, command.processed),
         line=lambda command: f"{command.processed} of {count} processed",
@@ -167,7 +167,7 @@ def _process_chosen(choice: Choice, *, operator: str, why: str, dry_run: bool) -
     results = ", ".join(f"{number} {state}" for state, number in sorted(command.results.items()))
     if command.open:
         raise click.ClickException(
-            f"No worker came to it within {PATIENCE:.0f} s: {_webhooks(command.processed)} of {count} processed. "
+            f"No worker came to it within {watching.PATIENCE:.0f} s: {_webhooks(command.processed)} of {count} processed. "
             f"Command {command_id} is kept, and goes on as soon as workers run."
         )
     if command.state is RunState.REFUSED:

@@ -12,7 +12,7 @@ import redis
 from flask import Flask
 from flask.testing import FlaskClient
 
-from checkout_service.webhooks import cli
+from checkout_service.commands import watching
 from tests.conftest import Servers, Sql
 from tests.flower_pages import stack as station
 from tests.flower_pages.stack import eventually
@@ -79,7 +79,7 @@ def test_failed_ones_go_alone_in_bounded_numbers_and_a_lost_message_is_made_up_f
 def test_without_a_worker_one_message_waits_and_the_command_is_kept(
     app: Flask, sql: Sql, servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cli, "PATIENCE", 0.4)
+    monkeypatch.setattr(watching, "PATIENCE", 0.4)
     payments = [insert_payment(sql) for _ in range(25)]
     for reference in payments:
         insert_webhook(sql, webhook(reference), state="'rejected'", attempts="1", processed_at="now()")

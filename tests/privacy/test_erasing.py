@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -155,7 +156,7 @@ def test_a_second_time_finds_nothing_left(sql: Sql, app: Flask, worker_app: Flas
     again = _begin(app, person)
     _carry_out(worker_app)
 
-    assert tuple(_run(sql, again)) == ("done", "0 rows erased")
+    assert tuple(_run(sql, again)) == ("done", "nothing was held of this person")
     users = sql("SELECT count(*) FROM users")[0].count
     assert users == 1
     assert len(_everything(sql)) > len(before), "the command itself"
@@ -336,6 +337,9 @@ def test_an_export_is_everything_that_is_held(app: Flask, sql: Sql, person: Cust
     assert sum(row["kind"] == "webhook" for row in rows) == 3
     assert all(NAME in row["body"] for row in rows if row["kind"] == "webhook")
     assert all("payment_token" not in row for row in rows)
+    (amount,) = {row["amount"] for row in rows if row["kind"] == "payment"}
+    assert Decimal(amount) == sql("SELECT amount FROM payments LIMIT 1")[0].amount
+    assert isinstance(amount, str)
     other = app.test_cli_runner().invoke(args=["privacy", "export", "--user", str(uuid4())])
     assert other.output.startswith("0 rows of")
 
@@ -343,7 +347,7 @@ def test_an_export_is_everything_that_is_held(app: Flask, sql: Sql, person: Cust
 def test_erasing_from_the_command_line_waits_for_the_workers_and_says_so(
     app: Flask, worker_app: Flask, sql: Sql, person: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkout_service.privacy.cli.PATIENCE", 0.3)
+    monkeypatch.setattr("checkout_service.commands.watching.PATIENCE", 0.3)
     arguments = ["privacy", "erase", "--user", str(person.id), "--why", "asked for in writing"]
     waited = app.test_cli_runner().invoke(args=arguments)
     assert waited.exit_code == 1

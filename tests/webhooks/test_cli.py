@@ -16,10 +16,10 @@ import redis
 from click.testing import Result
 from flask import Flask
 
+from checkout_service.commands import watching
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.local.servers import free_port
 from checkout_service.settings.secret import Secret
-from checkout_service.webhooks import cli
 from checkout_service.webhooks.selection import Choice
 from tests.apps import MakeApp
 from tests.conftest import Servers, Sql
@@ -201,7 +201,7 @@ def test_what_is_left_as_it_is_or_only_counted_is_no_command(
 def test_all_of_a_state_are_one_command_and_who_watches_leaves_when_no_worker_comes(
     run: Run, filed: dict[str, UUID], sql: Sql, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "PATIENCE", 0.6)
+    monkeypatch.setattr(watching, "PATIENCE", 0.6)
     result = run("process", "--state", "failed", "--since", "7d", "--why", "mended")
 
     (row,) = sql("SELECT * FROM audit")
