@@ -42,8 +42,8 @@ def erase_person(user_id: UUID, why: str, operator: str | None) -> None:
     if command.open:
         so_far = f" ({command.message})" if command.message else ""
         raise click.ClickException(
-            f"Nothing moved within {watching.PATIENCE:.0f} s{so_far}. Command {command.id} is kept, and goes on as soon as "
-            "workers run and nobody holds what is left."
+            f"Nothing moved within {watching.PATIENCE:.0f} s{so_far}. Command {command.id} is kept, and goes on as "
+            "soon as workers run and nobody holds what is left."
         )
     if command.state is not RunState.DONE:
         raise click.ClickException(f"Command {command.id} was refused: {command.message}.")

@@ -167,8 +167,8 @@ def _process_chosen(choice: Choice, *, operator: str, why: str, dry_run: bool) -
     results = ", ".join(f"{number} {state}" for state, number in sorted(command.results.items()))
     if command.open:
         raise click.ClickException(
-            f"No worker came to it within {watching.PATIENCE:.0f} s: {_webhooks(command.processed)} of {count} processed. "
-            f"Command {command_id} is kept, and goes on as soon as workers run."
+            f"No worker came to it within {watching.PATIENCE:.0f} s: {_webhooks(command.processed)} of {count} "
+            f"processed. Command {command_id} is kept, and goes on as soon as workers run."
         )
     if command.state is RunState.REFUSED:
         raise click.ClickException(f"Command {command_id} was refused: {command.message}.")
