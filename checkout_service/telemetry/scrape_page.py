@@ -102,8 +102,10 @@ class ScrapePage:
             return
         lock = os.open(self._file.with_suffix(".making"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # A lock of the process, not of the open file: a child that is forked at this moment inherits the file, and
+            # would hold the lock for as long as it lives.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # POSIX allows both
             yield False
         else:
             yield True

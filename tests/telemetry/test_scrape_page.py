@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,7 +147,7 @@ def test_processes_that_count_together_show_one_page(tmp_path: Path, monkeypatch
     with ThreadPoolExecutor(1) as threads, one.held():
         threads.submit(pages[0].text)
         one.wait_for(2)
-        assert pages[1].text() == b"page 1"
+        assert _in_a_child(pages[1].text) == b"page 1"
     assert [page.text() for page in pages] == [b"page 2", b"page 2"]
     assert (one.made, other.made) == (2, 0)
 
@@ -192,3 +194,47 @@ def _nobodys_turn() -> Iterator[bool]:
 def _later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     now = time.time
     monkeypatch.setattr(scrape_page.time, "time", lambda: now() + seconds)
+
+
+def test_a_child_that_is_forked_while_a_page_is_made_keeps_no_later_one_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children: list[int] = []
+
+    def forking() -> bytes:
+        if not children:
+            child = _forked()
+            if not child:
+                signal.pause()
+            children.append(child)
+            return b"first"
+        return b"second"
+
+    page = ScrapePage(forking, folder=str(tmp_path))
+    assert page.text() == b"first"
+    try:
+        monkeypatch.setattr(scrape_page, "FRESH_FOR", 0.0)
+        assert page.text() == b"second"
+    finally:
+        os.kill(children[0], signal.SIGKILL)
+        os.waitpid(children[0], 0)
+
+
+def _forked() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of threads; of these children none needs one
+        return os.fork()
+
+
+def _in_a_child(call: Callable[[], bytes]) -> bytes:
+    """What the call returns in another process, which is as this one at this moment."""
+    reads, writes = os.pipe()
+    child = _forked()
+    if not child:
+        os.write(writes, call())
+        os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads, "rb") as answer:
+        found = answer.read()
+    os.waitpid(child, 0)
+    return found
