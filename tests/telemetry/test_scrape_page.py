@@ -231,8 +231,10 @@ def _in_a_child(call: Callable[[], bytes]) -> bytes:
     reads, writes = os.pipe()
     child = _forked()
     if not child:
-        os.write(writes, call())
-        os._exit(0)
+        try:
+            os.write(writes, call())
+        finally:
+            os._exit(0)
     os.close(writes)
     with os.fdopen(reads, "rb") as answer:
         found = answer.read()
