@@ -22,8 +22,9 @@ STAFF_SCOPES: Final = ("refunds", "ops")
 
 WAITING_OF_CALLER: Final = 4
 WAITING_OF_ADDRESS: Final = 16
-WAITING_OF_GUESTS: Final = 48
-"""Of the 64 places of a process (checkout_service/server/granian_server.py): customers always find some."""
+WAITING_OF_GUESTS: Final = 40
+"""Of the 64 places of a process (checkout_service/server/granian_server.py). Requests that wait for the keys of tokens
+(checkout_service/identity/jwks.py) take 16 at most, so customers always find some."""
 
 GUESTS: Final = "guests"
 
