@@ -43,6 +43,11 @@ VERSION_TABLE: Final = """
     )
 """
 
+# Parts of tables, which the models have once.
+PARTITIONS: Final = """
+    SELECT relname FROM pg_class WHERE relispartition AND relnamespace = to_regnamespace(current_schema()::text)
+"""
+
 TRY_LOCK: Final = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
 """Only the owner may take this lock: the login roles may read the table, and no more. An advisory lock would be
 anybody's who may connect. It lets /readyz read the version, and another connection of ours write it."""
@@ -177,8 +182,12 @@ def migrate() -> None:
                 # takes no snapshot; a SELECT may, and keeps it, once psycopg has prepared it.
                 lock.exec_driver_sql(TRY_LOCK)
 
+            def in_models(name: str | None, kind: str, _parents: Any) -> bool:
+                return kind != "table" or name not in connection.exec_driver_sql(PARTITIONS).scalars().all()
+
             context.configure(
                 connection=connection,
+                include_name=in_models,
                 target_metadata=Base.metadata,
                 transaction_per_migration=True,
                 compare_server_default=True,
