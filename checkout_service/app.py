@@ -21,22 +21,35 @@ from checkout_service.console import site as console
 from checkout_service.database.engine import connect_database
 from checkout_service.disputes import routes as disputes
 from checkout_service.doctor.cli import doctor
+from checkout_service.endpoints import replay_routes as event_replays
+from checkout_service.endpoints import routes as webhook_endpoints
+from checkout_service.endpoints.cli import webhook_endpoints as webhook_endpoint_commands
+from checkout_service.events import routes as events
 from checkout_service.health import routes as health
 from checkout_service.identity import tokens
 from checkout_service.identity.cli import token
+from checkout_service.identity.key_cli import api_keys
+from checkout_service.orders import request_routes as order_requests
+from checkout_service.orders import routes as orders
+from checkout_service.oversight import payment_routes as staff_payments
 from checkout_service.oversight import routes as settling
+from checkout_service.oversight.cli import orders as order_commands
 from checkout_service.oversight.cli import payments as payment_commands
+from checkout_service.oversight.event_documents import document_events
 from checkout_service.pages import site
 from checkout_service.payments import routes as payments
+from checkout_service.payments.changes import connect_changes
 from checkout_service.privacy.cli import privacy
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.background_publisher import connect_background_publisher
+from checkout_service.publishing.events_wake_up import connect_events_notifier
 from checkout_service.publishing.publisher import connect_queue
 from checkout_service.publishing.wake_up import connect_notifier
 from checkout_service.refunds import routes as refunds
 from checkout_service.server import bodies
 from checkout_service.server.places import connect_places
 from checkout_service.settings.values import WebSettings
+from checkout_service.stock.cli import stock
 from checkout_service.telemetry import logs, request_log
 from checkout_service.webhooks.backpressure import connect_backpressure
 from checkout_service.webhooks.cli import webhooks
@@ -64,18 +77,22 @@ def create_app(settings: WebSettings) -> Flask:
         app,
         settings.database_url,
         name="checkout-web",
-        # Beside the slots: who looks whether the database is ready, and who makes the management port's metrics. If
-        # one of them finds no connection, every request takes the database for one that is away.
-        pool_size=settings.web_threads + 2,
+        # Beside the slots: who looks whether the database is ready, who makes the management port's metrics, and who
+        # looks for what long polls wait for. If one of them finds no connection, every request takes the database for
+        # one that is away.
+        pool_size=settings.web_threads + 3,
         pooler=settings.database_pooler,
     )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)
     connect_queue(app, settings.broker_url)
     connect_notifier(app)
     connect_background_publisher(app)
+    connect_events_notifier(app)
     connect_backpressure(app, max_rows=settings.webhooks_max_rows, max_bytes=settings.webhooks_max_bytes)
     connect_providers(app, settings)
     connect_places(app)
+    connect_changes(app)
+    events.connect_events(app)
     request_log.init_app(app)
     heads.init_app(app)
     bodies.init_app(app)
@@ -85,17 +102,25 @@ def create_app(settings: WebSettings) -> Flask:
     problem_documents.init_app(app)
 
     api = Api(app)
-    for room in (carts, checkout, payments, refunds, captures, disputes, settling):
+    for room in (carts, checkout, payments, orders, refunds, captures, order_requests, disputes, settling, events):
         api.register_blueprint(room.blueprint)
+    api.register_blueprint(orders.staff_blueprint)
+    api.register_blueprint(staff_payments.blueprint)
+    api.register_blueprint(webhook_endpoints.blueprint)
+    api.register_blueprint(event_replays.blueprint)
     app.register_blueprint(receiver)
     health.init_app(app, settings)
     texts = {name: found for name, spec in provider_specs().items() if (found := spec.webhooks.acknowledgement)}
+    document_events(api)
     openapi_page.init_app(app, api, acknowledgements=texts)
     if settings.pages:
         site.init_app(app)
     if settings.console:
         console.init_app(app)
 
-    for command in (catalog, doctor, payment_commands, privacy, token, webhooks):
+    for command in (
+        *(api_keys, catalog, doctor, order_commands, payment_commands, privacy, stock, token, webhooks),
+        webhook_endpoint_commands,
+    ):
         app.cli.add_command(command)
     return app

@@ -36,6 +36,7 @@ def read_cursor(text: str) -> Cursor:
         cursor = Cursor(datetime.fromisoformat(moment), UUID(last))
     except (ValueError, binascii.Error) as error:
         raise BadCursorError(text) from error
-    if cursor.moment.tzinfo is None:
+    # What else would be read as the same row is none of ours: digits of other scripts, say.
+    if cursor.moment.tzinfo is None or str(cursor) != text:
         raise BadCursorError(text)
     return cursor

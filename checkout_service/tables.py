@@ -6,13 +6,41 @@ from checkout_service.catalog.models import Listing, School, Spec, Vendor
 from checkout_service.checkout.models import CheckoutSession, SessionAddress
 from checkout_service.commands.models import CommandResult, CommandRun, OperatorCommand
 from checkout_service.disputes.models import Dispute
+from checkout_service.endpoints.models import (
+    EndpointSecret,
+    EventAttempt,
+    EventReplay,
+    PendingDelivery,
+    WebhookEndpoint,
+)
+from checkout_service.events.models import (
+    Event,
+    EventDay,
+    EventDue,
+    EventNumber,
+    EventSeries,
+    EventTypeNumber,
+    UnsequencedEvents,
+)
+from checkout_service.identity.models import ApiKey
+from checkout_service.orders.models import (
+    Fulfilment,
+    Order,
+    OrderCancellation,
+    OrderLine,
+    OrderNumber,
+    OrderReason,
+    RefundLine,
+)
 from checkout_service.payments.entry_models import PaymentAcceptance, PaymentAttempt, PaymentNotice, PaymentReview
 from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent
 from checkout_service.privacy.models import Erasure
 from checkout_service.refunds.models import Refund, RefundEvent
+from checkout_service.stock.models import Hold, StockCounter
 from checkout_service.webhooks.models import BelievedCertificate, WebhookDelivery
 
 __all__ = [
+    "ApiKey",
     "BelievedCertificate",
     "CancelRequest",
     "Capture",
@@ -23,22 +51,43 @@ __all__ = [
     "CommandResult",
     "CommandRun",
     "Dispute",
+    "EndpointSecret",
     "Erasure",
+    "Event",
+    "EventAttempt",
+    "EventDay",
+    "EventDue",
+    "EventNumber",
+    "EventReplay",
+    "EventSeries",
+    "EventTypeNumber",
+    "Fulfilment",
+    "Hold",
     "Listing",
     "OperatorCommand",
+    "Order",
+    "OrderCancellation",
+    "OrderLine",
+    "OrderNumber",
+    "OrderReason",
     "Payment",
     "PaymentAcceptance",
     "PaymentAttempt",
     "PaymentEvent",
     "PaymentNotice",
     "PaymentReview",
+    "PendingDelivery",
     "Refund",
     "RefundEvent",
+    "RefundLine",
     "School",
     "SessionAddress",
     "Spec",
+    "StockCounter",
+    "UnsequencedEvents",
     "User",
     "Vendor",
     "Void",
     "WebhookDelivery",
+    "WebhookEndpoint",
 ]

@@ -20,11 +20,13 @@ class QueueName(StrEnum):
     WEBHOOKS = "webhooks"
     PAYMENTS = "payments"
     HOUSEKEEPING = "housekeeping"
+    EVENTS = "events"
 
 
 QUEUES_OF_PROCESS: Final = {
     "worker": (QueueName.WEBHOOKS,),
     "housekeeping": (QueueName.PAYMENTS, QueueName.HOUSEKEEPING),
+    "sender": (QueueName.EVENTS,),
 }
 """Which process of the Procfile, and of deploy/, takes messages from which queues."""
 
@@ -153,6 +155,14 @@ class TaskName(StrEnum):
         time_limit=LONG,
         promise="A request to cancel is leased before its provider is asked; the sweep sends again.",
     )
+    CANCEL_SHORT_ORDERS = Declaration(
+        name="orders.cancel_short",
+        module="worker.refunds.short_orders",
+        queue=QueueName.HOUSEKEEPING,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(seconds=30), expires=timedelta(seconds=30)),
+        promise="An order is canceled with its refunds in one statement, under its lock; the sweep sends for these.",
+    )
     SWEEP_PAYMENTS = Declaration(
         name="payments.sweep",
         module="worker.payments.sweeping",
@@ -160,7 +170,7 @@ class TaskName(StrEnum):
         time_limit=SHORT,
         # Every five seconds: as long as a fresh request waits before it is due.
         schedule=Schedule(every=timedelta(seconds=5), expires=timedelta(seconds=10)),
-        promise="It only sends messages for requests to refund, capture, void or cancel that are due, harmless twice.",
+        promise="It sends messages for requests that are due, harmless twice, and numbers what has no number.",
     )
     RUN_COMMANDS = Declaration(
         name="commands.run",
@@ -171,6 +181,30 @@ class TaskName(StrEnum):
         schedule=Schedule(every=timedelta(seconds=10), expires=timedelta(seconds=10)),
         promise="Each step of a command is taken under a lease, so two runs never take the same one.",
     )
+    SWEEP_STOCK = Declaration(
+        name="stock.sweep",
+        module="worker.stock.sweeping",
+        queue=QueueName.HOUSEKEEPING,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(seconds=30), expires=timedelta(seconds=30)),
+        promise="It ends holds whose time is over and skips rows that another run holds; the next run goes on.",
+    )
+    WRITE_DUE_EVENTS = Declaration(
+        name="events.due",
+        module="worker.events.dues",
+        queue=QueueName.HOUSEKEEPING,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(seconds=60), expires=timedelta(seconds=60)),
+        promise="Each event is written once for its object and date, whoever comes second; the next run goes on.",
+    )
+    TURN_DAYS = Declaration(
+        name="events.days",
+        module="worker.events.days",
+        queue=QueueName.HOUSEKEEPING,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(minutes=10), expires=timedelta(minutes=10)),
+        promise="Days are made a week ahead and dropped once; what somebody has is left to the next run.",
+    )
     BACKFILL_PAYMENTS = Declaration(
         name="payments.backfill",
         module="worker.payments.backfill",
@@ -178,4 +212,19 @@ class TaskName(StrEnum):
         time_limit=LONG,
         schedule=Schedule(every=timedelta(hours=1), expires=timedelta(hours=1)),
         promise="An event has its webhook's id, so it is recorded once; the next run asks for the same days.",
+    )
+    SEND_EVENTS = Declaration(
+        name="events.send",
+        module="worker.events.task",
+        queue=QueueName.EVENTS,
+        time_limit=LONG,
+        promise="An endpoint is claimed under a lease before anything is sent there; the sweep sends again.",
+    )
+    SWEEP_EVENTS = Declaration(
+        name="events.sweep",
+        module="worker.events.sweeping",
+        queue=QueueName.EVENTS,
+        time_limit=SHORT,
+        schedule=Schedule(every=timedelta(seconds=2), expires=timedelta(seconds=10)),
+        promise="It sends a wake-up where events are due, harmless twice, and moves places up that skip nothing.",
     )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from getpass import getuser
 from typing import Any
+from uuid import UUID
 
 import click
 from flask.cli import AppGroup
 
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.durations import parse_duration
+from checkout_service.spellings import parse_day, parse_id, parse_number
 
 
 class CommandGroup(AppGroup):
@@ -43,9 +46,31 @@ class Day(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         try:
-            return datetime.combine(date.fromisoformat(str(value)), time(), UTC)
+            return parse_day(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Number(click.IntRange):
+    """A whole number of a range, in ASCII digits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(parse_number(str(value)), param, ctx)
         except ValueError:
-            self.fail(f"{value!r} is no day such as 2026-12-24", param, ctx)
+            self.fail(f"{value!r} is not a valid integer.", param, ctx)
+
+
+class Id(click.ParamType[UUID]):
+    """A UUID in the form of RFC 9562."""
+
+    name = "uuid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UUID:
+        try:
+            return parse_id(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a valid UUID.", param, ctx)
 
 
 def os_user() -> str:
@@ -59,6 +84,18 @@ def os_user() -> str:
 def kept(text: str) -> str:
     """The text as a database takes it: bytes of a terminal that are no UTF-8 come as lone surrogates."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def echo_list(lines: Iterable[str], *, limit: int, what: str, which: str = "newest") -> None:
+    """Print a list, a line each. That there is none, or perhaps more than ``limit``, is said beside the output."""
+    count = 0
+    for line in lines:
+        click.echo(line)
+        count += 1
+    if not count:
+        click.echo(f"No {what} match.", err=True)
+    elif count == limit:
+        click.echo(f"The {which} {limit} are shown; there may be more: --limit", err=True)
 
 
 def printable(text: str) -> str:

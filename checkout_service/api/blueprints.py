@@ -16,6 +16,7 @@ from flask import Flask, Request
 from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from checkout_service.api.callers import Demand, NotForApiKeys
 from checkout_service.api.problem_documents import CONTENT_TYPE, ProblemSchema, document, document_of_status, pointers
 from checkout_service.api.problems import (
     DatabaseUnavailable,
@@ -26,13 +27,24 @@ from checkout_service.api.problems import (
     Problem,
     Unauthorized,
 )
+from checkout_service.api.query_parameters import takes_query
+from checkout_service.api.scopes import OPENS
 from checkout_service.strict_json import StrictJsonError, parse_value
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 class StrictParser(FlaskParser):
-    """JSON bodies in UTF-8 that every parser reads alike; whatever else is sent ends as one of our problems."""
+    """JSON bodies in UTF-8 that every parser reads alike; whatever else is sent ends as one of our problems.
+
+    A schema whose ``body_may_be_left_out`` is true takes a request that has none, and says nothing of one, for ``{}``.
+    """
+
+    def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
+        """The body's value. Raises Problem."""
+        if getattr(schema, "body_may_be_left_out", False) and not req.mimetype and not req.get_data():
+            return {}
+        return super().load_json(req, schema)
 
     def _raw_load_json(self, req: Request) -> Any:
         body = req.get_data(cache=False)
@@ -66,10 +78,26 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._prepare_doc_cbks.append(_document_usual_problems)
+        self._prepare_doc_cbks.append(_document_scopes)
+
+    def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
+        """As in flask-smorest; what scopes the view is marked with is documented too."""
+        demand = getattr(view_func, "demand", None)
+        if demand is not None:
+            view_func._apidoc = {**getattr(view_func, "_apidoc", {}), "demand": demand}
+        super().add_url_rule(rule, endpoint, view_func, **options)
 
     def arguments(self, schema: marshmallow.Schema | type[marshmallow.Schema], **options: Any) -> Any:
-        """As in flask-smorest, with the schema built once: webargs would build one for every request."""
-        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
+        """As in flask-smorest, with the schema built once: webargs would build one for every request.
+
+        The members of a query's schema are the parameters that the view takes.
+        """
+        built = schema() if isinstance(schema, type) else schema
+        decorate = super().arguments(built, **options)
+        if options.get("location") != "query":
+            return decorate
+        names = [field.data_key or name for name, field in built.fields.items()]
+        return lambda view: takes_query(decorate(view), names)
 
     def problems(self, *kinds: type[Problem]) -> Callable[[View], View]:
         """Document the problems that a view may answer with, each with an example."""
@@ -116,7 +144,16 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
                 "security": [{"bearer": []}],
             },
         )
-        self.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+        scopes = "; ".join(f"`{scope}` {words}" for scope, words in OPENS.items())
+        self.spec.components.security_scheme(
+            "bearer",
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT or API key",
+                "description": _BEARER + scopes + ".",
+            },
+        )
 
     def _register_error_handlers(self) -> None:
         """Registers none: ``problem_documents`` renders the problems of all routes, documented or not."""
@@ -141,14 +178,20 @@ def _documented(wrapped: Any, view: View) -> View:
 
 _ABOUT: Final = """A customer fills a cart, opens a checkout session and pays at a payment provider. The status of the
 payment is read here, and staff refund payments here. Amounts are strings with two decimals, times RFC 3339 in UTC.
+Programs of the shop come with an API key; it opens the paths that name a scope, and no customer's.
 Errors are problem documents (RFC 9457) with a stable `type`.
 
 To try it here, press *Authorize* and paste a token: `make run` prints one, `flask --app wsgi token --user UUID` makes
 one. Then open an operation, *Try it out* and *Execute*. Without a token you see your first problem document."""
 
+_BEARER: Final = """A customer's token; a token of staff, with scopes in its claim `scope`; or a program's API key
+(`csk_…`, made by `flask api-keys create`). An operation that names scopes takes one of them. An API key opens no other,
+and a token with `refunds` still opens what it opened before there were other scopes. Scopes: """
+
 _USUAL: Final[dict[int, type[Problem]]] = {
     400: MalformedBody,
     401: Unauthorized,
+    403: NotForApiKeys,
     404: NotFound,
     412: PreconditionFailed,
     422: Invalid,
@@ -158,17 +201,26 @@ _USUAL: Final[dict[int, type[Problem]]] = {
 
 def _document_usual_problems(doc: dict[str, Any], _info: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Add what every operation may answer; runs after flask-smorest's own steps, which know what it takes."""
-    statuses = [400, 401, 412, 500, 503, *([413, 415] if "requestBody" in doc else [])]
+    statuses = [400, 401, 403, 412, 422, 500, 503, *([413, 415] if "requestBody" in doc else [])]
     responses = doc.setdefault("responses", {})
     for status in statuses:
         responses.setdefault(status, HTTPStatus(status).name)
     return doc
 
 
+def _document_scopes(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Say which scopes open an operation, any one of them. What is for customers too needs none of them."""
+    demand: Demand | None = info.get("demand")
+    if demand is not None:
+        ways = [{"bearer": [str(scope)]} for scope in demand.scopes]
+        doc["security"] = ways if demand.only else [{"bearer": []}, *ways]
+    return doc
+
+
 def _example(kind: type[Problem]) -> dict[str, Any]:
     if kind is Invalid:
         return document(Invalid(errors=[{"pointer": "/qty", "detail": "Missing data for required field."}]))
-    return document(kind())
+    return document(kind(**kind.example))
 
 
 def _where(error: StrictJsonError) -> str:

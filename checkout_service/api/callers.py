@@ -1,20 +1,21 @@
 """Who is calling. Every route requires a caller, unless its view is marked ``@public``.
 
-The caller comes from a bearer token, or for a view marked ``known_by`` from something else, such as a guest's cookie.
-The room ``identity`` checks tokens and cookies.
+The caller comes from a bearer token or an API key, or for a view marked ``known_by`` from something else, such as a
+guest's cookie. The room ``identity`` checks all of them. A view marked with scopes is for staff, or for them too; an
+API key opens no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 
 from checkout_service.api.problems import Forbidden
+from checkout_service.api.scopes import Scope
 
 CALLER_KEY: Final = "checkout_service.caller"
 """Under this key of a request's environment the server finds who sent it, once that is known."""
@@ -30,9 +31,33 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     is_guest: bool = False
     """Known by the shop's cookie alone: whoever throws it away is another guest."""
+    key_prefix: str | None = None
+    """What the API key begins with that was sent, if one was: ``user_id`` is then the key's own id."""
 
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes
+    @property
+    def name(self) -> str:
+        """Who it is, in logs and in the audit. Of a key its prefix, which opens nothing."""
+        return f"user {self.user_id}" if self.key_prefix is None else f"key {self.key_prefix}"
+
+    def may(self, *scopes: str) -> bool:
+        """Whether the caller has one of these scopes at least."""
+        return not self.scopes.isdisjoint(scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The scopes of which a view takes one. ``of_tokens`` opened it before there were others: to tokens it still does.
+
+    ``only`` says that the view is for staff alone; else it is for customers too, who see what is theirs.
+    """
+
+    scopes: tuple[Scope, ...]
+    of_tokens: tuple[Scope, ...] = ()
+    only: bool = True
+
+    def admits(self, who: Caller) -> bool:
+        """Whether the caller is staff to this view."""
+        return who.may(*self.scopes) or (who.key_prefix is None and who.may(*self.of_tokens))
 
 
 def public(view: View) -> View:
@@ -61,6 +86,12 @@ def how_known(app: Flask, endpoint: str) -> Callable[[], Caller] | None:
     return getattr(app.view_functions[endpoint], "identify", None)
 
 
+def demand_of(app: Flask, endpoint: str) -> Demand | None:
+    """The scopes that an endpoint's view is marked with; None if it is nothing to staff."""
+    found: Demand | None = getattr(app.view_functions[endpoint], "demand", None)
+    return found
+
+
 def require_callers(app: Flask, identify: Callable[[], Caller]) -> None:
     """From here on every request to a view that is not public needs a caller.
 
@@ -71,8 +102,12 @@ def require_callers(app: Flask, identify: Callable[[], Caller]) -> None:
     def require_caller() -> None:
         endpoint = request.endpoint
         # No endpoint: an unknown path or method. Everybody is answered 404 or 405.
-        if endpoint is not None and not is_public(app, endpoint):
-            g.caller = request.environ[CALLER_KEY] = (how_known(app, endpoint) or identify)()
+        if endpoint is None or is_public(app, endpoint):
+            return
+        identify_here = how_known(app, endpoint)
+        g.caller = found = request.environ[CALLER_KEY] = (identify_here or identify)()
+        if identify_here is None:
+            _check_scopes(found, demand_of(app, endpoint))
 
 
 def caller() -> Caller:
@@ -81,28 +116,63 @@ def caller() -> Caller:
     return found
 
 
-def scoped(scope: str) -> Callable[[View], View]:
-    """Raise InsufficientScope, before the body is read, unless the caller's token carries the scope."""
+def scoped(*scopes: Scope, of_tokens: tuple[Scope, ...] = ()) -> Callable[[View], View]:
+    """Mark a view as one for staff alone: who has none of the scopes is refused, with any method of its path.
 
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def checked(*arguments: Any, **named: Any) -> Any:
-            if not caller().may(scope):
-                raise InsufficientScope(scope)
-            return view(*arguments, **named)
+    See ``Demand`` for ``of_tokens``. A ``Blueprint`` of ours writes both into the API's document.
+    """
+    demand = Demand(scopes, of_tokens)
+    return lambda view: _marked(view, demand)
 
-        return cast("View", checked)
 
-    return decorate
+def staff_too(*scopes: Scope, of_tokens: tuple[Scope, ...] = ()) -> Callable[[View], View]:
+    """Mark a view as one that is for customers, and for staff with one of these scopes: ``is_staff`` tells which."""
+    demand = Demand(scopes, of_tokens, only=False)
+    return lambda view: _marked(view, demand)
+
+
+def is_staff() -> bool:
+    """Whether the current request's caller has a scope that its view is marked with."""
+    endpoint = request.endpoint
+    demand = None if endpoint is None else demand_of(current_app, endpoint)
+    return demand is not None and demand.admits(caller())
+
+
+def _marked(view: View, demand: Demand) -> View:
+    view.demand = demand  # type: ignore[attr-defined]  # functions take any attribute
+    return view
+
+
+def _check_scopes(who: Caller, demand: Demand | None) -> None:
+    """Before the view: Flask answers OPTIONS by itself, and a view that is marked never sees who may not come."""
+    if demand is None:
+        if who.key_prefix is not None:
+            raise NotForApiKeys
+    elif (demand.only or who.key_prefix is not None) and not demand.admits(who):
+        raise InsufficientScope(demand.scopes[0])
 
 
 class InsufficientScope(Forbidden):
-    """The token is valid, but does not allow this (RFC 6750, section 3.1)."""
+    """The token or API key is valid, but does not allow this (RFC 6750, section 3.1)."""
 
     slug = "insufficient-scope"
     title = "Insufficient scope"
-    default_detail = "The token lacks the scope that this takes: ask your identity provider for one that has it."
+    default_detail = (
+        "The token or API key lacks the scope that this takes: ask your identity provider, or whoever makes the keys, "
+        "for one that has it."
+    )
 
-    def __init__(self, scope: str = "refunds") -> None:
+    def __init__(self, scope: str = Scope.REFUNDS) -> None:
         challenge = f'Bearer realm="checkout", error="insufficient_scope", scope="{scope}"'
-        super().__init__(headers={"WWW-Authenticate": challenge}, scope=scope)
+        super().__init__(headers={"WWW-Authenticate": challenge}, scope=str(scope))
+
+
+class NotForApiKeys(Forbidden):
+    """A valid API key was sent to a path that is for customers alone."""
+
+    slug = "not-for-api-keys"
+    title = "Not for API keys"
+    default_detail = "This path is for customers: it takes a customer's token, and no API key opens it."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="checkout", error="insufficient_scope"'})

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from checkout_service.api.problems import (
@@ -21,6 +22,7 @@ from checkout_service.api.problems import (
     PreconditionFailed,
     UnknownTransferCoding,
 )
+from checkout_service.api.query_parameters import refuse_unknown_parameters
 
 # A host of RFC 3986, section 3.2.2, and its port. Without the comma that may stand in a name: two headers are joined
 # by it, and a proxy may have routed by either.
@@ -36,6 +38,7 @@ def init_app(app: Flask) -> None:
     """From here on no such request reaches a view, and no answer is kept by a cache unless it says so."""
     app.before_request(_check)
     app.after_request(_kept_by_nobody)
+    app.after_request(_without_type)
 
 
 def is_unreadable(environ: Mapping[str, Any], header: str) -> bool:
@@ -52,6 +55,12 @@ def refuse_unkeepable_form() -> None:
     _refuse_nul([(name, value) for name, values in request.form.lists() for value in values])
 
 
+def _methods_here() -> list[str] | None:
+    """All methods of the path: each of them may be a route of its own."""
+    adapter = current_app.create_url_adapter(request)
+    return None if adapter is None else list(adapter.allowed_methods())
+
+
 def _check() -> None:
     environ = request.environ
     if "//" in environ["PATH_INFO"]:
@@ -61,7 +70,7 @@ def _check() -> None:
     method = environ["REQUEST_METHOD"]
     if method != method.upper():
         # Werkzeug takes "post" for POST, which a proxy that forbids POST has let through (RFC 9110, section 9.1).
-        raise request.routing_exception or MethodNotAllowed(request.url_rule.methods if request.url_rule else None)
+        raise request.routing_exception or MethodNotAllowed(_methods_here())
     # HTTP/1.0 knows no Host, and the server says only that it is empty.
     host = environ.get("HTTP_HOST", "")
     if not _HOST.fullmatch(host) and (host or environ.get("SERVER_PROTOCOL") not in {"HTTP/1", "HTTP/1.0"}):
@@ -72,9 +81,10 @@ def _check() -> None:
         _refuse_encoded_body(environ)
     if "HTTP_IF_MATCH" in environ and request.endpoint != _TAKES_ANY_HEAD:
         _refuse_condition(environ)
-    query = environ["QUERY_STRING"]
-    if "%00" in query or "\0" in query:
-        _refuse_nul(list(request.args.items(multi=True)))
+    if query := environ["QUERY_STRING"]:
+        if "%00" in query or "\0" in query:
+            _refuse_nul(list(request.args.items(multi=True)))
+        refuse_unknown_parameters()
 
 
 def _refuse_encoded_body(environ: Mapping[str, Any]) -> None:
@@ -104,4 +114,11 @@ def _refuse_nul(pairs: list[tuple[str, str]]) -> None:
 def _kept_by_nobody(answer: Response) -> Response:
     """What is said to one caller is private, unless the view says otherwise: none can be forgotten this way."""
     answer.headers.setdefault("Cache-Control", "no-store")
+    return answer
+
+
+def _without_type(answer: Response) -> Response:
+    """What has no content has no type of it; Werkzeug would call it HTML (RFC 9110, section 8.3)."""
+    if answer.status_code in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+        answer.headers.pop("Content-Type", None)
     return answer

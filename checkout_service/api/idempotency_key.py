@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final
 
@@ -68,6 +68,6 @@ def read_key(header: str | None) -> str:
     return text
 
 
-def request_hash(request: dict[str, str | None]) -> bytes:
-    """A hash by which two requests with the same key are compared. SHA-256, 32 bytes."""
+def request_hash(request: Mapping[str, object]) -> bytes:
+    """A hash by which two requests with the same key are compared: of JSON values. SHA-256, 32 bytes."""
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).digest()

@@ -5,13 +5,13 @@
     ├── 401  Unauthorized
     ├── 403  Forbidden
     ├── 404  NotFound
-    ├── 409  TotalChanged  AmountDiffers
+    ├── 409  TotalChanged  CartChanged  OutOfStock  AmountDiffers
     ├── 412  PreconditionFailed
     ├── 413  TooLarge
     ├── 415  EncodedBody
     ├── 422  Invalid  IdempotencyKeyReused  EmptyCart  CartFull  MixedCurrencies  TotalTooLarge
     ├── 429  TooMany
-    │        └── TooManyAtOnce  TooManyOpenSessions
+    │        └── TooManyAtOnce  TooManyOpenSessions  TooManyHeldPieces
     ├── 501  UnknownTransferCoding
     ├── 502  ProviderFailed
     └── 503  Unavailable
@@ -34,6 +34,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
     """An expected failure. ``slug`` makes its stable type; ``detail`` says what to do about it.
 
     ``pointer`` names the member of the request that is at fault (a JSON Pointer, RFC 6901), if it is always the same.
+    ``example`` are members of its own, for the documentation.
     """
 
     status: ClassVar[int] = 500
@@ -41,6 +42,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
     title: ClassVar[str] = "Problem"
     default_detail: ClassVar[str] = ""
     pointer: ClassVar[str | None] = None
+    example: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -123,8 +125,26 @@ class TotalChanged(Problem):
 class CartChanged(Problem):
     status = 409
     slug = "cart-changed"
-    title = "The cart was paid meanwhile"
-    default_detail = "This cart was paid while the session was being opened: show it again, and ask with a new key."
+    title = "The cart changed meanwhile"
+    default_detail = (
+        "This cart was paid, or something of it changed, while the session was being opened: show it again, and ask "
+        "with a new key."
+    )
+
+
+class OutOfStock(Problem):
+    """``lines`` names each line that is short: its listing, how many were asked for, and how many are available."""
+
+    status = 409
+    slug = "out-of-stock"
+    title = "Out of stock"
+    default_detail = (
+        "There are fewer pieces than the cart asks for: see lines. Take fewer, or take the line out, and ask with a "
+        "new key."
+    )
+    example: ClassVar[Mapping[str, Any]] = {
+        "lines": [{"listing": "018f0000-0000-7000-8000-000000000101", "wanted": 2, "available": 1}]
+    }
 
 
 class AmountDiffers(Problem):
@@ -219,8 +239,8 @@ class TooMany(Problem):
     title = "Too many requests"
     default_detail = "Wait for as long as Retry-After says, and send the same request again."
 
-    def __init__(self, *, retry_after: int = 1) -> None:
-        super().__init__(headers={"Retry-After": str(max(retry_after, 1))})
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(retry_after, 1))})
 
 
 class TooManyAtOnce(TooMany):
@@ -235,6 +255,15 @@ class TooManyOpenSessions(TooMany):
     default_detail = (
         "As many sessions as you may have open are neither paid nor ended: pay or cancel one of them, or wait until "
         "one ends."
+    )
+
+
+class TooManyHeldPieces(TooMany):
+    slug = "too-many-held-pieces"
+    title = "Too many held pieces"
+    default_detail = (
+        "Your open sessions hold as many pieces of stock as you may hold at once: pay or cancel one of them, or wait "
+        "until one ends."
     )
 
 

@@ -24,7 +24,8 @@ REQUEST_STATUS = Enum(
 class Capture(Dated, Base):
     """Money that came, by the provider's name for it. Joined: the greatest status and amount.
 
-    The trigger captures_guard (migrations/entries/guards.sql) lets nothing of it move back.
+    The trigger captures_guard (migrations/entries/guards.sql) lets nothing of it move back. captures_tell_of_new and
+    captures_tell (migrations/events/entries.sql) write its events.
     """
 
     __tablename__ = "captures"
@@ -55,7 +56,8 @@ class CaptureRequest(Dated, Base):
     """Somebody asked to capture what is authorized. The id is the provider's idempotency key.
 
     The triggers capture_requests_admit and capture_requests_check_cover (migrations/entries/requests.sql) refuse what
-    has no cover, capture_requests_guard (migrations/entries/guards.sql) whatever moves back.
+    has no cover, capture_requests_guard (migrations/entries/guards.sql) whatever moves back. capture_requests_tell
+    (migrations/events/entries.sql) writes the event of one that failed.
     """
 
     __tablename__ = "capture_requests"
@@ -113,7 +115,8 @@ class Void(Dated, Base):
     """Somebody asked to give back what is authorized and was not captured. The id is the provider's idempotency key.
 
     The trigger voids_admit (migrations/entries/requests.sql) refuses one without cover, voids_guard
-    (migrations/entries/guards.sql) whatever moves back.
+    (migrations/entries/guards.sql) whatever moves back. voids_tell (migrations/events/entries.sql) writes the event of
+    one that succeeded.
     """
 
     __tablename__ = "voids"

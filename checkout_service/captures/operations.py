@@ -178,7 +178,12 @@ def _check_hash(known: bytes, given: bytes) -> None:
 
 def _as_requested(shown: dict[str, Any]) -> dict[str, Any]:
     """The answer as it was first given. GET shows the status of today."""
-    first = {"status": RequestStatus.REQUESTED.value, "decline": None, "updated_at": shown["created_at"]}
+    first = {
+        "status": RequestStatus.REQUESTED.value,
+        "decline": None,
+        "provider_answer": None,
+        "updated_at": shown["created_at"],
+    }
     return shown | first | ({"capture_ref": None} if "capture_ref" in shown else {})
 
 

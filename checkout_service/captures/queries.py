@@ -16,13 +16,13 @@ from checkout_service.money import show
 
 REQUEST: Final = """
     request.id, request.payment_id, request.attempt_ref, request.provider_ref, request.amount, request.currency,
-    request.final, request.releases, request.status::text AS status, request.decline, request.request_hash,
-    request.created_at, request.updated_at
+    request.final, request.releases, request.status::text AS status, request.decline, request.detail,
+    request.request_hash, request.created_at, request.updated_at
 """
 """The values of ``RequestRow``."""
 
 VOID: Final = """
-    void.id, void.payment_id, void.releases, void.currency, void.status::text AS status, void.decline,
+    void.id, void.payment_id, void.releases, void.currency, void.status::text AS status, void.decline, void.detail,
     void.request_hash, void.created_at, void.updated_at
 """
 """The values of ``VoidRow``."""
@@ -74,11 +74,11 @@ _of_payment: Final = Statement(
             WHERE presumed.capture_ref IS NULL
         ) AS found LEFT JOIN source ON source.id = found.id) AS captures,
         (SELECT jsonb_agg(jsonb_build_array(request.id, request.attempt_ref, request.provider_ref, request.amount::text,
-            request.final, request.releases::text, request.status, request.decline, request.created_at,
-            request.updated_at) ORDER BY request.id)
+            request.final, request.releases::text, request.status, request.decline, request.detail,
+            request.created_at, request.updated_at) ORDER BY request.id)
         FROM capture_requests AS request WHERE request.payment_id = payment.id) AS requests,
-        (SELECT jsonb_agg(jsonb_build_array(void.id, void.releases::text, void.status, void.decline, void.created_at,
-            void.updated_at) ORDER BY void.id)
+        (SELECT jsonb_agg(jsonb_build_array(void.id, void.releases::text, void.status, void.decline, void.detail,
+            void.created_at, void.updated_at) ORDER BY void.id)
         FROM voids AS void WHERE void.payment_id = payment.id) AS voids,
         (SELECT jsonb_agg(jsonb_build_array(promise.id, promise.attempt_ref, promise.room::text, promise.expires_at))
         FROM payment_authorizations(payment.id) AS promise WHERE promise.room > 0) AS authorizations
@@ -101,6 +101,7 @@ class RequestRow(NamedTuple):
     releases: Decimal
     status: str
     decline: str | None
+    detail: str | None
     request_hash: bytes
     created_at: datetime
     updated_at: datetime
@@ -115,6 +116,7 @@ class VoidRow(NamedTuple):
     currency: str
     status: str
     decline: str | None
+    detail: str | None
     request_hash: bytes
     created_at: datetime
     updated_at: datetime
@@ -218,14 +220,25 @@ def captures_of(*, payment_id: UUID) -> PaymentCaptures | None:
                     releases=Decimal(releases),
                     status=status,
                     decline=decline,
+                    detail=detail,
                     request_hash=b"",
                     created_at=datetime.fromisoformat(created),
                     updated_at=datetime.fromisoformat(updated),
                 )
             )
-            for request_id, attempt_ref, provider_ref, amount, final, releases, status, decline, created, updated in (
-                requests or ()
-            )
+            for (
+                request_id,
+                attempt_ref,
+                provider_ref,
+                amount,
+                final,
+                releases,
+                status,
+                decline,
+                detail,
+                created,
+                updated,
+            ) in (requests or ())
         ],
         "voids": [
             show_void(
@@ -236,12 +249,13 @@ def captures_of(*, payment_id: UUID) -> PaymentCaptures | None:
                     currency=currency,
                     status=status,
                     decline=decline,
+                    detail=detail,
                     request_hash=b"",
                     created_at=datetime.fromisoformat(created),
                     updated_at=datetime.fromisoformat(updated),
                 )
             )
-            for void_id, releases, status, decline, created, updated in voids or ()
+            for void_id, releases, status, decline, detail, created, updated in voids or ()
         ],
         "authorizations": [
             {
@@ -270,6 +284,7 @@ def show_request(row: RequestRow) -> dict[str, Any]:
         "status": row.status,
         "capture_ref": row.provider_ref,
         "decline": row.decline,
+        "provider_answer": row.detail if row.decline else None,
         "created_at": show_time(row.created_at),
         "updated_at": show_time(row.updated_at),
     }
@@ -284,6 +299,7 @@ def show_void(row: VoidRow) -> dict[str, Any]:
         "currency": row.currency,
         "status": row.status,
         "decline": row.decline,
+        "provider_answer": row.detail if row.decline else None,
         "created_at": show_time(row.created_at),
         "updated_at": show_time(row.updated_at),
     }

@@ -12,6 +12,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
+from checkout_service.api.scopes import Scope
 from checkout_service.captures.operations import (
     CaptureOrder,
     Given,
@@ -36,16 +37,16 @@ from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs
 from checkout_service.telemetry.metrics import capture_requests_total, void_requests_total
 
-SCOPE: Final = "refunds"
-"""Who may give money back may also take what was promised."""
+BEFORE: Final = (Scope.REFUNDS,)
+"""Who may give money back also took what was promised, before there was a scope for it."""
 
 blueprint = Blueprint("captures", __name__, url_prefix="/api/admin/payments", description="Money authorized and taken")
 
 
 @blueprint.post("/<uuid:payment_id>/captures")
-@scoped(SCOPE)
+@scoped(Scope.CAPTURES, of_tokens=BEFORE)
 @keyed
-@blueprint.doc(parameters=[documented("capture")], security=[{"bearer": [SCOPE]}])
+@blueprint.doc(parameters=[documented("capture")])
 @blueprint.arguments(NewCaptureSchema, example={"amount": "200.00", "final": True})
 @blueprint.response(
     202, CaptureRequestSchema, example=REQUEST_EXAMPLE, description="Stored; the provider is asked next"
@@ -67,7 +68,7 @@ blueprint = Blueprint("captures", __name__, url_prefix="/api/admin/payments", de
 def post_capture(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
     """Capture what is authorized
 
-    Takes a token with the scope `refunds`. Partial, or without `amount` all that is open. The answer says that the
+    Takes the scope `captures`. Partial, or without `amount` all that is open. The answer says that the
     request is stored, and what it releases: where an account captures only once, a partial capture closes the rest.
     A worker then sends it to the provider, and GET shows its status. The same Idempotency-Key with the same request
     gets the same answer, with `Idempotent-Replayed: true`.
@@ -86,9 +87,9 @@ def post_capture(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:payment_id>/void")
-@scoped(SCOPE)
+@scoped(Scope.CAPTURES, of_tokens=BEFORE)
 @keyed
-@blueprint.doc(parameters=[documented("void")], security=[{"bearer": [SCOPE]}])
+@blueprint.doc(parameters=[documented("void")])
 @blueprint.response(202, VoidSchema, example=VOID_EXAMPLE, description="Stored; the provider is asked next")
 @blueprint.problems(
     problems.MissingIdempotencyKey,
@@ -103,7 +104,7 @@ def post_capture(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
 def post_void(key: str, payment_id: UUID) -> Response:
     """Release what is authorized
 
-    Takes a token with the scope `refunds`, and no body. All that is authorized and was not captured is given back; a
+    Takes the scope `captures`, and no body. All that is authorized and was not captured is given back; a
     capture that is under way comes first. A worker then asks the provider, and GET shows its status.
     """
     given = request_void(VoidOrder(payment_id=payment_id, requested_by=caller().user_id, key=key))
@@ -112,16 +113,15 @@ def post_void(key: str, payment_id: UUID) -> Response:
 
 
 @blueprint.get("/<uuid:payment_id>/captures")
-@scoped(SCOPE)
-@blueprint.doc(security=[{"bearer": [SCOPE]}])
+@scoped(Scope.PAYMENTS_READ, Scope.CAPTURES, of_tokens=BEFORE)
 @blueprint.response(200, CapturesSchema, example=CAPTURES_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(InsufficientScope, problems.NotFound)
 def list_captures(payment_id: UUID) -> Response:
     """List a payment's captures
 
-    Takes a token with the scope `refunds`. What came and what of it may be given back, what was asked for and what
-    became of it, and what is still open, with its end.
+    Takes the scope `payments:read` or `captures`. What came and what of it may be given back, what was asked for and
+    what became of it, and what is still open, with its end.
     """
     found = captures_of(payment_id=payment_id)
     if found is None:

@@ -7,13 +7,19 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validates
 
 from checkout_service.api.amount_field import AmountField
+from checkout_service.api.plain_fields import IdField
+
+_PROVIDER_ANSWER: Final = fields.String(
+    allow_none=True,
+    metadata={"description": "What it answered then: its HTTP status and its codes, none of its sentences."},
+)
 
 _STATUS: Final = fields.String(
     metadata={"description": "Moves one way: requested, processing, succeeded, failed.", "example": "requested"}
 )
 
 
-class _YesOrNo(fields.Boolean):
+class YesOrNo(fields.Boolean):
     """JSON's own true or false: 1 is equal to True, and is none."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
@@ -28,14 +34,14 @@ class NewCaptureSchema(Schema):
     amount = AmountField(
         metadata={"description": "In the payment's currency; without it, all that is open.", "example": "200.00"}
     )
-    final = _YesOrNo(
+    final = YesOrNo(
         metadata={
             "description": "Whether the rest is released. Without it the rest stays open where the account may capture "
             "several times, else it is released.",
             "example": True,
         }
     )
-    authorization_id = fields.UUID(
+    authorization_id = IdField(
         metadata={"description": "Which authorization, where several are open.", "example": None}
     )
 
@@ -62,6 +68,7 @@ class CaptureRequestSchema(Schema):
         allow_none=True, metadata={"description": "The provider's name of the capture, once that is known."}
     )
     decline = fields.String(allow_none=True, metadata={"description": "Why the provider said no, where it did."})
+    provider_answer = _PROVIDER_ANSWER
     created_at = fields.DateTime()
     updated_at = fields.DateTime()
 
@@ -75,6 +82,7 @@ class VoidSchema(Schema):
     currency = fields.String(metadata={"example": "USD"})
     status = _STATUS
     decline = fields.String(allow_none=True, metadata={"description": "Why the provider said no, where it did."})
+    provider_answer = _PROVIDER_ANSWER
     created_at = fields.DateTime()
     updated_at = fields.DateTime()
 
@@ -131,6 +139,7 @@ REQUEST_EXAMPLE: Final = {
     "status": "requested",
     "capture_ref": None,
     "decline": None,
+    "provider_answer": None,
     "created_at": _MOMENT,
     "updated_at": _MOMENT,
 }
@@ -142,6 +151,7 @@ VOID_EXAMPLE: Final = {
     "currency": "USD",
     "status": "requested",
     "decline": None,
+    "provider_answer": None,
     "created_at": _MOMENT,
     "updated_at": _MOMENT,
 }

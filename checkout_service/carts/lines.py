@@ -8,11 +8,14 @@ from typing import Any
 import orjson
 from sqlalchemy import SQLColumnExpression, Text, cast, func
 
+from checkout_service.carts.stock import available_pieces
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
 
 
 def line_columns(item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int]) -> list[SQLColumnExpression[Any]]:
     """What ``show_line`` needs of a line, from a statement that joins Listing, Vendor, School and Spec.
+
+    Its parameter ``user`` is the customer.
 
     PostgreSQL writes ids and amounts as the texts of the answer: that is exact, and cheaper than objects for Python
     to make and to print.
@@ -26,6 +29,7 @@ def line_columns(item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int
         Listing.title,
         amount_text(Listing.unit_price),
         Listing.currency,
+        available_pieces(),
         cast(Vendor.id, Text),
         Vendor.name,
         cast(School.id, Text),
@@ -47,11 +51,12 @@ def show_line(row: Sequence[Any]) -> dict[str, Any]:
         item_id,
         qty,
         line_total,
-        available,
+        is_on_sale,
         listing_id,
         title,
         unit_price,
         currency,
+        available,
         vendor_id,
         vendor,
         school_id,
@@ -67,6 +72,7 @@ def show_line(row: Sequence[Any]) -> dict[str, Any]:
             "title": title,
             "unit_price": unit_price,
             "currency": currency,
+            "available": available,
             "vendor": {"id": vendor_id, "name": vendor},
             "school": None if school_id is None else {"id": school_id, "name": school},
             "spec": None
@@ -75,5 +81,5 @@ def show_line(row: Sequence[Any]) -> dict[str, Any]:
         },
         "qty": qty,
         "line_total": line_total,
-        "available": available,
+        "available": is_on_sale,
     }

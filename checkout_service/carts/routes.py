@@ -40,9 +40,23 @@ def get_cart() -> Response:
 
     A line whose listing was taken off sale stays in the cart and in its total, with `available` false. Where the
     lines are of several currencies, `total_amount` and `currency` are null. Neither kind of cart can be checked out.
+    A listing's `available` is how many pieces this customer can get at this moment, what their own open session of
+    this cart holds among them; null where stock is not tracked. A line may ask for more: checkout refuses it.
     """
     default_currency = current_app.extensions["settings"].default_currency
     return json_answer(queries.read_cart(user_id=caller().user_id, default_currency=default_currency))
+
+
+@blueprint.delete("")
+@blueprint.response(204, description="The cart is empty; it stays the same cart")
+@blueprint.problems(Unauthorized, DatabaseUnavailable)
+def empty_cart() -> Response:
+    """Empty the cart
+
+    Takes all lines out. Asking again changes nothing.
+    """
+    operations.empty_cart(user_id=caller().user_id)
+    return Response(status=204)
 
 
 @blueprint.post("/items")

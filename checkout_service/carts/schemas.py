@@ -7,6 +7,8 @@ from typing import Any
 from marshmallow import Schema, fields
 from marshmallow.validate import Length, Range, Regexp
 
+from checkout_service.api.plain_fields import IdField
+
 _AMOUNT = Regexp(r"^[0-9]+\.[0-9]{2,3}$", error="An amount is digits with two or three decimals, such as 240.00.")
 
 
@@ -21,7 +23,7 @@ def _qty() -> fields.Integer:
 
 
 class NewItemSchema(Schema):
-    listing = fields.UUID(
+    listing = IdField(
         required=True,
         metadata={"description": "The id of an active listing.", "example": "018f0000-0000-7000-8000-000000000101"},
     )
@@ -46,6 +48,18 @@ class CartListingSchema(Schema):
     title = fields.String(required=True)
     unit_price = fields.String(required=True, validate=_AMOUNT)
     currency = fields.String(required=True, validate=Length(equal=3), metadata={"description": "ISO 4217."})
+    available = fields.Integer(
+        required=True,
+        strict=True,
+        allow_none=True,
+        validate=Range(min=0),
+        metadata={
+            "description": "How many pieces the customer can get at this moment; what their own open session of this "
+            "cart holds is among them. Null where stock is not tracked. More may be put into the cart, and is then "
+            "refused at checkout.",
+            "example": 12,
+        },
+    )
     vendor = fields.Nested(NamedSchema, required=True)
     school = fields.Nested(NamedSchema, required=True, allow_none=True)
     spec = fields.Nested(SpecSchema, required=True, allow_none=True)
@@ -91,6 +105,7 @@ EXAMPLE_ITEM: dict[str, Any] = {
         "title": "School blazer, navy, age 11 to 12",
         "unit_price": "120.00",
         "currency": "USD",
+        "available": 12,
         "vendor": {"id": "018f0000-0000-7000-8000-000000000001", "name": "Northfield Uniforms"},
         "school": {"id": "018f0000-0000-7000-8000-000000000002", "name": "Riverside Academy"},
         "spec": {

@@ -6,14 +6,24 @@ import io
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from time import monotonic
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import click
 import psycopg
 
-from checkout_service.catalog.operations import ImportRefusedError, import_listings
+from checkout_service.catalog.operations import (
+    Imported,
+    ImportRefusedError,
+    ShortagesRefusedError,
+    StockLeftError,
+    import_listings,
+)
 from checkout_service.settings.values import MigrationSettings, SettingsError
+
+NAMED: Final = 20
+"""Shortages that are named."""
 
 
 @click.group()
@@ -23,7 +33,8 @@ def catalog() -> None:
 
 @catalog.command("import")
 @click.argument("file", type=click.File("rb"), metavar="FILE.jsonl")
-def import_(file: BinaryIO) -> None:
+@click.option("--accept-shortages", is_flag=True, help="Enter a stock that is below what is reserved all the same.")
+def import_(file: BinaryIO, *, accept_shortages: bool) -> None:
     """Store the listings of a JSON Lines file, all of them or none; "-" reads standard input.
 
     \b
@@ -31,6 +42,10 @@ def import_(file: BinaryIO) -> None:
       {"id", "title", "unit_price", "currency", "stock", "active", "vendor", "school", "spec"}
     The last three are {"id", "name"}; a spec may have "attributes". Everything is found again by its id: what is new
     is added, what differs is changed. stock, active, school and spec may be left out.
+
+    stock is what lies there, with what is held and what is sold and not handed over yet. A line that brings it below
+    that is refused, and with it the file. Of listings that are there already it is entered last, a thousand at a time,
+    so that customers do not wait for the file.
 
     Connects by MIGRATION_DATABASE_URL, since only the tables' owner may write the catalogue.
     """
@@ -42,17 +57,38 @@ def import_(file: BinaryIO) -> None:
             length=size or 0, label="Importing", file=sys.stderr, hidden=size is None or not sys.stderr.isatty()
         )
         with bar:
-            done = import_listings(file=file, database_url=url, progress=bar.update)
+            done = import_listings(file=file, database_url=url, progress=bar.update, accept_shortages=accept_shortages)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    except ShortagesRefusedError as error:
+        lines = [f"line {number}: {reserved.against()}" for number, reserved in error.shortages]
+        left = (
+            "All the rest was imported; these pieces were taken meanwhile." if error.stored else "Nothing was imported."
+        )
+        raise click.ClickException("\n".join([*_first(lines), left])) from error
     except ImportRefusedError as error:
         raise click.ClickException(f"{error}\nNothing was imported.") from error
+    except StockLeftError as error:
+        left = "All was imported but some stock, which is as it was before: import the file again."
+        raise click.ClickException(f"The database refused: {error}\n{left}") from error
     except psycopg.Error as error:
         raise click.ClickException(f"The database refused: {error}\nNothing was imported.") from error
-    click.echo(
-        f"Imported {done.new + done.changed + done.unchanged} listings in {monotonic() - started:.1f} s: "
+    for line in _first([f"shortage: {reserved.against()}" for reserved in done.shortages]):
+        click.echo(line, err=True)
+    click.echo(_summary(done, monotonic() - started))
+
+
+def _summary(done: Imported, seconds: float) -> str:
+    return (
+        f"Imported {done.new + done.changed + done.unchanged} listings in {seconds:.1f} s: "
         f"{done.new} new, {done.changed} changed, {done.unchanged} as they were."
     )
+
+
+def _first(lines: Sequence[str]) -> Sequence[str]:
+    """As many as a person reads, and how many others there are."""
+    others = len(lines) - NAMED
+    return [*lines[:NAMED], *([f"and {others} others"] if others > 0 else [])]
 
 
 def _size(file: BinaryIO) -> int | None:

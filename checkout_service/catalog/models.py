@@ -61,6 +61,6 @@ class Listing(Dated, Base):
     currency: Mapped[str] = mapped_column(CHAR(3))
     """ISO 4217."""
     stock: Mapped[int | None]
-    """Pieces on hand, for show; none where nobody counts."""
+    """Pieces that lie there, with what is reserved of them (``stock_counters``); none where nobody counts."""
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     """Whether it can be bought now."""

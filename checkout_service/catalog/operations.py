@@ -1,23 +1,30 @@
-"""The import: all listings of a file in one transaction, as the tables' owner, or none.
+"""The import: all listings of a file, as the tables' owner, or none.
 
 The file streams through COPY into a temporary table, so memory stays flat; then four statements store what is new or
-different. Customers go on meanwhile: readers see the catalogue as it was, and a line put into a cart takes no lock that
-the import holds.
+different, in one transaction with the judging of every line. Customers go on meanwhile: readers see the catalogue as it
+was, and a line put into a cart takes no lock that the import holds.
+
+What lies there of listings that were there before is entered right after that, ``STEP`` of them with a transaction, in
+the order of their ids: whoever wants pieces of one waits for one step. An import that is killed in between leaves the
+others with the stock of before, and the same file imported again enters it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any, BinaryIO, Final, LiteralString
+from uuid import UUID
 
 import psycopg
 
 from checkout_service.catalog.jsonl import BadLineError, read_lines
 from checkout_service.catalog.schemas import ListingRow, parse_line
+from checkout_service.catalog.shortages import Reserved, reserved_of
+from checkout_service.database.owner import STEP, as_owner, owner_steps
 from checkout_service.settings.secret import Secret
 
-OWNER: Final = "checkout_owner"
 REPORT_EVERY: Final = 1000
 """Lines between two reports of progress."""
 
@@ -31,45 +38,107 @@ class ImportRefusedError(Exception):
         super().__init__(f"line {number}: {reason}")
 
 
+class ShortagesRefusedError(ImportRefusedError):
+    """Lines say that less lies there than is reserved; ``number`` is the first of them. Nothing was stored.
+
+    Or, if ``stored``, all was but the stock of these: their pieces were taken while the import ran.
+    """
+
+    def __init__(self, shortages: Sequence[tuple[int, Reserved]], *, stored: bool = False) -> None:
+        super().__init__(shortages[0][0], shortages[0][1].against())
+        self.shortages = shortages
+        self.stored = stored
+
+
+class StockLeftError(Exception):
+    """The database failed while the stock was entered. All else was stored; the same file imported again enters it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What an import did to the listings of its file."""
+    """What an import did to the listings of its file. ``shortages`` are those with less stock than is reserved."""
 
     new: int
     changed: int
     unchanged: int
+    shortages: Sequence[Reserved] = ()
 
 
 def import_listings(
-    *, file: BinaryIO, database_url: Secret, progress: Callable[[int], None] = lambda _bytes: None
+    *,
+    file: BinaryIO,
+    database_url: Secret,
+    progress: Callable[[int], None] = lambda _bytes: None,
+    accept_shortages: bool = False,
 ) -> Imported:
     """Upsert every listing of a JSON Lines file by its id, with the vendors, schools and specs that it names.
 
     ``progress`` is called now and then with how many more bytes were read. A listing may have one line, since two could
     not both be right. Of a vendor, school or spec the last line counts; a spec without attributes keeps those
-    it has. Raises ImportRefusedError, and psycopg.Error where the database does.
+    it has. A line that brings the stock of its listing below what is reserved is refused, unless shortages are
+    accepted. Raises ImportRefusedError, and psycopg.Error where the database does; StockLeftError once all but some
+    stock is stored.
     """
-    with _connect(database_url) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL ROLE {OWNER}")
-        cursor.execute(_STAGE)
-        with cursor.copy("COPY staged FROM STDIN") as copy:
-            for row in _rows(file, progress):
-                copy.write_row(row)
-        total = cursor.rowcount
-        _refuse_twice(cursor)
-        # Imports that overlap would lock the same rows in different orders; the second waits here for the first. Only
-        # the owner may take this lock, and nobody who reads listings, or refers to one, waits for it.
-        cursor.execute("LOCK TABLE listings IN SHARE UPDATE EXCLUSIVE MODE")
-        for statement in (_UPSERT_VENDORS, _UPSERT_SCHOOLS, _UPSERT_SPECS, _UPSERT_LISTINGS):
-            cursor.execute(statement)
-        new, changed = cursor.fetchone() or (0, 0)
-    return Imported(new=new, changed=changed, unchanged=total - new - changed)
+    with owner_steps(database_url, name="catalog-import") as connection:
+        with as_owner(connection) as cursor:
+            cursor.execute(_STAGE)
+            with cursor.copy("COPY staged FROM STDIN") as copy:
+                for row in _rows(file, progress):
+                    copy.write_row(row)
+            total = cursor.rowcount
+            _refuse_twice(cursor)
+            # Imports that overlap would lock the same rows in different orders; the second waits here for the first.
+            # Only the owner may take this lock, and nobody who reads listings, or refers to one, waits for it.
+            cursor.execute("LOCK TABLE listings IN SHARE UPDATE EXCLUSIVE MODE")
+            for statement in (_UPSERT_VENDORS, _UPSERT_SCHOOLS, _UPSERT_SPECS, _NOTE_STOCK, _UPSERT_LISTINGS):
+                cursor.execute(statement)
+            new, changed = cursor.fetchone() or (0, 0)
+            shortages = _shortages(cursor, _SHORT)
+            if shortages and not accept_shortages:
+                raise ShortagesRefusedError(shortages)
+        try:
+            taken = _enter_stock(connection, accept_shortages=accept_shortages)
+        except psycopg.Error as error:
+            raise StockLeftError(str(error)) from error
+        if taken:
+            raise ShortagesRefusedError(taken, stored=True)
+    return Imported(
+        new=new,
+        changed=changed,
+        unchanged=total - new - changed,
+        shortages=tuple(reserved for _, reserved in shortages),
+    )
 
 
-def _connect(url: Secret) -> psycopg.Connection[Any]:
-    """A connection of its own: the web's engine may not write the catalogue, and gives up after seconds."""
-    conninfo = url.reveal().replace("postgresql+psycopg://", "postgresql://", 1)
-    return psycopg.connect(conninfo, application_name="catalog-import", connect_timeout=5)
+def _enter_stock(connection: psycopg.Connection[Any], *, accept_shortages: bool) -> Sequence[tuple[int, Reserved]]:
+    """Enter what lies there of all listings that were there before, step by step.
+
+    Unless shortages are accepted, those are left as they are, and returned, whose pieces were taken since the lines
+    were judged. Under the locks of its counters nobody takes more of a step.
+    """
+    taken: list[tuple[int, Reserved]] = []
+    after: UUID | None = UUID(int=0)
+    while after is not None:
+        with as_owner(connection) as cursor:
+            (after,) = cursor.execute(_NEXT_STEP, {"after": after, "step": STEP}).fetchone() or (None,)
+            if after is None:
+                break
+            for statement in (_LOCK_LISTINGS, _LOCK_COUNTERS):
+                cursor.execute(statement)
+            if not accept_shortages:
+                short = _shortages(cursor, _SHORT_OF_STEP)
+                cursor.execute(_LEAVE, {"listings": [reserved.listing_id for _, reserved in short]})
+                taken += short
+            cursor.execute(_ENTER)
+    return taken
+
+
+def _shortages(cursor: psycopg.Cursor[Any], statement: LiteralString) -> Sequence[tuple[int, Reserved]]:
+    """The first lines that bring a stock below what is reserved, by number."""
+    lines = {listing: (line, stock) for line, listing, stock in cursor.execute(statement).fetchall()}
+    named = reserved_of(cursor, list(lines))
+    found = [(lines[each.listing_id][0], replace(each, stock=lines[each.listing_id][1])) for each in named]
+    return sorted(found, key=itemgetter(0))
 
 
 def _rows(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[tuple[Any, ...]]:
@@ -107,7 +176,9 @@ CREATE TEMPORARY TABLE staged (
     line bigint, id uuid, title text, unit_price numeric, currency char(3), stock integer, active boolean,
     vendor_id uuid, vendor_name text, school_id uuid, school_name text,
     spec_id uuid, spec_name text, spec_attributes jsonb
-) ON COMMIT DROP
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE restocked (id uuid PRIMARY KEY, line bigint, stock integer, is_new boolean);
+CREATE TEMPORARY TABLE step (id uuid, line bigint, stock integer);
 """
 
 _TWICE = """
@@ -147,20 +218,70 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, attributes = excluded.attri
 WHERE (stored.name, stored.attributes) <> (excluded.name, excluded.attributes)
 """
 
+# Of what is new, too: holds may have been left by a listing of this id that was deleted.
+_NOTE_STOCK = """
+INSERT INTO restocked (id, line, stock, is_new)
+SELECT staged.id, staged.line, staged.stock, stored.id IS NULL
+FROM staged LEFT JOIN listings AS stored USING (id)
+WHERE stored.id IS NULL OR stored.stock IS DISTINCT FROM staged.stock
+"""
+
+# By id, as everybody who locks several of them: whoever hands pieces over locks the listings of an order.
 _UPSERT_LISTINGS = """
 WITH written AS (
     INSERT INTO listings AS stored
         (id, vendor_id, school_id, spec_id, title, unit_price, currency, stock, active)
-    SELECT id, vendor_id, school_id, spec_id, title, unit_price, currency, stock, active FROM staged ORDER BY line
+    SELECT id, vendor_id, school_id, spec_id, title, unit_price, currency, stock, active FROM staged ORDER BY id
     ON CONFLICT (id) DO UPDATE SET
         vendor_id = excluded.vendor_id, school_id = excluded.school_id, spec_id = excluded.spec_id,
         title = excluded.title, unit_price = excluded.unit_price, currency = excluded.currency,
-        stock = excluded.stock, active = excluded.active, updated_at = now()
+        active = excluded.active, updated_at = now()
     WHERE (stored.vendor_id, stored.school_id, stored.spec_id, stored.title, stored.unit_price, stored.currency,
-           stored.stock, stored.active)
+           stored.active)
         IS DISTINCT FROM (excluded.vendor_id, excluded.school_id, excluded.spec_id, excluded.title,
-                          excluded.unit_price, excluded.currency, excluded.stock, excluded.active)
-    RETURNING old.id IS NULL AS is_new
+                          excluded.unit_price, excluded.currency, excluded.active)
+    RETURNING new.id, old.id IS NULL AS is_new
+), touched AS (
+    SELECT id, is_new FROM written UNION SELECT id, is_new FROM restocked
 )
-SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
+SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM touched
+"""
+
+_SHORT = """
+SELECT restocked.line, restocked.id, restocked.stock
+FROM restocked JOIN stock_counters AS counter ON counter.listing_id = restocked.id
+WHERE restocked.stock < counter.reserved
+ORDER BY restocked.line
+LIMIT 1000
+"""
+
+_NEXT_STEP = """
+WITH gone AS (
+    DELETE FROM step
+), chosen AS (
+    INSERT INTO step (id, line, stock)
+    SELECT id, line, stock FROM restocked WHERE id > %(after)s AND NOT is_new ORDER BY id LIMIT %(step)s
+    RETURNING id
+)
+SELECT id FROM chosen ORDER BY id DESC LIMIT 1
+"""
+
+_LOCK_LISTINGS = "SELECT FROM listings WHERE id IN (SELECT id FROM step) ORDER BY id FOR NO KEY UPDATE"
+
+_LOCK_COUNTERS = """
+SELECT FROM stock_counters WHERE listing_id IN (SELECT id FROM step) ORDER BY listing_id FOR NO KEY UPDATE
+"""
+
+_SHORT_OF_STEP = """
+SELECT step.line, step.id, step.stock
+FROM step JOIN stock_counters AS counter ON counter.listing_id = step.id
+WHERE step.stock < counter.reserved
+"""
+
+_LEAVE = "DELETE FROM step WHERE id = ANY(%(listings)s::uuid[])"
+
+# The trigger listings_carry_stock brings it to the counters.
+_ENTER = """
+UPDATE listings AS listing SET stock = step.stock, updated_at = now()
+FROM step WHERE listing.id = step.id AND listing.stock IS DISTINCT FROM step.stock
 """

@@ -14,9 +14,12 @@ from checkout_service.database.statements import Statement
 SEARCHED: Final = 10_000
 """Listings that one search looks through at most: some 20 ms. What matches nothing would else read the catalogue."""
 
+# What is available is looked up for the listings of the page alone, not for all that a search looks through.
 _COLUMNS: Final = """
-    listing.id, listing.title, listing.unit_price, listing.currency, listing.stock, vendor.name AS vendor,
-    school.name AS school, spec.attributes
+    listing.id, listing.title, listing.unit_price, listing.currency,
+    (SELECT CASE WHEN counter.stock IS NOT NULL THEN greatest(counter.stock - counter.reserved, 0) END
+        FROM stock_counters AS counter WHERE counter.listing_id = listing.id) AS available,
+    vendor.name AS vendor, school.name AS school, spec.attributes
 """
 
 _JOINED: Final = """
@@ -50,13 +53,16 @@ FIRST: Final = UUID(int=0)
 
 
 class ListingOnSale(NamedTuple):
-    """A listing with the names of its vendor and school; ``stock`` is None where it is not known."""
+    """A listing with the names of its vendor and school.
+
+    ``available`` is how many pieces anybody may still take, and None where stock is not tracked.
+    """
 
     id: UUID
     title: str
     unit_price: Decimal
     currency: str
-    stock: int | None
+    available: int | None
     vendor: str
     school: str | None
     attributes: dict[str, Any] | None

@@ -1,4 +1,4 @@
-"""What one caller may have at once: open sessions, and requests that wait for a provider.
+"""What one caller may have at once: open sessions, held pieces, and requests that wait for a provider.
 
 A caller is a customer by their token, or a guest by their cookie. A guest can be another one with each request, so what
 guests have is bounded by their address too, where it is known, and all of them together leave room for customers.
@@ -15,9 +15,10 @@ from uuid import UUID
 
 from checkout_service.api.addresses import caller_address
 from checkout_service.api.callers import Caller
+from checkout_service.api.scopes import Scope
 from checkout_service.settings.values import WebSettings
 
-STAFF_SCOPES: Final = ("refunds", "ops")
+STAFF_SCOPES: Final = (Scope.REFUNDS, Scope.OPS)
 """Whoever has one of them works for the shop, and may open sessions for many customers."""
 
 WAITING_OF_CALLER: Final = 4
@@ -31,12 +32,17 @@ GUESTS: Final = "guests"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Who asks, and how much of each thing they may have. Numbers of sessions are open ones; 0 is any number."""
+    """Who asks, and how much of each thing they may have. Numbers of sessions are open ones; 0 is any number.
+
+    ``pieces_of_…`` are pieces of stock that are held.
+    """
 
     caller: str
     is_guest: bool
     sessions_of_caller: int
     sessions_of_address: int
+    pieces_of_caller: int
+    pieces_of_address: int
     address: bytes | None
     """A keyed hash; none where the address is not known."""
 
@@ -53,26 +59,40 @@ class Bounds:
 
 def bounds_of(caller: Caller, environ: Mapping[str, Any], settings: WebSettings) -> Bounds:
     """The bounds of whoever sent a request to the current app."""
-    if any(caller.may(scope) for scope in STAFF_SCOPES):
+    if caller.may(*STAFF_SCOPES):
         return _bounds(caller.user_id, address=None)
     address = caller_address(environ)
     return _bounds(
         caller.user_id,
         is_guest=caller.is_guest,
-        of_caller=settings.open_sessions_per_guest if caller.is_guest else settings.open_sessions_per_customer,
-        of_address=settings.open_sessions_per_address,
+        sessions=(
+            settings.open_sessions_per_guest if caller.is_guest else settings.open_sessions_per_customer,
+            settings.open_sessions_per_address,
+        ),
+        pieces=(
+            settings.held_pieces_per_guest if caller.is_guest else settings.held_pieces_per_customer,
+            settings.held_pieces_per_address,
+        ),
         address=None if address is None else _hashed(address, settings),
     )
 
 
 def _bounds(
-    user_id: UUID, *, address: bytes | None, is_guest: bool = False, of_caller: int = 0, of_address: int = 0
+    user_id: UUID,
+    *,
+    address: bytes | None,
+    is_guest: bool = False,
+    sessions: tuple[int, int] = (0, 0),
+    pieces: tuple[int, int] = (0, 0),
 ) -> Bounds:
+    """Of each thing how much the caller may have, and how much their address."""
     return Bounds(
         caller=str(user_id),
         is_guest=is_guest,
-        sessions_of_caller=of_caller,
-        sessions_of_address=of_address,
+        sessions_of_caller=sessions[0],
+        sessions_of_address=sessions[1],
+        pieces_of_caller=pieces[0],
+        pieces_of_address=pieces[1],
         address=address,
     )
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CHAR, BigInteger, CheckConstraint, Computed, ForeignKey, Index, Numeric, Text
-from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
+from sqlalchemy import CHAR, CheckConstraint, ForeignKey, Index, Numeric, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
@@ -27,11 +27,14 @@ class SessionAddress(Dated, Base):
     address: Mapped[bytes] = mapped_column(BYTEA)
     """A keyed hash of the address, of IPv6 of its /64. No role of the database has the key."""
     ends_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
-    """When the session ends, or a day after it was opened if that is earlier. Then the row goes."""
+    """When the session ends, or a day after it was opened if earlier. Then the row goes, unless it holds pieces."""
 
 
 class CheckoutSession(Dated, Base):
-    """A cart as it was when the customer began to pay. Never changed, never pruned."""
+    """A cart as it was when the customer began to pay. Never changed, never pruned.
+
+    The trigger checkout_sessions_tell (migrations/events/entries.sql) writes the event that it was opened.
+    """
 
     __tablename__ = "checkout_sessions"
     __table_args__ = (
@@ -61,7 +64,17 @@ class CheckoutSession(Dated, Base):
     """ISO 4217, of all lines."""
     lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     """The cart's lines as they were, with titles and prices."""
-    lines_key: Mapped[int] = mapped_column(BigInteger, Computed("checkout_lines_key(lines)", persisted=True))
-    """The same for the same listings at the same prices, in whatever order and under whatever titles."""
     expires_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), index=True)
     """Until when it may be paid."""
+    held_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """Until when its holds stay, if nobody pays; none of a session from before there were holds.
+
+    With it the trigger checkout_sessions_prove_holds (migrations/orders/stock.sql) refuses a session whose holds are
+    not its lines, and takes those of the older session over that it stands in for.
+    """
+    also_under_way: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    """Older payments for the same filling of the cart that were under way or authorized when it was opened."""
+    buyer: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """``email``, ``name``, ``locale`` and perhaps ``phone`` of who buys, for the order."""
+    delivery_address: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """Where it is to go, for the order."""

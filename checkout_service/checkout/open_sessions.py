@@ -34,9 +34,27 @@ OPEN_SESSIONS: Final = """
 """
 """``bound.full_for`` is after how many seconds the first of them ends, and null for a caller who may open another."""
 
+# The same as a condition, which says nothing of when. It takes half the nodes to plan and to start.
+CALLER_MAY_OPEN: Final = """(CAST(:sessions_of_caller AS bigint) = 0 OR CAST(:sessions_of_caller AS bigint) > (
+        SELECT count(*) FROM (
+            SELECT FROM payments AS other JOIN checkout_sessions AS session ON session.payment_id = other.id
+            WHERE other.user_id = :user_id AND other.status = 'pending' AND NOT other.under_way
+                AND session.expires_at > now()
+            LIMIT (SELECT CAST(:sessions_of_caller AS bigint))
+        ) AS open
+    ))"""
+ADDRESS_MAY_OPEN: Final = """(CAST(:sessions_of_address AS bigint) = 0 OR CAST(:sessions_of_address AS bigint) > (
+        SELECT count(*) FROM (
+            SELECT FROM session_addresses AS here JOIN payments AS other ON other.id = here.payment_id
+            WHERE here.address = (SELECT CAST(:address AS bytea)) AND here.ends_at > now()
+                AND other.status = 'pending' AND NOT other.under_way
+            LIMIT (SELECT CAST(:sessions_of_address AS bigint))
+        ) AS open
+    ))"""
+
 
 def bound_parameters(bounds: Bounds) -> dict[str, Any]:
-    """What ``OPEN_SESSIONS`` takes beside the ``user_id``."""
+    """What these parts take beside the ``user_id``."""
     return {
         "sessions_of_caller": bounds.sessions_of_caller,
         "sessions_of_address": bounds.sessions_of_address,

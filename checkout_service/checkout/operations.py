@@ -1,28 +1,24 @@
-"""Opens a session: reads the cart, calls the provider, and inserts payment and session in one statement.
+"""Opens a session: reads the cart and holds its pieces, calls the provider, inserts payment and session.
 
-    read the key's answer → read the cart → provider.open → INSERT payment and session
+    read the key's answer or the cart, hold its pieces → provider.open → INSERT payment and session
 
-No transaction is open while the provider is called. Concurrent retries that race compute the same payment id, so the
-provider makes one payment for them and the unique keys let one of them in; whatever goes wrong, the key's answer is
-read again.
+Each is one statement. Pieces are held where stock is tracked. No transaction is open while the provider is called.
+Concurrent retries that race compute the same payment id, so they share their holds, the provider makes one payment for
+them and the unique keys let one of them in; whatever goes wrong, the key's answer is read again, and what is held goes
+back if there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
-from functools import cached_property
 from time import monotonic, sleep
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import orjson
 from flask import Flask
 
-from checkout_service.api.idempotency_key import request_hash
 from checkout_service.api.problems import (
     AmountDiffers,
     CartChanged,
@@ -42,27 +38,33 @@ from checkout_service.api.problems import (
     TotalChanged,
     TotalTooLarge,
 )
-from checkout_service.carts.queries import FrozenCart, cart_for_checkout
-from checkout_service.checkout.bounds import GUESTS, Bounds
-from checkout_service.checkout.open_sessions import OPEN_SESSIONS, bound_parameters
+from checkout_service.carts.frozen import FrozenCart
+from checkout_service.checkout.beginning import Begun
+from checkout_service.checkout.bounds import GUESTS, WAITING_OF_CALLER
+from checkout_service.checkout.holding import Holding, not_held, sold_out
+from checkout_service.checkout.inserting import Attempt, Inserted, insert_session
 from checkout_service.checkout.payment_id import payment_id_for
-from checkout_service.checkout.queries import GivenAnswer, answer_from, given_answer, known_before, remember
-from checkout_service.database.engine import Conflict, execute
-from checkout_service.database.statements import Statement
+from checkout_service.checkout.queries import GivenAnswer, given_answer, kept_answer, remember
+from checkout_service.checkout.request import Order
+from checkout_service.database.engine import Conflict, constraint_of
 from checkout_service.money import LARGEST, show
 from checkout_service.providers.base import (
     Decline,
-    Opened,
     Provider,
     ProviderError,
     ProviderRefusedError,
     ProviderUnavailableError,
 )
 from checkout_service.providers.factory import make_provider
+from checkout_service.publishing.background_publisher import background_publisher
+from checkout_service.publishing.events_wake_up import notify_of_events
 from checkout_service.server.places import ShareFullError, places
 from checkout_service.server.slots import TooManyWaitingError, released_slot
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.values import WebSettings
+from checkout_service.stock.operations import HOLDS_EQUAL_LINES, HOLDS_IN_STOCK
+from checkout_service.tasks import TaskName
+from checkout_service.telemetry import logs
 from checkout_service.telemetry.metrics import callers_refused_total
 
 WAIT_FOR_RETRY: Final = 2.0
@@ -70,54 +72,6 @@ WAIT_FOR_RETRY: Final = 2.0
 
 WAIT_FOR_WRITE: Final = 0.3
 """Seconds that it waits for a concurrent retry that has its payment already, and only has to store it."""
-
-# One row in any case. It holds no session where the caller has as many open as one may, nor of a cart that was paid
-# since it was read: a payment ends its generation, and the lock that this takes waits for one that is being recorded.
-_insert = Statement(f"""
-    WITH {OPEN_SESSIONS}, cart AS (
-        SELECT carts.generation FROM carts CROSS JOIN bound
-        WHERE carts.id = :cart_id AND carts.generation = :generation AND bound.full_for IS NULL
-        FOR SHARE OF carts
-    ), payment AS (
-        INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
-        SELECT :payment_id, :user_id, :provider, :provider_ref, :amount, :currency FROM cart
-        RETURNING id, provider
-    ), address AS (
-        INSERT INTO session_addresses (payment_id, address, ends_at)
-        SELECT id, CAST(:address AS bytea), now() + least(CAST(:ttl AS interval), interval '1 day')
-        FROM payment WHERE CAST(:address AS bytea) IS NOT NULL
-    ), session AS (
-        INSERT INTO checkout_sessions
-            (user_id, cart_id, generation, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
-            lines, expires_at)
-        SELECT :user_id, :cart_id, cart.generation, :idempotency_key, :request_hash, payment.id, :payment_token,
-            :amount, :currency, CAST(:lines AS jsonb), now() + CAST(:ttl AS interval)
-        FROM payment CROSS JOIN cart
-        RETURNING payment_id, payment_token, amount, currency, expires_at
-    )
-    SELECT session.*, payment.provider, bound.full_for
-    FROM bound LEFT JOIN (session CROSS JOIN payment) ON true
-""")  # noqa: S608 (only our own constants)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """The customer's request, and what they may have at once.
-
-    ``expected_total`` is None if the customer did not send the total that they saw.
-    """
-
-    user_id: UUID
-    key: str
-    cart_id: UUID
-    provider: str | None
-    expected_total: Decimal | None
-    bounds: Bounds
-
-    @cached_property
-    def request_hash(self) -> bytes:
-        expected = None if self.expected_total is None else show(self.expected_total, None)
-        return request_hash({"cart_id": str(self.cart_id), "provider": self.provider, "expected_total": expected})
 
 
 def connect_providers(app: Flask, settings: WebSettings) -> None:
@@ -149,38 +103,56 @@ def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: 
 def _opened_or_replayed(
     order: Order, providers: Mapping[str, Provider], namespace: UUID, ttl: timedelta
 ) -> SessionAnswer:
-    given, full_for = known_before(user_id=order.user_id, key=order.key, bounds=order.bounds)
-    if given is not None:
+    if (given := kept_answer(user_id=order.user_id, key=order.key)) is not None:
         return _replayed(order, given)
-    if full_for is not None:
-        # The statement that opens a session counts as well. But a provider is not asked for one that cannot be opened.
-        raise TooManyOpenSessions(retry_after=full_for)
-    if not providers:
-        raise NoProvider
-    name = order.provider or next(iter(providers))
-    if name not in providers:
-        raise Invalid(errors=[{"pointer": "/provider", "detail": f"One of: {', '.join(providers)}."}])
-    cart = _payable(order)
+    name = order.provider or next(iter(providers), "")
     payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
-    try:
-        with _waiting(order) if providers[name].asks else nullcontext():
-            opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
-    except TooManyWaitingError:
-        raise ProviderUnavailable from None
-    except ProviderError as error:
-        return _from_concurrent_retry(
-            order, _provider_problem(error), seconds=WAIT_FOR_RETRY if _in_progress(error) else 0
-        )
-    if (opened.amount, opened.currency) != (cart.total_amount, cart.currency):
-        return _from_concurrent_retry(order, AmountDiffers(), seconds=WAIT_FOR_WRITE)
-    try:
-        answer = _insert_session(order, cart, payment_id, name, opened, ttl)
-    except Conflict:
-        return _from_concurrent_retry(order, ProviderFailed(), seconds=0)
-    if isinstance(answer, Problem):
-        return _from_concurrent_retry(order, answer, seconds=0)
-    remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, answer))
-    return SessionAnswer(answer=answer, replayed=False)
+    holding = Holding(order, payment_id)
+    with holding.kept_if_opened():
+        begun = holding.begin(may_hold=name in providers)
+        if begun.given is not None:
+            remember(user_id=order.user_id, key=order.key, given=begun.given)
+            return _replayed(order, begun.given)
+        cart = _payable(order, begun, providers)
+        if begun.held is not None and (refused := not_held(begun.held)) is not None:
+            return _from_concurrent_retry(order, refused, seconds=0)
+        try:
+            with _waiting(order) if providers[name].asks else nullcontext():
+                opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
+        except TooManyWaitingError:
+            raise ProviderUnavailable from None
+        except ProviderError as error:
+            return _from_concurrent_retry(
+                order, _provider_problem(error), seconds=WAIT_FOR_RETRY if _in_progress(error) else 0
+            )
+        if (opened.amount, opened.currency) != (cart.total_amount, cart.currency):
+            return _from_concurrent_retry(order, AmountDiffers(), seconds=WAIT_FOR_WRITE)
+        attempt = Attempt(order=order, cart=cart, payment_id=payment_id, provider=name, ttl=ttl, opened=opened)
+        inserted = _inserted(attempt, holding)
+        if isinstance(inserted, Problem):
+            return _from_concurrent_retry(order, inserted, seconds=0)
+    remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, inserted.answer))
+    notify_of_events()
+    for canceled in inserted.canceled:
+        background_publisher().send(TaskName.CANCEL_PAYMENT, str(canceled), logs.request_id())
+    return SessionAnswer(answer=inserted.answer, replayed=False)
+
+
+def _inserted(attempt: Attempt, holding: Holding) -> Inserted | Problem:
+    """The session that was inserted, or why none was. Holds that were lost meanwhile are taken once more.
+
+    A concurrent retry that failed gave them back, the provider took longer than they stay, or the older session, whose
+    pieces they stood in for, is being paid. As many retries may fail as one caller may have at a provider.
+    """
+    for _ in range(WAITING_OF_CALLER):
+        try:
+            return insert_session(attempt)
+        except Conflict as error:
+            if constraint_of(error) not in {HOLDS_EQUAL_LINES, HOLDS_IN_STOCK}:
+                return ProviderFailed()
+        if (refused := holding.take_again(attempt.cart)) is not None:
+            return refused
+    return CartChanged()
 
 
 def _replayed(order: Order, given: GivenAnswer) -> SessionAnswer:
@@ -189,9 +161,16 @@ def _replayed(order: Order, given: GivenAnswer) -> SessionAnswer:
     return SessionAnswer(answer=given.answer, replayed=True)
 
 
-def _payable(order: Order) -> FrozenCart:
-    """The customer's cart, frozen, if it can be paid as it is."""
-    cart = cart_for_checkout(user_id=order.user_id, cart_id=order.cart_id)
+def _payable(order: Order, begun: Begun, providers: Mapping[str, Provider]) -> FrozenCart:
+    """The customer's cart, frozen, if they may pay it as it is. Nothing is held of one that is refused here."""
+    if begun.full_for is not None:
+        # The statement that opens a session counts as well. But a provider is not asked for one that cannot be opened.
+        raise TooManyOpenSessions(retry_after=begun.full_for)
+    if not providers:
+        raise NoProvider
+    if order.provider is not None and order.provider not in providers:
+        raise Invalid(errors=[{"pointer": "/provider", "detail": f"One of: {', '.join(providers)}."}])
+    cart = begun.cart
     if cart is None:
         raise NotFound("There is no such cart, or it is not yours.")
     if not cart.lines:
@@ -208,36 +187,10 @@ def _payable(order: Order) -> FrozenCart:
         raise TotalTooLarge
     if order.expected_total is not None and order.expected_total != cart.total_amount:
         raise TotalChanged(total_amount=show(cart.total_amount, cart.currency), currency=cart.currency)
+    if (short := sold_out(cart)) is not None:
+        # Read without a lock, and nothing is tried: whoever comes late for a listing costs nobody anything.
+        raise short
     return cart
-
-
-def _insert_session(
-    order: Order, cart: FrozenCart, payment_id: UUID, provider: str, opened: Opened, ttl: timedelta
-) -> dict[str, Any] | Problem:
-    """The answer of the session that was inserted, or why none was."""
-    lines = [line.as_json() for line in cart.lines]
-    (row,) = execute(
-        _insert,
-        {
-            "payment_id": payment_id,
-            "user_id": order.user_id,
-            "provider": provider,
-            "provider_ref": opened.provider_ref,
-            "amount": opened.amount,
-            "currency": opened.currency,
-            "cart_id": order.cart_id,
-            "generation": cart.generation,
-            "idempotency_key": order.key,
-            "request_hash": order.request_hash,
-            "payment_token": opened.payment_token,
-            "lines": orjson.dumps(lines).decode(),
-            "ttl": ttl,
-            **bound_parameters(order.bounds),
-        },
-    )
-    if row.full_for is not None:
-        return TooManyOpenSessions(retry_after=int(row.full_for))
-    return CartChanged() if row.payment_id is None else answer_from(row)
 
 
 def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) -> SessionAnswer:

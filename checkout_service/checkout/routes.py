@@ -1,8 +1,9 @@
-"""POST /api/checkout/session: a customer asks to pay."""
+"""/api/checkout/session: a customer asks to pay, and reads again what was answered."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response, current_app, request
 
@@ -12,8 +13,16 @@ from checkout_service.api.callers import caller
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
 from checkout_service.checkout.bounds import bounds_of
-from checkout_service.checkout.operations import Order, open_session
-from checkout_service.checkout.schemas import OpenSessionSchema, SessionSchema
+from checkout_service.checkout.operations import open_session
+from checkout_service.checkout.queries import session_of, show_session
+from checkout_service.checkout.request import Order
+from checkout_service.checkout.schemas import (
+    EXAMPLE_READ_SESSION,
+    EXAMPLE_SESSION,
+    OpenSessionSchema,
+    ReadSessionSchema,
+    SessionSchema,
+)
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry.metrics import sessions_total
 
@@ -24,7 +33,7 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
 @keyed
 @blueprint.doc(parameters=[documented("purchase")])
 @blueprint.arguments(OpenSessionSchema)
-@blueprint.response(201, SessionSchema)
+@blueprint.response(201, SessionSchema, example=EXAMPLE_SESSION)
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,
@@ -32,6 +41,7 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
     problems.NotFound,
     problems.TotalChanged,
     problems.CartChanged,
+    problems.OutOfStock,
     problems.AmountDiffers,
     problems.Invalid,
     problems.IdempotencyKeyReused,
@@ -40,6 +50,7 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
     problems.TotalTooLarge,
     problems.TooManyAtOnce,
     problems.TooManyOpenSessions,
+    problems.TooManyHeldPieces,
     problems.ProviderFailed,
     problems.ProviderUnavailable,
     problems.StillInProgress,
@@ -49,8 +60,10 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
 def post_session(body: dict[str, Any], key: str) -> Response:
     """Open a checkout session
 
-    Freezes the cart's lines and prices, opens a payment at the provider and answers with what the client pays with.
-    The same Idempotency-Key with the same request gets the same answer, with `Idempotent-Replayed: true`.
+    Freezes the cart's lines and prices, holds their pieces where stock is tracked, opens a payment at the provider and
+    answers with what the client pays with. The same Idempotency-Key with the same request gets the same answer, with
+    `Idempotent-Replayed: true`. Older sessions of the same cart are canceled, and their pieces taken over, but for
+    those that somebody has begun to pay: `also_under_way` names them.
     """
     settings: WebSettings = current_app.extensions["settings"]
     opened = open_session(
@@ -60,6 +73,8 @@ def post_session(body: dict[str, Any], key: str) -> Response:
             cart_id=body["cart_id"],
             provider=body.get("provider"),
             expected_total=body.get("expected_total"),
+            buyer=body.get("buyer"),
+            delivery_address=body.get("delivery_address"),
             bounds=bounds_of(caller(), request.environ, settings),
         ),
         providers=current_app.extensions["providers"],
@@ -71,3 +86,18 @@ def post_session(body: dict[str, Any], key: str) -> Response:
     if opened.replayed:
         headers |= REPLAYED
     return json_answer(opened.answer, status=201, headers=headers)
+
+
+@blueprint.get("/session/<uuid:payment_id>")
+@blueprint.response(200, ReadSessionSchema, example=EXAMPLE_READ_SESSION)
+@blueprint.problems(problems.NotFound, problems.DatabaseUnavailable)
+def read_session(payment_id: UUID) -> Response:
+    """Read a checkout session
+
+    What was answered when it was opened, its lines, and its payment's status as it is now, so that a client can go on
+    where it was. For its customer alone.
+    """
+    session = session_of(payment_id=payment_id, user_id=caller().user_id)
+    if session is None:
+        raise problems.NotFound("There is no such session, or it is not yours.")
+    return json_answer(show_session(session), headers={"Cache-Control": "no-store"})

@@ -35,8 +35,26 @@ class Action(StrEnum):
     """Accepts ``amount``, in ``details``, in place of a payment's own."""
     FAIL_CAPTURE = "fail_capture"
     """Ends ``capture_request``, in ``details``, of a payment as failed: a person saw that it was not made."""
+    TAKE_OVER = "take_over"
+    """Gives a payment the order of another one for the same filling of the cart."""
     ERASE = "erase"
     """Erases a person: ``subject`` is the id of a user, as their tokens name it."""
+    CREATE_KEY = "create_key"
+    """Made an API key: ``subject`` is its id; ``details`` has its ``prefix``, ``name`` and ``scopes``."""
+    REVOKE_KEY = "revoke_key"
+    """Revoked one."""
+    CREATE_ENDPOINT = "create_endpoint"
+    """Made a webhook endpoint: ``subject`` is its id, as of all below; ``details`` has what it was made with."""
+    CHANGE_ENDPOINT = "change_endpoint"
+    """Changed what is in ``details``."""
+    DELETE_ENDPOINT = "delete_endpoint"
+    ROTATE_SECRET = "rotate_secret"  # noqa: S105 (the word)
+    """Gave it a new secret; those before go on signing for ``old_for`` seconds."""
+    TEST_ENDPOINT = "test_endpoint"
+    REPLAY_EVENTS = "replay_events"
+    """Sends events to it once more: ``details`` has the ``replay`` and what it is about."""
+    STOP_REPLAY = "stop_replay"
+    """Stopped the ``replay`` in ``details``."""
 
 
 class Door(StrEnum):
@@ -70,9 +88,10 @@ WITH_RUN: Final = (
     Action.REVIEW,
     Action.ACCEPT,
     Action.FAIL_CAPTURE,
+    Action.TAKE_OVER,
     Action.ERASE,
 )
-"""Actions that the worker carries out. A stop is carried out by the run that it stops."""
+"""Actions that the worker carries out. A stop is carried out by the run that it stops, and keys by who asks for it."""
 
 OPEN: Final = (RunState.WAITING, RunState.RUNNING)
 """States in which the worker has still something to do."""
@@ -113,13 +132,14 @@ class OperatorCommand(Dated, Base):
     action: Mapped[str] = mapped_column(Text)
     """What is to be done: a member of ``Action``."""
     subject: Mapped[str] = mapped_column(Text)
-    """The id of the webhook, payment, command or user that it is done to; empty where it is done to many."""
+    """The id of the webhook, payment, command, user or key that it is done to; empty where it is done to many."""
     why: Mapped[str] = mapped_column(Text)
     """The operator's own words; may be empty."""
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     """Of process_all ``choice``, as ``webhooks.selection`` writes it, and ``counted``; of review ``reason`` (those
     seen) and ``version`` (the payment's, where it is known); of accept ``amount``, in the payment's currency; of
-    fail_capture ``capture_request``, its id."""
+    fail_capture ``capture_request``, its id; of create_key and revoke_key ``prefix``, ``name`` and ``scopes``; of a
+    webhook endpoint what was asked for."""
 
 
 class CommandRun(Dated, Base):

@@ -120,6 +120,16 @@ def fail_capture(payment_id: UUID, *, request_id: UUID, origin: Origin) -> UUID:
     return command_id
 
 
+def take_over(payment_id: UUID, *, origin: Origin) -> UUID:
+    """Have the worker give this payment the order of another one for the same filling of the cart; the command's id.
+
+    Raises KeyTakenError and DatabaseUnavailableError.
+    """
+    command_id = _write(origin, Action.TAKE_OVER, str(payment_id))
+    _wake(TaskName.RUN_COMMANDS)
+    return command_id
+
+
 def erase(user_id: UUID, *, origin: Origin) -> UUID:
     """Have the worker erase what names this person; the command's id.
 

@@ -1,4 +1,4 @@
-"""Who may come into the console: a token with the scope ``ops``, or a user and password from the settings."""
+"""Who may come into the console: a token or API key with the scope ``ops``, or a user and password of the settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from checkout_service.api.addresses import presumed_address
 from checkout_service.api.callers import Caller, known_by
 from checkout_service.api.heads import is_unreadable
 from checkout_service.api.problems import UNREADABLE_AUTHORIZATION, Forbidden, Problem, Unauthorized
+from checkout_service.api.scopes import Scope
 from checkout_service.identity.passwords import Passwords, PausedError, WrongPasswordError
 from checkout_service.identity.tokens import bearer
 from checkout_service.settings.values import WebSettings
 
-SCOPE: Final = "ops"
+SCOPE: Final = Scope.OPS
 
 REALM: Final = "checkout console"
 
@@ -34,15 +35,15 @@ class NotSignedIn(Unauthorized):
 
     slug = "console-sign-in"
     title = "Sign in"
-    default_detail = "The console needs a user and password, or a token with the scope ops."
+    default_detail = "The console needs a user and password, or a token or an API key with the scope ops."
 
 
 class NoOperator(Forbidden):
-    """A valid token that does not say ``ops`` (RFC 6750, section 3.1)."""
+    """A valid token or API key that does not say ``ops`` (RFC 6750, section 3.1)."""
 
     slug = "console-scope"
     title = "Not an operator"
-    default_detail = "The token does not carry the scope ops."
+    default_detail = "The token or API key does not carry the scope ops."
 
     def __init__(self) -> None:
         super().__init__(
@@ -77,9 +78,9 @@ def identify() -> Any:
         return _by_password(sent)
     if sent is not None and sent.type == "bearer":
         found: Caller = bearer()
-        if SCOPE not in found.scopes:
+        if not found.may(SCOPE):
             raise NoOperator
-        return Operator(f"user {found.user_id}")
+        return Operator(found.name)
     raise _not_signed_in()
 
 

@@ -1,5 +1,5 @@
-"""Commands about webhooks: process one, process all that match a filter, watch and stop that; and the audit of all
-commands.
+"""Commands about webhooks: process one, process all that match a filter, watch and stop that; and the audit of what
+people did.
 
 Every command is a POST with a form's token, is kept before anything is done about it, and is answered by a redirect.
 """
@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from flask import redirect, request, url_for
+from flask import current_app, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import MalformedBody, NotFound, Problem
 from checkout_service.commands.models import Action
-from checkout_service.commands.queries import Command, commands_page, find_command
+from checkout_service.commands.queries import Command, find_command
 from checkout_service.console import commands
 from checkout_service.console.access import for_operators
+from checkout_service.console.audit_queries import audit_page
 from checkout_service.console.filters import WebhookFilter, read_id, read_webhook_filter
 from checkout_service.console.page import ConsoleBlueprint, origin, page
 from checkout_service.console.webhook_queries import about
+from checkout_service.settings.values import WebSettings
 from checkout_service.webhooks.queries import count_processable, find_webhook
 from checkout_service.webhooks.selection import Choice
 
@@ -97,10 +99,10 @@ def stop_command(command_id: UUID) -> AnyResponse:
 @blueprint.get("/audit")
 @for_operators
 def show_audit() -> str:
-    """Every command, newest first."""
+    """Every command, and what people asked for of orders and money, newest first."""
     before = read_id(request.args.get("before"))
-    found = commands_page(before=before)
-    return page("audit.html", rows=found.commands, following=found.following, before=before)
+    settings: WebSettings = current_app.extensions["settings"]
+    return page("audit.html", found=audit_page(before=before, operators=settings.console_users), before=before)
 
 
 def _choice(filters: WebhookFilter) -> Choice | None:

@@ -73,6 +73,12 @@ def accept(payment_id: UUID, *, amount: Decimal, origin: Origin) -> UUID:
         return operations.accept(payment_id, amount=amount, origin=origin)
 
 
+def take_over(payment_id: UUID, *, origin: Origin) -> UUID:
+    """Have the worker give this payment the order of another for the same filling of the cart; the command's id."""
+    with _problems():
+        return operations.take_over(payment_id, origin=origin)
+
+
 @contextmanager
 def _problems() -> Iterator[None]:
     try:

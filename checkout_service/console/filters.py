@@ -11,6 +11,7 @@ from uuid import UUID
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.durations import parse_duration
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.spellings import parse_day, parse_id, parse_moment
 from checkout_service.webhooks.selection import Choice
 
 PENDING: Final = "pending"
@@ -124,10 +125,9 @@ def read_place(args: Mapping[str, str]) -> Place:
 def read_id(text: str | None) -> UUID | None:
     """The UUID, if it is one as we write it."""
     try:
-        found = UUID(text or "")
+        return parse_id(text or "")
     except ValueError:
         return None
-    return found if str(found) == (text or "").lower() else None
 
 
 def read_moment(text: str) -> datetime:
@@ -135,7 +135,7 @@ def read_moment(text: str) -> datetime:
     try:
         moment = datetime.now(UTC) - parse_duration("".join(text.removesuffix(" ago").split()))
     except ValueError:
-        moment = datetime.fromisoformat(text)
+        moment = parse_day(text) if len(text) == len("2026-12-24") else parse_moment(text)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     if moment < OLDEST:
         raise ValueError(f"{text!r} is before anything that is here")

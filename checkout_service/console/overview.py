@@ -80,8 +80,9 @@ _payments = text(f"""
 """)  # noqa: S608 (only our own constants)
 
 _flags = text(f"""
-    SELECT review_reason AS reason, count(*) AS number FROM (
+    SELECT reason, count(*) AS number FROM (
         SELECT review_reason FROM payments WHERE review_reason IS NOT NULL LIMIT {MOST}) AS flagged
+    CROSS JOIN unnest(string_to_array(review_reason, ', ')) AS reason
     GROUP BY 1 ORDER BY 2 DESC, 1
 """)  # noqa: S608 (only our own constants)
 

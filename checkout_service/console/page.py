@@ -43,6 +43,7 @@ def page(template: str, **values: Any) -> str:
         new_key=uuid4,
         flower_url=settings.flower_url,
         visible=visible,
+        read_time=datetime.fromisoformat,
         seconds=seconds,
         lag=lag,
         longest_note=LONGEST_WHY,

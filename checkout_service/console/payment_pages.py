@@ -19,7 +19,7 @@ from checkout_service.console.filters import read_id, read_payment_filter, read_
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, origin, page
 from checkout_service.console.payment_queries import payment_by, payments_page
 from checkout_service.money import InvalidAmountError, decimals, parse_amount
-from checkout_service.oversight.operator_phrases import phrase
+from checkout_service.oversight.operator_phrases import phrase, without_order_because
 from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.reasons import explained
 from checkout_service.oversight.timeline import Timeline, timeline_of
@@ -77,6 +77,7 @@ def show_payment(payment_id: UUID) -> str:
     return page(
         "payment.html",
         payment=found.payment,
+        without_order=without_order_because(found.payment.without_order) if found.payment.without_order else None,
         shown=span_of(list(map(phrase, found.entries)), until=read_until(request.args.get("until"))),
         looked_until=found.looked_until,
         beyond=read_id(request.args.get("beyond")),
@@ -122,6 +123,16 @@ def accept_amount(payment_id: UUID) -> AnyResponse:
     given = origin(note_needed=True)
     amount = _amount(_payment(payment_id).currency)
     commands.accept(payment_id, amount=amount, origin=given)
+    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
+
+
+@blueprint.post("/payments/<uuid:payment_id>/take-over")
+@for_operators
+def take_order_over(payment_id: UUID) -> AnyResponse:
+    """Have this payment given the order of its duplicate. Needs a note."""
+    given = origin(note_needed=True)
+    _known(payment_id)
+    commands.take_over(payment_id, origin=given)
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
 
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from flask import Flask
 
-from checkout_service.console import command_pages, dispute_pages, payment_pages, webhook_pages
+from checkout_service.console import (
+    command_pages,
+    dispute_pages,
+    endpoint_pages,
+    order_forms,
+    order_pages,
+    payment_pages,
+    webhook_pages,
+)
 from checkout_service.console.access import connect_passwords
 from checkout_service.pages import assets
 from checkout_service.pages.base import furnish
@@ -17,5 +25,5 @@ def init_app(app: Flask) -> None:
     furnish(app)
     connect_passwords(app, app.extensions["settings"])
     assets.add_folder(app, Path(__file__).parent / "static")
-    for room in (webhook_pages, payment_pages, dispute_pages, command_pages):
+    for room in (webhook_pages, payment_pages, order_pages, order_forms, dispute_pages, endpoint_pages, command_pages):
         app.register_blueprint(room.blueprint)

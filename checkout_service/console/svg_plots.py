@@ -105,16 +105,20 @@ def area(minutes: Sequence[int], values: Sequence[float], kind: str) -> Plot:
     )
 
 
+LYING: Final = 50
+"""Units from one lying bar to the next: its name, which may be long, is above it."""
+
+
 def lying(numbers: Sequence[tuple[str, int]], *, most: int) -> Sequence[Bar]:
-    """A bar a kind, lying one below another; a number that was not counted to its end is said to be more."""
+    """A bar a kind, one below another, each under its name; a number not counted to its end is said to be more."""
     longest = max((number for _, number in numbers), default=0) or 1
     return [
         Bar(
             kind=kind,
             x=0,
-            y=place * 34 + 6,
-            width=_r(max(number / longest * 370, 2 if number else 0)),
-            height=22,
+            y=place * LYING + 24,
+            width=_r(max(number / longest * 560, 2 if number else 0)),
+            height=18,
             words=kind,
             number=number,
             more=number >= most,

@@ -147,6 +147,11 @@ def forget_connections() -> None:
     db.engine.dispose(close=False)
 
 
+def constraint_of(error: Conflict) -> str | None:
+    """The name of the constraint that refused a statement."""
+    return getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+
+
 def background_connection() -> psycopg.Connection[Any]:
     """A connection beside the pool for a thread that may take its time; it neither asks nor trips the breaker."""
     parameters: dict[str, Any] = current_app.extensions["database_parameters"]

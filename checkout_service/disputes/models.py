@@ -22,7 +22,8 @@ class Dispute(Dated, Base):
 
     The news: (stage, reported_at, rank, event_id) count as one value, of which the greatest is kept with what hangs on
     it. The money: the greatest step, and the greatest amount. The trigger disputes_guard
-    (migrations/entries/guards.sql) lets neither move back.
+    (migrations/entries/guards.sql) lets neither move back. disputes_tell_of_new and disputes_tell
+    (migrations/events/entries.sql) write its events.
     """
 
     __tablename__ = "disputes"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from flask import Response, url_for
 
@@ -11,26 +11,24 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, scoped
 from checkout_service.api.problems import Invalid
 from checkout_service.api.responses import json_answer, show_time
+from checkout_service.api.scopes import Scope
 from checkout_service.cursors import BadCursorError
 from checkout_service.disputes.queries import disputes_page
 from checkout_service.disputes.schemas import EXAMPLE, DisputePageSchema, DisputesQuery
 from checkout_service.payments.status import DisputeStatus
 
-SCOPE: Final = "refunds"
-
 blueprint = Blueprint("disputes", __name__, url_prefix="/api/admin/disputes", description="Money wanted back by banks")
 
 
 @blueprint.get("")
-@scoped(SCOPE)
-@blueprint.doc(security=[{"bearer": [SCOPE]}])
+@scoped(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
 @blueprint.arguments(DisputesQuery, location="query")
 @blueprint.response(200, DisputePageSchema, example=EXAMPLE)
 @blueprint.problems(Invalid, InsufficientScope)
 def list_disputes(query: dict[str, Any]) -> Response:
     """List disputes
 
-    Takes a token with the scope `refunds`. The newest first; with `due_before` those whose evidence is due soonest.
+    Takes the scope `payments:read`. The newest first; with `due_before` those whose evidence is due soonest.
     Keyset pages: pass next_cursor as cursor to go on, with the same filters. Evidence is sent in the provider's
     dashboard.
     """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
+from checkout_service.api.plain_fields import NumberField
 from checkout_service.payments.status import DisputeStatus
+from checkout_service.spellings import parse_day, parse_moment
 
 
 class DayOrMoment(fields.Field[datetime]):
@@ -21,8 +23,8 @@ class DayOrMoment(fields.Field[datetime]):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
         try:
             if len(str(value)) == len("2026-12-24"):
-                return datetime.combine(date.fromisoformat(str(value)), time(), UTC)
-            moment = datetime.fromisoformat(str(value))
+                return parse_day(str(value))
+            moment = parse_moment(str(value))
             if moment.tzinfo is None:
                 raise self.make_error("invalid")
             return moment.astimezone(UTC)
@@ -47,7 +49,7 @@ class DisputesQuery(Schema):
         validate=validate.OneOf([status.value for status in DisputeStatus]),
         metadata={"description": "Only those of this status."},
     )
-    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100), strict=False)
+    limit = NumberField(load_default=20, validate=validate.Range(1, 100))
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 

@@ -11,6 +11,7 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.doctor.broker import check_broker
 from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
+from checkout_service.doctor.endpoints import check_endpoints
 from checkout_service.doctor.environment import check_flower
 from checkout_service.doctor.findings import Finding, Level, unknown
 from checkout_service.doctor.metrics import check_metrics
@@ -28,6 +29,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_invariants,
     check_proxies,
     check_metrics,
+    check_endpoints,
 )
 
 

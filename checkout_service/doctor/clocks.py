@@ -51,7 +51,11 @@ def check_workers() -> Iterator[Finding]:
     except QueueUnavailableError as error:
         yield unknown("workers", reason(error), "The broker has to answer first.")
         return
-    names = {"worker": "webhooks wait", "housekeeping": "payments are not looked up, and nothing is pruned"}
+    names = {
+        "worker": "webhooks wait",
+        "housekeeping": "payments are not looked up, and nothing is pruned",
+        "sender": "events wait",
+    }
     for kind, otherwise in names.items():
         count = sum(name.startswith(f"{kind}@") for name in ahead)
         if count:

@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from checkout_service.database.engine import execute
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
-from checkout_service.oversight.invariants import INVARIANTS, Limits, count_violations
+from checkout_service.oversight.invariants import INVARIANTS, count_violations
+from checkout_service.oversight.promises import Limits
 from checkout_service.settings.values import WebSettings
 
 OLDEST: Final = 180000

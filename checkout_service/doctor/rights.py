@@ -21,16 +21,23 @@ def _columns(*names: str) -> frozenset[str]:
 
 
 TABLES: Final = _columns(
-    "alembic_version audit believed_certificates cancel_requests capture_requests captures cart_items carts",
+    "alembic_version api_keys audit believed_certificates cancel_requests capture_requests captures cart_items carts",
     "checkout_sessions command_results command_runs disputes erasures listings payment_acceptances payment_attempts",
     "payment_events payment_notices payment_reviews payments refund_events refunds schools session_addresses specs",
     "users vendors voids webhook_deliveries webhook_rejections",
+    "fulfilments holds order_cancellations order_lines order_numbering order_numbers order_reasons orders refund_lines",
+    "stock_counters unnumbered_orders",
+    "event_days event_dues event_numbers event_series event_types events unsequenced_events",
+    "endpoint_secrets event_attempts event_replays pending_deliveries webhook_endpoints",
 )
 
-_OWNERS: Final = _columns("erasures")
+_OWNERS: Final = _columns("erasures order_numbering")
 """Tables that the owner's functions alone read."""
 
-_NOT_READ: Final = _columns("believed_certificates webhook_rejections") | _OWNERS
+_WEBS: Final = _columns("api_keys")
+"""Tables that the worker does not even read."""
+
+_NOT_READ: Final = _columns("believed_certificates endpoint_secrets webhook_rejections") | _OWNERS
 """Tables that the web tier does not even read."""
 
 
@@ -56,7 +63,7 @@ WEB: Final[Rights] = {
     ("payments", "INSERT"): _columns("id user_id provider provider_ref amount currency"),
     ("checkout_sessions", "INSERT"): _columns(
         "user_id cart_id generation idempotency_key request_hash payment_id payment_token amount currency lines",
-        "expires_at",
+        "expires_at held_until also_under_way buyer delivery_address",
     ),
     ("session_addresses", "INSERT"): _columns("payment_id address ends_at"),
     ("webhook_deliveries", "INSERT"): _columns("provider headers body"),
@@ -68,12 +75,25 @@ WEB: Final[Rights] = {
     ),
     ("voids", "INSERT"): _columns("payment_id requested_by idempotency_key request_hash"),
     ("cancel_requests", "INSERT"): _columns("payment_id requested_by"),
+    ("fulfilments", "INSERT"): _columns(
+        "order_id lines carrier tracking several_captures requested_by idempotency_key request_hash"
+    ),
+    ("order_cancellations", "INSERT"): _columns("order_id reason requested_by idempotency_key request_hash"),
+    ("refund_lines", "INSERT"): _columns("refund_id order_line_id qty amount"),
     ("audit", "INSERT"): _columns("key door operator action subject why details"),
     ("command_runs", "INSERT"): _columns("id"),
+    ("api_keys", "UPDATE"): _columns("last_used_at"),
+    ("webhook_endpoints", "INSERT"): _columns("url types payload in_order signing description"),
+    ("webhook_endpoints", "UPDATE"): _columns(
+        "url types payload in_order description state state_reason deleted_at updated_at"
+    ),
+    ("endpoint_secrets", "INSERT"): _columns("endpoint_id scheme ciphertext"),
+    ("event_replays", "INSERT"): _columns("endpoint_id event_id since types only_failed requested_by"),
+    ("event_replays", "UPDATE"): _columns("stop_requested_at updated_at"),
 }
 
 WORKER: Final[Rights] = {
-    **{(table, "SELECT"): None for table in TABLES - _OWNERS},
+    **{(table, "SELECT"): None for table in TABLES - _OWNERS - _WEBS},
     ("payments", "UPDATE"): _columns("next_look_up_at look_ups look_up_log"),
     ("payment_events", "INSERT"): _columns(_EVENT, "payment_id entries"),
     ("payment_events", "UPDATE"): _columns("outcome"),
@@ -112,10 +132,32 @@ WORKER: Final[Rights] = {
     ("command_runs", "UPDATE"): _columns("state leased_until after_id replayed all_taken message updated_at"),
     ("command_results", "INSERT"): _columns("command_id state count"),
     ("command_results", "UPDATE"): _columns("count updated_at"),
+    ("webhook_endpoints", "UPDATE"): _columns(
+        "place lease_token leased_until next_due_at last_success_at failing_since failures pace probes updated_at"
+    ),
+    ("pending_deliveries", "INSERT"): _columns(
+        "endpoint_id event_id seq type lane replay_id state attempts first_attempt_at next_attempt_at"
+    ),
+    ("pending_deliveries", "UPDATE"): _columns("state attempts first_attempt_at next_attempt_at updated_at"),
+    ("pending_deliveries", "DELETE"): None,
+    ("event_attempts", "INSERT"): _columns(
+        "id endpoint_id event_id type seq replay_id attempt succeeded status error answer duration_ms"
+    ),
+    ("event_replays", "UPDATE"): _columns("state place sent failed updated_at"),
 }
 
-WORKER_FUNCTIONS: Final = frozenset({"carts_lock_for_payments", "payments_fold", "person_erase_step"})
-"""Functions that run as the owner, which the worker may call. The web tier may call none."""
+WEB_FUNCTIONS: Final = frozenset({"hold_take", "hold_release", "endpoint_rotate_secret", "endpoint_send_test"})
+"""Functions that run as the owner, which the web tier may call."""
+
+WORKER_FUNCTIONS: Final = frozenset(
+    {
+        *("carts_lock_for_payments", "payments_fold", "person_erase_step", "holds_sweep", "orders_number"),
+        *("orders_cancel_short", "order_take_over", "orders_strike_out", "events_sequence", "endpoint_move"),
+        *("events_write_evidence_due", "events_write_authorizations_expiring", "events_write_low_stock"),
+        *("events_forget_low_stock", "events_make_days", "events_outgrow", "events_drop_day", "events_sweep_strays"),
+    }
+)
+"""The same of the worker."""
 
 HELD: Final = """
     SELECT class.relname::text AS name, right_name, CASE

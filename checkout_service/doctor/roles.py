@@ -19,6 +19,7 @@ from checkout_service.doctor.rights import (
     CALLABLE,
     HELD,
     WEB,
+    WEB_FUNCTIONS,
     WORKER,
     WORKER_FUNCTIONS,
     Rights,
@@ -62,7 +63,7 @@ Ask = Callable[[str], Sequence[Any]]
 
 def check_roles() -> Iterator[Finding]:
     """Only the worker has payments computed, and nobody writes their status: PostgreSQL refuses it."""
-    yield from judge("web role", lambda query: execute(text(query)), rights=WEB, functions=frozenset())
+    yield from judge("web role", lambda query: execute(text(query)), rights=WEB, functions=WEB_FUNCTIONS)
     try:
         worker = WorkerSettings.from_environment(account_forms())
     except SettingsError as error:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.health.event_gauges import event_gauges
 from checkout_service.health.money_gauges import money_gauges
 
 FRESH_FOR: Final = 2.0
@@ -47,7 +48,7 @@ PENDING = text("""
 
 
 class Backlog(Collector):
-    """Gauges read by two statements. While the database is away they are left out, not stale and not 0."""
+    """Gauges read by three statements. While the database is away they are left out, not stale and not 0."""
 
     def __init__(self) -> None:
         self._read_at = float("-inf")
@@ -65,6 +66,7 @@ def _read() -> list[Metric]:
     try:
         [row] = execute(PENDING)
         money = money_gauges()
+        events = event_gauges()
     except (DatabaseUnavailableError, SQLAlchemyError):
         up.add_metric([], 0)
         return [up]
@@ -84,6 +86,7 @@ def _read() -> list[Metric]:
         GaugeMetricFamily("payments_flagged", "Payments for a person to review.", value=row.flagged),
         *_refunds(row),
         *money,
+        *events,
     ]
 
 

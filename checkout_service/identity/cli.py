@@ -11,10 +11,11 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from checkout_service.settings.values import WebSettings
+from checkout_service.terminal import Id
 
 
 @click.command("token")
-@click.option("--user", type=click.UUID, required=True, help="The UUID that the token speaks for.")
+@click.option("--user", type=Id(), required=True, help="The UUID that the token speaks for.")
 @click.option("--hours", type=click.FloatRange(0, 24 * 365, min_open=True), default=24, show_default=True)
 @click.option("--scope", "scopes", multiple=True, help="What it allows besides, such as refunds; may be repeated.")
 @with_appcontext

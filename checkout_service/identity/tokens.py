@@ -1,4 +1,4 @@
-"""Who is calling, by their bearer token.
+"""Who is calling, by what they send as a bearer: a token, or an API key, which ``api_keys`` looks at.
 
 Tokens are JSON Web Tokens (RFC 7519) carried as RFC 6750 says. Which algorithms count is configured, never read from
 the token, so neither ``none`` nor a public key taken for an HMAC secret gets through.
@@ -18,6 +18,7 @@ from flask import Flask, current_app, request
 
 from checkout_service.api.callers import Caller, require_callers
 from checkout_service.api.problems import UNREADABLE_AUTHORIZATION, Unauthorized
+from checkout_service.identity.api_keys import caller_of_key, connect_api_keys, sent_key
 from checkout_service.identity.jwks import Jwks
 from checkout_service.identity.jwks_document import PublicKey
 from checkout_service.settings.values import WebSettings
@@ -27,15 +28,22 @@ KEPT_TOKENS: Final = 2048
 
 
 def init_app(app: Flask, settings: WebSettings) -> None:
-    """From here on every request needs a bearer token, unless its view is public or finds its caller in another way."""
+    """From here on a request needs a token or a key, unless its view is public or finds its caller in another way."""
     app.extensions["tokens"] = Tokens(settings)
+    connect_api_keys(app)
     require_callers(app, bearer)
 
 
 def bearer() -> Caller:
-    """Whose token the current request carries. Raises Unauthorized or JwksUnavailable."""
+    """Whose token or API key the current request carries.
+
+    Raises Unauthorized, JwksUnavailable, TooManyUnknownKeys and DatabaseUnavailableError.
+    """
+    sent = request.environ.get("HTTP_AUTHORIZATION")
+    if (key := sent_key(sent)) is not None:
+        return caller_of_key(key)
     tokens: Tokens = current_app.extensions["tokens"]
-    return tokens.caller(request.environ.get("HTTP_AUTHORIZATION"))
+    return tokens.caller(sent)
 
 
 class InvalidToken(Unauthorized):

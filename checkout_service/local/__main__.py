@@ -122,6 +122,7 @@ def show_addresses(running: Session, purchase: Purchase | None, logs: Path, scre
     authorization = '-H "Authorization: Bearer $TOKEN"'
     if purchase:
         screen.line(f"  curl -s {authorization} {base}/api/payments/{purchase.payment_id}")
+        screen.line(f"  curl -s {authorization} {base}/api/orders/{purchase.order_id}")
     screen.line(f"  curl -s {authorization} {base}/api/cart")
     body = f'{{"listing": "{first_listing(CATALOGUE)["id"]}", "qty": 3}}'
     screen.line(f"  curl -s {authorization} {base}/api/cart/items --json '{body}'")

@@ -6,6 +6,7 @@ the data folder, so that tokens outlive a restart; free ports; the addresses of 
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -44,6 +45,7 @@ SETTINGS = (
     *("PAGES", "PAGES_SECRET", "MOCK_WEBHOOK_SECRETS", "MOCK_API_BASE", "PAYMENT_NAMESPACE"),
     # What the doctor says of the web process depends on these.
     *("TRUSTED_PROXIES", "PROXY_HEADER", "METRICS_TOKEN"),
+    *("WEBHOOK_SECRETS_KEY", "WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "WEBHOOK_PORTS"),
     *("HOST", "PORT", "FLOWER_PORT", "FLOWER_BASIC_AUTH", "FLOWER_URL", "CONSOLE_URL", "CONSOLE_BASIC_AUTH"),
 )
 """What a command in another terminal has to know to work on the same servers."""
@@ -87,6 +89,7 @@ class DataFolder:
             "CONSOLE_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
             "PAGES_SECRET": secrets.token_urlsafe(32),
             "PAYMENT_NAMESPACE": str(uuid4()),
+            "WEBHOOK_SECRETS_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         }
         known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
         if known.keys() < made.keys():  # a folder of an older version lacks what came later
@@ -162,10 +165,13 @@ def environment_for(
         "WORKER_METRICS_HOST": "127.0.0.1",
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
+        "SENDER_METRICS_PORT": str(free_port()),
         "PROMETHEUS_MULTIPROC_DIR": str(data.metrics),
         # Each leads to the other: a webhook to its tasks, a task to its webhook.
         "FLOWER_URL": f"http://127.0.0.1:{ports['FLOWER_PORT']}",
         "CONSOLE_URL": f"http://127.0.0.1:{ports['PORT']}/ops",
+        # The shop that is being built listens on this machine.
+        "WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "on",
         "PYTHONUNBUFFERED": "1",
     }
     if given.get("JWT_JWKS_URL"):

@@ -42,7 +42,8 @@ class Line:
 class Action:
     """A button: what it says, what it does, and what the provider knows of the payment afterwards.
 
-    ``lines`` are its webhooks, or ``moves`` changes the payment and tells which they are.
+    ``lines`` are its webhooks, or ``moves`` changes the payment and tells which they are. What came is gone only by a
+    refund or by ``reversed``: no other status that it becomes later takes it away.
     """
 
     name: str
@@ -117,6 +118,7 @@ ACTIONS: Final = (
         label="Wrong amount",
         explained="Paid, but 1.00 more than was asked for.",
         group=TROUBLE,
+        becomes="paid",
         lines=(Line(status="paid", wrong_amount=True),),
     ),
     Action(
@@ -229,6 +231,13 @@ def signed(
         content = {"provider_ref": payment["provider_ref"], "status": report.status, "raw_data": details}
         written.append(OutgoingWebhook(after=0.0, body=json.dumps(sign(content, secret)).encode()))
     return written
+
+
+def details_of(action: Action, payment: dict[str, Any]) -> dict[str, str]:
+    """What the bank must know beside the status that the action makes of the payment: how much came, if other."""
+    if not any(line.wrong_amount for line in action.lines):
+        return {}
+    return {"amount": show(Decimal(payment["amount"]) + TOO_MUCH, payment["currency"])}
 
 
 def webhooks(

@@ -63,9 +63,11 @@ def pay(token: str, status: str, attempt: str | None, capture_ref: str | None, *
     The mock provider's server, where there is one, hears of it first: a refund later asks what was paid there.
     """
     account = current_app.extensions["settings"].accounts.get("mock")
-    update_server(account.option("api_base") if account else None, token, status)
-    names = {"attempt": attempt, "capture_ref": capture_ref}
-    _send(token, status, {name: value for name, value in names.items() if value}, **report)
+    base = account.option("api_base") if account else None
+    named = {name: value for name, value in {"attempt": attempt, "capture_ref": capture_ref}.items() if value}
+    money = {name: report[name] for name in ("amount", "currency") if report[name]}
+    update_server(base, token, status, **named, **money)
+    _send(token, status, named, **report)
 
 
 @mock.command("refund")
@@ -124,11 +126,15 @@ def _done_by_server(base: str, token: str, action: str) -> list[Report]:
     return [Report(**each) for each in answer.json()["reports"]]
 
 
-def update_server(base: str | None, token: str, status: str) -> None:
-    """Have the mock provider's server at MOCK_API_BASE, if there is one, know what became of a payment."""
+def update_server(base: str | None, token: str, status: str, **details: str) -> None:
+    """Have the mock provider's server at MOCK_API_BASE, if there is one, know what became of a payment.
+
+    ``details`` is what else the webhook tells, such as ``amount``: a refund later asks what came.
+    """
     if base:
         with suppress(httpx.HTTPError, httpx.InvalidURL):  # a server that is away misses this alone
-            httpx.put(f"{base}/_payments/{quote(token, safe='')}", json={"status": status}, timeout=2.0)
+            address = f"{base}/_payments/{quote(token, safe='')}/reports"
+            httpx.put(address, json={"status": status, **details}, timeout=2.0)
 
 
 def _send(

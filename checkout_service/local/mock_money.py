@@ -6,7 +6,7 @@ names of its own) and returns the reports that the provider makes of that. Where
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -20,6 +20,8 @@ HELD_FOR: Final = timedelta(days=7)
 """How long an authorisation is good."""
 
 EVIDENCE_WITHIN: Final = timedelta(days=14)
+
+_MONEY_CAME: Final = frozenset({"paid", "partially_paid"})
 
 Payment = dict[str, Any]
 
@@ -36,12 +38,54 @@ Moves = Callable[[Payment], list[Report]]
 
 
 def came(payment: Payment) -> Decimal:
-    """All that was paid."""
+    """All that was paid, whatever was asked for: a customer may pay more, or a part."""
     named = [each for each in payment.get("captures", ()) if each["status"] == "succeeded"]
     named += [each for each in payment.get("attempts", ()) if each["status"] == "paid"]
     if named:
         return sum((Decimal(each["amount"]) for each in named), Decimal(0))
+    if "received" in payment:
+        return Decimal(payment["received"])
     return Decimal(payment["amount"]) if payment.get("status") in {"paid", "reversed"} else Decimal(0)
+
+
+def refundable(payment: Payment) -> Decimal:
+    """What can be given back, with what was already: all that came and that no bank took.
+
+    A reversal without a name took all, unless the disputes by name say how much.
+    """
+    lost = sum((Decimal(each["amount"]) for each in payment.get("disputes", ()) if each["step"] % 2 == 1), Decimal(0))
+    if payment.get("status") == "reversed" and not lost:
+        return Decimal(0)
+    return came(payment) - lost
+
+
+def shown(payment: Payment) -> Payment:
+    """The payment as the provider's server answers about it: money without a name is seen by its amount."""
+    named = payment.get("captures") or payment.get("attempts")
+    return payment | {"amount": payment["received"]} if "received" in payment and not named else payment
+
+
+def take_report(payment: Payment, status: str, details: Mapping[str, str]) -> None:
+    """Let the bank know what a webhook tells: a status, and perhaps ``amount``, ``capture_ref`` and ``attempt``.
+
+    Money that came stays, whatever is reported after it: it leaves by a refund, or is reversed.
+    """
+    amount = details.get("amount", payment.get("amount"))
+    named = {name: details[name] for name in ("capture_ref", "attempt") if name in details}
+    if status in _MONEY_CAME and amount is not None:
+        if named and ("currency" in details or "currency" in payment):
+            word, kept = ("succeeded", "captures") if "capture_ref" in named else ("paid", "attempts")
+            made = named | {
+                "status": word,
+                "amount": amount,
+                "currency": details.get("currency", payment.get("currency")),
+            }
+            others = [each for each in payment.get(kept, ()) if not named.items() <= each.items()]
+            payment[kept] = [*others, made]
+        elif "amount" in details:
+            payment["received"] = str(max(Decimal(amount), Decimal(payment.get("received", 0))))
+    if status in _MONEY_CAME or status == "reversed" or "amount" not in payment or came(payment) == 0:
+        payment["status"] = status
 
 
 def uncaptured(payment: Payment) -> Decimal:

@@ -7,7 +7,7 @@ to sign, and whatever it does to the service goes by signed webhooks over HTTP.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +16,16 @@ from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from checkout_service.local.mock_actions import ACTIONS, BY_NAME, LATE_AFTER, signed, webhooks
+from checkout_service.local.mock_actions import (
+    ACTIONS,
+    BY_NAME,
+    LATE_AFTER,
+    Action,
+    OutgoingWebhook,
+    details_of,
+    signed,
+    webhooks,
+)
 from checkout_service.local.mock_outbox import Outbox
 from checkout_service.local.mock_state import AnswerError, Bank
 
@@ -72,21 +81,25 @@ class ProviderSite:
 
     def act(self, reference: str, form: bytes) -> Page:
         """Do what was asked for, and send the customer back. Raises AnswerError."""
-        payment = self._payment(reference)
+        self._payment(reference)
         sent = parse_qs(form.decode())
         action = BY_NAME.get(sent.get("action", [""])[0])
         if action is None:
             raise AnswerError(400)
         back = _way_back(sent)
+        self.outbox.send(self.move(reference, action))
+        return Page(status=303, headers={"Location": back, "Cache-Control": "no-store"})
+
+    def move(self, reference: str, action: Action) -> Sequence[OutgoingWebhook]:
+        """Do this with the payment; the webhooks that the provider sends of it. Raises AnswerError."""
+        payment = self._payment(reference)
         if action.name == "pay" and payment.get("capture") == "manual":
             action = BY_NAME["authorize"]
         if action.becomes:
-            self.bank.put(reference, {"status": action.becomes})
+            self.bank.report(reference, action.becomes, details_of(action, payment))
         if action.moves is not None:
-            self.outbox.send(signed(self.bank.move(reference, action.moves), payment, secret=self.secret))
-        else:
-            self.outbox.send(webhooks(action, payment, secret=self.secret, late_after=self.late_after))
-        return Page(status=303, headers={"Location": back, "Cache-Control": "no-store"})
+            return signed(self.bank.move(reference, action.moves), payment, secret=self.secret)
+        return webhooks(action, payment, secret=self.secret, late_after=self.late_after)
 
     def _payment(self, reference: str) -> dict[str, Any]:
         found = self.bank.held(reference)

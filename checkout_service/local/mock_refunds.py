@@ -24,11 +24,13 @@ class Refunds:
     def forget(self) -> None:
         self._by_key.clear()
 
-    def make(self, payment: str, key: str, order: dict[str, str], paid: str, *, status: str) -> dict[str, Any] | None:
+    def make(
+        self, payment: str, key: str, order: dict[str, str], paid: Decimal, *, status: str
+    ) -> dict[str, Any] | None:
         """The refund of that key; None when less than its amount is left of the payment."""
         if key not in self._by_key:
             given = sum(Decimal(refund["amount"]) for refund in self.of(payment) if refund["status"] != "failed")
-            if given + Decimal(order["amount"]) > Decimal(paid):
+            if given + Decimal(order["amount"]) > paid:
                 return None
             self._by_key[key] = {
                 "provider_ref": payment,

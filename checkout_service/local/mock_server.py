@@ -8,6 +8,7 @@
     POST /payments/{ref}/void   releases what is held back
     PUT  /_behaviour            how to answer from now on, see mock_state.Behaviour; {} is honest again
     PUT  /_payments/{ref}       sets status, amount or currency, as if a customer or a bank had acted
+    PUT  /_payments/{ref}/reports  knows what somebody else's webhook tells: a status, and what came by it
     PUT  /_payments/{ref}/actions/{name}  does what a button of mock_money does; answers what is to be reported of it
     PUT  /_payments/{ref}/refunds/{refund_ref}  the same of a refund, or makes one as a dashboard does
     GET  /_payments             every payment and refund, and how many calls came
@@ -60,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, error.body)
         except AnswerError as error:
             if error.status:
-                self._send(error.status, json.dumps({"error": error.status}).encode())
+                self._send(error.status, json.dumps({"error": error.code or error.status}).encode())
             self.close_connection = not error.status
         except (ValueError, KeyError, TypeError) as error:
             self._send(400, json.dumps({"error": str(error)}).encode())
@@ -97,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if action is None or action.moves is None:
                     raise AnswerError(404)
                 return {"reports": [asdict(report) for report in bank.move(reference, action.moves)]}
+            case "PUT", ["_payments", reference, "reports"]:
+                return bank.report(reference, value["status"], value)
             case "PUT", ["_payments", reference, "refunds", refund_ref]:
                 return bank.put_refund(reference, refund_ref, value)
             case "PUT", ["_behaviour"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -70,10 +70,11 @@ class Behaviour:
 
 
 class AnswerError(Exception):
-    """Ends a call with a status, or with the connection closed."""
+    """Ends a call with a status, and perhaps a code that tells more, or with the connection closed."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, code: str | None = None) -> None:
         self.status = status
+        self.code = code
 
 
 class GarbageError(Exception):
@@ -139,6 +140,13 @@ class Bank:
                     self._refunds.put(reference, report.details["refund_ref"], made | {"status": report.status})
             return reports
 
+    def report(self, reference: str, status: str, details: Mapping[str, str]) -> dict[str, Any]:
+        """Know what a webhook tells that somebody else sends, as mock_money.take_report has it."""
+        with self._changed:
+            payment = deepcopy(self._payments.get(reference, {}))
+            mock_money.take_report(payment, status, details)
+            return self.put(reference, payment)
+
     def held(self, reference: str) -> dict[str, Any] | None:
         """The payment as it stands, for the provider's own page."""
         with self._changed:
@@ -158,7 +166,7 @@ class Bank:
         return self._work("open", key, make)
 
     def look_up(self, reference: str) -> dict[str, Any]:
-        payment = self._work("look_up", reference, lambda _: self._payments.get(reference))
+        payment = mock_money.shown(self._work("look_up", reference, lambda _: self._payments.get(reference)))
         with self._changed:
             refunds = self._refunds.of(reference)
         return payment | {"refunds": refunds} if refunds else payment
@@ -167,13 +175,10 @@ class Bank:
         """Give back; the same key gets the same refund. Refused when nothing was paid, or less than that is left."""
 
         def give(behaviour: Behaviour) -> dict[str, Any]:
-            payment = self._payments.get(reference, {})
-            if payment.get("status") not in {"paid", "partially_paid"}:
-                raise AnswerError(422)
-            paid = str(mock_money.came(payment))
+            paid = mock_money.refundable(self._payments.get(reference, {}))
             made = self._refunds.make(reference, key, order, paid, status=behaviour.refunds)
             if made is None:
-                raise AnswerError(422)
+                raise AnswerError(422, "more_than_is_left")
             return made
 
         return self._work("refund", key, give)
@@ -185,7 +190,7 @@ class Bank:
             if key not in self._captures:
                 payment, amount = deepcopy(self._payments.get(reference, {})), Decimal(order["amount"])
                 if not 0 < amount <= mock_money.uncaptured(payment):
-                    raise AnswerError(422)
+                    raise AnswerError(422, "more_than_is_authorized")
                 mock_money.capture(payment, amount, final=bool(order["final"]), request_id=order["request_id"])
                 self.put(reference, payment)
                 self._captures[key] = payment["captures"][-1]
@@ -199,7 +204,7 @@ class Bank:
         def give_up(_: Behaviour) -> dict[str, Any] | None:
             payment = deepcopy(self._payments.get(reference, {}))
             if not payment.get("attempts"):
-                raise AnswerError(422)
+                raise AnswerError(422, "nothing_is_authorized")
             if mock_money.uncaptured(payment) > 0:
                 mock_money.release(payment)
                 self.put(reference, payment)
@@ -218,7 +223,7 @@ class Bank:
                 self.put(reference, {"status": "canceled"})
             return self._payments.get(reference)
 
-        return self._work("cancel", reference, close)
+        return mock_money.shown(self._work("cancel", reference, close))
 
     def _work(self, call: str, key: str, act: Callable[[Behaviour], dict[str, Any] | None]) -> dict[str, Any]:
         """One call, alone with its key, in the way that the behaviour wants."""

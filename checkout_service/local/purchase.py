@@ -19,6 +19,7 @@ from checkout_service.local.mock_cli import update_server
 from checkout_service.providers.adapters.mock.provider import sign
 
 PAID_WITHIN = 30.0
+NUMBERED_WITHIN = 10.0
 TOKEN_LIFE = timedelta(days=1)
 
 Report = Callable[[str, str, float], None]
@@ -36,12 +37,19 @@ class Purchase:
     user_id: UUID
     token: str
     payment_id: str
+    order_id: str
+    order_number: str | None
     seconds_to_paid: float
 
 
-def customer_token(user_id: UUID, environment: Mapping[str, str]) -> str:
-    """A bearer token for a customer, signed with the JWT_SECRET of the environment; it lives a day."""
+def customer_token(user_id: UUID, environment: Mapping[str, str], *, scope: str | None = None) -> str:
+    """A bearer token for a customer, signed with the JWT_SECRET of the environment; it lives a day.
+
+    With ``scope`` it is one for staff.
+    """
     claims: dict[str, Any] = {"sub": str(user_id), "exp": datetime.now(UTC) + TOKEN_LIFE}
+    if scope is not None:
+        claims["scope"] = scope
     for claim, name in (("aud", "JWT_AUDIENCE"), ("iss", "JWT_ISSUER")):
         if environment.get(name):
             claims[claim] = environment[name]
@@ -55,7 +63,10 @@ def first_listing(catalogue: Path) -> dict[str, Any]:
 
 
 def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, report: Report) -> Purchase:
-    """Two listings in a cart, a checkout session, a signed webhook, and the payment read until it is paid."""
+    """Two listings in a cart, a checkout session, a signed webhook, the payment read until it is paid, and its order.
+
+    An order has its number moments later: where none came in ``NUMBERED_WITHIN`` seconds, it is shown without.
+    """
     first = first_listing(catalogue)
     second = _second_listing(catalogue, first)
     user_id = uuid4()
@@ -99,10 +110,13 @@ def buy(base_url: str, environment: Mapping[str, str], catalogue: Path, report: 
             lambda receipt: f"signed by the provider; committed as {receipt['delivery_id']}",
         )
         seconds = shop.wait_until_paid(session["payment_id"], since=posted)
+        order = shop.wait_for_number(session["payment_id"], lines=2)
     return Purchase(
         user_id=user_id,
         token=token,
         payment_id=session["payment_id"],
+        order_id=order["id"],
+        order_number=order["number"],
         seconds_to_paid=seconds,
     )
 
@@ -150,6 +164,31 @@ class _Shop:
             if took > PAID_WITHIN:
                 raise PurchaseError(f"the payment is still {status} after {took:.0f} s: see the worker's log")
             time.sleep(0.005)
+
+    def wait_for_number(self, payment_id: str, *, lines: int) -> Any:
+        """The order of a payment that is paid, once it has its number."""
+        since = time.perf_counter()
+        order = self._read(f"/api/payments/{payment_id}")["order"]
+        if order is None:
+            raise PurchaseError(f"the payment {payment_id} is paid and has no order: see the worker's log")
+        while True:
+            found = self._read(f"/api/orders/{order['id']}")
+            took = time.perf_counter() - since
+            if found["number"] is not None or took > NUMBERED_WITHIN:
+                break
+            time.sleep(0.02)
+        if (found["status"], len(found["lines"])) != ("placed", lines):
+            have = f"{len(found['lines'])} lines and is {found['status']}"
+            raise PurchaseError(f"the order has {have}, not {lines} and placed")
+        number = "its number is coming" if found["number"] is None else f"number {found['number']}"
+        self._report("GET /api/orders/…", f"200  an order, {number}: {lines} lines, placed", took)
+        return found
+
+    def _read(self, path: str) -> Any:
+        answer = self._http.get(path)
+        if answer.status_code != 200:
+            raise PurchaseError(f"GET {path} answered {answer.status_code}: {answer.text}")
+        return answer.json()
 
 
 def _second_listing(catalogue: Path, first: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import count, islice
 from pathlib import Path
 
 import psycopg
@@ -27,6 +29,9 @@ SUPERUSER = "postgres"
 
 # A socket's path may have 107 bytes on Linux and 103 on macOS, of which 14 are the file's name.
 LONGEST_SOCKET_FOLDER = 80
+
+FIRST_PORT, PORTS = 11_000, 21_000  # above 10080, which browsers refuse, and below 32768
+_turns = count(os.getpid() * 331)
 
 # For data that nobody will miss: a test's database need not survive a power cut.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -123,11 +128,17 @@ def start_valkey(folder: Path, port: int | None = None, *, guard: Guard, durable
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody listens on at this moment. Raises ServerError.
+
+    Whoever asks listens there a while later. So no port is given twice in one process, processes beside each other
+    begin at different places, and none of these ports is given by systems to connections that go out.
+    """
+    for number in islice(_turns, PORTS):
+        with socket.socket() as probe, suppress(OSError):
+            port = FIRST_PORT + number % PORTS
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerError("no port of 127.0.0.1 is free")
 
 
 def _installed_postgres() -> Path:

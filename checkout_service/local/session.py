@@ -115,6 +115,8 @@ def show_purchase(session: Session, screen: Screen) -> Purchase:
     screen.title("A purchase")
     purchase = buy(session.base_url, session.environment, CATALOGUE, show)
     screen.line(f"\n  {screen.bold('paid')} {show_seconds(purchase.seconds_to_paid)} after the webhook was posted")
+    number = "whose number is coming" if purchase.order_number is None else f"number {purchase.order_number}"
+    screen.line(f"  {screen.bold('order')} {purchase.order_id}, {number}")
     return purchase
 
 
@@ -160,7 +162,7 @@ def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str
             _await(processes, f"{environment['MOCK_API_BASE']}/_payments", is_up=_is_ok)
         _await(processes, f"http://127.0.0.1:{environment['PORT']}/readyz", is_up=_is_ready)
         _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", is_up=_is_ok)
-        for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT"):
+        for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT", "SENDER_METRICS_PORT"):
             if environment[name] != "0":
                 _await(processes, f"http://127.0.0.1:{environment[name]}/livez", is_up=_is_ok)
 

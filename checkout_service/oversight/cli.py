@@ -12,13 +12,20 @@ import click
 from checkout_service.api.responses import show_time
 from checkout_service.oversight.authorizations import listed_authorizations
 from checkout_service.oversight.disputes import listed_disputes
-from checkout_service.oversight.invariants import INVARIANTS, Limits
+from checkout_service.oversight.invariants import INVARIANTS
 from checkout_service.oversight.operator_phrases import phrase, summary
+from checkout_service.oversight.promises import Limits
 from checkout_service.oversight.refunds import LISTED, listed
-from checkout_service.oversight.settling import accept_amount, refund_payment, review_payment, settle_capture
+from checkout_service.oversight.settling import (
+    accept_amount,
+    refund_payment,
+    review_payment,
+    settle_capture,
+    take_over_order,
+)
 from checkout_service.oversight.timeline import timeline_of
 from checkout_service.payments.status import DisputeStatus, RefundStatus
-from checkout_service.terminal import CommandGroup, Day, Duration
+from checkout_service.terminal import CommandGroup, Day, Duration, Id, Number, echo_list
 
 payments = CommandGroup("payments", help="Look at payments, check what must hold of them, and settle what does not.")
 payments.add_command(accept_amount)
@@ -26,9 +33,12 @@ payments.add_command(review_payment)
 payments.add_command(refund_payment)
 payments.add_command(settle_capture)
 
+orders = CommandGroup("orders", help="Settle what becomes of orders.")
+orders.add_command(take_over_order)
+
 
 @payments.command("show")
-@click.argument("payment_id", type=click.UUID)
+@click.argument("payment_id", type=Id())
 def show_payment(payment_id: UUID) -> None:
     """Show one payment and everything that happened to it, in order."""
     timeline = timeline_of(payment_id)
@@ -46,11 +56,10 @@ def show_payment(payment_id: UUID) -> None:
 @payments.command("refunds")
 @click.option("--status", type=click.Choice([status.value for status in LISTED]), default="failed", show_default=True)
 @click.option("--within", type=Duration(), default="30d", show_default=True, help="How far back.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=Number(1, 10_000), default=50, show_default=True)
 def list_refunds(status: str, within: timedelta, limit: int) -> None:
     """List refunds that failed, or that are still pending, with why."""
-    for line in listed(RefundStatus(status), within=within, limit=limit):
-        click.echo(line)
+    echo_list(listed(RefundStatus(status), within=within, limit=limit), limit=limit, what="refunds", which="first")
 
 
 @payments.command("disputes")
@@ -64,26 +73,26 @@ def list_refunds(status: str, within: timedelta, limit: int) -> None:
     show_default=True,
     help="May be given several times.",
 )
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=Number(1, 10_000), default=50, show_default=True)
 def list_disputes(due_before: datetime | None, statuses: Sequence[str], limit: int) -> None:
     """List disputes, the nearest deadline first, with the money that they took, and where evidence is sent."""
-    for line in listed_disputes(list(map(DisputeStatus, statuses)), due_before=due_before, limit=limit):
-        click.echo(line)
+    found = listed_disputes(list(map(DisputeStatus, statuses)), due_before=due_before, limit=limit)
+    echo_list(found, limit=limit, what="disputes", which="first")
 
 
 @payments.command("authorizations")
 @click.option("--due-before", type=Day(), help="Only those that end before this day, in UTC.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=Number(1, 10_000), default=50, show_default=True)
 def list_authorizations(due_before: datetime | None, limit: int) -> None:
     """List authorisations that are open, the nearest end first: after it nothing can be captured."""
-    for line in listed_authorizations(due_before=due_before, limit=limit):
-        click.echo(line)
+    found = listed_authorizations(due_before=due_before, limit=limit)
+    echo_list(found, limit=limit, what="authorisations", which="first")
 
 
 @payments.command("check")
 @click.option("--pending", type=Duration(), default="15m", show_default=True, help="How long a webhook may be pending.")
 @click.option("--within", type=Duration(), default="365d", show_default=True, help="How far back events are compared.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Rows named a promise.")
+@click.option("--limit", type=Number(1, 10_000), default=20, show_default=True, help="Rows named a promise.")
 def check_payments(pending: timedelta, within: timedelta, limit: int) -> None:
     """Check what must always hold, of all rows; exits with 1 if something does not."""
     limits = Limits(pending=pending, remembered=within)

@@ -215,6 +215,46 @@ class ReasonSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlaced:
+    """The payment's order was made. No number for moments."""
+
+    at: datetime
+    order_id: UUID
+    number: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFulfilled:
+    """So many pieces of the order were handed over."""
+
+    at: datetime
+    fulfilment_id: UUID
+    pieces: int
+    carrier: str | None
+    tracking: str | None
+    requested_by: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCanceled:
+    """Somebody canceled the order."""
+
+    at: datetime
+    cancellation_id: UUID
+    reason: str | None
+    requested_by: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoOrderMade:
+    """Money came or is authorized, and there is no order for it; ``other`` is the payment that has it instead."""
+
+    at: datetime
+    reason: str
+    other: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentEventRecorded:
     """An event about the payment, what it was about, and what it did.
 
@@ -262,6 +302,10 @@ Entry = (
     | AmountAccepted
     | NoticeEntered
     | ReasonSeen
+    | OrderPlaced
+    | OrderFulfilled
+    | OrderCanceled
+    | NoOrderMade
     | LoggedQuestion
     | PaymentEventRecorded
     | RefundEventRecorded

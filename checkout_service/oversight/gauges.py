@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from checkout_service.database.errors import DatabaseUnavailableError
-from checkout_service.oversight.invariants import Limits, count_violations
+from checkout_service.oversight.invariants import count_violations
+from checkout_service.oversight.promises import Limits
 
 FRESH_FOR: Final = 15.0
 """Seconds for which one reading serves every scraper of this process."""

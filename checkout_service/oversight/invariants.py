@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 from uuid import UUID
-
-from sqlalchemy import Executable
 
 from checkout_service.database.engine import execute
 from checkout_service.money import show
@@ -25,6 +23,8 @@ from checkout_service.oversight.money_statements import (
     MONEY_WITHOUT_EVENT,
     PAST_LIMIT,
 )
+from checkout_service.oversight.order_invariants import ORDER_INVARIANTS
+from checkout_service.oversight.promises import Invariant, Limits, paged
 from checkout_service.oversight.statements import (
     ALL,
     COUNT_PENDING,
@@ -32,7 +32,6 @@ from checkout_service.oversight.statements import (
     COUNT_REFUNDS_OUTSTANDING,
     COUNT_SESSIONS,
     COUNT_STUCK,
-    PAGE,
     PENDING_TOO_LONG,
     RECENT,
     REFUNDS,
@@ -44,33 +43,9 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.terminal import printable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What counts as too old, and how far back events are compared.
-
-    Look-ups run twice a minute. Events are pruned after EVENTS_RETENTION_DAYS, 400 by default, and a payment older than
-    that cannot be compared with them.
-    """
-
-    pending: timedelta = timedelta(minutes=15)
-    overdue: timedelta = timedelta(minutes=30)
-    remembered: timedelta = timedelta(days=365)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invariant:
-    """A promise; how rows that break it are found among all, and counted among the most telling ones."""
-
-    name: str
-    promise: str
-    remedy: str
-    find: Callable[[Limits], Iterator[str]]
-    count: Executable
-
-
 def count_violations(limits: Limits) -> dict[str, int]:
     """How many rows break each promise, among the most telling ones. Raises DatabaseUnavailableError."""
-    values = {"pending": limits.pending, "overdue": limits.overdue, "remembered": limits.remembered, "limit": RECENT}
+    values = asdict(limits) | {"limit": RECENT}
     return {invariant.name: int(execute(invariant.count, values)[0][0]) for invariant in INVARIANTS}
 
 
@@ -138,23 +113,20 @@ class _Outstanding(NamedTuple):
     created_at: datetime
 
 
-_Paged = TypeVar("_Paged", _Folded, _Money, _Duplicate, _Session, _Refunds)
-
-
 def _unclean(_: Limits) -> Iterator[str]:
-    for row in _paged(_Folded, FOLDED):
+    for row in paged(_Folded._make, FOLDED):
         yield f"payment {row.id} is not what its entries make it: {row.differs}"
 
 
 def _without_event(limits: Limits) -> Iterator[str]:
     for status in PaymentStatus:
         if status.money_came:
-            for row in _paged(_Money, MONEY_WITHOUT_EVENT, status=status.value, remembered=limits.remembered):
+            for row in paged(_Money._make, MONEY_WITHOUT_EVENT, status=status.value, remembered=limits.remembered):
                 yield f"payment {row.id}: {show(row.came, row.currency)} {row.currency} came, and no event tells of it"
 
 
 def _half_flagged(_: Limits) -> Iterator[str]:
-    for row in _paged(_Duplicate, DUPLICATES):
+    for row in paged(_Duplicate._make, DUPLICATES):
         yield f"payment {row.payment_id} is one of two of a filling of the cart, and nobody was told"
 
 
@@ -180,13 +152,13 @@ def _pending_too_long(limits: Limits) -> Iterator[str]:
 
 
 def _sessions_astray(_: Limits) -> Iterator[str]:
-    for row in _paged(_Session, SESSIONS):
+    for row in paged(_Session._make, SESSIONS):
         yield f"session {row.id} " + ("has no payment" if row.payment_id is None else "differs from its payment")
 
 
 def _refunds_astray(_: Limits) -> Iterator[str]:
     named = None
-    for row in _paged(_Refunds, REFUNDS):
+    for row in paged(_Refunds._make, REFUNDS):
         if row.payment_id != named:
             named = row.payment_id
             yield f"payment {named}: its refunds say {row.refunded} given back and {row.refunding} on the way"
@@ -200,17 +172,6 @@ def _refunds_outstanding(limits: Limits) -> Iterator[str]:
 def _outstanding(row: _Outstanding) -> str:
     why = f": {printable(row.detail)}" if row.detail else ""
     return f"{row.kind} {row.id} is pending since {row.created_at:%Y-%m-%d %H:%M:%S} UTC{why}"
-
-
-def _paged(kind: type[_Paged], statement: Executable, **values: object) -> Iterator[_Paged]:
-    """The wrong rows of all pages; a page ends with its last key, whether that row is wrong or not."""
-    after_time, after_id = None, None
-    while rows := execute(statement, {"after_time": after_time, "after_id": after_id, **values}):
-        page = [kind._make(row) for row in rows]
-        yield from (row for row in page if row.wrong)
-        after_time, after_id = page[-1].at, page[-1].id
-        if len(page) < PAGE:
-            return
 
 
 INVARIANTS: Final = (
@@ -285,4 +246,5 @@ INVARIANTS: Final = (
         find=_past_limit,
         count=COUNT_PAST_LIMIT,
     ),
+    *ORDER_INVARIANTS,
 )

@@ -12,6 +12,7 @@ from uuid import UUID
 from checkout_service.api.responses import show_time
 from checkout_service.delivery_states import PENDING
 from checkout_service.money import show, show_with_currency
+from checkout_service.orders.models import NoOrder
 from checkout_service.oversight.entries import (
     AmountAccepted,
     AttemptEntered,
@@ -20,7 +21,11 @@ from checkout_service.oversight.entries import (
     CaptureRequested,
     DisputeEntered,
     Entry,
+    NoOrderMade,
     NoticeEntered,
+    OrderCanceled,
+    OrderFulfilled,
+    OrderPlaced,
     PaymentClosed,
     PaymentEventRecorded,
     ReasonSeen,
@@ -30,6 +35,7 @@ from checkout_service.oversight.entries import (
     VoidRequested,
     WebhookReceived,
 )
+from checkout_service.oversight.order_entries import WithoutOrder
 from checkout_service.oversight.payment_history import Duplicate, PaymentNow
 from checkout_service.oversight.reasons import explained
 from checkout_service.payments.look_up_log import LoggedQuestion
@@ -93,6 +99,10 @@ def summary(payment: PaymentNow) -> list[SummaryLine]:
         ("review", payment.review_reason or "-"),
     ]
     lines += [("", explained(reason, payment)) for reason in sorted(read_reasons(payment.review_reason))]
+    if payment.order is not None:
+        lines.append(("order", f"{payment.order.number or payment.order.id} is {payment.order.status}"))
+    if payment.without_order is not None:
+        lines.append(("order", f"none: {without_order_because(payment.without_order)}"))
     lines += [("duplicate", _duplicate(mate)) for mate in payment.duplicates]
     ahead = show_time(payment.next_look_up_at) if payment.next_look_up_at else "none ahead"
     lines.append(("look-ups", f"{payment.look_ups} so far, next {ahead}"))
@@ -136,6 +146,8 @@ def phrase(entry: Entry) -> OperatorPhrase:
         case ReasonSeen():
             text = f"{entry.reason}, with the amounts {entry.amounts}"
             return OperatorPhrase(at=entry.at, kind="seen", text=text)
+        case OrderPlaced() | OrderFulfilled() | OrderCanceled() | NoOrderMade():
+            return OperatorPhrase(at=entry.at, kind="order", text=_order(entry))
         case LoggedQuestion():
             return OperatorPhrase(at=entry.at, kind=entry.question.value, text=printable(entry.answer))
         case PaymentEventRecorded():
@@ -226,6 +238,35 @@ def _capture_request(entry: CaptureRequested) -> str:
     named = f", there {printable(entry.name)}" if entry.name else ""
     source = f"requested by {entry.requested_by}"
     return f"{entry.request_id} of {money}{_of(entry.of)}{rest} {source}, {_now(entry)}{named}{_attempts(entry)}"
+
+
+def _order(entry: OrderPlaced | OrderFulfilled | OrderCanceled | NoOrderMade) -> str:
+    match entry:
+        case OrderPlaced():
+            return f"{entry.order_id} placed, number {entry.number or 'to come'}"
+        case OrderFulfilled():
+            by = f" by {printable(entry.carrier)}" if entry.carrier else ""
+            tracking = f", tracking {printable(entry.tracking)}" if entry.tracking else ""
+            pieces = f"{entry.pieces} piece{'' if entry.pieces == 1 else 's'}"
+            return f"{pieces} handed over{by}{tracking}, requested by {entry.requested_by}"
+        case OrderCanceled():
+            reason = f" ({printable(entry.reason)})" if entry.reason else ""
+            return f"canceled, requested by {entry.requested_by}{reason}"
+        case NoOrderMade():
+            return f"none: {without_order_because(WithoutOrder(entry.reason, entry.other))}"
+
+
+_WITHOUT: Final = {
+    NoOrder.DUPLICATE_OF: "payment {other} of the same filling of the cart has it",
+    NoOrder.MISMATCH: "less came than is due",
+    NoOrder.NO_SESSION: "the payment has no session that says what was bought",
+    NoOrder.BEFORE_ORDERS: "it was paid before there were orders",
+}
+
+
+def without_order_because(why: WithoutOrder) -> str:
+    """Why a payment with money has no order, in words."""
+    return _WITHOUT[NoOrder(why.reason)].format(other=why.other)
 
 
 def _now(entry: RefundEntered | CaptureRequested | VoidRequested) -> str:

@@ -24,6 +24,14 @@ from checkout_service.oversight.entries import (
     WebhookReceived,
 )
 from checkout_service.oversight.money_entries import money_entries
+from checkout_service.oversight.order_entries import (
+    ORDER,
+    OrderNow,
+    WithoutOrder,
+    order_entries,
+    order_now,
+    without_order,
+)
 from checkout_service.payments.look_up_log import read_log
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
@@ -41,7 +49,7 @@ EARLY: Final = timedelta(hours=1)
 """How long before its payment a webhook may have come: a provider can be faster than our own INSERT."""
 
 # The other payments of one filling of the cart, where money came for both.
-_payment = text("""
+_payment = text(f"""
     SELECT id, user_id, provider, provider_ref, status::text AS status, amount, currency, amount_captured, amount_lost,
         amount_blocked, amount_authorized, amount_accepted, amount_refunded, amount_refunding, under_way, version,
         review_reason, created_at, next_look_up_at, look_ups, look_up_log, closed::text AS closed,
@@ -60,9 +68,9 @@ _payment = text("""
                 AND other.payment_id <> own.payment_id
             JOIN payments AS mate ON mate.id = other.payment_id
             WHERE payment.amount_captured > 0 AND own.payment_id = payment.id AND mate.amount_captured > 0
-        ) AS duplicates
+        ) AS duplicates, {ORDER}
     FROM payments AS payment WHERE id = :id
-""")
+""")  # noqa: S608 (only our own constants)
 
 _session = text("""
     SELECT created_at AS at, cart_id, idempotency_key, amount, currency, jsonb_array_length(lines) AS lines, expires_at
@@ -166,7 +174,8 @@ class Duplicate(NamedTuple):
 class PaymentNow:
     """A payment as its row is now. Amounts are in its currency; ``next_look_up_at`` is None when none is ahead.
 
-    ``duplicates`` are payments of the same filling of the cart where money came for both.
+    ``duplicates`` are payments of the same filling of the cart where money came for both. With money it has either its
+    ``order`` or a reason to be ``without_order``.
     """
 
     id: UUID
@@ -188,6 +197,8 @@ class PaymentNow:
     version: int
     review_reason: str | None
     duplicates: Sequence[Duplicate]
+    order: OrderNow | None
+    without_order: WithoutOrder | None
     created_at: datetime
     next_look_up_at: datetime | None
     look_ups: int
@@ -241,6 +252,8 @@ def read_history(
         Duplicate(UUID(id_), PaymentStatus(status), Decimal(came), Decimal(left), currency)
         for id_, status, came, left, currency in columns.pop("duplicates") or ()
     ]
+    made, not_made = columns.pop("made"), columns.pop("not_made")
+    columns |= {"order": order_now(made), "without_order": without_order(not_made)}
     payment = PaymentNow(**columns | {"status": PaymentStatus(columns["status"]), "duplicates": duplicates})
     if owner is not None and payment.user_id != owner:
         return None
@@ -269,6 +282,7 @@ def read_history(
             for row in execute(_refunds, {"id": payment_id})
         ),
         *money_entries(payment_id),
+        *order_entries(made, not_made),
         *((PaymentClosed(at=closed_at, status=PaymentStatus(closed)),) if closed else ()),
         *questions,
         *recorded,

@@ -26,6 +26,18 @@ _EXPLAINED: Final[dict[str, str]] = {
     ReviewReason.ATTEMPT_TIMED_OUT: (
         f"An attempt was under way for longer than its method takes: ask the provider about it, then {_SEEN}."
     ),
+    ReviewReason.PAID_WITHOUT_STOCK: (
+        "Money came after its pieces had gone to others: get more (flask stock add), cancel the order, which gives the "
+        f"money back, or {_SEEN}."
+    ),
+    ReviewReason.CANCELLATION_UNPAID: (
+        f"Its order was canceled, and a refund or a void for that failed: {_REFUND}, release what is authorized in the "
+        f"provider's dashboard, or {_SEEN}."
+    ),
+    ReviewReason.FULFILLED_UNPAID: (
+        "Goods were handed over, and what was authorized ended without a capture: have the customer pay in another "
+        f"way, get the goods back, or {_SEEN}."
+    ),
     ReviewReason.REFUND_MISMATCH: (
         f"The provider speaks of another refund than was requested: compare with its dashboard, then {_SEEN}."
     ),

@@ -57,6 +57,6 @@ def listed(status: RefundStatus, *, within: timedelta, limit: int) -> Iterator[s
 
 def _line(row: _Refund) -> str:
     moved = show_time(row.updated_at if row.status == RefundStatus.FAILED.value else row.created_at)
-    why = row.decline or (printable(row.detail) if row.detail else "-")
+    why = ": ".join(filter(None, [row.decline, row.detail and printable(row.detail)])) or "-"
     money = f"{show(row.amount, row.currency)} {row.currency}"
     return f"{row.id}  {moved}  {row.status:10}  {money:>15}  {row.provider:8}  payment {row.payment_id}  {why}"

@@ -18,15 +18,13 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer, show_time
+from checkout_service.api.scopes import Scope
 from checkout_service.commands.models import Action, Door
 from checkout_service.commands.operations import KeyTakenError, Origin, accept
 from checkout_service.commands.queries import Command, command_by_key
 from checkout_service.database.engine import execute
 from checkout_service.money import decimals, show
 from checkout_service.oversight.schemas import EXAMPLE, AcceptanceSchema, NewAcceptanceSchema
-
-SCOPE: Final = "refunds"
-"""Who may give money back may also be content with less of it."""
 
 CALLERS: Final = UUID("c1a3f6c4-1c0b-5a52-8a37-0c5b7c1c9d6e")
 """The namespace in which a caller and their Idempotency-Key become the key of a command."""
@@ -37,9 +35,9 @@ _currency = text("SELECT currency FROM payments WHERE id = :id")
 
 
 @blueprint.post("/<uuid:payment_id>/acceptances")
-@scoped(SCOPE)
+@scoped(Scope.REFUNDS)
 @keyed
-@blueprint.doc(parameters=[documented("acceptance")], security=[{"bearer": [SCOPE]}])
+@blueprint.doc(parameters=[documented("acceptance")])
 @blueprint.arguments(NewAcceptanceSchema, example={"amount": "200.00", "why": "agreed by telephone"})
 @blueprint.response(202, AcceptanceSchema, example=EXAMPLE, description="Written down; a worker does it next")
 @blueprint.problems(
@@ -55,7 +53,7 @@ _currency = text("SELECT currency FROM payments WHERE id = :id")
 def post_acceptance(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
     """Accept what came
 
-    Takes a token with the scope `refunds`. The payment is then due this amount in place of its own, which stays what it
+    Takes the scope `refunds`. The payment is then due this amount in place of its own, which stays what it
     is; the newest acceptance counts. A worker does it, and the payment's `amount_accepted` shows it. The same
     Idempotency-Key gets the same acceptance, with `Idempotent-Replayed: true`, and tells how far it is.
     """
@@ -70,7 +68,7 @@ def post_acceptance(body: dict[str, Any], key: str, payment_id: UUID) -> Respons
     command_key = uuid5(CALLERS, f"{user_id}:{key}")
     before = command_by_key(command_key)
     if before is None:
-        origin = Origin(key=command_key, door=Door.API, operator=f"user {user_id}", why=body["why"])
+        origin = Origin(key=command_key, door=Door.API, operator=caller().name, why=body["why"])
         try:
             accept(payment_id, amount=amount, origin=origin)
         except KeyTakenError as error:

@@ -1,6 +1,6 @@
 """The three ways out of a mismatch, as command lines: accept what came, give it back, or leave it as seen.
 
-And the way out of a capture that is in doubt: it was not made.
+And the ways out of a capture that is in doubt, since it was not made, and of two payments for one cart.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sqlalchemy import text
 
 from checkout_service.api.problems import Problem
 from checkout_service.commands.models import Door, RunState
-from checkout_service.commands.operations import Origin, accept, fail_capture, review
+from checkout_service.commands.operations import Origin, accept, fail_capture, review, take_over
 from checkout_service.commands.queries import find_command
 from checkout_service.database.engine import execute
 from checkout_service.money import InvalidAmountError, parse_amount
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.refunds.operations import RefundRequest, operator_id, request_refund
 from checkout_service.tasks import TaskName
-from checkout_service.terminal import kept, os_user, printable
+from checkout_service.terminal import Id, kept, os_user, printable
 
 PATIENCE: Final = 20.0
 """Seconds after which a command is left to the workers."""
@@ -47,7 +47,7 @@ class _Payment(NamedTuple):
 
 @click.command("accept")
 @with_appcontext
-@click.argument("payment_id", type=click.UUID)
+@click.argument("payment_id", type=Id())
 @click.option("--amount", required=True, help="What the payment is worth, in its currency: what came, as a rule.")
 @_why
 @_operator
@@ -62,7 +62,7 @@ def accept_amount(payment_id: UUID, amount: str, why: str, operator: str | None)
 
 @click.command("review")
 @with_appcontext
-@click.argument("payment_id", type=click.UUID)
+@click.argument("payment_id", type=Id())
 @_why
 @_operator
 def review_payment(payment_id: UUID, why: str, operator: str | None) -> None:
@@ -77,7 +77,7 @@ def review_payment(payment_id: UUID, why: str, operator: str | None) -> None:
 
 @click.command("settle-capture")
 @with_appcontext
-@click.argument("request_id", type=click.UUID)
+@click.argument("request_id", type=Id())
 @click.option(
     "--failed",
     is_flag=True,
@@ -98,12 +98,27 @@ def settle_capture(request_id: UUID, why: str, operator: str | None) -> None:
     _await(fail_capture(rows[0].payment_id, request_id=request_id, origin=_origin(operator, why)))
 
 
+@click.command("take-over")
+@with_appcontext
+@click.option("--payment", "payment_id", type=Id(), required=True, help="The payment that gets the order.")
+@_why
+@_operator
+def take_over_order(payment_id: UUID, why: str, operator: str | None) -> None:
+    """Give the order of a cart that was paid twice to the other payment. A worker does it.
+
+    It is then of what that payment's session sealed, and keeps its number. Not where something of it was fulfilled, or
+    given back by line.
+    """
+    _found(payment_id)
+    _await(take_over(payment_id, origin=_origin(operator, why)))
+
+
 @click.command("refund")
 @with_appcontext
-@click.argument("payment_id", type=click.UUID)
+@click.argument("payment_id", type=Id())
 @click.option("--amount", help="In the payment's currency; without it, all that is left.")
-@click.option("--capture", "capture_id", type=click.UUID, help="Of this capture alone; its id is in `payments show`.")
-@click.option("--reason", help="For the books, and passed on to the provider.")
+@click.option("--capture", "capture_id", type=Id(), help="Of this capture alone; its id is in `payments show`.")
+@click.option("--why", help="For the books, and passed on to the provider.")
 @click.option("--key", help="The Idempotency-Key: the same key for each retry; made up where none is given.")
 @click.option(
     "--operator",
@@ -113,7 +128,7 @@ def refund_payment(
     payment_id: UUID,
     amount: str | None,
     capture_id: UUID | None,
-    reason: str | None,
+    why: str | None,
     key: str | None,
     operator: str | None,
 ) -> None:
@@ -124,7 +139,7 @@ def refund_payment(
         requested_by=operator_id(operator or os_user()),
         key=key or uuid4().hex,
         amount=None if amount is None else _amount(amount, found.currency),
-        reason=None if reason is None else kept(reason),
+        reason=None if why is None else kept(why),
         capture_id=capture_id,
     )
     try:

@@ -13,7 +13,7 @@ from jinja2 import StrictUndefined
 from checkout_service.api.heads import refuse_unkeepable_form
 from checkout_service.api.page_headers import page_headers
 from checkout_service.money import show
-from checkout_service.pages import assets
+from checkout_service.pages import amounts, assets
 
 FOLDER: Final = Path(__file__).parent
 
@@ -54,12 +54,18 @@ def furnish(app: Flask) -> None:
     assets.add_folder(app, FOLDER / "static")
     app.register_blueprint(Blueprint("look", __name__, template_folder="templates"))
     app.add_template_filter(_amount, "amount")
+    app.add_template_filter(_written, "written")
     app.extensions["error_page"] = error_page
 
 
 def _amount(given: Decimal | str, currency: str) -> str:
     """The amount as the API writes it; what comes of the API is written so already."""
     return given if isinstance(given, str) else show(given, currency)
+
+
+def _written(given: Decimal | str, currency: str) -> str:
+    """The amount as the customer's language writes it."""
+    return amounts.write(Decimal(given), currency)
 
 
 def secured(answer: Response) -> Response:

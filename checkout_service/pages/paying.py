@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -14,20 +16,26 @@ from checkout_service.api.callers import caller
 from checkout_service.api.idempotency_key import read_key
 from checkout_service.api.problems import Invalid, NotFound, Problem, TooMany, Unavailable
 from checkout_service.checkout.bounds import bounds_of
-from checkout_service.checkout.operations import Order, open_session
+from checkout_service.checkout.operations import open_session
 from checkout_service.checkout.queries import session_of
+from checkout_service.checkout.request import Order
+from checkout_service.checkout.same_cart import payments_beside
 from checkout_service.identity.guests import guest, remember_guest
 from checkout_service.money import InvalidAmountError, parse_amount
-from checkout_service.oversight.timeline import Timeline, timeline_of
-from checkout_service.pages import forms
+from checkout_service.orders.queries import order_of_payment
+from checkout_service.oversight.timeline import timeline_of
+from checkout_service.pages import amounts, forms
 from checkout_service.pages.base import PageBlueprint
-from checkout_service.pages.payment_status import headline
-from checkout_service.pages.shop import cart_page, shop_page
+from checkout_service.pages.cart_page import cart_page, shop_page
+from checkout_service.pages.payment_status import around, headline
 from checkout_service.pages.spans import SPAN, read_until, span_of
 from checkout_service.pages.status_steps import status_steps
 from checkout_service.pages.timeline_phrases import phrases
-from checkout_service.payments.outcomes import EventOutcome
+from checkout_service.payments.cancel_requests import NoLongerOpen, request_to_cancel
+from checkout_service.payments.changes import LOOK, offers_to_wait, shares_of, version_of
+from checkout_service.server.long_polls import LONGEST, answer_at_change
 from checkout_service.settings.values import WebSettings
+from checkout_service.spellings import parse_id
 from checkout_service.telemetry.metrics import sessions_total
 
 blueprint = PageBlueprint("paying", __name__)
@@ -69,8 +77,20 @@ def check_out() -> BaseResponse:
         return cart_page(problem, key=key if isinstance(problem, Unavailable | TooMany) else None)
     answer = opened.answer
     sessions_total.labels(outcome="replayed" if opened.replayed else "opened").inc()
-    onward = "paying.leave" if _provider_page(answer["payment_id"], answer["payment_token"]) else "paying.show_payment"
+    # Where another payment of the cart is under way, they read of it before they pay.
+    direct = _provider_page(answer["payment_id"], answer["payment_token"]) and not answer.get("also_under_way")
+    onward = "paying.leave" if direct else "paying.show_payment"
     return redirect(url_for(onward, payment_id=answer["payment_id"]), 303)
+
+
+@blueprint.post("/pay/<uuid:payment_id>/cancel")
+@guest
+def cancel(payment_id: UUID) -> BaseResponse:
+    """Ask to have the payment canceled, as the API does it; its page tells what becomes of that."""
+    forms.check(str(caller().user_id))
+    with suppress(NoLongerOpen):
+        request_to_cancel(payment_id=payment_id, user_id=caller().user_id, anybodys=False)
+    return redirect(url_for("paying.show_payment", payment_id=payment_id), 303)
 
 
 @blueprint.get("/pay/<uuid:payment_id>/leave")
@@ -108,13 +128,24 @@ def show_payment(payment_id: UUID) -> str:
 @blueprint.get("/pay/<uuid:payment_id>/news")
 @guest
 def show_news(payment_id: UUID) -> Response:
-    """The part of the payment's page that changes; 304 while it does not."""
+    """The part of the payment's page that changes; 304 while it does not, after so many seconds of ``wait``."""
+    seconds = _read_wait(request.args.get("wait", ""))
+    waits = offers_to_wait(seconds)
+    version = version_of(payment_id) if waits else 0
     content, _ = _news(payment_id)
     answer = Response(content, content_type="text/html; charset=utf-8")
     answer.headers["Cache-Control"] = "private, no-cache"
     answer.add_etag()
     answer.make_conditional(request)
-    return answer
+    if not waits or answer.status_code != HTTPStatus.NOT_MODIFIED:
+        return answer
+    shares = shares_of(caller(), request.environ)
+    return answer_at_change(answer, look=LOOK, subject=payment_id, version=version, seconds=seconds, shares=shares)
+
+
+def _read_wait(text: str) -> int:
+    """How long the page's script waits. It is ours, so anything else is none of it."""
+    return min(int(text), LONGEST) if len(text) < 4 and text.isascii() and text.isdigit() else 0
 
 
 def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
@@ -124,14 +155,24 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
         raise NotFound("There is no such payment, or it is not yours.")
     payment = timeline.payment
     session = session_of(payment_id=payment_id, user_id=user_id)
-    shown = span_of(phrases(timeline), until=read_until(request.args.get("until")))
-    current = headline(payment, last_moved_at=_last_moved_at(timeline))
-    context = {"payment": payment, "session": session, "headline": current}
+    amounts.follow(session.buyer if session else None)
+    others = payments_beside(payment_id=payment_id, user_id=user_id)
+    order = order_of_payment(payment_id=payment_id, user_id=user_id)
+    known = around(timeline, others=others, order=order)
+    until = read_until(request.args.get("until"))
+    context = {
+        "payment": payment,
+        "session": session,
+        "headline": headline(payment, around=known, write=amounts.write),
+    }
     content = render_template(
         "shop/news.html",
         steps=status_steps(payment.status, timeline.events()),
-        shown=shown,
+        shown=span_of(phrases(timeline, write=amounts.write), until=until),
+        unfolded=until is not None,
         most_lines=SPAN,
+        order=order,
+        under_way=known.under_way,
         provider_page=_provider_page(str(payment_id), session.payment_token) if session else None,
         csrf=forms.token(str(user_id)),
         **context,
@@ -139,15 +180,10 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
     return content, context
 
 
-def _last_moved_at(timeline: Timeline) -> datetime:
-    moved = [event.at for event in timeline.events() if event.outcome is EventOutcome.APPLIED]
-    return max([timeline.payment.created_at, *moved])
-
-
 def _read_form() -> dict[str, Any]:
     """What the form asks to pay: the cart, and the total that the customer saw."""
     try:
-        cart_id = UUID(request.form.get("cart", ""))
+        cart_id = parse_id(request.form.get("cart", ""))
         return {"cart_id": cart_id, "expected_total": parse_amount(request.form.get("total", ""))}
     except (ValueError, InvalidAmountError) as error:
         raise Invalid("This form is not complete: go back to your cart and send it from there.") from error

@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from checkout_service.money import show
+from checkout_service.checkout.same_cart import OtherPayment
+from checkout_service.orders.models import OrderStatus
+from checkout_service.oversight.entries import AttemptEntered, CancelRequested, PaymentEventRecorded
 from checkout_service.oversight.payment_history import PaymentNow
-from checkout_service.payments.outcomes import ReviewReason, read_reasons
+from checkout_service.oversight.timeline import Timeline
+from checkout_service.pages import payment_words as words
+from checkout_service.pages.amounts import Write
+from checkout_service.pages.order_words import after_payment, not_yet_back
+from checkout_service.payments.outcomes import EventOutcome, read_reasons
 from checkout_service.payments.status import PaymentStatus
 
 PATIENCE: Final = timedelta(minutes=1)
 """How long a customer waits before the page says that it is taking long."""
 
-REVIEWED: Final[dict[str, str]] = {
-    ReviewReason.MISMATCH: "Another amount came than you were asked for. A person looks at it.",
-    ReviewReason.OVERPAID: "More came than you were asked for. A person looks at it, and what is too much goes back.",
-    ReviewReason.PAID_AFTER_CLOSE: "Money came although this payment was closed already.",
-    ReviewReason.PAID_TWICE: "The same cart was paid for twice.",
-}
-"""What a customer reads of the reasons for a review. Those about refunds and disputes are for operators alone."""
+_IMPATIENT: Final = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+_CANCELABLE: Final = (PaymentStatus.PENDING, PaymentStatus.PROCESSING, PaymentStatus.FAILED)
+_NOT_TO_BE_SENT: Final = (OrderStatus.SHORT, OrderStatus.ON_HOLD, OrderStatus.FULFILLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What else is known of a payment.
+
+    ``last_moved_at`` is when it was opened, or when its status last moved; ``reported`` tells that somebody reported
+    anything of it, ``cancel_requested`` that somebody asked to cancel it. ``order`` is its order as the API shows it,
+    ``others`` the other payments for the same filling of the cart, the newest first.
+    """
+
+    last_moved_at: datetime
+    reported: bool = False
+    cancel_requested: bool = False
+    others: Sequence[OtherPayment] = ()
+    order: dict[str, Any] | None = None
+
+    @property
+    def instead(self) -> OtherPayment | None:
+        """The payment that stands in this one's place: the one that money came for, else the newest begun after it."""
+        candidates = [other for other in self.others if other.money_came or other.newer]
+        return max(candidates, key=lambda other: other.money_came, default=None)
+
+    @property
+    def order_canceled(self) -> bool:
+        """Whether it has an order, which was canceled."""
+        return self.order is not None and OrderStatus(self.order["status"]) is OrderStatus.CANCELED
+
+    @property
+    def under_way(self) -> list[OtherPayment]:
+        """Those of the others that may bring money yet."""
+        return [other for other in self.others if other.promised]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
     """What the page says above all. ``tone`` is a colour, ``sign`` an icon; neither says anything alone.
 
-    ``waiting`` tells that no news came for a while, ``reviewed`` why a person looks at the payment.
+    ``waiting`` tells that no news came for a while, ``reviewed`` why a person looks at the payment, ``instead`` which
+    other payment of the cart counts. ``final``: no news is to be expected, so that nobody need wait here.
+    ``retryable``: the customer may try again with a new session, ``payable``: they may go (back) to the provider with
+    this one, ``cancelable``: they may call it off. ``ending``: somebody asked for that.
     """
 
     status: PaymentStatus
@@ -35,127 +73,127 @@ class Headline:
     meaning: str
     tone: str
     sign: str
+    final: bool
+    retryable: bool
+    payable: bool
+    cancelable: bool
+    ending: bool = False
     waiting: bool = False
     reviewed: tuple[str, ...] = ()
-
-    @property
-    def final(self) -> bool:
-        """Whether no news is to be expected, so that nobody need wait here."""
-        return not self.status.open
-
-    @property
-    def retryable(self) -> bool:
-        """Whether the customer may try again with a new session: every attempt failed, and none is under way."""
-        return self.status is PaymentStatus.FAILED
-
-    @property
-    def payable(self) -> bool:
-        """Whether the customer may go (back) to the provider with this same payment."""
-        return self.status is PaymentStatus.PENDING and not self.reviewed
+    instead: OtherPayment | None = None
 
 
-def headline(payment: PaymentNow, *, last_moved_at: datetime) -> Headline:
-    """The headline of a payment; ``last_moved_at`` is when it was opened, or when its status last moved."""
-    status = payment.status
-    waiting = status in _IMPATIENT and datetime.now(UTC) - last_moved_at > PATIENCE
-    reviewed = tuple(REVIEWED[reason] for reason in sorted(read_reasons(payment.review_reason)) if reason in REVIEWED)
-    title, meaning, tone, sign = _STILL_WAITING if waiting else _refunded(payment) or _of_status(payment)
-    if reviewed and status.open:
-        title, meaning, tone, sign = _IN_REVIEW
-    return Headline(
-        status=status, title=title, meaning=meaning, tone=tone, sign=sign, waiting=waiting, reviewed=reviewed
+def around(timeline: Timeline, *, others: Sequence[OtherPayment] = (), order: dict[str, Any] | None = None) -> Around:
+    """What the timeline tells beside the payment itself."""
+    moved = [event.at for event in timeline.events() if event.outcome is EventOutcome.APPLIED]
+    return Around(
+        last_moved_at=max([timeline.payment.created_at, *moved]),
+        reported=any(isinstance(entry, PaymentEventRecorded | AttemptEntered) for entry in timeline.entries),
+        cancel_requested=any(isinstance(entry, CancelRequested) for entry in timeline.entries),
+        others=others,
+        order=order,
     )
 
 
-_Words = tuple[str, str, str, str]
-"""Title, meaning, tone and sign."""
+def headline(payment: PaymentNow, *, around: Around, write: Write) -> Headline:
+    """The headline of a payment; ``write`` writes its amounts."""
+    status = payment.status
+    ending = around.cancel_requested and status in _CANCELABLE
+    waiting = status in _IMPATIENT and not ending and datetime.now(UTC) - around.last_moved_at > PATIENCE
+    reasons = sorted(read_reasons(payment.review_reason))
+    reviewed = tuple(words.REVIEWED[reason] for reason in reasons if reason in words.REVIEWED)
+    free = not reviewed and not ending and around.instead is None
+    title, meaning, tone, sign = _words(payment, around, write, waiting=waiting, reviewed=bool(reviewed))
+    return Headline(
+        status=status,
+        title=title,
+        meaning=meaning,
+        tone=tone,
+        sign=sign,
+        final=not status.open and not (around.order and around.order["number"] is None),
+        retryable=free and status is PaymentStatus.FAILED,
+        payable=free and status is PaymentStatus.PENDING,
+        cancelable=status in _CANCELABLE and not ending,
+        ending=ending,
+        waiting=waiting,
+        reviewed=reviewed,
+        instead=_instead(payment, around),
+    )
 
-_IMPATIENT: Final = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
-
-def _refunded(payment: PaymentNow) -> _Words | None:
-    """What a payment says of which money was given back: that comes before its status."""
-    back = payment.amount_refunded
-    if back <= 0 or not payment.status.money_came:
+def _instead(payment: PaymentNow, around: Around) -> OtherPayment | None:
+    """The payment that stands in the place of this one: of none that has money, or may yet have it before another."""
+    other = around.instead
+    if payment.status.money_came or payment.status is PaymentStatus.AUTHORIZED or other is None:
         return None
-    given = f"{show(back, payment.currency)} {payment.currency}"
-    if back >= payment.amount_captured - payment.amount_lost:
-        return "Refunded", f"Your money was given back: {given}. Nothing is left to pay.", "past", "back"
-    if payment.status is not PaymentStatus.PAID:
-        return None
-    return "Paid, and partly refunded", f"{given} of what you paid was given back.", "good", "check"
+    return None if payment.under_way and not other.money_came else other
 
 
-def _of_status(payment: PaymentNow) -> _Words:
+def _words(payment: PaymentNow, around: Around, write: Write, *, waiting: bool, reviewed: bool) -> words.Words:
+    status = payment.status
+    if reviewed and status.open:
+        return words.IN_REVIEW
+    if around.instead and status in words.IN_VAIN:
+        return words.IN_VAIN[status]
+    if around.cancel_requested and status is PaymentStatus.FAILED:
+        return words.FAILED_AND_ENDING
+    if around.cancel_requested and status in _CANCELABLE:
+        return words.ENDING_UNDER_WAY if payment.under_way else words.ENDING
+    if waiting:
+        return words.STILL_UNDER_WAY if status is PaymentStatus.PROCESSING else words.STILL_WAITING
+    if status is PaymentStatus.PENDING and around.reported:
+        return words.BEGUN
+    if status is PaymentStatus.CANCELED and around.instead:
+        return words.CANCELED_FOR_PAID if around.instead.money_came else words.CANCELED_FOR_NEWER
+    if status is PaymentStatus.CANCELED and around.cancel_requested:
+        return words.CANCELED_ON_REQUEST
+    if status is PaymentStatus.AUTHORIZED:
+        return _authorized(around)
+    if not status.money_came:
+        return words.BY_STATUS[status]
+    return _with_money(payment, around, write)
+
+
+def _authorized(around: Around) -> words.Words:
+    """What a payment says whose money is only reserved: whether it is taken is told by its order."""
+    title, meaning, tone, sign = words.BY_STATUS[PaymentStatus.AUTHORIZED]
+    if around.order_canceled:
+        return words.RELEASED
+    if around.order and OrderStatus(around.order["status"]) in _NOT_TO_BE_SENT:
+        meaning = f"The money is reserved, and not taken yet{after_payment(around.order)}"
+    return title, meaning, tone, sign
+
+
+def _with_money(payment: PaymentNow, around: Around, write: Write) -> words.Words:
+    """What a payment says that money came for; what went back of it comes before its status."""
+    came, lost, back = payment.amount_captured, payment.amount_lost, payment.amount_refunded
+    shown = {name: write(amount, payment.currency) for name, amount in (("came", came), ("lost", lost), ("back", back))}
+    if payment.status is PaymentStatus.REVERSED:
+        title, meaning, tone, sign = words.BY_STATUS[payment.status]
+        return title, f"{meaning} We had given back {shown['back']} before." if back > 0 else meaning, tone, sign
+    if back > 0 and back >= came - lost:
+        bank = f" Your bank took {shown['lost']} back." if lost > 0 else ""
+        return "Refunded", f"Your money was given back: {shown['back']}.{bank} Nothing is left to pay.", "past", "back"
+    meaning = _kept(payment, around, write)
+    if back > 0:
+        meaning = f"{shown['back']} of what you paid was given back. {meaning}"
+    elif payment.amount_refunding > 0:
+        meaning = f"{write(payment.amount_refunding, payment.currency)} is on its way back to you. {meaning}"
+    if around.order_canceled:
+        left = payment.amount_left - payment.amount_refunding
+        return words.ORDER_CANCELED, f"{meaning}{not_yet_back(left, payment.amount_captured)}", "past", "barred"
     if payment.status is PaymentStatus.PARTIALLY_PAID:
-        came, due = (show(amount, payment.currency) for amount in (payment.amount_captured, payment.amount))
-        meaning = f"{came} of {due} {payment.currency} came so far."
         return "A part of the money came", meaning, "busy", "turning"
-    return _BY_STATUS[payment.status]
+    title = "Paid, and partly refunded" if back > 0 else words.PAID
+    return title, meaning, "good", "check"
 
 
-_BY_STATUS: Final[dict[PaymentStatus, _Words]] = {
-    PaymentStatus.PENDING: (
-        "Waiting for your payment",
-        "The provider has not reported anything yet. As soon as it does, you see it here.",
-        "calm",
-        "dots",
-    ),
-    PaymentStatus.PROCESSING: (
-        "Your bank is working on it",
-        "The provider has your payment and is waiting for the money. You can close this page and come back later.",
-        "busy",
-        "turning",
-    ),
-    PaymentStatus.FAILED: (
-        "The payment did not go through",
-        "The provider declined it, and nothing was charged. Your cart is as it was.",
-        "bad",
-        "cross",
-    ),
-    PaymentStatus.AUTHORIZED: (
-        "Your payment is authorized",
-        "The money is reserved for this purchase. It is taken when your order is sent.",
-        "busy",
-        "lock",
-    ),
-    PaymentStatus.EXPIRED: (
-        "This payment has expired",
-        "Its time ran out before any money came, so nothing was charged. Your cart is as it was.",
-        "past",
-        "clock",
-    ),
-    PaymentStatus.CANCELED: (
-        "This payment was canceled",
-        "It was called off before any money came, so nothing was charged. Your cart is as it was.",
-        "past",
-        "barred",
-    ),
-    PaymentStatus.PAID: ("Paid. Thank you!", "The money came, and your order is on its way.", "good", "check"),
-    PaymentStatus.REVERSED: (
-        "The money went back",
-        "It had come, and was taken back by the bank, so this order is not paid.",
-        "odd",
-        "back",
-    ),
-}
-
-_STILL_WAITING: Final = (
-    "Still waiting",
-    (
-        "More than a minute has passed without news. Nothing is lost: if no word comes, we ask the provider ourselves. "
-        "Please do not pay a second time."
-    ),
-    "past",
-    "clock",
-)
-
-_IN_REVIEW: Final = (
-    "Somebody has to look at this",
-    (
-        "What the provider reported does not fit, so a person looks at it before anything is decided. "
-        "Please do not pay a second time."
-    ),
-    "odd",
-    "flag",
-)
+def _kept(payment: PaymentNow, around: Around, write: Write) -> str:
+    """What becomes of a purchase whose money is here."""
+    if payment.status is PaymentStatus.PARTIALLY_PAID:
+        came, due = (write(amount, payment.currency) for amount in (payment.amount_captured, payment.amount))
+        return f"{came} of {due} came so far."
+    meaning = f"The money came{after_payment(around.order)}"
+    if around.cancel_requested and around.instead is None:
+        meaning += " You asked to cancel this payment, but the money was faster: write to us if you do not want it."
+    return meaning

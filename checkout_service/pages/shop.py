@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Final
-from uuid import UUID, uuid4
+from typing import Final
+from uuid import UUID
 
-from flask import Response, current_app, redirect, render_template, request, url_for
+from flask import Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from checkout_service.api.callers import caller
 from checkout_service.api.problems import Invalid, NotFound, Problem
 from checkout_service.carts import operations
 from checkout_service.carts.models import LARGEST_QTY
-from checkout_service.carts.queries import read_cart
 from checkout_service.catalog.queries import FIRST, listings_on_sale
 from checkout_service.identity.guests import guest, remember_guest
 from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
-from checkout_service.pages.spans import SPAN, read_until, span_of
+from checkout_service.pages.cart_page import (
+    Mended,
+    cart_of_customer,
+    cart_page,
+    mends,
+    pieces_of,
+    shop_page,
+    shortages,
+)
+from checkout_service.pages.spans import SPAN, read_until
 from checkout_service.payments.queries import payments_of
+from checkout_service.spellings import parse_id
 
 blueprint = PageBlueprint("shop", __name__)
 blueprint.after_request(remember_guest)
 
 PAGE: Final = 24
 LONGEST_SEARCH: Final = 60
+
+FEW: Final = 5
+"""Pieces of a listing of which the shelf says that only so many are left."""
 
 
 @blueprint.get("/")
@@ -35,7 +47,7 @@ def show_listings() -> str:
     search = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH]
     after = _id(request.args.get("after"), otherwise=FIRST)
     found = listings_on_sale(search=search, after=after, limit=PAGE)
-    cart = _cart()
+    cart = cart_of_customer()
     return shop_page(
         "shop/listings.html",
         listings=found.listings,
@@ -43,8 +55,9 @@ def show_listings() -> str:
         search=search,
         first=url_for("shop.show_listings", q=search or None) if after != FIRST else None,
         following=url_for("shop.show_listings", q=search or None, after=found.following) if found.following else None,
-        held={item["listing"]["id"]: item["qty"] for item in cart["items"]},
-        pieces=_pieces(cart),
+        held={item["listing"]["id"]: item for item in cart["items"]},
+        few=FEW,
+        pieces=pieces_of(cart),
     )
 
 
@@ -72,22 +85,47 @@ def put_into_cart() -> BaseResponse:
 @blueprint.post("/cart/items/<uuid:item_id>")
 @guest
 def change_line(item_id: UUID) -> BaseResponse:
-    """Set a line's quantity, or take the line out, and go back to the part of the cart that it is in."""
+    """Set a line's quantity, or take the line out, and go back to the line.
+
+    The buttons beside the quantity count from what the form shows, so that a form that is sent twice does it once.
+    """
     forms.check(str(caller().user_id))
     try:
         if "remove" in request.form:
             _remove(item_id)
         else:
-            operations.change_quantity(user_id=caller().user_id, item_id=item_id, qty=_qty())
+            operations.change_quantity(user_id=caller().user_id, item_id=item_id, qty=_changed_qty())
     except Problem as problem:
         return cart_page(problem, faulty=str(item_id))
-    return redirect(url_for("shop.show_cart", until=read_until(request.form.get("until"))), 303)
+    until, anchor = read_until(request.form.get("until")), f"item-{item_id}"
+    return redirect(url_for("shop.show_cart", until=until, _anchor=None if "remove" in request.form else anchor), 303)
+
+
+@blueprint.post("/cart/mend")
+@guest
+def mend_cart() -> BaseResponse:
+    """Lower what is short to what is left, and take out what cannot be had, so that the rest can be paid.
+
+    By what is true when it comes, some lines at a time. Sent twice it does it once.
+    """
+    forms.check(str(caller().user_id))
+    cart = cart_of_customer()
+    faults = mends(cart, shortages(cart))[:SPAN]
+    for fault in faults:
+        if fault.left == 0:
+            _remove(UUID(fault.item_id))
+            continue
+        with suppress(NotFound):
+            operations.change_quantity(user_id=caller().user_id, item_id=UUID(fault.item_id), qty=fault.left)
+    removed = sum(fault.left == 0 for fault in faults)
+    done = Mended(lowered=len(faults) - removed, removed=removed)._asdict()
+    return redirect(url_for("shop.show_cart", **{name: count for name, count in done.items() if count}), 303)
 
 
 @blueprint.post("/cart/empty")
 @guest
 def empty_cart() -> BaseResponse:
-    """Take every line out, for somebody who has paid and begins again."""
+    """Take every line out."""
     forms.check(str(caller().user_id))
     operations.empty_cart(user_id=caller().user_id)
     return redirect(url_for("shop.show_listings"), 303)
@@ -110,55 +148,20 @@ def show_payments() -> str:
     )
 
 
-def cart_page(problem: Problem | None = None, *, key: str | None = None, faulty: str | None = None) -> Response:
-    """The cart, with what is wrong if something is.
-
-    ``key`` is the attempt to pay that goes on; without it the form begins a new one. ``faulty`` names a line. Of a
-    long cart a part is shown: the one that the address names, the one with the faulty line, or the first.
-    """
-    cart = _cart()
-    place = next((place for place, item in enumerate(cart["items"]) if item["id"] == faulty), 0)
-    until = read_until(request.args.get("until") or request.form.get("until")) or (place // SPAN + 1) * SPAN
-    newest = payments_of(user_id=caller().user_id, limit=1, cursor=None).payments
-    content = shop_page(
-        "shop/cart.html",
-        cart=cart,
-        shown=span_of(cart["items"], until=until),
-        pieces=_pieces(cart),
-        problem=problem,
-        faulty=faulty,
-        most=LARGEST_QTY,
-        key=key or str(uuid4()),
-        unfinished=next((payment for payment in newest if payment["status"] in {"pending", "processing"}), None),
-    )
-    answer = current_app.make_response(content)
-    if problem:
-        answer.status_code = problem.status
-        answer.headers.update(problem.headers)
-    return answer
-
-
-def shop_page(template: str, **context: Any) -> str:
-    """A page of the shop, with the token that its forms send."""
-    return render_template(template, csrf=forms.token(str(caller().user_id)), **({"pieces": None} | context))
-
-
-def _cart() -> dict[str, Any]:
-    default_currency = current_app.extensions["settings"].default_currency
-    return read_cart(user_id=caller().user_id, default_currency=default_currency)
-
-
-def _pieces(cart: dict[str, Any]) -> int:
-    return sum(item["qty"] for item in cart["items"])
-
-
 def _remove(item_id: UUID) -> None:
     with suppress(NotFound):  # removed in another tab, or by the first of two clicks: it is as was asked for
         operations.remove_item(user_id=caller().user_id, item_id=item_id)
 
 
-def _qty() -> int:
-    text = request.form.get("qty", "")
+def _changed_qty() -> int:
+    step = {"1": 1, "-1": -1}.get(request.form.get("step", ""), 0)
+    if "set" in request.form:
+        return _qty("set")
+    return min(max(_qty() + step, 1), LARGEST_QTY)
+
+
+def _qty(field: str = "qty") -> int:
+    text = request.form.get(field, "")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= LARGEST_QTY):
         raise Invalid(f"A quantity is a whole number from 1 to {LARGEST_QTY}.")
     return int(text)
@@ -168,6 +171,6 @@ def _id(text: str | None, otherwise: UUID | None = None) -> UUID:
     if text is None and otherwise is not None:
         return otherwise
     try:
-        return UUID(text or "")
+        return parse_id(text or "")
     except ValueError:
         raise NotFound from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from checkout_service.pages import paying, shop
+from checkout_service.pages import ordering, paying, shop
 from checkout_service.pages.base import furnish
 
 
@@ -13,3 +13,4 @@ def init_app(app: Flask) -> None:
     furnish(app)
     app.register_blueprint(shop.blueprint)
     app.register_blueprint(paying.blueprint)
+    app.register_blueprint(ordering.blueprint)

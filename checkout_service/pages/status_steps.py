@@ -23,7 +23,7 @@ EXPLAINED: Final = {
 }
 
 _BETWEEN: Final = (PaymentStatus.PROCESSING, PaymentStatus.FAILED, PaymentStatus.AUTHORIZED)
-"""Statuses that are drawn where the payment came through them; the others only where it has one of them."""
+"""Statuses that are drawn where the payment came through them to the one that it has; others only where it has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,8 @@ def status_steps(status: PaymentStatus, events: Iterable[PaymentEventRecorded]) 
 
     One that may still be paid has ``paid`` as its last step, which is not reached yet.
     """
-    reported = {event.status for event in events if event.outcome is not EventOutcome.MISMATCH}
-    drawn = {PaymentStatus.PENDING, status} | {each for each in _BETWEEN if each in reported}
+    came_by = {event.status for event in events if event.outcome is EventOutcome.APPLIED}
+    drawn = {PaymentStatus.PENDING, status} | {each for each in _BETWEEN if each in came_by and each < status}
     if status.open or status is PaymentStatus.PARTIALLY_PAID or status is PaymentStatus.REVERSED:
         drawn.add(PaymentStatus.PAID)
     return [

@@ -9,10 +9,11 @@ from typing import Final
 from uuid import UUID
 
 from checkout_service.delivery_states import PENDING, DeliveryState
-from checkout_service.money import show, show_with_currency
+from checkout_service.money import show_with_currency
 from checkout_service.oversight.entries import (
     AmountAccepted,
     AttemptEntered,
+    CancelRequested,
     CaptureEntered,
     DisputeEntered,
     PaymentEventRecorded,
@@ -22,6 +23,7 @@ from checkout_service.oversight.entries import (
 )
 from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.timeline import Timeline
+from checkout_service.pages.amounts import Write
 from checkout_service.payments.look_up_log import LoggedQuestion, Question
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
@@ -83,11 +85,11 @@ class CustomerPhrase:
     took: timedelta | None = None
 
 
-def phrases(timeline: Timeline) -> list[CustomerPhrase]:
-    """Everything that happened to the payment, oldest first.
+def phrases(timeline: Timeline, *, write: Write) -> list[CustomerPhrase]:
+    """Everything that happened to the payment, oldest first; ``write`` writes its amounts.
 
-    An event is part of the webhook that brought it. Requests to cancel, to capture and to void are seen in what the
-    provider did, and the events of a refund or a dispute in its own status.
+    An event is part of the webhook that brought it. Requests to capture and to void are seen in what the provider did,
+    and the events of a refund or a dispute in its own status.
     """
     payment = timeline.payment
     webhooks = {entry.delivery_id for entry in timeline.entries if isinstance(entry, WebhookReceived)}
@@ -100,29 +102,33 @@ def phrases(timeline: Timeline) -> list[CustomerPhrase]:
         for entry in timeline.entries
         if isinstance(entry, CaptureEntered) and entry.status is CaptureStatus.SUCCEEDED
     }
-    found = [_opened(timeline)]
+    found = [_opened(timeline, write)]
+    reported = False
     for entry in timeline.entries:
         match entry:
             case WebhookReceived():
-                found.append(_webhook(payment, entry, brought.get(entry.delivery_id, ())))
+                found.append(_webhook(payment, entry, brought.get(entry.delivery_id, ()), write))
             case LoggedQuestion():
-                found.append(_question(entry))
+                found.append(_question(entry, reported=reported))
             case PaymentEventRecorded() if entry.delivery_id not in webhooks:
-                found.append(_event(payment, entry))
+                found.append(_event(payment, entry, write))
             case AttemptEntered() if entry.presumed is None:
                 found.append(_attempt(entry, collected=entry.name in collected))
             case CaptureEntered():
-                found.append(_capture(entry))
+                found.append(_capture(entry, write))
             case RefundEntered():
-                found.append(_refund(entry))
+                found.append(_refund(entry, write))
             case DisputeEntered():
-                found.append(_dispute(entry))
+                found.append(_dispute(entry, write))
             case AmountAccepted():
-                found.append(_accepted(entry))
+                found.append(_accepted(entry, write))
+            case CancelRequested():
+                found.append(_cancel_request(entry))
+        reported = reported or isinstance(entry, PaymentEventRecorded | AttemptEntered)
     return sorted(found, key=lambda phrase: phrase.at)
 
 
-def _opened(timeline: Timeline) -> CustomerPhrase:
+def _opened(timeline: Timeline, write: Write) -> CustomerPhrase:
     payment = timeline.payment
     lines = sum(entry.lines for entry in timeline.entries if isinstance(entry, SessionOpened))
     what = f" for {lines} line{'' if lines == 1 else 's'} of the cart" if lines else ""
@@ -132,19 +138,20 @@ def _opened(timeline: Timeline) -> CustomerPhrase:
         badge="pending",
         badge_words="opened",
         title="You asked to pay",
-        text=f"{show(payment.amount, payment.currency)} {payment.currency}{what}. "
-        "The payment was opened at the provider and is pending.",
+        text=f"{write(payment.amount, payment.currency)}{what}. The payment was opened at the provider and is pending.",
     )
 
 
-def _webhook(payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> CustomerPhrase:
+def _webhook(
+    payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], write: Write
+) -> CustomerPhrase:
     done = webhook.processed_at if webhook.state not in PENDING else None
     return CustomerPhrase(
         at=webhook.at,
         key=str(webhook.delivery_id),
         badge=_badge(webhook, events),
         title=_title(webhook, events),
-        text=" ".join(_about(payment, webhook, events)),
+        text=" ".join(_about(payment, webhook, events, write)),
         took=done - webhook.at if done else None,
     )
 
@@ -167,7 +174,9 @@ def _badge(webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> 
     return webhook.state.value
 
 
-def _about(payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded]) -> Iterator[str]:
+def _about(
+    payment: PaymentNow, webhook: WebhookReceived, events: Sequence[PaymentEventRecorded], write: Write
+) -> Iterator[str]:
     if webhook.state is DeliveryState.RECEIVED:
         yield "It was stored as it came and answered at once. It waits for a worker."
         if webhook.attempts:
@@ -178,40 +187,54 @@ def _about(payment: PaymentNow, webhook: WebhookReceived, events: Sequence[Payme
     elif webhook.state is DeliveryState.APPLIED and events:
         yield "It is verified."
         for event in events:
-            yield _effect(payment, event)
+            yield _effect(payment, event, write)
     else:
         yield WITHOUT_EVENTS.get(webhook.state, "It is verified.")
 
 
-def _question(entry: LoggedQuestion) -> CustomerPhrase:
+def _question(entry: LoggedQuestion, *, reported: bool) -> CustomerPhrase:
+    """``reported``: whether there was any news before."""
     cancel = entry.question is Question.CANCEL
+    why = "We asked whether there is news." if reported else "Nobody had reported to us, so we asked."
+    if cancel:
+        why = "It was to be canceled, so we asked for that."
     return CustomerPhrase(
         at=entry.at,
         key=f"question-{entry.at.isoformat()}",
         badge="requested",
         badge_words="looked up",
         title="We asked the provider to cancel it" if cancel else "We asked the provider",
-        text=f"Nobody had reported to us, so we asked. The answer: {entry.answer}.",
+        text=f"{why} The answer: {entry.answer}.",
     )
 
 
-def _event(payment: PaymentNow, event: PaymentEventRecorded) -> CustomerPhrase:
+def _cancel_request(request: CancelRequested) -> CustomerPhrase:
+    return CustomerPhrase(
+        at=request.at,
+        key="cancel-request",
+        badge="requested",
+        title="It is to be canceled",
+        text="A worker asks the provider to call it off, unless money is under way.",
+    )
+
+
+def _event(payment: PaymentNow, event: PaymentEventRecorded, write: Write) -> CustomerPhrase:
     return CustomerPhrase(
         at=event.at,
         key=f"event-{event.event_id}",
         badge=event.outcome.value,
         title="The provider reported",
-        text=_effect(payment, event),
+        text=_effect(payment, event, write),
     )
 
 
-def _refund(refund: RefundEntered) -> CustomerPhrase:
+def _refund(refund: RefundEntered, write: Write) -> CustomerPhrase:
     badge, text = REFUNDED[refund.status]
     return CustomerPhrase(
         at=refund.at,
         key=f"refund-{refund.refund_id}",
         badge=badge,
-        title=f"{show(refund.amount, refund.currency)} {refund.currency} to be given back",
+        title=f"{write(refund.amount, refund.currency)} to be given back",
         text=text,
     )
 
@@ -226,22 +249,21 @@ def _attempt(attempt: AttemptEntered, *, collected: bool) -> CustomerPhrase:
     )
 
 
-def _capture(capture: CaptureEntered) -> CustomerPhrase:
+def _capture(capture: CaptureEntered, write: Write) -> CustomerPhrase:
     badge, text = CAPTURED[capture.status]
     return CustomerPhrase(
         at=capture.at,
         key=f"capture-{capture.capture_id}",
         badge=badge,
-        title=f"{show(capture.amount, capture.currency)} {capture.currency} collected",
+        title=f"{write(capture.amount, capture.currency)} collected",
         text=text,
     )
 
 
-def _dispute(dispute: DisputeEntered) -> CustomerPhrase:
+def _dispute(dispute: DisputeEntered, write: Write) -> CustomerPhrase:
     """Only what it did to the money: how a dispute goes on is between the bank and the shop."""
-    lost = f"{show(dispute.amount_lost, dispute.currency)} {dispute.currency}"
     if dispute.amount_lost > 0:
-        badge, text = "reversed", f"Your bank took {lost} back."
+        badge, text = "reversed", f"Your bank took {write(dispute.amount_lost, dispute.currency)} back."
     else:
         badge, text = "review", "No money went back by it."
     return CustomerPhrase(
@@ -249,26 +271,28 @@ def _dispute(dispute: DisputeEntered) -> CustomerPhrase:
     )
 
 
-def _accepted(accepted: AmountAccepted) -> CustomerPhrase:
-    amount = f"{show(accepted.amount, accepted.currency)} {accepted.currency}"
+def _accepted(accepted: AmountAccepted, write: Write) -> CustomerPhrase:
     return CustomerPhrase(
         at=accepted.at,
         key=f"accepted-{accepted.at.isoformat()}",
         badge="applied",
         badge_words="accepted",
         title="What came was accepted",
-        text=f"We take {amount} as the whole price.",
+        text=f"We take {write(accepted.amount, accepted.currency)} as the whole price.",
     )
 
 
-def _effect(payment: PaymentNow, event: PaymentEventRecorded) -> str:
-    amount = "" if event.amount is None else show_with_currency(event.amount, event.currency)
+def _effect(payment: PaymentNow, event: PaymentEventRecorded, write: Write) -> str:
+    amount = ""
+    if event.amount is not None:
+        # An amount without a currency is nobody's; it is shown as it came.
+        amount = write(event.amount, event.currency) if event.currency else show_with_currency(event.amount, None)
     if event.status is None:
         says = f"It tells of {amount or 'this payment'}"
     else:
         says = f"It says {_words(event.status)}{f' with {amount}' if amount else ''}"
     if event.outcome is EventOutcome.MISMATCH:
-        expected = f"{show(payment.amount, payment.currency)} {payment.currency}"
+        expected = write(payment.amount, payment.currency)
         return f"{says}{'' if amount else ' with no amount'}, not {expected}: a person has to look."
     if event.outcome is EventOutcome.STALE:
         return f"{says}, which we knew already or which came too late to change anything."

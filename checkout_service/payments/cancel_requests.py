@@ -5,7 +5,6 @@ The unique index cancel_requests_payment_id makes a second request the same one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,6 +13,9 @@ from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.payments.queries import payment_of
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.publishing.background_publisher import background_publisher
+from checkout_service.tasks import TaskName
+from checkout_service.telemetry import logs
 
 # Entered once, however often it is requested again; a payment that is closed takes no request any more.
 _insert = Statement("""
@@ -41,14 +43,6 @@ class NoLongerOpen(Problem):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequested:
-    """The payment, as the API shows it, and whether this request was the first to cancel it."""
-
-    payment: dict[str, Any]
-    is_first: bool
-
-
 class _Row(NamedTuple):
     """The payment's status, and whether a request was entered now, or before."""
 
@@ -57,9 +51,10 @@ class _Row(NamedTuple):
     entered_before: bool
 
 
-def request_to_cancel(*, payment_id: UUID, user_id: UUID, anybodys: bool) -> CancelRequested:
-    """Enter the request. ``anybodys`` lets this user cancel a payment of another customer.
+def request_to_cancel(*, payment_id: UUID, user_id: UUID, anybodys: bool) -> dict[str, Any]:
+    """Enter the request, and send it to a worker if it is the first. Returns the payment, as the API shows it.
 
+    ``anybodys`` lets this user cancel a payment of another customer.
     A payment that was canceled because somebody requested it is answered like one that is going to be. Raises NotFound,
     NoLongerOpen and DatabaseUnavailableError.
     """
@@ -74,4 +69,6 @@ def request_to_cancel(*, payment_id: UUID, user_id: UUID, anybodys: bool) -> Can
     payment = payment_of(payment_id=payment_id, user_id=None if anybodys else user_id)
     if payment is None:
         raise NotFound
-    return CancelRequested(payment=payment, is_first=row.entered)
+    if row.entered:
+        background_publisher().send(TaskName.CANCEL_PAYMENT, str(payment_id), logs.request_id())
+    return payment

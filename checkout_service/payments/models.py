@@ -34,6 +34,8 @@ class Payment(Dated, Base):
         Index("idx_payment_provider_ref", "provider_ref", unique=True),
         Index("idx_payment_status_created", "status", "created_at"),
         Index("payments_user_id_created_at_id", "user_id", "created_at", "id"),
+        Index("payments_created_at_id", "created_at", "id"),
+        Index("payments_updated_at_id", "updated_at", "id"),
         Index(
             "payments_provider_next_look_up_at",
             "provider",
@@ -88,6 +90,8 @@ class Payment(Dated, Base):
     """What an operator accepted in place of ``amount``; none if nobody did."""
     under_way: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether some attempt to pay is under way, whatever the status is."""
+    first_paid_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When it first became paid: set once. Of one that was paid before 0014, when it was changed last before that."""
     closed: Mapped[PaymentStatus | None] = mapped_column(STATUS)
     """How the provider closed the whole payment unpaid: failed, expired or canceled; none if it did not."""
     looked_up_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -24,7 +24,7 @@ OUTCOME_KNOWN: Final = f"outcome IN ({', '.join(repr(outcome.value) for outcome 
 class ReviewReason(StrEnum):
     """Why a person has to look at a payment. ``payments.review_reason`` holds several in alphabetical order.
 
-    The first group is computed of the entries by ``payment_reasons`` (migrations/entries/fold.sql), the second stands
+    The first group is computed of the entries by ``payment_reasons`` (migrations/orders/fold.sql), the second stands
     in ``payment_notices``: what signed data cannot decide.
     """
 
@@ -38,6 +38,12 @@ class ReviewReason(StrEnum):
     """More was given back or lost than came."""
     ATTEMPT_TIMED_OUT = "attempt_timed_out"
     """An attempt is under way for longer than its method takes."""
+    PAID_WITHOUT_STOCK = "paid_without_stock"
+    """Money came after the hold was given back, and there are too few pieces left for its order."""
+    CANCELLATION_UNPAID = "cancellation_unpaid"
+    """Its order was canceled, and a refund or a void for that failed."""
+    FULFILLED_UNPAID = "fulfilled_unpaid"
+    """Something of its order was handed over, and its authorization ended without a capture."""
 
     REFUND_MISMATCH = "refund_mismatch"
     """A refund of ours, and the provider speaks of another amount, currency or reference."""

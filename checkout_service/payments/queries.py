@@ -23,7 +23,7 @@ TIMELINE: Final = 200
 _NOBODY: Final = UUID(int=0)
 
 # The other payments of one filling of the cart, where money came for both. A customer is told only of their own.
-_COLUMNS: Final = """
+COLUMNS: Final = """
     payment.id, payment.status::text AS status, payment.amount, payment.currency, payment.amount_captured,
     payment.amount_lost,
     greatest(payment.amount_captured - payment.amount_lost - payment.amount_blocked - payment.amount_refunded
@@ -44,12 +44,16 @@ _COLUMNS: Final = """
         WHERE payment.amount_captured > 0 AND own.payment_id = payment.id AND mate.amount_captured > 0
             AND (CAST(:anybodys AS boolean) OR mate.user_id = payment.user_id)
         ORDER BY mate.id
-    ) AS duplicate_of
+    ) AS duplicate_of,
+    (SELECT jsonb_build_array(made.id, made.number_prefix || made.number)
+        FROM orders AS made WHERE made.payment_id = payment.id) AS of_order,
+    payment.user_id, payment.provider_ref
 """
+"""What every payment shows: of ``payment``, a row of payments."""
 
 # An entry without an id is alone in its place.
 _with_timeline = Statement(f"""
-    SELECT {_COLUMNS}, entry.*
+    SELECT {COLUMNS}, entry.*
     FROM payments AS payment LEFT JOIN LATERAL (
         SELECT * FROM ({ENTRIES}) AS one
         WHERE CAST(:before AS timestamptz) IS NULL
@@ -62,7 +66,7 @@ _with_timeline = Statement(f"""
 """)  # noqa: S608 (only our own constants)
 
 _NEWEST: Final = f"""
-    SELECT {_COLUMNS}
+    SELECT {COLUMNS}
     FROM (
         SELECT * FROM payments WHERE user_id = :user_id AND {{bound}}
         ORDER BY created_at DESC, id DESC LIMIT :limit
@@ -75,8 +79,8 @@ _first_page = Statement(_NEWEST.format(bound="true"))
 _next_page = Statement(_NEWEST.format(bound="(created_at, id) < (:created_at, :id)"))
 
 
-class _PaymentRow(Protocol):
-    """The columns of a payment that the API shows."""
+class PaymentRow(Protocol):
+    """The values of ``COLUMNS``."""
 
     id: UUID
     status: str
@@ -97,9 +101,12 @@ class _PaymentRow(Protocol):
     updated_at: datetime
     authorization_expires_at: datetime | None
     duplicate_of: Sequence[UUID]
+    of_order: list[Any] | None
+    user_id: UUID
+    provider_ref: str
 
 
-class _TimelineRow(_PaymentRow, EntryRow, Protocol):
+class _TimelineRow(PaymentRow, EntryRow, Protocol):
     """The same with one of its entries, or NULL in all of these where it has none."""
 
 
@@ -123,9 +130,7 @@ def payment_of(*, payment_id: UUID, user_id: UUID | None, before: str | None = N
     rows: Sequence[_TimelineRow] = execute(_with_timeline, values | _bound(before))
     if not rows:
         return None
-    shown = _shown(rows[0])
-    if anybodys:
-        shown["review_reasons"] = sorted(read_reasons(rows[0].review_reason))
+    shown = show_payment(rows[0], anybodys=anybodys)
     entries = [row for row in rows if row.kind is not None]
     newest = entries[-TIMELINE:]
     return shown | {
@@ -151,7 +156,7 @@ def _place_of(row: _TimelineRow) -> str:
 
 def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage:
     """A page of the customer's payments. Raises BadCursorError and DatabaseUnavailableError."""
-    rows: Sequence[_PaymentRow]
+    rows: Sequence[PaymentRow]
     values: dict[str, Any] = {"user_id": user_id, "limit": limit + 1, "anybodys": False}
     if cursor is None:
         rows = execute(_first_page, values)
@@ -160,11 +165,12 @@ def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage
         rows = execute(_next_page, values | {"created_at": after.moment, "id": after.id})
     page = rows[:limit]
     more = str(Cursor(page[-1].created_at, page[-1].id)) if len(rows) > limit else None
-    return PaymentPage(payments=[_shown(row) for row in page], next_cursor=more)
+    return PaymentPage(payments=[show_payment(row) for row in page], next_cursor=more)
 
 
-def _shown(row: _PaymentRow) -> dict[str, Any]:
-    return {
+def show_payment(row: PaymentRow, *, anybodys: bool = False) -> dict[str, Any]:
+    """A payment as the API shows it: to its customer, or with ``anybodys`` to staff."""
+    shown: dict[str, Any] = {
         "id": str(row.id),
         "status": row.status,
         "amount": show(row.amount, row.currency),
@@ -181,9 +187,17 @@ def _shown(row: _PaymentRow) -> dict[str, Any]:
             None if row.authorization_expires_at is None else show_time(row.authorization_expires_at)
         ),
         "duplicate_of": list(map(str, row.duplicate_of)),
+        "order": None if row.of_order is None else dict(zip(("id", "number"), row.of_order, strict=True)),
         "provider": row.provider,
         "under_review": row.review_reason is not None,
         "version": row.version,
         "created_at": show_time(row.created_at),
         "updated_at": show_time(row.updated_at),
     }
+    if anybodys:
+        shown |= {
+            "customer": str(row.user_id),
+            "reference": row.provider_ref,
+            "review_reasons": sorted(read_reasons(row.review_reason)),
+        }
+    return shown

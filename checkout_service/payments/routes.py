@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 from flask import Response, request, url_for
 
 from checkout_service.api.blueprints import Blueprint
-from checkout_service.api.callers import caller
+from checkout_service.api.callers import caller, is_staff, staff_too
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.api.responses import json_answer
+from checkout_service.api.scopes import Scope
 from checkout_service.cursors import BadCursorError
 from checkout_service.payments.cancel_requests import NoLongerOpen, request_to_cancel
+from checkout_service.payments.changes import LOOK, offers_to_wait, shares_of, version_of
 from checkout_service.payments.queries import payment_of, payments_of
 from checkout_service.payments.schemas import (
     EXAMPLE,
     PageQuery,
     PaymentPageSchema,
     PaymentWithTimelineSchema,
-    TimelineQuery,
+    WaitingQuery,
 )
-from checkout_service.publishing.background_publisher import background_publisher
-from checkout_service.tasks import TaskName
-from checkout_service.telemetry import logs
-
-STAFF_SCOPE = "refunds"
-"""Who may give money back may also read any payment, and see to it that none comes."""
+from checkout_service.server.long_polls import answer_at_change
 
 blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", description="What became of the money")
 
 
 @blueprint.get("/<uuid:payment_id>")
-@blueprint.arguments(TimelineQuery, location="query")
+@staff_too(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
+@blueprint.arguments(WaitingQuery, location="query")
 @blueprint.response(200, PaymentWithTimelineSchema)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(NotFound, Invalid)
@@ -40,10 +39,12 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
     """Read a payment
 
     Its status, sums and timeline: what the provider reported, and the entries that it came to, the newest 200 of them;
-    pass earlier_cursor as before for those before. For its customer, and for tokens with the scope `refunds`. Poll it
-    with If-None-Match: an unchanged payment answers 304 without a body.
+    pass earlier_cursor as before for those before. For its customer, and for the scope `payments:read`. Poll it with
+    If-None-Match: an unchanged payment answers 304 without a body, and with `wait` not before that time is over.
     """
-    user_id = None if caller().may(STAFF_SCOPE) else caller().user_id
+    user_id = None if is_staff() else caller().user_id
+    waits = offers_to_wait(query["wait"])
+    version = version_of(payment_id) if waits else 0  # before the payment: what changes in between is seen as a change
     try:
         payment = payment_of(payment_id=payment_id, user_id=user_id, before=query["before"])
     except BadCursorError as error:
@@ -53,10 +54,16 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
     answer = json_answer(payment, headers={"Cache-Control": "private, no-cache"})
     answer.add_etag()
     answer.make_conditional(request)
-    return answer
+    if not waits or answer.status_code != HTTPStatus.NOT_MODIFIED:
+        return answer
+    shares = shares_of(caller(), request.environ, as_staff=user_id is None)
+    return answer_at_change(
+        answer, look=LOOK, subject=payment_id, version=version, seconds=query["wait"], shares=shares
+    )
 
 
 @blueprint.post("/<uuid:payment_id>/cancel")
+@staff_too(Scope.REFUNDS)
 @blueprint.response(
     202, PaymentWithTimelineSchema, example=EXAMPLE, description="The payment as it stands; a worker asks the provider"
 )
@@ -64,16 +71,13 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
 def cancel_payment(payment_id: UUID) -> Response:
     """Cancel a payment that is still open
 
-    For its customer, and for tokens with the scope `refunds`; takes no body. A worker makes sure at the provider
+    For its customer, and for the scope `refunds`; takes no body. A worker makes sure at the provider
     that it can no longer be paid: GET tells when it is `canceled`, or that money came all the same. Asking again
     changes nothing.
     """
-    user_id, anybodys = caller().user_id, caller().may(STAFF_SCOPE)
-    requested = request_to_cancel(payment_id=payment_id, user_id=user_id, anybodys=anybodys)
-    if requested.is_first:
-        background_publisher().send(TaskName.CANCEL_PAYMENT, requested.payment["id"], logs.request_id())
+    payment = request_to_cancel(payment_id=payment_id, user_id=caller().user_id, anybodys=is_staff())
     headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{payment_id}"}
-    return json_answer(requested.payment, status=202, headers=headers)
+    return json_answer(payment, status=202, headers=headers)
 
 
 @blueprint.get("")

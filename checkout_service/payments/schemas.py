@@ -6,11 +6,14 @@ from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
+from checkout_service.api.plain_fields import NumberField
+from checkout_service.server.long_polls import LONGEST
+
 
 class PageQuery(Schema):
     """Where in the list, and how much of it."""
 
-    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100), strict=False)
+    limit = NumberField(load_default=20, validate=validate.Range(1, 100))
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 
@@ -21,6 +24,20 @@ class TimelineQuery(Schema):
         load_default=None,
         validate=validate.Length(1, 200),
         metadata={"description": "An `earlier_cursor`: the part of the timeline before the one that it came with."},
+    )
+
+
+class WaitingQuery(TimelineQuery):
+    """The same, and how long to wait for a change."""
+
+    wait = NumberField(
+        load_default=0,
+        validate=validate.Range(0, LONGEST),
+        metadata={
+            "description": "Seconds for which a client that sends If-None-Match has the answer wait for a change. It "
+            "comes as soon as there is one, or 304 at the end. Without that header, and where this payment is another "
+            "already, the answer comes at once. So it does, with Retry-After, where as many requests wait as may."
+        },
     )
 
 
@@ -83,6 +100,16 @@ class TimelineEntrySchema(Schema):
     )
 
 
+class OrderOfPaymentSchema(Schema):
+    """The order that a payment pays for."""
+
+    id = fields.UUID()
+    number = fields.String(
+        allow_none=True,
+        metadata={"description": "For people; null for moments after the order is made.", "example": "1042"},
+    )
+
+
 class PaymentSchema(Schema):
     """A payment as it is now, computed of its entries."""
 
@@ -125,6 +152,11 @@ class PaymentSchema(Schema):
         fields.UUID(),
         metadata={"description": "Other payments of the same filling of the cart, where money came for both."},
     )
+    order = fields.Nested(
+        OrderOfPaymentSchema,
+        allow_none=True,
+        metadata={"description": "The order that it pays for; null until money came or is authorized."},
+    )
     provider = fields.String(metadata={"example": "mock"})
     under_review = fields.Boolean(metadata={"description": "Whether a person has to look at it."})
     version = fields.Integer(metadata={"description": "Counts the changes of status, sums and reasons."})
@@ -137,6 +169,10 @@ class PaymentWithTimelineSchema(PaymentSchema):
 
     review_reasons = fields.List(
         fields.String(), metadata={"description": "For staff alone: why a person has to look.", "example": ["mismatch"]}
+    )
+    customer = fields.UUID(metadata={"description": "For staff alone: the customer's user id."})
+    reference = fields.String(
+        metadata={"description": "For staff alone: the provider's name for the payment.", "example": "mock_pi_1"}
     )
     timeline = fields.List(fields.Nested(TimelineEntrySchema))
     earlier_cursor = fields.String(
@@ -162,6 +198,7 @@ EXAMPLE: Final[dict[str, Any]] = {
     "under_way": False,
     "authorization_expires_at": None,
     "duplicate_of": [],
+    "order": None,
     "provider": "mock",
     "under_review": False,
     "version": 0,

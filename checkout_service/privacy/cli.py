@@ -16,11 +16,11 @@ from checkout_service.commands import watching
 from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, erase
 from checkout_service.privacy.export import held_of
-from checkout_service.terminal import CommandGroup, kept, os_user, printable
+from checkout_service.terminal import CommandGroup, Id, kept, os_user, printable
 
 privacy = CommandGroup("privacy", help="Give a person what is held of them, or erase it.")
 
-_user = click.option("--user", "user_id", type=click.UUID, required=True, help="The subject of their tokens.")
+_user = click.option("--user", "user_id", type=Id(), required=True, help="The subject of their tokens.")
 
 
 @privacy.command("erase")

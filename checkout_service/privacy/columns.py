@@ -27,6 +27,10 @@ class Says(StrEnum):
 _MOVEMENT: Final = {"provider": Says.NOBODY, "decline": Says.NOBODY, "attempt_ref": Says.ID}
 
 COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
+    "api_keys": {
+        **dict.fromkeys(("prefix", "hash", "scopes"), Says.NOBODY),
+        **dict.fromkeys(("name", "created_by"), Says.OPERATOR),
+    },
     "audit": {
         **dict.fromkeys(("door", "action"), Says.NOBODY),
         **dict.fromkeys(("operator", "why"), Says.OPERATOR),
@@ -45,8 +49,10 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "checkout_sessions": {
         "idempotency_key": Says.PERSON,
         "payment_token": Says.PERSON,
+        **dict.fromkeys(("buyer", "delivery_address"), Says.PERSON),
         "request_hash": Says.NOBODY,
         "lines": Says.NOBODY,
+        "also_under_way": Says.ID,
     },
     "command_results": {"state": Says.NOBODY},
     "command_runs": {"state": Says.NOBODY, "message": Says.NOBODY},
@@ -54,7 +60,29 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("provider", "reason"), Says.NOBODY),
         **dict.fromkeys(("dispute_ref", "capture_ref", "attempt_ref", "event_id"), Says.ID),
     },
+    "endpoint_secrets": dict.fromkeys(("scheme", "ciphertext"), Says.NOBODY),
+    "event_attempts": {**dict.fromkeys(("type", "error"), Says.NOBODY), "answer": Says.PERSON},
+    "event_dues": {"type": Says.NOBODY},
+    "event_numbers": {"type": Says.NOBODY, "order_number": Says.ID},
+    "event_replays": {**dict.fromkeys(("types", "state"), Says.NOBODY), "requested_by": Says.OPERATOR},
+    "event_types": {"type": Says.NOBODY},
+    "events": {**dict.fromkeys(("type", "object_type"), Says.NOBODY), "body": Says.PERSON},
+    "fulfilments": {
+        **dict.fromkeys(("carrier", "tracking", "idempotency_key"), Says.PERSON),
+        **dict.fromkeys(("lines", "request_hash"), Says.NOBODY),
+    },
     "listings": {"title": Says.NOBODY},
+    "order_cancellations": {
+        **dict.fromkeys(("reason", "idempotency_key"), Says.PERSON),
+        "refund_ids": Says.ID,
+        "request_hash": Says.NOBODY,
+    },
+    "order_lines": dict.fromkeys(("title", "vendor", "school", "spec"), Says.NOBODY),
+    "order_reasons": {"reason": Says.NOBODY},
+    "orders": {
+        "number_prefix": Says.NOBODY,
+        **dict.fromkeys(("buyer", "delivery_address"), Says.PERSON),
+    },
     "payment_acceptances": dict.fromkeys(("operator", "why"), Says.OPERATOR),
     "payment_attempts": {**_MOVEMENT, "replaces": Says.ID},
     "payment_events": {
@@ -69,6 +97,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("provider_ref", "capture_ref"), Says.ID),
         **dict.fromkeys(("raw_payload", "look_up_log"), Says.PERSON),
     },
+    "pending_deliveries": dict.fromkeys(("type", "state"), Says.NOBODY),
     "refund_events": {"provider": Says.NOBODY, "event_id": Says.ID, "outcome": Says.NOBODY},
     "refunds": {
         **_MOVEMENT,
@@ -79,6 +108,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "schools": {"name": Says.NOBODY},
     "session_addresses": {"address": Says.PERSON},
     "specs": dict.fromkeys(("name", "attributes"), Says.NOBODY),
+    "unnumbered_orders": {"orders": Says.ID},
+    "unsequenced_events": {**dict.fromkeys(("events", "objects", "lanes"), Says.ID), "types": Says.NOBODY},
     "vendors": {"name": Says.NOBODY},
     "voids": {
         **dict.fromkeys(("provider", "decline", "request_hash", "detail"), Says.NOBODY),
@@ -88,6 +119,10 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("provider", "state"), Says.NOBODY),
         **dict.fromkeys(("provider_ref", "names"), Says.ID),
         **dict.fromkeys(("headers", "body", "detail"), Says.PERSON),
+    },
+    "webhook_endpoints": {
+        **dict.fromkeys(("types", "payload", "signing", "api_version", "state_reason"), Says.NOBODY),
+        **dict.fromkeys(("url", "description"), Says.OPERATOR),
     },
 }
 """By table and column."""

@@ -15,6 +15,7 @@ PAGE: Final = 200
 """Rows of one statement."""
 
 _OF_PAYMENTS: Final = "payment_id IN (SELECT id FROM payments WHERE user_id = :user)"
+_OF_ORDERS: Final = "order_id IN (SELECT id FROM orders WHERE user_id = :user)"
 _REQUESTED_BY_OR_OF: Final = f"(requested_by = :user OR {_OF_PAYMENTS})"
 
 HELD: Final = {
@@ -39,6 +40,23 @@ HELD: Final = {
     "capture_request": ("capture_requests", _REQUESTED_BY_OR_OF),
     "void": ("voids", _REQUESTED_BY_OR_OF),
     "cancel_request": ("cancel_requests", _OF_PAYMENTS),
+    "order": ("orders", "user_id = :user"),
+    "order_line": ("order_lines", _OF_ORDERS),
+    "order_reason": ("order_reasons", _OF_PAYMENTS),
+    "fulfilment": ("fulfilments", f"(requested_by = :user OR {_OF_ORDERS})"),
+    "order_cancellation": ("order_cancellations", f"(requested_by = :user OR {_OF_ORDERS})"),
+    "refund_line": (
+        "refund_lines",
+        f"order_line_id IN (SELECT id FROM order_lines WHERE {_OF_ORDERS})",  # noqa: S608 (only our own constants)
+    ),
+    "hold": ("holds", f"(user_id = :user OR {_OF_PAYMENTS})"),
+    "log_event": ("events", "lane IN (SELECT id FROM payments WHERE user_id = :user)"),
+    "event_attempt": (
+        "event_attempts",
+        """NOT succeeded AND endpoint_id IN (SELECT id FROM webhook_endpoints) AND event_id IN (
+            SELECT event.id FROM payments AS payment JOIN events AS event ON event.lane = payment.id
+            WHERE payment.user_id = :user AND NOT event_attempts.succeeded AND event_attempts.answer IS NOT NULL)""",
+    ),
     "operator_command": (
         "audit",
         "subject IN (SELECT CAST(:user AS text) UNION ALL SELECT id::text FROM payments WHERE user_id = :user)",
@@ -66,10 +84,12 @@ HELD: Final = {
 _HIDDEN: Final = {
     "audit": ("operator",),
     "payment_acceptances": ("operator",),
-    "checkout_sessions": ("payment_token", "request_hash", "lines_key"),
+    "checkout_sessions": ("payment_token", "request_hash"),
     "refunds": ("request_hash",),
     "capture_requests": ("request_hash",),
     "voids": ("request_hash",),
+    "fulfilments": ("request_hash",),
+    "order_cancellations": ("request_hash",),
 }
 """Another person's name, a secret of the provider's, and what is computed of the rest."""
 
@@ -83,6 +103,8 @@ _statements: Final = {
 }
 
 _FIRST: Final = UUID(int=0)
+
+_PRICES: Final = ("unit_price", "line_total")
 
 
 def held_of(user_id: UUID) -> Iterator[dict[str, Any]]:
@@ -102,9 +124,9 @@ def held_of(user_id: UUID) -> Iterator[dict[str, Any]]:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name.startswith("amount") and value is not None:
+    if value is not None and (name.startswith("amount") or name in _PRICES):
         return str(value)
-    if name == "body" and value is not None:
+    if name in {"body", "answer"} and isinstance(value, str):
         try:
             return bytes.fromhex(value[2:]).decode()
         except ValueError:

@@ -63,11 +63,16 @@ class ProviderUnavailableError(ProviderError):
 
 
 class ProviderRefusedError(ProviderError):
-    """The provider understood and said no, or we did in its place before any call; ``reason`` tells why."""
+    """The provider understood and said no, or we did in its place before any call; ``reason`` tells why.
 
-    def __init__(self, message: str, *, reason: Decline = Decline.OTHER) -> None:
+    ``answer`` is what staff may read of what it answered (``refusals.answer_in_short``); without one it is our own
+    words. It names no person and no secret.
+    """
+
+    def __init__(self, message: str, *, reason: Decline = Decline.OTHER, answer: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.answer = message if answer is None else answer
 
 
 class UnverifiedError(ProviderError):

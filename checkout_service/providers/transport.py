@@ -19,6 +19,7 @@ import httpx
 
 from checkout_service.providers.base import Decline, ProviderRefusedError, ProviderUnavailableError, UnreadableError
 from checkout_service.providers.fields import json_object
+from checkout_service.providers.refusals import answer_in_short
 
 PIECE_WITHIN, CONNECT_WITHIN, POOL_WITHIN = 8.0, 2.0, 1.0
 READ_WITHIN: Final = 10.0
@@ -175,13 +176,15 @@ class Transport:
     def _understood(self, answer: Answer, call: str) -> dict[str, Any]:
         status = answer.status
         if httpx.codes.is_client_error(status):
-            reason = self._explain(status, _error_body(answer.content)) if self._explain else None
+            error = _error_body(answer.content)
+            reason = self._explain(status, error) if self._explain else None
             if reason is None and status == httpx.codes.CONFLICT:
                 raise ProviderUnavailableError(f"{call}: another call with this key is at work", in_progress=True)
             if reason is None and status in {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}:
                 raise LaterError(f"{call}: status {status}", pause=answer.retry_after)
             reason = reason or _USUAL.get(status, Decline.OTHER)
-            raise ProviderRefusedError(f"{call}: status {status}, {reason.value}", reason=reason)
+            message = f"{call}: status {status}, {reason.value}"
+            raise ProviderRefusedError(message, reason=reason, answer=answer_in_short(status, error))
         if httpx.codes.is_server_error(status):
             raise LaterError(f"{call}: status {status}", pause=answer.retry_after)
         if not httpx.codes.is_success(status):

@@ -27,13 +27,13 @@ class BackgroundPublisher:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._waiting: deque[tuple[TaskName, str, str | None]] = deque()
+        self._waiting: deque[tuple[TaskName, tuple[str, ...], str | None]] = deque()
         self._thread = BackgroundThread("background-publisher", self._publish)
 
-    def send(self, task: TaskName, argument: str, request_id: str | None = None) -> None:
+    def send(self, task: TaskName, argument: str | None = None, request_id: str | None = None) -> None:
         """Have a worker run the task soon; returns at once and never fails."""
         if len(self._waiting) < MOST_WAITING:
-            self._waiting.append((task, argument, request_id))
+            self._waiting.append((task, () if argument is None else (argument,), request_id))
         else:
             log.warning("task_dropped", task=task.value)
         self._thread.wake()
@@ -42,10 +42,10 @@ class BackgroundPublisher:
         """Send what waits, one message a round."""
         while True:
             if self._waiting:
-                task, argument, request_id = self._waiting.popleft()
+                task, arguments, request_id = self._waiting.popleft()
                 try:
                     with self._app.app_context():
-                        task_queue().enqueue(task, argument, request_id=request_id)
+                        task_queue().enqueue(task, *arguments, request_id=request_id)
                 except QueueUnavailableError as error:
                     log.warning("broker_unavailable", task=task.value, error=str(error))
             yield 0 if self._waiting else None

@@ -22,7 +22,8 @@ class Refund(Dated, Base):
 
     Triggers of migrations/entries/requests.sql refuse a request without cover: refunds_fill_from_payment at its INSERT,
     and refunds_check_cover before it is first sent. refunds_fold_payment moves the sums of its payment at once.
-    refunds_guard (migrations/baseline/refunds.sql) lets no status move back.
+    refunds_guard (migrations/baseline/refunds.sql) lets no status move back. refunds_tell_of_new and refunds_tell
+    (migrations/events/entries.sql) write its events.
     """
 
     __tablename__ = "refunds"

@@ -8,6 +8,7 @@ choose of what is given back, and to say what is wrong.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,12 +21,16 @@ from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import expressible, show, show_with_currency
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.refunds.problems import NothingLeftToRefund, NotRefundable, RefundTooLarge
+from checkout_service.publishing.events_wake_up import notify_of_events
+from checkout_service.refunds.problems import (
+    NothingLeftToRefund,
+    NotRefundable,
+    RefundLinesTooLarge,
+    RefundTooLarge,
+)
 from checkout_service.refunds.queries import Refundable, RefundRow, Source, refundable, show_request
 
-# In the order of the columns of queries.REFUND.
-_insert: Final = Statement(
-    """
+_ROWS: Final = """
     INSERT INTO refunds (payment_id, amount, reason, requested_by, idempotency_key, request_hash, capture_ref,
         attempt_ref, part)
     SELECT :payment_id, part.amount, :reason, :requested_by, :idempotency_key, :request_hash, part.capture_ref,
@@ -33,9 +38,25 @@ _insert: Final = Statement(
     FROM unnest(CAST(:amounts AS numeric[]), CAST(:captures AS text[]), CAST(:tries AS text[]))
         WITH ORDINALITY AS part (amount, capture_ref, attempt_ref, number)
     ORDER BY part.number
-    RETURNING id AS refund_id, payment_id, amount, currency, status::text AS status, reason, decline, requested_by,
-        request_hash, capture_ref, created_at, updated_at
-    """
+    RETURNING id AS refund_id, payment_id, amount, currency, status::text AS status, reason, decline, detail,
+        requested_by, request_hash, capture_ref, created_at, updated_at
+"""
+"""In the order of the columns of queries.REFUND, but for the lines."""
+
+_insert: Final = Statement(_ROWS)
+
+# The triggers of refund_lines (migrations/orders/requests.sql) judge them: the whole of it is one statement.
+_insert_with_lines: Final = Statement(
+    f"""
+    WITH made AS ({_ROWS}), lined AS (
+        INSERT INTO refund_lines (refund_id, order_line_id, qty, amount)
+        SELECT (SELECT refund_id FROM made ORDER BY refund_id LIMIT 1), back.line_id, back.qty, back.amount
+        FROM unnest(CAST(:line_ids AS uuid[]), CAST(:quantities AS integer[]), CAST(:prices AS numeric[]))
+            WITH ORDINALITY AS back (line_id, qty, amount, place)
+        ORDER BY back.place
+    )
+    SELECT * FROM made ORDER BY refund_id
+    """  # noqa: S608 (only our own constants)
 )
 
 TRIES: Final = 5
@@ -45,12 +66,23 @@ TRIES: Final = 5
 OPERATORS: Final = UUID("6b0c7f0e-6f5e-5d0b-9a3c-1f7d6c1b2a90")
 """The namespace in which an operator's name becomes the id of who requested a refund."""
 
+SERVICE: Final = UUID("4a4f9f4e-6a43-5f0d-9d8e-2f6c1d0b7e15")
+"""Who requested a cancellation and its refunds where nobody of the staff did: the service itself. Never changes."""
+
+
+class PiecesBack(NamedTuple):
+    """So many pieces of a line of an order."""
+
+    line_id: UUID
+    qty: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRequest:
     """The caller's request; without an amount, for all that is left.
 
-    ``capture_id`` names the one capture that it is of, or the attempt where nothing names its captures.
+    ``capture_id`` names the one capture that it is of, or the attempt where nothing names its captures. ``lines``, in
+    place of an amount, are pieces of the payment's order: their price is given back.
     """
 
     payment_id: UUID
@@ -59,13 +91,18 @@ class RefundRequest:
     amount: Decimal | None
     reason: str | None
     capture_id: UUID | None = None
+    lines: Sequence[PiecesBack] | None = None
 
     @property
     def request_hash(self) -> bytes:
         amount = None if self.amount is None else show(self.amount, None)
         hashed = {"payment_id": str(self.payment_id), "amount": amount, "reason": self.reason}
-        # Left out where it is not named: so hashes of requests from before there was one are still theirs.
-        return request_hash(hashed | ({} if self.capture_id is None else {"capture_id": str(self.capture_id)}))
+        # Left out where they are not named: so hashes of requests from before there were any are still theirs.
+        if self.capture_id is not None:
+            hashed["capture_id"] = str(self.capture_id)
+        if self.lines is not None:
+            hashed["lines"] = json.dumps([[str(each.line_id), each.qty] for each in self.lines])
+        return request_hash(hashed)
 
 
 class RefundAnswer(NamedTuple):
@@ -91,31 +128,27 @@ def operator_id(name: str) -> UUID:
 def request_refund(request: RefundRequest) -> RefundAnswer:
     """Store the request, or give the answer of its key again. Raises Problem."""
     for _ in range(TRIES):
-        found = refundable(payment_id=request.payment_id, requested_by=request.requested_by, key=request.key)
+        found = refundable(
+            payment_id=request.payment_id,
+            requested_by=request.requested_by,
+            key=request.key,
+            lines=[each.line_id for each in request.lines or ()],
+        )
         if found is None:
             raise NotFound("There is no such payment.")
         if found.refunds:
             return RefundAnswer(_replayed(found.refunds, request), [row.refund_id for row in found.refunds], True)
-        parts = _parts(found, request)
+        prices = _prices(found, request)
+        amount = request.amount if prices is None else sum(prices, Decimal(0))
+        parts = _parts(found, request, amount)
         try:
-            rows = execute(
-                _insert,
-                {
-                    "payment_id": request.payment_id,
-                    "amounts": [part.amount for part in parts],
-                    "captures": [part.source.capture_ref for part in parts],
-                    "tries": [part.source.attempt_ref for part in parts],
-                    "reason": request.reason,
-                    "requested_by": request.requested_by,
-                    "idempotency_key": request.key,
-                    "request_hash": request.request_hash,
-                },
-            )
+            rows = _insert_refunds(request, parts, prices)
         except Conflict:
             # A concurrent retry with this key was faster, or another refund took the room: what is true now tells
             # which.
             continue
-        made = [RefundRow(**row._asdict() | {"status": RefundStatus(row.status)}) for row in rows]
+        notify_of_events()
+        made = _made(rows, request, prices)
         return RefundAnswer(show_request(made), [row.refund_id for row in made], False)
     raise StillInProgress("Other refunds of this payment are being requested at this moment: send it again.")
 
@@ -125,14 +158,69 @@ def _replayed(found: Sequence[RefundRow], request: RefundRequest) -> dict[str, A
     if found[0].request_hash != request.request_hash:
         raise IdempotencyKeyReused("This Idempotency-Key belongs to another request: use a new key for a new refund.")
     shown = show_request(found)
-    return shown | {"status": RefundStatus.REQUESTED.value, "decline": None, "updated_at": shown["created_at"]}
+    return shown | {
+        "status": RefundStatus.REQUESTED.value,
+        "decline": None,
+        "provider_answer": None,
+        "updated_at": shown["created_at"],
+    }
 
 
-def _parts(found: Refundable, request: RefundRequest) -> list[Part]:
-    """How much is given back of which source. Raises Problem where it cannot be given back."""
+def _insert_refunds(request: RefundRequest, parts: Sequence[Part], prices: Sequence[Decimal] | None) -> Sequence[Any]:
+    """The request's rows, and with them their lines. Raises Conflict."""
+    values: dict[str, Any] = {
+        "payment_id": request.payment_id,
+        "amounts": [part.amount for part in parts],
+        "captures": [part.source.capture_ref for part in parts],
+        "tries": [part.source.attempt_ref for part in parts],
+        "reason": request.reason,
+        "requested_by": request.requested_by,
+        "idempotency_key": request.key,
+        "request_hash": request.request_hash,
+    }
+    if request.lines is None:
+        return execute(_insert, values)
+    values["line_ids"] = [each.line_id for each in request.lines]
+    values["quantities"] = [each.qty for each in request.lines]
+    return execute(_insert_with_lines, values | {"prices": prices})
+
+
+def _made(rows: Sequence[Any], request: RefundRequest, prices: Sequence[Decimal] | None) -> list[RefundRow]:
+    """The rows that were inserted, the lines on the first."""
+    lines = [
+        (str(each.line_id), each.qty, str(price)) for each, price in zip(request.lines or (), prices or (), strict=True)
+    ]
+    return [
+        RefundRow(**row._asdict() | {"status": RefundStatus(row.status)}, lines=None if place else lines)
+        for place, row in enumerate(rows)
+    ]
+
+
+def _prices(found: Refundable, request: RefundRequest) -> list[Decimal] | None:
+    """The price of the pieces of each line; None where none are named. Raises Problem where they are not there."""
+    if request.lines is None:
+        return None
+    known = {line.id: line for line in found.lines}
+    if unknown := [
+        {"pointer": f"/lines/{place}/line_id", "detail": "The order that this payment paid has no such line."}
+        for place, each in enumerate(request.lines)
+        if each.line_id not in known
+    ]:
+        raise Invalid(errors=unknown)
+    named = [(known[each.line_id], each.qty) for each in request.lines]
+    if too_many := [{"line_id": str(line.id), "qty": qty, "left": line.left} for line, qty in named if qty > line.left]:
+        raise RefundLinesTooLarge(lines=too_many)
+    return [line.unit_price * qty for line, qty in named]
+
+
+def _parts(found: Refundable, request: RefundRequest, amount: Decimal | None) -> list[Part]:
+    """How much of this amount, or of all that is left, is given back of which source.
+
+    Raises Problem where it cannot be given back.
+    """
     if found.payment_status not in {PaymentStatus.PARTIALLY_PAID, PaymentStatus.PAID}:
         raise NotRefundable(payment_status=found.payment_status.value)
-    if request.amount is not None and not expressible(request.amount, found.currency):
+    if amount is not None and not expressible(amount, found.currency):
         detail = f"{found.currency} has no such small unit."
         raise Invalid(errors=[{"pointer": "/amount", "detail": detail}])
     sources = found.sources
@@ -143,7 +231,7 @@ def _parts(found: Refundable, request: RefundRequest) -> list[Part]:
     left = min(found.left, sum((source.room for source in sources), Decimal(0)))
     if left == 0:
         raise NothingLeftToRefund(amount_left=show(left, found.currency), currency=found.currency)
-    amount = left if request.amount is None else request.amount
+    amount = left if amount is None else amount
     if amount > left:
         raise RefundTooLarge(
             f"Only {show_with_currency(left, found.currency)} can be given back now: ask for that or less.",

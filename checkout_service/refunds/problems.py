@@ -24,3 +24,12 @@ class RefundTooLarge(Problem):
     slug = "refund-too-large"
     title = "Refund too large"
     default_detail = "Less than that is left of this payment: ask for amount_left or less."
+
+
+class RefundLinesTooLarge(Problem):
+    """``lines`` names each line that has too little: its id, how many pieces it should be, and how many are left."""
+
+    status = 409
+    slug = "refund-lines-too-large"
+    title = "More pieces than were bought"
+    default_detail = "Fewer pieces than that are left to give back of a line: see lines."

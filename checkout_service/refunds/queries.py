@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, literal_column, select
+from sqlalchemy import and_, bindparam, func, literal_column, select, text
 
 from checkout_service.api.responses import show_time
 from checkout_service.database.engine import execute
@@ -19,7 +19,7 @@ from checkout_service.payments.models import Payment
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.models import Refund
 
-REFUND = (
+REFUND: Final[tuple[Any, ...]] = (
     Refund.id.label("refund_id"),
     Refund.payment_id,
     Refund.amount,
@@ -27,39 +27,62 @@ REFUND = (
     Refund.status,
     Refund.reason,
     Refund.decline,
+    Refund.detail,
     Refund.requested_by,
     Refund.request_hash,
     Refund.capture_ref,
     Refund.created_at,
     Refund.updated_at,
+    literal_column("""(
+        SELECT jsonb_agg(jsonb_build_array(back.order_line_id, back.qty, back.amount::text) ORDER BY back.id)
+        FROM refund_lines AS back WHERE back.refund_id = refunds.id
+    )""").label("lines"),
 )
 
-# payment_sources (migrations/entries/requests.sql) says of what something may be given back; its triggers judge by it.
-_refundable = Statement(
-    select(
-        Payment.status,
-        Payment.currency,
-        func.greatest(
-            Payment.amount_captured
-            - Payment.amount_lost
-            - Payment.amount_blocked
-            - Payment.amount_refunded
-            - Payment.amount_refunding,
-            0,
-        ).label("left"),
-        literal_column("""(
-            SELECT jsonb_agg(jsonb_build_array(source.id, source.capture_ref, source.attempt_ref, source.room::text))
-            FROM payment_sources(payments.id) AS source
-        )""").label("sources"),
-        *REFUND,
+_SOURCES: Final = """(
+    SELECT jsonb_agg(jsonb_build_array(source.id, source.capture_ref, source.attempt_ref, source.room::text))
+    FROM payment_sources(payments.id) AS source
+)"""
+"""Of what something may be given back (migrations/entries/requests.sql); the triggers of refunds judge by it."""
+
+_LINES: Final = """(
+    SELECT jsonb_agg(jsonb_build_array(line.id, line.qty - order_line_refunded(line.id), line.unit_price::text))
+    FROM orders AS made JOIN order_lines AS line ON line.order_id = made.id
+    WHERE made.payment_id = payments.id AND line.id = ANY(:lines)
+)"""
+"""What is left of lines of its order (migrations/orders/requests.sql); the triggers of refund_lines judge by it."""
+
+
+def _refundable(lines: str) -> Statement:
+    return Statement(
+        select(
+            Payment.status,
+            Payment.currency,
+            func.greatest(
+                Payment.amount_captured
+                - Payment.amount_lost
+                - Payment.amount_blocked
+                - Payment.amount_refunded
+                - Payment.amount_refunding,
+                0,
+            ).label("left"),
+            literal_column(_SOURCES).label("sources"),
+            *REFUND,
+            # Last: the places of enums are those of the columns that SQLAlchemy knows.
+            text(f"{lines} AS named_lines"),
+        )
+        .outerjoin(
+            Refund,
+            and_(
+                Refund.requested_by == bindparam("requested_by"), Refund.idempotency_key == bindparam("idempotency_key")
+            ),
+        )
+        .where(Payment.id == bindparam("payment_id"))
+        .order_by(Refund.part)
     )
-    .outerjoin(
-        Refund,
-        and_(Refund.requested_by == bindparam("requested_by"), Refund.idempotency_key == bindparam("idempotency_key")),
-    )
-    .where(Payment.id == bindparam("payment_id"))
-    .order_by(Refund.part)
-)
+
+
+_refundable_amount, _refundable_lines = _refundable("NULL"), _refundable(_LINES)
 
 _of_payment = Statement(
     select(Payment.user_id, *REFUND)
@@ -79,11 +102,21 @@ class RefundRow(NamedTuple):
     status: RefundStatus
     reason: str | None
     decline: str | None
+    detail: str | None
     requested_by: UUID | None
     request_hash: bytes | None
     capture_ref: str | None
     created_at: datetime
     updated_at: datetime
+    lines: list[tuple[str, int, str]] | None
+
+
+class RefundableLine(NamedTuple):
+    """A line of the payment's order: how many of its pieces may still be given back, and the price of one."""
+
+    id: UUID
+    left: int
+    unit_price: Decimal
 
 
 class Source(NamedTuple):
@@ -100,7 +133,7 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refundable:
-    """A payment's status and currency, what is left to refund and of what, oldest first.
+    """A payment's status and currency, what is left to refund and of what, oldest first, and of which lines.
 
     ``refunds`` are the rows that a key has, by part; none if it was never used.
     """
@@ -109,6 +142,7 @@ class Refundable:
     currency: str
     left: Decimal
     sources: list[Source]
+    lines: list[RefundableLine]
     refunds: list[RefundRow]
 
 
@@ -120,12 +154,16 @@ class PaymentRefunds:
     refunds: list[dict[str, Any]]
 
 
-def refundable(*, payment_id: UUID, requested_by: UUID, key: str) -> Refundable | None:
-    """What a caller may refund, and what was requested with this key; None when there is no such payment."""
-    rows = execute(_refundable, {"payment_id": payment_id, "requested_by": requested_by, "idempotency_key": key})
+def refundable(*, payment_id: UUID, requested_by: UUID, key: str, lines: Sequence[UUID] = ()) -> Refundable | None:
+    """What a caller may refund, and what was requested with this key; None when there is no such payment.
+
+    Of those of the ``lines`` that are of the payment's order, it says what is left.
+    """
+    values = {"payment_id": payment_id, "requested_by": requested_by, "idempotency_key": key}
+    rows = execute(_refundable_lines, values | {"lines": list(lines)}) if lines else execute(_refundable_amount, values)
     if not rows:
         return None
-    status, currency, left, sources, *_ = rows[0]
+    status, currency, left, sources, *_, named = rows[0]
     return Refundable(
         payment_status=status,
         currency=currency,
@@ -134,7 +172,8 @@ def refundable(*, payment_id: UUID, requested_by: UUID, key: str) -> Refundable 
             Source(UUID(source_id), capture_ref, attempt_ref, Decimal(room))
             for source_id, capture_ref, attempt_ref, room in sources or ()
         ],
-        refunds=[RefundRow._make(refund) for _, _, _, _, *refund in rows if refund[0] is not None],
+        lines=[RefundableLine(UUID(line_id), max(left, 0), Decimal(price)) for line_id, left, price in named or ()],
+        refunds=[RefundRow._make(refund) for _, _, _, _, *refund, _ in rows if refund[0] is not None],
     )
 
 
@@ -159,8 +198,8 @@ def show_request(rows: Sequence[RefundRow]) -> dict[str, Any]:
 
 
 def show_refund(row: RefundRow) -> dict[str, Any]:
-    """The refund as the API shows it."""
-    return {
+    """The refund as the API shows it to staff; with its lines where it was asked for by line."""
+    shown: dict[str, Any] = {
         "id": str(row.refund_id),
         "payment_id": str(row.payment_id),
         "amount": show(row.amount, row.currency),
@@ -168,7 +207,14 @@ def show_refund(row: RefundRow) -> dict[str, Any]:
         "status": row.status.value,
         "reason": row.reason,
         "decline": row.decline,
+        "provider_answer": row.detail if row.decline else None,
         "made_by": "provider" if row.requested_by is None else "request",
         "created_at": show_time(row.created_at),
         "updated_at": show_time(row.updated_at),
     }
+    if row.lines:
+        shown["lines"] = [
+            {"line_id": str(line_id), "qty": qty, "amount": show(Decimal(amount), row.currency)}
+            for line_id, qty, amount in row.lines
+        ]
+    return shown

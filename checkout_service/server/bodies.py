@@ -189,4 +189,4 @@ def _declared(environ: dict[str, Any]) -> int:
     if "HTTP_TRANSFER_ENCODING" in environ:
         return 0
     length = environ.get("CONTENT_LENGTH") or ""
-    return int(length) if length.isdigit() else 0
+    return int(length) if length.isascii() and length.isdigit() else 0

@@ -10,7 +10,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -24,12 +24,14 @@ from granian.server import mp as granian_server
 
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.draining import LINGER, Drain
+from checkout_service.server.long_polls import LOOKS_KEY, Look
 from checkout_service.server.management import MANAGEMENT_KEY, ManagementPort, listen
 from checkout_service.server.readers import Readers, hang_up_on_slow_readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.sockets import OwnSockets
 from checkout_service.server.wsgi_adapter import PROBES_KEY, Probes, Wsgi, WsgiAdapter
 from checkout_service.settings.values import ServerSettings, SettingsError
+from checkout_service.telemetry.metrics import forget_process
 from checkout_service.threads import BackgroundThread
 
 # Granian starts these threads as they are needed. One that waits for a body costs about 60 KiB. It waits up to 30 s for
@@ -57,6 +59,10 @@ LONGEST_QUEUE = 512
 CONNECTIONS = 4096
 """Open connections that a child takes, idle ones included; more wait in the backlog."""
 
+LONG_POLLS = 2200
+"""Requests of a child that wait for a change, each with its connection: about half of those that it takes. 2,000 may be
+customers', and 200 programs'."""
+
 DRAIN_SECONDS = 20
 
 
@@ -65,13 +71,21 @@ class WebServer(MPServer):
 
     def _respawn_workers(self, workers: Sequence[int], *arguments: Any, **options: Any) -> None:
         killed = all((self.wrks[index].inner.exitcode or 0) < 0 for index in workers)
+        ended = [self.wrks[index].inner.pid for index in workers]
         super()._respawn_workers(workers, *arguments, **options)
+        for pid in ended:
+            forget_process(pid)
         if killed:
             self.respawned_wrks.clear()
 
 
 def make_adapter(
-    app: Wsgi, port: int, *, probes: Probes | None = None, ends: Callable[[], bool] = lambda: False
+    app: Wsgi,
+    port: int,
+    *,
+    probes: Probes | None = None,
+    ends: Callable[[], bool] = lambda: False,
+    looks: Mapping[str, Look] | None = None,
 ) -> WsgiAdapter:
     """The app behind its slots. A body is read before its request takes a slot, a large answer sent when it has none.
 
@@ -82,7 +96,16 @@ def make_adapter(
     readers = Readers(readers=READERS_OF_LARGE, most_bytes=MOST_UNREAD)
     BackgroundThread("slow-senders", partial(hang_up_on_slow_senders, body_reader, OwnSockets(port))).start()
     BackgroundThread("slow-readers", partial(hang_up_on_slow_readers, readers, OwnSockets(port))).start()
-    return WsgiAdapter(app, slots=slots, body_reader=body_reader, readers=readers, probes=probes, ends=ends)
+    return WsgiAdapter(
+        app,
+        slots=slots,
+        body_reader=body_reader,
+        readers=readers,
+        probes=probes,
+        ends=ends,
+        looks=looks,
+        most_polls=LONG_POLLS,
+    )
 
 
 def load(target: str, *, parent: int, management: socket.socket | None = None) -> WsgiAdapter:
@@ -103,7 +126,7 @@ def load(target: str, *, parent: int, management: socket.socket | None = None) -
         probes.start(is_ending=drain.has_begun)
     if management is not None and MANAGEMENT_KEY in extensions:
         ManagementPort(management, extensions[MANAGEMENT_KEY]).start()
-    return make_adapter(app, port, probes=probes, ends=drain.has_begun)
+    return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=extensions.get(LOOKS_KEY))
 
 
 def end_with_parent(parent: int) -> Iterator[float | None]:
@@ -122,10 +145,13 @@ def end_with_parent(parent: int) -> Iterator[float | None]:
 def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
     """Let Granian set its handlers in this child, and have SIGTERM reach them only when the drain is over.
 
+    SIGINT, a developer's own, reaches them at once. It too ends requests that wait for a change.
+
     The master does not wait so: whoever runs us may send the signal to the whole group.
     """
     event = set_signals()
     signal.signal(signal.SIGTERM, lambda *_: drain.begin(event.set))
+    signal.signal(signal.SIGINT, lambda *_: drain.skip(event.set))
     return event
 
 

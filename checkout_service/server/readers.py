@@ -2,7 +2,8 @@
 
 The server holds an answer that it is given whole until its client has read it, and knows no deadline. So a large one is
 given to it piece by piece, by a thread that waits for the reader and holds no slot. A small one is held by the server,
-and ends with its connection: the kernel gives up on a client that reads nothing (``bound_unread``).
+and ends with its connection: the kernel gives up on a client that reads nothing (``bound_unread``). One that lies in a
+file (``spools``) goes out the same way, and takes memory for its pieces alone.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from typing import Any, Final, Protocol
 import structlog
 
 from checkout_service.server.sockets import OwnSockets, bound_unread, peer, unread
+from checkout_service.server.spools import PIECE, Spool
 
 LARGE: Final = 64 * 1024
 """Bytes; a larger answer goes out in pieces."""
 
 READ_WITHIN: Final = 30.0
-"""Seconds that a reader has for a large answer, all in all."""
+"""Seconds that a reader has for a large answer, all in all; of one that lies in a file, for each ``_STRETCH``."""
 
-_PIECE: Final = 16 * 1024
-"""Bytes handed to the server at once. It holds two of them for each reader."""
+_STRETCH: Final = 2**20
+"""Bytes. A file may be of any length, and a reader on a slow line may take all of it, at some 35 KB a second."""
 
 
 log = structlog.get_logger(__name__)
@@ -68,15 +70,15 @@ class Readers:
         client: Client,
         status: int,
         headers: list[tuple[str, str]],
-        whole: bytes,
+        whole: bytes | Spool,
         *,
         address: str,
         caller: Hashable = None,
     ) -> None:
         """Have a thread send the answer, whose length is among its headers; returns at once.
 
-        ``caller`` is who asked for it, if that is known. Raises TooManyReadersError, or CallerReadsEnoughError which is
-        one; then nothing was sent.
+        ``caller`` is who asked for it, if that is known. A spool is closed when it was sent. Raises
+        TooManyReadersError, or CallerReadsEnoughError which is one; then nothing was sent, and a spool is the caller's.
         """
         pieces = self._begin(whole, address, caller)
         try:
@@ -107,13 +109,15 @@ class Readers:
             log.exception("large_answer_failed")
         finally:
             self._end(pieces)
+            if isinstance(pieces.whole, Spool):
+                pieces.whole.close()
 
-    def _begin(self, whole: bytes, address: str, caller: Hashable) -> _Pieces:
+    def _begin(self, whole: bytes | Spool, address: str, caller: Hashable) -> _Pieces:
         pieces = _Pieces(whole, address, caller)
         with self._lock:
-            self._check_share(caller, len(whole))
+            self._check_share(caller, pieces.held)
             others = self._read_by.get(id(whole), 0)
-            size = 0 if others else len(whole)
+            size = 0 if others else pieces.held
             shared = len(self._reading) - len(self._read_by)
             if len(self._reading) >= self._most_readers or self._bytes + size > self._most_bytes:
                 raise TooManyReadersError
@@ -127,7 +131,7 @@ class Readers:
     def _check_share(self, caller: Hashable, size: int) -> None:
         if caller is None:
             return
-        own = [len(pieces.whole) for pieces in self._reading if pieces.caller == caller]
+        own = [pieces.held for pieces in self._reading if pieces.caller == caller]
         if own and (4 * (len(own) + 1) > self._most_readers or 4 * (sum(own) + size) > self._most_bytes):
             raise CallerReadsEnoughError
 
@@ -138,29 +142,39 @@ class Readers:
             self._read_by[identity] -= 1
             if not self._read_by[identity]:
                 del self._read_by[identity]
-                self._bytes -= len(pieces.whole)
+                self._bytes -= pieces.held
 
 
 class _Pieces:
-    """A large answer as the server takes it: the next piece once it has room for one."""
+    """A large answer as the server takes it: the next piece once it has room for one. It holds two of them."""
 
-    def __init__(self, whole: bytes, address: str, caller: Hashable) -> None:
+    def __init__(self, whole: bytes | Spool, address: str, caller: Hashable) -> None:
         self.whole = whole
         self.address = address
         self.caller = caller
         self.since = time.monotonic()
         self.is_late = False
-        self._starts = iter(range(0, len(whole), _PIECE))
+        self.held = 2 * PIECE if isinstance(whole, Spool) else len(whole)
+        """Bytes of memory."""
+        self._pieces = iter(whole) if isinstance(whole, Spool) else _cut(whole)
+        self._sent = 0
 
     def __next__(self) -> bytes:
         if self.is_late:
             # The server misses the rest of the length that was declared, and closes the connection.
             raise StopIteration
-        start = next(self._starts)
-        return self.whole[start : start + _PIECE]
+        piece = next(self._pieces)
+        self._sent += len(piece)
+        if isinstance(self.whole, Spool) and self._sent >= _STRETCH:
+            self.since, self._sent = time.monotonic(), 0
+        return piece
 
     def close(self) -> None:
         """Called by the server at the end."""
+
+
+def _cut(whole: bytes) -> Iterator[bytes]:
+    return (whole[start : start + PIECE] for start in range(0, len(whole), PIECE))
 
 
 def hang_up_on_slow_readers(

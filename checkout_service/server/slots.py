@@ -91,14 +91,27 @@ class Slots:
         """
         with self._lock:
             if not self._has_room(kind):
-                line = self._lines[kind]
-                if len(line) >= self._longest[kind]:
-                    return False
-                line.append((next(self._numbers), work))
-                self._waits += 1
-                return True
+                return self._queue(work, kind)
             self._take(kind)
         self._work_off(work, kind)
+        return True
+
+    def admit_elsewhere(self, work: Work, kind: Kind) -> bool:
+        """As ``admit``, for a thread that must not work itself: another one is started where a slot is free.
+
+        False also where the system has no thread to give.
+        """
+        with self._lock:
+            if not self._has_room(kind):
+                return self._queue(work, kind)
+            self._take(kind)
+        try:
+            threading.Thread(target=self._work_off, args=(work, kind), name="slot", daemon=True).start()
+        except (RuntimeError, MemoryError):
+            # Whoever came to wait for this slot meanwhile finds nobody else.
+            if following := self._next(kind):
+                self._work_off(*following)
+            return False
         return True
 
     def share(self, kind: Kind) -> Share:
@@ -122,6 +135,15 @@ class Slots:
                     self._reclaim(kind)
         finally:
             self._waiting.release()
+
+    def _queue(self, work: Work, kind: Kind) -> bool:
+        """Put the work at the end of its line, unless that is full; called with the lock held."""
+        line = self._lines[kind]
+        if len(line) >= self._longest[kind]:
+            return False
+        line.append((next(self._numbers), work))
+        self._waits += 1
+        return True
 
     def _work_off(self, work: Work, kind: Kind) -> None:
         """Work in the slot that this thread holds, until it holds the slot no longer."""
@@ -240,11 +262,11 @@ class Share:
 
     def __init__(self, slots: Slots, kind: Kind) -> None:
         self._slots = slots
-        self._kind = kind
+        self.kind: Final = kind
 
     def released(self) -> AbstractContextManager[None]:
         """Release the request's slot for the length of a block. Raises TooManyWaitingError, without waiting."""
-        return self._slots.released(self._kind)
+        return self._slots.released(self.kind)
 
 
 def released_slot() -> AbstractContextManager[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from io import BytesIO
 from time import perf_counter
 from typing import Any, Final, Protocol
 
@@ -18,9 +19,12 @@ import structlog
 from checkout_service.api.callers import CALLER_KEY
 from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
 from checkout_service.api.problems import Problem, TooManyAtOnce, TooManyReaders, TooManyWaiting
+from checkout_service.server import long_polls
 from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, BodyReader, has_body
+from checkout_service.server.long_polls import LongPolls, Look, Poll
 from checkout_service.server.readers import LARGE, CallerReadsEnoughError, Readers, TooManyReadersError
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
+from checkout_service.server.spools import SPOOL_KEY, Spool
 from checkout_service.telemetry import metrics, request_log
 from checkout_service.threads import start_again
 
@@ -74,6 +78,8 @@ class WsgiAdapter:
     takes nobody's place.
 
     Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now.
+
+    With ``looks`` the app may have requests wait for a change, ``most_polls`` at a time: see ``long_polls``.
     """
 
     def __init__(
@@ -85,13 +91,17 @@ class WsgiAdapter:
         readers: Readers,
         probes: Probes | None = None,
         ends: Callable[[], bool] = lambda: False,
+        looks: Mapping[str, Look] | None = None,
+        most_polls: int = 0,
     ) -> None:
         self._app = app
         self._probes = probes
         self._readers = readers
         self._slots = slots
         self._body_reader = body_reader
-        self._environs = [_ENVIRON | {"wsgi.errors": sys.stderr, ENVIRON_KEY: slots.share(kind)} for kind in Kind]
+        self._polls = LongPolls(looks, slots=slots, most=most_polls, ended=self, ends=ends) if looks else None
+        common = _ENVIRON | {"wsgi.errors": sys.stderr, long_polls.ENVIRON_KEY: self._polls}
+        self._environs = [common | {ENVIRON_KEY: slots.share(kind)} for kind in Kind]
         self._ends = ends
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
@@ -99,18 +109,18 @@ class WsgiAdapter:
         start_again()  # this child's guards may have found the system without threads, and nobody wakes them
         kind = kind_of(scope["PATH_INFO"], scope["QUERY_STRING"])
         environ: dict[str, Any] = self._environs[kind] | scope
-        client = _Announcing(client, environ, self._ends)
-        if kind is Kind.PROBE and self._answer_probe(client, environ, arrived):
+        way_back = _Announcing(client, environ, self._ends)
+        if kind is Kind.PROBE and self._answer_probe(way_back, environ, arrived):
             return
         held = self._body_reader.take(environ)
         if GONE_KEY in environ:
             self._body_reader.let_go(held)
-            _Own(client, environ, arrived).time_out()
+            _Own(way_back, environ, arrived).time_out()
             return
-        work = partial(self._serve, client, environ, held, arrived)
+        work = partial(self._serve, way_back, environ, held, arrived)
         if not self._slots.admit(work, kind):
             self._body_reader.let_go(held)
-            _Own(client, environ, arrived).refuse(TooManyWaiting())
+            _Own(way_back, environ, arrived).refuse(TooManyWaiting())
 
     def _answer_probe(self, client: Granian, environ: dict[str, Any], arrived: float) -> bool:
         """Answer a probe from memory; False if that is the app's. Its body, if it has one, is left unread."""
@@ -128,7 +138,23 @@ class WsgiAdapter:
             own.refuse_method()
         return True
 
-    def _serve(self, client: Granian, environ: dict[str, Any], held: int, arrived: float) -> None:
+    def run_again(self, poll: Poll) -> None:
+        """Answer a long poll that has changed, as if it had just come."""
+        poll.waits = False
+        environ = self._environs[poll.kind] | poll.scope | {"wsgi.input": BytesIO(), long_polls.POLL_KEY: poll}
+        if poll.begun is not None:
+            request_log.resume(environ, poll.begun)
+        self._serve(_Announcing(poll.client, environ, self._ends), environ, 0, perf_counter())
+
+    def answer_unchanged(self, poll: Poll) -> None:
+        """Send what the view of a long poll has answered, without asking the app."""
+        environ: dict[str, Any] = {}
+        if poll.begun is not None:
+            request_log.resume(environ, poll.begun)
+            request_log.end(environ, route=poll.begun.route, status=poll.status)
+        _Announcing(poll.client, environ, self._ends).response_bytes(poll.status, poll.headers, poll.body)
+
+    def _serve(self, client: _Announcing, environ: dict[str, Any], held: int, arrived: float) -> None:
         """Answer one request, whatever happens."""
         try:
             if perf_counter() - arrived > WAITS_FOR:
@@ -142,8 +168,11 @@ class WsgiAdapter:
             own.fail()
         finally:
             self._body_reader.let_go(held)
+            poll: Poll | None = environ.get(long_polls.POLL_KEY)
+            if poll is not None and self._polls is not None:
+                self._polls.end(poll)
 
-    def _answer(self, client: Granian, environ: dict[str, Any], arrived: float) -> None:
+    def _answer(self, client: _Announcing, environ: dict[str, Any], arrived: float) -> None:
         status, headers = 500, list[tuple[str, str]]()
 
         def start_response(line: str, named: list[tuple[str, str]], _error: Any = None) -> None:
@@ -151,24 +180,55 @@ class WsgiAdapter:
             status, headers = int(line[:3]), named
 
         body = self._app(environ, start_response)
+        spool: Spool | None = environ.get(SPOOL_KEY)
+        if spool is not None and status == 200:
+            self._send(client, environ, arrived, (status, headers, spool))
+            return
         # Whole, as one message to the server in place of one for each piece and one for the end. Nothing of ours is
-        # longer than fits into memory, or is sent while it is still being made.
+        # longer than fits into memory, but for what lies in a spool, or is sent while it is still being made.
         try:
             whole = b"".join(body)
         finally:
             _close(body)
+        if self._kept(client, environ, (status, headers, whole)):
+            return
         if len(whole) <= LARGE:
             client.response_bytes(status, headers, whole)
             return
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(len(whole)))]
+        self._send(client, environ, arrived, (status, headers, whole))
+
+    def _kept(
+        self, client: _Announcing, environ: dict[str, Any], answer: tuple[int, list[tuple[str, str]], bytes]
+    ) -> bool:
+        """Whether it is a long poll whose view has nothing new to tell. Then another thread may end it from here on."""
+        poll: Poll | None = environ.get(long_polls.POLL_KEY)
+        if poll is None or self._polls is None or not poll.waits or answer[0] != poll.status:
+            return False
+        _, poll.headers, poll.body = answer
+        poll.client, poll.begun = client.inner, request_log.interrupt(environ)
+        poll.scope = long_polls.head_of(environ)
+        del environ[long_polls.POLL_KEY]  # last: what raises before this gives the place back
+        self._polls.keep(poll)
+        return True
+
+    def _send(
+        self,
+        client: Granian,
+        environ: dict[str, Any],
+        arrived: float,
+        answer: tuple[int, list[tuple[str, str]], bytes | Spool],
+    ) -> None:
+        """Send a large answer, or refuse to where there is no room for its reader."""
+        address, caller = environ.get("REMOTE_ADDR", ""), environ.get(CALLER_KEY)
         try:
-            address, caller = environ.get("REMOTE_ADDR", ""), environ.get(CALLER_KEY)
-            self._readers.send(client, status, headers, whole, address=address, caller=caller)
-        except CallerReadsEnoughError:
-            _Own(client, environ, arrived).refuse(TooManyAtOnce())
-        except TooManyReadersError:
-            _Own(client, environ, arrived).refuse(TooManyReaders())
+            self._readers.send(client, *answer, address=address, caller=caller)
+        except TooManyReadersError as error:
+            if isinstance(answer[2], Spool):
+                answer[2].close()
+            excess = isinstance(error, CallerReadsEnoughError)
+            _Own(client, environ, arrived).refuse(TooManyAtOnce() if excess else TooManyReaders())
 
 
 def kind_of(path: str, query: str) -> Kind:
@@ -190,18 +250,18 @@ def kind_of(path: str, query: str) -> Kind:
 class _Announcing:
     """A request's way back, on which every answer says whether its connection is closed after it."""
 
-    __slots__ = ("_client", "_ends", "_environ")
+    __slots__ = ("_ends", "_environ", "inner")
 
     def __init__(self, client: Granian, environ: dict[str, Any], ends: Callable[[], bool]) -> None:
-        self._client = client
+        self.inner = client
         self._environ = environ
         self._ends = ends
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes, /) -> None:
-        self._client.response_bytes(status, self._announced(headers), body)
+        self.inner.response_bytes(status, self._announced(headers), body)
 
     def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None:
-        self._client.response_iter(status, self._announced(headers), body)
+        self.inner.response_iter(status, self._announced(headers), body)
 
     def _announced(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         closes = CLOSES_KEY in self._environ or self._ends()

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.secret_forms import Check
+
+HOLD_LIMIT: Final = timedelta(days=3)
+"""How long a bank may take to say whether money comes, where nobody set it for the provider's methods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +25,14 @@ class Account:
 
     The web tier has no secrets. ``tolerance`` is how far a signed timestamp may be from the receipt.
     ``deployment`` is our name of ourselves at a provider, for those accounts that other shops use too: '' for none.
+    ``hold_limit`` is for how long after its session's end a payment's pieces stay held while its money is under way.
     """
 
     options: Mapping[str, Secret] = field(default_factory=dict)
     secrets: Sequence[Secret] = ()
     tolerance: timedelta = timedelta(seconds=300)
     deployment: str = ""
+    hold_limit: timedelta = HOLD_LIMIT
 
     def option(self, name: str) -> str | None:
         """What is set, or None."""

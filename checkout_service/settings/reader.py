@@ -19,10 +19,11 @@ from environs import Env, EnvValidationError
 
 from checkout_service.money import CURRENCIES
 from checkout_service.settings.errors import SettingsError
-from checkout_service.settings.provider_accounts import Account, AccountForm
+from checkout_service.settings.provider_accounts import HOLD_LIMIT, Account, AccountForm
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.secret_forms import (
     Check,
+    encryption_key,
     no_address,
     placeholder,
     shared_secret,
@@ -37,6 +38,8 @@ DEVELOPMENT_NAMESPACE = UUID("6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 PUBLIC_KEY_ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512")
 
+
+_YEAR: Final = 366 * 86_400
 
 RENAMED: Final = {
     "LETTERS_MAX_ROWS": "WEBHOOKS_MAX_ROWS",
@@ -74,7 +77,32 @@ class Reader:
             "payment_providers": self._providers(),
             "payment_namespace": self._namespace(),
             "default_currency": self._currency(),
+            **self.endpoints(),
         }
+
+    def endpoints(self) -> dict[str, Any]:
+        """How webhook endpoints may be called, and what their secrets are encrypted with."""
+        name = "WEBHOOK_ALLOW_PRIVATE_ADDRESSES"
+        private = bool(self._env.bool(name, False))
+        if private and self._production:
+            self._faults.append(f"{name}: is refused in production: an endpoint could be in your own network")
+        return {
+            "webhook_secrets_keys": self._secrets_keys("WEBHOOK_SECRETS_KEY"),
+            "webhook_allow_private_addresses": private,
+            "webhook_ports": self._ports("WEBHOOK_PORTS", "443,8443"),
+        }
+
+    def _secrets_keys(self, name: str) -> tuple[Secret, ...]:
+        """A comma list of keys: the first encrypts, all decrypt. None if it is not set."""
+        listed = self._env.str(name, "")
+        return self.secrets(name, encryption_key) if listed else ()
+
+    def _ports(self, name: str, default: str) -> frozenset[int]:
+        listed = [text.strip() for text in self._env.str(name, default).split(",")]
+        wrong = [text for text in listed if not re.fullmatch(r"[1-9][0-9]{0,4}", text) or int(text) > 65_535]
+        if wrong:
+            self._faults.append(f"{name}: numbers of ports with commas between, such as {default}")
+        return frozenset(int(text) for text in listed if text not in wrong)
 
     def broker(self) -> dict[str, Any]:
         """What every process needs that sends or receives tasks: the broker, which is REDIS_URL unless it is set."""
@@ -158,7 +186,12 @@ class Reader:
             secrets=secrets,
             tolerance=tolerance,
             deployment=self._deployment(),
+            hold_limit=self._hold_limit(name) if reads else HOLD_LIMIT,
         )
+
+    def _hold_limit(self, name: str) -> timedelta:
+        limit = self.number(_setting(name, "hold_limit_seconds"), int(HOLD_LIMIT.total_seconds()), most=_YEAR)
+        return timedelta(seconds=limit or 0)
 
     def _deployment(self) -> str:
         """A short name that stays the same as long as PAYMENT_NAMESPACE does, and does not show it."""
@@ -192,6 +225,16 @@ class Reader:
     def link(self, name: str) -> str:
         """An address that pages lead to, without a slash at its end; '' if it is not set."""
         return self._checked(name, self._env.str(name, ""), _page).rstrip("/")
+
+    def order_number_prefix(self) -> str:
+        """What is written before the numbers of orders; people type it, so it is short and plain."""
+        prefix = self.text("ORDER_NUMBER_PREFIX", "")
+        if not re.fullmatch(r"(|[A-Za-z0-9._/-]{0,15}[A-Za-z._/-])", prefix):
+            self._faults.append(
+                "ORDER_NUMBER_PREFIX: up to 16 of A-Z, a-z, 0-9 and . _ / -, and no digit at the end, "
+                "where the number begins"
+            )
+        return prefix
 
     def metrics_token(self) -> Secret | None:
         """What a scrape has to show; None if it is not set."""
@@ -261,6 +304,13 @@ class Reader:
         if pooler not in {"none", "transaction"}:
             self._faults.append(f"DATABASE_POOLER: {pooler!r} is neither none nor transaction")
         return pooler
+
+    def yes(self, name: str, *, yes: str, no: str) -> bool:
+        """Whether a setting of two words is the one; unset, it is the other."""
+        value = self._env.str(name, no)
+        if value not in {yes, no}:
+            self._faults.append(f"{name}: {value!r} is neither {no} nor {yes}")
+        return value == yes
 
     def _namespace(self) -> UUID:
         if self._production:

@@ -103,6 +103,14 @@ def shared_secret(value: str) -> str | None:
     return None
 
 
+def encryption_key(value: str) -> str | None:
+    """A key of our own that encrypts: 32 random bytes in URL-safe base64, as ``Fernet.generate_key()`` makes one."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{43}=", value):
+        return None
+    kind = what_it_is(value)
+    return f"is {kind + ', ' if kind else ''}not 32 bytes in URL-safe base64 (44 characters)"
+
+
 def key_like(pattern: str, *, words: str, kind: str) -> Check:
     """A check for a key whose provider promises how it looks; ``words`` say what it is, as in "is a UUID, not …".
 

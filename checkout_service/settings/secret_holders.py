@@ -21,6 +21,10 @@ SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("PAGES_SECRET", ("web",)),
     ("CONSOLE_BASIC_AUTH", ("web",)),
     ("METRICS_TOKEN", ("web", "worker")),
+    (
+        "WEBHOOK_SECRETS_KEY",
+        ("web", "worker"),
+    ),  # one keeps secrets of webhook endpoints, one signs by them
     ("FLOWER_BASIC_AUTH", ("flower",)),
     ("FLOWER_*SECRET*", ("flower",)),  # Flower's own settings
     ("FLOWER_*KEY*", ("flower",)),
@@ -54,6 +58,7 @@ FILES_OF_PROCESS: Final = {
     "web": ("broker", "web"),
     "worker": ("broker", "worker"),
     "housekeeping": ("broker", "worker"),
+    "sender": ("broker", "worker"),
     "beat": ("broker",),
     "flower": ("broker", "flower"),
     # It loads the web's app, whose settings it has to pass.

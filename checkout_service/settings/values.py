@@ -102,6 +102,10 @@ class SharedSettings(TaskSettings):
     payment_namespace: UUID = DEVELOPMENT_NAMESPACE
     accounts: dict[str, Account] = field(default_factory=dict)
     default_currency: str = "USD"
+    webhook_secrets_keys: tuple[Secret, ...] = ()
+    """What the secrets of webhook endpoints are encrypted with; none: no endpoint can be made, and none is sent to."""
+    webhook_allow_private_addresses: bool = False
+    webhook_ports: frozenset[int] = frozenset({443, 8443})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +133,10 @@ class WebSettings(SharedSettings):
     open_sessions_per_customer: int = 20
     open_sessions_per_guest: int = 5
     open_sessions_per_address: int = 100
+    held_pieces_per_customer: int = 1000
+    held_pieces_per_guest: int = 100
+    held_pieces_per_address: int = 1000
+    webhook_endpoints_max: int = 2000
 
     @property
     def pages_key(self) -> bytes:
@@ -161,6 +169,7 @@ class WebSettings(SharedSettings):
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "webhooks_max_rows": env.number("WEBHOOKS_MAX_ROWS", 1_000_000),
             "webhooks_max_bytes": env.number("WEBHOOKS_MAX_BYTES", 4 * 2**30),
+            "webhook_endpoints_max": env.number("WEBHOOK_ENDPOINTS_MAX", 2000),
             "web_threads": env.number("WEB_THREADS", 4),
             "metrics_token": env.metrics_token(),
         }
@@ -213,6 +222,17 @@ class WorkerSettings(SharedSettings):
     rejected_max_rows: int = 10_000
     rejected_max_bytes: int = 64 * 2**20
     events_retention: timedelta = timedelta(days=400)
+    event_log_retention: timedelta = timedelta(days=30)
+    """How long the log of events for the shop is kept; whole days."""
+    evidence_due_ahead: timedelta = timedelta(days=3)
+    authorization_expiring_ahead: timedelta = timedelta(days=2)
+    """How long before the date the event of it is written."""
+    stock_low: int = 5
+    """So many pieces of a listing, or fewer, are low."""
+    refunds_without_stock: bool = False
+    orders_keep_years: int = 0
+    """How long the order of a customer who was erased keeps buyer and address, from when it was made."""
+    order_number_prefix: str = ""
     metrics_token: Secret | None = None
 
     @property
@@ -241,6 +261,13 @@ class WorkerSettings(SharedSettings):
             "rejected_max_rows": env.number("REJECTED_MAX_ROWS", 10_000),
             "rejected_max_bytes": env.number("REJECTED_MAX_BYTES", 64 * 2**20),
             "events_retention": timedelta(days=env.number("EVENTS_RETENTION_DAYS", 400) or 0),
+            "event_log_retention": timedelta(days=env.number("EVENT_LOG_RETENTION_DAYS", 30, most=3650) or 0),
+            "evidence_due_ahead": timedelta(days=env.number("EVIDENCE_DUE_DAYS", 3, most=30) or 0),
+            "authorization_expiring_ahead": timedelta(days=env.number("AUTHORIZATION_EXPIRING_DAYS", 2, most=30) or 0),
+            "stock_low": env.number("STOCK_LOW", 5, least=0),
+            "refunds_without_stock": env.yes("PAID_WITHOUT_STOCK", yes="refund", no="keep"),
+            "order_number_prefix": env.order_number_prefix(),
+            "orders_keep_years": env.number("ORDERS_KEEP_YEARS", 0, least=0, most=100),
             "metrics_token": env.metrics_token(),
         }
         env.finish()

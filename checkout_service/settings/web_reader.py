@@ -55,11 +55,14 @@ class WebReader(Reader):
         return {"trusted_proxies": tuple(networks) if listed else None, "proxy_header": header}
 
     def open_sessions(self) -> dict[str, Any]:
-        """How many sessions one caller may have open."""
+        """How many sessions one caller may have open, and how many pieces of stock those may hold."""
         return {
             "open_sessions_per_customer": self.number("OPEN_SESSIONS_PER_CUSTOMER", 20),
             "open_sessions_per_guest": self.number("OPEN_SESSIONS_PER_GUEST", 5),
             "open_sessions_per_address": self.number("OPEN_SESSIONS_PER_ADDRESS", 100),
+            "held_pieces_per_customer": self.number("HELD_PIECES_PER_CUSTOMER", 1000),
+            "held_pieces_per_guest": self.number("HELD_PIECES_PER_GUEST", 100),
+            "held_pieces_per_address": self.number("HELD_PIECES_PER_ADDRESS", 1000),
         }
 
     def _network(self, text: str) -> IPv4Network | IPv6Network | None:

@@ -26,7 +26,8 @@ STRUCK_OUT: Final = "***"
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}\Z")
+# Where a client mixed its headers up it is a secret, which would stand in every line.
+_ACCEPTABLE_ID = re.compile(r"(?!.*(?:csk_|eyJ))[A-Za-z0-9._~:/+=@-]{1,128}\Z")
 _SECRET_KEY = re.compile(r"authorization|cookie|secret|signature|token|password|passwd|api_?key|credential", re.I)
 # Each takes a time that grows with the text and no faster: strangers write some of it.
 _WORD = re.compile(r"[^\s'\"]++")
@@ -34,7 +35,8 @@ _USER_OF_ADDRESS = re.compile(r"://[^/:@]*+:")
 _SECRET_IN_TEXT = re.compile(
     r"(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"
     r"|(?P<name>(?:password|passwd|secrets?|signature|api_?key|token)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}]+"
-    r"|\beyJ[\w-]{8,8192}+\.[\w-]{1,8192}+\.[\w-]*",
+    r"|\beyJ[\w-]{8,8192}+\.[\w-]{1,8192}+\.[\w-]*"
+    r"|(?<![0-9A-Za-z])(?P<key>csk_[0-9A-Za-z]{8})[0-9A-Za-z]{1,64}",
     re.I,
 )
 
@@ -90,8 +92,8 @@ def begin(request_id: str | None) -> str:
     return chosen
 
 
-def write_request(*, method: str, route: str, status: int, seconds: float) -> None:
-    """Write the line of a finished request.
+def write_request(*, method: str, route: str, status: int, seconds: float, key_prefix: str | None = None) -> None:
+    """Write the line of a finished request, with the prefix of the API key that it came with, if it did.
 
     It does not pass through the processors, which cost ten times as much: nothing in it can be a secret.
     """
@@ -105,6 +107,8 @@ def write_request(*, method: str, route: str, status: int, seconds: float) -> No
         "request_id": _request_id.get(),
         "timestamp": _now(),
     }
+    if key_prefix is not None:
+        line["key_prefix"] = key_prefix
     _write(_render_request(line))
 
 
@@ -126,13 +130,15 @@ def strike_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
 
 def strike_out_of_text(text: str) -> str:
-    """The text without passwords in URLs, bearer tokens and the like."""
+    """The text without passwords in URLs, bearer tokens and the like. Of an API key its prefix is left."""
     # Every pattern needs one of these; most values of most lines have none.
-    if ":" not in text and "=" not in text and " " not in text and "eyJ" not in text:
+    if ":" not in text and "=" not in text and " " not in text and "eyJ" not in text and "csk_" not in text:
         return text
     if "://" in text and "@" in text:
         text = _WORD.sub(_without_password, text)
-    return _SECRET_IN_TEXT.sub(lambda found: (found["scheme"] or found["name"] or "") + STRUCK_OUT, text)
+    return _SECRET_IN_TEXT.sub(
+        lambda found: (found["scheme"] or found["name"] or found["key"] or "") + STRUCK_OUT, text
+    )
 
 
 def _without_password(word: re.Match[str]) -> str:
@@ -183,7 +189,8 @@ def _now() -> str:
 def _render_request(line: EventDict) -> str:
     if _json_lines:
         return _json(line)
-    about = " ".join(f"{name}={line[name]}" for name in ("method", "route", "status", "ms", "request_id"))
+    names = ("method", "route", "status", "ms", "request_id", "key_prefix")
+    about = " ".join(f"{name}={line[name]}" for name in names if name in line)
     return f"{line['timestamp']} [{line['level']:<9}] {line['event']:<30} {about}"
 
 

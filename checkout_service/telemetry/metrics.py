@@ -10,13 +10,13 @@ import collections
 import os
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, values
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from checkout_service.delivery_states import RejectedClass
@@ -42,6 +42,17 @@ request_seconds = Histogram(
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+long_polls = Gauge(
+    "http_long_polls_waiting",
+    "Requests that are kept waiting for a change, those of clients that have hung up included.",
+    multiprocess_mode="livesum",
+)
+long_polls_total = Counter(
+    "http_long_polls_total",
+    "Requests that offered to wait for a change, by outcome: changed, unchanged until their deadline, ended with their "
+    "process, refused for want of room and answered at once.",
+    ["outcome"],
+)
 sessions_total = Counter("checkout_sessions_total", "Checkout sessions by outcome: opened or replayed.", ["outcome"])
 callers_refused_total = Counter(
     "checkout_callers_refused_total",
@@ -56,9 +67,21 @@ capture_requests_failed_total = Counter(
     ["provider", "decline"],
 )
 void_requests_total = Counter("void_requests_total", "Requests to void: taken or replayed.", ["outcome"])
+fulfilment_requests_total = Counter(
+    "fulfilment_requests_total", "Requests to fulfil an order: taken or replayed.", ["outcome"]
+)
+order_cancellation_requests_total = Counter(
+    "order_cancellation_requests_total", "Requests to cancel an order: taken or replayed.", ["outcome"]
+)
+short_orders_canceled_total = Counter(
+    "short_orders_canceled_total", "Orders canceled by the service itself, since they were paid without stock."
+)
 refunds_total = Counter("refunds_total", "Refunds that moved to a status, by provider.", ["provider", "status"])
 payments_total = Counter(
     "payments_total", "Payments that came to a status after they were opened, by provider.", ["provider", "status"]
+)
+holds_ended_total = Counter(
+    "stock_holds_ended_total", "Holds of pieces that ended by their time, since nobody paid for them by then."
 )
 webhook_deliveries_total = Counter(
     "webhook_deliveries_total",
@@ -86,6 +109,25 @@ webhook_delivery_lag_seconds = Histogram(
     "Time from a webhook's arrival to the commit of its events.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )
+event_attempts_total = Counter(
+    "event_attempts_total",
+    "Attempts to send an event to a webhook endpoint, by result: succeeded, the class of another status, or why no "
+    "answer came. All but the first are tried again.",
+    ["result"],
+)
+event_deliveries_total = Counter(
+    "event_deliveries_total",
+    "Event deliveries that ended: delivered, or failed after the last attempt, for an operator.",
+    ["outcome"],
+)
+event_deliveries_in_flight = Gauge(
+    "event_deliveries_in_flight", "Requests to webhook endpoints that wait for an answer.", multiprocess_mode="livesum"
+)
+event_delivery_lag_seconds = Histogram(
+    "event_delivery_lag_seconds",
+    "Time from the writing of an event to the answer of an endpoint that took it at its first attempt.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
+)
 background_thread_errors_total = Counter(
     "background_thread_errors_total",
     "Rounds of background threads that raised, by thread; each has a log line.",
@@ -97,10 +139,12 @@ background_thread_start_failures_total = Counter(
     ["thread"],
 )
 
+for _outcome in ("changed", "unchanged", "ended", "refused"):
+    long_polls_total.labels(_outcome)
 for _outcome in ("opened", "replayed"):
     # An alarm needs a series that starts at 0; one that appears with its first event is seen too late.
     sessions_total.labels(_outcome)
-for _problem in ("too-many-at-once", "too-many-open-sessions"):
+for _problem in ("too-many-at-once", "too-many-open-sessions", "too-many-held-pieces"):
     callers_refused_total.labels(_problem)
 for _reason in (
     *("malformed-body", "too-large", "encoded-body", "not-found", "request-timeout"),
@@ -111,6 +155,12 @@ for _outcome in ("taken", "replayed"):
     refund_requests_total.labels(_outcome)
     capture_requests_total.labels(_outcome)
     void_requests_total.labels(_outcome)
+    fulfilment_requests_total.labels(_outcome)
+    order_cancellation_requests_total.labels(_outcome)
+for _outcome in ("delivered", "failed"):
+    event_deliveries_total.labels(_outcome)
+for _result in ("succeeded", "3xx", "4xx", "5xx", "timeout", "refused_address", "unknown_host", "tls", "connection"):
+    event_attempts_total.labels(_result)
 for _class in RejectedClass:
     webhook_deliveries_dropped_total.labels(_class.name.lower())
 
@@ -125,10 +175,14 @@ def begin_series(providers: Iterable[str], *, payment_statuses: Iterable[str], d
             webhook_deliveries_total.labels(provider, state)
 
 
-def count_request(method: str, route: str, status: int, seconds: float) -> None:
-    """Count one answer. Clients can invent methods, so all that HTTP does not know share one label."""
+def count_request(method: str, route: str, status: int, seconds: float | None) -> None:
+    """Count one answer, and how long it took unless that is None.
+
+    Clients can invent methods, so all that HTTP does not know share one label.
+    """
     _answers(method if method in _METHODS else "other", route, status).inc()
-    _durations(route).observe(seconds)
+    if seconds is not None:
+        _durations(route).observe(seconds)
 
 
 def count_secret(provider: str, place: int, webhooks: int) -> None:
@@ -137,14 +191,35 @@ def count_secret(provider: str, place: int, webhooks: int) -> None:
 
 
 def count_lags(seconds: Sequence[float]) -> None:
-    """Count the seconds from arrival to the commit of their events, for many webhooks at once.
+    """Count the seconds from arrival to the commit of their events, for many webhooks at once."""
+    _observe(webhook_delivery_lag_seconds, seconds)
 
-    It costs a tenth of an ``observe`` for each.
-    """
-    bounds = webhook_delivery_lag_seconds._upper_bounds
+
+def count_event_attempts(results: Mapping[str, int], *, failed: int) -> None:
+    """Count attempts by result, and how many event deliveries were given up."""
+    for result, count in results.items():
+        event_attempts_total.labels(result).inc(count)
+    event_deliveries_total.labels("delivered").inc(results.get("succeeded", 0))
+    event_deliveries_total.labels("failed").inc(failed)
+
+
+def count_event_lags(seconds: Sequence[float]) -> None:
+    """Count the seconds from events to their deliveries, for many at once."""
+    _observe(event_delivery_lag_seconds, seconds)
+
+
+def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
+    """It costs a tenth of an ``observe`` for each."""
+    bounds = histogram._upper_bounds
     for place, count in collections.Counter(bisect_left(bounds, lag) for lag in seconds).items():
-        webhook_delivery_lag_seconds._buckets[place].inc(count)
-    webhook_delivery_lag_seconds._sum.inc(sum(max(lag, 0.0) for lag in seconds))
+        histogram._buckets[place].inc(count)
+    histogram._sum.inc(sum(max(lag, 0.0) for lag in seconds))
+
+
+def forget_process(pid: int) -> None:
+    """Count nothing any more of what a process that has ended was doing at that moment."""
+    if FOLDER is not None:
+        mark_process_dead(pid, FOLDER)  # type: ignore[no-untyped-call]  # prometheus-client is partly untyped
 
 
 def expose(*at_scrape: Collector) -> bytes:

@@ -6,7 +6,7 @@ Flask's requests pass here by ``init_app``. An answer that the server gives by i
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flask import Flask, Response, request
 
@@ -20,7 +20,26 @@ QUIET: Final = PROBES | {"/metrics"}
 
 REQUEST_ID: Final = "X-Request-Id"
 
+KEY_PREFIX: Final = "checkout_service.key_prefix"
+"""Under this key of a request's environment its line finds the prefix of the API key that it came with, if it did."""
+
 _STARTED: Final = "checkout_service.started"
+
+_POSTPONED: Final = "checkout_service.postponed"
+
+_ROUTE: Final = "checkout_service.route"
+
+_WAITED: Final = "checkout_service.waited"
+
+
+class Begun(NamedTuple):
+    """A request that has begun and is answered later, from another thread and with another environment."""
+
+    method: str
+    route: str
+    request_id: str
+    started: float
+    key_prefix: str | None = None
 
 
 def init_app(app: Flask) -> None:
@@ -42,12 +61,41 @@ def begin(environ: dict[str, Any], *, since: float | None = None) -> str:
 
 
 def end(environ: dict[str, Any], *, route: str, status: int) -> None:
-    """Count the answer to a request that has begun, and write its line."""
+    """Count the answer to a request that has begun, and write its line.
+
+    How long it took is not counted of one that was kept waiting: that is its client's choice, and no latency of ours.
+    """
     seconds = perf_counter() - environ[_STARTED]
     method = environ["REQUEST_METHOD"]
-    metrics.count_request(method, route, status, seconds)
+    metrics.count_request(method, route, status, None if _WAITED in environ else seconds)
     if route not in QUIET:
-        logs.write_request(method=method, route=route, status=status, seconds=seconds)
+        logs.write_request(
+            method=method, route=route, status=status, seconds=seconds, key_prefix=environ.get(KEY_PREFIX)
+        )
+
+
+def postpone(environ: dict[str, Any], status: int) -> None:
+    """Neither count the answer that this request's view makes now nor write its line: it goes out later, if at all.
+
+    An answer of another status than the view's is the app's own, and goes out now.
+    """
+    environ[_POSTPONED] = status
+
+
+def interrupt(environ: dict[str, Any]) -> Begun:
+    """What ``resume`` takes, of a request whose answer was postponed."""
+    method, route = environ["REQUEST_METHOD"], environ[_ROUTE]
+    return Begun(method, route, logs.request_id(), environ[_STARTED], environ.get(KEY_PREFIX))
+
+
+def resume(environ: dict[str, Any], begun: Begun) -> None:
+    """Go on with the request in this thread: it has the id and the beginning that it had."""
+    environ["REQUEST_METHOD"] = begun.method
+    environ[_STARTED] = begun.started
+    environ[_WAITED] = True
+    if begun.key_prefix is not None:
+        environ[KEY_PREFIX] = begun.key_prefix
+    logs.begin(begun.request_id)
 
 
 def _before() -> None:
@@ -57,6 +105,10 @@ def _before() -> None:
 def _after(response: Response) -> Response:
     rule = request.url_rule
     # The rule, not the path: ids, and probes for things that do not exist, would make a series each.
-    end(request.environ, route=rule.rule if rule else "unmatched", status=response.status_code)
+    route = rule.rule if rule else "unmatched"
+    if request.environ.get(_POSTPONED) == response.status_code:
+        request.environ[_ROUTE] = route
+    else:
+        end(request.environ, route=route, status=response.status_code)
     response.headers[REQUEST_ID] = logs.request_id()
     return response

@@ -17,7 +17,7 @@ from checkout_service.commands.operations import Origin, process, process_all, w
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError
-from checkout_service.terminal import CommandGroup, Duration, kept, os_user, printable
+from checkout_service.terminal import CommandGroup, Duration, Id, Number, echo_list, kept, os_user, printable
 from checkout_service.webhooks.queries import (
     WebhookSummary,
     count_processable,
@@ -37,26 +37,25 @@ webhooks = CommandGroup("webhooks", help="Look at webhooks and process them agai
 @click.option("--state", type=STATES)
 @click.option("--provider")
 @click.option("--since", type=Duration(), help="Only those that came within the last 90s, 30m, 2h, 7d …")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=Number(1, 10_000), default=50, show_default=True)
 def list_webhooks(state: str | None, provider: str | None, since: timedelta | None, limit: int) -> None:
     """List webhooks, newest first."""
     chosen = None if state is None else DeliveryState(state)
     found = find_webhooks(state=chosen, provider=provider, since=since, limit=limit)
-    for row in found:
-        is_tried = row.pending or row.state is DeliveryState.REJECTED
-        pending = f"  next {show_time(row.next_attempt_at)}" if is_tried and row.next_attempt_at else ""
-        click.echo(
-            f"{row.id}  {show_time(row.received_at)}  {row.provider:8}  {row.state:9}  "
-            f"tried {row.attempts}{pending}  {printable(row.detail or '')}".rstrip()
-        )
-    if not found:
-        click.echo("No webhooks match.", err=True)
-    elif len(found) == limit:
-        click.echo(f"The newest {limit} are shown; there may be more: --limit", err=True)
+    echo_list(map(_listed, found), limit=limit, what="webhooks")
+
+
+def _listed(row: WebhookSummary) -> str:
+    is_tried = row.pending or row.state is DeliveryState.REJECTED
+    pending = f"  next {show_time(row.next_attempt_at)}" if is_tried and row.next_attempt_at else ""
+    return (
+        f"{row.id}  {show_time(row.received_at)}  {row.provider:8}  {row.state:9}  "
+        f"tried {row.attempts}{pending}  {printable(row.detail or '')}".rstrip()
+    )
 
 
 @webhooks.command("show")
-@click.argument("delivery_id", type=click.UUID)
+@click.argument("delivery_id", type=Id())
 def show_webhook(delivery_id: UUID) -> None:
     """Show one webhook in full, body included."""
     row = find_webhook(delivery_id)
@@ -84,7 +83,7 @@ def _check_provider(context: click.Context, option: click.Parameter, name: str |
 
 
 @webhooks.command("process")
-@click.argument("delivery_ids", type=click.UUID, nargs=-1)
+@click.argument("delivery_ids", type=Id(), nargs=-1)
 @click.option("--state", type=STATES, help="Instead of ids: all in this state, as far as they can be.")
 @click.option("--provider", callback=_check_provider, help="With --state: only those of this provider.")
 @click.option("--since", type=Duration(), help="With --state: only those that came within the last 90s, 30m, 2h, 7d …")

@@ -17,6 +17,7 @@ from checkout_service.providers.base import (
     UnreadableError,
 )
 from checkout_service.providers.fields import json_object
+from checkout_service.providers.refusals import answer_in_short
 from checkout_service.providers.transport import TRIES, Answer, LaterError, Transport, bounded, repeated
 
 API: Final = "https://api.stripe.com"
@@ -141,8 +142,10 @@ def _understood(error: stripe.StripeError) -> ProviderError:
         return ProviderUnavailableError("Stripe: another call with this key is at work", in_progress=True)
     if not 400 <= status < 500:
         return UnreadableError(f"Stripe: {type(error).__name__}, status {status}")
-    reason = decline_of(_error_object(error), status)
-    return ProviderRefusedError(f"Stripe: status {status}, {reason.value}", reason=reason)
+    error_object = _error_object(error)
+    reason = decline_of(error_object, status)
+    answer = answer_in_short(status, error_object)
+    return ProviderRefusedError(f"Stripe: status {status}, {reason.value}", reason=reason, answer=answer)
 
 
 def decline_of(error_object: Mapping[str, Any], status: int = 400) -> Decline:

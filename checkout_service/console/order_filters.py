@@ -1,0 +1,107 @@
+"""Reads the address of the list of orders: what it is narrowed to. What cannot be read is told, and narrows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from checkout_service.console.filters import LONGEST, read_id, read_moment
+from checkout_service.console.order_queries import vendors_named
+from checkout_service.money import InvalidAmountError, parse_amount
+from checkout_service.orders.models import OrderStatus
+from checkout_service.orders.searching import OrderFilters
+
+NAMES: Final = ("number", "customer", "amount", "status", "vendor", "since", "until")
+"""The parameters that an address narrows the list by."""
+
+_UNFIT: Final = "This is nothing that could be found."
+_MOMENT: Final = "Write 90s, 30m, 2h or 7d ago, or a time in UTC such as 2026-11-25 14:30."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSearch:
+    """What the list is narrowed to. ``given`` is as it was typed, ``faults`` what could not be read."""
+
+    filters: OrderFilters
+    given: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def read_order_search(args: Mapping[str, str]) -> OrderSearch:
+    """The search in an address. Raises DatabaseUnavailableError, since a vendor may be named."""
+    given = {name: text for name in NAMES if (text := (args.get(name) or "").strip())}
+    faults: dict[str, str] = {}
+    read: dict[str, object] = {}
+    for name, text in given.items():
+        if len(text) > LONGEST or not text.isprintable():
+            faults[name] = _UNFIT
+            continue
+        try:
+            read |= _READERS[name](text)
+        except _UnreadableError as error:
+            faults[name] = str(error)
+    shown = {name: text for name, text in given.items() if len(text) <= LONGEST}
+    return OrderSearch(filters=OrderFilters(**read), given=shown, faults=faults)  # type: ignore[arg-type]  # as read
+
+
+class _UnreadableError(Exception):
+    """What is said beside the field."""
+
+
+def _number(text: str) -> dict[str, object]:
+    if not (text[-1].isascii() and text[-1].isdigit()):
+        raise _UnreadableError("A number such as 1042, with its prefix or without.")
+    return {"number": text}
+
+
+def _customer(text: str) -> dict[str, object]:
+    if "@" in text:
+        return {"email": text}
+    found = read_id(text)
+    if found is None:
+        raise _UnreadableError("The customer’s id, or the buyer’s whole e-mail address.")
+    return {"customer": found}
+
+
+def _amount(text: str) -> dict[str, object]:
+    try:
+        return {"amount": parse_amount(text)}
+    except InvalidAmountError as error:
+        raise _UnreadableError(f"Not an amount: {error}.") from error
+
+
+def _status(text: str) -> dict[str, object]:
+    try:
+        return {"status": OrderStatus(text)}
+    except ValueError:
+        raise _UnreadableError("There is no such status.") from None
+
+
+def _vendor(text: str) -> dict[str, object]:
+    found = read_id(text)
+    if found is not None:
+        return {"vendor": found}
+    named = vendors_named(text)
+    if len(named) != 1:
+        few = "There is no vendor of this name." if not named else "Several vendors have this name."
+        raise _UnreadableError(f"{few} A vendor’s id is on the page of one of its orders.")
+    return {"vendor": named[0]}
+
+
+def _moment(name: str, text: str) -> dict[str, object]:
+    try:
+        return {name: read_moment(text)}
+    except (ValueError, OverflowError):
+        raise _UnreadableError(_MOMENT) from None
+
+
+_READERS: Final[Mapping[str, Callable[[str], dict[str, object]]]] = {
+    "number": _number,
+    "customer": _customer,
+    "amount": _amount,
+    "status": _status,
+    "vendor": _vendor,
+    "since": lambda text: _moment("since", text),
+    "until": lambda text: _moment("until", text),
+}

@@ -1,0 +1,94 @@
+"""The CSV file of a filtered list, made whole before its first byte goes out: a file that came is complete.
+
+Its statements are done before anybody reads; what waits for a slow reader is a file without a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from flask import Response, request
+
+from checkout_service.api.problems import Problem, TooManyAtOnce, TooManyWaiting, Unavailable
+from checkout_service.api.responses import Finished
+from checkout_service.orders.export import csv_pages
+from checkout_service.orders.searching import OrderFilters
+from checkout_service.server.places import ShareFullError, places
+from checkout_service.server.slots import TooManyWaitingError
+from checkout_service.server.spools import SPOOL_KEY, Spool, SpoolTooLargeError
+
+MOST_BYTES: Final = 256 * 2**20
+"""Of one file."""
+
+MADE_WITHIN: Final = 25.0
+"""Seconds. A proxy that heard nothing for 30 s gives up (deploy/nginx/checkout.conf)."""
+
+AT_ONCE: Final = 2
+"""Files that a process makes at a time; of one caller one."""
+
+
+class ExportTooLarge(Problem):
+    status = 422
+    slug = "export-too-large"
+    title = "Export too large"
+    default_detail = "These are more orders than one file takes: ask for them in parts, by since and until."
+
+
+class NoRoomForExport(Unavailable):
+    slug = "no-room-for-export"
+    title = "No room for an export"
+    default_detail = "The service's disk has no room for a file at this moment: send the same request again."
+
+
+def csv_answer(filters: OrderFilters, *, caller: str | UUID) -> Response:
+    """The lines of all orders that the filters let through, as a file; ``caller`` is who asks, for their share.
+
+    To HEAD the headers alone, and nothing is read. Raises ExportTooLarge, NoRoomForExport, TooManyAtOnce,
+    TooManyWaiting and DatabaseUnavailableError.
+    """
+    headers = {
+        "Content-Disposition": 'attachment; filename="orders.csv"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    kind = "text/csv; charset=utf-8; header=present"
+    if request.method == "HEAD":
+        return Response(headers=headers, content_type=kind)
+    try:
+        with places().taken({"exports": AT_ONCE, f"exports of {caller}": 1}):
+            spool = _made(filters)
+    except ShareFullError:
+        raise TooManyAtOnce from None
+    request.environ[SPOOL_KEY] = spool
+    headers["Content-Length"] = str(spool.size)
+    return Finished(spool, headers=headers, content_type=kind)
+
+
+def _made(filters: OrderFilters) -> Spool:
+    try:
+        spool = Spool()
+    except OSError as error:
+        raise NoRoomForExport from error
+    try:
+        spool.fill(_in_time(csv_pages(filters)), most_bytes=MOST_BYTES)
+    except BaseException as error:
+        spool.close()
+        if isinstance(error, SpoolTooLargeError):
+            raise ExportTooLarge from None
+        if isinstance(error, TooManyWaitingError):
+            raise TooManyWaiting from None
+        if isinstance(error, OSError):
+            raise NoRoomForExport from error
+        raise
+    return spool
+
+
+def _in_time(pages: Iterable[bytes]) -> Iterator[bytes]:
+    began = monotonic()
+    for page in pages:
+        if monotonic() - began > MADE_WITHIN:
+            raise ExportTooLarge
+        yield page

@@ -1,0 +1,50 @@
+"""The one spelling of numbers, ids, days and times in texts from outside.
+
+``int()``, ``UUID()`` and ``fromisoformat()`` take far more than a person means: digits of other scripts, underscores,
+braces, weeks. Whoever writes ``2026-W01-1`` or ``１０`` is told so, and does not get something else.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time
+from typing import Final
+from uuid import UUID
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
+
+
+def parse_number(text: str) -> int:
+    """The whole number that the text says in ASCII digits, perhaps after a minus. Raises ValueError."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def parse_id(text: str) -> UUID:
+    """The UUID in the form of RFC 9562, in whatever case. Raises ValueError."""
+    if not _ID.fullmatch(text):
+        raise ValueError(f"{text!r} is no UUID")
+    return UUID(text)
+
+
+def parse_day(text: str) -> datetime:
+    """The beginning in UTC of a day such as 2026-12-24. Raises ValueError."""
+    if not _DAY.fullmatch(text):
+        raise ValueError(f"{text!r} is no day such as 2026-12-24")
+    return datetime.combine(date.fromisoformat(text), time(), UTC)
+
+
+def parse_moment(text: str) -> datetime:
+    """A day and a time of it such as 2026-12-24T18:30:00Z, aware where the text has an offset. Raises ValueError.
+
+    It is the form of RFC 3339; the seconds and the offset may be left out, for callers that read such times as UTC.
+    """
+    if not _MOMENT.fullmatch(text):
+        raise ValueError(f"{text!r} is no time such as 2026-12-24T18:30:00Z")
+    return datetime.fromisoformat(text.upper())
