@@ -5,6 +5,8 @@
     payments       asks providers about payments: look-ups, expiry, cancellation, backfill; what operators decide
     refunds        asks providers for refunds
     captures       asks providers for captures and voids
+    stock          ends holds whose time is over
+    events         gives orders and events their numbers; sends events to webhook endpoints
     commands       carries out operator commands
     app, context   the Celery app, and what tasks work with: database, cache, queue, providers
     outstanding    how what was asked for is seen to: refunds, captures, voids

@@ -28,8 +28,9 @@ from checkout_service.publishing.publisher import QueueUnavailableError, task_qu
 from checkout_service.tasks import TaskName
 from checkout_service.webhooks.queries import processable_ids
 from checkout_service.webhooks.selection import Choice
+from worker.context import settings
 from worker.payments.look_ups import look_up_now
-from worker.payments.settling import NotDoneError, accept_amount, fail_capture, note_seen
+from worker.payments.settling import NotDoneError, accept_amount, fail_capture, note_seen, take_over
 from worker.webhooks.replays import end_stopped, mark_one, state_for_replay
 
 WORK_FOR: Final = 8.0
@@ -81,8 +82,9 @@ _advance = text(f"""
 
 _payment = text("SELECT id, provider, provider_ref, status::text AS status FROM payments WHERE id = :id")
 
-# Complete by itself: whatever ends it, the next call goes on (migrations/bounds/erasing.sql).
-_erase_step = text("SELECT kind, touched, erased FROM person_erase_step(:command)")
+# Complete by itself: whatever ends it, the next call goes on (migrations/events/erasing.sql, and of all else
+# migrations/orders/erasing.sql).
+_erase_step = text("SELECT kind, touched, erased FROM person_erase_step(:command, make_interval(years => :years))")
 
 log = structlog.get_logger(__name__)
 
@@ -207,11 +209,15 @@ def _fail_capture(run: LeasedRun) -> None:
     _settle(run, lambda payment_id: fail_capture(payment_id, request_id=request_id))
 
 
+def _take_over(run: LeasedRun) -> None:
+    _settle(run, take_over)
+
+
 def _erase(run: LeasedRun) -> None:
     """Take steps until nothing is left, somebody holds what is left, or others should have their turn."""
     until = monotonic() + ERASE_FOR
     while monotonic() < until:
-        ((kind, _, erased),) = execute(_erase_step, {"command": run.id})
+        ((kind, _, erased),) = execute(_erase_step, {"command": run.id, "years": settings().orders_keep_years})
         if kind == "under_way":
             refusal = "something is under way with this person's payments: wait until they are settled, and try again"
             _write(run, state=RunState.REFUSED, message=refusal)
@@ -255,5 +261,6 @@ _ACTIONS: Final[dict[Action, Callable[[LeasedRun], None]]] = {
     Action.REVIEW: _review,
     Action.ACCEPT: _accept,
     Action.FAIL_CAPTURE: _fail_capture,
+    Action.TAKE_OVER: _take_over,
     Action.ERASE: _erase,
 }

@@ -189,10 +189,15 @@ def put_off(
     was before.
     """
     delay = max(least, min(max(leased.age, SOONEST[leased.status]), LATEST[leased.status]))
-    plain = None if detail is None else detail[:300].encode("unicode_escape").decode()
     row = {"id": leased.id, "lease": leased.lease, "unasked": unasked, "in_doubt": in_doubt}
-    execute(_put_off[leased.KIND], row | {"delay": jittered(delay), "detail": plain})
+    written = None if detail is None else plain(detail)
+    execute(_put_off[leased.KIND], row | {"delay": jittered(delay), "detail": written})
     return f"later: {detail or 'still processing'}"
+
+
+def plain(detail: str) -> str:
+    """As it is kept for operators: short, and without a character that a terminal or a table could not show."""
+    return detail[:300].encode("unicode_escape").decode()
 
 
 def see_to(leased: Leased, ask: Callable[[Provider], str], *, refused: Callable[[ProviderRefusedError], str]) -> str:

@@ -94,8 +94,9 @@ class WorkerPages:
 @celeryd_after_setup.connect
 def _serve_metrics(sender: str, instance: Worker, **_: Any) -> None:
     """Answer for all processes of this worker on its own port; 0 is off."""
-    name = "HOUSEKEEPING_METRICS_PORT" if sender.startswith("housekeeping") else "WORKER_METRICS_PORT"
-    port = int(instance.app.conf["metrics_ports"][name])
+    name = f"{sender.partition('@')[0].upper()}_METRICS_PORT"
+    ports: dict[str, str] = instance.app.conf["metrics_ports"]
+    port = int(ports.get(name, ports["WORKER_METRICS_PORT"]))
     host = str(instance.app.conf["metrics_host"])
     if port:
         settings: WorkerSettings = context().extensions["settings"]

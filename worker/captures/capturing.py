@@ -131,7 +131,7 @@ def _record(leased: LeasedCapture, events: Answer) -> str:
     """One transaction for the events; the next try is put off if they leave anything leased."""
     with transaction() as connection:
         recorded = record(connection, received_now(events))
-    recorded.count()
+    recorded.follow_up()
     if leased.status is RequestStatus.REQUESTED and _says_paid(events):
         end(leased, RequestStatus.SUCCEEDED)
         return RequestStatus.SUCCEEDED.value
@@ -156,7 +156,7 @@ def _says_paid(events: Answer) -> bool:
 
 
 def _refused(leased: LeasedCapture, error: ProviderRefusedError) -> str:
-    if end(leased, RequestStatus.FAILED, decline=error.reason):
+    if end(leased, RequestStatus.FAILED, decline=error.reason, detail=error.answer):
         capture_requests_failed_total.labels(leased.provider, error.reason.value).inc()
         log.warning("capture_refused", request_id=str(leased.id), reason=error.reason.value, error=str(error)[:300])
     return f"refused: {error.reason.value}"

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from checkout_service.database.engine import transaction
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.base import Decline
-from worker.outstanding import Kind, Leased, claimed, lock_payment, of_each
+from worker.events.sequencer import sequence_events
+from worker.outstanding import Kind, Leased, claimed, lock_payment, of_each, plain
 
 # Whether its authorisation is over is read before its provider is asked: what a look-up after that does not name was
 # never made. One that another stands in the place of goes on as long as that one.
@@ -59,7 +60,7 @@ _claim_void = text("""
 """)
 
 _END: Final = """
-    UPDATE {table} SET status = greatest(status, CAST(:status AS request_status)), decline = :decline, detail = NULL,
+    UPDATE {table} SET status = greatest(status, CAST(:status AS request_status)), decline = :decline, detail = :detail,
         next_attempt_at = CASE WHEN CAST(:status AS request_status) > 'processing' THEN NULL
             ELSE now() + interval '10 minutes' END,
         version = version + 1, updated_at = now()
@@ -69,6 +70,9 @@ _END: Final = """
 
 
 _end = of_each(_END)
+
+# An order may have been canceled for this, whose money then stays where it is.
+_fold = text("SELECT FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +114,18 @@ def claim_void(void_id: UUID) -> LeasedVoid | None:
     return None if row is None else LeasedVoid(**row)
 
 
-def end(leased: Leased, status: RequestStatus, *, decline: Decline | None = None) -> bool:
-    """Move it to this status, unless it is there or past it; whether it moved."""
+def end(leased: Leased, status: RequestStatus, *, decline: Decline | None = None, detail: str | None = None) -> bool:
+    """Move it to this status, unless it is there or past it; whether it moved. ``detail`` is what staff read of it.
+
+    A void that fails may be a reason for a review.
+    """
     row = {"id": leased.id, "status": status.value, "decline": None if decline is None else decline.value}
+    row["detail"] = None if detail is None else plain(detail)
     with transaction() as connection:
         lock_payment(connection, leased)
-        return bool(connection.execute(_end[leased.KIND], row).all())
+        moved = bool(connection.execute(_end[leased.KIND], row).all())
+        if moved and leased.KIND is Kind.VOID and status is RequestStatus.FAILED:
+            connection.execute(_fold, {"id": leased.payment_id})
+    if moved:
+        sequence_events()
+    return moved

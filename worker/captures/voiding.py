@@ -62,7 +62,7 @@ def _record(events: Answer) -> None:
     if events:
         with transaction() as connection:
             recorded = record(connection, received_now(events))
-        recorded.count()
+        recorded.follow_up()
 
 
 def _over(leased: LeasedVoid) -> str:
@@ -70,11 +70,12 @@ def _over(leased: LeasedVoid) -> str:
     if leased.released:
         end(leased, RequestStatus.SUCCEEDED)
         return RequestStatus.SUCCEEDED.value
-    end(leased, RequestStatus.FAILED, decline=Decline.NOT_IN_THIS_STATE)
+    gone = "nothing was open any more: it was captured, or the payment was paid"
+    end(leased, RequestStatus.FAILED, decline=Decline.NOT_IN_THIS_STATE, detail=gone)
     return f"refused: {Decline.NOT_IN_THIS_STATE.value}"
 
 
 def _refused(leased: LeasedVoid, error: ProviderRefusedError) -> str:
-    if end(leased, RequestStatus.FAILED, decline=error.reason):
+    if end(leased, RequestStatus.FAILED, decline=error.reason, detail=error.answer):
         log.warning("void_refused", void_id=str(leased.id), reason=error.reason.value)
     return f"refused: {error.reason.value}"

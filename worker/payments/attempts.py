@@ -23,7 +23,7 @@ from checkout_service.cache import cache
 from checkout_service.database.engine import execute, transaction
 from checkout_service.database.errors import DatabaseLockedError
 from worker.payments.status_queries import Inquiry
-from worker.transitions.outcomes import PaymentMove, count_payments, moves_of
+from worker.transitions.outcomes import PaymentMove, follow_up, moves_of
 
 PAGE: Final = 200
 """Payments a page; of attempts that are past their time, so many of each provider in a run."""
@@ -181,6 +181,6 @@ def _give_up_attempts(payment_id: UUID) -> None:
         given_up = connection.execute(_give_up, {"id": payment_id}).all()
         if given_up:
             moves = moves_of(provider, connection.execute(_fold, {"id": payment_id}))
-    count_payments(moves)
+    follow_up(moves)
     for row in given_up:
         log.warning("attempt_timed_out", payment_id=str(payment_id), attempt_ref=row.attempt_ref)

@@ -100,7 +100,7 @@ def _enter(queries: StatusQueries, provider: str, events: Sequence[UndeliveredEv
         if provider_events:
             with transaction() as connection:
                 recorded = record(connection, received_now(provider_events))
-            recorded.count()
+            recorded.follow_up()
     except DatabaseLockedError:
         log.warning("payment_held_by_another")
         return None

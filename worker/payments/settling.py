@@ -1,4 +1,4 @@
-"""What operators decide about payments: an amount is accepted, the reasons for a review were seen, a capture failed.
+"""What operators decide about payments: an amount is accepted, reasons were seen, a capture failed, who has the order.
 
 The first two are entries, and what the payment is follows by the fold. A second run of a command is the same.
 """
@@ -16,7 +16,16 @@ from checkout_service.database.engine import transaction
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.base import Decline
 from checkout_service.telemetry.metrics import capture_requests_failed_total
-from worker.transitions.outcomes import count_payments, moves_of
+from worker.events.sequencer import sequence_events
+from worker.transitions.outcomes import follow_up, moves_of
+
+# Before the payment: an order may follow. A payment never changes its reference.
+_lock_cart = text(
+    "SELECT carts_lock_for_payments(ARRAY(SELECT provider_ref FROM payments WHERE id = CAST(:id AS uuid)))::text"
+)
+
+# It takes its locks by itself: cart, payments, order, holds, counters.
+_take_over = text("SELECT done, message FROM order_take_over(CAST(:id AS uuid))")
 
 _lock = text("SELECT review_reason, version, provider FROM payments WHERE id = :id FOR NO KEY UPDATE")
 
@@ -63,11 +72,12 @@ def accept_amount(payment_id: UUID, *, amount: Decimal, command_id: UUID) -> str
     Raises NotDoneError, DatabaseLockedError and DatabaseUnavailableError.
     """
     with transaction() as connection:
+        connection.execute(_lock_cart, {"id": payment_id})
         provider = _locked(connection, payment_id).provider
         connection.execute(_accept, {"id": payment_id, "amount": amount, "command_id": command_id})
         moves = moves_of(provider, connection.execute(_fold, {"id": payment_id}))
         reasons = _locked(connection, payment_id).reasons
-    count_payments(moves)
+    follow_up(moves)
     return f"{amount} was accepted" + (f"; what is left to look at: {reasons}" if reasons else "")
 
 
@@ -108,6 +118,20 @@ def fail_capture(payment_id: UUID, *, request_id: UUID) -> str:
     elif found.status != RequestStatus.FAILED.value:
         raise NotDoneError(f"the capture is {found.status}, and not in doubt")
     return "the capture has failed, and holds nothing any more"
+
+
+def take_over(payment_id: UUID) -> str:
+    """Give this payment the order of another one for the same filling of the cart; what came of it, for the operator.
+
+    Refused where there is none, where too little money came, or where something of it was fulfilled or given back by
+    line. Raises NotDoneError, DatabaseLockedError and DatabaseUnavailableError.
+    """
+    with transaction() as connection:
+        done, message = connection.execute(_take_over, {"id": payment_id}).one()
+    if not done:
+        raise NotDoneError(message)
+    sequence_events()
+    return str(message)
 
 
 class _Locked(NamedTuple):

@@ -168,7 +168,7 @@ class StatusQueries:
             if answer:
                 with transaction() as connection:
                     recorded = record(connection, received_now(answer))
-                recorded.count()
+                recorded.follow_up()
                 outcomes = {effect.outcome for effect in recorded.effects}
                 self.recorded = not outcomes & {Outcome.WAITING, Outcome.PARKED}
             else:

@@ -1,4 +1,7 @@
-"""The task ``payments.sweep``: sends tasks for what was asked for and is due. The rows know what is due."""
+"""The task ``payments.sweep``: sends tasks for what was asked for and is due. The rows know what is due.
+
+It also numbers orders that nobody numbered when they were made.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
+from worker.events.sequencer import sequence_events
 
 STEP: Final = 500
 
@@ -73,10 +77,12 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name=TaskName.SWEEP_PAYMENTS)
 def sweep() -> str:
-    """Send the tasks of up to 500 refunds, captures, voids and cancellations each that are due.
+    """Send the tasks of up to 500 refunds, captures, voids and cancellations each that are due; number what was left.
 
-    Those of all kinds in turns. A void is due also when nothing is open any more: an event ended it.
+    Those of all kinds in turns. A void is due also when nothing is open any more: an event ended it. Orders and events
+    have their numbers already, but for those whose worker died after the commit, and what staff and customers did.
     """
+    sequence_events()
     try:
         due = list(map(_DueTask._make, execute(_due)))
     except DatabaseUnavailableError:

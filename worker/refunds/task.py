@@ -15,7 +15,7 @@ from checkout_service.database.engine import transaction
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.base import Provider, ProviderRefundEvent, ProviderRefusedError, Reference
 from checkout_service.tasks import TaskName
-from worker.outstanding import Answer, looked_up, make_once, put_off, see_to, take
+from worker.outstanding import Answer, looked_up, make_once, plain, put_off, see_to, take
 from worker.references import reference
 from worker.refunds.leases import LeasedRefund, claim
 from worker.transitions.outcomes import Outcome, received_now
@@ -81,7 +81,7 @@ def _record(leased: LeasedRefund, events: Answer) -> str:
     """One transaction for the events; the next try is put off if they leave anything leased."""
     with transaction() as connection:
         recorded = record(connection, received_now(events))
-    recorded.count()
+    recorded.follow_up()
     refunds = [
         (event, effect.outcome)
         for event, effect in zip(events, recorded.effects, strict=True)
@@ -96,8 +96,14 @@ def _record(leased: LeasedRefund, events: Answer) -> str:
 
 def _refused(leased: LeasedRefund, held: Reference, error: ProviderRefusedError) -> str:
     with transaction() as connection:
-        recorded = record_refusal(connection, refund_id=leased.id, provider_ref=held.provider_ref, decline=error.reason)
-    recorded.count()
+        recorded = record_refusal(
+            connection,
+            refund_id=leased.id,
+            provider_ref=held.provider_ref,
+            decline=error.reason,
+            detail=plain(error.answer),
+        )
+    recorded.follow_up()
     if recorded.refund_moves:
-        log.warning("refund_refused", refund_id=str(leased.id), reason=error.reason.value)
+        log.warning("refund_refused", refund_id=str(leased.id), reason=error.reason.value, answer=plain(error.answer))
     return f"refused: {error.reason.value}"

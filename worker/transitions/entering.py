@@ -248,6 +248,8 @@ class Entries:
             },
         )
         self.news.update(chosen[row.id][1] for row in rows)
+        # An order may have been canceled for it, whose money then stays where it is.
+        self.touched.update(chosen[row.id][0].id for row in rows)
 
     def _join_disputes(self, connection: Connection) -> None:
         if not self._disputes.by_key:

@@ -15,8 +15,8 @@ from checkout_service.providers.base import Decline
 class LockedPayment:
     """A payment under lock, as its row was when it was locked.
 
-    ``mate`` tells one that money came for, while for another payment of its generation money may come now: whether an
-    event speaks of it or not. ``refunds`` are read only where the set has events about refunds of this payment.
+    ``mate`` tells one that has money, while that of another payment of its generation may move now: whether an event
+    speaks of it or not. ``refunds`` are read only where the set has events about refunds of this payment.
     """
 
     id: UUID
@@ -48,15 +48,19 @@ class LockedRefund:
     sent: bool = False
     ours: bool = False
     decline: Decline | None = None
+    detail: str | None = None
     changed: bool = False
 
     @property
     def under_way(self) -> bool:
         return self.status <= RefundStatus.PROCESSING
 
-    def refuse(self, decline: Decline) -> bool:
-        """The provider refused it, or we did in its place: it failed, unless it is past that. Whether it moved."""
+    def refuse(self, decline: Decline, detail: str) -> bool:
+        """The provider refused it, or we did in its place: it failed, unless it is past that. Whether it moved.
+
+        ``detail`` is what staff read of it.
+        """
         if self.status is not RefundStatus.REQUESTED:
             return False
-        self.status, self.decline, self.changed = RefundStatus.FAILED, decline, True
+        self.status, self.decline, self.detail, self.changed = RefundStatus.FAILED, decline, detail, True
         return True

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from checkout_service.payments.status import AttemptStatus, CaptureStatus
+from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
-from checkout_service.providers.entries import AttemptEntry, CaptureEntry, DisputeEntry
+from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, DisputeEntry, Entry
 from worker.transitions import statements
 from worker.transitions.locked import LockedPayment
 from worker.transitions.outcomes import ReceivedEvent
@@ -73,17 +74,30 @@ def entry_names(event: Event) -> list[str]:
 
 
 def may_move_money(event: Event) -> bool:
-    """Whether the money that came for a payment may change by an event."""
+    """Whether money that came for a payment, or is authorized, may change by an event, and so may an order."""
     if isinstance(event, ProviderRefundEvent):
         return False
     if not event.entries:
-        return event.status is not None and event.status.money_came
-    return any(
-        entry.presumed is not None or entry.status >= AttemptStatus.EXPIRED
-        if isinstance(entry, AttemptEntry)
-        else isinstance(entry, CaptureEntry) and entry.status >= CaptureStatus.SUCCEEDED
-        for entry in event.entries
-    )
+        return event.status in _MOVES_MONEY
+    return any(map(_moves_money, event.entries))
+
+
+_MOVES_MONEY: Final = frozenset(
+    {PaymentStatus.AUTHORIZED, PaymentStatus.EXPIRED, PaymentStatus.CANCELED}
+    | {status for status in PaymentStatus if status.money_came}
+)
+
+
+def _moves_money(entry: Entry) -> bool:
+    """What is authorized makes an order, and its end cancels that: another payment may then get it."""
+    match entry:
+        case AttemptEntry():
+            return entry.presumed is not None or entry.status >= AttemptStatus.AUTHORIZED
+        case CaptureEntry():
+            return entry.status >= CaptureStatus.SUCCEEDED
+        case ClosedEntry():
+            return True
+    return False
 
 
 def find(connection: Connection, events: Sequence[ReceivedEvent]) -> Matches:

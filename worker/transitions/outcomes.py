@@ -14,6 +14,7 @@ from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from checkout_service.telemetry.metrics import payments_total, refunds_total
+from worker.events.sequencer import sequence_events
 
 
 class ReceivedEvent(NamedTuple):
@@ -103,11 +104,13 @@ class Recorded:
     changes: Sequence[Change] = ()
     found: Mapping[int, str] = field(default_factory=dict)
 
-    def count(self) -> None:
-        """Count what moved in the metrics. Call it after the commit: before, nothing has happened yet."""
+    def follow_up(self) -> None:
+        """Count what moved in the metrics, and have its orders and events numbered. Call it after the commit."""
         for move in self.refund_moves:
             refunds_total.labels(move.provider, move.status.value).inc()
-        count_payments(self.payment_moves)
+        _count(self.payment_moves)
+        if self.changes:
+            sequence_events()
 
 
 def moves_of(provider: str, folded: Iterable[Any]) -> list[PaymentMove]:
@@ -115,8 +118,13 @@ def moves_of(provider: str, folded: Iterable[Any]) -> list[PaymentMove]:
     return [PaymentMove(provider, row.status_to) for row in folded if row.status_from != row.status_to]
 
 
-def count_payments(moves: Iterable[PaymentMove]) -> None:
-    """Count payments that came to another status. Call it after the commit."""
+def follow_up(moves: Iterable[PaymentMove]) -> None:
+    """Count payments that came to another status; have what was committed numbered. Call it after the commit."""
+    _count(moves)
+    sequence_events()
+
+
+def _count(moves: Iterable[PaymentMove]) -> None:
     for move, number in Counter(moves).items():
         payments_total.labels(move.provider, move.status).inc(number)
 

@@ -4,7 +4,7 @@ Webhooks, look-ups, backfill and the answers about refunds all come through ``re
 number of statements, in this order:
 
     find names          only where the events name anything besides their payments
-    lock carts          only where money may come
+    lock carts          only where money may come, be authorized, or that may end: an order follows
     lock payments       once, for all events, with the others of a generation that money came for
     read events         that were recorded before: an event counts once
     lock refunds        only where there are events about refunds
@@ -12,7 +12,8 @@ number of statements, in this order:
     join entries        attempts, captures, requests of captures, disputes, notices: one each, where there are any
     move refunds
     insert refunds      that were made in the provider's dashboard
-    fold payments       those that something changed of: status, sums and reasons are computed in the database
+    fold payments       those that something changed of: status, sums and reasons are computed in the database, and
+                        orders are made there
     insert events       about payments
     insert events       about refunds
 """
@@ -104,15 +105,18 @@ def record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded:
         raise
 
 
-def record_refusal(connection: Connection, *, refund_id: UUID, provider_ref: str, decline: Decline) -> Recorded:
+def record_refusal(
+    connection: Connection, *, refund_id: UUID, provider_ref: str, decline: Decline, detail: str
+) -> Recorded:
     """Record that the provider refused a refund of ours, or we in its place; no move if it is past that.
 
-    There is no event about a refusal: nothing was made at the provider. ``provider_ref`` is the payment's.
+    There is no event about a refusal: nothing was made at the provider. ``provider_ref`` is the payment's, ``detail``
+    what staff read of the refusal.
     """
     payments = _lock(connection, references=[provider_ref], ids=[], money=[])
     lock_refunds(connection, payments)
     refunds = [refund for payment in payments for refund in payment.refunds if refund.id == refund_id]
-    if not refunds or not refunds[0].refuse(decline):
+    if not refunds or not refunds[0].refuse(decline, detail):
         return Recorded()
     changes = write_refunds(connection, refunds)
     folded = _fold(connection, [refunds[0].payment.id], Entries(), {})
@@ -151,7 +155,7 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
 
 
 def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: Matches) -> list[LockedPayment]:
-    """The payments that the events speak of, and others of their generations that money came for."""
+    """The payments that the events speak of, and others of their generations that have money."""
     references: set[str] = set()
     money: set[str] = set()
     naming: set[str] = set()
@@ -273,7 +277,7 @@ def _known_events(
 
 
 def _with_mates(payments: Iterable[LockedPayment], touched: set[UUID]) -> list[UUID]:
-    """The payments to be computed anew: what money came for tells also of the others of its generation."""
+    """The payments to be computed anew: what has money tells also of the others of its generation."""
     return [payment.id for payment in payments if payment.id in touched or (payment.mate and touched)]
 
 

@@ -122,6 +122,7 @@ def _move(connection: Connection, refunds: Sequence[LockedRefund]) -> list[Chang
             "captures": [refund.capture_ref for refund in refunds],
             "attempts": [refund.attempt_ref for refund in refunds],
             "declines": [refund.decline and refund.decline.value for refund in refunds],
+            "details": [refund.detail for refund in refunds],
         },
     )
     return list(map(_change, map(statements.MovedRefundRow._make, rows)))

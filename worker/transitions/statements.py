@@ -49,12 +49,13 @@ FIND_NAMES: Final = Statement(
     named=False,
 )
 
-# Where money may come, before any payment: of two payments of one generation the second waits here and sees the first.
+# Where money may come or be authorized, or that may end, before any payment: of two payments of one generation the
+# second waits here and sees the first, and the order takes what it bought out of the cart.
 LOCK_CARTS: Final = Statement("SELECT carts_lock_for_payments(CAST(:money AS text[]))::text")
 
 
 class PaymentRow(NamedTuple):
-    """A row of LOCK_PAYMENTS. ``mate`` tells one that money came for, as it may now for another of its generation."""
+    """A row of LOCK_PAYMENTS. ``mate`` tells one that has money, as another of its generation may now have."""
 
     id: UUID
     provider: str
@@ -67,7 +68,7 @@ class PaymentRow(NamedTuple):
 
 
 # NO KEY UPDATE, because the entries' foreign keys take KEY SHARE. Of the other payments of a generation only those are
-# locked along that money came for, a few of however many.
+# locked along that money came for, or that are authorized: a few of however many. One of them may get the order.
 LOCK_PAYMENTS: Final = Statement(
     """
     WITH named AS (
@@ -80,7 +81,8 @@ LOCK_PAYMENTS: Final = Statement(
         JOIN checkout_sessions AS own ON own.payment_id = money.id
         JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
             AND other.payment_id <> own.payment_id
-        JOIN payments AS mate ON mate.id = other.payment_id AND mate.amount_captured > 0
+        JOIN payments AS mate ON mate.id = other.payment_id
+            AND (mate.amount_captured > 0 OR mate.status = 'authorized')
         WHERE money.provider_ref = ANY(CAST(:money AS text[]))
     )
     SELECT payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency::text,
@@ -225,11 +227,11 @@ MOVE_REFUNDS: Final = Statement(
             WHEN moved.status > 'processing' THEN NULL
             WHEN moved.status > refund.status THEN now() + interval '10 minutes'
             ELSE refund.next_attempt_at END,
-        detail = CASE WHEN moved.status > refund.status THEN NULL ELSE refund.detail END,
+        detail = CASE WHEN moved.status > refund.status THEN moved.detail ELSE refund.detail END,
         version = refund.version + 1, updated_at = now()
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS refund_status[]), CAST(:references AS text[]),
-        CAST(:captures AS text[]), CAST(:attempts AS text[]), CAST(:declines AS text[]))
-        AS moved (id, status, reference, capture, attempt, decline)
+        CAST(:captures AS text[]), CAST(:attempts AS text[]), CAST(:declines AS text[]), CAST(:details AS text[]))
+        AS moved (id, status, reference, capture, attempt, decline, detail)
     WHERE refund.id = moved.id
     RETURNING refund.id, refund.payment_id, refund.provider_ref, refund.version, old.status::text, new.status::text
     """,

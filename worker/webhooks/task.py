@@ -309,7 +309,7 @@ def _record(readings: Sequence[Reading]) -> list[Result]:
                 found = next((recorded.found[each] for each in range(begin, place) if each in recorded.found), None)
                 results.append(result_of(reading, recorded.effects[begin:place], found))
         written = _write(connection, results)
-    recorded.count()
+    recorded.follow_up()
     _remember(readings, results)
     return counted(written)
 

@@ -1,0 +1,1 @@
+"""Events out: numbers for the log, and the sender."""

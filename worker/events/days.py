@@ -1,0 +1,66 @@
+"""The task ``events.days``: makes the days of the log ahead, and drops those that were kept for long enough.
+
+Partitions: migrations/events/days.sql. Endpoints that have not taken what goes get an event of it first
+(migrations/endpoints/outgrowing.sql). Nobody waits for it: a day that somebody has is left to the next run.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from celery import shared_task
+
+from checkout_service.database.engine import execute
+from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.database.statements import Statement
+from checkout_service.tasks import TaskName
+from worker.context import settings
+from worker.events.sequencer import sequence_events
+
+AHEAD: Final = 7
+"""Days that are made before they come. For as long nobody misses this task."""
+
+MOST_DAYS: Final = 20
+"""Partitions that one run drops at most: a few more than a day has."""
+
+STRAYS: Final = 5000
+"""Rows that belong to no day and are deleted by one run, of each table."""
+
+_make: Final = Statement("SELECT made, left_out FROM events_make_days(CAST(:ahead AS integer))")
+_outgrow: Final = Statement("SELECT dropped, lost, lagging FROM events_outgrow(CAST(:keep AS integer))")
+_drop: Final = Statement("SELECT events_drop_day(CAST(:keep AS integer)) AS part")
+_sweep: Final = Statement("SELECT events_sweep_strays(CAST(:keep AS integer), CAST(:most AS integer)) AS gone")
+
+LOCKED: Final = "locked"
+"""What events_drop_day says where somebody has the day."""
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name=TaskName.TURN_DAYS)
+def turn_days() -> str:
+    """Make the days ahead, write what endpoints lose, drop what is past its retention."""
+    keep = settings().event_log_retention.days
+    dropped = []
+    try:
+        ((made, left_out),) = execute(_make, {"ahead": AHEAD})
+        if left_out:
+            log.warning("event_days_not_made", days=left_out)
+        ((_, lost, lagging),) = execute(_outgrow, {"keep": keep})
+        if lost or lagging:
+            log.warning("event_log_outgrew_endpoints", lost=lost, lagging=lagging)
+            sequence_events()
+        for _ in range(MOST_DAYS):
+            ((part,),) = execute(_drop, {"keep": keep})
+            if part is None:
+                break
+            if part == LOCKED:
+                log.info("event_day_locked")
+                break
+            dropped.append(part)
+        execute(_sweep, {"keep": keep, "most": STRAYS})
+    except DatabaseUnavailableError:
+        log.warning("database_unavailable")
+        return "the database is away"
+    return f"made {made} days, dropped {', '.join(dropped) or 'none'}"
