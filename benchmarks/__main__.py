@@ -9,7 +9,22 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import both, drain, end_to_end, growth, processor, receive, replay, shop, soak, start
+from benchmarks import (
+    both,
+    drain,
+    end_to_end,
+    events,
+    growth,
+    live,
+    numbering,
+    processor,
+    receive,
+    replay,
+    shop,
+    soak,
+    start,
+    stock,
+)
 from benchmarks.load import LoadError
 from benchmarks.report import Report, tell
 from benchmarks.stand import stand
@@ -22,6 +37,10 @@ FIGURES: dict[str, Callable[..., Report]] = {
     "both": both.run,
     "end_to_end": end_to_end.run,
     "shop": shop.run,
+    "stock": stock.run,
+    "numbering": numbering.run,
+    "live": live.run,
+    "events": events.run,
     "start": start.run,
     "growth": growth.run,
     "soak": soak.run,

@@ -77,7 +77,9 @@ def load(stand: Stand, *, count: int, old: int) -> None:
         targets = {target.split(" ", 1)[0]: target for target in _ROWS}
 
         def copy(to: psycopg.Connection[Any], table: str) -> None:
-            rows = _ROWS[targets[table]].format(first=0, last=count - 1, old=old, each=4)
+            rows = _ROWS[targets[table]].format(
+                first=0, last=count - 1, old=old, each=4, held_until="NULL::timestamptz"
+            )
             seeds.copy(to, targets[table], rows, afresh=True)
 
         by_two_hands(copy, stand, TABLES)

@@ -54,7 +54,10 @@ def prepare(stand: Stand) -> dict[str, object]:
         listings = seeds.add_catalogue(connection)
         readers = {lines: seeds.add_customer(connection, listings[:lines], secret) for lines in (1, 10, 100)}
         writers = [seeds.add_customer(connection, listings[:1], secret) for _ in range(CUSTOMERS)]
-        buyers = [seeds.add_customer(connection, listings[:1], secret) for _ in range(BUYERS)]
+        # Each buys another listing than the one before: of a hot one FIGURES=stock tells.
+        buyers = [
+            seeds.add_customer(connection, [listings[number % len(listings)]], secret) for number in range(BUYERS)
+        ]
     typed = {"Content-Type": "application/json"}
     requests = {
         f"GET cart of {lines}": [load.Request(method="GET", path="/api/cart", headers=bearer(customer))]

@@ -17,6 +17,7 @@ import psycopg
 import redis
 from psycopg.types.array import ListBinaryDumper
 
+from worker.events import sequencer
 from worker.transitions import entry_statements
 from worker.transitions import statements as transition_statements
 from worker.webhooks import claims
@@ -30,6 +31,7 @@ _ATTEMPTS = entry_statements.JOIN_ATTEMPTS.sql
 _FOLD = transition_statements.FOLD.sql
 _EVENTS = transition_statements.INSERT_EVENTS.sql
 _SETTLE = webhook_statements.SETTLE.sql
+_SEQUENCE = sequencer._SEQUENCE.sql
 
 
 def main() -> None:
@@ -48,6 +50,7 @@ def drain(connection: psycopg.Connection[Any], secret: bytes) -> None:
         read = [opened(row[8], secret) for row in rows]
         with connection.transaction():
             record(connection, rows, read)
+        connection.execute(_SEQUENCE, {"prefix": "", "most": sequencer.AT_ONCE}).fetchall()
 
 
 def opened(body: bytes, secret: bytes) -> dict[str, Any]:

@@ -16,13 +16,14 @@ import orjson
 import psycopg
 import redis
 from flask import Flask, Response, request
+from psycopg.rows import namedtuple_row
 
 from checkout_service.api.responses import show_time
 from checkout_service.carts import operations as cart_operations
 from checkout_service.carts import queries as cart_queries
 from checkout_service.carts.lines import show_line
-from checkout_service.checkout import operations as checkout_operations
-from checkout_service.checkout import queries as checkout_queries
+from checkout_service.checkout import beginning, inserting
+from checkout_service.money import LARGEST
 
 app = Flask(__name__)
 
@@ -40,9 +41,8 @@ _CART = cart_queries._SHOWN_CART.sql
 _CART_CONSTANTS = cart_queries._SHOWN_CART.constants
 _PUT = cart_operations._PUT_ITEM.sql
 _PUT_CONSTANTS = cart_operations._PUT_ITEM.constants
-_GIVEN = checkout_queries._by_key_or_bound.sql
-_FROZEN = cart_queries._FROZEN_CART.sql
-_OPEN = checkout_operations._insert.sql
+_BEGIN = beginning._begin.sql
+_OPEN = inserting._insert_first.sql
 _BOUND = {"sessions_of_caller": 20, "sessions_of_address": 100, "address": None}
 
 
@@ -79,29 +79,52 @@ def put_item() -> Response:
 def open_session() -> Response:
     user, body = _user(), orjson.loads(request.get_data(cache=False))
     key, cart_id, connection = request.headers["Idempotency-Key"], UUID(body["cart_id"]), _connection()
-    connection.execute(_GIVEN, {"user_id": user, "idempotency_key": key, **_BOUND}).fetchone()
-    lines = connection.execute(_FROZEN, {"user": user, "cart": cart_id}).fetchall()
     payment_id = uuid5(_NAMESPACE, f"{user}:{key}")
     reference = f"mock_pi_{payment_id.hex}"
+    begin = {
+        "user_id": user,
+        "idempotency_key": key,
+        "cart_id": cart_id,
+        "payment_id": payment_id,
+        "may_hold": True,
+        "expected_total": None,
+        "largest": LARGEST,
+        "most_of_owner": 1000,
+        "most_of_address": 1000,
+        **_BOUND,
+    }
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        lines: list[Any] = cursor.execute(_BEGIN, begin).fetchall()
     values = {
         "payment_id": payment_id,
         "user_id": user,
         "provider": "mock",
         "provider_ref": reference,
-        "amount": sum(line[7] for line in lines),
-        "currency": lines[0][5],
+        "amount": sum(line.line_total for line in lines),
+        "currency": lines[0].line_currency,
         "cart_id": cart_id,
-        "generation": lines[0][0],
+        "generation": lines[0].generation,
         "idempotency_key": key,
         "request_hash": b"floor",
         "payment_token": reference,
-        "lines": orjson.dumps([[str(column) for column in line] for line in lines]).decode(),
+        "lines": orjson.dumps([_sealed(line) for line in lines]).decode(),
         "ttl": _DAY,
+        "held_for": _DAY,
+        "buyer": None,
+        "delivery_address": None,
         **_BOUND,
     }
     row: Any = connection.execute(_OPEN, values).fetchone()
     shown = {"payment_id": str(row[0]), "payment_token": row[1], "amount": str(row[2]), "currency": row[3]}
-    return _answer({**shown, "status": "pending", "provider": row[5], "expires_at": show_time(row[4])}, 201)
+    return _answer({**shown, "status": "pending", "provider": "mock", "expires_at": show_time(row[4])}, 201)
+
+
+def _sealed(line: Any) -> dict[str, Any]:
+    """As the service seals it: by the names that the database knows."""
+    texts = {"unit_price": str(line.unit_price), "line_total": str(line.line_total), "qty": line.qty}
+    texts |= {"currency": line.line_currency}
+    names = ("listing_id", "title", "vendor_id", "vendor", "school", "spec")
+    return texts | {name: getattr(line, name) for name in names}
 
 
 def _user() -> UUID:

@@ -1,0 +1,98 @@
+"""``python -m benchmarks.beside FOLDER [--rounds N]``: this tree beside another one, of whatever commit, in turns.
+
+Each tree has servers of its own, which both stand there all the time; one of them works at a time. Measured are the
+drain of deliveries that become orders, the same while their events are posted to one endpoint, and sessions of ordinary
+listings, whose pieces are counted or not; printed is the ratio of each pair of turns. The other tree is a checkout of
+that commit; it uses this Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.report import load_average, tell
+
+FIGURES = ("drain", "delivered", "sessions", "untracked")
+SIDE = Path(__file__).with_name("one_side.py")
+
+
+class Side:
+    """A tree's processes; asked for one figure at a time."""
+
+    def __init__(self, tree: Path) -> None:
+        # -P: this folder has modules that are called like the standard library's.
+        self._child = subprocess.Popen(
+            [sys.executable, "-P", str(SIDE)],
+            cwd=tree,
+            env=os.environ | {"PYTHONPATH": str(tree)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def measure(self, figure: str) -> dict[str, float]:
+        """Its ``rate``, so many a second, and µs of processor time of one, by group of processes.
+
+        Raises RuntimeError when the tree's processes have ended.
+        """
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(f"{figure}\n")
+        self._child.stdin.flush()
+        line = self._child.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a side ended with {self._child.wait()}")
+        found: dict[str, float] = json.loads(line)
+        return found
+
+    def end(self) -> None:
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+        self._child.wait(timeout=60)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.beside", description=__doc__)
+    arguments.add_argument("other", type=Path)
+    arguments.add_argument("--this", type=Path, default=Path(__file__).parents[1], help="another tree in place of this")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--figures", nargs="*", default=FIGURES, choices=FIGURES)
+    given = arguments.parse_args()
+    sides = {"this": Side(given.this.resolve()), "other": Side(given.other.resolve())}
+    tell(load_average())
+    for figure in given.figures:
+        for side in sides.values():
+            side.measure(figure)  # warms up: statements, connections
+        rounds = [_turn(figure, sides) for _ in range(given.rounds)]
+        ratio = statistics.median(found["this"]["rate"] / found["other"]["rate"] for found in rounds)
+        shown = " beside ".join(_median(name, rounds) for name in sides)
+        sys.stdout.write(f"{figure}: ratio {ratio:.2f}: {shown}\n")
+    tell(load_average())
+    for side in sides.values():
+        side.end()
+    return 0
+
+
+def _turn(figure: str, sides: Mapping[str, Side]) -> dict[str, dict[str, float]]:
+    found = {name: side.measure(figure) for name, side in sides.items()}
+    this, other = found["this"]["rate"], found["other"]["rate"]
+    tell(f"  {figure}: {this:,.0f} /s beside {other:,.0f} /s, {this / other:.2f}")
+    return found
+
+
+def _median(name: str, rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
+    medians = {group: statistics.median(found[name][group] for found in rounds) for group in rounds[0][name]}
+    rate = medians.pop("rate")
+    used = ", ".join(f"{group} {spent:,.0f}" for group, spent in medians.items() if spent > 1)
+    return f"{rate:,.0f} /s ({used} µs each)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""One tree's half of ``benchmarks.beside``: a script that runs in that tree, with the modules of its commit.
+
+Reads the names of figures, a line each, and answers each with a line of JSON: how many a second, and the processor time
+of one, in microseconds, by group of processes. What commits before this one call otherwise is found by its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from typing import Any, NamedTuple
+
+from benchmarks import drain, load, seeds, shop
+from benchmarks.stand import Stand, stand
+from benchmarks.usage import CORES, watched
+
+DELIVERIES = int(os.environ.get("BESIDE_DELIVERIES") or 10_000)
+BUYERS = 8_000
+"""More than open a session in one turn: each opens one, as most customers do."""
+
+OF_OTHERS = 1_000_000_000
+"""The first number of payments that are only there: those of the drain begin at 0."""
+
+SECONDS = 3.0
+_FIRSTS = count(0, DELIVERIES)
+
+# Nobody's open sessions and holds pile up as they never do in life, and each cart is filled anew.
+_DECIDE = ["UPDATE payments SET status = 'paid' WHERE status = 'pending'"]
+_FILL_ANEW = [
+    "UPDATE carts SET generation = generation + 1 WHERE id IN (SELECT cart_id FROM checkout_sessions)",
+    "DELETE FROM holds USING listings WHERE listings.id = holds.listing_id AND listings.title LIKE '%number%'",
+    """UPDATE stock_counters SET reserved = coalesce(
+        (SELECT sum(holds.reserved) FROM holds WHERE holds.listing_id = stock_counters.listing_id), 0)""",
+]
+
+
+class Figure(NamedTuple):
+    """Each turn is prepared, which is not measured; the work says how many it did."""
+
+    prepare: Callable[[], Any]
+    work: Callable[[Any], int]
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    with stand() as servers:
+        start = {"drain": drains, "delivered": delivered, "sessions": sessions, "untracked": untracked}
+        figures: dict[str, Figure] = {}
+        for line in sys.stdin:
+            name = line.strip()
+            if name not in figures:
+                figures[name] = start[name](servers)
+            answers.write(json.dumps(measure(servers, figures[name])) + "\n")
+            answers.flush()
+
+
+def measure(servers: Stand, figure: Figure) -> dict[str, float]:
+    prepared = figure.prepare()
+    with servers.connect() as connection:
+        connection.execute("CHECKPOINT")
+    with watched(servers) as usage:
+        began = time.perf_counter()
+        done = figure.work(prepared)
+        seconds = time.perf_counter() - began
+    each = 1e6 * usage.seconds * CORES / done
+    return {"rate": done / seconds} | {
+        name: share * each for name, share in usage.shares.items() if name in {"web", "worker", "postgres"}
+    }
+
+
+def drains(servers: Stand) -> Figure:
+    """Deliveries that the worker applies: until none waits, and each order has its number."""
+    if "worker" not in servers.started:
+        servers.work()
+    file: Any = next(thing for name, thing in vars(drain).items() if name.startswith("file_"))
+    wake: Any = getattr(drain, "wake", None) or getattr(drain, "ring", None)
+
+    def prepare() -> Any:
+        with servers.connect() as connection:
+            return file(connection, servers, first=next(_FIRSTS), count=DELIVERIES)
+
+    def work(first: Any) -> int:
+        with servers.connect() as connection:
+            drain.drained(servers, connection, lambda: wake(servers, first))
+        return DELIVERIES
+
+    return Figure(prepare, work)
+
+
+def delivered(servers: Stand) -> Figure:
+    """The same while a sender posts what comes of it to one endpoint, in a tree that has events."""
+    with suppress(ModuleNotFoundError):
+        endpoints = importlib.import_module("benchmarks.endpoints")
+        receivers = endpoints.Receivers(servers, "receivers", 1)
+        with servers.connect() as connection:
+            endpoints.add_endpoint(connection, servers, receivers.urls[0])
+        endpoints.start_sender(servers)
+    return drains(servers)
+
+
+def untracked(servers: Stand) -> Figure:
+    """The same of listings whose pieces nobody counts, as before there was stock."""
+    return sessions(servers, tracked=False)
+
+
+def sessions(servers: Stand, *, tracked: bool = True) -> Figure:
+    """Sessions over 16 connections, each of a customer whose cart has one ordinary listing."""
+    secret = servers.environment["JWT_SECRET"]
+    with servers.connect() as connection:
+        listings = seeds.add_catalogue(connection)
+        if not tracked:
+            connection.execute("UPDATE listings SET stock = NULL WHERE id = ANY(%s)", (listings,))
+        buyers = [
+            seeds.add_customer(connection, [listings[number % len(listings)]], secret) for number in range(BUYERS)
+        ]
+        # Others bought before: a table without rows is read from end to end.
+        seeds.add_payments(connection, first=OF_OTHERS if tracked else 2 * OF_OTHERS, count=BUYERS)
+        holds = (connection.execute("SELECT to_regclass('holds') IS NOT NULL").fetchone() or [False])[0]
+        connection.execute("VACUUM ANALYZE")
+    requests = [
+        load.Request(
+            method="POST",
+            path="/api/checkout/session",
+            headers=shop.bearer(customer) | {"Content-Type": "application/json", "Idempotency-Key": "purchase-{n}"},
+            body=json.dumps({"cart_id": str(customer.cart_id)}).encode(),
+        )
+        for customer in buyers
+    ]
+    file = load.prepare(servers, "tracked" if tracked else "untracked", requests)
+    port = servers.environment["PORT"]
+    base = f"http://127.0.0.1:{port}" if "web" in servers.started else servers.serve()
+
+    def prepare() -> None:
+        with servers.connect() as connection:
+            connection.execute("VACUUM ANALYZE")
+            # Which has each connection plan its statements anew.
+            load.full_speed(base, file, seconds=1.0)
+            for statement in _DECIDE + (_FILL_ANEW if holds else []):
+                connection.execute(statement)
+
+    def work(_: None) -> int:
+        return int(load.full_speed(base, file, seconds=SECONDS).requests)
+
+    return Figure(prepare, work)
+
+
+if __name__ == "__main__":
+    main()
