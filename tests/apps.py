@@ -13,9 +13,11 @@ from typing import Any
 
 import psutil
 import pytest
+from celery import Celery
 from flask import Flask
 
 from checkout_service.app import create_app
+from checkout_service.cache import cache
 from checkout_service.database.engine import db
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
@@ -30,8 +32,10 @@ MakeApp = Callable[..., Flask]
 
 
 @pytest.fixture
-def make_app(settings: WebSettings) -> Iterator[MakeApp]:
+def make_app(settings: WebSettings, request: pytest.FixtureRequest) -> Iterator[MakeApp]:
     """An app with settings changed: ``make_app(redis_url=…)``."""
+    if "own_valkey" in request.fixturenames:
+        request.getfixturevalue("own_valkey")  # set up first, so that it ends after the apps that use it
     made: list[Flask] = []
 
     def make(**changes: Any) -> Flask:
@@ -40,11 +44,28 @@ def make_app(settings: WebSettings) -> Iterator[MakeApp]:
 
     yield make
     for app in made:
-        mock = app.extensions["providers"].get("mock")
-        if isinstance(mock, MockProvider) and mock._api and mock._api._client:
-            mock._api._client.close()  # a process ends with its connections open; a test run must not
-        with app.app_context():
-            db.engine.dispose()
+        close_app(app)
+
+
+def close_app(app: Flask) -> None:
+    """Close what an app of web or worker has open: a process ends with its connections open, a test run must not."""
+    if publisher := app.extensions.get("background_publisher"):
+        publisher._waiting.clear()  # its thread goes on as long as something waits, beside tests that come later
+    _leave_pools(app.extensions["queue"]._celery)
+    mock = app.extensions["providers"].get("mock")
+    if isinstance(mock, MockProvider) and mock._api and mock._api._client:
+        mock._api._client.close()
+    with app.app_context():
+        db.engine.dispose()
+        # What it would remember a moment later is nothing to the next test, whose webhooks may be the same bytes.
+        cache()._later.clear()
+        cache()._redis.close()
+
+
+def _leave_pools(celery: Celery) -> None:
+    """Let go of kombu's pools, which a test may close: a message that a thread still sends finds no closed one."""
+    celery.close()
+    vars(celery).pop("amqp", None)
 
 
 @contextmanager

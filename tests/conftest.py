@@ -13,6 +13,7 @@ from threading import get_ident
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+import hypothesis
 import jwt
 import psycopg
 import pytest
@@ -25,16 +26,25 @@ from sqlalchemy import Engine, Row, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from werkzeug.test import TestResponse
 
-from checkout_service.database.engine import db
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import start_postgres, start_valkey
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings, WorkerSettings, with_psycopg
+from checkout_service.telemetry import logs
+
+pytest_plugins = ["tests.provider"]
+
+# Every run tries the same examples, and no slow machine fails one; --hypothesis-profile=explore tries others.
+EXPLORE: Final = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("explore", EXPLORE)
+hypothesis.settings.register_profile("same", EXPLORE, derandomize=True, database=None)
+hypothesis.settings.load_profile("same")
 
 ROOT = Path(__file__).parent.parent
 JWT_SECRET = "a secret that is known to the tests alone"
 MOCK_SECRET = "the secret that the mock provider signs with"
+WEBHOOK_SECRETS_KEY = "YSBrZXkgdGhhdCBpcyBrbm93biB0byB0aGUgdGVzdHM="
 
 Sql = Callable[..., list[Row[Any]]]
 MakeListing = Callable[..., dict[str, Any]]
@@ -72,6 +82,7 @@ def settings(servers: Servers) -> WebSettings:
         broker_url=Secret(servers.redis_url),
         environment="test",
         jwt_secret=Secret(JWT_SECRET),
+        webhook_secrets_keys=(Secret(WEBHOOK_SECRETS_KEY),),
     )
 
 
@@ -83,20 +94,33 @@ def worker_settings(servers: Servers) -> WorkerSettings:
         broker_url=Secret(servers.redis_url),
         environment="test",
         accounts={"mock": Account(secrets=[Secret(MOCK_SECRET)])},
+        webhook_secrets_keys=(Secret(WEBHOOK_SECRETS_KEY),),
     )
 
 
 @pytest.fixture(scope="session")
 def app(settings: WebSettings) -> Iterator[Flask]:
     from checkout_service.app import create_app
+    from tests.apps import close_app
 
     app = create_app(settings)
     app.testing = True
     # A test wants to see the 500 that a caller would see.
     app.config["PROPAGATE_EXCEPTIONS"] = False
     yield app
-    with app.app_context():
-        db.engine.dispose()
+    close_app(app)
+
+
+@pytest.fixture(scope="session")
+def worker_app(worker_settings: WorkerSettings) -> Iterator[Flask]:
+    """A worker's context, for all rooms."""
+    from tests.apps import close_app
+    from worker.context import make_context
+
+    logs.configure(production=False)
+    app = make_context(worker_settings)
+    yield app
+    close_app(app)
 
 
 @pytest.fixture
@@ -124,37 +148,36 @@ def sql(superuser: Engine) -> Sql:
 
 
 EMPTY: Final = """
-DO $$
-DECLARE
-    given text;
-    filled boolean;
+SET session_replication_role = replica;
+DO $do$
 BEGIN
-    PERFORM set_config('session_replication_role', 'replica', true);
-    FOR given IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', given) INTO filled;
-        IF pg_relation_size(given::regclass) > 1000000 THEN
-            EXECUTE format('TRUNCATE %I CASCADE', given);
-        ELSIF filled THEN
-            EXECUTE format('DELETE FROM %I', given);
-        END IF;
-    END LOOP;
+    EXECUTE (
+        SELECT 'CREATE FUNCTION pg_temp.empty() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ' || string_agg(format(
+            'IF pg_relation_size(%1$s) > 1000000 THEN TRUNCATE %2$I CASCADE;
+            ELSIF EXISTS (SELECT FROM %2$I) THEN DELETE FROM %2$I; END IF;',
+            format('%I', tablename)::regclass::oid, tablename
+        ), ' ') || ' END $$'
+        FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    );
 END
-$$
+$do$
 """
 """To truncate all tables makes a new file of each and of each of its indexes, most of them for nothing: that was a
-third of a test's time. Triggers and foreign keys are off meanwhile, since some rows may never be deleted."""
+third of a test's time. Triggers and foreign keys are off on the connection that does it, since some rows may never be
+deleted. As a function of that one connection, what each table is asked is planned once and not before each test."""
 
 
 @pytest.fixture(scope="session")
-def _empty_tables(superuser: Engine, servers: Servers) -> Callable[[], None]:
-    cache = redis.Redis.from_url(servers.redis_url)
+def _empty_tables(superuser: Engine, servers: Servers) -> Iterator[Callable[[], None]]:
+    with superuser.connect() as connection, redis.Redis.from_url(servers.redis_url) as cache:
+        connection.detach()  # nobody else may be given it
+        connection.exec_driver_sql(EMPTY, execution_options={"no_parameters": True})
 
-    def empty() -> None:
-        with superuser.connect() as connection:
-            connection.exec_driver_sql(EMPTY, execution_options={"no_parameters": True})
-        cache.flushdb()
+        def empty() -> None:
+            connection.exec_driver_sql("SELECT pg_temp.empty()")
+            cache.flushdb()
 
-    return empty
+        yield empty
 
 
 @pytest.fixture(autouse=True)

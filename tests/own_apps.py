@@ -23,9 +23,9 @@ from flask.testing import FlaskClient
 
 from checkout_service.api.callers import public
 from checkout_service.app import create_app
-from checkout_service.database.engine import db
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import logs
+from tests.apps import close_app
 
 MakeApp = Callable[..., Flask]
 Headers = dict[str, str]
@@ -91,8 +91,7 @@ def make_app(settings: WebSettings) -> Iterator[MakeApp]:
 
     yield make
     for app in made:
-        with app.app_context():
-            db.engine.dispose()
+        close_app(app)
     logs.configure(production=False)
 
 

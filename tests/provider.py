@@ -1,4 +1,7 @@
-"""The mock provider's server, and an app that opens its payments there: fixtures to import where they are wanted."""
+"""The mock provider's server, and an app that opens its payments there: fixtures of every room.
+
+A room that imported them would have a server and an app of its own, up to the end of the run.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ import pytest
 from flask import Flask
 
 from checkout_service.app import create_app
-from checkout_service.database.engine import db
 from checkout_service.local.mock_server import MockServer
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
+from tests.apps import close_app
 from tests.conftest import MOCK_SECRET, Customer
 
 
@@ -80,10 +83,7 @@ def provider_app(settings: WebSettings, _provider_server: MockProvider) -> Itera
     # Room for the races: a pool that is too small would answer 503 in place of what a test looks for.
     app = create_app(replace(settings, accounts={"mock": _provider_server.account}, web_threads=16))
     yield app
-    if client := app.extensions["providers"]["mock"]._api._client:
-        client.close()  # a process ends with its connections open; a test run must not
-    with app.app_context():
-        db.engine.dispose()
+    close_app(app)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import Customer, Sql
 
 PATH = "/api/checkout/session"
-ANSWER = {"payment_id", "payment_token", "amount", "currency", "status", "provider", "expires_at"}
+ANSWER = {"payment_id", "payment_token", "amount", "currency", "status", "provider", "expires_at", "also_under_way"}
 
 
 def fill_cart(customer: Customer, *lines: tuple[dict[str, Any], int]) -> str:

@@ -16,15 +16,6 @@ from checkout_service.providers.registry import provider_specs
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
-SCOPED = {
-    ("post", "/api/payments/{payment_id}/refunds"): ["refunds"],
-    ("get", "/api/admin/disputes"): ["refunds"],
-    ("post", "/api/admin/payments/{payment_id}/acceptances"): ["refunds"],
-    ("post", "/api/admin/payments/{payment_id}/captures"): ["refunds"],
-    ("get", "/api/admin/payments/{payment_id}/captures"): ["refunds"],
-    ("post", "/api/admin/payments/{payment_id}/void"): ["refunds"],
-}
-
 
 @pytest.fixture
 def document(client: FlaskClient) -> dict[str, Any]:
@@ -101,9 +92,8 @@ def test_every_operation_but_the_receiver_asks_for_a_bearer_token(document: dict
         if path.startswith("/api/payments/webhook"):
             assert operation["security"] == []
         else:
-            scopes = SCOPED.get((method, path))
-            assert operation.get("security") == (scopes and [{"bearer": scopes}]), (method, path)
-            assert "401" in operation["responses"], (method, path)
+            # Which scopes each names: tests/api/test_scopes.py.
+            assert {"401", "403"} <= operation["responses"].keys(), (method, path)
 
 
 def test_every_operation_that_takes_a_body_documents_its_refusals(document: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ def test_the_receiver_of_a_named_provider_answers_itself_and_does_not_redirect(c
 
 
 def test_a_wrong_method_is_405_and_names_the_right_ones(client: FlaskClient) -> None:
-    answer = client.delete("/api/cart")
+    answer = client.put("/api/cart")
     assert is_problem(answer, 405, "method-not-allowed")
     assert "GET" in answer.headers["Allow"]
 

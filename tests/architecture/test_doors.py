@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 PURE = {
     "checkout_service.cursors",
     "checkout_service.durations",
+    "checkout_service.spellings",
     "checkout_service.money",
     "checkout_service.payments.outcomes",
     "checkout_service.payments.status",

@@ -25,6 +25,8 @@ MAY_COMMIT = {"checkout_service/database/engine.py", "migrations/env.py"}
 
 STARTS_THREADS = {
     "checkout_service/threads.py": "the one engine of background threads",
+    "worker/events/posting.py": "looks names up beside its event loop, with a bound: the system's look-up blocks",
+    "worker/events/sender.py": "runs one statement at a time beside its event loop",
     "worker/payments/lanes.py": "asks several providers at once, with a bound on the calls to each",
     "checkout_service/health/readiness.py": "asks its questions side by side, with a bound on the time of all of them",
     "checkout_service/server/readers.py": "a thread for each large answer, which ends with it, within a bound",

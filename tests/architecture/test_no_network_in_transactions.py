@@ -18,11 +18,12 @@ from flask import Flask
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
-from checkout_service.database.engine import db, transaction
+from checkout_service.database.engine import transaction
 from checkout_service.providers.base import Reference
 from checkout_service.settings.values import WorkerSettings
+from tests.apps import close_app
 from tests.conftest import Customer, MakeListing, Sql
-from tests.provider import MockProvider, _provider_server, make_shopper, mock_provider, provider_app, shopper
+from tests.provider import MockProvider
 from tests.purchases import fill_cart, opened
 from tests.refunding import insert_refund, paid_payment, sums
 from tests.webhook_bodies import insert_payment, post_webhook, status_of, webhook
@@ -34,8 +35,6 @@ from worker.refunds.task import refund
 from worker.webhooks.pruning import prune
 from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
-
-__all__ = ["_provider_server", "make_shopper", "mock_provider", "provider_app", "shopper"]
 
 
 class Watch:
@@ -74,9 +73,7 @@ def worker(worker_settings: WorkerSettings, mock_provider: MockProvider) -> Iter
     app = make_context(replace(worker_settings, accounts={"mock": mock_provider.account}))
     with app.app_context():
         yield app
-        if client := app.extensions["providers"]["mock"]._api._client:
-            client.close()  # a process ends with its connections open; a test run must not
-        db.engine.dispose()
+    close_app(app)
 
 
 def test_the_web_tier_calls_nobody_within_a_transaction(

@@ -16,37 +16,65 @@ from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.providers.entries import NoneUnderWayEntry, NoticeEntry
 from tests.capturing import ask_capture, ask_void
 from tests.conftest import Customer, MakeListing, Sql, Statements
+from tests.events.rows import insert_event
 from tests.money import attempt, bring_to, capture, fold
+from tests.order_requests import ask_cancellation, ask_fulfilment
 from tests.purchases import ask, fill_cart, opened
 from tests.refunding import ask_refund, refund_event, staff_of
 from tests.webhook_bodies import insert_payment, webhook
-from tests.worker.conftest import worker, worker_app
+from tests.worker.conftest import worker
 from tests.worker.transitions import entered
 from worker.transitions.outcomes import Outcome
 
-__all__ = ["worker", "worker_app"]  # fixtures
+__all__ = ["worker"]  # fixtures
 
 BUDGETS = {
     "carts.get_cart": 1,
+    "carts.empty_cart": 1,
     "carts.put_item": 1,
     "carts.change_quantity": 1,
     "carts.remove_item": 1,
-    "checkout.post_session": 3,
+    "checkout.post_session": 2,
+    "checkout.read_session": 1,
     "payments.read_payment": 1,
     "payments.list_payments": 1,
     "payments.cancel_payment": 2,
+    "orders.list_orders": 1,
+    "orders.read_order": 1,
+    "staff_orders.find_staff_orders": 1,
+    "staff_orders.read_staff_order": 1,
+    "staff_orders.export_orders": 1,
     "refunds.post_refund": 2,
     "refunds.list_refunds": 1,
     "captures.post_capture": 2,
     "captures.post_void": 2,
     "captures.list_captures": 1,
+    "order_requests.post_fulfilment": 2,
+    "order_requests.post_cancellation": 2,
     "disputes.list_disputes": 1,
+    "events.list_events": 1,
+    "events.read_event": 1,
     "settling.post_acceptance": 4,
+    "staff_payments.find_staff_payments": 1,
+    "staff_payments.read_staff_payment": 2,
+    "webhook_endpoints.post_endpoint": 2,
+    "webhook_endpoints.list_endpoints": 1,
+    "webhook_endpoints.read_endpoint": 1,
+    "webhook_endpoints.patch_endpoint": 2,
+    "webhook_endpoints.delete_endpoint": 1,
+    "webhook_endpoints.rotate_secret": 2,
+    "webhook_endpoints.send_test": 1,
+    "webhook_endpoints.list_deliveries": 3,
+    "event_replays.post_replay": 1,
+    "event_replays.list_replays": 2,
+    "event_replays.stop_replay": 2,
     "webhooks.receive_webhook": 1,
     "health.live": 0,
     "problems.show_kind": 0,
 }
 """What each takes today. A larger number here is a decision, not a correction."""
+
+HOOKS = "/api/admin/webhook-endpoints"
 
 WITHOUT_BUDGET = {"health.ready", "health.show_metrics"}
 """Asked by machines every few seconds, and each remembers for a while what it found."""
@@ -59,21 +87,49 @@ class Shop:
         self.customer = customer
         self.listings = [make_listing() for _ in range(15)]
         self.cart_id = fill_cart(customer, *[(listing, 1) for listing in self.listings[:12]])
-        self.items = [item["id"] for item in customer.get("/api/cart").json["items"]]
         self.payments = [opened(customer, self.cart_id, f"before-{number}")["payment_id"] for number in range(5)]
         sql("""INSERT INTO payment_events (payment_id, provider, event_id, status, outcome)
             SELECT id, 'mock', id::text || number, 'failed', 'stale' FROM payments, generate_series(1, 20) AS number""")
         bring_to(sql, self.payments[1], "paid")
+        # What was bought left the cart, and the next filling has a session too.
+        fill_cart(customer, *[(listing, 1) for listing in self.listings[:12]])
+        self.items = [item["id"] for item in customer.get("/api/cart").json["items"]]
+        self.payments.append(opened(customer, self.cart_id, "again")["payment_id"])
         for number in range(20):
             attempt(sql, self.payments[2], "authorized", ref=f"at_{number}", authorized="1")
             capture(sql, self.payments[1], f"ca_{number}", "1")
             capture(sql, self.payments[2], f"ca_{self.payments[2]}_{number}", "1", attempt_ref=f"at_{number}")
         attempt(sql, self.payments[2], "authorized", ref="at", authorized="100")
         fold(sql, self.payments[1], self.payments[2])
+        # Of twelve lines, paid by more than twenty captures.
+        self.orders = [row.id for row in sql("SELECT id FROM orders WHERE payment_id = :id", id=self.payments[1])]
+        insert_event(sql)
+        self.event_id = sql("SELECT event_id FROM event_numbers LIMIT 1")[0].event_id
         sql(
             """INSERT INTO refunds (payment_id, amount, status, provider_ref)
             SELECT :id, 0.01, 'succeeded', 'mock_re_' || number FROM generate_series(1, 20) AS number""",
             id=self.payments[1],
+        )
+        # With many deliveries that wait, failed and were taken.
+        self.endpoint, self.replay = uuid4(), uuid4()
+        sql("INSERT INTO webhook_endpoints (id, url) VALUES (:id, 'https://shop.example.com')", id=self.endpoint)
+        sql("INSERT INTO webhook_endpoints (url) SELECT 'https://shop.example.com' FROM generate_series(1, 20)")
+        sql(
+            """WITH made AS (
+                INSERT INTO pending_deliveries (endpoint_id, event_id, seq, type, lane, state)
+                SELECT :id, uuidv7(), number, 'payment.paid', uuidv7(),
+                    CASE number % 2 WHEN 0 THEN 'waiting' ELSE 'failed' END
+                FROM generate_series(1, 20) AS number RETURNING event_id
+            )
+            INSERT INTO event_attempts (endpoint_id, event_id, type, attempt, succeeded, status, duration_ms)
+            SELECT :id, event_id, 'payment.paid', number, number = 3, 500, 1
+            FROM made, generate_series(1, 3) AS number""",
+            id=self.endpoint,
+        )
+        sql(
+            "INSERT INTO event_replays (id, endpoint_id, since, requested_by) VALUES (:replay, :id, now(), 'mira')",
+            replay=self.replay,
+            id=self.endpoint,
         )
 
 
@@ -82,19 +138,52 @@ REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
     "carts.put_item": lambda shop: _put(shop, shop.listings[13]),
     "carts.change_quantity": lambda shop: shop.customer.patch(f"/api/cart/items/{shop.items[0]}", json={"qty": 7}),
     "carts.remove_item": lambda shop: shop.customer.delete(f"/api/cart/items/{shop.items[1]}"),
+    "carts.empty_cart": lambda shop: shop.customer.delete("/api/cart"),
+    "checkout.read_session": lambda shop: shop.customer.get(f"/api/checkout/session/{shop.payments[0]}"),
     "checkout.post_session": lambda shop: ask(shop.customer, shop.cart_id, "fresh"),
     "payments.read_payment": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[0]}"),
     "payments.list_payments": lambda shop: shop.customer.get("/api/payments?limit=3"),
     "payments.cancel_payment": lambda shop: shop.customer.post(f"/api/payments/{shop.payments[0]}/cancel"),
+    "orders.list_orders": lambda shop: shop.customer.get("/api/orders?limit=3"),
+    "orders.read_order": lambda shop: shop.customer.get(f"/api/orders/{shop.orders[0]}"),
+    "staff_orders.find_staff_orders": lambda shop: staff_of(shop.customer).get("/api/admin/orders?status=placed"),
+    "staff_orders.read_staff_order": lambda shop: staff_of(shop.customer).get(f"/api/admin/orders/{shop.orders[0]}"),
+    # One more for each 500 lines.
+    "staff_orders.export_orders": lambda shop: staff_of(shop.customer).get("/api/admin/orders.csv"),
     "refunds.post_refund": lambda shop: ask_refund(staff_of(shop.customer), shop.payments[1], amount="1.00"),
     "refunds.list_refunds": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[1]}/refunds"),
     "settling.post_acceptance": lambda shop: _accept(shop, shop.payments[1]),
     "disputes.list_disputes": lambda shop: staff_of(shop.customer).get("/api/admin/disputes"),
+    "events.list_events": lambda shop: staff_of(shop.customer, scope="events:read").get("/api/admin/events?wait=1"),
+    "events.read_event": lambda shop: staff_of(shop.customer, scope="events:read").get(
+        f"/api/admin/events/{shop.event_id}"
+    ),
+    "staff_payments.find_staff_payments": lambda shop: _reader(shop).get("/api/admin/payments?status=pending"),
+    "staff_payments.read_staff_payment": lambda shop: _reader(shop).get(f"/api/admin/payments/{shop.payments[1]}"),
     "captures.post_capture": lambda shop: ask_capture(staff_of(shop.customer), shop.payments[2], amount="1.00"),
     "captures.post_void": lambda shop: ask_void(staff_of(shop.customer), shop.payments[2]),
+    "order_requests.post_fulfilment": lambda shop: ask_fulfilment(
+        staff_of(shop.customer), shop.orders[0], carrier="DHL", capture=True
+    ),
+    "order_requests.post_cancellation": lambda shop: ask_cancellation(staff_of(shop.customer), shop.orders[0]),
     "captures.list_captures": lambda shop: staff_of(shop.customer).get(
         f"/api/admin/payments/{shop.payments[2]}/captures"
     ),
+    "webhook_endpoints.post_endpoint": lambda shop: _hooks(shop).post(HOOKS, json={"url": "https://shop.example.com"}),
+    "webhook_endpoints.list_endpoints": lambda shop: _hooks(shop).get(HOOKS),
+    "webhook_endpoints.read_endpoint": lambda shop: _hooks(shop).get(f"{HOOKS}/{shop.endpoint}"),
+    "webhook_endpoints.patch_endpoint": lambda shop: _hooks(shop).patch(
+        f"{HOOKS}/{shop.endpoint}", json={"state": "enabled"}
+    ),
+    "webhook_endpoints.delete_endpoint": lambda shop: _hooks(shop).delete(f"{HOOKS}/{shop.endpoint}"),
+    "webhook_endpoints.rotate_secret": lambda shop: _hooks(shop).post(f"{HOOKS}/{shop.endpoint}/rotate-secret"),
+    "webhook_endpoints.send_test": lambda shop: _hooks(shop).post(f"{HOOKS}/{shop.endpoint}/test"),
+    "webhook_endpoints.list_deliveries": lambda shop: _hooks(shop).get(f"{HOOKS}/{shop.endpoint}/deliveries"),
+    "event_replays.post_replay": lambda shop: _hooks(shop).post(
+        f"{HOOKS}/{shop.endpoint}/replay", json={"since": "2026-01-01"}
+    ),
+    "event_replays.list_replays": lambda shop: _hooks(shop).get(f"{HOOKS}/{shop.endpoint}/replays"),
+    "event_replays.stop_replay": lambda shop: _hooks(shop).post(f"{HOOKS}/{shop.endpoint}/replays/{shop.replay}/stop"),
     "webhooks.receive_webhook": lambda shop: shop.customer.client.post(
         "/api/payments/webhook", data=webhook("mock_pi_1")
     ),
@@ -134,6 +223,14 @@ def test_every_route_has_a_line_in_the_table(app: Flask) -> None:
     routes = {rule.endpoint for rule in app.url_map.iter_rules() if not rule.endpoint.startswith(("docs", "api-docs"))}
 
     assert routes == set(BUDGETS) | WITHOUT_BUDGET
+
+
+def _reader(shop: Shop) -> Customer:
+    return staff_of(shop.customer, scope="payments:read")
+
+
+def _hooks(shop: Shop) -> Customer:
+    return staff_of(shop.customer, scope="webhooks:write")
 
 
 def _put(shop: Shop, listing: dict[str, Any]) -> TestResponse:

@@ -24,7 +24,7 @@ from checkout_service.local.servers import free_port
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Debian's own starter switches to the system's account and folders; this is the program behind it."""
 
-START_WITHIN = 90.0
+START_WITHIN = 240.0
 END_WITHIN = 60.0
 
 MISSING = "NO RABBITMQ: install Debian's rabbitmq-server to have the service tested on it"

@@ -51,16 +51,17 @@ def test_a_queue_is_declared_once_and_every_publish_confirmed(rabbit: Rabbit, mo
             )
 
 
-def test_a_frozen_broker_costs_a_caller_less_than_a_second(rabbit: Rabbit) -> None:
+def test_a_frozen_broker_costs_a_caller_little_and_the_next_nothing(rabbit: Rabbit) -> None:
     queue = TaskQueue(Secret(rabbit.url))
     queue.enqueue(TaskName.LOOK_UP_PAYMENTS)
     rabbit.freeze()
     try:
-        for longest in (1.0, 0.1):
-            started = time.monotonic()
-            with pytest.raises(QueueUnavailableError):
-                queue.enqueue(TaskName.LOOK_UP_PAYMENTS)
-            assert time.monotonic() - started < longest
+        started = time.monotonic()
+        with pytest.raises(QueueUnavailableError):
+            queue.enqueue(TaskName.LOOK_UP_PAYMENTS)
+        assert time.monotonic() - started < 3, "some 0.6 s where nothing else is at work"
+        with pytest.raises(QueueUnavailableError, match="failed a moment ago"):
+            queue.enqueue(TaskName.LOOK_UP_PAYMENTS)
     finally:
         rabbit.thaw()
     eventually(lambda: _enqueued(queue), within=15)
@@ -85,7 +86,7 @@ def test_a_purchase_and_a_broker_that_is_killed_and_comes_back(
         _post(web, webhook(opened.json()["payment_token"]))
         eventually(lambda: web.get(f"/api/payments/{opened.json()['payment_id']}").json()["status"] == "paid")
         assert time.monotonic() - started < 3, "by its message, not by the sweep"
-        assert web.get("/readyz").json()["missing"] == []
+        eventually(lambda: web.get("/readyz").json()["missing"] == [])
 
         payments = [insert_payment(sql) for _ in range(40)]
         for reference in payments[:10]:

@@ -78,6 +78,7 @@ def test_a_capture_is_written_down_and_a_worker_is_notified(
         "status",
         "capture_ref",
         "decline",
+        "provider_answer",
         "created_at",
         "updated_at",
     }
@@ -210,6 +211,19 @@ def test_what_was_refused_makes_way(staff: Customer, payment: UUID, sql: Sql) ->
     assert ask_capture(staff, payment).status_code == 202
     sql("UPDATE capture_requests SET status = 'failed', next_attempt_at = NULL")
     assert ask_void(staff, payment).status_code == 202
+
+
+def test_what_the_provider_answered_is_listed(staff: Customer, payment: UUID, sql: Sql) -> None:
+    ask_capture(staff, payment, amount="40.00")
+    failed = "status = 'failed', next_attempt_at = NULL, decline = 'other', detail = 'status 422, too_late'"
+    sql(f"UPDATE capture_requests SET {failed}")
+    ask_void(staff, payment)
+    sql(f"UPDATE voids SET {failed}")
+    listed = staff.get(f"/api/admin/payments/{payment}/captures").json
+    for each in (*listed["requests"], *listed["voids"]):
+        assert (each["status"], each["decline"]) == ("failed", "other")
+        assert each["provider_answer"] == "status 422, too_late"
+    assert ask_void(staff, payment).json["provider_answer"] is None, "the same key gets the first answer"
 
 
 @pytest.mark.parametrize("key", ["capture-1", '"capture-1"'])

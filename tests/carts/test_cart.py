@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from uuid import UUID, uuid4
-
 import pytest
-from flask import Flask
 
-from checkout_service.carts.queries import cart_for_checkout
 from tests.conftest import Customer, MakeListing, Sql, Statements
 
 
@@ -136,64 +131,3 @@ def test_reading_a_cart_is_one_statement_whatever_its_size(
 
     assert len(cart["items"]) == count
     assert len(seen) == 1
-
-
-def test_checkout_reads_a_cart_whole_in_one_statement(
-    app: Flask, customer: Customer, make_listing: MakeListing, sql: Sql, statements: Statements
-) -> None:
-    book = make_listing(unit_price="33.33", title="Atlas")
-    pen = make_listing(unit_price="0.50", title="Pen", school_id=None, spec_id=None)
-    put(customer, book, 3)
-    put(customer, pen, 2)
-    sql("UPDATE listings SET active = false WHERE id = :id", id=pen["id"])
-    cart_id = UUID(customer.get("/api/cart").json["id"])
-
-    with app.app_context(), statements() as seen:
-        cart = cart_for_checkout(user_id=customer.id, cart_id=cart_id)
-
-    assert len(seen) == 1
-    assert cart is not None
-    assert cart.id == cart_id
-    first, second = cart.lines
-    assert (first.listing_id, first.title, first.qty) == (book["id"], "Atlas", 3)
-    assert (first.unit_price, first.line_total, first.currency) == (Decimal("33.33"), Decimal("99.99"), "USD")
-    assert (first.vendor, first.school, first.spec) == ("Harbour Books", "Northgate School", "Hardcover")
-    assert (second.school, second.spec) == (None, None)
-    assert (first.available, second.available) == (True, False)
-    assert first.item_id < second.item_id
-    assert (cart.total_amount, cart.currency) == (Decimal("100.99"), "USD")
-    assert first.as_json() == {
-        "listing_id": str(book["id"]),
-        "title": "Atlas",
-        "unit_price": "33.33",
-        "currency": "USD",
-        "qty": 3,
-        "line_total": "99.99",
-        "vendor": "Harbour Books",
-        "school": "Northgate School",
-        "spec": "Hardcover",
-    }
-
-
-def test_checkout_finds_no_cart_that_is_anothers_or_unknown(
-    app: Flask, customer: Customer, other_customer: Customer, make_listing: MakeListing
-) -> None:
-    put(customer, make_listing(), 1)
-    cart_id = UUID(customer.get("/api/cart").json["id"])
-
-    with app.app_context():
-        assert cart_for_checkout(user_id=other_customer.id, cart_id=cart_id) is None
-        assert cart_for_checkout(user_id=customer.id, cart_id=uuid4()) is None
-
-
-def test_checkout_finds_an_emptied_cart_empty(app: Flask, customer: Customer, make_listing: MakeListing) -> None:
-    put(customer, make_listing(), 1)
-    cart = customer.get("/api/cart").json
-    customer.delete(f"/api/cart/items/{cart['items'][0]['id']}")
-
-    with app.app_context():
-        frozen = cart_for_checkout(user_id=customer.id, cart_id=UUID(cart["id"]))
-
-    assert frozen is not None
-    assert frozen.lines == ()
-    assert frozen.total_amount == 0

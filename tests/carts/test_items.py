@@ -36,6 +36,7 @@ def test_add_cart_item(customer: Customer, make_listing: MakeListing, sql: Sql) 
             "title": "Algebra for beginners",
             "unit_price": "120.00",
             "currency": "USD",
+            "available": 10,
             "vendor": {"id": str(listing["vendor_id"]), "name": "Harbour Books"},
             "school": {"id": str(listing["school_id"]), "name": "Northgate School"},
             "spec": {"id": str(listing["spec_id"]), "name": "Hardcover", "attributes": {"pages": 320}},

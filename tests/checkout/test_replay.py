@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
+from flask import Flask
 from prometheus_client import REGISTRY
 
 from tests.conftest import Customer, MakeListing, Servers, Sql, Statements
@@ -23,8 +25,14 @@ def cart_id(customer: Customer, listing: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def wipe_cache(servers: Servers) -> Any:
-    return redis.Redis.from_url(servers.redis_url).flushall
+def wipe_cache(app: Flask, servers: Servers) -> Iterator[Any]:
+    with redis.Redis.from_url(servers.redis_url) as server:
+
+        def wipe() -> None:
+            app.extensions["cache"]._later.clear()  # or it would be put there a moment later
+            server.flushall()
+
+        yield wipe
 
 
 def test_checkout_idempotency(customer: Customer, cart_id: str, sql: Sql) -> None:
@@ -148,7 +156,7 @@ def test_a_refused_request_does_not_use_up_its_key(customer: Customer, cart_id: 
     assert counts(sql) == ONE_OF_EACH
 
 
-def test_replay_takes_no_statement_from_the_cache_and_one_from_the_database(
+def test_replay_takes_no_statement_from_the_cache_and_two_from_the_database(
     customer: Customer, cart_id: str, statements: Statements, servers: Servers, wipe_cache: Any
 ) -> None:
     wipe_cache()
@@ -163,7 +171,7 @@ def test_replay_takes_no_statement_from_the_cache_and_one_from_the_database(
     with statements() as from_cache_again:
         assert replayed(ask(customer, cart_id))
 
-    assert [len(from_cache), len(from_database), len(from_cache_again)] == [0, 1, 0]
+    assert [len(from_cache), len(from_database), len(from_cache_again)] == [0, 2, 0]
 
 
 def test_sessions_are_counted_as_opened_or_replayed(customer: Customer, cart_id: str) -> None:

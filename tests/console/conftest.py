@@ -18,11 +18,10 @@ from werkzeug.test import TestResponse
 
 from checkout_service.app import create_app
 from checkout_service.console.access import connect_passwords
-from checkout_service.database.engine import db
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
+from tests.apps import close_app
 from tests.conftest import JWT_SECRET, Sql
-from tests.worker.conftest import worker_app  # noqa: F401 (a fixture)
 
 USER, PASSWORD = "mira", "a password for the console in tests"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -78,8 +77,7 @@ def console_app(settings: WebSettings) -> Iterator[Flask]:
     app.testing = True
     app.config["PROPAGATE_EXCEPTIONS"] = False
     yield app
-    with app.app_context():
-        db.engine.dispose()
+    close_app(app)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +92,7 @@ def operator(console_app: Flask) -> Operator:
 
 
 @pytest.fixture
-def in_worker(worker_app: Flask) -> InWorker:  # noqa: F811 (the fixture above)
+def in_worker(worker_app: Flask) -> InWorker:
     """``in_worker(task, …)`` runs a task as a worker does."""
 
     def run(task: Callable[..., Any], *arguments: Any) -> Any:

@@ -5,6 +5,7 @@ Pictures of them are taken into docs/screenshots when TAKE_SCREENSHOTS is set.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -229,26 +230,31 @@ SHOWN = ("overview", "webhooks", "webhook", "payment", "command")
 def test_every_page_is_accessible_and_fits(
     page: Page, address: str, world: World, size: dict[str, int], tmp_path: Path
 ) -> None:
+    look_at(page, address, pages(world), size=size, folder=tmp_path, shown=SHOWN)
+
+
+def look_at(
+    page: Page, address: str, paths: dict[str, str], *, size: dict[str, int], folder: Path, shown: tuple[str, ...]
+) -> None:
+    """Each page is answered, accessible and no wider than the screen; pictures of it are taken."""
     page.set_viewport_size(size)
     faults = {}
-    for name, path in pages(world).items():
+    for name, path in paths.items():
         answer = page.goto(address + path)
         assert answer is not None
         assert answer.status == (404 if name.endswith("-gone") else 200), name
         found = violations(page)
         if found or overflows(page):
             faults[name] = [*found, *(["wider than the screen"] if overflows(page) else [])]
-        if size is PHONE:
-            page.screenshot(path=tmp_path / f"{name}-phone.png", full_page=True)
-        if name in SHOWN:
-            picture(page, f"console-{name}" + ("-phone" if size is PHONE else ""), tmp_path)
-        else:
-            page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+        if name in shown:
+            picture(page, f"console-{name}" + ("-phone" if size is PHONE else ""), folder)
+        elif "LOOK" in os.environ:
+            picture(page, f"{name}" + ("-phone" if size is PHONE else ""), folder, whole=True)
     assert not faults
 
 
 def test_an_empty_console_is_accessible(page: Page, address: str, servers: object) -> None:
-    for path in ("/ops", "/ops/webhooks", "/ops/payments", "/ops/audit"):
+    for path in ("/ops", "/ops/webhooks", "/ops/payments", "/ops/orders", "/ops/endpoints", "/ops/audit"):
         page.goto(address + path)
         assert not violations(page), path
         assert not overflows(page), path

@@ -79,7 +79,7 @@ def test_the_web_is_probed_where_it_answers() -> None:
 
 
 def test_the_workers_are_probed_where_no_token_is_needed() -> None:
-    for name in ("worker", "housekeeping"):
+    for name in ("worker", "housekeeping", "sender"):
         (container,) = _pods()[name]["containers"]
         assert container["startupProbe"]["httpGet"] == {"path": "/livez", "port": "metrics"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from checkout_service.settings.values import with_psycopg
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.flower_pages import stack
 from tests.flower_pages.stack import eventually
+from tests.payments.test_long_polls import Answer, ask, fresh, started, when_waiting
 from tests.webhook_bodies import insert_payment, status_of, webhook
 
 PROGRAM = Path("/usr/sbin/pgbouncer")
@@ -105,7 +107,8 @@ def test_purchases_go_through_while_connections_are_shared(
             base_url=f"http://127.0.0.1:{settings['PORT']}", headers=dict(customer.headers), timeout=20
         ) as web,
     ):
-        listing = str(make_listing()["id"])
+        # Enough for all of them at once: two sessions that are opened together each hold their own pieces.
+        listing = str(make_listing(stock=1_000)["id"])
 
         def shop(number: int) -> None:
             headers = {"Content-Type": "application/json"}
@@ -122,7 +125,7 @@ def test_purchases_go_through_while_connections_are_shared(
             list(threads.map(shop, range(len(payments))))
         eventually(lambda: all(status_of(sql, reference) == "paid" for reference in payments[::30]), within=60)
         eventually(lambda: not sql("SELECT FROM webhook_deliveries WHERE state <> 'applied'"), within=60)
-        assert web.get("/readyz").json()["missing"] == []
+        eventually(lambda: web.get("/readyz").json()["missing"] == [])
         assert sql("SELECT count(*) FROM checkout_sessions")[0][0] == 30
         held = {role: count - own.get(role, 0) for role, count in sql(HELD)}
         assert {role: count <= BEHIND for role, count in held.items()} == {
@@ -132,3 +135,22 @@ def test_purchases_go_through_while_connections_are_shared(
 
     for log in tmp_path.glob("*.log"):
         assert "prepared statement" not in log.read_text(errors="replace")
+
+
+def test_many_wait_for_a_change_on_a_few_shared_connections(
+    pooled: dict[str, str], servers: Servers, sql: Sql, tmp_path: Path
+) -> None:
+    own = dict(sql(HELD))
+    with started(servers, tmp_path, DATABASE_POOLER="transaction", **pooled) as web:
+        payments = [fresh(web, sql) for _ in range(50)]
+
+        async def crowd() -> list[Answer]:
+            waiting = [asyncio.create_task(ask(web, f"{each.path}?wait=30", each.headers)) for each in payments]
+            await when_waiting(web, len(payments))
+            await asyncio.to_thread(sql, "UPDATE payments SET version = version + 1")
+            return await asyncio.gather(*waiting)
+
+        assert {answer.status for answer in asyncio.run(crowd())} == {200}
+        assert dict(sql(HELD))["checkout_web"] - own.get("checkout_web", 0) <= BEHIND
+
+    assert not any("failed" in log.read_text(errors="replace") for log in tmp_path.glob("*.log"))

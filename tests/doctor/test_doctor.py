@@ -19,13 +19,13 @@ from sqlalchemy.exc import ProgrammingError
 from checkout_service.doctor.clocks import _judge
 from checkout_service.doctor.environment import check_flower, unusable
 from checkout_service.doctor.findings import Finding, Level
-from checkout_service.doctor.rights import WEB
+from checkout_service.doctor.rights import WEB, WEB_FUNCTIONS
 from checkout_service.doctor.roles import judge
 from checkout_service.doctor.wire import queues_of_another_kind, worker_clocks
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import SettingsError
 from tests.brokers.rabbit import start_rabbit
-from tests.conftest import ROOT, Servers, Sql
+from tests.conftest import ROOT, WEBHOOK_SECRETS_KEY, Servers, Sql
 from tests.flower_pages import stack as station
 from tests.webhook_bodies import insert_payment
 
@@ -91,14 +91,15 @@ def bounded(superuser: Engine) -> Iterator[None]:
 
 
 def test_a_healthy_house_with_its_workers(servers: Servers, durable: None, bounded: None, tmp_path: Path) -> None:
-    settings = station.environment(servers, TRUSTED_PROXIES="none")
-    with station.run(tmp_path, settings, "worker", "housekeeping"):
+    settings = station.environment(servers, TRUSTED_PROXIES="none", WEBHOOK_SECRETS_KEY=WEBHOOK_SECRETS_KEY)
+    with station.run(tmp_path, settings, "worker", "housekeeping", "sender"):
         status, report = _examine(settings)
     # The tests' PostgreSQL runs without fsync: that alone is wrong here, and rightly so.
     assert {about for about, what in report.items() if not what.startswith("ok ")} == {"durability"}
     assert "fsync" in report["durability"]
     assert status == 1
-    assert {"database", "migrations", "web role", "worker role", "worker", "housekeeping", "invariants"} <= set(report)
+    named = {"database", "migrations", "web role", "worker role", "worker", "housekeeping", "sender", "invariants"}
+    assert named <= set(report)
     assert any(about.startswith("clock of worker@") for about in report)
 
 
@@ -226,7 +227,7 @@ def test_large_objects_and_rights_of_nobody_s_are_named(servers: Servers, superu
 
 def _judged(connection: Connection) -> list[Finding]:
     ask = lambda query: connection.execute(text(query)).all()  # noqa: E731 (one line is all there is to it)
-    return list(judge("web role", ask, rights=WEB, functions=frozenset()))
+    return list(judge("web role", ask, rights=WEB, functions=WEB_FUNCTIONS))
 
 
 def _bounds_of(servers: Servers, role: str) -> str | None:

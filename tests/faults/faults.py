@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import psutil
 
 from tests.brokers.rabbit import Rabbit
-from tests.faults.stack import Broker, House, await_that, running_pid
+from tests.faults.stack import SERVING, Broker, House, await_that, running_pid
 
 FROZEN_FOR = 5.0
+"""Seconds: less than a sender's lease of an endpoint, beyond which an older event may come after a newer one."""
+
 AWAY_FOR = 1.0
 """Seconds until a server that died is started again."""
 
@@ -49,6 +51,8 @@ PROCESSES: dict[str, PidOf] = {
     "the worker": _main("worker"),
     "a worker child": _child("worker"),
     "housekeeping": _main("housekeeping"),
+    "the sender": _main("sender"),
+    "a sender child": _child("sender"),
     "beat": _main("beat"),
 }
 
@@ -105,6 +109,22 @@ def _kill_backend(house: House) -> None:
     _end(random.choice(pids), signal.SIGKILL)
 
 
+def _kill_everything(house: House) -> None:
+    """As where the machine loses its power, but for the disk."""
+    servers = [house.postgres.server, house.valkey.server]
+    pids = [pid for name in SERVING for pid in (house.pid(name), *house.children(name))]
+    for pid in (*pids, *map(running_pid, servers)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if house.rabbit is not None:
+        house.rabbit.kill()
+    time.sleep(AWAY_FOR)
+    for server in servers:
+        server.restart()
+    if house.rabbit is not None:
+        house.rabbit.start()
+
+
 def _stop_valkey(number: signal.Signals, *, keep_data: bool = True) -> Callable[[House], None]:
     def strike(house: House) -> None:
         _end(running_pid(house.valkey.server), number)
@@ -144,6 +164,7 @@ def _rabbit(house: House) -> Rabbit:
 
 # By action, so that no process is struck twice running: a supervisor's pause doubles for one that keeps dying.
 EVERYWHERE = (
+    Fault(target="everything", action="SIGKILL", strike=_kill_everything),
     *(Fault(target=name, action="SIGKILL", strike=_killed(pid_of)) for name, pid_of in PROCESSES.items()),
     Fault(target="Valkey", action="SIGKILL", strike=_stop_valkey(signal.SIGKILL)),
     Fault(target="Valkey", action="SIGKILL, data lost", strike=_stop_valkey(signal.SIGKILL, keep_data=False)),

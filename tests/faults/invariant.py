@@ -1,7 +1,8 @@
 """The invariant: whatever died, what was answered is true.
 
 Every 202 ends in a final state within 60 s of everything running again; every payment's status is the greatest of its
-verified events; the tables hold each event once, and no other; every key replays its answer; nothing hangs.
+verified events; the tables hold each event once, and no other; every key replays its answer; nothing hangs. What holds
+of orders and pieces is in goods.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from uuid import UUID
 
+from tests.faults.goods import await_numbers, check_goods
 from tests.faults.journal import Journal
 from tests.faults.stack import House, await_that
 from tests.faults.wire import Wire
@@ -46,6 +48,8 @@ def check(house: House, journal: Journal, *, children: dict[str, int]) -> tuple[
     wrong += _events(house, journal)
     wrong += _keys(house, journal)
     wrong += _hanging(house, children)
+    await_numbers(house.sql)
+    wrong += check_goods(house.sql, journal)
     return seconds, wrong
 
 

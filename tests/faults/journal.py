@@ -27,6 +27,7 @@ class Journal:
     events: dict[str, dict[str, PaymentStatus]] = field(default_factory=dict)
     deliveries: set[str] = field(default_factory=set)
     keys: list[Key] = field(default_factory=list)
+    sold_out: int = 0
     answers: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0
     wrong: list[str] = field(default_factory=list)
@@ -46,6 +47,13 @@ class Journal:
         with self.lock:
             self.events[token] = {}
             self.keys.append(key)
+
+    def refused(self, answer: Answer) -> None:
+        """A session that was refused with 409: because something was sold out, and for nothing else."""
+        with self.lock:
+            self.sold_out += 1
+            if not answer.json().get("type", "").endswith("/out-of-stock"):
+                self.wrong.append(f"a session was refused: {answer.body[:300]!r}")
 
     def promised(self, token: str, event_id: str, status: PaymentStatus, delivery_id: str) -> None:
         with self.lock:

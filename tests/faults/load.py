@@ -1,7 +1,8 @@
 """A steady load: customers who buy, and the mock provider that reports on each payment several times.
 
 Each payment's webhooks come in no order, some twice as the same bytes, some twice as other bytes about the same event,
-failures after the money. Who got no answer, or 503, asks again with the same bytes.
+failures after the money. Half of the customers want something scarce as well, which is sold out soon. Who got no
+answer, or 503, asks again with the same bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +32,9 @@ Providers wait longer, which would only make the rounds longer.
 SPREAD = 0.8
 """Seconds over which a payment's webhooks are spread, so that they meet those of others."""
 
+SCARCE_PART = 0.5
+"""Of the carts have some of each scarce listing."""
+
 SENDERS = 8
 BUYERS = 2
 
@@ -47,11 +51,13 @@ class Load:
         listing: str,
         *,
         payments_a_second: float,
+        scarce: Sequence[str] = (),
     ) -> None:
         self.journal = Journal()
         self._connect = connect
         self._environment = environment
         self._listing = listing
+        self._scarce = scarce
         self._pause = BUYERS / payments_a_second
         self._enough = threading.Event()
         self._hopeless = threading.Event()
@@ -94,14 +100,22 @@ class Load:
 
     def _buy_one(self, wire: Wire | Balancer) -> None:
         caller = {"Authorization": f"Bearer {customer_token(uuid4(), self._environment)}"}
-        item = json.dumps({"listing": self._listing, "qty": random.randint(1, 9)}).encode()
-        self._insist(wire, "POST", "/api/cart/items", item, caller, 201, 200)
+        bought = [(self._listing, random.randint(1, 9))]
+        bought += [(listing, random.randint(1, 3)) for listing in self._scarce if random.random() < SCARCE_PART]
+        for listing, qty in bought:
+            item = json.dumps({"listing": listing, "qty": qty}).encode()
+            self._insist(wire, "POST", "/api/cart/items", item, caller, 201, 200)
         cart = self._insist(wire, "GET", "/api/cart", None, caller, 200).json()
         body = json.dumps({"cart_id": cart["id"]}).encode()
         headers = caller | {"Idempotency-Key": str(uuid4())}
-        answer = self._insist(wire, "POST", "/api/checkout/session", body, headers, 201).json()
-        self.journal.opened(answer["payment_token"], Key(headers=headers, body=body, answer=answer))
-        self._report(answer)
+        expected = (201, 409) if len(bought) > 1 else (201,)
+        answer = self._insist(wire, "POST", "/api/checkout/session", body, headers, *expected)
+        if answer.status == 409:
+            self.journal.refused(answer)
+            return
+        session = answer.json()
+        self.journal.opened(session["payment_token"], Key(headers=headers, body=body, answer=session))
+        self._report(session)
 
     def _report(self, session: Mapping[str, Any]) -> None:
         """Plan the webhooks about a payment."""

@@ -24,14 +24,18 @@ def machine() -> str:
 
 def table(rounds: Sequence[Round]) -> Iterator[str]:
     """A row a round; the last column says what was wrong."""
-    yield "| # | fault | load | 202 | keys | no answer | 503 | slowest | whole after | final after | wrong |"
-    yield "|--:|---|---|--:|--:|--:|--:|--:|--:|--:|---|"
+    yield (
+        "| # | fault | load | 202 | keys | sold out | no answer | 503 | slowest | whole after | final after "
+        "| events | arrived | again | arrived after | wrong |"
+    )
+    yield "|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"
     for done in rounds:
         wrong = "<br>".join(done.wrong[:3]).replace("|", "\\|") or "nothing"
         yield (
             f"| {done.number} | {done.fault} | {'busy' if done.busy else 'idle'} | {done.deliveries} | {done.keys} "
-            f"| {done.unanswered} | {done.refused} | {done.slowest:.1f} s | {done.whole_after:.1f} s "
-            f"| {done.final_after:.1f} s | {wrong} |"
+            f"| {done.sold_out} | {done.unanswered} | {done.refused} | {done.slowest:.1f} s | {done.whole_after:.1f} s "
+            f"| {done.final_after:.1f} s | {done.events} | {done.arrived} | {done.again} | {done.arrived_after:.1f} s "
+            f"| {wrong} |"
         )
 
 
@@ -46,8 +50,13 @@ def summary(rounds: Sequence[Round], figures: Sequence[Figures], *, seconds: flo
     yield f"- {sum(done.deliveries for done in rounds):,} webhooks answered 202, all in a final state at most"
     yield f"  {max((done.final_after for done in rounds), default=0):.1f} s after everything ran again;"
     yield f"- {sum(done.keys for done in rounds):,} Idempotency-Keys replayed;"
+    yield f"- {sum(done.sold_out for done in rounds):,} sessions refused because something was sold out;"
     yield f"- {sum(done.unanswered for done in rounds):,} requests without an answer and"
-    yield f"  {sum(done.refused for done in rounds):,} answered 503, all sent again by the clients."
+    yield f"  {sum(done.refused for done in rounds):,} answered 503, all sent again by the clients;"
+    yield f"- {sum(done.events for done in rounds):,} events in the log, of which"
+    yield f"  {sum(done.arrived for done in rounds):,} event deliveries arrived, those of a round at most"
+    yield f"  {max((done.arrived_after for done in rounds), default=0):.1f} s after its last webhook was final;"
+    yield f"- {sum(done.again for done in rounds):,} more came once again, after a refusal, a cut or a death."
     for found in figures:
         yield from found.lines()
 

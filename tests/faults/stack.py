@@ -29,8 +29,8 @@ from tests.brokers.rabbit import Rabbit
 Broker = Literal["redis", "amqp"]
 """Valkey, which is the cache as well, or RabbitMQ beside it."""
 
-WHOLE_WITHIN = 60.0
-SERVING = ("web", "worker", "housekeeping", "beat")
+WHOLE_WITHIN = 240.0
+SERVING = ("web", "worker", "housekeeping", "sender", "beat")
 """Flower takes no part in what is promised here."""
 
 
@@ -94,17 +94,26 @@ class House:
         """The processes that a main process shares its work among."""
         return [child.pid for child in psutil.Process(self.pid(name)).children() if _works(child)]
 
+    def superuser(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+        """A connection that may do everything."""
+        return psycopg.connect(
+            host=str(self.postgres.socket_folder), user=SUPERUSER, dbname=DATABASE, autocommit=autocommit
+        )
+
     def sql(self, query: str, **values: Any) -> list[Any]:
         """Run one statement as the superuser."""
-        with psycopg.connect(
-            host=str(self.postgres.socket_folder), user=SUPERUSER, dbname=DATABASE, autocommit=True
-        ) as connection:
+        with self.superuser(autocommit=True) as connection:
             found = connection.execute(query, values)
             return found.fetchall() if found.description else []
 
     def listing(self) -> str:
-        """Something that can be bought."""
-        ((listing,),) = self.sql("SELECT id::text FROM listings WHERE active ORDER BY id LIMIT 1")
+        """Something that can be bought, of which there is plenty."""
+        ((listing,),) = self.sql(_PLENTIFUL, stock=PLENTY)
+        return str(listing)
+
+    def scarce_listing(self, pieces: int) -> str:
+        """Another listing, with so many pieces."""
+        ((listing,),) = self.sql(_SCARCE, stock=pieces)
         return str(listing)
 
     def forget_messages(self) -> None:
@@ -156,7 +165,19 @@ class House:
             self.processes.restart_dead(self.restarts.append)
 
 
-METRICS_PORTS = ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT")
+PLENTY = 10_000_000
+
+_PLENTIFUL = """
+    UPDATE listings SET stock = %(stock)s WHERE id = (SELECT id FROM listings WHERE active ORDER BY id LIMIT 1)
+    RETURNING id::text
+"""
+_SCARCE = """
+    INSERT INTO listings (vendor_id, school_id, spec_id, title, unit_price, currency, stock)
+    SELECT vendor_id, school_id, spec_id, 'Scarce', 20, currency, %(stock)s FROM listings ORDER BY id LIMIT 1
+    RETURNING id::text
+"""
+
+METRICS_PORTS = ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT", "SENDER_METRICS_PORT")
 
 
 @contextmanager

@@ -27,4 +27,4 @@ def poison(sql: Sql) -> Iterator[str]:
 
 def mend(sql: Sql) -> None:
     """The cause is gone."""
-    sql("DROP TRIGGER IF EXISTS refuse_poison ON payment_events")
+    sql("DROP FUNCTION IF EXISTS refuse_poison() CASCADE")

@@ -40,6 +40,7 @@ def environment(servers: Servers, **given: str) -> dict[str, str]:
         "PORT": str(free_port()),
         "WORKER_METRICS_PORT": str(free_port()),
         "HOUSEKEEPING_METRICS_PORT": str(free_port()),
+        "SENDER_METRICS_PORT": str(free_port()),
         "WEB_CONCURRENCY": "1",
         "WORKER_CONCURRENCY": "1",
     } | given
@@ -67,6 +68,7 @@ PAGES = {
     "web": ("PORT", "/livez"),
     "worker": ("WORKER_METRICS_PORT", "/metrics"),
     "housekeeping": ("HOUSEKEEPING_METRICS_PORT", "/metrics"),
+    "sender": ("SENDER_METRICS_PORT", "/metrics"),
     "flower": ("FLOWER_PORT", "/healthcheck"),
 }
 

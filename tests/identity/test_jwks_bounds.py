@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
 from flask import Flask
 
-from checkout_service.identity import jwks_fetch
+from checkout_service.identity import jwks, jwks_fetch
 from checkout_service.identity.jwks import MOST_WAITING, Jwks, JwksUnavailable
 from checkout_service.identity.jwks_fetch import LARGEST, JwksNotFetchedError, fetch_jwks
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
@@ -34,6 +34,13 @@ def issued_app(make_app: MakeApp, issuer: Issuer) -> Flask:
     return make_app(jwt_secret=None, jwt_jwks_url=issuer.url, jwt_algorithms=("RS256", "ES256"))
 
 
+def _wait_until(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.01)
+
+
 def status(app: Flask, token: str) -> int:
     return app.test_client().get("/test/private", headers=bearer(token)).status_code
 
@@ -54,7 +61,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up_in_time(
     started = time.monotonic()
     with pytest.raises(JwksNotFetchedError, match="no whole answer within"):
         fetch_jwks(issuer.url)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10, "the whole of it would take longer"
 
 
 @pytest.mark.parametrize(
@@ -124,28 +131,31 @@ def test_tokens_that_a_stranger_writes_cost_one_fetch_together(issued_app: Flask
     assert status(issued_app, good) == 200
 
 
-def test_while_the_issuer_is_slow_callers_with_known_keys_go_on_and_few_others_wait(issuer: Issuer) -> None:
+def test_while_the_issuer_is_slow_callers_with_known_keys_go_on_and_few_others_wait(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "ANSWER_WITHIN", 30.0)
+    monkeypatch.setattr(jwks_fetch, "WITHIN", 30.0)
     keys = Jwks(issuer.url)
     assert keys.find("one", "ES256")
     issuer.answering.clear()
 
-    def find(number: int) -> float:
-        started = time.monotonic()
-        with pytest.raises(JwksUnavailable):
-            keys.find(f"made up {number}", "ES256")
-        return time.monotonic() - started
-
     with ThreadPoolExecutor(3 * MOST_WAITING) as threads:
-        waits = [threads.submit(find, number) for number in range(3 * MOST_WAITING)]
+        looked_up = [threads.submit(keys.find, f"made up {n}", "ES256") for n in range(3 * MOST_WAITING)]
         for _ in range(20):
             assert keys.find("one", "ES256")
-        seconds = sorted(wait.result() for wait in waits)
-    assert len([wait for wait in seconds if wait > 0.5]) <= MOST_WAITING
+        _wait_until(lambda: sum(each.done() for each in looked_up) == 2 * MOST_WAITING)
+        assert all(isinstance(each.exception(), JwksUnavailable) for each in looked_up if each.done())
+        issuer.answering.set()
+        assert sum(each.exception(30) is None for each in looked_up) == MOST_WAITING, "they were answered"
     assert issuer.requests == 2
-    issuer.answering.set()
 
 
-def test_who_waits_for_a_fetch_holds_no_slot(issuer: Issuer, issued_app: Flask) -> None:
+def test_who_waits_for_a_fetch_holds_no_slot(
+    issuer: Issuer, issued_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "ANSWER_WITHIN", 30.0)
+    monkeypatch.setattr(jwks_fetch, "WITHIN", 30.0)
     keys = Jwks(issuer.url)
     issuer.answering.clear()
     slots = Slots(working=1, waiting=4, queue=4)
@@ -157,10 +167,9 @@ def test_who_waits_for_a_fetch_holds_no_slot(issuer: Issuer, issued_app: Flask) 
 
     caller = threading.Thread(target=slots.admit, args=(work, Kind.API))
     caller.start()
-    while not issuer.requests:
-        time.sleep(0.01)
+    _wait_until(lambda: issuer.requests)
     assert slots.admit(lambda: found.append("another"), Kind.API)
-    assert found == ["another"]
+    _wait_until(lambda: found == ["another"])
     issuer.answering.set()
     caller.join(5)
     assert found == ["another", True]

@@ -13,15 +13,23 @@ from tests.journeys.conftest import eventually
 SECRETS = {
     *("DATABASE_URL", "WORKER_DATABASE_URL", "MIGRATION_DATABASE_URL", "JWT_SECRET", "PAGES_SECRET"),
     *("MOCK_WEBHOOK_SECRETS", "ACME_WEBHOOK_SECRETS", "ACME_API_KEY", "FLOWER_BASIC_AUTH", "CONSOLE_BASIC_AUTH"),
+    "WEBHOOK_SECRETS_KEY",
 }
 """All that are set in a run; ACME is a provider that nobody has an account at."""
 
-WORKER = {"WORKER_DATABASE_URL", "MOCK_WEBHOOK_SECRETS", "ACME_WEBHOOK_SECRETS", "ACME_API_KEY"}
+WORKER = {
+    *("WORKER_DATABASE_URL", "MOCK_WEBHOOK_SECRETS", "ACME_WEBHOOK_SECRETS", "ACME_API_KEY"),
+    "WEBHOOK_SECRETS_KEY",
+}
 
 HELD = {
-    "web": {"DATABASE_URL", "JWT_SECRET", "PAGES_SECRET", "CONSOLE_BASIC_AUTH", "ACME_API_KEY"},
+    "web": {
+        *("DATABASE_URL", "JWT_SECRET", "PAGES_SECRET", "CONSOLE_BASIC_AUTH", "ACME_API_KEY"),
+        "WEBHOOK_SECRETS_KEY",
+    },
     "worker": WORKER,
     "housekeeping": WORKER,
+    "sender": WORKER,
     "beat": set[str](),
     "flower": {"FLOWER_BASIC_AUTH"},
     "mock-provider": {"MOCK_WEBHOOK_SECRETS"},

@@ -121,7 +121,7 @@ def serve_once(data: Path) -> tuple[str, int]:
             with httpx.Client(base_url=f"http://127.0.0.1:{environment['PORT']}", timeout=10) as web:
                 cart = web.get("/api/cart", headers={"Authorization": f"Bearer {token}"})
             assert cart.status_code in {200, 404}, "the token that it shows is good"
-            payments = count_payments(data)
+            payments = follow_up(data)
         finally:
             run.send_signal(signal.SIGINT)
             run.wait(timeout=40)
@@ -129,7 +129,7 @@ def serve_once(data: Path) -> tuple[str, int]:
     return "".join(shown), payments
 
 
-def count_payments(data: Path) -> int:
+def follow_up(data: Path) -> int:
     (line,) = [
         line for line in (data / "environment").read_text().splitlines() if line.startswith("MIGRATION_DATABASE_URL=")
     ]

@@ -49,7 +49,7 @@ def _failures(town: Town, webhook: str) -> list[dict[str, Any]]:
 def test_expired_messages_of_beat_are_no_news_and_those_of_an_operator_are(town: Town) -> None:
     """While no worker runs beat goes on sending, so after each restart there are some that expired."""
     processes = town.running.processes
-    workers = [processes.named(name) for name in ("worker", "housekeeping")]
+    workers = [processes.named(name) for name in ("worker", "housekeeping", "sender")]
     with Celery(broker=town.environment["REDIS_URL"], set_as_current=False) as celery:
         for process in workers:
             processes.end(process)
@@ -57,7 +57,8 @@ def test_expired_messages_of_beat_are_no_news_and_those_of_an_operator_are(town:
             for task in [task for task in TaskName if task.declaration.schedule]:
                 _send(celery, task, headers={"quiet": True})
             # The last of each queue: when Flower shows it, a worker has seen those before it.
-            last = (TaskName.SWEEP_WEBHOOKS, TaskName.LOOK_UP_PAYMENTS, TaskName.PRUNE_WEBHOOKS)
+            of_housekeeping = (TaskName.LOOK_UP_PAYMENTS, TaskName.PRUNE_WEBHOOKS)
+            last = (TaskName.SWEEP_WEBHOOKS, *of_housekeeping, TaskName.SWEEP_EVENTS)
             by_operator = {_send(celery, task) for task in last}
             time.sleep(1)
         finally:

@@ -40,7 +40,8 @@ def provider() -> Iterator[MockServer]:
 @pytest.fixture(scope="module")
 def house(provider: MockServer) -> Iterator[House]:
     settings = {**STANDARD.settings, "STANDARD_API_BASE": provider.url, "PAYMENT_PROVIDERS": "standard"}
-    with open_house(ENVIRONMENT="production", CONSOLE="on", **settings) as house:
+    own = {"ENVIRONMENT": "production", "CONSOLE": "on", "WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "off"}
+    with open_house(**own, **settings) as house:
         yield house
 
 
@@ -140,7 +141,7 @@ def test_every_line_of_the_web_and_of_the_workers_is_json_and_none_holds_a_secre
     ]
     assert len(secrets) > 5
     lines = 0
-    for name in ("web", "worker", "housekeeping"):
+    for name in ("web", "worker", "housekeeping", "sender"):
         for line in house.processes.named(name).log.read_text().splitlines():
             assert not any(secret in line for secret in secrets), name
             if line.startswith("{"):

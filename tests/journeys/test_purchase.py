@@ -19,7 +19,9 @@ def test_a_purchase_is_paid_through_web_queue_and_worker(running: Session) -> No
     purchase = buy(running.base_url, running.environment, CATALOGUE, lambda action, *_: steps.append(action))
 
     assert purchase.seconds_to_paid < 5
-    assert steps[-2:] == ["POST /api/payments/webhook", "GET /api/payments/…"]
+    assert steps[-3:] == ["POST /api/payments/webhook", "GET /api/payments/…", "GET /api/orders/…"]
+    assert purchase.order_number is not None
+    assert int(purchase.order_number) >= 1
     counted = httpx.get(f"{running.base_url}/metrics").text
     for series in ('webhook_deliveries_total{provider="mock",state="applied"}', "webhook_delivery_lag_seconds_count"):
         (line,) = [line for line in counted.splitlines() if line.startswith(series)]

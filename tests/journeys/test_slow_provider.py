@@ -14,9 +14,7 @@ import pytest
 from checkout_service.local.purchase import customer_token
 from tests.journeys.conftest import CATALOGUE, Town, eventually
 from tests.journeys.test_web_process import Web
-from tests.provider import MockProvider, _provider_server, mock_provider
-
-__all__ = ["_provider_server", "mock_provider"]
+from tests.provider import MockProvider
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def test_a_place_of_an_older_version_gets_the_secrets_that_it_lacks_and_keeps_it
     assert found["JWT_SECRET"] == "of long ago"
     assert found.keys() == {
         "JWT_SECRET", "MOCK_WEBHOOK_SECRETS", "FLOWER_BASIC_AUTH", "CONSOLE_BASIC_AUTH", "PAGES_SECRET",
-        "PAYMENT_NAMESPACE"}  # fmt: skip
+        "PAYMENT_NAMESPACE", "WEBHOOK_SECRETS_KEY"}  # fmt: skip
     assert place.secrets() == found, "tokens and cookies outlive a restart"
     assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
     os.close(place.lock)

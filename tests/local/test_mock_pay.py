@@ -24,9 +24,6 @@ from checkout_service.telemetry import logs
 from tests.apps import MakeApp
 from tests.conftest import MOCK_SECRET
 from tests.provider import MockProvider as Bank
-from tests.provider import _provider_server, mock_provider
-
-__all__ = ["_provider_server", "mock_provider"]
 
 TOKEN = "mock_pi_" + "0" * 32
 Webhooks = Callable[[], list[Any]]

@@ -49,10 +49,13 @@ def describe(url: str, schema: str = "public") -> dict[str, list[Any]]:
 
 
 def tables(url: str, schema: str = "public") -> set[str]:
-    """The names of the tables in the schema."""
+    """The names of the tables in the schema; partitions are parts of theirs."""
     engine = engine_in(url, schema)
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"))
+        rows = connection.execute(
+            text("""SELECT relname AS tablename FROM pg_class
+            WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition""")
+        )
         names = {row.tablename for row in rows}
     engine.dispose()
     return names

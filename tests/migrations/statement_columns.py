@@ -15,7 +15,12 @@ from sqlalchemy import TextClause
 
 from checkout_service.database.statements import Statement
 
-OF_THE_OWNER: Final = ("checkout_service.catalog.operations", "checkout_service.local")
+OF_THE_OWNER: Final = (
+    "checkout_service.catalog.operations",
+    "checkout_service.identity.key_operations",
+    "checkout_service.stock.counting",
+    "checkout_service.local",
+)
 """Modules that write as the owner, or on one machine alone."""
 
 _WRITES: Final = re.compile(r"\bINSERT INTO |\bUPDATE |\binsert\(|\bupdate\(")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
+from checkout_service.money import CURRENCIES, decimals
+from tests.conftest import Sql
 from tests.migrations.conftest import Alembic
 from tests.migrations.test_entries_of_what_is_there import run
 
@@ -69,3 +71,15 @@ def test_an_amount_that_its_currency_does_not_have_stops_the_migration_before_an
     run(fresh_database, "UPDATE payments SET amount = 13")
     run(fresh_database, "ALTER TABLE payments ENABLE TRIGGER USER")
     alembic("upgrade", "0004")
+
+
+def test_checks_call_what_says_the_decimals_of_a_currency_and_do_not_inline_it(sql: Sql) -> None:
+    """PostgreSQL inlines a function of SQL, and plans it, in each statement that writes an amount."""
+    found = sql("""
+        SELECT lanname, provolatile::text AS volatile FROM pg_proc JOIN pg_language ON pg_language.oid = prolang
+        WHERE proname = 'currency_decimals'""")
+    assert [tuple(row) for row in found] == [("plpgsql", "i")]
+
+    codes = sorted(CURRENCIES)
+    of_each = sql("SELECT currency_decimals(code) AS decimals FROM unnest(CAST(:codes AS text[])) AS code", codes=codes)
+    assert [row.decimals for row in of_each] == [decimals(code) for code in codes]

@@ -172,6 +172,11 @@ def compare(url: str, count: int) -> None:
         FROM before JOIN payments AS payment USING (id)""",
     )
     assert tuple(row) == (count, 0, 0, 0, 0, 0)
+    unexplained = """SELECT id FROM payments
+        WHERE (amount_captured > 0 OR status = 'authorized')
+            AND id NOT IN (SELECT payment_id FROM order_reasons WHERE reason = 'before_orders')"""
+    assert run(url, unexplained) == [], "all that was paid was paid before there were orders"
+    assert run(url, "SELECT FROM orders") == []
     folded = "SELECT * FROM payments_fold(ARRAY(SELECT id FROM before ORDER BY id LIMIT 2000))"
     assert run(url, folded) == [], "the fold finds what was written down"
 

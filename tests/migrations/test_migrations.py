@@ -23,6 +23,9 @@ from tests.migrations.schema import describe, tables
 
 Alembic = Callable[..., None]
 REVISIONS = [script.revision for script in reversed(list(ScriptDirectory.from_config(Config(CONFIG)).walk_revisions()))]
+ROWS_ALONE = {"0016"}
+"""Revisions that write rows and leave the tables as they are."""
+
 KEEPS = {"0002": "types"}
 """PostgreSQL cannot take a value out of an enum again."""
 ROLES = ("checkout_owner", "checkout_web", "checkout_worker")
@@ -61,7 +64,7 @@ def test_each_migration_is_reversible_by_itself(fresh_database: str, alembic: Al
     for revision in REVISIONS:
         alembic("upgrade", revision)
         after = describe(fresh_database)
-        assert after != before, f"{revision} changes nothing that is compared"
+        assert (after == before) == (revision in ROWS_ALONE), f"{revision} changes nothing that is compared"
         alembic("downgrade", "-1")
         left = describe(fresh_database)
         if kept := KEEPS.get(revision):
@@ -84,7 +87,7 @@ def test_a_lock_that_somebody_holds_ends_the_migration_and_nothing_of_it_stays(
         started = monotonic()
         with pytest.raises(OperationalError, match="lock timeout"):
             alembic("downgrade", "base")
-        assert 4 < monotonic() - started < 10
+        assert 4 < monotonic() - started < 30
     engine.dispose()
 
     assert describe(fresh_database) == before

@@ -15,6 +15,7 @@ from checkout_service.doctor.rights import (
     HELD,
     TABLES,
     WEB,
+    WEB_FUNCTIONS,
     WORKER,
     WORKER_FUNCTIONS,
     Rights,
@@ -67,6 +68,23 @@ NEW_VOID = (
     "VALUES (uuidv7(), uuidv7(), 'key', ''{})"
 )
 
+NEW_FULFILMENT = (
+    "INSERT INTO fulfilments (order_id, requested_by, idempotency_key, request_hash{}) "
+    "VALUES (uuidv7(), uuidv7(), 'key', ''{})"
+)
+NEW_CANCELLATION = NEW_FULFILMENT.replace("fulfilments", "order_cancellations")
+NEW_REFUND_LINE = "INSERT INTO refund_lines (refund_id, order_line_id, qty{}) VALUES (uuidv7(), uuidv7(), 1{})"
+
+OF_ORDERS = (
+    "orders",
+    "order_lines",
+    "order_reasons",
+    "order_numbers",
+    "fulfilments",
+    "order_cancellations",
+    "refund_lines",
+)
+
 COMPUTED = {
     "status": "'paid'",
     "review_reason": "NULL",
@@ -87,6 +105,30 @@ COMPUTED = {
 """Columns of payments that payments_fold alone writes."""
 
 REFUSED_TO_WEB = [
+    *[
+        NEW_FULFILMENT.format(f", {column}", f", {value}")
+        for column, value in {
+            "id": "uuidv7()",
+            "order_status": "'fulfilled'",
+            "capture_request_id": "uuidv7()",
+            "created_at": "now()",
+        }.items()
+    ],
+    *[
+        NEW_CANCELLATION.format(f", {column}", f", {value}")
+        for column, value in {
+            "id": "uuidv7()",
+            "payment_id": "uuidv7()",
+            "refund_ids": "'{}'",
+            "void_id": "uuidv7()",
+            "created_at": "now()",
+        }.items()
+    ],
+    *[
+        NEW_REFUND_LINE.format(f", {column}", f", {value}")
+        for column, value in {"id": "uuidv7()", "created_at": "now()"}.items()
+    ],
+    "SELECT orders_cancel_short(1, uuidv7())",
     *[f"INSERT INTO {entry} {values}" for entry, values in ENTRIES.items()],
     *[f"UPDATE {entry} SET updated_at = now()" for entry in (*ENTRIES, "capture_requests", "voids")],
     *[f"SELECT id FROM {entry} FOR UPDATE" for entry in (*ENTRIES, "capture_requests", "voids")],
@@ -215,9 +257,63 @@ REFUSED_TO_WEB = [
     "DELETE FROM command_results",
     "LOCK TABLE webhook_rejections IN ACCESS SHARE MODE",
     "SELECT FROM webhook_rejections",
+    *[
+        f"INSERT INTO webhook_endpoints (url, {column}) VALUES ('https://a.example', {value})"
+        for column, value in {
+            "id": "uuidv7()",
+            "place": "0",
+            "state": "'enabled'",
+            "version": "1",
+            "lease_token": "uuidv7()",
+            "created_at": "now()",
+        }.items()
+    ],
+    *[
+        f"UPDATE webhook_endpoints SET {column} = {column}"
+        for column in (
+            *("id", "place", "version", "state_since", "signing", "lease_token", "leased_until", "next_due_at"),
+            *("failures", "failing_since", "pace", "probes", "last_success_at", "lagging_since", "created_at"),
+        )
+    ],
+    "DELETE FROM webhook_endpoints",
+    "SELECT ciphertext FROM endpoint_secrets",
+    "SELECT id FROM endpoint_secrets",
+    "INSERT INTO endpoint_secrets (endpoint_id, ciphertext) VALUES (uuidv7(), 'a') RETURNING ciphertext",
+    "INSERT INTO endpoint_secrets (endpoint_id, ciphertext, ends_at) VALUES (uuidv7(), 'a', now())",
+    "UPDATE endpoint_secrets SET ends_at = now()",
+    "DELETE FROM endpoint_secrets",
+    *[
+        f"{action} {table}{rest}"
+        for table in ("pending_deliveries", "event_attempts")
+        for action, rest in (("INSERT INTO", " DEFAULT VALUES"), ("UPDATE", " SET type = ''"), ("DELETE FROM", ""))
+    ],
+    *[
+        f"INSERT INTO event_replays (endpoint_id, since, requested_by, {column}) VALUES (uuidv7(), now(), 'a', {value})"
+        for column, value in {
+            "from_seq": "0",
+            "place": "0",
+            "until_seq": "0",
+            "state": "'done'",
+            "events": "1",
+        }.items()
+    ],
+    "UPDATE event_replays SET state = 'done'",
+    "DELETE FROM event_replays",
 ]
 
 REFUSED_TO_WORKER = [
+    "INSERT INTO webhook_endpoints (url) VALUES ('https://a.example')",
+    *[f"UPDATE webhook_endpoints SET {column} = {column}" for column in ("url", "types", "deleted_at", "version")],
+    "DELETE FROM webhook_endpoints",
+    "INSERT INTO endpoint_secrets (endpoint_id, ciphertext) VALUES (uuidv7(), 'a')",
+    "UPDATE endpoint_secrets SET ends_at = now()",
+    "SELECT endpoint_rotate_secret(uuidv7(), 'v1', 'a', interval '0')",
+    "SELECT endpoint_send_test(uuidv7())",
+    "INSERT INTO event_replays (endpoint_id, since, requested_by) VALUES (uuidv7(), now(), 'a')",
+    "UPDATE event_replays SET since = now()",
+    NEW_FULFILMENT.format("", ""),
+    NEW_CANCELLATION.format("", ""),
+    NEW_REFUND_LINE.format("", ""),
     *[f"UPDATE payments SET {column} = {value}" for column, value in COMPUTED.items()],
     *[
         f"UPDATE payments SET {column} = {column}"
@@ -294,6 +390,15 @@ REFUSED_TO_WORKER = [
 ]
 
 REFUSED_TO_BOTH = [
+    *[f"UPDATE {table} SET updated_at = now()" for table in OF_ORDERS],
+    *[f"SELECT id FROM {table} FOR UPDATE" for table in OF_ORDERS],
+    *[f"DELETE FROM {table}" for table in OF_ORDERS],
+    "INSERT INTO orders (session_id, payment_id) VALUES (uuidv7(), uuidv7())",
+    "INSERT INTO order_lines (order_id) VALUES (uuidv7())",
+    *[
+        f"ALTER TABLE {table} DISABLE TRIGGER {table}_admit"
+        for table in ("fulfilments", "order_cancellations", "refund_lines")
+    ],
     *[f"TRUNCATE {table}" for table in sorted(TABLES)],
     "ALTER TABLE payments DISABLE TRIGGER payments_guard",
     *[
@@ -304,7 +409,9 @@ REFUSED_TO_BOTH = [
         OWN_TRIGGER.format(function)
         for function in (
             *("refunds_fill_from_payment", "refunds_check_cover", "refunds_fold_payment", "capture_requests_admit"),
-            *("capture_requests_check_cover", "voids_admit"),
+            *("capture_requests_check_cover", "voids_admit", "fulfilments_admit", "order_cancellations_admit"),
+            *("refund_lines_admit", "refund_lines_add_up", "webhook_endpoints_change", "endpoint_secrets_admit"),
+            "event_replays_admit",
         )
     ],
     "DROP TRIGGER payments_guard ON payments",
@@ -343,7 +450,7 @@ def attempt(engines: dict[str, Engine]) -> Attempt:
 
 @pytest.mark.parametrize(
     ("role", "rights", "functions"),
-    [("web", WEB, frozenset()), ("worker", WORKER, WORKER_FUNCTIONS)],
+    [("web", WEB, WEB_FUNCTIONS), ("worker", WORKER, WORKER_FUNCTIONS)],
     ids=["web", "worker"],
 )
 def test_roles_hold_exactly_what_the_design_grants(
@@ -466,7 +573,7 @@ def test_no_role_may_lock_a_table_but_those_that_it_may_delete_from(engines: dic
 
 
 ROWS_LOCKED = {
-    "web": {"carts", "cart_items"},
+    "web": {"api_keys", "carts", "cart_items", "webhook_endpoints", "event_replays"},
     "worker": {key[0] for key in WORKER if key[1] == "UPDATE"},
 }
 """Tables of which a role may hold rows, since it may update a column of them."""

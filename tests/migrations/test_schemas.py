@@ -118,12 +118,22 @@ def test_functions_of_the_owner_see_its_tables_whatever_the_caller_puts_in_front
     assert _sums(web, payment, "shop.payments") == ("0", "100")
 
 
-@pytest.mark.parametrize("name", ["Shop", "pg_shop", "a b", "a,public", 'a"b', "", "$user", "a" * 64])
-def test_a_schema_whose_name_would_need_quotes_is_refused(fresh_database: str, name: str) -> None:
-    status, message = finish(start_upgrade(fresh_database, "-x", f"schema={name}"))
+REFUSED = "cannot be the schema: give it a name of a to z"
+
+
+@pytest.mark.parametrize("name", ["Shop", "pg_shop", "a b", "a,public", 'a"b', "$user", "a" * 64])
+def test_a_schema_whose_name_would_need_quotes_is_refused(fresh_database: str, alembic: Alembic, name: str) -> None:
+    with pytest.raises(SystemExit, match=REFUSED):
+        alembic("upgrade", "head", schema=name)
+
+    assert tables(fresh_database) == set()
+
+
+def test_a_schema_without_a_name_ends_the_process(fresh_database: str) -> None:
+    status, message = finish(start_upgrade(fresh_database, "-x", "schema="))
 
     assert status != 0
-    assert "cannot be the schema: give it a name of a to z" in message
+    assert REFUSED in message
     assert tables(fresh_database) == set()
 
 

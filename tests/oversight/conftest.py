@@ -10,13 +10,12 @@ import pytest
 from flask import Flask
 
 from tests.conftest import Sql
-from tests.worker.conftest import worker_app  # noqa: F401 (a fixture)
 
 InWorker = Callable[..., Any]
 
 
 @pytest.fixture
-def in_worker(worker_app: Flask) -> InWorker:  # noqa: F811 (the fixture above)
+def in_worker(worker_app: Flask) -> InWorker:
     """``in_worker(task, …)`` runs a task as a worker does."""
 
     def run(task: Callable[..., Any], *arguments: Any) -> Any:
@@ -33,7 +32,9 @@ def add_session(sql: Sql, payment_id: UUID) -> None:
         INSERT INTO checkout_sessions (user_id, cart_id, idempotency_key, request_hash, payment_id, payment_token,
             amount, currency, lines, expires_at, created_at)
         SELECT cart.user_id, cart.id, 'key-of-the-customer', ''::bytea, payments.id, provider_ref, amount, currency,
-            '[{}, {}]', now() + interval '1 day', payments.created_at
+            (SELECT jsonb_agg(jsonb_build_object('listing_id', uuidv7(), 'title', title, 'qty', 1,
+                'unit_price', amount / 2, 'line_total', amount / 2)) FROM unnest(ARRAY['One', 'Another']) AS title),
+            now() + interval '1 day', payments.created_at
         FROM cart JOIN payments ON payments.id = :id""",
         id=payment_id,
     )

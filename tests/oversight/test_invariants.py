@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from uuid import uuid4
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
-from checkout_service.oversight import invariants, money_statements
+from checkout_service.oversight import invariants, money_statements, promises
 from checkout_service.oversight.gauges import Violations
-from tests.conftest import Sql
-from tests.money import attempt, fold
+from checkout_service.oversight.order_invariants import ORDER_INVARIANTS
+from tests.conftest import MakeListing, Servers, Sql
+from tests.money import attempt, bring_to, fold
+from tests.ordering import number_orders, open_session, paid_order
 from tests.oversight.conftest import InWorker, add_session
 from tests.refunding import insert_refund, open_payment, paid_payment
+from tests.stock.holding import end_holds
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
 from worker.webhooks.task import process
 
@@ -29,6 +33,11 @@ NAMES = (
     "refund_outstanding_too_long",
     "capture_outstanding_too_long",
     "attempt_past_limit",
+    "paid_has_order",
+    "order_without_number",
+    "event_without_number",
+    "stock_adds_up",
+    "hold_past_end",
 )
 
 
@@ -59,6 +68,31 @@ def with_capture_request(sql: Sql) -> None:
         """INSERT INTO capture_requests (payment_id, attempt_ref, amount, requested_by, idempotency_key, request_hash)
         VALUES (:id, 'auth_1', 100, uuidv7(), 'key', '')""",
         id=payment,
+    )
+
+
+def with_orders(sql: Sql, make_listing: MakeListing) -> None:
+    """An order of a listing that is counted and of one that is not, one that is short, and a hold without a session."""
+    counted, uncounted = make_listing(stock=5, title="counted"), make_listing(stock=None)
+    _, alone = paid_order(sql, (make_listing(stock=None, title="alone"), 1))
+    with_event(sql, alone)
+    _, payment = paid_order(sql, (counted, 2), (uncounted, 1))
+    with_event(sql, payment)
+    late = open_session(sql, (counted, 3))
+    end_holds(sql, late)
+    sql("SELECT holds_sweep(100, '{}')")
+    sql("UPDATE listings SET stock = 3 WHERE id = :id", id=counted["id"])
+    bring_to(sql, late, "paid")
+    with_event(sql, late)
+    number_orders(sql)
+    made = sql(
+        "SELECT status::text FROM orders WHERE payment_id IN (:payment, :late) ORDER BY id", payment=payment, late=late
+    )
+    assert [row.status for row in made] == ["placed", "short"]
+    sql(
+        "SELECT hold_take(uuidv7(), :user, uuidv7(), 0, ARRAY[CAST(:id AS uuid)], ARRAY[4])",
+        user=uuid4(),
+        id=make_listing(stock=7)["id"],
     )
 
 
@@ -111,6 +145,10 @@ def test_all_is_well_after_verified_work(app: Flask, in_worker: InWorker, sql: S
 
 OPEN = "WHERE status = 'pending'"
 REFUNDED = "WHERE amount_refunding > 0"
+AUTHORIZED = "WHERE status = 'authorized'"
+SHORT = "WHERE status = 'short'"
+OF_SHORT = f"order_id = (SELECT id FROM orders {SHORT})"
+HOLD_OF_SHORT = f"payment_id = (SELECT payment_id FROM orders {SHORT})"
 
 
 @pytest.mark.parametrize(
@@ -143,9 +181,52 @@ REFUNDED = "WHERE amount_refunding > 0"
         ("capture_outstanding_too_long", "UPDATE capture_requests SET next_attempt_at = now() - interval '31 minutes'"),
         ("attempt_past_limit", "UPDATE payment_attempts SET times_out_at = now() - interval '31 minutes'"),
         ("attempt_past_limit", "UPDATE payment_attempts SET expires_at = now() - interval '25 hours'"),
+        (
+            "paid_has_order",
+            f"DELETE FROM order_reasons WHERE payment_id = (SELECT id FROM payments {REFUNDED})",
+        ),
+        (
+            "paid_has_order",
+            """WITH lines AS (DELETE FROM order_lines WHERE title = 'alone' RETURNING order_id)
+            DELETE FROM orders WHERE id = (SELECT order_id FROM lines)""",
+        ),
+        ("paid_has_order", f"DELETE FROM order_reasons WHERE payment_id = (SELECT id FROM payments {AUTHORIZED})"),
+        (
+            "order_without_number",
+            f"""INSERT INTO unnumbered_orders (orders, created_at)
+            SELECT array_agg(id), now() - interval '61 seconds' FROM orders {SHORT}""",
+        ),
+        (
+            "event_without_number",
+            """INSERT INTO unsequenced_events (events, types, objects, lanes, created_at)
+            SELECT ARRAY[uuidv7()], ARRAY['refund.requested'], ARRAY[uuidv7()], ARRAY[uuidv7()],
+                now() - interval '61 seconds'""",
+        ),
+        ("stock_adds_up", "UPDATE stock_counters SET stock = stock + 1 WHERE stock = 7"),
+        ("stock_adds_up", "UPDATE stock_counters SET stock = NULL WHERE stock = 7"),
+        (
+            "stock_adds_up",
+            "INSERT INTO stock_counters (listing_id, stock) SELECT id, 1 FROM listings WHERE title = 'alone'",
+        ),
+        ("stock_adds_up", "UPDATE stock_counters SET reserved = reserved - 1 WHERE stock = 7"),
+        ("stock_adds_up", "UPDATE stock_counters SET reserved = 0 WHERE stock = 3"),
+        ("stock_adds_up", "DELETE FROM holds WHERE state = 'held'"),
+        ("stock_adds_up", "UPDATE holds SET reserved = reserved - 1 WHERE state = 'held'"),
+        ("stock_adds_up", f"UPDATE order_lines SET qty_fulfilled = 1 WHERE {OF_SHORT}"),
+        ("stock_adds_up", f"UPDATE order_lines SET qty_short = 1 WHERE {OF_SHORT}"),
+        ("stock_adds_up", "UPDATE orders SET status = 'canceled' WHERE status = 'placed' AND amount = 120"),
+        ("stock_adds_up", "UPDATE holds SET payment_id = uuidv7() WHERE state = 'sold' AND qty = 2"),
+        (
+            "stock_adds_up",
+            f"""WITH gone AS (DELETE FROM holds WHERE {HOLD_OF_SHORT} RETURNING *)
+            UPDATE stock_counters SET reserved = 2 WHERE stock = 3""",
+        ),
+        ("hold_past_end", "UPDATE holds SET until = now() - interval '121 seconds' WHERE state = 'held'"),
     ],
 )
-def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, breakage: str) -> None:
+def test_a_broken_promise_is_named_and_counted(
+    app: Flask, sql: Sql, make_listing: MakeListing, name: str, breakage: str
+) -> None:
     insert_payment(sql)
     insert_webhook(sql, webhook("mock_pi_any"))
     ((payment_id,),) = sql("SELECT id FROM payments")
@@ -154,6 +235,7 @@ def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, 
     with_refund(sql)
     with_capture_request(sql)
     with_duplicate(sql)
+    with_orders(sql, make_listing)
     sql(breakage)
 
     status, printed = _check(app)
@@ -162,6 +244,15 @@ def test_a_broken_promise_is_named_and_counted(app: Flask, sql: Sql, name: str, 
     assert [line.split()[1] for line in printed.splitlines() if line.startswith("WRONG")] == [name]
     assert "What to do:" in printed
     assert _counts(app) == {other: float(other == name) for other in NAMES}
+
+
+def test_a_hold_that_its_session_keeps_is_not_past_its_end(app: Flask, sql: Sql, make_listing: MakeListing) -> None:
+    open_session(sql, (make_listing(stock=5), 2))
+    sql("UPDATE holds SET until = now() - interval '1 hour'")
+
+    assert _counts(app)["hold_past_end"] == 0
+    sql("UPDATE checkout_sessions SET held_until = now() - interval '121 seconds'")
+    assert _counts(app)["hold_past_end"] == 1
 
 
 def test_it_says_what_is_not_as_the_entries_make_it(app: Flask, sql: Sql) -> None:
@@ -228,7 +319,7 @@ def test_all_rows_are_walked_page_by_page(app: Flask, sql: Sql, monkeypatch: pyt
     for number in range(5):
         insert_payment(sql, provider_ref=f"mock_pi_{number}")
     sql("UPDATE payments SET status = 'failed'")
-    monkeypatch.setattr(invariants, "PAGE", 2)
+    monkeypatch.setattr(promises, "PAGE", 2)
     monkeypatch.setattr(invariants, "FOLDED", text(str(money_statements.FOLDED).replace("LIMIT 2000", "LIMIT 2")))
 
     assert _check(app)[1].count("status failed instead of pending") == 5
@@ -243,3 +334,13 @@ def test_the_limits_can_be_set(app: Flask, sql: Sql) -> None:
 def test_the_metrics_show_it(client: FlaskClient, sql: Sql) -> None:
     text = client.get("/metrics").text
     assert all(f'checkout_invariant_violations{{invariant="{name}"}}' in text for name in NAMES)
+
+
+def test_a_scrape_goes_by_index(superuser: Engine, servers: Servers) -> None:
+    """However many rows there are: each count of orders and stock begins at an index and ends after some thousands."""
+    values = asdict(promises.Limits()) | {"limit": 1000}
+    with superuser.connect() as connection:
+        connection.execute(text("SET enable_seqscan = off"))
+        for invariant in ORDER_INVARIANTS:
+            plan = connection.execute(text(f"EXPLAIN {invariant.count}"), values)
+            assert "Seq Scan" not in "\n".join(row[0] for row in plan), invariant.name

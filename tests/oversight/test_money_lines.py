@@ -20,7 +20,7 @@ from tests.refunding import insert_refund, open_payment, paid_payment
 def _run(app: Flask, *arguments: str) -> list[str]:
     done = app.test_cli_runner().invoke(args=["payments", *arguments])
     assert done.exit_code == 0, done.output
-    return list(done.output.splitlines())
+    return list(done.stdout.splitlines())
 
 
 def _show(app: Flask, payment_id: object) -> tuple[dict[str, str], list[str]]:

@@ -11,12 +11,14 @@ from tests.refunding import insert_refund, paid_payment
 def _listed(app: Flask, *arguments: str) -> list[str]:
     done = app.test_cli_runner().invoke(args=["payments", "refunds", *arguments])
     assert done.exit_code == 0, done.output
-    return list(done.output.splitlines())
+    return list(done.stdout.splitlines())
 
 
 def test_refunds_are_listed_by_status_with_why(app: Flask, sql: Sql) -> None:
     payment, _ = paid_payment(sql)
-    failed = insert_refund(sql, payment, "1.00", status="'failed'", decline="'insufficient_funds'")
+    failed = insert_refund(
+        sql, payment, "1.00", status="'failed'", decline="'insufficient_funds'", detail="'status 402'"
+    )
     insert_refund(sql, payment, "1.00", status="'failed'", updated_at="now() - interval '31 days'")
     doubted = insert_refund(sql, payment, "2.00", detail="E'in doubt\\x1b[2J'")
     under_way = insert_refund(sql, payment, "3.00", status="'processing'")
@@ -25,7 +27,7 @@ def test_refunds_are_listed_by_status_with_why(app: Flask, sql: Sql) -> None:
     (line,) = _listed(app)
     assert line.startswith(str(failed))
     assert "1.00 USD" in line
-    assert line.endswith(f"payment {payment}  insufficient_funds")
+    assert line.endswith(f"payment {payment}  insufficient_funds: status 402")
     (line,) = _listed(app, "--status", "requested")
     assert line.startswith(str(doubted))
     assert "in doubt" in line

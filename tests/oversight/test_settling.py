@@ -118,12 +118,12 @@ def test_nothing_to_look_at_is_no_command(app: Flask, sql: Sql) -> None:
 
 
 def test_it_is_given_back(app: Flask, sql: Sql, short: UUID) -> None:
-    done = _run(app, "refund", str(short), "--reason", "came short", "--key", "k1", "--operator", "ada")
+    done = _run(app, "refund", str(short), "--why", "came short", "--key", "k1", "--operator", "ada")
 
     assert done.exit_code == 0, done.output
     assert "200.00 USD is asked for, with the key k1" in done.output
     assert _now(sql, short).amount_refunding == 200
-    again = _run(app, "refund", str(short), "--reason", "came short", "--key", "k1", "--operator", "ada")
+    again = _run(app, "refund", str(short), "--why", "came short", "--key", "k1", "--operator", "ada")
     assert "was asked for before" in again.output
     refund = sql("SELECT amount, reason, capture_ref, requested_by FROM refunds")
     assert [tuple(row)[:3] for row in refund] == [(200, "came short", "ch_1")]

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from flask import Flask
 
-from tests.conftest import Sql
+from tests.conftest import MakeListing, Sql
+from tests.ordering import number_orders, paid_order
 from tests.oversight.conftest import InWorker, add_session
 from tests.refunding import insert_refund, paid_payment
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
@@ -58,6 +59,7 @@ def test_a_payments_timeline_is_shown_in_order(app: Flask, in_worker: InWorker, 
         "event",
         "attempt",
         "look-up",
+        "order",
     ]
     assert [line[:27] for line in entries] == sorted(line[:27] for line in entries)
     assert "for 2 lines" in entries[1]
@@ -119,3 +121,40 @@ def test_a_payment_that_is_not_there(app: Flask, sql: Sql) -> None:
     done = app.test_cli_runner().invoke(args=["payments", "show", str(uuid4())])
     assert done.exit_code == 1
     assert "There is no payment" in done.output
+
+
+def test_the_timeline_has_its_order(app: Flask, sql: Sql, make_listing: MakeListing) -> None:
+    order, payment = paid_order(sql, (make_listing(), 3))
+    assert f"order     {order} is placed" in _show(app, payment)
+    number_orders(sql, prefix="HB-")
+    sql(
+        """INSERT INTO fulfilments (order_id, carrier, tracking, lines, requested_by, idempotency_key, request_hash)
+        SELECT order_id, E'by\tbike', 'B-1', jsonb_build_array(jsonb_build_object('line_id', id, 'qty', 2)),
+            uuidv7(), 'key', ''
+        FROM order_lines"""
+    )
+
+    lines = _show(app, payment)
+    assert "order     HB-1 is partially_fulfilled" in lines
+    entries = [line[28:].strip() for line in lines if line[28:].strip().startswith("order ")]
+    assert entries[0] == f"order     {order} placed, number HB-1"
+    assert entries[1].startswith(r"order     2 pieces handed over by 'by\tbike', tracking B-1, requested by ")
+
+
+def test_the_timeline_has_a_canceled_order_and_why_there_is_none(
+    app: Flask, sql: Sql, make_listing: MakeListing
+) -> None:
+    order, payment = paid_order(sql, (make_listing(), 1))
+    sql(
+        """INSERT INTO order_cancellations (order_id, reason, requested_by, idempotency_key, request_hash)
+        VALUES (:order, 'sold out', uuidv7(), 'key', '')""",
+        order=order,
+    )
+    lines = _show(app, payment)
+    assert any("order     canceled, requested by" in line and line.endswith("(sold out)") for line in lines)
+
+    without, _ = paid_payment(sql)
+    lines = _show(app, without)
+    why = "none: the payment has no session that says what was bought"
+    assert f"order     {why}" in lines
+    assert any(line.endswith(f"order     {why}") and line.startswith("20") for line in lines)

@@ -44,9 +44,10 @@ def open_browser() -> Iterator[Browser]:
 
 def violations(page: Page, *, without: Sequence[str] = ()) -> list[str]:
     """What axe-core has to say against the page, best practices and the size of targets included."""
-    page.evaluate(AXE)
+    page.evaluate("() => typeof axe") == "object" or page.evaluate(AXE)
     rules: dict[str, Any] = {name: {"enabled": False} for name in without} | {"target-size": {"enabled": True}}
-    found = page.evaluate("rules => axe.run({rules})", rules)
+    # Of what passes, axe-core names only the first element of each rule: to name them all took most of the time.
+    found = page.evaluate("rules => axe.run({rules, resultTypes: ['violations']})", rules)
     assert found["passes"], "axe looked at nothing"
     return [
         f"{violation['id']}: {node['target']} {node['failureSummary']}"
@@ -60,12 +61,28 @@ def overflows(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
 
-def picture(page: Page, name: str, folder: Path, *, whole: bool = False) -> None:
-    """Take a picture, of the whole page or of what fits on the screen.
+def cut(page: Page) -> list[str]:
+    """What the page shows only in part, or after it was moved sideways within itself; what is only heard is no part."""
+    return list(page.evaluate(_CUT))
 
-    Those in docs/ are taken again only when TAKE_SCREENSHOTS is set, so that a test leaves no trace.
+
+_CUT = """() => Array.from(document.querySelectorAll("body *")).filter((each) => {
+  const style = getComputedStyle(each);
+  const heard = each.closest(".unseen, .watch:not(.trouble), thead");
+  return !heard && each.clientWidth && style.overflowX !== "visible" && each.scrollWidth > each.clientWidth + 1;
+}).map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 60)}`)"""
+
+
+def picture(page: Page, name: str, folder: Path, *, whole: bool = False) -> None:
+    """Take a picture, of the whole page or of what fits on the screen, if pictures are asked for.
+
+    Those in docs/ are taken again only when TAKE_SCREENSHOTS is set, so that a test leaves no trace; with LOOK they
+    go into the folder. A picture proves nothing, and takes as long as all that is looked for on the page.
     """
-    page.screenshot(path=(SCREENSHOTS if "TAKE_SCREENSHOTS" in os.environ else folder) / f"{name}.png", full_page=whole)
+    if "TAKE_SCREENSHOTS" in os.environ:
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+    elif "LOOK" in os.environ:
+        page.screenshot(path=folder / f"{name}.png", full_page=whole)
 
 
 def tab_to(page: Page, name: str, *, most: int = 80) -> None:

@@ -15,7 +15,9 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.entries import PaymentEventRecorded, WebhookReceived
 from checkout_service.oversight.payment_history import FOUND, PaymentNow
 from checkout_service.oversight.timeline import Timeline, timeline_of
-from checkout_service.pages.payment_status import PATIENCE, headline
+from checkout_service.pages.amounts import form_of
+from checkout_service.pages.payment_status import PATIENCE, Around, Headline
+from checkout_service.pages.payment_status import headline as headline_of
 from checkout_service.pages.status_steps import EXPLAINED, status_steps
 from checkout_service.pages.timeline_phrases import REFUNDED, WITHOUT_EVENTS, CustomerPhrase, phrases
 from checkout_service.payments.outcomes import EventOutcome
@@ -24,10 +26,15 @@ from tests.conftest import Sql, Statements
 from tests.money import attempt, bring_to, capture, fold
 from tests.oversight.conftest import InWorker, add_session, in_worker
 from tests.webhook_bodies import insert_payment, insert_webhook, name_in_webhooks, webhook
-from tests.worker.conftest import worker_app
 from worker.webhooks.task import process
 
-__all__ = ["in_worker", "worker_app"]
+__all__ = ["in_worker"]
+
+WRITE = form_of("en").write
+
+
+def headline(payment: PaymentNow, *, last_moved_at: datetime | None = None, **known: Any) -> Headline:
+    return headline_of(payment, around=Around(last_moved_at=last_moved_at or datetime.now(UTC), **known), write=WRITE)
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def phrases_of(app: Flask, sql: Sql, reference: str) -> list[CustomerPhrase]:
     with app.app_context():
         timeline = timeline_of(payment_id(sql, reference), pages=2)
     assert timeline is not None
-    return phrases(timeline)
+    return phrases(timeline, write=WRITE)
 
 
 def webhooks_in(timeline: Timeline) -> set[UUID]:
@@ -74,20 +81,20 @@ def test_what_each_webhook_did_is_in_a_sentence(app: Flask, sql: Sql, in_worker:
 
     opened, *webhooks, disputed = phrases_of(app, sql, reference)
 
-    assert (disputed.title, disputed.text) == ("The payment was disputed", "Your bank took 240.00 USD back.")
-    assert opened.text == "240.00 USD for 2 lines of the cart. The payment was opened at the provider and is pending."
+    assert (disputed.title, disputed.text) == ("The payment was disputed", "Your bank took $240.00 back.")
+    assert opened.text == "$240.00 for 2 lines of the cart. The payment was opened at the provider and is pending."
     assert [(entry.badge, entry.title, entry.text) for entry in webhooks] == [
         ("applied", "A webhook said “processing”",
          "It is verified. It says processing, and that was written down."),
         ("duplicate", "The same webhook arrived again",
          "It is verified, but it says what we knew already. It counts once, not twice."),
         ("applied", "A webhook said “paid”",
-         "It is verified. It says paid with 1.00 USD, and that was written down."),
+         "It is verified. It says paid with $1.00, and that was written down."),
         ("rejected", "An unverified webhook arrived",
          ("It is unverified: the signature is not ours. Somebody else may have sent it, or our own secret may be "
           "wrong. Nothing in it was believed.")),
         ("applied", "A webhook said “paid”",
-         "It is verified. It says paid with 240.00 USD, and that was written down."),
+         "It is verified. It says paid with $240.00, and that was written down."),
         ("stale", "A webhook said “failed”",
          "It is verified. It says failed, which we knew already or which came too late to change anything."),
         ("applied", "A webhook said “reversed”",
@@ -109,9 +116,9 @@ def test_the_sentence_of_an_event_leaves_out_what_it_does_not_say(
     _, part, paid, news, _ = phrases_of(app, sql, reference)
 
     assert part.title == "A webhook said “partially paid”"
-    assert part.text == "It is verified. It says partially paid with 40.00 USD, and that was written down."
+    assert part.text == "It is verified. It says partially paid with $40.00, and that was written down."
     assert paid.text == "It is verified. It says paid with 240.00, and that was written down."
-    assert news.text == "It is verified. It tells of 40.00 USD, and that was written down."
+    assert news.text == "It is verified. It tells of $40.00, and that was written down."
 
 
 def test_what_is_released_of_a_collected_attempt_was_not_called_off(app: Flask, sql: Sql, reference: str) -> None:
@@ -249,12 +256,14 @@ def test_a_refunded_payment_says_so_in_its_headline(refunded: str, lost: str, ti
     )
     found = headline(payment, last_moved_at=datetime.now(UTC))
     assert found.title == title
-    assert (f"{refunded}.00 USD" in found.meaning) == (refunded != "0")
+    assert (f"${refunded}.00" in found.meaning) == (refunded != "0")
 
 
 def test_a_part_of_the_money_is_shown_with_both_amounts() -> None:
     payment = _payment(PaymentStatus.PARTIALLY_PAID, amount_captured=Decimal(200), amount_refunded=Decimal(10))
-    assert headline(payment, last_moved_at=datetime.now(UTC)).meaning == "200.00 of 240.00 USD came so far."
+    assert headline(payment, last_moved_at=datetime.now(UTC)).meaning == (
+        "$10.00 of what you paid was given back. $200.00 of $240.00 came so far."
+    )
 
 
 @pytest.mark.parametrize(
@@ -262,7 +271,8 @@ def test_a_part_of_the_money_is_shown_with_both_amounts() -> None:
     [
         ("pending", [], ["pending", "paid"]),
         ("paid", ["processing", "paid"], ["pending", "processing", "paid"]),
-        ("processing", ["failed", "processing"], ["pending", "processing", "failed", "paid"]),
+        ("processing", ["failed", "processing"], ["pending", "processing", "paid"]),
+        ("paid", ["failed", "authorized", "paid"], ["pending", "failed", "authorized", "paid"]),
         ("canceled", ["canceled"], ["pending", "canceled"]),
         ("reversed", ["paid", "reversed"], ["pending", "paid", "reversed"]),
         ("authorized", ["authorized"], ["pending", "authorized", "paid"]),
@@ -275,8 +285,9 @@ def test_only_statuses_on_the_way_are_drawn(status: str, reported: list[str], dr
     assert [step.reached for step in steps] == [PaymentStatus(name) <= PaymentStatus(status) for name in drawn]
 
 
-def test_what_does_not_fit_is_no_step() -> None:
-    steps = status_steps(PaymentStatus.PENDING, [_event("processing", "mismatch")])
+@pytest.mark.parametrize("outcome", ["mismatch", "stale"])
+def test_what_does_not_fit_or_came_too_late_is_no_step(outcome: str) -> None:
+    steps = status_steps(PaymentStatus.PAID, [_event("processing", outcome), _event("failed", outcome)])
     assert [step.name for step in steps] == ["pending", "paid"]
 
 
@@ -288,6 +299,7 @@ def _payment(status: PaymentStatus, **values: Any) -> PaymentNow:
         "amount_authorized": zero, "amount_accepted": None, "amount_refunded": zero, "amount_refunding": zero,
         "under_way": False, "authorization_expires_at": None, "version": 1, "review_reason": None, "duplicates": (),
         "created_at": datetime.now(UTC), "next_look_up_at": None, "look_ups": 0,
+        "order": None, "without_order": None,
     }  # fmt: skip
     return PaymentNow(status=status, **columns | values)
 
@@ -316,5 +328,5 @@ def test_every_status_of_a_refund_has_words(app: Flask, sql: Sql, reference: str
 
     last = phrases_of(app, sql, reference)[-1]
 
-    assert last.title == "7.00 USD to be given back"
+    assert last.title == "$7.00 to be given back"
     assert (last.badge, last.text) == REFUNDED[status]

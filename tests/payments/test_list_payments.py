@@ -28,6 +28,7 @@ MEMBERS = {
     "under_way",
     "authorization_expires_at",
     "duplicate_of",
+    "order",
     "provider",
     "under_review",
     "version",

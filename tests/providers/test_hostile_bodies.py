@@ -92,7 +92,7 @@ def test_a_hostile_body_is_unreadable_and_its_bytes_stay_out_of_the_message(body
     with pytest.raises(UnverifiedError) as caught:
         read(body)
 
-    assert monotonic() - started < 1.0
+    assert monotonic() - started < 5, "with time to spare for a busy machine"
     assert "hunter2" not in str(caught.value)
     assert len(str(caught.value)) < 200
     assert str(caught.value).isprintable()

@@ -14,7 +14,7 @@ import redis
 from flask.testing import FlaskClient
 
 from checkout_service.local.servers import Valkey, free_port
-from checkout_service.publishing.wake_up import WAKE_UP
+from checkout_service.publishing.wake_up import WAKE_UP, Notifier
 from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp, frozen
 from tests.webhook_bodies import post_webhook, webhook
@@ -90,16 +90,14 @@ def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redi
 
 
 def test_webhook_stored_after_the_wake_up_was_answered_sends_another_at_once(
-    client: FlaskClient, broker: redis.Redis
+    client: FlaskClient, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Notifier, "CLAIMED_FOR", 60_000)  # nothing waits for it to fall silent by itself
     post_webhook(client, webhook("mock_pi_1"))
     wait_for_messages(broker, 1)
     answer_wake_up(broker)
-    started = monotonic()
     post_webhook(client, webhook("mock_pi_1"))
     wait_for_messages(broker, 2)
-
-    assert monotonic() - started < 0.9, "it waited for the wake-up to fall silent by itself"
 
 
 @pytest.mark.parametrize("away", ["broker", "cache", "both"])
@@ -135,13 +133,16 @@ def test_frozen_broker_keeps_no_provider_waiting(client: FlaskClient, own_valkey
     assert len(webhooks()) == 6
 
 
-def test_a_wake_up_that_could_not_be_sent_is_given_back(make_app: MakeApp, own_valkey: Valkey) -> None:
+def test_a_wake_up_that_could_not_be_sent_is_given_back(
+    make_app: MakeApp, own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notifier, "CLAIMED_FOR", 60_000)
     nowhere = Secret(f"redis://127.0.0.1:{free_port()}/0")
     client = make_app(redis_url=Secret(own_valkey.url), broker_url=nowhere).test_client()
     post_webhook(client, webhook("mock_pi_1"))
 
     with redis.Redis.from_url(own_valkey.url) as cache:
-        _wait_until(lambda: not cache.keys(f"*{WAKE_UP}"), within=0.9)
+        _wait_until(lambda: not cache.keys(f"*{WAKE_UP}"), within=10)
 
 
 def test_the_notifier_sends_again_after_a_broker_that_was_killed(

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from checkout_service.app import create_app
-from checkout_service.database.engine import db
 from checkout_service.settings.values import WebSettings
+from tests.apps import close_app
 from tests.conftest import Customer, MakeListing, Sql
 from tests.crowd import at_once
 from tests.purchases import ask, counts, fill_cart, opened
@@ -23,8 +23,7 @@ AT_ONCE = 4
 def bounded(settings: WebSettings) -> Iterator[Flask]:
     app = create_app(replace(settings, open_sessions_per_customer=MOST_OPEN, web_threads=8))
     yield app
-    with app.app_context():
-        db.engine.dispose()
+    close_app(app)
 
 
 def test_sessions_go_past_the_bound_by_no_more_than_those_in_flight(

@@ -12,10 +12,8 @@ from werkzeug.test import TestResponse
 
 from tests.conftest import Customer, MakeListing, Sql
 from tests.crowd import at_once
-from tests.provider import MockProvider, _provider_server, make_shopper, mock_provider, provider_app, shopper
+from tests.provider import MockProvider
 from tests.purchases import NOTHING, ask, counts, fill_cart, replayed
-
-__all__ = ["_provider_server", "make_shopper", "mock_provider", "provider_app", "shopper"]
 
 RETRIES = 4
 """As many as one customer may have at a provider at once."""

@@ -13,7 +13,7 @@ from checkout_service.providers.base import ProviderEvent
 from tests.conftest import Sql
 from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of
-from tests.worker.conftest import MakeWorker, make_worker, worker_app
+from tests.worker.conftest import MakeWorker, make_worker
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import ScriptedProvider, event
 from tests.worker.transitions.entered import attempt, capture, folded, news, reasons
@@ -21,7 +21,7 @@ from worker.transitions.outcomes import Outcome, received_now
 from worker.transitions.recording import record
 from worker.webhooks.task import process
 
-__all__ = ["make_worker", "worker_app"]  # fixtures
+__all__ = ["make_worker"]  # fixtures
 
 
 def entering(app: Flask, *events: ProviderEvent) -> Callable[[], list[Outcome]]:

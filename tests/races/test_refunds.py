@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -20,17 +20,17 @@ from checkout_service.database.engine import transaction
 from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, Sql
 from tests.crowd import at_once
-from tests.provider import MockProvider, _provider_server, mock_provider
+from tests.provider import MockProvider
 from tests.refunding import ask_refund, insert_refund, make_due, paid_payment, refund_event, staff_of, sums
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
-from tests.worker.conftest import MakeWorker, make_worker, worker_app
+from tests.worker.conftest import MakeWorker, make_worker
 from tests.worker.scripted import ScriptedProvider, event
 from worker.refunds.task import refund
 from worker.transitions.outcomes import ReceivedEvent
 from worker.transitions.recording import record
 from worker.webhooks.task import process
 
-__all__ = ["_provider_server", "make_app", "make_worker", "mock_provider", "worker_app"]  # fixtures
+__all__ = ["make_app", "make_worker"]  # fixtures
 
 
 def in_app(app: Flask, job: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
@@ -145,13 +145,18 @@ def test_a_worker_that_outlived_its_lease_and_its_successor_make_one_refund(
     """Both ask, with one key; both write the same."""
     payment, reference = paid_payment(sql)
     mock_provider.put(reference, status="paid", amount="100.00", currency="USD")
-    mock_provider.behave(seconds=0.3)
+    mock_provider.behave(seconds=2)
     refund_id = insert_refund(sql, payment)
     workers = [make_worker(accounts={"mock": mock_provider.account}) for _ in range(2)]
 
     def after_its_lease() -> None:
         while not sql("SELECT FROM refunds WHERE sent_at IS NOT NULL"):
             sleep(0.01)
+        until = monotonic() + 20
+        while not mock_provider.calls.get("refund"):
+            assert monotonic() < until, "the first never asked"
+            sleep(0.01)
+        mock_provider.behave()  # for the second, while the first still waits for its answer
         make_due(sql)
         in_app(workers[1], refund, str(refund_id))()
 

@@ -30,14 +30,14 @@ from tests.crowd import at_once
 from tests.money import capture as enter_capture
 from tests.money import fold
 from tests.refunding import ask_refund, insert_refund, open_payment, paid_payment, refund_row, staff_of
-from tests.worker.conftest import MakeWorker, make_worker, worker_app
+from tests.worker.conftest import MakeWorker, make_worker
 from tests.worker.scripted import ScriptedProvider
 from worker.captures.capturing import capture
 from worker.refunds.task import refund
 from worker.transitions.outcomes import received_now
 from worker.transitions.recording import record
 
-__all__ = ["make_app", "make_worker", "worker_app"]  # fixtures
+__all__ = ["make_app", "make_worker"]  # fixtures
 
 
 def in_app(app: Flask, job: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:

@@ -18,14 +18,14 @@ from checkout_service.providers.base import ProviderEvent
 from tests.conftest import Servers, Sql
 from tests.crowd import at_once
 from tests.webhook_bodies import insert_payment, insert_webhook, status_of, webhook
-from tests.worker.conftest import MakeWorker, make_worker, worker_app
+from tests.worker.conftest import MakeWorker, make_worker
 from tests.worker.promises import insert_cart, insert_promise
 from tests.worker.scripted import event
 from worker.transitions.outcomes import Outcome, received_now
 from worker.transitions.recording import record
 from worker.webhooks.task import process
 
-__all__ = ["make_worker", "worker_app"]  # fixtures
+__all__ = ["make_worker"]  # fixtures
 
 
 def processing(app: Flask, *deliveries: UUID) -> Callable[[], None]:

@@ -25,6 +25,7 @@ MEMBERS = {
     "status",
     "reason",
     "decline",
+    "provider_answer",
     "made_by",
     "created_at",
     "updated_at",
@@ -256,7 +257,7 @@ def test_a_payment_that_somebody_holds_is_answered_in_time(
         operator.execute(text("SELECT FROM payments WHERE id = :id FOR UPDATE"), {"id": payment})
         started = monotonic()
         answer = ask_refund(staff, payment, amount="1.00")
-        assert monotonic() - started < 3
+        assert monotonic() - started < 8
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

@@ -37,6 +37,19 @@ def test_refunds_are_listed_oldest_first_whoever_made_them(customer: Customer, p
     assert staff_of(customer).get(path(payment)).json == answer.json
 
 
+def test_staff_alone_read_what_the_provider_answered(customer: Customer, payment: UUID, sql: Sql) -> None:
+    answered = "'status 422, more_than_is_left'"
+    insert_refund(sql, payment, "1.00", status="'failed'", decline="'other'", detail=answered)
+    insert_refund(sql, payment, "2.00", detail="'unavailable: for the worker'")
+
+    for_staff = staff_of(customer).get(path(payment)).json["data"]
+    for_customer = customer.get(path(payment)).json["data"]
+
+    assert [each["provider_answer"] for each in for_staff] == ["status 422, more_than_is_left", None]
+    assert [each["provider_answer"] for each in for_customer] == [None, None]
+    assert [each["decline"] for each in for_customer] == ["other", None]
+
+
 def test_a_payment_without_refunds_has_an_empty_list(customer: Customer, payment: UUID) -> None:
     assert customer.get(path(payment)).json == {"data": []}
 

@@ -35,7 +35,7 @@ def _port(listener: socket.socket) -> int:
 def test_answers_close_the_connection_once_the_end_has_begun(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draining, "LINGER", 0.5)
+    monkeypatch.setattr(draining, "LINGER", 1.5)
     drain, over = Drain(_port(listener)), threading.Event()
     assert not drain.has_begun()
 
@@ -87,11 +87,11 @@ def test_connections_are_found_by_their_port_with_how_long_they_heard_nothing(
     listener: socket.socket, sockets: OwnSockets
 ) -> None:
     with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
-        time.sleep(0.2)
+        time.sleep(1)
         (unanswered,) = [seconds_unanswered(found) for found in sockets.connections()]
-        assert 0.15 < unanswered < 5
+        assert 0.9 < unanswered < 60
         accepted.sendall(b"an answer")
-        assert [(peer(found), seconds_unanswered(found) < 0.15) for found in sockets.connections()] == [
+        assert [(peer(found), seconds_unanswered(found) < unanswered) for found in sockets.connections()] == [
             ("127.0.0.1", True)
         ]
     assert list(sockets.connections()) == []

@@ -268,7 +268,11 @@ def _most_at_work(slots: Slots, *kinds: Kind, crowd: int) -> int:
     """How many of so many begin at once, of these kinds in turn; all have ended afterwards."""
     tasks = [BackgroundTask(slots) for _ in range(crowd)]
     threads = [_started(partial(slots.admit, task, kinds[number % len(kinds)])) for number, task in enumerate(tasks)]
-    sleep(0.02)
+    for task, thread in zip(tasks, threads, strict=True):
+        until = monotonic() + 5
+        while thread.is_alive() and not task.begun.is_set():  # it is at work, or it was queued and let its thread go
+            assert monotonic() < until, "it neither begins nor waits in a line"
+            sleep(0.001)
     begun = sum(task.begun.is_set() for task in tasks)
     for task in tasks:
         task.may_end.set()

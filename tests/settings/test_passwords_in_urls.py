@@ -74,7 +74,10 @@ def holds_a_part(text: str) -> bool:
 @example(password="Qz7x%Vk3w", database=DATABASES[5], server=SERVERS[2], broker=BROKERS[-2], encoded=False)
 @example(password="Qz7x&Vk3w=1", database=DATABASES[5], server=SERVERS[2], broker=BROKERS[2], encoded=False)
 @hypothesis_settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_no_setting_whatever_its_address_tells_a_part_of_a_password(
     environment: pytest.MonkeyPatch, password: str, database: str, server: str, broker: str, *, encoded: bool
@@ -103,7 +106,10 @@ def _written(read: Callable[[], object]) -> str:
 
 @given(password=PASSWORDS)
 @hypothesis_settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_a_password_that_is_percent_encoded_reaches_its_server(environment: pytest.MonkeyPatch, password: str) -> None:
     written = quote(password, safe="")

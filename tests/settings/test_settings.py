@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -127,8 +129,10 @@ def test_the_web_tier_knows_no_webhook_secret(environment: pytest.MonkeyPatch) -
     environment.setenv("MOCK_WEBHOOK_SECRETS", "the secret of webhooks")
     settings = WebSettings.from_environment(account_forms())
 
-    bounds = [field.name for field in dataclasses.fields(settings) if "webhook" in field.name]
-    assert bounds == ["webhooks_max_rows", "webhooks_max_bytes"]
+    bounds = {field.name for field in dataclasses.fields(settings) if "webhook" in field.name}
+    # What encrypts the secrets of the shop's endpoints; those of providers, which prove that money came, it has not.
+    of_endpoints = {"webhook_secrets_keys", "webhook_allow_private_addresses", "webhook_ports", "webhook_endpoints_max"}
+    assert bounds == {"webhooks_max_rows", "webhooks_max_bytes"} | of_endpoints
     assert not [account for account in settings.accounts.values() if account.secrets]
     assert "the secret of webhooks" not in str([_revealed(value) for value in vars(settings).values()])
 
@@ -285,3 +289,51 @@ def test_the_management_port_is_another_one(environment: pytest.MonkeyPatch) -> 
     environment.setenv("MANAGEMENT_PORT", "8000")
     with pytest.raises(SettingsError, match="MANAGEMENT_PORT: must not be PORT"):
         ServerSettings.from_environment()
+
+
+KEY = "YSBrZXkgdGhhdCBpcyBrbm93biB0byB0aGUgdGVzdHM="
+
+
+@pytest.mark.parametrize("read", [WebSettings.from_environment, WorkerSettings.from_environment])
+def test_web_and_workers_read_alike_what_concerns_webhook_endpoints(
+    environment: pytest.MonkeyPatch, read: Callable[[Any], WebSettings | WorkerSettings]
+) -> None:
+    settings = read(account_forms())
+    assert (settings.webhook_secrets_keys, settings.webhook_allow_private_addresses) == ((), False)
+    assert settings.webhook_ports == {443, 8443}
+    environment.setenv("WEBHOOK_SECRETS_KEY", f"{KEY}, {KEY.lower()}")
+    environment.setenv("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "on")
+    environment.setenv("WEBHOOK_PORTS", "443, 9443")
+    settings = read(account_forms())
+    assert [key.reveal() for key in settings.webhook_secrets_keys] == [KEY, KEY.lower()]
+    assert settings.webhook_allow_private_addresses
+    assert settings.webhook_ports == {443, 9443}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("WEBHOOK_SECRETS_KEY", value)
+            for value in (KEY[:-1], KEY.replace("Y", "+"), "whsec_" + KEY, f"{KEY},x", "a" * 44)
+        ),
+        *(("WEBHOOK_PORTS", value) for value in ("", "0", "65536", "https", "443;80", "443,", "٤٤٣")),
+        ("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "perhaps"),
+    ],
+)
+def test_what_cannot_be_a_setting_of_endpoints_is_named_and_never_shown(
+    environment: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(SettingsError, match=rf"^{name}: ") as caught:
+        WebSettings.from_environment(account_forms())
+    assert name != "WEBHOOK_SECRETS_KEY" or value not in str(caught.value)
+
+
+def test_production_opens_no_private_address(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ENVIRONMENT", "production")
+    environment.setenv("PAYMENT_NAMESPACE", "6f1d6c52-9b7e-4c1e-8f43-3d6b8a8c2a11")
+    environment.setenv("PAYMENT_PROVIDERS", "")
+    environment.setenv("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", "on")
+    with pytest.raises(SettingsError, match=r"^WEBHOOK_ALLOW_PRIVATE_ADDRESSES: "):
+        WebSettings.from_environment(account_forms())

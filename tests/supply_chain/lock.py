@@ -26,11 +26,13 @@ class Pinned:
 
 
 def read_lock(path: Path) -> dict[str, Pinned]:
-    """The packages of a lock that uv wrote, by canonical name."""
+    """The packages of a lock that uv wrote, by canonical name: of several versions the one that this Python takes."""
     found: dict[str, Pinned] = {}
     for block in _blocks(path.read_text(encoding="utf-8").splitlines()):
         requirement = Requirement(block[0].removesuffix("\\").strip())
-        found[canonicalize_name(requirement.name)] = Pinned(requirement=requirement, lines="\n".join(block))
+        name = canonicalize_name(requirement.name)
+        if name not in found or requirement.marker is None or requirement.marker.evaluate():
+            found[name] = Pinned(requirement=requirement, lines="\n".join(block))
     return found
 
 

@@ -119,7 +119,7 @@ def test_the_lock_is_read_whole() -> None:
     text = LOCK.read_text(encoding="utf-8")
     lock = read_lock(LOCK)
 
-    assert len(lock) == sum(1 for line in text.splitlines() if line[:1].isalnum())
+    assert len(lock) == len({line.partition("==")[0] for line in text.splitlines() if line[:1].isalnum()})
     assert all("--hash=sha256:" in package.lines for package in lock.values())
 
 

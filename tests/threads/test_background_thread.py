@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -28,6 +30,19 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Logs:
     capture = LogCapture()
     monkeypatch.setattr(threads, "log", wrap_logger(None, processors=[capture]))
     return lambda name: [entry for entry in capture.entries if entry["thread"] == name]
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[float]]:
+    """The pauses after rounds that failed, by the thread's name; none takes its time."""
+    found: dict[str, list[float]] = defaultdict(list)
+
+    def pause(seconds: float) -> None:
+        found[threading.current_thread().name].append(seconds)
+        time.sleep(0.001)
+
+    monkeypatch.setattr(threads, "time", SimpleNamespace(sleep=pause))
+    return found
 
 
 def _alive(name: str) -> int:
@@ -97,7 +112,7 @@ def test_rounds_go_by_time_where_nobody_wakes_and_start_cuts_no_pause_short() ->
         assert thread.start()
         time.sleep(0.01)
 
-    assert 3 <= len(times) <= 6
+    assert 2 <= len(times) <= 6
 
 
 def test_a_wake_cuts_a_pause_short() -> None:
@@ -112,7 +127,7 @@ def test_a_wake_cuts_a_pause_short() -> None:
     thread.wake()
     wait_until(lambda: len(rounds) == 1)
     thread.wake()
-    wait_until(lambda: len(rounds) == 2, within=2)
+    wait_until(lambda: len(rounds) == 2)
 
 
 def test_a_hundred_wakes_at_once_start_one_thread() -> None:
@@ -184,21 +199,20 @@ def test_work_that_always_fails_burns_no_core_however_often_it_is_woken() -> Non
 
 
 @pytest.mark.usefixtures("logs")
-def test_pauses_are_short_again_after_a_round_that_went_well() -> None:
-    times: list[float] = []
+def test_pauses_are_short_again_after_a_round_that_went_well(pauses: dict[str, list[float]]) -> None:
+    rounds: list[int] = []
 
     def work() -> Iterator[float | None]:
-        while len(times) < 7:
-            times.append(time.monotonic())
-            if len(times) not in {4, 6, 7}:
+        while len(rounds) < 7:
+            rounds.append(1)
+            if len(rounds) not in {4, 6, 7}:
                 raise ValueError
             yield 0
 
     BackgroundThread("moody", work).wake()
-    wait_until(lambda: len(times) == 7)
+    wait_until(lambda: len(rounds) == 7)
 
-    assert times[3] - times[2] >= 0.4
-    assert times[5] - times[4] < 0.8, "as long as after a fourth one in a row"
+    assert pauses["moody"] == [0.1, 0.2, 0.4, 0.1]
 
 
 def test_work_that_is_done_is_never_begun_again() -> None:
@@ -272,7 +286,7 @@ def test_who_comes_while_another_caller_starts_it_is_promised_no_thread(monkeypa
         begun = time.monotonic()
         assert not thread.start()
         assert not thread.wake()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5
         refused.set()
         assert not first.result(10)
 

@@ -16,6 +16,7 @@ USES = [
     "cache-writer",
     "background-publisher",
     "notifier",
+    "events-notifier",
     "backpressure",
     "jwks",
     "slow-senders",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from kombu import pools
+from sqlalchemy import create_engine, make_url, text
 
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import Postgres, Valkey, start_valkey
@@ -33,6 +34,20 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
         valkey = start_valkey(tmp_path / "valkey", guard=guard, durable=False)
         with valkey.server:
             yield valkey
+            _leave_broker(make_url(valkey.url).port)
+
+
+def _leave_broker(port: int | None) -> None:
+    """Close what apps have open there to publish: kombu keeps it for all apps of the process, up to its end."""
+    for key, producers in list(pools.producers.items()):
+        if producers.connections.connection.port == port:
+            with suppress(producers.LimitExceeded):  # a thread that still sends its last message is waited for
+                for _ in range(producers.limit):
+                    producers.acquire(block=True, timeout=2)
+            pools.producers.pop(key).force_close_all()
+    for key, connections in list(pools.connections.items()):
+        if connections.connection.port == port:
+            pools.connections.pop(key).force_close_all()
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event, Thread
-from time import sleep
 
 import pytest
 
+from checkout_service import breaker as breaking
 from checkout_service.breaker import Breaker, BreakerOpenError
 
-PAUSE = 0.05
+PAUSE = 5.0
+
+Pass = Callable[[float], None]
 
 
 class AwayError(Exception):
@@ -17,7 +20,15 @@ class AwayError(Exception):
 
 
 @pytest.fixture
-def breaker() -> Breaker:
+def let_pass(monkeypatch: pytest.MonkeyPatch) -> Pass:
+    """Let so many seconds pass; no others do."""
+    passed = [1000.0]
+    monkeypatch.setattr(breaking, "monotonic", lambda: sum(passed))
+    return passed.append
+
+
+@pytest.fixture
+def breaker(let_pass: Pass) -> Breaker:
     return Breaker(pause=PAUSE)
 
 
@@ -33,22 +44,22 @@ def test_failure_refuses_the_next_without_trying(breaker: Breaker) -> None:
         pytest.fail("the body ran")
 
 
-def test_trial_after_the_pause_decides(breaker: Breaker) -> None:
+def test_trial_after_the_pause_decides(breaker: Breaker, let_pass: Pass) -> None:
     fail(breaker)
-    sleep(PAUSE)
+    let_pass(PAUSE)
     fail(breaker)
     with pytest.raises(BreakerOpenError), breaker.guard(AwayError):
         pytest.fail("the body ran")
 
-    sleep(PAUSE)
+    let_pass(PAUSE)
     for _ in range(2):
         with breaker.guard(AwayError):
             pass
 
 
-def test_one_trial_at_a_time_however_long_it_takes(breaker: Breaker) -> None:
+def test_one_trial_at_a_time_however_long_it_takes(breaker: Breaker, let_pass: Pass) -> None:
     fail(breaker)
-    sleep(PAUSE)
+    let_pass(PAUSE)
     trying, over = Event(), Event()
 
     def try_for_long() -> None:
@@ -58,8 +69,8 @@ def test_one_trial_at_a_time_however_long_it_takes(breaker: Breaker) -> None:
 
     thread = Thread(target=try_for_long)
     thread.start()
-    trying.wait(10)
-    sleep(2 * PAUSE)
+    assert trying.wait(10)
+    let_pass(2 * PAUSE)
     with pytest.raises(BreakerOpenError), breaker.guard(AwayError):
         pytest.fail("two trials at once")
     over.set()
@@ -69,9 +80,9 @@ def test_one_trial_at_a_time_however_long_it_takes(breaker: Breaker) -> None:
         pass
 
 
-def test_trial_that_ends_otherwise_leaves_the_way_free_for_the_next(breaker: Breaker) -> None:
+def test_trial_that_ends_otherwise_leaves_the_way_free_for_the_next(breaker: Breaker, let_pass: Pass) -> None:
     fail(breaker)
-    sleep(PAUSE)
+    let_pass(PAUSE)
     with pytest.raises(KeyError), breaker.guard(AwayError):
         raise KeyError
 

@@ -13,30 +13,17 @@ import pytest
 import redis
 from flask import Flask
 
-from checkout_service.cache import cache
-from checkout_service.database.engine import db
-from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.settings.values import WorkerSettings
-from checkout_service.telemetry import logs
+from tests.apps import close_app
 from tests.conftest import Servers
-from tests.provider import _provider_server, mock_provider
 from tests.worker.other_providers import wallets
 from tests.worker.scripted import ScriptedProvider
 from worker.context import make_context
 
-__all__ = ["_provider_server", "mock_provider", "wallets"]  # fixtures
+__all__ = ["wallets"]  # fixtures
 
 MakeWorker = Callable[..., Flask]
 Messages = Callable[..., list[tuple[str, ...]]]
-
-
-@pytest.fixture(scope="session")
-def worker_app(worker_settings: WorkerSettings) -> Iterator[Flask]:
-    logs.configure(production=False)
-    app = make_context(worker_settings)
-    yield app
-    with app.app_context():
-        db.engine.dispose()
 
 
 @pytest.fixture
@@ -56,14 +43,7 @@ def make_worker(worker_app: Flask, worker_settings: WorkerSettings) -> Iterator[
 
     yield make
     for app in made:
-        provider = app.extensions["providers"].get("mock")
-        if isinstance(provider, MockProvider) and provider._api and provider._api._client:
-            provider._api._client.close()  # a process ends with its connections open; a test run must not
-        with app.app_context():
-            db.engine.dispose()
-            # What it would remember a moment later is nothing to the next test, whose webhooks may be the same bytes.
-            cache()._later.clear()
-            cache()._redis.connection_pool.disconnect()
+        close_app(app)
 
 
 @pytest.fixture

@@ -7,12 +7,16 @@ from uuid import UUID, uuid4
 from tests.conftest import Sql
 from tests.webhook_bodies import insert_payment
 
+LINES = f"""[{{"listing_id": "{UUID(int=1)}", "title": "Algebra", "currency": "USD", "qty": 2, "unit_price": "120.00",
+    "line_total": "240.00", "vendor": "Harbour Books", "school": null, "spec": null}}]"""
+"""As a session of before sealed them, of a listing that is gone."""
+
 
 def insert_promise(
     sql: Sql,
     *,
     cart: UUID | None = None,
-    lines: str = '[{"listing": 1, "qty": 2}]',
+    lines: str = LINES,
     status: str = "pending",
     ends: str = "now() + interval '1 day'",
 ) -> str:

@@ -64,18 +64,22 @@ def open_sessions(house: House) -> Found:
     control = {"neighbour": _buy(house, listing, _token(house), "203.0.113.1")}
     alone = _token(house)
     of_customer = _counted(house, listing, [alone] * (MOST_OF_CUSTOMER + 10), "203.0.113.2")
+    # Each has the older ones of its cart canceled, and what is canceled is open no more.
+    open_of_customer = _open_payments(house, alone)
     of_address = _counted(house, listing, [_token(house) for _ in range(MOST_OF_ADDRESS + 20)], ADDRESS)
     # What a caller writes into the header themselves makes nobody another.
     pretended = _buy(house, listing, _token(house), f"203.0.113.77, {ADDRESS}")
     neighbour = _buy(house, listing, _token(house), "203.0.113.3")
     attacked: Values = {
         "of_customer": of_customer,
+        "open_of_customer": open_of_customer,
         "of_address": of_address,
         "pretended": pretended,
         "neighbour": neighbour,
     }
     held = (
-        MOST_OF_CUSTOMER <= of_customer < MOST_OF_CUSTOMER + AT_ONCE
+        of_customer >= MOST_OF_CUSTOMER
+        and open_of_customer < MOST_OF_CUSTOMER + AT_ONCE
         and MOST_OF_ADDRESS <= of_address < MOST_OF_ADDRESS + AT_ONCE
         and (pretended, neighbour) == (429, 201)
     )
@@ -109,6 +113,14 @@ def _buy(house: House, listing: str, token: str, address: str) -> int:
     answer = wire.ask("POST", "/api/checkout/session", body, caller | {"Idempotency-Key": str(uuid4())})
     wire.close()
     return answer.status
+
+
+def _open_payments(house: House, token: str) -> int:
+    """How many of this customer's payments may still be paid."""
+    wire = Wire(house.address, timeout=ANSWERED_WITHIN)
+    answer = wire.ask("GET", "/api/payments?limit=100", headers={"Authorization": f"Bearer {token}"})
+    wire.close()
+    return sum(payment["status"] == "pending" for payment in answer.json()["data"])
 
 
 def _cart(wire: Wire, listing: str, caller: dict[str, str]) -> bytes:

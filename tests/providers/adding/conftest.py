@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from checkout_service.providers.registry import provider_specs
-from tests.worker.conftest import make_worker, worker_app
+from tests.worker.conftest import make_worker
 
-__all__ = ["make_worker", "worker_app"]  # fixtures
+__all__ = ["make_worker"]  # fixtures
 
 
 @pytest.fixture

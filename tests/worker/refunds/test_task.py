@@ -137,11 +137,14 @@ def test_a_refusal_is_final_and_gives_the_room_back(
     sql: Sql, scripted: ScriptedProvider, outstanding: tuple[UUID, str]
 ) -> None:
     refund_id, _ = outstanding
-    scripted.refunds[refund_id] = ProviderRefusedError("too late", reason=Decline.NOT_IN_THIS_STATE)
+    answer = "status 400, charge_already_refunded"
+    refused = ProviderRefusedError("POST /refunds: too late", reason=Decline.NOT_IN_THIS_STATE, answer=answer)
+    scripted.refunds[refund_id] = refused
 
     assert refund(str(refund_id)) == "refused: not_in_this_state"
 
     row = refund_row(sql, refund_id)
+    assert row.detail == answer
     assert (row.now, row.decline, row.provider_ref, row.next_attempt_at) == ("failed", "not_in_this_state", None, None)
     assert sums(sql, row.payment_id) == ("0.00", "0.00")
     assert scripted.looked_up == []
@@ -441,7 +444,8 @@ def test_a_provider_that_refuses_is_believed(sql: Sql, make_worker: MakeWorker, 
     with make_worker(accounts={"mock": mock_provider.account}).app_context():
         assert refund(str(refund_id)) == "refused: other"
 
-    assert refund_row(sql, refund_id).now == "failed"
+    row = refund_row(sql, refund_id)
+    assert (row.now, row.detail) == ("failed", "status 422, more_than_is_left")
     assert mock_provider.refunds == []
 
 

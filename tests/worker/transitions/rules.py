@@ -217,7 +217,7 @@ class Expected:
             found.add("mismatch")
         if self.came > self.due:
             found.add("overpaid")
-        if self.came > 0 and self.closed in {PaymentStatus.EXPIRED, PaymentStatus.CANCELED}:
+        if self.came > gone + self.refunded and self.closed in {PaymentStatus.EXPIRED, PaymentStatus.CANCELED}:
             found.add("paid_after_close")
         if gone + self.refunded + self.refunding > self.came:
             found.add("refund_too_large")

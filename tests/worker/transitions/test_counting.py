@@ -56,7 +56,7 @@ def test_a_set_is_counted_whole_and_takes_no_statement_more(sql: Sql, statements
         recorded = record(connection, events)
     assert since(before) == {}, "nothing has happened before the commit"
     made = len(seen)
-    recorded.count()
+    recorded.follow_up()
 
     assert since(before) == {"paid": 50}
     assert len(seen) == made

@@ -230,7 +230,9 @@ ENTRIES = """
 
 
 @pytest.mark.usefixtures("worker")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(history=histories(), seed=st.integers(0, 2**32))
 def test_the_order_of_events_is_no_matter(sql: Sql, history: list[tuple[int, Report]], seed: int) -> None:
     as_it_came, shuffled = make_payments(sql), make_payments(sql)
@@ -245,7 +247,9 @@ def test_the_order_of_events_is_no_matter(sql: Sql, history: list[tuple[int, Rep
     measure(sql, history, as_it_came)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(history=histories(), seed=st.integers(0, 2**32))
 def test_two_workers_at_once_end_as_one_alone(
     sql: Sql, worker_app: Flask, history: list[tuple[int, Report]], seed: int

@@ -12,7 +12,7 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import ProviderEvent
 from tests.conftest import Sql, Statements
 from tests.webhook_bodies import insert_payment, status_of
-from tests.worker.promises import insert_cart, insert_promise
+from tests.worker.promises import LINES, insert_cart, insert_promise
 from tests.worker.scripted import event
 from tests.worker.transitions.entered import enter, see_all_reasons
 from worker.transitions.outcomes import Outcome
@@ -86,7 +86,9 @@ def test_money_and_closing_in_either_order_is_flagged(
         for each in events:
             enter(each)
 
-    assert (status_of(sql, reference), reason(sql, reference)) == (money, "paid_after_close")
+    # What was taken back whole is no question any more.
+    expected = "paid_after_close" if money == "paid" else None
+    assert (status_of(sql, reference), reason(sql, reference)) == (money, expected)
 
 
 @pytest.mark.parametrize("first", ["processing", "failed"])
@@ -106,7 +108,7 @@ def test_two_paid_payments_of_one_filling_of_the_cart_are_flagged(sql: Sql, turn
     cart = insert_cart(sql)
     duplicates = [
         insert_promise(sql, cart=cart),
-        insert_promise(sql, cart=cart, lines='[{"listing": 1, "qty": 3}]'),
+        insert_promise(sql, cart=cart, lines=LINES.replace('"qty": 2', '"qty": 3')),
     ]
     bystanders = [
         insert_promise(sql, cart=cart),
@@ -145,11 +147,11 @@ def test_a_duplicate_that_a_set_speaks_of_without_news_is_flagged_too(sql: Sql) 
     assert [reason(sql, first), reason(sql, second)] == ["paid_twice"] * 2
 
 
-def test_unpaid_duplicates_are_not_waited_for(sql: Sql, superuser: Engine) -> None:
+def test_unpaid_duplicates_that_another_worker_has_are_not_waited_for(sql: Sql, superuser: Engine) -> None:
     cart = insert_cart(sql)
     paid, unpaid = [insert_promise(sql, cart=cart) for _ in range(2)]
     with superuser.execution_options(isolation_level="READ COMMITTED").connect() as other:
-        other.execute(text("SELECT FROM payments WHERE provider_ref = :unpaid FOR UPDATE"), {"unpaid": unpaid})
+        other.execute(text("SELECT FROM payments WHERE provider_ref = :unpaid FOR NO KEY UPDATE"), {"unpaid": unpaid})
 
         assert enter(event(paid, "paid")) == [Outcome.APPLIED]
 

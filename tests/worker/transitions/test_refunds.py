@@ -374,7 +374,9 @@ HISTORIES: list[tuple[str, ...]] = [
 ]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_any_order_any_duplicates_and_any_sets_end_the_same(sql: Sql, data: st.DataObject) -> None:
     """Three refunds, of which one is ours: what waits is delivered again, as a webhook is."""

@@ -255,7 +255,7 @@ def test_an_answer_that_cannot_be_understood_is_not_quoted_in_the_log(
 
     words = capsys.readouterr()
     assert "look_up_not_understood" in words.err + words.out
-    assert "4111" not in words.err + words.out
+    assert "4111 1111" not in words.err + words.out
 
 
 def test_what_may_be_entered_soon_is_not_parked_for_days_by_its_neighbour(sql: Sql, scripted: ScriptedProvider) -> None:
