@@ -11,13 +11,13 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults attack audit sbom migrate-many lint format data-model bench profile venv
+.PHONY: help run demo test test-slow faults attack audit sbom migrate-many lint format data-model bench profile node venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
 	@echo "make demo   one purchase on free ports, then stop; nothing is left behind"
 	@echo "make test   the suite, but for what takes minutes"
-	@echo "make faults the long fault campaign on each broker, and the flood, some 40 minutes; its tables go into docs/faults.md"
+	@echo "make faults the long fault campaign on each broker, and the flood, some 50 minutes; its tables go into docs/faults.md"
 	@echo "make attack what strangers may try, each beside a control, some 15 minutes; ATTACKS='some words' for those with all of these in their names"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make audit  known holes in what the lock pins; make sbom lists what runs in production"
@@ -27,6 +27,7 @@ help:
 	@echo "make data-model  write docs/data-model.md from the models and a migrated database"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
+	@echo "make node   the public packages for receivers in node, which a test verifies our signatures with"
 	@echo "make help   this list"
 
 run: venv
@@ -89,6 +90,10 @@ bench: venv
 
 profile: venv
 	@exec .venv/bin/python -m benchmarks.profile
+
+# Into .node, by its ordinary client; without it the test of what these packages verify is skipped.
+node:
+	@mkdir -p .node && cp tests/node/package.json .node/ && cd .node && npm install --no-audit --no-fund --ignore-scripts
 
 # The stamp is written last and names what the environment was built from, so an interrupted build, another lock,
 # a moved folder or another Python all lead to a fresh one.

@@ -53,7 +53,10 @@ worker_enable_soft_shutdown_on_idle = True
 # The work goes on without the broker: the message was only a wake-up, and what was cancelled would wait for its lease.
 worker_cancel_long_running_tasks_on_connection_loss = False
 metrics_host = os.environ.get("WORKER_METRICS_HOST") or "0.0.0.0"  # noqa: S104 (whoever scrapes is elsewhere)
-metrics_ports = {name: os.environ.get(name) or "0" for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT")}
+metrics_ports = {
+    name: os.environ.get(name) or "0"
+    for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT", "SENDER_METRICS_PORT")
+}
 
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None

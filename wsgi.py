@@ -11,8 +11,11 @@ from checkout_service.providers.registry import account_forms
 from checkout_service.settings.values import SettingsError, WebSettings
 
 # Flask's command line says who it is. Before the app sets up its logs: Alembic tells of each of its parts as it loads.
-# The web process needs neither, and nothing else may import the tools of one machine.
-COMMANDS = ("checkout_service.database.cli", "checkout_service.local.mock_cli")
+# The web process needs none of them, and nothing else may import the tools of one machine.
+COMMANDS = (
+    *("checkout_service.database.cli", "checkout_service.endpoints.listen_cli"),
+    *("checkout_service.local.mock_cli", "checkout_service.local.trigger_cli"),
+)
 commands = [import_module(name) for name in COMMANDS] if os.environ.get("FLASK_RUN_FROM_CLI") else []
 
 try:

@@ -27,7 +27,7 @@ BEGIN
 END
 $$;
 
--- In the whole cluster. A web process has WEB_THREADS + 3 connections at most, each process of a worker 3; while a release is
+-- In the whole cluster. A web process has WEB_THREADS + 4 connections at most, each process of a worker 3; while a release is
 -- rolled out there are both. What is left below max_connections is for the owner and for you.
 ALTER ROLE checkout_web CONNECTION LIMIT 60;
 ALTER ROLE checkout_worker CONNECTION LIMIT 30;
