@@ -47,6 +47,17 @@ def make_app(settings: WebSettings, request: pytest.FixtureRequest) -> Iterator[
         close_app(app)
 
 
+@contextmanager
+def open_app(settings: WebSettings) -> Iterator[Flask]:
+    """An app for many tests."""
+    app = create_app(settings)
+    app.testing = True
+    # A test wants to see the 500 that a caller would see.
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    yield app
+    close_app(app)
+
+
 def close_app(app: Flask) -> None:
     """Close what an app of web or worker has open: a process ends with its connections open, a test run must not."""
     if publisher := app.extensions.get("background_publisher"):

@@ -100,15 +100,10 @@ def worker_settings(servers: Servers) -> WorkerSettings:
 
 @pytest.fixture(scope="session")
 def app(settings: WebSettings) -> Iterator[Flask]:
-    from checkout_service.app import create_app
-    from tests.apps import close_app
+    from tests.apps import open_app
 
-    app = create_app(settings)
-    app.testing = True
-    # A test wants to see the 500 that a caller would see.
-    app.config["PROPAGATE_EXCEPTIONS"] = False
-    yield app
-    close_app(app)
+    with open_app(settings) as app:
+        yield app
 
 
 @pytest.fixture(scope="session")

@@ -184,6 +184,7 @@ def test_a_payment_under_the_transitions_lock_still_takes_events_and_sessions(
     assert sql("SELECT count(*) FROM checkout_sessions")[0].count == 1
 
 
+@pytest.mark.usefixtures("usual_bounds")
 def test_a_payment_that_somebody_holds_delays_its_own_webhooks_alone(
     sql: Sql, make_worker: MakeWorker, superuser: Engine
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_payment_that_somebody_holds_delays_its_own_webhooks_alone(
     assert states(sql) == {"applied": 4, "received": 1}
 
 
+@pytest.mark.usefixtures("usual_bounds")
 def test_a_cart_that_a_taken_web_tier_holds_delays_the_webhooks_of_its_payments_alone(
     sql: Sql, make_worker: MakeWorker, servers: Servers
 ) -> None:
