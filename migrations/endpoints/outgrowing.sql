@@ -35,9 +35,10 @@ $$;
 
 -- Before numbers of days that were kept for so long go: endpoints that have not taken all of them get an event that
 -- says what they lost, a day before one that they are about to, and go on behind it. Deliveries of what goes end, and what waited behind one in its lane
--- is due. Returns the last number that is no longer kept, and how many got which.
+-- is due. Returns the last number that is no longer kept, and how many got which. A sender has many endpoints too, and locks
+-- them in an order of its own: whoever would wait long gives up, and this is done later.
 CREATE FUNCTION events_outgrow(keep integer, OUT dropped bigint, OUT lost integer, OUT lagging integer)
-LANGUAGE plpgsql SECURITY DEFINER AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '500ms' AS $$
 DECLARE
     upto bigint := event_last_before(event_today() - keep);
     soon bigint := event_last_before(event_today() - keep + 1);
@@ -95,14 +96,39 @@ BEGIN
 END
 $$;
 
-DO $$
+-- Takes away up to most rows of what waited or failed at endpoints that were deleted, and their secrets. A sender that had one
+-- still may have written there after it was deleted. Returns how many rows went.
+CREATE FUNCTION endpoints_sweep_deleted(most integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    number integer;
+    gone integer := 0;
 BEGIN
-    EXECUTE format('ALTER FUNCTION events_outgrow(integer) SET search_path = %I, pg_temp', current_schema());
+    DELETE FROM pending_deliveries WHERE id = ANY(ARRAY(
+        SELECT pending.id FROM webhook_endpoints AS endpoint
+        JOIN pending_deliveries AS pending ON pending.endpoint_id = endpoint.id
+        WHERE endpoint.deleted_at IS NOT NULL LIMIT most FOR UPDATE OF pending SKIP LOCKED));
+    GET DIAGNOSTICS number = ROW_COUNT;
+    gone := number;
+    DELETE FROM endpoint_secrets WHERE id = ANY(ARRAY(
+        SELECT secret.id FROM webhook_endpoints AS endpoint
+        JOIN endpoint_secrets AS secret ON secret.endpoint_id = endpoint.id
+        WHERE endpoint.deleted_at IS NOT NULL LIMIT most FOR UPDATE OF secret SKIP LOCKED));
+    GET DIAGNOSTICS number = ROW_COUNT;
+    RETURN gone + number;
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION events_outgrow(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION events_outgrow(integer) TO checkout_worker;
+DO $$
+DECLARE
+    owned text;
+BEGIN
+    FOREACH owned IN ARRAY ARRAY['events_outgrow(integer)', 'endpoints_sweep_deleted(integer)'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', owned, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', owned);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO checkout_worker', owned);
+    END LOOP;
+END
+$$;
 
 -- The attempts' own days: those of the log are there.
 SELECT events_make_days(7);

@@ -37,8 +37,9 @@ BEGIN
         NEW.state_reason := 'deleted';
         UPDATE endpoint_secrets SET ends_at = now(), updated_at = now()
         WHERE endpoint_id = NEW.id AND (ends_at IS NULL OR ends_at > now());
-        UPDATE event_replays SET stop_requested_at = now(), updated_at = now()
-        WHERE endpoint_id = NEW.id AND state IN ('waiting', 'running') AND stop_requested_at IS NULL;
+        -- No sender comes to it any more that would end them.
+        UPDATE event_replays SET state = 'stopped', stop_requested_at = coalesce(stop_requested_at, now()), updated_at = now()
+        WHERE endpoint_id = NEW.id AND state IN ('waiting', 'running');
     ELSIF NEW.state = 'enabled' AND NEW.state_reason = 'requested' THEN
         NEW.state_reason := NULL;
         NEW.failures := 0;
@@ -49,19 +50,27 @@ BEGIN
         UPDATE pending_deliveries SET next_attempt_at = now(), updated_at = now()
         WHERE endpoint_id = NEW.id AND state = 'waiting' AND next_attempt_at > now();
     END IF;
+    IF NEW.in_order AND NOT OLD.in_order THEN
+        -- Of a lane only the first is due from now on.
+        UPDATE pending_deliveries AS pending SET next_attempt_at = NULL, updated_at = now()
+        WHERE endpoint_id = NEW.id AND state = 'waiting' AND replay_id IS NULL AND next_attempt_at IS NOT NULL
+            AND EXISTS (SELECT FROM pending_deliveries AS before
+                WHERE before.endpoint_id = pending.endpoint_id AND before.lane = pending.lane AND before.seq < pending.seq
+                    AND before.state = 'waiting' AND before.replay_id IS NULL);
+    END IF;
     IF NEW.state IS DISTINCT FROM OLD.state THEN
         NEW.state_since := now();
     END IF;
-    NEW.version := OLD.version + ((NEW.url, NEW.types, NEW.payload, NEW.in_order, NEW.signing, NEW.description, NEW.state,
-            NEW.state_reason, NEW.deleted_at)
-        IS DISTINCT FROM (OLD.url, OLD.types, OLD.payload, OLD.in_order, OLD.signing, OLD.description, OLD.state,
-            OLD.state_reason, OLD.deleted_at))::integer;
+    NEW.version := OLD.version + ((NEW.url, NEW.types, NEW.payload, NEW.in_order, NEW.signing, NEW.description,
+            NEW.api_version, NEW.state, NEW.state_reason, NEW.deleted_at)
+        IS DISTINCT FROM (OLD.url, OLD.types, OLD.payload, OLD.in_order, OLD.signing, OLD.description,
+            OLD.api_version, OLD.state, OLD.state_reason, OLD.deleted_at))::integer;
     RETURN NEW;
 END
 $$;
 
 CREATE TRIGGER webhook_endpoints_change
-BEFORE UPDATE OF url, types, payload, in_order, signing, description, state, state_reason, deleted_at, version
+BEFORE UPDATE OF url, types, payload, in_order, signing, description, api_version, state, state_reason, deleted_at, version
 ON webhook_endpoints FOR EACH ROW EXECUTE FUNCTION webhook_endpoints_change();
 
 
@@ -218,14 +227,19 @@ BEGIN
 END
 $$;
 
--- Before a replay is inserted it is planned; who asks says what of, and never from where to where.
+-- Before a replay is inserted it is planned; who asks says what of, and never from where to where. To plan takes long where
+-- there is much, and the endpoint's sender waits for whoever has its row: so it is locked only then.
 CREATE FUNCTION event_replays_admit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    known endpoint_state;
+    known webhook_endpoints;
 BEGIN
-    SELECT state INTO known FROM webhook_endpoints WHERE id = NEW.endpoint_id FOR NO KEY UPDATE;
     NEW := event_replay_plan(NEW);
-    IF known = 'disabled' THEN
+    SELECT * INTO known FROM webhook_endpoints WHERE id = NEW.endpoint_id FOR NO KEY UPDATE;
+    IF known.deleted_at IS NOT NULL THEN
+        RAISE EXCEPTION 'there is no endpoint %', NEW.endpoint_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'event_replays_endpoint_id_fkey';
+    END IF;
+    IF known.state = 'disabled' THEN
         RAISE EXCEPTION 'endpoint % is disabled', NEW.endpoint_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'webhook_endpoints_not_disabled';
     END IF;
@@ -241,6 +255,23 @@ $$;
 CREATE TRIGGER event_replays_admit BEFORE INSERT ON event_replays
 FOR EACH ROW WHEN (NEW.until_seq IS NULL) EXECUTE FUNCTION event_replays_admit();
 
+-- A replay that is to stop is due, so that a sender ends it at once. No sender looks at one of an endpoint that is sent nothing:
+-- it ends here. Whoever asks has locked the endpoint before (checkout_service/endpoints/replays.py).
+CREATE FUNCTION event_replays_stop() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    UPDATE webhook_endpoints SET next_due_at = now() WHERE id = NEW.endpoint_id AND state = 'enabled';
+    IF NOT FOUND THEN
+        DELETE FROM pending_deliveries WHERE endpoint_id = NEW.endpoint_id AND replay_id = NEW.id AND state = 'waiting';
+        NEW.state := 'stopped';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER event_replays_stop BEFORE UPDATE OF stop_requested_at ON event_replays
+FOR EACH ROW WHEN (NEW.stop_requested_at IS NOT NULL AND NEW.state IN ('waiting', 'running'))
+EXECUTE FUNCTION event_replays_stop();
+
 
 ALTER TABLE audit DROP CONSTRAINT audit_action_known, ADD CONSTRAINT audit_action_known CHECK (
     action IN ('process', 'process_all', 'stop', 'look_up', 'review', 'accept', 'fail_capture', 'erase', 'take_over',
@@ -251,7 +282,7 @@ DO $$
 DECLARE
     owned text;
 BEGIN
-    FOREACH owned IN ARRAY ARRAY['webhook_endpoints_change()', 'endpoint_secrets_admit()', 'event_replays_admit()',
+    FOREACH owned IN ARRAY ARRAY['webhook_endpoints_change()', 'endpoint_secrets_admit()', 'event_replays_admit()', 'event_replays_stop()',
         'endpoint_rotate_secret(uuid, text, bytea, interval)', 'endpoint_send_test(uuid)'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', owned, current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', owned);
@@ -263,8 +294,8 @@ GRANT EXECUTE ON FUNCTION endpoint_rotate_secret(uuid, text, bytea, interval), e
 
 GRANT SELECT ON webhook_endpoints, pending_deliveries, event_attempts, event_replays TO checkout_web, checkout_worker;
 -- place, lease and counters are the sender's alone. A secret is written by the web tier and read by the sender.
-GRANT INSERT (url, types, payload, in_order, signing, description),
-    UPDATE (url, types, payload, in_order, description, state, state_reason, deleted_at, updated_at)
+GRANT INSERT (url, types, payload, in_order, signing, description, api_version),
+    UPDATE (url, types, payload, in_order, description, api_version, state, state_reason, deleted_at, updated_at)
 ON webhook_endpoints TO checkout_web;
 GRANT INSERT (endpoint_id, scheme, ciphertext) ON endpoint_secrets TO checkout_web;
 GRANT INSERT (endpoint_id, event_id, since, types, only_failed, requested_by), UPDATE (stop_requested_at, updated_at)

@@ -16,7 +16,7 @@ CREATE FUNCTION event_places(currency text) RETURNS integer LANGUAGE sql IMMUTAB
 RETURN CASE WHEN currency IN ('USD', 'EUR', 'GBP') THEN 2 ELSE greatest(2, currency_decimals(currency)) END;
 
 -- Payments and their orders, in one pass over both: each payment that is to be shown, and its order where its status is not
--- the one that known and statuses have. Those that are mated have other sessions for their filling of the cart: only they
+-- the one that known and statuses have; else order_status is NULL too. Those that are mated have other sessions for their filling of the cart: only they
 -- are searched for duplicates. Most amounts are nothing, or all; most times are those of this transaction.
 CREATE FUNCTION payments_and_orders(ids uuid[], shown boolean[], mated boolean[], known uuid[], statuses order_status[])
 RETURNS TABLE (
@@ -73,7 +73,7 @@ RETURNS TABLE (
                 '","updated_at":"', CASE payment.updated_at WHEN now() THEN this_time ELSE event_time(payment.updated_at) END,
                 '","customer":"', payment.user_id,
                 '","reference":', to_json(payment.provider_ref), '}') END,
-        made.id, made.version, made.status,
+        made.id, made.version, CASE WHEN changed THEN made.status END,
         CASE WHEN changed THEN concat(
                 '{"id":"', made.id,
                 CASE WHEN made.number IS NULL THEN '","number":null'
@@ -157,14 +157,15 @@ LANGUAGE sql STABLE AS $$
         NULL, NULL) AS each
 $$;
 
--- Sessions of payments: as their customer reads them, without what the payment is paid with.
-CREATE FUNCTION session_body(session checkout_sessions, payment payments) RETURNS json LANGUAGE sql STABLE
+-- Sessions of payments: as their customer reads them, without what the payment is paid with. The decimals are the caller's to
+-- find, once: an argument that costs something keeps event_amount from being a part of the statement.
+CREATE FUNCTION session_body(session checkout_sessions, payment payments, places integer) RETURNS json LANGUAGE sql STABLE
 RETURN json_build_object(
     'id', session.id,
     'payment_id', session.payment_id,
     'cart_id', session.cart_id,
     'customer', session.user_id,
-    'amount', event_amount(session.amount, event_places(session.currency)),
+    'amount', event_amount(session.amount, places),
     'currency', session.currency,
     'status', payment.status,
     'provider', payment.provider,
@@ -175,7 +176,8 @@ RETURN json_build_object(
 -- Their version is the payment's.
 CREATE FUNCTION session_bodies(payment_ids uuid[])
 RETURNS TABLE (id uuid, payment_id uuid, version integer, body json) LANGUAGE sql STABLE AS $$
-    SELECT session.id, session.payment_id, payment.version, session_body(session, payment)
+    SELECT session.id, session.payment_id, payment.version, session_body(session, payment, known.places)
     FROM checkout_sessions AS session JOIN payments AS payment ON payment.id = session.payment_id
+    CROSS JOIN LATERAL (SELECT event_places(session.currency) OFFSET 0) AS known (places)
     WHERE session.payment_id = ANY(payment_ids)
 $$;

@@ -269,18 +269,22 @@ CREATE CONSTRAINT TRIGGER voids_tell AFTER UPDATE ON voids DEFERRABLE INITIALLY 
 WHEN (NEW.status = 'succeeded' AND OLD.status <> 'succeeded') EXECUTE FUNCTION voids_tell();
 
 
--- A session was opened. Customers wait for it, and it is one row at a time: so it is written straight from that row.
+-- A session was opened. Customers wait for it, and it is one row at a time: so it is written straight from that row, by one
+-- statement and with one key for both rows.
 CREATE FUNCTION checkout_sessions_tell() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    payment payments;
     event uuid := uuidv7();
     opened CONSTANT text := 'checkout.session.opened';
 BEGIN
-    SELECT * INTO payment FROM payments WHERE id = NEW.payment_id;
-    INSERT INTO events (id, type, object_type, object_id, version, lane, body)
-    VALUES (event, opened, 'checkout_session', NEW.id, payment.version, payment.id, session_body(NEW, payment)::text);
-    INSERT INTO unsequenced_events (events, types, objects, lanes)
-    VALUES (ARRAY[event], ARRAY[opened], ARRAY[NEW.id], ARRAY[payment.id]);
+    WITH written AS (
+        INSERT INTO events (id, type, object_type, object_id, version, lane, body)
+        SELECT event, opened, 'checkout_session', NEW.id, payment.version, payment.id,
+            session_body(NEW, payment, known.places)::text
+        FROM payments AS payment CROSS JOIN LATERAL (SELECT event_places(NEW.currency) OFFSET 0) AS known (places)
+        WHERE payment.id = NEW.payment_id
+    )
+    INSERT INTO unsequenced_events (id, events, types, objects, lanes)
+    VALUES (event, ARRAY[event], ARRAY[opened], ARRAY[NEW.id], ARRAY[NEW.payment_id]);
     RETURN NULL;
 END
 $$;

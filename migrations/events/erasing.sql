@@ -42,6 +42,19 @@ BEGIN
 END
 $$;
 
+-- What was sent while the person was erased may have been the body of before, and an answer may quote it: answers to events of
+-- these payments, from a minute before that began on. From the first step on a sender keeps none that answers an older body.
+CREATE FUNCTION events_erase_answers(stand_in uuid, begun timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_regclass('event_attempts') IS NOT NULL THEN
+        UPDATE event_attempts SET answer = NULL
+        WHERE id >= uuidv7(begun - interval '1 minute' - clock_timestamp()) AND NOT succeeded AND answer IS NOT NULL
+            AND event_id IN (SELECT event.id FROM payments JOIN events AS event ON event.lane = payments.id
+                WHERE payments.user_id = stand_in);
+    END IF;
+END
+$$;
+
 -- As before (migrations/orders/erasing.sql), but events come first in each step: what is entered while somebody is erased is
 -- found by the next one, by whichever of the two subjects.
 CREATE FUNCTION person_erase_step(command uuid, keep interval DEFAULT NULL)
@@ -51,14 +64,20 @@ DECLARE
     run record;
     number integer := 0;
 BEGIN
-    SELECT audit.subject::uuid AS person, audit.created_at AS given_at, erasure.subject AS stand_in INTO run
+    SELECT audit.subject::uuid AS person, audit.created_at AS given_at, erasure.subject AS stand_in,
+        erasure.created_at AS begun INTO run
     FROM audit JOIN erasures AS erasure ON erasure.id = audit.id
     WHERE audit.id = command AND audit.action = 'erase';
     IF run.stand_in IS NOT NULL THEN
         number := events_erase(run.person, run.given_at, run.stand_in, 500);
     END IF;
     IF number = 0 THEN
-        RETURN QUERY SELECT * FROM person_erase_rows(command, keep);
+        FOR kind, touched, erased IN SELECT * FROM person_erase_rows(command, keep) LOOP
+            IF kind = 'done' THEN
+                PERFORM events_erase_answers(run.stand_in, run.begun);
+            END IF;
+            RETURN NEXT;
+        END LOOP;
         RETURN;
     END IF;
     UPDATE erasures SET erased = erasures.erased + number, updated_at = now() WHERE id = command;

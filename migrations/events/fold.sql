@@ -35,7 +35,8 @@ BEGIN
         WHERE cardinality(changes) < cardinality(ids)
     ) AS each;
     first := left(uuidv7()::text, 30);
-    -- The keys of a set follow one another, as its events do.
+    -- The keys of a set follow one another, as its events do. What is shown is put into each branch where it is used: a body
+    -- that a condition named would be rendered twice.
     WITH written AS (
         INSERT INTO events (id, type, object_type, object_id, version, lane, body)
         SELECT (first || right(to_hex(16777216 + turn + 4 * place), 6))::uuid, type, object_type, object_id, version, lane, body
@@ -57,7 +58,7 @@ BEGIN
                 SELECT 2, 'payment.flagged', 'payment', shown.id, shown.version, shown.body WHERE flagged[shown.place]
                 UNION ALL
                 SELECT 3, 'order.' || shown.order_status, 'order', shown.order_id, shown.order_version, shown.order_body
-                WHERE shown.order_body IS NOT NULL
+                WHERE shown.order_status IS NOT NULL
             ) AS event
         ) AS each
         RETURNING id, type, object_id, lane

@@ -13,6 +13,8 @@ CREATE TABLE events (
     lane uuid NOT NULL,
     -- The object as lists show it, at that version, as JSON. Never rendered again; as text, since json is read when it is written.
     body text NOT NULL,
+    -- Of the API, in which the body is rendered: the default is that of the functions that render.
+    api_version text DEFAULT '1' NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL
 ) PARTITION BY RANGE (id);
 

@@ -39,7 +39,10 @@ TELLING: Final = {
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION person_erase_step(uuid, interval), events_erase(uuid, timestamptz, uuid, integer)")
+    op.execute(
+        "DROP FUNCTION person_erase_step(uuid, interval), events_erase(uuid, timestamptz, uuid, integer), "
+        "events_erase_answers(uuid, timestamptz)"
+    )
     op.execute("ALTER FUNCTION person_erase_rows(uuid, interval) RENAME TO person_erase_step")
     op.execute("GRANT EXECUTE ON FUNCTION person_erase_step(uuid, interval) TO checkout_worker")
     for table, triggers in TELLING.items():
@@ -72,7 +75,7 @@ $$
             events_write(text[], text[], uuid[], integer[], uuid[], json[]),
             events_write(text[], text[], uuid[], integer[], uuid[], text[]), payment_bodies(uuid[], uuid[]),
             payments_and_orders(uuid[], boolean[], boolean[], uuid[], order_status[]), session_bodies(uuid[]),
-            session_body(checkout_sessions, payments),
+            session_body(checkout_sessions, payments, integer),
             event_time(timestamptz), event_amount(numeric, integer), event_places(text)
     """)
     op.execute(

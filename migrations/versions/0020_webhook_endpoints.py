@@ -42,7 +42,7 @@ def downgrade() -> None:
         END $$
     """)
     op.execute("""
-        DROP FUNCTION events_outgrow(integer), event_untaken(bigint),
+        DROP FUNCTION endpoints_sweep_deleted(integer), events_outgrow(integer), event_untaken(bigint),
             webhook_endpoints_write_events(text, uuid[], bigint[], bigint)
     """)
     op.execute("DROP FUNCTION event_replay_plan(event_replays)")
@@ -50,6 +50,7 @@ def downgrade() -> None:
     op.execute("DROP TABLE event_replays, event_attempts, pending_deliveries, endpoint_secrets, webhook_endpoints")
     op.execute("DROP TYPE endpoint_state")
     for function in (
+        "event_replays_stop()",
         "event_replays_admit()",
         "event_numbers_since(timestamptz)",
         "endpoint_send_test(uuid)",
