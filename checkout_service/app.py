@@ -11,6 +11,7 @@ import checkout_service.tables  # noqa: F401 (fills the metadata, whichever room
 from checkout_service.api import heads, openapi_page, problem_documents
 from checkout_service.api.addresses import connect_addresses
 from checkout_service.api.blueprints import Api
+from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.cache import connect_cache
 from checkout_service.captures import routes as captures
 from checkout_service.carts import routes as carts
@@ -27,7 +28,7 @@ from checkout_service.endpoints.cli import webhook_endpoints as webhook_endpoint
 from checkout_service.events import routes as events
 from checkout_service.health import routes as health
 from checkout_service.identity import tokens
-from checkout_service.identity.cli import token
+from checkout_service.identity.cli import customer, token
 from checkout_service.identity.key_cli import api_keys
 from checkout_service.orders import request_routes as order_requests
 from checkout_service.orders import routes as orders
@@ -47,11 +48,12 @@ from checkout_service.publishing.publisher import connect_queue
 from checkout_service.publishing.wake_up import connect_notifier
 from checkout_service.refunds import routes as refunds
 from checkout_service.server import bodies
+from checkout_service.server.cors import connect_cors
 from checkout_service.server.places import connect_places
 from checkout_service.settings.values import WebSettings
 from checkout_service.stock.cli import stock
 from checkout_service.telemetry import logs, request_log
-from checkout_service.webhooks.backpressure import connect_backpressure
+from checkout_service.webhooks.backpressure import WebhookBacklogFull, connect_backpressure
 from checkout_service.webhooks.cli import webhooks
 from checkout_service.webhooks.routes import blueprint as receiver
 
@@ -112,14 +114,16 @@ def create_app(settings: WebSettings) -> Flask:
     health.init_app(app, settings)
     texts = {name: found for name, spec in provider_specs().items() if (found := spec.webhooks.acknowledgement)}
     document_events(api)
-    openapi_page.init_app(app, api, acknowledgements=texts)
+    openapi_page.init_app(app, api, acknowledgements=texts, refusals=(MalformedBody, NotFound, WebhookBacklogFull))
     if settings.pages:
         site.init_app(app)
     if settings.console:
         console.init_app(app)
 
+    connect_cors(app, settings.cors_origins)
+
     for command in (
-        *(api_keys, catalog, doctor, order_commands, payment_commands, privacy, stock, token, webhooks),
+        *(api_keys, catalog, customer, doctor, order_commands, payment_commands, privacy, stock, token, webhooks),
         webhook_endpoint_commands,
     ):
         app.cli.add_command(command)

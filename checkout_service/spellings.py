@@ -1,4 +1,4 @@
-"""The one spelling of numbers, ids, days and times in texts from outside.
+"""The one spelling of numbers, ids, days and times in texts from outside, and which texts may name somebody.
 
 ``int()``, ``UUID()`` and ``fromisoformat()`` take far more than a person means: digits of other scripts, underscores,
 braces, weeks. Whoever writes ``2026-W01-1`` or ``１０`` is told so, and does not get something else.
@@ -17,6 +17,11 @@ _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+LONGEST_SUBJECT: Final = 255
+"""Characters of a text by which somebody else names a person, as OpenID Connect Core 1.0 has it of ``sub``."""
 
 
 def parse_number(text: str) -> int:
@@ -31,6 +36,22 @@ def parse_id(text: str) -> UUID:
     if not _ID.fullmatch(text):
         raise ValueError(f"{text!r} is no UUID")
     return UUID(text)
+
+
+def fault_of_subject(text: str) -> str | None:
+    """What keeps a text from naming somebody, as the end of a sentence about it; None if nothing does.
+
+    It may be any other text, and stays as it is: what looks alike is not the same.
+    """
+    if not text:
+        return "is empty"
+    if len(text) > LONGEST_SUBJECT:
+        return f"is longer than {LONGEST_SUBJECT} characters"
+    if _CONTROL.search(text):
+        return "holds a control character"
+    if _SURROGATE.search(text):
+        return "holds half of a surrogate pair, which is no character"
+    return None
 
 
 def parse_day(text: str) -> datetime:

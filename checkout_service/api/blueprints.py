@@ -5,9 +5,7 @@ Rooms take ``Blueprint`` from here instead of from flask-smorest.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeVar
 
 import flask_smorest
@@ -16,16 +14,13 @@ from flask import Flask, Request
 from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.exceptions import UnsupportedMediaType
 
-from checkout_service.api.callers import Demand, NotForApiKeys
-from checkout_service.api.problem_documents import CONTENT_TYPE, ProblemSchema, document, document_of_status, pointers
+from checkout_service.api.callers import Demand
+from checkout_service.api.documented_problems import responses_of
+from checkout_service.api.problem_documents import ProblemSchema, pointers
 from checkout_service.api.problems import (
-    DatabaseUnavailable,
     Invalid,
     MalformedBody,
-    NotFound,
-    PreconditionFailed,
     Problem,
-    Unauthorized,
 )
 from checkout_service.api.query_parameters import takes_query
 from checkout_service.api.scopes import OPENS
@@ -77,8 +72,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._prepare_doc_cbks.append(_document_usual_problems)
+        self._prepare_doc_cbks.append(_document_problems)
         self._prepare_doc_cbks.append(_document_scopes)
+        self._prepare_doc_cbks.append(_document_headers)
 
     def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
         """As in flask-smorest; what scopes the view is marked with is documented too."""
@@ -101,19 +97,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
     def problems(self, *kinds: type[Problem]) -> Callable[[View], View]:
         """Document the problems that a view may answer with, each with an example."""
-        by_status: dict[int, list[type[Problem]]] = defaultdict(list)
-        for kind in kinds:
-            by_status[kind.status].append(kind)
 
         def decorate(view: View) -> View:
-            for status, same in by_status.items():
-                view = self.alt_response(
-                    status,
-                    schema=ProblemSchema,
-                    content_type=CONTENT_TYPE,
-                    description=" · ".join(kind.title for kind in same),
-                    examples={kind.slug: {"value": _example(kind)} for kind in same},
-                )(view)
+            view._apidoc = {**getattr(view, "_apidoc", {}), "problems": kinds}  # type: ignore[attr-defined]
             return view
 
         return decorate
@@ -142,8 +128,11 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
             spec_kwargs={
                 "info": {"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
                 "security": [{"bearer": []}],
+                "servers": [{"url": "/", "description": "Where this document is served."}],
             },
         )
+        for name, words in _HEADERS.items():
+            self.spec.components.header(name, {"description": words, "schema": {"type": "string"}})
         scopes = "; ".join(f"`{scope}` {words}" for scope, words in OPENS.items())
         self.spec.components.security_scheme(
             "bearer",
@@ -159,15 +148,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
         """Registers none: ``problem_documents`` renders the problems of all routes, documented or not."""
 
     def _register_responses(self) -> None:
-        for status in HTTPStatus:
-            if status >= 400:
-                kind = _USUAL.get(status)
-                example = _example(kind) if kind else document_of_status(status)
-                response = {
-                    "description": example["title"],
-                    "content": {CONTENT_TYPE: {"schema": ProblemSchema, "example": example}},
-                }
-                self.spec.components.response(status.name, response, lazy=True)
+        """Registers none: which problems an operation has, each of its responses says."""
 
 
 def _documented(wrapped: Any, view: View) -> View:
@@ -176,35 +157,59 @@ def _documented(wrapped: Any, view: View) -> View:
     return view
 
 
+_IF_NONE_MATCH: Final = {
+    "in": "header",
+    "name": "If-None-Match",
+    "required": False,
+    "description": "The ETag of an earlier answer: 304 without a body, where it is still the same.",
+    "schema": {"type": "string"},
+}
+
+_HEADERS: Final = {
+    "X-Request-Id": "Names this request in the logs; problem documents have it too.",
+    "ETag": "Names what was answered, for If-None-Match.",
+    "Idempotent-Replayed": "`true` where this repeats the answer to an earlier request with the same key.",
+}
+
 _ABOUT: Final = """A customer fills a cart, opens a checkout session and pays at a payment provider. The status of the
-payment is read here, and staff refund payments here. Amounts are strings with two decimals, times RFC 3339 in UTC.
+payment is read here, and staff refund payments here. Amounts are strings with two decimals, or
+three where the currency has three; times are RFC 3339 in UTC.
 Programs of the shop come with an API key; it opens the paths that name a scope, and no customer's.
 Errors are problem documents (RFC 9457) with a stable `type`.
 
 To try it here, press *Authorize* and paste a token: `make run` prints one, `flask --app wsgi token --user UUID` makes
 one. Then open an operation, *Try it out* and *Execute*. Without a token you see your first problem document."""
 
-_BEARER: Final = """A customer's token; a token of staff, with scopes in its claim `scope`; or a program's API key
-(`csk_…`, made by `flask api-keys create`). An operation that names scopes takes one of them. An API key opens no other,
-and a token with `refunds` still opens what it opened before there were other scopes. Scopes: """
-
-_USUAL: Final[dict[int, type[Problem]]] = {
-    400: MalformedBody,
-    401: Unauthorized,
-    403: NotForApiKeys,
-    404: NotFound,
-    412: PreconditionFailed,
-    422: Invalid,
-    503: DatabaseUnavailable,
-}
+_BEARER: Final = """A customer's token, whose claim `sub` (or the one that `JWT_SUBJECT_CLAIM` names) is a UUID, any
+text of 1 to 255 characters or a whole number; a token of staff, with scopes in its claim `scope`; or a program's
+API key (`csk_…`, made by `flask api-keys create`). An operation that names scopes takes one of them. An API key opens
+no other, and a token with `refunds` still opens what it opened before there were other scopes. Scopes: """
 
 
-def _document_usual_problems(doc: dict[str, Any], _info: dict[str, Any], **_context: Any) -> dict[str, Any]:
+def _document_problems(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Add what every operation may answer; runs after flask-smorest's own steps, which know what it takes."""
-    statuses = [400, 401, 403, 412, 422, 500, 503, *([413, 415] if "requestBody" in doc else [])]
     responses = doc.setdefault("responses", {})
-    for status in statuses:
-        responses.setdefault(status, HTTPStatus(status).name)
+    for status in [status for status in responses if int(status) >= 400]:
+        del responses[status]
+    responses.update(responses_of(info.get("problems", ()), takes_body="requestBody" in doc))
+    return doc
+
+
+def _document_headers(doc: dict[str, Any], _info: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Say which headers answers have: what names the request, what a later one may name, and what repeats one."""
+    responses = {str(status): response for status, response in doc["responses"].items()}
+    by_key = any(parameter.get("name") == "Idempotency-Key" for parameter in doc.get("parameters", ()))
+    if "304" in responses:
+        doc.setdefault("parameters", []).append(_IF_NONE_MATCH)
+    for status, response in responses.items():
+        if "$ref" in response:
+            continue
+        headers = response.setdefault("headers", {})
+        headers["X-Request-Id"] = {"$ref": "#/components/headers/X-Request-Id"}
+        if "304" in responses and status in {"200", "304"}:
+            headers["ETag"] = {"$ref": "#/components/headers/ETag"}
+        if by_key and status.startswith("2"):
+            headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
     return doc
 
 
@@ -215,12 +220,6 @@ def _document_scopes(doc: dict[str, Any], info: dict[str, Any], **_context: Any)
         ways = [{"bearer": [str(scope)]} for scope in demand.scopes]
         doc["security"] = ways if demand.only else [{"bearer": []}, *ways]
     return doc
-
-
-def _example(kind: type[Problem]) -> dict[str, Any]:
-    if kind is Invalid:
-        return document(Invalid(errors=[{"pointer": "/qty", "detail": "Missing data for required field."}]))
-    return document(kind(**kind.example))
 
 
 def _where(error: StrictJsonError) -> str:

@@ -7,9 +7,9 @@ API key opens no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from flask import Flask, current_app, g, request
@@ -23,6 +23,13 @@ CALLER_KEY: Final = "checkout_service.caller"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
+class Subject(NamedTuple):
+    """What a caller's tokens call them, where that is no UUID, and who issues the tokens: ``JWT_ISSUER``, or ''."""
+
+    issuer: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who sent a request, and what their token allows beyond their own data (``scope``, RFC 8693 section 4.2)."""
@@ -33,11 +40,22 @@ class Caller:
     """Known by the shop's cookie alone: whoever throws it away is another guest."""
     key_prefix: str | None = None
     """What the API key begins with that was sent, if one was: ``user_id`` is then the key's own id."""
+    subject: Subject | None = None
+    """What ``user_id`` was computed of; None where the token names it, and for guests and keys."""
 
     @property
     def name(self) -> str:
-        """Who it is, in logs and in the audit. Of a key its prefix, which opens nothing."""
-        return f"user {self.user_id}" if self.key_prefix is None else f"key {self.key_prefix}"
+        """Who it is, in the audit. Of a key its prefix, which opens nothing.
+
+        Of a user whose id is computed the subject as well: who reads the audit knows their staff by that. It comes
+        second, so that no subject can look like another user.
+        """
+        if self.key_prefix is not None:
+            return f"key {self.key_prefix}"
+        if self.subject is None:
+            return f"user {self.user_id}"
+        shown = "".join(character if character.isprintable() else "\ufffd" for character in self.subject.text)
+        return f"user {self.user_id} ({shown})"
 
     def may(self, *scopes: str) -> bool:
         """Whether the caller has one of these scopes at least."""
@@ -155,6 +173,8 @@ def _check_scopes(who: Caller, demand: Demand | None) -> None:
 class InsufficientScope(Forbidden):
     """The token or API key is valid, but does not allow this (RFC 6750, section 3.1)."""
 
+    everywhere = True
+    example: ClassVar[Mapping[str, Any]] = {"scope": "refunds"}
     slug = "insufficient-scope"
     title = "Insufficient scope"
     default_detail = (
@@ -170,6 +190,7 @@ class InsufficientScope(Forbidden):
 class NotForApiKeys(Forbidden):
     """A valid API key was sent to a path that is for customers alone."""
 
+    everywhere = True
     slug = "not-for-api-keys"
     title = "Not for API keys"
     default_detail = "This path is for customers: it takes a customer's token, and no API key opens it."

@@ -39,6 +39,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_check)
     app.after_request(_kept_by_nobody)
     app.after_request(_without_type)
+    app.after_request(_by_both_conditions)  # before those two: what is registered last comes first
 
 
 def is_unreadable(environ: Mapping[str, Any], header: str) -> bool:
@@ -109,6 +110,14 @@ def _refuse_nul(pairs: list[tuple[str, str]]) -> None:
     if faulty:
         shown = (name.replace("~", "~0").replace("/", "~1") for name in faulty)
         raise Invalid(errors=[{"pointer": f"/{name}", "detail": "A text holds no NUL."} for name in shown])
+
+
+def _by_both_conditions(answer: Response) -> Response:
+    """Where If-Match is met, If-None-Match counts as well (RFC 9110, section 13.2.2): Werkzeug leaves it out then."""
+    environ = request.environ
+    if answer.status_code == HTTPStatus.OK and "HTTP_IF_MATCH" in environ and "HTTP_IF_NONE_MATCH" in environ:
+        answer.make_conditional({name: value for name, value in environ.items() if name != "HTTP_IF_MATCH"})
+    return answer
 
 
 def _kept_by_nobody(answer: Response) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,9 @@ from flask import Blueprint, Flask, Response, current_app, request
 
 from checkout_service.api.blueprints import Api
 from checkout_service.api.callers import public
-from checkout_service.api.problems import NotFound
+from checkout_service.api.documented_problems import common_responses, problem_schemas, responses_of
+from checkout_service.api.problem_documents import ProblemSchema
+from checkout_service.api.problems import NotFound, Problem
 
 blueprint = Blueprint("docs", __name__, url_prefix="/api")
 
@@ -126,27 +128,28 @@ _RECEIVER: Final[dict[str, Any]] = {
                 }
             },
         },
-        "400": "BAD_REQUEST",
-        "404": "NOT_FOUND",
-        "413": "REQUEST_ENTITY_TOO_LARGE",
-        "415": "UNSUPPORTED_MEDIA_TYPE",
-        "500": "INTERNAL_SERVER_ERROR",
-        "503": "SERVICE_UNAVAILABLE",
     },
 }
 
 
-def init_app(app: Flask, api: Api, *, acknowledgements: Mapping[str, str]) -> None:
+def init_app(app: Flask, api: Api, *, acknowledgements: Mapping[str, str], refusals: Iterable[type[Problem]]) -> None:
     """Serve the API's document. Must come after every room has registered its routes.
 
-    ``acknowledgements`` are the texts that some providers want in answer to a webhook, by the provider's name.
+    ``acknowledgements`` are the texts that some providers want in answer to a webhook, by the provider's name;
+    ``refusals`` are the problems of the webhook receiver.
     """
+    api.spec.components.schema("Problem", schema=ProblemSchema)
+    for name, response in common_responses():
+        api.spec.components.response(name, response)
+    for name, schema in problem_schemas():
+        api.spec.components.schema(name, schema)
     # The webhook receiver is a plain Flask view, because it has to be fast. So it is described by hand.
     for rule in app.url_map.iter_rules("webhooks.receive_webhook"):
         named = "provider" in rule.arguments and not rule.defaults
         operation = {**_RECEIVER, "operationId": "receiveWebhook" if named else "receiveMockWebhook"}
+        operation["responses"] = _RECEIVER["responses"] | responses_of(refusals, takes_body=True, token=False)
         if named and acknowledgements:
-            operation["responses"] = {"200": _acknowledged(acknowledgements), **_RECEIVER["responses"]}
+            operation["responses"] = {"200": _acknowledged(acknowledgements), **operation["responses"]}
         api.spec.path(rule=rule, operations={"post": operation})
     # Read once: as many as read the largest, of 1.6 MiB, would each have held one of their own.
     found = {name: (_FOLDER / name).read_bytes() for name in ASSETS}

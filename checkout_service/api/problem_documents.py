@@ -57,7 +57,7 @@ ErrorPage = Callable[[dict[str, Any], Mapping[str, str]], Response | None]
 _log = structlog.get_logger()
 
 
-class ErrorSchema(Schema):
+class FaultSchema(Schema):
     """One fault of a request."""
 
     pointer = fields.String(
@@ -89,7 +89,7 @@ class ProblemSchema(Schema):
     detail = fields.String(required=True, metadata={"description": "What a person can do about it"})
     instance = fields.String(required=True, metadata={"description": "The path of the request"})
     request_id = fields.String(required=True, metadata={"description": "Also in the X-Request-Id header"})
-    errors = fields.List(fields.Nested(ErrorSchema), metadata={"description": "Each fault of an invalid request"})
+    errors = fields.List(fields.Nested(FaultSchema), metadata={"description": "Each fault of an invalid request"})
 
 
 def init_app(app: Flask) -> None:
@@ -110,12 +110,22 @@ def slug_of_answer() -> str | None:
     return found
 
 
-def document(problem: Problem, *, instance: str = "/api/…", request_id: str = "…") -> dict[str, Any]:
-    """The problem document of an expected failure; without more arguments, an example of it."""
+def document(problem: Problem, *, instance: str, request_id: str) -> dict[str, Any]:
+    """The problem document of an expected failure."""
     shown = _document(problem.status, problem.slug, problem.title, problem.detail, instance, request_id)
     if problem.errors:
         shown["errors"] = problem.errors
     return shown | problem.members
+
+
+def example_of(kind: type[Problem]) -> dict[str, Any]:
+    """A problem document of this kind."""
+    shown = _document(kind.status, kind.slug, kind.title, kind.default_detail, "/api/…", "…")
+    if kind.pointer:
+        shown["errors"] = [{"pointer": kind.pointer, "detail": kind.default_detail}]
+    if kind is Invalid:
+        shown["errors"] = [{"pointer": "/qty", "detail": "Missing data for required field."}]
+    return shown | dict(kind.example)
 
 
 def document_of_status(status: int, *, instance: str = "/api/…", request_id: str = "…") -> dict[str, Any]:
@@ -210,15 +220,19 @@ def _document(status: int, slug: str, title: str, detail: str, instance: str, re
     }
 
 
-def _kinds() -> dict[str, tuple[int, str, str]]:
-    """Every type of problem that the service can answer with, by its slug: status, title, detail."""
-    kinds = {slug: (status, title, detail) for status, (slug, title, detail) in BY_STATUS.items()}
+def all_kinds() -> Iterator[type[Problem]]:
+    """Every kind of problem of ours, of the rooms that are loaded."""
     waiting = list(Problem.__subclasses__())
     while waiting:
         kind = waiting.pop()
         waiting.extend(kind.__subclasses__())
-        kinds[kind.slug] = (kind.status, kind.title, kind.default_detail)
-    return kinds
+        yield kind
+
+
+def _kinds() -> dict[str, tuple[int, str, str]]:
+    """Every type of problem that the service can answer with, by its slug: status, title, detail."""
+    kinds = {slug: (status, title, detail) for status, (slug, title, detail) in BY_STATUS.items()}
+    return kinds | {kind.slug: (kind.status, kind.title, kind.default_detail) for kind in all_kinds()}
 
 
 def _slug(name: str) -> str:

@@ -34,7 +34,8 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
     """An expected failure. ``slug`` makes its stable type; ``detail`` says what to do about it.
 
     ``pointer`` names the member of the request that is at fault (a JSON Pointer, RFC 6901), if it is always the same.
-    ``example`` are members of its own, for the documentation.
+    ``example`` are members of its own, for the documentation: all of them. ``everywhere`` is true of what any operation
+    may be answered.
     """
 
     status: ClassVar[int] = 500
@@ -43,6 +44,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
     default_detail: ClassVar[str] = ""
     pointer: ClassVar[str | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
+    everywhere: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class MalformedIdempotencyKey(Problem):
 
 
 class MalformedBody(Problem):
+    everywhere = True
     status = 400
     slug = "malformed-body"
     title = "Malformed body"
@@ -83,6 +86,7 @@ class MalformedBody(Problem):
 
 
 class MalformedHost(Problem):
+    everywhere = True
     status = 400
     slug = "malformed-host"
     title = "Malformed Host"
@@ -90,6 +94,7 @@ class MalformedHost(Problem):
 
 
 class Unauthorized(Problem):
+    everywhere = True
     status = 401
     slug = "unauthorized"
     title = "Unauthorized"
@@ -120,6 +125,7 @@ class TotalChanged(Problem):
     slug = "total-changed"
     title = "The total has changed"
     default_detail = "The cart's total is not the expected one: show the customer the new total and ask again."
+    example: ClassVar[Mapping[str, Any]] = {"total_amount": "245.00", "currency": "USD"}
 
 
 class CartChanged(Problem):
@@ -155,6 +161,7 @@ class AmountDiffers(Problem):
 
 
 class PreconditionFailed(Problem):
+    everywhere = True
     status = 412
     slug = "precondition-failed"
     title = "Precondition failed"
@@ -164,6 +171,7 @@ class PreconditionFailed(Problem):
 
 
 class TooLarge(Problem):
+    everywhere = True
     status = 413
     slug = "too-large"
     title = "Body too large"
@@ -173,6 +181,7 @@ class TooLarge(Problem):
 class EncodedBody(Problem):
     """RFC 9110, section 15.5.16, has the answer name the codings that are taken."""
 
+    everywhere = True
     status = 415
     slug = "encoded-body"
     title = "Encoded body"
@@ -183,6 +192,7 @@ class EncodedBody(Problem):
 
 
 class Invalid(Problem):
+    everywhere = True
     status = 422
     slug = "invalid"
     title = "Invalid request"
@@ -244,6 +254,7 @@ class TooMany(Problem):
 
 
 class TooManyAtOnce(TooMany):
+    everywhere = True
     slug = "too-many-at-once"
     title = "Too many requests at once"
     default_detail = "As many of your requests as may wait at once do so already: send this one again when one is done."
@@ -297,6 +308,7 @@ class Unavailable(Problem):
 
 
 class DatabaseUnavailable(Unavailable):
+    everywhere = True
     slug = "database-unavailable"
     title = "The database is unavailable"
     default_detail = "Nothing was kept of this request: send it again."
@@ -305,6 +317,7 @@ class DatabaseUnavailable(Unavailable):
 class DatabaseLocked(DatabaseUnavailable):
     """Somebody holds the rows that this one statement needs; the database is there for all others."""
 
+    everywhere = True
     slug = "database-locked"
     title = "Held by another transaction"
     default_detail = "Another transaction holds what this one needs; nothing was kept of this request: send it again."
@@ -330,6 +343,7 @@ class NoProvider(Unavailable):
 
 
 class TooManyBodies(Unavailable):
+    everywhere = True
     slug = "too-many-bodies"
     title = "Too many bodies at once"
     default_detail = "Too many requests are being received at this moment; this one was not read: send it again."
@@ -338,6 +352,7 @@ class TooManyBodies(Unavailable):
 class TooManyWaiting(Unavailable):
     """More requests wait for a slot than can be answered in time."""
 
+    everywhere = True
     slug = "too-many-waiting"
     title = "Too many requests wait"
     default_detail = "Too many requests wait at this moment; nothing was done with this one: send it again."
@@ -346,6 +361,7 @@ class TooManyWaiting(Unavailable):
 class TooManyReaders(Unavailable):
     """As many large answers as a process holds are being read, and this one has no place beside them."""
 
+    everywhere = True
     slug = "too-many-readers"
     title = "Too many large answers are being read"
     default_detail = "Too many large answers are being read at this moment: send the same request again."

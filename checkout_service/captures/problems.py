@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from checkout_service.api.problems import Problem
 
 
@@ -12,6 +15,7 @@ class NotCapturable(Problem):
     default_detail = (
         "Nothing of this payment is authorized and open, or it is being captured for the last time or voided."
     )
+    example: ClassVar[Mapping[str, Any]] = {"payment_status": "pending"}
 
 
 class CaptureTooLarge(Problem):
@@ -19,6 +23,7 @@ class CaptureTooLarge(Problem):
     slug = "capture-too-large"
     title = "Capture too large"
     default_detail = "Less than that is open of the authorization: ask for amount_left or less."
+    example: ClassVar[Mapping[str, Any]] = {"amount_left": "40.00", "currency": "USD"}
 
 
 class OneCaptureOnly(Problem):
@@ -29,6 +34,7 @@ class OneCaptureOnly(Problem):
         "The account at this provider captures an authorization once, and releases the rest: see releases. Ask without "
         "final, or for all of it."
     )
+    example: ClassVar[Mapping[str, Any]] = {"releases": "40.00", "currency": "USD"}
 
 
 class NotVoidable(Problem):
@@ -36,3 +42,4 @@ class NotVoidable(Problem):
     slug = "not-voidable"
     title = "Nothing to void"
     default_detail = "Nothing of this payment is authorized and open, or a capture or a void of it is under way."
+    example: ClassVar[Mapping[str, Any]] = {"payment_status": "pending"}

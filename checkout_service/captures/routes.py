@@ -44,6 +44,7 @@ blueprint = Blueprint("captures", __name__, url_prefix="/api/admin/payments", de
 
 
 @blueprint.post("/<uuid:payment_id>/captures")
+@blueprint.doc(operationId="createCapture")
 @scoped(Scope.CAPTURES, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("capture")])
@@ -87,6 +88,7 @@ def post_capture(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:payment_id>/void")
+@blueprint.doc(operationId="voidPayment")
 @scoped(Scope.CAPTURES, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("void")])
@@ -113,6 +115,7 @@ def post_void(key: str, payment_id: UUID) -> Response:
 
 
 @blueprint.get("/<uuid:payment_id>/captures")
+@blueprint.doc(operationId="listCaptures")
 @scoped(Scope.PAYMENTS_READ, Scope.CAPTURES, of_tokens=BEFORE)
 @blueprint.response(200, CapturesSchema, example=CAPTURES_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")

@@ -7,15 +7,18 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validates
 
 from checkout_service.api.amount_field import AmountField
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import IdField
+from checkout_service.payments.status import CaptureStatus, RequestStatus
 
 _PROVIDER_ANSWER: Final = fields.String(
     allow_none=True,
     metadata={"description": "What it answered then: its HTTP status and its codes, none of its sentences."},
 )
 
-_STATUS: Final = fields.String(
-    metadata={"description": "Moves one way: requested, processing, succeeded, failed.", "example": "requested"}
+_STATUS: Final = WordText(
+    RequestStatus,
+    metadata={"description": "Moves one way: requested, processing, succeeded, failed.", "example": "requested"},
 )
 
 
@@ -51,16 +54,16 @@ class NewCaptureSchema(Schema):
             raise ValidationError("A capture is of more than nothing.")
 
 
-class CaptureRequestSchema(Schema):
+class CaptureRequestSchema(AnswerSchema):
     """A capture that staff asked for."""
 
     id = fields.UUID()
     payment_id = fields.UUID()
     authorization = fields.String(metadata={"description": "The provider's name of what is captured."})
-    amount = fields.String(metadata={"example": "200.00"})
-    currency = fields.String(metadata={"example": "USD"})
+    amount = AmountText(metadata={"example": "200.00"})
+    currency = CurrencyText()
     final = fields.Boolean(metadata={"description": "Whether the rest is released with it."})
-    releases = fields.String(
+    releases = AmountText(
         metadata={"description": "What the customer is no longer held to once it is made.", "example": "40.00"}
     )
     status = _STATUS
@@ -73,13 +76,13 @@ class CaptureRequestSchema(Schema):
     updated_at = fields.DateTime()
 
 
-class VoidSchema(Schema):
+class VoidSchema(AnswerSchema):
     """A void that staff asked for: what is authorized and was not captured is given back."""
 
     id = fields.UUID()
     payment_id = fields.UUID()
-    releases = fields.String(metadata={"description": "What was open when it was asked for.", "example": "240.00"})
-    currency = fields.String(metadata={"example": "USD"})
+    releases = AmountText(metadata={"description": "What was open when it was asked for.", "example": "240.00"})
+    currency = CurrencyText()
     status = _STATUS
     decline = fields.String(allow_none=True, metadata={"description": "Why the provider said no, where it did."})
     provider_answer = _PROVIDER_ANSWER
@@ -87,33 +90,35 @@ class VoidSchema(Schema):
     updated_at = fields.DateTime()
 
 
-class CaptureSchema(Schema):
+class CaptureSchema(AnswerSchema):
     """Money that came."""
 
     id = fields.UUID(metadata={"description": "What a refund names as `capture_id`."})
     ref = fields.String(allow_none=True, metadata={"description": "The provider's name for it."})
-    status = fields.String(metadata={"description": "pending, refused, succeeded or undone.", "example": "succeeded"})
-    amount = fields.String(metadata={"example": "200.00"})
-    currency = fields.String(metadata={"example": "USD"})
+    status = WordText(
+        CaptureStatus, metadata={"description": "pending, refused, succeeded or undone.", "example": "succeeded"}
+    )
+    amount = AmountText(metadata={"example": "200.00"})
+    currency = CurrencyText()
     presumed = fields.Boolean(
         metadata={
             "description": "The provider said that the payment is paid, and named no capture: this is the attempt."
         }
     )
-    amount_refundable = fields.String(metadata={"example": "200.00"})
+    amount_refundable = AmountText(metadata={"example": "200.00"})
 
 
-class AuthorizationSchema(Schema):
+class AuthorizationSchema(AnswerSchema):
     """What is promised and was not captured."""
 
     id = fields.UUID()
     ref = fields.String(metadata={"description": "The provider's name for it."})
-    amount_open = fields.String(metadata={"example": "40.00"})
-    currency = fields.String(metadata={"example": "USD"})
+    amount_open = AmountText(metadata={"example": "40.00"})
+    currency = CurrencyText()
     expires_at = fields.DateTime(allow_none=True, metadata={"description": "Capture before then, where it is known."})
 
 
-class CapturesSchema(Schema):
+class CapturesSchema(AnswerSchema):
     """All captures of a payment, what was asked for, and what is open; each oldest first."""
 
     captures = fields.List(fields.Nested(CaptureSchema))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
+from checkout_service.spellings import LONGEST_SUBJECT
 
 LARGEST_QTY = 9999
 
@@ -15,10 +16,33 @@ MOST_LINES = 500
 """Different listings in a cart: all of them are read, and frozen, at once."""
 
 
+def _no_controls(column: str) -> str:
+    return rf"{column} !~ '[\u0001-\u001f\u007f-\u009f]'"
+
+
 class User(Dated, Base):
-    """A customer; the id is the subject of the token, and the row comes with the first cart write."""
+    """A customer; the row comes with the first cart write.
+
+    The id is the subject of their tokens where that is a UUID. Of any other subject it is computed, and then the row
+    keeps what it was computed of (``checkout_service/identity/subjects.py``).
+    """
 
     __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name="issuer_and_subject"),
+        CheckConstraint(f"length(issuer) <= {LONGEST_SUBJECT} AND {_no_controls('issuer')}", name="issuer_form"),
+        CheckConstraint(
+            f"length(subject) BETWEEN 1 AND {LONGEST_SUBJECT} AND {_no_controls('subject')} "
+            "AND subject !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'",
+            name="subject_form",
+        ),
+        CheckConstraint("subject IS NULL OR uuid_extract_version(id) IS NOT DISTINCT FROM 5", name="id_of_subject"),
+        Index("users_issuer_subject", "issuer", "subject", unique=True, postgresql_where=text("subject IS NOT NULL")),
+    )
+    issuer: Mapped[str | None] = mapped_column(Text(collation="C"))
+    """Who issued the tokens: ``JWT_ISSUER`` as it was, perhaps empty; none where the subject is a UUID."""
+    subject: Mapped[str | None] = mapped_column(Text(collation="C"))
+    """What the tokens call the customer, byte by byte; none where it is a UUID, which is the id."""
 
 
 class Cart(Dated, Base):

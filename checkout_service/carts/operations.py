@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     Integer,
+    Text,
     Uuid,
     and_,
     bindparam,
@@ -23,11 +25,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from checkout_service.api.callers import Subject
 from checkout_service.api.problems import CartFull, NotFound, TotalTooLarge
 from checkout_service.carts.lines import line_columns, show_line
 from checkout_service.carts.models import MOST_LINES, Cart, CartItem, User
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
-from checkout_service.database.engine import Conflict, execute
+from checkout_service.database.engine import Conflict, constraint_of, execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import LARGEST
 
@@ -44,15 +47,22 @@ class PutItem(NamedTuple):
     is_new: bool
 
 
-def put_item(*, user_id: UUID, listing_id: UUID, qty: int) -> PutItem:
+class NoCustomerError(RuntimeError):
+    """The customer's row cannot be written: their subject stands in a row with another id."""
+
+
+def put_item(*, user_id: UUID, listing_id: UUID, qty: int, subject: Subject | None = None) -> PutItem:
     """Set how many of a listing the customer wants.
 
-    Opens the cart, and makes the customer's row, where this is the first write. Raises NotFound for a listing that is
+    Opens the cart, and makes the customer's row, where this is the first write. ``subject`` is what the id was computed
+    of, which the row keeps. Raises NotFound for a listing that is
     unknown or off sale, CartFull and TotalTooLarge; then nothing is written. Run twice, it leaves the same line,
     but says the second time that it is not new.
     """
+    issuer, text = subject or (None, None)
+    values = {"user": user_id, "listing": listing_id, "qty": qty, "issuer": issuer, "subject": text}
     try:
-        rows = execute(_PUT_ITEM, {"user": user_id, "listing": listing_id, "qty": qty})
+        rows = _put(values)
     except Conflict as error:
         # The listing was deleted while the statement ran.
         raise NotFound(_NO_LISTING) from error
@@ -101,6 +111,18 @@ def empty_cart(*, user_id: UUID) -> None:
     execute(_EMPTY_CART, {"user": user_id})
 
 
+def _put(values: dict[str, Any]) -> Sequence[Any]:
+    """Raises Conflict where it is about the listing, and NoCustomerError."""
+    for _ in range(2):
+        try:
+            return execute(_PUT_ITEM, values)
+        except Conflict as error:
+            if constraint_of(error) != "carts_user_id_fkey":
+                raise
+            # The row of the customer was there, and gone a moment later: they were being erased. So it is new now.
+    raise NoCustomerError("PAYMENT_NAMESPACE is another than when this customer's row was written; see flask doctor")
+
+
 _user = bindparam("user", type_=Uuid())
 _item = bindparam("item", type_=Uuid())
 _qty = cast(bindparam("qty", type_=Integer()), Integer)
@@ -122,7 +144,8 @@ def _put_item() -> Any:
     known = select(Cart.id).where(Cart.user_id == _user).cte("known")
     # Nearly always the cart exists, and neither row below is written.
     first_write = select(_user).select_from(listing).where(listing.c.may_enter, ~exists(select(known.c.id)))
-    customer = insert(User).from_select(["id"], first_write).on_conflict_do_nothing().cte("customer")
+    named = first_write.add_columns(*(cast(bindparam(name, type_=Text()), Text) for name in ("issuer", "subject")))
+    customer = insert(User).from_select(["id", "issuer", "subject"], named).on_conflict_do_nothing().cte("customer")
     opened = (
         insert(Cart)
         .from_select(["user_id"], first_write)

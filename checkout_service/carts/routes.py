@@ -33,6 +33,7 @@ blueprint = Blueprint("carts", __name__, url_prefix="/api/cart", description="Wh
 
 
 @blueprint.get("")
+@blueprint.doc(operationId="getCart")
 @blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart; empty and without id at first")
 @blueprint.problems(Unauthorized, DatabaseUnavailable)
 def get_cart() -> Response:
@@ -48,6 +49,7 @@ def get_cart() -> Response:
 
 
 @blueprint.delete("")
+@blueprint.doc(operationId="emptyCart")
 @blueprint.response(204, description="The cart is empty; it stays the same cart")
 @blueprint.problems(Unauthorized, DatabaseUnavailable)
 def empty_cart() -> Response:
@@ -60,6 +62,7 @@ def empty_cart() -> Response:
 
 
 @blueprint.post("/items")
+@blueprint.doc(operationId="addCartItem")
 @blueprint.arguments(NewItemSchema, example={"listing": EXAMPLE_ITEM["listing"]["id"], "qty": 2})
 @blueprint.response(201, CartItemSchema, example=EXAMPLE_ITEM, description="A new line")
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
@@ -70,11 +73,13 @@ def put_item(body: dict[str, Any]) -> Response:
     A cart has one line for a listing: asking again sets its quantity and does not add to it, so a request may be
     repeated safely. A listing that is unknown or not on sale is not found.
     """
-    item = operations.put_item(user_id=caller().user_id, listing_id=body["listing"], qty=body["qty"])
+    who = caller()
+    item = operations.put_item(user_id=who.user_id, listing_id=body["listing"], qty=body["qty"], subject=who.subject)
     return json_answer(item.line, 201 if item.is_new else 200)
 
 
 @blueprint.patch("/items/<uuid:item_id>")
+@blueprint.doc(operationId="setCartItemQuantity")
 @blueprint.arguments(QuantitySchema, example={"qty": 3})
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
 @blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, TotalTooLarge, DatabaseUnavailable)
@@ -87,6 +92,7 @@ def change_quantity(body: dict[str, Any], item_id: UUID) -> Response:
 
 
 @blueprint.delete("/items/<uuid:item_id>")
+@blueprint.doc(operationId="removeCartItem")
 @blueprint.response(204, description="The line is gone; the cart stays")
 @blueprint.problems(Unauthorized, NotFound, DatabaseUnavailable)
 def remove_item(item_id: UUID) -> Response:

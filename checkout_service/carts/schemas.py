@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from marshmallow import Schema, fields
-from marshmallow.validate import Length, Range, Regexp
+from marshmallow.validate import Range
 
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText
 from checkout_service.api.plain_fields import IdField
-
-_AMOUNT = Regexp(r"^[0-9]+\.[0-9]{2,3}$", error="An amount is digits with two or three decimals, such as 240.00.")
 
 
 def _qty() -> fields.Integer:
@@ -34,22 +33,21 @@ class QuantitySchema(Schema):
     qty = _qty()
 
 
-class NamedSchema(Schema):
-    id = fields.UUID(required=True)
-    name = fields.String(required=True)
+class NamedSchema(AnswerSchema):
+    id = fields.UUID()
+    name = fields.String()
 
 
 class SpecSchema(NamedSchema):
-    attributes = fields.Dict(keys=fields.String(), required=True)
+    attributes = fields.Dict(keys=fields.String())
 
 
-class CartListingSchema(Schema):
-    id = fields.UUID(required=True)
-    title = fields.String(required=True)
-    unit_price = fields.String(required=True, validate=_AMOUNT)
-    currency = fields.String(required=True, validate=Length(equal=3), metadata={"description": "ISO 4217."})
+class CartListingSchema(AnswerSchema):
+    id = fields.UUID()
+    title = fields.String()
+    unit_price = AmountText(metadata={"example": "120.00"})
+    currency = CurrencyText()
     available = fields.Integer(
-        required=True,
         strict=True,
         allow_none=True,
         validate=Range(min=0),
@@ -60,37 +58,32 @@ class CartListingSchema(Schema):
             "example": 12,
         },
     )
-    vendor = fields.Nested(NamedSchema, required=True)
-    school = fields.Nested(NamedSchema, required=True, allow_none=True)
-    spec = fields.Nested(SpecSchema, required=True, allow_none=True)
+    vendor = fields.Nested(NamedSchema)
+    school = fields.Nested(NamedSchema, allow_none=True)
+    spec = fields.Nested(SpecSchema, allow_none=True)
 
 
-class CartItemSchema(Schema):
-    id = fields.UUID(required=True)
-    listing = fields.Nested(CartListingSchema, required=True)
-    qty = fields.Integer(required=True, strict=True, validate=Range(min=1, max=9999))
-    line_total = fields.String(required=True, validate=_AMOUNT)
+class CartItemSchema(AnswerSchema):
+    id = fields.UUID()
+    listing = fields.Nested(CartListingSchema)
+    qty = fields.Integer(strict=True, validate=Range(min=1, max=9999))
+    line_total = AmountText(metadata={"example": "120.00"})
     available = fields.Boolean(
-        required=True,
         metadata={"description": "False once the listing was taken off sale: such a cart cannot be checked out."},
     )
 
 
-class CartSchema(Schema):
+class CartSchema(AnswerSchema):
     id = fields.UUID(
         required=True, allow_none=True, metadata={"description": "Null until the customer first adds an item."}
     )
-    items = fields.List(fields.Nested(CartItemSchema), required=True, metadata={"description": "Lines, oldest first."})
-    total_amount = fields.String(
-        required=True,
+    items = fields.List(fields.Nested(CartItemSchema), metadata={"description": "Lines, oldest first."})
+    total_amount = AmountText(
         allow_none=True,
-        validate=_AMOUNT,
         metadata={"description": "The sum of all lines. Null where currencies are mixed: amounts of two do not add."},
     )
-    currency = fields.String(
-        required=True,
+    currency = CurrencyText(
         allow_none=True,
-        validate=Length(equal=3),
         metadata={
             "description": "ISO 4217; the deployment's default while the cart is empty. Null where the lines are of "
             "several currencies: such a cart cannot be checked out until one remains; see each listing's currency."

@@ -30,6 +30,7 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
 
 
 @blueprint.post("/session")
+@blueprint.doc(operationId="openCheckoutSession")
 @keyed
 @blueprint.doc(parameters=[documented("purchase")])
 @blueprint.arguments(OpenSessionSchema)
@@ -89,6 +90,7 @@ def post_session(body: dict[str, Any], key: str) -> Response:
 
 
 @blueprint.get("/session/<uuid:payment_id>")
+@blueprint.doc(operationId="getCheckoutSession")
 @blueprint.response(200, ReadSessionSchema, example=EXAMPLE_READ_SESSION)
 @blueprint.problems(problems.NotFound, problems.DatabaseUnavailable)
 def read_session(payment_id: UUID) -> Response:

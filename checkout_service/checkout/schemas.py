@@ -8,8 +8,10 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from checkout_service.api.amount_field import AmountField
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import IdField
 from checkout_service.checkout.countries import COUNTRIES
+from checkout_service.payments.status import PaymentStatus
 
 # What RFC 5321 lets a mail server take, without quoted names and addresses in brackets, which no customer has. Both
 # sides may go beyond ASCII (RFC 6531).
@@ -110,15 +112,16 @@ class OpenSessionSchema(Schema):
     delivery_address = fields.Nested(DeliveryAddressSchema, metadata={"description": "Where it goes, for the order."})
 
 
-class SessionSchema(Schema):
+class SessionSchema(AnswerSchema):
     """The promise: what is to be paid, until when, and what the client pays with."""
 
     payment_id = fields.UUID()
     payment_token = fields.String(metadata={"example": "mock_pi_6a1f0c3f5f0e5d7c9f3b1d2e4c5a6b7d"})
-    amount = fields.String(metadata={"example": "240.00"})
-    currency = fields.String(metadata={"example": "USD"})
-    status = fields.String(
-        metadata={"description": "Always pending here; see GET /api/payments/{id}.", "example": "pending"}
+    amount = AmountText(metadata={"example": "240.00"})
+    currency = CurrencyText()
+    status = WordText(
+        PaymentStatus,
+        metadata={"description": "Always pending here; see GET /api/payments/{id}.", "example": "pending"},
     )
     provider = fields.String(metadata={"example": "mock"})
     expires_at = fields.DateTime()
@@ -132,16 +135,16 @@ class SessionSchema(Schema):
     )
 
 
-class SessionLineSchema(Schema):
+class SessionLineSchema(AnswerSchema):
     """A line as it was when the session was opened."""
 
     listing_id = fields.UUID()
     title = fields.String(metadata={"example": "School blazer, navy, age 11 to 12"})
-    unit_price = fields.String(metadata={"example": "120.00"})
-    currency = fields.String(metadata={"example": "USD"})
+    unit_price = AmountText(metadata={"example": "120.00"})
+    currency = CurrencyText()
     qty = fields.Integer(metadata={"example": 2})
-    line_total = fields.String(metadata={"example": "240.00"})
-    vendor_id = fields.UUID(metadata={"description": "Missing in sessions of earlier releases."})
+    line_total = AmountText(metadata={"example": "240.00"})
+    vendor_id = fields.UUID(metadata={"sometimes": True, "description": "Missing in sessions of earlier releases."})
     vendor = fields.String(metadata={"example": "Northfield Uniforms"})
     school = fields.String(allow_none=True, metadata={"example": "Riverside Academy"})
     spec = fields.String(allow_none=True, metadata={"example": "Blazer"})
@@ -150,7 +153,7 @@ class SessionLineSchema(Schema):
 class ReadSessionSchema(SessionSchema):
     """The promise once more, with its lines, and with what became of it so far."""
 
-    status = fields.String(metadata={"description": "The payment's, as it is now.", "example": "pending"})
+    status = WordText(PaymentStatus, metadata={"description": "The payment's, as it is now.", "example": "pending"})
     lines = fields.List(
         fields.Nested(SessionLineSchema), metadata={"description": "In the order of the listings' ids."}
     )

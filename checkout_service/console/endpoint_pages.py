@@ -58,9 +58,9 @@ def show_endpoint(endpoint_id: UUID) -> str:
     state = request.args.get("state", "")
     chosen = DeliveryStatus(state) if state in _STATES else None
     before = read_id(request.args.get("before"))
-    found = deliveries_page(endpoint_id, limit=DELIVERIES, before=before, status=chosen)
-    here = url_for("console_endpoints.show_endpoint", endpoint_id=endpoint_id)
-    query = f"?state={chosen.value}" if chosen else "?"
+    enabled = endpoint["state"] == EndpointState.ENABLED
+    found = deliveries_page(endpoint_id, enabled=enabled, limit=DELIVERIES, before=before, status=chosen)
+    here, narrowed = "console_endpoints.show_endpoint", chosen.value if chosen else None
     return page(
         "endpoint.html",
         endpoint=endpoint,
@@ -68,8 +68,10 @@ def show_endpoint(endpoint_id: UUID) -> str:
         replays=replays_page(endpoint_id, limit=REPLAYS).replays,
         states=_STATES,
         state=chosen.value if chosen else "",
-        older=f"{here}{query}&before={found.following}" if found.following else None,
-        first=f"{here}{query}" if before else None,
+        older=url_for(here, endpoint_id=endpoint_id, state=narrowed, before=found.following)
+        if found.following
+        else None,
+        first=url_for(here, endpoint_id=endpoint_id, state=narrowed) if before else None,
     )
 
 

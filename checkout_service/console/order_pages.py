@@ -15,9 +15,9 @@ from checkout_service.console.order_queries import BesideOrder, beside_order
 from checkout_service.console.page import ConsoleBlueprint, address, page
 from checkout_service.cursors import BadCursorError
 from checkout_service.orders.downloads import csv_answer
-from checkout_service.orders.models import OrderStatus
 from checkout_service.orders.queries import OrderPage, order_of
 from checkout_service.orders.searching import LOOKED_THROUGH, MOST_LOOKS, find_orders
+from checkout_service.orders.status import OrderStatus
 
 blueprint = ConsoleBlueprint("console_orders", __name__)
 

@@ -22,6 +22,7 @@ _beside = text(f"""
     SELECT payment.status::text AS status, payment.review_reason, payment.amount_captured, payment.amount_lost,
         payment.amount_blocked, payment.amount_refunded, payment.amount_refunding, payment.amount_authorized,
         made.erased_at, made.canceled_at,
+        (SELECT owner.subject FROM users AS owner WHERE owner.id = made.user_id) AS subject,
         (SELECT jsonb_agg(jsonb_build_array(hold.listing_id, hold.qty, hold.state,
             CASE WHEN hold.state = 'held' THEN greatest(hold.until, session.held_until) END) ORDER BY hold.listing_id)
         FROM (SELECT * FROM holds WHERE holds.payment_id = payment.id LIMIT {HOLDS_SHOWN}) AS hold
@@ -35,6 +36,9 @@ _named = text(f"""
 """)  # noqa: S608 (only our own constants)
 
 
+_called = text("SELECT id FROM users WHERE subject IS NOT NULL AND issuer = :issuer AND subject = :subject")
+
+
 class HeldPieces(NamedTuple):
     """Pieces of a listing that are reserved for the order's payment; ``until`` is None of those that are sold."""
 
@@ -46,7 +50,10 @@ class HeldPieces(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BesideOrder:
-    """The order's payment as it is now, the pieces that are reserved, and when its customer was erased."""
+    """The order's payment as it is now, the pieces that are reserved, and when its customer was erased.
+
+    ``subject`` is what their tokens call the customer, where that is no UUID.
+    """
 
     status: PaymentStatus
     review_reason: str | None
@@ -58,6 +65,7 @@ class BesideOrder:
     amount_authorized: Decimal
     erased_at: datetime | None
     canceled_at: datetime | None
+    subject: str | None
     holds: list[HeldPieces]
 
     @property
@@ -83,3 +91,8 @@ def beside_order(order_id: UUID) -> BesideOrder | None:
 def vendors_named(name: str) -> list[UUID]:
     """The ids of up to two vendors of this name, in whatever case. Raises DatabaseUnavailableError."""
     return [row.id for row in execute(_named, {"name": name})]
+
+
+def customer_called(subject: str, *, issuer: str) -> UUID | None:
+    """The id of the customer whom tokens of this issuer call so, if there is one. Raises DatabaseUnavailableError."""
+    return next((row.id for row in execute(_called, {"issuer": issuer, "subject": subject})), None)

@@ -21,6 +21,7 @@ blueprint = Blueprint("disputes", __name__, url_prefix="/api/admin/disputes", de
 
 
 @blueprint.get("")
+@blueprint.doc(operationId="listDisputes")
 @scoped(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
 @blueprint.arguments(DisputesQuery, location="query")
 @blueprint.response(200, DisputePageSchema, example=EXAMPLE)

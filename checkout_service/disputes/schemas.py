@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import NumberField
-from checkout_service.payments.status import DisputeStatus
+from checkout_service.payments.status import DisputeStage, DisputeStatus
 from checkout_service.spellings import parse_day, parse_moment
 
 
@@ -53,32 +54,32 @@ class DisputesQuery(Schema):
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 
-class DisputeSchema(Schema):
+class DisputeSchema(AnswerSchema):
     """A dispute as it is now."""
 
     id = fields.UUID()
     payment_id = fields.UUID()
     provider = fields.String(metadata={"example": "stripe"})
     name = fields.String(allow_none=True, metadata={"description": "The provider's name for it.", "example": "du_1"})
-    stage = fields.String(
+    stage = WordText(
+        DisputeStage,
         metadata={
             "description": "inquiry (no money moves), chargeback, pre_arbitration or arbitration.",
             "example": "chargeback",
-        }
+        },
     )
-    status = fields.String(
+    status = WordText(
+        DisputeStatus,
         metadata={
             "description": "needs_response, under_review, accepted, expired, lost, won or closed: a word about the "
             "stage. Whether money went is in amount_lost.",
             "example": "needs_response",
-        }
+        },
     )
     reason = fields.String(allow_none=True, metadata={"example": "fraudulent"})
-    amount = fields.String(
-        allow_none=True, metadata={"description": "What is disputed, in currency.", "example": "40.00"}
-    )
-    currency = fields.String(metadata={"example": "USD"})
-    amount_lost = fields.String(metadata={"description": "What it took and did not give back.", "example": "40.00"})
+    amount = AmountText(allow_none=True, metadata={"description": "What is disputed, in currency.", "example": "40.00"})
+    currency = CurrencyText()
+    amount_lost = AmountText(metadata={"description": "What it took and did not give back.", "example": "40.00"})
     blocks_refund = fields.Boolean(
         metadata={"description": "Whether it took nothing yet, and holds its amount back from refunds."}
     )
@@ -92,7 +93,7 @@ class DisputeSchema(Schema):
     updated_at = fields.DateTime()
 
 
-class DisputePageSchema(Schema):
+class DisputePageSchema(AnswerSchema):
     """A page of disputes."""
 
     data = fields.List(fields.Nested(DisputeSchema))

@@ -15,8 +15,10 @@ from checkout_service.doctor.endpoints import check_endpoints
 from checkout_service.doctor.environment import check_flower
 from checkout_service.doctor.findings import Finding, Level, unknown
 from checkout_service.doctor.metrics import check_metrics
+from checkout_service.doctor.origins import check_origins
 from checkout_service.doctor.proxies import check_proxies
 from checkout_service.doctor.roles import check_roles
+from checkout_service.doctor.subjects import check_subjects
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_readiness,
@@ -27,7 +29,9 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_clocks,
     check_workers,
     check_invariants,
+    check_subjects,
     check_proxies,
+    check_origins,
     check_metrics,
     check_endpoints,
 )

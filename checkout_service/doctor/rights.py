@@ -54,7 +54,7 @@ _EVENT: Final = "delivery_id provider event_id status amount currency outcome oc
 
 WEB: Final[Rights] = {
     **{(table, "SELECT"): None for table in TABLES - _NOT_READ},
-    ("users", "INSERT"): _columns("id"),
+    ("users", "INSERT"): _columns("id issuer subject"),
     ("carts", "INSERT"): _columns("user_id"),
     ("carts", "UPDATE"): _columns("updated_at"),
     ("cart_items", "INSERT"): _columns("cart_id listing_id qty"),
@@ -83,9 +83,9 @@ WEB: Final[Rights] = {
     ("audit", "INSERT"): _columns("key door operator action subject why details"),
     ("command_runs", "INSERT"): _columns("id"),
     ("api_keys", "UPDATE"): _columns("last_used_at"),
-    ("webhook_endpoints", "INSERT"): _columns("url types payload in_order signing description"),
+    ("webhook_endpoints", "INSERT"): _columns("url types payload in_order signing description api_version"),
     ("webhook_endpoints", "UPDATE"): _columns(
-        "url types payload in_order description state state_reason deleted_at updated_at"
+        "url types payload in_order description api_version state state_reason deleted_at updated_at"
     ),
     ("endpoint_secrets", "INSERT"): _columns("endpoint_id scheme ciphertext"),
     ("event_replays", "INSERT"): _columns("endpoint_id event_id since types only_failed requested_by"),
@@ -155,6 +155,7 @@ WORKER_FUNCTIONS: Final = frozenset(
         *("orders_cancel_short", "order_take_over", "orders_strike_out", "events_sequence", "endpoint_move"),
         *("events_write_evidence_due", "events_write_authorizations_expiring", "events_write_low_stock"),
         *("events_forget_low_stock", "events_make_days", "events_outgrow", "events_drop_day", "events_sweep_strays"),
+        "endpoints_sweep_deleted",
     }
 )
 """The same of the worker."""

@@ -69,6 +69,8 @@ def check_url(url: str, policy: Policy) -> Target:
         raise RefusedAddressError("An address with a user or a password is not taken: the signature says who sends.")
     if "#" in url:
         raise RefusedAddressError("An address with a fragment (#) is not taken: it is not sent.")
+    if "[" in parts.netloc and not _BRACKETED.fullmatch(parts.netloc):
+        raise RefusedAddressError("Beside an IPv6 address in brackets only a port may stand.")
     if parts.netloc.endswith(":"):
         raise RefusedAddressError("The address names an empty port.")
     if port is None:
@@ -104,6 +106,8 @@ def allowed(address: Address, policy: Policy) -> bool:
 
 
 _URL: Final = re.compile(r"[!#-;=?-\[\]_a-z~%]+")
+
+_BRACKETED: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 
 _NAME: Final = re.compile(
     r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*"

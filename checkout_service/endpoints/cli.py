@@ -18,11 +18,11 @@ from checkout_service.commands.models import Door
 from checkout_service.commands.operations import Origin
 from checkout_service.durations import parse_duration
 from checkout_service.endpoints import operations
-from checkout_service.endpoints.deliveries import deliveries_page
+from checkout_service.endpoints.deliveries import DeliveryStatus, deliveries_page
 from checkout_service.endpoints.queries import endpoint_of, endpoints_page
 from checkout_service.endpoints.replays import ReplayRequest, plan_replay, request_replay, stop_replay
 from checkout_service.endpoints.secrets import LONGEST_OLD_FOR
-from checkout_service.endpoints.states import Payload, Signing
+from checkout_service.endpoints.states import EndpointState, Payload, Signing
 from checkout_service.events.types import EVENT_TYPES
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.spellings import parse_day, parse_moment
@@ -131,12 +131,11 @@ def show(endpoint_id: UUID) -> None:
     for name, value in endpoint.items():
         click.echo(f"{name:16} {'all' if name == 'types' and value is None else printable(_text(value))}")
     click.echo()
-    for each in deliveries_page(endpoint_id, limit=DELIVERIES_SHOWN).deliveries:
-        newest = each["attempts"][0] if each["attempts"] else None
-        result = "not tried" if newest is None else printable(str(newest["status"] or newest["error"]))
+    enabled = endpoint["state"] == EndpointState.ENABLED
+    for each in deliveries_page(endpoint_id, enabled=enabled, limit=DELIVERIES_SHOWN).deliveries:
         click.echo(
-            f"{each['created_at']}  {each['state']:9}  {each['type']:28}  {each['event_id']}  attempt "
-            f"{each['attempts_made']}: {result}{', next ' + each['next_attempt_at'] if each['next_attempt_at'] else ''}"
+            f"{each['created_at']}  {each['state']:9}  {each['type']:28}  {each['event_id']}  "
+            f"{_attempts(each, enabled=enabled)}"
         )
 
 
@@ -293,7 +292,22 @@ def _state(endpoint: dict[str, Any]) -> str:
     return f"{endpoint['state']} ({reason})" if reason else str(endpoint["state"])
 
 
+def _attempts(delivery: dict[str, Any], *, enabled: bool) -> str:
+    """What came of the newest attempt, and when the next one is."""
+    newest = delivery["attempts"][0] if delivery["attempts"] else None
+    if newest is None:
+        result = "not tried"
+    else:
+        result = f"attempt {delivery['attempts_made']}: {printable(str(newest['status'] or newest['error']))}"
+    if delivery["next_attempt_at"]:
+        return f"{result}, next {delivery['next_attempt_at']}"
+    behind = enabled and delivery["state"] == DeliveryStatus.WAITING
+    return f"{result}, behind another of its lane" if behind else result
+
+
 def _text(value: Any) -> str:
+    if value is None:
+        return "-"
     return " ".join(value) if isinstance(value, list) else str(value)
 
 

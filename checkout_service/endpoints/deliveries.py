@@ -122,13 +122,17 @@ _LAST: Final = UUID(int=2**128 - 1)
 def deliveries_page(
     endpoint_id: UUID,
     *,
+    enabled: bool,
     limit: int,
     before: UUID | None = None,
     status: DeliveryStatus | None = None,
     type: str | None = None,  # noqa: A002 (the filter's name)
     event_id: UUID | None = None,
 ) -> DeliveryPage:
-    """A page of what was, or is to be, sent to an endpoint, the newest first. Raises DatabaseUnavailableError."""
+    """A page of what was, or is to be, sent to an endpoint, the newest first. Raises DatabaseUnavailableError.
+
+    Of one that is not ``enabled`` nothing is due: a suspended one is tried by its probes, a disabled one not at all.
+    """
     values = {
         "endpoint": endpoint_id,
         "before": before or _LAST,
@@ -147,7 +151,8 @@ def deliveries_page(
         edge = found[0].edge if found else None
         rows = [row for row in found if row.state is not None]
     following = rows[limit - 1].id if len(rows) > limit else edge
-    return DeliveryPage(_with_attempts(endpoint_id, rows[:limit]), following)
+    shown = _with_attempts(endpoint_id, rows[:limit])
+    return DeliveryPage(shown if enabled else [each | {"next_attempt_at": None} for each in shown], following)
 
 
 def safe_text(answer: bytes | None) -> str | None:
@@ -203,7 +208,7 @@ def _show_attempt(attempt: Any, *, succeeded: bool) -> dict[str, Any]:
         "succeeded": succeeded,
         "status": attempt.status,
         "error": attempt.error,
-        "answer": safe_text(attempt.answer),
+        "answer": None if attempt.status is None else safe_text(attempt.answer),
         "duration_ms": attempt.duration_ms,
         "created_at": show_time(attempt.created_at),
     }

@@ -197,17 +197,11 @@ class EventAttempt(Base):
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
 
 
-class ReplayState(StrEnum):
-    """How far a replay is."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped"
-
-
 class EventReplay(Dated, Base):
-    """Staff want events once more. The trigger event_replays_admit says which; the sender, how far it is."""
+    """Staff want events once more. The trigger event_replays_admit says which; the sender, how far it is.
+
+    One that is stopped where nothing is sent ends by the trigger event_replays_stop.
+    """
 
     __tablename__ = "event_replays"
     __table_args__ = (

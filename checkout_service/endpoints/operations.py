@@ -32,6 +32,7 @@ from checkout_service.endpoints.problems import (
 from checkout_service.endpoints.queries import endpoint_of
 from checkout_service.endpoints.secrets import OLD_FOR, NewSecret, NoSecretsKeyError, make_secret
 from checkout_service.endpoints.states import EndpointState, Payload, Signing
+from checkout_service.events.api_versions import API_VERSIONS
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import SharedSettings
 
@@ -60,9 +61,9 @@ def audit_values(origin: Origin, details: Mapping[str, Any] | None = None) -> di
 
 _create = Statement(f"""
     WITH made AS (
-        INSERT INTO webhook_endpoints (url, types, payload, in_order, signing, description)
+        INSERT INTO webhook_endpoints (url, types, payload, in_order, signing, description, api_version)
         SELECT CAST(:url AS text), CAST(:types AS text[]), CAST(:payload AS text), CAST(:in_order AS boolean),
-            CAST(:signing AS text), CAST(:description AS text)
+            CAST(:signing AS text), CAST(:description AS text), CAST(:api_version AS text)
         WHERE (SELECT count(*) FROM webhook_endpoints WHERE deleted_at IS NULL) < CAST(:most AS integer)
         RETURNING id
     ), secret AS (
@@ -81,6 +82,7 @@ _change = Statement(f"""
             payload = coalesce(CAST(:payload AS text), payload),
             in_order = coalesce(CAST(:in_order AS boolean), in_order),
             description = coalesce(CAST(:description AS text), description),
+            api_version = coalesce(CAST(:api_version AS text), api_version),
             state = coalesce(CAST(:state AS endpoint_state), state),
             state_reason = CASE WHEN CAST(:state AS endpoint_state) IS NULL
                 OR state = 'disabled' AND CAST(:state AS endpoint_state) = 'disabled' THEN state_reason
@@ -154,8 +156,9 @@ def create_endpoint(
     payload: Payload = Payload.SNAPSHOT,
     in_order: bool = True,
     signing: Signing = Signing.V1,
+    api_version: str | None = None,
 ) -> ShownSecret:
-    """Make an endpoint, which begins with the next event; ``types`` None are all.
+    """Make an endpoint, which begins with the next event; ``types`` None are all, ``api_version`` None is the newest.
 
     Raises Invalid for an address that is refused, NoSecretsKey, TooManyEndpoints and DatabaseUnavailableError.
     """
@@ -169,6 +172,7 @@ def create_endpoint(
         "in_order": in_order,
         "signing": signing.value,
         "description": description,
+        "api_version": api_version or API_VERSIONS.newest,
     }
     values = chosen | audit_values(origin, chosen) | {"most": most, "ciphertext": made.ciphertext}
     rows = _once(_create, values, origin, Action.CREATE_ENDPOINT)
@@ -179,10 +183,10 @@ def create_endpoint(
 
 
 def change_endpoint(endpoint_id: UUID, changes: Mapping[str, Any], *, origin: Origin) -> dict[str, Any]:
-    """Change what is named: url, types (None are all), payload, in_order, description, state (enabled or disabled).
+    """Change what is named: url, types (None are all), payload, in_order, description, api_version, state.
 
-    The endpoint as it is then. To enable it makes all that waits there due at once. Raises NotFound, Invalid for an
-    address that is refused, and DatabaseUnavailableError.
+    The state is enabled, which makes all that waits there due at once, or disabled. The endpoint as it is then. Raises
+    NotFound, Invalid for an address that is refused, and DatabaseUnavailableError.
     """
     if changes.get("url") is not None:
         _check(changes["url"])
@@ -195,6 +199,7 @@ def change_endpoint(endpoint_id: UUID, changes: Mapping[str, Any], *, origin: Or
         "payload": changes.get("payload"),
         "in_order": changes.get("in_order"),
         "description": changes.get("description"),
+        "api_version": changes.get("api_version"),
         "state": changes.get("state"),
     }
     rows = _once(_change, values | audit_values(origin, changes), origin, Action.CHANGE_ENDPOINT, str(endpoint_id))

@@ -40,6 +40,7 @@ blueprint = Blueprint(
 
 
 @blueprint.post("/<uuid:endpoint_id>/replay")
+@blueprint.doc(operationId="replayEvents")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.doc(parameters=[documented("replay") | {"required": False}])
 @blueprint.arguments(NewReplaySchema, example={"since": "2026-11-25T04:05:06Z", "types": ["payment.paid"]})
@@ -84,6 +85,7 @@ def post_replay(body: dict[str, Any], endpoint_id: UUID) -> Response:
 
 
 @blueprint.get("/<uuid:endpoint_id>/replays")
+@blueprint.doc(operationId="listEventReplays")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(ReplaysQuery, location="query")
 @blueprint.response(200, ReplayPageSchema, example=examples.REPLAYS)
@@ -100,6 +102,7 @@ def list_replays(query: dict[str, Any], endpoint_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:endpoint_id>/replays/<uuid:replay_id>/stop")
+@blueprint.doc(operationId="stopEventReplay")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(202, ReplaySchema, example=examples.REPLAY, description="It stops")
 @blueprint.problems(InsufficientScope, problems.NotFound, problems.DatabaseUnavailable)

@@ -51,12 +51,16 @@ _plan = Statement("""
     SELECT events, more FROM event_replay_plan(jsonb_populate_record(NULL::event_replays, CAST(:replay AS jsonb)))
 """)
 
+# The endpoint first, as its sender locks them.
 _stop = Statement(f"""
-    WITH stopped AS (
-        UPDATE event_replays SET stop_requested_at = now(), updated_at = now()
-        WHERE id = CAST(:id AS uuid) AND endpoint_id = CAST(:endpoint_id AS uuid) AND stop_requested_at IS NULL
+    WITH endpoint AS MATERIALIZED (
+        SELECT id FROM webhook_endpoints WHERE id = CAST(:endpoint_id AS uuid) FOR NO KEY UPDATE
+    ), stopped AS (
+        UPDATE event_replays AS replay SET stop_requested_at = now(), updated_at = now()
+        FROM endpoint
+        WHERE replay.id = CAST(:id AS uuid) AND replay.endpoint_id = endpoint.id AND stop_requested_at IS NULL
             AND state IN ('waiting', 'running')
-        RETURNING id, endpoint_id
+        RETURNING replay.id, replay.endpoint_id
     ), command AS ({
     audited(
         Action.STOP_REPLAY,
@@ -127,7 +131,7 @@ def plan_replay(request: ReplayRequest) -> Plan:
         (row,) = execute(_plan, {"replay": json.dumps(request.to_json())})
     except Conflict as error:
         raise _problem(error) from error
-    return Plan(row.events, row.more)
+    return Plan(row.events, bool(row.more))
 
 
 def request_replay(request: ReplayRequest, *, origin: Origin) -> ReplayAnswer:

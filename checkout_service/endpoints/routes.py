@@ -55,6 +55,7 @@ blueprint = Blueprint(
 
 
 @blueprint.post("")
+@blueprint.doc(operationId="createWebhookEndpoint")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(
     NewEndpointSchema,
@@ -82,6 +83,7 @@ def post_endpoint(body: dict[str, Any]) -> Response:
         payload=Payload(body.get("payload", Payload.SNAPSHOT)),
         in_order=body.get("in_order", True),
         signing=Signing(body.get("signing", Signing.V1)),
+        api_version=body.get("api_version"),
         origin=by_caller(),
     )
     location = {"Location": f"/api/admin/webhook-endpoints/{made.endpoint['id']}"}
@@ -89,6 +91,7 @@ def post_endpoint(body: dict[str, Any]) -> Response:
 
 
 @blueprint.get("")
+@blueprint.doc(operationId="listWebhookEndpoints")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(EndpointsQuery, location="query")
 @blueprint.response(200, EndpointPageSchema, example=examples.ENDPOINTS)
@@ -104,6 +107,7 @@ def list_endpoints(query: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/<uuid:endpoint_id>")
+@blueprint.doc(operationId="getWebhookEndpoint")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(200, EndpointSchema, example=examples.ENDPOINT)
 @blueprint.problems(problems.NotFound, InsufficientScope)
@@ -116,6 +120,7 @@ def read_endpoint(endpoint_id: UUID) -> Response:
 
 
 @blueprint.patch("/<uuid:endpoint_id>")
+@blueprint.doc(operationId="updateWebhookEndpoint")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(EndpointChangesSchema, example={"state": "enabled"})
 @blueprint.response(200, EndpointSchema, example=examples.ENDPOINT, description="Changed")
@@ -139,6 +144,7 @@ def patch_endpoint(body: dict[str, Any], endpoint_id: UUID) -> Response:
 
 
 @blueprint.delete("/<uuid:endpoint_id>")
+@blueprint.doc(operationId="deleteWebhookEndpoint")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(204, description="Deleted")
 @blueprint.problems(InsufficientScope, problems.NotFound, problems.DatabaseUnavailable)
@@ -153,6 +159,7 @@ def delete_endpoint(endpoint_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:endpoint_id>/rotate-secret")
+@blueprint.doc(operationId="rotateWebhookEndpointSecret")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(RotationSchema, example={"expires_in": 86400}, required=False)
 @blueprint.response(200, RotatedSecretSchema, example=examples.ROTATED, description="The new secret, shown this once")
@@ -184,6 +191,7 @@ def rotate_secret(body: dict[str, Any], endpoint_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:endpoint_id>/test")
+@blueprint.doc(operationId="sendTestEvent")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(202, TestSentSchema, example=examples.TEST_SENT, description="On its way")
 @blueprint.problems(
@@ -201,6 +209,7 @@ def send_test(endpoint_id: UUID) -> Response:
 
 
 @blueprint.get("/<uuid:endpoint_id>/deliveries")
+@blueprint.doc(operationId="listWebhookEndpointDeliveries")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(DeliveriesQuery, location="query")
 @blueprint.response(200, DeliveryPageSchema, example=examples.DELIVERIES)
@@ -212,9 +221,10 @@ def list_deliveries(query: dict[str, Any], endpoint_id: UUID) -> Response:
     attempts. Attempts are kept as long as events are. With `type` a page looks through the newest 10,000 of each kind,
     so it may hold fewer than limit, even none, while has_more says that there may be others.
     """
-    existing(endpoint_id)
+    endpoint = existing(endpoint_id)
     found = deliveries_page(
         endpoint_id,
+        enabled=endpoint["state"] == EndpointState.ENABLED,
         limit=query["limit"],
         before=query["cursor"],
         status=None if query["state"] is None else DeliveryStatus(query["state"]),

@@ -6,13 +6,15 @@ from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, validate, validates, validates_schema
 
+from checkout_service.api.answers import AnswerSchema, WordText
 from checkout_service.api.plain_fields import IdField, NumberField
 from checkout_service.captures.schemas import YesOrNo
 from checkout_service.disputes.schemas import DayOrMoment
 from checkout_service.endpoints.addresses import LONGEST_URL
 from checkout_service.endpoints.deliveries import DeliveryStatus
 from checkout_service.endpoints.secrets import LONGEST_OLD_FOR, OLD_FOR
-from checkout_service.endpoints.states import EndpointState, Payload, Signing
+from checkout_service.endpoints.states import EndpointState, Payload, ReplayState, Signing, StateReason
+from checkout_service.events.api_versions import API_VERSIONS
 from checkout_service.events.types import EVENT_TYPES, TEST_TYPE
 
 LONGEST_DESCRIPTION: Final = 500
@@ -59,6 +61,19 @@ class _Chosen(Schema):
         }
     )
 
+    api_version = fields.String(
+        metadata={
+            "description": "The version of this API whose bodies it gets: the newest when it was made, until you name "
+            "another.",
+            "example": API_VERSIONS.newest,
+        }
+    )
+
+    @validates("api_version")
+    def _is_known(self, value: str, **_: Any) -> None:
+        if value not in API_VERSIONS:
+            raise ValidationError(f"There is no such version. There are: {', '.join(API_VERSIONS.names)}.")
+
     @validates("description")
     def _can_be_kept(self, value: str, **_: Any) -> None:
         if not value.isprintable():
@@ -99,24 +114,26 @@ class EndpointChangesSchema(_Chosen):
             raise ValidationError("Name what is to change.")
 
 
-class EndpointSchema(Schema):
+class EndpointSchema(AnswerSchema):
     """A webhook endpoint as it is now."""
 
     id = fields.UUID()
     url = fields.String(metadata={"example": "https://shop.example.com/webhooks"})
     types = fields.List(fields.String(), allow_none=True, metadata={"description": "Null for all."})
-    payload = fields.String(metadata={"example": "snapshot"})
+    payload = WordText(Payload, metadata={"example": "snapshot"})
     in_order = fields.Boolean()
-    signing = fields.String(metadata={"description": "The scheme of its newest secret.", "example": "v1"})
+    signing = WordText(Signing, metadata={"description": "The scheme of its newest secret.", "example": "v1"})
     description = fields.String()
-    state = fields.String(
+    state = WordText(
+        EndpointState,
         metadata={
             "description": "enabled; suspended (it takes nothing: it is tried every 1 to 15 minutes, and nothing is "
             "given up meanwhile); disabled (nothing is sent until somebody enables it).",
             "example": "enabled",
-        }
+        },
     )
-    state_reason = fields.String(
+    state_reason = WordText(
+        StateReason,
         allow_none=True,
         metadata={
             "description": "requested, failing, gone (it answered 410) or stale (suspended for days).",
@@ -171,7 +188,7 @@ class EndpointsQuery(Schema):
     cursor = IdField(load_default=None, metadata={"description": "The `next_cursor` of the page before."})
 
 
-class EndpointPageSchema(Schema):
+class EndpointPageSchema(AnswerSchema):
     """A page of endpoints, newest first."""
 
     data = fields.List(fields.Nested(EndpointSchema))
@@ -198,11 +215,11 @@ class RotationSchema(Schema):
     )
 
 
-class TestSentSchema(Schema):
+class TestSentSchema(AnswerSchema):
     """A test event that is on its way."""
 
     event_id = fields.UUID(metadata={"description": "Its id, in `webhook-id` and in its deliveries."})
-    type = fields.String(metadata={"example": TEST_TYPE})
+    type = WordText((TEST_TYPE,), metadata={"example": TEST_TYPE})
 
 
 class DeliveriesQuery(Schema):
@@ -221,7 +238,7 @@ class DeliveriesQuery(Schema):
     cursor = IdField(load_default=None, metadata={"description": "The `next_cursor` of the page before."})
 
 
-class AttemptSchema(Schema):
+class AttemptSchema(AnswerSchema):
     """One attempt."""
 
     id = fields.UUID()
@@ -240,24 +257,31 @@ class AttemptSchema(Schema):
     created_at = fields.DateTime()
 
 
-class DeliverySchema(Schema):
+class DeliverySchema(AnswerSchema):
     """An event at this endpoint."""
 
     id = fields.UUID()
     event_id = fields.UUID()
     seq = fields.Integer(allow_none=True, metadata={"description": "Null of a test event.", "example": 1042})
-    type = fields.String(metadata={"example": "payment.paid"})
-    state = fields.String(metadata={"description": "waiting, failed (given up) or delivered.", "example": "waiting"})
+    type = WordText((*EVENT_TYPES, TEST_TYPE), metadata={"example": "payment.paid"})
+    state = WordText(
+        DeliveryStatus,
+        metadata={"description": "`failed` was given up; a replay may send it again.", "example": "waiting"},
+    )
     replay_id = fields.UUID(allow_none=True, metadata={"description": "The replay that it is of, if it is of one."})
     attempts_made = fields.Integer(metadata={"example": 1})
     next_attempt_at = fields.DateTime(
-        allow_none=True, metadata={"description": "Null while another event of its lane is before it."}
+        allow_none=True,
+        metadata={
+            "description": "Null while another event of its lane is before it, and while the endpoint is suspended or "
+            "disabled."
+        },
     )
     attempts = fields.List(fields.Nested(AttemptSchema), metadata={"description": "The newest ten, newest first."})
     created_at = fields.DateTime()
 
 
-class DeliveryPageSchema(Schema):
+class DeliveryPageSchema(AnswerSchema):
     """A page of event deliveries, newest first. It may hold fewer than `limit` and have more all the same."""
 
     data = fields.List(fields.Nested(DeliverySchema))
@@ -291,7 +315,7 @@ class NewReplaySchema(Schema):
             raise ValidationError({"since": ["Missing data for required field."]})
 
 
-class CountedSchema(Schema):
+class CountedSchema(AnswerSchema):
     """What a replay would be about."""
 
     events = fields.Integer(metadata={"example": 120})
@@ -308,7 +332,7 @@ class ReplaySchema(CountedSchema):
     types = fields.List(fields.String(), allow_none=True)
     only_failed = fields.Boolean()
     requested_by = fields.String(metadata={"example": "key csk_0aB1cD2e"})
-    state = fields.String(metadata={"description": "waiting, running, done or stopped.", "example": "waiting"})
+    state = WordText(ReplayState, metadata={"description": "waiting, running, done or stopped.", "example": "waiting"})
     stop_requested_at = fields.DateTime(allow_none=True)
     sent = fields.Integer(metadata={"description": "Events that were sent.", "example": 0})
     failed = fields.Integer(metadata={"description": "How many of these were given up.", "example": 0})
@@ -328,7 +352,7 @@ class ReplaysQuery(Schema):
     cursor = IdField(load_default=None, metadata={"description": "The `next_cursor` of the page before."})
 
 
-class ReplayPageSchema(Schema):
+class ReplayPageSchema(AnswerSchema):
     """A page of replays, newest first."""
 
     data = fields.List(fields.Nested(ReplaySchema))

@@ -45,3 +45,12 @@ class Payload(StrEnum):
     """The object as lists show it."""
     THIN = "thin"
     """The object's type, id and version alone."""
+
+
+class ReplayState(StrEnum):
+    """How far a replay is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"

@@ -35,6 +35,8 @@ class Event(Base):
     """What is delivered in order: the payment that it belongs to, else the object itself."""
     body: Mapped[str] = mapped_column(Text)
     """The object as the API's lists show it, at that version, as JSON."""
+    api_version: Mapped[str] = mapped_column(Text, server_default=text("'1'"))
+    """The version of the API in which the body was rendered."""
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
 
 

@@ -12,13 +12,21 @@ from uuid import UUID
 import orjson
 
 from checkout_service.api.responses import show_time
+from checkout_service.events.api_versions import API_VERSIONS
 from checkout_service.events.queries import EventRow
 
 
 class PostedEvent:
-    """One event; its bodies are made once."""
+    """One event; its bodies are made once.
 
-    __slots__ = ("__weakref__", "_snapshot", "_thin", "created_at", "id", "size", "text_id")
+    ``api_version`` is that in which its object was written, ``row_version`` names what the log's row was then: another
+    one, once a person was struck out of it.
+    """
+
+    __slots__ = (
+        *("__weakref__", "_head", "_snapshots", "_thin", "_type", "api_version", "created_at", "id", "row_version"),
+        *("size", "text_id"),
+    )
 
     def __init__(
         self,
@@ -29,23 +37,40 @@ class PostedEvent:
         version: int,
         created_at: datetime,
         body: str,
+        api_version: str = API_VERSIONS.newest,
+        row_version: int | None = None,
     ) -> None:
         """As its row has it, ``body`` being JSON."""
         self.id = event_id
         self.text_id = str(event_id)
         self.created_at = created_at
-        head = (
+        self.api_version = api_version
+        self.row_version = row_version
+        self._type = event_type
+        head = self._head = (
             orjson.dumps({"type": event_type, "timestamp": show_time(created_at), "id": self.text_id})[:-1]
             + b',"data":'
         )
         thin = {"type": object_type, "id": str(object_id), "version": version}
-        self._snapshot = head + body.encode() + b"}"
+        snapshot = head + body.encode() + b"}"
+        self._snapshots = {api_version: snapshot}
         self._thin = head + orjson.dumps(thin) + b"}"
-        self.size = len(self._snapshot) + len(self._thin)
+        self.size = len(snapshot) + len(self._thin)
 
-    def payload(self, *, thin: bool) -> bytes:
-        """What is posted, as JSON."""
-        return self._thin if thin else self._snapshot
+    def payload(self, *, thin: bool, api_version: str = API_VERSIONS.newest) -> bytes:
+        """What is posted, as JSON, to who is pinned to this version. Raises UnknownVersionError."""
+        if thin:
+            return self._thin
+        found = self._snapshots.get(api_version)
+        return self._translated(api_version) if found is None else found
+
+    def _translated(self, api_version: str) -> bytes:
+        written = self._snapshots[self.api_version]
+        body = orjson.loads(written[len(self._head) : -1])
+        shown = API_VERSIONS.translate(body, type=self._type, written=self.api_version, pinned=api_version)
+        made = written if shown is body else self._head + orjson.dumps(shown) + b"}"
+        self._snapshots[api_version] = made
+        return made
 
 
 def show_event(event: EventRow) -> dict[str, Any]:

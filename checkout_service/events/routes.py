@@ -53,6 +53,7 @@ def connect_events(app: Flask) -> None:
 
 
 @blueprint.get("")
+@blueprint.doc(operationId="listEvents")
 @scoped(Scope.EVENTS_READ)
 @blueprint.arguments(EventsQuery, location="query")
 @blueprint.response(200, EventPageSchema, example=PAGE_EXAMPLE)
@@ -97,6 +98,7 @@ def list_events(query: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/<uuid:event_id>")
+@blueprint.doc(operationId="getEvent")
 @scoped(Scope.EVENTS_READ)
 @blueprint.response(200, EventSchema, example=EVENT_EXAMPLE)
 @blueprint.problems(NotFound, InsufficientScope)

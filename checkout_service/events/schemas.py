@@ -8,8 +8,9 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
+from checkout_service.api.answers import AnswerSchema, WordText
 from checkout_service.api.plain_fields import NumberField
-from checkout_service.events.types import EVENT_TYPES, ObjectType
+from checkout_service.events.types import EVENT_TYPES, TEST_TYPE, ObjectType
 from checkout_service.server.long_polls import LONGEST
 from checkout_service.spellings import parse_id
 
@@ -95,17 +96,17 @@ class EventsQuery(Schema):
     )
 
 
-class EventObjectSchema(Schema):
+class EventObjectSchema(AnswerSchema):
     """What an event is about."""
 
-    type = fields.String(
-        validate=validate.OneOf([kind.value for kind in ObjectType]),
+    type = WordText(
+        ObjectType,
         metadata={"description": "What kind of object.", "example": "payment"},
     )
     id = fields.UUID(metadata={"description": "The object's, as the API shows it."})
 
 
-class EventSchema(Schema):
+class EventSchema(AnswerSchema):
     """That an object reached a version, and how it was then."""
 
     id = fields.UUID(metadata={"description": "The same in the webhook header `webhook-id`, at each attempt."})
@@ -113,7 +114,10 @@ class EventSchema(Schema):
         allow_none=True,
         metadata={"description": "Its number in the log. Null of a test event, which is not in it.", "example": 1043},
     )
-    type = fields.String(metadata={"description": "See the webhooks of this document.", "example": "payment.paid"})
+    type = WordText(
+        (*EVENT_TYPES, TEST_TYPE),
+        metadata={"description": "See the webhooks of this document.", "example": "payment.paid"},
+    )
     object = fields.Nested(EventObjectSchema)
     version = fields.Integer(
         metadata={"description": "Of the object: of two events of it the greater is the later one.", "example": 2}
@@ -122,7 +126,7 @@ class EventSchema(Schema):
     data = fields.Dict(metadata={"description": "The object at that version, as lists for staff show it."})
 
 
-class EventPageSchema(Schema):
+class EventPageSchema(AnswerSchema):
     """Events in the order of their numbers. There may be fewer than `limit`, even none, and more behind them."""
 
     data = fields.List(fields.Nested(EventSchema))

@@ -65,6 +65,7 @@ _note_use: Final = Statement("""
 class InvalidApiKey(Unauthorized):
     """An API key was sent and is not accepted (RFC 6750, section 3.1)."""
 
+    everywhere = True
     slug = "invalid-api-key"
     title = "Invalid API key"
     default_detail = "The API key is not valid here: it is not complete, unknown, revoked, or over."
@@ -76,6 +77,7 @@ class InvalidApiKey(Unauthorized):
 class TooManyUnknownKeys(Unavailable):
     """So many keys were sent that this process does not know that this one was not looked for."""
 
+    everywhere = True
     slug = "too-many-unknown-keys"
     title = "Too many unknown API keys"
     default_detail = "Too many unknown API keys are sent at this moment; this one was not looked for: send it again."

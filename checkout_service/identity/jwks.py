@@ -53,6 +53,7 @@ _log = structlog.get_logger()
 class JwksUnavailable(Unavailable):
     """Nobody can say at this moment whether a token counts."""
 
+    everywhere = True
     slug = "jwks-unavailable"
     title = "The issuer's keys are unavailable"
     default_detail = "The keys that tokens are checked with cannot be fetched: send the same request again."

@@ -11,7 +11,6 @@ from contextlib import suppress
 from threading import Lock
 from time import time
 from typing import Any, Final
-from uuid import UUID
 
 import jwt
 from flask import Flask, current_app, request
@@ -21,6 +20,7 @@ from checkout_service.api.problems import UNREADABLE_AUTHORIZATION, Unauthorized
 from checkout_service.identity.api_keys import caller_of_key, connect_api_keys, sent_key
 from checkout_service.identity.jwks import Jwks
 from checkout_service.identity.jwks_document import PublicKey
+from checkout_service.identity.subjects import BadSubjectError, Named, Subjects
 from checkout_service.settings.values import WebSettings
 
 LONGEST_TOKEN: Final = 8 * 1024
@@ -30,6 +30,7 @@ KEPT_TOKENS: Final = 2048
 def init_app(app: Flask, settings: WebSettings) -> None:
     """From here on a request needs a token or a key, unless its view is public or finds its caller in another way."""
     app.extensions["tokens"] = Tokens(settings)
+    app.extensions["subjects"] = Subjects.of(settings)
     connect_api_keys(app)
     require_callers(app, bearer)
 
@@ -49,6 +50,7 @@ def bearer() -> Caller:
 class InvalidToken(Unauthorized):
     """A token was sent and is not accepted (RFC 6750, section 3.1)."""
 
+    everywhere = True
     slug = "invalid-token"
     title = "Invalid token"
     default_detail = "The token is not valid here: sign in again."
@@ -61,6 +63,7 @@ class Tokens:
     """Checks tokens as configured, and remembers those that passed until they expire."""
 
     def __init__(self, settings: WebSettings) -> None:
+        self._subjects = Subjects.of(settings)
         self._algorithms = settings.jwt_algorithms
         self._audience = settings.jwt_audience
         self._issuer = settings.jwt_issuer
@@ -68,7 +71,10 @@ class Tokens:
         self._jwks = Jwks(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
         self._decoder = jwt.PyJWT(
             {
-                "require": ["exp", "sub"],
+                "require": ["exp"],
+                # Whatever claim it is, we say ourselves what is wrong with it; and RFC 7519 wants a text, where some
+                # issuers have a number.
+                "verify_sub": False,
                 # PyJWT refuses any audience when none is configured; an issuer may well name one all the same.
                 "verify_aud": self._audience is not None,
                 # RFC 7519 section 4.1.6: iat informs. An issuer whose clock is a second ahead is no stranger.
@@ -87,13 +93,24 @@ class Tokens:
         if known and time() < known[1] and known[2] == self._generation():
             return known[0]
         claims, generation = self._verified(token)
-        found = Caller(_user_id(claims["sub"]), _scopes(claims.get("scope")))
+        named = self._named(claims)
+        found = Caller(named.user_id, _scopes(claims.get("scope")), subject=named.subject)
         if generation >= 0:
             with self._making_room:
                 while len(self._passed) >= KEPT_TOKENS:
                     del self._passed[next(iter(self._passed))]
                 self._passed[token] = (found, int(claims["exp"]), generation)
         return found
+
+    def _named(self, claims: dict[str, Any]) -> Named:
+        """Who the token is about. Raises InvalidToken, which says what is wrong and never what was sent."""
+        try:
+            return self._subjects.read(claims.get(self._subjects.claim))
+        except BadSubjectError as error:
+            raise InvalidToken(
+                f'The token names no user: its claim "{self._subjects.claim}" {error}. It is signed and current, so '
+                "this is for whoever sets up the identity provider."
+            ) from None
 
     def _generation(self) -> int:
         return self._jwks.generation() if self._jwks else 0
@@ -155,14 +172,3 @@ def _bearer(authorization: str | None) -> str:
 def _scopes(claim: object) -> frozenset[str]:
     """The scopes in the claim of RFC 8693, section 4.2: words with spaces between. Of any other form, none."""
     return frozenset(claim.split(" ")) - {""} if isinstance(claim, str) else frozenset()
-
-
-def _user_id(subject: str) -> UUID:
-    try:
-        found = UUID(subject)
-    except ValueError:
-        raise InvalidToken("The token's subject is not the UUID of a user.") from None
-    if str(found) != subject.lower():
-        # UUID() also reads braces, URNs and underscores; one user must have one spelling.
-        raise InvalidToken("The token's subject is not the UUID of a user.")
-    return found

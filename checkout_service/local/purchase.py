@@ -47,7 +47,10 @@ def customer_token(user_id: UUID, environment: Mapping[str, str], *, scope: str 
 
     With ``scope`` it is one for staff.
     """
-    claims: dict[str, Any] = {"sub": str(user_id), "exp": datetime.now(UTC) + TOKEN_LIFE}
+    claims: dict[str, Any] = {
+        environment.get("JWT_SUBJECT_CLAIM") or "sub": str(user_id),
+        "exp": datetime.now(UTC) + TOKEN_LIFE,
+    }
     if scope is not None:
         claims["scope"] = scope
     for claim, name in (("aud", "JWT_AUDIENCE"), ("iss", "JWT_ISSUER")):

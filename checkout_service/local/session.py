@@ -34,7 +34,8 @@ from checkout_service.settings.secret import Secret
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
 DATABASE = "checkout"
-READY_WITHIN = 60.0
+READY_WITHIN = 300.0
+"""Seconds that a process may take until it serves: a machine that builds something else meanwhile needs minutes."""
 
 
 class StoppedError(BaseException):
@@ -159,16 +160,25 @@ def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str
     processes.start(commands)
     with screen.step(", ".join(commands)):
         if provider:
-            _await(processes, f"{environment['MOCK_API_BASE']}/_payments", is_up=_is_ok)
-        _await(processes, f"http://127.0.0.1:{environment['PORT']}/readyz", is_up=_is_ready)
-        _await(processes, f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", is_up=_is_ok)
-        for name in ("WORKER_METRICS_PORT", "HOUSEKEEPING_METRICS_PORT", "SENDER_METRICS_PORT"):
-            if environment[name] != "0":
-                _await(processes, f"http://127.0.0.1:{environment[name]}/livez", is_up=_is_ok)
+            await_ready(processes, MOCK_PROVIDER, f"{environment['MOCK_API_BASE']}/_payments", is_up=_is_ok)
+        await_ready(processes, "web", f"http://127.0.0.1:{environment['PORT']}/readyz", is_up=_is_ready)
+        await_ready(processes, "flower", f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", is_up=_is_ok)
+        for name in ("worker", "housekeeping", "sender"):
+            port = environment[f"{name.upper()}_METRICS_PORT"]
+            if port != "0":
+                await_ready(processes, name, f"http://127.0.0.1:{port}/livez", is_up=_is_ok)
 
 
-def _await(processes: Processes, url: str, *, is_up: Callable[[httpx.Response], bool]) -> None:
-    deadline = time.monotonic() + READY_WITHIN
+def await_ready(
+    processes: Processes,
+    name: str,
+    url: str,
+    *,
+    is_up: Callable[[httpx.Response], bool],
+    within: float = READY_WITHIN,
+) -> None:
+    """Return once the process of this name serves. Raises ProcessError, with what it logged last."""
+    deadline = time.monotonic() + within
     last = "nothing"
     while time.monotonic() < deadline:
         processes.check()
@@ -181,7 +191,10 @@ def _await(processes: Processes, url: str, *, is_up: Callable[[httpx.Response], 
                 return
             last = f"{answer.status_code} {answer.text}"
         time.sleep(0.05)
-    raise ProcessError(f"{url} was not ready within {READY_WITHIN:.0f} s; it answered: {last}")
+    raise ProcessError(
+        f"{name} was not ready within {within:.0f} s: {url} answered {last}. The end of its log:\n"
+        f"{processes.named(name).logged()}"
+    )
 
 
 def _is_ok(answer: httpx.Response) -> bool:

@@ -7,7 +7,7 @@ import httpx
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from checkout_service.events.types import EVENT_TYPES
+from checkout_service.endpoints.cli import EventType
 from checkout_service.local.recipes import REASONS, RECIPES, Recipe
 from checkout_service.local.screen import show_seconds
 from checkout_service.local.triggering import Deployment, Scene, TriggerError, Way
@@ -26,7 +26,7 @@ def init_app(app: Flask) -> None:
 
 
 @click.command("trigger")
-@click.argument("event_type", metavar="TYPE", type=click.Choice(EVENT_TYPES))
+@click.argument("event_type", metavar="TYPE", type=EventType())
 @click.option("--twice", is_flag=True, help="The provider sends each webhook twice.")
 @click.option("--late", is_flag=True, help="The money comes after the payment expired.")
 @click.option("--reordered", is_flag=True, help="The provider's webhooks come in another order.")
@@ -99,6 +99,7 @@ def deployment_of(settings: WebSettings, base_url: str) -> Deployment:
         "JWT_SECRET": settings.jwt_secret.reveal(),
         "JWT_AUDIENCE": settings.jwt_audience or "",
         "JWT_ISSUER": settings.jwt_issuer or "",
+        "JWT_SUBJECT_CLAIM": settings.jwt_subject_claim,
         "JWT_ALGORITHMS": ",".join(settings.jwt_algorithms),
     }
     return Deployment(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -14,34 +13,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
-
-
-class OrderStatus(Enum):
-    """What became of an order, computed of its payment and its lines by the database (``orders_statuses``)."""
-
-    PLACED = "placed"
-    SHORT = "short"
-    """Money came after the hold was given back, and there are too few pieces."""
-    PARTIALLY_FULFILLED = "partially_fulfilled"
-    FULFILLED = "fulfilled"
-    ON_HOLD = "on_hold"
-    """Its payment is reversed, or has an open chargeback: nothing is handed over meanwhile."""
-    CANCELED = "canceled"
-
+from checkout_service.orders.status import NoOrder, OrderStatus
 
 STATUS = EnumType(OrderStatus, name="order_status", values_callable=lambda kind: [status.value for status in kind])
-
-
-class NoOrder(StrEnum):
-    """Why a payment with money has no order."""
-
-    DUPLICATE_OF = "duplicate_of"
-    """Another payment for the same filling of the cart has it."""
-    MISMATCH = "mismatch"
-    """Less came than is due."""
-    NO_SESSION = "no_session"
-    BEFORE_ORDERS = "before_orders"
-    """It was paid before there were orders."""
 
 
 class Order(Dated, Base):

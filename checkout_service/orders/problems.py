@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from checkout_service.api.problems import Problem
 
 
@@ -36,6 +39,9 @@ class FulfilmentTooLarge(Problem):
     slug = "fulfilment-too-large"
     title = "Fulfilment too large"
     default_detail = "Fewer pieces than that are left to fulfil: see lines."
+    example: ClassVar[Mapping[str, Any]] = {
+        "lines": [{"line_id": "01a206b6-2617-7632-98bf-296e992e5f9d", "qty": 2, "left": 1}]
+    }
 
 
 class VoidOutstanding(Problem):
@@ -64,3 +70,6 @@ class OrderFulfilled(Problem):
     slug = "order-fulfilled"
     title = "Something of the order was fulfilled"
     default_detail = "Pieces of this order were handed over, see lines: give back what is due by a refund of lines."
+    example: ClassVar[Mapping[str, Any]] = {
+        "lines": [{"line_id": "01a206b6-2617-7632-98bf-296e992e5f9d", "qty_fulfilled": 1}]
+    }

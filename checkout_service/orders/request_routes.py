@@ -47,6 +47,7 @@ blueprint = Blueprint(
 
 
 @blueprint.post("/<uuid:order_id>/fulfilments")
+@blueprint.doc(operationId="createFulfilment")
 @scoped(Scope.ORDERS_WRITE, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("fulfilment")])
@@ -108,6 +109,7 @@ def post_fulfilment(body: dict[str, Any], key: str, order_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:order_id>/cancel")
+@blueprint.doc(operationId="cancelOrder")
 @scoped(Scope.ORDERS_WRITE, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("cancellation")])

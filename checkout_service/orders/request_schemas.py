@@ -7,8 +7,11 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validates, validates_schema
 from marshmallow.validate import Length, Range
 
+from checkout_service.api.answers import AnswerSchema, WordText
 from checkout_service.api.plain_fields import IdField
 from checkout_service.captures.schemas import YesOrNo
+from checkout_service.orders.schemas import FulfilledLineSchema
+from checkout_service.orders.status import OrderStatus
 
 MOST_LINES: Final = 1000
 """More than a cart holds."""
@@ -61,15 +64,15 @@ class NewFulfilmentSchema(Schema):
             seen.add(line["line_id"])
 
 
-class FulfilmentSchema(Schema):
+class FulfilmentSchema(AnswerSchema):
     """What was handed over, and what the order was then."""
 
     id = fields.UUID()
     order_id = fields.UUID()
-    order_status = fields.String(
-        metadata={"description": "What the order was after it.", "example": "partially_fulfilled"}
+    order_status = WordText(
+        OrderStatus, metadata={"description": "What the order was after it.", "example": "partially_fulfilled"}
     )
-    lines = fields.List(fields.Nested(FulfilledPiecesSchema))
+    lines = fields.List(fields.Nested(FulfilledLineSchema))
     carrier = fields.String(allow_none=True, metadata={"example": "DHL"})
     tracking = fields.String(allow_none=True, metadata={"example": "00340434161094000001"})
     capture_request_id = fields.UUID(
@@ -96,12 +99,12 @@ class NewCancellationSchema(Schema):
             raise ValidationError("A reason is printable text on one line.")
 
 
-class CanceledOrderSchema(Schema):
+class CanceledOrderSchema(AnswerSchema):
     """An order that was canceled, and what was asked for because of it."""
 
     id = fields.UUID()
     order_id = fields.UUID()
-    order_status = fields.String(metadata={"example": "canceled"})
+    order_status = WordText(OrderStatus, metadata={"example": "canceled"})
     payment_id = fields.UUID()
     reason = fields.String(allow_none=True, metadata={"example": "damaged"})
     refunds = fields.List(

@@ -14,8 +14,8 @@ from checkout_service.api.problems import Invalid, NotFound, TooManyAtOnce
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
 from checkout_service.cursors import BadCursorError
+from checkout_service.identity.subjects import customer_in
 from checkout_service.orders.downloads import ExportTooLarge, NoRoomForExport, csv_answer
-from checkout_service.orders.models import OrderStatus
 from checkout_service.orders.queries import OrderPage, order_of, orders_of
 from checkout_service.orders.schemas import (
     ORDER_EXAMPLE,
@@ -30,6 +30,7 @@ from checkout_service.orders.schemas import (
     WholeStaffOrderSchema,
 )
 from checkout_service.orders.searching import OrderFilters, find_orders
+from checkout_service.orders.status import OrderStatus
 from checkout_service.payments.schemas import PageQuery
 
 BEFORE: Final = (Scope.REFUNDS,)
@@ -41,6 +42,7 @@ staff_blueprint = Blueprint("staff_orders", __name__, url_prefix="/api/admin", d
 
 
 @blueprint.get("")
+@blueprint.doc(operationId="listOrders")
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, OrderPageSchema, example=PAGE_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
@@ -58,6 +60,7 @@ def list_orders(query: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/<uuid:order_id>")
+@blueprint.doc(operationId="getOrder")
 @blueprint.response(200, WholeOrderSchema, example=ORDER_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(NotFound)
@@ -74,6 +77,7 @@ def read_order(order_id: UUID) -> Response:
 
 
 @staff_blueprint.get("/orders")
+@staff_blueprint.doc(operationId="adminListOrders")
 @scoped(Scope.ORDERS_READ, of_tokens=BEFORE)
 @staff_blueprint.arguments(OrdersQuery, location="query")
 @staff_blueprint.response(200, StaffOrderPageSchema, example=STAFF_PAGE_EXAMPLE)
@@ -94,6 +98,7 @@ def find_staff_orders(query: dict[str, Any]) -> Response:
 
 
 @staff_blueprint.get("/orders/<uuid:order_id>")
+@staff_blueprint.doc(operationId="adminGetOrder")
 @scoped(Scope.ORDERS_READ, of_tokens=BEFORE)
 @staff_blueprint.response(200, WholeStaffOrderSchema, example=STAFF_EXAMPLE)
 @staff_blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
@@ -111,6 +116,7 @@ def read_staff_order(order_id: UUID) -> Response:
 
 
 @staff_blueprint.get("/orders.csv")
+@staff_blueprint.doc(operationId="adminExportOrders")
 @scoped(Scope.ORDERS_READ, of_tokens=BEFORE)
 @staff_blueprint.arguments(OrderFiltersQuery, location="query")
 @staff_blueprint.response(
@@ -134,9 +140,9 @@ def export_orders(query: dict[str, Any]) -> Response:
 
 
 def _filters(query: Mapping[str, Any]) -> OrderFilters:
-    given = {name: query[name] for name in ("vendor", "since", "until", "number", "customer", "email")}
+    given = {name: query[name] for name in ("vendor", "since", "until", "number", "email")}
     status = None if query["status"] is None else OrderStatus(query["status"])
-    return OrderFilters(status=status, **given)
+    return OrderFilters(status=status, customer=customer_in(query), **given)
 
 
 def _address(query: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from marshmallow import Schema, ValidationError, fields, validate, validates
+from marshmallow import ValidationError, fields, validate, validates
 
-from checkout_service.api.plain_fields import IdField, NumberField
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
+from checkout_service.api.plain_fields import IdField, NumberField, OfCustomerQuery
 from checkout_service.disputes.schemas import DayOrMoment
+from checkout_service.orders.status import OrderStatus
+from checkout_service.payments.status import RefundStatus
 
-STATUSES: Final = ("placed", "short", "partially_fulfilled", "fulfilled", "on_hold", "canceled")
 
-
-class OrderFiltersQuery(Schema):
+class OrderFiltersQuery(OfCustomerQuery):
     """Which orders: all of what is given must hold."""
 
     status = fields.String(
         load_default=None,
-        validate=validate.OneOf(STATUSES),
+        validate=validate.OneOf([status.value for status in OrderStatus]),
         metadata={"description": "Only those of this status.", "example": "placed"},
     )
     vendor = IdField(load_default=None, metadata={"description": "Only those with a line of this vendor (its id)."})
@@ -38,7 +39,6 @@ class OrderFiltersQuery(Schema):
         validate=validate.Length(1, 100),
         metadata={"description": "Only the one of this number, with its prefix or without.", "example": "1042"},
     )
-    customer = IdField(load_default=None, metadata={"description": "Only those of this customer (user id)."})
     email = fields.String(
         load_default=None,
         validate=validate.Length(3, 254),
@@ -61,14 +61,14 @@ class OrdersQuery(OrderFiltersQuery):
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 
-class VendorSchema(Schema):
+class VendorSchema(AnswerSchema):
     """Who sells."""
 
     id = fields.UUID(allow_none=True)
     name = fields.String(allow_none=True, metadata={"example": "Harbour Books"})
 
 
-class OrderLineSchema(Schema):
+class OrderLineSchema(AnswerSchema):
     """A line, as it was when it was bought."""
 
     id = fields.UUID()
@@ -78,8 +78,8 @@ class OrderLineSchema(Schema):
     school = fields.String(allow_none=True)
     spec = fields.String(allow_none=True)
     qty = fields.Integer(metadata={"description": "Pieces that were bought.", "example": 2})
-    unit_price = fields.String(metadata={"example": "120.00"})
-    line_total = fields.String(metadata={"example": "240.00"})
+    unit_price = AmountText(metadata={"example": "120.00"})
+    line_total = AmountText(metadata={"example": "240.00"})
     qty_fulfilled = fields.Integer(metadata={"description": "Pieces that were handed over."})
     qty_refunded = fields.Integer(metadata={"description": "Pieces whose price was given back by line."})
     qty_refunding = fields.Integer(metadata={"description": "Pieces whose price is on its way back by line."})
@@ -88,14 +88,14 @@ class OrderLineSchema(Schema):
     )
 
 
-class PartSchema(Schema):
+class PartSchema(AnswerSchema):
     """What one vendor sells of the order."""
 
     vendor = fields.Nested(VendorSchema)
-    amount = fields.String(metadata={"description": "The total of its lines.", "example": "240.00"})
+    amount = AmountText(metadata={"description": "The total of its lines.", "example": "240.00"})
 
 
-class OrderSchema(Schema):
+class OrderSchema(AnswerSchema):
     """What a customer bought."""
 
     id = fields.UUID()
@@ -103,18 +103,19 @@ class OrderSchema(Schema):
         allow_none=True,
         metadata={"description": "For people, without a gap; null for moments after it is placed.", "example": "1042"},
     )
-    status = fields.String(
+    status = WordText(
+        OrderStatus,
         metadata={
             "description": "placed; short (there are too few pieces); partially_fulfilled; fulfilled; on_hold (its "
             "payment is reversed or has an open chargeback); canceled.",
             "example": "placed",
-        }
+        },
     )
     payment_id = fields.UUID()
-    amount = fields.String(metadata={"example": "240.00"})
-    currency = fields.String(metadata={"example": "USD"})
-    amount_refunded = fields.String(metadata={"description": "What was given back of its payment.", "example": "0.00"})
-    amount_refunding = fields.String(metadata={"description": "What is on its way back.", "example": "0.00"})
+    amount = AmountText(metadata={"example": "240.00"})
+    currency = CurrencyText()
+    amount_refunded = AmountText(metadata={"description": "What was given back of its payment.", "example": "0.00"})
+    amount_refunding = AmountText(metadata={"description": "What is on its way back.", "example": "0.00"})
     lines = fields.List(fields.Nested(OrderLineSchema))
     parts = fields.List(fields.Nested(PartSchema), metadata={"description": "One for each vendor."})
     buyer = fields.Dict(
@@ -129,14 +130,14 @@ class OrderSchema(Schema):
     updated_at = fields.DateTime()
 
 
-class FulfilledLineSchema(Schema):
+class FulfilledLineSchema(AnswerSchema):
     """Pieces of a line."""
 
     line_id = fields.UUID()
     qty = fields.Integer(metadata={"example": 2})
 
 
-class ShownFulfilmentSchema(Schema):
+class ShownFulfilmentSchema(AnswerSchema):
     """What was handed to a carrier, or to the customer."""
 
     id = fields.UUID()
@@ -152,7 +153,7 @@ class WholeOrderSchema(OrderSchema):
     fulfilments = fields.List(fields.Nested(ShownFulfilmentSchema))
 
 
-class OrderPageSchema(Schema):
+class OrderPageSchema(AnswerSchema):
     """A page of orders, newest first."""
 
     data = fields.List(fields.Nested(OrderSchema))
@@ -180,7 +181,7 @@ class StaffOrderSchema(OrderSchema):
     )
 
 
-class ShownCancellationSchema(Schema):
+class ShownCancellationSchema(AnswerSchema):
     """Who canceled an order, and why."""
 
     id = fields.UUID()
@@ -192,15 +193,15 @@ class ShownCancellationSchema(Schema):
 class RefundedLineSchema(FulfilledLineSchema):
     """Pieces of a line whose price is given back."""
 
-    amount = fields.String(metadata={"example": "120.00"})
+    amount = AmountText(metadata={"example": "120.00"})
 
 
-class OrderRefundSchema(Schema):
+class OrderRefundSchema(AnswerSchema):
     """A refund of the order's payment."""
 
     id = fields.UUID()
-    status = fields.String(metadata={"example": "succeeded"})
-    amount = fields.String(metadata={"example": "120.00"})
+    status = WordText(RefundStatus, metadata={"example": "succeeded"})
+    amount = AmountText(metadata={"example": "120.00"})
     reason = fields.String(allow_none=True, metadata={"description": "What was written when it was requested."})
     requested_by = fields.UUID(
         allow_none=True, metadata={"description": "Null for one that was made in the provider's dashboard."}
@@ -231,7 +232,7 @@ class WholeStaffOrderSchema(StaffOrderSchema):
     )
 
 
-class StaffOrderPageSchema(Schema):
+class StaffOrderPageSchema(AnswerSchema):
     """A page of orders, newest first. It may hold fewer than `limit` and have more all the same."""
 
     data = fields.List(fields.Nested(StaffOrderSchema))

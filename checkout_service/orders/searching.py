@@ -20,8 +20,8 @@ from uuid import UUID
 from checkout_service.cursors import Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
-from checkout_service.orders.models import OrderStatus
 from checkout_service.orders.queries import COLUMNS, OrderPage, OrderRow, show_order
+from checkout_service.orders.status import OrderStatus
 
 LOOKED_THROUGH: Final = 1_000
 """Orders that one statement looks through at most. With many more PostgreSQL would read all lines of a vendor first."""

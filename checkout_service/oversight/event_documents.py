@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from marshmallow import Schema, fields
 
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText
 from checkout_service.api.blueprints import Api
 from checkout_service.captures.schemas import (
     CAPTURES_EXAMPLE,
@@ -32,7 +33,7 @@ from checkout_service.refunds.schemas import RefundSchema
 class SessionOfEventSchema(ReadSessionSchema):
     """A checkout session as its customer reads it, without what they pay with."""
 
-    class Meta:
+    class Meta(AnswerSchema.Meta):
         exclude = ("payment_token",)
 
     id = fields.UUID()
@@ -49,7 +50,7 @@ class CaptureOfEventSchema(CaptureSchema):
 class RefundOfEventSchema(RefundSchema):
     """Money given back, or on its way."""
 
-    class Meta:
+    class Meta(AnswerSchema.Meta):
         exclude = ("provider_answer", "parts")
 
 
@@ -59,13 +60,13 @@ class AuthorizationOfEventSchema(AuthorizationSchema):
     payment_id = fields.UUID()
 
 
-class ListingOfEventSchema(Schema):
+class ListingOfEventSchema(AnswerSchema):
     """A listing with its stock."""
 
     id = fields.UUID()
     title = fields.String(metadata={"example": "School blazer, navy, age 11 to 12"})
-    unit_price = fields.String(metadata={"example": "120.00"})
-    currency = fields.String(metadata={"example": "USD"})
+    unit_price = AmountText(metadata={"example": "120.00"})
+    currency = CurrencyText()
     available = fields.Integer(metadata={"description": "Pieces that anybody may still take.", "example": 3})
     stock = fields.Integer(metadata={"description": "Pieces that lie there.", "example": 5})
     reserved = fields.Integer(metadata={"description": "Of these, held by open sessions.", "example": 2})

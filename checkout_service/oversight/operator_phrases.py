@@ -12,7 +12,7 @@ from uuid import UUID
 from checkout_service.api.responses import show_time
 from checkout_service.delivery_states import PENDING
 from checkout_service.money import show, show_with_currency
-from checkout_service.orders.models import NoOrder
+from checkout_service.orders.status import NoOrder
 from checkout_service.oversight.entries import (
     AmountAccepted,
     AttemptEntered,

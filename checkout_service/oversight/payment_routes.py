@@ -14,6 +14,7 @@ from checkout_service.api.problems import Invalid, NotFound
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
 from checkout_service.cursors import BadCursorError
+from checkout_service.identity.subjects import customer_in
 from checkout_service.oversight.payment_schemas import (
     PAGE_EXAMPLE,
     WHOLE_EXAMPLE,
@@ -32,6 +33,7 @@ blueprint = Blueprint("staff_payments", __name__, url_prefix="/api/admin/payment
 
 
 @blueprint.get("")
+@blueprint.doc(operationId="adminListPayments")
 @scoped(Scope.PAYMENTS_READ)
 @blueprint.arguments(StaffPaymentsQuery, location="query")
 @blueprint.response(200, StaffPaymentPageSchema, example=PAGE_EXAMPLE)
@@ -50,7 +52,8 @@ def find_staff_payments(query: dict[str, Any]) -> Response:
     that you passed: ask from a minute before that place, and leave out what you have by `id` and `version`. Who must
     miss no change at all reads the events (`/api/admin/events`), which have numbers without a gap.
     """
-    filters = {name: query[name] for name in ("provider", "customer", "reference", *_MOMENTS)}
+    filters = {name: query[name] for name in ("provider", "reference", *_MOMENTS)}
+    filters["customer"] = customer_in(query)
     status = None if query["status"] is None else PaymentStatus(query["status"])
     try:
         found = find_payments(PaymentFilters(status=status, **filters), limit=query["limit"], cursor=query["cursor"])
@@ -67,6 +70,7 @@ def find_staff_payments(query: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/<uuid:payment_id>")
+@blueprint.doc(operationId="adminGetPayment")
 @scoped(Scope.PAYMENTS_READ)
 @blueprint.arguments(TimelineQuery, location="query")
 @blueprint.response(200, WholePaymentSchema, example=WHOLE_EXAMPLE)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
-from checkout_service.api.plain_fields import IdField, NumberField
+from checkout_service.api.answers import AnswerSchema, WordText
+from checkout_service.api.plain_fields import NumberField, OfCustomerQuery
 from checkout_service.checkout.schemas import SessionLineSchema
+from checkout_service.delivery_states import DeliveryState
 from checkout_service.disputes.schemas import DayOrMoment
+from checkout_service.orders.status import NoOrder, OrderStatus
+from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.schemas import EXAMPLE, OrderOfPaymentSchema, PaymentSchema, PaymentWithTimelineSchema
 from checkout_service.payments.status import PaymentStatus
 
 
-class StaffPaymentsQuery(Schema):
+class StaffPaymentsQuery(OfCustomerQuery):
     """Which payments (all of what is given must hold), where in the list, and how much of it."""
 
     status = fields.String(
@@ -38,7 +42,6 @@ class StaffPaymentsQuery(Schema):
         load_default=None,
         metadata={"type": "string", "description": "Only those made before.", "example": "2026-12-01"},
     )
-    customer = IdField(load_default=None, metadata={"description": "Only those of this customer (user id)."})
     reference = fields.String(
         load_default=None,
         validate=validate.Length(1, 255),
@@ -63,11 +66,11 @@ class StaffPaymentSchema(PaymentSchema):
     customer = fields.UUID(metadata={"description": "The customer's user id."})
     reference = fields.String(metadata={"description": "The provider's name for it.", "example": "mock_pi_1"})
     review_reasons = fields.List(
-        fields.String(), metadata={"description": "Why a person has to look at it.", "example": ["mismatch"]}
+        WordText(ReviewReason), metadata={"description": "Why a person has to look at it.", "example": ["mismatch"]}
     )
 
 
-class StaffPaymentPageSchema(Schema):
+class StaffPaymentPageSchema(AnswerSchema):
     """A page of payments. It may hold fewer than `limit` and have more all the same."""
 
     data = fields.List(fields.Nested(StaffPaymentSchema))
@@ -78,26 +81,27 @@ class StaffPaymentPageSchema(Schema):
 class OrderNowSchema(OrderOfPaymentSchema):
     """The same with its status."""
 
-    status = fields.String(metadata={"example": "placed"})
+    status = WordText(OrderStatus, metadata={"example": "placed"})
 
 
-class WithoutOrderSchema(Schema):
+class WithoutOrderSchema(AnswerSchema):
     """Why money made no order."""
 
-    reason = fields.String(metadata={"example": "duplicate"})
+    reason = WordText(NoOrder, metadata={"example": "duplicate"})
     payment_id = fields.UUID(allow_none=True, metadata={"description": "The payment that has the order, if one does."})
 
 
-class ShownDeliverySchema(Schema):
+class ShownDeliverySchema(AnswerSchema):
     """A webhook about the payment, without its body."""
 
     id = fields.UUID()
-    state = fields.String(
+    state = WordText(
+        DeliveryState,
         metadata={
             "description": "received, parked (its payment was not here yet), applied, duplicate, ignored, rejected "
             "(nobody vouches for it) or failed.",
             "example": "applied",
-        }
+        },
     )
     attempts = fields.Integer()
     received_at = fields.DateTime()
@@ -106,7 +110,7 @@ class ShownDeliverySchema(Schema):
     detail = fields.String(allow_none=True, metadata={"description": "Why it is in its state, for people."})
 
 
-class WholePaymentSchema(PaymentWithTimelineSchema):
+class WholePaymentSchema(StaffPaymentSchema, PaymentWithTimelineSchema):
     """A payment with all that is known of it."""
 
     order = fields.Nested(OrderNowSchema, allow_none=True, metadata={"description": "The order that it pays for."})

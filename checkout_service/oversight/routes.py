@@ -35,6 +35,7 @@ _currency = text("SELECT currency FROM payments WHERE id = :id")
 
 
 @blueprint.post("/<uuid:payment_id>/acceptances")
+@blueprint.doc(operationId="acceptPaymentAmount")
 @scoped(Scope.REFUNDS)
 @keyed
 @blueprint.doc(parameters=[documented("acceptance")])

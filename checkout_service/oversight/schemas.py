@@ -7,6 +7,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate, validates
 
 from checkout_service.api.amount_field import AmountField
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 
 
 class NewAcceptanceSchema(Schema):
@@ -32,15 +33,18 @@ class NewAcceptanceSchema(Schema):
             raise ValidationError("A reason is printable text on one line.")
 
 
-class AcceptanceSchema(Schema):
+class AcceptanceSchema(AnswerSchema):
     """An acceptance: an operator command, and how far the worker is with it."""
 
     id = fields.UUID()
     payment_id = fields.UUID()
-    amount = fields.String(metadata={"example": "200.00"})
-    currency = fields.String(metadata={"example": "USD"})
+    amount = AmountText(metadata={"example": "200.00"})
+    currency = CurrencyText()
     why = fields.String(metadata={"example": "agreed by telephone"})
-    state = fields.String(metadata={"description": "waiting, running, done or refused.", "example": "waiting"})
+    state = WordText(
+        ("waiting", "running", "done", "stopped", "refused"),
+        metadata={"description": "waiting, running, done or refused.", "example": "waiting"},
+    )
     message = fields.String(allow_none=True, metadata={"description": "What came of it, or why it was refused."})
     created_at = fields.DateTime()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from checkout_service.orders.models import OrderStatus
+from checkout_service.orders.status import OrderStatus
 from checkout_service.pages.amounts import Write
 
 

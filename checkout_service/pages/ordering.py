@@ -11,8 +11,8 @@ from checkout_service.api.callers import caller
 from checkout_service.api.problems import NotFound
 from checkout_service.cursors import BadCursorError
 from checkout_service.identity.guests import guest, remember_guest
-from checkout_service.orders.models import OrderStatus
 from checkout_service.orders.queries import order_of, orders_of
+from checkout_service.orders.status import OrderStatus
 from checkout_service.pages import amounts
 from checkout_service.pages.base import PageBlueprint
 from checkout_service.pages.cart_page import shop_page

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from checkout_service.checkout.same_cart import OtherPayment
-from checkout_service.orders.models import OrderStatus
+from checkout_service.orders.status import OrderStatus
 from checkout_service.oversight.entries import AttemptEntered, CancelRequested, PaymentEventRecorded
 from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.timeline import Timeline

@@ -5,7 +5,8 @@ The unique index cancel_requests_payment_id makes a second request the same one 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from checkout_service.api.problems import NotFound, Problem
@@ -41,6 +42,7 @@ class NoLongerOpen(Problem):
         "Only a payment that is still open can be canceled; see its status. Money that came is refunded, money that is "
         "authorized is voided by staff."
     )
+    example: ClassVar[Mapping[str, Any]] = {"payment_status": "paid"}
 
 
 class _Row(NamedTuple):

@@ -30,6 +30,7 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", descript
 
 
 @blueprint.get("/<uuid:payment_id>")
+@blueprint.doc(operationId="getPayment")
 @staff_too(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
 @blueprint.arguments(WaitingQuery, location="query")
 @blueprint.response(200, PaymentWithTimelineSchema)
@@ -63,6 +64,7 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
 
 
 @blueprint.post("/<uuid:payment_id>/cancel")
+@blueprint.doc(operationId="cancelPayment")
 @staff_too(Scope.REFUNDS)
 @blueprint.response(
     202, PaymentWithTimelineSchema, example=EXAMPLE, description="The payment as it stands; a worker asks the provider"
@@ -81,6 +83,7 @@ def cancel_payment(payment_id: UUID) -> Response:
 
 
 @blueprint.get("")
+@blueprint.doc(operationId="listPayments")
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, PaymentPageSchema)
 @blueprint.problems(Invalid)

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import NumberField
+from checkout_service.payments.status import PaymentStatus
 from checkout_service.server.long_polls import LONGEST
 
 
@@ -41,17 +43,24 @@ class WaitingQuery(TimelineQuery):
     )
 
 
-class TimelineEntrySchema(Schema):
+TIMELINE_KINDS: Final = (
+    *("attempt", "capture", "refund", "dispute", "capture_request", "void", "closed", "acceptance", "notice", "review"),
+    "event",
+)
+
+
+class TimelineEntrySchema(AnswerSchema):
     """One thing that the provider reported (an event), or one movement of money that came of it (an entry)."""
 
-    kind = fields.String(
+    kind = WordText(
+        TIMELINE_KINDS,
         metadata={
             "description": "event: the provider reported something; attempt: a try to pay; capture: money that came; "
             "refund, dispute; capture_request, void: requested here; closed: the provider closed the payment unpaid; "
             "acceptance: a person accepted another amount. For staff alone: notice, what the provider's data cannot "
             "decide; review, a person saw a reason.",
             "example": "capture",
-        }
+        },
     )
     id = fields.UUID(allow_none=True, metadata={"description": "Our id of it."})
     name = fields.String(allow_none=True, metadata={"description": "The provider's name for it.", "example": "ch_1"})
@@ -65,8 +74,8 @@ class TimelineEntrySchema(Schema):
             "example": "succeeded",
         },
     )
-    amount = fields.String(allow_none=True, metadata={"example": "240.00"})
-    currency = fields.String(allow_none=True, metadata={"example": "USD"})
+    amount = AmountText(allow_none=True, metadata={"example": "240.00"})
+    currency = CurrencyText(allow_none=True)
     occurred_at = fields.DateTime(allow_none=True, metadata={"description": "When it happened, as the provider says."})
     received_at = fields.DateTime(metadata={"description": "When we learned of it first."})
     reason = fields.String(
@@ -74,33 +83,49 @@ class TimelineEntrySchema(Schema):
     )
     outcome = fields.String(
         metadata={
+            "sometimes": True,
             "description": "Of an event. applied: it changed something; stale: it was known already; mismatch: it "
             "could not be counted, and a person has to look.",
             "example": "applied",
         }
     )
     entries = fields.List(
-        fields.Dict(), metadata={"description": "Of an event: the entries that it was about, as it was reported."}
+        fields.Dict(),
+        metadata={"sometimes": True, "description": "Of an event: the entries that it was about, as it was reported."},
     )
     of = fields.String(
         allow_none=True,
-        metadata={"description": "Of a capture, a refund, a dispute: the provider's name of the attempt or capture."},
+        metadata={
+            "sometimes": True,
+            "description": "Of a capture, a refund, a dispute: the provider's name of the attempt or capture.",
+        },
     )
     replaces = fields.String(
-        allow_none=True, metadata={"description": "Of an attempt: the one in whose place it stands."}
+        allow_none=True, metadata={"sometimes": True, "description": "Of an attempt: the one in whose place it stands."}
     )
-    expires_at = fields.DateTime(allow_none=True, metadata={"description": "Of an attempt: the authorisation's end."})
-    decline = fields.String(allow_none=True, metadata={"description": "Why the provider said no, where it did."})
-    stage = fields.String(metadata={"description": "Of a dispute: inquiry, chargeback, pre_arbitration, arbitration."})
-    amount_lost = fields.String(
-        metadata={"description": "Of a capture or a dispute: what went again by it.", "example": "0.00"}
+    expires_at = fields.DateTime(
+        allow_none=True, metadata={"sometimes": True, "description": "Of an attempt: the authorisation's end."}
+    )
+    decline = fields.String(
+        allow_none=True, metadata={"sometimes": True, "description": "Why the provider said no, where it did."}
+    )
+    stage = fields.String(
+        metadata={"sometimes": True, "description": "Of a dispute: inquiry, chargeback, pre_arbitration, arbitration."}
+    )
+    amount_lost = AmountText(
+        metadata={
+            "sometimes": True,
+            "description": "Of a capture or a dispute: what went again by it.",
+            "example": "0.00",
+        }
     )
     evidence_due_at = fields.DateTime(
-        allow_none=True, metadata={"description": "Of a dispute: until when the provider takes evidence."}
+        allow_none=True,
+        metadata={"sometimes": True, "description": "Of a dispute: until when the provider takes evidence."},
     )
 
 
-class OrderOfPaymentSchema(Schema):
+class OrderOfPaymentSchema(AnswerSchema):
     """The order that a payment pays for."""
 
     id = fields.UUID()
@@ -110,36 +135,37 @@ class OrderOfPaymentSchema(Schema):
     )
 
 
-class PaymentSchema(Schema):
+class PaymentSchema(AnswerSchema):
     """A payment as it is now, computed of its entries."""
 
     id = fields.UUID()
-    status = fields.String(
+    status = WordText(
+        PaymentStatus,
         metadata={
             "description": "pending, processing, failed, authorized (money is promised, none came), expired, canceled, "
             "partially_paid (less came than is due), paid, reversed (all that came went again by disputes). It may go "
             "back, as when a dispute that was lost is won. Refunds do not move it.",
             "example": "paid",
-        }
+        },
     )
-    amount = fields.String(metadata={"description": "What was to be paid.", "example": "240.00"})
-    currency = fields.String(metadata={"example": "USD"})
-    amount_captured = fields.String(metadata={"description": "What came.", "example": "240.00"})
-    amount_lost = fields.String(
+    amount = AmountText(metadata={"description": "What was to be paid.", "example": "240.00"})
+    currency = CurrencyText()
+    amount_captured = AmountText(metadata={"description": "What came.", "example": "240.00"})
+    amount_lost = AmountText(
         metadata={
             "description": "What went again by disputes and undone captures.",
             "example": "0.00",
         }
     )
-    amount_refundable = fields.String(metadata={"description": "What may be given back now.", "example": "240.00"})
-    amount_authorized = fields.String(
+    amount_refundable = AmountText(metadata={"description": "What may be given back now.", "example": "240.00"})
+    amount_authorized = AmountText(
         metadata={"description": "What is promised and was not captured.", "example": "0.00"}
     )
-    amount_accepted = fields.String(
+    amount_accepted = AmountText(
         allow_none=True, metadata={"description": "What a person accepted in place of amount.", "example": None}
     )
-    amount_refunded = fields.String(metadata={"description": "What was given back of it.", "example": "0.00"})
-    amount_refunding = fields.String(
+    amount_refunded = AmountText(metadata={"description": "What was given back of it.", "example": "0.00"})
+    amount_refunding = AmountText(
         metadata={"description": "What is on its way back: refunds requested or processing.", "example": "0.00"}
     )
     under_way = fields.Boolean(
@@ -168,11 +194,20 @@ class PaymentWithTimelineSchema(PaymentSchema):
     """A payment, the events behind it and the entries that they came to, oldest first: the newest 200 of them."""
 
     review_reasons = fields.List(
-        fields.String(), metadata={"description": "For staff alone: why a person has to look.", "example": ["mismatch"]}
+        fields.String(),
+        metadata={
+            "sometimes": True,
+            "description": "For staff alone: why a person has to look.",
+            "example": ["mismatch"],
+        },
     )
-    customer = fields.UUID(metadata={"description": "For staff alone: the customer's user id."})
+    customer = fields.UUID(metadata={"sometimes": True, "description": "For staff alone: the customer's user id."})
     reference = fields.String(
-        metadata={"description": "For staff alone: the provider's name for the payment.", "example": "mock_pi_1"}
+        metadata={
+            "sometimes": True,
+            "description": "For staff alone: the provider's name for the payment.",
+            "example": "mock_pi_1",
+        }
     )
     timeline = fields.List(fields.Nested(TimelineEntrySchema))
     earlier_cursor = fields.String(
@@ -209,7 +244,7 @@ EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
-class PaymentPageSchema(Schema):
+class PaymentPageSchema(AnswerSchema):
     """A page of payments, newest first."""
 
     data = fields.List(fields.Nested(PaymentSchema))

@@ -15,24 +15,30 @@ import orjson
 from checkout_service.commands import watching
 from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, erase
+from checkout_service.identity.cli import called
 from checkout_service.privacy.export import held_of
 from checkout_service.terminal import CommandGroup, Id, kept, os_user, printable
 
 privacy = CommandGroup("privacy", help="Give a person what is held of them, or erase it.")
 
-_user = click.option("--user", "user_id", type=Id(), required=True, help="The subject of their tokens.")
+_user = click.option("--user", type=Id(), help="Their id: of a guest, or as events and lists have it.")
+_subject = click.option("--subject", help="What their tokens call them; where that is a UUID, it is the id.")
+_issuer = click.option("--issuer", help="With --subject: who issues these tokens, if not JWT_ISSUER.")
 
 
 @privacy.command("erase")
 @_user
+@_subject
+@_issuer
 @click.option("--why", required=True, help="For the audit, which is never erased: name nobody.")
 @click.option("--operator", help="Who you are, for the audit; by default the operating system's user.")
-def erase_person(user_id: UUID, why: str, operator: str | None) -> None:
+def erase_person(user: UUID | None, subject: str | None, issuer: str | None, why: str, operator: str | None) -> None:
     """Erase a person, and show how far the workers are. What was paid stays, under a random subject.
 
     Refused while something is under way with their payments. It goes on whether anybody watches or not. A second one
     finds nothing left.
     """
+    user_id = called(user, subject, issuer=issuer)
     origin = Origin(key=uuid4(), door=Door.CLI, operator=printable(operator or os_user()), why=kept(why))
     command = watching.watch(
         erase(user_id, origin=origin),
@@ -52,12 +58,15 @@ def erase_person(user_id: UUID, why: str, operator: str | None) -> None:
 
 @privacy.command("export")
 @_user
+@_subject
+@_issuer
 @click.option("--to", "path", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Else the output.")
-def export_person(user_id: UUID, path: Path | None) -> None:
+def export_person(user: UUID | None, subject: str | None, issuer: str | None, path: Path | None) -> None:
     """Write everything that is held of a person as JSON Lines: each line is a row, ``kind`` says of what.
 
     A file is a new one, and nobody else on this machine may read it.
     """
+    user_id = called(user, subject, issuer=issuer)
     with nullcontext(sys.stdout.buffer) if path is None else _new_file(path) as file:
         count = 0
         for row in held_of(user_id):

@@ -66,7 +66,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "event_numbers": {"type": Says.NOBODY, "order_number": Says.ID},
     "event_replays": {**dict.fromkeys(("types", "state"), Says.NOBODY), "requested_by": Says.OPERATOR},
     "event_types": {"type": Says.NOBODY},
-    "events": {**dict.fromkeys(("type", "object_type"), Says.NOBODY), "body": Says.PERSON},
+    "events": {**dict.fromkeys(("type", "object_type", "api_version"), Says.NOBODY), "body": Says.PERSON},
     "fulfilments": {
         **dict.fromkeys(("carrier", "tracking", "idempotency_key"), Says.PERSON),
         **dict.fromkeys(("lines", "request_hash"), Says.NOBODY),
@@ -110,6 +110,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "specs": dict.fromkeys(("name", "attributes"), Says.NOBODY),
     "unnumbered_orders": {"orders": Says.ID},
     "unsequenced_events": {**dict.fromkeys(("events", "objects", "lanes"), Says.ID), "types": Says.NOBODY},
+    "users": {"issuer": Says.NOBODY, "subject": Says.PERSON},
     "vendors": {"name": Says.NOBODY},
     "voids": {
         **dict.fromkeys(("provider", "decline", "request_hash", "detail"), Says.NOBODY),

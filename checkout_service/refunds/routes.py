@@ -31,6 +31,7 @@ blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", descripti
 
 
 @blueprint.post("/<uuid:payment_id>/refunds")
+@blueprint.doc(operationId="createRefund")
 @scoped(Scope.REFUNDS)
 @keyed
 @blueprint.doc(parameters=[documented("refund")])
@@ -85,6 +86,7 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
 
 
 @blueprint.get("/<uuid:payment_id>/refunds")
+@blueprint.doc(operationId="listRefunds")
 @staff_too(Scope.REFUNDS, Scope.PAYMENTS_READ)
 @blueprint.response(200, RefundsSchema, example={"data": [EXAMPLE]})
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")

@@ -7,7 +7,9 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate, validates, validates_schema
 
 from checkout_service.api.amount_field import AmountField
+from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import IdField
+from checkout_service.payments.status import RefundStatus
 
 
 class NewRefundLineSchema(Schema):
@@ -69,37 +71,38 @@ class NewRefundSchema(Schema):
             raise ValidationError("A reason is printable text on one line.")
 
 
-class RefundPartSchema(Schema):
+class RefundPartSchema(AnswerSchema):
     """What one request gives back of one capture, where it takes several."""
 
     id = fields.UUID(metadata={"description": "Of the refund in the list."})
-    amount = fields.String(metadata={"example": "15.00"})
+    amount = AmountText(metadata={"example": "15.00"})
     capture_ref = fields.String(
         allow_none=True, metadata={"description": "The provider's name of the capture, where it has one."}
     )
 
 
-class RefundLineSchema(Schema):
+class RefundLineSchema(AnswerSchema):
     """What a refund gives back of one line."""
 
     line_id = fields.UUID()
     qty = fields.Integer(metadata={"example": 1})
-    amount = fields.String(metadata={"description": "The price of these pieces.", "example": "40.00"})
+    amount = AmountText(metadata={"description": "The price of these pieces.", "example": "40.00"})
 
 
-class RefundSchema(Schema):
+class RefundSchema(AnswerSchema):
     """Money given back, or on its way."""
 
     id = fields.UUID()
     payment_id = fields.UUID()
-    amount = fields.String(metadata={"example": "40.00"})
-    currency = fields.String(metadata={"example": "USD"})
-    status = fields.String(
+    amount = AmountText(metadata={"example": "40.00"})
+    currency = CurrencyText()
+    status = WordText(
+        RefundStatus,
         metadata={
             "description": "Moves one way: requested, processing, succeeded, failed. A refund can fail even after it "
             "succeeded, when the customer's bank sends the money back.",
             "example": "requested",
-        }
+        },
     )
     reason = fields.String(allow_none=True, metadata={"example": "returned"})
     decline = fields.String(
@@ -113,25 +116,30 @@ class RefundSchema(Schema):
             "example": None,
         },
     )
-    made_by = fields.String(
-        metadata={"description": "request: requested here; provider: made in the provider's dashboard."}
+    made_by = WordText(
+        ("request", "provider"),
+        metadata={"description": "request: requested here; provider: made in the provider's dashboard."},
     )
     parts = fields.List(
         fields.Nested(RefundPartSchema),
-        metadata={"description": "Only in the answer to a request that takes several captures; `id` is the first's."},
+        metadata={
+            "sometimes": True,
+            "description": "Only in the answer to a request that takes several captures; `id` is the first's.",
+        },
     )
     lines = fields.List(
         fields.Nested(RefundLineSchema),
         metadata={
+            "sometimes": True,
             "description": "Only of a refund that was asked for by line; where it takes several captures, of the first "
-            "in the list."
+            "in the list.",
         },
     )
     created_at = fields.DateTime()
     updated_at = fields.DateTime()
 
 
-class RefundsSchema(Schema):
+class RefundsSchema(AnswerSchema):
     """All refunds of a payment, oldest first."""
 
     data = fields.List(fields.Nested(RefundSchema))

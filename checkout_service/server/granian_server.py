@@ -23,6 +23,7 @@ from granian.server import MPServer
 from granian.server import mp as granian_server
 
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
+from checkout_service.server.cors import CORS_KEY, Cors
 from checkout_service.server.draining import LINGER, Drain
 from checkout_service.server.long_polls import LOOKS_KEY, Look
 from checkout_service.server.management import MANAGEMENT_KEY, ManagementPort, listen
@@ -86,6 +87,7 @@ def make_adapter(
     probes: Probes | None = None,
     ends: Callable[[], bool] = lambda: False,
     looks: Mapping[str, Look] | None = None,
+    cors: Cors | None = None,
 ) -> WsgiAdapter:
     """The app behind its slots. A body is read before its request takes a slot, a large answer sent when it has none.
 
@@ -105,6 +107,7 @@ def make_adapter(
         ends=ends,
         looks=looks,
         most_polls=LONG_POLLS,
+        cors=cors,
     )
 
 
@@ -126,7 +129,8 @@ def load(target: str, *, parent: int, management: socket.socket | None = None) -
         probes.start(is_ending=drain.has_begun)
     if management is not None and MANAGEMENT_KEY in extensions:
         ManagementPort(management, extensions[MANAGEMENT_KEY]).start()
-    return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=extensions.get(LOOKS_KEY))
+    looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
+    return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
 
 
 def end_with_parent(parent: int) -> Iterator[float | None]:

@@ -21,6 +21,7 @@ from checkout_service.api.problem_documents import CONTENT_TYPE, document, docum
 from checkout_service.api.problems import Problem, TooManyAtOnce, TooManyReaders, TooManyWaiting
 from checkout_service.server import long_polls
 from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, BodyReader, has_body
+from checkout_service.server.cors import API, Cors
 from checkout_service.server.long_polls import LongPolls, Look, Poll
 from checkout_service.server.readers import LARGE, CallerReadsEnoughError, Readers, TooManyReadersError
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
@@ -41,8 +42,6 @@ WAITS_FOR: Final = 10.0
 
 
 _OF_PROBES: Final = ("GET", "HEAD")
-
-API: Final = "/api/"
 
 _WEBHOOKS: Final = f"{WEBHOOK_PATH}/"
 
@@ -80,6 +79,9 @@ class WsgiAdapter:
     Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now.
 
     With ``looks`` the app may have requests wait for a change, ``most_polls`` at a time: see ``long_polls``.
+
+    With ``cors`` every answer, whoever gave it, lets pages of other origins read it, and their browsers' preflights are
+    answered at once, in no slot (route ``preflight``, or ``preflight-refused``).
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class WsgiAdapter:
         ends: Callable[[], bool] = lambda: False,
         looks: Mapping[str, Look] | None = None,
         most_polls: int = 0,
+        cors: Cors | None = None,
     ) -> None:
         self._app = app
+        self._cors = cors
         self._probes = probes
         self._readers = readers
         self._slots = slots
@@ -109,8 +113,12 @@ class WsgiAdapter:
         start_again()  # this child's guards may have found the system without threads, and nobody wakes them
         kind = kind_of(scope["PATH_INFO"], scope["QUERY_STRING"])
         environ: dict[str, Any] = self._environs[kind] | scope
-        way_back = _Announcing(client, environ, self._ends)
+        way_back = self._way_back(client, environ)
         if kind is Kind.PROBE and self._answer_probe(way_back, environ, arrived):
+            return
+        if self._cors is not None and self._cors.is_preflight(environ):
+            self._close_unread(environ)
+            _Own(way_back, environ, arrived).answer_preflight(self._cors.preflight_headers(environ))
             return
         held = self._body_reader.take(environ)
         if GONE_KEY in environ:
@@ -130,13 +138,21 @@ class WsgiAdapter:
         answer = self._probes.answer(environ["PATH_INFO"])
         if answer is None:
             return False
-        if has_body(environ):
-            environ[CLOSES_KEY] = True
+        self._close_unread(environ)
         if environ["REQUEST_METHOD"] in _OF_PROBES:
             own.answer_probe(*answer)
         else:
             own.refuse_method()
         return True
+
+    def _way_back(self, client: Granian, environ: dict[str, Any]) -> _Announcing:
+        return _Announcing(client, environ, self._ends, self._cors)
+
+    @staticmethod
+    def _close_unread(environ: dict[str, Any]) -> None:
+        """The body, if there is one, is left unread."""
+        if has_body(environ):
+            environ[CLOSES_KEY] = True
 
     def run_again(self, poll: Poll) -> None:
         """Answer a long poll that has changed, as if it had just come."""
@@ -144,15 +160,15 @@ class WsgiAdapter:
         environ = self._environs[poll.kind] | poll.scope | {"wsgi.input": BytesIO(), long_polls.POLL_KEY: poll}
         if poll.begun is not None:
             request_log.resume(environ, poll.begun)
-        self._serve(_Announcing(poll.client, environ, self._ends), environ, 0, perf_counter())
+        self._serve(self._way_back(poll.client, environ), environ, 0, perf_counter())
 
     def answer_unchanged(self, poll: Poll) -> None:
         """Send what the view of a long poll has answered, without asking the app."""
-        environ: dict[str, Any] = {}
+        environ: dict[str, Any] = {**poll.scope}
         if poll.begun is not None:
             request_log.resume(environ, poll.begun)
             request_log.end(environ, route=poll.begun.route, status=poll.status)
-        _Announcing(poll.client, environ, self._ends).response_bytes(poll.status, poll.headers, poll.body)
+        self._way_back(poll.client, environ).response_bytes(poll.status, poll.headers, poll.body)
 
     def _serve(self, client: _Announcing, environ: dict[str, Any], held: int, arrived: float) -> None:
         """Answer one request, whatever happens."""
@@ -248,14 +264,20 @@ def kind_of(path: str, query: str) -> Kind:
 
 
 class _Announcing:
-    """A request's way back, on which every answer says whether its connection is closed after it."""
+    """A request's way back, on which every answer says whether its connection is closed after it, and who may read it.
 
-    __slots__ = ("_ends", "_environ", "inner")
+    So no answer can be forgotten, whoever gives it.
+    """
 
-    def __init__(self, client: Granian, environ: dict[str, Any], ends: Callable[[], bool]) -> None:
+    __slots__ = ("_cors", "_ends", "_environ", "inner")
+
+    def __init__(
+        self, client: Granian, environ: dict[str, Any], ends: Callable[[], bool], cors: Cors | None = None
+    ) -> None:
         self.inner = client
         self._environ = environ
         self._ends = ends
+        self._cors = cors
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes, /) -> None:
         self.inner.response_bytes(status, self._announced(headers), body)
@@ -264,6 +286,8 @@ class _Announcing:
         self.inner.response_iter(status, self._announced(headers), body)
 
     def _announced(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        if self._cors is not None:
+            headers = self._cors.answered(self._environ, headers)
         closes = CLOSES_KEY in self._environ or self._ends()
         return [*headers, _CLOSE] if closes and _CLOSE not in headers else headers
 
@@ -299,6 +323,11 @@ class _Own:
         if self._environ["REQUEST_METHOD"] == "HEAD":
             named["Content-Length"], body = str(len(body)), b""
         self._client.response_bytes(status, list(named.items()), body)
+
+    def answer_preflight(self, headers: list[tuple[str, str]]) -> None:
+        """What a page may send, or nothing: the same for every path."""
+        request_log.end(self._environ, route="preflight" if headers else "preflight-refused", status=204)
+        self._client.response_bytes(204, [(request_log.REQUEST_ID, self._request_id), *headers], b"")
 
     def refuse_method(self) -> None:
         """A probe's path takes no other method."""

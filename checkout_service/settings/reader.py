@@ -33,11 +33,14 @@ from checkout_service.settings.secret_forms import (
 )
 from checkout_service.settings.urls import AMBIGUOUS, is_clear, read_database_url, with_psycopg
 from checkout_service.settings.users import read_users
+from checkout_service.spellings import fault_of_subject
 
 DEVELOPMENT_NAMESPACE = UUID("6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11")
 HMAC_ALGORITHMS = ("HS256", "HS384", "HS512")
 PUBLIC_KEY_ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512")
 
+OF_NOBODY: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "scope"})
+"""Claims that are alike in the tokens of many, or another in each token (RFC 7519, section 4.1; RFC 8693)."""
 
 _YEAR: Final = 366 * 86_400
 
@@ -142,8 +145,24 @@ class Reader:
             "jwt_jwks_url": jwks or None,
             "jwt_algorithms": algorithms,
             "jwt_audience": self._env.str("JWT_AUDIENCE", "") or None,
-            "jwt_issuer": self._env.str("JWT_ISSUER", "") or None,
+            "jwt_issuer": self._token_text("JWT_ISSUER", "") or None,
+            "jwt_subject_claim": self._subject_claim(),
         }
+
+    def _subject_claim(self) -> str:
+        claim = self._token_text("JWT_SUBJECT_CLAIM", "sub")
+        if not claim:
+            self._faults.append("JWT_SUBJECT_CLAIM: is set, and empty: name a claim, or leave it out")
+        if claim in OF_NOBODY:
+            self._faults.append(f"JWT_SUBJECT_CLAIM: {claim} says nothing of who a token is about")
+        return claim
+
+    def _token_text(self, name: str, default: str) -> str:
+        """What tokens are compared with: it is kept beside each customer, so it has the bounds of their names."""
+        text = self.text(name, default)
+        if text and (fault := fault_of_subject(text)):
+            self._faults.append(f"{name}: {fault}")
+        return text
 
     def _issuer(self, value: str) -> str | None:
         return no_address(value, "https") if self._production else _page(value)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from checkout_service.delivery_states import RejectedClass
 from checkout_service.settings.errors import SettingsError
+from checkout_service.settings.origins import Origins
 from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader
 from checkout_service.settings.secret import Secret
@@ -117,6 +118,8 @@ class WebSettings(SharedSettings):
     jwt_algorithms: tuple[str, ...] = ("HS256",)
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
+    jwt_subject_claim: str = "sub"
+    """The claim that says who a token is about."""
     session_ttl: timedelta = timedelta(days=1)
     webhooks_max_rows: int = 1_000_000
     webhooks_max_bytes: int = 4 * 2**30
@@ -130,6 +133,8 @@ class WebSettings(SharedSettings):
     trusted_proxies: Networks | None = None
     """The proxies in front: none of them if empty, and None where nobody said; then no address is believed."""
     proxy_header: str = "X-Forwarded-For"
+    cors_origins: Origins | None = None
+    """Whose pages may use the API in a browser; None: no other origin's."""
     open_sessions_per_customer: int = 20
     open_sessions_per_guest: int = 5
     open_sessions_per_address: int = 100
@@ -165,6 +170,7 @@ class WebSettings(SharedSettings):
         values |= env.console()
         values |= env.proxies()
         values |= env.open_sessions()
+        values["cors_origins"] = env.origins("CORS_ORIGINS")
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "webhooks_max_rows": env.number("WEBHOOKS_MAX_ROWS", 1_000_000),

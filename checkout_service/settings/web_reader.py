@@ -6,6 +6,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
+from checkout_service.settings.origins import Origins, read_origins
 from checkout_service.settings.reader import Reader
 from checkout_service.settings.secret import Secret
 
@@ -53,6 +54,12 @@ class WebReader(Reader):
             return {"trusted_proxies": (), "proxy_header": header}
         networks = [network for text in listed if (network := self._network(text)) is not None]
         return {"trusted_proxies": tuple(networks) if listed else None, "proxy_header": header}
+
+    def origins(self, name: str) -> Origins | None:
+        """Whose pages may use the API in a browser; None if it is not set."""
+        origins, faults = read_origins(self._env.str(name, ""))
+        self._faults.extend(f"{name}: {fault}" for fault in faults)
+        return origins
 
     def open_sessions(self) -> dict[str, Any]:
         """How many sessions one caller may have open, and how many pieces of stock those may hold."""
