@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
+from checkout_service.events.api_versions import API_VERSIONS, UnknownVersionError
 from checkout_service.events.posted import PostedEvent
 from checkout_service.events.queries import BODY
 
@@ -19,7 +20,8 @@ REMEMBERED: Final = 8 * 1024 * 1024
 # Binary: as text, times and ids take Python longer than the body.
 _read = Statement(
     f"""
-    SELECT event.id, event.type, event.object_type, event.object_id, event.version, event.created_at, {BODY} AS body
+    SELECT event.id, event.type, event.object_type, event.object_id, event.version, event.created_at, {BODY} AS body,
+        event.api_version, CAST(CAST(event.xmin AS text) AS bigint) AS row_version
     FROM unnest(CAST(:ids AS uuid[]), CAST(:order_numbers AS text[])) AS numbers (event_id, order_number)
     JOIN events AS event ON event.id = numbers.event_id
 """,  # noqa: S608 (only our own constants)
@@ -39,7 +41,8 @@ class Bodies:
     def load(self, needed: Mapping[UUID, str | None]) -> dict[UUID, PostedEvent]:
         """The events of these ids, each with what its order is called; without those that the log keeps no more.
 
-        Raises DatabaseUnavailableError.
+        Raises DatabaseUnavailableError, and UnknownVersionError for what a later release has written: its own senders
+        know how it is translated.
         """
         found = {key: event for key in needed if (event := self._known.get(key)) is not None}
         missing = [key for key in needed if key not in found]
@@ -47,6 +50,8 @@ class Bodies:
             rows = execute(_read, {"ids": missing, "order_numbers": [needed[key] for key in missing]})
             for row in rows:
                 event = PostedEvent(*row)
+                if event.api_version not in API_VERSIONS:
+                    raise UnknownVersionError(event.api_version)
                 found[event.id] = event
                 self._remember(event)
         return found

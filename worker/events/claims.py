@@ -47,13 +47,14 @@ _claim = Statement(f"""
 """)  # noqa: S608 (only our own constants)
 
 # What a sender whose lease ran out had delivered above the place that it wrote last, but for its last tenth of a
-# second.
+# second. The number has to be that event's still: an older copy of the database gives it to another one.
 _delivered = Statement("""
     SELECT attempt.endpoint_id, attempt.seq
     FROM unnest(CAST(:ids AS uuid[]), CAST(:places AS bigint[]), CAST(:seconds AS float8[]))
         AS given (id, place, seconds)
     JOIN event_attempts AS attempt ON attempt.endpoint_id = given.id AND attempt.succeeded
         AND attempt.id >= uuidv7(make_interval(secs => -given.seconds))
+    JOIN event_numbers AS number ON number.seq = attempt.seq AND number.event_id = attempt.event_id
     WHERE attempt.seq > given.place AND attempt.replay_id IS NULL
 """)
 
@@ -89,9 +90,10 @@ _release = Statement("""
             (SELECT now() FROM event_replays AS replay
                 WHERE replay.endpoint_id = endpoint.id AND replay.state IN ('waiting', 'running')
                     AND endpoint.state = 'enabled'
-                    AND NOT EXISTS (SELECT FROM pending_deliveries AS pending
-                        WHERE pending.endpoint_id = endpoint.id AND pending.replay_id = replay.id
-                            AND pending.state = 'waiting')
+                    AND (replay.stop_requested_at IS NOT NULL
+                        OR NOT EXISTS (SELECT FROM pending_deliveries AS pending
+                            WHERE pending.endpoint_id = endpoint.id AND pending.replay_id = replay.id
+                                AND pending.state = 'waiting'))
                 LIMIT 1))
     FROM unnest(CAST(:ids AS uuid[]), CAST(:pauses AS float8[]), CAST(:ahead AS boolean[])) AS given (id, pause, ahead)
     WHERE endpoint.id = given.id AND endpoint.lease_token = CAST(:token AS uuid)

@@ -1,4 +1,4 @@
-"""The task ``events.days``: makes the days of the log ahead, and drops those that were kept for long enough.
+"""The task ``events.days``: makes the days of the log ahead, and drops what was kept for long enough.
 
 Partitions: migrations/events/days.sql. Endpoints that have not taken what goes get an event of it first
 (migrations/endpoints/outgrowing.sql). Nobody waits for it: a day that somebody has is left to the next run.
@@ -12,7 +12,7 @@ import structlog
 from celery import shared_task
 
 from checkout_service.database.engine import execute
-from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.database.statements import Statement
 from checkout_service.tasks import TaskName
 from worker.context import settings
@@ -29,8 +29,12 @@ STRAYS: Final = 5000
 
 _make: Final = Statement("SELECT made, left_out FROM events_make_days(CAST(:ahead AS integer))")
 _outgrow: Final = Statement("SELECT dropped, lost, lagging FROM events_outgrow(CAST(:keep AS integer))")
+_sweep_deleted: Final = Statement("SELECT endpoints_sweep_deleted(CAST(:most AS integer)) AS gone")
 _drop: Final = Statement("SELECT events_drop_day(CAST(:keep AS integer)) AS part")
 _sweep: Final = Statement("SELECT events_sweep_strays(CAST(:keep AS integer), CAST(:most AS integer)) AS gone")
+
+SWEPT: Final = 20
+"""Steps in which one run takes away what is left of deleted endpoints, STRAYS rows of each table at a time."""
 
 LOCKED: Final = "locked"
 """What events_drop_day says where somebody has the day."""
@@ -40,17 +44,14 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name=TaskName.TURN_DAYS)
 def turn_days() -> str:
-    """Make the days ahead, write what endpoints lose, drop what is past its retention."""
+    """Make the days ahead, write what endpoints lose, drop what was kept long enough or left by deleted endpoints."""
     keep = settings().event_log_retention.days
     dropped = []
     try:
         ((made, left_out),) = execute(_make, {"ahead": AHEAD})
         if left_out:
             log.warning("event_days_not_made", days=left_out)
-        ((_, lost, lagging),) = execute(_outgrow, {"keep": keep})
-        if lost or lagging:
-            log.warning("event_log_outgrew_endpoints", lost=lost, lagging=lagging)
-            sequence_events()
+        _outgrow_endpoints(keep)
         for _ in range(MOST_DAYS):
             ((part,),) = execute(_drop, {"keep": keep})
             if part is None:
@@ -60,7 +61,23 @@ def turn_days() -> str:
                 break
             dropped.append(part)
         execute(_sweep, {"keep": keep, "most": STRAYS})
+        for _ in range(SWEPT):
+            ((gone,),) = execute(_sweep_deleted, {"most": STRAYS})
+            if gone < STRAYS:
+                break
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
         return "the database is away"
     return f"made {made} days, dropped {', '.join(dropped) or 'none'}"
+
+
+def _outgrow_endpoints(keep: int) -> None:
+    """Where a sender has endpoints for too long it is done by a later run, and no number goes before."""
+    try:
+        ((_, lost, lagging),) = execute(_outgrow, {"keep": keep})
+    except DatabaseLockedError:
+        log.info("endpoints_locked")
+        return
+    if lost or lagging:
+        log.warning("event_log_outgrew_endpoints", lost=lost, lagging=lagging)
+        sequence_events()

@@ -16,7 +16,7 @@ from checkout_service.endpoints.states import EndpointState, StateReason
 from checkout_service.events.posted import PostedEvent
 from checkout_service.events.types import TEST_TYPE
 from worker.events.claims import LEASE, Claimed
-from worker.events.health import Health
+from worker.events.health import SLOW, Health
 from worker.events.lanes import Item, Lanes
 from worker.events.place import Place
 from worker.events.posting import ANSWER_WITHIN, Answer
@@ -24,8 +24,15 @@ from worker.events.reading import NewEvent, OpenReplay, ReplayedEvent, Waiting
 from worker.events.results import Attempt, Batch, Condition, Filed, Key, Move
 from worker.events.schedule import DELAYS, next_attempt
 
+DEEP: Final = 4
+HELD_UP: Final = 5.0
+"""So many event deliveries of a lane may wait in the memory behind an answer that takes longer than so many seconds."""
+
 SLACK: Final = 3.0
 """Seconds of a lease that are left when an attempt that was begun under it has ended at the latest."""
+
+TRIED_AGAIN_AFTER: Final = LEASE.total_seconds()
+"""Seconds after which what was filed while it was in flight is tried again, if nobody wrote what came of it."""
 
 
 class Endpoint:
@@ -35,6 +42,7 @@ class Endpoint:
         self.id = claimed.id
         self.url = claimed.url
         self.thin = claimed.thin
+        self.api_version = claimed.api_version
         self.signers = signers
         self.secrets = tuple(secret.id for secret in claimed.secrets)
         self.state = claimed.state
@@ -86,8 +94,8 @@ class Endpoint:
 
     @property
     def is_slow(self) -> bool:
-        """Whether its last answer took long."""
-        return self._health.is_slow
+        """Whether its last answer took long, or one takes long at this moment."""
+        return self._health.is_slow or self._lanes.in_flight_for() > SLOW
 
     @property
     def taken(self) -> int:
@@ -98,6 +106,11 @@ class Endpoint:
     def queued(self) -> int:
         """How many event deliveries may be begun, at once or one after the other."""
         return self._lanes.queued
+
+    @property
+    def queued_live(self) -> int:
+        """The same without those of replays."""
+        return self.queued - sum(self._lanes.behind(replay_id) for replay_id in self.replays)
 
     @property
     def is_ahead(self) -> bool:
@@ -126,22 +139,12 @@ class Endpoint:
         for event in events:
             if not self._place.read(event.seq):
                 continue
-            item = Item(
-                event.seq,
-                event.event_id,
-                event.type,
-                event.lane if self._in_order else event.event_id,
-                event.order_number,
-                event=bodies.get(event.event_id),
-            )
-            if self._in_order and (event.waits or (self.id, item.lane) in batch.lanes):
+            item = Item.of_new(event, bodies, ordered=self._in_order)
+            if event.waits or (self._in_order and (self.id, item.lane) in batch.lanes):
                 self._file(item, batch, pause=None)
             elif item.event is not None:
                 self._place.open(event.seq)
                 self._lanes.put(item)
-            elif event.waits:
-                # It asks for no order any more, and its body was not read: it is due at once.
-                self._file(item, batch, pause=0.0)
         self._place.cursor = max(self._place.cursor, cursor)
 
     def add_probe(
@@ -164,20 +167,9 @@ class Endpoint:
     def add_waiting(self, rows: Sequence[Waiting], bodies: dict[UUID, PostedEvent], batch: Batch) -> None:
         """Queue what waited and is due."""
         for row in rows:
-            if (row.event_id, row.replay_id) in self._taken or (row.replay_id or row.lane) in self._lanes:
+            item = Item.of_waiting(row, bodies, ordered=self._in_order)
+            if (row.event_id, row.replay_id) in self._taken or item.queue in self._lanes:
                 continue
-            item = Item(
-                row.seq,
-                row.event_id,
-                row.type,
-                row.lane,
-                row.order_number,
-                event=bodies.get(row.event_id),
-                replay_id=row.replay_id,
-                attempts=row.attempts,
-                first_at=row.first_at,
-                stored=True,
-            )
             self._taken.add((row.event_id, row.replay_id))
             if item.event is None:
                 self._delete(item, batch)
@@ -185,21 +177,27 @@ class Endpoint:
                 self._lanes.put(item)
 
     def add_replayed(
-        self, replay: OpenReplay, events: Sequence[ReplayedEvent], bodies: dict[UUID, PostedEvent], batch: Batch
+        self,
+        replay: OpenReplay,
+        events: Sequence[ReplayedEvent],
+        bodies: dict[UUID, PostedEvent],
+        batch: Batch,
+        *,
+        looked: int,
     ) -> None:
-        """Queue the next events of a replay; none: it is at its end. One that is to be stopped is."""
+        """Queue the next events of a replay; ``looked`` is up to which number. One that is to be stopped is."""
         self.touch(batch)
         progress = batch.progress(replay.id, self.id)
         self.replays.pop(replay.id, None)
-        if replay.stopped or not events:
+        if not events:
+            progress.place = max(progress.place, looked)
+        if replay.stopped or (not events and looked >= replay.until_seq):
             progress.state = "stopped" if replay.stopped else "done"
-            progress.place = max(progress.place, replay.place if replay.stopped else replay.until_seq)
             return
-        self.replays[replay.id] = replay._replace(place=events[-1].seq)
+        self.replays[replay.id] = replay._replace(place=looked)
         for event in events:
-            if body := bodies.get(event.event_id):
-                key = (event.seq, event.event_id, event.type, replay.id, event.order_number)
-                self._lanes.put(Item(*key, event=body, replay_id=replay.id))
+            if event.event_id in bodies:
+                self._lanes.put(Item.of_replay(event, replay, bodies))
 
     def stop_replay(self, replay_id: UUID) -> None:
         """Forget what of it is in the memory and not in flight."""
@@ -209,27 +207,30 @@ class Endpoint:
         """Whether events of this replay are in the memory."""
         return replay_id in self._lanes
 
+    def make_room(self, most: int, batch: Batch) -> None:
+        """File lanes behind slow answers: those that are deep, and others while more than ``most`` are in the memory.
+
+        With what is in flight of them: such a lane is in the database, as with a failure. So others are read meanwhile,
+        and no lane holds the place back for longer than some answers take.
+        """
+        for item, seconds in self._lanes.held_up(SLOW) if self._in_order else ():
+            is_deep = seconds > HELD_UP and self._lanes.behind(item.queue) > DEEP
+            if item.replay_id is not None or not (is_deep or self.queued_live > most):
+                continue
+            if not item.stored:
+                item.stored = True
+                self._file(item, batch, pause=TRIED_AGAIN_AFTER)
+            for other in self._lanes.cut(item):
+                self._file(other, batch, pause=None)
+
     def finish(self, item: Item, answer: Answer, batch: Batch) -> None:
         """Take the answer of an attempt into account."""
         self.in_flight -= 1
+        self._lanes.ended(item)
         self._health.answered(answer.seconds)
         number = item.attempts + 1
         item.first_at = item.first_at if item.first_at is not None else monotonic() - answer.seconds
-        batch.attempts.append(
-            Attempt(
-                self.id,
-                item.event_id,
-                item.type,
-                item.seq,
-                item.replay_id,
-                number,
-                answer.succeeded,
-                answer.status,
-                answer.error,
-                None if answer.succeeded else answer.body,
-                round(answer.seconds * 1000),
-            )
-        )
+        batch.attempts.append(Attempt.of(self.id, item, answer))
         if answer.succeeded:
             self._succeeded(item, batch)
         elif answer.status == 410 and self.state is not EndpointState.DISABLED:
@@ -252,6 +253,7 @@ class Endpoint:
     def abandon(self, item: Item) -> None:
         """An attempt was broken off: nobody knows what came of it, so it will be made again."""
         self.in_flight -= 1
+        self._lanes.ended(item)
         self._release(item)
 
     def touch(self, batch: Batch) -> None:
@@ -360,7 +362,9 @@ class Endpoint:
         self.touch(batch)
 
     def _delete(self, item: Item, batch: Batch) -> None:
-        batch.deleted[self._key(item)] = None
+        key = self._key(item)
+        batch.deleted[key] = None
+        self._taken.add(key[1:])
         if item.replay_id is None:
             batch.lanes[self.id, item.lane] = None
         self.touch(batch)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from time import monotonic
 from typing import Final
+from uuid import UUID
 
 from worker.events.claims import Claimed
 from worker.events.schedule import DISABLED_AFTER, is_failing, next_probe
@@ -14,7 +16,15 @@ SHARE: Final = 32
 SLOW_SHARE: Final = 8
 """The same of one that takes longer than SLOW seconds."""
 
+FIRST_SHARE: Final = 16
+"""The same of one that has not answered yet."""
+
 SLOW: Final = 1.0
+
+REMEMBERED: Final = 10_000
+"""Endpoints of which this process knows whether they were slow."""
+
+_was_slow: Final[OrderedDict[UUID, bool]] = OrderedDict()
 
 
 class Health:
@@ -27,15 +37,24 @@ class Health:
         """How many requests may be in flight after a suspension; None: the usual share."""
         self.took = False
         """Whether it took something since the last batch was closed."""
-        self.is_slow = False
+        self._id = claimed.id
+        self._has_answered = False
         self._taken_at = claimed.taken_at
         self._failing_since = claimed.failing_since
         self._state_since = claimed.state_since
 
     @property
+    def is_slow(self) -> bool:
+        """Whether its last answer took long, be it to a sender before this one."""
+        return _was_slow.get(self._id, False)
+
+    @property
     def share(self) -> int:
-        """How many requests may be in flight."""
-        usual = SLOW_SHARE if self.is_slow else SHARE
+        """How many requests may be in flight: one until an endpoint that was slow before has answered again."""
+        is_slow = _was_slow.get(self._id)
+        if is_slow and not self._has_answered:
+            return 1
+        usual = FIRST_SHARE if is_slow is None else SLOW_SHARE if is_slow else SHARE
         return usual if self.pace is None else min(usual, self.pace)
 
     @property
@@ -59,7 +78,11 @@ class Health:
 
     def answered(self, seconds: float) -> None:
         """It answered, or did not, within so many seconds."""
-        self.is_slow = seconds > SLOW
+        self._has_answered = True
+        _was_slow[self._id] = seconds > SLOW
+        _was_slow.move_to_end(self._id)
+        if len(_was_slow) > REMEMBERED:
+            _was_slow.popitem(last=False)
 
     def succeeded(self) -> None:
         """It took something."""

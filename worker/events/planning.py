@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -29,6 +31,10 @@ PROBED: Final = 32
 """New events among which one is looked for that a suspended endpoint is tried with."""
 
 
+REPLAYS_WITHIN: Final = 0.1
+"""Seconds in which one look reads replays: all else waits for it. Those that it does not come to are the next one's."""
+
+
 class Found:
     """What one look at the database brought."""
 
@@ -36,7 +42,8 @@ class Found:
         self.numbers = numbers
         self.new: dict[UUID, tuple[list[NewEvent], int]] = {}
         self.due: dict[UUID, list[Waiting]] = {}
-        self.replays: list[tuple[OpenReplay, list[ReplayedEvent]]] = []
+        self.replays: list[tuple[OpenReplay, list[ReplayedEvent], int]] = []
+        """Each with its next events, and up to which number was looked."""
         self.probes: dict[UUID, tuple[Waiting | None, list[NewEvent]]] = {}
         self.bodies: dict[UUID, PostedEvent] = {}
 
@@ -72,14 +79,8 @@ def find(plan: Plan, bodies: Bodies) -> Found:
         for waiting in read_due(plan.due):
             found.due.setdefault(waiting.endpoint_id, []).append(waiting)
             needed[waiting.event_id] = waiting.order_number
-    open_replays = {replay.id: replay for replay in plan.replays}
-    if plan.replays_of:
-        open_replays = {replay.id: replay for replay in read_replays(plan.replays_of)} | {
-            key: replay for key, replay in open_replays.items() if not replay.stopped
-        }
-    for replay in open_replays.values():
-        replayed = [] if replay.stopped else read_replayed(replay, most=REPLAYED)
-        found.replays.append((replay, replayed))
+    for replay, replayed, looked in _find_replayed(plan):
+        found.replays.append((replay, replayed, looked))
         needed |= {event.event_id: event.order_number for event in replayed}
     for key, place in plan.probes:
         oldest = read_oldest(key)
@@ -90,3 +91,19 @@ def find(plan: Plan, bodies: Bodies) -> Found:
             needed[oldest.event_id] = oldest.order_number
     found.bodies = bodies.load(needed)
     return found
+
+
+def _find_replayed(plan: Plan) -> Iterator[tuple[OpenReplay, list[ReplayedEvent], int]]:
+    """Each replay with its next events, and up to which number was looked; who waited longest for a look is first."""
+    began = monotonic()
+    known = {replay.id: replay for replay in plan.replays}
+    for written in read_replays(plan.replays_of) if plan.replays_of else ():
+        # How far it is, is known here; whether it is to stop, there.
+        own = known.get(written.id)
+        known[written.id] = written if own is None else own._replace(stopped=written.stopped)
+    for replay in sorted(known.values(), key=lambda each: each.looked_at):
+        now = monotonic()
+        if replay.stopped or now - began > REPLAYS_WITHIN:
+            yield replay, [], replay.place
+        else:
+            yield replay._replace(looked_at=now), *read_replayed(replay, most=REPLAYED)

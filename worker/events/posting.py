@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -38,8 +39,17 @@ IDLE_FOR: Final = 4.0
 JUDGED: Final = 10_000
 """URLs that are remembered as allowed."""
 
-RESOLVERS: Final = 16
+RESOLVERS: Final = 32
 """Names that are looked up at once. A name server that does not answer holds one of these for seconds."""
+
+SLOW_RESOLVERS: Final = 8
+SLOW_LOOK_UP: Final = 2.0
+"""So many names at once that took longer than so many seconds the last time: they hold only each other."""
+
+REMEMBERED: Final = 10_000
+
+_slow_names: Final[OrderedDict[str, None]] = OrderedDict()
+"""What this process knows of them, the newest last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +75,10 @@ class Poster:
         self._policy = policy
         self._answer_within = answer_within
         self._judged: set[str] = set()
-        self._threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver")
+        self._resolver = _PolicyResolver(policy)
         connector = _Connector(
             limit=most,
-            resolver=_PolicyResolver(policy, self._threads),
+            resolver=self._resolver,
             # A moment, so that hundreds of attempts at once look a name up once.
             ttl_dns_cache=1,
             keepalive_timeout=IDLE_FOR,
@@ -87,7 +97,7 @@ class Poster:
     async def close(self) -> None:
         """Close every connection; whoever still waits for an answer is told nothing."""
         await self._session.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._resolver.close()
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
         """One attempt. It never raises, but when it is cancelled."""
@@ -162,16 +172,16 @@ class _Connector(aiohttp.TCPConnector):
 class _PolicyResolver(AbstractResolver):
     """Looks names up in threads of its own, and leaves out what the policy refuses."""
 
-    def __init__(self, policy: Policy, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._threads = threads
+        self._threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver")
+        self._slow_threads = ThreadPoolExecutor(SLOW_RESOLVERS, thread_name_prefix="slow-resolver")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-        )
+        threads = self._slow_threads if host in _slow_names else self._threads
+        found = await asyncio.get_running_loop().run_in_executor(threads, _look_up, host, port, family)
         results: list[ResolveResult] = [
             {
                 "hostname": host,
@@ -189,7 +199,23 @@ class _PolicyResolver(AbstractResolver):
         return results
 
     async def close(self) -> None:
-        """Nothing is open here: the threads are the poster's."""
+        """End the threads, once what they look up is found."""
+        for threads in (self._threads, self._slow_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[Any]:
+    """In a thread: what the name resolves to. It is remembered where that took long."""
+    began = monotonic()
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+    finally:
+        if monotonic() - began > SLOW_LOOK_UP:
+            _slow_names[host] = None
+            if len(_slow_names) > REMEMBERED:
+                _slow_names.popitem(last=False)
+        else:
+            _slow_names.pop(host, None)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

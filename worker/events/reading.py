@@ -15,11 +15,11 @@ SCANNED: Final = 20_000
 
 _series = Statement("SELECT last_seq, dropped_seq FROM event_series", binary=True, named=False)
 
-# A lane of which something waits is not gone on with: what comes after it waits behind it.
+# A lane of which something waits is not gone on with, where order is kept: what comes after it waits behind it.
 _new = Statement(
     f"""
     SELECT given.id, numbers.seq, numbers.event_id, numbers.type, numbers.lane, numbers.order_number,
-        EXISTS (SELECT FROM pending_deliveries AS pending
+        endpoint.in_order AND EXISTS (SELECT FROM pending_deliveries AS pending
             WHERE pending.endpoint_id = given.id AND pending.lane = numbers.lane AND pending.state = 'waiting'
                 AND pending.replay_id IS NULL)
     FROM unnest(CAST(:ids AS uuid[]), CAST(:places AS bigint[]), CAST(:most AS integer[])) AS given (id, place, most)
@@ -111,7 +111,7 @@ class Numbers(NamedTuple):
 
 
 class NewEvent(NamedTuple):
-    """A number above an endpoint's place. ``waits`` says that something of its lane waits there."""
+    """A number above an endpoint's place. ``waits``: order is kept, and something of its lane waits there."""
 
     endpoint_id: UUID
     seq: int
@@ -137,7 +137,10 @@ class Waiting(NamedTuple):
 
 
 class OpenReplay(NamedTuple):
-    """A replay that can go on, from ``place`` to ``until_seq``, or that is to be stopped."""
+    """A replay that can go on, from ``place`` to ``until_seq``, or that is to be stopped.
+
+    ``looked_at`` is when somebody looked for its next events, by the monotonic clock.
+    """
 
     id: UUID
     endpoint_id: UUID
@@ -147,6 +150,7 @@ class OpenReplay(NamedTuple):
     sent: int
     failed: int
     stopped: bool
+    looked_at: float = 0.0
 
 
 class ReplayedEvent(NamedTuple):
@@ -192,18 +196,15 @@ def read_replays(ids: Sequence[UUID]) -> list[OpenReplay]:
     return [OpenReplay(*row) for row in execute(_replays, {"ids": list(ids)})]
 
 
-def read_replayed(replay: OpenReplay, *, most: int) -> list[ReplayedEvent]:
-    """The next events of a replay, none at its end. Raises DatabaseUnavailableError."""
-    values = {"id": replay.id, "place": replay.place, "most": most}
-    # In steps, so that a type that is rare is no long statement.
-    low = replay.place
-    while low < replay.until_seq:
-        until = replay.until_seq if replay.only_failed else min(low + SCANNED, replay.until_seq)
-        rows = execute(_of_replay, values | {"place": low, "until": until})
-        if rows:
-            return [ReplayedEvent(*row) for row in rows]
-        low = until
-    return []
+def read_replayed(replay: OpenReplay, *, most: int) -> tuple[list[ReplayedEvent], int]:
+    """The next events of a replay, and up to which number was looked: not to its end, where its types are rare.
+
+    Raises DatabaseUnavailableError.
+    """
+    until = replay.until_seq if replay.only_failed else min(replay.place + SCANNED, replay.until_seq)
+    rows = execute(_of_replay, {"id": replay.id, "place": replay.place, "most": most, "until": until})
+    events = [ReplayedEvent(*row) for row in rows]
+    return events, events[-1].seq if events else until
 
 
 def _as_waiting(rows: Sequence[Any]) -> list[Waiting]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,6 +17,8 @@ from checkout_service.database.engine import execute, transaction
 from checkout_service.database.statements import Statement
 from checkout_service.endpoints.states import EndpointState, StateReason
 from worker.events.claims import LEASE
+from worker.events.lanes import Item
+from worker.events.posting import Answer
 from worker.events.sequencer import sequence_events
 
 # A number that is not there was given by a database that was replaced by an older copy: it will be given again.
@@ -44,24 +46,38 @@ _HELD: Final = f"""
 """  # noqa: S608 (only our own constants)
 
 # One statement where all went well: place, lease and attempts. Ids are the sender's, so that it may be run again.
-_write = Statement(
-    f"""
+_WRITE: Final = f"""
     WITH held AS ({_HELD}), made AS (
         INSERT INTO event_attempts
             (id, endpoint_id, event_id, type, seq, replay_id, attempt, succeeded, status, error, answer, duration_ms)
-        SELECT attempt.* FROM unnest(
+        SELECT attempt.id, endpoint_id, event_id, type, seq, replay_id, number, succeeded, status, error, {{answer}}, ms
+        FROM unnest(
             CAST(:attempt_ids AS uuid[]), CAST(:endpoint_ids AS uuid[]), CAST(:event_ids AS uuid[]),
             CAST(:types AS text[]), CAST(:seqs AS bigint[]), CAST(:replay_ids AS uuid[]), CAST(:numbers AS integer[]),
             CAST(:succeeded AS boolean[]), CAST(:statuses AS smallint[]), CAST(:errors AS text[]),
-            CAST(:answers AS bytea[]), CAST(:durations AS integer[])
-        ) AS attempt (id, endpoint_id) WHERE attempt.endpoint_id IN (SELECT id FROM held)
+            CAST(:answers AS bytea[]), CAST(:durations AS integer[]), CAST(:rows AS bigint[])
+        ) AS attempt (
+            id, endpoint_id, event_id, type, seq, replay_id, number, succeeded, status, error, answer, ms, seen)
+        WHERE attempt.endpoint_id IN (SELECT id FROM held)
         ON CONFLICT DO NOTHING
     )
     SELECT id, version FROM held
-""",  # noqa: S608 (only our own constants)
+"""  # noqa: S608 (only our own constants)
+
+_write = Statement(_WRITE.format(answer="answer"), named=False)
+
+# An answer may quote what was sent: it is kept only where nobody was struck out of the event since it was read.
+_write_with_answers = Statement(
+    _WRITE.format(
+        answer="""CASE WHEN answer = '' OR EXISTS (
+            SELECT FROM events AS event
+            WHERE event.id = attempt.event_id AND CAST(CAST(event.xmin AS text) AS bigint) = attempt.seen
+        ) THEN answer END"""
+    ),
     named=False,
 )
 
+# Nothing of a replay that was stopped meanwhile.
 _file = Statement("""
     INSERT INTO pending_deliveries AS known
         (endpoint_id, event_id, seq, type, lane, replay_id, state, attempts, first_attempt_at, next_attempt_at)
@@ -72,6 +88,8 @@ _file = Statement("""
         CAST(:lanes AS uuid[]), CAST(:replay_ids AS uuid[]), CAST(:states AS text[]), CAST(:attempts AS integer[]),
         CAST(:first_ago AS float8[]), CAST(:pauses AS float8[])
     ) AS given (id, event_id, seq, type, lane, replay_id, state, attempts, first_ago, pause)
+    WHERE given.replay_id IS NULL OR EXISTS (SELECT FROM event_replays AS replay
+        WHERE replay.id = given.replay_id AND replay.state IN ('waiting', 'running'))
     ON CONFLICT (endpoint_id, event_id, replay_id) DO UPDATE SET state = excluded.state,
         attempts = greatest(known.attempts, excluded.attempts),
         first_attempt_at = coalesce(known.first_attempt_at, excluded.first_attempt_at),
@@ -124,7 +142,7 @@ _move = Statement(
 
 
 class Attempt(NamedTuple):
-    """A row of event_attempts, but for its id."""
+    """A row of event_attempts, but for its id; ``row_version`` is that of the event's row when its body was read."""
 
     endpoint_id: UUID
     event_id: UUID
@@ -137,6 +155,25 @@ class Attempt(NamedTuple):
     error: str | None
     answer: bytes | None
     duration_ms: int
+    row_version: int | None
+
+    @classmethod
+    def of(cls, endpoint_id: UUID, item: Item, answer: Answer) -> Self:
+        """The attempt that was just made, before it is counted."""
+        return cls(
+            endpoint_id,
+            item.event_id,
+            item.type,
+            item.seq,
+            item.replay_id,
+            item.attempts + 1,
+            answer.succeeded,
+            answer.status,
+            answer.error,
+            None if answer.succeeded else answer.body,
+            round(answer.seconds * 1000),
+            None if item.event is None else item.event.row_version,
+        )
 
 
 class Filed(NamedTuple):
@@ -223,10 +260,10 @@ def write(token: UUID, batch: Batch) -> Written:
     It may be run again after an error: only counters of replays would then be too high.
     """
     if not (batch.filed or batch.deleted or batch.replays or batch.moves):
-        return Written(dict(execute(_write, _values(token, batch))), {})
+        return Written(dict(execute(_statement(batch), _values(token, batch))), {})
     moved: dict[UUID, int | None] = {}
     with transaction() as connection:
-        held: dict[UUID, int] = dict(_write.within(connection, _values(token, batch)))
+        held: dict[UUID, int] = dict(_statement(batch).within(connection, _values(token, batch)))
         _write_pending(connection, batch, held)
         for key, move in batch.moves.items():
             if key in held:
@@ -245,11 +282,15 @@ def count_of(batch: Batch) -> Counter[str]:
     )
 
 
+def _statement(batch: Batch) -> Statement:
+    return _write_with_answers if any(attempt.answer for attempt in batch.attempts) else _write
+
+
 def _values(token: UUID, batch: Batch) -> dict[str, Any]:
     made = batch.attempts
     batch.ids = batch.ids or _ids(len(made))
     places, versions, took, failures, paces, probes = _columns(list(batch.conditions.values()), Condition)
-    endpoints, events, types, seqs, replays, numbers, succeeded, statuses, errors, answers, durations = _columns(
+    endpoints, events, types, seqs, replays, numbers, succeeded, statuses, errors, answers, durations, rows = _columns(
         made, Attempt
     )
     return {
@@ -273,6 +314,7 @@ def _values(token: UUID, batch: Batch) -> dict[str, Any]:
         "errors": errors,
         "answers": answers,
         "durations": durations,
+        "rows": rows,
     }
 
 

@@ -30,8 +30,8 @@ from worker.events.planning import Found, Plan, find
 from worker.events.posting import Poster
 from worker.events.results import Batch, Written, count_of, write
 from worker.events.sequencer import give_numbers
+from worker.events.slots import MOST_IN_FLIGHT, Slots
 
-MOST_IN_FLIGHT: Final = 512
 MOST_HELD: Final = 1000
 FEW: Final = 4
 """Endpoints that are claimed at first, so that another process has its share; twice as many with each full claim."""
@@ -83,7 +83,7 @@ class Sender:
         self._batch = Batch()
         self._unwritten: Batch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
+        self._slots = Slots()
         self._attempts = 0
         self._woken = asyncio.Event()
         self._last_seq = 0
@@ -91,7 +91,6 @@ class Sender:
         self._look_at = self._began + times.LOOK_EVERY
         self._claim_at = self._due_at = self._wake_at = self._replays_at = 0.0
         self._number_at = self._began + times.NUMBERED_EVERY
-        self._each = SHARE
         self._claimed_at = float("-inf")
         self._claim_took = 0.0
         self._claims = FEW
@@ -176,7 +175,7 @@ class Sender:
 
     async def _claim(self, now: float) -> None:
         most = min(self._claims, MOST_HELD - len(self._held))
-        if now < self._claim_at or most <= 0 or self._in_flight >= MOST_IN_FLIGHT * 0.9:
+        if now < self._claim_at or most <= 0 or self._slots.in_flight >= MOST_IN_FLIGHT * 0.9:
             return
         # Two processes send twice as much as one, whoever was first.
         is_behind = sum(held.queued for held in self._held.values() if not held.is_slow) > READ
@@ -238,7 +237,7 @@ class Sender:
         for key, rows in found.due.items():
             if (endpoint := self._held[key]).may_read:
                 endpoint.add_waiting(rows, found.bodies, self._batch)
-        for replay, replayed in found.replays:
+        for replay, replayed, looked in found.replays:
             endpoint = self._held[replay.endpoint_id]
             if replay.stopped:
                 endpoint.stop_replay(replay.id)
@@ -246,7 +245,7 @@ class Sender:
                 continue
             if replay.id in self._batch.replays and replay.id not in endpoint.replays:
                 continue  # it was read before what is to be written of it
-            endpoint.add_replayed(replay, replayed, found.bodies, self._batch)
+            endpoint.add_replayed(replay, replayed, found.bodies, self._batch, looked=looked)
         for key, (oldest, events) in found.probes.items():
             if (endpoint := self._held[key]).may_probe:
                 endpoint.add_probe(oldest, events, found.bodies, self._batch)
@@ -271,7 +270,8 @@ class Sender:
         looks_for_due = now >= self._due_at
         looks_for_replays = now >= self._replays_at
         for endpoint in readers:
-            if endpoint.queued < most // 2:
+            endpoint.make_room(most // 2 - 1, self._batch)
+            if endpoint.queued_live < most // 2:
                 plan.new.append((endpoint.id, endpoint.cursor, most))
             if looks_for_due:
                 plan.due.append((endpoint.id, endpoint.taken + SHARE))
@@ -309,17 +309,14 @@ class Sender:
 
     def _dispatch(self) -> None:
         """Begin what may begin, one of each endpoint in turn."""
-        # All have room for one at least, whoever is slow.
-        self._each = max(1, MOST_IN_FLIGHT // max(1, sum(endpoint.is_busy for endpoint in self._held.values())))
-        busy = [endpoint for endpoint in self._held.values() if endpoint.queued]
-        while busy and self._in_flight < MOST_IN_FLIGHT:
-            busy = [endpoint for endpoint in busy if self._in_flight < MOST_IN_FLIGHT and self._begin(endpoint)]
+        busy = self._slots.share_out(self._held.values())
+        while busy and not self._slots.are_full:
+            busy = [endpoint for endpoint in busy if self._begin(endpoint)]
 
     def _begin(self, endpoint: Endpoint) -> bool:
-        item = endpoint.begin(self._each)
+        item = self._slots.take(endpoint)
         if item is None:
             return False
-        self._in_flight += 1
         task = asyncio.get_running_loop().create_task(self._attempt(endpoint, item))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -328,7 +325,7 @@ class Sender:
     async def _attempt(self, endpoint: Endpoint, item: Item) -> None:
         event = item.event
         assert event is not None  # noqa: S101 (it is queued with its event)
-        body = event.payload(thin=endpoint.thin)
+        body = event.payload(thin=endpoint.thin, api_version=endpoint.api_version)
         headers = signed_headers(endpoint.signers, event_id=event.text_id, body=body, agent=self._agent)
         try:
             answer = await self._poster.post(endpoint.url, headers=headers, body=body)
@@ -336,26 +333,26 @@ class Sender:
             endpoint.abandon(item)
             raise
         finally:
-            self._in_flight -= 1
+            self._slots.give_back()
         self._attempts += 1
         first = item.attempts == 0 and item.replay_id is None
         endpoint.finish(item, answer, self._batch)
         self._busy_at = monotonic()
         if answer.succeeded and first:
             self._lags.append((datetime.now(UTC) - event.created_at).total_seconds())
-        if self._in_flight >= MOST_IN_FLIGHT - 1:
+        if self._slots.in_flight >= MOST_IN_FLIGHT - 1:
             self._dispatch()
         else:
             # Two may begin for one that ended, while it drains.
-            while self._in_flight < MOST_IN_FLIGHT and self._begin(endpoint):
+            while self._begin(endpoint):
                 pass
         if len(self._batch.attempts) >= FLUSH_AT or (endpoint.queued < READ // 4 and endpoint.cursor < self._last_seq):
             self._woken.set()
 
     async def _wait(self, pause: float) -> None:
-        event_deliveries_in_flight.set(self._in_flight)
+        event_deliveries_in_flight.set(self._slots.in_flight)
         # What ends within a moment is written together.
-        if self._in_flight and self._woken.is_set():
+        if self._slots.in_flight and self._woken.is_set():
             await asyncio.sleep(times.TICK / 4)
         self._woken.clear()
         try:

@@ -16,6 +16,7 @@ from checkout_service.endpoints.addresses import Policy
 from checkout_service.endpoints.secrets import NoSecretsKeyError, UnreadableSecretError, open_secret
 from checkout_service.endpoints.signing import AGENT, Signer, make_signer
 from checkout_service.endpoints.states import Signing
+from checkout_service.events.api_versions import API_VERSIONS
 from checkout_service.publishing.events_wake_up import WAKE_UP
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
@@ -23,8 +24,9 @@ from worker.context import settings
 from worker.events.claims import Claimed, something_is_due
 from worker.events.ending import RUN_FOR, Ending
 from worker.events.posting import Poster
-from worker.events.sender import MOST_IN_FLIGHT, Sender
+from worker.events.sender import Sender
 from worker.events.sequencer import give_numbers
+from worker.events.slots import MOST_IN_FLIGHT
 from worker.events.stopping import is_stopping
 from worker.events.times import LINGER
 
@@ -81,7 +83,12 @@ async def send_for(run_for: float, *, linger: float = LINGER) -> int:
 
 
 def _signers(claimed: Claimed) -> list[Signer]:
-    """Those of the endpoint's live secrets; none if one cannot be read, since all sign or none does."""
+    """Those of the endpoint's live secrets; none if one cannot be read, since all sign or none does.
+
+    None, too, for an endpoint of a version of the API that a later release knows: its own senders see to it.
+    """
+    if claimed.api_version not in API_VERSIONS:
+        return []
     try:
         return [
             make_signer(
