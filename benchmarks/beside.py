@@ -1,5 +1,7 @@
 """``python -m benchmarks.beside FOLDER [--rounds N]``: this tree beside another one, of whatever commit, in turns.
 
+Without a folder it is this tree beside itself, in whose database no events are written: what they cost.
+
 Each tree has servers of its own, which both stand there all the time; one of them works at a time. Measured are the
 drain of deliveries that become orders, the same while their events are posted to one endpoint, and sessions of ordinary
 listings, whose pieces are counted or not; printed is the ratio of each pair of turns. The other tree is a checkout of
@@ -26,12 +28,12 @@ SIDE = Path(__file__).with_name("one_side.py")
 class Side:
     """A tree's processes; asked for one figure at a time."""
 
-    def __init__(self, tree: Path) -> None:
+    def __init__(self, tree: Path, *, events: bool = True) -> None:
         # -P: this folder has modules that are called like the standard library's.
         self._child = subprocess.Popen(
             [sys.executable, "-P", str(SIDE)],
             cwd=tree,
-            env=os.environ | {"PYTHONPATH": str(tree)},
+            env=os.environ | {"PYTHONPATH": str(tree), "BESIDE_EVENTS": "on" if events else "off"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -60,12 +62,14 @@ class Side:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.beside", description=__doc__)
-    arguments.add_argument("other", type=Path)
+    arguments.add_argument("other", type=Path, nargs="?", help="a checkout; none: this one, without events")
     arguments.add_argument("--this", type=Path, default=Path(__file__).parents[1], help="another tree in place of this")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--figures", nargs="*", default=FIGURES, choices=FIGURES)
     given = arguments.parse_args()
-    sides = {"this": Side(given.this.resolve()), "other": Side(given.other.resolve())}
+    this = given.this.resolve()
+    other = Side(given.other.resolve()) if given.other else Side(this, events=False)
+    sides = {"this": Side(this), "other": other}
     tell(load_average())
     for figure in given.figures:
         for side in sides.values():

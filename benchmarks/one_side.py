@@ -1,7 +1,8 @@
 """One tree's half of ``benchmarks.beside``: a script that runs in that tree, with the modules of its commit.
 
 Reads the names of figures, a line each, and answers each with a line of JSON: how many a second, and the processor time
-of one, in microseconds, by group of processes. What commits before this one call otherwise is found by its name.
+of one, in microseconds, by group of processes. What commits before this one call otherwise is found by its name. Where
+BESIDE_EVENTS is off, the owner takes back beforehand what writes events of payments, sessions and orders.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import drain, load, seeds, shop
@@ -28,6 +31,9 @@ OF_OTHERS = 1_000_000_000
 """The first number of payments that are only there: those of the drain begin at 0."""
 
 SECONDS = 3.0
+GROUPS = ("web", "worker", "postgres", "sender", "receivers")
+LOG_FILES = 20
+WITHOUT_EVENTS = os.environ.get("BESIDE_EVENTS") == "off"
 _FIRSTS = count(0, DELIVERIES)
 
 # Nobody's open sessions and holds pile up as they never do in life, and each cart is filled anew.
@@ -40,6 +46,14 @@ _FILL_ANEW = [
 ]
 
 
+# All that migration 0019 hung on tables.
+_TRIGGERS_OF_EVENTS = """
+    SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', own.tgrelid::regclass, own.tgname)
+    FROM pg_trigger AS own JOIN pg_proc AS called ON called.oid = own.tgfoid
+    WHERE NOT own.tgisinternal AND own.tgparentid = 0 AND called.proname LIKE '%\\_tell'
+"""
+
+
 class Figure(NamedTuple):
     """Each turn is prepared, which is not measured; the work says how many it did."""
 
@@ -50,6 +64,9 @@ class Figure(NamedTuple):
 def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     with stand() as servers:
+        make_log_files(servers)
+        if WITHOUT_EVENTS:
+            write_no_events(servers)
         start = {"drain": drains, "delivered": delivered, "sessions": sessions, "untracked": untracked}
         figures: dict[str, Figure] = {}
         for line in sys.stdin:
@@ -58,6 +75,32 @@ def main() -> None:
                 figures[name] = start[name](servers)
             answers.write(json.dumps(measure(servers, figures[name])) + "\n")
             answers.flush()
+
+
+def make_log_files(servers: Stand) -> None:
+    """Have so many files of the write-ahead log there as on a server that runs for long, which uses old ones again.
+
+    To make one takes 16 MB of writes: whoever logs more would make more of them in his turn.
+    """
+    with servers.connect() as connection:
+        connection.execute("ALTER SYSTEM SET min_wal_size = '1GB'")
+        connection.execute("SELECT pg_reload_conf()")
+        for _ in range(LOG_FILES):
+            connection.execute("SELECT pg_logical_emit_message(false, 'benchmark', ''), pg_switch_wal()")
+        connection.execute("CHECKPOINT")
+
+
+def write_no_events(servers: Stand) -> None:
+    """Have the hook of the fold empty again, as migration 0014 declares it, and the triggers of events off."""
+    declared = Path("migrations/orders/orders.sql").read_text(encoding="utf-8")
+    hook = re.search(r"^CREATE (FUNCTION events_follow\(.*?\n\$\$;)", declared, re.DOTALL | re.MULTILINE)
+    assert hook is not None
+    with servers.connect() as connection:
+        connection.execute(f"CREATE OR REPLACE {hook[1]}".encode())
+        triggers = connection.execute(_TRIGGERS_OF_EVENTS).fetchall()
+        assert triggers
+        for (disable,) in triggers:
+            connection.execute(disable)
 
 
 def measure(servers: Stand, figure: Figure) -> dict[str, float]:
@@ -69,9 +112,7 @@ def measure(servers: Stand, figure: Figure) -> dict[str, float]:
         done = figure.work(prepared)
         seconds = time.perf_counter() - began
     each = 1e6 * usage.seconds * CORES / done
-    return {"rate": done / seconds} | {
-        name: share * each for name, share in usage.shares.items() if name in {"web", "worker", "postgres"}
-    }
+    return {"rate": done / seconds} | {name: share * each for name, share in usage.shares.items() if name in GROUPS}
 
 
 def drains(servers: Stand) -> Figure:
@@ -95,6 +136,8 @@ def drains(servers: Stand) -> Figure:
 
 def delivered(servers: Stand) -> Figure:
     """The same while a sender posts what comes of it to one endpoint, in a tree that has events."""
+    if WITHOUT_EVENTS:
+        return drains(servers)
     with suppress(ModuleNotFoundError):
         endpoints = importlib.import_module("benchmarks.endpoints")
         receivers = endpoints.Receivers(servers, "receivers", 1)
