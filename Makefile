@@ -38,7 +38,7 @@ demo: venv
 
 # A run a core, each with servers of its own; the tests of one file stay together, and so does what they share.
 test: venv
-	@exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # BROKER=redis or amqp for one of them; FAULTS='a few words' for the faults whose names contain them.
 BROKER ?=

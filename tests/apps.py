@@ -24,6 +24,7 @@ from checkout_service.local.launch import Server
 from checkout_service.local.servers import Postgres, start_postgres
 from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.settings.values import WebSettings
+from tests.contract import hold_to_document
 
 FROZEN_FOR = 20.0
 """Seconds after which a frozen server goes on by itself."""
@@ -40,6 +41,7 @@ def make_app(settings: WebSettings, request: pytest.FixtureRequest) -> Iterator[
 
     def make(**changes: Any) -> Flask:
         made.append(create_app(replace(settings, **changes)))
+        hold_to_document(made[-1])
         return made[-1]
 
     yield make
@@ -54,6 +56,7 @@ def open_app(settings: WebSettings) -> Iterator[Flask]:
     app.testing = True
     # A test wants to see the 500 that a caller would see.
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    hold_to_document(app)
     yield app
     close_app(app)
 

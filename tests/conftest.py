@@ -32,6 +32,7 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings, WorkerSettings, with_psycopg
 from checkout_service.telemetry import logs
+from tests import contract
 
 pytest_plugins = ["tests.provider"]
 
@@ -176,10 +177,16 @@ def _empty_tables(superuser: Engine, servers: Servers) -> Iterator[Callable[[], 
 
 
 @pytest.fixture(autouse=True)
-def _clean(request: pytest.FixtureRequest) -> None:
-    """A test that touches the servers begins with empty ones; what it leaves can be looked at after a failure."""
+def _clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that touches the servers begins with empty ones; what it leaves can be looked at after a failure.
+
+    What it was answered is as the API's document says.
+    """
     if "servers" in request.fixturenames:
         request.getfixturevalue("_empty_tables")()
+    yield
+    undocumented, contract.found[:] = contract.found[:], []
+    assert undocumented == []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,6 +161,24 @@ def test_if_match_that_names_the_etag_or_any_is_met(customer: Customer, make_lis
         assert customer.get(f"/api/payments/{payment}", headers={"If-Match": condition}).status_code == 200
 
 
+def test_if_none_match_counts_beside_if_match(customer: Customer, make_listing: MakeListing) -> None:
+    """RFC 9110, section 13.2.2: If-Match first; where it is met, If-None-Match decides."""
+    payment = opened(customer, fill_cart(customer, (make_listing(), 1)))["payment_id"]
+    for path in (f"/api/payments/{payment}", f"/api/payments/{payment}/refunds", "/api/docs/swagger-ui.css"):
+        etag = customer.get(path).headers["ETag"]
+        for match, none_match, status in (
+            (etag, etag, 304),
+            ("*", etag, 304),
+            (etag, "*", 304),
+            (etag, '"another"', 200),
+            ('"another"', etag, 412),
+            ('"another"', '"another"', 412),
+        ):
+            answer = customer.get(path, headers={"If-Match": match, "If-None-Match": none_match})
+            assert answer.status_code == status, (path, match, none_match)
+            assert (answer.data == b"") == (status == 304)
+
+
 @pytest.mark.parametrize("condition", ['"any"', ""])
 def test_what_changes_something_has_no_etag_and_changes_nothing_on_condition_of_one(
     customer: Customer, make_listing: MakeListing, sql: Sql, condition: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from checkout_service.api import blueprints as api
@@ -37,6 +39,39 @@ def response(document: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
         return found
     referred: dict[str, Any] = document["components"]["responses"][found["$ref"].rsplit("/", 1)[1]]
     return referred
+
+
+SOMETIMES = {
+    *(
+        f"TimelineEntry.{member}"
+        for member in ("outcome", "entries", "of", "replaces", "expires_at", "decline", "stage")
+    ),
+    *("TimelineEntry.amount_lost", "TimelineEntry.evidence_due_at", "SessionLine.vendor_id"),
+    *("Refund.parts", "Refund.lines"),
+    *(f"PaymentWithTimeline.{member}" for member in ("review_reasons", "customer", "reference")),
+}
+"""Members that not every answer has."""
+
+WITHOUT_WORDS = {"TimelineEntry", "Problem", "Attempt"}
+"""A timeline has the words of all kinds, a problem and an attempt a status of HTTP."""
+
+
+def answered(document: dict[str, Any]) -> set[str]:
+    """The names of the schemas of answers, and of what is in them."""
+    found: set[str] = set()
+    waiting = [
+        media["schema"]
+        for _, _, operation in operations(document)
+        for status, answer in operation["responses"].items()
+        if status < "400"
+        for media in answer.get("content", {}).values()
+    ]
+    while waiting:
+        text = json.dumps(waiting.pop())
+        for name in set(re.findall(r"#/components/schemas/(\w+)", text)) - found:
+            found.add(name)
+            waiting.append(document["components"]["schemas"][name])
+    return {name for name in found if "properties" in document["components"]["schemas"][name]}
 
 
 def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
@@ -75,14 +110,63 @@ def has_example(document: dict[str, Any], media: dict[str, Any]) -> bool:
     return any("example" in member or "examples" in member or "items" in member for member in members.values())
 
 
-def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+def test_every_error_is_documented_as_a_problem_of_named_types(client: FlaskClient, document: dict[str, Any]) -> None:
+    seen = set()
     for path, method, operation in operations(document):
         errors = {status: found for status, found in operation["responses"].items() if status >= "400"}
         assert {"500", "503"} <= errors.keys(), (method, path)
         for status, found in errors.items():
             content = response(document, found)["content"]
             assert list(content) == ["application/problem+json"], (method, path, status)
-            assert content["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+            media = content["application/problem+json"]
+            accepts = Draft202012Validator({**media["schema"], "components": document["components"]})
+            for slug, example in media["examples"].items():
+                accepts.validate(example["value"])
+                assert str(example["value"]["status"]) == status, (method, path, slug)
+                assert not accepts.is_valid(example["value"] | {"type": "/problems/unknown"})
+                seen.add(slug)
+    for slug in seen:
+        assert client.get(f"/problems/{slug}").status_code == 200, slug
+
+
+def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+    assert {"addCartItem", "openCheckoutSession", "cancelPayment", "receiveWebhook"} <= set(ids)
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)+", found) for found in ids)
+
+
+def test_members_of_answers_are_there_always_and_those_that_are_not_are_few(document: dict[str, Any]) -> None:
+    optional = {
+        f"{name}.{member}"
+        for name in answered(document)
+        for member in document["components"]["schemas"][name]["properties"].keys()
+        - set(document["components"]["schemas"][name].get("required", ()))
+    }
+    assert optional == SOMETIMES
+
+
+def test_no_schema_is_named_as_what_languages_have_already(document: dict[str, Any]) -> None:
+    assert not {"Error", "Object", "Date", "Map"} & document["components"]["schemas"].keys()
+
+
+def test_amounts_and_currencies_have_patterns_and_statuses_their_words(document: dict[str, Any]) -> None:
+    for name in answered(document):
+        for member, found in document["components"]["schemas"][name]["properties"].items():
+            if member == "amount" or member.startswith("amount_") or member in {"unit_price", "line_total"}:
+                assert "pattern" in found, (name, member)
+            if member == "currency":
+                assert "pattern" in found, (name, member)
+            if member in {"status", "state"} and "string" in found["type"] and name not in WITHOUT_WORDS:
+                assert "enum" in found, (name, member)
+
+
+def test_what_is_read_again_names_its_etag(document: dict[str, Any]) -> None:
+    again = [found for _, _, found in operations(document) if "304" in found["responses"]]
+    assert len(again) >= 8
+    for operation in again:
+        assert "If-None-Match" in {parameter["name"] for parameter in operation["parameters"]}
+        assert "ETag" in operation["responses"]["200"]["headers"]
 
 
 def test_every_operation_but_the_receiver_asks_for_a_bearer_token(document: dict[str, Any]) -> None:

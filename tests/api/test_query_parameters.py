@@ -20,14 +20,15 @@ _TAKEN = {
     "payments.list_payments": {"limit", "cursor"},
     "payments.read_payment": {"before", "wait"},
     "staff_payments.find_staff_payments": {
-        *("limit", "cursor", "status", "provider", "since", "until", "customer", "reference", "updated_after"),
+        *("limit", "cursor", "status", "provider", "since", "until", "customer", "subject"),
+        *("reference", "updated_after"),
     },
     "staff_payments.read_staff_payment": {"before"},
     "webhook_endpoints.list_deliveries": {"limit", "cursor", "state", "type", "event"},
     "webhook_endpoints.list_endpoints": {"limit", "cursor", "state"},
-    "staff_orders.export_orders": {"status", "vendor", "since", "until", "number", "customer", "email"},
+    "staff_orders.export_orders": {"status", "vendor", "since", "until", "number", "customer", "subject", "email"},
     "staff_orders.find_staff_orders": {
-        *("limit", "cursor", "status", "vendor", "since", "until", "number", "customer", "email"),
+        *("limit", "cursor", "status", "vendor", "since", "until", "number", "customer", "subject", "email"),
     },
 }  # fmt: skip
 

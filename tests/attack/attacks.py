@@ -41,11 +41,16 @@ Run = Callable[[House], Found]
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """``settings`` differ from ``SETTINGS``; a ``quick`` attack takes a few seconds, and runs in ``make test`` too."""
+    """``settings`` differ from ``SETTINGS``; a ``quick`` attack takes a few seconds, and runs in ``make test`` too.
+
+    One that is ``timed`` is judged by how long others waited, which a busy machine decides as much as we do: it is for
+    ``make test-slow``.
+    """
 
     name: str
     run: Run
     quick: bool
+    timed: bool
     settings: Mapping[str, str]
     brokers: tuple[Broker, ...]
 
@@ -59,7 +64,12 @@ _ATTACKS: Final[dict[str, Attack]] = {}
 
 
 def attack(
-    name: str, *, quick: bool = False, brokers: tuple[Broker, ...] = ("redis", "amqp"), **settings: str
+    name: str,
+    *,
+    quick: bool = False,
+    timed: bool = False,
+    brokers: tuple[Broker, ...] = ("redis", "amqp"),
+    **settings: str,
 ) -> Callable[[Run], Run]:
     """Register a function as an attack; its name is a sentence that says what a stranger tries."""
 
@@ -68,7 +78,7 @@ def attack(
             raise ValueError(f"two attacks are called {name!r}")
         if quick and settings:
             raise ValueError(f"{name!r}: a quick attack shares its deployment with all others, and their settings")
-        _ATTACKS[name] = Attack(name=name, run=run, quick=quick, settings=settings, brokers=brokers)
+        _ATTACKS[name] = Attack(name=name, run=run, quick=quick, timed=timed, settings=settings, brokers=brokers)
         return run
 
     return register

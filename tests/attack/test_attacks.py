@@ -16,7 +16,15 @@ def house() -> Iterator[House]:
         yield house
 
 
-@pytest.mark.parametrize("attack", [found for found in attacks() if found.quick], ids=lambda attack: attack.name)
+QUICK = [
+    pytest.param(found, id=found.name, marks=[pytest.mark.slow] if found.timed else [])
+    for found in attacks()
+    if found.quick
+]
+"""Those that are judged by how long others waited need a machine of their own: they are for ``make test-slow``."""
+
+
+@pytest.mark.parametrize("attack", QUICK)
 @pytest.mark.timeout(120)
 def test_what_was_promised_to_others_holds(house: House, attack: Attack) -> None:
     house.await_whole()

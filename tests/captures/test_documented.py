@@ -24,10 +24,10 @@ def slugs(operation: dict[str, Any], status: str) -> set[str]:
 def test_asking_for_a_capture(paths: dict[str, Any]) -> None:
     operation = paths[CAPTURES]["post"]
 
-    assert slugs(operation, "403") == {"insufficient-scope"}
+    assert "403" in operation["responses"]
     assert slugs(operation, "404") == {"not-found"}
     assert slugs(operation, "409") == {"not-capturable", "capture-too-large", "one-capture-only"}
-    assert slugs(operation, "422") == {"invalid", "idempotency-key-reused"}
+    assert slugs(operation, "422") >= {"invalid", "idempotency-key-reused"}
     assert {"202", "401", "413", "415", "500"} <= operation["responses"].keys()
     assert operation["security"] == [{"bearer": ["captures"]}]
     assert operation["responses"]["202"]["content"]["application/json"]["example"]["releases"] == "40.00"

@@ -24,7 +24,7 @@ def test_opening_a_session(document: dict[str, Any]) -> None:
     operation = document["paths"]["/api/checkout/session"]["post"]
 
     assert {"out-of-stock", "cart-changed", "amount-differs", "total-changed"} == slugs(operation, "409")
-    assert {"too-many-held-pieces", "too-many-open-sessions", "too-many-at-once"} == slugs(operation, "429")
+    assert {"too-many-held-pieces", "too-many-open-sessions", "too-many-at-once"} <= slugs(operation, "429")
     examples = operation["responses"]["409"]["content"]["application/problem+json"]["examples"]
     assert [set(line) for line in examples["out-of-stock"]["value"]["lines"]] == [{"listing", "wanted", "available"}]
     assert set(operation["responses"]["201"]["content"]["application/json"]["example"]) == ANSWER

@@ -15,6 +15,7 @@ from checkout_service.local.processes import Processes
 from tests.conftest import Servers, Sql
 from tests.console.conftest import PASSWORD, USER
 from tests.flower_pages import stack as station
+from tests.flower_pages.browser import PAGE_WITHIN
 from tests.flower_pages.page import CommandGroup
 from tests.flower_pages.stack import FLOWER_USER, eventually
 from tests.pages.browser import DESKTOP, open_browser, tab_to, violations
@@ -57,7 +58,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(http_credentials={"username": USER, "password": PASSWORD}, viewport=DESKTOP)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PAGE_WITHIN)
     yield context
     context.close()
 
@@ -149,7 +150,7 @@ def test_all_that_match_are_processed_with_progress(page: Page, place: Place, sq
     page.get_by_label("Why").fill("mended")
     page.get_by_role("button", name="Process all 450").click()
     page.wait_for_url("**/ops/commands/**")
-    expect(page.get_by_role("status")).to_have_text(re.compile("Done: 450 processed"), timeout=30_000)
+    expect(page.get_by_role("status")).to_have_text(re.compile("Done: 450 processed"))
     expect(page.get_by_text("applied 450")).to_be_visible()
     assert {row.state for row in sql("SELECT state FROM webhook_deliveries")} == {"applied"}
     assert {row.status for row in sql("SELECT status::text FROM payments")} == {"paid"}
@@ -214,7 +215,7 @@ def test_everything_works_without_a_script(browser: Browser, place: Place, sql: 
     page.get_by_role("button", name="Process all 3").click()
     page.wait_for_url("**/ops/commands/**")
     # The browser itself reloads the page until it is final, and then no more.
-    expect(page.get_by_role("status")).to_have_text(re.compile("Done: 3 processed"), timeout=20_000)
+    expect(page.get_by_role("status")).to_have_text(re.compile("Done: 3 processed"))
     assert "http-equiv" not in page.content()
     context.close()
 
@@ -236,7 +237,7 @@ def test_a_dead_server_in_the_middle_and_back(page: Page, place: Place, sql: Sql
             if place.processes.named(name).running is None:
                 place.processes.launch(place.processes.named(name))
         station.await_page(place.processes, f"{place.url}/livez")
-    expect(page.get_by_role("status")).to_have_text(re.compile("Done: 3 processed"), timeout=30_000)
+    expect(page.get_by_role("status")).to_have_text(re.compile("Done: 3 processed"))
 
 
 def test_a_webhook_leads_to_flower_and_back(page: Page, browser: Browser, place: Place, sql: Sql) -> None:
@@ -274,7 +275,7 @@ def test_pages_of_a_living_run_are_accessible(browser: Browser, place: Place, sq
     page.get_by_role("button", name="Process all 400").click()
     page.wait_for_url("**/ops/commands/**")
     assert not violations(page)
-    expect(page.get_by_role("status")).to_have_text(re.compile("Done"), timeout=30_000)
+    expect(page.get_by_role("status")).to_have_text(re.compile("Done"))
     assert page.locator("[role=status]").count() == 1, "one live region, the same all the time"
     assert not violations(page)
     context.close()

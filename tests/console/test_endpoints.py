@@ -88,7 +88,7 @@ def test_it_is_disabled_with_a_note_and_enabled_again(operator: Operator, endpoi
     page = path(endpoint, "disable")
     assert operator.send(page, page).status_code == 400, "a note is needed"
     assert operator.send(page, page, why="the host moves").status_code == 303
-    assert "requested" in operator.get(path(endpoint)).text
+    assert "somebody disabled it" in operator.get(path(endpoint)).text
     assert operator.get(path(endpoint, "replay")).text.count("Enable it first") == 1
     assert operator.send(path(endpoint), path(endpoint, "enable")).status_code == 303
     assert sql("SELECT state::text AS state FROM webhook_endpoints")[0].state == "enabled"

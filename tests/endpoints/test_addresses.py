@@ -57,6 +57,7 @@ HOSTILE = [
     *("https://[2001:0:53aa:64c:0:fbff:f5ff:fffe]/", "https://[fe80::1]/", "https://[fe80::1%25eth0]/"),
     *("https://[fc00::1]/", "https://[fd00:ec2::254]/", "https://[fec0::1]/", "https://[ff02::1]/"),
     *("https://[2001:db8::1]/", "https://[100::1]/", "https://[4000::1]/", "https://[::1/", "https://::1/"),
+    *("https://[2606:4700::1111].evil.example/", "https://evil.example[2606:4700::1111]/", "https://[2606:4700::1111]%2f/"),
     *("https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c%eth0]/", "https://[v1.fe]/", "https://[127.0.0.1]/"),
 ]  # fmt: skip
 

@@ -95,6 +95,26 @@ def test_it_lists_shows_tests_replays_stops_disables_enables_and_deletes(
     assert staff.get(made).status_code == 404
 
 
+def test_it_shows_what_is_next_of_each_delivery_and_no_name_of_a_programming_language(
+    app: Flask, staff: Staff, sql: Sql, pending: WritePending, attempt: WriteAttempt
+) -> None:
+    made = staff.make()["id"]
+    first, second = pending(made), pending(made, seq=2)
+    attempt(made, first, status=500)
+    sql("UPDATE pending_deliveries SET attempts = 0, next_attempt_at = NULL WHERE event_id = :id", id=second)
+
+    def lines() -> dict[UUID, str]:
+        shown = done(app, "show", made)
+        assert "None" not in shown
+        return {each: line for line in shown.splitlines() for each in (first, second) if str(each) in line}
+
+    assert "attempt 1: 500, next 20" in lines()[first]
+    assert lines()[second].endswith("not tried, behind another of its lane")
+    done(app, "disable", made)
+    assert lines()[first].endswith("attempt 1: 500")
+    assert lines()[second].endswith("not tried")
+
+
 def test_the_doctor_names_a_missing_key_and_endpoints_that_get_nothing(
     app: Flask, make_app: MakeApp, staff: Staff, sql: Sql
 ) -> None:

@@ -19,6 +19,21 @@ def listed(staff: Staff, endpoint: str, query: str = "") -> list[tuple[str, str]
     return [(row["event_id"], row["state"]) for row in answer.json["data"]]
 
 
+@pytest.mark.parametrize("state", ["suspended", "disabled"])
+def test_nothing_is_due_at_an_endpoint_to_which_nothing_is_sent(
+    staff: Staff, pending: WritePending, attempt: WriteAttempt, sql: Sql, state: str
+) -> None:
+    made = staff.make()["id"]
+    waits = pending(made)
+    attempt(made, waits, status=None, answer=b"")
+    sql("UPDATE webhook_endpoints SET state = :state, state_reason = 'failing'", state=state)
+
+    (shown,) = staff.get(f"{made}/deliveries").json["data"]
+
+    assert (shown["state"], shown["next_attempt_at"]) == ("waiting", None)
+    assert [(each["error"], each["answer"]) for each in shown["attempts"]] == [("timeout", None)]
+
+
 def test_what_waits_failed_and_was_taken_is_listed_with_its_attempts(
     staff: Staff, pending: WritePending, attempt: WriteAttempt
 ) -> None:

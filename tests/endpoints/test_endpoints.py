@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from checkout_service.endpoints.secrets import open_secret
+from checkout_service.events.api_versions import API_VERSIONS, ApiVersion
 from tests.apps import MakeApp, make_app
 from tests.conftest import Sql
 from tests.endpoints.conftest import KEYS, PATH, URL, Staff, WritePending
@@ -60,6 +61,7 @@ def test_an_endpoint_is_made_with_a_secret_that_is_shown_once(staff: Staff, sql:
         ({"url": URL, "description": "x" * 501}, "/description"),
         ({"url": URL, "in_order": 1}, "/in_order"),
         ({"url": URL, "signing": "v2"}, "/signing"),
+        ({"url": URL, "api_version": "2"}, "/api_version"),
         ({"url": URL, "state": "disabled"}, "/state"),
         ({"url": URL, "place": 0}, "/place"),
         ({"url": URL, "secret": "whsec_AAAA"}, "/secret"),
@@ -127,6 +129,20 @@ def test_what_is_named_changes_and_nothing_else(staff: Staff, sql: Sql) -> None:
         answer = staff.by.patch(f"{PATH}/{made['id']}", json=fields)
         assert (answer.status_code, [error["pointer"] for error in answer.json["errors"]]) == (422, [pointer])
     assert staff.get(made["id"]).json == again
+
+
+def test_an_endpoint_keeps_the_version_of_the_api_that_was_the_newest_until_staff_choose_another(staff: Staff) -> None:
+    old = staff.make()
+    API_VERSIONS.register(ApiVersion("later", lambda _, body: dict(body)))
+    try:
+        assert (old["api_version"], staff.make()["api_version"]) == ("1", "later")
+        assert staff.make(api_version="1")["api_version"] == "1"
+        changed = staff.patch(old["id"], api_version="later").json
+        assert (changed["api_version"], changed["version"]) == ("later", 2), "whoever sends to it sees that it changed"
+    finally:
+        API_VERSIONS.forget_newest()
+    answer = staff.by.patch(f"{PATH}/{old['id']}", json={"api_version": "later"})
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "/api_version")
 
 
 def test_a_disabled_endpoint_that_is_enabled_has_all_that_waits_due_at_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from checkout_service.endpoints.secrets import make_unkept_secret, read_secret
-from checkout_service.endpoints.signing import AGENT, Signer, make_signer, signed_headers
+from checkout_service.endpoints.signing import AGENT, Signer, make_signer, signature, signed_headers
 from checkout_service.endpoints.states import Signing
 from checkout_service.events.posted import PostedEvent
 from checkout_service.settings.secret import Secret
@@ -104,6 +105,20 @@ def in_python(name: str) -> Verify:
     return verify
 
 
+def by_hand() -> Verify:
+    """As docs/events.md describes it for receivers without a package."""
+    page = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    (source,) = [each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import base64, hmac" in each]
+    names: dict[str, Any] = {}
+    exec(compile(source, "docs/events.md", "exec"), names)  # noqa: S102 (a page of our own)
+
+    def verify(posts: list[Posted]) -> list[str | None]:
+        is_signed = names["is_signed"]
+        return [json.loads(e.body)["id"] if is_signed(e.secret, e.headers, e.body) else None for e in posts]
+
+    return verify
+
+
 def in_node(name: str) -> Verify:
     node = shutil.which("node")
     if node is None or not (NODE / "node_modules" / name).is_dir():
@@ -132,3 +147,15 @@ def test_the_public_package_takes_what_we_sign_and_nothing_else(name: str, langu
 
     assert verify(taken()) == [EVENT.text_id] * len(taken())
     assert verify(refused()) == [None] * len(refused())
+
+
+def test_what_the_page_describes_by_hand_takes_what_we_sign_and_nothing_else() -> None:
+    verify = by_hand()
+    secret = make_unkept_secret()
+    good = post(v1(secret), secret=secret)
+    stamp = str(int(good.headers["webhook-timestamp"]) - 400)
+    signed = signature([v1(secret)], event_id=EVENT.text_id, timestamp=stamp, body=good.body)
+    old = replace(good, headers={**good.headers, "webhook-timestamp": stamp, "webhook-signature": signed})
+
+    assert verify(taken()) == [EVENT.text_id] * len(taken())
+    assert verify([*refused(), old]) == [None] * (len(refused()) + 1)

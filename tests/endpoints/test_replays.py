@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
-from tests.conftest import Sql
+from tests.conftest import Servers, Sql
 from tests.endpoints.conftest import Staff, WritePending
 from tests.events.rows import insert_event
+from tests.worker.events.test_killed import until
 
 NOW = datetime.now(UTC)
 
@@ -140,6 +143,24 @@ def test_a_replay_is_stopped_once_and_one_that_ended_stays_as_it_is(staff: Staff
     sql("UPDATE event_replays SET state = 'done' WHERE id = :id", id=done["id"])
     assert staff.post(f"{made}/replays/{done['id']}/stop").json["stop_requested_at"] is None
     assert staff.post(f"{staff.make()['id']}/replays/{replay['id']}/stop").status_code == 404
+
+
+def test_no_replay_is_admitted_for_an_endpoint_that_is_deleted_at_this_moment(
+    staff: Staff, log: list[int], sql: Sql, servers: Servers
+) -> None:
+    made = staff.make()["id"]
+    answers: list[int] = []
+    with psycopg.connect(servers.web_url.replace("+psycopg", "")) as other:
+        other.execute("UPDATE webhook_endpoints SET deleted_at = now() WHERE id = %s", [made])
+        asking = threading.Thread(
+            target=lambda: answers.append(staff.post(f"{made}/replay", json={"since": at(4.5)}).status_code)
+        )
+        asking.start()
+        until(lambda: bool(sql("SELECT FROM pg_locks WHERE NOT granted")))
+        other.commit()
+        asking.join()
+    assert answers == [404]
+    assert sql("SELECT FROM event_replays") == []
 
 
 def test_ten_are_under_way_at_most_and_none_where_nothing_is_sent(staff: Staff, log: list[int]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 from tests.conftest import Sql
 from tests.events.written import WrittenEvent, written
 from tests.worker.conftest import MakeWorker, make_worker, worker
+from worker.events import days
 from worker.events.days import turn_days
 
 __all__ = ["make_worker", "worker"]  # fixtures
@@ -208,6 +209,52 @@ def test_an_event_that_waits_for_its_number_is_not_dropped(sql: Sql, make_worker
         turn_days()
 
     assert [row.id for row in sql("SELECT id FROM events")] == [waiting]
+
+
+@pytest.mark.usefixtures("made")
+def test_what_endpoints_lose_is_written_later_while_somebody_has_one_of_them(
+    sql: Sql, superuser: Engine, make_worker: MakeWorker
+) -> None:
+    """A sender locks endpoints in an order of its own: who waited for it for long could be who it waits for."""
+    make_day(sql, 3)
+    enter(sql, 3, 1)
+    slow, held = endpoint(sql, 0), endpoint(sql, 0)
+    with (
+        make_worker(event_log_retention=timedelta(days=2)).app_context(),
+        superuser.execution_options(isolation_level="READ COMMITTED").connect() as sender,
+    ):
+        sender.execute(text("SELECT FROM webhook_endpoints WHERE id = :id FOR NO KEY UPDATE"), {"id": held})
+
+        assert turn_days().startswith("made"), "all else was done"
+
+        assert [endpoint_row(sql, each).place for each in (slow, held)] == [0, 0]
+        assert about(sql, slow) == []
+        assert named("event_numbers", 3)[0] in partitions(sql, "event_numbers"), "nothing goes unheard of"
+        sender.rollback()
+        turn_days()
+    assert about(sql, slow)[:1] == about(sql, held)[:1] == [("lost", 1, 1)]
+
+
+@pytest.mark.usefixtures("worker", "made")
+def test_what_deleted_endpoints_left_goes_in_bounded_steps(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, kept = endpoint(sql, 0), endpoint(sql, 0)
+    for each in (gone, kept):
+        sql("INSERT INTO endpoint_secrets (endpoint_id, ciphertext) VALUES (:id, 'x')", id=each)
+        sql(
+            """INSERT INTO pending_deliveries (endpoint_id, event_id, seq, type, lane)
+            SELECT :id, uuidv7(), seq, 'payment.paid', uuidv7() FROM generate_series(1, 7) AS each (seq)""",
+            id=each,
+        )
+    sql("UPDATE webhook_endpoints SET deleted_at = now() WHERE id = :id", id=gone)
+    assert sql("SELECT endpoints_sweep_deleted(3) AS gone")[0].gone == 4, "three deliveries and the secret"
+    monkeypatch.setattr(days, "STRAYS", 2)
+    monkeypatch.setattr(days, "SWEPT", 2)
+
+    turn_days()
+    assert sql("SELECT FROM pending_deliveries WHERE endpoint_id = :id", id=gone) == []
+
+    assert sql("SELECT count(*) AS count FROM pending_deliveries")[0].count == 7
+    assert [row.endpoint_id for row in sql("SELECT endpoint_id FROM endpoint_secrets")] == [kept]
 
 
 @pytest.mark.usefixtures("made")

@@ -15,7 +15,7 @@ class CommandGroup:
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self.url = f"http://127.0.0.1:{settings['FLOWER_PORT']}"
-        self.client = httpx.Client(base_url=self.url, auth=FLOWER_USER, timeout=10)
+        self.client = httpx.Client(base_url=self.url, auth=FLOWER_USER, timeout=30)
 
     def tasks(self, *, state: str | None = None) -> dict[str, dict[str, Any]]:
         """The tasks that Flower has seen, by id."""

@@ -77,11 +77,11 @@ def await_page(processes: Processes, url: str) -> None:
     def answers() -> bool:
         processes.check()
         try:
-            return httpx.get(url, timeout=5).status_code == 200
+            return httpx.get(url, timeout=30).status_code == 200
         except httpx.TransportError:
             return False
 
-    eventually(answers, within=60)
+    eventually(answers, within=180)
 
 
 def eventually(found: Callable[[], Any], *, within: float = 30.0) -> Any:

@@ -107,7 +107,7 @@ def test_after_five_wrong_passwords_the_next_is_not_looked_at(flower: httpx.Clie
 
 def test_a_stranger_cannot_have_much_kept_before_the_password(flower: httpx.Client) -> None:
     address = (flower.base_url.host, flower.base_url.port)
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=30) as connection:
         connection.sendall(b"POST /api/task/apply/x HTTP/1.1\r\nHost: flower\r\nContent-Length: 2000000\r\n\r\n")
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 400") or answer == b""

@@ -31,7 +31,7 @@ class Look:
         self._opened.set()
 
     def __call__(self) -> dict[str, str]:
-        self._opened.wait(10)
+        self._opened.wait(30)
         self.looked += 1
         if isinstance(self.shown, Exception):
             raise self.shown
@@ -76,7 +76,7 @@ def answered(probes: Probes, path: str = "/readyz") -> tuple[int, dict[str, Any]
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)

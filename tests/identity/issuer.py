@@ -42,7 +42,7 @@ class Issuer:
                     self.send_error(404)  # meant for whoever had this port before
                     return
                 issuer.requests += 1
-                issuer.answering.wait(10)
+                issuer.answering.wait(30)
                 body = json.dumps({"keys": issuer.keys}).encode() if issuer.document is None else issuer.document
                 self.send_response(issuer.status)
                 for name, value in {"Content-Length": str(len(body)), **issuer.headers}.items():

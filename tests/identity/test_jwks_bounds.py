@@ -11,7 +11,7 @@ import jwt
 import pytest
 from flask import Flask
 
-from checkout_service.identity import jwks, jwks_fetch
+from checkout_service.identity import jwks_fetch
 from checkout_service.identity.jwks import MOST_WAITING, Jwks, JwksUnavailable
 from checkout_service.identity.jwks_fetch import LARGEST, JwksNotFetchedError, fetch_jwks
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
@@ -35,7 +35,7 @@ def issued_app(make_app: MakeApp, issuer: Issuer) -> Flask:
 
 
 def _wait_until(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.01)
@@ -131,11 +131,7 @@ def test_tokens_that_a_stranger_writes_cost_one_fetch_together(issued_app: Flask
     assert status(issued_app, good) == 200
 
 
-def test_while_the_issuer_is_slow_callers_with_known_keys_go_on_and_few_others_wait(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jwks, "ANSWER_WITHIN", 30.0)
-    monkeypatch.setattr(jwks_fetch, "WITHIN", 30.0)
+def test_while_the_issuer_is_slow_callers_with_known_keys_go_on_and_few_others_wait(issuer: Issuer) -> None:
     keys = Jwks(issuer.url)
     assert keys.find("one", "ES256")
     issuer.answering.clear()
@@ -151,11 +147,7 @@ def test_while_the_issuer_is_slow_callers_with_known_keys_go_on_and_few_others_w
     assert issuer.requests == 2
 
 
-def test_who_waits_for_a_fetch_holds_no_slot(
-    issuer: Issuer, issued_app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jwks, "ANSWER_WITHIN", 30.0)
-    monkeypatch.setattr(jwks_fetch, "WITHIN", 30.0)
+def test_who_waits_for_a_fetch_holds_no_slot(issuer: Issuer, issued_app: Flask) -> None:
     keys = Jwks(issuer.url)
     issuer.answering.clear()
     slots = Slots(working=1, waiting=4, queue=4)
@@ -171,7 +163,7 @@ def test_who_waits_for_a_fetch_holds_no_slot(
     assert slots.admit(lambda: found.append("another"), Kind.API)
     _wait_until(lambda: found == ["another"])
     issuer.answering.set()
-    caller.join(5)
+    caller.join(30)
     assert found == ["another", True]
 
 

@@ -116,7 +116,7 @@ def _serves_anew(environment: dict[str, str], *, left: Path) -> None:
 def _kill_a_child(process: subprocess.Popen[bytes]) -> None:
     child = psutil.Process(process.pid).children()[0]
     child.kill()
-    child.wait(10)
+    child.wait(30)
 
 
 def _own_folder(environment: Mapping[str, str]) -> Path:
@@ -141,7 +141,7 @@ def _answer_of(url: str, **headers: str) -> tuple[int, str]:
     """By a connection of its own, so that any child may answer; the page of an error is left out."""
     try:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 (our own address)
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         error.close()

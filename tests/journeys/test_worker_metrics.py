@@ -68,5 +68,5 @@ def _counters(folder: Path) -> set[int]:
 
 
 def _applied(environment: Mapping[str, str]) -> float:
-    page = httpx.get(f"http://127.0.0.1:{environment['WORKER_METRICS_PORT']}/metrics", timeout=5).text
+    page = httpx.get(f"http://127.0.0.1:{environment['WORKER_METRICS_PORT']}/metrics", timeout=30).text
     return sum(float(count) for count in re.findall(r'webhook_deliveries_total\{.*state="applied"\} (\S+)', page))

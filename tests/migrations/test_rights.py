@@ -411,7 +411,7 @@ REFUSED_TO_BOTH = [
             *("refunds_fill_from_payment", "refunds_check_cover", "refunds_fold_payment", "capture_requests_admit"),
             *("capture_requests_check_cover", "voids_admit", "fulfilments_admit", "order_cancellations_admit"),
             *("refund_lines_admit", "refund_lines_add_up", "webhook_endpoints_change", "endpoint_secrets_admit"),
-            "event_replays_admit",
+            *("event_replays_admit", "event_replays_stop"),
         )
     ],
     "DROP TRIGGER payments_guard ON payments",

@@ -271,8 +271,8 @@ def test_one_caller_has_one_file_made_at_a_time_and_a_process_two(
     begun, may_end, statuses = threading.Barrier(3), threading.Event(), list[int]()
 
     def slow(filters: OrderFilters) -> Iterator[bytes]:
-        begun.wait(10)
-        assert may_end.wait(10)
+        begun.wait(30)
+        assert may_end.wait(30)
         yield b"x"
 
     monkeypatch.setattr(downloads, "csv_pages", slow)
@@ -284,12 +284,12 @@ def test_one_caller_has_one_file_made_at_a_time_and_a_process_two(
     threads = [threading.Thread(target=ask, args=(each,)) for each in others]
     for thread in threads:
         thread.start()
-    begun.wait(10)
+    begun.wait(30)
     own = staff.get(PATH)
     third = staff_of(staff).get(PATH)
     may_end.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     monkeypatch.setattr(downloads, "csv_pages", csv_pages)
 
     assert (own.status_code, third.status_code) == (429, 429)

@@ -28,13 +28,13 @@ def needs_a_key(operation: dict[str, Any]) -> bool:
 def test_fulfilling(paths: dict[str, Any]) -> None:
     operation = paths[f"{ORDER}/fulfilments"]["post"]
 
-    assert slugs(operation, "403") == {"insufficient-scope"}
+    assert "403" in operation["responses"]
     assert slugs(operation, "404") == {"not-found"}
     assert slugs(operation, "409") == {
         *("out-of-stock", "order-canceled", "order-on-hold", "void-outstanding", "nothing-left-to-fulfil"),
         *("fulfilment-too-large", "capture-too-large", "one-capture-only"),
     }
-    assert slugs(operation, "422") == {"invalid", "idempotency-key-reused"}
+    assert slugs(operation, "422") >= {"invalid", "idempotency-key-reused"}
     assert {"201", "401", "413", "415", "500", "503"} <= operation["responses"].keys()
     assert operation["security"] == [{"bearer": ["orders:write"]}]
     assert needs_a_key(operation)
@@ -46,7 +46,7 @@ def test_canceling(paths: dict[str, Any]) -> None:
     operation = paths[f"{ORDER}/cancel"]["post"]
 
     assert slugs(operation, "409") == {"order-canceled", "order-fulfilled", "capture-outstanding"}
-    assert slugs(operation, "422") == {"invalid", "idempotency-key-reused"}
+    assert slugs(operation, "422") >= {"invalid", "idempotency-key-reused"}
     assert {"202", "401", "403", "404", "413", "415", "500", "503"} <= operation["responses"].keys()
     assert operation["security"] == [{"bearer": ["orders:write"]}]
     assert needs_a_key(operation)

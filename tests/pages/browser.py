@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
-import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import ROOT
-from tests.flower_pages.browser import QUIET
+from tests.flower_pages.browser import PAGE_WITHIN, QUIET, START_WITHIN, find_browser
 
 SCREENSHOTS = ROOT / "docs" / "screenshots"
 PHONE = {"width": 390, "height": 844}
@@ -29,13 +27,10 @@ AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(enc
 @contextmanager
 def open_browser() -> Iterator[Browser]:
     """The system's Chromium. Skips, and says so, where there is none."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("NO BROWSER: install Debian's chromium to have the pages tested")
-    # A busy machine is slow; nothing here waits for what is not to come.
-    expect.set_options(timeout=20_000)
+    program = find_browser()
+    expect.set_options(timeout=PAGE_WITHIN)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=program, args=list(QUIET), timeout=START_WITHIN)
         try:
             yield browser
         finally:

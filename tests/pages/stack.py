@@ -15,6 +15,7 @@ from checkout_service.local.mock_server import MockServer
 from checkout_service.local.processes import Processes
 from tests.conftest import MOCK_SECRET, Servers
 from tests.flower_pages import stack as station
+from tests.flower_pages.browser import PAGE_WITHIN
 
 LATE_AFTER = 1.5
 """Seconds; the provider's own patience would make the tests wait."""
@@ -38,10 +39,12 @@ class House:
 
 
 @contextmanager
-def open_house(servers: Servers, logs: Path, *names: str, late_after: float = LATE_AFTER) -> Iterator[House]:
-    """Web, and other lines of the Procfile, with the mock provider beside them."""
+def open_house(
+    servers: Servers, logs: Path, *names: str, late_after: float = LATE_AFTER, **given: str
+) -> Iterator[House]:
+    """Web, and other lines of the Procfile, with the mock provider beside them; ``given`` are more settings."""
     with MockServer() as provider:
-        settings = station.environment(servers, MOCK_API_BASE=provider.url, PAGES="on", WEB_THREADS="4")
+        settings = station.environment(servers, MOCK_API_BASE=provider.url, PAGES="on", WEB_THREADS="4", **given)
         url = f"http://127.0.0.1:{settings['PORT']}"
         provider.open_page(shop=url, secret=MOCK_SECRET, late_after=late_after)
         threading.Thread(target=provider.serve_forever, args=(0.05,), daemon=True).start()
@@ -60,7 +63,7 @@ class Customer:
             java_script_enabled=javascript,
             reduced_motion="reduce",  # painting it costs the processor more than all else
         )
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(PAGE_WITHIN)
         self.complaints: list[str] = []
         self.page = self.new_page()
 

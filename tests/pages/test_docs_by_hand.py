@@ -59,7 +59,7 @@ def test_the_api_is_tried_by_hand(
     page.on("request", lambda request: requested.add(urlsplit(request.url).netloc or urlsplit(request.url).scheme))
     page.goto(f"{house.url}/api/docs")
 
-    refused = tried(page, "get_api_cart")
+    refused = tried(page, "getCart")
     expect(refused).to_contain_text("401")
     expect(refused).to_contain_text("Send an Authorization header: Bearer and a valid token.")
     expect(refused).to_contain_text("application/problem+json")
@@ -73,10 +73,10 @@ def test_the_api_is_tried_by_hand(
         page.locator(".auth-btn-wrapper .authorize")
     ).first.click()
     page.get_by_role("button", name="Close").first.click()
-    put = tried(page, "post_api_cart_items", f'{{"listing": "{listing["id"]}", "qty": 3}}')
+    put = tried(page, "addCartItem", f'{{"listing": "{listing["id"]}", "qty": 3}}')
     expect(put).to_contain_text("201")
     assert sql("SELECT qty FROM cart_items")[0].qty == 3
-    expect(tried(page, "get_api_cart")).to_contain_text("120.00")
+    expect(tried(page, "getCart")).to_contain_text("120.00")
 
     assert complaints == []
     assert requested <= {urlsplit(house.url).netloc, "data", "blob"}

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from checkout_service.checkout.same_cart import OtherPayment
-from checkout_service.orders.models import OrderStatus
+from checkout_service.orders.status import OrderStatus
 from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.pages import payment_words
 from checkout_service.pages.amounts import form_of

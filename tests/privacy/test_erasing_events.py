@@ -91,6 +91,24 @@ def test_events_keep_what_happened_and_name_nobody(
         assert [row for row in held_of(user) if row["kind"] in {"log_event", "event_attempt"}] == []
 
 
+def test_an_answer_to_what_was_in_flight_while_somebody_was_erased_goes_at_the_end(
+    sql: Sql, app: Flask, worker: Flask, make_listing: MakeListing
+) -> None:
+    """It was written just when the event was struck out, so that neither knew of the other."""
+    user = uuid4()
+    payment = purchase(sql, make_listing(stock=5), user)
+    with app.app_context():
+        command = erase(user, origin=Origin(key=uuid4(), door=Door.CLI, operator="ops", why="a request in writing"))
+    while sql("SELECT * FROM person_erase_step(:id)", id=command)[0].kind != "log":
+        pass
+    failed_attempt(sql, payment)
+
+    run_commands()
+
+    assert sql("SELECT state FROM command_runs WHERE id = :id", id=command)[0].state == "done"
+    assert {row.answer for row in sql("SELECT answer FROM event_attempts")} == {None}
+
+
 def test_what_happens_later_is_of_the_random_subject(
     sql: Sql, app: Flask, worker: Flask, make_listing: MakeListing
 ) -> None:

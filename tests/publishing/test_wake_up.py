@@ -41,7 +41,7 @@ def messages(broker: redis.Redis) -> list[dict[str, Any]]:
 
 
 def wait_for_messages(broker: redis.Redis, count: int) -> list[dict[str, Any]]:
-    until = monotonic() + 10
+    until = monotonic() + 30
     while len(found := messages(broker)) < count:
         assert monotonic() < until, f"{len(found)} messages in place of {count}"
         sleep(0.01)

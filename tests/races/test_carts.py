@@ -14,6 +14,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.conftest import Customer, MakeListing, Servers, Sql
+from tests.identity.test_subjects import customer_called
 
 ROUNDS = 15
 HANDS = 6
@@ -25,7 +26,7 @@ def at_once(app: Flask, customer: Customer, requests: list[Callable[[Customer], 
 
     def run(request: Callable[[Customer], TestResponse]) -> TestResponse:
         hand = Customer(id=customer.id, headers=customer.headers, client=app.test_client())
-        barrier.wait(10)
+        barrier.wait(30)
         return request(hand)
 
     with ThreadPoolExecutor(len(requests)) as pool:
@@ -50,6 +51,31 @@ def test_first_requests_at_once_make_one_cart(
         shown = [line["listing"]["id"] for line in customer.get("/api/cart").json["items"]]
         assert sorted(shown) == sorted(str(listing["id"]) for listing in listings)
     assert sql("SELECT count(*) FROM users")[0].count == ROUNDS
+
+
+def test_first_requests_at_once_are_one_customer_whom_their_tokens_name_by_a_text(
+    app: Flask, make_listing: MakeListing, sql: Sql
+) -> None:
+    """Half of them as a number, half as its digits."""
+    listings = [make_listing() for _ in range(HANDS)]
+    for number in range(ROUNDS):
+        hands = [customer_called(app, sub) for sub in (number, str(number)) * (HANDS // 2)]
+        barrier = Barrier(HANDS)
+
+        def put(hand: Customer, listing: dict[str, Any], barrier: Barrier = barrier) -> TestResponse:
+            barrier.wait(30)
+            return putting(listing, 1)(hand)
+
+        with ThreadPoolExecutor(HANDS) as pool:
+            answers = list(pool.map(put, hands, listings))
+
+        assert [answer.status_code for answer in answers] == [201] * HANDS
+        (user,) = sql("SELECT id, issuer FROM users WHERE subject = :subject", subject=str(number))
+        assert (user.id, user.issuer) == (hands[0].id, "")
+        shown = [line["listing"]["id"] for line in hands[0].get("/api/cart").json["items"]]
+        assert sorted(shown) == sorted(str(listing["id"]) for listing in listings)
+    assert sql("SELECT count(*) FROM users")[0].count == ROUNDS
+    assert sql("SELECT count(*) FROM carts")[0].count == ROUNDS
 
 
 def test_requests_for_one_listing_at_once_make_one_line(
@@ -108,6 +134,6 @@ def test_a_listing_that_is_deleted_while_it_is_added_is_not_found(
             sleep(0.01)
         deleting.commit()
 
-        assert adding.result(10).status_code == 404
+        assert adding.result(30).status_code == 404
 
     assert sql("SELECT id FROM users UNION ALL SELECT id FROM carts UNION ALL SELECT id FROM cart_items") == []

@@ -51,7 +51,7 @@ class Stalled:
 
     def read(self, size: int = -1) -> bytes:
         self.reached.set()
-        self.over.wait(10)
+        self.over.wait(30)
         return b""
 
 
@@ -133,7 +133,7 @@ def test_slow_senders_leave_room_for_requests_without_a_body() -> None:
 
     slow = threading.Thread(target=wait)
     slow.start()
-    assert stalled.reached.wait(5)
+    assert stalled.reached.wait(30)
     sender = Sender(10)
     refused, bare = environ(ORDER, sender, length=10), environ("/livez", Sender(0), length=0)
     with taken(body_reader, refused), taken(body_reader, bare):
@@ -141,7 +141,7 @@ def test_slow_senders_leave_room_for_requests_without_a_body() -> None:
         assert sender.was_read == 0
         assert REFUSED_KEY not in bare
     stalled.over.set()
-    slow.join(5)
+    slow.join(30)
     later = environ(ORDER, Sender(10), length=10)
     with taken(body_reader, later):
         assert REFUSED_KEY not in later
@@ -170,11 +170,11 @@ def test_a_sender_that_was_too_slow_is_gone_whatever_still_comes() -> None:
     assert body_reader.late(0) == set()
     sender = threading.Thread(target=wait)
     sender.start()
-    assert stalled.reached.wait(5)
+    assert stalled.reached.wait(30)
     assert body_reader.late(60) == set()
     assert body_reader.late(0) == {"192.0.2.7"}
     stalled.over.set()
-    sender.join(5)
+    sender.join(30)
     assert gone == [True]
     assert body_reader.late(0) == set()
 
@@ -196,7 +196,7 @@ def test_the_connection_of_a_slow_sender_is_ended_and_no_other() -> None:
                 answered.sendall(b"y")
                 time.sleep(0.1)
 
-            read.join(5)
+            read.join(30)
             assert not read.is_alive()
             with pytest.raises(OSError, match=r"reset|Broken"):
                 clients[0].sendall(b"x")

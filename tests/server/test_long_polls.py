@@ -88,7 +88,7 @@ class Things:
 
     def _show(self, thing: UUID) -> Response:
         if self.views > 1:
-            assert self.may_answer.wait(10)
+            assert self.may_answer.wait(30)
         if self.refuses:
             return Response("gone", status=401)
         request.environ[request_log.KEY_PREFIX] = "csk_of_a_test"
@@ -313,11 +313,11 @@ def test_where_the_line_is_full_what_has_changed_is_tried_again(things: Things) 
 
     def hold() -> None:
         begun.set()
-        may_end.wait(10)
+        may_end.wait(30)
 
     holder_thread = threading.Thread(target=front._slots.admit, args=(hold, Kind.API), daemon=True)
     holder_thread.start()
-    assert begun.wait(5)
+    assert begun.wait(30)
     things.versions[thing] = 2
     eventually(lambda: front._polls and front._polls._changed)
     assert not kept.answers
@@ -395,7 +395,7 @@ def test_what_is_put_back_while_nothing_else_waits_is_not_forgotten(
 
     line.taken[0]()
 
-    eventually(lambda: all(client.statuses == [200] for client in kept), within=5)
+    eventually(lambda: all(client.statuses == [200] for client in kept), within=30)
 
 
 def test_what_cannot_be_kept_gives_its_place_back(things: Things, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,13 +454,13 @@ def test_work_for_another_thread_is_begun_there_or_queued(monkeypatch: pytest.Mo
 
     def first() -> None:
         threads.append(threading.get_ident())
-        may_end.wait(10)
+        may_end.wait(30)
 
     assert slots.admit_elsewhere(first, Kind.API)
     assert slots.admit_elsewhere(done.set, Kind.API), "it is queued"
     assert not slots.admit_elsewhere(done.set, Kind.API), "the line is full"
     may_end.set()
-    assert done.wait(5)
+    assert done.wait(30)
     assert threading.get_ident() not in threads
 
 

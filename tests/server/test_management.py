@@ -194,7 +194,7 @@ def test_processes_that_share_a_listener_each_answer(port: Port) -> None:
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)

@@ -24,10 +24,10 @@ def _started(work: Callable[[], object]) -> threading.Thread:
 
 def _await_the_queue(slots: Slots) -> None:
     """All that came before is done; there is a slot for whoever comes."""
-    served, until = threading.Event(), monotonic() + 5
+    served, until = threading.Event(), monotonic() + 30
     while not slots.admit(served.set, Kind.API):
         assert monotonic() < until, "the queue stays full"
-    assert served.wait(5)
+    assert served.wait(30)
 
 
 class BackgroundTask:
@@ -45,21 +45,21 @@ class BackgroundTask:
         self.begun.set()
         if self._releases:
             with self._slots.released(self._kind):
-                self.may_end.wait(10)
+                self.may_end.wait(30)
         else:
-            self.may_end.wait(10)
+            self.may_end.wait(30)
         self.ended.set()
 
     def finish(self) -> None:
         self.may_end.set()
-        assert self.ended.wait(5)
+        assert self.ended.wait(30)
 
 
 def _held(slots: Slots, *, releases: bool = False, kind: Kind = Kind.API) -> BackgroundTask:
     """A background task that is at work, in a thread of its own."""
     background_task = BackgroundTask(slots, releases=releases, kind=kind)
     _started(lambda: slots.admit(background_task, kind))
-    assert background_task.begun.wait(5)
+    assert background_task.begun.wait(30)
     return background_task
 
 
@@ -75,7 +75,7 @@ def test_who_finds_no_slot_free_lets_go_of_the_thread_and_is_served_in_turn() ->
     assert order == []
     first.finish()
 
-    assert served.wait(5)
+    assert served.wait(30)
     assert order == [0, 1, 2, 3, 4]
     second.finish()
 
@@ -99,8 +99,8 @@ def test_who_waits_for_a_provider_leaves_the_slot_to_who_is_queued() -> None:
 
     busy.finish()
 
-    assert waiting.begun.wait(5)
-    assert served.wait(5)
+    assert waiting.begun.wait(30)
+    assert served.wait(30)
     assert not waiting.ended.is_set()
     waiting.finish()
 
@@ -116,8 +116,8 @@ def test_who_comes_back_is_served_before_the_queue_and_only_when_a_slot_is_free(
 
     busy.finish()
 
-    assert back.ended.wait(5)
-    assert later.begun.wait(5)
+    assert back.ended.wait(30)
+    assert later.begun.wait(30)
     later.finish()
 
 
@@ -140,12 +140,12 @@ def test_without_another_thread_the_queue_waits_for_who_released_a_slot(monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", _no_more_threads)
         busy.finish()
-        assert away.begun.wait(5)
+        assert away.begun.wait(30)
         assert not served.wait(0.1)
 
     away.finish()
 
-    assert served.wait(5)
+    assert served.wait(30)
 
 
 def test_without_another_thread_a_share_is_passed_by_one_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,10 +154,10 @@ def test_without_another_thread_a_share_is_passed_by_one_at_most(monkeypatch: py
     may_leave, has_left, may_come_back = threading.Event(), threading.Event(), threading.Event()
 
     def leave() -> None:
-        assert may_leave.wait(5)
+        assert may_leave.wait(30)
         with slots.released(Kind.PAGE):
             has_left.set()
-            may_come_back.wait(10)
+            may_come_back.wait(30)
 
     _started(lambda: slots.admit(leave, Kind.PAGE))
     pages = [_held(slots, kind=Kind.PAGE) for _ in range(2)]
@@ -177,16 +177,16 @@ def test_without_another_thread_a_share_is_passed_by_one_at_most(monkeypatch: py
 
     monkeypatch.setattr(threading.Thread, "start", no_thread_to_go_on_in)
     may_leave.set()
-    assert has_left.wait(5)
+    assert has_left.wait(30)
     webhooks[1].finish()
-    assert webhook_served.wait(5)
+    assert webhook_served.wait(30)
     slots.admit(page_served.set, Kind.PAGE)
     assert not page_served.wait(0.1)
 
     may_come_back.set()
     for one in (*pages, webhooks[2]):
         one.finish()
-    assert page_served.wait(5)
+    assert page_served.wait(30)
 
 
 def _no_more_threads(_thread: threading.Thread) -> None:
@@ -216,7 +216,7 @@ def test_work_that_raises_takes_neither_the_slot_nor_the_next_along() -> None:
     slots.admit(served.set, Kind.API)
     busy.finish()
 
-    assert served.wait(5)
+    assert served.wait(30)
     _await_the_queue(slots)
 
 
@@ -269,7 +269,7 @@ def _most_at_work(slots: Slots, *kinds: Kind, crowd: int) -> int:
     tasks = [BackgroundTask(slots) for _ in range(crowd)]
     threads = [_started(partial(slots.admit, task, kinds[number % len(kinds)])) for number, task in enumerate(tasks)]
     for task, thread in zip(tasks, threads, strict=True):
-        until = monotonic() + 5
+        until = monotonic() + 30
         while thread.is_alive() and not task.begun.is_set():  # it is at work, or it was queued and let its thread go
             assert monotonic() < until, "it neither begins nor waits in a line"
             sleep(0.001)
@@ -277,7 +277,7 @@ def _most_at_work(slots: Slots, *kinds: Kind, crowd: int) -> int:
     for task in tasks:
         task.may_end.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     return begun
 
 
@@ -295,7 +295,7 @@ def test_a_webhook_finds_a_slot_whatever_else_there_is(working: int) -> None:
     assert done == [threading.current_thread().name] * 5
     for task in others:
         task.may_end.set()
-    assert all(task.ended.wait(5) for task in others)
+    assert all(task.ended.wait(30) for task in others)
 
 
 @pytest.mark.parametrize("working", [1, 2])
@@ -346,7 +346,7 @@ def test_who_comes_back_waits_for_its_own_share() -> None:
     assert served.is_set()
     pages[0].finish()
 
-    assert away.ended.wait(5)
+    assert away.ended.wait(30)
     pages[1].finish()
 
 
@@ -400,7 +400,7 @@ def test_in_a_crowd_nobody_is_lost_and_no_share_is_passed(seed: int) -> None:
         crowd.append(_started(partial(send, orders)))
     for thread in crowd:
         thread.join(20)
-    until = monotonic() + 10
+    until = monotonic() + 30
     while done != sent and monotonic() < until:
         sleep(0.005)
 

@@ -92,7 +92,7 @@ def test_a_spool_is_sent_in_pieces_while_its_slot_is_free_and_closed_at_the_end(
     assert [answer[:2] for answer in other.answers] == [("bytes", 201)]
     assert open_file(spools[0])
     slow.may_read.set()
-    assert slow.has_read.wait(5)
+    assert slow.has_read.wait(30)
     ((kind, status, headers, pieces),) = slow.answers
     assert (kind, status, dict(headers)["Content-Length"]) == ("pieces", 200, "200000")
     assert b"".join(pieces) == b"ab" * 100_000
@@ -105,7 +105,7 @@ def test_a_small_spool_goes_the_same_way() -> None:
     client.may_read.set()
     adapter(sending(spools, b"x"))(client, dict(EXPORT))
 
-    assert client.has_read.wait(5)
+    assert client.has_read.wait(30)
     assert client.answers[0][3] == [b"x"]
     await_closed(spools[0])
 
@@ -120,7 +120,7 @@ def test_a_spool_without_a_reader_is_closed_and_the_answer_says_why() -> None:
     assert excess.answers[0][1] == 503
     assert not open_file(spools[1])
     slow.may_read.set()
-    assert slow.has_read.wait(5)
+    assert slow.has_read.wait(30)
 
 
 def test_between_two_pieces_others_have_their_turn() -> None:
@@ -131,9 +131,9 @@ def test_between_two_pieces_others_have_their_turn() -> None:
         order.append("piece 1")
         waiting = threading.Thread(target=front, args=(Client(), scope()))
         waiting.start()
-        waiting.join(5)  # it stands in the queue now
+        waiting.join(30)  # it stands in the queue now
         yield b"x"
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         while "other" not in order and time.monotonic() < until:
             time.sleep(0.01)
         order.append("piece 2")
@@ -155,7 +155,7 @@ def test_between_two_pieces_others_have_their_turn() -> None:
     client.may_read.set()
     front(client, dict(EXPORT))
 
-    assert client.has_read.wait(5)
+    assert client.has_read.wait(30)
     assert order == ["piece 1", "other", "piece 2"]
 
 
@@ -170,7 +170,7 @@ def test_memory_is_counted_for_pieces_alone() -> None:
     spools[2].close()
     for reader in slow[:2]:
         reader.may_read.set()
-        assert reader.ended.wait(5)
+        assert reader.ended.wait(30)
 
 
 def test_one_caller_reads_a_quarter_of_them() -> None:
@@ -181,7 +181,7 @@ def test_one_caller_reads_a_quarter_of_them() -> None:
         readers.send(Reader(), 200, [("Content-Length", "100000")], second, address="192.0.2.1", caller="one")
     second.close()
     slow.may_read.set()
-    assert slow.ended.wait(5)
+    assert slow.ended.wait(30)
 
 
 def test_each_stretch_has_its_own_time_and_who_takes_none_is_late() -> None:
@@ -198,12 +198,12 @@ def test_each_stretch_has_its_own_time_and_who_takes_none_is_late() -> None:
     with pytest.raises(StopIteration):
         pieces.__next__()
     slow.may_read.set()
-    assert slow.ended.wait(5)
+    assert slow.ended.wait(30)
     assert len(slow.pieces) < 3_000_000 // PIECE
 
 
 def await_closed(spool: Spool) -> None:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while open_file(spool):
         assert time.monotonic() < until, "its room is still taken"
         time.sleep(0.01)

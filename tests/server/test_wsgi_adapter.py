@@ -51,7 +51,7 @@ class SlowClient(Client):
         self.may_read, self.has_read = threading.Event(), threading.Event()
 
     def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any) -> None:
-        assert self.may_read.wait(10)
+        assert self.may_read.wait(30)
         super().response_iter(status, headers, body)
         self.has_read.set()
 
@@ -208,7 +208,7 @@ def test_a_large_answer_goes_out_in_pieces_while_its_slot_is_free(headers: list[
     assert [answer[:2] for answer in other.answers] == [("bytes", 201)]
     assert not slow.answers
     slow.may_read.set()
-    assert slow.has_read.wait(5)
+    assert slow.has_read.wait(30)
     assert slow.answers == [("pieces", 201, [("Content-Length", "100000")], slow.answers[0][3])]
     assert b"".join(slow.answers[0][3]) == large
 
@@ -224,7 +224,7 @@ def test_a_large_answer_that_has_no_place_is_refused_and_says_so() -> None:
     assert dict(headers)["Retry-After"] == "1"
     assert json.loads(body)["type"] == "/problems/too-many-readers"
     slow.may_read.set()
-    assert slow.has_read.wait(5)
+    assert slow.has_read.wait(30)
 
 
 def test_who_reads_as_much_as_one_may_is_refused_and_others_are_not() -> None:
@@ -242,7 +242,7 @@ def test_who_reads_as_much_as_one_may_is_refused_and_others_are_not() -> None:
     assert json.loads(body)["type"] == "/problems/too-many-at-once"
     for reader in (slow, other):
         reader.may_read.set()
-        assert reader.has_read.wait(5)
+        assert reader.has_read.wait(30)
         assert reader.answers[0][1] == 201
 
 
@@ -305,7 +305,7 @@ def test_pages_that_wait_take_no_webhook_its_slot() -> None:
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/":
-            assert may_end.wait(10)
+            assert may_end.wait(30)
         served.append(environ["PATH_INFO"])
         return answering([], ("Content-Length", "0"))(environ, start_response)
 
@@ -319,7 +319,7 @@ def test_pages_that_wait_take_no_webhook_its_slot() -> None:
     assert served == ["/api/payments/webhook", "/api/cart"] * 5
     may_end.set()
     for thread in crowd:
-        thread.join(5)
+        thread.join(30)
     assert served.count("/") == 8
 
 

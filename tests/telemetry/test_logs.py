@@ -75,7 +75,7 @@ def test_another_request_id_is_replaced_by_a_fresh_one(customer: Customer, given
 def test_a_line_belongs_to_the_request_of_its_own_thread(make_app: MakeApp, lines: Lines) -> None:
     app = make_app()
     logs.configure(production=True)
-    both_inside = threading.Barrier(2, timeout=5)
+    both_inside = threading.Barrier(2, timeout=30)
 
     @app.get("/test/talking")
     def talk() -> str:

@@ -28,7 +28,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def run(environment: Mapping[str, str], *lines: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "\n".join(lines)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60,
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
 
 
@@ -72,7 +72,8 @@ def test_what_a_killed_process_left_is_removed_at_the_next_start(environment: di
 
 
 def test_a_folder_in_use_is_left_alone_also_by_who_survives_its_parent(environment: dict[str, str]) -> None:
-    parent = stay(environment, NAME, COUNT, "import os, time", "if os.fork() == 0: time.sleep(3); os._exit(0)")
+    may_end = Path(environment["TMPDIR"]).parent / "may-end"
+    parent = stay(environment, NAME, COUNT, "import os, time", "if os.fork() == 0:", *_until(may_end))
     try:
         (used,) = ours(environment)
         run(environment, NAME)
@@ -81,11 +82,17 @@ def test_a_folder_in_use_is_left_alone_also_by_who_survives_its_parent(environme
         kill(parent)
     run(environment, NAME)
     assert ours(environment) == {used}, "its child counts there"
-    until = time.monotonic() + 20
+    may_end.touch()
+    until = time.monotonic() + 60
     while ours(environment):
         assert time.monotonic() < until
         time.sleep(0.3)
         run(environment, NAME)
+
+
+def _until(file: Path) -> list[str]:
+    """Lines of a child that ends once the file is there."""
+    return [f"    while not os.path.exists({str(file)!r}):", "        time.sleep(0.05)", "    os._exit(0)"]
 
 
 def test_what_is_not_ours_is_left_alone(environment: dict[str, str]) -> None:

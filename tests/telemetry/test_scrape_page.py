@@ -31,7 +31,7 @@ class Maker:
         with self._lock:
             self.made += 1
             number = self.made
-        assert self._goes_on.wait(10)
+        assert self._goes_on.wait(30)
         return b"page %d" % number
 
     @contextmanager
@@ -41,7 +41,7 @@ class Maker:
         self._goes_on.set()
 
     def wait_for(self, made: int) -> None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while self.made < made:
             assert time.monotonic() < until
             time.sleep(0.005)

@@ -60,7 +60,7 @@ def a_running_thread_starts_the_others() -> None:
         late.start()
         assert not started.wait(0.3)
 
-    assert started.wait(5)
+    assert started.wait(30)
 
 
 def a_child_starts_threads_of_its_own() -> None:

@@ -84,16 +84,16 @@ def test_a_wake_within_a_round_is_followed_by_another_round() -> None:
     def work() -> Iterator[float | None]:
         while True:
             begun.release()
-            assert go_on.acquire(timeout=5)
+            assert go_on.acquire(timeout=30)
             yield None
 
     thread = BackgroundThread("busy", work)
     thread.wake()
-    assert begun.acquire(timeout=5)
+    assert begun.acquire(timeout=30)
     thread.wake()
     go_on.release()
 
-    assert begun.acquire(timeout=5)
+    assert begun.acquire(timeout=30)
     go_on.release()
     assert not begun.acquire(timeout=0.2)
 
@@ -142,7 +142,7 @@ def test_a_hundred_wakes_at_once_start_one_thread() -> None:
     thread = BackgroundThread("crowded", work)
 
     def wake(_: int) -> None:
-        ready.wait(10)
+        ready.wait(30)
         thread.wake()
 
     with ThreadPoolExecutor(100) as crowd:
@@ -271,7 +271,7 @@ def test_who_comes_while_another_caller_starts_it_is_promised_no_thread(monkeypa
         if thread.name != "slow to start":
             return start(thread)
         entered.set()
-        assert refused.wait(10)
+        assert refused.wait(30)
         raise RuntimeError("can't start new thread")
 
     def work() -> Iterator[float | None]:
@@ -282,13 +282,13 @@ def test_who_comes_while_another_caller_starts_it_is_promised_no_thread(monkeypa
     with ThreadPoolExecutor(1) as other, monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse_slowly)
         first = other.submit(thread.start)
-        assert entered.wait(10)
+        assert entered.wait(30)
         begun = time.monotonic()
         assert not thread.start()
         assert not thread.wake()
         assert time.monotonic() - begun < 5
         refused.set()
-        assert not first.result(10)
+        assert not first.result(30)
 
     assert thread.start()
     assert _alive("slow to start") == 1

@@ -184,7 +184,7 @@ def _drain(**_: str) -> Iterator[Use]:
         connection = listener.accept()[0]
 
         def close() -> None:
-            begun.wait(10)
+            begun.wait(30)
             time.sleep(1.0)
             client.close()
             connection.close()

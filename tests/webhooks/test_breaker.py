@@ -65,11 +65,11 @@ def test_one_trial_at_a_time_however_long_it_takes(breaker: Breaker, let_pass: P
     def try_for_long() -> None:
         with breaker.guard(AwayError):
             trying.set()
-            over.wait(10)
+            over.wait(30)
 
     thread = Thread(target=try_for_long)
     thread.start()
-    assert trying.wait(10)
+    assert trying.wait(30)
     let_pass(2 * PAUSE)
     with pytest.raises(BreakerOpenError), breaker.guard(AwayError):
         pytest.fail("two trials at once")

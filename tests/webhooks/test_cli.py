@@ -274,7 +274,7 @@ def test_a_command_that_was_refused_is_no_success(run: Run, sql: Sql) -> None:
     worker = Thread(target=refuse, daemon=True)
     worker.start()
     result = run("process", "--state", "failed")
-    worker.join(timeout=5)
+    worker.join(timeout=30)
 
     assert result.exit_code == 1
     assert "was refused: it broke." in result.stderr

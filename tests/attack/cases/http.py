@@ -24,7 +24,7 @@ SLOW: Final = b"POST /api/cart/items HTTP/1.1\r\nHost: shop.test\r\nContent-Leng
 PLAIN: Final = b"GET /api/cart HTTP/1.1\r\nHost: shop.test\r\n\r\n"
 
 
-@attack("twenty strangers write what cannot be read in one way", quick=True)
+@attack("twenty strangers write what cannot be read in one way", quick=True, timed=True)
 def odd_requests(house: House) -> Found:
     neighbours = [provider(house), customer(house)]
     control = measured(house, neighbours, seconds=2)

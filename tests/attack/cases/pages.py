@@ -39,7 +39,7 @@ MOST_MEMORY: Final = 300.0
 kernel."""
 
 
-@attack("thirty connections search the shop for what is not there", quick=True)
+@attack("thirty connections search the shop for what is not there", quick=True, timed=True)
 def searches(house: House) -> Found:
     house.sql(
         """INSERT INTO listings (vendor_id, title, unit_price, currency, active)

@@ -58,7 +58,7 @@ class Receiver:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(30)
 
     @property
     def connections(self) -> int:
@@ -74,7 +74,7 @@ class Receiver:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(30)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -81,7 +81,7 @@ def test_a_failure_holds_its_lane_alone_and_what_came_meanwhile_stays_behind_it(
     assert versions_of(receiver, bad) == [1]
     assert endpoint_row(sql, shop).place == last
     waiting = sql("""SELECT attempts, next_attempt_at IS NULL AS behind, first_attempt_at IS NULL AS untried,
-        extract(epoch FROM next_attempt_at - now())::float8 AS due_in FROM pending_deliveries ORDER BY seq""")
+        extract(epoch FROM next_attempt_at - updated_at)::float8 AS due_in FROM pending_deliveries ORDER BY seq""")
     assert [(row.attempts, row.behind, row.untried) for row in waiting] == [(1, False, False), *[(0, True, True)] * 3]
     assert 3 < waiting[0].due_in <= 6, "five seconds, and up to a fifth"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -14,7 +16,7 @@ from aiohttp import web
 
 from checkout_service.endpoints.addresses import Policy
 from tests.worker.events.conftest import Receiver, refuse
-from worker.events.posting import KEPT, READ_UP_TO, Answer, Poster
+from worker.events.posting import KEPT, READ_UP_TO, RESOLVERS, Answer, Poster
 
 HERE = Policy(private=True)
 PUBLIC = Policy(private=False)
@@ -220,3 +222,37 @@ def test_retry_after_is_read_within_bounds(receiver: Receiver, header: str, seco
     receiver.answer = refuse(503, Retry_After=header)
     (answer,) = post(receiver.url())
     assert answer.retry_after == (None if seconds is None else timedelta(seconds=seconds))
+
+
+def test_names_that_are_slow_to_look_up_hold_only_each_other(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than there are threads, whose name server does not answer any more: known to be slow since the last time."""
+    free = threading.Event()
+    names = [f"{number}.dead.example" for number in range(2 * RESOLVERS)]
+
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        assert host not in names or free.wait(60)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async def run() -> None:
+        poster = Poster(HERE, most=100, answer_within=50.0)
+
+        async def send(name: str) -> int | None:
+            return (
+                await poster.post(f"http://{name}:{receiver.port}/", headers={"webhook-id": NOBODY}, body=b"{}")
+            ).status
+
+        dead = [asyncio.create_task(send(name)) for name in names]
+        try:
+            await asyncio.sleep(0.1)  # they are in the threads, or in the line for one
+            assert await asyncio.wait_for(send("quick.example"), 30) == 200
+            assert not any(task.done() for task in dead)
+        finally:
+            free.set()
+            await asyncio.gather(*dead)
+            await poster.close()
+
+    monkeypatch.setattr("worker.events.posting.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("worker.events.posting._slow_names", OrderedDict.fromkeys(names))
+    asyncio.run(run())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+import pytest
 from aiohttp import web
 
 from tests.conftest import Sql
@@ -169,3 +171,71 @@ def test_a_test_event_is_a_probe_of_a_suspended_endpoint(
     sql("SELECT endpoint_send_test(:id)", id=shop.id)
     assert send() == 2
     assert endpoint_row(sql, shop).state == "enabled"
+
+
+@pytest.mark.parametrize("state", ["suspended", "disabled"])
+def test_a_replay_of_an_endpoint_that_is_sent_nothing_ends_at_once_when_it_is_stopped(
+    sql: Sql, receiver: Receiver, make_shop: MakeShop, send: Send, state: str
+) -> None:
+    shop = make_shop()
+    insert_event(sql)
+    send()
+    receiver.answer = refuse(500)
+    replay, other = ask_for(sql, shop), ask_for(sql, shop)
+    send()
+    sql("UPDATE webhook_endpoints SET state = CAST(:state AS endpoint_state) WHERE id = :id", id=shop.id, state=state)
+
+    sql("UPDATE event_replays SET stop_requested_at = now() WHERE id = :id", id=replay)
+
+    assert replay_row(sql, replay).state == "stopped"
+    assert [row.replay_id for row in sql("SELECT replay_id FROM pending_deliveries")] == [other], "only what is of it"
+
+
+def test_replays_of_a_deleted_endpoint_end(sql: Sql, receiver: Receiver, make_shop: MakeShop, send: Send) -> None:
+    shop = make_shop()
+    insert_event(sql)
+    send()
+    replay = ask_for(sql, shop)
+    sql("UPDATE webhook_endpoints SET deleted_at = now() WHERE id = :id", id=shop.id)
+    row = replay_row(sql, replay)
+    assert (row.state, row.stop_requested_at is None) == ("stopped", False)
+    assert send() == 0
+
+
+def test_a_replay_whose_event_waits_for_hours_stops_when_staff_say_so(
+    sql: Sql, receiver: Receiver, make_shop: MakeShop, send: Send
+) -> None:
+    shop = make_shop()
+    insert_event(sql)
+    send()
+    receiver.answer = refuse(500, Retry_After="7200")
+    replay = ask_for(sql, shop)
+    assert send() == 1
+    sql("UPDATE event_replays SET stop_requested_at = now() WHERE id = :id", id=replay)
+
+    assert send() == 0, "it was due, and nothing was sent"
+
+    assert replay_row(sql, replay).state == "stopped"
+    assert sql("SELECT FROM pending_deliveries") == []
+
+
+def test_what_was_in_flight_of_a_replay_that_was_stopped_meanwhile_is_not_tried_again(
+    sql: Sql, receiver: Receiver, make_shop: MakeShop, send: Send
+) -> None:
+    shop = make_shop()
+    insert_event(sql)
+    send()
+    replay = ask_for(sql, shop)
+
+    def stop() -> None:
+        sql("UPDATE webhook_endpoints SET state = 'disabled' WHERE id = :id", id=shop.id)
+        sql("UPDATE event_replays SET stop_requested_at = now() WHERE id = :id", id=replay)
+
+    async def answer(request: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        await asyncio.to_thread(stop)
+        return web.Response(status=500)
+
+    receiver.answer = answer
+    assert send() == 1
+    assert replay_row(sql, replay).state == "stopped"
+    assert sql("SELECT FROM pending_deliveries") == []

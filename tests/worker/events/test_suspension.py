@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -29,7 +30,7 @@ from worker.events.schedule import DELAYS, next_attempt, next_probe
 
 def waiting(sql: Sql, shop: Shop) -> list[Any]:
     return sql(
-        """SELECT *, extract(epoch FROM next_attempt_at - now())::float8 AS due_in FROM pending_deliveries
+        """SELECT *, extract(epoch FROM next_attempt_at - updated_at)::float8 AS due_in FROM pending_deliveries
         WHERE endpoint_id = :id ORDER BY seq""",
         id=shop.id,
     )
@@ -240,8 +241,9 @@ def refuse_first_of(lane: UUID) -> Any:
 
 def test_an_endpoint_that_comes_back_is_sent_twice_as_much_with_each_round() -> None:
     health = Health(
-        SimpleNamespace(failures=0, probes=3, pace=None, taken_at=None, failing_since=None, state_since=0.0)  # type: ignore[arg-type]
+        SimpleNamespace(id=uuid4(), failures=0, probes=3, pace=None, taken_at=None, failing_since=None, state_since=0.0)  # type: ignore[arg-type]
     )
+    health.answered(0.01)
     health.moved(enabled=True)
     rounds = []
     while health.pace is not None:
@@ -255,3 +257,25 @@ def test_an_endpoint_that_comes_back_is_sent_twice_as_much_with_each_round() -> 
         health.succeeded()
     health.failed()
     assert health.share == 4, "a failure halves it"
+
+
+@pytest.mark.parametrize("struck_out", [True, False])
+def test_an_answer_is_not_kept_where_a_person_was_struck_out_of_the_event_while_it_was_in_flight(
+    sql: Sql, receiver: Receiver, make_shop: MakeShop, send: Send, struck_out: bool
+) -> None:
+    make_shop()
+    insert_event(sql, body={"id": "a", "buyer": {"name": "Ann Onymous"}})
+
+    async def answer(request: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        if struck_out:
+            await asyncio.to_thread(sql, """UPDATE events SET body = '{"id": "a", "buyer": null}'""")
+        return web.Response(status=422, text=f"no such customer: {body.decode()}")
+
+    receiver.answer = answer
+    assert send() == 1
+
+    (attempt,) = sql("SELECT status, answer FROM event_attempts")
+    assert attempt.status == 422
+    assert (attempt.answer is None) == struck_out
+    if not struck_out:
+        assert b"Ann Onymous" in bytes(attempt.answer)

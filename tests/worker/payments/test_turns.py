@@ -52,7 +52,7 @@ class AwayProvider(ScriptedProvider):
         self._fail()
 
     def _fail(self) -> Any:
-        if self._until is not None and not self._until.wait(10):
+        if self._until is not None and not self._until.wait(30):
             self.waited_in_vain = True
         raise ProviderUnavailableError("no answer")
 
