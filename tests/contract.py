@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import orjson
@@ -30,7 +30,7 @@ _ALIKE: Final = re.compile(rb"[0-9a-f]{4,}|[0-9]+")
 
 def hold_to_document(app: Flask) -> None:
     """From here on the app's answers are compared with its document."""
-    checks = _Checks(orjson.loads(app.extensions["openapi"]))
+    checks = _checks_of(app.extensions["openapi"])
 
     def look(answer: Response) -> Response:
         rule = request.url_rule
@@ -41,6 +41,12 @@ def hold_to_document(app: Flask) -> None:
         return answer
 
     app.after_request_funcs.setdefault(None, []).insert(0, look)  # it runs last: what is answered is final then
+
+
+@lru_cache(maxsize=8)
+def _checks_of(document: bytes) -> _Checks:
+    """Read once for all apps that have the same: a test that makes an app of its own waits for none of it."""
+    return _Checks(orjson.loads(document))
 
 
 class _Checks:
