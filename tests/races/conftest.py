@@ -20,15 +20,16 @@ PATIENCE = 30
 """Seconds for one statement and for one lock."""
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def patience() -> Iterator[None]:
+    """Ends with each file: a folder that is no Python package has no end of its own but that of the whole run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DeadlineConnection, "answer_within", PATIENCE)
         patch.setattr(engine, "LOCK_WITHIN", PATIENCE * 1000)
         yield
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def app(settings: WebSettings, patience: None) -> Iterator[Flask]:
     """The app of these tests, made while there is patience: each of its connections has the bounds it began with."""
     with open_app(settings) as app:
