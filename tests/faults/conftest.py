@@ -1,4 +1,4 @@
-"""One house a broker for all tests of single faults; each leaves it whole."""
+"""One house a broker for the single faults of a file. It ends with the file, or it would work beside all later ones."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.faults.stack import House, open_house
 BOUND_OF_ROWS = 2000
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shared_house() -> Iterator[House]:
     with open_house(REJECTED_MAX_ROWS=str(BOUND_OF_ROWS), **signers.settings()) as house:
         yield house
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def house_on_rabbitmq() -> Iterator[House]:
     if not is_installed():
         pytest.skip(MISSING)
