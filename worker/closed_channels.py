@@ -7,6 +7,7 @@ connection it is one of the errors after which Celery connects anew.
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 from kombu.transport.redis import Channel
@@ -19,6 +20,7 @@ def survive_closed_channels() -> None:
     if getattr(ask, "says_so", False):
         return
 
+    @wraps(ask)
     def parameters(channel: Any, *arguments: Any, **options: Any) -> Any:
         if channel.connection is None or channel.connection.client is None:
             raise ConnectionResetError("the channel was closed")

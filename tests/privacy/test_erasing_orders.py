@@ -324,8 +324,10 @@ def test_nobody_but_the_worker_strikes_out(servers: Servers, sql: Sql, person: U
     assert _kept(sql) == [ALL, ALL]
 
 
-def test_an_export_has_the_orders_and_all_that_hangs_on_them(app: Flask, sql: Sql, person: UUID) -> None:
-    paid_order(sql, *[({**sql("SELECT * FROM listings LIMIT 1")[0]._mapping}, 1)], buyer=BUYER)
+def test_an_export_has_the_orders_and_all_that_hangs_on_them(
+    app: Flask, sql: Sql, person: UUID, make_listing: MakeListing
+) -> None:
+    paid_order(sql, (make_listing(), 1), buyer=BUYER)  # somebody else's
     done = app.test_cli_runner().invoke(args=["privacy", "export", "--user", str(person)])
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [row["kind"] for row in rows]
