@@ -91,6 +91,8 @@ class EventSeries(Dated, Base):
     """The last number that was given."""
     day: Mapped[date] = mapped_column(Date, server_default=text("'-infinity'"))
     """On which it was."""
+    last_event_id: Mapped[UUID] = mapped_column(Uuid)
+    """Whose it is."""
     dropped_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     """The greatest number of an event that is not kept any more."""
 

@@ -56,11 +56,13 @@ CREATE INDEX event_numbers_event_id ON event_numbers (event_id);
 
 CREATE TABLE event_numbers_of_no_day PARTITION OF event_numbers DEFAULT;
 
--- One row, made with the first number: the last number that was given, its day, and the number below which nothing is kept any more.
+-- One row, made with the first number: the last number that was given, its day and its event, and the number up to which nothing is
+-- kept any more. The event tells this log from another one that has given as many numbers.
 CREATE TABLE event_series (
     id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT event_series_pkey PRIMARY KEY,
     last_seq bigint DEFAULT 0 NOT NULL,
     day date DEFAULT '-infinity' NOT NULL,
+    last_event_id uuid NOT NULL,
     dropped_seq bigint DEFAULT 0 NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL

@@ -106,9 +106,10 @@ BEGIN
         after := part.place;
         CONTINUE WHEN part.events IS NULL;
         events := cardinality(part.events);
-        INSERT INTO event_series AS known (last_seq, day) VALUES (events, (now() AT TIME ZONE 'UTC')::date)
+        INSERT INTO event_series AS known (last_seq, day, last_event_id)
+        VALUES (events, (now() AT TIME ZONE 'UTC')::date, part.events[events])
         ON CONFLICT ((true)) DO UPDATE SET last_seq = known.last_seq + excluded.last_seq,
-            day = greatest(known.day, excluded.day), updated_at = now()
+            day = greatest(known.day, excluded.day), last_event_id = excluded.last_event_id, updated_at = now()
         RETURNING coalesce(old.last_seq, 0) AS before, new.day, old.day IS DISTINCT FROM new.day AS is_new INTO given;
         INSERT INTO event_numbers (seq, day, event_id, type, object_id, lane, order_number)
         SELECT given.before + item.turn, given.day, item.event_id, item.type, item.object_id, item.lane, item.number

@@ -29,8 +29,9 @@ def insert_event(
             VALUES (:type, :object_type, :object_id, :version, :lane, CAST(:body AS json))
             RETURNING id
         ), series AS (
-            INSERT INTO event_series AS known (last_seq, day) VALUES (1, current_date)
-            ON CONFLICT ((true)) DO UPDATE SET last_seq = known.last_seq + 1, day = excluded.day
+            INSERT INTO event_series AS known (last_seq, day, last_event_id) SELECT 1, current_date, id FROM written
+            ON CONFLICT ((true)) DO UPDATE SET last_seq = known.last_seq + 1, day = excluded.day,
+                last_event_id = excluded.last_event_id
             RETURNING last_seq, day
         ), days AS (
             INSERT INTO event_days (day, first_seq) SELECT day, last_seq FROM series ON CONFLICT (day) DO NOTHING

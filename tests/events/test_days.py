@@ -87,8 +87,9 @@ def enter(sql: Sql, ago: int, seq: int, type: str = "payment.paid") -> UUID:  # 
             INSERT INTO event_types (type, last_seq) VALUES (:type, :seq)
             ON CONFLICT (type) DO UPDATE SET last_seq = excluded.last_seq
         ), series AS (
-            INSERT INTO event_series (last_seq, day) VALUES (:seq, :day)
-            ON CONFLICT ((true)) DO UPDATE SET last_seq = excluded.last_seq, day = excluded.day
+            INSERT INTO event_series (last_seq, day, last_event_id) SELECT :seq, :day, id FROM entered
+            ON CONFLICT ((true)) DO UPDATE SET last_seq = excluded.last_seq, day = excluded.day,
+                last_event_id = excluded.last_event_id
         )
         SELECT id FROM entered""",
         day=day(ago),

@@ -41,8 +41,10 @@ def many(sql: Sql, count: int, *, type: str = "stock.low", day: str = "current_d
             SELECT :type, 'listing', id, 1, id, '{{}}' FROM (
                 SELECT uuidv7() AS id FROM generate_series(1, :count)) AS made RETURNING id, lane
         ), series AS (
-            INSERT INTO event_series AS known (last_seq, day) VALUES (:count, {day})
-            ON CONFLICT ((true)) DO UPDATE SET last_seq = known.last_seq + :count, day = excluded.day
+            INSERT INTO event_series AS known (last_seq, day, last_event_id)
+            SELECT :count, {day}, id FROM written ORDER BY id DESC LIMIT 1
+            ON CONFLICT ((true)) DO UPDATE SET last_seq = known.last_seq + :count, day = excluded.day,
+                last_event_id = excluded.last_event_id
             RETURNING last_seq, day
         ), days AS (
             INSERT INTO event_days (day, first_seq) SELECT day, last_seq - :count + 1 FROM series
@@ -112,7 +114,7 @@ def test_what_is_committed_late_is_never_passed(reader: Customer, sql: Sql, serv
     assert page(reader, f"after={place}") == ([], 1)
     assert reader.get(f"{PATH}/{early}").status_code == 404, "it has no number yet"
     sql(
-        """WITH series AS (UPDATE event_series SET last_seq = last_seq + 1 RETURNING last_seq, day)
+        """WITH series AS (UPDATE event_series SET last_seq = last_seq + 1, last_event_id = :id RETURNING last_seq, day)
         INSERT INTO event_numbers (seq, day, event_id, type, object_id, lane)
         SELECT last_seq, day, event.id, type, object_id, lane FROM events AS event, series WHERE event.id = :id""",
         id=early,
@@ -313,7 +315,10 @@ def test_no_read_walks_through_a_whole_log(partitioned: None, sql: Sql, superuse
         ), days AS (
             INSERT INTO event_days (day, first_seq)
             SELECT today.day - back, (13 - back) * 2000 + 1 FROM today, generate_series(0, 13) AS back
-        ), series AS (INSERT INTO event_series (last_seq, day) SELECT 28000, day FROM today)
+        ), series AS (
+            INSERT INTO event_series (last_seq, day, last_event_id)
+            SELECT 28000, day, id FROM today, written ORDER BY id DESC LIMIT 1
+        )
         INSERT INTO event_numbers (seq, day, event_id, type, object_id, lane)
         SELECT row_number() OVER (ORDER BY id), CAST(uuid_extract_timestamp(id) AT TIME ZONE 'UTC' AS date), id,
             'stock.low', lane, lane

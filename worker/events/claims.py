@@ -12,6 +12,7 @@ from uuid import UUID
 from checkout_service.database.engine import execute, transaction
 from checkout_service.database.statements import Statement
 from checkout_service.endpoints.states import EndpointState
+from worker.events.marks import MARK, MARK_STANDS, NO_MARK, Mark
 
 LEASE: Final = timedelta(seconds=30)
 """Twice as long as an attempt: none is begun that may outlast the lease that it was begun under."""
@@ -43,7 +44,7 @@ _claim = Statement(f"""
         extract(epoch FROM now() - last_success_at)::float8 AS taken_ago,
         extract(epoch FROM now() - failing_since)::float8 AS failing_for,
         extract(epoch FROM now() - state_since)::float8 AS state_for,
-        extract(epoch FROM now() - old.leased_until)::float8 AS taken_over
+        extract(epoch FROM now() - old.leased_until)::float8 AS taken_over, {MARK_STANDS} AS goes_on, {MARK}
 """)  # noqa: S608 (only our own constants)
 
 # What a sender whose lease ran out had delivered above the place that it wrote last, but for its last tenth of a
@@ -138,6 +139,18 @@ class Claimed:
     delivered: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was claimed, and how far the log was at that moment: no place is beyond it.
+
+    ``goes_on`` is false where this is another log than the one that the sender knew before.
+    """
+
+    endpoints: list[Claimed]
+    mark: Mark
+    goes_on: bool = True
+
+
 class Look(NamedTuple):
     """What an endpoint is now: whether the lease is still the caller's, and which secrets are live."""
 
@@ -146,18 +159,19 @@ class Look(NamedTuple):
     secrets: tuple[UUID, ...]
 
 
-def claim(token: UUID, *, held: Sequence[UUID], most: int) -> list[Claimed]:
+def claim(token: UUID, *, held: Sequence[UUID], most: int, mark: Mark = NO_MARK) -> Claim:
     """Lease up to so many endpoints where something is due and that nobody has; ``held`` are the caller's own.
 
-    Raises DatabaseUnavailableError.
+    ``mark`` is how far the caller knows the log. Raises DatabaseUnavailableError.
     """
     before = monotonic()
-    rows = execute(_claim, {"token": token, "held": list(held), "most": most})
+    rows = execute(_claim, {"token": token, "held": list(held), "most": most, **mark.values()})
     if not rows:
-        return []
+        return Claim([], mark)
+    now = Mark.of(rows[0][-3:])
     secrets = _secrets_of([row.id for row in rows])
     delivered = _delivered_by_others(rows)
-    return [
+    endpoints = [
         Claimed(
             id=row.id,
             url=row.url,
@@ -166,7 +180,8 @@ def claim(token: UUID, *, held: Sequence[UUID], most: int) -> list[Claimed]:
             api_version=row.api_version,
             state=EndpointState(row.state),
             version=row.version,
-            place=row.place,
+            # What somebody else wrote since is of a log that this statement did not see.
+            place=min(row.place, now.seq),
             pace=row.pace,
             failures=row.failures,
             probes=row.probes,
@@ -179,6 +194,7 @@ def claim(token: UUID, *, held: Sequence[UUID], most: int) -> list[Claimed]:
         )
         for row in rows
     ]
+    return Claim(endpoints, now, rows[0].goes_on)
 
 
 def something_is_due() -> bool:

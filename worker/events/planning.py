@@ -9,6 +9,7 @@ from uuid import UUID
 
 from checkout_service.events.posted import PostedEvent
 from worker.events.bodies import Bodies
+from worker.events.marks import Mark
 from worker.events.reading import (
     SCANNED,
     NewEvent,
@@ -51,7 +52,9 @@ class Found:
 class Plan:
     """What is to be looked for: (endpoint, place, most) of new events, (endpoint, most) of what is due, and so on."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: Mark) -> None:
+        self.mark = mark
+        """How far the log was when it was looked at last."""
         self.new: list[tuple[UUID, int, int]] = []
         self.due: list[tuple[UUID, int]] = []
         self.replays_of: list[UUID] = []
@@ -60,9 +63,11 @@ class Plan:
 
 
 def find(plan: Plan, bodies: Bodies) -> Found:
-    """All that is planned, with the bodies. Raises DatabaseUnavailableError."""
-    found = Found(read_numbers())
+    """All that is planned, with the bodies; nothing, if the log is another one. Raises DatabaseUnavailableError."""
+    found = Found(read_numbers(plan.mark))
     numbers = found.numbers
+    if not numbers.go_on:
+        return found
     needed: dict[UUID, str | None] = {}
     after = [(key, max(place, numbers.dropped), most) for key, place, most in plan.new if place < numbers.last]
     if after:

@@ -9,11 +9,16 @@ from uuid import UUID
 
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
+from worker.events.marks import MARK_STANDS, NO_MARK, Mark
 
 SCANNED: Final = 20_000
 """Numbers that one look goes through: where an endpoint is for a rare type, no statement is long."""
 
-_series = Statement("SELECT last_seq, dropped_seq FROM event_series", binary=True, named=False)
+_series = Statement(
+    f"SELECT last_seq, day, last_event_id, dropped_seq, {MARK_STANDS} FROM event_series",  # noqa: S608 (only our own)
+    binary=True,
+    named=False,
+)
 
 # A lane of which something waits is not gone on with, where order is kept: what comes after it waits behind it.
 _new = Statement(
@@ -104,10 +109,19 @@ _of_replay = Statement(
 
 
 class Numbers(NamedTuple):
-    """The last number that was given, and the one up to which nothing is kept any more."""
+    """The last number that was given, and the one up to which nothing is kept any more.
 
-    last: int
+    ``go_on``: this is the log that was known before; else what was read of that one says nothing of this one.
+    """
+
+    mark: Mark
     dropped: int
+    go_on: bool
+
+    @property
+    def last(self) -> int:
+        """The last number that was given."""
+        return self.mark.seq
 
 
 class NewEvent(NamedTuple):
@@ -162,10 +176,13 @@ class ReplayedEvent(NamedTuple):
     order_number: str | None
 
 
-def read_numbers() -> Numbers:
-    """How far the log is. Raises DatabaseUnavailableError."""
-    rows = execute(_series)
-    return Numbers(*rows[0]) if rows else Numbers(0, 0)
+def read_numbers(known: Mark) -> Numbers:
+    """How far the log is, and whether it is the one that had given ``known``. Raises DatabaseUnavailableError."""
+    rows = execute(_series, known.values())
+    if not rows:
+        return Numbers(NO_MARK, 0, known.event_id is None)
+    *mark, dropped, go_on = rows[0]
+    return Numbers(Mark.of(mark), dropped, go_on)
 
 
 def read_new(after: Iterable[tuple[UUID, int, int]], *, last: int) -> list[NewEvent]:

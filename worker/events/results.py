@@ -18,14 +18,14 @@ from checkout_service.database.statements import Statement
 from checkout_service.endpoints.states import EndpointState, StateReason
 from worker.events.claims import LEASE
 from worker.events.lanes import Item
+from worker.events.marks import MARK_STANDS, Mark
 from worker.events.posting import Answer
 from worker.events.sequencer import sequence_events
 
-# A number that is not there was given by a database that was replaced by an older copy: it will be given again.
+# Nothing is held in a database that is an older copy of the one that was read: there, numbers are of other events.
 _HELD: Final = f"""
     UPDATE webhook_endpoints AS endpoint SET
-        place = CASE WHEN given.place <= (SELECT last_seq FROM event_series) THEN greatest(endpoint.place, given.place)
-            ELSE endpoint.place END,
+        place = greatest(endpoint.place, given.place),
         leased_until = now() + make_interval(secs => {LEASE.total_seconds()}),
         last_success_at = CASE WHEN given.took THEN now() ELSE endpoint.last_success_at END,
         failures = CASE WHEN endpoint.version = given.version THEN given.failures ELSE endpoint.failures END,
@@ -41,7 +41,7 @@ _HELD: Final = f"""
         CAST(:ids AS uuid[]), CAST(:places AS bigint[]), CAST(:versions AS integer[]), CAST(:took AS boolean[]),
         CAST(:failures AS integer[]), CAST(:paces AS integer[]), CAST(:probes AS integer[])
     ) AS given (id, place, version, took, failures, pace, probes)
-    WHERE endpoint.id = given.id AND endpoint.lease_token = CAST(:token AS uuid)
+    WHERE endpoint.id = given.id AND endpoint.lease_token = CAST(:token AS uuid) AND {MARK_STANDS}
     RETURNING endpoint.id, endpoint.version
 """  # noqa: S608 (only our own constants)
 
@@ -254,16 +254,17 @@ class Written:
     moved: dict[UUID, int | None]
 
 
-def write(token: UUID, batch: Batch) -> Written:
-    """Write it all, or nothing of an endpoint whose lease is another sender's. Raises DatabaseUnavailableError.
+def write(token: UUID, batch: Batch, mark: Mark) -> Written:
+    """Write it all, or nothing of an endpoint whose lease is another sender's, or if the log is not that of ``mark``.
 
-    It may be run again after an error: only counters of replays would then be too high.
+    It may be run again after an error: only counters of replays would then be too high. Raises
+    DatabaseUnavailableError.
     """
     if not (batch.filed or batch.deleted or batch.replays or batch.moves):
-        return Written(dict(execute(_statement(batch), _values(token, batch))), {})
+        return Written(dict(execute(_statement(batch), _values(token, batch, mark))), {})
     moved: dict[UUID, int | None] = {}
     with transaction() as connection:
-        held: dict[UUID, int] = dict(_statement(batch).within(connection, _values(token, batch)))
+        held: dict[UUID, int] = dict(_statement(batch).within(connection, _values(token, batch, mark)))
         _write_pending(connection, batch, held)
         for key, move in batch.moves.items():
             if key in held:
@@ -286,7 +287,7 @@ def _statement(batch: Batch) -> Statement:
     return _write_with_answers if any(attempt.answer for attempt in batch.attempts) else _write
 
 
-def _values(token: UUID, batch: Batch) -> dict[str, Any]:
+def _values(token: UUID, batch: Batch, mark: Mark) -> dict[str, Any]:
     made = batch.attempts
     batch.ids = batch.ids or _ids(len(made))
     places, versions, took, failures, paces, probes = _columns(list(batch.conditions.values()), Condition)
@@ -315,6 +316,7 @@ def _values(token: UUID, batch: Batch) -> dict[str, Any]:
         "answers": answers,
         "durations": durations,
         "rows": rows,
+        **mark.values(),
     }
 
 

@@ -21,11 +21,12 @@ from checkout_service.endpoints.signing import Signer, signed_headers
 from checkout_service.telemetry.metrics import count_event_attempts, count_event_lags, event_deliveries_in_flight
 from worker.events import times
 from worker.events.bodies import Bodies
-from worker.events.claims import LEASE, Claimed, claim, look, release
+from worker.events.claims import LEASE, Claim, Claimed, claim, look, release
 from worker.events.ending import Ending
 from worker.events.endpoint import Endpoint
 from worker.events.health import SHARE
 from worker.events.lanes import Item
+from worker.events.marks import NO_MARK, Mark
 from worker.events.planning import Found, Plan, find
 from worker.events.posting import Poster
 from worker.events.results import Batch, Written, count_of, write
@@ -86,7 +87,7 @@ class Sender:
         self._slots = Slots()
         self._attempts = 0
         self._woken = asyncio.Event()
-        self._last_seq = 0
+        self._mark = NO_MARK
         self._began = self._busy_at = monotonic()
         self._look_at = self._began + times.LOOK_EVERY
         self._claim_at = self._due_at = self._wake_at = self._replays_at = 0.0
@@ -155,7 +156,7 @@ class Sender:
             self._unwritten, self._batch = self._batch, Batch()
         batch = self._unwritten
         leased_at = monotonic()
-        written: Written = await _call(write, self.token, batch)
+        written: Written = await _call(write, self.token, batch, self._mark)
         self._unwritten = None
         count_event_attempts(count_of(batch), failed=sum(row.state == "failed" for row in batch.filed.values()))
         count_event_lags(self._lags)
@@ -181,10 +182,14 @@ class Sender:
         is_behind = sum(held.queued for held in self._held.values() if not held.is_slow) > READ
         if is_behind and now - self._called_at < times.JOINS_WITHIN:
             return
-        rows = await _call(claim, self.token, held=list(self._held), most=most)
+        claimed: Claim = await _call(claim, self.token, held=list(self._held), most=most, mark=self._mark)
         self._claimed_at = monotonic()
         self._claim_took = self._claimed_at - now
-        for row in rows:
+        if not claimed.goes_on:
+            self._begin_anew(claimed.mark)
+            return
+        self._mark = claimed.mark
+        for row in claimed.endpoints:
             signers = self._make_signers(row)
             if not signers:
                 log.error("endpoint_cannot_be_signed_for", endpoint_id=str(row.id))
@@ -194,7 +199,7 @@ class Sender:
             self._busy_at = self._claimed_at
             if self._held[row.id].moves:
                 self._held[row.id].touch(self._batch)
-        if len(rows) == most and not self._ending.is_closing:
+        if len(claimed.endpoints) == most and not self._ending.is_closing:
             self._claims = FEW if is_behind else min(2 * self._claims, 64)
             self._claim_at = self._claimed_at + 3 * times.TICK
             if now - self._called_at > times.LOOK_EVERY:
@@ -223,11 +228,11 @@ class Sender:
         if plan is None:
             return
         found: Found = await _call(find, plan, self._bodies)
-        if found.numbers.last < self._last_seq:
-            self._begin_anew(found.numbers.last)
+        if not found.numbers.go_on:
+            self._begin_anew(found.numbers.mark)
             return
-        if found.numbers.last > self._last_seq:
-            self._last_seq = found.numbers.last
+        if found.numbers.last > self._mark.seq:
+            self._mark = found.numbers.mark
             # What is new may be for an endpoint that nobody has.
             self._claim_at = min(self._claim_at, self._claimed_at + max(times.TICK, 10 * self._claim_took))
         for key, (events, cursor) in found.new.items():
@@ -250,13 +255,13 @@ class Sender:
             if (endpoint := self._held[key]).may_probe:
                 endpoint.add_probe(oldest, events, found.bodies, self._batch)
 
-    def _begin_anew(self, last_seq: int) -> None:
+    def _begin_anew(self, mark: Mark) -> None:
         """The database is an older copy of the one before, which gives numbers again: what is remembered is of another.
 
         All is the next sender's, once the leases have ended.
         """
-        log.error("event_log_went_back", last_seq=last_seq, known_seq=self._last_seq)
-        self._last_seq = last_seq
+        log.error("event_log_went_back", last_seq=mark.seq, known_seq=self._mark.seq)
+        self._mark = mark
         self.token = uuid4()
         for endpoint in self._held.values():
             endpoint.lost = True
@@ -264,7 +269,7 @@ class Sender:
 
     def _plan(self, now: float) -> Plan | None:
         """What is to be read now; None: nothing, since all have enough to do."""
-        plan = Plan()
+        plan = Plan(self._mark)
         readers = [endpoint for endpoint in self._held.values() if endpoint.may_read]
         most = max(8, min(READ, READ_OF_ALL // max(1, len(readers))))
         looks_for_due = now >= self._due_at
@@ -346,7 +351,7 @@ class Sender:
             # Two may begin for one that ended, while it drains.
             while self._begin(endpoint):
                 pass
-        if len(self._batch.attempts) >= FLUSH_AT or (endpoint.queued < READ // 4 and endpoint.cursor < self._last_seq):
+        if len(self._batch.attempts) >= FLUSH_AT or (endpoint.queued < READ // 4 and endpoint.cursor < self._mark.seq):
             self._woken.set()
 
     async def _wait(self, pause: float) -> None:
