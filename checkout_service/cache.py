@@ -106,6 +106,14 @@ class Cache:
         """Let the next caller of ``claim`` be the first again."""
         self._reached(lambda: self._redis.delete(self._prefix + name), otherwise=None)
 
+    def run(self, script: str, names: Sequence[str], arguments: Sequence[int]) -> list[int] | None:
+        """What a script in Lua answers, whole numbers, which sees and changes these names at once; None while away."""
+        keys = [self._prefix + name for name in names]
+        answer: Any = self._reached(
+            lambda: self._redis.eval(script, len(keys), *keys, *arguments) or [], otherwise=None
+        )
+        return answer if answer is None else [int(each) for each in answer]
+
     def _write(self) -> Iterator[float | None]:
         """Put what is to be put later, as much as there is at once."""
         while True:

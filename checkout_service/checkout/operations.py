@@ -58,6 +58,7 @@ from checkout_service.providers.base import (
 from checkout_service.providers.factory import make_provider
 from checkout_service.publishing.background_publisher import background_publisher
 from checkout_service.publishing.events_wake_up import notify_of_events
+from checkout_service.rates.limits import over_rates
 from checkout_service.server.places import ShareFullError, places
 from checkout_service.server.slots import TooManyWaitingError, released_slot
 from checkout_service.settings.provider_accounts import Account
@@ -105,6 +106,8 @@ def _opened_or_replayed(
 ) -> SessionAnswer:
     if (given := kept_answer(user_id=order.user_id, key=order.key)) is not None:
         return _replayed(order, given)
+    if (limited := over_rates(order.bounds.rates)) is not None:
+        return _from_concurrent_retry(order, limited, seconds=0)
     name = order.provider or next(iter(providers), "")
     payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
     holding = Holding(order, payment_id)
