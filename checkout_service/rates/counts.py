@@ -42,22 +42,29 @@ class Used(NamedTuple):
         return max(0, self.rate.quota - self.times)
 
 
-# All or nothing: who is refused by one rate has used none of the others. Arguments of each key: quota, window, whether
-# it is used. Answers whether it was, and the count and the milliseconds left of each.
+# All or nothing: who is refused by one rate has used none of the others, and who is answered from the cache none at
+# all. The first key is that of the answer. Arguments of each other one: quota, window, whether it is used. Answers what
+# the first key holds, or else whether a rate is used up, and the count and the milliseconds left of each.
 _USE: Final = """
-    local full, answer = 0, {}
-    for place, key in ipairs(KEYS) do
-        local count = tonumber(redis.call('GET', key) or '0')
-        if count >= tonumber(ARGV[3 * place - 2]) then full = 1 end
+    local kept = redis.call('GET', KEYS[1])
+    if kept then return {kept} end
+    local full, answer = 0, {false, 0}
+    for place = 2, #KEYS do
+        local count = tonumber(redis.call('GET', KEYS[place]) or '0')
+        if count >= tonumber(ARGV[3 * place - 5]) then full = 1 end
+        table.insert(answer, count)
+        table.insert(answer, redis.call('PTTL', KEYS[place]))
     end
-    for place, key in ipairs(KEYS) do
-        if full == 0 and ARGV[3 * place] == '1' then
-            if redis.call('INCR', key) == 1 then redis.call('EXPIRE', key, ARGV[3 * place - 1]) end
+    answer[2] = full
+    for place = 2, #KEYS do
+        if full == 0 and ARGV[3 * place - 3] == '1' then
+            answer[2 * place - 1] = redis.call('INCR', KEYS[place])
+            if answer[2 * place - 1] == 1 then
+                redis.call('EXPIRE', KEYS[place], ARGV[3 * place - 4])
+                answer[2 * place] = ARGV[3 * place - 4] * 1000
+            end
         end
-        table.insert(answer, tonumber(redis.call('GET', key) or '0'))
-        table.insert(answer, redis.call('PTTL', key))
     end
-    table.insert(answer, full)
     return answer
 """
 
@@ -70,18 +77,28 @@ _ADD: Final = """
 """
 
 
-def use(rates: Sequence[Rate]) -> tuple[bool, list[Used]]:
-    """Use one of each rate that takes, if none of them is used up; whether that was so, and how much each is used.
+class Use(NamedTuple):
+    """What came of a use: what the cache had ``kept``, else whether it ``fits``, and how much each rate is used."""
 
-    Where the cache is away: True, and nothing is known of any.
+    kept: bytes | None = None
+    fits: bool = True
+    used: Sequence[Used] = ()
+
+
+def use(rates: Sequence[Rate], *, unless: str) -> Use:
+    """Use one of each rate that takes, if none of them is used up; none where the cache has something ``unless``.
+
+    Where the cache is away it fits, and nothing is known of any.
     """
+    if not rates:
+        return Use(kept=cache().get(unless))
     arguments = [part for rate in rates for part in (rate.quota, rate.window, int(rate.takes))]
-    answer = cache().run(_USE, [rate.key for rate in rates], arguments) if rates else None
-    if answer is None:
-        return True, []
-    *parts, full = answer
+    kept, *answer = cache().run(_USE, [unless, *(rate.key for rate in rates)], arguments) or [None]
+    if not answer:
+        return Use(kept=kept)
+    full, *parts = answer
     pairs = zip(rates, parts[::2], parts[1::2], strict=True)
-    return not full, [Used(rate, times, left / 1000 if left > 0 else None) for rate, times, left in pairs]
+    return Use(fits=not full, used=[Used(rate, n, left / 1000 if left > 0 else None) for rate, n, left in pairs])
 
 
 def failed_attempts_key(whose: str) -> str:

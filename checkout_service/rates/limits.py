@@ -22,7 +22,7 @@ def connect_rate_limits(app: Flask) -> None:
 
     @app.after_request
     def show_rates(response: Response) -> Response:
-        used: list[Used] | None = g.pop("rates_used", None)
+        used: Sequence[Used] | None = g.pop("rates_used", None)
         if used:
             response.headers["RateLimit-Policy"] = ", ".join(
                 f'"{each.rate.policy}";q={each.rate.quota};w={each.rate.window}' for each in used
@@ -31,14 +31,16 @@ def connect_rate_limits(app: Flask) -> None:
         return response
 
 
-def over_rates(rates: Iterable[Rate]) -> RateLimited | None:
-    """Use one of each rate; None, or the problem if one of them is used up: then none is used.
+def use_rates(rates: Iterable[Rate], *, unless: str) -> tuple[bytes | None, RateLimited | None]:
+    """Use one of each rate, and the problem if one of them is used up: then none is used.
 
-    Rates without a quota (0) are left out. While the cache is away nothing is over.
+    Where the cache has something under the name ``unless``, that comes first, and nothing is used: in the same round
+    trip, since a request to open a session waits for it. Rates without a quota (0) are left out. While the cache is
+    away nothing is used up.
     """
-    fits, used = use([rate for rate in rates if rate.quota])
-    g.rates_used = used
-    return None if fits else RateLimited(retry_after=_retry_after(used))
+    found = use([rate for rate in rates if rate.quota], unless=unless)
+    g.rates_used = found.used
+    return found.kept, None if found.fits else RateLimited(retry_after=_retry_after(found.used))
 
 
 def _retry_after(used: Sequence[Used]) -> int:
