@@ -69,7 +69,7 @@ def test_answers_say_what_is_left(buyer: Customer, cart_id: str) -> None:
     assert "RateLimit" not in buyer.get("/api/cart").headers, "nothing bounds how often that is read"
 
 
-def test_who_asked_often_enough_waits_until_the_minute_is_over(
+def test_who_came_too_often_waits_until_the_minute_is_over(
     buyer: Customer, cart_id: str, sql: Sql, servers: Servers, other_customer: Customer, make_listing: MakeListing
 ) -> None:
     for number in range(3):
