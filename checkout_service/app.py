@@ -46,6 +46,7 @@ from checkout_service.publishing.background_publisher import connect_background_
 from checkout_service.publishing.events_wake_up import connect_events_notifier
 from checkout_service.publishing.publisher import connect_queue
 from checkout_service.publishing.wake_up import connect_notifier
+from checkout_service.rates.limits import connect_rate_limits
 from checkout_service.refunds import routes as refunds
 from checkout_service.server import bodies
 from checkout_service.server.cors import connect_cors
@@ -99,6 +100,7 @@ def create_app(settings: WebSettings) -> Flask:
     heads.init_app(app)
     bodies.init_app(app)
     connect_addresses(app, settings)
+    connect_rate_limits(app)
     tokens.init_app(app, settings)
 
     problem_documents.init_app(app)

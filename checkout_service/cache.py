@@ -106,6 +106,12 @@ class Cache:
         """Let the next caller of ``claim`` be the first again."""
         self._reached(lambda: self._redis.delete(self._prefix + name), otherwise=None)
 
+    def run(self, script: str, names: Sequence[str], arguments: Sequence[int]) -> list[Any] | None:
+        """What a script in Lua answers, which sees and changes these names at once; None while the server is away."""
+        keys = [self._prefix + name for name in names]
+        answer: Any = self._reached(lambda: self._redis.eval(script, len(keys), *keys, *arguments), otherwise=None)
+        return answer if isinstance(answer, list) else None
+
     def _write(self) -> Iterator[float | None]:
         """Put what is to be put later, as much as there is at once."""
         while True:

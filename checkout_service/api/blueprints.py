@@ -21,6 +21,7 @@ from checkout_service.api.problems import (
     Invalid,
     MalformedBody,
     Problem,
+    RateLimited,
 )
 from checkout_service.api.query_parameters import takes_query
 from checkout_service.api.scopes import OPENS
@@ -168,6 +169,8 @@ _IF_NONE_MATCH: Final = {
 _HEADERS: Final = {
     "X-Request-Id": "Names this request in the logs; problem documents have it too.",
     "ETag": "Names what was answered, for If-None-Match.",
+    "RateLimit-Policy": "How often (`q`) within how many seconds (`w`) this may be done; not to staff.",
+    "RateLimit": "Of each policy what is left (`r`), and in how many seconds (`t`) the count begins anew.",
     "Idempotent-Replayed": "`true` where this repeats the answer to an earlier request with the same key.",
 }
 
@@ -195,10 +198,11 @@ def _document_problems(doc: dict[str, Any], info: dict[str, Any], **_context: An
     return doc
 
 
-def _document_headers(doc: dict[str, Any], _info: dict[str, Any], **_context: Any) -> dict[str, Any]:
+def _document_headers(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Say which headers answers have: what names the request, what a later one may name, and what repeats one."""
     responses = {str(status): response for status, response in doc["responses"].items()}
     by_key = any(parameter.get("name") == "Idempotency-Key" for parameter in doc.get("parameters", ()))
+    is_rated = RateLimited in info.get("problems", ())
     if "304" in responses:
         doc.setdefault("parameters", []).append(_IF_NONE_MATCH)
     for status, response in responses.items():
@@ -208,6 +212,8 @@ def _document_headers(doc: dict[str, Any], _info: dict[str, Any], **_context: An
         headers["X-Request-Id"] = {"$ref": "#/components/headers/X-Request-Id"}
         if "304" in responses and status in {"200", "304"}:
             headers["ETag"] = {"$ref": "#/components/headers/ETag"}
+        if is_rated and status[0] in "24":
+            headers |= {name: {"$ref": f"#/components/headers/{name}"} for name in ("RateLimit", "RateLimit-Policy")}
         if by_key and status.startswith("2"):
             headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
     return doc

@@ -269,6 +269,12 @@ class TooManyOpenSessions(TooMany):
     )
 
 
+class RateLimited(TooMany):
+    slug = "rate-limited"
+    title = "Too often"
+    default_detail = "You did this as often as one may within a while. RateLimit says what is used up, and until when."
+
+
 class TooManyHeldPieces(TooMany):
     slug = "too-many-held-pieces"
     title = "Too many held pieces"

@@ -16,6 +16,7 @@ from uuid import UUID
 from checkout_service.api.addresses import caller_address
 from checkout_service.api.callers import Caller
 from checkout_service.api.scopes import Scope
+from checkout_service.rates.counts import FAILED_WITHIN, Rate, failed_attempts_key
 from checkout_service.settings.values import WebSettings
 
 STAFF_SCOPES: Final = (Scope.REFUNDS, Scope.OPS)
@@ -45,6 +46,8 @@ class Bounds:
     pieces_of_address: int
     address: bytes | None
     """A keyed hash; none where the address is not known."""
+    rates: tuple[Rate, ...] = ()
+    """How often they may ask for a session."""
 
     @property
     def shares(self) -> Mapping[str, int]:
@@ -61,9 +64,11 @@ def bounds_of(caller: Caller, environ: Mapping[str, Any], settings: WebSettings)
     """The bounds of whoever sent a request to the current app."""
     if caller.may(*STAFF_SCOPES):
         return _bounds(caller.user_id, address=None)
-    address = caller_address(environ)
+    given = caller_address(environ)
+    address = None if given is None else _hashed(given, settings)
     return _bounds(
         caller.user_id,
+        rates=_rates(caller, address, settings),
         is_guest=caller.is_guest,
         sessions=(
             settings.open_sessions_per_guest if caller.is_guest else settings.open_sessions_per_customer,
@@ -73,8 +78,32 @@ def bounds_of(caller: Caller, environ: Mapping[str, Any], settings: WebSettings)
             settings.held_pieces_per_guest if caller.is_guest else settings.held_pieces_per_customer,
             settings.held_pieces_per_address,
         ),
-        address=None if address is None else _hashed(address, settings),
+        address=address,
     )
+
+
+def _rates(caller: Caller, address: bytes | None, settings: WebSettings) -> tuple[Rate, ...]:
+    """How often a caller may ask, and how many attempts to pay may have failed: whoever tries cards is told by that.
+
+    A guest may be another one with each card, so what failed at their address counts too, where it is known.
+    """
+    whose = str(caller.user_id)
+    failed = Rate(
+        "failed-attempts",
+        failed_attempts_key(whose),
+        settings.failed_attempts_per_caller_per_hour,
+        FAILED_WITHIN,
+        takes=False,
+    )
+    rates = (Rate("sessions", f"sessions:{whose}", settings.sessions_per_caller_per_minute, 60), failed)
+    if not caller.is_guest or address is None:
+        return rates
+    of_address = failed._replace(
+        policy="failed-attempts-of-address",
+        key=failed_attempts_key(address.hex()),
+        quota=settings.failed_attempts_per_address_per_hour,
+    )
+    return (*rates, of_address)
 
 
 def _bounds(
@@ -84,6 +113,7 @@ def _bounds(
     is_guest: bool = False,
     sessions: tuple[int, int] = (0, 0),
     pieces: tuple[int, int] = (0, 0),
+    rates: tuple[Rate, ...] = (),
 ) -> Bounds:
     """Of each thing how much the caller may have, and how much their address."""
     return Bounds(
@@ -94,6 +124,7 @@ def _bounds(
         pieces_of_caller=pieces[0],
         pieces_of_address=pieces[1],
         address=address,
+        rates=rates,
     )
 
 

@@ -44,7 +44,7 @@ from checkout_service.checkout.bounds import GUESTS, WAITING_OF_CALLER
 from checkout_service.checkout.holding import Holding, not_held, sold_out
 from checkout_service.checkout.inserting import Attempt, Inserted, insert_session
 from checkout_service.checkout.payment_id import payment_id_for
-from checkout_service.checkout.queries import GivenAnswer, given_answer, kept_answer, remember
+from checkout_service.checkout.queries import GivenAnswer, answer_name, given_answer, kept_answer, remember
 from checkout_service.checkout.request import Order
 from checkout_service.database.engine import Conflict, constraint_of
 from checkout_service.money import LARGEST, show
@@ -58,6 +58,7 @@ from checkout_service.providers.base import (
 from checkout_service.providers.factory import make_provider
 from checkout_service.publishing.background_publisher import background_publisher
 from checkout_service.publishing.events_wake_up import notify_of_events
+from checkout_service.rates.limits import use_rates
 from checkout_service.server.places import ShareFullError, places
 from checkout_service.server.slots import TooManyWaitingError, released_slot
 from checkout_service.settings.provider_accounts import Account
@@ -103,8 +104,11 @@ def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: 
 def _opened_or_replayed(
     order: Order, providers: Mapping[str, Provider], namespace: UUID, ttl: timedelta
 ) -> SessionAnswer:
-    if (given := kept_answer(user_id=order.user_id, key=order.key)) is not None:
+    kept, limited = use_rates(order.bounds.rates, unless=answer_name(order.user_id, order.key))
+    if (given := kept_answer(kept)) is not None:
         return _replayed(order, given)
+    if limited is not None:
+        return _from_concurrent_retry(order, limited, seconds=0)
     name = order.provider or next(iter(providers), "")
     payment_id = payment_id_for(namespace=namespace, user_id=order.user_id, key=order.key)
     holding = Holding(order, payment_id)

@@ -84,9 +84,8 @@ class GivenAnswer:
     answer: dict[str, Any]
 
 
-def kept_answer(*, user_id: UUID, key: str) -> GivenAnswer | None:
-    """The key's answer from the cache, which may have forgotten it."""
-    kept = cache().get(_name(user_id, key))
+def kept_answer(kept: bytes | None) -> GivenAnswer | None:
+    """The answer that the cache has kept under ``answer_name``; None where it has forgotten it."""
     if kept is None:
         return None
     try:
@@ -117,7 +116,7 @@ def show_session(session: OpenedSession) -> dict[str, Any]:
 def remember(*, user_id: UUID, key: str, given: GivenAnswer) -> None:
     """Keep the answer in the cache in a moment, so that a retry costs no statement."""
     value = orjson.dumps({"request_hash": given.request_hash.hex(), "answer": given.answer})
-    cache().put_later([_name(user_id, key)], value, seconds=REMEMBER_FOR)
+    cache().put_later([answer_name(user_id, key)], value, seconds=REMEMBER_FOR)
 
 
 def answer_from(row: Any) -> dict[str, Any]:
@@ -134,5 +133,6 @@ def answer_from(row: Any) -> dict[str, Any]:
     }
 
 
-def _name(user_id: UUID, key: str) -> str:
+def answer_name(user_id: UUID, key: str) -> str:
+    """The name in the cache under which the answer to this caller's key is kept."""
     return f"session:{user_id}:{hashlib.sha256(key.encode()).hexdigest()}"

@@ -52,6 +52,7 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
     problems.TooManyAtOnce,
     problems.TooManyOpenSessions,
     problems.TooManyHeldPieces,
+    problems.RateLimited,
     problems.ProviderFailed,
     problems.ProviderUnavailable,
     problems.StillInProgress,

@@ -138,6 +138,12 @@ class WebSettings(SharedSettings):
     open_sessions_per_customer: int = 20
     open_sessions_per_guest: int = 5
     open_sessions_per_address: int = 100
+    sessions_per_caller_per_minute: int = 60
+    """Requests to open one; 0 is any number, here and in the next two."""
+    failed_attempts_per_caller_per_hour: int = 20
+    """Attempts to pay that failed, after which a caller opens no session."""
+    failed_attempts_per_address_per_hour: int = 100
+    """The same of an address, after which no guest there does."""
     held_pieces_per_customer: int = 1000
     held_pieces_per_guest: int = 100
     held_pieces_per_address: int = 1000

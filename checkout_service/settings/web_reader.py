@@ -62,14 +62,17 @@ class WebReader(Reader):
         return origins
 
     def open_sessions(self) -> dict[str, Any]:
-        """How many sessions one caller may have open, and how many pieces of stock those may hold."""
+        """How many sessions one caller may have open, how often they may ask, how much stock those may hold."""
         return {
-            "open_sessions_per_customer": self.number("OPEN_SESSIONS_PER_CUSTOMER", 20),
-            "open_sessions_per_guest": self.number("OPEN_SESSIONS_PER_GUEST", 5),
-            "open_sessions_per_address": self.number("OPEN_SESSIONS_PER_ADDRESS", 100),
-            "held_pieces_per_customer": self.number("HELD_PIECES_PER_CUSTOMER", 1000),
-            "held_pieces_per_guest": self.number("HELD_PIECES_PER_GUEST", 100),
-            "held_pieces_per_address": self.number("HELD_PIECES_PER_ADDRESS", 1000),
+            "open_sessions_per_customer": self.number("OPEN_SESSIONS_PER_CUSTOMER", 20, least=0),
+            "open_sessions_per_guest": self.number("OPEN_SESSIONS_PER_GUEST", 5, least=0),
+            "open_sessions_per_address": self.number("OPEN_SESSIONS_PER_ADDRESS", 100, least=0),
+            "sessions_per_caller_per_minute": self.number("SESSIONS_PER_CALLER_PER_MINUTE", 60, least=0),
+            "failed_attempts_per_caller_per_hour": self.number("FAILED_ATTEMPTS_PER_CALLER_PER_HOUR", 20, least=0),
+            "failed_attempts_per_address_per_hour": self.number("FAILED_ATTEMPTS_PER_ADDRESS_PER_HOUR", 100, least=0),
+            "held_pieces_per_customer": self.number("HELD_PIECES_PER_CUSTOMER", 1000, least=0),
+            "held_pieces_per_guest": self.number("HELD_PIECES_PER_GUEST", 100, least=0),
+            "held_pieces_per_address": self.number("HELD_PIECES_PER_ADDRESS", 1000, least=0),
         }
 
     def _network(self, text: str) -> IPv4Network | IPv6Network | None:

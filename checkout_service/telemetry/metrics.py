@@ -144,7 +144,7 @@ for _outcome in ("changed", "unchanged", "ended", "refused"):
 for _outcome in ("opened", "replayed"):
     # An alarm needs a series that starts at 0; one that appears with its first event is seen too late.
     sessions_total.labels(_outcome)
-for _problem in ("too-many-at-once", "too-many-open-sessions", "too-many-held-pieces"):
+for _problem in ("too-many-at-once", "too-many-open-sessions", "too-many-held-pieces", "rate-limited"):
     callers_refused_total.labels(_problem)
 for _reason in (
     *("malformed-body", "too-large", "encoded-body", "not-found", "request-timeout"),

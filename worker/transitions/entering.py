@@ -6,7 +6,7 @@ Gathered in memory first, so that each row is written once and the number of sta
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,6 +33,7 @@ from checkout_service.providers.entries import (
     NoticeEntry,
     RefusedVoidEntry,
 )
+from checkout_service.rates.counts import FAILED_WITHIN
 from worker.transitions import entry_statements as statements
 from worker.transitions.joining import EARLIEST, AttemptValues, CaptureValues, DisputeValues, Joins
 from worker.transitions.locked import LockedPayment
@@ -45,6 +46,9 @@ A report has the provider's clock and a look-up ours. Were the provider's behind
 began after the look-up would be dropped as ended, and the customer offered another try. It costs that one which ended
 within a minute of its report stays ``processing`` until the next look-up.
 """
+
+FAILED_RECENTLY: Final = timedelta(seconds=FAILED_WITHIN)
+"""What failed earlier is no sign that somebody is trying cards at this moment, though it is heard of only now."""
 
 _REQUESTS: Final = {
     CaptureStatus.PENDING: RequestStatus.PROCESSING,
@@ -74,6 +78,8 @@ class Entries:
         self.news: set[int] = set()
         self.touched: set[UUID] = set()
         self.changes: list[Change] = []
+        self.failed: list[UUID] = []
+        """The payment of each attempt that failed within the last hour, and was not known to have failed."""
 
     def add(self, place: int, received: ReceivedEvent, payment: LockedPayment, entries: Sequence[Entry]) -> None:
         """Gather what the event at this place of the set proves."""
@@ -200,6 +206,10 @@ class Entries:
             self.news.update(self._attempts.by_key[row.payment_id, row.attempt_ref].places_of_news(before))
             if before is None or row.is_new_version:
                 self._changed(ObjectKind.ATTEMPT, row)
+            if row.status == AttemptStatus.FAILED.value and row.status_before != AttemptStatus.FAILED.value:
+                failed_at = self._attempts.by_key[row.payment_id, row.attempt_ref].values.reported_at
+                if failed_at > datetime.now(UTC) - FAILED_RECENTLY:
+                    self.failed.append(row.payment_id)
 
     def _join_captures(self, connection: Connection) -> None:
         if not self._captures.by_key:

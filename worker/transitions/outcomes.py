@@ -15,6 +15,7 @@ from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
 from checkout_service.telemetry.metrics import payments_total, refunds_total
 from worker.events.sequencer import sequence_events
+from worker.transitions.failing import count_failed_attempts
 
 
 class ReceivedEvent(NamedTuple):
@@ -95,6 +96,7 @@ class Recorded:
 
     One effect for each event, in their order; the refunds and payments that moved; and each version of an object that
     is new.
+    ``failed`` has the payment of each attempt that failed a while ago at most.
     ``found`` are the references of payments that were found by other names, by the place of the event in the set.
     """
 
@@ -102,13 +104,16 @@ class Recorded:
     refund_moves: Sequence[RefundMove] = ()
     payment_moves: Sequence[PaymentMove] = ()
     changes: Sequence[Change] = ()
+    failed: Sequence[UUID] = ()
     found: Mapping[int, str] = field(default_factory=dict)
 
     def follow_up(self) -> None:
-        """Count what moved in the metrics, and have its orders and events numbered. Call it after the commit."""
+        """Count what moved, and have its orders and events numbered. Call it after the commit."""
         for move in self.refund_moves:
             refunds_total.labels(move.provider, move.status.value).inc()
         _count(self.payment_moves)
+        if self.failed:
+            count_failed_attempts(self.failed)
         if self.changes:
             sequence_events()
 

@@ -148,6 +148,7 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
         refund_moves=refunds.moves(),
         payment_moves=_moves(payments, folded),
         changes=[*folded, *entries.changes, *written],
+        failed=entries.failed,
         found={
             place: match.payment.provider_ref for place, match in enumerate(matched) if match.by_name and match.payment
         },

@@ -36,6 +36,7 @@ AT_ONCE: Final = 4
     "one customer opens 140 sessions at once at a slow provider",
     MOCK_API_BASE=f"http://127.0.0.1:{PROVIDER}",
     OPEN_SESSIONS_PER_CUSTOMER="1000000",
+    SESSIONS_PER_CALLER_PER_MINUTE="0",
 )
 def places_at_a_provider(house: House) -> Found:
     neighbours = [shopper(house)]
