@@ -292,7 +292,7 @@ class DeliveryPageSchema(AnswerSchema):
 class NewReplaySchema(Schema):
     """Which events to send once more: one, or all since a moment."""
 
-    event_id = IdField(metadata={"description": "This one alone.", "example": None})
+    event_id = IdField(metadata={"description": "This one alone."})
     since = DayOrMoment(
         metadata={
             "type": "string",
