@@ -17,6 +17,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from checkout_service.api.callers import Demand
 from checkout_service.api.document_details import add_details
 from checkout_service.api.documented_problems import responses_of
+from checkout_service.api.heads import API_VERSION
 from checkout_service.api.problem_documents import ProblemSchema, pointers
 from checkout_service.api.problems import (
     Invalid,
@@ -25,6 +26,7 @@ from checkout_service.api.problems import (
 )
 from checkout_service.api.query_parameters import takes_query
 from checkout_service.api.scopes import OPENS
+from checkout_service.api_versions import API_VERSIONS
 from checkout_service.strict_json import StrictJsonError, parse_value
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -126,7 +128,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def __init__(self, app: Flask) -> None:
-        app.config.update(API_TITLE="Checkout service", API_VERSION="1", OPENAPI_VERSION="3.1.0")
+        app.config.update(API_TITLE="Checkout service", API_VERSION=API_VERSIONS.newest, OPENAPI_VERSION="3.1.0")
         super().__init__(
             app,
             spec_kwargs={
@@ -137,6 +139,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
         )
         for name, words in _HEADERS.items():
             self.spec.components.header(name, {"description": words, "schema": {"type": "string"}})
+        self.spec.components.parameter(API_VERSION, "header", _API_VERSION)
         scopes = "; ".join(f"`{scope}` {words}" for scope, words in OPENS.items())
         for name, form, words in ((CUSTOMER, "JWT", _CUSTOMER), (STAFF, "JWT or API key", f"{_STAFF}{scopes}.")):
             scheme = {"type": "http", "scheme": "bearer", "bearerFormat": form, "description": words}
@@ -177,7 +180,15 @@ _IF_NONE_MATCH: Final = {
     "schema": {"type": "string"},
 }
 
+_API_VERSION: Final[dict[str, Any]] = {
+    "required": False,
+    "description": "A version of the API that this client was built by; one that is not known is refused.",
+    "schema": {"type": "string", "enum": list(API_VERSIONS.names)},
+    "example": API_VERSIONS.newest,
+}
+
 _HEADERS: Final = {
+    API_VERSION: "The version that the answer is of: the newest.",
     "X-Request-Id": "Names this request in the logs; problem documents have it too.",
     "ETag": "Names what was answered, for If-None-Match.",
     "Idempotent-Replayed": "`true` where this repeats the answer to an earlier request with the same key.",

@@ -1,4 +1,4 @@
-"""What the whole document has alike, added once when it is made: how it writes parameters and patterns.
+"""What the whole document has alike, added once when it is made: versions, how parameters and patterns are written.
 
 Rooms describe what is theirs. What follows from their fields in one way for all is not repeated there, and cannot be
 forgotten there.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
+
+from checkout_service.api.heads import API_VERSION
 
 Json = dict[str, Any]
 
@@ -31,7 +33,21 @@ def add_details(document: Json) -> None:
     """Complete the document in place: it has all paths and schemas."""
     for parameter in _parameters(document):
         _describe(parameter)
+    _name_versions(document)
     _write_patterns(document)
+
+
+def _name_versions(document: Json) -> None:
+    """A request may name the version, but for webhooks, which their providers send as they do; each answer names it."""
+    answers = [*document["components"].get("responses", {}).values()]
+    for path in document["paths"].values():
+        operations = [path[method] for method in METHODS if method in path]
+        if any(operation.get("security") != [] for operation in operations):
+            path.setdefault("parameters", []).append({"$ref": f"#/components/parameters/{API_VERSION}"})
+        answers += [answer for operation in operations for answer in operation.get("responses", {}).values()]
+    for answer in answers:
+        if "$ref" not in answer:
+            answer.setdefault("headers", {})[API_VERSION] = {"$ref": f"#/components/headers/{API_VERSION}"}
 
 
 def _parameters(document: Json) -> Iterator[Json]:
