@@ -15,7 +15,9 @@ from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from checkout_service.api.callers import Demand
+from checkout_service.api.document_details import add_details
 from checkout_service.api.documented_problems import responses_of
+from checkout_service.api.heads import API_VERSION
 from checkout_service.api.problem_documents import ProblemSchema, pointers
 from checkout_service.api.problems import (
     Invalid,
@@ -25,6 +27,7 @@ from checkout_service.api.problems import (
 )
 from checkout_service.api.query_parameters import takes_query
 from checkout_service.api.scopes import OPENS
+from checkout_service.api_versions import API_VERSIONS
 from checkout_service.strict_json import StrictJsonError, parse_value
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -71,17 +74,20 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
     ARGUMENTS_PARSER = StrictParser()
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, name: str, import_name: str, *, tag: str | None = None, **options: Any) -> None:
+        super().__init__(name, import_name, **options)
+        self.tag = tag or name.replace("_", " ").capitalize()
+        """What the document calls the room's operations together."""
         self._prepare_doc_cbks.append(_document_problems)
         self._prepare_doc_cbks.append(_document_scopes)
         self._prepare_doc_cbks.append(_document_headers)
 
     def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
-        """As in flask-smorest; what scopes the view is marked with is documented too."""
+        """As in flask-smorest; the tag and what scopes the view is marked with are documented too."""
         demand = getattr(view_func, "demand", None)
         if demand is not None:
             view_func._apidoc = {**getattr(view_func, "_apidoc", {}), "demand": demand}
+        options["tags"] = options.get("tags") or [self.tag]
         super().add_url_rule(rule, endpoint, view_func, **options)
 
     def arguments(self, schema: marshmallow.Schema | type[marshmallow.Schema], **options: Any) -> Any:
@@ -123,27 +129,36 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def __init__(self, app: Flask) -> None:
-        app.config.update(API_TITLE="Checkout service", API_VERSION="1", OPENAPI_VERSION="3.1.0")
+        app.config.update(API_TITLE="Checkout service", API_VERSION=API_VERSIONS.newest, OPENAPI_VERSION="3.1.0")
         super().__init__(
             app,
             spec_kwargs={
                 "info": {"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
-                "security": [{"bearer": []}],
+                "security": [{CUSTOMER: []}],
                 "servers": [{"url": "/", "description": "Where this document is served."}],
             },
         )
         for name, words in _HEADERS.items():
             self.spec.components.header(name, {"description": words, "schema": {"type": "string"}})
+        self.spec.components.parameter(API_VERSION, "header", _API_VERSION)
         scopes = "; ".join(f"`{scope}` {words}" for scope, words in OPENS.items())
-        self.spec.components.security_scheme(
-            "bearer",
-            {
-                "type": "http",
-                "scheme": "bearer",
-                "bearerFormat": "JWT or API key",
-                "description": _BEARER + scopes + ".",
-            },
-        )
+        for name, form, words in ((CUSTOMER, "JWT", _CUSTOMER), (STAFF, "JWT or API key", f"{_STAFF}{scopes}.")):
+            scheme = {"type": "http", "scheme": "bearer", "bearerFormat": form, "description": words}
+            self.spec.components.security_scheme(name, scheme)
+        self.tags: dict[str, str] = {}
+        """What the document has of operations by their tags: the words for each."""
+
+    def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
+        """As in flask-smorest; operations are found by the blueprint's tag. Of one tag the first words are its own."""
+        super().register_blueprint(blp, **options)
+        self.tags.setdefault(blp.tag, blp.description)
+
+    def document(self) -> dict[str, Any]:
+        """The whole document, once every room has registered its routes."""
+        made: dict[str, Any] = self.spec.to_dict()
+        made["tags"] = [{"name": tag, "description": words} for tag, words in self.tags.items()]
+        add_details(made)
+        return made
 
     def _register_error_handlers(self) -> None:
         """Registers none: ``problem_documents`` renders the problems of all routes, documented or not."""
@@ -166,7 +181,15 @@ _IF_NONE_MATCH: Final = {
     "schema": {"type": "string"},
 }
 
+_API_VERSION: Final[dict[str, Any]] = {
+    "required": False,
+    "description": "A version of the API that this client was built by; one that is not known is refused.",
+    "schema": {"type": "string", "enum": list(API_VERSIONS.names)},
+    "example": API_VERSIONS.newest,
+}
+
 _HEADERS: Final = {
+    API_VERSION: "The version that the answer is of: the newest.",
     "X-Request-Id": "Names this request in the logs; problem documents have it too.",
     "ETag": "Names what was answered, for If-None-Match.",
     "RateLimit-Policy": "How often (`q`) within how many seconds (`w`) this may be done; not to staff.",
@@ -183,10 +206,15 @@ Errors are problem documents (RFC 9457) with a stable `type`.
 To try it here, press *Authorize* and paste a token: `make run` prints one, `flask --app wsgi token --user UUID` makes
 one. Then open an operation, *Try it out* and *Execute*. Without a token you see your first problem document."""
 
-_BEARER: Final = """A customer's token, whose claim `sub` (or the one that `JWT_SUBJECT_CLAIM` names) is a UUID, any
-text of 1 to 255 characters or a whole number; a token of staff, with scopes in its claim `scope`; or a program's
-API key (`csk_…`, made by `flask api-keys create`). An operation that names scopes takes one of them. An API key opens
-no other, and a token with `refunds` still opens what it opened before there were other scopes. Scopes: """
+CUSTOMER: Final = "customer"
+STAFF: Final = "staff"
+
+_CUSTOMER: Final = """A customer's token, whose claim `sub` (or the one that `JWT_SUBJECT_CLAIM` names) is a UUID, any
+text of 1 to 255 characters or a whole number. It opens what is that customer's own."""
+
+_STAFF: Final = """A token of staff, with scopes in its claim `scope`, or a program's API key (`csk_…`, made by `flask
+api-keys create`), which has its scopes since it was made. An operation names the scopes of which it takes one. An API
+key opens no other, and a token with `refunds` still opens what it opened before there were other scopes. Scopes: """
 
 
 def _document_problems(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
@@ -223,8 +251,8 @@ def _document_scopes(doc: dict[str, Any], info: dict[str, Any], **_context: Any)
     """Say which scopes open an operation, any one of them. What is for customers too needs none of them."""
     demand: Demand | None = info.get("demand")
     if demand is not None:
-        ways = [{"bearer": [str(scope)]} for scope in demand.scopes]
-        doc["security"] = ways if demand.only else [{"bearer": []}, *ways]
+        ways = [{STAFF: [str(scope)]} for scope in demand.scopes]
+        doc["security"] = ways if demand.only else [{CUSTOMER: []}, *ways]
     return doc
 
 

@@ -20,13 +20,20 @@ from checkout_service.api.problems import (
     MalformedHost,
     NotFound,
     PreconditionFailed,
+    UnknownApiVersion,
     UnknownTransferCoding,
 )
 from checkout_service.api.query_parameters import refuse_unknown_parameters
+from checkout_service.api_versions import API_VERSIONS
 
 # A host of RFC 3986, section 3.2.2, and its port. Without the comma that may stand in a name: two headers are joined
 # by it, and a proxy may have routed by either.
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+
+_API: Final = "/api/"
+
+API_VERSION: Final = "API-Version"
+"""The header, of requests and of answers."""
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -39,6 +46,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_check)
     app.after_request(_kept_by_nobody)
     app.after_request(_without_type)
+    app.after_request(_of_version)
     app.after_request(_by_both_conditions)  # before those two: what is registered last comes first
 
 
@@ -46,6 +54,11 @@ def is_unreadable(environ: Mapping[str, Any], header: str) -> bool:
     """Whether the header, named as WSGI names it, was sent and arrived empty."""
     value = environ.get(header)
     return value is not None and not value.strip()
+
+
+def is_of_api(environ: Mapping[str, Any]) -> bool:
+    """Whether the request is for a path of the API."""
+    return bool(environ["PATH_INFO"].startswith(_API))
 
 
 def refuse_unkeepable_form() -> None:
@@ -82,6 +95,8 @@ def _check() -> None:
         _refuse_encoded_body(environ)
     if "HTTP_IF_MATCH" in environ and request.endpoint != _TAKES_ANY_HEAD:
         _refuse_condition(environ)
+    if "HTTP_API_VERSION" in environ and is_of_api(environ) and request.endpoint != _TAKES_ANY_HEAD:
+        _refuse_unknown_version(environ["HTTP_API_VERSION"])
     if query := environ["QUERY_STRING"]:
         if "%00" in query or "\0" in query:
             _refuse_nul(list(request.args.items(multi=True)))
@@ -105,6 +120,12 @@ def _refuse_condition(environ: dict[str, Any]) -> None:
         raise PreconditionFailed
 
 
+def _refuse_unknown_version(named: str) -> None:
+    """Two of them come joined by a comma, and one that cannot be read comes empty: neither is the name of any."""
+    if named.strip() not in API_VERSIONS:
+        raise UnknownApiVersion(versions=list(API_VERSIONS.names))
+
+
 def _refuse_nul(pairs: list[tuple[str, str]]) -> None:
     faulty = dict.fromkeys(name.replace("\0", "") for name, value in pairs if "\0" in name or "\0" in value)
     if faulty:
@@ -123,6 +144,13 @@ def _by_both_conditions(answer: Response) -> Response:
 def _kept_by_nobody(answer: Response) -> Response:
     """What is said to one caller is private, unless the view says otherwise: none can be forgotten this way."""
     answer.headers.setdefault("Cache-Control", "no-store")
+    return answer
+
+
+def _of_version(answer: Response) -> Response:
+    """Each answer of the API names the version that it is of, whatever it is."""
+    if is_of_api(request.environ):
+        answer.headers[API_VERSION] = API_VERSIONS.newest
     return answer
 
 

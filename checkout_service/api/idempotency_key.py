@@ -21,6 +21,12 @@ from checkout_service.api.problems import MalformedIdempotencyKey, MissingIdempo
 _PLAIN = re.compile(r"[\x21-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
 
+_LONGEST = 2 * 255 + 2
+"""Characters of the header: within quotes each may have a backslash before it."""
+
+KEY_PATTERN: Final = r'^(?:[!#-+\--~][!-+\--~]{0,254}|"(?:[!#-\[\]-~]|\\["\\]){1,255}")$'
+"""What the document says of the header, as ECMA-262 has it: what ``read_key`` takes, and nothing else."""
+
 
 def keyed(view: Callable[..., Response]) -> Callable[..., Response]:
     """Read the Idempotency-Key before the body is looked at, and hand it to the view as ``key``."""
@@ -40,7 +46,7 @@ def documented(purpose: str) -> dict[str, Any]:
         "required": True,
         "description": "1 to 255 visible ASCII characters, bare (without a comma) or quoted. "
         f"A fresh key for each {purpose}, the same key for each retry of it.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+        "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST, "pattern": KEY_PATTERN},
         "example": f"3f1c6e0a-{purpose}-1",
     }
 

@@ -93,12 +93,14 @@ _STYLE: Final = """body { margin: 0; }
 .swagger-ui :focus-visible { outline: 3px solid #1d4f91; outline-offset: 2px; }
 """
 
+_TAG: Final = "Provider webhooks"
+
 _RECEIVER: Final[dict[str, Any]] = {
     "summary": "Receive a provider's webhook",
     "description": "Stores the webhook as it came and answers. 202 means that it is stored, not that it is verified. "
     "The body below is the mock provider's; each provider sends its own. In its raw_data, attempt, capture_ref, "
     "refund_ref, dispute_ref, stage and step may name what it is about.",
-    "tags": ["webhooks"],
+    "tags": [_TAG],
     "security": [],
     "requestBody": {
         "required": True,
@@ -143,6 +145,7 @@ def init_app(app: Flask, api: Api, *, acknowledgements: Mapping[str, str], refus
         api.spec.components.response(name, response)
     for name, schema in problem_schemas():
         api.spec.components.schema(name, schema)
+    api.tags[_TAG] = "What payment providers report, taken as it comes."
     # The webhook receiver is a plain Flask view, because it has to be fast. So it is described by hand.
     for rule in app.url_map.iter_rules("webhooks.receive_webhook"):
         named = "provider" in rule.arguments and not rule.defaults
@@ -156,7 +159,7 @@ def init_app(app: Flask, api: Api, *, acknowledgements: Mapping[str, str], refus
     app.extensions["swagger_ui"] = {
         name: (content, hashlib.sha256(content).hexdigest()[:16]) for name, content in found.items()
     }
-    app.extensions["openapi"] = orjson.dumps(api.spec.to_dict())
+    app.extensions["openapi"] = orjson.dumps(api.document())
     app.register_blueprint(blueprint)
 
 

@@ -1,7 +1,7 @@
 """The error tree: every expected failure has a name, a status, and a sentence that says what to do.
 
     Problem
-    ├── 400  MissingIdempotencyKey  MalformedIdempotencyKey  MalformedBody  MalformedHost
+    ├── 400  MissingIdempotencyKey  MalformedIdempotencyKey  MalformedBody  MalformedHost  UnknownApiVersion
     ├── 401  Unauthorized
     ├── 403  Forbidden
     ├── 404  NotFound
@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
+
+from checkout_service.api_versions import API_VERSIONS
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457 calls it that)
@@ -91,6 +93,19 @@ class MalformedHost(Problem):
     slug = "malformed-host"
     title = "Malformed Host"
     default_detail = "Send one Host header with the host that you mean, and its port."
+
+
+class UnknownApiVersion(Problem):
+    """``versions`` are those that a request may name, the oldest first."""
+
+    everywhere = True
+    example: ClassVar[Mapping[str, Any]] = {"versions": list(API_VERSIONS.names)}
+    status = 400
+    slug = "unknown-api-version"
+    title = "Unknown version of the API"
+    default_detail = (
+        "The API-Version header names no version that this release knows: send one of these, or leave it out."
+    )
 
 
 class Unauthorized(Problem):

@@ -40,7 +40,9 @@ from checkout_service.telemetry.metrics import capture_requests_total, void_requ
 BEFORE: Final = (Scope.REFUNDS,)
 """Who may give money back also took what was promised, before there was a scope for it."""
 
-blueprint = Blueprint("captures", __name__, url_prefix="/api/admin/payments", description="Money authorized and taken")
+blueprint = Blueprint(
+    "captures", __name__, url_prefix="/api/admin/payments", description="Money that is authorized: taken, or released."
+)
 
 
 @blueprint.post("/<uuid:payment_id>/captures")

@@ -44,9 +44,7 @@ class NewCaptureSchema(Schema):
             "example": True,
         }
     )
-    authorization_id = IdField(
-        metadata={"description": "Which authorization, where several are open.", "example": None}
-    )
+    authorization_id = IdField(metadata={"description": "Which authorization, where several are open."})
 
     @validates("amount")
     def _is_something(self, value: Any, **_: Any) -> None:

@@ -29,7 +29,9 @@ from checkout_service.carts.schemas import (
     QuantitySchema,
 )
 
-blueprint = Blueprint("carts", __name__, url_prefix="/api/cart", description="What the customer wants to buy.")
+blueprint = Blueprint(
+    "carts", __name__, url_prefix="/api/cart", tag="Cart", description="What the customer is about to buy."
+)
 
 
 @blueprint.get("")

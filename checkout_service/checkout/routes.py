@@ -26,7 +26,9 @@ from checkout_service.checkout.schemas import (
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry.metrics import sessions_total
 
-blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", description="A cart frozen into a promise")
+blueprint = Blueprint(
+    "checkout", __name__, url_prefix="/api/checkout", description="A cart's lines and amount, fixed for one payment."
+)
 
 
 @blueprint.post("/session")

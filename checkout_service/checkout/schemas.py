@@ -48,11 +48,17 @@ def _all_seen(text: str) -> None:
         raise ValidationError("A character that is not seen is not part of this.")
 
 
-def _text(most: int, example: str, description: str, *checks: Any, required: bool = True) -> fields.String:
+_LIKE_EMAIL: Final = r"^[^@\s]+@[^@\s]+$"
+"""What the document says of an address: clients' regular expressions know ASCII alone by ``\\w``."""
+
+
+def _text(
+    most: int, example: str, description: str, *checks: Any, required: bool = True, **documented: str
+) -> fields.String:
     return fields.String(
         required=required,
         validate=[validate.Length(1, most), _one_line, *checks],
-        metadata={"description": description, "example": example},
+        metadata={"description": description, "example": example, **documented},
     )
 
 
@@ -69,6 +75,7 @@ class BuyerSchema(Schema):
         "Where news of the order goes.",
         validate.Regexp(rf"^{_EMAIL}\Z", error="This is no e-mail address."),
         _all_seen,
+        pattern=_LIKE_EMAIL,
     )
     name = _text(200, "Ada Lovelace", "As the customer writes it.")
     locale = _text(

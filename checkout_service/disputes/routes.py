@@ -17,7 +17,9 @@ from checkout_service.disputes.queries import disputes_page
 from checkout_service.disputes.schemas import EXAMPLE, DisputePageSchema, DisputesQuery
 from checkout_service.payments.status import DisputeStatus
 
-blueprint = Blueprint("disputes", __name__, url_prefix="/api/admin/disputes", description="Money wanted back by banks")
+blueprint = Blueprint(
+    "disputes", __name__, url_prefix="/api/admin/disputes", description="Chargebacks, and what comes before them."
+)
 
 
 @blueprint.get("")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from checkout_service.api_versions import API_VERSIONS
+
 _ID: Final = "01a206b6-2617-7632-98bf-296e992e5fb0"
 _MOMENT: Final = "2026-11-25T04:05:06.123456Z"
 _ENDS: Final = {"next_cursor": None, "has_more": False}
@@ -23,7 +25,7 @@ ENDPOINT: Final[dict[str, Any]] = {
     "waiting": 0,
     "failed": 0,
     "last_success_at": _MOMENT,
-    "api_version": "1",
+    "api_version": API_VERSIONS.newest,
     "version": 1,
     "created_at": _MOMENT,
     "updated_at": _MOMENT,

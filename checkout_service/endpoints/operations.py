@@ -17,6 +17,7 @@ from flask import current_app
 
 from checkout_service.api.problems import IdempotencyKeyReused, Invalid, NotFound
 from checkout_service.api.responses import show_time
+from checkout_service.api_versions import API_VERSIONS
 from checkout_service.commands.models import LONGEST_OPERATOR, LONGEST_WHY, Action
 from checkout_service.commands.operations import Origin
 from checkout_service.database.engine import Conflict, constraint_of, execute
@@ -32,7 +33,6 @@ from checkout_service.endpoints.problems import (
 from checkout_service.endpoints.queries import endpoint_of
 from checkout_service.endpoints.secrets import OLD_FOR, NewSecret, NoSecretsKeyError, make_secret
 from checkout_service.endpoints.states import EndpointState, Payload, Signing
-from checkout_service.events.api_versions import API_VERSIONS
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import SharedSettings
 

@@ -35,7 +35,7 @@ CALLERS: Final = UUID("5e1f0c7a-52a4-5b53-9a3c-7d0f5f3d2b6e")
 """The namespace in which a caller and their Idempotency-Key become the key of a command."""
 
 blueprint = Blueprint(
-    "event_replays", __name__, url_prefix="/api/admin/webhook-endpoints", description="Events sent once more"
+    "event_replays", __name__, url_prefix="/api/admin/webhook-endpoints", description="Events that are sent once more."
 )
 
 

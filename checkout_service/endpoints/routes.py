@@ -50,7 +50,10 @@ NOT_KEPT: Final = {"Cache-Control": "no-store"}
 """What has a secret, or changes from moment to moment."""
 
 blueprint = Blueprint(
-    "webhook_endpoints", __name__, url_prefix="/api/admin/webhook-endpoints", description="Webhook endpoints"
+    "webhook_endpoints",
+    __name__,
+    url_prefix="/api/admin/webhook-endpoints",
+    description="Where events are sent, and how that went.",
 )
 
 

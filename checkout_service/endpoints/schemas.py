@@ -8,13 +8,13 @@ from marshmallow import Schema, ValidationError, fields, validate, validates, va
 
 from checkout_service.api.answers import AnswerSchema, WordText
 from checkout_service.api.plain_fields import IdField, NumberField
+from checkout_service.api_versions import API_VERSIONS
 from checkout_service.captures.schemas import YesOrNo
 from checkout_service.disputes.schemas import DayOrMoment
 from checkout_service.endpoints.addresses import LONGEST_URL
 from checkout_service.endpoints.deliveries import DeliveryStatus
 from checkout_service.endpoints.secrets import LONGEST_OLD_FOR, OLD_FOR
 from checkout_service.endpoints.states import EndpointState, Payload, ReplayState, Signing, StateReason
-from checkout_service.events.api_versions import API_VERSIONS
 from checkout_service.events.types import EVENT_TYPES, TEST_TYPE
 
 LONGEST_DESCRIPTION: Final = 500
@@ -155,7 +155,7 @@ class EndpointSchema(AnswerSchema):
     )
     last_success_at = fields.DateTime(allow_none=True)
     api_version = fields.String(
-        metadata={"description": "The version of this API whose bodies it gets.", "example": "1"}
+        metadata={"description": "The version of this API whose bodies it gets.", "example": API_VERSIONS.newest}
     )
     version = fields.Integer(metadata={"description": "Counts its changes.", "example": 1})
     created_at = fields.DateTime()
@@ -292,7 +292,7 @@ class DeliveryPageSchema(AnswerSchema):
 class NewReplaySchema(Schema):
     """Which events to send once more: one, or all since a moment."""
 
-    event_id = IdField(metadata={"description": "This one alone.", "example": None})
+    event_id = IdField(metadata={"description": "This one alone."})
     since = DayOrMoment(
         metadata={
             "type": "string",

@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 
 from checkout_service.api.responses import show_time
-from checkout_service.events.api_versions import API_VERSIONS
+from checkout_service.api_versions import API_VERSIONS
 from checkout_service.events.queries import EventRow
 
 
@@ -66,9 +66,12 @@ class PostedEvent:
 
     def _translated(self, api_version: str) -> bytes:
         written = self._snapshots[self.api_version]
+        if not API_VERSIONS.is_translated(written=self.api_version, pinned=api_version):
+            self._snapshots[api_version] = written
+            return written
         body = orjson.loads(written[len(self._head) : -1])
         shown = API_VERSIONS.translate(body, type=self._type, written=self.api_version, pinned=api_version)
-        made = written if shown is body else self._head + orjson.dumps(shown) + b"}"
+        made = self._head + orjson.dumps(shown) + b"}"
         self._snapshots[api_version] = made
         return made
 

@@ -39,7 +39,9 @@ WAITING_OF_CALLER: Final = 8
 WAITING_OF_ALL: Final = 200
 """Of the long polls of a process: each of them looks on whenever there are events of its types."""
 
-blueprint = Blueprint("events", __name__, url_prefix="/api/admin/events", description="The log of events")
+blueprint = Blueprint(
+    "events", __name__, url_prefix="/api/admin/events", description="What happened, as a log to read."
+)
 
 
 def connect_events(app: Flask) -> None:

@@ -42,7 +42,11 @@ BEFORE: Final = (Scope.REFUNDS,)
 """Who may give money back also handed over what it was paid for, before there was a scope for it."""
 
 blueprint = Blueprint(
-    "order_requests", __name__, url_prefix="/api/admin/orders", description="Orders handed over and called off"
+    "order_requests",
+    __name__,
+    url_prefix="/api/admin/orders",
+    tag="Fulfilment",
+    description="Orders sent, or canceled.",
 )
 
 

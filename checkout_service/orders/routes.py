@@ -36,9 +36,17 @@ from checkout_service.payments.schemas import PageQuery
 BEFORE: Final = (Scope.REFUNDS,)
 """Who may give money back also saw what was bought, before there was a scope for it."""
 
-blueprint = Blueprint("orders", __name__, url_prefix="/api/orders", description="What was bought")
+blueprint = Blueprint(
+    "orders", __name__, url_prefix="/api/orders", description="What was bought, and what was sent of it."
+)
 
-staff_blueprint = Blueprint("staff_orders", __name__, url_prefix="/api/admin", description="Orders, for staff")
+staff_blueprint = Blueprint(
+    "staff_orders",
+    __name__,
+    url_prefix="/api/admin",
+    tag="Orders for staff",
+    description="The orders of all customers.",
+)
 
 
 @blueprint.get("")

@@ -265,7 +265,7 @@ def _posted(api: Api, name: str) -> dict[str, Any]:
         "summary": name,
         "description": f"{MEANINGS[name]} `data` is the object as lists for staff show it at that version; for "
         "endpoints with `payload` thin, its type, id and version alone.",
-        "tags": ["events"],
+        "tags": ["Events"],
         "security": [],
         "parameters": _HEADERS,
         "requestBody": {

@@ -29,7 +29,13 @@ from checkout_service.payments.status import PaymentStatus
 
 _MOMENTS: Final = ("since", "until", "updated_after")
 
-blueprint = Blueprint("staff_payments", __name__, url_prefix="/api/admin/payments", description="Payments, for staff")
+blueprint = Blueprint(
+    "staff_payments",
+    __name__,
+    url_prefix="/api/admin/payments",
+    tag="Payments for staff",
+    description="The payments of all customers.",
+)
 
 
 @blueprint.get("")

@@ -87,7 +87,7 @@ class OrderNowSchema(OrderOfPaymentSchema):
 class WithoutOrderSchema(AnswerSchema):
     """Why money made no order."""
 
-    reason = WordText(NoOrder, metadata={"example": "duplicate"})
+    reason = WordText(NoOrder, metadata={"example": "duplicate_of"})
     payment_id = fields.UUID(allow_none=True, metadata={"description": "The payment that has the order, if one does."})
 
 

@@ -29,7 +29,13 @@ from checkout_service.oversight.schemas import EXAMPLE, AcceptanceSchema, NewAcc
 CALLERS: Final = UUID("c1a3f6c4-1c0b-5a52-8a37-0c5b7c1c9d6e")
 """The namespace in which a caller and their Idempotency-Key become the key of a command."""
 
-blueprint = Blueprint("settling", __name__, url_prefix="/api/admin/payments", description="What is wrong, settled")
+blueprint = Blueprint(
+    "settling",
+    __name__,
+    url_prefix="/api/admin/payments",
+    tag="Payments for staff",
+    description="The payments of all customers.",
+)
 
 _currency = text("SELECT currency FROM payments WHERE id = :id")
 

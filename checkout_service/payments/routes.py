@@ -26,7 +26,7 @@ from checkout_service.payments.schemas import (
 )
 from checkout_service.server.long_polls import answer_at_change
 
-blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", description="What became of the money")
+blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", description="What became of the money.")
 
 
 @blueprint.get("/<uuid:payment_id>")

@@ -27,7 +27,7 @@ from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs
 from checkout_service.telemetry.metrics import refund_requests_total
 
-blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", description="Money given back")
+blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", description="Money given back.")
 
 
 @blueprint.post("/<uuid:payment_id>/refunds")

@@ -37,7 +37,7 @@ REQUEST_HEADERS: Final = (
 
 EXPOSED: Final = (
     *("ETag", "X-Request-Id", "Idempotent-Replayed", "Retry-After"),
-    *("RateLimit", "RateLimit-Policy", "Location"),
+    *("RateLimit", "RateLimit-Policy", "Location", "API-Version"),
 )
 """What a page may read of an answer's headers, beside what it always may."""
 

@@ -17,8 +17,10 @@ import orjson
 import structlog
 
 from checkout_service.api.callers import CALLER_KEY
+from checkout_service.api.heads import API_VERSION, is_of_api
 from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
 from checkout_service.api.problems import Problem, TooManyAtOnce, TooManyReaders, TooManyWaiting
+from checkout_service.api_versions import API_VERSIONS
 from checkout_service.server import long_polls
 from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, BodyReader, has_body
 from checkout_service.server.cors import API, Cors
@@ -344,6 +346,8 @@ class _Own:
             request_log.REQUEST_ID: self._request_id,
             **(headers or {}),
         }
+        if is_of_api(self._environ):
+            named[API_VERSION] = API_VERSIONS.newest
         self._client.response_bytes(shown["status"], list(named.items()), orjson.dumps(shown))
 
     def _path(self) -> str:

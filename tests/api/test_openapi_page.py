@@ -169,9 +169,8 @@ def test_what_is_read_again_names_its_etag(document: dict[str, Any]) -> None:
         assert "ETag" in operation["responses"]["200"]["headers"]
 
 
-def test_every_operation_but_the_receiver_asks_for_a_bearer_token(document: dict[str, Any]) -> None:
-    assert document["security"] == [{"bearer": []}]
-    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+def test_every_operation_but_the_receiver_asks_for_a_token(document: dict[str, Any]) -> None:
+    assert document["security"] == [{"customer": []}]
     for path, method, operation in operations(document):
         if path.startswith("/api/payments/webhook"):
             assert operation["security"] == []

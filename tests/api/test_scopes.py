@@ -186,10 +186,10 @@ def test_a_key_has_nothing_by_history(app: Flask, customer: Customer, sql: Sql) 
 
 def test_the_document_says_which_scopes_open_each_operation(everything: Flask) -> None:
     document = everything.test_client().get("/api/openapi.json").json
-    (scheme,) = document["components"]["securitySchemes"].values()
-    assert scheme["scheme"] == "bearer"
+    schemes = document["components"]["securitySchemes"]
+    assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {"customer": "bearer", "staff": "bearer"}
     for scope, words in OPENS.items():
-        assert f"`{scope}` {words}" in scheme["description"]
+        assert f"`{scope}` {words}" in schemes["staff"]["description"]
     assert OPENS.keys() == set(Scope)
     shown = {
         (method, path): operation.get("security")
@@ -209,7 +209,7 @@ def test_the_document_says_which_scopes_open_each_operation(everything: Flask) -
 
 
 def expected(demand: Demand) -> list[dict[str, list[str]]]:
-    return ([] if demand.only else [{"bearer": []}]) + [{"bearer": [str(scope)]} for scope in demand.scopes]
+    return ([] if demand.only else [{"customer": []}]) + [{"staff": [str(scope)]} for scope in demand.scopes]
 
 
 def test_the_page_on_security_has_the_table(everything: Flask) -> None:

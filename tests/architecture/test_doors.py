@@ -12,6 +12,7 @@ from tests.architecture.sources import TIERS, name, paths, tree
 from tests.conftest import ROOT
 
 PURE = {
+    "checkout_service.api_versions",
     "checkout_service.cursors",
     "checkout_service.durations",
     "checkout_service.spellings",

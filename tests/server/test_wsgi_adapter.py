@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from checkout_service.api.callers import CALLER_KEY
+from checkout_service.api_versions import API_VERSIONS
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.readers import Readers
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Share, Slots
@@ -350,7 +351,16 @@ def test_a_sender_that_is_gone_reaches_no_app() -> None:
     ((_, status, headers, body),) = client.answers
     assert status == 408
     assert json.loads(body)["request_id"] == dict(headers)["X-Request-Id"]
+    assert dict(headers)["API-Version"] == API_VERSIONS.newest
     assert not reached
+
+
+def test_its_own_answers_to_what_is_not_of_the_api_name_no_version() -> None:
+    client = Client()
+    wsgi_adapter(answering([]))(client, scope(length=len(BODY) + 1) | {"PATH_INFO": "/cart"})
+
+    ((_, status, headers, _),) = client.answers
+    assert (status, "API-Version" in dict(headers)) == (408, False)
 
 
 def test_who_waited_too_long_or_finds_the_queue_full_is_refused_and_nothing_is_done(

@@ -8,9 +8,9 @@ from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from checkout_service.api_versions import API_VERSIONS, UnknownVersionError
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
-from checkout_service.events.api_versions import API_VERSIONS, UnknownVersionError
 from checkout_service.events.posted import PostedEvent
 from checkout_service.events.queries import BODY
 

@@ -10,13 +10,13 @@ from time import monotonic
 import structlog
 from celery import shared_task
 
+from checkout_service.api_versions import API_VERSIONS
 from checkout_service.cache import cache
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.endpoints.addresses import Policy
 from checkout_service.endpoints.secrets import NoSecretsKeyError, UnreadableSecretError, open_secret
 from checkout_service.endpoints.signing import AGENT, Signer, make_signer
 from checkout_service.endpoints.states import Signing
-from checkout_service.events.api_versions import API_VERSIONS
 from checkout_service.publishing.events_wake_up import WAKE_UP
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName

@@ -1,4 +1,10 @@
-"""The versions of the API whose bodies events have, and how a body of one becomes that of the version before.
+"""The versions of the API: what a request may name, what answers name, and in which forms bodies of events are sent.
+
+A version is called by the day on which it was made; ``1`` is older than that custom. What is added to the API makes no
+version that is known useless: a request may name any of them, and is answered by the newest. ``docs/openapi.json`` is
+what was released, and a test finds what would break who was built by it.
+
+Events are kept, and so they have the form of the day on which they were written.
 
 A body is written once, in the version that the database renders then, and stored with that version's name. An endpoint
 is pinned to the version that was the newest when it was made, until its staff choose another one. What is sent to it is
@@ -79,5 +85,22 @@ class ApiVersions:
             body = version.to_older(type, body)
         return body
 
+    def is_translated(self, *, written: str, pinned: str) -> bool:
+        """Whether what was written in one version is another body in the pinned one: that is older, and known.
+
+        Raises UnknownVersionError.
+        """
+        names = self.names
+        try:
+            return names.index(written) > names.index(pinned)
+        except ValueError as error:
+            raise UnknownVersionError(f"{written} or {pinned}") from error
+
+
+def _unchanged(_type: str, body: Mapping[str, Any]) -> Body:
+    """Of a version that changed no body of an event."""
+    return dict(body)
+
 
 API_VERSIONS: Final = ApiVersions("1")
+API_VERSIONS.register(ApiVersion("2026-11-29", _unchanged))
