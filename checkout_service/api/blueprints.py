@@ -73,14 +73,14 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._prepare_doc_cbks.append(_document_problems)
-        self._prepare_doc_cbks.append(_document_scopes)
+        self._prepare_doc_cbks.append(_document_callers)
         self._prepare_doc_cbks.append(_document_headers)
 
     def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
-        """As in flask-smorest; what scopes the view is marked with is documented too."""
-        demand = getattr(view_func, "demand", None)
-        if demand is not None:
-            view_func._apidoc = {**getattr(view_func, "_apidoc", {}), "demand": demand}
+        """As in flask-smorest; who may call the view, as it is marked, is documented too."""
+        marks = {name: getattr(view_func, name, None) for name in ("demand", "guest_access", "is_public")}
+        if any(marks.values()):
+            view_func._apidoc = {**getattr(view_func, "_apidoc", {}), **marks}
         super().add_url_rule(rule, endpoint, view_func, **options)
 
     def arguments(self, schema: marshmallow.Schema | type[marshmallow.Schema], **options: Any) -> Any:
@@ -143,6 +143,9 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
                 "description": _BEARER + scopes + ".",
             },
         )
+        self.spec.components.security_scheme(
+            "guest", {"type": "apiKey", "in": "header", "name": "Cart-Token", "description": _GUEST}
+        )
 
     def _register_error_handlers(self) -> None:
         """Registers none: ``problem_documents`` renders the problems of all routes, documented or not."""
@@ -186,6 +189,11 @@ API key (`csk_…`, made by `flask api-keys create`). An operation that names sc
 no other, and a token with `refunds` still opens what it opened before there were other scopes. Scopes: """
 
 
+_GUEST: Final = """The secret that `POST /api/carts` gives a guest, in place of Authorization; both together are a 400.
+It opens the guest's cart, and the payments and orders that came of it. Once the cart is a customer's, it only reads
+what the guest paid for and bought."""
+
+
 def _document_problems(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Add what every operation may answer; runs after flask-smorest's own steps, which know what it takes."""
     responses = doc.setdefault("responses", {})
@@ -213,12 +221,19 @@ def _document_headers(doc: dict[str, Any], _info: dict[str, Any], **_context: An
     return doc
 
 
-def _document_scopes(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
-    """Say which scopes open an operation, any one of them. What is for customers too needs none of them."""
+def _document_callers(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Say who may call an operation: which scopes open it, any one of them, and whether guests may. What is for
+    customers too needs no scope."""
     demand: Demand | None = info.get("demand")
+    ways: list[dict[str, list[str]]] = [] if demand is not None and demand.only else [{"bearer": []}]
+    if info.get("guest_access") is not None:
+        ways.append({"guest": []})
     if demand is not None:
-        ways = [{"bearer": [str(scope)]} for scope in demand.scopes]
-        doc["security"] = ways if demand.only else [{"bearer": []}, *ways]
+        ways += [{"bearer": [str(scope)]} for scope in demand.scopes]
+    if info.get("is_public"):
+        doc["security"] = []
+    elif ways != [{"bearer": []}]:
+        doc["security"] = ways
     return doc
 
 

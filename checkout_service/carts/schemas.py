@@ -73,6 +73,13 @@ class CartItemSchema(AnswerSchema):
     )
 
 
+class NewCartSchema(Schema):
+    """Nothing is said of a new cart."""
+
+    body_may_be_left_out = True
+    """All of it may."""
+
+
 class CartSchema(AnswerSchema):
     id = fields.UUID(
         required=True, allow_none=True, metadata={"description": "Null until the customer first adds an item."}
@@ -88,6 +95,17 @@ class CartSchema(AnswerSchema):
             "description": "ISO 4217; the deployment's default while the cart is empty. Null where the lines are of "
             "several currencies: such a cart cannot be checked out until one remains; see each listing's currency."
         },
+    )
+
+
+class GuestCartSchema(CartSchema):
+    """A guest's new cart, and the token for it."""
+
+    cart_token = fields.String(
+        metadata={
+            "description": "For the header Cart-Token. Kept nowhere but by who gets it here.",
+            "example": "cct_0cHKXrJ7zRq2vYd5TnW8mB3uPf6sLgA1eQk9iZxN4oV2YyszM",
+        }
     )
 
 
@@ -117,4 +135,12 @@ EXAMPLE_CART: dict[str, Any] = {
     "items": [EXAMPLE_ITEM],
     "total_amount": "240.00",
     "currency": "USD",
+}
+
+EXAMPLE_GUEST_CART: dict[str, Any] = {
+    "id": "018f0000-0000-7000-8000-000000000202",
+    "items": [],
+    "total_amount": "0.00",
+    "currency": "USD",
+    "cart_token": "cct_0cHKXrJ7zRq2vYd5TnW8mB3uPf6sLgA1eQk9iZxN4oV2YyszM",
 }

@@ -1,10 +1,11 @@
-"""The table of API keys."""
+"""The tables of API keys and of guests."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, Index, Text, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -44,3 +45,26 @@ class ApiKey(Dated, Base):
     """When it was taken back, for good; none if it was not."""
     last_used_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """About when it was sent last: to a minute, and some uses may be missing."""
+
+
+class Guest(Dated, Base):
+    """Somebody who shops without a token: by the shop's cookie, which holds the id, or by a Cart-Token.
+
+    The row comes with the guest's first cart write, or with ``POST /api/carts``.
+    """
+
+    __tablename__ = "guests"
+    __table_args__ = (
+        CheckConstraint("octet_length(token_hash) = 32", name="token_hash_length"),
+        Index("guests_token_hash", "token_hash", unique=True, postgresql_where=text("token_hash IS NOT NULL")),
+        Index("guests_customer_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
+        Index("guests_last_used_at", "last_used_at"),
+    )
+    id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    """The guest's row of users, by which their cart, sessions and payments are found."""
+    token_hash: Mapped[bytes | None] = mapped_column(BYTEA)
+    """The SHA-256 of the Cart-Token; none of a guest who has the shop's cookie."""
+    last_used_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    """About when the token was sent last, to an hour, or the cookie was renewed, to a day."""
+    customer_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    """The customer whom the guest turned out to be; none before the carts were merged. For good."""

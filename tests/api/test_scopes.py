@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from checkout_service.api.callers import Demand, demand_of, how_known, is_public
+from checkout_service.api.callers import Demand, demand_of, guest_access_of, how_known, is_public
 from checkout_service.api.scopes import OPENS, Scope
 from tests.api.every_route import path_of, routes
 from tests.api_keys import ALL_SCOPES, made_key, program_of
@@ -186,7 +186,7 @@ def test_a_key_has_nothing_by_history(app: Flask, customer: Customer, sql: Sql) 
 
 def test_the_document_says_which_scopes_open_each_operation(everything: Flask) -> None:
     document = everything.test_client().get("/api/openapi.json").json
-    (scheme,) = document["components"]["securitySchemes"].values()
+    scheme = document["components"]["securitySchemes"]["bearer"]
     assert scheme["scheme"] == "bearer"
     for scope, words in OPENS.items():
         assert f"`{scope}` {words}" in scheme["description"]
@@ -202,14 +202,18 @@ def test_the_document_says_which_scopes_open_each_operation(everything: Flask) -
         if rule.endpoint in DEMANDS:
             demand = demand_of(everything, rule.endpoint)
             assert demand is not None
-            assert shown[method.lower(), path] == expected(demand), path
-        elif (method.lower(), path) in shown and "webhook" not in path:
-            assert shown[method.lower(), path] is None
+            by_guests = guest_access_of(everything, rule.endpoint) is not None
+            assert shown[method.lower(), path] == expected(demand, by_guests=by_guests), path
+        elif (method.lower(), path) in shown and not is_public(everything, rule.endpoint):
+            by_guests = guest_access_of(everything, rule.endpoint) is not None
+            assert shown[method.lower(), path] == ([{"bearer": []}, {"guest": []}] if by_guests else None)
             assert "403" in document["paths"][path][method.lower()]["responses"]
 
 
-def expected(demand: Demand) -> list[dict[str, list[str]]]:
-    return ([] if demand.only else [{"bearer": []}]) + [{"bearer": [str(scope)]} for scope in demand.scopes]
+def expected(demand: Demand, *, by_guests: bool) -> list[dict[str, list[str]]]:
+    customers = [] if demand.only else [{"bearer": []}]
+    guests = [{"guest": []}] if by_guests else []
+    return customers + guests + [{"bearer": [str(scope)]} for scope in demand.scopes]
 
 
 def test_the_page_on_security_has_the_table(everything: Flask) -> None:

@@ -29,6 +29,7 @@ from worker.transitions.outcomes import Outcome
 __all__ = ["worker"]  # fixtures
 
 BUDGETS = {
+    "guest_carts.create_guest_cart": 1,
     "carts.get_cart": 1,
     "carts.empty_cart": 1,
     "carts.put_item": 1,
@@ -134,6 +135,7 @@ class Shop:
 
 
 REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
+    "guest_carts.create_guest_cart": lambda shop: shop.customer.client.post("/api/carts"),
     "carts.get_cart": lambda shop: shop.customer.get("/api/cart"),
     "carts.put_item": lambda shop: _put(shop, shop.listings[13]),
     "carts.change_quantity": lambda shop: shop.customer.patch(f"/api/cart/items/{shop.items[0]}", json={"qty": 7}),
