@@ -109,6 +109,17 @@ def guest_access_of(app: Flask, endpoint: str) -> GuestAccess | None:
     return getattr(app.view_functions[endpoint], "guest_access", None)
 
 
+def cart_token_beside(view: View) -> View:
+    """Mark a view as one to which a Cart-Token may come beside a bearer token, which is the one that counts."""
+    view.cart_token_beside = True  # type: ignore[attr-defined]  # functions take any attribute
+    return view
+
+
+def takes_cart_token_beside(app: Flask, endpoint: str) -> bool:
+    """Whether an endpoint's view is marked so."""
+    return getattr(app.view_functions[endpoint], "cart_token_beside", False)
+
+
 def is_public(app: Flask, endpoint: str) -> bool:
     """Whether the view of an endpoint is marked as open to everybody."""
     return getattr(app.view_functions[endpoint], "is_public", False)

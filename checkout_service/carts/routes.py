@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import Response, current_app, request
 
 from checkout_service.api.blueprints import Blueprint
-from checkout_service.api.callers import caller, guests_too, public
+from checkout_service.api.callers import caller, cart_token_beside, guests_too, public
 from checkout_service.api.problems import (
     CartFull,
     DatabaseUnavailable,
@@ -20,19 +20,24 @@ from checkout_service.api.problems import (
     Unauthorized,
 )
 from checkout_service.api.responses import json_answer
-from checkout_service.carts import operations, queries
+from checkout_service.carts import merging, operations, queries
+from checkout_service.carts.merging import GuestOfAnother
 from checkout_service.carts.schemas import (
     EXAMPLE_CART,
     EXAMPLE_GUEST_CART,
     EXAMPLE_ITEM,
+    EXAMPLE_MERGED_CART,
     CartItemSchema,
     CartSchema,
     GuestCartSchema,
+    MergedCartSchema,
+    MergeSchema,
     NewCartSchema,
     NewItemSchema,
     QuantitySchema,
 )
-from checkout_service.identity.cart_tokens import sent_cart_token
+from checkout_service.identity.cart_tokens import InvalidCartToken, sent_cart_token
+from checkout_service.settings.values import WebSettings
 
 blueprint = Blueprint("carts", __name__, url_prefix="/api/cart", description="What the customer wants to buy.")
 
@@ -99,6 +104,29 @@ def empty_cart() -> Response:
     """
     operations.empty_cart(user_id=caller().user_id)
     return Response(status=204)
+
+
+@blueprint.post("/merge")
+@blueprint.doc(operationId="mergeGuestCart")
+@cart_token_beside
+@blueprint.arguments(MergeSchema)
+@blueprint.response(200, MergedCartSchema, example=EXAMPLE_MERGED_CART, description="The customer's cart")
+@blueprint.problems(MalformedBody, Unauthorized, InvalidCartToken, GuestOfAnother, Invalid, DatabaseUnavailable)
+def merge_guest_cart(body: dict[str, Any]) -> Response:
+    """Take a guest's cart over after log-in
+
+    With the customer's token. The guest is the customer's from then on: the customer sees the guest's payments and
+    orders among their own. The Cart-Token opens no cart any more; until it ends it reads what its guest paid for and
+    bought. Sessions of the guest's cart that nobody has begun to pay are canceled; what somebody has begun to pay goes
+    on, and leaves the customer's cart when it is paid. Sent again, it changes nothing, and answers with the cart as it
+    is. Quantities stay within the bounds of a cart: `capped` says which did not fit.
+    """
+    settings: WebSettings = current_app.extensions["settings"]
+    capped = merging.merge_guest_cart(
+        customer=caller(), cart_token=body["cart_token"], how=body["how"], lasts=settings.cart_tokens_last
+    )
+    cart = queries.read_cart(user_id=caller().user_id, default_currency=settings.default_currency)
+    return json_answer(cart | {"capped": capped}, headers={"Cache-Control": "no-store"})
 
 
 @blueprint.post("/items")

@@ -148,7 +148,9 @@ WORKER: Final[Rights] = {
     ("event_replays", "UPDATE"): _columns("state place sent failed updated_at"),
 }
 
-WEB_FUNCTIONS: Final = frozenset({"hold_take", "hold_release", "endpoint_rotate_secret", "endpoint_send_test"})
+WEB_FUNCTIONS: Final = frozenset(
+    {"guest_merge", "hold_take", "hold_release", "endpoint_rotate_secret", "endpoint_send_test"}
+)
 """Functions that run as the owner, which the web tier may call."""
 
 WORKER_FUNCTIONS: Final = frozenset(

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from flask import Flask, Response, current_app, g, request
 
-from checkout_service.api.callers import Caller, guest_access_of
+from checkout_service.api.callers import Caller, guest_access_of, takes_cart_token_beside
 from checkout_service.api.problems import Problem, Unauthorized
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
@@ -99,7 +99,9 @@ def guest_here() -> Caller | None:
     Raises InvalidCartToken, TwoCallers and DatabaseUnavailableError.
     """
     endpoint = request.endpoint
-    access = None if endpoint is None else guest_access_of(current_app, endpoint)
+    if endpoint is None or takes_cart_token_beside(current_app, endpoint):
+        return None
+    access = guest_access_of(current_app, endpoint)
     sent = sent_cart_token()
     if sent is None or access is None:
         return None
@@ -113,11 +115,17 @@ def guest_here() -> Caller | None:
     return Caller(found.id, is_guest=True, by_cart_token=True)
 
 
+def hash_of_sent(token: str) -> bytes | None:
+    """What is kept of a Cart-Token; None of a text that is none."""
+    return hash_of(token) if is_key(token, CART_TOKEN) else None
+
+
 def _found(token: str) -> Any:
-    if not is_key(token, CART_TOKEN):
+    hashed = hash_of_sent(token)
+    if hashed is None:
         return None
     lasts: timedelta = current_app.extensions["cart_tokens_last"]
-    rows = execute(_find, {"hash": hash_of(token), "lasts": lasts, "noted_every": NOTED_EVERY})
+    rows = execute(_find, {"hash": hashed, "lasts": lasts, "noted_every": NOTED_EVERY})
     return rows[0] if rows else None
 
 

@@ -98,9 +98,9 @@ def list_refunds(payment_id: UUID) -> Response:
     For its customer, and for the scopes `refunds` and `payments:read`. Those made in the provider's dashboard are
     among them.
     """
-    found = refunds_of(payment_id=payment_id)
+    found = refunds_of(payment_id=payment_id, user_id=caller().user_id)
     staff = is_staff()
-    if found is None or (found.user_id != caller().user_id and not staff):
+    if found is None or (not found.is_theirs and not staff):
         raise problems.NotFound("There is no such payment, or it is not yours.")
     if not staff:
         for refund in found.refunds:

@@ -6,6 +6,7 @@ The release before goes on beside it: it knows no Cart-Token, and answers 401 to
 have no row until this release renews their cookie.
 """
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +21,26 @@ FOLDER: Final = Path(__file__).parent.parent / "guests"
 
 
 def upgrade() -> None:
-    _run((FOLDER / "guests.sql").read_text(encoding="utf-8"))
+    for name in ("guests", "merging"):
+        _run((FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
     """Cart-Tokens open nothing any more. What guests bought stays, under ids that lead to nobody."""
+    before = (FOLDER.parent / "orders" / "orders.sql").read_text(encoding="utf-8")
+    for function in ("carts_lock_for_payments", "orders_use_up_carts"):
+        (found,) = re.findall(rf"CREATE (?:OR REPLACE )?(FUNCTION {function}\(.*?\n\$\$;)", before, re.DOTALL)
+        _run(f"CREATE OR REPLACE {found}")
+    _run("""
+        DO $$ BEGIN
+            EXECUTE format('ALTER FUNCTION carts_lock_for_payments(text[]) SET search_path = %I, pg_temp',
+                current_schema());
+        END $$
+    """)
+    op.execute("DROP FUNCTION guest_merge(bytea, interval, uuid, text, text, text, integer, integer, numeric)")
+    op.execute("DROP FUNCTION order_carts(uuid[])")
     op.execute("DROP TABLE guests")
+    op.execute("DROP FUNCTION guests_guard()")
 
 
 def _run(statements: str) -> None:
