@@ -108,6 +108,7 @@ def create_app(settings: WebSettings) -> Flask:
     api = Api(app)
     for room in (carts, checkout, payments, orders, refunds, captures, order_requests, disputes, settling, events):
         api.register_blueprint(room.blueprint)
+    api.register_blueprint(carts.guest_blueprint)
     api.register_blueprint(orders.staff_blueprint)
     api.register_blueprint(staff_payments.blueprint)
     api.register_blueprint(webhook_endpoints.blueprint)

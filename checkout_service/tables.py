@@ -22,7 +22,7 @@ from checkout_service.events.models import (
     EventTypeNumber,
     UnsequencedEvents,
 )
-from checkout_service.identity.models import ApiKey
+from checkout_service.identity.models import ApiKey, Guest
 from checkout_service.orders.models import (
     Fulfilment,
     Order,
@@ -62,6 +62,7 @@ __all__ = [
     "EventSeries",
     "EventTypeNumber",
     "Fulfilment",
+    "Guest",
     "Hold",
     "Listing",
     "OperatorCommand",

@@ -79,14 +79,14 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         self.tag = tag or name.replace("_", " ").capitalize()
         """What the document calls the room's operations together."""
         self._prepare_doc_cbks.append(_document_problems)
-        self._prepare_doc_cbks.append(_document_scopes)
+        self._prepare_doc_cbks.append(_document_callers)
         self._prepare_doc_cbks.append(_document_headers)
 
     def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
-        """As in flask-smorest; the tag and what scopes the view is marked with are documented too."""
-        demand = getattr(view_func, "demand", None)
-        if demand is not None:
-            view_func._apidoc = {**getattr(view_func, "_apidoc", {}), "demand": demand}
+        """As in flask-smorest; the tag and who may call the view, as it is marked, are documented too."""
+        marks = {name: getattr(view_func, name, None) for name in ("demand", "guest_access", "is_public")}
+        if any(marks.values()):
+            view_func._apidoc = {**getattr(view_func, "_apidoc", {}), **marks}
         options["tags"] = options.get("tags") or [self.tag]
         super().add_url_rule(rule, endpoint, view_func, **options)
 
@@ -145,6 +145,9 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
         for name, form, words in ((CUSTOMER, "JWT", _CUSTOMER), (STAFF, "JWT or API key", f"{_STAFF}{scopes}.")):
             scheme = {"type": "http", "scheme": "bearer", "bearerFormat": form, "description": words}
             self.spec.components.security_scheme(name, scheme)
+        self.spec.components.security_scheme(
+            GUEST, {"type": "apiKey", "in": "header", "name": "Cart-Token", "description": _GUEST}
+        )
         self.tags: dict[str, str] = {}
         """What the document has of operations by their tags: the words for each."""
 
@@ -208,6 +211,7 @@ one. Then open an operation, *Try it out* and *Execute*. Without a token you see
 
 CUSTOMER: Final = "customer"
 STAFF: Final = "staff"
+GUEST: Final = "guest"
 
 _CUSTOMER: Final = """A customer's token, whose claim `sub` (or the one that `JWT_SUBJECT_CLAIM` names) is a UUID, any
 text of 1 to 255 characters or a whole number. It opens what is that customer's own."""
@@ -215,6 +219,10 @@ text of 1 to 255 characters or a whole number. It opens what is that customer's 
 _STAFF: Final = """A token of staff, with scopes in its claim `scope`, or a program's API key (`csk_…`, made by `flask
 api-keys create`), which has its scopes since it was made. An operation names the scopes of which it takes one. An API
 key opens no other, and a token with `refunds` still opens what it opened before there were other scopes. Scopes: """
+
+_GUEST: Final = """The secret that `POST /api/carts` gives a guest, in place of Authorization; both together are a 400.
+It opens the guest's cart, and the payments and orders that came of it. Once the cart is a customer's, it only reads
+what the guest paid for and bought."""
 
 
 def _document_problems(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
@@ -247,12 +255,19 @@ def _document_headers(doc: dict[str, Any], info: dict[str, Any], **_context: Any
     return doc
 
 
-def _document_scopes(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
-    """Say which scopes open an operation, any one of them. What is for customers too needs none of them."""
+def _document_callers(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Say who may call an operation: which scopes open it, any one of them, and whether guests may. What is for
+    customers too needs no scope."""
     demand: Demand | None = info.get("demand")
+    ways: list[dict[str, list[str]]] = [] if demand is not None and demand.only else [{CUSTOMER: []}]
+    if info.get("guest_access") is not None:
+        ways.append({GUEST: []})
     if demand is not None:
-        ways = [{STAFF: [str(scope)]} for scope in demand.scopes]
-        doc["security"] = ways if demand.only else [{CUSTOMER: []}, *ways]
+        ways += [{STAFF: [str(scope)]} for scope in demand.scopes]
+    if info.get("is_public"):
+        doc["security"] = []
+    elif ways != [{CUSTOMER: []}]:
+        doc["security"] = ways
     return doc
 
 

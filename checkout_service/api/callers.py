@@ -1,8 +1,8 @@
 """Who is calling. Every route requires a caller, unless its view is marked ``@public``.
 
-The caller comes from a bearer token or an API key, or for a view marked ``known_by`` from something else, such as a
-guest's cookie. The room ``identity`` checks all of them. A view marked with scopes is for staff, or for them too; an
-API key opens no other.
+The caller comes from a bearer token or an API key, in a view marked ``guests_too`` also from a Cart-Token, or for a
+view marked ``known_by`` from something else, such as the shop's cookie. The room ``identity`` checks all of them. A
+view marked with scopes is for staff, or for them too; an API key opens no other.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Caller:
     user_id: UUID
     scopes: frozenset[str] = frozenset()
     is_guest: bool = False
-    """Known by the shop's cookie alone: whoever throws it away is another guest."""
+    """Known by the shop's cookie or a Cart-Token alone: whoever throws it away is another guest."""
+    by_cart_token: bool = False
+    """A guest of the API: their row is there, and may be linked to a customer at any moment."""
     key_prefix: str | None = None
     """What the API key begins with that was sent, if one was: ``user_id`` is then the key's own id."""
     subject: Subject | None = None
@@ -82,6 +84,40 @@ def public(view: View) -> View:
     """Mark a view as open to everybody. Put the decorator nearest to the function, below the route."""
     view.is_public = True  # type: ignore[attr-defined]  # functions take any attribute
     return view
+
+
+@dataclass(frozen=True, slots=True)
+class GuestAccess:
+    """What a view is to guests of the API. ``after_merge`` says that it only reads what a guest paid for and bought, so
+    that a Cart-Token opens it once its cart is a customer's, too."""
+
+    after_merge: bool
+
+
+def guests_too(*, after_merge: bool = False) -> Callable[[View], View]:
+    """Mark a view as one that a Cart-Token opens as a bearer token does. Put it below the route."""
+
+    def mark(view: View) -> View:
+        view.guest_access = GuestAccess(after_merge)  # type: ignore[attr-defined]  # functions take any attribute
+        return view
+
+    return mark
+
+
+def guest_access_of(app: Flask, endpoint: str) -> GuestAccess | None:
+    """What an endpoint's view is to guests of the API; None if it is nothing to them."""
+    return getattr(app.view_functions[endpoint], "guest_access", None)
+
+
+def cart_token_beside(view: View) -> View:
+    """Mark a view as one to which a Cart-Token may come beside a bearer token, which is the one that counts."""
+    view.cart_token_beside = True  # type: ignore[attr-defined]  # functions take any attribute
+    return view
+
+
+def takes_cart_token_beside(app: Flask, endpoint: str) -> bool:
+    """Whether an endpoint's view is marked so."""
+    return getattr(app.view_functions[endpoint], "cart_token_beside", False)
 
 
 def is_public(app: Flask, endpoint: str) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     Integer,
@@ -25,13 +25,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from checkout_service.api.callers import Subject
+from checkout_service.api.callers import Caller
 from checkout_service.api.problems import CartFull, NotFound, TotalTooLarge
 from checkout_service.carts.lines import line_columns, show_line
 from checkout_service.carts.models import MOST_LINES, Cart, CartItem, User
 from checkout_service.catalog.models import Listing, School, Spec, Vendor
 from checkout_service.database.engine import Conflict, constraint_of, execute
 from checkout_service.database.statements import Statement
+from checkout_service.identity.cart_tokens import InvalidCartToken
+from checkout_service.identity.key_form import CART_TOKEN, hash_of, new_key
+from checkout_service.identity.models import Guest
 from checkout_service.money import LARGEST
 
 _NO_LISTING = "There is no such listing, or it is not on sale."
@@ -51,29 +54,40 @@ class NoCustomerError(RuntimeError):
     """The customer's row cannot be written: their subject stands in a row with another id."""
 
 
-def put_item(*, user_id: UUID, listing_id: UUID, qty: int, subject: Subject | None = None) -> PutItem:
+def put_item(*, caller: Caller, listing_id: UUID, qty: int) -> PutItem:
     """Set how many of a listing the customer wants.
 
-    Opens the cart, and makes the customer's row, where this is the first write. ``subject`` is what the id was computed
-    of, which the row keeps. Raises NotFound for a listing that is
+    Opens the cart, and makes the customer's row, where this is the first write: the row keeps what the caller's id was
+    computed of. Raises NotFound for a listing that is
     unknown or off sale, CartFull and TotalTooLarge; then nothing is written. Run twice, it leaves the same line,
-    but says the second time that it is not new.
+    but says the second time that it is not new. Raises InvalidCartToken where the guest's cart became a customer's
+    meanwhile: what would come into it would be lost.
     """
-    issuer, text = subject or (None, None)
-    values = {"user": user_id, "listing": listing_id, "qty": qty, "issuer": issuer, "subject": text}
+    issuer, text = caller.subject or (None, None)
+    values = {"user": caller.user_id, "listing": listing_id, "qty": qty, "issuer": issuer, "subject": text}
     try:
-        rows = _put(values)
+        rows = _put(_PUT_ITEM_OF[_kind(caller)], values)
     except Conflict as error:
         # The listing was deleted while the statement ran.
         raise NotFound(_NO_LISTING) from error
     if not rows:
         raise NotFound(_NO_LISTING)
-    fits, has_room, is_new, *line = rows[0]
+    is_admitted, fits, has_room, is_new, *line = rows[0]
+    if not is_admitted:
+        raise InvalidCartToken
     if not fits:
         raise TotalTooLarge(_LINE_TOO_LARGE, errors=[{"pointer": "/qty", "detail": _LINE_TOO_LARGE}])
     if not has_room:
         raise CartFull(_FULL)
     return PutItem(line=show_line(line), is_new=is_new)
+
+
+def open_guest_cart(*, default_currency: str) -> dict[str, Any]:
+    """A new guest with an empty cart, as GET shows one, and the ``cart_token`` that opens it, which is kept nowhere."""
+    token = new_key(CART_TOKEN)
+    ((cart_id,),) = execute(_OPEN_GUEST_CART, {"guest": uuid4(), "hash": hash_of(token)})
+    cart = {"id": cart_id, "items": [], "total_amount": "0.00", "currency": default_currency}
+    return cart | {"cart_token": token}
 
 
 def change_quantity(*, user_id: UUID, item_id: UUID, qty: int) -> dict[str, Any]:
@@ -111,11 +125,15 @@ def empty_cart(*, user_id: UUID) -> None:
     execute(_EMPTY_CART, {"user": user_id})
 
 
-def _put(values: dict[str, Any]) -> Sequence[Any]:
+def _kind(caller: Caller) -> str:
+    return "by token" if caller.by_cart_token else "by cookie" if caller.is_guest else "customer"
+
+
+def _put(statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
     """Raises Conflict where it is about the listing, and NoCustomerError."""
     for _ in range(2):
         try:
-            return execute(_PUT_ITEM, values)
+            return execute(statement, values)
         except Conflict as error:
             if constraint_of(error) != "carts_user_id_fkey":
                 raise
@@ -129,7 +147,12 @@ _qty = cast(bindparam("qty", type_=Integer()), Integer)
 _fits = (Listing.unit_price * _qty <= LARGEST).label("fits")
 
 
-def _put_item() -> Any:
+def _put_item(kind: str) -> Any:
+    # A merge changes this row: either it waits for this write and takes it along, or this finds a customer's.
+    guest = (
+        select(Guest.id).where(Guest.id == _user, Guest.customer_id.is_(None)).with_for_update(read=True).cte("guest")
+    )
+    is_admitted = exists(select(guest.c.id)) if kind == "by token" else true()
     mine = select(CartItem.listing_id).join(Cart, Cart.id == CartItem.cart_id).where(Cart.user_id == _user)
     # Two writes at once may both find room for the last line. One line more does no harm.
     has_room = or_(
@@ -137,7 +160,13 @@ def _put_item() -> Any:
         select(func.count()).select_from(mine.correlate(None).subquery()).scalar_subquery() < MOST_LINES,
     )
     listing = (
-        select(Listing.id, _fits, has_room.label("has_room"), and_(_fits.element, has_room).label("may_enter"))
+        select(
+            Listing.id,
+            is_admitted.label("is_admitted"),
+            _fits,
+            has_room.label("has_room"),
+            and_(is_admitted, _fits.element, has_room).label("may_enter"),
+        )
         .where(Listing.id == bindparam("listing", type_=Uuid()), Listing.active)
         .cte("listing")
     )
@@ -164,8 +193,8 @@ def _put_item() -> Any:
         set_={"qty": line.excluded.qty, "updated_at": func.now()},
     )
     item = line.returning(CartItem.id, literal_column("old.id IS NULL").label("is_new")).cte("item")
-    return (
-        select(listing.c.fits, listing.c.has_room, item.c.is_new, *line_columns(item.c.id, _qty))
+    shown = (
+        select(listing.c.is_admitted, listing.c.fits, listing.c.has_room, item.c.is_new, *line_columns(item.c.id, _qty))
         .select_from(listing)
         .join(Listing, Listing.id == listing.c.id)
         .join(Vendor, Vendor.id == Listing.vendor_id)
@@ -174,6 +203,10 @@ def _put_item() -> Any:
         .outerjoin(item, true())
         .add_cte(customer)
     )
+    if kind != "by cookie":
+        return shown
+    # Of guests with a cookie nothing is there before this, and they are never merged.
+    return shown.add_cte(insert(Guest).from_select(["id"], first_write).on_conflict_do_nothing().cte("cookie"))
 
 
 def _change_quantity() -> Any:
@@ -202,7 +235,23 @@ def _change_quantity() -> Any:
     )
 
 
-_PUT_ITEM = Statement(_put_item())
+_PUT_ITEM = Statement(_put_item("customer"))
+_PUT_ITEM_OF: Final = {
+    "customer": _PUT_ITEM,
+    "by cookie": Statement(_put_item("by cookie")),
+    "by token": Statement(_put_item("by token")),
+}
+
+# One that was made a moment ago, by a run whose answer was lost, is found again.
+_OPEN_GUEST_CART = Statement("""
+    WITH customer AS (
+        INSERT INTO users (id) VALUES (:guest) ON CONFLICT DO NOTHING
+    ), guest AS (
+        INSERT INTO guests (id, token_hash) VALUES (:guest, :hash) ON CONFLICT DO NOTHING
+    )
+    INSERT INTO carts (user_id) VALUES (:guest) ON CONFLICT (user_id) DO UPDATE SET updated_at = now()
+    RETURNING id::text
+""")
 _CHANGE_QUANTITY = Statement(_change_quantity())
 _REMOVE_ITEM = Statement(
     delete(CartItem)

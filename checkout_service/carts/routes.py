@@ -5,37 +5,81 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 
 from checkout_service.api.blueprints import Blueprint
-from checkout_service.api.callers import caller
+from checkout_service.api.callers import caller, cart_token_beside, guests_too, public
 from checkout_service.api.problems import (
     CartFull,
     DatabaseUnavailable,
     Invalid,
     MalformedBody,
     NotFound,
+    Problem,
     TotalTooLarge,
     Unauthorized,
 )
 from checkout_service.api.responses import json_answer
-from checkout_service.carts import operations, queries
+from checkout_service.carts import merging, operations, queries
+from checkout_service.carts.merging import GuestOfAnother
 from checkout_service.carts.schemas import (
     EXAMPLE_CART,
+    EXAMPLE_GUEST_CART,
     EXAMPLE_ITEM,
+    EXAMPLE_MERGED_CART,
     CartItemSchema,
     CartSchema,
+    GuestCartSchema,
+    MergedCartSchema,
+    MergeSchema,
+    NewCartSchema,
     NewItemSchema,
     QuantitySchema,
 )
+from checkout_service.identity.cart_tokens import InvalidCartToken, sent_cart_token
+from checkout_service.settings.values import WebSettings
 
 blueprint = Blueprint(
     "carts", __name__, url_prefix="/api/cart", tag="Cart", description="What the customer is about to buy."
 )
 
+guest_blueprint = Blueprint("guest_carts", __name__, url_prefix="/api/carts", description="Carts before log-in.")
+
+
+class CustomerHasCart(Problem):
+    """Whoever sends an Authorization header needs no token for a cart."""
+
+    status = 409
+    slug = "customer-has-cart"
+    title = "A customer has a cart"
+    default_detail = "A customer has one cart without asking for it, at /api/cart: send no Authorization for a guest's."
+
+
+@guest_blueprint.post("")
+@guest_blueprint.doc(operationId="createGuestCart")
+@guest_blueprint.arguments(NewCartSchema)
+@guest_blueprint.response(201, GuestCartSchema, example=EXAMPLE_GUEST_CART, description="The cart, and its token")
+@guest_blueprint.problems(CustomerHasCart, DatabaseUnavailable)
+@public
+def create_guest_cart(_body: dict[str, Any]) -> Response:
+    """Make a cart for a guest
+
+    For whoever has not signed in: the answer's `cart_token` is a secret that opens this cart, and the payments and
+    orders that come of it, in the header `Cart-Token` in place of Authorization. It ends some time after its last use,
+    30 days where the deployment says nothing else. Whoever loses it loses the cart. With an Authorization header this
+    is a 409.
+    """
+    sent_cart_token()
+    if "HTTP_AUTHORIZATION" in request.environ:
+        raise CustomerHasCart
+    default_currency = current_app.extensions["settings"].default_currency
+    cart = operations.open_guest_cart(default_currency=default_currency)
+    return json_answer(cart, 201, headers={"Cache-Control": "no-store", "Location": "/api/cart"})
+
 
 @blueprint.get("")
 @blueprint.doc(operationId="getCart")
+@guests_too()
 @blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart; empty and without id at first")
 @blueprint.problems(Unauthorized, DatabaseUnavailable)
 def get_cart() -> Response:
@@ -52,6 +96,7 @@ def get_cart() -> Response:
 
 @blueprint.delete("")
 @blueprint.doc(operationId="emptyCart")
+@guests_too()
 @blueprint.response(204, description="The cart is empty; it stays the same cart")
 @blueprint.problems(Unauthorized, DatabaseUnavailable)
 def empty_cart() -> Response:
@@ -63,8 +108,32 @@ def empty_cart() -> Response:
     return Response(status=204)
 
 
+@blueprint.post("/merge")
+@blueprint.doc(operationId="mergeGuestCart")
+@cart_token_beside
+@blueprint.arguments(MergeSchema)
+@blueprint.response(200, MergedCartSchema, example=EXAMPLE_MERGED_CART, description="The customer's cart")
+@blueprint.problems(MalformedBody, Unauthorized, InvalidCartToken, GuestOfAnother, Invalid, DatabaseUnavailable)
+def merge_guest_cart(body: dict[str, Any]) -> Response:
+    """Take a guest's cart over after log-in
+
+    With the customer's token. The guest is the customer's from then on: the customer sees the guest's payments and
+    orders among their own. The Cart-Token opens no cart any more; until it ends it reads what its guest paid for and
+    bought. Sessions of the guest's cart that nobody has begun to pay are canceled; what somebody has begun to pay goes
+    on, and leaves the customer's cart when it is paid. Sent again, it changes nothing, and answers with the cart as it
+    is. Quantities stay within the bounds of a cart: `capped` says which did not fit.
+    """
+    settings: WebSettings = current_app.extensions["settings"]
+    capped = merging.merge_guest_cart(
+        customer=caller(), cart_token=body["cart_token"], how=body["how"], lasts=settings.cart_tokens_last
+    )
+    cart = queries.read_cart(user_id=caller().user_id, default_currency=settings.default_currency)
+    return json_answer(cart | {"capped": capped}, headers={"Cache-Control": "no-store"})
+
+
 @blueprint.post("/items")
 @blueprint.doc(operationId="addCartItem")
+@guests_too()
 @blueprint.arguments(NewItemSchema, example={"listing": EXAMPLE_ITEM["listing"]["id"], "qty": 2})
 @blueprint.response(201, CartItemSchema, example=EXAMPLE_ITEM, description="A new line")
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
@@ -75,13 +144,13 @@ def put_item(body: dict[str, Any]) -> Response:
     A cart has one line for a listing: asking again sets its quantity and does not add to it, so a request may be
     repeated safely. A listing that is unknown or not on sale is not found.
     """
-    who = caller()
-    item = operations.put_item(user_id=who.user_id, listing_id=body["listing"], qty=body["qty"], subject=who.subject)
+    item = operations.put_item(caller=caller(), listing_id=body["listing"], qty=body["qty"])
     return json_answer(item.line, 201 if item.is_new else 200)
 
 
 @blueprint.patch("/items/<uuid:item_id>")
 @blueprint.doc(operationId="setCartItemQuantity")
+@guests_too()
 @blueprint.arguments(QuantitySchema, example={"qty": 3})
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
 @blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, TotalTooLarge, DatabaseUnavailable)
@@ -95,6 +164,7 @@ def change_quantity(body: dict[str, Any], item_id: UUID) -> Response:
 
 @blueprint.delete("/items/<uuid:item_id>")
 @blueprint.doc(operationId="removeCartItem")
+@guests_too()
 @blueprint.response(204, description="The line is gone; the cart stays")
 @blueprint.problems(Unauthorized, NotFound, DatabaseUnavailable)
 def remove_item(item_id: UUID) -> Response:

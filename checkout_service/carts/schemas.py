@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from marshmallow import Schema, fields
-from marshmallow.validate import Range
+from marshmallow.validate import Length, OneOf, Range
 
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText
 from checkout_service.api.plain_fields import IdField
@@ -73,6 +73,13 @@ class CartItemSchema(AnswerSchema):
     )
 
 
+class NewCartSchema(Schema):
+    """Nothing is said of a new cart."""
+
+    body_may_be_left_out = True
+    """All of it may."""
+
+
 class CartSchema(AnswerSchema):
     id = fields.UUID(
         required=True, allow_none=True, metadata={"description": "Null until the customer first adds an item."}
@@ -88,6 +95,58 @@ class CartSchema(AnswerSchema):
             "description": "ISO 4217; the deployment's default while the cart is empty. Null where the lines are of "
             "several currencies: such a cart cannot be checked out until one remains; see each listing's currency."
         },
+    )
+
+
+class GuestCartSchema(CartSchema):
+    """A guest's new cart, and the token for it."""
+
+    cart_token = fields.String(
+        metadata={
+            "description": "For the header Cart-Token. Kept nowhere but by who gets it here.",
+            "example": "cct_0cHKXrJ7zRq2vYd5TnW8mB3uPf6sLgA1eQk9iZxN4oV2YyszM",
+        }
+    )
+
+
+class MergeSchema(Schema):
+    """Whose cart is merged, and how."""
+
+    cart_token = fields.String(
+        required=True,
+        validate=Length(1, 200),
+        metadata={
+            "description": "The guest's secret, as POST /api/carts gave it.",
+            "example": "cct_0cHKXrJ7zRq2vYd5TnW8mB3uPf6sLgA1eQk9iZxN4oV2YyszM",
+        },
+    )
+    how = fields.String(
+        required=True,
+        validate=OneOf(("sum", "max", "guest", "mine")),
+        metadata={
+            "description": "Of what both carts hold: `sum` adds the quantities, `max` takes the greater one. `guest` "
+            "makes the cart what the guest's is, `mine` leaves it as it is.",
+            "example": "sum",
+        },
+    )
+
+
+class CappedLineSchema(AnswerSchema):
+    """A line that the bounds of carts made smaller."""
+
+    listing = fields.UUID()
+    requested = fields.Integer(strict=True, metadata={"description": "What the merge asked for.", "example": 12_000})
+    qty = fields.Integer(
+        strict=True, metadata={"description": "What it became; 0 where the cart had no room for it.", "example": 9999}
+    )
+
+
+class MergedCartSchema(CartSchema):
+    """The customer's cart, and what of the merge did not fit."""
+
+    capped = fields.List(
+        fields.Nested(CappedLineSchema),
+        metadata={"description": "Lines that are smaller than the merge asked for, as the first answer had them."},
     )
 
 
@@ -118,3 +177,13 @@ EXAMPLE_CART: dict[str, Any] = {
     "total_amount": "240.00",
     "currency": "USD",
 }
+
+EXAMPLE_GUEST_CART: dict[str, Any] = {
+    "id": "018f0000-0000-7000-8000-000000000202",
+    "items": [],
+    "total_amount": "0.00",
+    "currency": "USD",
+    "cart_token": "cct_0cHKXrJ7zRq2vYd5TnW8mB3uPf6sLgA1eQk9iZxN4oV2YyszM",
+}
+
+EXAMPLE_MERGED_CART: dict[str, Any] = EXAMPLE_CART | {"capped": []}

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, text
 
 from checkout_service.api.responses import show_time
 from checkout_service.cache import cache
@@ -18,6 +18,7 @@ from checkout_service.checkout.models import CheckoutSession
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
+from checkout_service.owners import is_theirs
 from checkout_service.payments.models import Payment
 from checkout_service.payments.status import PaymentStatus
 
@@ -37,7 +38,7 @@ _by_payment = Statement(
         Payment.status,
     )
     .join(Payment, Payment.id == CheckoutSession.payment_id)
-    .where(CheckoutSession.payment_id == bindparam("payment_id"), CheckoutSession.user_id == bindparam("user_id"))
+    .where(CheckoutSession.payment_id == bindparam("payment_id"), text(is_theirs("checkout_sessions.user_id")))
 )
 
 REMEMBER_FOR: Final = 300

@@ -9,7 +9,7 @@ from flask import Response, current_app, request
 
 from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
-from checkout_service.api.callers import caller
+from checkout_service.api.callers import caller, guests_too
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
 from checkout_service.checkout.bounds import bounds_of
@@ -33,6 +33,7 @@ blueprint = Blueprint(
 
 @blueprint.post("/session")
 @blueprint.doc(operationId="openCheckoutSession")
+@guests_too()
 @keyed
 @blueprint.doc(parameters=[documented("purchase")])
 @blueprint.arguments(OpenSessionSchema)
@@ -94,6 +95,7 @@ def post_session(body: dict[str, Any], key: str) -> Response:
 
 @blueprint.get("/session/<uuid:payment_id>")
 @blueprint.doc(operationId="getCheckoutSession")
+@guests_too(after_merge=True)
 @blueprint.response(200, ReadSessionSchema, example=EXAMPLE_READ_SESSION)
 @blueprint.problems(problems.NotFound, problems.DatabaseUnavailable)
 def read_session(payment_id: UUID) -> Response:

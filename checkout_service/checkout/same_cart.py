@@ -8,6 +8,7 @@ from uuid import UUID
 
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
+from checkout_service.owners import is_theirs
 from checkout_service.payments.status import PaymentStatus
 
 SHOWN: Final = 10
@@ -21,7 +22,7 @@ _others = Statement(f"""
     JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
         AND other.payment_id <> own.payment_id
     JOIN payments AS payment ON payment.id = other.payment_id
-    WHERE own.payment_id = :payment_id AND own.user_id = :user_id AND payment.user_id = :user_id
+    WHERE own.payment_id = :payment_id AND {is_theirs("own.user_id")} AND payment.user_id = own.user_id
     ORDER BY other.created_at DESC LIMIT {SHOWN}
 """)  # noqa: S608 (only our own constants)
 

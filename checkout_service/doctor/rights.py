@@ -24,7 +24,7 @@ TABLES: Final = _columns(
     "alembic_version api_keys audit believed_certificates cancel_requests capture_requests captures cart_items carts",
     "checkout_sessions command_results command_runs disputes erasures listings payment_acceptances payment_attempts",
     "payment_events payment_notices payment_reviews payments refund_events refunds schools session_addresses specs",
-    "users vendors voids webhook_deliveries webhook_rejections",
+    "guests users vendors voids webhook_deliveries webhook_rejections",
     "fulfilments holds order_cancellations order_lines order_numbering order_numbers order_reasons orders refund_lines",
     "stock_counters unnumbered_orders",
     "event_days event_dues event_numbers event_series event_types events unsequenced_events",
@@ -34,7 +34,7 @@ TABLES: Final = _columns(
 _OWNERS: Final = _columns("erasures order_numbering")
 """Tables that the owner's functions alone read."""
 
-_WEBS: Final = _columns("api_keys")
+_WEBS: Final = _columns("api_keys guests")
 """Tables that the worker does not even read."""
 
 _NOT_READ: Final = _columns("believed_certificates endpoint_secrets webhook_rejections") | _OWNERS
@@ -55,6 +55,8 @@ _EVENT: Final = "delivery_id provider event_id status amount currency outcome oc
 WEB: Final[Rights] = {
     **{(table, "SELECT"): None for table in TABLES - _NOT_READ},
     ("users", "INSERT"): _columns("id issuer subject"),
+    ("guests", "INSERT"): _columns("id token_hash"),
+    ("guests", "UPDATE"): _columns("last_used_at"),
     ("carts", "INSERT"): _columns("user_id"),
     ("carts", "UPDATE"): _columns("updated_at"),
     ("cart_items", "INSERT"): _columns("cart_id listing_id qty"),
@@ -146,7 +148,9 @@ WORKER: Final[Rights] = {
     ("event_replays", "UPDATE"): _columns("state place sent failed updated_at"),
 }
 
-WEB_FUNCTIONS: Final = frozenset({"hold_take", "hold_release", "endpoint_rotate_secret", "endpoint_send_test"})
+WEB_FUNCTIONS: Final = frozenset(
+    {"guest_merge", "hold_take", "hold_release", "endpoint_rotate_secret", "endpoint_send_test"}
+)
 """Functions that run as the owner, which the web tier may call."""
 
 WORKER_FUNCTIONS: Final = frozenset(

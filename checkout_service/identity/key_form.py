@@ -16,25 +16,29 @@ from typing import Final
 
 BEGINNING: Final = "csk_"
 
+CART_TOKEN: Final = "cct_"  # noqa: S105 (how each of them begins)
+"""What a Cart-Token begins with, which is made alike."""
+
 PREFIX_LENGTH: Final = len(BEGINNING) + 8
 """So much of a key is its prefix, by which people name it: 47 of its bits. What is left is beyond any guess."""
 
 _DIGITS: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM: Final = 43
 _CHECKSUM: Final = 6
-_KEY: Final = re.compile(rf"{BEGINNING}[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
+_KEY: Final = re.compile(rf"[a-z]{{3}}_[0-9A-Za-z]{{{_RANDOM + _CHECKSUM}}}")
 _PREFIX: Final = re.compile(rf"{BEGINNING}[0-9A-Za-z]{{{PREFIX_LENGTH - len(BEGINNING)}}}")
 
 
-def new_key() -> str:
+def new_key(beginning: str = BEGINNING) -> str:
     """A key that nobody has."""
-    text = BEGINNING + _in_base_62(secrets.randbits(256), _RANDOM)
+    text = beginning + _in_base_62(secrets.randbits(256), _RANDOM)
     return text + _checksum(text)
 
 
-def is_key(text: str) -> bool:
+def is_key(text: str, beginning: str = BEGINNING) -> bool:
     """Whether a text has the form of a key and its checksum. That says nothing of whether there is such a key."""
-    return _KEY.fullmatch(text) is not None and text.endswith(_checksum(text[:-_CHECKSUM]))
+    has_form = text.startswith(beginning) and _KEY.fullmatch(text) is not None
+    return has_form and text.endswith(_checksum(text[:-_CHECKSUM]))
 
 
 def prefix_of(key: str) -> str:

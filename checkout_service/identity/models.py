@@ -1,11 +1,13 @@
-"""The table of API keys."""
+"""The tables of API keys and of guests."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, Index, Text, text
-from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
@@ -44,3 +46,41 @@ class ApiKey(Dated, Base):
     """When it was taken back, for good; none if it was not."""
     last_used_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """About when it was sent last: to a minute, and some uses may be missing."""
+
+
+class Guest(Dated, Base):
+    """Somebody who shops without a token: by the shop's cookie, which holds the id, or by a Cart-Token.
+
+    The row comes with the guest's first cart write, or with ``POST /api/carts``. The trigger guests_guard
+    (migrations/guests/guests.sql) has a guest linked to one customer, for good.
+    """
+
+    __tablename__ = "guests"
+    __table_args__ = (
+        CheckConstraint("octet_length(token_hash) = 32", name="token_hash_length"),
+        CheckConstraint("customer_id <> id", name="customer_is_another"),
+        CheckConstraint("(customer_id IS NULL) = (linked_at IS NULL)", name="linked_once"),
+        CheckConstraint("customer_id IS NOT NULL OR merged_cart_id IS NULL", name="linked_before_merged"),
+        Index("guests_token_hash", "token_hash", unique=True, postgresql_where=text("token_hash IS NOT NULL")),
+        Index("guests_customer_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
+        Index("guests_merged_cart_id", "merged_cart_id", postgresql_where=text("merged_cart_id IS NOT NULL")),
+        Index("guests_last_used_at", "last_used_at"),
+    )
+    id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    """The guest's row of users, by which their cart, sessions and payments are found."""
+    token_hash: Mapped[bytes | None] = mapped_column(BYTEA)
+    """The SHA-256 of the Cart-Token; none of a guest who has the shop's cookie."""
+    last_used_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    """About when the token was sent last, to an hour, or the cookie was renewed, to a day."""
+    customer_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    """The customer whom the guest turned out to be, written by ``guest_merge``; none before. For good."""
+    linked_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When that was."""
+    merged_cart_id: Mapped[UUID | None] = mapped_column(ForeignKey("carts.id", ondelete="SET NULL"))
+    """The customer's cart that the guest's went into; none where the customer kept their own as it was."""
+    merged_generation: Mapped[int | None]
+    """The generation of the guest's cart that went into it: an order of it takes what it bought out of that cart."""
+    into_generation: Mapped[int | None]
+    """The generation of the customer's cart then."""
+    capped: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """The lines that the bounds of carts made smaller, as they were answered."""

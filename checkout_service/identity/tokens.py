@@ -1,4 +1,5 @@
-"""Who is calling, by what they send as a bearer: a token, or an API key, which ``api_keys`` looks at.
+"""Who is calling, by what they send as a bearer: a token, or an API key, which ``api_keys`` looks at. Of a guest that
+is a Cart-Token (``cart_tokens``).
 
 Tokens are JSON Web Tokens (RFC 7519) carried as RFC 6750 says. Which algorithms count is configured, never read from
 the token, so neither ``none`` nor a public key taken for an HMAC secret gets through.
@@ -18,6 +19,7 @@ from flask import Flask, current_app, request
 from checkout_service.api.callers import Caller, require_callers
 from checkout_service.api.problems import UNREADABLE_AUTHORIZATION, Unauthorized
 from checkout_service.identity.api_keys import caller_of_key, connect_api_keys, sent_key
+from checkout_service.identity.cart_tokens import connect_cart_tokens, guest_here
 from checkout_service.identity.jwks import Jwks
 from checkout_service.identity.jwks_document import PublicKey
 from checkout_service.identity.subjects import BadSubjectError, Named, Subjects
@@ -32,7 +34,16 @@ def init_app(app: Flask, settings: WebSettings) -> None:
     app.extensions["tokens"] = Tokens(settings)
     app.extensions["subjects"] = Subjects.of(settings)
     connect_api_keys(app)
-    require_callers(app, bearer)
+    connect_cart_tokens(app, settings)
+    require_callers(app, bearer_or_guest)
+
+
+def bearer_or_guest() -> Caller:
+    """Whose token or API key the current request carries; in a view that is for guests too, whose Cart-Token.
+
+    Raises as ``bearer`` and ``cart_tokens.guest_here``.
+    """
+    return guest_here() or bearer()
 
 
 def bearer() -> Caller:

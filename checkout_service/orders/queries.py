@@ -14,6 +14,7 @@ from checkout_service.cursors import Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
+from checkout_service.owners import OWNERS, is_theirs
 
 # Nothing is searched for refunds of lines where nothing of the payment was ever given back.
 COLUMNS: Final = """
@@ -51,7 +52,7 @@ _ONE: Final = f"""
         FROM refunds AS refund
         WHERE CAST(:anybodys AS boolean) AND refund.payment_id = made.payment_id) AS refunds
     FROM orders AS made JOIN payments AS payment ON payment.id = made.payment_id
-    WHERE {{by}} AND (CAST(:anybodys AS boolean) OR made.user_id = CAST(:user_id AS uuid))
+    WHERE {{by}} AND (CAST(:anybodys AS boolean) OR {is_theirs("made.user_id")})
 """  # noqa: S608 (only our own constants)
 
 _by_id = Statement(_ONE.format(by="made.id = :id"))
@@ -61,8 +62,11 @@ _by_payment = Statement(_ONE.format(by="made.payment_id = :id"))
 _NEWEST: Final = f"""
     SELECT {COLUMNS}
     FROM (
-        SELECT * FROM orders WHERE user_id = :user_id AND {{bound}}
-        ORDER BY created_at DESC, id DESC LIMIT :limit
+        SELECT one.* FROM {OWNERS} AS owner CROSS JOIN LATERAL (
+            SELECT * FROM orders WHERE user_id = owner.id AND {{bound}}
+            ORDER BY created_at DESC, id DESC LIMIT :limit
+        ) AS one
+        ORDER BY one.created_at DESC, one.id DESC LIMIT :limit
     ) AS made
     JOIN payments AS payment ON payment.id = made.payment_id
     ORDER BY made.created_at DESC, made.id DESC

@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Response, request, url_for
 
 from checkout_service.api.blueprints import Blueprint
-from checkout_service.api.callers import InsufficientScope, caller, scoped
+from checkout_service.api.callers import InsufficientScope, caller, guests_too, scoped
 from checkout_service.api.problems import Invalid, NotFound, TooManyAtOnce
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
@@ -51,6 +51,7 @@ staff_blueprint = Blueprint(
 
 @blueprint.get("")
 @blueprint.doc(operationId="listOrders")
+@guests_too(after_merge=True)
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, OrderPageSchema, example=PAGE_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
@@ -69,6 +70,7 @@ def list_orders(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/<uuid:order_id>")
 @blueprint.doc(operationId="getOrder")
+@guests_too(after_merge=True)
 @blueprint.response(200, WholeOrderSchema, example=ORDER_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(NotFound)

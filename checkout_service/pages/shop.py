@@ -75,7 +75,7 @@ def put_into_cart() -> BaseResponse:
     forms.check(str(caller().user_id))
     listing_id = _id(request.form.get("listing"))
     try:
-        operations.put_item(user_id=caller().user_id, listing_id=listing_id, qty=_qty())
+        operations.put_item(caller=caller(), listing_id=listing_id, qty=_qty())
     except Problem as problem:
         return cart_page(problem)
     search, after = (request.form.get(name) or None for name in ("q", "after"))

@@ -12,6 +12,7 @@ from uuid import UUID
 from checkout_service.api.problems import NotFound, Problem
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
+from checkout_service.owners import is_theirs
 from checkout_service.payments.queries import payment_of
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.background_publisher import background_publisher
@@ -19,9 +20,10 @@ from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs
 
 # Entered once, however often it is requested again; a payment that is closed takes no request any more.
-_insert = Statement("""
+_insert = Statement(f"""
     WITH payment AS (
-        SELECT id, status FROM payments WHERE id = :payment_id AND (user_id = :user_id OR CAST(:anybodys AS boolean))
+        SELECT id, status FROM payments
+        WHERE id = :payment_id AND (CAST(:anybodys AS boolean) OR {is_theirs("payments.user_id")})
     ), request AS (
         INSERT INTO cancel_requests (payment_id, requested_by)
         SELECT id, :user_id FROM payment WHERE status < 'expired' AND status <> 'authorized'
@@ -31,7 +33,7 @@ _insert = Statement("""
     SELECT payment.status::text AS status, EXISTS (SELECT FROM request) AS entered,
         EXISTS (SELECT FROM cancel_requests WHERE payment_id = payment.id) AS entered_before
     FROM payment
-""")
+""")  # noqa: S608 (only our own constants)
 
 
 class NoLongerOpen(Problem):

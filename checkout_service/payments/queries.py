@@ -14,6 +14,7 @@ from checkout_service.cursors import BadCursorError, Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
+from checkout_service.owners import OWNERS, is_theirs
 from checkout_service.payments.outcomes import read_reasons
 from checkout_service.payments.timeline import ENTRIES, EntryRow, show_entry
 
@@ -61,15 +62,18 @@ _with_timeline = Statement(f"""
                 < (CAST(:before AS timestamptz), CAST(:before_place AS integer), CAST(:before_id AS uuid))
         ORDER BY received_at DESC, place DESC, entry_id DESC LIMIT {TIMELINE} + 1
     ) AS entry ON true
-    WHERE payment.id = :payment_id AND (CAST(:anybodys AS boolean) OR payment.user_id = CAST(:user_id AS uuid))
+    WHERE payment.id = :payment_id AND (CAST(:anybodys AS boolean) OR {is_theirs("payment.user_id")})
     ORDER BY entry.received_at, entry.place, entry.entry_id
 """)  # noqa: S608 (only our own constants)
 
 _NEWEST: Final = f"""
     SELECT {COLUMNS}
     FROM (
-        SELECT * FROM payments WHERE user_id = :user_id AND {{bound}}
-        ORDER BY created_at DESC, id DESC LIMIT :limit
+        SELECT one.* FROM {OWNERS} AS owner CROSS JOIN LATERAL (
+            SELECT * FROM payments WHERE user_id = owner.id AND {{bound}}
+            ORDER BY created_at DESC, id DESC LIMIT :limit
+        ) AS one
+        ORDER BY one.created_at DESC, one.id DESC LIMIT :limit
     ) AS payment
     ORDER BY payment.created_at DESC, payment.id DESC
 """  # noqa: S608 (only our own constants)

@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Response, request, url_for
 
 from checkout_service.api.blueprints import Blueprint
-from checkout_service.api.callers import caller, is_staff, staff_too
+from checkout_service.api.callers import caller, guests_too, is_staff, staff_too
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
@@ -31,6 +31,7 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", descript
 
 @blueprint.get("/<uuid:payment_id>")
 @blueprint.doc(operationId="getPayment")
+@guests_too(after_merge=True)
 @staff_too(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
 @blueprint.arguments(WaitingQuery, location="query")
 @blueprint.response(200, PaymentWithTimelineSchema)
@@ -65,6 +66,7 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:payment_id>/cancel")
 @blueprint.doc(operationId="cancelPayment")
+@guests_too()
 @staff_too(Scope.REFUNDS)
 @blueprint.response(
     202, PaymentWithTimelineSchema, example=EXAMPLE, description="The payment as it stands; a worker asks the provider"
@@ -84,6 +86,7 @@ def cancel_payment(payment_id: UUID) -> Response:
 
 @blueprint.get("")
 @blueprint.doc(operationId="listPayments")
+@guests_too(after_merge=True)
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, PaymentPageSchema)
 @blueprint.problems(Invalid)

@@ -71,6 +71,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("carrier", "tracking", "idempotency_key"), Says.PERSON),
         **dict.fromkeys(("lines", "request_hash"), Says.NOBODY),
     },
+    "guests": dict.fromkeys(("token_hash", "capped"), Says.NOBODY),
     "listings": {"title": Says.NOBODY},
     "order_cancellations": {
         **dict.fromkeys(("reason", "idempotency_key"), Says.PERSON),

@@ -20,6 +20,7 @@ _REQUESTED_BY_OR_OF: Final = f"(requested_by = :user OR {_OF_PAYMENTS})"
 
 HELD: Final = {
     "user": ("users", "id = :user"),
+    "guest": ("guests", "id = :user"),
     "cart": ("carts", "user_id = :user"),
     "cart_line": ("cart_items", "cart_id IN (SELECT id FROM carts WHERE user_id = :user)"),
     "session": ("checkout_sessions", "user_id = :user"),
@@ -82,6 +83,7 @@ HELD: Final = {
 """By kind: the table, and which of its rows are about the person."""
 
 _HIDDEN: Final = {
+    "guests": ("token_hash",),
     "audit": ("operator",),
     "payment_acceptances": ("operator",),
     "checkout_sessions": ("payment_token", "request_hash"),

@@ -15,6 +15,7 @@ from checkout_service.api.responses import show_time
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
+from checkout_service.owners import is_theirs
 from checkout_service.payments.models import Payment
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.models import Refund
@@ -85,7 +86,9 @@ def _refundable(lines: str) -> Statement:
 _refundable_amount, _refundable_lines = _refundable("NULL"), _refundable(_LINES)
 
 _of_payment = Statement(
-    select(Payment.user_id, *REFUND)
+    # The text comes last: the places of enums are told by the columns that are none.
+    select(*REFUND, text(f"{is_theirs('payments.user_id')} AS is_theirs"))
+    .select_from(Payment)
     .outerjoin(Refund, Refund.payment_id == Payment.id)
     .where(Payment.id == bindparam("payment_id"))
     .order_by(Refund.id)
@@ -148,9 +151,9 @@ class Refundable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRefunds:
-    """Whose payment it is, and its refunds as the API shows them, oldest first."""
+    """Whether the payment is this customer's, and its refunds as the API shows them, oldest first."""
 
-    user_id: UUID
+    is_theirs: bool
     refunds: list[dict[str, Any]]
 
 
@@ -177,13 +180,13 @@ def refundable(*, payment_id: UUID, requested_by: UUID, key: str, lines: Sequenc
     )
 
 
-def refunds_of(*, payment_id: UUID) -> PaymentRefunds | None:
+def refunds_of(*, payment_id: UUID, user_id: UUID) -> PaymentRefunds | None:
     """A payment's refunds; None when there is no such payment."""
-    rows = execute(_of_payment, {"payment_id": payment_id})
+    rows = execute(_of_payment, {"payment_id": payment_id, "user_id": user_id})
     if not rows:
         return None
-    refunds = [show_refund(RefundRow._make(refund)) for _, *refund in rows if refund[0] is not None]
-    return PaymentRefunds(user_id=rows[0].user_id, refunds=refunds)
+    refunds = [show_refund(RefundRow._make(refund)) for *refund, _ in rows if refund[0] is not None]
+    return PaymentRefunds(is_theirs=rows[0].is_theirs, refunds=refunds)
 
 
 def show_request(rows: Sequence[RefundRow]) -> dict[str, Any]:

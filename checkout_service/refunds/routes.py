@@ -9,7 +9,7 @@ from flask import Response, request
 
 from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
-from checkout_service.api.callers import InsufficientScope, caller, is_staff, scoped, staff_too
+from checkout_service.api.callers import InsufficientScope, caller, guests_too, is_staff, scoped, staff_too
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
@@ -87,6 +87,7 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
 
 @blueprint.get("/<uuid:payment_id>/refunds")
 @blueprint.doc(operationId="listRefunds")
+@guests_too(after_merge=True)
 @staff_too(Scope.REFUNDS, Scope.PAYMENTS_READ)
 @blueprint.response(200, RefundsSchema, example={"data": [EXAMPLE]})
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
@@ -97,9 +98,9 @@ def list_refunds(payment_id: UUID) -> Response:
     For its customer, and for the scopes `refunds` and `payments:read`. Those made in the provider's dashboard are
     among them.
     """
-    found = refunds_of(payment_id=payment_id)
+    found = refunds_of(payment_id=payment_id, user_id=caller().user_id)
     staff = is_staff()
-    if found is None or (found.user_id != caller().user_id and not staff):
+    if found is None or (not found.is_theirs and not staff):
         raise problems.NotFound("There is no such payment, or it is not yours.")
     if not staff:
         for refund in found.refunds:

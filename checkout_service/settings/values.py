@@ -121,6 +121,8 @@ class WebSettings(SharedSettings):
     jwt_subject_claim: str = "sub"
     """The claim that says who a token is about."""
     session_ttl: timedelta = timedelta(days=1)
+    cart_tokens_last: timedelta = timedelta(days=30)
+    """How long after their last use guests are known, by a Cart-Token or by the shop's cookie."""
     webhooks_max_rows: int = 1_000_000
     webhooks_max_bytes: int = 4 * 2**30
     web_threads: int = 4
@@ -179,6 +181,7 @@ class WebSettings(SharedSettings):
         values["cors_origins"] = env.origins("CORS_ORIGINS")
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
+            "cart_tokens_last": timedelta(days=env.number("CART_TOKEN_DAYS", 30, most=400) or 0),
             "webhooks_max_rows": env.number("WEBHOOKS_MAX_ROWS", 1_000_000),
             "webhooks_max_bytes": env.number("WEBHOOKS_MAX_BYTES", 4 * 2**30),
             "webhook_endpoints_max": env.number("WEBHOOK_ENDPOINTS_MAX", 2000),

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from checkout_service.api.callers import Demand, demand_of, how_known, is_public
+from checkout_service.api.callers import Demand, demand_of, guest_access_of, how_known, is_public
 from checkout_service.api.scopes import OPENS, Scope
 from tests.api.every_route import path_of, routes
 from tests.api_keys import ALL_SCOPES, made_key, program_of
@@ -187,7 +187,11 @@ def test_a_key_has_nothing_by_history(app: Flask, customer: Customer, sql: Sql) 
 def test_the_document_says_which_scopes_open_each_operation(everything: Flask) -> None:
     document = everything.test_client().get("/api/openapi.json").json
     schemes = document["components"]["securitySchemes"]
-    assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {"customer": "bearer", "staff": "bearer"}
+    assert {name: scheme["type"] for name, scheme in schemes.items()} == {
+        "customer": "http",
+        "staff": "http",
+        "guest": "apiKey",
+    }
     for scope, words in OPENS.items():
         assert f"`{scope}` {words}" in schemes["staff"]["description"]
     assert OPENS.keys() == set(Scope)
@@ -202,14 +206,18 @@ def test_the_document_says_which_scopes_open_each_operation(everything: Flask) -
         if rule.endpoint in DEMANDS:
             demand = demand_of(everything, rule.endpoint)
             assert demand is not None
-            assert shown[method.lower(), path] == expected(demand), path
-        elif (method.lower(), path) in shown and "webhook" not in path:
-            assert shown[method.lower(), path] is None
+            by_guests = guest_access_of(everything, rule.endpoint) is not None
+            assert shown[method.lower(), path] == expected(demand, by_guests=by_guests), path
+        elif (method.lower(), path) in shown and not is_public(everything, rule.endpoint):
+            by_guests = guest_access_of(everything, rule.endpoint) is not None
+            assert shown[method.lower(), path] == ([{"customer": []}, {"guest": []}] if by_guests else None)
             assert "403" in document["paths"][path][method.lower()]["responses"]
 
 
-def expected(demand: Demand) -> list[dict[str, list[str]]]:
-    return ([] if demand.only else [{"customer": []}]) + [{"staff": [str(scope)]} for scope in demand.scopes]
+def expected(demand: Demand, *, by_guests: bool) -> list[dict[str, list[str]]]:
+    customers = [] if demand.only else [{"customer": []}]
+    guests = [{"guest": []}] if by_guests else []
+    return customers + guests + [{"staff": [str(scope)]} for scope in demand.scopes]
 
 
 def test_the_page_on_security_has_the_table(everything: Flask) -> None:

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.providers.entries import NoneUnderWayEntry, NoticeEntry
 from tests.capturing import ask_capture, ask_void
+from tests.carts.guest_carts import make_guest, token_of
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.events.rows import insert_event
 from tests.money import attempt, bring_to, capture, fold
@@ -29,6 +30,8 @@ from worker.transitions.outcomes import Outcome
 __all__ = ["worker"]  # fixtures
 
 BUDGETS = {
+    "guest_carts.create_guest_cart": 1,
+    "carts.merge_guest_cart": 2,
     "carts.get_cart": 1,
     "carts.empty_cart": 1,
     "carts.put_item": 1,
@@ -104,6 +107,10 @@ class Shop:
         # Of twelve lines, paid by more than twenty captures.
         self.orders = [row.id for row in sql("SELECT id FROM orders WHERE payment_id = :id", id=self.payments[1])]
         insert_event(sql)
+        guest = make_guest(customer.client.application, sql)
+        fill_cart(guest, *[(listing, 1) for listing in self.listings[10:]])
+        opened(guest, guest.get("/api/cart").json["id"], "guest")
+        self.guest_token = token_of(guest)
         self.event_id = sql("SELECT event_id FROM event_numbers LIMIT 1")[0].event_id
         sql(
             """INSERT INTO refunds (payment_id, amount, status, provider_ref)
@@ -134,6 +141,10 @@ class Shop:
 
 
 REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
+    "guest_carts.create_guest_cart": lambda shop: shop.customer.client.post("/api/carts"),
+    "carts.merge_guest_cart": lambda shop: shop.customer.post(
+        "/api/cart/merge", json={"cart_token": shop.guest_token, "how": "sum"}
+    ),
     "carts.get_cart": lambda shop: shop.customer.get("/api/cart"),
     "carts.put_item": lambda shop: _put(shop, shop.listings[13]),
     "carts.change_quantity": lambda shop: shop.customer.patch(f"/api/cart/items/{shop.items[0]}", json={"qty": 7}),

@@ -32,6 +32,7 @@ PUBLIC_PATHS = {
     "/api/docs/start.js",
     "/api/docs/page.css",
     "/api/docs/<name>",
+    "/api/carts",
     "/api/payments/webhook",
     "/api/payments/webhook/<provider>",
 }

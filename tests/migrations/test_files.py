@@ -20,7 +20,7 @@ HASHES = MIGRATIONS / "hashes.txt"
 
 FILES = sorted(
     path.relative_to(MIGRATIONS).as_posix()
-    for folder in ("versions/*.py", "baseline/*", "entries/*", "bounds/*", "orders/*", "events/*")
+    for folder in ("versions/*.py", "baseline/*", "entries/*", "bounds/*", "orders/*", "events/*", "guests/*")
     for path in MIGRATIONS.glob(folder)
 )
 

@@ -573,7 +573,7 @@ def test_no_role_may_lock_a_table_but_those_that_it_may_delete_from(engines: dic
 
 
 ROWS_LOCKED = {
-    "web": {"api_keys", "carts", "cart_items", "webhook_endpoints", "event_replays"},
+    "web": {"api_keys", "carts", "cart_items", "guests", "webhook_endpoints", "event_replays"},
     "worker": {key[0] for key in WORKER if key[1] == "UPDATE"},
 }
 """Tables of which a role may hold rows, since it may update a column of them."""

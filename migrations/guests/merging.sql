@@ -1,0 +1,202 @@
+-- A guest signs in: their cart goes into the customer's, and they are linked. Locks, in this order: the guest's row, both
+-- carts by id, their lines. Whoever records money takes the same ones first (carts_lock_for_payments, below), so either the
+-- guest's payment took out of the guest's cart what it bought, or it will take it out of the customer's.
+
+-- Returns what came of it: 'unknown' for a token that is none or has ended, 'of_another' where the guest is another
+-- customer's, else 'merged', the first time and any later one, which changes nothing. canceled are payments for which a
+-- request to cancel was entered: sessions of the guest's cart that nobody has begun to pay, whose lines are elsewhere now.
+-- Where somebody has begun to, the guest's cart keeps its generation, so that the money finds its filling.
+-- how says which quantities count: the sum of both, the greater (max), or one cart alone, the guest's or mine. Within the
+-- bounds of carts: what is beyond them is in beyond, with what was requested and what it became.
+CREATE FUNCTION guest_merge(
+    token bytea, lasts interval, customer uuid, of_issuer text, of_subject text, how text, most_lines integer,
+    most_qty integer, largest numeric
+) RETURNS TABLE (result text, beyond jsonb, canceled uuid[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    guest guests;
+    mine carts;
+    theirs carts;
+    new_cart uuid;
+    some_begun boolean;
+BEGIN
+    IF (how IN ('sum', 'max', 'guest', 'mine')) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no way to merge is called %', how USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT * INTO guest FROM guests WHERE token_hash = token AND last_used_at > now() - lasts FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'unknown', NULL::jsonb, '{}'::uuid[];
+        RETURN;
+    ELSIF guest.customer_id IS NOT NULL OR guest.id = customer THEN
+        RETURN QUERY
+        SELECT CASE WHEN guest.customer_id = customer THEN 'merged' ELSE 'of_another' END, guest.capped, '{}'::uuid[];
+        RETURN;
+    END IF;
+
+    -- The cart before the customer, as the first write of a cart has it: two of these wait for each other in one order.
+    IF NOT EXISTS (SELECT FROM carts WHERE user_id = customer) THEN
+        WITH opened AS (
+            INSERT INTO carts (user_id) VALUES (customer) ON CONFLICT (user_id) DO UPDATE SET updated_at = now()
+            RETURNING id
+        ), written AS (
+            INSERT INTO users (id, issuer, subject) VALUES (customer, of_issuer, of_subject) ON CONFLICT DO NOTHING
+        )
+        SELECT id INTO new_cart FROM opened;
+    END IF;
+    PERFORM FROM carts WHERE user_id IN (guest.id, customer) ORDER BY id FOR NO KEY UPDATE;
+    SELECT * INTO mine FROM carts WHERE user_id = customer;
+    SELECT * INTO theirs FROM carts WHERE user_id = guest.id;
+    PERFORM FROM cart_items WHERE cart_id IN (mine.id, theirs.id) ORDER BY cart_id, listing_id FOR UPDATE;
+
+    IF how <> 'mine' THEN
+        IF how = 'guest' AND EXISTS (SELECT FROM cart_items WHERE cart_id = theirs.id) THEN
+            DELETE FROM cart_items AS item WHERE item.cart_id = mine.id AND NOT EXISTS (
+                SELECT FROM cart_items AS other WHERE other.cart_id = theirs.id AND other.listing_id = item.listing_id);
+        END IF;
+        WITH given AS (
+            SELECT item.id, item.listing_id, item.qty AS of_guest, own.qty AS of_customer, CASE how
+                    WHEN 'sum' THEN item.qty + coalesce(own.qty, 0)
+                    WHEN 'max' THEN greatest(item.qty, own.qty)
+                    ELSE item.qty END AS requested
+            FROM cart_items AS item
+            LEFT JOIN cart_items AS own ON own.cart_id = mine.id AND own.listing_id = item.listing_id
+            WHERE item.cart_id = theirs.id
+        ), fitting AS (
+            -- What one of the carts had already may stay, though a price rose since.
+            SELECT given.*, least(given.requested, greatest(
+                    least(most_qty, floor(largest / listing.unit_price))::integer, given.of_guest, given.of_customer)) AS qty,
+                row_number() OVER (PARTITION BY given.of_customer IS NULL ORDER BY given.id) AS place
+            FROM given JOIN listings AS listing ON listing.id = given.listing_id
+        ), roomy AS (
+            SELECT fitting.id, fitting.listing_id, fitting.requested, CASE
+                    WHEN fitting.of_customer IS NULL AND fitting.place > most_lines
+                        - (SELECT count(*) FROM cart_items AS item WHERE item.cart_id = mine.id)
+                    THEN 0 ELSE fitting.qty END AS qty
+            FROM fitting
+        ), written AS (
+            INSERT INTO cart_items (cart_id, listing_id, qty)
+            SELECT mine.id, roomy.listing_id, roomy.qty FROM roomy WHERE roomy.qty > 0 ORDER BY roomy.id
+            ON CONFLICT (cart_id, listing_id) DO UPDATE SET qty = excluded.qty, updated_at = now()
+        )
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'listing', roomy.listing_id, 'requested', roomy.requested, 'qty', roomy.qty) ORDER BY roomy.id), '[]')
+        INTO guest.capped FROM roomy WHERE roomy.qty < roomy.requested;
+    END IF;
+    DELETE FROM cart_items WHERE cart_id = theirs.id;
+
+    WITH open AS (
+        SELECT payment.id, payment.under_way OR payment.status = 'processing' OR payment.amount_authorized > 0 AS is_begun
+        FROM checkout_sessions AS session JOIN payments AS payment ON payment.id = session.payment_id
+        WHERE session.cart_id = theirs.id AND session.generation = theirs.generation
+            AND payment.status < 'expired' AND payment.amount_captured = 0
+    ), request AS (
+        INSERT INTO cancel_requests (payment_id, requested_by)
+        SELECT open.id, customer FROM open WHERE NOT open.is_begun ORDER BY open.id
+        ON CONFLICT (payment_id) DO NOTHING
+        RETURNING payment_id
+    )
+    SELECT coalesce(bool_or(open.is_begun), false), ARRAY(SELECT request.payment_id FROM request)
+    INTO some_begun, canceled FROM open;
+    IF NOT some_begun THEN
+        -- A session that is about to be opened of it is not: its lines are elsewhere now.
+        UPDATE carts SET generation = generation + 1, updated_at = now() WHERE id = theirs.id;
+    END IF;
+    UPDATE guests SET customer_id = customer, linked_at = now(), capped = guest.capped, updated_at = now(),
+        merged_cart_id = CASE WHEN how <> 'mine' THEN mine.id END,
+        merged_generation = CASE WHEN how <> 'mine' THEN theirs.generation END,
+        into_generation = CASE WHEN how <> 'mine' THEN mine.generation END
+    WHERE id = guest.id;
+    RETURN QUERY SELECT 'merged', guest.capped, canceled;
+END
+$$;
+
+-- As before (migrations/orders/orders.sql), but a guest who signs in at this moment is waited for, and the cart locked that
+-- theirs went into.
+CREATE OR REPLACE FUNCTION carts_lock_for_payments(money text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM FROM guests
+    WHERE id IN (SELECT payment.user_id FROM payments AS payment WHERE payment.provider_ref = ANY(money))
+    ORDER BY id FOR SHARE;
+    PERFORM FROM carts
+    WHERE id IN (
+        SELECT session.cart_id FROM payments AS payment JOIN checkout_sessions AS session ON session.payment_id = payment.id
+        WHERE payment.provider_ref = ANY(money)
+        UNION ALL
+        SELECT guest.merged_cart_id FROM payments AS payment JOIN guests AS guest ON guest.id = payment.user_id
+        WHERE payment.provider_ref = ANY(money)
+    )
+    ORDER BY id FOR NO KEY UPDATE;
+END
+$$;
+
+-- The cart, and its filling, that an order takes what it bought out of: the session's, or the one that this went into when its
+-- guest signed in. No cart where that filling was bought already.
+CREATE FUNCTION order_carts(made uuid[]) RETURNS TABLE (order_id uuid, cart_id uuid, is_merged boolean) LANGUAGE sql STABLE AS $$
+    SELECT new.id, CASE WHEN guest.id IS NULL THEN new.cart_id ELSE cart.id END, guest.id IS NOT NULL
+    FROM orders AS new
+    LEFT JOIN guests AS guest ON guest.id = new.user_id AND guest.merged_cart_id IS NOT NULL
+        AND guest.merged_generation = new.generation
+    LEFT JOIN carts AS cart ON cart.id = guest.merged_cart_id AND cart.generation = guest.into_generation
+    WHERE new.id = ANY(made)
+$$;
+
+-- As before (migrations/orders/orders.sql), but of a guest who signed in meanwhile it is the customer's cart: what the guest
+-- bought leaves that, its filling is over, and its sessions that nobody has begun to pay are canceled.
+CREATE OR REPLACE FUNCTION orders_use_up_carts(made uuid[], some_authorized boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    merged uuid[];
+BEGIN
+    SELECT array_agg(DISTINCT used.cart_id) INTO merged FROM order_carts(made) AS used WHERE used.is_merged;
+    MERGE INTO cart_items AS item
+    USING (
+        SELECT used.cart_id, line.listing_id, sum(line.qty) AS qty
+        FROM orders AS new JOIN order_carts(made) AS used ON used.order_id = new.id
+        JOIN order_lines AS line ON line.order_id = new.id
+        WHERE new.id = ANY(made) AND used.cart_id IS NOT NULL AND NOT EXISTS (SELECT FROM orders AS later
+            WHERE later.cart_id = new.cart_id AND later.generation > new.generation)
+        GROUP BY used.cart_id, line.listing_id
+    ) AS bought
+    ON item.cart_id = bought.cart_id AND item.listing_id = bought.listing_id
+    WHEN MATCHED AND item.qty <= bought.qty THEN DELETE
+    WHEN MATCHED THEN UPDATE SET qty = item.qty - bought.qty, updated_at = now();
+
+    -- The first money that came has ended it already, not so what is authorized.
+    IF some_authorized THEN
+        UPDATE carts AS cart SET generation = cart.generation + 1, updated_at = now()
+        FROM orders AS new
+        WHERE new.id = ANY(made) AND cart.id = new.cart_id AND cart.generation = new.generation;
+    END IF;
+
+    INSERT INTO cancel_requests (payment_id, requested_by)
+    SELECT DISTINCT other.id, other.user_id
+    FROM orders AS new JOIN checkout_sessions AS session ON session.cart_id = new.cart_id
+        AND session.generation = new.generation AND session.payment_id <> new.payment_id
+    JOIN payments AS other ON other.id = session.payment_id
+    WHERE new.id = ANY(made) AND other.status IN ('pending', 'failed') AND NOT other.under_way
+    ON CONFLICT (payment_id) DO NOTHING;
+
+    IF merged IS NOT NULL THEN
+        INSERT INTO cancel_requests (payment_id, requested_by)
+        SELECT DISTINCT other.id, other.user_id
+        FROM carts AS cart JOIN checkout_sessions AS session
+            ON session.cart_id = cart.id AND session.generation = cart.generation
+        JOIN payments AS other ON other.id = session.payment_id
+        WHERE cart.id = ANY(merged) AND other.status IN ('pending', 'failed') AND NOT other.under_way
+        ON CONFLICT (payment_id) DO NOTHING;
+        UPDATE carts SET generation = generation + 1, updated_at = now() WHERE id = ANY(merged);
+    END IF;
+END
+$$;
+
+DO $$
+DECLARE
+    owned text;
+BEGIN
+    FOREACH owned IN ARRAY ARRAY['carts_lock_for_payments(text[])',
+        'guest_merge(bytea, interval, uuid, text, text, text, integer, integer, numeric)'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', owned, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', owned);
+    END LOOP;
+END
+$$;
+
+GRANT EXECUTE ON FUNCTION guest_merge(bytea, interval, uuid, text, text, text, integer, integer, numeric) TO checkout_web;

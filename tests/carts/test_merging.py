@@ -1,0 +1,277 @@
+"""After log-in a guest's cart is the customer's: its lines, its payments, and what becomes of the token."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from tests.carts.guest_carts import make_guest, token_of
+from tests.conftest import Customer, MakeListing, Sql
+from tests.money import attempt, bring_to, fold
+from tests.orders.buying import bought
+from tests.purchases import ask, fill_cart, opened
+
+
+def merge(customer: Customer, guest: Customer, how: str = "sum", **headers: str) -> TestResponse:
+    return customer.post("/api/cart/merge", json={"cart_token": token_of(guest), "how": how}, headers=headers)
+
+
+def lines(customer: Customer) -> dict[str, int]:
+    return {item["listing"]["id"]: item["qty"] for item in customer.get("/api/cart").json["items"]}
+
+
+@pytest.fixture
+def guest(app: Flask, sql: Sql) -> Customer:
+    return make_guest(app, sql)
+
+
+@pytest.mark.parametrize(
+    ("how", "merged"),
+    [
+        ("sum", {"both": 7, "mine": 1, "guest": 2}),
+        ("max", {"both": 4, "mine": 1, "guest": 2}),
+        ("guest", {"both": 3, "guest": 2}),
+        ("mine", {"both": 4, "mine": 1}),
+    ],
+)
+def test_a_guests_cart_goes_into_the_customers(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql, how: str, merged: dict[str, int]
+) -> None:
+    listings = {name: make_listing() for name in ("both", "mine", "guest")}
+    cart_id = fill_cart(customer, (listings["both"], 4), (listings["mine"], 1))
+    fill_cart(guest, (listings["both"], 3), (listings["guest"], 2))
+
+    answer = merge(customer, guest, how)
+
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    expected = {str(listings[name]["id"]): qty for name, qty in merged.items()}
+    assert {item["listing"]["id"]: item["qty"] for item in answer.json["items"]} == expected
+    assert (answer.json["id"], answer.json["capped"]) == (cart_id, [])
+    again = merge(customer, guest, "guest")
+    assert (again.status_code, again.json) == (200, answer.json)
+    assert customer.get("/api/cart").json == {name: answer.json[name] for name in answer.json.keys() - {"capped"}}
+    assert sql("SELECT count(*) AS n FROM cart_items")[0].n == len(merged)
+
+
+def test_a_customer_without_a_cart_has_the_guests_lines(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing()
+    fill_cart(guest, (listing, 3))
+    answer = merge(customer, guest)
+    assert answer.json["id"] == str(sql("SELECT id FROM carts WHERE user_id = :id", id=customer.id)[0].id)
+    assert lines(customer) == {str(listing["id"]): 3}
+
+
+def test_an_empty_cart_of_a_guest_takes_nothing_from_the_customer(
+    guest: Customer, customer: Customer, make_listing: MakeListing
+) -> None:
+    fill_cart(customer, (make_listing(), 3))
+    assert len(merge(customer, guest, "guest").json["items"]) == 1
+
+
+def test_the_bounds_of_a_cart_are_kept_and_what_did_not_fit_is_answered_twice(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    many, dear, late = make_listing(), make_listing(unit_price="40000000.00"), make_listing()
+    fill_cart(customer, (many, 9000), (dear, 1))
+    fill_cart(guest, (many, 9000), (dear, 2), (late, 1))
+    sql(
+        """WITH more AS (INSERT INTO listings (id, vendor_id, title, unit_price, currency)
+            SELECT uuidv7(), vendor_id, title, 1, 'USD' FROM listings, generate_series(1, 498) WHERE listings.id = :id
+            RETURNING id)
+        INSERT INTO cart_items (cart_id, listing_id, qty)
+        SELECT carts.id, more.id, 1 FROM carts, more WHERE carts.user_id = :customer""",
+        id=many["id"],
+        customer=customer.id,
+    )
+
+    answer = merge(customer, guest)
+
+    assert answer.json["capped"] == [
+        {"listing": str(many["id"]), "requested": 18000, "qty": 9999},
+        {"listing": str(dear["id"]), "requested": 3, "qty": 2},
+        {"listing": str(late["id"]), "requested": 1, "qty": 0},
+    ]
+    assert len(answer.json["items"]) == 500
+    assert merge(customer, guest).json["capped"] == answer.json["capped"]
+
+
+def test_a_token_that_is_none_and_one_of_another_customer_merge_nothing(
+    guest: Customer, customer: Customer, other_customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    fill_cart(guest, (make_listing(), 3))
+    for token in ("nonsense", "cct_" + "0" * 49, token_of(guest)[:-1]):
+        answer = customer.post("/api/cart/merge", json={"cart_token": token, "how": "sum"})
+        assert (answer.status_code, answer.json["type"]) == (401, "/problems/invalid-cart-token")
+    for body in ({"cart_token": token_of(guest)}, {"cart_token": token_of(guest), "how": "both"}, {"how": "sum"}):
+        assert customer.post("/api/cart/merge", json=body).status_code == 422
+    assert guest.post("/api/cart/merge", json={"cart_token": token_of(guest), "how": "sum"}).status_code == 401
+    sql("UPDATE guests SET last_used_at = now() - interval '31 days'")
+    assert merge(customer, guest).status_code == 401
+    sql("UPDATE guests SET last_used_at = now()")
+    assert sql("SELECT FROM guests WHERE customer_id IS NOT NULL") == []
+
+    assert merge(customer, guest).status_code == 200
+    answer = merge(other_customer, guest)
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/guest-of-another")
+    assert lines(other_customer) == {}
+
+
+def test_the_token_may_come_in_its_header_too(guest: Customer, customer: Customer, make_listing: MakeListing) -> None:
+    fill_cart(guest, (make_listing(), 3))
+    assert merge(customer, guest, **guest.headers).status_code == 200
+
+
+def test_what_a_guest_paid_for_is_the_customers_by_the_link_and_keeps_its_owner(
+    guest: Customer, customer: Customer, other_customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    mine, order = bought(customer, sql, (make_listing(), 1)), bought(guest, sql, (make_listing(), 2))
+    pending = opened(guest, fill_cart(guest, (make_listing(), 1)), "pending")["payment_id"]
+    begin(sql, pending)
+
+    assert merge(customer, guest).status_code == 200
+
+    assert sql("SELECT user_id FROM orders WHERE id = :id", id=order.id)[0].user_id == guest.id
+    paths = [
+        *(f"payments/{order.payment_id}", f"payments/{order.payment_id}/refunds", f"orders/{order.id}"),
+        *(f"checkout/session/{order.payment_id}", f"payments/{pending}"),
+    ]
+    for path in paths:
+        answers = [who.get(f"/api/{path}") for who in (guest, customer, other_customer)]
+        assert [answer.status_code for answer in answers] == [200, 200, 404], path
+        assert answers[0].json == answers[1].json
+    listed = [one["id"] for one in customer.get("/api/payments").json["data"]]
+    assert listed == [pending, str(order.payment_id), str(mine.payment_id)]
+    assert [one["id"] for one in customer.get("/api/orders").json["data"]] == [str(order.id), str(mine.id)]
+    assert [one["id"] for one in guest.get("/api/orders").json["data"]] == [str(order.id)]
+    paged, cursor = [], ""
+    while cursor is not None:
+        page = customer.get(f"/api/payments?limit=1{cursor and f'&cursor={cursor}'}").json
+        paged += [one["id"] for one in page["data"]]
+        cursor = page["next_cursor"]
+    assert paged == listed
+
+
+def test_after_it_the_token_reads_and_no_more(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing()
+    cart_id = fill_cart(guest, (listing, 2))
+    payment_id = opened(guest, cart_id, "one")["payment_id"]
+    begin(sql, payment_id)
+    item = guest.get("/api/cart").json["items"][0]["id"]
+    merge(customer, guest)
+
+    put = {"listing": str(listing["id"]), "qty": 1}
+    refused = [
+        *(guest.get("/api/cart"), guest.delete("/api/cart"), guest.post("/api/cart/items", json=put)),
+        *(guest.patch(f"/api/cart/items/{item}", json={"qty": 1}), guest.delete(f"/api/cart/items/{item}")),
+        *(ask(guest, cart_id, "one"), ask(guest, cart_id, "two"), guest.post(f"/api/payments/{payment_id}/cancel")),
+    ]
+    for answer in refused:
+        assert (answer.status_code, answer.json["type"]) == (401, "/problems/invalid-cart-token")
+        assert "customer" in answer.json["detail"]
+    assert guest.get(f"/api/payments/{payment_id}").status_code == 200
+    sql("UPDATE guests SET last_used_at = now() - interval '29 days'")
+    assert guest.get(f"/api/payments/{payment_id}").status_code == 200
+    assert sql("SELECT last_used_at < now() - interval '28 days' AS old FROM guests")[0].old
+    sql("UPDATE guests SET last_used_at = now() - interval '30 days'")
+    assert guest.get(f"/api/payments/{payment_id}").status_code == 401
+    assert customer.get(f"/api/payments/{payment_id}").status_code == 200
+
+
+def begin(sql: Sql, payment_id: str | UUID) -> None:
+    """Somebody has begun to pay it."""
+    attempt(sql, payment_id, "under_way", ref="begun")
+    fold(sql, payment_id)
+
+
+def generation(sql: Sql, who: Customer) -> Any:
+    return sql("SELECT generation FROM carts WHERE user_id = :id", id=who.id)[0].generation
+
+
+@pytest.mark.parametrize("status", ["paid", "authorized"])
+def test_what_somebody_has_begun_to_pay_goes_on_and_leaves_the_customers_cart_once_it_is_paid(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql, status: str
+) -> None:
+    shared, other = make_listing(), make_listing()
+    fill_cart(customer, (shared, 1), (other, 1))
+    payment_id = opened(guest, fill_cart(guest, (shared, 2)), "one")["payment_id"]
+    begin(sql, payment_id)
+
+    merge(customer, guest)
+
+    assert sql("SELECT FROM cancel_requests") == []
+    assert generation(sql, guest) == 0
+    assert lines(customer) == {str(shared["id"]): 3, str(other["id"]): 1}
+    mine = opened(customer, customer.get("/api/cart").json["id"], "mine")["payment_id"]
+    bring_to(sql, payment_id, status)
+    assert lines(customer) == {str(shared["id"]): 1, str(other["id"]): 1}
+    assert [str(row.payment_id) for row in sql("SELECT payment_id FROM orders")] == [payment_id]
+    assert (generation(sql, guest), generation(sql, customer)) == (1, 1)
+    # What the customer was about to pay held what is bought now.
+    assert [str(row.payment_id) for row in sql("SELECT payment_id FROM cancel_requests")] == [mine]
+
+
+def test_what_was_paid_after_the_customer_bought_the_cart_takes_nothing_out_of_the_next_one(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing()
+    payment_id = opened(guest, fill_cart(guest, (listing, 2)), "one")["payment_id"]
+    begin(sql, payment_id)
+    merge(customer, guest)
+    bring_to(sql, opened(customer, customer.get("/api/cart").json["id"], "mine")["payment_id"], "paid")
+    fill_cart(customer, (listing, 2))
+
+    bring_to(sql, payment_id, "paid")
+
+    assert lines(customer) == {str(listing["id"]): 2}
+    assert len(sql("SELECT FROM orders")) == 2
+
+
+def test_a_customer_who_kept_their_own_cart_keeps_it_when_the_guests_payment_comes(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing()
+    fill_cart(customer, (listing, 2))
+    payment_id = opened(guest, fill_cart(guest, (listing, 1)), "one")["payment_id"]
+    begin(sql, payment_id)
+    merge(customer, guest, "mine")
+
+    bring_to(sql, payment_id, "paid")
+
+    assert lines(customer) == {str(listing["id"]): 2}
+
+
+def test_a_session_that_nobody_began_to_pay_is_canceled_and_the_carts_filling_is_over(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    cart_id = fill_cart(guest, (make_listing(), 2))
+    payment_id = opened(guest, cart_id, "one")["payment_id"]
+
+    merge(customer, guest)
+
+    (request,) = sql("SELECT payment_id, requested_by FROM cancel_requests")
+    assert (str(request.payment_id), request.requested_by) == (payment_id, customer.id)
+    assert generation(sql, guest) == 1
+    # If the money was faster it is an order all the same, and what was bought leaves the customer's cart.
+    bring_to(sql, payment_id, "paid")
+    assert lines(customer) == {}
+    assert len(customer.get("/api/orders").json["data"]) == 1
+
+
+def test_a_link_is_for_good(guest: Customer, customer: Customer, other_customer: Customer, sql: Sql) -> None:
+    merge(customer, guest)
+    merge(other_customer, make_guest_of(guest, sql))
+    for change in ("customer_id = NULL, linked_at = NULL, merged_cart_id = NULL", "token_hash = NULL"):
+        with pytest.raises(Exception, match="keeps who they are"):
+            sql(f"UPDATE guests SET {change} WHERE id = :id", id=guest.id)
+
+
+def make_guest_of(guest: Customer, sql: Sql) -> Customer:
+    return make_guest(guest.client.application, sql)
