@@ -109,11 +109,20 @@ _FIRST: Final = UUID(int=0)
 _PRICES: Final = ("unit_price", "line_total")
 
 
+_guests: Final = text("SELECT id FROM guests WHERE customer_id = :user ORDER BY id")
+
+
 def held_of(user_id: UUID) -> Iterator[dict[str, Any]]:
-    """Each row about this person, with its ``kind``. Amounts are text, as in the API, and so are bytes that are text.
+    """Each row about this person, with its ``kind``, and those of the guests whom they turned out to be. Amounts are
+    text, as in the API, and so are bytes that are text.
 
     Raises DatabaseUnavailableError.
     """
+    for owner in (user_id, *(row.id for row in execute(_guests, {"user": user_id}))):
+        yield from _held_by(owner)
+
+
+def _held_by(user_id: UUID) -> Iterator[dict[str, Any]]:
     for kind, (table, _) in HELD.items():
         after = _FIRST
         while rows := execute(

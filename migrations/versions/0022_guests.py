@@ -19,24 +19,41 @@ depends_on = None
 
 FOLDER: Final = Path(__file__).parent.parent / "guests"
 
+PARTS: Final = ("guests", "merging", "erasing")
+
+BEFORE: Final = {
+    "carts_lock_for_payments": ("orders/orders.sql", "carts_lock_for_payments"),
+    "orders_use_up_carts": ("orders/orders.sql", "orders_use_up_carts"),
+    "person_erase_rows": ("orders/erasing.sql", "person_erase_step"),
+    "person_erase_step": ("events/erasing.sql", "person_erase_step"),
+}
+"""Functions that are replaced: where each was written before, and under which name."""
+
+OWNED: Final = (
+    "carts_lock_for_payments(text[])",
+    "person_erase_rows(uuid, interval)",
+    "person_erase_step(uuid, interval)",
+)
+"""Those of them that run as the owner."""
+
 
 def upgrade() -> None:
-    for name in ("guests", "merging"):
-        _run((FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
+    for part in PARTS:
+        _run((FOLDER / f"{part}.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
     """Cart-Tokens open nothing any more. What guests bought stays, under ids that lead to nobody."""
-    before = (FOLDER.parent / "orders" / "orders.sql").read_text(encoding="utf-8")
-    for function in ("carts_lock_for_payments", "orders_use_up_carts"):
-        (found,) = re.findall(rf"CREATE (?:OR REPLACE )?(FUNCTION {function}\(.*?\n\$\$;)", before, re.DOTALL)
-        _run(f"CREATE OR REPLACE {found}")
-    _run("""
-        DO $$ BEGIN
-            EXECUTE format('ALTER FUNCTION carts_lock_for_payments(text[]) SET search_path = %I, pg_temp',
-                current_schema());
-        END $$
-    """)
+    for function, (file, name) in BEFORE.items():
+        before = (FOLDER.parent / file).read_text(encoding="utf-8")
+        (found,) = re.findall(rf"CREATE (?:OR REPLACE )?FUNCTION {name}(\(.*?\n\$\$;)", before, re.DOTALL)
+        _run(f"CREATE OR REPLACE FUNCTION {function}{found}")
+    for function in OWNED:
+        _run(f"""
+            DO $$ BEGIN
+                EXECUTE format('ALTER FUNCTION {function} SET search_path = %I, pg_temp', current_schema());
+            END $$
+        """)
     op.execute("DROP FUNCTION guest_merge(bytea, interval, uuid, text, text, text, integer, integer, numeric)")
     op.execute("DROP FUNCTION order_carts(uuid[])")
     op.execute("DROP TABLE guests")
