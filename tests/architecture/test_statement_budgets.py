@@ -29,6 +29,8 @@ from worker.transitions.outcomes import Outcome
 __all__ = ["worker"]  # fixtures
 
 BUDGETS = {
+    "listings.list_listings": 3,
+    "listings.read_listing": 1,
     "carts.get_cart": 1,
     "carts.empty_cart": 1,
     "carts.put_item": 1,
@@ -134,6 +136,8 @@ class Shop:
 
 
 REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
+    "listings.list_listings": lambda shop: shop.customer.get("/api/listings?q=algebra&available=true&limit=3"),
+    "listings.read_listing": lambda shop: shop.customer.get(f"/api/listings/{shop.listings[0]['id']}"),
     "carts.get_cart": lambda shop: shop.customer.get("/api/cart"),
     "carts.put_item": lambda shop: _put(shop, shop.listings[13]),
     "carts.change_quantity": lambda shop: shop.customer.patch(f"/api/cart/items/{shop.items[0]}", json={"qty": 7}),

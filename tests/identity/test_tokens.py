@@ -32,6 +32,8 @@ PUBLIC_PATHS = {
     "/api/docs/start.js",
     "/api/docs/page.css",
     "/api/docs/<name>",
+    "/api/listings",
+    "/api/listings/<uuid:listing_id>",
     "/api/payments/webhook",
     "/api/payments/webhook/<provider>",
 }
