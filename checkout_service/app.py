@@ -15,6 +15,7 @@ from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.cache import connect_cache
 from checkout_service.captures import routes as captures
 from checkout_service.carts import routes as carts
+from checkout_service.catalog import routes as listings
 from checkout_service.catalog.cli import catalog
 from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
@@ -106,7 +107,19 @@ def create_app(settings: WebSettings) -> Flask:
     problem_documents.init_app(app)
 
     api = Api(app)
-    for room in (carts, checkout, payments, orders, refunds, captures, order_requests, disputes, settling, events):
+    for room in (
+        listings,
+        carts,
+        checkout,
+        payments,
+        orders,
+        refunds,
+        captures,
+        order_requests,
+        disputes,
+        settling,
+        events,
+    ):
         api.register_blueprint(room.blueprint)
     api.register_blueprint(carts.guest_blueprint)
     api.register_blueprint(orders.staff_blueprint)

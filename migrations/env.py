@@ -87,6 +87,28 @@ END
 $$
 """
 
+# In a schema of its own, so that a schema that is migrated holds our things alone, and two may share it. Where somebody
+# installed it already, it is taken from there. It is "trusted": whoever may make schemas in the database may install it.
+EXTENSIONS: Final = """
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'unaccent') THEN
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'unaccent') THEN
+        RAISE EXCEPTION 'the extension unaccent is missing on this server: install the package postgresql-contrib there';
+    END IF;
+    IF NOT has_database_privilege(current_user, current_database(), 'CREATE') THEN
+        RAISE EXCEPTION 'the extension unaccent is missing and % may not create it: run CREATE EXTENSION unaccent as the '
+            'owner of the database, or as a superuser', current_user;
+    END IF;
+    CREATE SCHEMA IF NOT EXISTS checkout_extensions;
+    CREATE EXTENSION unaccent SCHEMA checkout_extensions;
+    GRANT USAGE ON SCHEMA checkout_extensions TO checkout_owner;
+END
+$$
+"""
+
 # The login roles get their right only where they lack it: in public, PostgreSQL itself gave it to everybody.
 RIGHTS: Final = """
 DO $$
@@ -128,7 +150,7 @@ def become_owner(connection: Connection) -> None:
     while True:
         try:
             # Without parameters, so that the percent signs of format() are not read as placeholders.
-            for block in (ROLES, RIGHTS):
+            for block in (ROLES, EXTENSIONS, RIGHTS):
                 connection.exec_driver_sql(block, execution_options={"no_parameters": True})
             connection.exec_driver_sql(f"SET ROLE {OWNER}")
             connection.exec_driver_sql(VERSION_TABLE)

@@ -9,6 +9,7 @@ from marshmallow.validate import Length, OneOf, Range
 
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText
 from checkout_service.api.plain_fields import IdField
+from checkout_service.catalog.listing_schemas import NamedSchema, SpecSchema
 
 
 def _qty() -> fields.Integer:
@@ -31,15 +32,6 @@ class NewItemSchema(Schema):
 
 class QuantitySchema(Schema):
     qty = _qty()
-
-
-class NamedSchema(AnswerSchema):
-    id = fields.UUID()
-    name = fields.String()
-
-
-class SpecSchema(NamedSchema):
-    attributes = fields.Dict(keys=fields.String())
 
 
 class CartListingSchema(AnswerSchema):

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CHAR, CheckConstraint, ForeignKey, Numeric, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, text
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
@@ -47,6 +47,17 @@ class Listing(Dated, Base):
         CheckConstraint("unit_price > 0", name="unit_price_positive"),
         CheckConstraint("unit_price = round(unit_price, currency_decimals(currency))", name="unit_price_of_currency"),
         CheckConstraint("stock >= 0", name="stock_not_negative"),
+        Index(
+            "listings_search",
+            "search",
+            postgresql_using="gin",
+            postgresql_where=text("active"),
+            postgresql_with={"fastupdate": "off"},
+        ),
+        Index("listings_newest", text("created_at DESC"), text("id DESC"), postgresql_where=text("active")),
+        Index("listings_title_key", "title_key", "id", postgresql_where=text("active")),
+        Index("listings_unit_price", "unit_price", "id", postgresql_where=text("active")),
+        Index("listings_currency_unit_price", "currency", "unit_price", "id", postgresql_where=text("active")),
     )
     vendor_id: Mapped[UUID] = mapped_column(ForeignKey("vendors.id"), index=True)
     """Who sells it."""
@@ -64,3 +75,39 @@ class Listing(Dated, Base):
     """Pieces that lie there, with what is reserved of them (``stock_counters``); none where nobody counts."""
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     """Whether it can be bought now."""
+    search: Mapped[str | None] = mapped_column(TSVECTOR)
+    """Its words without accents and case, written by a trigger: weight A those of the title, B those of the names of
+    vendor, school and spec."""
+    title_key: Mapped[str] = mapped_column(Text(collation="C"))
+    """What it is sorted by as a title: 64 characters without accents and case, written by a trigger."""
+
+
+class ListingPrice(Dated, Base):
+    """What a listing costs in a currency other than its own: set by the shop, never computed. Written by the owner."""
+
+    __tablename__ = "listing_prices"
+    __table_args__ = (
+        CheckConstraint("unit_price > 0", name="unit_price_positive"),
+        CheckConstraint("unit_price = round(unit_price, currency_decimals(currency))", name="unit_price_of_currency"),
+        Index("listing_prices_listing_id_currency", "listing_id", "currency", unique=True),
+        Index("listing_prices_currency_unit_price", "currency", "unit_price", "listing_id"),
+    )
+    listing_id: Mapped[UUID] = mapped_column(ForeignKey("listings.id", ondelete="CASCADE"))
+    """What costs so much."""
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    """ISO 4217."""
+    unit_price: Mapped[Decimal] = mapped_column(Numeric)
+    """For one piece, in the currency's major unit."""
+
+
+class ListingWord(Base):
+    """In how many listings a word stands, on sale or not; the empty one is in all of them. Written by triggers.
+
+    A search reads here which of its words finds the fewest. A count that is wrong costs time, and changes no answer.
+    """
+
+    __tablename__ = "listing_words"
+    word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    """Without accents and case, up to 64 characters."""
+    listings: Mapped[int] = mapped_column(BigInteger)
+    """How many."""

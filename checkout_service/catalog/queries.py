@@ -1,59 +1,43 @@
-"""Reads of the catalogue: what is on sale, page by page."""
+"""Reads of the catalogue: listings that are on sale, by their ids, as everybody sees them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
+from checkout_service.money import show
 
-SEARCHED: Final = 10_000
-"""Listings that one search looks through at most: some 20 ms. What matches nothing would else read the catalogue."""
+_PRICES: Final = {
+    False: "unit_price, listing.currency",
+    True: """CASE WHEN listing.currency = CAST(:currency AS char(3)) THEN listing.unit_price ELSE (
+        SELECT other.unit_price FROM listing_prices AS other
+        WHERE other.listing_id = listing.id AND other.currency = CAST(:currency AS char(3))
+    ) END AS unit_price, CAST(:currency AS char(3)) AS currency""",
+}
 
-# What is available is looked up for the listings of the page alone, not for all that a search looks through.
-_COLUMNS: Final = """
-    listing.id, listing.title, listing.unit_price, listing.currency,
-    (SELECT CASE WHEN counter.stock IS NOT NULL THEN greatest(counter.stock - counter.reserved, 0) END
-        FROM stock_counters AS counter WHERE counter.listing_id = listing.id) AS available,
-    vendor.name AS vendor, school.name AS school, spec.attributes
-"""
 
-_JOINED: Final = """
-    JOIN vendors AS vendor ON vendor.id = listing.vendor_id
-    LEFT JOIN schools AS school ON school.id = listing.school_id
-    LEFT JOIN specs AS spec ON spec.id = listing.spec_id
-"""
+class Named(NamedTuple):
+    """A vendor or a school."""
 
-_page = Statement(f"""
-    SELECT {_COLUMNS} FROM listings AS listing {_JOINED}
-    WHERE listing.active AND listing.id > :after ORDER BY listing.id LIMIT :limit
-""")  # noqa: S608 (only our own constants)
+    id: UUID
+    name: str
 
-# One row at least: the last listing that is looked at, where others follow it.
-_matching_page = Statement(f"""
-    SELECT looked.until, found.* FROM (SELECT (
-        SELECT id FROM listings WHERE active AND id > :after ORDER BY id OFFSET {SEARCHED} - 1 LIMIT 1
-    ) AS until) AS looked
-    LEFT JOIN (
-        SELECT {_COLUMNS}
-        FROM (
-            SELECT * FROM listings WHERE active AND id > :after ORDER BY id LIMIT {SEARCHED}
-        ) AS listing {_JOINED}
-        WHERE listing.title ILIKE :pattern OR vendor.name ILIKE :pattern OR school.name ILIKE :pattern
-        ORDER BY listing.id LIMIT :limit
-    ) AS found ON true
-    ORDER BY found.id
-""")  # noqa: S608 (only our own constants)
 
-FIRST: Final = UUID(int=0)
+class Spec(NamedTuple):
+    """What a listing is, with its free attributes."""
+
+    id: UUID
+    name: str
+    attributes: dict[str, Any]
 
 
 class ListingOnSale(NamedTuple):
-    """A listing with the names of its vendor and school.
+    """A listing as customers see it, at its price in ``currency``.
 
     ``available`` is how many pieces anybody may still take, and None where stock is not tracked.
     """
@@ -63,42 +47,57 @@ class ListingOnSale(NamedTuple):
     unit_price: Decimal
     currency: str
     available: int | None
-    vendor: str
-    school: str | None
-    attributes: dict[str, Any] | None
+    vendor: Named
+    school: Named | None
+    spec: Spec | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The listing in plain JSON values."""
+        return {
+            "id": str(self.id),
+            "title": self.title,
+            "unit_price": show(self.unit_price, self.currency),
+            "currency": self.currency,
+            "available": self.available,
+            "vendor": self.vendor._asdict(),
+            "school": self.school._asdict() if self.school else None,
+            "spec": self.spec._asdict() if self.spec else None,
+        }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListingsPage:
-    """A page of what is on sale, and the ``after`` of the next page, if there is one.
-
-    ``looked_through`` is False where a search ended before the page was full, and may find more behind ``following``.
-    """
-
-    listings: Sequence[ListingOnSale]
-    following: UUID | None
-    looked_through: bool = True
+def listings_by_id(ids: Sequence[UUID], *, currency: str | None = None) -> Sequence[ListingOnSale]:
+    """Those of these listings that are on sale, in the order of the ids; with a currency those with a price in it."""
+    if not ids:
+        return []
+    rows = execute(_statement(currency is not None), {"ids": list(ids), "currency": currency})
+    found = {row.id: _listing(row) for row in rows if row.unit_price is not None}
+    return [found[each] for each in ids if each in found]
 
 
-def listings_on_sale(*, search: str = "", after: UUID = FIRST, limit: int) -> ListingsPage:
-    """A page of what is on sale, by id, behind the listing ``after``.
-
-    ``search`` is looked for in titles and in the names of vendors and schools, whatever their case, among ``SEARCHED``
-    listings at most.
-    """
-    values: dict[str, Any] = {"after": after, "limit": limit + 1}
-    until: UUID | None = None
-    if search:
-        rows = execute(_matching_page, values | {"pattern": f"%{_escaped(search)}%"})
-        until = rows[0].until
-        found = [ListingOnSale._make(row[1:]) for row in rows if row.id is not None]
-    else:
-        found = [ListingOnSale._make(row) for row in execute(_page, values)]
-    if len(found) > limit:
-        return ListingsPage(listings=found[:limit], following=found[limit - 1].id)
-    return ListingsPage(listings=found, following=until, looked_through=until is None)
+@lru_cache(maxsize=2)
+def _statement(in_currency: bool) -> Statement:
+    return Statement(f"""
+        SELECT listing.id, listing.title, {_PRICES[in_currency]},
+            (SELECT CASE WHEN counter.stock IS NOT NULL THEN greatest(counter.stock - counter.reserved, 0) END
+                FROM stock_counters AS counter WHERE counter.listing_id = listing.id) AS available,
+            vendor.id AS vendor_id, vendor.name AS vendor, school.id AS school_id, school.name AS school,
+            spec.id AS spec_id, spec.name AS spec, spec.attributes
+        FROM listings AS listing
+        JOIN vendors AS vendor ON vendor.id = listing.vendor_id
+        LEFT JOIN schools AS school ON school.id = listing.school_id
+        LEFT JOIN specs AS spec ON spec.id = listing.spec_id
+        WHERE listing.id = ANY(CAST(:ids AS uuid[])) AND listing.active
+    """)  # noqa: S608 (only our own constants)
 
 
-def _escaped(text: str) -> str:
-    """The text, with what LIKE takes for a wildcard taken literally."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def _listing(row: Any) -> ListingOnSale:
+    return ListingOnSale(
+        id=row.id,
+        title=row.title,
+        unit_price=row.unit_price,
+        currency=row.currency,
+        available=row.available,
+        vendor=Named(row.vendor_id, row.vendor),
+        school=None if row.school_id is None else Named(row.school_id, row.school),
+        spec=None if row.spec_id is None else Spec(row.spec_id, row.spec, row.attributes),
+    )

@@ -16,7 +16,8 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from checkout_service.catalog.queries import listings_on_sale
+from checkout_service.catalog.filters import ListingFilters
+from checkout_service.catalog.searching import find_listings
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.delivery_states import DeliveryState
@@ -134,7 +135,7 @@ class Scene:
         return self.opened
 
     def _many(self) -> tuple[UUID, str, int]:
-        found = listings_on_sale(limit=FEW).listings
+        found = find_listings(ListingFilters(), limit=FEW, cursor=None).listings
         best = max(found, key=lambda each: float("inf") if each.available is None else each.available, default=None)
         if best is None or (best.available is not None and best.available < QUANTITY):
             raise TriggerError("There is nothing on sale to buy two pieces of: `flask stock add LISTING N`.")
@@ -146,7 +147,11 @@ class Scene:
         started = time.perf_counter()
         called = False
         while True:
-            found = [each for each in listings_on_sale(limit=FEW).listings if each.available is not None]
+            found = [
+                each
+                for each in find_listings(ListingFilters(), limit=FEW, cursor=None).listings
+                if each.available is not None
+            ]
             fit = [each for each in found if self._deployment.low < (each.available or 0) <= FEW]
             known = {row.object_id for row in execute(_known_as_low, {})}
             best = min(

@@ -13,7 +13,9 @@ from checkout_service.api.callers import caller
 from checkout_service.api.problems import Invalid, NotFound, Problem
 from checkout_service.carts import operations
 from checkout_service.carts.models import LARGEST_QTY
-from checkout_service.catalog.queries import FIRST, listings_on_sale
+from checkout_service.catalog.filters import LONGEST_SEARCH, SHORTEST_SEARCH, ListingFilters
+from checkout_service.catalog.searching import ListingPage, find_listings
+from checkout_service.cursors import BadCursorError
 from checkout_service.identity.guests import guest, remember_guest
 from checkout_service.pages import forms
 from checkout_service.pages.base import PageBlueprint
@@ -34,7 +36,6 @@ blueprint = PageBlueprint("shop", __name__)
 blueprint.after_request(remember_guest)
 
 PAGE: Final = 24
-LONGEST_SEARCH: Final = 60
 
 FEW: Final = 5
 """Pieces of a listing of which the shelf says that only so many are left."""
@@ -45,16 +46,17 @@ FEW: Final = 5
 def show_listings() -> str:
     """What is on sale, page by page, perhaps only what matches a search."""
     search = " ".join(request.args.get("q", "").split())[:LONGEST_SEARCH]
-    after = _id(request.args.get("after"), otherwise=FIRST)
-    found = listings_on_sale(search=search, after=after, limit=PAGE)
-    cart = cart_of_customer()
+    after = request.args.get("after") or None
+    found, cart = _found(search, after), cart_of_customer()
+    following = url_for("shop.show_listings", q=search or None, after=found.next_cursor) if found.next_cursor else None
     return shop_page(
         "shop/listings.html",
         listings=found.listings,
-        looked_through=found.looked_through,
         search=search,
-        first=url_for("shop.show_listings", q=search or None) if after != FIRST else None,
-        following=url_for("shop.show_listings", q=search or None, after=found.following) if found.following else None,
+        too_short=0 < len(search) < SHORTEST_SEARCH,
+        longest=LONGEST_SEARCH,
+        first=url_for("shop.show_listings", q=search or None) if after else None,
+        following=following,
         held={item["listing"]["id"]: item for item in cart["items"]},
         few=FEW,
         pieces=pieces_of(cart),
@@ -148,6 +150,15 @@ def show_payments() -> str:
     )
 
 
+def _found(search: str, after: str | None) -> ListingPage:
+    if 0 < len(search) < SHORTEST_SEARCH:
+        return ListingPage(listings=[], next_cursor=None)
+    try:
+        return find_listings(ListingFilters(q=search or None), limit=PAGE, cursor=after)
+    except BadCursorError:
+        raise NotFound("There is no such page of what is on sale.") from None
+
+
 def _remove(item_id: UUID) -> None:
     with suppress(NotFound):  # removed in another tab, or by the first of two clicks: it is as was asked for
         operations.remove_item(user_id=caller().user_id, item_id=item_id)
@@ -167,9 +178,7 @@ def _qty(field: str = "qty") -> int:
     return int(text)
 
 
-def _id(text: str | None, otherwise: UUID | None = None) -> UUID:
-    if text is None and otherwise is not None:
-        return otherwise
+def _id(text: str | None) -> UUID:
     try:
         return parse_id(text or "")
     except ValueError:

@@ -72,7 +72,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("lines", "request_hash"), Says.NOBODY),
     },
     "guests": dict.fromkeys(("token_hash", "capped"), Says.NOBODY),
-    "listings": {"title": Says.NOBODY},
+    "listing_words": {"word": Says.NOBODY},
+    "listings": dict.fromkeys(("title", "title_key"), Says.NOBODY),
     "order_cancellations": {
         **dict.fromkeys(("reason", "idempotency_key"), Says.PERSON),
         "refund_ids": Says.ID,

@@ -50,8 +50,13 @@ _WEBHOOKS: Final = f"{WEBHOOK_PATH}/"
 SEARCH: Final = ("q=", "%71=")
 """In the query of the shop's front page, however it is written: the app reads a name's escapes too."""
 
-PAGES_OF_API: Final = ("/api/docs", "/api/openapi.json")
-"""What of the API is there to be looked at."""
+PAGES_OF_API: Final = ("/api/docs", "/api/openapi.json", "/api/listings")
+"""What of the API is there to be looked at, by anybody."""
+
+LISTINGS: Final = "/api/listings"
+
+CHEAP: Final = frozenset({"limit", "cursor", "sort"})
+"""Parameters with which listings are read along an index, and no others are looked at."""
 
 
 class Granian(Protocol):
@@ -258,6 +263,8 @@ def kind_of(path: str, query: str) -> Kind:
     if path.startswith(API):
         if path == WEBHOOK_PATH or path.startswith(_WEBHOOKS):
             return Kind.WEBHOOK
+        if path == LISTINGS and any(part.partition("=")[0] not in CHEAP for part in query.split("&") if part):
+            return Kind.SEARCH
         return Kind.PAGE if path.startswith(PAGES_OF_API) else Kind.API
     if path in request_log.PROBES:
         # They go first: an orchestrator must not take us for dead because many others ask for something.

@@ -210,7 +210,7 @@ def test_a_nul_in_a_query_is_422(everything: Flask, customer: Customer, path: st
 
 
 ANYBODYS = {"assets.show_asset", "docs.show_asset", "docs.show_document", "docs.show_page", "docs.show_start"}
-ANYBODYS |= {"docs.show_style", "problems.show_kind"}
+ANYBODYS |= {"docs.show_style", "problems.show_kind", "listings.list_listings", "listings.read_listing"}
 """Endpoints whose answers hold nothing of anybody."""
 
 

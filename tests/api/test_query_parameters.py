@@ -16,6 +16,11 @@ _TAKEN = {
     "disputes.list_disputes": {"limit", "cursor", "status", "due_before"},
     "event_replays.list_replays": {"limit", "cursor"},
     "events.list_events": {"after", "types", "object", "limit", "wait"},
+    "listings.list_listings": {
+        *("q", "vendor", "school", "spec", "ids", "price_min", "price_max", "available", "currency", "sort"),
+        *("limit", "cursor"),
+    },
+    "listings.read_listing": {"currency"},
     "orders.list_orders": {"limit", "cursor"},
     "payments.list_payments": {"limit", "cursor"},
     "payments.read_payment": {"before", "wait"},

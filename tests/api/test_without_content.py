@@ -68,7 +68,8 @@ def test_a_204_has_no_content_type(
 
 def test_a_304_has_no_content_type(app: Flask, customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
     order = bought(customer, sql, (make_listing(), 1))
-    values = {"payment_id": str(order.payment_id), "order_id": str(order.id)}
+    listing = sql("SELECT listing_id FROM order_lines WHERE order_id = :id", id=order.id)[0].listing_id
+    values = {"payment_id": str(order.payment_id), "order_id": str(order.id), "listing_id": str(listing)}
     seen = 0
     for method, path in _documented(app.test_client(), "304"):
         assert method == "get"

@@ -32,6 +32,8 @@ __all__ = ["worker"]  # fixtures
 BUDGETS = {
     "guest_carts.create_guest_cart": 1,
     "carts.merge_guest_cart": 2,
+    "listings.list_listings": 3,
+    "listings.read_listing": 1,
     "carts.get_cart": 1,
     "carts.empty_cart": 1,
     "carts.put_item": 1,
@@ -145,6 +147,8 @@ REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
     "carts.merge_guest_cart": lambda shop: shop.customer.post(
         "/api/cart/merge", json={"cart_token": shop.guest_token, "how": "sum"}
     ),
+    "listings.list_listings": lambda shop: shop.customer.get("/api/listings?q=algebra&available=true&limit=3"),
+    "listings.read_listing": lambda shop: shop.customer.get(f"/api/listings/{shop.listings[0]['id']}"),
     "carts.get_cart": lambda shop: shop.customer.get("/api/cart"),
     "carts.put_item": lambda shop: _put(shop, shop.listings[13]),
     "carts.change_quantity": lambda shop: shop.customer.patch(f"/api/cart/items/{shop.items[0]}", json={"qty": 7}),

@@ -33,6 +33,8 @@ PUBLIC_PATHS = {
     "/api/docs/page.css",
     "/api/docs/<name>",
     "/api/carts",
+    "/api/listings",
+    "/api/listings/<uuid:listing_id>",
     "/api/payments/webhook",
     "/api/payments/webhook/<provider>",
 }

@@ -300,6 +300,21 @@ def test_a_search_is_a_page_of_its_own_kind() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "queries"),
+    [
+        (Kind.PAGE, "/api/listings", ["", "limit=5", "limit=5&cursor=x&sort=title", "&"]),
+        (Kind.SEARCH, "/api/listings", ["q=navy", "%71=navy", "limit=5&vendor=1", "available=false", "sort=price&x"]),
+        (Kind.PAGE, "/api/listings/1", ["", "currency=EUR"]),
+        (Kind.PAGE, "/api/listings/", ["q=navy"]),
+    ],
+)
+def test_the_catalogue_is_there_to_be_looked_at_and_what_looks_through_it_is_a_search(
+    kind: Kind, path: str, queries: list[str]
+) -> None:
+    assert [kind_of(path, query) for query in queries] == [kind] * len(queries)
+
+
 def test_pages_that_wait_take_no_webhook_its_slot() -> None:
     """With four slots two pages are at work; the others of a flood wait, while webhooks and API are served."""
     may_end, served = threading.Event(), list[str]()
