@@ -7,6 +7,8 @@ them. Nothing left of that one is looked at.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
@@ -117,6 +119,18 @@ def caller_address(environ: Environ) -> str | None:
     """The current app's ``Addresses.of``: who sent the request, by address; None where it is not known."""
     addresses: Addresses = current_app.extensions["addresses"]
     return addresses.of(environ)
+
+
+def address_hash(environ: Environ) -> bytes | None:
+    """The caller's address so that nobody who reads it finds the address; None where that is not known.
+
+    16 bytes of HMAC-SHA-256, since there are only some billions of addresses: all of them can be tried.
+    """
+    address = caller_address(environ)
+    if address is None:
+        return None
+    settings: WebSettings = current_app.extensions["settings"]
+    return hmac.new(settings.addresses_key, address.encode(), hashlib.sha256).digest()[:16]
 
 
 def presumed_address(environ: Environ) -> str | None:

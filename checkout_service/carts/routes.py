@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Response, current_app, request
 
+from checkout_service.api.addresses import address_hash
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, cart_token_beside, guests_too, public
 from checkout_service.api.problems import (
@@ -16,6 +17,7 @@ from checkout_service.api.problems import (
     MalformedBody,
     NotFound,
     Problem,
+    RateLimited,
     TotalTooLarge,
     Unauthorized,
 )
@@ -37,6 +39,8 @@ from checkout_service.carts.schemas import (
     QuantitySchema,
 )
 from checkout_service.identity.cart_tokens import InvalidCartToken, sent_cart_token
+from checkout_service.rates.counts import Rate
+from checkout_service.rates.limits import use_rates
 from checkout_service.settings.values import WebSettings
 
 blueprint = Blueprint(
@@ -59,7 +63,7 @@ class CustomerHasCart(Problem):
 @guest_blueprint.doc(operationId="createGuestCart")
 @guest_blueprint.arguments(NewCartSchema)
 @guest_blueprint.response(201, GuestCartSchema, example=EXAMPLE_GUEST_CART, description="The cart, and its token")
-@guest_blueprint.problems(CustomerHasCart, DatabaseUnavailable)
+@guest_blueprint.problems(CustomerHasCart, RateLimited, DatabaseUnavailable)
 @public
 def create_guest_cart(_body: dict[str, Any]) -> Response:
     """Make a cart for a guest
@@ -72,8 +76,13 @@ def create_guest_cart(_body: dict[str, Any]) -> Response:
     sent_cart_token()
     if "HTTP_AUTHORIZATION" in request.environ:
         raise CustomerHasCart
-    default_currency = current_app.extensions["settings"].default_currency
-    cart = operations.open_guest_cart(default_currency=default_currency)
+    settings: WebSettings = current_app.extensions["settings"]
+    if (address := address_hash(request.environ)) is not None:
+        # Whoever asks for them is somebody new each time, and each leaves a row for some weeks.
+        quota = settings.guest_carts_per_address_per_minute
+        if (limited := use_rates([Rate("guest-carts", f"guest-carts:{address.hex()}", quota, 60)])[1]) is not None:
+            raise limited
+    cart = operations.open_guest_cart(default_currency=settings.default_currency)
     return json_answer(cart, 201, headers={"Cache-Control": "no-store", "Location": "/api/cart"})
 
 

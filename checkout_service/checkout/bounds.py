@@ -6,14 +6,12 @@ guests have is bounded by their address too, where it is known, and all of them 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from checkout_service.api.addresses import caller_address
+from checkout_service.api.addresses import address_hash
 from checkout_service.api.callers import Caller
 from checkout_service.api.scopes import Scope
 from checkout_service.rates.counts import FAILED_WITHIN, Rate, failed_attempts_key
@@ -64,8 +62,7 @@ def bounds_of(caller: Caller, environ: Mapping[str, Any], settings: WebSettings)
     """The bounds of whoever sent a request to the current app."""
     if caller.may(*STAFF_SCOPES):
         return _bounds(caller.user_id, address=None)
-    given = caller_address(environ)
-    address = None if given is None else _hashed(given, settings)
+    address = address_hash(environ)
     return _bounds(
         caller.user_id,
         rates=_rates(caller, address, settings),
@@ -126,8 +123,3 @@ def _bounds(
         address=address,
         rates=rates,
     )
-
-
-def _hashed(address: str, settings: WebSettings) -> bytes:
-    """The address so that nobody who reads the database finds it, though there are only some billions of them."""
-    return hmac.new(settings.addresses_key, address.encode(), hashlib.sha256).digest()[:16]

@@ -31,6 +31,7 @@ from checkout_service.api.problems import (
     Problem,
     ProviderFailed,
     ProviderUnavailable,
+    RateLimited,
     StillInProgress,
     TooMany,
     TooManyAtOnce,
@@ -97,7 +98,8 @@ def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: 
     try:
         return _opened_or_replayed(order, providers, namespace, ttl)
     except TooMany as problem:
-        callers_refused_total.labels(problem.slug).inc()
+        if not isinstance(problem, RateLimited):  # who refuses that counts it
+            callers_refused_total.labels(problem.slug).inc()
         raise
 
 

@@ -12,6 +12,9 @@ from typing import Final, NamedTuple
 
 from checkout_service.cache import cache
 
+NOTHING: Final = "nothing"
+"""A name under which nothing is ever kept."""
+
 FAILED_WITHIN: Final = 3600
 """Seconds: the window of attempts to pay that failed."""
 
@@ -85,15 +88,15 @@ class Use(NamedTuple):
     used: Sequence[Used] = ()
 
 
-def use(rates: Sequence[Rate], *, unless: str) -> Use:
+def use(rates: Sequence[Rate], *, unless: str = "") -> Use:
     """Use one of each rate that takes, if none of them is used up; none where the cache has something ``unless``.
 
     Where the cache is away it fits, and nothing is known of any.
     """
     if not rates:
-        return Use(kept=cache().get(unless))
+        return Use(kept=cache().get(unless) if unless else None)
     arguments = [part for rate in rates for part in (rate.quota, rate.window, int(rate.takes))]
-    kept, *answer = cache().run(_USE, [unless, *(rate.key for rate in rates)], arguments) or [None]
+    kept, *answer = cache().run(_USE, [unless or NOTHING, *(rate.key for rate in rates)], arguments) or [None]
     if not answer:
         return Use(kept=kept)
     full, *parts = answer

@@ -15,6 +15,7 @@ from flask import Flask, Response, g
 
 from checkout_service.api.problems import RateLimited
 from checkout_service.rates.counts import Rate, Used, use
+from checkout_service.telemetry.metrics import callers_refused_total
 
 
 def connect_rate_limits(app: Flask) -> None:
@@ -31,7 +32,7 @@ def connect_rate_limits(app: Flask) -> None:
         return response
 
 
-def use_rates(rates: Iterable[Rate], *, unless: str) -> tuple[bytes | None, RateLimited | None]:
+def use_rates(rates: Iterable[Rate], *, unless: str = "") -> tuple[bytes | None, RateLimited | None]:
     """Use one of each rate, and the problem if one of them is used up: then none is used.
 
     Where the cache has something under the name ``unless``, that comes first, and nothing is used: in the same round
@@ -40,11 +41,12 @@ def use_rates(rates: Iterable[Rate], *, unless: str) -> tuple[bytes | None, Rate
     """
     found = use([rate for rate in rates if rate.quota], unless=unless)
     g.rates_used = found.used
-    return found.kept, None if found.fits else RateLimited(retry_after=_retry_after(found.used))
+    return found.kept, None if found.fits else _limited(found.used)
 
 
-def _retry_after(used: Sequence[Used]) -> int:
-    return max(ceil(each.ends_in or 0) for each in used if not each.left)
+def _limited(used: Sequence[Used]) -> RateLimited:
+    callers_refused_total.labels(RateLimited.slug).inc()
+    return RateLimited(retry_after=max(ceil(each.ends_in or 0) for each in used if not each.left))
 
 
 def _shown(used: Used) -> str:

@@ -140,8 +140,10 @@ class WebSettings(SharedSettings):
     open_sessions_per_customer: int = 20
     open_sessions_per_guest: int = 5
     open_sessions_per_address: int = 100
+    guest_carts_per_address_per_minute: int = 30
+    """Carts before log-in, where the address is known; 0 is any number, here and in the next three."""
     sessions_per_caller_per_minute: int = 60
-    """Requests to open one; 0 is any number, here and in the next two."""
+    """Requests to open one."""
     failed_attempts_per_caller_per_hour: int = 20
     """Attempts to pay that failed, after which a caller opens no session."""
     failed_attempts_per_address_per_hour: int = 100

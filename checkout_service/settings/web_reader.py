@@ -67,6 +67,7 @@ class WebReader(Reader):
             "open_sessions_per_customer": self.number("OPEN_SESSIONS_PER_CUSTOMER", 20, least=0),
             "open_sessions_per_guest": self.number("OPEN_SESSIONS_PER_GUEST", 5, least=0),
             "open_sessions_per_address": self.number("OPEN_SESSIONS_PER_ADDRESS", 100, least=0),
+            "guest_carts_per_address_per_minute": self.number("GUEST_CARTS_PER_ADDRESS_PER_MINUTE", 30, least=0),
             "sessions_per_caller_per_minute": self.number("SESSIONS_PER_CALLER_PER_MINUTE", 60, least=0),
             "failed_attempts_per_caller_per_hour": self.number("FAILED_ATTEMPTS_PER_CALLER_PER_HOUR", 20, least=0),
             "failed_attempts_per_address_per_hour": self.number("FAILED_ATTEMPTS_PER_ADDRESS_PER_HOUR", 100, least=0),

@@ -192,3 +192,22 @@ def test_a_guest_is_bounded_by_what_failed_at_their_address_too(
     assert come("192.0.2.2")[1].status_code == 303
     buyer = replace(customer, client=app.test_client(), headers={**customer.headers, "X-Forwarded-For": "192.0.2.1"})
     assert ask(buyer, fill_cart(buyer, (listing, 1))).status_code == 201, "a customer is known by their token"
+
+
+def test_an_address_makes_no_more_guests_carts_than_some_in_a_minute(make_app: MakeApp, sql: Sql) -> None:
+    app = make_app(trusted_proxies=PROXIES, guest_carts_per_address_per_minute=2)
+
+    def make(address: str) -> TestResponse:
+        return app.test_client().post("/api/carts", headers={"X-Forwarded-For": address})
+
+    answers = [make("192.0.2.1") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].headers["RateLimit-Policy"] == '"guest-carts";q=2;w=60'
+    assert re.fullmatch(r'"guest-carts";r=0;t=\d+', answers[1].headers["RateLimit"])
+
+    assert refused(make("198.51.100.7, 192.0.2.1")), "what a caller wrote themselves is not read"
+
+    assert sql("SELECT count(*) FROM users")[0].count == 2
+    assert make("192.0.2.2").status_code == 201
+    unknown = make_app(guest_carts_per_address_per_minute=2).test_client()
+    assert [unknown.post("/api/carts").status_code for _ in range(4)] == [201] * 4, "else the whole shop is one caller"
