@@ -9,6 +9,7 @@ from flask import Response, current_app
 
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import (
     CartFull,
     DatabaseUnavailable,
@@ -38,6 +39,7 @@ blueprint = Blueprint(
 @blueprint.doc(operationId="getCart")
 @blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart; empty and without id at first")
 @blueprint.problems(Unauthorized, DatabaseUnavailable)
+@compressed
 def get_cart() -> Response:
     """Read the cart
 
