@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 import checkout_service.tables  # noqa: F401 (fills the metadata, whichever rooms are served)
-from checkout_service.api import heads, openapi_page, problem_documents
+from checkout_service.api import compressing, heads, openapi_page, problem_documents
 from checkout_service.api.addresses import connect_addresses
 from checkout_service.api.blueprints import Api
 from checkout_service.api.problems import MalformedBody, NotFound
@@ -99,6 +99,7 @@ def create_app(settings: WebSettings) -> Flask:
     events.connect_events(app)
     request_log.init_app(app)
     heads.init_app(app)
+    compressing.init_app(app)
     bodies.init_app(app)
     connect_addresses(app, settings)
     connect_rate_limits(app)

@@ -161,7 +161,10 @@ def require_callers(app: Flask, identify: Callable[[], Caller]) -> None:
         identify_here = how_known(app, endpoint)
         g.caller = found = request.environ[CALLER_KEY] = (identify_here or identify)()
         if identify_here is None:
-            _check_scopes(found, demand_of(app, endpoint))
+            if request.method == "OPTIONS":
+                _check_any(found, [demand_of(app, other) for other in _endpoints_here() or [endpoint]])
+            else:
+                _check_scopes(found, demand_of(app, endpoint))
 
 
 def caller() -> Caller:
@@ -195,6 +198,26 @@ def is_staff() -> bool:
 def _marked(view: View, demand: Demand) -> View:
     view.demand = demand  # type: ignore[attr-defined]  # functions take any attribute
     return view
+
+
+def _endpoints_here() -> list[str]:
+    """Those of all methods of the path at work: each may be a route of its own."""
+    adapter = current_app.create_url_adapter(request)
+    if adapter is None:
+        return []
+    return sorted({adapter.match(method=method)[0] for method in adapter.allowed_methods() if method != "OPTIONS"})
+
+
+def _check_any(who: Caller, demands: list[Demand | None]) -> None:
+    """What a path takes is said to whoever may send it anything."""
+    refusals = []
+    for demand in demands:
+        try:
+            _check_scopes(who, demand)
+        except Forbidden as error:
+            refusals.append(error)
+    if len(refusals) == len(demands):
+        raise refusals[0]
 
 
 def _check_scopes(who: Caller, demand: Demand | None) -> None:

@@ -14,6 +14,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 
 from checkout_service.api.blueprints import Api
 from checkout_service.api.callers import public
+from checkout_service.api.compressing import compressed, offer
 from checkout_service.api.documented_problems import common_responses, problem_schemas, responses_of
 from checkout_service.api.problem_documents import ProblemSchema
 from checkout_service.api.problems import NotFound, Problem
@@ -159,7 +160,8 @@ def init_app(app: Flask, api: Api, *, acknowledgements: Mapping[str, str], refus
     app.extensions["swagger_ui"] = {
         name: (content, hashlib.sha256(content).hexdigest()[:16]) for name, content in found.items()
     }
-    app.extensions["openapi"] = orjson.dumps(api.document())
+    content = app.extensions["openapi"] = orjson.dumps(api.document())
+    app.extensions["openapi_digest"] = hashlib.sha256(content).hexdigest()[:16]
     app.register_blueprint(blueprint)
 
 
@@ -178,13 +180,20 @@ def _acknowledged(texts: Mapping[str, str]) -> dict[str, Any]:
 
 @blueprint.get("/openapi.json")
 @public
+@compressed
 def show_document() -> Response:
     """The API as an OpenAPI 3.1 document."""
-    return Response(current_app.extensions["openapi"], headers=_AGAIN, content_type="application/json")
+    content: bytes = current_app.extensions["openapi"]
+    offer(content)
+    answer = Response(content, headers=_AGAIN, content_type="application/json")
+    answer.set_etag(current_app.extensions["openapi_digest"], weak=True)
+    answer.make_conditional(request)
+    return answer
 
 
 @blueprint.get("/docs")
 @public
+@compressed
 def show_page() -> Response:
     """The document as a page."""
     headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}

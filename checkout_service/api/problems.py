@@ -181,7 +181,7 @@ class PreconditionFailed(Problem):
     slug = "precondition-failed"
     title = "Precondition failed"
     default_detail = (
-        "If-Match names another ETag than this has, so nothing was done. Only what is read with an ETag has one."
+        "If-Match names another ETag than this has, or a weak one, so nothing was done. What is changed here has none."
     )
 
 

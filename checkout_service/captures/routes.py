@@ -10,6 +10,7 @@ from flask import Response, current_app, request
 from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
+from checkout_service.api.compressing import compressed
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
@@ -122,6 +123,7 @@ def post_void(key: str, payment_id: UUID) -> Response:
 @blueprint.response(200, CapturesSchema, example=CAPTURES_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(InsufficientScope, problems.NotFound)
+@compressed
 def list_captures(payment_id: UUID) -> Response:
     """List a payment's captures
 
@@ -133,7 +135,7 @@ def list_captures(payment_id: UUID) -> Response:
         raise problems.NotFound("There is no such payment.")
     several = captures_several(found.provider, current_app.extensions["settings"].accounts)
     answer = json_answer({**found.shown, "several_captures": several}, headers={"Cache-Control": "private, no-cache"})
-    answer.add_etag()
+    answer.add_etag(weak=True)
     answer.make_conditional(request)
     return answer
 

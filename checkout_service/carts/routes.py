@@ -10,6 +10,7 @@ from flask import Response, current_app, request
 from checkout_service.api.addresses import address_hash
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, cart_token_beside, guests_too, public
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import (
     CartFull,
     DatabaseUnavailable,
@@ -91,6 +92,7 @@ def create_guest_cart(_body: dict[str, Any]) -> Response:
 @guests_too()
 @blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart; empty and without id at first")
 @blueprint.problems(Unauthorized, DatabaseUnavailable)
+@compressed
 def get_cart() -> Response:
     """Read the cart
 

@@ -9,6 +9,7 @@ from flask import Response, url_for
 
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, scoped
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import Invalid
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
@@ -28,6 +29,7 @@ blueprint = Blueprint(
 @blueprint.arguments(DisputesQuery, location="query")
 @blueprint.response(200, DisputePageSchema, example=EXAMPLE)
 @blueprint.problems(Invalid, InsufficientScope)
+@compressed
 def list_disputes(query: dict[str, Any]) -> Response:
     """List disputes
 

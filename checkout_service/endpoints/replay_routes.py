@@ -10,6 +10,7 @@ from flask import Response, request
 from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
+from checkout_service.api.compressing import compressed
 from checkout_service.api.idempotency_key import REPLAYED, documented, read_key
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
@@ -90,6 +91,7 @@ def post_replay(body: dict[str, Any], endpoint_id: UUID) -> Response:
 @blueprint.arguments(ReplaysQuery, location="query")
 @blueprint.response(200, ReplayPageSchema, example=examples.REPLAYS)
 @blueprint.problems(problems.NotFound, problems.Invalid, InsufficientScope)
+@compressed
 def list_replays(query: dict[str, Any], endpoint_id: UUID) -> Response:
     """List replays
 

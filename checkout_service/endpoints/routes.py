@@ -12,6 +12,7 @@ from flask import Response, url_for
 from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
+from checkout_service.api.compressing import compressed
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.commands.models import Door
@@ -99,6 +100,7 @@ def post_endpoint(body: dict[str, Any]) -> Response:
 @blueprint.arguments(EndpointsQuery, location="query")
 @blueprint.response(200, EndpointPageSchema, example=examples.ENDPOINTS)
 @blueprint.problems(problems.Invalid, InsufficientScope)
+@compressed
 def list_endpoints(query: dict[str, Any]) -> Response:
     """List webhook endpoints
 
@@ -114,6 +116,7 @@ def list_endpoints(query: dict[str, Any]) -> Response:
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(200, EndpointSchema, example=examples.ENDPOINT)
 @blueprint.problems(problems.NotFound, InsufficientScope)
+@compressed
 def read_endpoint(endpoint_id: UUID) -> Response:
     """Read a webhook endpoint
 
@@ -217,6 +220,7 @@ def send_test(endpoint_id: UUID) -> Response:
 @blueprint.arguments(DeliveriesQuery, location="query")
 @blueprint.response(200, DeliveryPageSchema, example=examples.DELIVERIES)
 @blueprint.problems(problems.NotFound, problems.Invalid, InsufficientScope)
+@compressed
 def list_deliveries(query: dict[str, Any], endpoint_id: UUID) -> Response:
     """List event deliveries
 

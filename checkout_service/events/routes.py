@@ -10,6 +10,7 @@ from flask import Flask, Response
 
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import Invalid, NotFound
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
@@ -60,6 +61,7 @@ def connect_events(app: Flask) -> None:
 @blueprint.arguments(EventsQuery, location="query")
 @blueprint.response(200, EventPageSchema, example=PAGE_EXAMPLE)
 @blueprint.problems(Invalid, InsufficientScope, EventsDropped, EventsAhead)
+@compressed
 def list_events(query: dict[str, Any]) -> Response:
     """Read the log of events
 
@@ -104,6 +106,7 @@ def list_events(query: dict[str, Any]) -> Response:
 @scoped(Scope.EVENTS_READ)
 @blueprint.response(200, EventSchema, example=EVENT_EXAMPLE)
 @blueprint.problems(NotFound, InsufficientScope)
+@compressed
 def read_event(event_id: UUID) -> Response:
     """Read an event
 

@@ -10,6 +10,7 @@ from flask import Response, request, url_for
 
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, guests_too, scoped
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import Invalid, NotFound, TooManyAtOnce
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
@@ -56,6 +57,7 @@ staff_blueprint = Blueprint(
 @blueprint.response(200, OrderPageSchema, example=PAGE_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(Invalid)
+@compressed
 def list_orders(query: dict[str, Any]) -> Response:
     """List orders
 
@@ -74,6 +76,7 @@ def list_orders(query: dict[str, Any]) -> Response:
 @blueprint.response(200, WholeOrderSchema, example=ORDER_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(NotFound)
+@compressed
 def read_order(order_id: UUID) -> Response:
     """Read an order
 
@@ -93,6 +96,7 @@ def read_order(order_id: UUID) -> Response:
 @staff_blueprint.response(200, StaffOrderPageSchema, example=STAFF_PAGE_EXAMPLE)
 @staff_blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @staff_blueprint.problems(Invalid, InsufficientScope)
+@compressed
 def find_staff_orders(query: dict[str, Any]) -> Response:
     """Find orders
 
@@ -113,6 +117,7 @@ def find_staff_orders(query: dict[str, Any]) -> Response:
 @staff_blueprint.response(200, WholeStaffOrderSchema, example=STAFF_EXAMPLE)
 @staff_blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @staff_blueprint.problems(NotFound, InsufficientScope)
+@compressed
 def read_staff_order(order_id: UUID) -> Response:
     """Read anybody's order
 
@@ -173,7 +178,7 @@ def _page(found: OrderPage, endpoint: str, query: Mapping[str, Any]) -> Response
 
 def _with_etag(shown: Mapping[str, Any]) -> Response:
     answer = json_answer(shown, headers={"Cache-Control": "private, no-cache"})
-    answer.add_etag()
+    answer.add_etag(weak=True)
     answer.make_conditional(request)
     return answer
 

@@ -10,6 +10,7 @@ from flask import Response, request, url_for
 
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, scoped
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import Invalid, NotFound
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
@@ -45,6 +46,7 @@ blueprint = Blueprint(
 @blueprint.response(200, StaffPaymentPageSchema, example=PAGE_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(Invalid, InsufficientScope)
+@compressed
 def find_staff_payments(query: dict[str, Any]) -> Response:
     """Find payments
 
@@ -82,6 +84,7 @@ def find_staff_payments(query: dict[str, Any]) -> Response:
 @blueprint.response(200, WholePaymentSchema, example=WHOLE_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(NotFound, Invalid, InsufficientScope)
+@compressed
 def read_staff_payment(query: dict[str, Any], payment_id: UUID) -> Response:
     """Read anybody's payment
 
@@ -100,6 +103,6 @@ def read_staff_payment(query: dict[str, Any], payment_id: UUID) -> Response:
 
 def _with_etag(shown: Mapping[str, Any]) -> Response:
     answer = json_answer(shown, headers={"Cache-Control": "private, no-cache"})
-    answer.add_etag()
+    answer.add_etag(weak=True)
     answer.make_conditional(request)
     return answer

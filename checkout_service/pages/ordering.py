@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import request, url_for
 
 from checkout_service.api.callers import caller
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import NotFound
 from checkout_service.cursors import BadCursorError
 from checkout_service.identity.guests import guest, remember_guest
@@ -27,6 +28,7 @@ blueprint.after_request(remember_guest)
 
 @blueprint.get("/orders")
 @guest
+@compressed
 def show_orders() -> str:
     """The customer's orders, newest first."""
     cursor = request.args.get("cursor")
@@ -53,6 +55,7 @@ def _money_words(order: dict[str, Any]) -> str:
 
 @blueprint.get("/orders/<uuid:order_id>")
 @guest
+@compressed
 def show_order(order_id: UUID) -> str:
     """One order: its lines, its status in plain words, what was given back, and what was sent."""
     order = order_of(order_id=order_id, user_id=caller().user_id)

@@ -115,7 +115,7 @@ def show_payment(payment_id: UUID) -> str:
     """What became of the money, and how; the page watches by itself."""
     content, context = _news(payment_id)
     answer = Response(content)
-    answer.add_etag()
+    answer.add_etag(weak=True)
     return shop_page(
         "shop/payment.html",
         news=content,
@@ -135,7 +135,7 @@ def show_news(payment_id: UUID) -> Response:
     content, _ = _news(payment_id)
     answer = Response(content, content_type="text/html; charset=utf-8")
     answer.headers["Cache-Control"] = "private, no-cache"
-    answer.add_etag()
+    answer.add_etag(weak=True)
     answer.make_conditional(request)
     if not waits or answer.status_code != HTTPStatus.NOT_MODIFIED:
         return answer

@@ -10,6 +10,7 @@ from flask import Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from checkout_service.api.callers import caller
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import Invalid, NotFound, Problem
 from checkout_service.carts import operations
 from checkout_service.carts.models import LARGEST_QTY
@@ -135,6 +136,7 @@ def empty_cart() -> BaseResponse:
 
 @blueprint.get("/payments")
 @guest
+@compressed
 def show_payments() -> str:
     """The customer's payments, newest first."""
     cursor = request.args.get("cursor")

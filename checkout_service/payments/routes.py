@@ -10,6 +10,7 @@ from flask import Response, request, url_for
 
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, guests_too, is_staff, staff_too
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
@@ -54,7 +55,7 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
     if payment is None:
         raise NotFound("There is no such payment, or it is not yours.")
     answer = json_answer(payment, headers={"Cache-Control": "private, no-cache"})
-    answer.add_etag()
+    answer.add_etag(weak=True)
     answer.make_conditional(request)
     if not waits or answer.status_code != HTTPStatus.NOT_MODIFIED:
         return answer
@@ -90,6 +91,7 @@ def cancel_payment(payment_id: UUID) -> Response:
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, PaymentPageSchema)
 @blueprint.problems(Invalid)
+@compressed
 def list_payments(query: dict[str, Any]) -> Response:
     """List payments
 

@@ -10,6 +10,7 @@ from flask import Response, request
 from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, guests_too, is_staff, scoped, staff_too
+from checkout_service.api.compressing import compressed
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
@@ -92,6 +93,7 @@ def post_refund(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
 @blueprint.response(200, RefundsSchema, example={"data": [EXAMPLE]})
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(problems.NotFound)
+@compressed
 def list_refunds(payment_id: UUID) -> Response:
     """List a payment's refunds
 
@@ -106,6 +108,6 @@ def list_refunds(payment_id: UUID) -> Response:
         for refund in found.refunds:
             refund["provider_answer"] = None
     answer = json_answer({"data": found.refunds}, headers={"Cache-Control": "private, no-cache"})
-    answer.add_etag()
+    answer.add_etag(weak=True)
     answer.make_conditional(request)
     return answer

@@ -17,12 +17,14 @@ import orjson
 import structlog
 
 from checkout_service.api.callers import CALLER_KEY
+from checkout_service.api.compressing import COMPRESS_KEY
 from checkout_service.api.heads import API_VERSION, is_of_api
 from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
 from checkout_service.api.problems import Problem, TooManyAtOnce, TooManyReaders, TooManyWaiting
 from checkout_service.api_versions import API_VERSIONS
 from checkout_service.server import long_polls
 from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, BodyReader, has_body
+from checkout_service.server.compression import Answer, Compressor
 from checkout_service.server.cors import API, Cors
 from checkout_service.server.long_polls import LongPolls, Look, Poll
 from checkout_service.server.readers import LARGE, CallerReadsEnoughError, Readers, TooManyReadersError
@@ -77,11 +79,11 @@ class Probes(Protocol):
 class WsgiAdapter:
     """Serves one WSGI app (PEP 3333) with a few slots. Bodies are read before a request takes a slot.
 
-    An answer is made in the slot, and a large one is sent outside of it. What the adapter answers by itself is a
-    problem document, and is counted and logged like any other answer. The route of such an answer is ``gone`` (408:
-    the body came too slowly or not whole), ``refused`` (503: too many wait, or read; 429: the caller reads as much as
-    one may) or ``broken`` (500: the app raised). Probes are answered at once, in no slot: whoever sends many of them
-    takes nobody's place.
+    An answer is made in the slot; it is compressed outside of it, and a large one is sent outside of it. What the
+    adapter answers by itself is a problem document, and is counted and logged like any other answer. The route of such
+    an answer is ``gone`` (408: the body came too slowly or not whole), ``refused`` (503: too many wait, or read; 429:
+    the caller reads as much as one may) or ``broken`` (500: the app raised). Probes are answered at once, in no slot:
+    whoever sends many of them takes nobody's place.
 
     Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now.
 
@@ -110,6 +112,7 @@ class WsgiAdapter:
         self._readers = readers
         self._slots = slots
         self._body_reader = body_reader
+        self._compressor = Compressor()
         self._polls = LongPolls(looks, slots=slots, most=most_polls, ended=self, ends=ends) if looks else None
         common = _ENVIRON | {"wsgi.errors": sys.stderr, long_polls.ENVIRON_KEY: self._polls}
         self._environs = [common | {ENVIRON_KEY: slots.share(kind)} for kind in Kind]
@@ -215,6 +218,13 @@ class WsgiAdapter:
             _close(body)
         if self._kept(client, environ, (status, headers, whole)):
             return
+        answer = status, headers, whole
+        send = partial(self._send_whole, client, environ, arrived)
+        if COMPRESS_KEY not in environ or not self._compressor.send(environ, answer, send):
+            send(answer)
+
+    def _send_whole(self, client: _Announcing, environ: dict[str, Any], arrived: float, answer: Answer) -> None:
+        status, headers, whole = answer
         if len(whole) <= LARGE:
             client.response_bytes(status, headers, whole)
             return

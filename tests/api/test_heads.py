@@ -154,23 +154,32 @@ def test_if_match_that_names_another_etag_is_a_problem_document_without_the_cont
         assert payment not in answer.text.replace(answer.json["instance"], "")
 
 
-def test_if_match_that_names_the_etag_or_any_is_met(customer: Customer, make_listing: MakeListing) -> None:
-    payment = opened(customer, fill_cart(customer, (make_listing(), 1)))["payment_id"]
-    etag = customer.get(f"/api/payments/{payment}").headers["ETag"]
-    for condition in (etag, f'"another", {etag}', "*"):
-        assert customer.get(f"/api/payments/{payment}", headers={"If-Match": condition}).status_code == 200
+STYLE = "/api/docs/swagger-ui.css"
+"""What is read with a strong ETag."""
+
+
+def test_if_match_that_names_a_strong_etag_or_any_is_met(customer: Customer, make_listing: MakeListing) -> None:
+    """RFC 9110, section 13.1.1: a weak one meets no If-Match, even if it is the very one."""
+    payment = f"/api/payments/{opened(customer, fill_cart(customer, (make_listing(), 1)))['payment_id']}"
+    strong, weak = customer.get(STYLE).headers["ETag"], customer.get(payment).headers["ETag"]
+    assert (strong[:1], weak[:2]) == ('"', "W/")
+    for condition in (strong, f'"another", {strong}', "*"):
+        assert customer.get(STYLE, headers={"If-Match": condition}).status_code == 200
+    assert customer.get(payment, headers={"If-Match": "*"}).status_code == 200
+    for condition in (weak, f'"another", {weak}'):
+        assert is_problem(customer.get(payment, headers={"If-Match": condition}), 412, "precondition-failed")
 
 
 def test_if_none_match_counts_beside_if_match(customer: Customer, make_listing: MakeListing) -> None:
     """RFC 9110, section 13.2.2: If-Match first; where it is met, If-None-Match decides."""
     payment = opened(customer, fill_cart(customer, (make_listing(), 1)))["payment_id"]
-    for path in (f"/api/payments/{payment}", f"/api/payments/{payment}/refunds", "/api/docs/swagger-ui.css"):
+    for path in (f"/api/payments/{payment}", f"/api/payments/{payment}/refunds", STYLE):
         etag = customer.get(path).headers["ETag"]
         for match, none_match, status in (
-            (etag, etag, 304),
+            (etag, etag, 304 if path == STYLE else 412),
             ("*", etag, 304),
-            (etag, "*", 304),
-            (etag, '"another"', 200),
+            ("*", "*", 304),
+            ("*", '"another"', 200),
             ('"another"', etag, 412),
             ('"another"', '"another"', 412),
         ):

@@ -36,6 +36,15 @@ http {{
 }}
 """
 
+COMPRESSES: Final = {
+    "nginx": (
+        "gzip off;",
+        'gzip on; gzip_proxied any; gzip_types application/json; proxy_set_header Accept-Encoding "";',
+    ),
+    "caddy": ("\treverse_proxy ", "\tencode gzip {\n\t\tminimum_length 100\n\t}\n\treverse_proxy "),
+}
+"""What is written in place of what, so that a proxy compresses what comes to it as it is."""
+
 
 def program_of(name: str) -> str | None:
     """Where a proxy's program is; None if it is not installed."""
@@ -43,8 +52,11 @@ def program_of(name: str) -> str | None:
 
 
 @contextmanager
-def proxy(name: str, folder: Path, *, upstream: int, cookie: str = "guest") -> Iterator[int]:
-    """The port of a proxy in front of ``upstream``. Skips where the program is not installed."""
+def proxy(name: str, folder: Path, *, upstream: int, cookie: str = "guest", compresses: bool = False) -> Iterator[int]:
+    """The port of a proxy in front of ``upstream``. Skips where the program is not installed.
+
+    With ``compresses`` it compresses what it hands back by itself, as one might that is not as in deploy/.
+    """
     program = program_of(name)
     if program is None:
         pytest.skip(f"NO {name.upper()}: install Debian's {name} to have deploy/{name} tested")
@@ -52,6 +64,10 @@ def proxy(name: str, folder: Path, *, upstream: int, cookie: str = "guest") -> I
     home.mkdir()
     text = (ROOT / "deploy" / name / ("checkout.conf" if name == "nginx" else "Caddyfile")).read_text(encoding="utf-8")
     text = text.replace("127.0.0.1:8000", f"127.0.0.1:{upstream}").replace("__Host-guest", cookie)
+    if compresses:
+        before, after = COMPRESSES[name]
+        assert before in text
+        text = text.replace(before, after)
     if name == "nginx":
         text, changed = re.subn(r"listen 80;", f"listen 127.0.0.1:{port};", text)
         (home / "checkout.conf").write_text(text, encoding="utf-8")

@@ -293,9 +293,9 @@ def test_news_are_304_while_nothing_is_new(guest: Guest, make_listing: MakeListi
     guest.put(make_listing())
     payment = guest.check_out().location
     page = guest.get(payment)
-    etag = re.search(r'data-etag="&#34;(\w+)&#34;"', page.text)
+    etag = re.search(r'data-etag="W/&#34;(\w+)&#34;"', page.text)
     assert etag, "the page knows what it shows"
-    known = {**BROWSER, "If-None-Match": f'"{etag[1]}"'}
+    known = {**BROWSER, "If-None-Match": f'W/"{etag[1]}"'}
     unchanged = guest.client.get(f"{payment}/news", headers=known)
     assert (unchanged.status_code, unchanged.data) == (304, b"")
     sql("UPDATE payments SET status = 'processing'")

@@ -142,7 +142,7 @@ def head(path: str, headers: Mapping[str, str], method: str = "GET") -> bytes:
 
 async def read(reader: asyncio.StreamReader, method: str = "GET") -> Answer:
     lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 40)).decode().split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:] if line)}
     status = int(lines[0].split()[1])
     bodiless = method == "HEAD" or status == 304
     body = b"" if bodiless else await reader.readexactly(int(headers.get("content-length", 0)))

@@ -165,11 +165,13 @@ def test_unchanged_payment_is_304_without_a_body(customer: Customer, payment: st
     assert again.headers["Cache-Control"] == "private, no-cache"
 
 
-@pytest.mark.parametrize("form", ["W/{}", '"other", {}', "*"])
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', 'W/"other", W/{}', "*"])
 def test_etag_is_compared_as_rfc_9110_says(customer: Customer, payment: str, form: str) -> None:
     etag = customer.get(payment).headers["ETag"]
+    assert etag.startswith('W/"'), "a proxy may compress what it names"
 
-    assert customer.get(payment, headers={"If-None-Match": form.format(etag)}).status_code == 304
+    known = form.format(etag.removeprefix("W/"))
+    assert customer.get(payment, headers={"If-None-Match": known}).status_code == 304
 
 
 @pytest.mark.parametrize(

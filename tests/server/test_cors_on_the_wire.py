@@ -33,10 +33,10 @@ class Answer(NamedTuple):
 
     @property
     def cors(self) -> dict[str, str]:
-        """Its headers of CORS; none comes twice."""
+        """Its headers of CORS; none comes twice. What else an answer varies by is left out."""
         found = [(name, value) for name, value in self.headers if name.startswith("access-control-") or name == "vary"]
         assert len(dict(found)) == len(found)
-        return dict(found)
+        return {name: value.removeprefix("Accept-Encoding, ") for name, value in found}
 
 
 READS: Final = {"vary": "Origin", "access-control-expose-headers": ", ".join(EXPOSED)}
