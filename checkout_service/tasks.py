@@ -189,6 +189,14 @@ class TaskName(StrEnum):
         schedule=Schedule(every=timedelta(seconds=30), expires=timedelta(seconds=30)),
         promise="It ends holds whose time is over and skips rows that another run holds; the next run goes on.",
     )
+    SWEEP_GUESTS = Declaration(
+        name="guests.sweep",
+        module="worker.guests",
+        queue=QueueName.HOUSEKEEPING,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(minutes=10), expires=timedelta(minutes=10)),
+        promise="It ends guests nobody comes back as and skips rows that another run holds; the next run goes on.",
+    )
     WRITE_DUE_EVENTS = Declaration(
         name="events.due",
         module="worker.events.dues",

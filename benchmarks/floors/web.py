@@ -72,7 +72,7 @@ def put_item() -> Response:
     user, body = _user(), orjson.loads(request.get_data(cache=False))
     values = {**_PUT_CONSTANTS, "user": user, "listing": UUID(body["listing"]), "qty": body["qty"]}
     row = _connection().execute(_PUT, values).fetchone()
-    return _answer(show_line(row[3:]), 201 if row[2] else 200)  # type: ignore[index]  # the listing is there
+    return _answer(show_line(row[4:]), 201 if row[3] else 200)  # type: ignore[index]  # the listing is there
 
 
 @app.post("/api/checkout/session")

@@ -16,6 +16,9 @@ _FROZEN_LINES: Final = """
             EXISTS (
                 SELECT FROM checkout_sessions AS session
                 WHERE session.cart_id = carts.id AND session.generation = carts.generation
+            ) OR EXISTS (
+                SELECT FROM guests AS guest
+                WHERE guest.merged_cart_id = carts.id AND guest.into_generation = carts.generation
             ) AS has_sessions,
             EXISTS (SELECT FROM holds WHERE holds.user_id = :user_id AND state = 'held') AS holds_some
         FROM carts WHERE user_id = :user_id AND id = :cart_id AND {only_where}
@@ -86,7 +89,7 @@ class FrozenCart(NamedTuple):
     """A cart at the moment it was read, its lines in the order of their listings' ids.
 
     ``generation`` counts how often it was filled and paid, and ``has_sessions`` says that a session of this filling was
-    opened before. ``holds_some`` says that the customer holds pieces, perhaps
+    opened before, or that a guest's cart went into it. ``holds_some`` says that the customer holds pieces, perhaps
     for this cart: then they may get more of a listing than its ``unreserved_pieces``.
     """
 

@@ -205,8 +205,12 @@ def _put_item(kind: str) -> Any:
     )
     if kind != "by cookie":
         return shown
-    # Of guests with a cookie nothing is there before this, and they are never merged.
-    return shown.add_cte(insert(Guest).from_select(["id"], first_write).on_conflict_do_nothing().cte("cookie"))
+    # Of guests with a cookie nothing is there before this, and they are never merged. When the browser was given the
+    # cookie is not known: it is given again at the next page.
+    given = first_write.add_columns(func.now() - literal_column("interval '1 day'"))
+    return shown.add_cte(
+        insert(Guest).from_select(["id", "last_used_at"], given).on_conflict_do_nothing().cte("cookie")
+    )
 
 
 def _change_quantity() -> Any:

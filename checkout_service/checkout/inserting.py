@@ -26,17 +26,25 @@ from checkout_service.providers.base import Opened
 
 # One row in any case. It holds no session where the caller has as many open as one may, nor of a cart that was paid
 # since it was read: a payment ends its generation, and the lock that this takes waits for one that is being recorded.
+# Older sessions are those of a guest's cart, too, that went into this filling when the guest signed in.
 # Requests to cancel are in the order of their payments, so that two sessions of one cart follow each other.
 _insert = Statement(f"""
     WITH {OPEN_SESSIONS}, cart AS (
         SELECT carts.generation FROM carts CROSS JOIN bound
         WHERE carts.id = :cart_id AND carts.generation = :generation AND bound.full_for IS NULL
         FOR SHARE OF carts
+    ), filling AS (
+        SELECT CAST(:cart_id AS uuid) AS cart_id, cart.generation FROM cart
+        UNION ALL
+        SELECT theirs.id, guest.merged_generation
+        FROM cart JOIN guests AS guest
+            ON guest.merged_cart_id = :cart_id AND guest.into_generation = cart.generation
+        JOIN carts AS theirs ON theirs.user_id = guest.id
     ), older AS (
         SELECT earlier.id,
             earlier.under_way OR earlier.status = 'processing' OR earlier.amount_authorized > 0 AS promised
-        FROM cart JOIN checkout_sessions AS before
-            ON before.cart_id = :cart_id AND before.generation = cart.generation AND before.payment_id <> :payment_id
+        FROM filling JOIN checkout_sessions AS before ON before.cart_id = filling.cart_id
+            AND before.generation = filling.generation AND before.payment_id <> :payment_id
         JOIN payments AS earlier ON earlier.id = before.payment_id
         WHERE earlier.status < 'expired' AND earlier.amount_captured = 0
     ), payment AS (

@@ -56,7 +56,7 @@ _EVENT: Final = "delivery_id provider event_id status amount currency outcome oc
 WEB: Final[Rights] = {
     **{(table, "SELECT"): None for table in TABLES - _NOT_READ},
     ("users", "INSERT"): _columns("id issuer subject"),
-    ("guests", "INSERT"): _columns("id token_hash"),
+    ("guests", "INSERT"): _columns("id token_hash last_used_at"),
     ("guests", "UPDATE"): _columns("last_used_at"),
     ("carts", "INSERT"): _columns("user_id"),
     ("carts", "UPDATE"): _columns("updated_at"),
@@ -160,7 +160,7 @@ WORKER_FUNCTIONS: Final = frozenset(
         *("orders_cancel_short", "order_take_over", "orders_strike_out", "events_sequence", "endpoint_move"),
         *("events_write_evidence_due", "events_write_authorizations_expiring", "events_write_low_stock"),
         *("events_forget_low_stock", "events_make_days", "events_outgrow", "events_drop_day", "events_sweep_strays"),
-        "endpoints_sweep_deleted",
+        *("endpoints_sweep_deleted", "guests_sweep"),
     }
 )
 """The same of the worker."""

@@ -130,7 +130,12 @@ def _found(token: str) -> Any:
 
 
 def _note(answer: Response) -> Response:
-    """Note the use of a token. Whatever goes wrong, the answer stays what it is, and the next request notes it."""
+    """Note the use of a token. Whatever goes wrong, the answer stays what it is, and the next request notes it.
+
+    No cache keeps what it opened: of Authorization they know that by themselves (RFC 9111, section 3.5).
+    """
+    if "HTTP_CART_TOKEN" in request.environ:
+        answer.headers.setdefault("Cache-Control", "no-store")
     guest_id: UUID | None = g.get("guest_id")
     if guest_id is not None:
         try:

@@ -64,7 +64,7 @@ class Guest(Dated, Base):
         Index("guests_token_hash", "token_hash", unique=True, postgresql_where=text("token_hash IS NOT NULL")),
         Index("guests_customer_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
         Index("guests_merged_cart_id", "merged_cart_id", postgresql_where=text("merged_cart_id IS NOT NULL")),
-        Index("guests_last_used_at", "last_used_at"),
+        Index("guests_last_used_at_id", "last_used_at", "id", postgresql_where=text("ended_at IS NULL")),
     )
     id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
     """The guest's row of users, by which their cart, sessions and payments are found."""
@@ -84,3 +84,5 @@ class Guest(Dated, Base):
     """The generation of the customer's cart then."""
     capped: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     """The lines that the bounds of carts made smaller, as they were answered."""
+    ended_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When ``guests_sweep`` took their cart away. The row stays for what a customer sees by it."""

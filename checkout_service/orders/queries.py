@@ -14,7 +14,7 @@ from checkout_service.cursors import Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
-from checkout_service.owners import OWNERS, is_theirs
+from checkout_service.owners import is_theirs, owners_of
 
 # Nothing is searched for refunds of lines where nothing of the payment was ever given back.
 COLUMNS: Final = """
@@ -62,7 +62,7 @@ _by_payment = Statement(_ONE.format(by="made.payment_id = :id"))
 _NEWEST: Final = f"""
     SELECT {COLUMNS}
     FROM (
-        SELECT one.* FROM {OWNERS} AS owner CROSS JOIN LATERAL (
+        SELECT one.* FROM {owners_of()} AS owner CROSS JOIN LATERAL (
             SELECT * FROM orders WHERE user_id = owner.id AND {{bound}}
             ORDER BY created_at DESC, id DESC LIMIT :limit
         ) AS one

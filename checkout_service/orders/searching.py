@@ -22,6 +22,7 @@ from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.orders.queries import COLUMNS, OrderPage, OrderRow, show_order
 from checkout_service.orders.status import OrderStatus
+from checkout_service.owners import is_theirs, owners_of
 
 LOOKED_THROUGH: Final = 1_000
 """Orders that one statement looks through at most. With many more PostgreSQL would read all lines of a vendor first."""
@@ -121,8 +122,9 @@ def selection(filters: OrderFilters) -> Selection:
     elif filters.email is not None:
         along = rest.pop("email")
     elif filters.customer is not None:
-        along, spans = rest.pop("customer"), [rest.pop(name) for name in ("since", "until") if name in rest]
-        return _along_orders(" AND ".join([along, *spans]), rest, ("created_at", "id"))
+        del rest["customer"]
+        spans = [rest.pop(name) for name in ("since", "until") if name in rest]
+        return _along_owners(" AND ".join(["true", *spans]), rest)
     elif filters.vendor is not None:
         rest.pop("vendor")
         return _along_lines(_span(filters, "order_id"), rest)
@@ -159,7 +161,7 @@ def _rest(filters: OrderFilters) -> dict[str, str]:
                 AND lower(CAST(:number AS text)) IN (number::text, lower(number_prefix) || number)""",
         ),
         "email": (filters.email, "buyer IS NOT NULL AND lower(buyer ->> 'email') = lower(CAST(:email AS text))"),
-        "customer": (filters.customer, "user_id = CAST(:customer AS uuid)"),
+        "customer": (filters.customer, is_theirs("user_id", "customer")),
         "vendor": (
             filters.vendor,
             "EXISTS (SELECT FROM order_lines WHERE vendor_id = CAST(:vendor AS uuid) AND order_id = made.id)",
@@ -184,6 +186,16 @@ def _along_orders(along: str, rest: dict[str, str], order: tuple[str, ...]) -> S
         SELECT * FROM orders WHERE {along} AND {{edge}} ORDER BY {{newest}} LIMIT :looked_through
     """  # noqa: S608 (only our own constants)
     return Selection(source, " AND ".join(rest.values()) or "true", order)
+
+
+def _along_owners(spans: str, rest: dict[str, str]) -> Selection:
+    source = f"""
+        SELECT one.* FROM {owners_of("customer")} AS owner CROSS JOIN LATERAL (
+            SELECT * FROM orders WHERE user_id = owner.id AND {spans} AND {{edge}}
+            ORDER BY {{newest}} LIMIT :looked_through
+        ) AS one ORDER BY one.created_at DESC, one.id DESC LIMIT :looked_through
+    """  # noqa: S608 (only our own constants)
+    return Selection(source, " AND ".join(rest.values()) or "true", ("created_at", "id"))
 
 
 def _along_lines(spans: list[str], rest: dict[str, str]) -> Selection:

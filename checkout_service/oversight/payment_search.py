@@ -20,6 +20,7 @@ from uuid import UUID
 from checkout_service.cursors import Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
+from checkout_service.owners import is_theirs, owners_of
 from checkout_service.payments.queries import COLUMNS, PaymentPage, PaymentRow, show_payment
 from checkout_service.payments.status import PaymentStatus
 
@@ -58,6 +59,8 @@ class Selection:
     rest: str
     moment: str = "created_at"
     newest: bool = True
+    of_customer: bool = False
+    """Whether all are of one customer, the parameter ``customer``: then each of their owner rows is walked along."""
 
     @property
     def whole(self) -> bool:
@@ -77,6 +80,15 @@ class Selection:
                 f"({self.moment}, id) {'<' if self.newest else '>'} "
                 "(CAST(:edge_moment AS timestamptz), CAST(:edge_id AS uuid))"
             )
+        if self.of_customer:
+            return f"""
+                SELECT {columns} FROM (
+                    SELECT one.* FROM {owners_of("customer")} AS owner CROSS JOIN LATERAL (
+                        SELECT * FROM payments WHERE user_id = owner.id AND {self.along} AND {after}
+                        ORDER BY {self.order("payments")} LIMIT :looked_through
+                    ) AS one ORDER BY {self.order("one")} LIMIT :looked_through
+                ) AS owned
+            """  # noqa: S608 (only our own constants)
         return f"""
             SELECT {columns} FROM payments WHERE {self.along} AND {after}
             ORDER BY {self.order("payments")} LIMIT :looked_through
@@ -108,18 +120,20 @@ def find_payments(filters: PaymentFilters, *, limit: int, cursor: str | None) ->
 
 def selection(filters: PaymentFilters) -> Selection:
     """How to search with these filters."""
-    rest = _conditions(filters)
+    rest, of_customer = _conditions(filters), False
     if filters.reference is not None:
         along = rest.pop("reference")
     elif filters.updated_after is not None:
         along = rest.pop("updated_after")
     else:
         spans = [rest.pop(name) for name in ("since", "until") if name in rest]
-        first = next((name for name in ("customer", "status") if name in rest), None)
-        along = " AND ".join(([] if first is None else [rest.pop(first)]) + spans) or "true"
+        of_customer = rest.pop("customer", None) is not None
+        first = [rest.pop("status")] if "status" in rest and not of_customer else []
+        along = " AND ".join(first + spans) or "true"
     changed = filters.updated_after is not None
     filtering = " AND ".join(rest.values()) or "true"
-    return Selection(along, filtering, moment="updated_at" if changed else "created_at", newest=not changed)
+    moment = "updated_at" if changed else "created_at"
+    return Selection(along, filtering, moment=moment, newest=not changed, of_customer=of_customer)
 
 
 def parameters(filters: PaymentFilters, edge: Cursor | None) -> dict[str, Any]:
@@ -173,7 +187,7 @@ def _conditions(filters: PaymentFilters) -> dict[str, str]:
     given = {
         "reference": (filters.reference, "provider_ref = CAST(:reference AS text)"),
         "updated_after": (filters.updated_after, "updated_at > CAST(:updated_after AS timestamptz)"),
-        "customer": (filters.customer, "user_id = CAST(:customer AS uuid)"),
+        "customer": (filters.customer, is_theirs("user_id", "customer")),
         # As a constant: a plan for any status would not know how many there are of this one.
         "status": (filters.status, f"status = '{filters.status.value}'" if filters.status else ""),
         "provider": (filters.provider, "provider = CAST(:provider AS text)"),

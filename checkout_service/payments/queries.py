@@ -14,7 +14,7 @@ from checkout_service.cursors import BadCursorError, Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
-from checkout_service.owners import OWNERS, is_theirs
+from checkout_service.owners import is_theirs, owners_of
 from checkout_service.payments.outcomes import read_reasons
 from checkout_service.payments.timeline import ENTRIES, EntryRow, show_entry
 
@@ -69,7 +69,7 @@ _with_timeline = Statement(f"""
 _NEWEST: Final = f"""
     SELECT {COLUMNS}
     FROM (
-        SELECT one.* FROM {OWNERS} AS owner CROSS JOIN LATERAL (
+        SELECT one.* FROM {owners_of()} AS owner CROSS JOIN LATERAL (
             SELECT * FROM payments WHERE user_id = owner.id AND {{bound}}
             ORDER BY created_at DESC, id DESC LIMIT :limit
         ) AS one

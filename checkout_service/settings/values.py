@@ -247,6 +247,8 @@ class WorkerSettings(SharedSettings):
     stock_low: int = 5
     """So many pieces of a listing, or fewer, are low."""
     refunds_without_stock: bool = False
+    cart_tokens_last: timedelta = timedelta(days=30)
+    """How long after their last use guests are known; then their carts go."""
     orders_keep_years: int = 0
     """How long the order of a customer who was erased keeps buyer and address, from when it was made."""
     order_number_prefix: str = ""
@@ -284,6 +286,7 @@ class WorkerSettings(SharedSettings):
             "stock_low": env.number("STOCK_LOW", 5, least=0),
             "refunds_without_stock": env.yes("PAID_WITHOUT_STOCK", yes="refund", no="keep"),
             "order_number_prefix": env.order_number_prefix(),
+            "cart_tokens_last": timedelta(days=env.number("CART_TOKEN_DAYS", 30, most=400) or 0),
             "orders_keep_years": env.number("ORDERS_KEEP_YEARS", 0, least=0, most=100),
             "metrics_token": env.metrics_token(),
         }

@@ -14,6 +14,7 @@ CREATE TABLE guests (
     merged_generation integer,
     into_generation integer,
     capped jsonb DEFAULT '[]' NOT NULL,
+    ended_at timestamptz,
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT guests_linked_once CHECK ((customer_id IS NULL) = (linked_at IS NULL)),
@@ -23,9 +24,10 @@ CREATE TABLE guests (
 CREATE UNIQUE INDEX guests_token_hash ON guests (token_hash) WHERE token_hash IS NOT NULL;
 CREATE INDEX guests_customer_id ON guests (customer_id) WHERE customer_id IS NOT NULL;
 CREATE INDEX guests_merged_cart_id ON guests (merged_cart_id) WHERE merged_cart_id IS NOT NULL;
-CREATE INDEX guests_last_used_at ON guests (last_used_at);
+-- Those that the sweep has not seen to yet.
+CREATE INDEX guests_last_used_at_id ON guests (last_used_at, id) WHERE ended_at IS NULL;
 
-GRANT SELECT, INSERT (id, token_hash), UPDATE (last_used_at) ON guests TO checkout_web;
+GRANT SELECT, INSERT (id, token_hash, last_used_at), UPDATE (last_used_at) ON guests TO checkout_web;
 
 
 -- A link is made once, whoever writes.

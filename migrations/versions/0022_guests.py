@@ -19,7 +19,7 @@ depends_on = None
 
 FOLDER: Final = Path(__file__).parent.parent / "guests"
 
-PARTS: Final = ("guests", "merging", "erasing")
+PARTS: Final = ("guests", "merging", "erasing", "sweeping")
 
 BEFORE: Final = {
     "carts_lock_for_payments": ("orders/orders.sql", "carts_lock_for_payments"),
@@ -55,7 +55,7 @@ def downgrade() -> None:
             END $$
         """)
     op.execute("DROP FUNCTION guest_merge(bytea, interval, uuid, text, text, text, integer, integer, numeric)")
-    op.execute("DROP FUNCTION order_carts(uuid[])")
+    op.execute("DROP FUNCTION order_carts(uuid[]), guests_sweep(interval, timestamptz, uuid, integer)")
     op.execute("DROP TABLE guests")
     op.execute("DROP FUNCTION guests_guard()")
 

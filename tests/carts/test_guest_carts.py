@@ -199,6 +199,17 @@ def test_a_use_is_noted_once_an_hour_and_costs_one_statement_more_than_a_custome
     assert seen == []
 
 
+def test_no_cache_keeps_what_a_token_opens(app: Flask, make_listing: MakeListing, sql: Sql) -> None:
+    guest = make_guest(app, sql)
+    order = bought(guest, sql, (make_listing(), 1))
+    paths = ("cart", "payments", f"payments/{order.payment_id}", f"payments/{order.payment_id}/refunds", "orders")
+    for path in (*paths, f"orders/{order.id}", f"orders/{order.payment_id}", f"checkout/session/{order.payment_id}"):
+        kept = guest.get(f"/api/{path}").headers["Cache-Control"]
+        assert kept == "no-store" or kept.startswith("private"), path
+    refused = app.test_client().get("/api/cart", headers={"Cart-Token": "nonsense"})
+    assert refused.headers["Cache-Control"] == "no-store"
+
+
 def test_a_guest_has_the_bounds_of_guests(make_app: MakeApp, make_listing: MakeListing, sql: Sql) -> None:
     app = make_app(open_sessions_per_guest=1)
     guest, listing = make_guest(app, sql), make_listing()

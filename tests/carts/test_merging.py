@@ -14,6 +14,7 @@ from tests.conftest import Customer, MakeListing, Sql
 from tests.money import attempt, bring_to, fold
 from tests.orders.buying import bought
 from tests.purchases import ask, fill_cart, opened
+from tests.refunding import staff_of
 
 
 def merge(customer: Customer, guest: Customer, how: str = "sum", **headers: str) -> TestResponse:
@@ -157,6 +158,35 @@ def test_what_a_guest_paid_for_is_the_customers_by_the_link_and_keeps_its_owner(
     assert paged == listed
 
 
+def test_staff_find_by_the_customer_what_the_guest_paid_for(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    staff = staff_of(customer, scope="payments:read orders:read")
+    mine, order = bought(customer, sql, (make_listing(), 1)), bought(guest, sql, (make_listing(), 2))
+    bought(make_guest_of(guest, sql), sql, (make_listing(), 1))
+    merge(customer, guest)
+
+    for more in ("", "&status=paid", "&since=2026-01-01", "&limit=1", "&updated_after=2026-01-01"):
+        ways, path = [], f"/api/admin/payments?customer={customer.id}{more}"
+        while path:
+            page = staff.get(path)
+            ways += [one["id"] for one in page.json["data"]]
+            path = page.headers["Link"].partition(">")[0][1:] if page.json["next_cursor"] else ""
+        newest_first = [str(order.payment_id), str(mine.payment_id)]
+        assert (sorted(ways) if "updated" in more else ways) == (
+            sorted(newest_first) if "updated" in more else newest_first
+        ), more
+    for more in ("", "&status=placed", "&since=2026-01-01"):
+        found = staff.get(f"/api/admin/orders?customer={customer.id}{more}").json["data"]
+        assert [(one["id"], one["customer"]) for one in found] == [
+            (str(order.id), str(guest.id)),
+            (str(mine.id), str(customer.id)),
+        ]
+    by_guest = staff.get(f"/api/admin/orders?customer={guest.id}").json["data"]
+    assert [one["id"] for one in by_guest] == [str(order.id)]
+    assert len(staff.get(f"/api/admin/orders.csv?customer={customer.id}").text.splitlines()) == 3
+
+
 def test_after_it_the_token_reads_and_no_more(
     guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
 ) -> None:
@@ -209,7 +239,9 @@ def test_what_somebody_has_begun_to_pay_goes_on_and_leaves_the_customers_cart_on
     assert sql("SELECT FROM cancel_requests") == []
     assert generation(sql, guest) == 0
     assert lines(customer) == {str(shared["id"]): 3, str(other["id"]): 1}
-    mine = opened(customer, customer.get("/api/cart").json["id"], "mine")["payment_id"]
+    own = opened(customer, customer.get("/api/cart").json["id"], "mine")
+    assert own["also_under_way"] == [payment_id], "both may be charged"
+    mine = own["payment_id"]
     bring_to(sql, payment_id, status)
     assert lines(customer) == {str(shared["id"]): 1, str(other["id"]): 1}
     assert [str(row.payment_id) for row in sql("SELECT payment_id FROM orders")] == [payment_id]

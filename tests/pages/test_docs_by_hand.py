@@ -68,7 +68,7 @@ def test_the_api_is_tried_by_hand(
 
     page.get_by_role("button", name="Authorize").first.click()
     token = customer_token(uuid4(), {"JWT_SECRET": JWT_SECRET})
-    page.locator(".auth-container input").fill(token)
+    page.locator("#auth-bearer-value").fill(token)
     page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply").or_(
         page.locator(".auth-btn-wrapper .authorize")
     ).first.click()

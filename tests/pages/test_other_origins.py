@@ -126,6 +126,49 @@ def test_a_front_end_of_an_origin_that_is_let_in_buys_pays_and_watches(opened: O
     assert [text for text in complaints if "422" not in text] == []
 
 
+AS_A_GUEST = """
+async ({ api, listing, token, key }) => {
+  const call = async (method, path, headers, body) => {
+    const json = body ? { "Content-Type": "application/json" } : {};
+    const sent = body && JSON.stringify(body);
+    const answer = await fetch(api + path, { method, headers: { ...json, ...headers }, body: sent });
+    return [answer.status, await answer.json()];
+  };
+  const cart = await call("POST", "/api/carts", {});
+  const guest = { "Cart-Token": cart[1].cart_token };
+  const put = await call("POST", "/api/cart/items", guest, { listing, qty: 2 });
+  const order = { cart_id: cart[1].id };
+  const session = await call("POST", "/api/checkout/session", { ...guest, "Idempotency-Key": key }, order);
+  const merge = { cart_token: cart[1].cart_token, how: "sum" };
+  const merged = await call("POST", "/api/cart/merge", { Authorization: `Bearer ${token}` }, merge);
+  const read = await call("GET", `/api/payments/${session[1].payment_id}`, guest);
+  const refused = await call("GET", "/api/cart", guest);
+  const statuses = [cart, put, session, merged, read, refused].map((answer) => answer[0]);
+  return { statuses, qty: merged[1].items?.[0].qty, problem: refused[1].type };
+}
+"""
+
+
+def test_a_front_end_of_an_origin_that_is_let_in_has_a_cart_before_log_in(
+    opened: Open, house: House, make_listing: MakeListing
+) -> None:
+    page = opened("127.0.0.1", [])
+    given = {
+        "api": house.url,
+        "listing": str(make_listing()["id"]),
+        "token": customer_token(uuid4(), {"JWT_SECRET": JWT_SECRET}),
+        "key": str(uuid4()),
+    }
+
+    found = page.evaluate(AS_A_GUEST, given)
+
+    assert found == {
+        "statuses": [201, 201, 201, 200, 200, 401],
+        "qty": 2,
+        "problem": "/problems/invalid-cart-token",
+    }
+
+
 def test_it_reads_what_is_open_to_all_and_problems_but_never_with_cookies(opened: Open) -> None:
     complaints: list[str] = []
     page = opened("127.0.0.1", complaints)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 from flask import Flask
+from sqlalchemy import make_url
 from werkzeug.test import TestResponse
 
 from tests.carts.guest_carts import make_guest, token_of
-from tests.conftest import Customer, MakeListing, Sql
+from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.crowd import at_once
 from tests.purchases import ask, fill_cart, opened
 from tests.worker.conftest import MakeWorker, make_worker
@@ -143,3 +147,39 @@ def test_what_is_paid_while_its_cart_is_merged_is_in_no_cart_any_more(
         assert lines(customer) == {str(other["id"]): 1}
         assert sql("SELECT count(*) AS n FROM cart_items")[0].n == turn + 1
         assert [one["payment_id"] for one in customer.get("/api/orders").json["data"]] == [payment_id]
+
+
+def test_a_merge_that_is_killed_leaves_nothing_and_is_done_once_when_it_is_sent_again(
+    app: Flask, make_customer: Callable[[], Customer], make_listing: MakeListing, servers: Servers, sql: Sql
+) -> None:
+    """Its connection is ended while it waits for a line, with the link, the carts and a request to cancel behind it."""
+    customer, guest, listing = make_customer(), make_guest(app, sql), make_listing()
+    opened(guest, fill_cart(guest, (listing, 2)))
+    fill_cart(customer, (listing, 1))
+    url = make_url(servers.superuser_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("SELECT FROM carts WHERE user_id = %s FOR UPDATE", (guest.id,))
+        answer = pool.submit(merging(customer, guest))
+        for _ in range(2):  # one that is lost is sent once more by itself
+            deadline = monotonic() + 30
+            waiting = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%guest_merge%' AND wait_event_type = 'Lock'"
+            while not (rows := sql(waiting)) and not answer.done():
+                assert monotonic() < deadline, "no merge waits"
+                sleep(0.02)
+            sql(
+                "SELECT pg_terminate_backend(pid) FROM unnest(CAST(:pids AS integer[])) AS pid",
+                pids=[r.pid for r in rows],
+            )
+        assert sql("SELECT FROM guests WHERE customer_id IS NOT NULL") == []
+        assert sql("SELECT FROM cancel_requests") == []
+        assert [row.qty for row in sql("SELECT qty FROM cart_items ORDER BY qty")] == [1, 2]
+        holder.rollback()
+        assert answer.result(60).status_code in {200, 503}, "it was sent once more in time, or not"
+
+    # The database counts as away for a moment.
+    until = monotonic() + 30
+    while (again := merging(customer, guest)()).status_code == 503:
+        assert monotonic() < until
+        sleep(0.1)
+    assert again.status_code == 200
+    assert lines(customer) == {str(listing["id"]): 3}
