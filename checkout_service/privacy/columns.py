@@ -72,7 +72,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("lines", "request_hash"), Says.NOBODY),
     },
     "listing_words": {"word": Says.NOBODY},
-    "listings": dict.fromkeys(("title", "title_key"), Says.NOBODY),
+    "listings": dict.fromkeys(("title", "title_key", "description", "images"), Says.NOBODY),
     "order_cancellations": {
         **dict.fromkeys(("reason", "idempotency_key"), Says.PERSON),
         "refund_ids": Says.ID,

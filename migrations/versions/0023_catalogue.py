@@ -1,10 +1,10 @@
-"""The catalogue that everybody may read: words, orders. Expands.
+"""The catalogue that everybody may read: words, orders, texts, images and prices. Expands.
 
 Revision: 0023
 
-The release before goes on beside it: its import fills what is new by the triggers. Listings that are there are filled in
-steps by their ids, each a statement of its own, while everybody reads and buys. It may be broken off at any step, and
-run again.
+The release before goes on beside it: its import fills what is new by the triggers. Listings that are there are filled
+in steps by their ids, each a statement of its own, while everybody reads and buys. It may be broken off at any step,
+and run again.
 """
 
 from pathlib import Path
@@ -37,6 +37,11 @@ STEP: Final = text("""
     SELECT id FROM page ORDER BY id DESC LIMIT 1
 """)
 
+CHECKS: Final = {
+    "listings_description_length": "length(description) <= 4000",
+    "listings_images_form": "jsonb_typeof(images) = 'array' AND jsonb_array_length(images) <= 10",
+}
+
 INDEXES: Final = {
     "listings_search": "USING gin (search) WITH (fastupdate = off) WHERE active",
     "listings_newest": "(created_at DESC, id DESC) WHERE active",
@@ -47,6 +52,14 @@ INDEXES: Final = {
 
 
 def upgrade() -> None:
+    op.execute("""
+        ALTER TABLE listings ADD IF NOT EXISTS description text,
+            ADD IF NOT EXISTS images jsonb DEFAULT '[]'::jsonb NOT NULL
+    """)
+    for name, rule in CHECKS.items():
+        op.execute(
+            f"ALTER TABLE listings DROP CONSTRAINT IF EXISTS {name}, ADD CONSTRAINT {name} CHECK ({rule}) NOT VALID"
+        )
     for part in ("search", "prices"):
         run(part)
     with op.get_context().autocommit_block():
@@ -54,6 +67,8 @@ def upgrade() -> None:
         while after:
             after = op.get_bind().execute(STEP, {"most": LISTINGS_A_STEP, "after": after}).scalar()
         # Reads all rows, and keeps nobody from reading and writing them.
+        for name in CHECKS:
+            op.execute(f"ALTER TABLE listings VALIDATE CONSTRAINT {name}")
         op.execute("ALTER TABLE listings DROP CONSTRAINT IF EXISTS listings_title_key_not_null")
         op.execute("ALTER TABLE listings ADD CONSTRAINT listings_title_key_not_null NOT NULL title_key NOT VALID")
         op.execute("ALTER TABLE listings VALIDATE CONSTRAINT listings_title_key_not_null")
@@ -76,7 +91,7 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER listings_{trigger} ON listings")
     # The indexes go with their columns; these have none of their own.
     op.execute("DROP INDEX listings_newest, listings_unit_price, listings_currency_unit_price")
-    op.execute("ALTER TABLE listings DROP search, DROP title_key")
+    op.execute("ALTER TABLE listings DROP search, DROP title_key, DROP description, DROP images")
     op.execute("DROP TABLE listing_words, listing_prices")
     op.execute("DROP FUNCTION listings_count_words(), listings_follow_name(), listings_fill_search()")
-    op.execute("DROP FUNCTION catalogue_words(text), catalogue_plain(text)")
+    op.execute("DROP FUNCTION listing_words_alike(text, integer), catalogue_words(text), catalogue_plain(text)")
