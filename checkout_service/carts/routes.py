@@ -11,6 +11,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller
 from checkout_service.api.problems import (
     CartFull,
+    CurrencyMismatch,
     DatabaseUnavailable,
     Invalid,
     MalformedBody,
@@ -25,6 +26,7 @@ from checkout_service.carts.schemas import (
     EXAMPLE_ITEM,
     CartItemSchema,
     CartSchema,
+    CurrencySchema,
     NewItemSchema,
     QuantitySchema,
 )
@@ -48,6 +50,22 @@ def get_cart() -> Response:
     return json_answer(queries.read_cart(user_id=caller().user_id, default_currency=default_currency))
 
 
+@blueprint.patch("")
+@blueprint.doc(operationId="setCartCurrency")
+@blueprint.arguments(CurrencySchema, example={"currency": "EUR"})
+@blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart, priced in this currency")
+@blueprint.problems(MalformedBody, Unauthorized, Invalid, CurrencyMismatch, DatabaseUnavailable)
+def set_currency(body: dict[str, Any]) -> Response:
+    """Choose the cart's currency
+
+    While the cart is empty, or where it is the cart's already. Its lines then cost what their listings cost in it.
+    """
+    who = caller()
+    operations.set_currency(user_id=who.user_id, currency=body["currency"], subject=who.subject)
+    default_currency = current_app.extensions["settings"].default_currency
+    return json_answer(queries.read_cart(user_id=who.user_id, default_currency=default_currency))
+
+
 @blueprint.delete("")
 @blueprint.doc(operationId="emptyCart")
 @blueprint.response(204, description="The cart is empty; it stays the same cart")
@@ -66,12 +84,15 @@ def empty_cart() -> Response:
 @blueprint.arguments(NewItemSchema, example={"listing": EXAMPLE_ITEM["listing"]["id"], "qty": 2})
 @blueprint.response(201, CartItemSchema, example=EXAMPLE_ITEM, description="A new line")
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
-@blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, CartFull, TotalTooLarge, DatabaseUnavailable)
+@blueprint.problems(
+    MalformedBody, Unauthorized, NotFound, Invalid, CartFull, CurrencyMismatch, TotalTooLarge, DatabaseUnavailable
+)
 def put_item(body: dict[str, Any]) -> Response:
     """Set how many of a listing the cart holds
 
     A cart has one line for a listing: asking again sets its quantity and does not add to it, so a request may be
-    repeated safely. A listing that is unknown or not on sale is not found.
+    repeated safely. A listing that is unknown or not on sale is not found. The first line sets the cart's currency to
+    the listing's own, unless it was chosen before; any other needs a price in that, and costs it.
     """
     who = caller()
     item = operations.put_item(user_id=who.user_id, listing_id=body["listing"], qty=body["qty"], subject=who.subject)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from marshmallow import Schema, fields
-from marshmallow.validate import Range
+from marshmallow.validate import OneOf, Range
 
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText
 from checkout_service.api.plain_fields import IdField
 from checkout_service.catalog.listing_schemas import NamedSchema, SpecSchema
+from checkout_service.money import CURRENCIES
 
 
 def _qty() -> fields.Integer:
@@ -32,6 +33,14 @@ class NewItemSchema(Schema):
 
 class QuantitySchema(Schema):
     qty = _qty()
+
+
+class CurrencySchema(Schema):
+    currency = fields.String(
+        required=True,
+        validate=OneOf(sorted(CURRENCIES), error="A currency is its code in ISO 4217, such as EUR."),
+        metadata={"description": "ISO 4217.", "example": "EUR"},
+    )
 
 
 class CartListingSchema(AnswerSchema):
@@ -61,7 +70,10 @@ class CartItemSchema(AnswerSchema):
     qty = fields.Integer(strict=True, validate=Range(min=1, max=9999))
     line_total = AmountText(metadata={"example": "120.00"})
     available = fields.Boolean(
-        metadata={"description": "False once the listing was taken off sale: such a cart cannot be checked out."},
+        metadata={
+            "description": "False once the listing, or its price in the cart's currency, was taken off sale: such a "
+            "cart cannot be checked out."
+        },
     )
 
 
@@ -77,8 +89,9 @@ class CartSchema(AnswerSchema):
     currency = CurrencyText(
         allow_none=True,
         metadata={
-            "description": "ISO 4217; the deployment's default while the cart is empty. Null where the lines are of "
-            "several currencies: such a cart cannot be checked out until one remains; see each listing's currency."
+            "description": "ISO 4217: the one that was chosen or that the first line set; before, the deployment's "
+            "default. Null where lines of an older cart are of several currencies, or one has no price in it any more: "
+            "such a cart cannot be checked out until one remains; see each listing's currency."
         },
     )
 

@@ -56,10 +56,10 @@ _EVENT: Final = "delivery_id provider event_id status amount currency outcome oc
 WEB: Final[Rights] = {
     **{(table, "SELECT"): None for table in TABLES - _NOT_READ},
     ("users", "INSERT"): _columns("id issuer subject"),
-    ("carts", "INSERT"): _columns("user_id"),
-    ("carts", "UPDATE"): _columns("updated_at"),
-    ("cart_items", "INSERT"): _columns("cart_id listing_id qty"),
-    ("cart_items", "UPDATE"): _columns("qty updated_at"),
+    ("carts", "INSERT"): _columns("user_id currency currency_chosen"),
+    ("carts", "UPDATE"): _columns("currency currency_chosen updated_at"),
+    ("cart_items", "INSERT"): _columns("cart_id listing_id qty currency"),
+    ("cart_items", "UPDATE"): _columns("qty currency updated_at"),
     ("cart_items", "DELETE"): None,
     ("payments", "INSERT"): _columns("id user_id provider provider_ref amount currency"),
     ("checkout_sessions", "INSERT"): _columns(

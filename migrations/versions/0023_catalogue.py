@@ -60,7 +60,7 @@ def upgrade() -> None:
         op.execute(
             f"ALTER TABLE listings DROP CONSTRAINT IF EXISTS {name}, ADD CONSTRAINT {name} CHECK ({rule}) NOT VALID"
         )
-    for part in ("search", "prices"):
+    for part in ("search", "prices", "carts"):
         run(part)
     with op.get_context().autocommit_block():
         after = BEGINNING
@@ -72,6 +72,14 @@ def upgrade() -> None:
         op.execute("ALTER TABLE listings DROP CONSTRAINT IF EXISTS listings_title_key_not_null")
         op.execute("ALTER TABLE listings ADD CONSTRAINT listings_title_key_not_null NOT NULL title_key NOT VALID")
         op.execute("ALTER TABLE listings VALIDATE CONSTRAINT listings_title_key_not_null")
+        op.execute("ALTER TABLE cart_items DROP CONSTRAINT IF EXISTS cart_items_currency_fkey")
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS carts_id_currency")
+        op.execute("CREATE UNIQUE INDEX CONCURRENTLY carts_id_currency ON carts (id, currency)")
+        op.execute("""
+            ALTER TABLE cart_items ADD CONSTRAINT cart_items_currency_fkey
+            FOREIGN KEY (cart_id, currency) REFERENCES carts (id, currency) NOT VALID
+        """)
+        op.execute("ALTER TABLE cart_items VALIDATE CONSTRAINT cart_items_currency_fkey")
         for name, rows in INDEXES.items():
             # One that was broken off stays behind, invalid, under its name: so it is dropped first.
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
@@ -85,6 +93,10 @@ def run(part: str) -> None:
 
 
 def downgrade() -> None:
+    """What a cart's lines cost in another currency than the listings' own is lost: they cost those prices again."""
+    op.execute("ALTER TABLE cart_items DROP currency")
+    op.execute("DROP INDEX carts_id_currency")
+    op.execute("ALTER TABLE carts DROP currency, DROP currency_chosen")
     for table in ("vendors", "schools", "specs"):
         op.execute(f"DROP TRIGGER {table}_rename_listings ON {table}")
     for trigger in ("fill_search", "count_words", "count_words_of_new", "count_words_of_gone"):

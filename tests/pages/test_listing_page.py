@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +10,11 @@ import pytest
 from flask import Flask
 
 from checkout_service.settings.origins import read_origins
-from tests.apps import MakeApp
+from tests.apps import MakeApp, make_app
 from tests.conftest import MakeListing, Sql
-from tests.pages.test_shop import Guest
+from tests.guests import Guest
+
+__all__ = ["make_app"]
 
 IMAGES = [
     {"url": "https://images.example/front.jpg?a=1&b=2", "alt": 'A "navy" blazer'},
@@ -22,8 +23,8 @@ IMAGES = [
 
 
 @pytest.fixture
-def shop(make_app: MakeApp) -> Iterator[Flask]:
-    yield make_app(pages=True, image_origins=read_origins("https://images.example,https://*.cdn.example")[0])
+def shop(make_app: MakeApp) -> Flask:
+    return make_app(pages=True, image_origins=read_origins("https://images.example,https://*.cdn.example")[0])
 
 
 def policy(answer: Any) -> str:

@@ -22,6 +22,7 @@ from tests.apps import MakeApp, make_app
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.guests import BROWSER, Guest
 from tests.money import bring_to
+from tests.purchases import add_older_line
 from tests.webhook_bodies import name_in_webhooks
 
 __all__ = ["make_app"]
@@ -229,7 +230,7 @@ def test_carts_that_cannot_be_paid_say_why(guest: Guest, make_listing: MakeListi
     assert empty.status_code == 404
     guest.put(make_listing(currency="USD"))
     form = guest.checkout_form()
-    guest.put(make_listing(currency="EUR"))
+    add_older_line(sql, make_listing(currency="EUR"))
     assert "several currencies" in guest.get("/cart").text
     assert guest.post("/checkout", **form).status_code == 422
     sql("DELETE FROM cart_items")
