@@ -88,7 +88,7 @@ $$
 """
 
 # In a schema of its own, so that a schema that is migrated holds our things alone, and two may share it. Where somebody
-# installed it already, it is taken from there. It is "trusted": whoever may make schemas in the database may install it.
+# installed it already, it is taken from there. It is "trusted": whoever may make schemas in the database may do it.
 EXTENSIONS: Final = """
 DO $$
 BEGIN
@@ -96,11 +96,11 @@ BEGIN
         RETURN;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'unaccent') THEN
-        RAISE EXCEPTION 'the extension unaccent is missing on this server: install the package postgresql-contrib there';
+        RAISE EXCEPTION 'the extension unaccent is not on this server: install the package postgresql-contrib there';
     END IF;
     IF NOT has_database_privilege(current_user, current_database(), 'CREATE') THEN
-        RAISE EXCEPTION 'the extension unaccent is missing and % may not create it: run CREATE EXTENSION unaccent as the '
-            'owner of the database, or as a superuser', current_user;
+        RAISE EXCEPTION 'the extension unaccent is missing and % may not create it: run CREATE EXTENSION unaccent '
+            'as the owner of the database or as a superuser', current_user;
     END IF;
     CREATE SCHEMA IF NOT EXISTS checkout_extensions;
     CREATE EXTENSION unaccent SCHEMA checkout_extensions;

@@ -22,6 +22,14 @@ def fill_cart(customer: Customer, *lines: tuple[dict[str, Any], int]) -> str:
     return customer.get("/api/cart").json["id"]
 
 
+def add_older_line(sql: Sql, listing: dict[str, Any], qty: int = 1) -> None:
+    """Put a listing into the only cart as a release before carts had currencies did, and make its lines such ones."""
+    sql("UPDATE cart_items SET currency = NULL")
+    sql("UPDATE carts SET currency = NULL")
+    sql("INSERT INTO cart_items (cart_id, listing_id, qty) SELECT id, :listing, :qty FROM carts",
+        listing=listing["id"], qty=qty)  # fmt: skip
+
+
 def ask(customer: Customer, cart_id: str, key: str | None = "purchase-1", **members: Any) -> TestResponse:
     """Ask for a session; members other than cart_id as keywords."""
     headers = {} if key is None else {"Idempotency-Key": key}

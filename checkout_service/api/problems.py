@@ -5,7 +5,7 @@
     ├── 401  Unauthorized
     ├── 403  Forbidden
     ├── 404  NotFound
-    ├── 409  TotalChanged  CartChanged  OutOfStock  AmountDiffers
+    ├── 409  TotalChanged  CartChanged  OutOfStock  AmountDiffers  CurrencyMismatch
     ├── 412  PreconditionFailed
     ├── 413  TooLarge
     ├── 415  EncodedBody
@@ -173,6 +173,16 @@ class AmountDiffers(Problem):
     slug = "amount-differs"
     title = "The provider holds another amount"
     default_detail = "Another attempt with this key opened the payment with another amount: use a new Idempotency-Key."
+
+
+class CurrencyMismatch(Problem):
+    status = 409
+    slug = "currency-mismatch"
+    title = "Another currency"
+    default_detail = (
+        "The cart is priced in another currency, and nothing is converted. A listing needs a price in that one; and it "
+        "can be changed while the cart is empty."
+    )
 
 
 class PreconditionFailed(Problem):

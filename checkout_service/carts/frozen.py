@@ -24,16 +24,20 @@ _FROZEN_LINES: Final = """
         FROM carts WHERE user_id = :user_id AND id = :cart_id AND {only_where}
     ), frozen AS (
         SELECT cart.generation, cart.has_sessions, cart.holds_some, item.id AS item_id,
-            listing.id AS listing_id, listing.title, listing.unit_price, listing.currency AS line_currency,
-            item.qty, listing.unit_price * item.qty AS line_total,
+            listing.id AS listing_id, listing.title, coalesce(listed.unit_price, listing.unit_price) AS unit_price,
+            coalesce(listed.currency, listing.currency) AS line_currency, item.qty,
+            coalesce(listed.unit_price, listing.unit_price) * item.qty AS line_total,
             vendor.id AS vendor_id, vendor.name AS vendor, school.name AS school, spec.name AS spec,
-            listing.active AS available, (
+            listing.active AND (item.currency IS NULL OR item.currency = coalesce(listed.currency, listing.currency))
+                AS available, (
                 SELECT greatest(counter.stock - counter.reserved, 0) FROM stock_counters AS counter
                 WHERE counter.listing_id = listing.id AND counter.stock IS NOT NULL
             ) AS unreserved_pieces
         FROM cart
         LEFT JOIN cart_items AS item ON item.cart_id = cart.id
         LEFT JOIN listings AS listing ON listing.id = item.listing_id
+        LEFT JOIN listing_prices AS listed ON listed.listing_id = listing.id AND listed.currency = item.currency
+            AND listed.currency <> listing.currency
         LEFT JOIN vendors AS vendor ON vendor.id = listing.vendor_id
         LEFT JOIN schools AS school ON school.id = listing.school_id
         LEFT JOIN specs AS spec ON spec.id = listing.spec_id
@@ -49,7 +53,8 @@ def frozen_lines(only_where: str) -> str:
 
 
 class FrozenLine(NamedTuple):
-    """One line of a cart at the moment it was read; ``available`` is whether its listing is still on sale.
+    """One line of a cart at the moment it was read; ``available`` is whether its listing is still on sale, at a price
+    in the line's currency.
 
     ``unreserved_pieces`` is how many of them nobody holds, and None where stock is not tracked. ``line_total`` is exact
     and may be larger than one amount column holds.

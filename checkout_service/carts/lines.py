@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import SQLColumnExpression, Text, cast, func
+from sqlalchemy import ColumnElement, SQLColumnExpression, Text, and_, cast, func, or_
 
 from checkout_service.carts.stock import available_pieces
-from checkout_service.catalog.models import Listing, School, Spec, Vendor
+from checkout_service.catalog.models import Listing, ListingPrice, School, Spec, Vendor
+
+PRICE: Final[ColumnElement[Any]] = func.coalesce(ListingPrice.unit_price, Listing.unit_price)
+"""What one piece costs, in ``CURRENCY``."""
+
+CURRENCY: Final[ColumnElement[Any]] = func.coalesce(ListingPrice.currency, Listing.currency)
+"""The line's, or the listing's own where the line has none, or there is no price in it any more."""
 
 
-def line_columns(item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int]) -> list[SQLColumnExpression[Any]]:
-    """What ``show_line`` needs of a line, from a statement that joins Listing, Vendor, School and Spec.
+def price_in(currency: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+    """How ListingPrice is joined to Listing by a line's currency: outer, since mostly it is the listing's own."""
+    return and_(ListingPrice.listing_id == Listing.id, ListingPrice.currency == currency, currency != Listing.currency)
+
+
+def line_columns(
+    item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int], currency: SQLColumnExpression[Any]
+) -> list[SQLColumnExpression[Any]]:
+    """What ``show_line`` needs of a line, from a statement that joins Listing, ListingPrice, Vendor, School and Spec.
 
     Its parameter ``user`` is the customer.
 
@@ -23,12 +36,12 @@ def line_columns(item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int
     return [
         cast(item_id, Text),
         qty,
-        amount_text(Listing.unit_price * qty),
-        Listing.active,
+        amount_text(PRICE * qty),
+        and_(Listing.active, or_(currency.is_(None), currency == CURRENCY)),
         cast(Listing.id, Text),
         Listing.title,
-        amount_text(Listing.unit_price),
-        Listing.currency,
+        amount_text(PRICE),
+        CURRENCY,
         available_pieces(),
         cast(Vendor.id, Text),
         Vendor.name,
@@ -41,8 +54,8 @@ def line_columns(item_id: SQLColumnExpression[Any], qty: SQLColumnExpression[int
 
 
 def amount_text(amount: SQLColumnExpression[Any]) -> SQLColumnExpression[Any]:
-    """An amount in the listing's currency, as ``money.show`` writes it."""
-    return cast(func.round(amount, func.greatest(2, func.currency_decimals(Listing.currency))), Text)
+    """An amount in the line's currency, as ``money.show`` writes it."""
+    return cast(func.round(amount, func.greatest(2, func.currency_decimals(CURRENCY))), Text)
 
 
 def show_line(row: Sequence[Any]) -> dict[str, Any]:

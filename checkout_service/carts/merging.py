@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from checkout_service.api.callers import Caller
-from checkout_service.api.problems import Problem
+from checkout_service.api.problems import CurrencyMismatch, Problem
 from checkout_service.carts.models import LARGEST_QTY, MOST_LINES
 from checkout_service.carts.operations import NoCustomerError
 from checkout_service.database.engine import Conflict, execute
@@ -29,6 +29,12 @@ _merge: Final = Statement("""
 """)
 
 
+_TWO_CURRENCIES: Final = (
+    "The two carts are priced in two currencies, and no price is converted: take one of them alone, by `how` as guest or "
+    "mine."
+)
+
+
 class GuestOfAnother(Problem):
     """Whoever held the token before signed in as somebody else."""
 
@@ -42,8 +48,8 @@ def merge_guest_cart(*, customer: Caller, cart_token: str, how: str, lasts: time
     """Put the guest's cart into the customer's, and link the guest; a second time nothing happens.
 
     ``how`` is one of those of ``MergeSchema``, ``lasts`` for how long after its use a token counts. Returns the lines
-    that the bounds of carts made smaller, those of the first time. Raises InvalidCartToken, GuestOfAnother and
-    DatabaseUnavailableError.
+    that the bounds of carts made smaller, those of the first time. Raises InvalidCartToken, GuestOfAnother,
+    CurrencyMismatch and DatabaseUnavailableError.
     """
     hashed = hash_of_sent(cart_token)
     if hashed is None:
@@ -66,6 +72,8 @@ def merge_guest_cart(*, customer: Caller, cart_token: str, how: str, lasts: time
         raise InvalidCartToken
     if row.result == "of_another":
         raise GuestOfAnother
+    if row.result == "of_two_currencies":
+        raise CurrencyMismatch(_TWO_CURRENCIES)
     for payment_id in row.canceled:
         background_publisher().send(TaskName.CANCEL_PAYMENT, str(payment_id), logs.request_id())
     capped: list[dict[str, Any]] = row.beyond

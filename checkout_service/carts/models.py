@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import CHAR, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
@@ -49,11 +49,18 @@ class Cart(Dated, Base):
     """The one open cart of a customer."""
 
     __tablename__ = "carts"
-    __table_args__ = (Index("carts_user_id", "user_id", unique=True),)
+    __table_args__ = (
+        Index("carts_user_id", "user_id", unique=True),
+        Index("carts_id_currency", "id", "currency", unique=True),
+    )
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     """Whose it is."""
     generation: Mapped[int] = mapped_column(server_default=text("0"))
     """How often it was filled and paid: sessions belong to one generation, and a payment ends it."""
+    currency: Mapped[str | None] = mapped_column(CHAR(3))
+    """ISO 4217: in which its lines are priced. The first line sets it, or the customer while there is none."""
+    currency_chosen: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether the customer set it: then a first line has to have a price in it."""
 
 
 class CartItem(Dated, Base):
@@ -63,6 +70,7 @@ class CartItem(Dated, Base):
     __table_args__ = (
         CheckConstraint(f"qty BETWEEN 1 AND {LARGEST_QTY}", name="qty_range"),
         Index("idx_cart_listing", "cart_id", "listing_id", unique=True),
+        ForeignKeyConstraint(["cart_id", "currency"], ["carts.id", "carts.currency"], name="cart_items_currency_fkey"),
     )
     cart_id: Mapped[UUID] = mapped_column(ForeignKey("carts.id", ondelete="CASCADE"))
     """Its cart."""
@@ -70,3 +78,6 @@ class CartItem(Dated, Base):
     """What the customer wants to buy."""
     qty: Mapped[int]
     """How many, 1 to 9999."""
+    currency: Mapped[str | None] = mapped_column(CHAR(3))
+    """The cart's, as the foreign key has it: what the line costs is the listing's price in it. None in a line that a
+    release before wrote, which costs what the listing costs in its own."""

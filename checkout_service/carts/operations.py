@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    ColumnElement,
     Integer,
+    Select,
     Text,
     Uuid,
     and_,
     bindparam,
+    case,
     cast,
     delete,
     exists,
+    false,
     func,
     literal_column,
     or_,
@@ -26,16 +31,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from checkout_service.api.callers import Caller
-from checkout_service.api.problems import CartFull, NotFound, TotalTooLarge
-from checkout_service.carts.lines import line_columns, show_line
+from checkout_service.api.problems import CartFull, CurrencyMismatch, NotFound, TotalTooLarge
+from checkout_service.carts.lines import PRICE, line_columns, price_in, show_line
 from checkout_service.carts.models import MOST_LINES, Cart, CartItem, User
-from checkout_service.catalog.models import Listing, School, Spec, Vendor
+from checkout_service.catalog.models import Listing, ListingPrice, School, Spec, Vendor
 from checkout_service.database.engine import Conflict, constraint_of, execute
+from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.database.statements import Statement
 from checkout_service.identity.cart_tokens import InvalidCartToken
 from checkout_service.identity.key_form import CART_TOKEN, hash_of, new_key
 from checkout_service.identity.models import Guest
 from checkout_service.money import LARGEST
+
+_CURRENCY_KEY = "cart_items_currency_fkey"
 
 _NO_LISTING = "There is no such listing, or it is not on sale."
 _NO_ITEM = "There is no such item in your cart."
@@ -58,10 +66,10 @@ def put_item(*, caller: Caller, listing_id: UUID, qty: int) -> PutItem:
     """Set how many of a listing the customer wants.
 
     Opens the cart, and makes the customer's row, where this is the first write: the row keeps what the caller's id was
-    computed of. Raises NotFound for a listing that is
-    unknown or off sale, CartFull and TotalTooLarge; then nothing is written. Run twice, it leaves the same line,
-    but says the second time that it is not new. Raises InvalidCartToken where the guest's cart became a customer's
-    meanwhile: what would come into it would be lost.
+    computed of. The first line sets the cart's currency. Raises NotFound for a listing that is unknown or off sale,
+    CurrencyMismatch, CartFull and TotalTooLarge; then nothing is written. Run twice, it leaves the same line, but says
+    the second time that it is not new. Raises InvalidCartToken where the guest's cart became a customer's meanwhile:
+    what would come into it would be lost.
     """
     issuer, text = caller.subject or (None, None)
     values = {"user": caller.user_id, "listing": listing_id, "qty": qty, "issuer": issuer, "subject": text}
@@ -72,9 +80,11 @@ def put_item(*, caller: Caller, listing_id: UUID, qty: int) -> PutItem:
         raise NotFound(_NO_LISTING) from error
     if not rows:
         raise NotFound(_NO_LISTING)
-    is_admitted, fits, has_room, is_new, *line = rows[0]
+    is_admitted, has_price, fits, has_room, is_new, *line = rows[0]
     if not is_admitted:
         raise InvalidCartToken
+    if not has_price:
+        raise CurrencyMismatch
     if not fits:
         raise TotalTooLarge(_LINE_TOO_LARGE, errors=[{"pointer": "/qty", "detail": _LINE_TOO_LARGE}])
     if not has_room:
@@ -82,11 +92,14 @@ def put_item(*, caller: Caller, listing_id: UUID, qty: int) -> PutItem:
     return PutItem(line=show_line(line), is_new=is_new)
 
 
-def open_guest_cart(*, default_currency: str) -> dict[str, Any]:
-    """A new guest with an empty cart, as GET shows one, and the ``cart_token`` that opens it, which is kept nowhere."""
+def open_guest_cart(*, currency: str | None, default_currency: str) -> dict[str, Any]:
+    """A new guest with an empty cart, as GET shows one, and the ``cart_token`` that opens it, which is kept nowhere.
+
+    ``currency`` is what the guest chose for it; None: the first line sets it.
+    """
     token = new_key(CART_TOKEN)
-    ((cart_id,),) = execute(_OPEN_GUEST_CART, {"guest": uuid4(), "hash": hash_of(token)})
-    cart = {"id": cart_id, "items": [], "total_amount": "0.00", "currency": default_currency}
+    ((cart_id,),) = execute(_OPEN_GUEST_CART, {"guest": uuid4(), "hash": hash_of(token), "currency": currency})
+    cart = {"id": cart_id, "items": [], "total_amount": "0.00", "currency": currency or default_currency}
     return cart | {"cart_token": token}
 
 
@@ -125,26 +138,55 @@ def empty_cart(*, user_id: UUID) -> None:
     execute(_EMPTY_CART, {"user": user_id})
 
 
+def set_currency(*, caller: Caller, currency: str) -> None:
+    """Choose the currency of the caller's cart, which is opened where there is none. Run twice, it does the same.
+
+    Raises CurrencyMismatch where the cart has lines in another one: no price is ever converted.
+    """
+    issuer, text = caller.subject or (None, None)
+    values = {"user": caller.user_id, "currency": currency, "issuer": issuer, "subject": text}
+    for last in (False, True):
+        try:
+            (row,) = execute(_SET_CURRENCY, values)
+            break
+        except Conflict as error:
+            if constraint_of(error) == _CURRENCY_KEY:
+                # A line came in meanwhile, in another currency.
+                raise CurrencyMismatch from error
+            if last or constraint_of(error) != "carts_user_id_fkey":
+                raise
+    if not row.is_set:
+        raise CurrencyMismatch
+
+
 def _kind(caller: Caller) -> str:
     return "by token" if caller.by_cart_token else "by cookie" if caller.is_guest else "customer"
 
 
 def _put(statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
     """Raises Conflict where it is about the listing, and NoCustomerError."""
-    for _ in range(2):
+    at_odds = False
+    for _ in range(3):
         try:
             return execute(statement, values)
         except Conflict as error:
-            if constraint_of(error) != "carts_user_id_fkey":
+            if constraint_of(error) not in {"carts_user_id_fkey", _CURRENCY_KEY}:
                 raise
-            # The row of the customer was there, and gone a moment later: they were being erased. So it is new now.
+            # The row of the customer was there, and gone a moment later: they were being erased. So it is new now. Or
+            # another first line, or the customer, set the currency a moment ago: now it is seen.
+            at_odds = constraint_of(error) == _CURRENCY_KEY
+    if at_odds:
+        raise DatabaseLockedError
     raise NoCustomerError("PAYMENT_NAMESPACE is another than when this customer's row was written; see flask doctor")
 
 
 _user = bindparam("user", type_=Uuid())
 _item = bindparam("item", type_=Uuid())
 _qty = cast(bindparam("qty", type_=Integer()), Integer)
-_fits = (Listing.unit_price * _qty <= LARGEST).label("fits")
+
+
+def _fitting(price: ColumnElement[Any]) -> ColumnElement[bool]:
+    return price * _qty <= LARGEST
 
 
 def _put_item(kind: str) -> Any:
@@ -159,49 +201,104 @@ def _put_item(kind: str) -> Any:
         exists(mine.where(CartItem.listing_id == Listing.id)),
         select(func.count()).select_from(mine.correlate(None).subquery()).scalar_subquery() < MOST_LINES,
     )
+    # Lines of the release before have no currency: then it is that of their listings.
+    of_lines = (
+        select(func.min(func.coalesce(CartItem.currency, Listing.currency)))
+        .join(Listing, Listing.id == CartItem.listing_id)
+        .where(CartItem.cart_id == Cart.id)
+        .scalar_subquery()
+    )
+    known = (
+        select(
+            Cart.id,
+            Cart.currency,
+            func.coalesce(Cart.currency, of_lines).label("priced_in"),
+            or_(Cart.currency_chosen, of_lines.is_not(None)).label("is_fixed"),
+        )
+        .where(Cart.user_id == _user)
+        .cte("known")
+    )
+    offered = or_(known.c.priced_in == Listing.currency, exists(_listed(known.c.priced_in)))
+    keeps = and_(known.c.priced_in.is_not(None), or_(known.c.is_fixed, offered))
+    chosen = (
+        select(Listing.id, case((keeps, known.c.priced_in), else_=Listing.currency).label("currency"))
+        .select_from(Listing)
+        .outerjoin(known, true())
+        .where(Listing.id == bindparam("listing", type_=Uuid()), Listing.active)
+        .cte("chosen")
+    )
+    price = case(
+        (chosen.c.currency == Listing.currency, Listing.unit_price),
+        else_=_listed(chosen.c.currency).scalar_subquery(),
+    )
+    fits = _fitting(price)
     listing = (
         select(
             Listing.id,
+            chosen.c.currency,
             is_admitted.label("is_admitted"),
-            _fits,
+            price.is_not(None).label("has_price"),
+            func.coalesce(fits, true()).label("fits"),
             has_room.label("has_room"),
-            and_(is_admitted, _fits.element, has_room).label("may_enter"),
+            and_(is_admitted, func.coalesce(fits, false()), has_room).label("may_enter"),
         )
-        .where(Listing.id == bindparam("listing", type_=Uuid()), Listing.active)
+        .join(chosen, chosen.c.id == Listing.id)
         .cte("listing")
     )
-    known = select(Cart.id).where(Cart.user_id == _user).cte("known")
     # Nearly always the cart exists, and neither row below is written.
     first_write = select(_user).select_from(listing).where(listing.c.may_enter, ~exists(select(known.c.id)))
     named = first_write.add_columns(*(cast(bindparam(name, type_=Text()), Text) for name in ("issuer", "subject")))
     customer = insert(User).from_select(["id", "issuer", "subject"], named).on_conflict_do_nothing().cte("customer")
     opened = (
         insert(Cart)
-        .from_select(["user_id"], first_write)
+        .from_select(["user_id", "currency"], first_write.add_columns(listing.c.currency))
         # A concurrent retry opened it a moment ago: only an update gives back a row that this statement cannot see yet.
         .on_conflict_do_update(index_elements=[Cart.user_id], set_={"updated_at": func.now()})
         .returning(Cart.id)
         .cte("opened")
     )
-    cart = union_all(select(known.c.id), select(opened.c.id)).cte("cart")
+    # The first line sets the currency, unless another one does at this moment: then the key of the line refuses it.
+    priced = (
+        update(Cart)
+        .where(
+            Cart.id == known.c.id,
+            listing.c.may_enter,
+            Cart.currency.is_not_distinct_from(known.c.currency),
+            Cart.currency.is_distinct_from(listing.c.currency),
+        )
+        .values(currency=listing.c.currency, updated_at=func.now())
+        .returning(Cart.id)
+        .cte("priced")
+    )
+    cart = union_all(
+        select(known.c.id).select_from(known.outerjoin(priced, priced.c.id == known.c.id)), select(opened.c.id)
+    ).cte("cart")
     line = insert(CartItem).from_select(
-        ["cart_id", "listing_id", "qty"],
-        select(cart.c.id, listing.c.id, _qty).select_from(cart.join(listing, listing.c.may_enter)),
+        ["cart_id", "listing_id", "qty", "currency"],
+        select(cart.c.id, listing.c.id, _qty, listing.c.currency).select_from(cart.join(listing, listing.c.may_enter)),
     )
     line = line.on_conflict_do_update(
         index_elements=[CartItem.cart_id, CartItem.listing_id],
-        set_={"qty": line.excluded.qty, "updated_at": func.now()},
+        set_={"qty": line.excluded.qty, "currency": line.excluded.currency, "updated_at": func.now()},
     )
     item = line.returning(CartItem.id, literal_column("old.id IS NULL").label("is_new")).cte("item")
     shown = (
-        select(listing.c.is_admitted, listing.c.fits, listing.c.has_room, item.c.is_new, *line_columns(item.c.id, _qty))
+        select(
+            listing.c.is_admitted,
+            listing.c.has_price,
+            listing.c.fits,
+            listing.c.has_room,
+            item.c.is_new,
+            *line_columns(item.c.id, _qty, listing.c.currency),
+        )
         .select_from(listing)
         .join(Listing, Listing.id == listing.c.id)
+        .outerjoin(ListingPrice, price_in(listing.c.currency))
         .join(Vendor, Vendor.id == Listing.vendor_id)
         .outerjoin(School, School.id == Listing.school_id)
         .outerjoin(Spec, Spec.id == Listing.spec_id)
         .outerjoin(item, true())
-        .add_cte(customer)
+        .add_cte(customer, priced)
     )
     if kind != "by cookie":
         return shown
@@ -213,11 +310,21 @@ def _put_item(kind: str) -> Any:
     )
 
 
+def _listed(currency: ColumnElement[Any]) -> Select[Decimal]:
+    """What the statement's listing costs in another currency than its own."""
+    return (
+        select(ListingPrice.unit_price)
+        .where(ListingPrice.listing_id == Listing.id, ListingPrice.currency == currency)
+        .correlate_except(ListingPrice)
+    )
+
+
 def _change_quantity() -> Any:
     mine = (
-        select(CartItem.id, CartItem.listing_id, _fits)
+        select(CartItem.id, CartItem.listing_id, CartItem.currency, _fitting(PRICE).label("fits"))
         .join(Cart, Cart.id == CartItem.cart_id)
         .join(Listing, Listing.id == CartItem.listing_id)
+        .outerjoin(ListingPrice, price_in(CartItem.currency))
         .where(CartItem.id == _item, Cart.user_id == _user)
         .cte("mine")
     )
@@ -229,9 +336,10 @@ def _change_quantity() -> Any:
         .cte("changed")
     )
     return (
-        select(mine.c.fits, changed.c.id.is_not(None), *line_columns(mine.c.id, _qty))
+        select(mine.c.fits, changed.c.id.is_not(None), *line_columns(mine.c.id, _qty, mine.c.currency))
         .select_from(mine)
         .join(Listing, Listing.id == mine.c.listing_id)
+        .outerjoin(ListingPrice, price_in(mine.c.currency))
         .join(Vendor, Vendor.id == Listing.vendor_id)
         .outerjoin(School, School.id == Listing.school_id)
         .outerjoin(Spec, Spec.id == Listing.spec_id)
@@ -253,7 +361,9 @@ _OPEN_GUEST_CART = Statement("""
     ), guest AS (
         INSERT INTO guests (id, token_hash) VALUES (:guest, :hash) ON CONFLICT DO NOTHING
     )
-    INSERT INTO carts (user_id) VALUES (:guest) ON CONFLICT (user_id) DO UPDATE SET updated_at = now()
+    INSERT INTO carts (user_id, currency, currency_chosen)
+    VALUES (:guest, CAST(:currency AS char(3)), CAST(:currency AS char(3)) IS NOT NULL)
+    ON CONFLICT (user_id) DO UPDATE SET updated_at = now()
     RETURNING id::text
 """)
 _CHANGE_QUANTITY = Statement(_change_quantity())
@@ -265,4 +375,28 @@ _REMOVE_ITEM = Statement(
 _EMPTY_CART = Statement("""
     WITH cart AS (SELECT id FROM carts WHERE user_id = :user FOR NO KEY UPDATE)
     DELETE FROM cart_items AS item USING cart WHERE item.cart_id = cart.id
+""")
+
+# A line that comes in meanwhile has the currency of before, and its key then refuses the change, or the line.
+_SET_CURRENCY = Statement("""
+    WITH known AS (
+        SELECT id, currency, EXISTS (SELECT FROM cart_items AS item WHERE item.cart_id = carts.id) AS has_lines
+        FROM carts WHERE user_id = :user
+    ), customer AS (
+        INSERT INTO users (id, issuer, subject)
+        SELECT CAST(:user AS uuid), CAST(:issuer AS text), CAST(:subject AS text)
+        WHERE NOT EXISTS (SELECT FROM known)
+        ON CONFLICT DO NOTHING
+    ), opened AS (
+        INSERT INTO carts (user_id, currency, currency_chosen)
+        SELECT CAST(:user AS uuid), CAST(:currency AS char(3)), true WHERE NOT EXISTS (SELECT FROM known)
+        ON CONFLICT (user_id) DO UPDATE SET currency = excluded.currency, currency_chosen = true, updated_at = now()
+        RETURNING id
+    ), changed AS (
+        UPDATE carts SET currency = CAST(:currency AS char(3)), currency_chosen = true, updated_at = now() FROM known
+        WHERE carts.id = known.id AND NOT known.has_lines
+        RETURNING carts.id
+    )
+    SELECT EXISTS (SELECT FROM opened) OR EXISTS (SELECT FROM changed)
+        OR EXISTS (SELECT FROM known WHERE currency = CAST(:currency AS char(3))) AS is_set
 """)

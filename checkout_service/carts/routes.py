@@ -13,6 +13,7 @@ from checkout_service.api.callers import caller, cart_token_beside, guests_too, 
 from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import (
     CartFull,
+    CurrencyMismatch,
     DatabaseUnavailable,
     Invalid,
     MalformedBody,
@@ -32,6 +33,7 @@ from checkout_service.carts.schemas import (
     EXAMPLE_MERGED_CART,
     CartItemSchema,
     CartSchema,
+    CurrencySchema,
     GuestCartSchema,
     MergedCartSchema,
     MergeSchema,
@@ -66,7 +68,7 @@ class CustomerHasCart(Problem):
 @guest_blueprint.response(201, GuestCartSchema, example=EXAMPLE_GUEST_CART, description="The cart, and its token")
 @guest_blueprint.problems(CustomerHasCart, RateLimited, DatabaseUnavailable)
 @public
-def create_guest_cart(_body: dict[str, Any]) -> Response:
+def create_guest_cart(body: dict[str, Any]) -> Response:
     """Make a cart for a guest
 
     For whoever has not signed in: the answer's `cart_token` is a secret that opens this cart, and the payments and
@@ -83,7 +85,7 @@ def create_guest_cart(_body: dict[str, Any]) -> Response:
         quota = settings.guest_carts_per_address_per_minute
         if (limited := use_rates([Rate("guest-carts", f"guest-carts:{address.hex()}", quota, 60)])[1]) is not None:
             raise limited
-    cart = operations.open_guest_cart(default_currency=settings.default_currency)
+    cart = operations.open_guest_cart(currency=body.get("currency"), default_currency=settings.default_currency)
     return json_answer(cart, 201, headers={"Cache-Control": "no-store", "Location": "/api/cart"})
 
 
@@ -101,6 +103,22 @@ def get_cart() -> Response:
     A listing's `available` is how many pieces this customer can get at this moment, what their own open session of
     this cart holds among them; null where stock is not tracked. A line may ask for more: checkout refuses it.
     """
+    default_currency = current_app.extensions["settings"].default_currency
+    return json_answer(queries.read_cart(user_id=caller().user_id, default_currency=default_currency))
+
+
+@blueprint.patch("")
+@blueprint.doc(operationId="setCartCurrency")
+@guests_too()
+@blueprint.arguments(CurrencySchema, example={"currency": "EUR"})
+@blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart, priced in this currency")
+@blueprint.problems(MalformedBody, Unauthorized, Invalid, CurrencyMismatch, DatabaseUnavailable)
+def set_currency(body: dict[str, Any]) -> Response:
+    """Choose the cart's currency
+
+    While the cart is empty, or where it is the cart's already. Its lines then cost what their listings cost in it.
+    """
+    operations.set_currency(caller=caller(), currency=body["currency"])
     default_currency = current_app.extensions["settings"].default_currency
     return json_answer(queries.read_cart(user_id=caller().user_id, default_currency=default_currency))
 
@@ -124,7 +142,9 @@ def empty_cart() -> Response:
 @cart_token_beside
 @blueprint.arguments(MergeSchema)
 @blueprint.response(200, MergedCartSchema, example=EXAMPLE_MERGED_CART, description="The customer's cart")
-@blueprint.problems(MalformedBody, Unauthorized, InvalidCartToken, GuestOfAnother, Invalid, DatabaseUnavailable)
+@blueprint.problems(
+    MalformedBody, Unauthorized, InvalidCartToken, GuestOfAnother, CurrencyMismatch, Invalid, DatabaseUnavailable
+)
 def merge_guest_cart(body: dict[str, Any]) -> Response:
     """Take a guest's cart over after log-in
 
@@ -148,12 +168,15 @@ def merge_guest_cart(body: dict[str, Any]) -> Response:
 @blueprint.arguments(NewItemSchema, example={"listing": EXAMPLE_ITEM["listing"]["id"], "qty": 2})
 @blueprint.response(201, CartItemSchema, example=EXAMPLE_ITEM, description="A new line")
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")
-@blueprint.problems(MalformedBody, Unauthorized, NotFound, Invalid, CartFull, TotalTooLarge, DatabaseUnavailable)
+@blueprint.problems(
+    MalformedBody, Unauthorized, NotFound, Invalid, CartFull, CurrencyMismatch, TotalTooLarge, DatabaseUnavailable
+)
 def put_item(body: dict[str, Any]) -> Response:
     """Set how many of a listing the cart holds
 
     A cart has one line for a listing: asking again sets its quantity and does not add to it, so a request may be
-    repeated safely. A listing that is unknown or not on sale is not found.
+    repeated safely. A listing that is unknown or not on sale is not found. The first line sets the cart's currency to
+    the listing's own, unless it was chosen before; any other needs a price in that, and costs it.
     """
     item = operations.put_item(caller=caller(), listing_id=body["listing"], qty=body["qty"])
     return json_answer(item.line, 201 if item.is_new else 200)

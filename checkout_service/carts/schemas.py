@@ -10,6 +10,7 @@ from marshmallow.validate import Length, OneOf, Range
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText
 from checkout_service.api.plain_fields import IdField
 from checkout_service.catalog.listing_schemas import NamedSchema, SpecSchema
+from checkout_service.money import CURRENCIES
 
 
 def _qty() -> fields.Integer:
@@ -32,6 +33,18 @@ class NewItemSchema(Schema):
 
 class QuantitySchema(Schema):
     qty = _qty()
+
+
+def _currency(*, required: bool) -> fields.String:
+    return fields.String(
+        required=required,
+        validate=OneOf(sorted(CURRENCIES), error="A currency is its code in ISO 4217, such as EUR."),
+        metadata={"description": "ISO 4217: in which the cart is priced.", "example": "EUR"},
+    )
+
+
+class CurrencySchema(Schema):
+    currency = _currency(required=True)
 
 
 class CartListingSchema(AnswerSchema):
@@ -61,15 +74,19 @@ class CartItemSchema(AnswerSchema):
     qty = fields.Integer(strict=True, validate=Range(min=1, max=9999))
     line_total = AmountText(metadata={"example": "120.00"})
     available = fields.Boolean(
-        metadata={"description": "False once the listing was taken off sale: such a cart cannot be checked out."},
+        metadata={
+            "description": "False once the listing, or its price in the cart's currency, was taken off sale: such a "
+            "cart cannot be checked out."
+        },
     )
 
 
 class NewCartSchema(Schema):
-    """Nothing is said of a new cart."""
+    """Without a currency the first line sets it."""
 
     body_may_be_left_out = True
     """All of it may."""
+    currency = _currency(required=False)
 
 
 class CartSchema(AnswerSchema):
@@ -84,8 +101,9 @@ class CartSchema(AnswerSchema):
     currency = CurrencyText(
         allow_none=True,
         metadata={
-            "description": "ISO 4217; the deployment's default while the cart is empty. Null where the lines are of "
-            "several currencies: such a cart cannot be checked out until one remains; see each listing's currency."
+            "description": "ISO 4217: the one that was chosen or that the first line set; before, the deployment's "
+            "default. Null where lines of an older cart are of several currencies, or one has no price in it any more: "
+            "such a cart cannot be checked out until one remains; see each listing's currency."
         },
     )
 

@@ -39,9 +39,11 @@ def import_(file: BinaryIO, *, accept_shortages: bool) -> None:
 
     \b
     A line is one listing:
-      {"id", "title", "unit_price", "currency", "stock", "active", "vendor", "school", "spec"}
-    The last three are {"id", "name"}; a spec may have "attributes". Everything is found again by its id: what is new
-    is added, what differs is changed. stock, active, school and spec may be left out.
+      {"id", "title", "description", "images", "unit_price", "currency", "prices", "stock", "active",
+       "vendor", "school", "spec"}
+    The last three are {"id", "name"}; a spec may have "attributes". images are up to 10 of {"url", "alt"}, at one of
+    IMAGE_ORIGINS. prices are those in other currencies: {"EUR": "35.00"}. Everything is found again by its id: what is
+    new is added, what differs is changed. All but id, title, unit_price, currency and vendor may be left out.
 
     stock is what lies there, with what is held and what is sold and not handed over yet. A line that brings it below
     that is refused, and with it the file. Of listings that are there already it is entered last, a thousand at a time,
@@ -51,13 +53,19 @@ def import_(file: BinaryIO, *, accept_shortages: bool) -> None:
     """
     started = monotonic()
     try:
-        url = MigrationSettings.from_environment().database_url
+        settings = MigrationSettings.from_environment()
         size = _size(file)
         bar: Any = click.progressbar(
             length=size or 0, label="Importing", file=sys.stderr, hidden=size is None or not sys.stderr.isatty()
         )
         with bar:
-            done = import_listings(file=file, database_url=url, progress=bar.update, accept_shortages=accept_shortages)
+            done = import_listings(
+                file=file,
+                database_url=settings.database_url,
+                progress=bar.update,
+                accept_shortages=accept_shortages,
+                image_origins=settings.image_origins,
+            )
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     except ShortagesRefusedError as error:

@@ -122,11 +122,20 @@ class SpecSchema(NamedSchema):
     attributes = fields.Dict(keys=fields.String())
 
 
+class ImageSchema(AnswerSchema):
+    url = fields.String(metadata={"example": "https://images.example/blazer.jpg"})
+    alt = fields.String(metadata={"description": "What it shows, in words.", "example": "A navy blazer, buttoned"})
+
+
 class ListingSchema(AnswerSchema):
     """A listing as everybody sees it."""
 
     id = fields.UUID()
     title = fields.String()
+    description = fields.String(
+        allow_none=True, metadata={"description": "Plain text, perhaps of several lines; no markup."}
+    )
+    images = fields.List(fields.Nested(ImageSchema), metadata={"description": "The one for a list first."})
     unit_price = AmountText(metadata={"description": "For one piece.", "example": "120.00"})
     currency = CurrencyText()
     available = fields.Integer(
@@ -155,6 +164,8 @@ class ListingPageSchema(AnswerSchema):
 LISTING_EXAMPLE: Final[dict[str, Any]] = {
     "id": "018f0000-0000-7000-8000-000000000101",
     "title": "School blazer, navy, age 11 to 12",
+    "description": "Lined, with three pockets and a crest.",
+    "images": [{"url": "https://images.example/blazer.jpg", "alt": "A navy blazer, buttoned"}],
     "unit_price": "120.00",
     "currency": "USD",
     "available": 12,

@@ -47,6 +47,8 @@ class Listing(Dated, Base):
         CheckConstraint("unit_price > 0", name="unit_price_positive"),
         CheckConstraint("unit_price = round(unit_price, currency_decimals(currency))", name="unit_price_of_currency"),
         CheckConstraint("stock >= 0", name="stock_not_negative"),
+        CheckConstraint("length(description) <= 4000", name="description_length"),
+        CheckConstraint("jsonb_typeof(images) = 'array' AND jsonb_array_length(images) <= 10", name="images_form"),
         Index(
             "listings_search",
             "search",
@@ -75,6 +77,10 @@ class Listing(Dated, Base):
     """Pieces that lie there, with what is reserved of them (``stock_counters``); none where nobody counts."""
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     """Whether it can be bought now."""
+    description: Mapped[str | None] = mapped_column(Text)
+    """Plain text for customers, up to 4,000 characters."""
+    images: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    """Up to ten of ``{url, alt}``, the first of them on the shelf."""
     search: Mapped[str | None] = mapped_column(TSVECTOR)
     """Its words without accents and case, written by a trigger: weight A those of the title, B those of the names of
     vendor, school and spec."""

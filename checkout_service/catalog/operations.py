@@ -1,6 +1,6 @@
 """The import: all listings of a file, as the tables' owner, or none.
 
-The file streams through COPY into a temporary table, so memory stays flat; then four statements store what is new or
+The file streams through COPY into a temporary table, so memory stays flat; then some statements store what is new or
 different, in one transaction with the judging of every line. Customers go on meanwhile: readers see the catalogue as it
 was, and a line put into a cart takes no lock that the import holds.
 
@@ -23,6 +23,7 @@ from checkout_service.catalog.jsonl import BadLineError, read_lines
 from checkout_service.catalog.schemas import ListingRow, parse_line
 from checkout_service.catalog.shortages import Reserved, reserved_of
 from checkout_service.database.owner import STEP, as_owner, owner_steps
+from checkout_service.settings.origins import Origins
 from checkout_service.settings.secret import Secret
 
 REPORT_EVERY: Final = 1000
@@ -70,20 +71,22 @@ def import_listings(
     database_url: Secret,
     progress: Callable[[int], None] = lambda _bytes: None,
     accept_shortages: bool = False,
+    image_origins: Origins | None = None,
 ) -> Imported:
     """Upsert every listing of a JSON Lines file by its id, with the vendors, schools and specs that it names.
 
     ``progress`` is called now and then with how many more bytes were read. A listing may have one line, since two could
     not both be right. Of a vendor, school or spec the last line counts; a spec without attributes keeps those
     it has. A line that brings the stock of its listing below what is reserved is refused, unless shortages are
-    accepted. Raises ImportRefusedError, and psycopg.Error where the database does; StockLeftError once all but some
+    accepted; so is one with an image at none of the origins.
+    Raises ImportRefusedError, and psycopg.Error where the database does; StockLeftError once all but some
     stock is stored.
     """
     with owner_steps(database_url, name="catalog-import") as connection:
         with as_owner(connection) as cursor:
             cursor.execute(_STAGE)
             with cursor.copy("COPY staged FROM STDIN") as copy:
-                for row in _rows(file, progress):
+                for row in _rows(file, progress, image_origins):
                     copy.write_row(row)
             total = cursor.rowcount
             _refuse_twice(cursor)
@@ -91,6 +94,8 @@ def import_listings(
             # Only the owner may take this lock, and nobody who reads listings, or refers to one, waits for it.
             cursor.execute("LOCK TABLE listings IN SHARE UPDATE EXCLUSIVE MODE")
             for statement in (_UPSERT_VENDORS, _UPSERT_SCHOOLS, _UPSERT_SPECS, _NOTE_STOCK, _UPSERT_LISTINGS):
+                cursor.execute(statement)
+            for statement in (_DROP_PRICES, _UPSERT_PRICES, _COUNT):
                 cursor.execute(statement)
             new, changed = cursor.fetchone() or (0, 0)
             shortages = _shortages(cursor, _SHORT)
@@ -141,7 +146,7 @@ def _shortages(cursor: psycopg.Cursor[Any], statement: LiteralString) -> Sequenc
     return sorted(found, key=itemgetter(0))
 
 
-def _rows(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[tuple[Any, ...]]:
+def _rows(file: BinaryIO, progress: Callable[[int], None], image_origins: Origins | None) -> Iterator[tuple[Any, ...]]:
     """Each line as a row of the temporary table; blank lines are passed over but counted."""
     read = 0
     for number, line in enumerate(read_lines(file), 1):
@@ -152,7 +157,7 @@ def _rows(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[tuple[Any
         if line.isspace():
             continue
         try:
-            yield number, *_staged(parse_line(line))
+            yield number, *_staged(parse_line(line, image_origins))
         except BadLineError as error:
             raise ImportRefusedError(number, str(error)) from error
     progress(read)
@@ -173,12 +178,14 @@ def _refuse_twice(cursor: psycopg.Cursor[Any]) -> None:
 
 _STAGE = """
 CREATE TEMPORARY TABLE staged (
-    line bigint, id uuid, title text, unit_price numeric, currency char(3), stock integer, active boolean,
+    line bigint, id uuid, title text, description text, images jsonb, unit_price numeric, currency char(3),
+    prices jsonb, stock integer, active boolean,
     vendor_id uuid, vendor_name text, school_id uuid, school_name text,
     spec_id uuid, spec_name text, spec_attributes jsonb
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE restocked (id uuid PRIMARY KEY, line bigint, stock integer, is_new boolean);
 CREATE TEMPORARY TABLE step (id uuid, line bigint, stock integer);
+CREATE TEMPORARY TABLE touched (id uuid, is_new boolean) ON COMMIT DROP;
 """
 
 _TWICE = """
@@ -230,21 +237,48 @@ WHERE stored.id IS NULL OR stored.stock IS DISTINCT FROM staged.stock
 _UPSERT_LISTINGS = """
 WITH written AS (
     INSERT INTO listings AS stored
-        (id, vendor_id, school_id, spec_id, title, unit_price, currency, stock, active)
-    SELECT id, vendor_id, school_id, spec_id, title, unit_price, currency, stock, active FROM staged ORDER BY id
+        (id, vendor_id, school_id, spec_id, title, description, images, unit_price, currency, stock, active)
+    SELECT id, vendor_id, school_id, spec_id, title, description, images, unit_price, currency, stock, active
+    FROM staged ORDER BY id
     ON CONFLICT (id) DO UPDATE SET
         vendor_id = excluded.vendor_id, school_id = excluded.school_id, spec_id = excluded.spec_id,
-        title = excluded.title, unit_price = excluded.unit_price, currency = excluded.currency,
-        active = excluded.active, updated_at = now()
-    WHERE (stored.vendor_id, stored.school_id, stored.spec_id, stored.title, stored.unit_price, stored.currency,
-           stored.active)
+        title = excluded.title, description = excluded.description, images = excluded.images,
+        unit_price = excluded.unit_price, currency = excluded.currency, active = excluded.active, updated_at = now()
+    WHERE (stored.vendor_id, stored.school_id, stored.spec_id, stored.title, stored.description, stored.images,
+           stored.unit_price, stored.currency, stored.active)
         IS DISTINCT FROM (excluded.vendor_id, excluded.school_id, excluded.spec_id, excluded.title,
-                          excluded.unit_price, excluded.currency, excluded.active)
+                          excluded.description, excluded.images, excluded.unit_price, excluded.currency,
+                          excluded.active)
     RETURNING new.id, old.id IS NULL AS is_new
-), touched AS (
-    SELECT id, is_new FROM written UNION SELECT id, is_new FROM restocked
 )
-SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM touched
+INSERT INTO touched (id, is_new) SELECT id, is_new FROM written UNION ALL SELECT id, is_new FROM restocked
+"""
+
+# Before the others are written: a price in what is the listing's own currency from now on is none of these.
+_DROP_PRICES = """
+WITH gone AS (
+    DELETE FROM listing_prices AS stored USING staged
+    WHERE stored.listing_id = staged.id AND NOT staged.prices ? stored.currency::text
+    RETURNING stored.listing_id
+)
+INSERT INTO touched (id, is_new) SELECT listing_id, false FROM gone
+"""
+
+_UPSERT_PRICES = """
+WITH written AS (
+    INSERT INTO listing_prices AS stored (listing_id, currency, unit_price)
+    SELECT staged.id, price.key, price.value::numeric FROM staged, jsonb_each_text(staged.prices) AS price
+    ORDER BY staged.id, price.key
+    ON CONFLICT (listing_id, currency) DO UPDATE SET unit_price = excluded.unit_price, updated_at = now()
+    WHERE stored.unit_price <> excluded.unit_price
+    RETURNING listing_id
+)
+INSERT INTO touched (id, is_new) SELECT listing_id, false FROM written
+"""
+
+_COUNT = """
+SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)
+FROM (SELECT bool_or(is_new) AS is_new FROM touched GROUP BY id) AS each
 """
 
 _SHORT = """

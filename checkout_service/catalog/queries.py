@@ -44,6 +44,8 @@ class ListingOnSale(NamedTuple):
 
     id: UUID
     title: str
+    description: str | None
+    images: list[dict[str, str]]
     unit_price: Decimal
     currency: str
     available: int | None
@@ -56,6 +58,8 @@ class ListingOnSale(NamedTuple):
         return {
             "id": str(self.id),
             "title": self.title,
+            "description": self.description,
+            "images": self.images,
             "unit_price": show(self.unit_price, self.currency),
             "currency": self.currency,
             "available": self.available,
@@ -77,7 +81,7 @@ def listings_by_id(ids: Sequence[UUID], *, currency: str | None = None) -> Seque
 @lru_cache(maxsize=2)
 def _statement(in_currency: bool) -> Statement:
     return Statement(f"""
-        SELECT listing.id, listing.title, {_PRICES[in_currency]},
+        SELECT listing.id, listing.title, listing.description, listing.images, {_PRICES[in_currency]},
             (SELECT CASE WHEN counter.stock IS NOT NULL THEN greatest(counter.stock - counter.reserved, 0) END
                 FROM stock_counters AS counter WHERE counter.listing_id = listing.id) AS available,
             vendor.id AS vendor_id, vendor.name AS vendor, school.id AS school_id, school.name AS school,
@@ -94,6 +98,8 @@ def _listing(row: Any) -> ListingOnSale:
     return ListingOnSale(
         id=row.id,
         title=row.title,
+        description=row.description,
+        images=row.images,
         unit_price=row.unit_price,
         currency=row.currency,
         available=row.available,

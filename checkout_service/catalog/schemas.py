@@ -9,14 +9,21 @@ import re
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from checkout_service.catalog.images import parse_images
 from checkout_service.catalog.jsonl import BadLineError, Number, check_text, parse_json, quoted, write_json
 from checkout_service.money import CURRENCIES, InvalidAmountError, parse_amount
+from checkout_service.settings.origins import Origins
 
 LONGEST_NAME: Final = 500
+LONGEST_DESCRIPTION: Final = 4000
+MOST_PRICES: Final = 50
 LARGEST_STOCK: Final = 2**31 - 1
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_LISTING = frozenset({"id", "title", "unit_price", "currency", "stock", "active", "vendor", "school", "spec"})
+_LISTING = frozenset(
+    {"id", "title", "description", "images", "unit_price", "currency", "prices", "stock", "active", "vendor", "school"}
+    | {"spec"}
+)
 _NAMED = frozenset({"id", "name", "attributes"})
 
 
@@ -29,12 +36,15 @@ class Named(NamedTuple):
 
 
 class ListingRow(NamedTuple):
-    """One listing; ``stock`` is None where it is not known."""
+    """One listing; ``stock`` is None where it is not known. ``images`` and ``prices`` are JSON."""
 
     id: str
     title: str
+    description: str | None
+    images: str
     unit_price: Decimal
     currency: str
+    prices: str
     stock: int | None
     active: bool
     vendor: Named
@@ -42,11 +52,12 @@ class ListingRow(NamedTuple):
     spec: Named | None
 
 
-def parse_line(line: bytes) -> ListingRow:
+def parse_line(line: bytes, image_origins: Origins | None = None) -> ListingRow:
     """One line of JSON as a row. Raises BadLineError.
 
     A line describes its listing in full: one without ``stock`` says that it is not known, one without ``active`` that
-    the listing is on sale, one without ``school`` or ``spec`` that it has none.
+    the listing is on sale, one without ``school``, ``spec``, ``description``, ``images`` or ``prices`` that it has
+    none. Images are at one of the origins.
     """
     listing = _object(parse_json(line), "the line", _LISTING)
     vendor = _named(listing.get("vendor"), "vendor")
@@ -56,8 +67,11 @@ def parse_line(line: bytes) -> ListingRow:
     return ListingRow(
         id=_uuid(listing.get("id"), "id"),
         title=_text(listing.get("title"), "title"),
-        unit_price=_price(listing.get("unit_price"), currency),
+        description=_description(listing.get("description")),
+        images=parse_images(listing.get("images"), image_origins),
+        unit_price=_price(listing.get("unit_price"), currency, "unit_price"),
         currency=currency,
+        prices=_prices(listing.get("prices"), currency),
         stock=_stock(listing.get("stock")),
         active=_active(listing.get("active")),
         vendor=vendor,
@@ -115,17 +129,45 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _price(value: Any, currency: str) -> Decimal:
+def _description(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadLineError(f"description is {_kind(value)}, not a text")
+    if len(value) > LONGEST_DESCRIPTION:
+        raise BadLineError(f"description is longer than {LONGEST_DESCRIPTION} characters")
+    check_text(value, "description")
+    return value.strip() or None
+
+
+def _price(value: Any, currency: str, where: str) -> Decimal:
     text = value.text if isinstance(value, Number) else str(value) if type(value) is int else value
     if not isinstance(text, str):
-        raise BadLineError(f'unit_price is {_kind(value)}, not an amount such as "240.00"')
+        raise BadLineError(f'{where} is {_kind(value)}, not an amount such as "240.00"')
     try:
         price = parse_amount(text, currency)
     except InvalidAmountError as error:
-        raise BadLineError(f"unit_price: {error}") from error
+        raise BadLineError(f"{where}: {error}") from error
     if not price:
-        raise BadLineError("unit_price is not more than 0")
+        raise BadLineError(f"{where} is not more than 0")
     return price
+
+
+def _prices(value: Any, currency: str) -> str:
+    """Prices in other currencies than the listing's own, by currency, as JSON."""
+    if value is None:
+        return "{}"
+    if not isinstance(value, dict):
+        raise BadLineError(f'prices is {_kind(value)}, not an object such as {{"EUR": "35.00"}}')
+    if len(value) > MOST_PRICES:
+        raise BadLineError(f"prices has more than {MOST_PRICES} members")
+    for name in value:
+        if name not in CURRENCIES:
+            raise BadLineError(f"prices: {quoted(name)} is no ISO 4217 code such as USD")
+        if name == currency:
+            raise BadLineError(f"prices: {name} is the listing's own currency, whose price is unit_price")
+    written = {name: str(_price(price, name, f"prices.{name}")) for name, price in value.items()}
+    return write_json(written, "prices")
 
 
 def _currency(value: Any) -> str:

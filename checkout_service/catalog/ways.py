@@ -319,11 +319,7 @@ def _weights(counted: tuple[tuple[str, Counted], ...], has_words: bool) -> State
         LEFT JOIN LATERAL (
             SELECT count(*) AS known, sum(alike.listings)::bigint AS listings,
                 array_to_string((array_agg(alike.word))[:(CAST(:few_words AS integer))], ' ') AS alike
-            FROM (
-                SELECT word, listings FROM listing_words
-                WHERE word >= given.word AND word < given.word || U&'\\+10FFFF' AND listings > 0 ORDER BY word
-                LIMIT :most_words + 1
-            ) AS alike
+            FROM listing_words_alike(given.word, CAST(:most_words AS integer) + 1) AS alike
         ) AS known ON place <= :weighed
     """
     counts = "".join(

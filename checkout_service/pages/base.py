@@ -14,6 +14,7 @@ from checkout_service.api.heads import refuse_unkeepable_form
 from checkout_service.api.page_headers import page_headers
 from checkout_service.money import show
 from checkout_service.pages import amounts, assets
+from checkout_service.settings.origins import Origins
 
 FOLDER: Final = Path(__file__).parent
 
@@ -23,6 +24,9 @@ POLICY: Final = (
 )
 
 HEADERS: Final = page_headers(POLICY)
+
+SHOWS_LISTINGS: Final = "shop"
+"""The blueprint whose pages show images of listings, from where IMAGE_ORIGINS says."""
 
 LONGEST_ACCEPT: Final = 1000
 """Characters of an Accept header that is looked at; browsers send some 150. The time that it takes to read one can grow
@@ -56,6 +60,14 @@ def furnish(app: Flask) -> None:
     app.add_template_filter(_amount, "amount")
     app.add_template_filter(_written, "written")
     app.extensions["error_page"] = error_page
+    app.extensions["shop_headers"] = page_headers(_policy_with(app.extensions["settings"].image_origins))
+
+
+def _policy_with(images: Origins | None) -> str:
+    if images is None:
+        return POLICY
+    sources = [*sorted(images.exact), *(f"https://*.{rest}" for rest in sorted(images.under))]
+    return POLICY.replace("img-src 'self'", " ".join(["img-src 'self'", *sources]))
 
 
 def _amount(given: Decimal | str, currency: str) -> str:
@@ -70,7 +82,8 @@ def _written(given: Decimal | str, currency: str) -> str:
 
 def secured(answer: Response) -> Response:
     """The answer with the headers of a page."""
-    for name, value in HEADERS.items():
+    shows_listings = request.blueprint == SHOWS_LISTINGS
+    for name, value in (current_app.extensions["shop_headers"] if shows_listings else HEADERS).items():
         answer.headers.setdefault(name, value)
     answer.headers.setdefault("Cache-Control", "no-store")
     return answer

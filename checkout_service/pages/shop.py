@@ -15,6 +15,7 @@ from checkout_service.api.problems import Invalid, NotFound, Problem
 from checkout_service.carts import operations
 from checkout_service.carts.models import LARGEST_QTY
 from checkout_service.catalog.filters import LONGEST_SEARCH, SHORTEST_SEARCH, ListingFilters
+from checkout_service.catalog.queries import listings_by_id
 from checkout_service.catalog.searching import ListingPage, find_listings
 from checkout_service.cursors import BadCursorError
 from checkout_service.identity.guests import guest, remember_guest
@@ -64,6 +65,18 @@ def show_listings() -> str:
     )
 
 
+@blueprint.get("/listings/<uuid:listing_id>")
+@guest
+def show_listing(listing_id: UUID) -> str:
+    """One listing, with its images and all that is to be read of it."""
+    found = listings_by_id([listing_id])
+    if not found:
+        raise NotFound("There is no such listing, or it is not on sale.")
+    cart = cart_of_customer()
+    line = next((item for item in cart["items"] if item["listing"]["id"] == str(listing_id)), None)
+    return shop_page("shop/listing.html", listing=found[0], line=line, few=FEW, pieces=pieces_of(cart))
+
+
 @blueprint.get("/cart")
 @guest
 def show_cart() -> Response:
@@ -81,6 +94,8 @@ def put_into_cart() -> BaseResponse:
         operations.put_item(caller=caller(), listing_id=listing_id, qty=_qty())
     except Problem as problem:
         return cart_page(problem)
+    if "alone" in request.form:
+        return redirect(url_for("shop.show_listing", listing_id=listing_id), 303)
     search, after = (request.form.get(name) or None for name in ("q", "after"))
     return redirect(url_for("shop.show_listings", q=search, after=after, _anchor=f"listing-{listing_id}"), 303)
 

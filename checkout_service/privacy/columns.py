@@ -73,7 +73,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     },
     "guests": dict.fromkeys(("token_hash", "capped"), Says.NOBODY),
     "listing_words": {"word": Says.NOBODY},
-    "listings": dict.fromkeys(("title", "title_key"), Says.NOBODY),
+    "listings": dict.fromkeys(("title", "title_key", "description", "images"), Says.NOBODY),
     "order_cancellations": {
         **dict.fromkeys(("reason", "idempotency_key"), Says.PERSON),
         "refund_ids": Says.ID,

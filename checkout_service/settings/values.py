@@ -137,6 +137,8 @@ class WebSettings(SharedSettings):
     proxy_header: str = "X-Forwarded-For"
     cors_origins: Origins | None = None
     """Whose pages may use the API in a browser; None: no other origin's."""
+    image_origins: Origins | None = None
+    """Where images of listings are; None: nowhere."""
     open_sessions_per_customer: int = 20
     open_sessions_per_guest: int = 5
     open_sessions_per_address: int = 100
@@ -181,6 +183,7 @@ class WebSettings(SharedSettings):
         values |= env.proxies()
         values |= env.open_sessions()
         values["cors_origins"] = env.origins("CORS_ORIGINS")
+        values["image_origins"] = env.origins("IMAGE_ORIGINS")
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "cart_tokens_last": timedelta(days=env.number("CART_TOKEN_DAYS", 30, most=400) or 0),
@@ -299,14 +302,17 @@ class MigrationSettings:
     """What a migration needs: the owner's (or a superuser's) way to the database."""
 
     database_url: Secret
+    image_origins: Origins | None = None
+    """Where images of listings may be, for the import."""
 
     @classmethod
     def from_environment(cls) -> Self:
         """Read once, at start. Raises SettingsError."""
-        env = Reader()
+        env = WebReader()
         url = env.database("MIGRATION_DATABASE_URL")
+        origins = env.origins("IMAGE_ORIGINS")
         env.finish()
-        return cls(database_url=url)
+        return cls(database_url=url, image_origins=origins)
 
 
 def signing_secret(provider: str) -> Secret:

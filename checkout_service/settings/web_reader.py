@@ -56,7 +56,7 @@ class WebReader(Reader):
         return {"trusted_proxies": tuple(networks) if listed else None, "proxy_header": header}
 
     def origins(self, name: str) -> Origins | None:
-        """Whose pages may use the API in a browser; None if it is not set."""
+        """A comma list of origins; None if it is not set."""
         origins, faults = read_origins(self._env.str(name, ""))
         self._faults.extend(f"{name}: {fault}" for fault in faults)
         return origins

@@ -108,6 +108,17 @@ CREATE OR REPLACE TRIGGER listings_count_words AFTER UPDATE ON listings
 REFERENCING OLD TABLE AS gone NEW TABLE AS fresh
 FOR EACH STATEMENT EXECUTE FUNCTION listings_count_words();
 
+-- The first known words that begin so, in their order. By the index alone, which stops where there are enough of them:
+-- PostgreSQL takes such a beginning for rare, and would read all words that have it, and sort them.
+CREATE OR REPLACE FUNCTION listing_words_alike(beginning text, most integer)
+RETURNS TABLE (word text, listings bigint) LANGUAGE sql STABLE
+SET enable_bitmapscan = off SET enable_seqscan = off
+AS $$
+    SELECT known.word, known.listings FROM listing_words AS known
+    WHERE known.word >= beginning AND known.word < beginning || U&'\+10FFFF' AND known.listings > 0
+    ORDER BY known.word LIMIT most
+$$;
+
 DO $$
 DECLARE
     owned text;

@@ -3,7 +3,8 @@
 -- guest's payment took out of the guest's cart what it bought, or it will take it out of the customer's.
 
 -- Returns what came of it: 'unknown' for a token that is none or has ended, 'of_another' where the guest is another
--- customer's, else 'merged', the first time and any later one, which changes nothing. canceled are payments for which a
+-- customer's, 'of_two_currencies' where both carts have lines to be kept that are priced in two, else 'merged', the first
+-- time and any later one, which changes nothing. canceled are payments for which a
 -- request to cancel was entered: sessions of the guest's cart that nobody has begun to pay, whose lines are elsewhere now.
 -- Where somebody has begun to, the guest's cart keeps its generation, so that the money finds its filling.
 -- how says which quantities count: the sum of both, the greater (max), or one cart alone, the guest's or mine. Within the
@@ -17,6 +18,7 @@ DECLARE
     mine carts;
     theirs carts;
     new_cart uuid;
+    priced_in char(3);
     some_begun boolean;
 BEGIN
     IF (how IN ('sum', 'max', 'guest', 'mine')) IS NOT TRUE THEN
@@ -47,13 +49,28 @@ BEGIN
     SELECT * INTO theirs FROM carts WHERE user_id = guest.id;
     PERFORM FROM cart_items WHERE cart_id IN (mine.id, theirs.id) ORDER BY cart_id, listing_id FOR UPDATE;
 
-    IF how <> 'mine' THEN
-        IF how = 'guest' AND EXISTS (SELECT FROM cart_items WHERE cart_id = theirs.id) THEN
+    IF how <> 'mine' AND EXISTS (SELECT FROM cart_items WHERE cart_id = theirs.id) THEN
+        IF how = 'guest' THEN
             DELETE FROM cart_items AS item WHERE item.cart_id = mine.id AND NOT EXISTS (
                 SELECT FROM cart_items AS other WHERE other.cart_id = theirs.id AND other.listing_id = item.listing_id);
         END IF;
+        -- No price is ever converted. An empty cart takes the guest's currency, whichever was chosen for it.
+        SELECT coalesce(theirs.currency, min(coalesce(item.currency, listing.currency))) INTO priced_in
+        FROM cart_items AS item JOIN listings AS listing ON listing.id = item.listing_id WHERE item.cart_id = theirs.id;
+        IF EXISTS (
+            SELECT FROM cart_items AS item JOIN listings AS listing ON listing.id = item.listing_id
+            WHERE item.cart_id = mine.id AND coalesce(item.currency, listing.currency) <> priced_in
+        ) THEN
+            IF how <> 'guest' THEN
+                RETURN QUERY SELECT 'of_two_currencies', NULL::jsonb, '{}'::uuid[];
+                RETURN;
+            END IF;
+            DELETE FROM cart_items WHERE cart_id = mine.id;
+        END IF;
+        UPDATE carts SET currency = priced_in, currency_chosen = theirs.currency_chosen, updated_at = now()
+        WHERE id = mine.id AND currency IS DISTINCT FROM priced_in;
         WITH given AS (
-            SELECT item.id, item.listing_id, item.qty AS of_guest, own.qty AS of_customer, CASE how
+            SELECT item.id, item.listing_id, item.currency, item.qty AS of_guest, own.qty AS of_customer, CASE how
                     WHEN 'sum' THEN item.qty + coalesce(own.qty, 0)
                     WHEN 'max' THEN greatest(item.qty, own.qty)
                     ELSE item.qty END AS requested
@@ -63,19 +80,22 @@ BEGIN
         ), fitting AS (
             -- What one of the carts had already may stay, though a price rose since.
             SELECT given.*, least(given.requested, greatest(
-                    least(most_qty, floor(largest / listing.unit_price))::integer, given.of_guest, given.of_customer)) AS qty,
+                    least(most_qty, floor(largest / coalesce(price.unit_price, listing.unit_price)))::integer, given.of_guest, given.of_customer)) AS qty,
                 row_number() OVER (PARTITION BY given.of_customer IS NULL ORDER BY given.id) AS place
             FROM given JOIN listings AS listing ON listing.id = given.listing_id
+            LEFT JOIN listing_prices AS price ON price.listing_id = listing.id AND price.currency = given.currency
+                AND given.currency <> listing.currency
         ), roomy AS (
-            SELECT fitting.id, fitting.listing_id, fitting.requested, CASE
+            SELECT fitting.id, fitting.listing_id, fitting.currency, fitting.requested, CASE
                     WHEN fitting.of_customer IS NULL AND fitting.place > most_lines
                         - (SELECT count(*) FROM cart_items AS item WHERE item.cart_id = mine.id)
                     THEN 0 ELSE fitting.qty END AS qty
             FROM fitting
         ), written AS (
-            INSERT INTO cart_items (cart_id, listing_id, qty)
-            SELECT mine.id, roomy.listing_id, roomy.qty FROM roomy WHERE roomy.qty > 0 ORDER BY roomy.id
-            ON CONFLICT (cart_id, listing_id) DO UPDATE SET qty = excluded.qty, updated_at = now()
+            INSERT INTO cart_items (cart_id, listing_id, qty, currency)
+            SELECT mine.id, roomy.listing_id, roomy.qty, roomy.currency FROM roomy WHERE roomy.qty > 0 ORDER BY roomy.id
+            ON CONFLICT (cart_id, listing_id) DO UPDATE
+            SET qty = excluded.qty, currency = excluded.currency, updated_at = now()
         )
         SELECT coalesce(jsonb_agg(jsonb_build_object(
             'listing', roomy.listing_id, 'requested', roomy.requested, 'qty', roomy.qty) ORDER BY roomy.id), '[]')

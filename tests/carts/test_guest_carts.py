@@ -240,3 +240,15 @@ def test_the_document_says_what_guests_may(everything: Flask) -> None:
             seen.add(rule.endpoint)
     assert seen == TO_GUESTS | AFTER_MERGE
     assert document["paths"]["/api/carts"]["post"]["security"] == []
+
+
+def test_a_new_cart_may_have_a_currency(app: Flask, make_listing: MakeListing, sql: Sql) -> None:
+    client = app.test_client()
+    answer = client.post("/api/carts", json={"currency": "EUR"})
+    assert (answer.status_code, answer.json["currency"]) == (201, "EUR")
+    headers = {"Cart-Token": answer.json["cart_token"]}
+    item = {"listing": str(make_listing()["id"]), "qty": 1}
+    refused = client.post("/api/cart/items", json=item, headers=headers)
+    assert (refused.status_code, refused.json["type"]) == (409, "/problems/currency-mismatch")
+    assert client.post("/api/carts", json={"currency": "euro"}).status_code == 422
+    assert sql("SELECT count(*) FROM carts")[0].count == 1

@@ -75,6 +75,53 @@ def test_an_empty_cart_of_a_guest_takes_nothing_from_the_customer(
     assert len(merge(customer, guest, "guest").json["items"]) == 1
 
 
+def test_carts_of_two_currencies_are_not_mixed(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    ours, theirs, both = make_listing(), make_listing(currency="EUR"), make_listing()
+    sql("INSERT INTO listing_prices (listing_id, currency, unit_price) VALUES (:id, 'EUR', 9)", id=both["id"])
+    fill_cart(customer, (ours, 1), (both, 2))
+    fill_cart(guest, (theirs, 3), (both, 4))
+    before = customer.get("/api/cart").json, guest.get("/api/cart").json
+
+    for how in ("sum", "max"):
+        answer = merge(customer, guest, how)
+        assert (answer.status_code, answer.json["type"]) == (409, "/problems/currency-mismatch")
+    assert (customer.get("/api/cart").json, guest.get("/api/cart").json) == before, "nothing was done"
+
+    cart = merge(customer, guest, "guest").json
+    assert (cart["currency"], cart["total_amount"]) == ("EUR", "156.00")
+    assert {item["listing"]["id"]: item["qty"] for item in cart["items"]} == {str(theirs["id"]): 3, str(both["id"]): 4}
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_an_empty_cart_takes_the_guests_currency_and_prices(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql, chosen: bool
+) -> None:
+    listing = make_listing()
+    sql("INSERT INTO listing_prices (listing_id, currency, unit_price) VALUES (:id, 'EUR', 12)", id=listing["id"])
+    assert guest.patch("/api/cart", json={"currency": "EUR"}).status_code == 200
+    fill_cart(guest, (listing, 2))
+    if chosen:
+        assert customer.patch("/api/cart", json={"currency": "GBP"}).status_code == 200
+
+    cart = merge(customer, guest).json
+
+    assert (cart["currency"], cart["total_amount"]) == ("EUR", "24.00")
+    assert opened(customer, cart["id"])["amount"] == "24.00"
+
+
+def test_a_line_is_capped_by_the_price_in_its_carts_currency(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing()
+    sql("INSERT INTO listing_prices (listing_id, currency, unit_price) VALUES (:id, 'EUR', 40000000)", id=listing["id"])
+    for each in (guest, customer):
+        assert each.patch("/api/cart", json={"currency": "EUR"}).status_code == 200
+        fill_cart(each, (listing, 2))
+    assert merge(customer, guest).json["capped"] == [{"listing": str(listing["id"]), "requested": 4, "qty": 2}]
+
+
 def test_the_bounds_of_a_cart_are_kept_and_what_did_not_fit_is_answered_twice(
     guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
 ) -> None:

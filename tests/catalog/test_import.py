@@ -15,6 +15,7 @@ from click.testing import Result
 from flask import Flask
 
 from checkout_service.catalog.operations import Imported, ImportRefusedError, import_listings
+from checkout_service.settings.origins import read_origins
 from checkout_service.settings.secret import Secret
 from tests.conftest import Customer, Servers, Sql
 
@@ -272,3 +273,77 @@ def test_the_demo_catalogue_can_be_imported_and_shopped_in(owner: Secret, sql: S
     assert sql("SELECT count(*) FROM listings WHERE NOT active")[0].count == 6
     first = sql("SELECT id FROM listings WHERE active ORDER BY id LIMIT 1")[0].id
     assert customer.post("/api/cart/items", json={"listing": str(first), "qty": 1}).status_code == 201
+
+
+IMAGES = read_origins("https://images.example,https://*.cdn.example")[0]
+
+IMAGE = {"url": "https://images.example/a/blazer.jpg?w=400", "alt": "A blazer"}
+
+
+def test_descriptions_images_and_prices_come_in_and_go_with_the_line_that_leaves_them_out(
+    owner: Secret, sql: Sql
+) -> None:
+    def come_in(**members: Any) -> Imported:
+        return import_listings(file=jsonl(listing(1, **members)), database_url=owner, image_origins=IMAGES)
+
+    def kept() -> Any:
+        (row,) = sql("SELECT description, images FROM listings")
+        prices = sql("SELECT currency, unit_price::text AS price FROM listing_prices ORDER BY currency")
+        return row.description, row.images, {price.currency: price.price for price in prices}
+
+    given = {"description": " Lined.\nWarm. ", "images": [IMAGE], "prices": {"EUR": "3.20", "JPY": 500}}
+    assert come_in(**given) == Imported(new=1, changed=0, unchanged=0)
+    assert kept() == ("Lined.\nWarm.", [IMAGE], {"EUR": "3.20", "JPY": "500"})
+    assert come_in(**given) == Imported(new=0, changed=0, unchanged=1)
+    assert come_in(**given | {"prices": {"EUR": 3.3}}) == Imported(new=0, changed=1, unchanged=0)
+    assert kept()[2] == {"EUR": "3.30"}
+    assert come_in(currency="EUR", unit_price="9.00", prices={"USD": "9.90"}).changed == 1
+    assert kept() == (None, [], {"USD": "9.90"})
+    assert come_in().changed == 1
+    assert kept() == (None, [], {})
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"images": [IMAGE | {"url": "https://images.example.evil.example/x"}]}, "IMAGE_ORIGINS does not name"),
+        ({"images": [IMAGE | {"url": "http://images.example/x"}]}, "IMAGE_ORIGINS does not name"),
+        ({"images": [IMAGE | {"url": "https://images.example:444/x"}]}, "IMAGE_ORIGINS does not name"),
+        ({"images": [IMAGE | {"url": "https://a.b.cdn.example/x"}]}, "IMAGE_ORIGINS does not name"),
+        ({"images": [IMAGE | {"url": "https://images.example@evil.example/x"}]}, "no address such as"),
+        ({"images": [IMAGE | {"url": "https://images.example"}]}, "no address such as"),
+        ({"images": [IMAGE | {"url": "//images.example/x"}]}, "no address such as"),
+        ({"images": [IMAGE | {"url": "javascript:alert(1)"}]}, "no address such as"),
+        ({"images": [IMAGE | {"url": 'https://images.example/"onerror='}]}, "no address such as"),
+        ({"images": [IMAGE | {"url": "https://images.example/x\n"}]}, "no address such as"),
+        ({"images": [IMAGE | {"url": "https://images.example/" + "x" * 2000}]}, "no address such as"),
+        ({"images": [{"url": IMAGE["url"]}]}, r'no \{"url", "alt"\}'),
+        ({"images": [IMAGE | {"alt": None}]}, "no text of at most 500"),
+        ({"images": [IMAGE] * 11}, "more than 10 items"),
+        ({"images": IMAGE}, "no array"),
+        ({"description": "x" * 4001}, "longer than 4000"),
+        ({"description": "\0"}, "NUL"),
+        ({"prices": {"USD": "3.50"}}, "own currency"),
+        ({"prices": {"eur": "3.50"}}, "no ISO 4217 code"),
+        ({"prices": {"EUR": "3.501"}}, r"prices\.EUR"),
+        ({"prices": {"JPY": "3.50"}}, r"prices\.JPY: JPY has no such small unit"),
+        ({"prices": {"EUR": 0}}, "not more than 0"),
+        ({"prices": ["EUR"]}, "not an object"),
+    ],
+)
+def test_what_a_page_could_not_show_or_nobody_could_pay_is_refused(
+    owner: Secret, sql: Sql, members: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ImportRefusedError, match=reason):
+        import_listings(file=jsonl(listing(1, **members)), database_url=owner, image_origins=IMAGES)
+    assert counts(sql) == (0, 0, 0, 0)
+
+
+def test_without_image_origins_no_image_comes_in(run: Any, monkeypatch: pytest.MonkeyPatch, sql: Sql) -> None:
+    content = jsonl(listing(1, images=[IMAGE])).getvalue()
+    result = run(content)
+    assert result.exit_code == 1
+    assert "line 1: images[0].url: IMAGE_ORIGINS does not name https://images.example" in result.stderr
+    monkeypatch.setenv("IMAGE_ORIGINS", "https://images.example")
+    assert run(content).exit_code == 0
+    assert sql("SELECT images FROM listings")[0].images == [IMAGE]

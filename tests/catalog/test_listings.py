@@ -37,6 +37,8 @@ def test_a_stranger_reads_what_is_on_sale_and_nothing_else(
     assert shown == {
         "id": str(made["id"]),
         "title": "Algebra for beginners",
+        "description": None,
+        "images": [],
         "unit_price": "40.00",
         "currency": "USD",
         "available": 7,

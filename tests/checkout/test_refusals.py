@@ -10,7 +10,7 @@ import pytest
 
 from tests.apps import MakeApp
 from tests.conftest import Customer, MakeListing, Sql
-from tests.purchases import NOTHING, ONE_OF_EACH, PATH, ask, counts, fill_cart, opened, replayed
+from tests.purchases import NOTHING, ONE_OF_EACH, PATH, add_older_line, ask, counts, fill_cart, opened, replayed
 
 
 def test_empty_cart_validation(customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
@@ -100,7 +100,8 @@ def test_wrong_member_is_named_by_its_pointer(
 
 
 def test_mixed_currencies_are_refused(customer: Customer, make_listing: MakeListing, sql: Sql) -> None:
-    cart_id = fill_cart(customer, (make_listing(currency="USD"), 1), (make_listing(currency="EUR"), 1))
+    cart_id = fill_cart(customer, (make_listing(currency="USD"), 1))
+    add_older_line(sql, make_listing(currency="EUR"))
 
     answer = ask(customer, cart_id)
 

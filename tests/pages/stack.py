@@ -74,10 +74,10 @@ class Customer:
         return page
 
     def fill_cart(self) -> None:
-        """Put a listing of which nobody counts the pieces into the cart, with a form that the shop showed."""
-        shelf = self._get("/?q=mathematics+6+algebra")
+        """Put the oldest listing of the first page into the cart, with a form that the shop showed."""
+        shelf = self._get("/")
         fields = re.findall(r'name="(csrf|listing)" value="([^"]+)"', shelf)
-        self.post("/cart/items", dict(fields[:2]) | {"qty": "2"})
+        self.post("/cart/items", dict(fields[-2:]) | {"qty": "2"})
 
     def checkout_form(self) -> dict[str, str]:
         """The fields of the cart's form."""

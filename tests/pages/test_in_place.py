@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def make_customer(browser: Browser, house: House, make_listing: MakeListing) -> Iterator[MakeCustomer]:
     """Customers of a shop with 20 listings, of the last of which there are two."""
-    for number in range(1, 21):
+    for number in range(20, 0, -1):  # the newest is shown first
         make_listing(title=f"Book {number:02}", unit_price="4.00", stock=2 if number == 20 else 50)
     made: list[Customer] = []
 

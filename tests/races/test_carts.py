@@ -137,3 +137,31 @@ def test_a_listing_that_is_deleted_while_it_is_added_is_not_found(
         assert adding.result(30).status_code == 404
 
     assert sql("SELECT id FROM users UNION ALL SELECT id FROM carts UNION ALL SELECT id FROM cart_items") == []
+
+
+def test_first_lines_of_two_currencies_and_a_choice_at_once_leave_a_cart_of_one(
+    app: Flask, make_customer: Callable[[], Customer], make_listing: MakeListing, sql: Sql
+) -> None:
+    """In a new cart, and in one that was emptied: whoever comes second is refused, or has a price in the currency."""
+    dollars = [make_listing(currency="USD", unit_price="9.00") for _ in range(2)]
+    euros = [make_listing(currency="EUR", unit_price="8.00") for _ in range(2)]
+    hands = [putting(listing, 1) for listing in (*dollars, *euros)]
+    seen = Counter[int]()
+    for number in range(ROUNDS):
+        customer = make_customer()
+        if number % 2:
+            assert putting(dollars[0], 1)(customer).status_code == 201
+            customer.delete("/api/cart")
+
+        answers = at_once(app, customer, [*hands, lambda hand: hand.patch("/api/cart", json={"currency": "EUR"})])
+
+        seen.update(answer.status_code for answer in answers)
+        assert {answer.status_code for answer in answers} <= {200, 201, 409}, [answer.text for answer in answers]
+        cart = customer.get("/api/cart").json
+        kept = {line["listing"]["currency"] for line in cart["items"]}
+        assert kept == {cart["currency"]}, "some line came in, and all are of one currency"
+        taken = [answer.json["listing"]["id"] for answer in answers if answer.status_code == 201]
+        assert sorted(taken) == sorted(line["listing"]["id"] for line in cart["items"])
+    assert seen[201]
+    assert seen[409]
+    assert sql("SELECT count(*) FROM cart_items WHERE currency IS NULL")[0].count == 0
