@@ -30,8 +30,8 @@ _merge: Final = Statement("""
 
 
 _TWO_CURRENCIES: Final = (
-    "The two carts are priced in two currencies, and no price is converted: take one of them alone, by `how` as guest or "
-    "mine."
+    "The two carts are priced in two currencies, and no price is converted: keep one of them alone, by `how` as guest "
+    "or mine."
 )
 
 
