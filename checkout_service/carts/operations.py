@@ -76,8 +76,8 @@ def put_item(*, user_id: UUID, listing_id: UUID, qty: int, subject: Subject | No
         raise NotFound(_NO_LISTING) from error
     if not rows:
         raise NotFound(_NO_LISTING)
-    has_price, fits, has_room, is_new, *line = rows[0]
-    if not has_price:
+    fits, has_room, is_new, *line = rows[0]
+    if fits is None:
         raise CurrencyMismatch
     if not fits:
         raise TotalTooLarge(_LINE_TOO_LARGE, errors=[{"pointer": "/qty", "detail": _LINE_TOO_LARGE}])
@@ -205,19 +205,15 @@ def _put_item() -> Any:
         (chosen.c.currency == Listing.currency, Listing.unit_price),
         else_=_listed(chosen.c.currency).scalar_subquery(),
     )
-    fits = _fitting(price)
-    listing = (
-        select(
-            Listing.id,
-            chosen.c.currency,
-            price.is_not(None).label("has_price"),
-            func.coalesce(fits, true()).label("fits"),
-            has_room.label("has_room"),
-            and_(func.coalesce(fits, false()), has_room).label("may_enter"),
-        )
+    offer = (
+        select(Listing.id, chosen.c.currency, price.label("price"), has_room.label("has_room"))
         .join(chosen, chosen.c.id == Listing.id)
-        .cte("listing")
+        .cte("offer")
     )
+    fits = _fitting(offer.c.price)
+    listing = select(
+        offer, fits.label("fits"), and_(func.coalesce(fits, false()), offer.c.has_room).label("may_enter")
+    ).cte("listing")
     # Nearly always the cart exists, and neither row below is written.
     first_write = select(_user).select_from(listing).where(listing.c.may_enter, ~exists(select(known.c.id)))
     named = first_write.add_columns(*(cast(bindparam(name, type_=Text()), Text) for name in ("issuer", "subject")))
@@ -257,7 +253,6 @@ def _put_item() -> Any:
     item = line.returning(CartItem.id, literal_column("old.id IS NULL").label("is_new")).cte("item")
     return (
         select(
-            listing.c.has_price,
             listing.c.fits,
             listing.c.has_room,
             item.c.is_new,
