@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     both,
+    catalogue,
     drain,
     end_to_end,
     events,
@@ -37,6 +38,7 @@ FIGURES: dict[str, Callable[..., Report]] = {
     "both": both.run,
     "end_to_end": end_to_end.run,
     "shop": shop.run,
+    "catalogue": catalogue.run,
     "stock": stock.run,
     "numbering": numbering.run,
     "live": live.run,

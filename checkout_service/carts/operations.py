@@ -80,10 +80,10 @@ def put_item(*, caller: Caller, listing_id: UUID, qty: int) -> PutItem:
         raise NotFound(_NO_LISTING) from error
     if not rows:
         raise NotFound(_NO_LISTING)
-    is_admitted, has_price, fits, has_room, is_new, *line = rows[0]
+    is_admitted, fits, has_room, is_new, *line = rows[0]
     if not is_admitted:
         raise InvalidCartToken
-    if not has_price:
+    if fits is None:
         raise CurrencyMismatch
     if not fits:
         raise TotalTooLarge(_LINE_TOO_LARGE, errors=[{"pointer": "/qty", "detail": _LINE_TOO_LARGE}])
@@ -231,20 +231,23 @@ def _put_item(kind: str) -> Any:
         (chosen.c.currency == Listing.currency, Listing.unit_price),
         else_=_listed(chosen.c.currency).scalar_subquery(),
     )
-    fits = _fitting(price)
-    listing = (
+    offer = (
         select(
             Listing.id,
             chosen.c.currency,
-            is_admitted.label("is_admitted"),
-            price.is_not(None).label("has_price"),
-            func.coalesce(fits, true()).label("fits"),
+            price.label("price"),
             has_room.label("has_room"),
-            and_(is_admitted, func.coalesce(fits, false()), has_room).label("may_enter"),
+            is_admitted.label("is_admitted"),
         )
         .join(chosen, chosen.c.id == Listing.id)
-        .cte("listing")
+        .cte("offer")
     )
+    fits = _fitting(offer.c.price)
+    listing = select(
+        offer,
+        fits.label("fits"),
+        and_(offer.c.is_admitted, func.coalesce(fits, false()), offer.c.has_room).label("may_enter"),
+    ).cte("listing")
     # Nearly always the cart exists, and neither row below is written.
     first_write = select(_user).select_from(listing).where(listing.c.may_enter, ~exists(select(known.c.id)))
     named = first_write.add_columns(*(cast(bindparam(name, type_=Text()), Text) for name in ("issuer", "subject")))
@@ -285,7 +288,6 @@ def _put_item(kind: str) -> Any:
     shown = (
         select(
             listing.c.is_admitted,
-            listing.c.has_price,
             listing.c.fits,
             listing.c.has_room,
             item.c.is_new,

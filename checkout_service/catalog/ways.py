@@ -16,7 +16,7 @@ from checkout_service.catalog.filters import ListingFilters, Sort
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 
-FEW: Final = 5_000
+FEW: Final = 3_000
 """Listings that a filter finds, so that all of them are read."""
 
 FEW_HITS: Final = 10_000

@@ -11,7 +11,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
 from checkout_service.database.engine import Base
@@ -288,3 +288,31 @@ def _wait_until_blocked_or_done(virgin: Postgres, migration: subprocess.Popen[st
         while migration.poll() is None and not connection.execute(text(blocked)).scalar_one():
             sleep(0.02)
     engine.dispose()
+
+
+def test_a_role_that_may_not_install_unaccent_is_told_who_may_and_takes_it_from_wherever_it_is(
+    fresh_database: str, alembic: Alembic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrator = f"migrator_{make_url(fresh_database).database}"
+    run_as(fresh_database, f"CREATE ROLE {migrator} LOGIN IN ROLE checkout_owner")
+    try:
+        url = make_url(fresh_database).set(username=migrator)
+        monkeypatch.setenv("MIGRATION_DATABASE_URL", url.render_as_string(hide_password=False))
+        with pytest.raises(DBAPIError, match="run CREATE EXTENSION unaccent as the owner of the database"):
+            alembic("upgrade", "head")
+        assert tables(fresh_database) == set(), "nothing was made"
+        run_as(
+            fresh_database,
+            "CREATE SCHEMA elsewhere",
+            "CREATE EXTENSION unaccent SCHEMA elsewhere",
+            "GRANT USAGE ON SCHEMA elsewhere TO checkout_owner",
+            "GRANT USAGE, CREATE ON SCHEMA public TO checkout_owner",
+        )
+        alembic("upgrade", "head")
+        engine = create_engine(fresh_database)
+        with engine.connect() as connection:
+            connection.execute(text("SET ROLE checkout_web"))
+            assert connection.execute(text("SELECT catalogue_words('Łódź, Café')")).scalar_one() == ["cafe", "lodz"]
+        engine.dispose()
+    finally:
+        run_as(fresh_database, f"DROP OWNED BY {migrator}", f"DROP ROLE {migrator}")
