@@ -11,6 +11,7 @@ from checkout_service.api.amount_field import AmountField
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import IdField
 from checkout_service.checkout.countries import COUNTRIES
+from checkout_service.payments.schemas import next_action_field
 from checkout_service.payments.status import PaymentStatus
 
 # What RFC 5321 lets a mail server take, without quoted names and addresses in brackets, which no customer has. Both
@@ -133,6 +134,7 @@ class SessionSchema(AnswerSchema):
             "example": [],
         },
     )
+    next_action = next_action_field()
 
 
 class SessionLineSchema(AnswerSchema):
@@ -168,6 +170,7 @@ EXAMPLE_SESSION: dict[str, Any] = {
     "provider": "mock",
     "expires_at": "2026-11-24T04:05:06.123456Z",
     "also_under_way": [],
+    "next_action": {"type": "redirect", "url": "https://pay.example/mock_pi_0b0f6b3e3a555c1a9a1e4c6f5b1f2a70"},
 }
 
 EXAMPLE_READ_SESSION: dict[str, Any] = EXAMPLE_SESSION | {

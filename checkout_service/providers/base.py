@@ -25,6 +25,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.entries import Entry
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -220,6 +221,12 @@ class Provider(Protocol):
 
         The payment id is the provider's idempotency key and travels in its metadata. An amount that the currency cannot
         express is refused before any call.
+        """
+
+    def next_action(self, payment_token: str) -> NextAction:
+        """What the customer's client does next with that token; None where nothing is known of it.
+
+        Pure: it asks nobody, and raises nothing whatever the token is. Adapters of other distributions may be without.
         """
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:

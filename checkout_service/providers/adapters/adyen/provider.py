@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.adyen.events import PENDING_LASTS, Capturing
 from checkout_service.providers.adapters.adyen.items import NAME, UNITS
@@ -28,7 +29,7 @@ from checkout_service.providers.base import (
     UnreadableError,
 )
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, Entry
-from checkout_service.providers.fields import amount_from_minor, currency_of, minor_units, nested, text
+from checkout_service.providers.fields import amount_from_minor, currency_of, minor_units, nested, redirect_to, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.transport import Transport, bounded
@@ -91,6 +92,9 @@ class AdyenProvider:
             amount=amount_from_minor(held.get("value"), taken, UNITS),
             currency=taken,
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return redirect_to(payment_token)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         return parse_batch(raw_webhook, self._keys, account=self._account, capturing=self._capturing)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from checkout_service.money import show
+from checkout_service.payments.next_action import NextAction, Redirect
 from checkout_service.payments.status import CaptureStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mock.events import (
     CAPTURE_PREFIX,
@@ -55,6 +56,7 @@ class MockProvider:
         base = account.option("api_base")
         # Tried once: a failure that somebody ordered at the server is to be seen.
         self._api = Transport(base, tries=1) if base else None
+        self._base = base.rstrip("/") if base else None
         self.asks = self._api is not None
         self._secrets = account.keys()
         self._capture = {"capture": "manual"} if account.option("capture") == "manual" else {}
@@ -71,6 +73,12 @@ class MockProvider:
             amount=amount_of(held["amount"], currency) if "amount" in held else amount,
             currency=text(held, "currency"),
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        """Its server's page; without a server there is none to go to."""
+        if self._base is None or not payment_token.isprintable():
+            return None
+        return Redirect(f"{self._base}/pay/{quote(payment_token, safe='')}")
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         try:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction
 from checkout_service.providers.adapters.mollie.responses import (
     EMBEDDED,
     NAME,
@@ -35,7 +36,7 @@ from checkout_service.providers.base import (
     UnverifiedError,
 )
 from checkout_service.providers.entries import CaptureEntry
-from checkout_service.providers.fields import decimal_text, nested, text
+from checkout_service.providers.fields import decimal_text, nested, redirect_to, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.transport import Transport, bearer, bounded
 from checkout_service.settings.provider_accounts import Account
@@ -79,6 +80,9 @@ class MollieProvider:
             amount=taken["amount"],
             currency=taken["currency"],
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return redirect_to(payment_token)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         """The payment that has news, as anybody may write it.

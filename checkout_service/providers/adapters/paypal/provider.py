@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction, ProviderOrder
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus
 from checkout_service.providers.adapters.paypal.access_token import Access
 from checkout_service.providers.adapters.paypal.certificates import Certificates, load_certificates
@@ -118,6 +119,9 @@ class PayPalProvider:
         reference = Reference(provider_ref=ours, payment_id=payment_id, amount=amount, currency=currency)
         taken, of = money(unit_of(held, reference))
         return Opened(provider_ref=ours, payment_token=text(held, "id"), amount=taken, currency=of)
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return ProviderOrder(payment_token)
 
     def keep_certificates(self, store: CertificateStore) -> None:
         """Keep PayPal's certificates there once they are believed, and use what is there."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.standard.signature import key_of, verified
 from checkout_service.providers.base import (
@@ -35,6 +36,7 @@ from checkout_service.providers.fields import (
     moment_of,
     nested,
     own_id,
+    redirect_to,
     text,
 )
 from checkout_service.providers.optional_names import (
@@ -83,6 +85,9 @@ class StandardProvider:
             payment_token=text(held, "payment_token"),
             **_money(held),
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return redirect_to(payment_token)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         secret = verified(raw_webhook, self._keys)

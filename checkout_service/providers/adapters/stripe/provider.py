@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from checkout_service.payments.next_action import ClientSecret, NextAction
 from checkout_service.providers.adapters.stripe.client import Calls
 from checkout_service.providers.adapters.stripe.disputes import seen_dispute
 from checkout_service.providers.adapters.stripe.events import LISTED_TYPES, events_of
@@ -46,7 +47,7 @@ _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 
 class StripeProvider:
-    """Stripe, with the options ``api_key`` and, for a stand-in, ``api_base``.
+    """Stripe, with the options ``api_key``, ``publishable_key`` for clients and, for a stand-in, ``api_base``.
 
     ``capture`` is ``automatic`` unless it is ``manual``: then a payment is authorized, and captured by ``capture``.
     ``multicapture`` is ``on`` where the account may capture several times of one authorisation.
@@ -58,6 +59,7 @@ class StripeProvider:
     def __init__(self, account: Account) -> None:
         key = account.option("api_key") or ""
         self._calls = Calls(key, account.option("api_base"))
+        self._publishable_key = account.option("publishable_key")
         self._live = True if "_live_" in key else False if "_test_" in key else None
         self._secrets = account.keys()
         self._tolerance = account.tolerance
@@ -85,6 +87,9 @@ class StripeProvider:
             amount=amount_from_minor(held.get("amount"), currency, EXCEPTIONS),
             currency=currency,
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return ClientSecret(payment_token, self._publishable_key)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         signed_at, claimed = _signatures(header(raw_webhook, "stripe-signature"))
