@@ -16,6 +16,7 @@ from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import open_session
 from checkout_service.checkout.queries import session_of, show_session, with_next_action
 from checkout_service.checkout.request import Order
+from checkout_service.checkout.return_urls import check_return_urls
 from checkout_service.checkout.schemas import (
     EXAMPLE_READ_SESSION,
     EXAMPLE_SESSION,
@@ -46,6 +47,7 @@ blueprint = Blueprint("checkout", __name__, url_prefix="/api/checkout", descript
     problems.AmountDiffers,
     problems.Invalid,
     problems.IdempotencyKeyReused,
+    problems.ReturnUrlRefused,
     problems.EmptyCart,
     problems.MixedCurrencies,
     problems.TotalTooLarge,
@@ -69,6 +71,8 @@ def post_session(body: dict[str, Any], key: str) -> Response:
     `also_under_way` names them.
     """
     settings: WebSettings = current_app.extensions["settings"]
+    return_urls = {name: body.get(name) for name in ("return_url", "cancel_url")}
+    check_return_urls(return_urls, settings.return_origins)
     opened = open_session(
         order=Order(
             user_id=caller().user_id,
@@ -78,6 +82,7 @@ def post_session(body: dict[str, Any], key: str) -> Response:
             expected_total=body.get("expected_total"),
             buyer=body.get("buyer"),
             delivery_address=body.get("delivery_address"),
+            **return_urls,
             bounds=bounds_of(caller(), request.environ, settings),
         ),
         providers=current_app.extensions["providers"],

@@ -98,6 +98,16 @@ class DeliveryAddressSchema(Schema):
     phone = _phone()
 
 
+def _return_url(description: str) -> fields.String:
+    return fields.String(
+        validate=validate.Length(1, 1000),
+        metadata={
+            "description": f"{description} Of an origin in `RETURN_ORIGINS`; `{{payment_id}}` in it is filled in.",
+            "example": "https://shop.example/paid/{payment_id}",
+        },
+    )
+
+
 class OpenSessionSchema(Schema):
     """What the customer wants to pay."""
 
@@ -111,6 +121,8 @@ class OpenSessionSchema(Schema):
     )
     buyer = fields.Nested(BuyerSchema, metadata={"description": "Who buys, for the order."})
     delivery_address = fields.Nested(DeliveryAddressSchema, metadata={"description": "Where it goes, for the order."})
+    return_url = _return_url("Where the provider's page sends the customer afterwards, in place of the account's own.")
+    cancel_url = _return_url("The same for one who does not pay, at providers that tell them apart.")
 
 
 class SessionSchema(AnswerSchema):

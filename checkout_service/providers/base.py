@@ -92,6 +92,22 @@ class UnreadableError(ProviderError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a provider is to open: ``amount`` of ``currency`` (ISO 4217), for our payment of that id.
+
+    ``return_url`` and ``cancel_url`` are where this payment's customer goes from the provider's page, in place of the
+    account's own; None where the request named none. All of it comes of the customer's request and their cart alone,
+    so a retry with the same key opens the same.
+    """
+
+    payment_id: UUID
+    amount: Decimal
+    currency: str
+    return_url: str | None = None
+    cancel_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A payment that the provider holds ready.
 
@@ -216,10 +232,10 @@ class Provider(Protocol):
     asks: bool
     """Whether ``open`` asks somebody over a network, and so may take seconds."""
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        """Open a payment over ``amount`` of ``currency`` (ISO 4217).
+    def open(self, opening: Opening) -> Opened:
+        """Open a payment.
 
-        The payment id is the provider's idempotency key and travels in its metadata. An amount that the currency cannot
+        Its id is the provider's idempotency key and travels in its metadata. An amount that the currency cannot
         express is refused before any call.
         """
 

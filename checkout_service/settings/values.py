@@ -135,6 +135,8 @@ class WebSettings(SharedSettings):
     proxy_header: str = "X-Forwarded-For"
     cors_origins: Origins | None = None
     """Whose pages may use the API in a browser; None: no other origin's."""
+    return_origins: Origins | None = None
+    """Of which origins a session's request may name the page that its customer comes back to; None: of none."""
     open_sessions_per_customer: int = 20
     open_sessions_per_guest: int = 5
     open_sessions_per_address: int = 100
@@ -177,6 +179,7 @@ class WebSettings(SharedSettings):
         values |= env.proxies()
         values |= env.open_sessions()
         values["cors_origins"] = env.origins("CORS_ORIGINS")
+        values["return_origins"] = env.origins("RETURN_ORIGINS", exact=True)
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "webhooks_max_rows": env.number("WEBHOOKS_MAX_ROWS", 1_000_000),

@@ -11,7 +11,7 @@ import redis
 from flask import Flask
 
 from checkout_service.payments.schemas import ReadPaymentSchema
-from checkout_service.providers.base import Opened, ParsedWebhook
+from checkout_service.providers.base import Opened, Opening, ParsedWebhook
 from tests.apps import MakeApp
 from tests.conftest import Customer, MakeListing, Servers, Sql, Statements
 from tests.money import bring_to
@@ -147,10 +147,8 @@ class Elsewhere:
     name = "elsewhere"
     asks = False
 
-    def open(self, **order: Any) -> Opened:
-        payment = order.get("opening") or order
-        values = payment if isinstance(payment, dict) else {n: getattr(payment, n) for n in ("amount", "currency")}
-        return Opened(provider_ref="e_1", payment_token="token", amount=values["amount"], currency=values["currency"])
+    def open(self, opening: Opening) -> Opened:
+        return Opened(provider_ref="e_1", payment_token="token", amount=opening.amount, currency=opening.currency)
 
     def verify_and_parse(self, _: Any) -> ParsedWebhook:
         raise AssertionError

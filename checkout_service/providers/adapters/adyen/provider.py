@@ -20,6 +20,7 @@ from checkout_service.providers.adapters.adyen.webhooks import parse_batch
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -70,24 +71,25 @@ class AdyenProvider:
         headers = {"X-API-Key": account.option("api_key") or ""}
         self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+    def open(self, opening: Opening) -> Opened:
         """A link that can be paid once; what the client opens is its address, which also tells its id."""
         order: dict[str, Any] = {
             "merchantAccount": self._account,
-            "reference": provider_ref(payment_id),
-            "amount": {"value": minor_units(amount, currency, UNITS), "currency": currency},
+            "reference": provider_ref(opening.payment_id),
+            "amount": {"value": minor_units(opening.amount, opening.currency, UNITS), "currency": opening.currency},
             "reusable": False,
-            "metadata": {"payment_id": str(payment_id)},
+            "metadata": {"payment_id": str(opening.payment_id)},
         }
         if self._capturing.manual:
             order["manualCapture"] = True
-        if self._return_url:
-            order["returnUrl"] = self._return_url
-        link = self._api.call("POST", "/paymentLinks", json=order, idempotency_key=str(payment_id))
+        # A link has no other address for who does not pay.
+        if return_url := opening.return_url or self._return_url:
+            order["returnUrl"] = return_url
+        link = self._api.call("POST", "/paymentLinks", json=order, idempotency_key=str(opening.payment_id))
         held = nested(link, "amount")
         taken = currency_of(held.get("currency"))
         return Opened(
-            provider_ref=provider_ref(payment_id),
+            provider_ref=provider_ref(opening.payment_id),
             payment_token=_token(link),
             amount=amount_from_minor(held.get("value"), taken, UNITS),
             currency=taken,

@@ -32,6 +32,7 @@ from checkout_service.providers.adapters.mock.events import (
 )
 from checkout_service.providers.base import (
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -39,7 +40,7 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
-from checkout_service.providers.fields import amount_of, text
+from checkout_service.providers.fields import amount_of, text, urls_of
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import matching, signed_hex
 from checkout_service.providers.transport import Transport
@@ -61,16 +62,24 @@ class MockProvider:
         self._secrets = account.keys()
         self._capture = {"capture": "manual"} if account.option("capture") == "manual" else {}
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        reference = PREFIX + payment_id.hex
+    def open(self, opening: Opening) -> Opened:
+        reference = PREFIX + opening.payment_id.hex
         if self._api is None:
-            return Opened(provider_ref=reference, payment_token=reference, amount=amount, currency=currency)
-        order = {"payment_id": str(payment_id), "amount": show(amount, currency), "currency": currency} | self._capture
-        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+            return Opened(
+                provider_ref=reference, payment_token=reference, amount=opening.amount, currency=opening.currency
+            )
+        order = {
+            "payment_id": str(opening.payment_id),
+            "amount": show(opening.amount, opening.currency),
+            "currency": opening.currency,
+            **self._capture,
+            **urls_of(opening),
+        }
+        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(opening.payment_id))
         return Opened(
             provider_ref=text(held, "provider_ref"),
             payment_token=text(held, "payment_token"),
-            amount=amount_of(held["amount"], currency) if "amount" in held else amount,
+            amount=amount_of(held["amount"], opening.currency) if "amount" in held else opening.amount,
             currency=text(held, "currency"),
         )
 

@@ -27,6 +27,7 @@ from checkout_service.providers.adapters.mollie.responses import (
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -56,23 +57,25 @@ class MollieProvider:
     asks = True
 
     def __init__(self, account: Account) -> None:
-        self._urls = {
-            "redirectUrl": account.option("return_url"),
-            "webhookUrl": account.option("webhook_url"),
-        }
+        self._return_url, self._webhook_url = account.option("return_url"), account.option("webhook_url")
         self._capture = {"captureMode": "manual"} if account.option("capture") == "manual" else {}
         headers = bearer(account.option("api_key") or "")
         self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+    def open(self, opening: Opening) -> Opened:
+        urls = {
+            "redirectUrl": opening.return_url or self._return_url,
+            "cancelUrl": opening.cancel_url,
+            "webhookUrl": self._webhook_url,
+        }
         order = {
-            "amount": {"currency": currency, "value": decimal_text(amount, currency)},
-            "description": f"Payment {payment_id}",
-            "metadata": {"payment_id": str(payment_id)},
-            **{name: url for name, url in self._urls.items() if url},
+            "amount": {"currency": opening.currency, "value": decimal_text(opening.amount, opening.currency)},
+            "description": f"Payment {opening.payment_id}",
+            "metadata": {"payment_id": str(opening.payment_id)},
+            **{name: url for name, url in urls.items() if url},
             **self._capture,
         }
-        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(opening.payment_id))
         taken = money_of(held)
         return Opened(
             provider_ref=text(held, "id"),

@@ -39,6 +39,7 @@ from checkout_service.providers.adapters.paypal.webhooks import parse_event, ver
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -104,19 +105,22 @@ class PayPalProvider:
             sandbox="sandbox" in base, intermediates=load_certificates(extra) if extra else ()
         )
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+    def open(self, opening: Opening) -> Opened:
         """An order; the client pays with its id, through PayPal's script or its page for it."""
-        ours = provider_ref(payment_id)
+        ours = provider_ref(opening.payment_id)
+        reference = Reference(
+            provider_ref=ours, payment_id=opening.payment_id, amount=opening.amount, currency=opening.currency
+        )
         unit = {
-            "amount": {"currency_code": currency, "value": decimal_text(amount, currency, UNITS)},
+            "amount": self._money(opening.amount, reference),
             "custom_id": ours,
             "invoice_id": ours,  # PayPal takes money for one invoice once
         }
         order: dict[str, Any] = {"intent": self._intent, "purchase_units": [unit]}
-        if urls := {name: url for name, url in self._urls.items() if url}:
+        of_payment = {"return_url": opening.return_url, "cancel_url": opening.cancel_url}
+        if urls := {name: url for name, own in self._urls.items() if (url := of_payment[name] or own)}:
             order["payment_source"] = {"paypal": {"experience_context": {**urls, "user_action": "PAY_NOW"}}}
-        held = self._call("POST", "/v2/checkout/orders", json=order, key=str(payment_id))
-        reference = Reference(provider_ref=ours, payment_id=payment_id, amount=amount, currency=currency)
+        held = self._call("POST", "/v2/checkout/orders", json=order, key=str(opening.payment_id))
         taken, of = money(unit_of(held, reference))
         return Opened(provider_ref=ours, payment_token=text(held, "id"), amount=taken, currency=of)
 

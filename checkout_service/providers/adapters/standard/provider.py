@@ -18,6 +18,7 @@ from checkout_service.providers.adapters.standard.signature import key_of, verif
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -38,6 +39,7 @@ from checkout_service.providers.fields import (
     own_id,
     redirect_to,
     text,
+    urls_of,
 )
 from checkout_service.providers.optional_names import (
     LISTS,
@@ -77,9 +79,14 @@ class StandardProvider:
         self._keys = [key_of(secret) for secret in account.secrets]
         self._tolerance = account.tolerance
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        order = {"payment_id": str(payment_id), "amount": decimal_text(amount, currency), "currency": currency}
-        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+    def open(self, opening: Opening) -> Opened:
+        order = {
+            "payment_id": str(opening.payment_id),
+            "amount": decimal_text(opening.amount, opening.currency),
+            "currency": opening.currency,
+            **urls_of(opening),
+        }
+        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(opening.payment_id))
         return Opened(
             provider_ref=text(held, "provider_ref"),
             payment_token=text(held, "payment_token"),

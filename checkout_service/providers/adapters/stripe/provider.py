@@ -22,6 +22,7 @@ from checkout_service.providers.adapters.stripe.refunds import refunds_in, seen_
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -67,18 +68,19 @@ class StripeProvider:
         self._manual = account.option("capture") == "manual"
         self._several = account.option("multicapture") == "on"
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        ours = {"payment_id": str(payment_id)}
+    def open(self, opening: Opening) -> Opened:
+        """A PaymentIntent. Stripe takes a return URL only with the confirmation, which the client makes."""
+        ours = {"payment_id": str(opening.payment_id)}
         order: dict[str, Any] = {
-            "amount": charged(amount, currency),
-            "currency": currency.lower(),
+            "amount": charged(opening.amount, opening.currency),
+            "currency": opening.currency.lower(),
             "metadata": ours | ({"deployment": self._deployment} if self._deployment else {}),
         }
         if self._manual:
             order["capture_method"] = "manual"
             if self._several:
                 order["payment_method_options"] = {"card": {"request_multicapture": "if_available"}}
-        key = {"idempotency_key": str(payment_id)}
+        key = {"idempotency_key": str(opening.payment_id)}
         held = self._calls.ask(lambda stripe: stripe.payment_intents.create(order, key))
         currency = currency_of(held.get("currency"))
         return Opened(
