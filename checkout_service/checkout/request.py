@@ -12,7 +12,7 @@ from checkout_service.api.idempotency_key import request_hash
 from checkout_service.checkout.bounds import Bounds
 from checkout_service.checkout.return_urls import filled_in
 from checkout_service.money import show
-from checkout_service.providers.base import Opening
+from checkout_service.providers.base import Buyer, DeliveryAddress, Opening
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Order:
     delivery_address: dict[str, Any] | None = None
     return_url: str | None = None
     cancel_url: str | None = None
+    description: str | None = None
 
     @cached_property
     def request_hash(self) -> bytes:
@@ -44,6 +45,7 @@ class Order:
             "delivery_address": self.delivery_address,
             "return_url": self.return_url,
             "cancel_url": self.cancel_url,
+            "description": self.description,
         }
         return request_hash(
             {"cart_id": str(self.cart_id), "provider": self.provider, "expected_total": expected}
@@ -58,4 +60,7 @@ class Order:
             currency=currency,
             return_url=filled_in(self.return_url, payment_id),
             cancel_url=filled_in(self.cancel_url, payment_id),
+            buyer=None if self.buyer is None else Buyer(**self.buyer),
+            delivery_address=None if self.delivery_address is None else DeliveryAddress(**self.delivery_address),
+            description=self.description,
         )

@@ -82,6 +82,7 @@ def post_session(body: dict[str, Any], key: str) -> Response:
             expected_total=body.get("expected_total"),
             buyer=body.get("buyer"),
             delivery_address=body.get("delivery_address"),
+            description=body.get("description"),
             **return_urls,
             bounds=bounds_of(caller(), request.environ, settings),
         ),

@@ -119,8 +119,16 @@ class OpenSessionSchema(Schema):
     expected_total = AmountField(
         metadata={"description": "The total that the customer saw; another true total is a 409.", "example": "240.00"}
     )
-    buyer = fields.Nested(BuyerSchema, metadata={"description": "Who buys, for the order."})
-    delivery_address = fields.Nested(DeliveryAddressSchema, metadata={"description": "Where it goes, for the order."})
+    buyer = fields.Nested(
+        BuyerSchema, metadata={"description": "Who buys, for the order, and for the provider as far as it takes it."}
+    )
+    delivery_address = fields.Nested(
+        DeliveryAddressSchema,
+        metadata={"description": "Where it goes, for the order, and for the provider as far as it takes it."},
+    )
+    description = _text(
+        255, "School blazers", "What is bought, for the provider's page and its receipts.", required=False
+    )
     return_url = _return_url("Where the provider's page sends the customer afterwards, in place of the account's own.")
     cancel_url = _return_url("The same for one who does not pay, at providers that tell them apart.")
 

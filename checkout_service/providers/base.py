@@ -91,13 +91,38 @@ class UnreadableError(ProviderError):
     """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Buyer:
+    """Who buys, as they wrote it: ``locale`` is a BCP 47 tag, ``phone`` a number in any form. It prints nothing."""
+
+    email: str
+    name: str
+    locale: str
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DeliveryAddress:
+    """Where it is to go, as its customer wrote it; ``country`` is of ISO 3166-1 alpha-2. It prints nothing."""
+
+    name: str
+    line1: str
+    postal_code: str
+    city: str
+    country: str
+    line2: str | None = None
+    region: str | None = None
+    phone: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """What a provider is to open: ``amount`` of ``currency`` (ISO 4217), for our payment of that id.
 
     ``return_url`` and ``cancel_url`` are where this payment's customer goes from the provider's page, in place of the
-    account's own; None where the request named none. All of it comes of the customer's request and their cart alone,
-    so a retry with the same key opens the same.
+    account's own; None where the request named none. ``buyer``, ``delivery_address`` and ``description`` (one line of
+    at most 255 characters) go to the provider in its own members, as far as it takes them. All of it comes of the
+    customer's request and their cart alone, so a retry with the same key opens the same.
     """
 
     payment_id: UUID
@@ -105,6 +130,9 @@ class Opening:
     currency: str
     return_url: str | None = None
     cancel_url: str | None = None
+    buyer: Buyer | None = None
+    delivery_address: DeliveryAddress | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,8 +263,9 @@ class Provider(Protocol):
     def open(self, opening: Opening) -> Opened:
         """Open a payment.
 
-        Its id is the provider's idempotency key and travels in its metadata. An amount that the currency cannot
-        express is refused before any call.
+        Its id is the provider's idempotency key and travels in its metadata. What the provider would refuse of buyer
+        and address is left out, so that no payment fails by it. An amount that the currency cannot express is refused
+        before any call.
         """
 
     def next_action(self, payment_token: str) -> NextAction:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from checkout_service.money import InvalidAmountError, decimals, from_minor_units, parse_amount, to_minor_units
 from checkout_service.payments.next_action import Redirect
-from checkout_service.providers.base import Decline, Opening, ProviderRefusedError, UnreadableError
+from checkout_service.providers.base import Decline, ProviderRefusedError, UnreadableError
 from checkout_service.strict_json import StrictJsonError, canonical, parse_exact_object
 
 LONGEST_ID: Final = 255
@@ -139,12 +139,6 @@ def amount_from_text(value: object, currency: str | None = None) -> Decimal:
     plain = value if isinstance(value, str) else ""
     whole, point, fraction = plain.partition(".")
     return amount_of(plain if fraction[2:].strip("0") else whole + point + fraction[:2], currency)
-
-
-def urls_of(opening: Opening) -> dict[str, str]:
-    """Where the customer goes from the provider's page, as the request named it, by our own names."""
-    urls = {"return_url": opening.return_url, "cancel_url": opening.cancel_url}
-    return {name: url for name, url in urls.items() if url is not None}
 
 
 def redirect_to(token: str) -> Redirect | None:

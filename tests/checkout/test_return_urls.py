@@ -8,29 +8,14 @@ import pytest
 
 from checkout_service.api.problems import ReturnUrlRefused
 from checkout_service.checkout.return_urls import check_return_urls
-from checkout_service.providers.base import Opened, Opening
 from checkout_service.settings.origins import Origins
 from tests.apps import MakeApp
+from tests.checkout.noting import Noting
 from tests.conftest import Customer, MakeListing, Sql
 from tests.purchases import NOTHING, ask, counts, fill_cart, opened, replayed
 
 ORIGINS = Origins(frozenset({"https://shop.example", "http://localhost:5173"}))
 BACK, AWAY = "https://shop.example/paid/{payment_id}?again={payment_id}", "http://localhost:5173/#/cart"
-
-
-class Noting:
-    """A provider that notes what it is to open."""
-
-    name = "mock"
-    asks = False
-
-    def __init__(self) -> None:
-        self.openings: list[Opening] = []
-
-    def open(self, opening: Opening) -> Opened:
-        self.openings.append(opening)
-        name = opening.payment_id.hex
-        return Opened(provider_ref=name, payment_token=name, amount=opening.amount, currency=opening.currency)
 
 
 @pytest.fixture

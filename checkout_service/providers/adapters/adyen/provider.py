@@ -16,6 +16,7 @@ from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.adyen.events import PENDING_LASTS, Capturing
 from checkout_service.providers.adapters.adyen.items import NAME, UNITS
+from checkout_service.providers.adapters.adyen.orders import whole_order
 from checkout_service.providers.adapters.adyen.webhooks import parse_batch
 from checkout_service.providers.base import (
     Decline,
@@ -29,6 +30,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, Entry
 from checkout_service.providers.fields import amount_from_minor, currency_of, minor_units, nested, redirect_to, text
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -85,7 +87,12 @@ class AdyenProvider:
         # A link has no other address for who does not pay.
         if return_url := opening.return_url or self._return_url:
             order["returnUrl"] = return_url
-        link = self._api.call("POST", "/paymentLinks", json=order, idempotency_key=str(opening.payment_id))
+        link = open_whole_or_plain(
+            lambda body, key: self._api.call("POST", "/paymentLinks", json=body, idempotency_key=key),
+            whole=whole_order(order, opening),
+            plain=order,
+            payment_id=opening.payment_id,
+        )
         held = nested(link, "amount")
         taken = currency_of(held.get("currency"))
         return Opened(

@@ -40,7 +40,8 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
-from checkout_service.providers.fields import amount_of, text, urls_of
+from checkout_service.providers.buyers import extras_of, urls_of
+from checkout_service.providers.fields import amount_of, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import matching, signed_hex
 from checkout_service.providers.transport import Transport
@@ -74,6 +75,7 @@ class MockProvider:
             "currency": opening.currency,
             **self._capture,
             **urls_of(opening),
+            **extras_of(opening),
         }
         held = self._api.call("POST", "/payments", json=order, idempotency_key=str(opening.payment_id))
         return Opened(

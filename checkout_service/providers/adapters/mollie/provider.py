@@ -14,6 +14,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from checkout_service.payments.next_action import NextAction
+from checkout_service.providers.adapters.mollie.orders import whole_order
 from checkout_service.providers.adapters.mollie.responses import (
     EMBEDDED,
     NAME,
@@ -36,6 +37,7 @@ from checkout_service.providers.base import (
     ThinEvent,
     UnverifiedError,
 )
+from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.entries import CaptureEntry
 from checkout_service.providers.fields import decimal_text, nested, redirect_to, text
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -75,7 +77,12 @@ class MollieProvider:
             **{name: url for name, url in urls.items() if url},
             **self._capture,
         }
-        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(opening.payment_id))
+        held = open_whole_or_plain(
+            lambda body, key: self._api.call("POST", "/payments", json=body, idempotency_key=key),
+            whole=whole_order(order, opening),
+            plain=order,
+            payment_id=opening.payment_id,
+        )
         taken = money_of(held)
         return Opened(
             provider_ref=text(held, "id"),

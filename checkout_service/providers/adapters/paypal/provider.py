@@ -20,6 +20,7 @@ from checkout_service.providers.adapters.paypal.access_token import Access
 from checkout_service.providers.adapters.paypal.certificates import Certificates, load_certificates
 from checkout_service.providers.adapters.paypal.declines import DECLINED, explain
 from checkout_service.providers.adapters.paypal.movements import CAPTURES
+from checkout_service.providers.adapters.paypal.order_requests import order_of, wallet_of, whole_unit
 from checkout_service.providers.adapters.paypal.orders import (
     OPEN,
     UNITS,
@@ -48,6 +49,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.certificate_store import CertificateStore
 from checkout_service.providers.entries import AttemptEntry
 from checkout_service.providers.fields import decimal_text, text
@@ -116,11 +118,14 @@ class PayPalProvider:
             "custom_id": ours,
             "invoice_id": ours,  # PayPal takes money for one invoice once
         }
-        order: dict[str, Any] = {"intent": self._intent, "purchase_units": [unit]}
         of_payment = {"return_url": opening.return_url, "cancel_url": opening.cancel_url}
-        if urls := {name: url for name, own in self._urls.items() if (url := of_payment[name] or own)}:
-            order["payment_source"] = {"paypal": {"experience_context": {**urls, "user_action": "PAY_NOW"}}}
-        held = self._call("POST", "/v2/checkout/orders", json=order, key=str(opening.payment_id))
+        urls = {name: url for name, own in self._urls.items() if (url := of_payment[name] or own)}
+        held = open_whole_or_plain(
+            lambda order, key: self._call("POST", "/v2/checkout/orders", json=order, key=key),
+            whole=order_of(self._intent, whole_unit(unit, opening), urls, wallet=wallet_of(opening)),
+            plain=order_of(self._intent, unit, urls, wallet={}),
+            payment_id=opening.payment_id,
+        )
         taken, of = money(unit_of(held, reference))
         return Opened(provider_ref=ours, payment_token=text(held, "id"), amount=taken, currency=of)
 

@@ -27,6 +27,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.buyers import extras_of, open_whole_or_plain, urls_of
 from checkout_service.providers.entries import Entry
 from checkout_service.providers.fields import (
     amount_from_text,
@@ -39,7 +40,6 @@ from checkout_service.providers.fields import (
     own_id,
     redirect_to,
     text,
-    urls_of,
 )
 from checkout_service.providers.optional_names import (
     LISTS,
@@ -86,7 +86,12 @@ class StandardProvider:
             "currency": opening.currency,
             **urls_of(opening),
         }
-        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(opening.payment_id))
+        held = open_whole_or_plain(
+            lambda body, key: self._api.call("POST", "/payments", json=body, idempotency_key=key),
+            whole=order | extras_of(opening),
+            plain=order,
+            payment_id=opening.payment_id,
+        )
         return Opened(
             provider_ref=text(held, "provider_ref"),
             payment_token=text(held, "payment_token"),

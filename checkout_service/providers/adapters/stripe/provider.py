@@ -18,6 +18,7 @@ from checkout_service.providers.adapters.stripe.disputes import seen_dispute
 from checkout_service.providers.adapters.stripe.events import LISTED_TYPES, events_of
 from checkout_service.providers.adapters.stripe.intents import capture_mark, capture_of, intent_event, state_of
 from checkout_service.providers.adapters.stripe.objects import EXCEPTIONS, NAME, charged
+from checkout_service.providers.adapters.stripe.orders import whole_order
 from checkout_service.providers.adapters.stripe.refunds import refunds_in, seen_refund
 from checkout_service.providers.base import (
     Decline,
@@ -32,6 +33,7 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
+from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, Entry, NoneUnderWayEntry
 from checkout_service.providers.fields import amount_from_minor, currency_of, items, json_object, text
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -80,8 +82,14 @@ class StripeProvider:
             order["capture_method"] = "manual"
             if self._several:
                 order["payment_method_options"] = {"card": {"request_multicapture": "if_available"}}
-        key = {"idempotency_key": str(opening.payment_id)}
-        held = self._calls.ask(lambda stripe: stripe.payment_intents.create(order, key))
+        held = open_whole_or_plain(
+            lambda body, key: self._calls.ask(
+                lambda stripe: stripe.payment_intents.create(body, {"idempotency_key": key})
+            ),
+            whole=whole_order(order, opening),
+            plain=order,
+            payment_id=opening.payment_id,
+        )
         currency = currency_of(held.get("currency"))
         return Opened(
             provider_ref=text(held, "id"),
