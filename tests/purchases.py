@@ -11,7 +11,10 @@ from werkzeug.test import TestResponse
 from tests.conftest import Customer, Sql
 
 PATH = "/api/checkout/session"
-ANSWER = {"payment_id", "payment_token", "amount", "currency", "status", "provider", "expires_at", "also_under_way"}
+ANSWER = {
+    *("payment_id", "payment_token", "amount", "currency", "status", "provider", "expires_at", "also_under_way"),
+    "next_action",
+}
 
 
 def fill_cart(customer: Customer, *lines: tuple[dict[str, Any], int]) -> str:

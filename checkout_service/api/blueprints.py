@@ -18,6 +18,7 @@ from checkout_service.api.callers import Demand
 from checkout_service.api.document_details import add_details
 from checkout_service.api.documented_problems import responses_of
 from checkout_service.api.heads import API_VERSION
+from checkout_service.api.one_of import document_one_of
 from checkout_service.api.problem_documents import ProblemSchema, pointers
 from checkout_service.api.problems import (
     Invalid,
@@ -138,6 +139,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
                 "servers": [{"url": "/", "description": "Where this document is served."}],
             },
         )
+        self.ma_plugin.converter.add_attribute_function(document_one_of)
         for name, words in _HEADERS.items():
             self.spec.components.header(name, {"description": words, "schema": {"type": "string"}})
         self.spec.components.parameter(API_VERSION, "header", _API_VERSION)

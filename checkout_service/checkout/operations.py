@@ -122,9 +122,10 @@ def _opened_or_replayed(
         cart = _payable(order, begun, providers)
         if begun.held is not None and (refused := not_held(begun.held)) is not None:
             return _from_concurrent_retry(order, refused, seconds=0)
+        opening = order.opening(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
         try:
             with _waiting(order) if providers[name].asks else nullcontext():
-                opened = providers[name].open(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
+                opened = providers[name].open(opening)
         except TooManyWaitingError:
             raise ProviderUnavailable from None
         except ProviderError as error:

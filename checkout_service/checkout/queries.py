@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.owners import is_theirs
 from checkout_service.payments.models import Payment
+from checkout_service.payments.next_action import next_action_of, show_next_action
 from checkout_service.payments.status import PaymentStatus
 
 _by_payment = Statement(
@@ -109,9 +111,24 @@ def session_of(*, payment_id: UUID, user_id: UUID) -> OpenedSession | None:
     return OpenedSession._make(rows[0]) if rows else None
 
 
-def show_session(session: OpenedSession) -> dict[str, Any]:
+def show_session(session: OpenedSession, *, providers: Mapping[str, object]) -> dict[str, Any]:
     """The session as the API shows it: what its request was answered, its lines, and its status now."""
-    return answer_from(session) | {"status": session.status.value, "lines": session.lines}
+    answer = answer_from(session) | {"status": session.status.value, "lines": session.lines}
+    return with_next_action(answer, providers=providers)
+
+
+def with_next_action(answer: dict[str, Any], *, providers: Mapping[str, object]) -> dict[str, Any]:
+    """The answer with what to do next. It is no part of what is kept, since it follows of the token and the account.
+
+    ``providers`` are those that are on.
+    """
+    action = next_action_of(
+        providers,
+        provider=answer["provider"],
+        payment_token=answer["payment_token"],
+        status=PaymentStatus(answer["status"]),
+    )
+    return answer | {"next_action": show_next_action(action)}
 
 
 def remember(*, user_id: UUID, key: str, given: GivenAnswer) -> None:

@@ -14,8 +14,9 @@ from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.responses import json_answer
 from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import open_session
-from checkout_service.checkout.queries import session_of, show_session
+from checkout_service.checkout.queries import session_of, show_session, with_next_action
 from checkout_service.checkout.request import Order
+from checkout_service.checkout.return_urls import check_return_urls
 from checkout_service.checkout.schemas import (
     EXAMPLE_READ_SESSION,
     EXAMPLE_SESSION,
@@ -49,6 +50,7 @@ blueprint = Blueprint(
     problems.AmountDiffers,
     problems.Invalid,
     problems.IdempotencyKeyReused,
+    problems.ReturnUrlRefused,
     problems.EmptyCart,
     problems.MixedCurrencies,
     problems.TotalTooLarge,
@@ -66,11 +68,14 @@ def post_session(body: dict[str, Any], key: str) -> Response:
     """Open a checkout session
 
     Freezes the cart's lines and prices, holds their pieces where stock is tracked, opens a payment at the provider and
-    answers with what the client pays with. The same Idempotency-Key with the same request gets the same answer, with
-    `Idempotent-Replayed: true`. Older sessions of the same cart are canceled, and their pieces taken over, but for
-    those that somebody has begun to pay: `also_under_way` names them.
+    answers with what the client pays with: `next_action` says how. The same Idempotency-Key with the same request gets
+    the same answer, with `Idempotent-Replayed: true`; how the payment is by then, the two reads tell. Older sessions of
+    the same cart are canceled, and their pieces taken over, but for those that somebody has begun to pay:
+    `also_under_way` names them.
     """
     settings: WebSettings = current_app.extensions["settings"]
+    return_urls = {name: body.get(name) for name in ("return_url", "cancel_url")}
+    check_return_urls(return_urls, settings.return_origins)
     opened = open_session(
         order=Order(
             user_id=caller().user_id,
@@ -80,6 +85,8 @@ def post_session(body: dict[str, Any], key: str) -> Response:
             expected_total=body.get("expected_total"),
             buyer=body.get("buyer"),
             delivery_address=body.get("delivery_address"),
+            description=body.get("description"),
+            **return_urls,
             bounds=bounds_of(caller(), request.environ, settings),
         ),
         providers=current_app.extensions["providers"],
@@ -90,7 +97,8 @@ def post_session(body: dict[str, Any], key: str) -> Response:
     headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{opened.answer['payment_id']}"}
     if opened.replayed:
         headers |= REPLAYED
-    return json_answer(opened.answer, status=201, headers=headers)
+    answer = with_next_action(opened.answer, providers=current_app.extensions["providers"])
+    return json_answer(answer, status=201, headers=headers)
 
 
 @blueprint.get("/session/<uuid:payment_id>")
@@ -107,4 +115,5 @@ def read_session(payment_id: UUID) -> Response:
     session = session_of(payment_id=payment_id, user_id=caller().user_id)
     if session is None:
         raise problems.NotFound("There is no such session, or it is not yours.")
-    return json_answer(show_session(session), headers={"Cache-Control": "no-store"})
+    shown = show_session(session, providers=current_app.extensions["providers"])
+    return json_answer(shown, headers={"Cache-Control": "no-store"})

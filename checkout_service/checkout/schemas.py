@@ -11,6 +11,7 @@ from checkout_service.api.amount_field import AmountField
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import IdField
 from checkout_service.checkout.countries import COUNTRIES
+from checkout_service.payments.schemas import next_action_field
 from checkout_service.payments.status import PaymentStatus
 
 # What RFC 5321 lets a mail server take, without quoted names and addresses in brackets, which no customer has. Both
@@ -104,6 +105,16 @@ class DeliveryAddressSchema(Schema):
     phone = _phone()
 
 
+def _return_url(description: str) -> fields.String:
+    return fields.String(
+        validate=validate.Length(1, 1000),
+        metadata={
+            "description": f"{description} Of an origin in `RETURN_ORIGINS`; `{{payment_id}}` in it is filled in.",
+            "example": "https://shop.example/paid/{payment_id}",
+        },
+    )
+
+
 class OpenSessionSchema(Schema):
     """What the customer wants to pay."""
 
@@ -115,8 +126,18 @@ class OpenSessionSchema(Schema):
     expected_total = AmountField(
         metadata={"description": "The total that the customer saw; another true total is a 409.", "example": "240.00"}
     )
-    buyer = fields.Nested(BuyerSchema, metadata={"description": "Who buys, for the order."})
-    delivery_address = fields.Nested(DeliveryAddressSchema, metadata={"description": "Where it goes, for the order."})
+    buyer = fields.Nested(
+        BuyerSchema, metadata={"description": "Who buys, for the order, and for the provider as far as it takes it."}
+    )
+    delivery_address = fields.Nested(
+        DeliveryAddressSchema,
+        metadata={"description": "Where it goes, for the order, and for the provider as far as it takes it."},
+    )
+    description = _text(
+        255, "School blazers", "What is bought, for the provider's page and its receipts.", required=False
+    )
+    return_url = _return_url("Where the provider's page sends the customer afterwards, in place of the account's own.")
+    cancel_url = _return_url("The same for one who does not pay, at providers that tell them apart.")
 
 
 class SessionSchema(AnswerSchema):
@@ -140,6 +161,7 @@ class SessionSchema(AnswerSchema):
             "example": [],
         },
     )
+    next_action = next_action_field()
 
 
 class SessionLineSchema(AnswerSchema):
@@ -175,6 +197,7 @@ EXAMPLE_SESSION: dict[str, Any] = {
     "provider": "mock",
     "expires_at": "2026-11-24T04:05:06.123456Z",
     "also_under_way": [],
+    "next_action": {"type": "redirect", "url": "https://pay.example/mock_pi_0b0f6b3e3a555c1a9a1e4c6f5b1f2a70"},
 }
 
 EXAMPLE_READ_SESSION: dict[str, Any] = EXAMPLE_SESSION | {

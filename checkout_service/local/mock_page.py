@@ -62,7 +62,7 @@ class ProviderSite:
     def show(self, reference: str, query: str) -> Page:
         """The page with its buttons. Raises AnswerError."""
         payment = self._payment(reference)
-        back = _way_back(parse_qs(query))
+        back = _way_back(parse_qs(query), payment)
         groups = [(group, list(actions)) for group, actions in groupby(ACTIONS, key=lambda action: action.group)]
         shown = _templates.get_template("page.html").render(
             payment=payment, groups=groups, back=back, late=f"{self.late_after:g}"
@@ -81,12 +81,12 @@ class ProviderSite:
 
     def act(self, reference: str, form: bytes) -> Page:
         """Do what was asked for, and send the customer back. Raises AnswerError."""
-        self._payment(reference)
+        payment = self._payment(reference)
         sent = parse_qs(form.decode())
         action = BY_NAME.get(sent.get("action", [""])[0])
         if action is None:
             raise AnswerError(400)
-        back = _way_back(sent)
+        back = _way_back(sent, payment)
         self.outbox.send(self.move(reference, action))
         return Page(status=303, headers={"Location": back, "Cache-Control": "no-store"})
 
@@ -114,9 +114,12 @@ def style() -> Page:
     return Page(status=200, headers=headers, body=(FOLDER / "page.css").read_bytes())
 
 
-def _way_back(sent: Mapping[str, list[str]]) -> str:
-    """Where the customer came from, which is on this machine as everything here; raises AnswerError."""
-    address = sent.get("return_to", [""])[0]
+def _way_back(sent: Mapping[str, list[str]], payment: Mapping[str, Any]) -> str:
+    """Where the customer came from, or what the payment was opened with; on this machine, as everything here.
+
+    Raises AnswerError.
+    """
+    address = sent.get("return_to", [""])[0] or payment.get("return_url", "")
     parts = urlsplit(address)
     # The whole of it: a browser reads a backslash as a slash, and what stands before an @ it does not show.
     if parts.scheme not in {"http", "https"} or not _HERE.fullmatch(parts.netloc) or not address.isprintable():

@@ -159,7 +159,7 @@ class Bank:
                 reference = f"mock_pi_{UUID(order['payment_id']).hex}"
                 self._by_key[key] = reference
                 if "amount" not in self._payments.get(reference, {}):  # else it is from before a restart
-                    fields = ("amount", "currency", "capture")
+                    fields = ("amount", "currency", "capture", "return_url")
                     self.put(reference, {name: order[name] for name in fields if name in order})
             return self._payments[self._by_key[key]]
 

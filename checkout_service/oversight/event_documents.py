@@ -34,7 +34,7 @@ class SessionOfEventSchema(ReadSessionSchema):
     """A checkout session as its customer reads it, without what they pay with."""
 
     class Meta(AnswerSchema.Meta):
-        exclude = ("payment_token",)
+        exclude = ("payment_token", "next_action")
 
     id = fields.UUID()
     cart_id = fields.UUID()
@@ -91,7 +91,7 @@ class Shown(NamedTuple):
 
 _PAYMENT_ID: Final = "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4"
 
-_NOT_OF_SESSIONS: Final = ("payment_token",)
+_NOT_OF_SESSIONS: Final = ("payment_token", "next_action")
 
 _NOT_OF_REFUNDS: Final = ("provider_answer",)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,9 @@ from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.owners import is_theirs, owners_of
+from checkout_service.payments.next_action import next_action_of, show_next_action
 from checkout_service.payments.outcomes import read_reasons
+from checkout_service.payments.status import PaymentStatus
 from checkout_service.payments.timeline import ENTRIES, EntryRow, show_entry
 
 TIMELINE: Final = 200
@@ -52,9 +54,12 @@ COLUMNS: Final = """
 """
 """What every payment shows: of ``payment``, a row of payments."""
 
-# An entry without an id is alone in its place.
+# An entry without an id is alone in its place. What the client pays with is for the owner alone, while it may be paid.
 _with_timeline = Statement(f"""
-    SELECT {COLUMNS}, entry.*
+    SELECT {COLUMNS},
+        CASE WHEN payment.status = 'pending' AND NOT CAST(:anybodys AS boolean) THEN (
+            SELECT session.payment_token FROM checkout_sessions AS session WHERE session.payment_id = payment.id
+        ) END AS payment_token, entry.*
     FROM payments AS payment LEFT JOIN LATERAL (
         SELECT * FROM ({ENTRIES}) AS one
         WHERE CAST(:before AS timestamptz) IS NULL
@@ -113,6 +118,8 @@ class PaymentRow(Protocol):
 class _TimelineRow(PaymentRow, EntryRow, Protocol):
     """The same with one of its entries, or NULL in all of these where it has none."""
 
+    payment_token: str | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentPage:
@@ -122,12 +129,19 @@ class PaymentPage:
     next_cursor: str | None
 
 
-def payment_of(*, payment_id: UUID, user_id: UUID | None, before: str | None = None) -> dict[str, Any] | None:
+def payment_of(
+    *,
+    payment_id: UUID,
+    user_id: UUID | None,
+    before: str | None = None,
+    providers: Mapping[str, object] | None = None,
+) -> dict[str, Any] | None:
     """The customer's payment with the newest part of its timeline, oldest entry first, as the API shows it.
 
     ``earlier_cursor`` is what to give as ``before`` for the part before it, or None. None when it is not this
     customer's. Without a customer it may be anybody's, and what only staff may read is there too: reasons for a review,
-    what was reviewed and why. Raises BadCursorError and DatabaseUnavailableError.
+    what was reviewed and why. With ``providers``, those that are on, a customer is shown what to do next to pay it.
+    Raises BadCursorError and DatabaseUnavailableError.
     """
     anybodys = user_id is None
     values: dict[str, Any] = {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys, "nobody": _NOBODY}
@@ -135,6 +149,14 @@ def payment_of(*, payment_id: UUID, user_id: UUID | None, before: str | None = N
     if not rows:
         return None
     shown = show_payment(rows[0], anybodys=anybodys)
+    if providers is not None and not anybodys:
+        action = next_action_of(
+            providers,
+            provider=rows[0].provider,
+            payment_token=rows[0].payment_token,
+            status=PaymentStatus(rows[0].status),
+        )
+        shown["next_action"] = show_next_action(action)
     entries = [row for row in rows if row.kind is not None]
     newest = entries[-TIMELINE:]
     return shown | {

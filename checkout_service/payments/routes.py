@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from flask import Response, request, url_for
+from flask import Response, current_app, request, url_for
 
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, guests_too, is_staff, staff_too
@@ -17,12 +17,14 @@ from checkout_service.api.scopes import Scope
 from checkout_service.cursors import BadCursorError
 from checkout_service.payments.cancel_requests import NoLongerOpen, request_to_cancel
 from checkout_service.payments.changes import LOOK, offers_to_wait, shares_of, version_of
+from checkout_service.payments.next_action import ActionType
 from checkout_service.payments.queries import payment_of, payments_of
 from checkout_service.payments.schemas import (
     EXAMPLE,
     PageQuery,
     PaymentPageSchema,
     PaymentWithTimelineSchema,
+    ReadPaymentSchema,
     WaitingQuery,
 )
 from checkout_service.server.long_polls import answer_at_change
@@ -35,7 +37,7 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", descript
 @guests_too(after_merge=True)
 @staff_too(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
 @blueprint.arguments(WaitingQuery, location="query")
-@blueprint.response(200, PaymentWithTimelineSchema)
+@blueprint.response(200, ReadPaymentSchema)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(NotFound, Invalid)
 def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
@@ -43,18 +45,26 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
 
     Its status, sums and timeline: what the provider reported, and the entries that it came to, the newest 200 of them;
     pass earlier_cursor as before for those before. For its customer, and for the scope `payments:read`. Poll it with
-    If-None-Match: an unchanged payment answers 304 without a body, and with `wait` not before that time is over.
+    If-None-Match: an unchanged payment answers 304 without a body, and with `wait` not before that time is over. Its
+    customer reads in `next_action` what to do to pay it; such an answer is `no-store`.
     """
     user_id = None if is_staff() else caller().user_id
     waits = offers_to_wait(query["wait"])
     version = version_of(payment_id) if waits else 0  # before the payment: what changes in between is seen as a change
     try:
-        payment = payment_of(payment_id=payment_id, user_id=user_id, before=query["before"])
+        payment = payment_of(
+            payment_id=payment_id,
+            user_id=user_id,
+            before=query["before"],
+            providers=current_app.extensions["providers"],
+        )
     except BadCursorError as error:
         raise Invalid(errors=[{"pointer": "/before", "detail": "Not a cursor of this timeline."}]) from error
     if payment is None:
         raise NotFound("There is no such payment, or it is not yours.")
-    answer = json_answer(payment, headers={"Cache-Control": "private, no-cache"})
+    # Who has the action can pay, so no cache keeps it. The ETag is for clients that remember it themselves.
+    payable = payment.get("next_action", {}).get("type", ActionType.NONE) != ActionType.NONE
+    answer = json_answer(payment, headers={"Cache-Control": "no-store" if payable else "private, no-cache"})
     answer.add_etag(weak=True)
     answer.make_conditional(request)
     if not waits or answer.status_code != HTTPStatus.NOT_MODIFIED:

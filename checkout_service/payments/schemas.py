@@ -7,7 +7,9 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
+from checkout_service.api.one_of import OneOfField
 from checkout_service.api.plain_fields import NumberField
+from checkout_service.payments.next_action import ActionType
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.server.long_polls import LONGEST
 
@@ -190,6 +192,56 @@ class PaymentSchema(AnswerSchema):
     updated_at = fields.DateTime()
 
 
+class RedirectSchema(AnswerSchema):
+    """Send the customer's browser to the provider's page."""
+
+    type = WordText([ActionType.REDIRECT])
+    url = fields.String(
+        metadata={"format": "uri", "description": "Of the provider.", "example": "https://pay.example/ps_1"}
+    )
+
+
+class ClientSecretSchema(AnswerSchema):
+    """Give the secret to the provider's component in the browser, such as Stripe.js."""
+
+    type = WordText([ActionType.CLIENT_SECRET])
+    value = fields.String(metadata={"description": "A secret of this payment's customer.", "example": "pi_1_secret_2"})
+    publishable_key = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "What the component is made with; null where the shop has not set it.",
+            "example": "pk_test_51NxExample",
+        },
+    )
+
+
+class ProviderOrderSchema(AnswerSchema):
+    """Give the provider's order to its component in the browser, such as PayPal's script."""
+
+    type = WordText([ActionType.PROVIDER_ORDER])
+    id = fields.String(metadata={"description": "The provider's.", "example": "5O190127TN364715T"})
+
+
+class NoActionSchema(AnswerSchema):
+    """There is nothing to do: the payment is not pending, its provider is off, or pays in no way known here."""
+
+    type = WordText([ActionType.NONE])
+
+
+NEXT_ACTIONS: Final = {
+    ActionType.REDIRECT.value: RedirectSchema,
+    ActionType.CLIENT_SECRET.value: ClientSecretSchema,
+    ActionType.PROVIDER_ORDER.value: ProviderOrderSchema,
+    ActionType.NONE.value: NoActionSchema,
+}
+
+
+def next_action_field(*, sometimes: bool = False) -> OneOfField:
+    """The member ``next_action``."""
+    words = "What the customer's client does to have it paid. For its customer alone, and `none` unless it is pending."
+    return OneOfField("NextAction", NEXT_ACTIONS, metadata={"description": words, "sometimes": sometimes})
+
+
 class PaymentWithTimelineSchema(PaymentSchema):
     """A payment, the events behind it and the entries that they came to, oldest first: the newest 200 of them."""
 
@@ -216,6 +268,12 @@ class PaymentWithTimelineSchema(PaymentSchema):
             "description": "Where the timeline is longer: what to pass as `before` for the entries before these."
         },
     )
+
+
+class ReadPaymentSchema(PaymentWithTimelineSchema):
+    """The same as its customer reads it, with what to do next; staff reads it without."""
+
+    next_action = next_action_field(sometimes=True)
 
 
 EXAMPLE: Final[dict[str, Any]] = {

@@ -25,6 +25,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.entries import Entry
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -88,6 +89,50 @@ class UnreadableError(ProviderError):
 
     It is not tried again by itself: the bytes will not get better. A person, or another version of the adapter, may.
     """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Buyer:
+    """Who buys, as they wrote it: ``locale`` is a BCP 47 tag, ``phone`` a number in any form. It prints nothing."""
+
+    email: str
+    name: str
+    locale: str
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DeliveryAddress:
+    """Where it is to go, as its customer wrote it; ``country`` is of ISO 3166-1 alpha-2. It prints nothing."""
+
+    name: str
+    line1: str
+    postal_code: str
+    city: str
+    country: str
+    line2: str | None = None
+    region: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a provider is to open: ``amount`` of ``currency`` (ISO 4217), for our payment of that id.
+
+    ``return_url`` and ``cancel_url`` are where this payment's customer goes from the provider's page, in place of the
+    account's own; None where the request named none. ``buyer``, ``delivery_address`` and ``description`` (one line of
+    at most 255 characters) go to the provider in its own members, as far as it takes them. All of it comes of the
+    customer's request and their cart alone, so a retry with the same key opens the same.
+    """
+
+    payment_id: UUID
+    amount: Decimal
+    currency: str
+    return_url: str | None = None
+    cancel_url: str | None = None
+    buyer: Buyer | None = None
+    delivery_address: DeliveryAddress | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,11 +260,18 @@ class Provider(Protocol):
     asks: bool
     """Whether ``open`` asks somebody over a network, and so may take seconds."""
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        """Open a payment over ``amount`` of ``currency`` (ISO 4217).
+    def open(self, opening: Opening) -> Opened:
+        """Open a payment.
 
-        The payment id is the provider's idempotency key and travels in its metadata. An amount that the currency cannot
-        express is refused before any call.
+        Its id is the provider's idempotency key and travels in its metadata. What the provider would refuse of buyer
+        and address is left out, so that no payment fails by it. An amount that the currency cannot express is refused
+        before any call.
+        """
+
+    def next_action(self, payment_token: str) -> NextAction:
+        """What the customer's client does next with that token; None where nothing is known of it.
+
+        Pure: it asks nobody, and raises nothing whatever the token is. Adapters of other distributions may be without.
         """
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from checkout_service.money import InvalidAmountError, decimals, from_minor_units, parse_amount, to_minor_units
+from checkout_service.payments.next_action import Redirect
 from checkout_service.providers.base import Decline, ProviderRefusedError, UnreadableError
 from checkout_service.strict_json import StrictJsonError, canonical, parse_exact_object
 
@@ -137,3 +139,12 @@ def amount_from_text(value: object, currency: str | None = None) -> Decimal:
     plain = value if isinstance(value, str) else ""
     whole, point, fraction = plain.partition(".")
     return amount_of(plain if fraction[2:].strip("0") else whole + point + fraction[:2], currency)
+
+
+def redirect_to(token: str) -> Redirect | None:
+    """The provider's page that a token is the address of: https alone, since a browser is sent there."""
+    try:
+        parts = urlsplit(token)
+    except ValueError:
+        return None
+    return Redirect(token) if parts.scheme == "https" and parts.netloc and token.isprintable() else None

@@ -139,6 +139,8 @@ class WebSettings(SharedSettings):
     """Whose pages may use the API in a browser; None: no other origin's."""
     image_origins: Origins | None = None
     """Where images of listings are; None: nowhere."""
+    return_origins: Origins | None = None
+    """Of which origins a session's request may name the page that its customer comes back to; None: of none."""
     open_sessions_per_customer: int = 20
     open_sessions_per_guest: int = 5
     open_sessions_per_address: int = 100
@@ -184,6 +186,7 @@ class WebSettings(SharedSettings):
         values |= env.open_sessions()
         values["cors_origins"] = env.origins("CORS_ORIGINS")
         values["image_origins"] = env.origins("IMAGE_ORIGINS")
+        values["return_origins"] = env.origins("RETURN_ORIGINS", exact=True)
         values |= {
             "session_ttl": env.duration("SESSION_TTL_SECONDS", 86_400),
             "cart_tokens_last": timedelta(days=env.number("CART_TOKEN_DAYS", 30, most=400) or 0),

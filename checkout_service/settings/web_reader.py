@@ -55,9 +55,14 @@ class WebReader(Reader):
         networks = [network for text in listed if (network := self._network(text)) is not None]
         return {"trusted_proxies": tuple(networks) if listed else None, "proxy_header": header}
 
-    def origins(self, name: str) -> Origins | None:
-        """A comma list of origins; None if it is not set."""
+    def origins(self, name: str, *, exact: bool = False) -> Origins | None:
+        """A comma list of origins; None if it is not set.
+
+        ``exact`` says that each is named whole.
+        """
         origins, faults = read_origins(self._env.str(name, ""))
+        if exact and origins is not None and origins.under:
+            faults.append("has a *: name each origin whole, since customers are sent there")
         self._faults.extend(f"{name}: {fault}" for fault in faults)
         return origins
 

@@ -48,7 +48,12 @@ SOMETIMES = {
     ),
     *("TimelineEntry.amount_lost", "TimelineEntry.evidence_due_at", "SessionLine.vendor_id"),
     *("Refund.parts", "Refund.lines"),
-    *(f"PaymentWithTimeline.{member}" for member in ("review_reasons", "customer", "reference")),
+    *(
+        f"{schema}.{member}"
+        for schema in ("PaymentWithTimeline", "ReadPayment")
+        for member in ("review_reasons", "customer", "reference")
+    ),
+    "ReadPayment.next_action",
 }
 """Members that not every answer has."""
 

@@ -18,6 +18,7 @@ PURE = {
     "checkout_service.spellings",
     "checkout_service.money",
     "checkout_service.payments.outcomes",
+    "checkout_service.payments.next_action",
     "checkout_service.payments.status",
     "checkout_service.providers.raw_webhook",
     "checkout_service.providers.base",

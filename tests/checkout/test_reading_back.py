@@ -48,9 +48,9 @@ def test_the_status_is_the_payments_as_it_is_now(
     shown = customer.get(path(session["payment_id"])).json
 
     assert shown["status"] == status
-    assert {name: shown[name] for name in ANSWER - {"status"}} == {
-        name: session[name] for name in ANSWER - {"status"}
-    }, "all else is as it was"
+    assert shown["next_action"] == {"type": "none"}
+    rest = ANSWER - {"status", "next_action"}
+    assert {name: shown[name] for name in rest} == {name: session[name] for name in rest}, "all else is as it was"
 
 
 def test_it_is_as_it_was_sealed_whatever_becomes_of_cart_and_listing(

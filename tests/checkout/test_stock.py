@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from checkout_service.checkout import operations
 from checkout_service.checkout.payment_id import payment_id_for
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.local.mock_state import GARBAGE
-from checkout_service.providers.base import Opened
+from checkout_service.providers.base import Opened, Opening
 from checkout_service.settings.values import DEVELOPMENT_NAMESPACE
 from checkout_service.stock.operations import release_holds, take_holds
 from tests.apps import MakeApp
@@ -137,8 +136,8 @@ def test_a_provider_that_raises_anything_gives_the_pieces_back(
     class Broken:
         asks = False
 
-        def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-            raise RuntimeError(f"a fault of the adapter: {payment_id} {amount} {currency}")
+        def open(self, opening: Opening) -> Opened:
+            raise RuntimeError(f"a fault of the adapter: {opening}")
 
     app = make_app()
     app.extensions["providers"] = {"mock": Broken()}
@@ -183,7 +182,7 @@ def test_a_failed_attempt_leaves_the_pieces_to_the_retry_that_succeeded(
 
     class Refusing:
         asks = False
-        open = staticmethod(lambda **_: (_ for _ in ()).throw(operations.ProviderRefusedError("no")))
+        open = staticmethod(lambda _: (_ for _ in ()).throw(operations.ProviderRefusedError("no")))
 
     after_beginning(monkeypatch, be_late)
     provider = dict(app.extensions["providers"])
@@ -384,11 +383,11 @@ class _lost_before_the_session:  # noqa: N801 (reads as a function)
         class Slow:
             asks = False
 
-            def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-                opened: Opened = real.open(payment_id=payment_id, amount=amount, currency=currency)
+            def open(self, opening: Opening) -> Opened:
+                opened: Opened = real.open(opening)
                 if not done:
                     done.append(True)
-                    happens(payment_id)
+                    happens(opening.payment_id)
                 return opened
 
         self._app.extensions["providers"] = {"mock": Slow()}

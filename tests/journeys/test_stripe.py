@@ -22,7 +22,7 @@ import stripe
 from checkout_service.local.servers import free_port
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
-from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, Reference
+from checkout_service.providers.base import Opening, ProviderEvent, ProviderRefundEvent, Reference
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from tests.conftest import Customer, MakeListing, Servers, Sql
@@ -155,7 +155,7 @@ def test_the_sdk_looks_up_cancels_and_refunds_at_a_server_of_its_own(local_strip
 
     def begun() -> Reference:
         payment_id = uuid4()
-        held = provider.open(payment_id=payment_id, amount=Decimal("25.00"), currency="EUR")
+        held = provider.open(Opening(payment_id=payment_id, amount=Decimal("25.00"), currency="EUR"))
         assert (held.amount, held.currency) == (Decimal("25.00"), "EUR")
         return Reference(
             provider_ref=held.provider_ref,

@@ -23,6 +23,7 @@ from checkout_service.payments.status import AttemptStatus, CaptureStatus, Payme
 from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.providers.base import (
     Decline,
+    Opening,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderRefusedError,
@@ -267,7 +268,7 @@ def test_with_manual_capture_paying_holds_the_money_back(server: MockServer) -> 
     server.open_page(shop="http://127.0.0.1:9", secret=SECRET)
     account = Account(options={"api_base": Secret(server.url), "capture": Secret("manual")})
     provider = MockProvider(account)
-    held = provider.open(payment_id=REQUEST_ID, amount=Decimal("12.00"), currency="USD")
+    held = provider.open(Opening(payment_id=REQUEST_ID, amount=Decimal("12.00"), currency="USD"))
     if provider._api and provider._api._client:
         provider._api._client.close()
 

@@ -138,6 +138,18 @@ def test_a_button_writes_to_the_shop_and_leads_back(provider: httpx.Client, rece
     assert provider.get("/payments/mock_pi_1").json()["status"] == "paid", "asked, it says what it knows"
 
 
+def test_without_an_address_the_page_leads_back_to_what_the_payment_was_opened_with(
+    provider: httpx.Client, receiver: Receiver
+) -> None:
+    provider.put("/_payments/mock_pi_1", json={"return_url": BACK})
+
+    assert f'value="{BACK}"' in provider.get("/pay/mock_pi_1").text
+    answer = provider.post("/pay/mock_pi_1", data={"action": "pay"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, BACK)
+    eventually(lambda: len(receiver.taken) == 1, within=30)
+
+
 def test_a_webhook_that_nobody_takes_is_delivered_again(provider: httpx.Client, receiver: Receiver) -> None:
     receiver.refusals = 2
     provider.post("/pay/mock_pi_1", data={"action": "pay", "return_to": BACK})

@@ -38,6 +38,7 @@ MEMBERS = {
     "updated_at",
     "timeline",
     "earlier_cursor",
+    "next_action",
 }
 
 

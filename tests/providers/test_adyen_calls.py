@@ -16,6 +16,7 @@ from checkout_service.providers.adapters.adyen.provider import AdyenProvider
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ProviderRefusedError,
     ProviderUnavailableError,
     UnreadableError,
@@ -28,7 +29,7 @@ HELD = KIT.reference()
 
 
 def opened(bank: Any, currency: str = CURRENCY, amount: Decimal = AMOUNT) -> Opened:
-    return KIT.provider(answer=bank).open(payment_id=PAYMENT_ID, amount=amount, currency=currency)
+    return KIT.provider(answer=bank).open(Opening(payment_id=PAYMENT_ID, amount=amount, currency=currency))
 
 
 def at(bank: AdyenBank) -> tuple[AdyenProvider, Any]:
@@ -196,7 +197,7 @@ def test_without_the_authorisations_name_a_refund_waits() -> None:
 def test_where_captures_are_made_one_by_one_the_link_says_so() -> None:
     bank = AdyenBank()
 
-    KIT.provider(answer=bank, capture="manual").open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    KIT.provider(answer=bank, capture="manual").open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
 
     assert json.loads(bank.requests[0].content)["manualCapture"] is True
 

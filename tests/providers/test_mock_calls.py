@@ -16,6 +16,7 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers import transport
 from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.providers.base import (
+    Opening,
     ProviderError,
     ProviderRefusedError,
     ProviderUnavailableError,
@@ -38,7 +39,7 @@ def answering(answer: Callable[[httpx.Request], httpx.Response]) -> MockProvider
 
 def calls(provider: MockProvider) -> list[Callable[[], Any]]:
     return [
-        lambda: provider.open(payment_id=uuid4(), amount=Decimal("1.00"), currency="USD"),
+        lambda: provider.open(Opening(payment_id=uuid4(), amount=Decimal("1.00"), currency="USD")),
         lambda: provider.look_up(HELD),
         lambda: provider.cancel(HELD),
     ]

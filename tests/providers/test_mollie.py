@@ -16,6 +16,7 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mollie.provider import MollieProvider
 from checkout_service.providers.base import (
     Decline,
+    Opening,
     ParsedWebhook,
     ProviderError,
     ProviderEvent,
@@ -35,7 +36,7 @@ HELD = KIT.reference()
 def at(bank: MollieBank) -> tuple[MollieProvider, Reference]:
     """The provider with one open payment, and what we know of it."""
     provider = KIT.provider(answer=bank)
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     return provider, replace(HELD, provider_ref=made.provider_ref, payment_token=made.payment_token)
 
 
@@ -87,7 +88,7 @@ def test_a_payment_carries_our_id_as_the_key_and_in_its_metadata() -> None:
     bank = MollieBank()
     provider = KIT.provider(answer=bank)
 
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
 
     (call,) = bank.requests
     assert str(call.url) == "https://api.mollie.com/v2/payments"
@@ -103,7 +104,7 @@ def test_a_payment_carries_our_id_as_the_key_and_in_its_metadata() -> None:
     assert made.provider_ref.startswith("tr_")
     assert made.payment_token.startswith("https://www.mollie.com/checkout/")
     assert (made.amount, made.currency) == (AMOUNT, CURRENCY)
-    assert provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY) == made
+    assert provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)) == made
     assert len(bank.payments) == 1
 
 
@@ -112,11 +113,11 @@ def test_amounts_have_the_decimals_of_their_currency_and_are_never_rounded() -> 
     provider = KIT.provider(answer=bank)
 
     with pytest.raises(ProviderRefusedError) as caught:
-        provider.open(payment_id=PAYMENT_ID, amount=Decimal("240.50"), currency="JPY")
+        provider.open(Opening(payment_id=PAYMENT_ID, amount=Decimal("240.50"), currency="JPY"))
     assert caught.value.reason is Decline.AMOUNT_REFUSED
     assert bank.requests == []
 
-    made = provider.open(payment_id=PAYMENT_ID, amount=Decimal("240.00"), currency="JPY")
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=Decimal("240.00"), currency="JPY"))
     assert made.amount == Decimal("240.00")
     assert json.loads(bank.requests[0].content)["amount"] == {"currency": "JPY", "value": "240"}
 

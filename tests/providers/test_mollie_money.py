@@ -23,6 +23,7 @@ from checkout_service.payments.status import (
 from checkout_service.providers.adapters.mollie.provider import MollieProvider
 from checkout_service.providers.base import (
     Decline,
+    Opening,
     ProviderRefundEvent,
     ProviderRefusedError,
     ProviderUnavailableError,
@@ -145,7 +146,7 @@ def test_an_authorisation_that_ended_is_over_by_its_own_name() -> None:
 def test_the_account_asks_for_manual_capture_by_its_option() -> None:
     for options, mode in (({"capture": "manual"}, "manual"), ({"capture": "auto"}, None), ({}, None)):
         bank = MollieBank()
-        KIT.provider(answer=bank, **options).open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+        KIT.provider(answer=bank, **options).open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
         assert json.loads(bank.requests[0].content).get("captureMode") == mode
 
 

@@ -17,7 +17,14 @@ from checkout_service.payments.status import (
     PaymentStatus,
 )
 from checkout_service.providers.adapters.paypal.provider import PayPalProvider
-from checkout_service.providers.base import Decline, ProviderEvent, ProviderRefusedError, Reference, UnreadableError
+from checkout_service.providers.base import (
+    Decline,
+    Opening,
+    ProviderEvent,
+    ProviderRefusedError,
+    Reference,
+    UnreadableError,
+)
 from checkout_service.providers.entries import (
     AttemptEntry,
     CaptureEntry,
@@ -44,7 +51,7 @@ def named(status: CaptureStatus, value: str, **fields: Any) -> CaptureEntry:
 def at(bank: PayPalBank, clock: Any = None, **options: str) -> tuple[PayPalProvider, Reference]:
     """The provider, and a payment that its customer has approved."""
     provider = KIT.provider(answer=bank, clock=clock, **options)
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     bank.approve(PAYMENT_REF)
     return provider, reference_of(PAYMENT_ID, payment_token=made.payment_token)
 

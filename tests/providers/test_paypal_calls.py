@@ -19,6 +19,7 @@ from checkout_service.providers.adapters.paypal import access_token as paypal_ac
 from checkout_service.providers.adapters.paypal.provider import PayPalProvider
 from checkout_service.providers.base import (
     Decline,
+    Opening,
     ProviderError,
     ProviderEvent,
     ProviderRefusedError,
@@ -37,7 +38,7 @@ TOKEN = httpx.Response(200, json={"access_token": "A21AA", "expires_in": 32_400}
 def at(bank: PayPalBank, **options: str) -> tuple[PayPalProvider, Reference]:
     """The provider with one open order, and the payment that it is for."""
     provider = KIT.provider(answer=bank, **options)
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     return provider, reference_of(PAYMENT_ID, payment_token=made.payment_token)
 
 
@@ -66,7 +67,7 @@ def test_a_payment_is_an_order_with_our_id_as_the_key() -> None:
     urls = {"return_url": "https://shop.test/paid", "cancel_url": "https://shop.test/cart"}
     provider = KIT.provider(answer=bank, **urls)
 
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
 
     token, call = bank.requests
     assert str(token.url) == "https://api-m.paypal.com/v1/oauth2/token"
@@ -89,7 +90,7 @@ def test_a_payment_is_an_order_with_our_id_as_the_key() -> None:
     }
     assert (made.provider_ref, made.amount, made.currency) == (PAYMENT_REF, AMOUNT, CURRENCY)
     assert made.payment_token == bank.payments[PAYMENT_REF]["id"]
-    assert provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY) == made
+    assert provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)) == made
     assert len(bank.payments) == 1
 
 
@@ -99,11 +100,11 @@ def test_currencies_without_decimals_are_written_so_and_never_rounded(currency: 
     provider = KIT.provider(answer=bank)
 
     with pytest.raises(ProviderRefusedError) as caught:
-        provider.open(payment_id=PAYMENT_ID, amount=Decimal("240.50"), currency=currency)
+        provider.open(Opening(payment_id=PAYMENT_ID, amount=Decimal("240.50"), currency=currency))
     assert caught.value.reason is Decline.AMOUNT_REFUSED
     assert bank.requests == []
 
-    made = provider.open(payment_id=PAYMENT_ID, amount=Decimal("240.00"), currency=currency)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=Decimal("240.00"), currency=currency))
     assert made.amount == Decimal("240.00")
     sent = json.loads(bank.requests[-1].content)["purchase_units"][0]["amount"]
     assert sent == {"currency_code": currency, "value": "240"}

@@ -17,6 +17,7 @@ from checkout_service.providers.adapters.stripe.objects import charged
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import (
     Decline,
+    Opening,
     ProviderRefusedError,
     ProviderUnavailableError,
     ThinEvent,
@@ -147,7 +148,7 @@ def test_stripes_ways_to_say_no_are_ours(details: dict[str, Any], status: int, r
     provider = KIT.provider(answer=lambda _: problem(status, **details))
 
     with pytest.raises(ProviderRefusedError) as caught:
-        provider.open(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY)
+        provider.open(Opening(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY))
 
     assert caught.value.reason is Decline(reason)
     assert "4242" not in str(caught.value)
@@ -168,7 +169,7 @@ def test_a_key_that_is_in_use_is_a_retry_at_work_and_a_lock_is_waited_for(monkey
     def error(provider: StripeProvider) -> ProviderUnavailableError:
         requests.clear()
         with pytest.raises(ProviderUnavailableError) as caught:
-            provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+            provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
         assert set(requests) == {str(PAYMENT_ID)}
         return caught.value
 
@@ -182,10 +183,10 @@ def test_a_key_that_is_in_use_is_a_retry_at_work_and_a_lock_is_waited_for(monkey
 
 def test_a_key_that_comes_with_another_order_is_refused() -> None:
     provider = KIT.provider(answer=StripeBank())
-    provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
 
     with pytest.raises(ProviderRefusedError) as caught:
-        provider.open(payment_id=PAYMENT_ID, amount=Decimal("1.00"), currency=CURRENCY)
+        provider.open(Opening(payment_id=PAYMENT_ID, amount=Decimal("1.00"), currency=CURRENCY))
     assert caught.value.reason is Decline.KEY_REUSED
 
 
@@ -202,14 +203,14 @@ def test_the_sdk_says_nothing_to_our_log(caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.DEBUG):
         provider = KIT.provider(answer=lambda _: problem(402, type="card_error", code="card_declined"))
         with pytest.raises(ProviderRefusedError):
-            provider.open(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY)
+            provider.open(Opening(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY))
 
     assert [record for record in caplog.records if record.name.startswith("stripe")] == []
 
 
 def test_what_is_sent_is_what_stripe_documents() -> None:
     bank = StripeBank()
-    KIT.provider(answer=bank).open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    KIT.provider(answer=bank).open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
 
     (request,) = bank.requests
     assert request.url == "https://api.stripe.com/v1/payment_intents"

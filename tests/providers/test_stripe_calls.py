@@ -21,6 +21,7 @@ from checkout_service.payments.status import AttemptStatus, DisputeStatus, Payme
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import (
     Decline,
+    Opening,
     ProviderError,
     ProviderEvent,
     ProviderRefundEvent,
@@ -48,7 +49,7 @@ class Opened:
     def __init__(self, **options: str) -> None:
         self.bank = StripeBank()
         self.provider: StripeProvider = KIT.provider(answer=self.bank, **options)
-        held = self.provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+        held = self.provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
         self.reference = Reference(
             provider_ref=held.provider_ref, payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY
         )

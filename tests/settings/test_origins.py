@@ -227,3 +227,25 @@ def test_what_is_admitted_has_the_shape_of_the_setting(origin: str) -> None:
     label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
     shape = rf"https://shop\.example|http://localhost:5173|https://{label}\.preview\.example(?::8443)?"
     assert read(LISTED).admits(origin) == bool(re.fullmatch(shape, origin))
+
+
+def test_customers_are_sent_back_to_origins_that_are_named_whole(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("RETURN_ORIGINS", "https://Shop.example:443, http://localhost:5173")
+    origins = WebSettings.from_environment(account_forms()).return_origins
+    assert str(origins) == "http://localhost:5173, https://shop.example"
+
+    for written, fault in (
+        ("https://*.preview.example", "name each origin whole"),
+        ("https://shop.example/paid", "goes on behind the host"),
+        ("*", "every page there is"),
+        ("http://shop.example", "is http"),
+    ):
+        environment.setenv("RETURN_ORIGINS", written)
+        with pytest.raises(SettingsError) as caught:
+            WebSettings.from_environment(account_forms())
+        (line,) = str(caught.value).splitlines()
+        assert line.startswith("RETURN_ORIGINS: ")
+        assert fault in line
+
+    environment.delenv("RETURN_ORIGINS")
+    assert WebSettings.from_environment(account_forms()).return_origins is None

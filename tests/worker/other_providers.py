@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from checkout_service.providers.base import Opened
+from checkout_service.providers.base import Opened, Opening
 from tests.conftest import Sql
 from tests.providers.kits import adyen, mollie, paypal
 from tests.providers.kits.kit import AMOUNT, CURRENCY, SignedWebhook
@@ -33,7 +33,7 @@ class Wallets:
         """A payment with its session, opened there as the web tier does."""
         payment_id, user = uuid4(), self.sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
         made: Opened = self.app.extensions["providers"][provider].open(
-            payment_id=payment_id, amount=AMOUNT, currency=CURRENCY
+            Opening(payment_id=payment_id, amount=AMOUNT, currency=CURRENCY)
         )
         self.sql(
             """INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import (
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -46,8 +47,9 @@ class ScriptedProvider:
         self.voided: list[tuple[UUID, str | None]] = []
         self._lock = Lock()
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        return Opened(provider_ref=payment_id.hex, payment_token=payment_id.hex, amount=amount, currency=currency)
+    def open(self, opening: Opening) -> Opened:
+        name = opening.payment_id.hex
+        return Opened(provider_ref=name, payment_token=name, amount=opening.amount, currency=opening.currency)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         parsed = _say(self.webhooks.get(raw_webhook.body, []))

@@ -32,8 +32,9 @@ class AddedProvider:
     def __init__(self, account):
         self._keys = account.keys()
 
-    def open(self, *, payment_id, amount, currency):
-        reference = f"{name}_{{payment_id.hex}}"
+    def open(self, opening):
+        reference = f"{name}_{{opening.payment_id.hex}}"
+        amount, currency = opening.amount, opening.currency
         return Opened(provider_ref=reference, payment_token=reference, amount=amount, currency=currency)
 
     def verify_and_parse(self, raw_webhook):

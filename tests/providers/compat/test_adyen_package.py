@@ -13,7 +13,7 @@ from Adyen.util import generate_notification_sig, is_valid_hmac_notification
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkout_service.providers.base import UnverifiedError
+from checkout_service.providers.base import Opening, UnverifiedError
 from tests.providers.compat.wires import AdyenWire, content_of
 from tests.providers.kits.adyen import KIT, MERCHANT, AdyenBank, batch, item, reference_of, sign
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, SignedWebhook
@@ -81,7 +81,7 @@ def test_their_client_and_ours_send_the_same() -> None:
     links, changes = client.checkout.payment_links_api, client.checkout.modifications_api
     provider = KIT.provider(answer=bank)
 
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     reference = reference_of(PAYMENT_ID, payment_token=made.payment_token, attempt_ref="NC6HT9CRT65ZGN82")
     link_id = made.payment_token.rpartition("/")[2]
     provider.look_up(reference)

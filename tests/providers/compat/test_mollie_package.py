@@ -11,6 +11,7 @@ from mollie.api.client import Client
 from mollie.api.error import UnprocessableEntityError
 
 from checkout_service.providers.adapters.mollie.responses import EMBEDDED
+from checkout_service.providers.base import Opening
 from tests.providers.compat.wires import RequestsWire, content_of
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
 from tests.providers.kits.mollie import KIT, OPTIONS, MollieBank
@@ -30,7 +31,7 @@ def test_their_client_and_ours_send_the_same() -> None:
     bank = MollieBank()
     provider, client = KIT.provider(answer=bank), their_client(bank)
 
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     reference = replace(KIT.reference(), provider_ref=made.provider_ref)
     bank.pay(made.provider_ref)
     provider.look_up(reference)
@@ -55,7 +56,7 @@ def test_what_their_package_understands_of_our_stand_in_is_what_we_do() -> None:
     """The stand-in answers in the shape that their objects read."""
     bank = MollieBank()
     provider, client = KIT.provider(answer=bank), their_client(bank)
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     reference = replace(KIT.reference(), provider_ref=made.provider_ref)
 
     payment = client.payments.get(made.provider_ref)
@@ -84,7 +85,7 @@ def test_captures_are_those_that_their_package_reads() -> None:
     """It makes none: captures are listed and read there alone."""
     bank = MollieBank()
     provider, client = KIT.provider(answer=bank, capture="manual"), their_client(bank)
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     reference = replace(KIT.reference(), provider_ref=made.provider_ref)
     bank.authorize(made.provider_ref)
     payment = client.payments.get(made.provider_ref)

@@ -16,6 +16,7 @@ from checkout_service.providers.adapters.adyen import provider as adyen
 from checkout_service.providers.adapters.mollie import responses
 from checkout_service.providers.adapters.paypal import movements, orders
 from checkout_service.providers.adapters.paypal import webhooks as paypal_webhooks
+from checkout_service.providers.base import Opening
 from tests.providers.compat.published import FILE
 from tests.providers.kits.adyen import KIT as ADYEN
 from tests.providers.kits.adyen import reference_of as link_of
@@ -39,13 +40,13 @@ def fits(sent: Mapping[str, Any], shape: Mapping[str, list[str]]) -> None:
 def test_adyens_requests_have_the_published_fields() -> None:
     shapes, bank = PUBLISHED["adyen"]["requests"], ADYEN.bank()
     provider = ADYEN.provider(answer=bank)
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     reference = link_of(PAYMENT_ID, payment_token=made.payment_token, attempt_ref="NC6HT9CRT65ZGN82")
     provider.cancel(reference)
     provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
     provider.capture(reference, request_id=uuid4(), amount=AMOUNT, final=True)
     provider.void(reference, void_id=uuid4())
-    ADYEN.provider(answer=bank, capture="manual").open(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY)
+    ADYEN.provider(answer=bank, capture="manual").open(Opening(payment_id=uuid4(), amount=AMOUNT, currency=CURRENCY))
 
     opened, canceled, refunded, captured, voided, by_hand = map(body, bank.requests)
     for sent in (opened, by_hand):
@@ -82,7 +83,7 @@ def test_adyens_statuses_and_events_are_those_that_are_published() -> None:
 def test_paypals_requests_have_the_published_fields() -> None:
     shapes, bank = PUBLISHED["paypal"]["requests"], PAYPAL.bank()
     provider = PAYPAL.provider(answer=bank, return_url="https://shop.test/paid", cancel_url="https://shop.test/cart")
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     bank.pay(made.provider_ref)
     reference = order_of(PAYMENT_ID, payment_token=made.payment_token)
     provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
@@ -104,7 +105,7 @@ def test_paypals_requests_have_the_published_fields() -> None:
 def test_paypals_calls_have_the_published_paths_and_headers() -> None:
     bank = PAYPAL.bank()
     provider = PAYPAL.provider(answer=bank)
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     reference = order_of(PAYMENT_ID, payment_token=made.payment_token)
     bank.approve(made.provider_ref)
     paid, _ = provider.look_up(reference)
@@ -120,7 +121,7 @@ def test_paypals_calls_about_authorizations_have_the_published_shapes() -> None:
     provider = PAYPAL.provider(answer=bank, capture="manual", clock=lambda: NOW + timedelta(days=4))
     names = {}
     for payment_id in (PAYMENT_ID, UUID(int=1)):
-        made = provider.open(payment_id=payment_id, amount=AMOUNT, currency=CURRENCY)
+        made = provider.open(Opening(payment_id=payment_id, amount=AMOUNT, currency=CURRENCY))
         assert body(bank.requests[-1])["intent"] in PUBLISHED["paypal"]["intents"]
         bank.approve(made.provider_ref)
         authorized, _ = provider.look_up(order_of(payment_id, payment_token=made.payment_token))
@@ -165,7 +166,7 @@ def test_paypals_statuses_are_those_that_are_published() -> None:
 def test_mollies_requests_have_the_published_fields() -> None:
     shapes, bank = PUBLISHED["mollie"]["requests"], MOLLIE.bank()
     provider = MOLLIE.provider(answer=bank)
-    made = provider.open(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
     reference = replace(MOLLIE.reference(), provider_ref=made.provider_ref)
     provider.refund(reference, refund_id=REFUND_ID, amount=AMOUNT, reason="too small")
     provider.look_up(reference)

@@ -19,6 +19,7 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     Provider,
     ProviderError,
     ProviderEvent,
@@ -34,7 +35,7 @@ from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, Ba
 
 def opened(provider: Provider, **options: Any) -> Opened:
     order: dict[str, Any] = {"payment_id": PAYMENT_ID, "amount": AMOUNT, "currency": CURRENCY}
-    return provider.open(**(order | options))
+    return provider.open(Opening(**(order | options)))
 
 
 def reference_of(held: Opened, capture_ref: str | None = None, payment_id: UUID = PAYMENT_ID) -> Reference:

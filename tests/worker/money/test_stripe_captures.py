@@ -14,6 +14,7 @@ from flask import Flask
 
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers import transport
+from checkout_service.providers.base import Opening
 from tests.conftest import Sql
 from tests.providers.kits.kit import AMOUNT, CURRENCY
 from tests.providers.kits.stripe import KIT, StripeBank, event, sign
@@ -36,7 +37,9 @@ class Held:
         options = {"capture": "manual", "multicapture": "on" if several else "off"}
         app.extensions["providers"] = {"stripe": KIT.provider(answer=self._answer, **options)}
         self.payment_id = uuid4()
-        held = app.extensions["providers"]["stripe"].open(payment_id=self.payment_id, amount=AMOUNT, currency=CURRENCY)
+        held = app.extensions["providers"]["stripe"].open(
+            Opening(payment_id=self.payment_id, amount=AMOUNT, currency=CURRENCY)
+        )
         self.reference: str = held.provider_ref
         user = sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
         sql(

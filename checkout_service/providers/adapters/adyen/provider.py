@@ -12,13 +12,16 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.adyen.events import PENDING_LASTS, Capturing
 from checkout_service.providers.adapters.adyen.items import NAME, UNITS
+from checkout_service.providers.adapters.adyen.orders import whole_order
 from checkout_service.providers.adapters.adyen.webhooks import parse_batch
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -27,8 +30,9 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, Entry
-from checkout_service.providers.fields import amount_from_minor, currency_of, minor_units, nested, text
+from checkout_service.providers.fields import amount_from_minor, currency_of, minor_units, nested, redirect_to, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.transport import Transport, bounded
@@ -69,28 +73,37 @@ class AdyenProvider:
         headers = {"X-API-Key": account.option("api_key") or ""}
         self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+    def open(self, opening: Opening) -> Opened:
         """A link that can be paid once; what the client opens is its address, which also tells its id."""
         order: dict[str, Any] = {
             "merchantAccount": self._account,
-            "reference": provider_ref(payment_id),
-            "amount": {"value": minor_units(amount, currency, UNITS), "currency": currency},
+            "reference": provider_ref(opening.payment_id),
+            "amount": {"value": minor_units(opening.amount, opening.currency, UNITS), "currency": opening.currency},
             "reusable": False,
-            "metadata": {"payment_id": str(payment_id)},
+            "metadata": {"payment_id": str(opening.payment_id)},
         }
         if self._capturing.manual:
             order["manualCapture"] = True
-        if self._return_url:
-            order["returnUrl"] = self._return_url
-        link = self._api.call("POST", "/paymentLinks", json=order, idempotency_key=str(payment_id))
+        # A link has no other address for who does not pay.
+        if return_url := opening.return_url or self._return_url:
+            order["returnUrl"] = return_url
+        link = open_whole_or_plain(
+            lambda body, key: self._api.call("POST", "/paymentLinks", json=body, idempotency_key=key),
+            whole=whole_order(order, opening),
+            plain=order,
+            payment_id=opening.payment_id,
+        )
         held = nested(link, "amount")
         taken = currency_of(held.get("currency"))
         return Opened(
-            provider_ref=provider_ref(payment_id),
+            provider_ref=provider_ref(opening.payment_id),
             payment_token=_token(link),
             amount=amount_from_minor(held.get("value"), taken, UNITS),
             currency=taken,
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return redirect_to(payment_token)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         return parse_batch(raw_webhook, self._keys, account=self._account, capturing=self._capturing)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from checkout_service.money import show
+from checkout_service.payments.next_action import NextAction, Redirect
 from checkout_service.payments.status import CaptureStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.mock.events import (
     CAPTURE_PREFIX,
@@ -31,6 +32,7 @@ from checkout_service.providers.adapters.mock.events import (
 )
 from checkout_service.providers.base import (
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -38,6 +40,7 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
+from checkout_service.providers.buyers import extras_of, urls_of
 from checkout_service.providers.fields import amount_of, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import matching, signed_hex
@@ -55,22 +58,38 @@ class MockProvider:
         base = account.option("api_base")
         # Tried once: a failure that somebody ordered at the server is to be seen.
         self._api = Transport(base, tries=1) if base else None
+        self._base = base.rstrip("/") if base else None
         self.asks = self._api is not None
         self._secrets = account.keys()
         self._capture = {"capture": "manual"} if account.option("capture") == "manual" else {}
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        reference = PREFIX + payment_id.hex
+    def open(self, opening: Opening) -> Opened:
+        reference = PREFIX + opening.payment_id.hex
         if self._api is None:
-            return Opened(provider_ref=reference, payment_token=reference, amount=amount, currency=currency)
-        order = {"payment_id": str(payment_id), "amount": show(amount, currency), "currency": currency} | self._capture
-        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+            return Opened(
+                provider_ref=reference, payment_token=reference, amount=opening.amount, currency=opening.currency
+            )
+        order = {
+            "payment_id": str(opening.payment_id),
+            "amount": show(opening.amount, opening.currency),
+            "currency": opening.currency,
+            **self._capture,
+            **urls_of(opening),
+            **extras_of(opening),
+        }
+        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(opening.payment_id))
         return Opened(
             provider_ref=text(held, "provider_ref"),
             payment_token=text(held, "payment_token"),
-            amount=amount_of(held["amount"], currency) if "amount" in held else amount,
+            amount=amount_of(held["amount"], opening.currency) if "amount" in held else opening.amount,
             currency=text(held, "currency"),
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        """Its server's page; without a server there is none to go to."""
+        if self._base is None or not payment_token.isprintable():
+            return None
+        return Redirect(f"{self._base}/pay/{quote(payment_token, safe='')}")
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         try:

@@ -13,6 +13,8 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction
+from checkout_service.providers.adapters.mollie.orders import whole_order
 from checkout_service.providers.adapters.mollie.responses import (
     EMBEDDED,
     NAME,
@@ -26,6 +28,7 @@ from checkout_service.providers.adapters.mollie.responses import (
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -34,8 +37,9 @@ from checkout_service.providers.base import (
     ThinEvent,
     UnverifiedError,
 )
+from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.entries import CaptureEntry
-from checkout_service.providers.fields import decimal_text, nested, text
+from checkout_service.providers.fields import decimal_text, nested, redirect_to, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.transport import Transport, bearer, bounded
 from checkout_service.settings.provider_accounts import Account
@@ -55,23 +59,30 @@ class MollieProvider:
     asks = True
 
     def __init__(self, account: Account) -> None:
-        self._urls = {
-            "redirectUrl": account.option("return_url"),
-            "webhookUrl": account.option("webhook_url"),
-        }
+        self._return_url, self._webhook_url = account.option("return_url"), account.option("webhook_url")
         self._capture = {"captureMode": "manual"} if account.option("capture") == "manual" else {}
         headers = bearer(account.option("api_key") or "")
         self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+    def open(self, opening: Opening) -> Opened:
+        urls = {
+            "redirectUrl": opening.return_url or self._return_url,
+            "cancelUrl": opening.cancel_url,
+            "webhookUrl": self._webhook_url,
+        }
         order = {
-            "amount": {"currency": currency, "value": decimal_text(amount, currency)},
-            "description": f"Payment {payment_id}",
-            "metadata": {"payment_id": str(payment_id)},
-            **{name: url for name, url in self._urls.items() if url},
+            "amount": {"currency": opening.currency, "value": decimal_text(opening.amount, opening.currency)},
+            "description": f"Payment {opening.payment_id}",
+            "metadata": {"payment_id": str(opening.payment_id)},
+            **{name: url for name, url in urls.items() if url},
             **self._capture,
         }
-        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+        held = open_whole_or_plain(
+            lambda body, key: self._api.call("POST", "/payments", json=body, idempotency_key=key),
+            whole=whole_order(order, opening),
+            plain=order,
+            payment_id=opening.payment_id,
+        )
         taken = money_of(held)
         return Opened(
             provider_ref=text(held, "id"),
@@ -79,6 +90,9 @@ class MollieProvider:
             amount=taken["amount"],
             currency=taken["currency"],
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return redirect_to(payment_token)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         """The payment that has news, as anybody may write it.

@@ -14,11 +14,13 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction, ProviderOrder
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus
 from checkout_service.providers.adapters.paypal.access_token import Access
 from checkout_service.providers.adapters.paypal.certificates import Certificates, load_certificates
 from checkout_service.providers.adapters.paypal.declines import DECLINED, explain
 from checkout_service.providers.adapters.paypal.movements import CAPTURES
+from checkout_service.providers.adapters.paypal.order_requests import order_of, wallet_of, whole_unit
 from checkout_service.providers.adapters.paypal.orders import (
     OPEN,
     UNITS,
@@ -38,6 +40,7 @@ from checkout_service.providers.adapters.paypal.webhooks import parse_event, ver
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -46,6 +49,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.certificate_store import CertificateStore
 from checkout_service.providers.entries import AttemptEntry
 from checkout_service.providers.fields import decimal_text, text
@@ -103,21 +107,30 @@ class PayPalProvider:
             sandbox="sandbox" in base, intermediates=load_certificates(extra) if extra else ()
         )
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
+    def open(self, opening: Opening) -> Opened:
         """An order; the client pays with its id, through PayPal's script or its page for it."""
-        ours = provider_ref(payment_id)
+        ours = provider_ref(opening.payment_id)
+        reference = Reference(
+            provider_ref=ours, payment_id=opening.payment_id, amount=opening.amount, currency=opening.currency
+        )
         unit = {
-            "amount": {"currency_code": currency, "value": decimal_text(amount, currency, UNITS)},
+            "amount": self._money(opening.amount, reference),
             "custom_id": ours,
             "invoice_id": ours,  # PayPal takes money for one invoice once
         }
-        order: dict[str, Any] = {"intent": self._intent, "purchase_units": [unit]}
-        if urls := {name: url for name, url in self._urls.items() if url}:
-            order["payment_source"] = {"paypal": {"experience_context": {**urls, "user_action": "PAY_NOW"}}}
-        held = self._call("POST", "/v2/checkout/orders", json=order, key=str(payment_id))
-        reference = Reference(provider_ref=ours, payment_id=payment_id, amount=amount, currency=currency)
+        of_payment = {"return_url": opening.return_url, "cancel_url": opening.cancel_url}
+        urls = {name: url for name, own in self._urls.items() if (url := of_payment[name] or own)}
+        held = open_whole_or_plain(
+            lambda order, key: self._call("POST", "/v2/checkout/orders", json=order, key=key),
+            whole=order_of(self._intent, whole_unit(unit, opening), urls, wallet=wallet_of(opening)),
+            plain=order_of(self._intent, unit, urls, wallet={}),
+            payment_id=opening.payment_id,
+        )
         taken, of = money(unit_of(held, reference))
         return Opened(provider_ref=ours, payment_token=text(held, "id"), amount=taken, currency=of)
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return ProviderOrder(payment_token)
 
     def keep_certificates(self, store: CertificateStore) -> None:
         """Keep PayPal's certificates there once they are believed, and use what is there."""

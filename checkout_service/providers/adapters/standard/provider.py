@@ -12,11 +12,13 @@ from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
+from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.standard.signature import key_of, verified
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -25,6 +27,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.providers.buyers import extras_of, open_whole_or_plain, urls_of
 from checkout_service.providers.entries import Entry
 from checkout_service.providers.fields import (
     amount_from_text,
@@ -35,6 +38,7 @@ from checkout_service.providers.fields import (
     moment_of,
     nested,
     own_id,
+    redirect_to,
     text,
 )
 from checkout_service.providers.optional_names import (
@@ -75,14 +79,27 @@ class StandardProvider:
         self._keys = [key_of(secret) for secret in account.secrets]
         self._tolerance = account.tolerance
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        order = {"payment_id": str(payment_id), "amount": decimal_text(amount, currency), "currency": currency}
-        held = self._api.call("POST", "/payments", json=order, idempotency_key=str(payment_id))
+    def open(self, opening: Opening) -> Opened:
+        order = {
+            "payment_id": str(opening.payment_id),
+            "amount": decimal_text(opening.amount, opening.currency),
+            "currency": opening.currency,
+            **urls_of(opening),
+        }
+        held = open_whole_or_plain(
+            lambda body, key: self._api.call("POST", "/payments", json=body, idempotency_key=key),
+            whole=order | extras_of(opening),
+            plain=order,
+            payment_id=opening.payment_id,
+        )
         return Opened(
             provider_ref=text(held, "provider_ref"),
             payment_token=text(held, "payment_token"),
             **_money(held),
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return redirect_to(payment_token)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         secret = verified(raw_webhook, self._keys)

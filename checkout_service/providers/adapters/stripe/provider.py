@@ -12,15 +12,18 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from checkout_service.payments.next_action import ClientSecret, NextAction
 from checkout_service.providers.adapters.stripe.client import Calls
 from checkout_service.providers.adapters.stripe.disputes import seen_dispute
 from checkout_service.providers.adapters.stripe.events import LISTED_TYPES, events_of
 from checkout_service.providers.adapters.stripe.intents import capture_mark, capture_of, intent_event, state_of
 from checkout_service.providers.adapters.stripe.objects import EXCEPTIONS, NAME, charged
+from checkout_service.providers.adapters.stripe.orders import whole_order
 from checkout_service.providers.adapters.stripe.refunds import refunds_in, seen_refund
 from checkout_service.providers.base import (
     Decline,
     Opened,
+    Opening,
     ParsedWebhook,
     ProviderEvent,
     ProviderRefundEvent,
@@ -30,6 +33,7 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
+from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, Entry, NoneUnderWayEntry
 from checkout_service.providers.fields import amount_from_minor, currency_of, items, json_object, text
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -46,7 +50,7 @@ _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 
 class StripeProvider:
-    """Stripe, with the options ``api_key`` and, for a stand-in, ``api_base``.
+    """Stripe, with the options ``api_key``, ``publishable_key`` for clients and, for a stand-in, ``api_base``.
 
     ``capture`` is ``automatic`` unless it is ``manual``: then a payment is authorized, and captured by ``capture``.
     ``multicapture`` is ``on`` where the account may capture several times of one authorisation.
@@ -58,6 +62,7 @@ class StripeProvider:
     def __init__(self, account: Account) -> None:
         key = account.option("api_key") or ""
         self._calls = Calls(key, account.option("api_base"))
+        self._publishable_key = account.option("publishable_key")
         self._live = True if "_live_" in key else False if "_test_" in key else None
         self._secrets = account.keys()
         self._tolerance = account.tolerance
@@ -65,19 +70,26 @@ class StripeProvider:
         self._manual = account.option("capture") == "manual"
         self._several = account.option("multicapture") == "on"
 
-    def open(self, *, payment_id: UUID, amount: Decimal, currency: str) -> Opened:
-        ours = {"payment_id": str(payment_id)}
+    def open(self, opening: Opening) -> Opened:
+        """A PaymentIntent. Stripe takes a return URL only with the confirmation, which the client makes."""
+        ours = {"payment_id": str(opening.payment_id)}
         order: dict[str, Any] = {
-            "amount": charged(amount, currency),
-            "currency": currency.lower(),
+            "amount": charged(opening.amount, opening.currency),
+            "currency": opening.currency.lower(),
             "metadata": ours | ({"deployment": self._deployment} if self._deployment else {}),
         }
         if self._manual:
             order["capture_method"] = "manual"
             if self._several:
                 order["payment_method_options"] = {"card": {"request_multicapture": "if_available"}}
-        key = {"idempotency_key": str(payment_id)}
-        held = self._calls.ask(lambda stripe: stripe.payment_intents.create(order, key))
+        held = open_whole_or_plain(
+            lambda body, key: self._calls.ask(
+                lambda stripe: stripe.payment_intents.create(body, {"idempotency_key": key})
+            ),
+            whole=whole_order(order, opening),
+            plain=order,
+            payment_id=opening.payment_id,
+        )
         currency = currency_of(held.get("currency"))
         return Opened(
             provider_ref=text(held, "id"),
@@ -85,6 +97,9 @@ class StripeProvider:
             amount=amount_from_minor(held.get("amount"), currency, EXCEPTIONS),
             currency=currency,
         )
+
+    def next_action(self, payment_token: str) -> NextAction:
+        return ClientSecret(payment_token, self._publishable_key)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         signed_at, claimed = _signatures(header(raw_webhook, "stripe-signature"))

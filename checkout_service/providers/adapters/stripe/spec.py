@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from checkout_service.providers.spec import ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm, Package
-from checkout_service.settings.secret_forms import SIGNING_SECRET, STRIPE_KEY, key_like
+from checkout_service.settings.secret_forms import PUBLISHABLE_KEY, SIGNING_SECRET, STRIPE_KEY, key_like
 
 spec = ProviderSpec(
     name="stripe",
     account=AccountForm(
         needed=("api_key",),
-        optional=("api_base", "capture", "multicapture"),
+        optional=("api_base", "capture", "multicapture", "publishable_key"),
         shapes={"capture": "automatic|manual", "multicapture": "on|off"},
         # docs.stripe.com/keys and /webhooks/signature promise the beginnings, and no more.
         checks={
             "api_key": key_like(
                 r"(?:sk|rk)_\w+", words="a secret or restricted key of Stripe, sk_… or rk_…", kind=STRIPE_KEY
             ),
+            "publishable_key": key_like(r"pk_\w+", words="a publishable key of Stripe, pk_…", kind=PUBLISHABLE_KEY),
             "webhook_secrets": key_like(
                 r"whsec_[\w+/=-]{8,}", words="the signing secret of an endpoint, whsec_…", kind=SIGNING_SECRET
             ),
