@@ -65,6 +65,9 @@ new MutationObserver(() => {
   for (const field of document.querySelectorAll("select:not([aria-label]), textarea:not([aria-label])")) {
     field.setAttribute("aria-label", field.localName === "textarea" ? "Body" : "Example");
   }
+  for (const cross of document.querySelectorAll(".close-modal:not([aria-label])")) {
+    cross.setAttribute("aria-label", "Close");
+  }
   // The fields of two schemes have one id and one name there.
   for (const box of document.querySelectorAll(".auth-container")) {
     const field = box.querySelector("#auth-bearer-value");
