@@ -65,6 +65,19 @@ new MutationObserver(() => {
   for (const field of document.querySelectorAll("select:not([aria-label]), textarea:not([aria-label])")) {
     field.setAttribute("aria-label", field.localName === "textarea" ? "Body" : "Example");
   }
+  for (const cross of document.querySelectorAll(".close-modal:not([aria-label])")) {
+    cross.setAttribute("aria-label", "Close");
+  }
+  // The fields of two schemes have one id and one name there.
+  for (const box of document.querySelectorAll(".auth-container")) {
+    const field = box.querySelector("#auth-bearer-value");
+    const scheme = box.querySelector("h4 code")?.textContent;
+    if (!field || !scheme) continue;
+    const label = box.querySelector("label[for=auth-bearer-value]");
+    field.id = "token-of-" + scheme;
+    field.setAttribute("aria-label", "Token of " + scheme);
+    if (label) label.htmlFor = field.id;
+  }
 }).observe(document.getElementById("swagger-ui"), { childList: true, subtree: true });
 """
 

@@ -14,6 +14,8 @@ from checkout_service.catalog.filters import LONGEST_SEARCH, MOST_IDS, SHORTEST_
 from checkout_service.money import CURRENCIES
 from checkout_service.spellings import parse_id
 
+_ID: Final = "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4"
+
 
 class IdsField(fields.String):
     """Ids with commas between, each once; a tuple of them inside."""
@@ -70,11 +72,14 @@ class ListingsQuery(CurrencyQuery):
             "example": "navy blazer",
         },
     )
-    vendor = IdField(load_default=None, metadata={"description": "Only those of this vendor (its id)."})
-    school = IdField(load_default=None, metadata={"description": "Only those for this school (its id)."})
-    spec = IdField(load_default=None, metadata={"description": "Only those of this spec (its id)."})
+    vendor = IdField(load_default=None, metadata={"description": "Only those of this vendor (its id).", "example": _ID})
+    school = IdField(
+        load_default=None, metadata={"description": "Only those for this school (its id).", "example": _ID}
+    )
+    spec = IdField(load_default=None, metadata={"description": "Only those of this spec (its id).", "example": _ID})
     ids = IdsField(
-        load_default=None, metadata={"description": f"Only these: up to {MOST_IDS} ids with commas between."}
+        load_default=None,
+        metadata={"description": f"Only these: up to {MOST_IDS} ids with commas between.", "example": _ID},
     )
     price_min = AmountField(
         load_default=None,
@@ -93,12 +98,16 @@ class ListingsQuery(CurrencyQuery):
             "type": "boolean",
             "description": "Only those of which a piece can be had, as it can where stock is not tracked; or, if "
             "false, only those that are sold out.",
+            "example": True,
         },
     )
     sort = fields.String(
         load_default=None,
         validate=validate.OneOf([sort.value for sort in Sort]),
-        metadata={"description": "The order. Without it the newest come first, or the best hits of `q`."},
+        metadata={
+            "description": "The order. Without it the newest come first, or the best hits of `q`.",
+            "example": "price",
+        },
     )
     limit = NumberField(load_default=20, validate=validate.Range(1, 100))
     cursor = fields.String(load_default=None, validate=validate.Length(1, 500))

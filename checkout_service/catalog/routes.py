@@ -28,7 +28,7 @@ from checkout_service.cursors import BadCursorError
 KEPT: Final = "public, max-age=10"
 """For some seconds any cache may answer in our place: what is available changes meanwhile, and checkout looks anew."""
 
-blueprint = Blueprint("listings", __name__, url_prefix="/api/listings", description="What is on sale, for everybody")
+blueprint = Blueprint("listings", __name__, url_prefix="/api/listings", description="What is on sale, for everybody.")
 
 
 @blueprint.get("")

@@ -68,7 +68,10 @@ def test_the_api_is_tried_by_hand(
 
     page.get_by_role("button", name="Authorize").first.click()
     token = customer_token(uuid4(), {"JWT_SECRET": JWT_SECRET})
-    page.locator("#auth-bearer-value").fill(token)
+    expect(page.locator(".auth-container input")).to_have_count(3)
+    expect(page.get_by_label("Token of staff")).to_have_count(1)
+    assert violations(page, without=SWAGGERS_OWN) == []
+    page.get_by_label("Token of customer").fill(token)
     page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply").or_(
         page.locator(".auth-btn-wrapper .authorize")
     ).first.click()
