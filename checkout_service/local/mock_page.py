@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -117,9 +117,12 @@ def style() -> Page:
 def _way_back(sent: Mapping[str, list[str]], payment: Mapping[str, Any]) -> str:
     """Where the customer came from, or what the payment was opened with; on this machine, as everything here.
 
-    Raises AnswerError.
+    Where neither is named it is this very page. Raises AnswerError.
     """
     address = sent.get("return_to", [""])[0] or payment.get("return_url", "")
+    here = f"/pay/{quote(payment['provider_ref'], safe='')}"
+    if address in {"", here}:
+        return here
     parts = urlsplit(address)
     # The whole of it: a browser reads a backslash as a slash, and what stands before an @ it does not show.
     if parts.scheme not in {"http", "https"} or not _HERE.fullmatch(parts.netloc) or not address.isprintable():
@@ -129,4 +132,4 @@ def _way_back(sent: Mapping[str, list[str]], payment: Mapping[str, Any]) -> str:
 
 def _origin(address: str) -> str:
     parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from flask import Response, current_app, redirect, render_template, request, url_for
@@ -19,6 +18,7 @@ from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import open_session
 from checkout_service.checkout.queries import session_of
 from checkout_service.checkout.request import Order
+from checkout_service.checkout.return_urls import PLACEHOLDER
 from checkout_service.checkout.same_cart import payments_beside
 from checkout_service.identity.guests import guest, remember_guest
 from checkout_service.money import InvalidAmountError, parse_amount
@@ -33,6 +33,7 @@ from checkout_service.pages.status_steps import status_steps
 from checkout_service.pages.timeline_phrases import phrases
 from checkout_service.payments.cancel_requests import NoLongerOpen, request_to_cancel
 from checkout_service.payments.changes import LOOK, offers_to_wait, shares_of, version_of
+from checkout_service.payments.next_action import ClientSecret, NextAction, ProviderOrder, Redirect, way_to_pay
 from checkout_service.server.long_polls import LONGEST, answer_at_change
 from checkout_service.settings.values import WebSettings
 from checkout_service.spellings import parse_id
@@ -65,6 +66,8 @@ def check_out() -> BaseResponse:
                 user_id=user_id,
                 key=key,
                 provider=None,
+                # With a place for the id: it is computed of the request.
+                return_url=_own_page(UUID(int=0)).replace(str(UUID(int=0)), PLACEHOLDER),
                 bounds=bounds_of(caller(), request.environ, settings),
                 **_read_form(),
             ),
@@ -76,9 +79,10 @@ def check_out() -> BaseResponse:
         # Where nothing was decided, the same attempt goes on; where it was, trying again is another one.
         return cart_page(problem, key=key if isinstance(problem, Unavailable | TooMany) else None)
     answer = opened.answer
+    way = _way_to_pay(answer["provider"], answer["payment_token"])
     sessions_total.labels(outcome="replayed" if opened.replayed else "opened").inc()
     # Where another payment of the cart is under way, they read of it before they pay.
-    direct = _provider_page(answer["payment_id"], answer["payment_token"]) and not answer.get("also_under_way")
+    direct = isinstance(way, Redirect) and not answer.get("also_under_way")
     onward = "paying.leave" if direct else "paying.show_payment"
     return redirect(url_for(onward, payment_id=answer["payment_id"]), 303)
 
@@ -103,10 +107,10 @@ def leave(payment_id: UUID) -> str | BaseResponse:
     session = session_of(payment_id=payment_id, user_id=caller().user_id)
     if session and not session.status.open:
         return redirect(url_for("paying.show_payment", payment_id=payment_id), 303)
-    onward = _provider_page(str(payment_id), session.payment_token) if session else None
-    if onward is None:
+    way = _way_to_pay(session.provider, session.payment_token) if session else None
+    if not isinstance(way, Redirect):
         raise NotFound("There is no such payment, or it is not yours.")
-    return shop_page("shop/leave.html", onward=onward)
+    return shop_page("shop/leave.html", onward=way.url)
 
 
 @blueprint.get("/pay/<uuid:payment_id>")
@@ -158,6 +162,7 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
     amounts.follow(session.buyer if session else None)
     others = payments_beside(payment_id=payment_id, user_id=user_id)
     order = order_of_payment(payment_id=payment_id, user_id=user_id)
+    way = _way_to_pay(session.provider, session.payment_token) if session else None
     known = around(timeline, others=others, order=order)
     until = read_until(request.args.get("until"))
     context = {
@@ -173,7 +178,8 @@ def _news(payment_id: UUID) -> tuple[str, dict[str, Any]]:
         most_lines=SPAN,
         order=order,
         under_way=known.under_way,
-        provider_page=_provider_page(str(payment_id), session.payment_token) if session else None,
+        provider_page=way.url if isinstance(way, Redirect) else None,
+        needs_component=isinstance(way, ClientSecret | ProviderOrder),
         csrf=forms.token(str(user_id)),
         **context,
     )
@@ -189,16 +195,11 @@ def _read_form() -> dict[str, Any]:
         raise Invalid("This form is not complete: go back to your cart and send it from there.") from error
 
 
-def _provider_page(payment_id: str, token: str) -> str | None:
-    """Where the provider lets a customer pay, if it has a page of its own: the mock's, or whatever a token leads to.
+def _way_to_pay(provider: str, payment_token: str) -> NextAction:
+    """How the customer pays, as the provider's adapter says; a component of the provider's is no part of this shop."""
+    return way_to_pay(current_app.extensions["providers"], provider=provider, payment_token=payment_token)
 
-    With other providers a client pays by their own script and the token; that is no part of this shop.
-    """
-    if token.startswith("https://"):
-        return token
-    settings: WebSettings = current_app.extensions["settings"]
-    base = settings.accounts["mock"].option("api_base") if "mock" in settings.accounts else None
-    if base is None or not token.startswith("mock_pi_"):
-        return None
-    back = url_for("paying.show_payment", payment_id=payment_id, _external=True)
-    return f"{base.rstrip('/')}/pay/{quote(token, safe='')}?{urlencode({'return_to': back})}"
+
+def _own_page(payment_id: UUID) -> str:
+    """The address of a payment's page, for a provider to send the customer back to."""
+    return url_for("paying.show_payment", payment_id=payment_id, _external=True)

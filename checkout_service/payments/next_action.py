@@ -56,7 +56,14 @@ def next_action_of(
 
     ``payment_token`` is None where the payment has no session.
     """
-    if not payment_token or status is not PaymentStatus.PENDING:
+    if status is not PaymentStatus.PENDING:
+        return None
+    return way_to_pay(providers, provider=provider, payment_token=payment_token)
+
+
+def way_to_pay(providers: Mapping[str, object], *, provider: str, payment_token: str | None) -> NextAction:
+    """The same whatever the status is, for pages that look at it themselves."""
+    if not payment_token:
         return None
     # An adapter of another distribution may have none.
     tell = getattr(providers.get(provider), "next_action", None)

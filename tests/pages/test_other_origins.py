@@ -74,7 +74,6 @@ def opened(browser: Browser, house: House, port: int, make_listing: MakeListing)
     context.set_default_timeout(20_000)
     given = {
         "api": house.url,
-        "provider": house.provider,
         "listing": make_listing()["id"],
         "token": customer_token(uuid4(), {"JWT_SECRET": JWT_SECRET}),
         "key": str(uuid4()),
