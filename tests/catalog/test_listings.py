@@ -137,7 +137,7 @@ def test_each_filter_narrows_and_all_of_them_hold(client: FlaskClient, make_list
     assert found(client, q="first", vendor=first["vendor_id"], ids=str(first["id"])) == ["First"]
 
 
-def test_prices_of_a_list_are_shown_in_the_currency_that_is_asked_for(
+def test_prices_of_a_list_are_shown_in_the_currency_of_the_query(
     client: FlaskClient, make_listing: MakeListing, sql: Sql
 ) -> None:
     dollars, both, euros = (
