@@ -342,7 +342,7 @@ _NO_WORDS: Final = "SELECT NULL AS words, NULL AS counts, NULL AS alike, 0 AS to
 
 
 def _query(words: Sequence[str], *, weight: str = "", whole: bool = False) -> str:
-    """Words of letters and digits, as a tsquery that all of them must match."""
+    """Words, as a tsquery that all of them must match."""
     return " & ".join(f"'{word}':{weight}" if whole else _begins(word, weight) for word in words)
 
 

@@ -26,7 +26,7 @@ BEGIN
 END
 $$;
 
--- The words that somebody looks for, each once: runs of letters and digits.
+-- The words that somebody looks for, each once: runs of what Unicode calls alphanumeric.
 CREATE OR REPLACE FUNCTION catalogue_words(given text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN ARRAY(
     SELECT DISTINCT left(word, 64) COLLATE "C"

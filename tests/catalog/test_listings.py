@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from flask.testing import FlaskClient
 
+from checkout_service.catalog import ways
 from tests.conftest import Customer, MakeListing, Sql
 
 PATH = "/api/listings"
@@ -137,7 +138,7 @@ def test_each_filter_narrows_and_all_of_them_hold(client: FlaskClient, make_list
     assert found(client, q="first", vendor=first["vendor_id"], ids=str(first["id"])) == ["First"]
 
 
-def test_prices_of_a_list_are_shown_in_the_currency_that_is_asked_for(
+def test_prices_of_a_list_are_shown_in_the_currency_of_the_query(
     client: FlaskClient, make_listing: MakeListing, sql: Sql
 ) -> None:
     dollars, both, euros = (
@@ -208,3 +209,22 @@ def test_a_cursor_of_another_order_is_refused(client: FlaskClient, make_listing:
         answer = client.get(PATH, query_string={"sort": sort, "cursor": cursors[other]})
         assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "/cursor"), (sort, other)
     assert client.get(PATH, query_string={"q": "algebra", "cursor": cursors["newest"]}).status_code == 422
+
+
+def test_a_page_of_a_currency_is_full_where_listings_without_it_stand_between(
+    client: FlaskClient, make_listing: MakeListing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Along an order, as where a currency has many listings."""
+    monkeypatch.setattr(ways, "FEW", 1)
+    ways._weights.cache_clear()
+    for number in range(3):
+        make_listing(title=f"Euros {number}", currency="EUR")
+    for _ in range(4):
+        make_listing(currency="USD")
+    try:
+        first = client.get(PATH, query_string={"currency": "EUR", "limit": 2}).json
+        assert [each["title"] for each in first["data"]] == ["Euros 2", "Euros 1"]
+        assert found(client, currency="EUR", limit=2, cursor=first["next_cursor"]) == ["Euros 0"]
+        assert found(client, currency="EUR", sort="title") == ["Euros 0", "Euros 1", "Euros 2"]
+    finally:
+        ways._weights.cache_clear()

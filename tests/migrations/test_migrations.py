@@ -290,7 +290,7 @@ def _wait_until_blocked_or_done(virgin: Postgres, migration: subprocess.Popen[st
     engine.dispose()
 
 
-def test_a_role_that_may_not_install_unaccent_is_told_who_may_and_takes_it_from_wherever_it_is(
+def test_a_role_that_may_not_install_unaccent_learns_who_may_and_takes_it_from_wherever_it_is(
     fresh_database: str, alembic: Alembic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrator = f"migrator_{make_url(fresh_database).database}"
