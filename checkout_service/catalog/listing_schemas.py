@@ -14,7 +14,9 @@ from checkout_service.catalog.filters import LONGEST_SEARCH, MOST_IDS, SHORTEST_
 from checkout_service.money import CURRENCIES
 from checkout_service.spellings import parse_id
 
-_ID: Final = "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4"
+
+def _id_of(description: str) -> dict[str, str]:
+    return {"description": description, "example": "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4"}
 
 
 class IdsField(fields.String):
@@ -72,14 +74,12 @@ class ListingsQuery(CurrencyQuery):
             "example": "navy blazer",
         },
     )
-    vendor = IdField(load_default=None, metadata={"description": "Only those of this vendor (its id).", "example": _ID})
-    school = IdField(
-        load_default=None, metadata={"description": "Only those for this school (its id).", "example": _ID}
-    )
-    spec = IdField(load_default=None, metadata={"description": "Only those of this spec (its id).", "example": _ID})
+    vendor = IdField(load_default=None, metadata=_id_of("Only those of this vendor."))
+    school = IdField(load_default=None, metadata=_id_of("Only those for this school."))
+    spec = IdField(load_default=None, metadata=_id_of("Only those of this spec."))
     ids = IdsField(
         load_default=None,
-        metadata={"description": f"Only these: up to {MOST_IDS} ids with commas between.", "example": _ID},
+        metadata=_id_of(f"Only these: up to {MOST_IDS} ids with commas between."),
     )
     price_min = AmountField(
         load_default=None,
