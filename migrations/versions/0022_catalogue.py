@@ -1,6 +1,6 @@
 """The catalogue that everybody may read: words, orders, texts, images and prices. Expands.
 
-Revision: 0023
+Revision: 0022
 
 The release before goes on beside it: its import fills what is new by the triggers. Listings that are there are filled
 in steps by their ids, each a statement of its own, while everybody reads and buys. It may be broken off at any step,
@@ -13,8 +13,8 @@ from typing import Final
 from alembic import op
 from sqlalchemy import text
 
-revision = "0023"
-down_revision = "0022"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

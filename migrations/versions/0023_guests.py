@@ -1,6 +1,6 @@
 """Guests of the API, known by a secret token, in one table with those of the shop. Expands.
 
-Revision: 0022
+Revision: 0023
 
 The release before goes on beside it: it knows no Cart-Token, and answers 401 to whoever sends one. Guests of its shop
 have no row until this release renews their cookie.
@@ -12,8 +12,8 @@ from typing import Final
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
