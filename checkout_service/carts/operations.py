@@ -43,7 +43,8 @@ from checkout_service.identity.key_form import CART_TOKEN, hash_of, new_key
 from checkout_service.identity.models import Guest
 from checkout_service.money import LARGEST
 
-_CURRENCY_KEY = "cart_items_currency_fkey"
+CURRENCY_KEY: Final = "cart_items_currency_fkey"
+"""A line has the currency of its cart."""
 
 _NO_LISTING = "There is no such listing, or it is not on sale."
 _NO_ITEM = "There is no such item in your cart."
@@ -138,27 +139,6 @@ def empty_cart(*, user_id: UUID) -> None:
     execute(_EMPTY_CART, {"user": user_id})
 
 
-def set_currency(*, caller: Caller, currency: str) -> None:
-    """Choose the currency of the caller's cart, which is opened where there is none. Run twice, it does the same.
-
-    Raises CurrencyMismatch where the cart has lines in another one: no price is ever converted.
-    """
-    issuer, text = caller.subject or (None, None)
-    values = {"user": caller.user_id, "currency": currency, "issuer": issuer, "subject": text}
-    for last in (False, True):
-        try:
-            (row,) = execute(_SET_CURRENCY, values)
-            break
-        except Conflict as error:
-            if constraint_of(error) == _CURRENCY_KEY:
-                # A line came in meanwhile, in another currency.
-                raise CurrencyMismatch from error
-            if last or constraint_of(error) != "carts_user_id_fkey":
-                raise
-    if not row.is_set:
-        raise CurrencyMismatch
-
-
 def _kind(caller: Caller) -> str:
     return "by token" if caller.by_cart_token else "by cookie" if caller.is_guest else "customer"
 
@@ -170,11 +150,11 @@ def _put(statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
         try:
             return execute(statement, values)
         except Conflict as error:
-            if constraint_of(error) not in {"carts_user_id_fkey", _CURRENCY_KEY}:
+            if constraint_of(error) not in {"carts_user_id_fkey", CURRENCY_KEY}:
                 raise
             # The row of the customer was there, and gone a moment later: they were being erased. So it is new now. Or
             # another first line, or the customer, set the currency a moment ago: now it is seen.
-            at_odds = constraint_of(error) == _CURRENCY_KEY
+            at_odds = constraint_of(error) == CURRENCY_KEY
     if at_odds:
         raise DatabaseLockedError
     raise NoCustomerError("PAYMENT_NAMESPACE is another than when this customer's row was written; see flask doctor")
@@ -377,28 +357,4 @@ _REMOVE_ITEM = Statement(
 _EMPTY_CART = Statement("""
     WITH cart AS (SELECT id FROM carts WHERE user_id = :user FOR NO KEY UPDATE)
     DELETE FROM cart_items AS item USING cart WHERE item.cart_id = cart.id
-""")
-
-# A line that comes in meanwhile has the currency of before, and its key then refuses the change, or the line.
-_SET_CURRENCY = Statement("""
-    WITH known AS (
-        SELECT id, currency, EXISTS (SELECT FROM cart_items AS item WHERE item.cart_id = carts.id) AS has_lines
-        FROM carts WHERE user_id = :user
-    ), customer AS (
-        INSERT INTO users (id, issuer, subject)
-        SELECT CAST(:user AS uuid), CAST(:issuer AS text), CAST(:subject AS text)
-        WHERE NOT EXISTS (SELECT FROM known)
-        ON CONFLICT DO NOTHING
-    ), opened AS (
-        INSERT INTO carts (user_id, currency, currency_chosen)
-        SELECT CAST(:user AS uuid), CAST(:currency AS char(3)), true WHERE NOT EXISTS (SELECT FROM known)
-        ON CONFLICT (user_id) DO UPDATE SET currency = excluded.currency, currency_chosen = true, updated_at = now()
-        RETURNING id
-    ), changed AS (
-        UPDATE carts SET currency = CAST(:currency AS char(3)), currency_chosen = true, updated_at = now() FROM known
-        WHERE carts.id = known.id AND NOT known.has_lines
-        RETURNING carts.id
-    )
-    SELECT EXISTS (SELECT FROM opened) OR EXISTS (SELECT FROM changed)
-        OR EXISTS (SELECT FROM known WHERE currency = CAST(:currency AS char(3))) AS is_set
 """)

@@ -24,7 +24,7 @@ from checkout_service.api.problems import (
     Unauthorized,
 )
 from checkout_service.api.responses import json_answer
-from checkout_service.carts import merging, operations, queries
+from checkout_service.carts import currency, merging, operations, queries
 from checkout_service.carts.merging import GuestOfAnother
 from checkout_service.carts.schemas import (
     EXAMPLE_CART,
@@ -118,7 +118,7 @@ def set_currency(body: dict[str, Any]) -> Response:
 
     While the cart is empty, or where it is the cart's already. Its lines then cost what their listings cost in it.
     """
-    operations.set_currency(caller=caller(), currency=body["currency"])
+    currency.set_currency(caller=caller(), currency=body["currency"])
     default_currency = current_app.extensions["settings"].default_currency
     return json_answer(queries.read_cart(user_id=caller().user_id, default_currency=default_currency))
 
