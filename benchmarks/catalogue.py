@@ -45,7 +45,7 @@ _PRICES = """
     INSERT INTO listing_prices (listing_id, currency, unit_price)
     SELECT id, 'GBP', unit_price FROM listings WHERE currency = 'USD' AND id < '40000000-0000-0000-0000-000000000000'
 """
-_IDS = "SELECT md5('vendor 0')::uuid, md5('vendor 7')::uuid, md5('school 5')::uuid, md5('spec 5')::uuid"
+_IDS = "SELECT md5('vendor 0')::uuid, md5('vendor 9')::uuid, md5('school 5')::uuid, md5('spec 5')::uuid"
 
 
 def run(stand: Stand, *, quick: bool) -> Report:

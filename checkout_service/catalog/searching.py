@@ -18,7 +18,7 @@ MOST_HITS: Final = 200
 MOST_LOOKS: Final = 5
 """So many times a page looks through listings, along an order where no filter finds few of them."""
 
-MOST_LOOKS_FOR_WORDS: Final = 15
+MOST_LOOKS_FOR_WORDS: Final = 10
 """The same of a search."""
 
 

@@ -73,11 +73,11 @@ class Customer:
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
         return page
 
-    def fill_cart(self) -> None:
-        """Put the oldest listing of the first page into the cart, with a form that the shop showed."""
+    def fill_cart(self, *, newest: bool = False) -> None:
+        """Put the oldest listing of the first page into the cart, or the newest, with a form that the shop showed."""
         shelf = self._get("/")
         fields = re.findall(r'name="(csrf|listing)" value="([^"]+)"', shelf)
-        self.post("/cart/items", dict(fields[-2:]) | {"qty": "2"})
+        self.post("/cart/items", dict(fields[:2] if newest else fields[-2:]) | {"qty": "2"})
 
     def checkout_form(self) -> dict[str, str]:
         """The fields of the cart's form."""

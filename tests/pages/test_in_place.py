@@ -97,7 +97,7 @@ def test_pressing_twice_is_pressing_once_and_two_buttons_are_two(
 
 def test_the_steppers_of_the_cart_by_keyboard(make_customer: MakeCustomer, house: House, sql: Sql) -> None:
     customer = make_customer()
-    customer.fill_cart()
+    customer.fill_cart(newest=True)
     page = customer.page
     page.add_init_script(COUNT_SHIFTS)
     page.goto(f"{house.url}/cart")
