@@ -10,9 +10,8 @@
     ├── 413  TooLarge
     ├── 415  EncodedBody
     ├── 422  Invalid  IdempotencyKeyReused  EmptyCart  CartFull  MixedCurrencies  TotalTooLarge
-    │        ReturnUrlRefused
     ├── 429  TooMany
-    │        └── TooManyAtOnce  TooManyOpenSessions  TooManyHeldPieces
+    │        └── TooManyAtOnce  TooManyOpenSessions  TooManyHeldPieces  RateLimited
     ├── 501  UnknownTransferCoding
     ├── 502  ProviderFailed
     └── 503  Unavailable
@@ -238,13 +237,6 @@ class EmptyCart(Problem):
     pointer = "/cart_id"
     title = "Empty cart"
     default_detail = "The cart has nothing in it that can be bought: add an item first."
-
-
-class ReturnUrlRefused(Problem):
-    status = 422
-    slug = "return-url-refused"
-    title = "Return URL refused"
-    default_detail = "A customer cannot be sent back there: see errors."
 
 
 class CartFull(Problem):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
-from checkout_service.api.problems import ReturnUrlRefused
+from checkout_service.api.problems import Problem
 from checkout_service.settings.origins import Origins
 
 PLACEHOLDER: Final = "{payment_id}"
@@ -21,6 +21,13 @@ PLACEHOLDER: Final = "{payment_id}"
 _URL: Final = re.compile(
     r"(?P<origin>https?://[a-z0-9.-]+(?::[0-9]{1,5})?)(?:[/?#](?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
 )
+
+
+class ReturnUrlRefused(Problem):
+    status = 422
+    slug = "return-url-refused"
+    title = "Return URL refused"
+    default_detail = "A customer cannot be sent back there: see errors."
 
 
 def check_return_urls(urls: Mapping[str, str | None], origins: Origins | None) -> None:

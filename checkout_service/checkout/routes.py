@@ -16,7 +16,7 @@ from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import open_session
 from checkout_service.checkout.queries import session_of, show_session, with_next_action
 from checkout_service.checkout.request import Order
-from checkout_service.checkout.return_urls import check_return_urls
+from checkout_service.checkout.return_urls import ReturnUrlRefused, check_return_urls
 from checkout_service.checkout.schemas import (
     EXAMPLE_READ_SESSION,
     EXAMPLE_SESSION,
@@ -50,7 +50,7 @@ blueprint = Blueprint(
     problems.AmountDiffers,
     problems.Invalid,
     problems.IdempotencyKeyReused,
-    problems.ReturnUrlRefused,
+    ReturnUrlRefused,
     problems.EmptyCart,
     problems.MixedCurrencies,
     problems.TotalTooLarge,

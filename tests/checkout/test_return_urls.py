@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from checkout_service.api.problems import ReturnUrlRefused
-from checkout_service.checkout.return_urls import check_return_urls
+from checkout_service.checkout.return_urls import ReturnUrlRefused, check_return_urls
 from checkout_service.settings.origins import Origins
 from tests.apps import MakeApp
 from tests.checkout.noting import Noting
