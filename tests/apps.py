@@ -25,6 +25,7 @@ from checkout_service.local.servers import Postgres, start_postgres
 from checkout_service.providers.adapters.mock.provider import MockProvider
 from checkout_service.settings.values import WebSettings
 from tests.contract import hold_to_document
+from tests.halted import until_stopped
 
 FROZEN_FOR = 20.0
 """Seconds after which a frozen server goes on by itself."""
@@ -93,6 +94,7 @@ def frozen(server: Server) -> Iterator[None]:
     stopped += main.children(recursive=True)
     for process in stopped:
         process.send_signal(signal.SIGSTOP)
+    until_stopped(process.pid for process in stopped)
 
     def thaw() -> None:
         for process in stopped:

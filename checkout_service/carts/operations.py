@@ -38,7 +38,7 @@ from checkout_service.catalog.models import Listing, ListingPrice, School, Spec,
 from checkout_service.database.engine import Conflict, constraint_of, execute
 from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.database.statements import Statement
-from checkout_service.identity.cart_tokens import InvalidCartToken
+from checkout_service.identity.cart_tokens import MERGED, InvalidCartToken
 from checkout_service.identity.key_form import CART_TOKEN, hash_of, new_key
 from checkout_service.identity.models import Guest
 from checkout_service.money import LARGEST
@@ -83,7 +83,7 @@ def put_item(*, caller: Caller, listing_id: UUID, qty: int) -> PutItem:
         raise NotFound(_NO_LISTING)
     is_admitted, fits, has_room, is_new, *line = rows[0]
     if not is_admitted:
-        raise InvalidCartToken
+        raise InvalidCartToken(MERGED)
     if fits is None:
         raise CurrencyMismatch
     if not fits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from flask import Response, current_app, request
@@ -49,6 +49,9 @@ from checkout_service.settings.values import WebSettings
 blueprint = Blueprint(
     "carts", __name__, url_prefix="/api/cart", tag="Cart", description="What the customer is about to buy."
 )
+
+MERGES_A_DAY: Final = 50
+"""Of one customer. Each links a guest, and each list of the customer's looks through all of those."""
 
 guest_blueprint = Blueprint("guest_carts", __name__, url_prefix="/api/carts", description="Carts before log-in.")
 
@@ -143,7 +146,14 @@ def empty_cart() -> Response:
 @blueprint.arguments(MergeSchema)
 @blueprint.response(200, MergedCartSchema, example=EXAMPLE_MERGED_CART, description="The customer's cart")
 @blueprint.problems(
-    MalformedBody, Unauthorized, InvalidCartToken, GuestOfAnother, CurrencyMismatch, Invalid, DatabaseUnavailable
+    MalformedBody,
+    Unauthorized,
+    InvalidCartToken,
+    GuestOfAnother,
+    CurrencyMismatch,
+    Invalid,
+    RateLimited,
+    DatabaseUnavailable,
 )
 def merge_guest_cart(body: dict[str, Any]) -> Response:
     """Take a guest's cart over after log-in
@@ -155,6 +165,9 @@ def merge_guest_cart(body: dict[str, Any]) -> Response:
     is. Quantities stay within the bounds of a cart: `capped` says which did not fit.
     """
     settings: WebSettings = current_app.extensions["settings"]
+    rate = Rate("merges", f"merges:{caller().user_id}", MERGES_A_DAY, 86_400)
+    if (limited := use_rates([rate])[1]) is not None:
+        raise limited
     capped = merging.merge_guest_cart(
         customer=caller(), cart_token=body["cart_token"], how=body["how"], lasts=settings.cart_tokens_last
     )

@@ -90,7 +90,8 @@ def key_value(sort: Sort, text: str) -> Any:
             return moment
         if sort is Sort.PRICE:
             price = Decimal(text)
-            if not price.is_finite() or str(price) != text:
+            # No price has an exponent, and not every number of Python's is one of PostgreSQL's.
+            if not price.is_finite() or "E" in text or str(price) != text:
                 raise BadCursorError(text)
             return price
     except (ValueError, InvalidOperation) as error:

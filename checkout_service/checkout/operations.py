@@ -229,7 +229,10 @@ def _provider_problem(error: ProviderError) -> Problem:
     if _in_progress(error):
         return StillInProgress()
     if isinstance(error, ProviderRefusedError) and error.reason is Decline.KEY_REUSED:
-        return AmountDiffers()
+        return AmountDiffers(
+            "The provider knows this Idempotency-Key with another amount, buyer, address, description or return URL: "
+            "use a new one."
+        )
     if isinstance(error, ProviderRefusedError) and error.reason in {Decline.AMOUNT_REFUSED, Decline.CURRENCY_REFUSED}:
         detail = "This provider cannot take this amount in this currency."
         return Invalid(detail, errors=[{"pointer": "/cart_id", "detail": detail}])

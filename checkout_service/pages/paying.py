@@ -66,8 +66,7 @@ def check_out() -> BaseResponse:
                 user_id=user_id,
                 key=key,
                 provider=None,
-                # With a place for the id: it is computed of the request.
-                return_url=_own_page(UUID(int=0)).replace(str(UUID(int=0)), PLACEHOLDER),
+                return_url=_way_back(settings),
                 bounds=bounds_of(caller(), request.environ, settings),
                 **_read_form(),
             ),
@@ -200,6 +199,13 @@ def _way_to_pay(provider: str, payment_token: str) -> NextAction:
     return way_to_pay(current_app.extensions["providers"], provider=provider, payment_token=payment_token)
 
 
-def _own_page(payment_id: UUID) -> str:
-    """The address of a payment's page, for a provider to send the customer back to."""
-    return url_for("paying.show_payment", payment_id=payment_id, _external=True)
+def _way_back(settings: WebSettings) -> str | None:
+    """The address of the payment's page, for a provider to send the customer back to. None: the account's own counts.
+
+    In production that is where nobody says that the customer came by https: plaintext could lead them anywhere, and
+    brings no cookie along. It has a place for the id, which is computed of the request.
+    """
+    if settings.production and not request.is_secure:
+        return None
+    nobody = UUID(int=0)
+    return url_for("paying.show_payment", payment_id=nobody, _external=True).replace(str(nobody), PLACEHOLDER)

@@ -27,7 +27,7 @@ STRUCK_OUT: Final = "***"
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # Where a client mixed its headers up it is a secret, which would stand in every line.
-_ACCEPTABLE_ID = re.compile(r"(?!.*(?:csk_|eyJ))[A-Za-z0-9._~:/+=@-]{1,128}\Z")
+_ACCEPTABLE_ID = re.compile(r"(?!.*(?:csk_|cct_|eyJ))[A-Za-z0-9._~:/+=@-]{1,128}\Z")
 _SECRET_KEY = re.compile(r"authorization|cookie|secret|signature|token|password|passwd|api_?key|credential", re.I)
 # Each takes a time that grows with the text and no faster: strangers write some of it.
 _WORD = re.compile(r"[^\s'\"]++")
@@ -36,7 +36,8 @@ _SECRET_IN_TEXT = re.compile(
     r"(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"
     r"|(?P<name>(?:password|passwd|secrets?|signature|api_?key|token)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}]+"
     r"|\beyJ[\w-]{8,8192}+\.[\w-]{1,8192}+\.[\w-]*"
-    r"|(?<![0-9A-Za-z])(?P<key>csk_[0-9A-Za-z]{8})[0-9A-Za-z]{1,64}",
+    r"|(?<![0-9A-Za-z])(?P<key>csk_[0-9A-Za-z]{8})[0-9A-Za-z]{1,64}"
+    r"|(?<![0-9A-Za-z])cct_[0-9A-Za-z]{1,64}",
     re.I,
 )
 
@@ -132,7 +133,7 @@ def strike_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 def strike_out_of_text(text: str) -> str:
     """The text without passwords in URLs, bearer tokens and the like. Of an API key its prefix is left."""
     # Every pattern needs one of these; most values of most lines have none.
-    if ":" not in text and "=" not in text and " " not in text and "eyJ" not in text and "csk_" not in text:
+    if not any(mark in text for mark in (":", "=", " ", "eyJ", "csk_", "cct_")):
         return text
     if "://" in text and "@" in text:
         text = _WORD.sub(_without_password, text)

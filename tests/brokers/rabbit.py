@@ -20,6 +20,7 @@ from kombu import Connection
 
 from checkout_service.local.guard import Guard, Target, stop
 from checkout_service.local.servers import free_port
+from tests.halted import members_of, until_stopped
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Debian's own starter switches to the system's account and folders; this is the program behind it."""
@@ -106,6 +107,7 @@ class Rabbit:
 
     def freeze(self) -> None:
         os.killpg(self.pid, signal.SIGSTOP)
+        until_stopped(members_of(self.pid))
 
     def thaw(self) -> None:
         os.killpg(self.pid, signal.SIGCONT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from uuid import uuid4
 
@@ -196,6 +197,13 @@ def test_what_cannot_be_meant_is_refused_by_name(client: FlaskClient, query: dic
 
     assert (answer.status_code, answer.json["type"]) == (422, "/problems/invalid"), answer.text
     assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize("price", ["1E+999999", "1E-20000", "NaN", "Infinity", "1_0", " 1", "٣"])
+def test_a_cursor_with_no_price_is_refused(client: FlaskClient, price: str) -> None:
+    cursor = base64.urlsafe_b64encode(f"37ead6b5-d8a0-5dc2-ba73-81115ccb02a4 {price}".encode()).decode().rstrip("=")
+    answer = client.get(PATH, query_string={"sort": "price", "cursor": cursor})
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "/cursor")
 
 
 def test_a_cursor_of_another_order_is_refused(client: FlaskClient, make_listing: MakeListing) -> None:

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 import redis
+from flask import Flask
 from prometheus_client import REGISTRY
 from werkzeug.test import TestResponse
 
 from checkout_service.api.problem_documents import CONTENT_TYPE
+from checkout_service.carts import routes as carts
 from checkout_service.local.servers import free_port
 from checkout_service.rates.counts import count_failed_attempts
 from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp
+from tests.carts.guest_carts import make_guest, token_of
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.guests import Guest
 from tests.purchases import ask, counts, fill_cart, opened, remembered, replayed
@@ -192,6 +195,18 @@ def test_a_guest_is_bounded_by_what_failed_at_their_address_too(
     assert come("192.0.2.2")[1].status_code == 303
     buyer = replace(customer, client=app.test_client(), headers={**customer.headers, "X-Forwarded-For": "192.0.2.1"})
     assert ask(buyer, fill_cart(buyer, (listing, 1))).status_code == 201, "a customer is known by their token"
+
+
+def test_a_customer_takes_over_no_more_guests_than_some_in_a_day(
+    app: Flask, customer: Customer, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carts, "MERGES_A_DAY", 2)
+    for _ in range(2):
+        body = {"cart_token": token_of(make_guest(app, sql)), "how": "sum"}
+        assert customer.post("/api/cart/merge", json=body).status_code == 200
+    left = make_guest(app, sql)
+    assert refused(customer.post("/api/cart/merge", json={"cart_token": token_of(left), "how": "sum"}))
+    assert left.get("/api/cart").status_code == 200, "it is a guest's still"
 
 
 def test_an_address_makes_no_more_guests_carts_than_some_in_a_minute(make_app: MakeApp, sql: Sql) -> None:

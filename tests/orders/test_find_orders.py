@@ -311,7 +311,9 @@ def test_no_search_among_30000_orders_scans_a_table(sql: Sql, web: psycopg.Conne
         RETURNING vendor_id"""
     )[0].vendor_id
     sql("INSERT INTO order_numbers (id, number) SELECT id, number FROM orders")
-    sql("ANALYZE order_lines, order_numbers")
+    sql("INSERT INTO users (id) SELECT md5('guest' || n)::uuid FROM generate_series(1, 3000) AS n")
+    sql("INSERT INTO guests (id) SELECT md5('guest' || n)::uuid FROM generate_series(1, 3000) AS n")
+    sql("ANALYZE order_lines, order_numbers, guests")
     month = {"since": now - timedelta(days=19), "until": now - timedelta(days=3)}
     cases: list[tuple[dict[str, Any], int, int]] = [  # filters, orders on the page, buffers that it may touch
         ({}, 21, 300),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from uuid import UUID
 
 import httpx
 import pytest
 
+from checkout_service.pages.paying import _way_back
 from tests.apps import MakeApp, make_app
 from tests.conftest import MakeListing, Sql
 from tests.guests import Guest
@@ -92,3 +94,15 @@ def test_a_payment_that_ended_leads_nowhere(make_app: MakeApp, make_listing: Mak
 
     assert not any(f'id="{name}"' in page for name in ("onward", "component", "no-way"))
     assert token_of(sql) not in page
+
+
+@pytest.mark.parametrize(
+    ("production", "scheme", "named"), [(True, "https", True), (True, "http", False), (False, "http", True)]
+)
+def test_nobody_is_led_back_by_plaintext_in_production(
+    make_app: MakeApp, production: bool, scheme: str, named: bool
+) -> None:
+    settings = replace(make_app().extensions["settings"], environment="production" if production else "development")
+    with make_app(pages=True).test_request_context("/checkout", base_url=f"{scheme}://shop.example"):
+        way = _way_back(settings)
+    assert way == (f"{scheme}://shop.example/pay/{{payment_id}}" if named else None)

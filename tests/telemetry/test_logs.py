@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
+from checkout_service.identity.key_form import CART_TOKEN, new_key
 from checkout_service.telemetry import logs
 from checkout_service.telemetry.logs import strike_out_of_text
 from tests.conftest import Customer
@@ -60,7 +61,7 @@ def test_a_harmless_request_id_comes_back(customer: Customer, given: str) -> Non
     "given",
     [
         *("", " ", "a" * 129, "a b", 'a"b', "<script>", "a\tb", "ä", "a,b", "{}", "a\\n"),
-        *("csk_0aB1cD2e", "key:csk_0aB1cD2e", "eyJh.e30"),  # somebody mixed up their headers
+        *("csk_0aB1cD2e", "key:csk_0aB1cD2e", "cct_0aB1cD2e", "eyJh.e30"),  # somebody mixed up their headers
     ],
 )
 def test_another_request_id_is_replaced_by_a_fresh_one(customer: Customer, given: str) -> None:
@@ -70,6 +71,14 @@ def test_another_request_id_is_replaced_by_a_fresh_one(customer: Customer, given
     ]
     assert all(len(answer) == 32 and answer.isalnum() for answer in answers)
     assert answers[0] != answers[1]
+
+
+def test_a_cart_token_is_struck_out_wherever_it_stands() -> None:
+    token = new_key(CART_TOKEN)
+    for text in (token, f"/api/carts/{token}", f"Cart-Token {token}, twice: {token}"):
+        struck = strike_out_of_text(text)
+        assert token not in struck
+        assert token[4:20] not in struck
 
 
 def test_a_line_belongs_to_the_request_of_its_own_thread(make_app: MakeApp, lines: Lines) -> None:

@@ -57,12 +57,12 @@ _prune_events, _prune_refund_events = (
     """)  # noqa: S608 (only our own constants)
     for table in ("payment_events", "refund_events")
 )
-# A day old, or of a payment that is decided or failed: it matters no longer from where that was opened, unless it holds
-# pieces. A declined card leaves them held, and they count for the address until they go back.
+# A day old, or of a payment that is decided: it matters no longer from where that was opened, unless it holds pieces.
+# What may fail once more counts for the address then (worker/transitions/failing.py).
 _prune_addresses = text(f"""
     DELETE FROM session_addresses WHERE id = ANY(ARRAY(
         SELECT here.id FROM session_addresses AS here JOIN payments AS payment ON payment.id = here.payment_id
-        WHERE (here.ends_at < now() OR payment.status <> 'pending') AND NOT EXISTS (
+        WHERE (here.ends_at < now() OR payment.status NOT IN ('pending', 'processing', 'failed')) AND NOT EXISTS (
             SELECT FROM holds WHERE holds.payment_id = here.payment_id AND holds.state = 'held')
         ORDER BY here.id LIMIT {PRUNE_STEP}
     ))

@@ -70,7 +70,7 @@ def test_events_past_their_retention_go_and_the_payment_stays_as_it_is(sql: Sql)
 
 @pytest.mark.usefixtures("worker")
 def test_addresses_go_after_a_day_or_once_their_payment_is_decided(sql: Sql) -> None:
-    kept, ended, paid, under_way = (insert_payment(sql) for _ in range(4))
+    kept, ended, paid, under_way, failed = (insert_payment(sql) for _ in range(5))
     sql("""
         INSERT INTO session_addresses (payment_id, address, ends_at)
         SELECT id, '\\x01', now() + '1 hour' FROM payments""")
@@ -79,11 +79,12 @@ def test_addresses_go_after_a_day_or_once_their_payment_is_decided(sql: Sql) -> 
         FROM payments WHERE payments.id = payment_id AND provider_ref = :ended""", ended=ended)  # fmt: skip
     sql("UPDATE payments SET status = 'paid' WHERE provider_ref = :paid", paid=paid)
     sql("UPDATE payments SET under_way = true WHERE provider_ref = :under_way", under_way=under_way)
+    sql("UPDATE payments SET status = 'failed' WHERE provider_ref = :failed", failed=failed)
 
     assert " 2 addresses" in prune()
 
     left = sql("SELECT provider_ref FROM session_addresses JOIN payments ON payments.id = payment_id")
-    assert {row.provider_ref for row in left} == {kept, under_way}
+    assert {row.provider_ref for row in left} == {kept, under_way, failed}, "what may fail once more counts for it"
 
 
 @pytest.mark.usefixtures("worker")
