@@ -120,7 +120,8 @@ BEGIN
         -- A session that is about to be opened of it is not: its lines are elsewhere now.
         UPDATE carts SET generation = generation + 1, updated_at = now() WHERE id = theirs.id;
     END IF;
-    UPDATE guests SET customer_id = customer, linked_at = now(), capped = guest.capped, updated_at = now(),
+    -- The time after the locks: a session that was opened before them has none of these lines.
+    UPDATE guests SET customer_id = customer, linked_at = clock_timestamp(), capped = guest.capped, updated_at = now(),
         merged_cart_id = CASE WHEN how <> 'mine' THEN mine.id END,
         merged_generation = CASE WHEN how <> 'mine' THEN theirs.generation END,
         into_generation = CASE WHEN how <> 'mine' THEN mine.generation END
@@ -160,7 +161,8 @@ CREATE FUNCTION order_carts(made uuid[]) RETURNS TABLE (order_id uuid, cart_id u
 $$;
 
 -- As before (migrations/orders/orders.sql), but of a guest who signed in meanwhile it is the customer's cart: what the guest
--- bought leaves that, its filling is over, and its sessions that nobody has begun to pay are canceled.
+-- bought leaves that, its filling is over, and its sessions that nobody has begun to pay are canceled. So are the guest's where
+-- the customer was faster.
 CREATE OR REPLACE FUNCTION orders_use_up_carts(made uuid[], some_authorized boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     merged uuid[];
@@ -188,8 +190,18 @@ BEGIN
 
     INSERT INTO cancel_requests (payment_id, requested_by)
     SELECT DISTINCT other.id, other.user_id
-    FROM orders AS new JOIN checkout_sessions AS session ON session.cart_id = new.cart_id
-        AND session.generation = new.generation AND session.payment_id <> new.payment_id
+    FROM orders AS new
+    CROSS JOIN LATERAL (
+        SELECT new.cart_id, new.generation
+        UNION ALL
+        -- What this session bought was in a guest's cart before: a payment of that may have failed since.
+        SELECT theirs.id, guest.merged_generation
+        FROM guests AS guest JOIN carts AS theirs ON theirs.user_id = guest.id
+        JOIN checkout_sessions AS paid ON paid.id = new.session_id AND paid.created_at > guest.linked_at
+        WHERE guest.merged_cart_id = new.cart_id AND guest.into_generation <= new.generation
+    ) AS filling
+    JOIN checkout_sessions AS session ON session.cart_id = filling.cart_id
+        AND session.generation = filling.generation AND session.payment_id <> new.payment_id
     JOIN payments AS other ON other.id = session.payment_id
     WHERE new.id = ANY(made) AND other.status IN ('pending', 'failed') AND NOT other.under_way
     ON CONFLICT (payment_id) DO NOTHING;
