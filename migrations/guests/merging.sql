@@ -150,13 +150,17 @@ END
 $$;
 
 -- The cart, and its filling, that an order takes what it bought out of: the session's, or the one that this went into when its
--- guest signed in. No cart where that filling was bought already.
+-- guest signed in. No cart where the customer bought that since, by a session that was opened after: an older one, which may end
+-- that filling too, has nothing of the guest's.
 CREATE FUNCTION order_carts(made uuid[]) RETURNS TABLE (order_id uuid, cart_id uuid, is_merged boolean) LANGUAGE sql STABLE AS $$
     SELECT new.id, CASE WHEN guest.id IS NULL THEN new.cart_id ELSE cart.id END, guest.id IS NOT NULL
     FROM orders AS new
     LEFT JOIN guests AS guest ON guest.id = new.user_id AND guest.merged_cart_id IS NOT NULL
         AND guest.merged_generation = new.generation
-    LEFT JOIN carts AS cart ON cart.id = guest.merged_cart_id AND cart.generation = guest.into_generation
+    LEFT JOIN carts AS cart ON cart.id = guest.merged_cart_id AND NOT EXISTS (
+        SELECT FROM orders AS since JOIN checkout_sessions AS session ON session.id = since.session_id
+        WHERE since.cart_id = cart.id AND since.generation >= guest.into_generation
+            AND session.created_at > guest.linked_at)
     WHERE new.id = ANY(made)
 $$;
 

@@ -113,3 +113,41 @@ def test_a_guests_payment_that_failed_is_canceled_once_the_customer_paid_for_the
     bring_to(sql, mine["payment_id"], "paid")
 
     assert canceled(sql) == [theirs]
+
+
+def test_a_session_from_before_the_merge_is_of_other_things_than_the_guests(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    """It is paid, and ends that filling: what the guest is paying stays in the cart, and is known to be under way."""
+    own, shared = make_listing(), make_listing()
+    cart_id = fill_cart(customer, (own, 1))
+    mine = opened(customer, cart_id, "mine")["payment_id"]
+    theirs = opened(guest, fill_cart(guest, (shared, 2)), "one")["payment_id"]
+    begin(sql, theirs)
+    merge(customer, guest)
+
+    bring_to(sql, mine, "paid")
+
+    assert lines(customer) == {str(shared["id"]): 2}
+    later = opened(customer, cart_id, "later")
+    assert later["also_under_way"] == [theirs], "both may be charged"
+    bring_to(sql, theirs, "paid")
+    assert lines(customer) == {}
+    assert canceled(sql) == [later["payment_id"]]
+
+
+def test_of_two_guests_of_one_filling_the_second_takes_what_it_bought_too(
+    app: Flask, guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    other, payments = make_guest(app, sql), []
+    kept = make_listing()
+    fill_cart(customer, (kept, 1))
+    for each in (guest, other):
+        payments.append(opened(each, fill_cart(each, (make_listing(), 2)), "one")["payment_id"])
+        begin(sql, payments[-1])
+        merge(customer, each)
+
+    for payment_id in payments:
+        bring_to(sql, payment_id, "paid")
+
+    assert lines(customer) == {str(kept["id"]): 1}
