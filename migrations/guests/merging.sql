@@ -151,12 +151,17 @@ $$;
 
 -- The cart, and its filling, that an order takes what it bought out of: the session's, or the one that this went into when its
 -- guest signed in. No cart where the customer bought that since, by a session that was opened after: an older one, which may end
--- that filling too, has nothing of the guest's.
+-- that filling too, has nothing of the guest's. No cart either where a later filling of the same cart was bought already.
+-- A filling that was paid in part is over before it has an order: its lines were merged as those of the next one.
 CREATE FUNCTION order_carts(made uuid[]) RETURNS TABLE (order_id uuid, cart_id uuid, is_merged boolean) LANGUAGE sql STABLE AS $$
-    SELECT new.id, CASE WHEN guest.id IS NULL THEN new.cart_id ELSE cart.id END, guest.id IS NOT NULL
+    SELECT new.id, CASE
+            WHEN EXISTS (SELECT FROM orders AS later
+                WHERE later.cart_id = new.cart_id AND later.generation > new.generation) THEN NULL
+            WHEN guest.id IS NULL THEN new.cart_id
+            ELSE cart.id END, guest.id IS NOT NULL
     FROM orders AS new
     LEFT JOIN guests AS guest ON guest.id = new.user_id AND guest.merged_cart_id IS NOT NULL
-        AND guest.merged_generation = new.generation
+        AND guest.merged_generation >= new.generation
     LEFT JOIN carts AS cart ON cart.id = guest.merged_cart_id AND NOT EXISTS (
         SELECT FROM orders AS since JOIN checkout_sessions AS session ON session.id = since.session_id
         WHERE since.cart_id = cart.id AND since.generation >= guest.into_generation
@@ -171,14 +176,14 @@ CREATE OR REPLACE FUNCTION orders_use_up_carts(made uuid[], some_authorized bool
 DECLARE
     merged uuid[];
 BEGIN
-    SELECT array_agg(DISTINCT used.cart_id) INTO merged FROM order_carts(made) AS used WHERE used.is_merged;
+    SELECT array_agg(DISTINCT used.cart_id) INTO merged
+    FROM order_carts(made) AS used WHERE used.is_merged AND used.cart_id IS NOT NULL;
     MERGE INTO cart_items AS item
     USING (
         SELECT used.cart_id, line.listing_id, sum(line.qty) AS qty
         FROM orders AS new JOIN order_carts(made) AS used ON used.order_id = new.id
         JOIN order_lines AS line ON line.order_id = new.id
-        WHERE new.id = ANY(made) AND used.cart_id IS NOT NULL AND NOT EXISTS (SELECT FROM orders AS later
-            WHERE later.cart_id = new.cart_id AND later.generation > new.generation)
+        WHERE new.id = ANY(made) AND used.cart_id IS NOT NULL
         GROUP BY used.cart_id, line.listing_id
     ) AS bought
     ON item.cart_id = bought.cart_id AND item.listing_id = bought.listing_id

@@ -151,3 +151,42 @@ def test_of_two_guests_of_one_filling_the_second_takes_what_it_bought_too(
         bring_to(sql, payment_id, "paid")
 
     assert lines(customer) == {str(kept["id"]): 1}
+
+
+def pay_the_rest(sql: Sql, payment_id: str) -> None:
+    sql("UPDATE payment_attempts SET amount_presumed = 100 WHERE payment_id = :id", id=payment_id)
+    fold(sql, payment_id)
+
+
+def test_what_was_paid_in_part_before_the_merge_leaves_the_customers_cart_once_it_is_paid(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing, kept = make_listing(unit_price="50.00"), make_listing()
+    fill_cart(customer, (kept, 1))
+    payment_id = opened(guest, fill_cart(guest, (listing, 2)), "one")["payment_id"]
+    bring_to(sql, payment_id, "partially_paid", amount="40.00")
+    merge(customer, guest)
+    assert lines(customer) == {str(kept["id"]): 1, str(listing["id"]): 2}
+
+    pay_the_rest(sql, payment_id)
+
+    assert [str(row.payment_id) for row in sql("SELECT payment_id FROM orders")] == [payment_id]
+    assert lines(customer) == {str(kept["id"]): 1}
+
+
+def test_what_was_paid_of_an_older_filling_takes_nothing_of_what_was_put_in_since(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
+) -> None:
+    listing = make_listing(unit_price="50.00")
+    cart_id = fill_cart(guest, (listing, 2))
+    older = opened(guest, cart_id, "one")["payment_id"]
+    bring_to(sql, older, "partially_paid", amount="40.00")
+    bring_to(sql, opened(guest, cart_id, "two")["payment_id"], "paid")
+    fill_cart(guest, (listing, 2))
+    merge(customer, guest)
+
+    pay_the_rest(sql, older)
+
+    assert len(sql("SELECT FROM orders")) == 2
+    assert lines(customer) == {str(listing["id"]): 2}
+    assert generation(sql, customer) == 0
