@@ -6,7 +6,7 @@
 -- customer's, 'of_two_currencies' where both carts have lines to be kept that are priced in two, else 'merged', the first
 -- time and any later one, which changes nothing. canceled are payments for which a
 -- request to cancel was entered: sessions of the guest's cart that nobody has begun to pay, whose lines are elsewhere now.
--- Where somebody has begun to, the guest's cart keeps its generation, so that the money finds its filling.
+-- What somebody has begun to pay finds its filling by its session's generation; the cart's is over.
 -- how says which quantities count: the sum of both, the greater (max), or one cart alone, the guest's or mine. Within the
 -- bounds of carts: what is beyond them is in beyond, with what was requested and what it became.
 CREATE FUNCTION guest_merge(
@@ -19,7 +19,6 @@ DECLARE
     theirs carts;
     new_cart uuid;
     priced_in char(3);
-    some_begun boolean;
 BEGIN
     IF (how IN ('sum', 'max', 'guest', 'mine')) IS NOT TRUE THEN
         RAISE EXCEPTION 'no way to merge is called %', how USING ERRCODE = 'invalid_parameter_value';
@@ -103,23 +102,20 @@ BEGIN
     END IF;
     DELETE FROM cart_items WHERE cart_id = theirs.id;
 
-    WITH open AS (
-        SELECT payment.id, payment.under_way OR payment.status = 'processing' OR payment.amount_authorized > 0 AS is_begun
+    WITH request AS (
+        INSERT INTO cancel_requests (payment_id, requested_by)
+        SELECT payment.id, customer
         FROM checkout_sessions AS session JOIN payments AS payment ON payment.id = session.payment_id
         WHERE session.cart_id = theirs.id AND session.generation = theirs.generation
             AND payment.status < 'expired' AND payment.amount_captured = 0
-    ), request AS (
-        INSERT INTO cancel_requests (payment_id, requested_by)
-        SELECT open.id, customer FROM open WHERE NOT open.is_begun ORDER BY open.id
+            AND NOT (payment.under_way OR payment.status = 'processing' OR payment.amount_authorized > 0)
+        ORDER BY payment.id
         ON CONFLICT (payment_id) DO NOTHING
         RETURNING payment_id
     )
-    SELECT coalesce(bool_or(open.is_begun), false), ARRAY(SELECT request.payment_id FROM request)
-    INTO some_begun, canceled FROM open;
-    IF NOT some_begun THEN
-        -- A session that is about to be opened of it is not: its lines are elsewhere now.
-        UPDATE carts SET generation = generation + 1, updated_at = now() WHERE id = theirs.id;
-    END IF;
+    SELECT coalesce(array_agg(request.payment_id), '{}') INTO canceled FROM request;
+    -- A session that is about to be opened of it is not: its lines are elsewhere now. One that is there keeps its generation.
+    UPDATE carts SET generation = generation + 1, updated_at = now() WHERE id = theirs.id;
     -- The time after the locks: a session that was opened before them has none of these lines.
     UPDATE guests SET customer_id = customer, linked_at = clock_timestamp(), capped = guest.capped, updated_at = now(),
         merged_cart_id = CASE WHEN how <> 'mine' THEN mine.id END,

@@ -7,10 +7,11 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
+from tests.beginning import after_beginning
 from tests.carts.guest_carts import begin, generation, lines, make_guest, merge
 from tests.conftest import Customer, MakeListing, Sql
 from tests.money import bring_to, fold
-from tests.purchases import fill_cart, opened
+from tests.purchases import ask, fill_cart, opened
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_what_somebody_has_begun_to_pay_goes_on_and_leaves_the_customers_cart_on
     merge(customer, guest)
 
     assert sql("SELECT FROM cancel_requests") == []
-    assert generation(sql, guest) == 0
+    assert generation(sql, guest) == 1
     assert lines(customer) == {str(shared["id"]): 3, str(other["id"]): 1}
     own = opened(customer, customer.get("/api/cart").json["id"], "mine")
     assert own["also_under_way"] == [payment_id], "both may be charged"
@@ -134,6 +135,26 @@ def test_a_session_from_before_the_merge_is_of_other_things_than_the_guests(
     bring_to(sql, theirs, "paid")
     assert lines(customer) == {}
     assert canceled(sql) == [later["payment_id"]]
+
+
+def test_a_session_that_is_being_opened_while_its_cart_is_merged_is_not_though_another_is_under_way(
+    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = make_listing()
+    cart_id = fill_cart(guest, (listing, 2))
+    payment_id = opened(guest, cart_id, "one")["payment_id"]
+    begin(sql, payment_id)
+    fill_cart(guest, (make_listing(), 1))
+    after_beginning(monkeypatch, lambda: merge(customer, guest))
+
+    answer = ask(guest, cart_id, "two")
+
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/cart-changed")
+    assert [str(row.payment_id) for row in sql("SELECT payment_id FROM checkout_sessions")] == [payment_id]
+    assert [str(row.payment_id) for row in sql("SELECT payment_id FROM holds")] == [payment_id]
+    assert len(lines(customer)) == 2
+    bring_to(sql, payment_id, "paid")
+    assert str(listing["id"]) not in lines(customer)
 
 
 def test_of_two_guests_of_one_filling_the_second_takes_what_it_bought_too(
