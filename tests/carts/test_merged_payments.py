@@ -10,7 +10,7 @@ from flask import Flask
 from tests.beginning import after_beginning
 from tests.carts.guest_carts import begin, generation, lines, make_guest, merge
 from tests.conftest import Customer, MakeListing, Sql
-from tests.money import bring_to, fold
+from tests.money import attempt, bring_to, fold
 from tests.purchases import ask, fill_cart, opened
 
 
@@ -127,9 +127,13 @@ def test_a_session_from_before_the_merge_is_of_other_things_than_the_guests(
     begin(sql, theirs)
     merge(customer, guest)
 
+    fail(sql, theirs)
     bring_to(sql, mine, "paid")
 
     assert lines(customer) == {str(shared["id"]): 2}
+    assert canceled(sql) == [], "nobody has bought it"
+    attempt(sql, theirs, "under_way", ref="once more")
+    fold(sql, theirs)
     later = opened(customer, cart_id, "later")
     assert later["also_under_way"] == [theirs], "both may be charged"
     bring_to(sql, theirs, "paid")
