@@ -10,11 +10,20 @@ from checkout_service.carts.operations import CURRENCY_KEY
 from checkout_service.database.engine import Conflict, constraint_of, execute
 from checkout_service.database.statements import Statement
 
+# As the cart shows it: lines of before migration 0022 have no currency, nor has their cart, so it is their listings'.
 # A line that comes in meanwhile has the currency of before, and its key then refuses the change, or the line.
 _SET_CURRENCY: Final = Statement("""
     WITH known AS (
-        SELECT id, currency, EXISTS (SELECT FROM cart_items AS item WHERE item.cart_id = carts.id) AS has_lines
-        FROM carts WHERE user_id = :user
+        SELECT carts.id, priced.count > 0 AS has_lines, CASE
+                WHEN priced.count = 0 THEN carts.currency
+                WHEN priced.least = priced.greatest THEN priced.least END AS currency
+        FROM carts CROSS JOIN LATERAL (
+            SELECT count(*) AS count, min(coalesce(item.currency, listing.currency)) AS least,
+                max(coalesce(item.currency, listing.currency)) AS greatest
+            FROM cart_items AS item JOIN listings AS listing ON listing.id = item.listing_id
+            WHERE item.cart_id = carts.id
+        ) AS priced
+        WHERE carts.user_id = :user
     ), customer AS (
         INSERT INTO users (id, issuer, subject)
         SELECT CAST(:user AS uuid), CAST(:issuer AS text), CAST(:subject AS text)

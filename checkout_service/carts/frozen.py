@@ -9,19 +9,28 @@ from uuid import UUID
 
 from checkout_service.money import show
 
+# That a guest's cart went into this one of ``carts``, and the customer has not bought it since. A session of before the
+# merge has none of the guest's lines, so it does not count, though it ends the filling.
+MERGED_UNPAID: Final = """
+    guest.merged_cart_id = carts.id AND NOT EXISTS (
+        SELECT FROM orders AS since JOIN checkout_sessions AS paid ON paid.id = since.session_id
+        WHERE since.cart_id = guest.merged_cart_id AND since.generation >= guest.into_generation
+            AND paid.created_at > guest.linked_at
+    )
+"""
+
 # Not by when they were put in: the same things in another order are the same purchase.
-_FROZEN_LINES: Final = """
+_FROZEN_LINES: Final = f"""
     cart AS MATERIALIZED (
         SELECT id, generation,
             EXISTS (
                 SELECT FROM checkout_sessions AS session
                 WHERE session.cart_id = carts.id AND session.generation = carts.generation
             ) OR EXISTS (
-                SELECT FROM guests AS guest
-                WHERE guest.merged_cart_id = carts.id AND guest.into_generation = carts.generation
+                SELECT FROM guests AS guest WHERE {MERGED_UNPAID}
             ) AS has_sessions,
             EXISTS (SELECT FROM holds WHERE holds.user_id = :user_id AND state = 'held') AS holds_some
-        FROM carts WHERE user_id = :user_id AND id = :cart_id AND {only_where}
+        FROM carts WHERE user_id = :user_id AND id = :cart_id AND {{only_where}}
     ), frozen AS (
         SELECT cart.generation, cart.has_sessions, cart.holds_some, item.id AS item_id,
             listing.id AS listing_id, listing.title, coalesce(listed.unit_price, listing.unit_price) AS unit_price,
@@ -43,7 +52,7 @@ _FROZEN_LINES: Final = """
         LEFT JOIN specs AS spec ON spec.id = listing.spec_id
         ORDER BY listing.id
     )
-"""
+"""  # noqa: S608 (only our own constants)
 
 
 def frozen_lines(only_where: str) -> str:

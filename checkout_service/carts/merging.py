@@ -12,8 +12,9 @@ from typing import Any, Final
 from checkout_service.api.callers import Caller
 from checkout_service.api.problems import CurrencyMismatch, Problem
 from checkout_service.carts.models import LARGEST_QTY, MOST_LINES
-from checkout_service.carts.operations import NoCustomerError
-from checkout_service.database.engine import Conflict, execute
+from checkout_service.carts.operations import CURRENCY_KEY, NoCustomerError
+from checkout_service.database.engine import Conflict, constraint_of, execute
+from checkout_service.database.errors import DatabaseLockedError
 from checkout_service.database.statements import Statement
 from checkout_service.identity.cart_tokens import InvalidCartToken, hash_of_sent
 from checkout_service.money import LARGEST
@@ -49,7 +50,7 @@ def merge_guest_cart(*, customer: Caller, cart_token: str, how: str, lasts: time
 
     ``how`` is one of those of ``MergeSchema``, ``lasts`` for how long after its use a token counts. Returns the lines
     that the bounds of carts made smaller, those of the first time. Raises InvalidCartToken, GuestOfAnother,
-    CurrencyMismatch and DatabaseUnavailableError.
+    CurrencyMismatch, DatabaseUnavailableError, and NoCustomerError where the customer's row is another's.
     """
     hashed = hash_of_sent(cart_token)
     if hashed is None:
@@ -81,11 +82,16 @@ def merge_guest_cart(*, customer: Caller, cart_token: str, how: str, lasts: time
 
 
 def _merged(values: dict[str, Any]) -> Any:
+    at_odds = False
     for _ in range(2):
         try:
             (row,) = execute(_merge, values)
-        except Conflict:
-            # The row of the customer was there, and gone a moment later: they were being erased. So it is new now.
+        except Conflict as error:
+            # The row of the customer was there, and gone a moment later: they were being erased. So it is new now. Or a
+            # first line came into their empty cart, in another currency than the guest's: now it is seen.
+            at_odds = constraint_of(error) == CURRENCY_KEY
             continue
         return row
+    if at_odds:
+        raise DatabaseLockedError
     raise NoCustomerError("PAYMENT_NAMESPACE is another than when this customer's row was written; see flask doctor")

@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 
 from checkout_service.api.problems import CartChanged, Problem, TooManyOpenSessions
-from checkout_service.carts.frozen import FrozenCart
+from checkout_service.carts.frozen import MERGED_UNPAID, FrozenCart
 from checkout_service.checkout.holding import HELD_BEYOND_END
 from checkout_service.checkout.open_sessions import ADDRESS_MAY_OPEN, CALLER_MAY_OPEN, OPEN_SESSIONS, bound_parameters
 from checkout_service.checkout.queries import answer_from
@@ -26,19 +26,18 @@ from checkout_service.providers.base import Opened
 
 # One row in any case. It holds no session where the caller has as many open as one may, nor of a cart that was paid
 # since it was read: a payment ends its generation, and the lock that this takes waits for one that is being recorded.
-# Older sessions are those of a guest's cart, too, that went into this filling when the guest signed in.
+# Older sessions are those of a guest's cart, too, that went into this one when the guest signed in, until it is bought.
 # Requests to cancel are in the order of their payments, so that two sessions of one cart follow each other.
 _insert = Statement(f"""
     WITH {OPEN_SESSIONS}, cart AS (
-        SELECT carts.generation FROM carts CROSS JOIN bound
+        SELECT carts.id, carts.generation FROM carts CROSS JOIN bound
         WHERE carts.id = :cart_id AND carts.generation = :generation AND bound.full_for IS NULL
         FOR SHARE OF carts
     ), filling AS (
         SELECT CAST(:cart_id AS uuid) AS cart_id, cart.generation FROM cart
         UNION ALL
         SELECT theirs.id, guest.merged_generation
-        FROM cart JOIN guests AS guest
-            ON guest.merged_cart_id = :cart_id AND guest.into_generation = cart.generation
+        FROM cart AS carts JOIN guests AS guest ON {MERGED_UNPAID}
         JOIN carts AS theirs ON theirs.user_id = guest.id
     ), older AS (
         SELECT earlier.id,

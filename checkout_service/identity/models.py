@@ -79,9 +79,11 @@ class Guest(Dated, Base):
     merged_cart_id: Mapped[UUID | None] = mapped_column(ForeignKey("carts.id", ondelete="SET NULL"))
     """The customer's cart that the guest's went into; none where the customer kept their own as it was."""
     merged_generation: Mapped[int | None]
-    """The generation of the guest's cart that went into it: an order of it takes what it bought out of that cart."""
+    """The generation of the guest's cart that went into it. An order of this one, or of an older one that was paid
+    in part, takes what it bought out of that cart."""
     into_generation: Mapped[int | None]
-    """The generation of the customer's cart then."""
+    """The generation of the customer's cart then. An order of it or a later one, whose session was opened after the
+    merge, has bought what was merged."""
     capped: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     """The lines that the bounds of carts made smaller, as they were answered."""
     ended_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -6,7 +6,7 @@
 -- customer's, 'of_two_currencies' where both carts have lines to be kept that are priced in two, else 'merged', the first
 -- time and any later one, which changes nothing. canceled are payments for which a
 -- request to cancel was entered: sessions of the guest's cart that nobody has begun to pay, whose lines are elsewhere now.
--- Where somebody has begun to, the guest's cart keeps its generation, so that the money finds its filling.
+-- What somebody has begun to pay finds its filling by its session's generation; the cart's is over.
 -- how says which quantities count: the sum of both, the greater (max), or one cart alone, the guest's or mine. Within the
 -- bounds of carts: what is beyond them is in beyond, with what was requested and what it became.
 CREATE FUNCTION guest_merge(
@@ -19,7 +19,6 @@ DECLARE
     theirs carts;
     new_cart uuid;
     priced_in char(3);
-    some_begun boolean;
 BEGIN
     IF (how IN ('sum', 'max', 'guest', 'mine')) IS NOT TRUE THEN
         RAISE EXCEPTION 'no way to merge is called %', how USING ERRCODE = 'invalid_parameter_value';
@@ -103,24 +102,22 @@ BEGIN
     END IF;
     DELETE FROM cart_items WHERE cart_id = theirs.id;
 
-    WITH open AS (
-        SELECT payment.id, payment.under_way OR payment.status = 'processing' OR payment.amount_authorized > 0 AS is_begun
+    WITH request AS (
+        INSERT INTO cancel_requests (payment_id, requested_by)
+        SELECT payment.id, customer
         FROM checkout_sessions AS session JOIN payments AS payment ON payment.id = session.payment_id
         WHERE session.cart_id = theirs.id AND session.generation = theirs.generation
             AND payment.status < 'expired' AND payment.amount_captured = 0
-    ), request AS (
-        INSERT INTO cancel_requests (payment_id, requested_by)
-        SELECT open.id, customer FROM open WHERE NOT open.is_begun ORDER BY open.id
+            AND NOT (payment.under_way OR payment.status = 'processing' OR payment.amount_authorized > 0)
+        ORDER BY payment.id
         ON CONFLICT (payment_id) DO NOTHING
         RETURNING payment_id
     )
-    SELECT coalesce(bool_or(open.is_begun), false), ARRAY(SELECT request.payment_id FROM request)
-    INTO some_begun, canceled FROM open;
-    IF NOT some_begun THEN
-        -- A session that is about to be opened of it is not: its lines are elsewhere now.
-        UPDATE carts SET generation = generation + 1, updated_at = now() WHERE id = theirs.id;
-    END IF;
-    UPDATE guests SET customer_id = customer, linked_at = now(), capped = guest.capped, updated_at = now(),
+    SELECT coalesce(array_agg(request.payment_id), '{}') INTO canceled FROM request;
+    -- A session that is about to be opened of it is not: its lines are elsewhere now. One that is there keeps its generation.
+    UPDATE carts SET generation = generation + 1, updated_at = now() WHERE id = theirs.id;
+    -- The time after the locks: a session that was opened before them has none of these lines.
+    UPDATE guests SET customer_id = customer, linked_at = clock_timestamp(), capped = guest.capped, updated_at = now(),
         merged_cart_id = CASE WHEN how <> 'mine' THEN mine.id END,
         merged_generation = CASE WHEN how <> 'mine' THEN theirs.generation END,
         into_generation = CASE WHEN how <> 'mine' THEN mine.generation END
@@ -149,30 +146,40 @@ END
 $$;
 
 -- The cart, and its filling, that an order takes what it bought out of: the session's, or the one that this went into when its
--- guest signed in. No cart where that filling was bought already.
+-- guest signed in. No cart where the customer bought that since, by a session that was opened after: an older one, which may end
+-- that filling too, has nothing of the guest's. No cart either where a later filling of the same cart was bought already.
+-- A filling that was paid in part is over before it has an order: its lines were merged as those of the next one.
 CREATE FUNCTION order_carts(made uuid[]) RETURNS TABLE (order_id uuid, cart_id uuid, is_merged boolean) LANGUAGE sql STABLE AS $$
-    SELECT new.id, CASE WHEN guest.id IS NULL THEN new.cart_id ELSE cart.id END, guest.id IS NOT NULL
+    SELECT new.id, CASE
+            WHEN EXISTS (SELECT FROM orders AS later
+                WHERE later.cart_id = new.cart_id AND later.generation > new.generation) THEN NULL
+            WHEN guest.id IS NULL THEN new.cart_id
+            ELSE cart.id END, guest.id IS NOT NULL
     FROM orders AS new
     LEFT JOIN guests AS guest ON guest.id = new.user_id AND guest.merged_cart_id IS NOT NULL
-        AND guest.merged_generation = new.generation
-    LEFT JOIN carts AS cart ON cart.id = guest.merged_cart_id AND cart.generation = guest.into_generation
+        AND guest.merged_generation >= new.generation
+    LEFT JOIN carts AS cart ON cart.id = guest.merged_cart_id AND NOT EXISTS (
+        SELECT FROM orders AS since JOIN checkout_sessions AS session ON session.id = since.session_id
+        WHERE since.cart_id = cart.id AND since.generation >= guest.into_generation
+            AND session.created_at > guest.linked_at)
     WHERE new.id = ANY(made)
 $$;
 
 -- As before (migrations/orders/orders.sql), but of a guest who signed in meanwhile it is the customer's cart: what the guest
--- bought leaves that, its filling is over, and its sessions that nobody has begun to pay are canceled.
+-- bought leaves that, its filling is over, and its sessions that nobody has begun to pay are canceled. So are the guest's where
+-- the customer was faster.
 CREATE OR REPLACE FUNCTION orders_use_up_carts(made uuid[], some_authorized boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     merged uuid[];
 BEGIN
-    SELECT array_agg(DISTINCT used.cart_id) INTO merged FROM order_carts(made) AS used WHERE used.is_merged;
+    SELECT array_agg(DISTINCT used.cart_id) INTO merged
+    FROM order_carts(made) AS used WHERE used.is_merged AND used.cart_id IS NOT NULL;
     MERGE INTO cart_items AS item
     USING (
         SELECT used.cart_id, line.listing_id, sum(line.qty) AS qty
         FROM orders AS new JOIN order_carts(made) AS used ON used.order_id = new.id
         JOIN order_lines AS line ON line.order_id = new.id
-        WHERE new.id = ANY(made) AND used.cart_id IS NOT NULL AND NOT EXISTS (SELECT FROM orders AS later
-            WHERE later.cart_id = new.cart_id AND later.generation > new.generation)
+        WHERE new.id = ANY(made) AND used.cart_id IS NOT NULL
         GROUP BY used.cart_id, line.listing_id
     ) AS bought
     ON item.cart_id = bought.cart_id AND item.listing_id = bought.listing_id
@@ -188,8 +195,18 @@ BEGIN
 
     INSERT INTO cancel_requests (payment_id, requested_by)
     SELECT DISTINCT other.id, other.user_id
-    FROM orders AS new JOIN checkout_sessions AS session ON session.cart_id = new.cart_id
-        AND session.generation = new.generation AND session.payment_id <> new.payment_id
+    FROM orders AS new
+    CROSS JOIN LATERAL (
+        SELECT new.cart_id, new.generation
+        UNION ALL
+        -- What this session bought was in a guest's cart before: a payment of that may have failed since.
+        SELECT theirs.id, guest.merged_generation
+        FROM guests AS guest JOIN carts AS theirs ON theirs.user_id = guest.id
+        JOIN checkout_sessions AS paid ON paid.id = new.session_id AND paid.created_at > guest.linked_at
+        WHERE guest.merged_cart_id = new.cart_id AND guest.into_generation <= new.generation
+    ) AS filling
+    JOIN checkout_sessions AS session ON session.cart_id = filling.cart_id
+        AND session.generation = filling.generation AND session.payment_id <> new.payment_id
     JOIN payments AS other ON other.id = session.payment_id
     WHERE new.id = ANY(made) AND other.status IN ('pending', 'failed') AND NOT other.under_way
     ON CONFLICT (payment_id) DO NOTHING;

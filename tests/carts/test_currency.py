@@ -144,6 +144,25 @@ def test_an_older_line_costs_what_its_listing_costs_and_decides_the_currency(
     assert shown(customer)[:2] == ("EUR", "52.00")
 
 
+def test_a_cart_of_before_has_its_lines_currency_when_that_is_chosen(
+    customer: Customer, dollars: dict[str, Any], both: dict[str, Any], euros: dict[str, Any], sql: Sql
+) -> None:
+    put(customer, both)
+    add_older_line(sql, dollars)
+    answer = choose(customer, "USD")
+    assert (answer.status_code, answer.json["currency"], len(answer.json["items"])) == (200, "USD", 2)
+    assert mismatched(choose(customer, "EUR"))
+    # The release before put a line in, of a currency of its own.
+    sql("DELETE FROM cart_items")
+    assert choose(customer, "USD").status_code == 200
+    sql("INSERT INTO cart_items (cart_id, listing_id, qty) SELECT id, :id, 1 FROM carts", id=euros["id"])
+    assert choose(customer, "EUR").status_code == 200
+    assert mismatched(choose(customer, "USD"))
+    add_older_line(sql, dollars)
+    for currency in ("EUR", "USD"):
+        assert mismatched(choose(customer, currency)), "it has lines of two"
+
+
 def test_the_database_keeps_a_line_of_another_currency_out(customer: Customer, euros: dict[str, Any], sql: Sql) -> None:
     put(customer, euros)
     for statement in (

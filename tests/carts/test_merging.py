@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
-
 import pytest
 from flask import Flask
-from werkzeug.test import TestResponse
 
-from tests.carts.guest_carts import make_guest, token_of
+from tests.carts.guest_carts import begin, lines, make_guest, merge, token_of
 from tests.conftest import Customer, MakeListing, Sql
-from tests.money import attempt, bring_to, fold
 from tests.orders.buying import bought
 from tests.purchases import ask, fill_cart, opened
 from tests.refunding import staff_of
-
-
-def merge(customer: Customer, guest: Customer, how: str = "sum", **headers: str) -> TestResponse:
-    return customer.post("/api/cart/merge", json={"cart_token": token_of(guest), "how": how}, headers=headers)
-
-
-def lines(customer: Customer) -> dict[str, int]:
-    return {item["listing"]["id"]: item["qty"] for item in customer.get("/api/cart").json["items"]}
 
 
 @pytest.fixture
@@ -260,88 +247,6 @@ def test_after_it_the_token_reads_and_no_more(
     sql("UPDATE guests SET last_used_at = now() - interval '30 days'")
     assert guest.get(f"/api/payments/{payment_id}").status_code == 401
     assert customer.get(f"/api/payments/{payment_id}").status_code == 200
-
-
-def begin(sql: Sql, payment_id: str | UUID) -> None:
-    """Somebody has begun to pay it."""
-    attempt(sql, payment_id, "under_way", ref="begun")
-    fold(sql, payment_id)
-
-
-def generation(sql: Sql, who: Customer) -> Any:
-    return sql("SELECT generation FROM carts WHERE user_id = :id", id=who.id)[0].generation
-
-
-@pytest.mark.parametrize("status", ["paid", "authorized"])
-def test_what_somebody_has_begun_to_pay_goes_on_and_leaves_the_customers_cart_once_it_is_paid(
-    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql, status: str
-) -> None:
-    shared, other = make_listing(), make_listing()
-    fill_cart(customer, (shared, 1), (other, 1))
-    payment_id = opened(guest, fill_cart(guest, (shared, 2)), "one")["payment_id"]
-    begin(sql, payment_id)
-
-    merge(customer, guest)
-
-    assert sql("SELECT FROM cancel_requests") == []
-    assert generation(sql, guest) == 0
-    assert lines(customer) == {str(shared["id"]): 3, str(other["id"]): 1}
-    own = opened(customer, customer.get("/api/cart").json["id"], "mine")
-    assert own["also_under_way"] == [payment_id], "both may be charged"
-    mine = own["payment_id"]
-    bring_to(sql, payment_id, status)
-    assert lines(customer) == {str(shared["id"]): 1, str(other["id"]): 1}
-    assert [str(row.payment_id) for row in sql("SELECT payment_id FROM orders")] == [payment_id]
-    assert (generation(sql, guest), generation(sql, customer)) == (1, 1)
-    # What the customer was about to pay held what is bought now.
-    assert [str(row.payment_id) for row in sql("SELECT payment_id FROM cancel_requests")] == [mine]
-
-
-def test_what_was_paid_after_the_customer_bought_the_cart_takes_nothing_out_of_the_next_one(
-    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
-) -> None:
-    listing = make_listing()
-    payment_id = opened(guest, fill_cart(guest, (listing, 2)), "one")["payment_id"]
-    begin(sql, payment_id)
-    merge(customer, guest)
-    bring_to(sql, opened(customer, customer.get("/api/cart").json["id"], "mine")["payment_id"], "paid")
-    fill_cart(customer, (listing, 2))
-
-    bring_to(sql, payment_id, "paid")
-
-    assert lines(customer) == {str(listing["id"]): 2}
-    assert len(sql("SELECT FROM orders")) == 2
-
-
-def test_a_customer_who_kept_their_own_cart_keeps_it_when_the_guests_payment_comes(
-    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
-) -> None:
-    listing = make_listing()
-    fill_cart(customer, (listing, 2))
-    payment_id = opened(guest, fill_cart(guest, (listing, 1)), "one")["payment_id"]
-    begin(sql, payment_id)
-    merge(customer, guest, "mine")
-
-    bring_to(sql, payment_id, "paid")
-
-    assert lines(customer) == {str(listing["id"]): 2}
-
-
-def test_a_session_that_nobody_began_to_pay_is_canceled_and_the_carts_filling_is_over(
-    guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
-) -> None:
-    cart_id = fill_cart(guest, (make_listing(), 2))
-    payment_id = opened(guest, cart_id, "one")["payment_id"]
-
-    merge(customer, guest)
-
-    (request,) = sql("SELECT payment_id, requested_by FROM cancel_requests")
-    assert (str(request.payment_id), request.requested_by) == (payment_id, customer.id)
-    assert generation(sql, guest) == 1
-    # If the money was faster it is an order all the same, and what was bought leaves the customer's cart.
-    bring_to(sql, payment_id, "paid")
-    assert lines(customer) == {}
-    assert len(customer.get("/api/orders").json["data"]) == 1
 
 
 def test_a_link_is_for_good(guest: Customer, customer: Customer, other_customer: Customer, sql: Sql) -> None:
