@@ -10,6 +10,7 @@ from flask import Response, request, url_for
 
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import public
+from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.api.responses import json_answer
 from checkout_service.catalog.filters import ListingFilters, Sort
@@ -38,6 +39,7 @@ blueprint = Blueprint("listings", __name__, url_prefix="/api/listings", descript
 @blueprint.response(200, ListingPageSchema, example=LISTINGS_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(Invalid, DatabaseUnavailable)
+@compressed
 def list_listings(query: dict[str, Any]) -> Response:
     """List what is on sale
 
@@ -75,6 +77,7 @@ def list_listings(query: dict[str, Any]) -> Response:
 @blueprint.response(200, ListingSchema, example=LISTING_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(Invalid, NotFound, DatabaseUnavailable)
+@compressed
 def read_listing(query: dict[str, Any], listing_id: UUID) -> Response:
     """Read a listing
 
@@ -88,6 +91,6 @@ def read_listing(query: dict[str, Any], listing_id: UUID) -> Response:
 
 def _kept(shown: Mapping[str, Any]) -> Response:
     answer = json_answer(shown, headers={"Cache-Control": KEPT})
-    answer.add_etag()
+    answer.add_etag(weak=True)  # one for both forms: it may go out compressed
     answer.make_conditional(request)
     return answer
