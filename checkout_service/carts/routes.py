@@ -43,7 +43,7 @@ from checkout_service.carts.schemas import (
 )
 from checkout_service.identity.cart_tokens import InvalidCartToken, sent_cart_token
 from checkout_service.rates.counts import Rate
-from checkout_service.rates.limits import use_rates
+from checkout_service.rates.limits import hold_to
 from checkout_service.settings.values import WebSettings
 
 blueprint = Blueprint(
@@ -85,9 +85,7 @@ def create_guest_cart(body: dict[str, Any]) -> Response:
     settings: WebSettings = current_app.extensions["settings"]
     if (address := address_hash(request.environ)) is not None:
         # Whoever asks for them is somebody new each time, and each leaves a row for some weeks.
-        quota = settings.guest_carts_per_address_per_minute
-        if (limited := use_rates([Rate("guest-carts", f"guest-carts:{address.hex()}", quota, 60)])[1]) is not None:
-            raise limited
+        hold_to(Rate("guest-carts", f"guest-carts:{address.hex()}", settings.guest_carts_per_address_per_minute, 60))
     cart = operations.open_guest_cart(currency=body.get("currency"), default_currency=settings.default_currency)
     return json_answer(cart, 201, headers={"Cache-Control": "no-store", "Location": "/api/cart"})
 
@@ -165,9 +163,7 @@ def merge_guest_cart(body: dict[str, Any]) -> Response:
     is. Quantities stay within the bounds of a cart: `capped` says which did not fit.
     """
     settings: WebSettings = current_app.extensions["settings"]
-    rate = Rate("merges", f"merges:{caller().user_id}", MERGES_A_DAY, 86_400)
-    if (limited := use_rates([rate])[1]) is not None:
-        raise limited
+    hold_to(Rate("merges", f"merges:{caller().user_id}", MERGES_A_DAY, 86_400))
     capped = merging.merge_guest_cart(
         customer=caller(), cart_token=body["cart_token"], how=body["how"], lasts=settings.cart_tokens_last
     )

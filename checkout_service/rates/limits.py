@@ -44,6 +44,13 @@ def use_rates(rates: Iterable[Rate], *, unless: str = "") -> tuple[bytes | None,
     return found.kept, None if found.fits else _limited(found.used)
 
 
+def hold_to(*rates: Rate) -> None:
+    """Use one of each rate. Raises RateLimited where one of them is used up: then none is used."""
+    limited = use_rates(rates)[1]
+    if limited is not None:
+        raise limited
+
+
 def _limited(used: Sequence[Used]) -> RateLimited:
     callers_refused_total.labels(RateLimited.slug).inc()
     return RateLimited(retry_after=max(ceil(each.ends_in or 0) for each in used if not each.left))

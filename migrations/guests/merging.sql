@@ -4,8 +4,8 @@
 
 -- Returns what came of it: 'unknown' for a token that is none or has ended, 'of_another' where the guest is another
 -- customer's, 'of_two_currencies' where both carts have lines to be kept that are priced in two, else 'merged', the first
--- time and any later one, which changes nothing. canceled are payments for which a
--- request to cancel was entered: sessions of the guest's cart that nobody has begun to pay, whose lines are elsewhere now.
+-- time and any later one, which changes nothing. canceled are payments for which a request to cancel was entered: sessions
+-- of the guest's cart that nobody has begun to pay, whose lines are elsewhere now.
 -- What somebody has begun to pay finds its filling by its session's generation; the cart's is over.
 -- how says which quantities count: the sum of both, the greater (max), or one cart alone, the guest's or mine. Within the
 -- bounds of carts: what is beyond them is in beyond, with what was requested and what it became.
@@ -79,7 +79,8 @@ BEGIN
         ), fitting AS (
             -- What one of the carts had already may stay, though a price rose since.
             SELECT given.*, least(given.requested, greatest(
-                    least(most_qty, floor(largest / coalesce(price.unit_price, listing.unit_price)))::integer, given.of_guest, given.of_customer)) AS qty,
+                    least(most_qty, floor(largest / coalesce(price.unit_price, listing.unit_price)))::integer,
+                    given.of_guest, given.of_customer)) AS qty,
                 row_number() OVER (PARTITION BY given.of_customer IS NULL ORDER BY given.id) AS place
             FROM given JOIN listings AS listing ON listing.id = given.listing_id
             LEFT JOIN listing_prices AS price ON price.listing_id = listing.id AND price.currency = given.currency
