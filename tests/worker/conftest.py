@@ -34,11 +34,16 @@ def worker(worker_app: Flask) -> Iterator[Flask]:
 
 @pytest.fixture
 def make_worker(worker_app: Flask, worker_settings: WorkerSettings) -> Iterator[MakeWorker]:
-    """Another worker: ``make_worker(rejected_max_rows=2)``; the overrides are fields of its settings."""
+    """Another worker: ``make_worker(rejected_max_rows=2)``; the overrides are fields of its settings.
+
+    Those of a test are a deployment of their own: what another test's worker remembers a moment later, by a thread that
+    had it in hand when its app was closed, is nothing to them.
+    """
     made: list[Flask] = []
+    deployment = uuid4()
 
     def make(**overrides: Any) -> Flask:
-        made.append(make_context(replace(worker_settings, **overrides)))
+        made.append(make_context(replace(worker_settings, **{"payment_namespace": deployment} | overrides)))
         return made[-1]
 
     yield make
@@ -49,8 +54,7 @@ def make_worker(worker_app: Flask, worker_settings: WorkerSettings) -> Iterator[
 @pytest.fixture
 def scripted(make_worker: MakeWorker) -> Iterator[ScriptedProvider]:
     """A worker whose provider says what the test has told it to; the test runs inside its context."""
-    # A deployment of its own: what another test's worker remembers a moment later is nothing to this one.
-    app = make_worker(payment_namespace=uuid4())
+    app = make_worker()
     provider = ScriptedProvider()
     app.extensions["providers"] = {provider.name: provider}
     with app.app_context():
