@@ -134,7 +134,11 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
         super().__init__(
             app,
             spec_kwargs={
-                "info": {"description": _ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+                "info": {
+                    "description": _ABOUT,
+                    "contact": {"name": "The shop that runs this service"},
+                    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+                },
                 "security": [{CUSTOMER: []}],
                 "servers": [{"url": "/", "description": "Where this document is served."}],
             },
@@ -170,6 +174,9 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
 
     def _register_responses(self) -> None:
         """Registers none: which problems an operation has, each of its responses says."""
+
+    def _register_pagination_header(self) -> None:
+        """Registers none: our pages are keyset pages, and what they are is in their bodies."""
 
 
 def _documented(wrapped: Any, view: View) -> View:
@@ -219,8 +226,9 @@ _CUSTOMER: Final = """A customer's token, whose claim `sub` (or the one that `JW
 text of 1 to 255 characters or a whole number. It opens what is that customer's own."""
 
 _STAFF: Final = """A token of staff, with scopes in its claim `scope`, or a program's API key (`csk_…`, made by `flask
-api-keys create`), which has its scopes since it was made. An operation names the scopes of which it takes one. An API
-key opens no other, and a token with `refunds` still opens what it opened before there were other scopes. Scopes: """
+api-keys create`), which has its scopes since it was made. An operation names in `x-scopes` the scopes of which it takes
+one. An API key opens no other operation, and a token with `refunds` still opens what it opened before there were other
+scopes. Scopes: """
 
 _GUEST: Final = """The secret that `POST /api/carts` gives a guest, in place of Authorization; both together are a 400.
 It opens the guest's cart, and the payments and orders that came of it. Once the cart is a customer's, it only reads
@@ -239,7 +247,9 @@ def _document_problems(doc: dict[str, Any], info: dict[str, Any], **_context: An
 def _document_headers(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Say which headers answers have: what names the request, what a later one may name, and what repeats one."""
     responses = {str(status): response for status, response in doc["responses"].items()}
-    by_key = any(parameter.get("name") == "Idempotency-Key" for parameter in doc.get("parameters", ()))
+    # What a view says by hand comes into the document after this step.
+    by_hand = info.get("manual_doc", {}).get("parameters", ())
+    by_key = any(parameter["name"] == "Idempotency-Key" for parameter in by_hand)
     is_rated = RateLimited in info.get("problems", ())
     if "304" in responses:
         doc.setdefault("parameters", []).append(_IF_NONE_MATCH)
@@ -259,13 +269,17 @@ def _document_headers(doc: dict[str, Any], info: dict[str, Any], **_context: Any
 
 def _document_callers(doc: dict[str, Any], info: dict[str, Any], **_context: Any) -> dict[str, Any]:
     """Say who may call an operation: which scopes open it, any one of them, and whether guests may. What is for
-    customers too needs no scope."""
+    customers too needs no scope.
+
+    The scopes stand beside ``security``: within it, linters take those of OAuth flows alone, and ours are none.
+    """
     demand: Demand | None = info.get("demand")
     ways: list[dict[str, list[str]]] = [] if demand is not None and demand.only else [{CUSTOMER: []}]
     if info.get("guest_access") is not None:
         ways.append({GUEST: []})
     if demand is not None:
-        ways += [{STAFF: [str(scope)]} for scope in demand.scopes]
+        ways.append({STAFF: []})
+        doc["x-scopes"] = [str(scope) for scope in demand.scopes]
     if info.get("is_public"):
         doc["security"] = []
     elif ways != [{CUSTOMER: []}]:

@@ -211,6 +211,9 @@ def change_quantity(body: dict[str, Any], item_id: UUID) -> Response:
 @blueprint.response(204, description="The line is gone; the cart stays")
 @blueprint.problems(Unauthorized, NotFound, DatabaseUnavailable)
 def remove_item(item_id: UUID) -> Response:
-    """Take a line out of the cart"""
+    """Take a line out of the cart
+
+    The cart stays, empty or not. A line that is not in it is 404.
+    """
     operations.remove_item(user_id=caller().user_id, item_id=item_id)
     return Response(status=204)

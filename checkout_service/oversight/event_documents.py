@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -262,6 +263,7 @@ def _posted(api: Api, name: str) -> dict[str, Any]:
         _reference(api, ThinObjectSchema) | {"required": ["type", "id", "version"]}
     ]
     return {
+        "operationId": _operation_id(name),
         "summary": name,
         "description": f"{MEANINGS[name]} `data` is the object as lists for staff show it at that version; for "
         "endpoints with `payload` thin, its type, id and version alone.",
@@ -293,6 +295,12 @@ def _posted(api: Api, name: str) -> dict[str, Any]:
         },
         "responses": _ANSWERS,
     }
+
+
+def _operation_id(name: str) -> str:
+    """A type's name as programs have it: ``paymentPartiallyPaid`` of ``payment.partially_paid``."""
+    first, *others = re.split(r"[._]", name)
+    return first + "".join(map(str.capitalize, others))
 
 
 def _schema(api: Api, shown: Shown) -> dict[str, Any]:

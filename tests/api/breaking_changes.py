@@ -33,7 +33,7 @@ class _Comparison:
             after = self._new.get(place, {}).get(path, {})
             for method in (method for method in METHODS if method in before):
                 where, was, now = f"{method} {path}", before[method], after.get(method, {})
-                if not now or was.get("operationId") != now.get("operationId"):
+                if not now or was.get("operationId", "") not in {"", now.get("operationId")}:  # webhooks had none
                     yield f"{where}: operation gone"
                 elif place == "webhooks":
                     yield from self._of_contents(where, was["requestBody"], now["requestBody"], "answer")

@@ -136,7 +136,9 @@ def test_every_error_is_documented_as_a_problem_of_named_types(client: FlaskClie
 
 def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for _, _, operation in operations(document)]
-    assert len(set(ids)) == len(ids)
+    posted = {name: item["post"]["operationId"] for name, item in document["webhooks"].items()}
+    assert len({*ids, *posted.values()}) == len(ids) + len(posted)
+    assert posted["payment.partially_paid"] == "paymentPartiallyPaid"
     assert {"addCartItem", "openCheckoutSession", "cancelPayment", "receiveWebhook"} <= set(ids)
     assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)+", found) for found in ids)
 
@@ -172,6 +174,18 @@ def test_what_is_read_again_names_its_etag(document: dict[str, Any]) -> None:
     for operation in again:
         assert "If-None-Match" in {parameter["name"] for parameter in operation["parameters"]}
         assert "ETag" in operation["responses"]["200"]["headers"]
+
+
+def test_what_takes_a_key_says_that_it_may_repeat_an_answer(document: dict[str, Any]) -> None:
+    keyed = [
+        operation
+        for _, _, operation in operations(document)
+        if "Idempotency-Key" in {parameter["name"] for parameter in operation.get("parameters", ())}
+    ]
+    assert len(keyed) >= 8
+    for operation in keyed:
+        answers = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+        assert all("Idempotent-Replayed" in answer["headers"] for answer in answers), operation["operationId"]
 
 
 def test_every_operation_but_the_receiver_and_a_guests_first_asks_who_calls(document: dict[str, Any]) -> None:

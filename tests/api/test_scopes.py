@@ -198,7 +198,7 @@ def test_the_document_says_which_scopes_open_each_operation(everything: Flask) -
         assert f"`{scope}` {words}" in schemes["staff"]["description"]
     assert OPENS.keys() == set(Scope)
     shown = {
-        (method, path): operation.get("security")
+        (method, path): (operation.get("security"), operation.get("x-scopes"))
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
         if method != "parameters"
@@ -212,14 +212,14 @@ def test_the_document_says_which_scopes_open_each_operation(everything: Flask) -
             assert shown[method.lower(), path] == expected(demand, by_guests=by_guests), path
         elif (method.lower(), path) in shown and not is_public(everything, rule.endpoint):
             by_guests = guest_access_of(everything, rule.endpoint) is not None
-            assert shown[method.lower(), path] == ([{"customer": []}, {"guest": []}] if by_guests else None)
+            security = [{"customer": []}, {"guest": []}] if by_guests else None
+            assert shown[method.lower(), path] == (security, None)
             assert "403" in document["paths"][path][method.lower()]["responses"]
 
 
-def expected(demand: Demand, *, by_guests: bool) -> list[dict[str, list[str]]]:
-    customers = [] if demand.only else [{"customer": []}]
-    guests = [{"guest": []}] if by_guests else []
-    return customers + guests + [{"staff": [str(scope)]} for scope in demand.scopes]
+def expected(demand: Demand, *, by_guests: bool) -> tuple[list[dict[str, list[str]]], list[str]]:
+    ways = [*([] if demand.only else ["customer"]), *(["guest"] if by_guests else []), "staff"]
+    return [{way: []} for way in ways], [str(scope) for scope in demand.scopes]
 
 
 def test_the_page_on_security_has_the_table(everything: Flask) -> None:
