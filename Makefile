@@ -28,7 +28,7 @@ help:
 	@echo "make openapi  write docs/openapi.json, the document of a release, from the routes"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
-	@echo "make node   the public packages for receivers in node, which a test verifies our signatures with"
+	@echo "make node   what tests run in node: linters of the API's document, public packages for receivers; and node itself, where it is missing"
 	@echo "make help   this list"
 
 run: venv
@@ -95,9 +95,9 @@ bench: venv
 profile: venv
 	@exec .venv/bin/python -m benchmarks.profile
 
-# Into .node, by its ordinary client; without it the test of what these packages verify is skipped.
+# Into .node and clients/typescript, by locks. Without it the tests that run something in node are skipped.
 node:
-	@mkdir -p .node && cp tests/node/package.json .node/ && cd .node && npm install --no-audit --no-fund --ignore-scripts
+	@PYTHON="$(PYTHON)" tests/node/install.sh
 
 # The stamp is written last and names what the environment was built from, so an interrupted build, another lock,
 # a moved folder or another Python all lead to a fresh one.

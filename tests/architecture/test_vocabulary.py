@@ -183,7 +183,7 @@ def _texts() -> tuple[Path, ...]:
     """Every text of the project that people read or write, but for this file."""
     found: list[Path] = []
     for folder, folders, files in os.walk(ROOT):
-        folders[:] = [one for one in folders if one == ".ci" or not one.startswith((".", "__"))]
+        folders[:] = [one for one in folders if one == ".ci" or not one.startswith((".", "__", "node_modules"))]
         found += [Path(folder, one) for one in files]
     return tuple(sorted(path for path in found if _is_ours(path)))
 

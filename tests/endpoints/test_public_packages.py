@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,9 +20,7 @@ from checkout_service.endpoints.states import Signing
 from checkout_service.events.posted import PostedEvent
 from checkout_service.settings.secret import Secret
 from tests.conftest import ROOT
-
-NODE = ROOT / ".node"
-"""Where ``make node`` installs node's packages."""
+from tests.in_node import PACKAGES, find_node
 
 Verify = Callable[[list["Posted"]], list[str | None]]
 """The ids of events that were verified, None for what was refused."""
@@ -120,14 +117,12 @@ def by_hand() -> Verify:
 
 
 def in_node(name: str) -> Verify:
-    node = shutil.which("node")
-    if node is None or not (NODE / "node_modules" / name).is_dir():
-        pytest.skip("node or its packages are not there: make node")
+    node = find_node("standardwebhooks", "svix")
 
     def verify(posts: list[Posted]) -> list[str | None]:
         given = [{"secret": each.secret, "headers": dict(each.headers), "body": each.body.decode()} for each in posts]
         ran = subprocess.run(
-            [str(node), str(ROOT / "tests" / "node" / "verify.cjs"), str(NODE)],
+            [node, str(ROOT / "tests" / "node" / "verify.cjs"), str(PACKAGES)],
             input=json.dumps(given).encode(),
             capture_output=True,
             check=False,
