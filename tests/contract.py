@@ -1,4 +1,5 @@
-"""Every answer that the suite sees is held against the API's document: members, types, words, patterns, problem types.
+"""Every answer that the suite sees is held against the API's document: members, types, words, patterns, problem types,
+and the headers that clients go by.
 
 An answer that looks like one before is not looked at again: figures, ids and times are all alike.
 """
@@ -6,7 +7,7 @@ An answer that looks like one before is not looked at again: figures, ids and ti
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -14,6 +15,8 @@ from typing import Any, Final
 import orjson
 from flask import Flask, Response, request
 from jsonschema import Draft202012Validator
+
+from checkout_service.server.cors import EXPOSED
 
 OF_ANY_PATH: Final = {405, 501}
 """What HTTP itself has a server answer, whatever the path: documented nowhere."""
@@ -38,6 +41,7 @@ def hold_to_document(app: Flask) -> None:
             path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
             if not answer.direct_passthrough and not answer.is_streamed:
                 checks.look(path, request.method.lower(), answer.status_code, answer.get_data())
+                checks.look_at_headers(path, request.method.lower(), answer.status_code, answer.headers.keys())
         return answer
 
     app.after_request_funcs.setdefault(None, []).insert(0, look)  # it runs last: what is answered is final then
@@ -70,6 +74,19 @@ class _Checks:
             f"{method} {path}: {status}: {error.message[:400]} at {list(error.absolute_path)}"
             for error in validator.iter_errors(orjson.loads(body))
         )
+
+    def look_at_headers(self, path: str, method: str, status: int, names: Iterable[str]) -> None:
+        """Those that pages of other origins may read are documented: clients go by them."""
+        operation = self._document["paths"].get(path, {}).get(method)
+        if operation is None or str(status) not in operation["responses"]:
+            return
+        missing = set(names) & set(EXPOSED) - self._headers(path, method, str(status))
+        if missing and status < 400:
+            found.append(f"{method} {path}: {status} has headers that are not documented: {sorted(missing)}")
+
+    @cache  # noqa: B019 (as below)
+    def _headers(self, path: str, method: str, status: str) -> frozenset[str]:
+        return frozenset(self._document["paths"][path][method]["responses"][status].get("headers", ()))
 
     @cache  # noqa: B019 (an app of a test lives as long as its process)
     def _validator(self, path: str, method: str, status: str) -> Draft202012Validator | None:

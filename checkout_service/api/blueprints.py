@@ -204,6 +204,7 @@ _HEADERS: Final = {
     API_VERSION: "The version that the answer is of: the newest.",
     "X-Request-Id": "Names this request in the logs; problem documents have it too.",
     "ETag": "Names what was answered, for If-None-Match.",
+    "Location": "The path at which the API shows what was made, or what becomes of it.",
     "RateLimit-Policy": "How often (`q`) within how many seconds (`w`) this may be done; not to staff.",
     "RateLimit": "Of each policy what is left (`r`), and in how many seconds (`t`) the count begins anew.",
     "Idempotent-Replayed": "`true` where this repeats the answer to an earlier request with the same key.",

@@ -68,6 +68,24 @@ new MutationObserver(() => {
   for (const cross of document.querySelectorAll(".close-modal:not([aria-label])")) {
     cross.setAttribute("aria-label", "Close");
   }
+  // A link within a button cannot be reached; the button does what it would.
+  for (const link of document.querySelectorAll(".opblock-summary-control a[href]")) link.removeAttribute("href");
+  // A level of headings is left out between the page's own and the rest.
+  for (const heading of document.querySelectorAll("h3:not([aria-level]), h4:not([aria-level]), h5:not([aria-level])")) {
+    heading.ariaLevel = heading.matches(".models > h4") ? 2 : heading.localName[1] - 1;
+  }
+  for (const table of document.querySelectorAll("table.responses-table:not([aria-label])")) {
+    table.ariaLabel = table.id.replaceAll("_", " ");
+  }
+  // What stands outside of the main part belongs to a part with a name.
+  for (const [part, role, name] of [
+    [".information-container", "region", "About"],
+    [".schemes-server-container", "region", "Servers"],
+    [".modal-ux", "dialog", "Authorizations"],
+  ]) {
+    const found = document.querySelector(part);
+    if (found && !found.role) Object.assign(found, { role, ariaLabel: name });
+  }
   // The fields of two schemes have one id and one name there.
   for (const box of document.querySelectorAll(".auth-container")) {
     const field = box.querySelector("#auth-bearer-value");
@@ -107,6 +125,8 @@ _STYLE: Final = """body { margin: 0; }
 .swagger-ui :focus-visible { outline: 3px solid #1d4f91; outline-offset: 2px; }
 """
 
+_REQUEST_ID: Final = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
+
 _TAG: Final = "Provider webhooks"
 
 _RECEIVER: Final[dict[str, Any]] = {
@@ -133,6 +153,7 @@ _RECEIVER: Final[dict[str, Any]] = {
     "responses": {
         "202": {
             "description": "Stored",
+            "headers": {**_REQUEST_ID},
             "content": {
                 "application/json": {
                     "schema": {
@@ -182,6 +203,7 @@ def _acknowledged(texts: Mapping[str, str]) -> dict[str, Any]:
     """The answer to providers that want a text in place of our 202."""
     return {
         "description": f"Stored, in the words that {', '.join(sorted(texts))} waits for",
+        "headers": {**_REQUEST_ID},
         "content": {
             "text/plain": {
                 "schema": {"type": "string", "enum": sorted(set(texts.values()))},

@@ -12,7 +12,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.compressing import compressed
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
-from checkout_service.api.responses import json_answer
+from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.captures.operations import (
     CaptureOrder,
@@ -53,7 +53,11 @@ blueprint = Blueprint(
 @blueprint.doc(parameters=[documented("capture")])
 @blueprint.arguments(NewCaptureSchema, example={"amount": "200.00", "final": True})
 @blueprint.response(
-    202, CaptureRequestSchema, example=REQUEST_EXAMPLE, description="Stored; the provider is asked next"
+    202,
+    CaptureRequestSchema,
+    example=REQUEST_EXAMPLE,
+    description="Stored; the provider is asked next",
+    headers=LOCATED,
 )
 @blueprint.problems(
     problems.MissingIdempotencyKey,
@@ -95,7 +99,9 @@ def post_capture(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
 @scoped(Scope.CAPTURES, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("void")])
-@blueprint.response(202, VoidSchema, example=VOID_EXAMPLE, description="Stored; the provider is asked next")
+@blueprint.response(
+    202, VoidSchema, example=VOID_EXAMPLE, description="Stored; the provider is asked next", headers=LOCATED
+)
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,

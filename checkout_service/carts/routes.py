@@ -23,7 +23,7 @@ from checkout_service.api.problems import (
     TotalTooLarge,
     Unauthorized,
 )
-from checkout_service.api.responses import json_answer
+from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.carts import currency, merging, operations, queries
 from checkout_service.carts.merging import GuestOfAnother
 from checkout_service.carts.schemas import (
@@ -68,7 +68,9 @@ class CustomerHasCart(Problem):
 @guest_blueprint.post("")
 @guest_blueprint.doc(operationId="createGuestCart")
 @guest_blueprint.arguments(NewCartSchema)
-@guest_blueprint.response(201, GuestCartSchema, example=EXAMPLE_GUEST_CART, description="The cart, and its token")
+@guest_blueprint.response(
+    201, GuestCartSchema, example=EXAMPLE_GUEST_CART, description="The cart, and its token", headers=LOCATED
+)
 @guest_blueprint.problems(CustomerHasCart, RateLimited, DatabaseUnavailable)
 @public
 def create_guest_cart(body: dict[str, Any]) -> Response:

@@ -11,7 +11,7 @@ from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, guests_too
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
-from checkout_service.api.responses import json_answer
+from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import open_session
 from checkout_service.checkout.queries import session_of, show_session, with_next_action
@@ -38,7 +38,7 @@ blueprint = Blueprint(
 @keyed
 @blueprint.doc(parameters=[documented("purchase")])
 @blueprint.arguments(OpenSessionSchema)
-@blueprint.response(201, SessionSchema, example=EXAMPLE_SESSION)
+@blueprint.response(201, SessionSchema, example=EXAMPLE_SESSION, headers=LOCATED)
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,

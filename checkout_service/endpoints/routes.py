@@ -13,7 +13,7 @@ from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.compressing import compressed
-from checkout_service.api.responses import json_answer
+from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.commands.models import Door
 from checkout_service.commands.operations import Origin
@@ -65,7 +65,7 @@ blueprint = Blueprint(
     NewEndpointSchema,
     example={"url": "https://shop.example.com/webhooks", "types": ["payment.paid"], "description": "the warehouse"},
 )
-@blueprint.response(201, EndpointWithSecretSchema, example=examples.WITH_SECRET, description="Made")
+@blueprint.response(201, EndpointWithSecretSchema, example=examples.WITH_SECRET, description="Made", headers=LOCATED)
 @blueprint.problems(
     problems.MalformedBody,
     InsufficientScope,

@@ -11,7 +11,7 @@ from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
-from checkout_service.api.responses import json_answer
+from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.captures.problems import CaptureTooLarge, OneCaptureOnly
 from checkout_service.orders.canceling import CancellationRequest, cancel
@@ -63,7 +63,7 @@ blueprint = Blueprint(
         "tracking": "00340434161094000001",
     },
 )
-@blueprint.response(201, FulfilmentSchema, example=FULFILMENT_EXAMPLE, description="Done")
+@blueprint.response(201, FulfilmentSchema, example=FULFILMENT_EXAMPLE, description="Done", headers=LOCATED)
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,
@@ -118,7 +118,9 @@ def post_fulfilment(body: dict[str, Any], key: str, order_id: UUID) -> Response:
 @keyed
 @blueprint.doc(parameters=[documented("cancellation")])
 @blueprint.arguments(NewCancellationSchema, example={"reason": "damaged"}, required=False)
-@blueprint.response(202, CanceledOrderSchema, example=CANCELLATION_EXAMPLE, description="Canceled; the money is next")
+@blueprint.response(
+    202, CanceledOrderSchema, example=CANCELLATION_EXAMPLE, description="Canceled; the money is next", headers=LOCATED
+)
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,

@@ -17,7 +17,7 @@ from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
-from checkout_service.api.responses import json_answer, show_time
+from checkout_service.api.responses import LOCATED, json_answer, show_time
 from checkout_service.api.scopes import Scope
 from checkout_service.commands.models import Action, Door
 from checkout_service.commands.operations import KeyTakenError, Origin, accept
@@ -46,7 +46,9 @@ _currency = text("SELECT currency FROM payments WHERE id = :id")
 @keyed
 @blueprint.doc(parameters=[documented("acceptance")])
 @blueprint.arguments(NewAcceptanceSchema, example={"amount": "200.00", "why": "agreed by telephone"})
-@blueprint.response(202, AcceptanceSchema, example=EXAMPLE, description="Written down; a worker does it next")
+@blueprint.response(
+    202, AcceptanceSchema, example=EXAMPLE, description="Written down; a worker does it next", headers=LOCATED
+)
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,

@@ -12,7 +12,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, guests_too, is_staff, staff_too
 from checkout_service.api.compressing import compressed
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
-from checkout_service.api.responses import json_answer
+from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.cursors import BadCursorError
 from checkout_service.payments.cancel_requests import NoLongerOpen, request_to_cancel
@@ -80,7 +80,11 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
 @guests_too()
 @staff_too(Scope.REFUNDS)
 @blueprint.response(
-    202, PaymentWithTimelineSchema, example=EXAMPLE, description="The payment as it stands; a worker asks the provider"
+    202,
+    PaymentWithTimelineSchema,
+    example=EXAMPLE,
+    description="The payment as it stands; a worker asks the provider",
+    headers=LOCATED,
 )
 @blueprint.problems(NotFound, NoLongerOpen, DatabaseUnavailable)
 def cancel_payment(payment_id: UUID) -> Response:

@@ -12,7 +12,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, guests_too, is_staff, scoped, staff_too
 from checkout_service.api.compressing import compressed
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
-from checkout_service.api.responses import json_answer
+from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.publishing.background_publisher import background_publisher
 from checkout_service.refunds.operations import PiecesBack, RefundRequest, request_refund
@@ -37,7 +37,9 @@ blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", descripti
 @keyed
 @blueprint.doc(parameters=[documented("refund")])
 @blueprint.arguments(NewRefundSchema, example={"amount": "40.00", "reason": "returned"})
-@blueprint.response(202, RefundSchema, example=EXAMPLE, description="Stored; the provider is asked next")
+@blueprint.response(
+    202, RefundSchema, example=EXAMPLE, description="Stored; the provider is asked next", headers=LOCATED
+)
 @blueprint.problems(
     problems.MissingIdempotencyKey,
     problems.MalformedIdempotencyKey,
