@@ -24,8 +24,9 @@ beat_schedule = {
     name: {
         "task": name,
         "schedule": task.schedule.every.total_seconds(),
-        # "quiet": Flower is sent these only when they fail; see worker/flower_events.py.
-        "options": {"headers": {"quiet": True}, "expires": task.schedule.expires.total_seconds()},
+        # "quiet": Flower is sent these only when they fail (worker/flower_events.py). "scheduled": of many that waited
+        # one begins its task (worker/periodic/turns.py).
+        "options": {"headers": {"quiet": True, "scheduled": True}},
     }
     for name, task in _tasks.items()
     if task.schedule
@@ -78,5 +79,8 @@ else:
     broker_transport_options = {"confirm_publish": True}
     # Static prefetch, which is the one that quorum queues know.
     worker_detect_quorum_queues = True
-    # A broker that froze, or a connection that a firewall forgot, is noticed within some 20 s.
-    broker_heartbeat = 10
+    worker_consumer = "worker.consumer:PromptConsumer"
+    # A broker that froze, or a connection that a firewall forgot, is noticed within some 7 s.
+    broker_heartbeat = 3
+    # The next of several brokers is tried soon.
+    broker_connection_timeout = 2
