@@ -47,6 +47,7 @@ worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or (os.cpu_count()
 worker_prefetch_multiplier = 1
 worker_max_tasks_per_child = 10_000
 worker_disable_rate_limits = True
+worker_consumer = "worker.consumer:PromptConsumer"
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 worker_soft_shutdown_timeout = 10
@@ -79,7 +80,6 @@ else:
     broker_transport_options = {"confirm_publish": True}
     # Static prefetch, which is the one that quorum queues know.
     worker_detect_quorum_queues = True
-    worker_consumer = "worker.consumer:PromptConsumer"
     # A broker that froze, or a connection that a firewall forgot, is noticed within some 7 s.
     broker_heartbeat = 3
     # The next of several brokers is tried soon.
