@@ -49,15 +49,15 @@ class PromptConsumer(Consumer):
 
 def wait_for_schema(go_on: Callable[[], None]) -> None:
     """Return when the database has the schema of this code or a newer one. Raises what ``go_on`` raises."""
-    said: str | None = None
+    logged: str | None = None
     while missing := _missing():
-        if missing != said:
+        if missing != logged:
             log.warning("worker_waits_for_database", migrations=missing, needed=HEAD)
-            said = missing
+            logged = missing
         go_on()
         sleep(PAUSE)
         go_on()
-    if said:
+    if logged:
         log.info("worker_begins")
 
 

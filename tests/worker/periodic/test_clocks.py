@@ -50,7 +50,7 @@ def test_the_clock_of_beat_is_seen_whatever_the_workers_is(
     assert float(cache().get(BEAT_CLOCK) or b"nan") == pytest.approx(beat, abs=5)
 
 
-def test_without_a_database_nothing_is_said_and_nothing_fails(make_worker: MakeWorker) -> None:
+def test_without_a_database_nothing_is_shown_and_nothing_fails(make_worker: MakeWorker) -> None:
     away = Secret("postgresql+psycopg://checkout_worker@127.0.0.1:1/nowhere")
     with make_worker(database_url=away).app_context():
         Clocks().look(node="sender@nowhere", sent_at=time())
