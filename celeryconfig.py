@@ -24,8 +24,9 @@ beat_schedule = {
     name: {
         "task": name,
         "schedule": task.schedule.every.total_seconds(),
-        # "quiet": Flower is sent these only when they fail; see worker/flower_events.py.
-        "options": {"headers": {"quiet": True}, "expires": task.schedule.expires.total_seconds()},
+        # "quiet": Flower is sent these only when they fail (worker/flower_events.py). "scheduled": of many that waited
+        # one begins its task (worker/periodic/turns.py).
+        "options": {"headers": {"quiet": True, "scheduled": True}},
     }
     for name, task in _tasks.items()
     if task.schedule
@@ -46,6 +47,7 @@ worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or (os.cpu_count()
 worker_prefetch_multiplier = 1
 worker_max_tasks_per_child = 10_000
 worker_disable_rate_limits = True
+worker_consumer = "worker.consumer:PromptConsumer"
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 worker_soft_shutdown_timeout = 10
@@ -78,5 +80,7 @@ else:
     broker_transport_options = {"confirm_publish": True}
     # Static prefetch, which is the one that quorum queues know.
     worker_detect_quorum_queues = True
-    # A broker that froze, or a connection that a firewall forgot, is noticed within some 20 s.
-    broker_heartbeat = 10
+    # A broker that froze, or a connection that a firewall forgot, is noticed within some 7 s.
+    broker_heartbeat = 3
+    # The next of several brokers is tried soon.
+    broker_connection_timeout = 2

@@ -39,15 +39,15 @@ LONG: Final = timedelta(seconds=75)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How often beat sends the task, and when its message expires.
+    """How often beat sends the task.
 
-    The next message says the same as the one before it. So a lost message does no harm, and an old one is worth
-    nothing: it is dropped without a run where no worker took it in time. Otherwise a day without workers would leave a
-    day of messages.
+    The next message says the same as the one before it. So a lost message does no harm, and one that waited is worth
+    nothing once another has been taken: whoever takes it finds that the task began less than half of this time ago, and
+    does not begin it again. Otherwise a day without workers would leave a day of runs. A message has no end of its own:
+    it would be set by beat's clock and judged by the worker's, and one that is behind would end them all.
     """
 
     every: timedelta
-    expires: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class TaskName(StrEnum):
         queue=QueueName.WEBHOOKS,
         time_limit=SHORT,
         # A sweep may have to wait for its turn while all workers are on a backlog.
-        schedule=Schedule(every=timedelta(seconds=2), expires=timedelta(seconds=10)),
+        schedule=Schedule(every=timedelta(seconds=2)),
         promise="It changes due times of rows that it locks, and sends wake-ups, which do no harm twice.",
     )
     PRUNE_WEBHOOKS = Declaration(
@@ -104,7 +104,7 @@ class TaskName(StrEnum):
         module="worker.webhooks.pruning",
         queue=QueueName.HOUSEKEEPING,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(seconds=60), expires=timedelta(seconds=60)),
+        schedule=Schedule(every=timedelta(seconds=60)),
         promise="It deletes what is past its retention and skips rows that another run holds; the next run goes on.",
     )
     LOOK_UP_PAYMENTS = Declaration(
@@ -112,7 +112,7 @@ class TaskName(StrEnum):
         module="worker.payments.look_ups",
         queue=QueueName.PAYMENTS,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(seconds=30), expires=timedelta(seconds=30)),
+        schedule=Schedule(every=timedelta(seconds=30)),
         promise="A payment's next look-up is set before its provider is asked, so two runs ask about different ones.",
     )
     EXPIRE_PAYMENTS = Declaration(
@@ -120,7 +120,7 @@ class TaskName(StrEnum):
         module="worker.payments.look_ups",
         queue=QueueName.PAYMENTS,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(seconds=60), expires=timedelta(seconds=60)),
+        schedule=Schedule(every=timedelta(seconds=60)),
         promise="To cancel a payment twice at its provider does no harm; the second answer changes nothing.",
     )
     REFUND_PAYMENT = Declaration(
@@ -160,7 +160,7 @@ class TaskName(StrEnum):
         module="worker.refunds.short_orders",
         queue=QueueName.HOUSEKEEPING,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(seconds=30), expires=timedelta(seconds=30)),
+        schedule=Schedule(every=timedelta(seconds=30)),
         promise="An order is canceled with its refunds in one statement, under its lock; the sweep sends for these.",
     )
     SWEEP_PAYMENTS = Declaration(
@@ -169,7 +169,7 @@ class TaskName(StrEnum):
         queue=QueueName.PAYMENTS,
         time_limit=SHORT,
         # Every five seconds: as long as a fresh request waits before it is due.
-        schedule=Schedule(every=timedelta(seconds=5), expires=timedelta(seconds=10)),
+        schedule=Schedule(every=timedelta(seconds=5)),
         promise="It sends messages for requests that are due, harmless twice, and numbers what has no number.",
     )
     RUN_COMMANDS = Declaration(
@@ -178,7 +178,7 @@ class TaskName(StrEnum):
         queue=QueueName.PAYMENTS,
         time_limit=LONG,
         # The console sends a message itself; this one finds what was commanded while the broker was away.
-        schedule=Schedule(every=timedelta(seconds=10), expires=timedelta(seconds=10)),
+        schedule=Schedule(every=timedelta(seconds=10)),
         promise="Each step of a command is taken under a lease, so two runs never take the same one.",
     )
     SWEEP_STOCK = Declaration(
@@ -186,7 +186,7 @@ class TaskName(StrEnum):
         module="worker.stock.sweeping",
         queue=QueueName.HOUSEKEEPING,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(seconds=30), expires=timedelta(seconds=30)),
+        schedule=Schedule(every=timedelta(seconds=30)),
         promise="It ends holds whose time is over and skips rows that another run holds; the next run goes on.",
     )
     SWEEP_GUESTS = Declaration(
@@ -194,7 +194,7 @@ class TaskName(StrEnum):
         module="worker.guests",
         queue=QueueName.HOUSEKEEPING,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(minutes=10), expires=timedelta(minutes=10)),
+        schedule=Schedule(every=timedelta(minutes=10)),
         promise="It ends guests nobody comes back as and skips rows that another run holds; the next run goes on.",
     )
     WRITE_DUE_EVENTS = Declaration(
@@ -202,7 +202,7 @@ class TaskName(StrEnum):
         module="worker.events.dues",
         queue=QueueName.HOUSEKEEPING,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(seconds=60), expires=timedelta(seconds=60)),
+        schedule=Schedule(every=timedelta(seconds=60)),
         promise="Each event is written once for its object and date, whoever comes second; the next run goes on.",
     )
     TURN_DAYS = Declaration(
@@ -210,7 +210,7 @@ class TaskName(StrEnum):
         module="worker.events.days",
         queue=QueueName.HOUSEKEEPING,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(minutes=10), expires=timedelta(minutes=10)),
+        schedule=Schedule(every=timedelta(minutes=10)),
         promise="Days are made a week ahead and dropped once; what somebody has is left to the next run.",
     )
     BACKFILL_PAYMENTS = Declaration(
@@ -218,7 +218,7 @@ class TaskName(StrEnum):
         module="worker.payments.backfill",
         queue=QueueName.PAYMENTS,
         time_limit=LONG,
-        schedule=Schedule(every=timedelta(hours=1), expires=timedelta(hours=1)),
+        schedule=Schedule(every=timedelta(hours=1)),
         promise="An event has its webhook's id, so it is recorded once; the next run asks for the same days.",
     )
     SEND_EVENTS = Declaration(
@@ -233,6 +233,6 @@ class TaskName(StrEnum):
         module="worker.events.sweeping",
         queue=QueueName.EVENTS,
         time_limit=SHORT,
-        schedule=Schedule(every=timedelta(seconds=2), expires=timedelta(seconds=10)),
+        schedule=Schedule(every=timedelta(seconds=2)),
         promise="It sends a wake-up where events are due, harmless twice, and moves places up that skip nothing.",
     )

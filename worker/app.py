@@ -20,6 +20,7 @@ from checkout_service.settings.values import BrokerSettings, SettingsError
 from checkout_service.telemetry import logs
 from checkout_service.telemetry.metrics_folder import MetricsFolderError, name_metrics_folder
 from worker.closed_channels import survive_closed_channels
+from worker.periodic.dating import date_messages
 
 try:
     _settings = BrokerSettings.from_environment()
@@ -46,6 +47,7 @@ class CheckoutCelery(Celery):
 
 
 survive_closed_channels()
+date_messages()
 app = CheckoutCelery("checkout", task_cls="worker.process:ContextTask")
 app.config_from_object("celeryconfig")
 

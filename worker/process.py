@@ -17,9 +17,12 @@ from checkout_service.providers.registry import account_forms
 from checkout_service.server.management import Answer, ManagementPort, Request, listen
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import SettingsError, WorkerSettings
+from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs, metrics
 from checkout_service.telemetry.scrape_page import BeingMadeError, ScrapePage, is_bearer
 from worker.context import make_context
+from worker.periodic.clocks import clocks
+from worker.periodic.turns import is_its_turn
 
 
 @cache
@@ -39,6 +42,10 @@ class ContextTask(Task[Any, Any]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         logs.begin(self.request.get("request_id"))
         with context().app_context():
+            if self.request.get("scheduled"):
+                clocks.look(node=str(self.request.hostname), sent_at=self.request.get("sent_at"))
+                if not is_its_turn(TaskName(self.name)):
+                    return "it began a moment ago"
             return self.run(*args, **kwargs)
 
 

@@ -7,26 +7,32 @@ needs two statements to be true together runs inside ``transaction()``, the only
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import psycopg
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from psycopg.types.array import ListBinaryDumper
-from sqlalchemy import Connection, Executable, MetaData, text
+from sqlalchemy import Connection, Executable, MetaData, QueuePool, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from checkout_service.breaker import Breaker, BreakerOpenError
-from checkout_service.database.connections import ANSWER_WITHIN, DeadlineConnection, PatientConnection
+from checkout_service.database.connections import (
+    ANSWER_WITHIN,
+    DeadlineConnection,
+    NoConnectionError,
+    PatientConnection,
+    UnconfirmedCommitError,
+)
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
-from checkout_service.database.statements import Statement
+from checkout_service.database.statements import Statement, writes
 from checkout_service.settings.secret import Secret
 
 LOCK_WITHIN: Final = 2000
@@ -88,7 +94,10 @@ def connect_database(
     app.extensions["database_parameters"] = own
 
     def connect() -> psycopg.Connection[Any]:
-        connection = kind.connect(**parameters)
+        try:
+            connection = kind.connect(**parameters)
+        except psycopg.OperationalError as error:
+            raise NoConnectionError(*error.args) from error
         # As text, a list would have each of its items searched for quotes by a regular expression in Python.
         connection.adapters.register_dumper(list, ListBinaryDumper)
         return connection
@@ -108,6 +117,7 @@ def connect_database(
         "skip_autocommit_rollback": True,
     }
     app.extensions["database_breaker"] = Breaker()
+    app.extensions["commit_breaker"] = Breaker()
     db.init_app(app)
 
 
@@ -116,15 +126,17 @@ def execute(statement: Statement | Executable, parameters: Mapping[str, Any] | N
 
     A pooled connection that turns out to be dead (the server restarted) is replaced and the statement is run once
     more; so what goes through here must do no harm when it runs twice. Its rows are those of the second run: where the
-    first was committed and only its answer lost, an insert finds its row there and a deletion finds nothing. Raises
-    DatabaseUnavailableError and Conflict.
+    first was committed and only its answer lost, an insert finds its row there and a deletion finds nothing. What was
+    committed and not confirmed by a standby is not run again: the second run would find it there, and wait for nobody.
+    Raises DatabaseUnavailableError and Conflict.
     """
-    with _available():
+    with _available(), _confirmed() if writes(statement) else nullcontext():
         started = monotonic()
         try:
             return _execute(statement, parameters)
-        except (OperationalError, InterfaceError) as error:
-            if not error.connection_invalidated or monotonic() - started > ANSWER_WITHIN / 5:
+        except DBAPIError as error:
+            is_lost = error.connection_invalidated and not isinstance(error.orig, UnconfirmedCommitError)
+            if not is_lost or monotonic() - started > ANSWER_WITHIN / 5:
                 raise
             return _execute(statement, parameters)
 
@@ -136,7 +148,7 @@ def transaction() -> Iterator[Connection]:
     Ends the thread's read session first, so that a thread never holds two connections. Raises DatabaseUnavailableError.
     """
     db.session.remove()
-    with _available(), db.engine.connect() as connection:
+    with _available(), _confirmed(), db.engine.connect() as connection:
         connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():
             yield connection
@@ -179,10 +191,32 @@ def _available() -> Iterator[None]:
             except DBAPIError as error:
                 if slow := _TOO_SLOW.get(_sqlstate(error)):
                     raise slow from error
+                if _is_refused_more(error):
+                    raise DatabaseUnavailableError from error
+                print("DBG", type(error), type(error.orig), db.engine.pool.status())
                 if not _away(error):
                     raise
                 raise _AwayError from error
     except (BreakerOpenError, _AwayError) as error:
+        raise DatabaseUnavailableError from error
+
+
+@contextmanager
+def _confirmed() -> Iterator[None]:
+    """A breaker of writes alone: while no standby confirms commits, one at a time finds out, and reads go on.
+
+    Raises DatabaseUnavailableError at once for the others, who would each keep a connection for as long as they wait.
+    """
+    breaker: Breaker = current_app.extensions["commit_breaker"]
+    try:
+        with breaker.guard(_UnconfirmedError):
+            try:
+                yield
+            except DBAPIError as error:
+                if isinstance(error.orig, UnconfirmedCommitError):
+                    raise _UnconfirmedError from error
+                raise
+    except (BreakerOpenError, _UnconfirmedError) as error:
         raise DatabaseUnavailableError from error
 
 
@@ -194,8 +228,22 @@ class _AwayError(Exception):
     """An inner signal, never seen outside."""
 
 
+class _UnconfirmedError(Exception):
+    """Another one."""
+
+
+def _is_refused_more(error: DBAPIError) -> bool:
+    """Whether a further connection was refused while the pool has some, which serve the next callers.
+
+    A server that has no more to give (53300) goes on with those that it gave, and a breaker that opened for it would
+    keep everybody from these. One that is away is noticed by them.
+    """
+    pool = cast("QueuePool", db.engine.pool)
+    return isinstance(error.orig, NoConnectionError) and pool.checkedin() + pool.checkedout() > 0
+
+
 def _away(error: DBAPIError) -> bool:
-    """A connection failed or was lost, or the server takes no work: SQLSTATE 08, 53 and 57, or a replica's 25006."""
+    """A connection failed or was lost, or the server takes no work: SQLSTATE 08, 53 and 57, or a standby's 25006."""
     state = _sqlstate(error)
     if not state:
         return isinstance(error, (OperationalError, InterfaceError))

@@ -8,6 +8,7 @@ than psycopg's own work.
 from __future__ import annotations
 
 import collections
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -20,14 +21,21 @@ _DIALECT: Final[Any] = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # i
 
 Convert = Callable[[Any], Any]
 
+_WRITES: Final = re.compile(
+    r"\b(?:INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\w+\s+(?:AS\s+\w+\s+)?SET)\b", re.IGNORECASE
+)
+
 
 class Statement:
     """One complete statement, built once at module level; ``database.execute`` runs it.
 
-    ``sql`` is what psycopg is given, with the ``constants`` among the parameters.
+    ``sql`` is what psycopg is given, with the ``constants`` among the parameters. ``writes`` says whether it is seen to
+    change rows, or said to by ``calls_writer``: a function that does.
     """
 
-    def __init__(self, source: str | Executable, *, binary: bool = False, named: bool = True) -> None:
+    def __init__(
+        self, source: str | Executable, *, binary: bool = False, named: bool = True, calls_writer: bool = False
+    ) -> None:
         """From SQL with ``:name`` for a parameter, or from what SQLAlchemy builds.
 
         A ``binary`` statement has its rows sent as the server holds them: worth it for hundreds of rows, or for bytes,
@@ -38,6 +46,7 @@ class Statement:
         compiled = built.compile(dialect=_DIALECT)
         self.sql: str = compiled.string
         self.constants: dict[str, Any] = compiled.params
+        self.writes = calls_writer or bool(_WRITES.search(self.sql))
         self._binary = binary
         self._is_named = named
         self._converters = _converters(source)
@@ -94,6 +103,13 @@ class Statement:
         return DBAPIError.instance(
             self.sql, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=_DIALECT
         )
+
+
+def writes(statement: Statement | Executable) -> bool:
+    """Whether the statement is seen to change rows."""
+    if isinstance(statement, Statement):
+        return statement.writes
+    return bool(getattr(statement, "is_dml", False) or _WRITES.search(str(getattr(statement, "text", ""))))
 
 
 def _without_indents(sql: str) -> str:

@@ -9,9 +9,9 @@ from typing import Final
 from flask import current_app
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import text
 
-from checkout_service.database.engine import execute
+from checkout_service.cache import cache
+from checkout_service.database.clock import BEAT_CLOCK, seconds_ahead
 from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
 from checkout_service.doctor.reasons import reason
 from checkout_service.doctor.wire import worker_clocks
@@ -23,16 +23,12 @@ TOLERATED: Final = 2.0
 
 HARMFUL: Final = 30.0
 
-_now = text("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
-
 
 def check_clocks() -> Iterator[Finding]:
     """How far each clock is from this host's. Half of the round trip is allowed for."""
     settings: WebSettings = current_app.extensions["settings"]
-    execute(_now)  # so that the next is not also the time to connect
-    sent_at = time()
-    ((there,),) = execute(_now)
-    yield _judge("clock of PostgreSQL", there - (sent_at + time()) / 2)
+    seconds_ahead()  # so that the next is not also the time to connect
+    yield _judge("clock of PostgreSQL", -seconds_ahead())
     try:
         with Redis.from_url(settings.redis_url.reveal(), socket_timeout=2, socket_connect_timeout=2) as server:
             server.ping()
@@ -64,6 +60,9 @@ def check_workers() -> Iterator[Finding]:
             yield wrong(kind, "none answers", f"Start one: {otherwise} meanwhile.")
     for name, seconds in sorted(ahead.items()):
         yield _judge(f"clock of {name}", seconds)
+    if beat := cache().get(BEAT_CLOCK):
+        # It was compared with the database's.
+        yield _judge("clock of beat", float(beat) - seconds_ahead())
 
 
 def _judge(about: str, ahead: float) -> Finding:

@@ -11,10 +11,12 @@ from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from checkout_service.database.clock import seconds_ahead
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.health.event_gauges import event_gauges
 from checkout_service.health.money_gauges import money_gauges
+from checkout_service.telemetry.metrics import clock_skew_seconds
 
 FRESH_FOR: Final = 2.0
 """Seconds for which one reading serves every scraper."""
@@ -48,7 +50,7 @@ PENDING = text("""
 
 
 class Backlog(Collector):
-    """Gauges read by three statements. While the database is away they are left out, not stale and not 0."""
+    """Gauges read by four statements. While the database is away they are left out, not stale and not 0."""
 
     def __init__(self) -> None:
         self._read_at = float("-inf")
@@ -65,6 +67,7 @@ def _read() -> list[Metric]:
     up = GaugeMetricFamily("checkout_database_up", "Whether the database answered this scrape.")
     try:
         [row] = execute(PENDING)
+        clock_skew_seconds.labels("web").set(seconds_ahead())
         money = money_gauges()
         events = event_gauges()
     except (DatabaseUnavailableError, SQLAlchemyError):

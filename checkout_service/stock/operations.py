@@ -24,7 +24,7 @@ _take = Statement("""
         CAST(:address AS bytea), CAST(:most_of_address AS integer))
 """)
 
-_release = Statement("SELECT hold_release(CAST(:payment_id AS uuid)) AS ended")
+_release = Statement("SELECT hold_release(CAST(:payment_id AS uuid)) AS ended", calls_writer=True)
 
 TRIES: Final = 10
 """How often one request tries to take what others took meanwhile."""

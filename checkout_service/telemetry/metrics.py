@@ -128,6 +128,12 @@ event_delivery_lag_seconds = Histogram(
     "Time from the writing of an event to the answer of an endpoint that took it at its first attempt.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )
+clock_skew_seconds = Gauge(
+    "checkout_clock_skew_seconds",
+    "By how much a process's clock is ahead of the database's, by process: web, worker, housekeeping, sender, beat.",
+    ["process"],
+    multiprocess_mode="mostrecent",
+)
 background_thread_errors_total = Counter(
     "background_thread_errors_total",
     "Rounds of background threads that raised, by thread; each has a log line.",

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from kombu import Connection
 
+from checkout_service.local.servers import free_port
 from checkout_service.publishing.publisher import QueueUnavailableError, TaskQueue
 from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
@@ -20,7 +21,7 @@ from tests.brokers.rabbit import Rabbit
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.flower_pages import stack as station
 from tests.flower_pages.stack import eventually
-from tests.webhook_bodies import insert_payment, status_of, webhook
+from tests.webhook_bodies import insert_payment, insert_webhook, status_of, webhook
 
 
 def test_a_queue_is_declared_once_and_every_publish_confirmed(rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +66,22 @@ def test_a_frozen_broker_costs_a_caller_little_and_the_next_nothing(rabbit: Rabb
     finally:
         rabbit.thaw()
     eventually(lambda: _enqueued(queue), within=15)
+
+
+def test_a_worker_passes_over_a_broker_that_is_away_and_declares_our_queues_alone(
+    rabbit: Rabbit, servers: Servers, sql: Sql, tmp_path: Path
+) -> None:
+    away = f"amqp://guest:guest@127.0.0.1:{free_port()}//"
+    settings = station.environment(servers, CELERY_BROKER_URL=f"{away};{rabbit.url};{away}")
+    reference = insert_payment(sql)
+    delivery = insert_webhook(sql, webhook(reference))
+    TaskQueue(Secret(rabbit.url)).enqueue(TaskName.PROCESS_WEBHOOK, str(delivery))
+    with station.run(tmp_path, settings, "worker"):
+        eventually(lambda: status_of(sql, reference) == "paid", within=60)
+    with Connection(rabbit.url) as connection:
+        for level in range(28):
+            with pytest.raises(amqp.NotFound), connection.channel() as channel:
+                channel.queue_declare(f"celery_delayed_{level}", passive=True)
 
 
 @pytest.mark.slow

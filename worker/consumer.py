@@ -1,0 +1,73 @@
+"""How a worker takes messages: none before its database can be worked with, and all at once.
+
+**The schema.** A worker of a new release that starts before its migrations have ended would fail with each message. It
+waits, says once what for, and takes none; the workers of the old release go on. A database that is away is waited for
+alike.
+
+**No messages for later.** On quorum queues Celery declares 28 queues for those, at every broker that is named, each
+time it connects. None of our messages has such a time. While a node of RabbitMQ was down, that step kept a worker that
+had moved to another node from its work for half a minute and longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import sleep
+from typing import ClassVar, Final
+
+import psycopg
+import structlog
+from celery.worker import state
+from celery.worker.consumer import Consumer
+
+from checkout_service.database.engine import background_connection
+from checkout_service.database.schema import HEAD, REVISION, what_is_missing
+from worker.process import context
+
+PAUSE: Final = 1.0
+"""Seconds between two looks at a database that cannot be worked with yet."""
+
+DELAYED_DELIVERY: Final = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+
+
+log = structlog.get_logger(__name__)
+
+
+class PromptConsumer(Consumer):
+    """The consumer, which begins with the first broker that answers, once the schema is there."""
+
+    def start(self) -> None:
+        """Take messages until the worker ends. Raises WorkerShutdown and WorkerTerminate, as Celery's own does."""
+        wait_for_schema(state.maybe_shutdown)
+        super().start()
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[valid-type,misc]  # the stubs have it as a variable
+        """Celery's steps but for that one."""
+
+        default_steps: ClassVar = [step for step in Consumer.Blueprint.default_steps if step != DELAYED_DELIVERY]
+
+
+def wait_for_schema(go_on: Callable[[], None]) -> None:
+    """Return when the database has the schema of this code or a newer one. Raises what ``go_on`` raises."""
+    logged: str | None = None
+    while missing := _missing():
+        if missing != logged:
+            log.warning("worker_waits_for_database", migrations=missing, needed=HEAD)
+            logged = missing
+        go_on()
+        sleep(PAUSE)
+        go_on()
+    if logged:
+        log.info("worker_begins")
+
+
+def _missing() -> str | None:
+    """What keeps this code from working with the database; None if nothing does."""
+    try:
+        with context().app_context(), background_connection() as connection:
+            row = connection.execute(REVISION).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        return "none applied"
+    except psycopg.Error:
+        return "unknown: the database is away"
+    return what_is_missing(str(row[0]) if row else "")
