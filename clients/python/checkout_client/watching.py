@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from asyncio import sleep as sleep_async
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Final
 from uuid import UUID
 
@@ -48,7 +48,7 @@ def wait_for_payment(
 
     A busy service (429, 503) is asked again after what its Retry-After says; every other error is raised.
     """
-    watch = _Watch(until, time.monotonic() + within)
+    watch = _Watch(until, monotonic() + within)
     while True:
         try:
             pause = watch.see(
@@ -58,7 +58,7 @@ def wait_for_payment(
             pause = watch.pause_after(error)
         if watch.found is not None:
             return watch.found
-        time.sleep(watch.bounded(pause))
+        sleep(watch.bounded(pause))
 
 
 async def wait_for_payment_async(
@@ -69,7 +69,7 @@ async def wait_for_payment_async(
     within: float = 600.0,
 ) -> ReadPayment:
     """As `wait_for_payment`, for programs that use asyncio."""
-    watch = _Watch(until, time.monotonic() + within)
+    watch = _Watch(until, monotonic() + within)
     while True:
         try:
             pause = watch.see(
@@ -81,7 +81,7 @@ async def wait_for_payment_async(
             pause = watch.pause_after(error)
         if watch.found is not None:
             return watch.found
-        await asyncio.sleep(watch.bounded(pause))
+        await sleep_async(watch.bounded(pause))
 
 
 @dataclass
@@ -91,11 +91,11 @@ class _Watch:
     etag: str | Unset = UNSET
     found: ReadPayment | None = None
     _last: ReadPayment | None = None
-    _sent_at: float = field(default_factory=time.monotonic)
+    _sent_at: float = 0.0
 
     def wait(self) -> int:
         """Seconds for which the service may keep the next request."""
-        self._sent_at = time.monotonic()
+        self._sent_at = monotonic()
         return max(0, min(LONGEST_WAIT, int(self.deadline - self._sent_at)))
 
     def see(self, answer: Response[ReadPayment | None]) -> float:
@@ -107,7 +107,7 @@ class _Watch:
                 self.found = answer.parsed
             return _seconds(answer) or 0.0
         # A 304 that came at once: as many requests wait as may, or the time is nearly over.
-        came_at_once = time.monotonic() - self._sent_at < PAUSE
+        came_at_once = monotonic() - self._sent_at < PAUSE
         return _seconds(answer) or (PAUSE if came_at_once else 0.0)
 
     def pause_after(self, error: CheckoutError) -> float:
@@ -118,7 +118,7 @@ class _Watch:
 
     def bounded(self, pause: float) -> float:
         """The pause, within what is left. Raises PaymentUnchangedError when nothing is."""
-        left = self.deadline - time.monotonic()
+        left = self.deadline - monotonic()
         if left <= 0:
             raise PaymentUnchangedError(self._last)
         return min(pause, left)
