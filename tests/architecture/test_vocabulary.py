@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import name, tree
+from tests.architecture.sources import GENERATED, name, tree
 from tests.conftest import ROOT
 
 NOWHERE = frozenset(
@@ -46,7 +46,7 @@ KEEPS_THE_PHRASE = "docs/decisions/0002-one-way-street.md"
 """The decision explains the rule by this picture once; its links are known."""
 
 TEXTS = frozenset(
-    {".py", ".md", ".html", ".css", ".js", ".yaml", ".yml", ".toml", ".service", ".ini", ".lua", ".mako", ".sql"}
+    {".py", ".md", ".html", ".css", ".js", ".ts", ".yaml", ".yml", ".toml", ".service", ".ini", ".lua", ".mako", ".sql"}
 )
 WITHOUT_SUFFIX = frozenset({"Makefile", "Procfile", "run"})
 WORK_OF_OTHERS = frozenset({"requirements.lock", "LICENSE"})
@@ -190,7 +190,7 @@ def _texts() -> tuple[Path, ...]:
 
 def _is_ours(path: Path) -> bool:
     readable = path.suffix in TEXTS or path.name in WITHOUT_SUFFIX
-    return readable and path.name not in WORK_OF_OTHERS and name(path) != THIS
+    return readable and path.name not in WORK_OF_OTHERS and name(path) != THIS and not GENERATED.match(name(path))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -267,7 +267,7 @@ def _names_of_text(suffix: str, text: str) -> Iterator[tuple[int, str]]:
             parts += [(found.start(1), _QUOTED.sub("", found[1])) for found in _JINJA.finditer(text)]
         case ".css":
             parts = [(0, _emptied(_BLOCK_COMMENT, text))]
-        case ".js" | ".lua" | ".sql":
+        case ".js" | ".ts" | ".lua" | ".sql":
             parts = [(0, _emptied(_LINE_COMMENT, _emptied(_BLOCK_COMMENT, text)))]
         case _:
             parts = [(0, _emptied(_HASH_COMMENT, text))]

@@ -1,0 +1,225 @@
+"""Find orders."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from ...client import Client
+from ...errors import UnexpectedAnswerError, raise_for_problem
+from ...models.admin_list_orders_status import AdminListOrdersStatus
+from ...models.staff_order_page import StaffOrderPage
+from ...types import UNSET, Response, Unset
+
+
+def _request(
+    *,
+    customer: UUID | Unset = UNSET,
+    subject: str | Unset = UNSET,
+    status: AdminListOrdersStatus | Unset = UNSET,
+    vendor: UUID | Unset = UNSET,
+    since: str | Unset = UNSET,
+    until: str | Unset = UNSET,
+    number: str | Unset = UNSET,
+    email: str | Unset = UNSET,
+    limit: int | Unset = 20,
+    cursor: str | Unset = UNSET,
+    if_none_match: str | Unset = UNSET,
+) -> dict[str, Any]:
+    headers: dict[str, str] = {}
+    if not isinstance(if_none_match, Unset):
+        headers["If-None-Match"] = if_none_match
+
+    params: dict[str, Any] = {}
+
+    json_customer: str | Unset = UNSET
+    if not isinstance(customer, Unset):
+        json_customer = str(customer)
+    params["customer"] = json_customer
+
+    params["subject"] = subject
+
+    json_status: str | Unset = UNSET
+    if not isinstance(status, Unset):
+        json_status = status
+
+    params["status"] = json_status
+
+    json_vendor: str | Unset = UNSET
+    if not isinstance(vendor, Unset):
+        json_vendor = str(vendor)
+    params["vendor"] = json_vendor
+
+    params["since"] = since
+
+    params["until"] = until
+
+    params["number"] = number
+
+    params["email"] = email
+
+    params["limit"] = limit
+
+    params["cursor"] = cursor
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/api/admin/orders",
+        "params": params,
+        "headers": headers,
+    }
+    return _kwargs
+
+
+def _read(response: httpx.Response) -> StaffOrderPage:
+    raise_for_problem(response)
+    if response.status_code == 200:
+        response_200 = StaffOrderPage.from_dict(response.json())
+
+        return response_200
+
+    raise UnexpectedAnswerError(response)
+
+
+def sync_detailed(
+    *,
+    client: Client,
+    customer: UUID | Unset = UNSET,
+    subject: str | Unset = UNSET,
+    status: AdminListOrdersStatus | Unset = UNSET,
+    vendor: UUID | Unset = UNSET,
+    since: str | Unset = UNSET,
+    until: str | Unset = UNSET,
+    number: str | Unset = UNSET,
+    email: str | Unset = UNSET,
+    limit: int | Unset = 20,
+    cursor: str | Unset = UNSET,
+    if_none_match: str | Unset = UNSET,
+) -> Response[StaffOrderPage | None]:
+    """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
+    response = client.http.request(
+        **_request(
+            customer=customer,
+            subject=subject,
+            status=status,
+            vendor=vendor,
+            since=since,
+            until=until,
+            number=number,
+            email=email,
+            limit=limit,
+            cursor=cursor,
+            if_none_match=if_none_match,
+        )
+    )
+    return Response(response, None if response.status_code == 304 else _read(response))
+
+
+def sync(
+    *,
+    client: Client,
+    customer: UUID | Unset = UNSET,
+    subject: str | Unset = UNSET,
+    status: AdminListOrdersStatus | Unset = UNSET,
+    vendor: UUID | Unset = UNSET,
+    since: str | Unset = UNSET,
+    until: str | Unset = UNSET,
+    number: str | Unset = UNSET,
+    email: str | Unset = UNSET,
+    limit: int | Unset = 20,
+    cursor: str | Unset = UNSET,
+) -> StaffOrderPage:
+    """Find orders.
+
+    Takes the scope `orders:read`. Everybody's orders that all filters let through, newest first, in keyset
+    pages: pass next_cursor as cursor to go on, with the same filters. A page looks through 20,000 orders at most, so
+    it may hold fewer than limit, even none, while has_more says that there may be others.
+    """
+
+    return _read(
+        client.http.request(
+            **_request(
+                customer=customer,
+                subject=subject,
+                status=status,
+                vendor=vendor,
+                since=since,
+                until=until,
+                number=number,
+                email=email,
+                limit=limit,
+                cursor=cursor,
+            )
+        )
+    )
+
+
+async def asyncio_detailed(
+    *,
+    client: Client,
+    customer: UUID | Unset = UNSET,
+    subject: str | Unset = UNSET,
+    status: AdminListOrdersStatus | Unset = UNSET,
+    vendor: UUID | Unset = UNSET,
+    since: str | Unset = UNSET,
+    until: str | Unset = UNSET,
+    number: str | Unset = UNSET,
+    email: str | Unset = UNSET,
+    limit: int | Unset = 20,
+    cursor: str | Unset = UNSET,
+    if_none_match: str | Unset = UNSET,
+) -> Response[StaffOrderPage | None]:
+    """As `sync_detailed`, for programs that use asyncio."""
+    response = await client.async_http.request(
+        **_request(
+            customer=customer,
+            subject=subject,
+            status=status,
+            vendor=vendor,
+            since=since,
+            until=until,
+            number=number,
+            email=email,
+            limit=limit,
+            cursor=cursor,
+            if_none_match=if_none_match,
+        )
+    )
+    return Response(response, None if response.status_code == 304 else _read(response))
+
+
+async def asyncio(
+    *,
+    client: Client,
+    customer: UUID | Unset = UNSET,
+    subject: str | Unset = UNSET,
+    status: AdminListOrdersStatus | Unset = UNSET,
+    vendor: UUID | Unset = UNSET,
+    since: str | Unset = UNSET,
+    until: str | Unset = UNSET,
+    number: str | Unset = UNSET,
+    email: str | Unset = UNSET,
+    limit: int | Unset = 20,
+    cursor: str | Unset = UNSET,
+) -> StaffOrderPage:
+    """As `sync`, for programs that use asyncio."""
+    return _read(
+        await client.async_http.request(
+            **_request(
+                customer=customer,
+                subject=subject,
+                status=status,
+                vendor=vendor,
+                since=since,
+                until=until,
+                number=number,
+                email=email,
+                limit=limit,
+                cursor=cursor,
+            )
+        )
+    )

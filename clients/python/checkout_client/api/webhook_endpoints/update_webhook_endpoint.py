@@ -1,0 +1,115 @@
+"""Change a webhook endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+
+from ...client import Client
+from ...errors import UnexpectedAnswerError, raise_for_problem
+from ...models.endpoint import Endpoint
+from ...models.endpoint_changes import EndpointChanges
+from ...types import Response
+
+
+def _request(
+    endpoint_id: UUID,
+    *,
+    body: EndpointChanges,
+) -> dict[str, Any]:
+    headers: dict[str, str] = {}
+
+    _kwargs: dict[str, Any] = {
+        "method": "patch",
+        "url": "/api/admin/webhook-endpoints/{endpoint_id}".format(
+            endpoint_id=quote(str(endpoint_id), safe=""),
+        ),
+        "headers": headers,
+    }
+    _kwargs["json"] = body.to_dict()
+
+    return _kwargs
+
+
+def _read(response: httpx.Response) -> Endpoint:
+    raise_for_problem(response)
+    if response.status_code == 200:
+        response_200 = Endpoint.from_dict(response.json())
+
+        return response_200
+
+    raise UnexpectedAnswerError(response)
+
+
+def sync_detailed(
+    endpoint_id: UUID,
+    *,
+    client: Client,
+    body: EndpointChanges,
+) -> Response[Endpoint]:
+    """As `sync`, with the answer's status and headers."""
+    response = client.http.request(
+        **_request(
+            endpoint_id=endpoint_id,
+            body=body,
+        )
+    )
+    return Response(response, _read(response))
+
+
+def sync(
+    endpoint_id: UUID,
+    *,
+    client: Client,
+    body: EndpointChanges,
+) -> Endpoint:
+    """Change a webhook endpoint.
+
+    Takes the scope `webhooks:write`. What is not named stays. `state` `enabled` ends a suspension too and makes all
+    that waits due at once; `disabled` sends nothing more. Other types count for what comes after the endpoint's place.
+    """
+
+    return _read(
+        client.http.request(
+            **_request(
+                endpoint_id=endpoint_id,
+                body=body,
+            )
+        )
+    )
+
+
+async def asyncio_detailed(
+    endpoint_id: UUID,
+    *,
+    client: Client,
+    body: EndpointChanges,
+) -> Response[Endpoint]:
+    """As `sync_detailed`, for programs that use asyncio."""
+    response = await client.async_http.request(
+        **_request(
+            endpoint_id=endpoint_id,
+            body=body,
+        )
+    )
+    return Response(response, _read(response))
+
+
+async def asyncio(
+    endpoint_id: UUID,
+    *,
+    client: Client,
+    body: EndpointChanges,
+) -> Endpoint:
+    """As `sync`, for programs that use asyncio."""
+    return _read(
+        await client.async_http.request(
+            **_request(
+                endpoint_id=endpoint_id,
+                body=body,
+            )
+        )
+    )

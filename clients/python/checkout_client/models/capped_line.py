@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+T = TypeVar("T", bound="CappedLine")
+
+
+@_attrs_define
+class CappedLine:
+    """
+    Attributes:
+        listing (UUID):
+        requested (int): What the merge asked for. Example: 12000.
+        qty (int): What it became; 0 where the cart had no room for it. Example: 9999.
+    """
+
+    listing: UUID
+    requested: int
+    qty: int
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        listing = str(self.listing)
+
+        requested = self.requested
+
+        qty = self.qty
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "listing": listing,
+                "requested": requested,
+                "qty": qty,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        listing = UUID(d.pop("listing"))
+
+        requested = d.pop("requested")
+
+        qty = d.pop("qty")
+
+        made_of_it = cls(
+            listing=listing,
+            requested=requested,
+            qty=qty,
+        )
+
+        made_of_it.additional_properties = d
+        return made_of_it
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

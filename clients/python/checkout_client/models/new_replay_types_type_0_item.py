@@ -1,0 +1,50 @@
+from typing import Literal, cast
+
+NewReplayTypesType0Item = Literal[
+    "authorization.expiring",
+    "capture.failed",
+    "capture.succeeded",
+    "checkout.session.canceled",
+    "checkout.session.expired",
+    "checkout.session.opened",
+    "dispute.accepted",
+    "dispute.evidence_due",
+    "dispute.expired",
+    "dispute.funds_reinstated",
+    "dispute.funds_withdrawn",
+    "dispute.lost",
+    "dispute.opened",
+    "dispute.updated",
+    "dispute.won",
+    "order.canceled",
+    "order.fulfilled",
+    "order.on_hold",
+    "order.partially_fulfilled",
+    "order.placed",
+    "order.short",
+    "payment.authorized",
+    "payment.canceled",
+    "payment.expired",
+    "payment.failed",
+    "payment.flagged",
+    "payment.paid",
+    "payment.partially_paid",
+    "payment.processing",
+    "payment.reinstated",
+    "payment.reversed",
+    "payment.voided",
+    "refund.failed",
+    "refund.requested",
+    "refund.succeeded",
+    "stock.low",
+    "stock.sold_out",
+    "webhook_endpoint.disabled",
+    "webhook_endpoint.lagging_out",
+    "webhook_endpoint.lost",
+    "webhook_endpoint.suspended",
+]
+
+
+def check_new_replay_types_type_0_item(value: str) -> NewReplayTypesType0Item:
+    # A word that is newer than this client is let through.
+    return cast(NewReplayTypesType0Item, value)

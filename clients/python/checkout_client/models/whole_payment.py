@@ -1,0 +1,416 @@
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import UUID
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..models.whole_payment_review_reasons_item import (
+    WholePaymentReviewReasonsItem,
+    check_whole_payment_review_reasons_item,
+)
+from ..models.whole_payment_status import WholePaymentStatus, check_whole_payment_status
+
+if TYPE_CHECKING:
+    from ..models.order_now import OrderNow
+    from ..models.session_line import SessionLine
+    from ..models.shown_delivery import ShownDelivery
+    from ..models.timeline_entry import TimelineEntry
+    from ..models.without_order import WithoutOrder
+
+
+T = TypeVar("T", bound="WholePayment")
+
+
+@_attrs_define
+class WholePayment:
+    """
+    Attributes:
+        id (UUID):
+        status (WholePaymentStatus): pending, processing, failed, authorized (money is promised, none came), expired,
+            canceled, partially_paid (less came than is due), paid, reversed (all that came went again by disputes). It may
+            go back, as when a dispute that was lost is won. Refunds do not move it. Example: paid.
+        amount (str): What was to be paid. Example: 240.00.
+        currency (str): ISO 4217. Example: USD.
+        amount_captured (str): What came. Example: 240.00.
+        amount_lost (str): What went again by disputes and undone captures. Example: 0.00.
+        amount_refundable (str): What may be given back now. Example: 240.00.
+        amount_authorized (str): What is promised and was not captured. Example: 0.00.
+        amount_accepted (None | str): What a person accepted in place of amount.
+        amount_refunded (str): What was given back of it. Example: 0.00.
+        amount_refunding (str): What is on its way back: refunds requested or processing. Example: 0.00.
+        under_way (bool): Whether some try to pay is under way, whatever the status is: do not pay again.
+        authorization_expires_at (datetime.datetime | None): The nearest end of what is authorized.
+        duplicate_of (list[UUID]): Other payments of the same filling of the cart, where money came for both.
+        order (None | OrderNow): The order that it pays for.
+        provider (str):  Example: mock.
+        under_review (bool): Whether a person has to look at it.
+        version (int): Counts the changes of status, sums and reasons.
+        created_at (datetime.datetime):
+        updated_at (datetime.datetime):
+        review_reasons (list[WholePaymentReviewReasonsItem]): Why a person has to look at it. Example: ['mismatch'].
+        customer (UUID): The customer's user id.
+        reference (str): The provider's name for it. Example: mock_pi_1.
+        timeline (list[TimelineEntry]):
+        earlier_cursor (None | str): Where the timeline is longer: what to pass as `before` for the entries before
+            these.
+        without_order (None | WithoutOrder): Why it has none, where there is money.
+        lines (list[SessionLine]): What it pays for, as sealed.
+        deliveries (list[ShownDelivery]): Webhooks about it that are still kept, oldest first: the newest 100.
+        more_deliveries (bool): Whether there are older ones.
+    """
+
+    id: UUID
+    status: WholePaymentStatus
+    amount: str
+    currency: str
+    amount_captured: str
+    amount_lost: str
+    amount_refundable: str
+    amount_authorized: str
+    amount_accepted: None | str
+    amount_refunded: str
+    amount_refunding: str
+    under_way: bool
+    authorization_expires_at: datetime.datetime | None
+    duplicate_of: list[UUID]
+    order: None | OrderNow
+    provider: str
+    under_review: bool
+    version: int
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    review_reasons: list[WholePaymentReviewReasonsItem]
+    customer: UUID
+    reference: str
+    timeline: list[TimelineEntry]
+    earlier_cursor: None | str
+    without_order: None | WithoutOrder
+    lines: list[SessionLine]
+    deliveries: list[ShownDelivery]
+    more_deliveries: bool
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        from ..models.order_now import OrderNow
+        from ..models.without_order import WithoutOrder
+
+        id = str(self.id)
+
+        status: str = self.status
+
+        amount = self.amount
+
+        currency = self.currency
+
+        amount_captured = self.amount_captured
+
+        amount_lost = self.amount_lost
+
+        amount_refundable = self.amount_refundable
+
+        amount_authorized = self.amount_authorized
+
+        amount_accepted: None | str
+        amount_accepted = self.amount_accepted
+
+        amount_refunded = self.amount_refunded
+
+        amount_refunding = self.amount_refunding
+
+        under_way = self.under_way
+
+        authorization_expires_at: None | str
+        if isinstance(self.authorization_expires_at, datetime.datetime):
+            authorization_expires_at = self.authorization_expires_at.isoformat()
+        else:
+            authorization_expires_at = self.authorization_expires_at
+
+        duplicate_of = []
+        for duplicate_of_item_data in self.duplicate_of:
+            duplicate_of_item = str(duplicate_of_item_data)
+            duplicate_of.append(duplicate_of_item)
+
+        order: dict[str, Any] | None
+        if isinstance(self.order, OrderNow):
+            order = self.order.to_dict()
+        else:
+            order = self.order
+
+        provider = self.provider
+
+        under_review = self.under_review
+
+        version = self.version
+
+        created_at = self.created_at.isoformat()
+
+        updated_at = self.updated_at.isoformat()
+
+        review_reasons = []
+        for review_reasons_item_data in self.review_reasons:
+            review_reasons_item: str = review_reasons_item_data
+            review_reasons.append(review_reasons_item)
+
+        customer = str(self.customer)
+
+        reference = self.reference
+
+        timeline = []
+        for timeline_item_data in self.timeline:
+            timeline_item = timeline_item_data.to_dict()
+            timeline.append(timeline_item)
+
+        earlier_cursor: None | str
+        earlier_cursor = self.earlier_cursor
+
+        without_order: dict[str, Any] | None
+        if isinstance(self.without_order, WithoutOrder):
+            without_order = self.without_order.to_dict()
+        else:
+            without_order = self.without_order
+
+        lines = []
+        for lines_item_data in self.lines:
+            lines_item = lines_item_data.to_dict()
+            lines.append(lines_item)
+
+        deliveries = []
+        for deliveries_item_data in self.deliveries:
+            deliveries_item = deliveries_item_data.to_dict()
+            deliveries.append(deliveries_item)
+
+        more_deliveries = self.more_deliveries
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "id": id,
+                "status": status,
+                "amount": amount,
+                "currency": currency,
+                "amount_captured": amount_captured,
+                "amount_lost": amount_lost,
+                "amount_refundable": amount_refundable,
+                "amount_authorized": amount_authorized,
+                "amount_accepted": amount_accepted,
+                "amount_refunded": amount_refunded,
+                "amount_refunding": amount_refunding,
+                "under_way": under_way,
+                "authorization_expires_at": authorization_expires_at,
+                "duplicate_of": duplicate_of,
+                "order": order,
+                "provider": provider,
+                "under_review": under_review,
+                "version": version,
+                "created_at": created_at,
+                "updated_at": updated_at,
+                "review_reasons": review_reasons,
+                "customer": customer,
+                "reference": reference,
+                "timeline": timeline,
+                "earlier_cursor": earlier_cursor,
+                "without_order": without_order,
+                "lines": lines,
+                "deliveries": deliveries,
+                "more_deliveries": more_deliveries,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.order_now import OrderNow
+        from ..models.session_line import SessionLine
+        from ..models.shown_delivery import ShownDelivery
+        from ..models.timeline_entry import TimelineEntry
+        from ..models.without_order import WithoutOrder
+
+        d = dict(src_dict)
+        id = UUID(d.pop("id"))
+
+        status = check_whole_payment_status(d.pop("status"))
+
+        amount = d.pop("amount")
+
+        currency = d.pop("currency")
+
+        amount_captured = d.pop("amount_captured")
+
+        amount_lost = d.pop("amount_lost")
+
+        amount_refundable = d.pop("amount_refundable")
+
+        amount_authorized = d.pop("amount_authorized")
+
+        def _parse_amount_accepted(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        amount_accepted = _parse_amount_accepted(d.pop("amount_accepted"))
+
+        amount_refunded = d.pop("amount_refunded")
+
+        amount_refunding = d.pop("amount_refunding")
+
+        under_way = d.pop("under_way")
+
+        def _parse_authorization_expires_at(data: object) -> datetime.datetime | None:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                authorization_expires_at_type_0 = datetime.datetime.fromisoformat(data)
+
+                return authorization_expires_at_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(datetime.datetime | None, data)
+
+        authorization_expires_at = _parse_authorization_expires_at(d.pop("authorization_expires_at"))
+
+        duplicate_of = []
+        _duplicate_of = d.pop("duplicate_of")
+        for duplicate_of_item_data in _duplicate_of:
+            duplicate_of_item = UUID(duplicate_of_item_data)
+
+            duplicate_of.append(duplicate_of_item)
+
+        def _parse_order(data: object) -> None | OrderNow:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                order_type_0 = OrderNow.from_dict(data)
+
+                return order_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | OrderNow, data)
+
+        order = _parse_order(d.pop("order"))
+
+        provider = d.pop("provider")
+
+        under_review = d.pop("under_review")
+
+        version = d.pop("version")
+
+        created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
+
+        updated_at = datetime.datetime.fromisoformat(d.pop("updated_at"))
+
+        review_reasons = []
+        _review_reasons = d.pop("review_reasons")
+        for review_reasons_item_data in _review_reasons:
+            review_reasons_item = check_whole_payment_review_reasons_item(review_reasons_item_data)
+
+            review_reasons.append(review_reasons_item)
+
+        customer = UUID(d.pop("customer"))
+
+        reference = d.pop("reference")
+
+        timeline = []
+        _timeline = d.pop("timeline")
+        for timeline_item_data in _timeline:
+            timeline_item = TimelineEntry.from_dict(timeline_item_data)
+
+            timeline.append(timeline_item)
+
+        def _parse_earlier_cursor(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        earlier_cursor = _parse_earlier_cursor(d.pop("earlier_cursor"))
+
+        def _parse_without_order(data: object) -> None | WithoutOrder:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                without_order_type_0 = WithoutOrder.from_dict(data)
+
+                return without_order_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | WithoutOrder, data)
+
+        without_order = _parse_without_order(d.pop("without_order"))
+
+        lines = []
+        _lines = d.pop("lines")
+        for lines_item_data in _lines:
+            lines_item = SessionLine.from_dict(lines_item_data)
+
+            lines.append(lines_item)
+
+        deliveries = []
+        _deliveries = d.pop("deliveries")
+        for deliveries_item_data in _deliveries:
+            deliveries_item = ShownDelivery.from_dict(deliveries_item_data)
+
+            deliveries.append(deliveries_item)
+
+        more_deliveries = d.pop("more_deliveries")
+
+        made_of_it = cls(
+            id=id,
+            status=status,
+            amount=amount,
+            currency=currency,
+            amount_captured=amount_captured,
+            amount_lost=amount_lost,
+            amount_refundable=amount_refundable,
+            amount_authorized=amount_authorized,
+            amount_accepted=amount_accepted,
+            amount_refunded=amount_refunded,
+            amount_refunding=amount_refunding,
+            under_way=under_way,
+            authorization_expires_at=authorization_expires_at,
+            duplicate_of=duplicate_of,
+            order=order,
+            provider=provider,
+            under_review=under_review,
+            version=version,
+            created_at=created_at,
+            updated_at=updated_at,
+            review_reasons=review_reasons,
+            customer=customer,
+            reference=reference,
+            timeline=timeline,
+            earlier_cursor=earlier_cursor,
+            without_order=without_order,
+            lines=lines,
+            deliveries=deliveries,
+            more_deliveries=more_deliveries,
+        )
+
+        made_of_it.additional_properties = d
+        return made_of_it
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

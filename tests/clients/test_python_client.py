@@ -1,0 +1,249 @@
+"""What is written by hand of the Python client: who calls, errors, pages, and waiting; the service is played."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from checkout_client import (
+    Client,
+    PaymentUnchangedError,
+    ProblemError,
+    UnexpectedAnswerError,
+    each,
+    each_async,
+    wait_for_payment,
+    wait_for_payment_async,
+    watching,
+)
+from checkout_client.api import API_VERSION
+from checkout_client.api.cart import empty_cart, get_cart
+from checkout_client.api.payments import get_payment, list_payments
+from checkout_client.api.refunds import create_refund
+from checkout_client.api.webhook_endpoints import get_webhook_endpoint
+from checkout_client.models import NewRefund, NoAction, ReadPayment
+
+from clients import make
+
+PAYMENT: Final = UUID("37ead6b5-d8a0-5dc2-ba73-81115ccb02a4")
+
+Answer = httpx.Response | Callable[[httpx.Request], httpx.Response]
+
+
+class Service:
+    """Answers in turn, and keeps what it was sent."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        return answer if isinstance(answer, httpx.Response) else answer(request)
+
+    def client(self, **caller: str) -> Client:
+        transport = httpx.MockTransport(self)
+        return Client("http://127.0.0.1:1", transport=transport, async_transport=transport, **caller)
+
+
+def example(schema: str) -> dict[str, Any]:
+    """Some value that the schema of this name takes."""
+    document = json.loads(make.DOCUMENT.read_text(encoding="utf-8"))
+    return {name: _example(part) for name, part in document["components"]["schemas"][schema]["properties"].items()}
+
+
+def _example(schema: dict[str, Any]) -> Any:
+    formats = {"uuid": str(uuid4()), "date-time": "2026-11-25T04:05:06Z"}
+    kind = schema.get("type", "null")
+    if kind == "null" or "null" in kind:
+        return None
+    plain = {"string": formats.get(schema.get("format", ""), "x"), "boolean": False, "integer": 1, "array": []}
+    return schema["enum"][0] if "enum" in schema else plain[kind]
+
+
+def payment(status: str = "pending", **members: Any) -> httpx.Response:
+    value = example("ReadPayment") | {"status": status, "under_way": False, "next_action": {"type": "none"}} | members
+    return httpx.Response(200, json=value, headers={"ETag": f'W/"{status}"'})
+
+
+def problem(status: int, slug: str, headers: dict[str, str] | None = None, **members: Any) -> httpx.Response:
+    value = {"type": f"/problems/{slug}", "title": "No", "status": status, "detail": "It is so.", "instance": "/"}
+    headers = {"Content-Type": "application/problem+json", **(headers or {})}
+    return httpx.Response(status, content=json.dumps(value | {"request_id": "r"} | members), headers=headers)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, by a clock of its own: nothing else takes time."""
+    made: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        made.append(seconds)
+
+    monkeypatch.setattr(watching, "monotonic", lambda: sum(made))
+    monkeypatch.setattr(watching, "sleep", made.append)
+    monkeypatch.setattr(watching, "sleep_async", pause)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("caller", "header", "value"),
+    [
+        ({"token": "a.b.c"}, "Authorization", "Bearer a.b.c"),
+        ({"api_key": "csk_1"}, "Authorization", "Bearer csk_1"),
+        ({"cart_token": "cct_1"}, "Cart-Token", "cct_1"),
+    ],
+)
+def test_a_caller_is_named_in_its_header_and_the_version_in_another(
+    caller: dict[str, str], header: str, value: str
+) -> None:
+    service = Service(httpx.Response(204))
+
+    empty_cart.sync(client=service.client(**caller))
+
+    (request,) = service.requests
+    assert request.headers[header] == value
+    assert ({"Authorization", "Cart-Token"} - {header}).isdisjoint(request.headers)
+    assert request.headers["API-Version"] == API_VERSION
+    assert json.loads(make.DOCUMENT.read_text(encoding="utf-8"))["info"]["version"] == API_VERSION
+
+
+def test_two_callers_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="one caller"):
+        Client("http://127.0.0.1:1", token="a", cart_token="b")
+
+
+def test_a_key_is_made_for_each_call_and_one_that_is_named_is_sent() -> None:
+    service = Service(*(problem(404, "not-found") for _ in range(3)))
+    client = service.client(api_key="csk_1")
+    for keys in ({}, {}, {"idempotency_key": "mine"}):
+        with pytest.raises(ProblemError):
+            create_refund.sync(PAYMENT, client=client, body=NewRefund(amount="1.00"), **keys)
+
+    first, second, third = (request.headers["Idempotency-Key"] for request in service.requests)
+    assert len({first, second}) == 2
+    assert min(len(first), len(second)) == 36
+    assert third == "mine"
+
+
+def test_a_problem_is_raised_with_members_of_its_own() -> None:
+    service = Service(problem(429, "rate-limited", {"Retry-After": "7"}, limit="hour"))
+
+    with pytest.raises(ProblemError, match="429 No: It is so") as raised:
+        get_cart.sync(client=service.client())
+
+    assert (raised.value.status, raised.value.slug, raised.value.retry_after) == (429, "rate-limited", 7.0)
+    assert raised.value.problem["limit"] == "hour"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(502, text="<h1>Bad gateway</h1>"),
+        httpx.Response(500, json={"type": "x"}, headers={"Content-Type": "application/problem+json"}),
+        httpx.Response(500, text="{", headers={"Content-Type": "application/problem+json"}),
+        httpx.Response(302, headers={"Location": "/log-in"}),
+        httpx.Response(206, json={}),
+    ],
+)
+def test_what_is_no_answer_of_the_service_is_raised_as_such(answer: httpx.Response) -> None:
+    with pytest.raises(UnexpectedAnswerError) as raised:
+        get_cart.sync(client=Service(answer).client())
+    assert raised.value.retry_after is None
+
+
+def test_words_and_members_that_are_newer_than_the_client_are_let_through() -> None:
+    service = Service(payment("frozen", colour="blue", next_action={"type": "phone_call", "number": "1"}))
+
+    read = get_payment.sync(PAYMENT, client=service.client(token="a"))
+
+    assert (read.status, read["colour"]) == ("frozen", "blue")
+    assert isinstance(read.next_action, NoAction)
+    assert read.to_dict()["next_action"] == {"type": "phone_call", "number": "1"}
+
+
+@pytest.mark.parametrize("reason", [None, "gone", "newer"])
+def test_a_word_or_null_is_read(reason: str | None) -> None:
+    service = Service(httpx.Response(200, json=example("Endpoint") | {"state_reason": reason}))
+
+    assert get_webhook_endpoint.sync(PAYMENT, client=service.client(api_key="k")).state_reason == reason
+
+
+def pages() -> Service:
+    def page(cursor: str | None, following: str | None) -> Answer:
+        def answer(request: httpx.Request) -> httpx.Response:
+            assert request.url.params.get("cursor") == cursor
+            assert request.url.params["limit"] == "1"
+            data = [example("Payment") | {"provider": cursor or "first"}]
+            return httpx.Response(200, json={"data": data, "next_cursor": following, "has_more": bool(following)})
+
+        return answer
+
+    return Service(page(None, "a"), page("a", "b"), page("b", None))
+
+
+def test_all_pages_are_read_as_they_are_needed() -> None:
+    service = pages()
+    payments = each(list_payments.sync, client=service.client(token="a"), limit=1)
+
+    assert next(payments).provider == "first"
+    assert len(service.requests) == 1
+    assert [one.provider for one in payments] == ["a", "b"]
+
+
+def test_all_pages_are_read_by_asyncio() -> None:
+    async def read() -> list[str]:
+        async with pages().client(token="a") as client:
+            return [one.provider async for one in each_async(list_payments.asyncio, client=client, limit=1)]
+
+    assert asyncio.run(read()) == ["first", "a", "b"]
+
+
+def wait(client: Client, *, by_asyncio: bool, within: float = 600) -> ReadPayment:
+    if by_asyncio:
+        return asyncio.run(wait_for_payment_async(PAYMENT, client=client, within=within))
+    return wait_for_payment(PAYMENT, client=client, within=within)
+
+
+@pytest.mark.parametrize("by_asyncio", [False, True])
+def test_a_payment_is_waited_for_by_its_etag_as_the_service_says(pauses: list[float], *, by_asyncio: bool) -> None:
+    service = Service(
+        payment("pending"),
+        httpx.Response(304, headers={"ETag": 'W/"pending"'}),
+        problem(503, "draining", {"Retry-After": "3"}),
+        problem(429, "rate-limited"),
+        httpx.Response(304, headers={"ETag": 'W/"pending"', "Retry-After": "2"}),
+        payment("paid", under_way=True),
+        payment("paid"),
+    )
+
+    assert wait(service.client(token="a"), by_asyncio=by_asyncio).status == "paid"
+
+    sent = [request.headers.get("If-None-Match") for request in service.requests]
+    assert sent == [None, *['W/"pending"'] * 5, 'W/"paid"']
+    assert {request.url.params["wait"] for request in service.requests} == {"30"}
+    # At once where the service waits itself; a second after a 304 that came at once, which it should not have.
+    assert pauses == [0.0, 1.0, 3.0, 1.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize("by_asyncio", [False, True])
+def test_waiting_ends_in_time_with_what_was_seen_last(pauses: list[float], *, by_asyncio: bool) -> None:
+    service = Service(payment("processing"))
+
+    with pytest.raises(PaymentUnchangedError, match="the payment is processing"):
+        wait(service.client(token="a"), by_asyncio=by_asyncio, within=0)
+
+    assert (len(service.requests), pauses) == (1, [])
+    assert service.requests[0].url.params["wait"] == "0"
+
+
+def test_waiting_ends_at_an_error_that_does_not_pass(pauses: list[float]) -> None:
+    with pytest.raises(ProblemError, match="404"):
+        wait(Service(problem(404, "not-found")).client(token="a"), by_asyncio=False)
+    assert pauses == []

@@ -1,0 +1,75 @@
+"""The clients under clients/ buy, watch, refund, read events and verify webhooks at a service that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+
+from checkout_service.local.purchase import customer_token
+from tests.conftest import ROOT
+from tests.journeys.conftest import Town
+
+CLIENTS: Final = ROOT / "clients"
+TYPESCRIPT: Final = CLIENTS / "typescript"
+SCOPES: Final = ("refunds", "payments:read", "events:read", "webhooks:write")
+
+
+def caller(town: Town) -> dict[str, str]:
+    """The environment of a journey: a customer and a program of its own."""
+    # Of the demo's pieces there are a dozen, for however many journeys.
+    town.sql("UPDATE listings SET stock = 1000")
+    scopes = [part for scope in SCOPES for part in ("--scope", scope)]
+    printed = town.running.processes.run_once(
+        ["flask", "--app", "wsgi", "api-keys", "create", *scopes], name="journey-key"
+    )
+    return {
+        "CHECKOUT_URL": town.running.base_url,
+        "CUSTOMER_TOKEN": customer_token(uuid4(), town.environment),
+        "API_KEY": printed.splitlines()[-1],
+        "PATH": os.environ["PATH"],
+    }
+
+
+def travel(town: Town, *command: str, **environment: str) -> None:
+    """Run a journey; what it says that it did is what the database has."""
+    done = subprocess.run(
+        command, env=caller(town) | environment, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    printed: dict[str, Any] = json.loads(done.stdout)
+
+    assert {"payment.paid", "refund.requested", "refund.succeeded"} <= {*printed["events"]}
+    paid = town.sql("SELECT status FROM payments WHERE id = ANY(%s::uuid[])", [printed["guest"], printed["customer"]])
+    assert paid == [("paid",), ("paid",)]
+    refunds = town.sql("SELECT id::text, status FROM refunds WHERE payment_id = %s", printed["customer"])
+    assert refunds == [(printed["refund"], "succeeded")]
+
+
+def test_the_client_for_python(town: Town) -> None:
+    travel(town, sys.executable, str(CLIENTS / "python" / "journey.py"))
+
+
+@pytest.mark.skipif(
+    shutil.which("node") is None or not (TYPESCRIPT / "node_modules").is_dir(),
+    reason="node is missing, or clients/typescript/node_modules, which `make node` installs",
+)
+def test_the_client_for_typescript(town: Town, tmp_path: Path) -> None:
+    compiler = TYPESCRIPT / "node_modules" / ".bin" / "tsc"
+    made = subprocess.run(
+        [str(compiler), "--outDir", str(tmp_path / "made")], cwd=TYPESCRIPT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stdout
+    # Node looks for packages beside the program.
+    (tmp_path / "node_modules").symlink_to(TYPESCRIPT / "node_modules")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+
+    travel(town, "node", str(tmp_path / "made" / "journey.js"))
