@@ -90,11 +90,15 @@ class Cache:
 
     def known(self, names: Sequence[str]) -> set[str]:
         """Which of the names hold something."""
+        return set(self.values(names))
+
+    def values(self, names: Sequence[str]) -> dict[str, bytes]:
+        """What was put under those of the names that hold something."""
         if not names:
-            return set()
+            return {}
         prefixed = [self._prefix + name for name in names]
         values: Any = self._reached(lambda: self._redis.mget(prefixed), otherwise=[None] * len(names))
-        return {name for name, value in zip(names, values, strict=True) if value is not None}
+        return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
     def claim(self, name: str, *, milliseconds: int) -> bool:
         """Whether this caller is the one to act: True for the first within the time, and whenever nobody can tell."""

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select, text
 from checkout_service.api.responses import show_time
 from checkout_service.cache import cache
 from checkout_service.checkout.models import CheckoutSession
-from checkout_service.database.engine import execute
+from checkout_service.database.engine import execute, history
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.owners import is_theirs
@@ -152,5 +152,8 @@ def answer_from(row: Any) -> dict[str, Any]:
 
 
 def answer_name(user_id: UUID, key: str) -> str:
-    """The name in the cache under which the answer to this caller's key is kept."""
-    return f"session:{user_id}:{hashlib.sha256(key.encode()).hexdigest()}"
+    """The name in the cache under which the answer to this caller's key is kept.
+
+    Of the history that the database is in: a failover may have undone what another one's answer says.
+    """
+    return f"session:{history()}:{user_id}:{hashlib.sha256(key.encode()).hexdigest()}"

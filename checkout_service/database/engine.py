@@ -32,6 +32,7 @@ from checkout_service.database.connections import (
     UnconfirmedCommitError,
 )
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
+from checkout_service.database.history import ASK, History
 from checkout_service.database.statements import Statement, writes
 from checkout_service.settings.secret import Secret
 
@@ -92,12 +93,15 @@ def connect_database(
     else:
         parameters["prepare_threshold"] = None
     app.extensions["database_parameters"] = own
+    history = app.extensions["database_history"] = History(behind_pooler=pooler != "none")
 
     def connect() -> psycopg.Connection[Any]:
         try:
             connection = kind.connect(**parameters)
         except psycopg.OperationalError as error:
             raise NoConnectionError(*error.args) from error
+        if pooler == "none":
+            _look_at_history(connection, history)
         # As text, a list would have each of its items searched for quotes by a regular expression in Python.
         connection.adapters.register_dumper(list, ListBinaryDumper)
         return connection
@@ -162,6 +166,30 @@ def forget_connections() -> None:
 def constraint_of(error: Conflict) -> str | None:
     """The name of the constraint that refused a statement."""
     return getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+
+
+def history() -> str:
+    """The name of the history that the database is in, for what is kept elsewhere because of it; empty where unknown.
+
+    It is another one after a failover, a restore and a restart.
+    """
+    known: History = current_app.extensions["database_history"]
+    if not known.is_known:
+        try:
+            rows = execute(text(ASK))
+        except (DatabaseUnavailableError, DBAPIError):
+            known.see(None)
+        else:
+            known.see(rows[0])
+    return known.name
+
+
+def _look_at_history(connection: psycopg.Connection[Any], known: History) -> None:
+    connection.autocommit = True
+    try:
+        known.see(connection.execute(ASK).fetchone())
+    except psycopg.DatabaseError:
+        known.see(None)
 
 
 def background_connection() -> psycopg.Connection[Any]:

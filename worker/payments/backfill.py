@@ -17,7 +17,7 @@ import structlog
 from celery import shared_task
 
 from checkout_service.cache import cache
-from checkout_service.database.engine import transaction
+from checkout_service.database.engine import history, transaction
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.providers.base import ProviderError, ProviderEvent, Reference
 from checkout_service.providers.undelivered import SupportsUndelivered, UndeliveredEvent
@@ -69,7 +69,7 @@ class _Walk:
         self.name = name
         self.is_over = False
         self._provider = provider
-        self._mark = f"{_FAR_MARK}:{name}"
+        self._mark = f"{_FAR_MARK}:{history()}:{name}"
         self._far = not cache().known([self._mark])
         self._since = datetime.now(UTC) - (FAR if self._far else NEAR)
         self._after: str | None = None
@@ -128,4 +128,5 @@ def _looked_up(queries: StatusQueries, event: UndeliveredEvent, here: Mapping[tu
 
 
 def _mark(provider: str, event: UndeliveredEvent) -> str:
-    return f"backfilled:{provider}:{event.event_id}"
+    """The name in the cache of an event that was dealt with, in the history that the database is in."""
+    return f"backfilled:{history()}:{provider}:{event.event_id}"

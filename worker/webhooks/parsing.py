@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +9,10 @@ from datetime import timedelta
 from functools import partial
 from time import monotonic
 from typing import Final
+from uuid import UUID
 
 import structlog
 
-from checkout_service.cache import cache
 from checkout_service.providers.base import (
     Decline,
     Provider,
@@ -26,15 +25,12 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
-from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.telemetry.metrics import count_secret
 from worker.context import provider, providers
 from worker.references import references
 from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
 from worker.webhooks.claims import ClaimedWebhook
-
-REMEMBER_FOR: Final = 600
-"""Seconds for which the same bytes are known again."""
+from worker.webhooks.memory import name_of, recall
 
 NEW_FOR: Final = timedelta(minutes=1)
 """A provider may report on a payment while the answer that opened it is still on its way to us."""
@@ -50,7 +46,8 @@ class Reading:
     ``rejected`` is why it could not be verified, ``unreadable`` why it was verified and could not be understood (the
     events are then those of its other parts), ``unavailable`` what could not be had now, and ``wait`` how long such a
     webhook is put off, where that is known; ``unverified`` says that without it nobody vouches for the webhook.
-    ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it all.
+    ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it all. ``came_with`` is
+    a delivery that was settled when the same bytes came before, as the cache has it: the database must have it too.
     """
 
     webhook: ClaimedWebhook
@@ -58,7 +55,7 @@ class Reading:
     refunds: Sequence[ProviderRefundEvent] = ()
     thin_events: Sequence[ThinEvent] = ()
     waits_for: ThinEvent | None = None
-    seen_before: bool = False
+    came_with: UUID | None = None
     rejected: str | None = None
     unreadable: str | None = None
     unavailable: str | None = None
@@ -68,13 +65,16 @@ class Reading:
     memory: str = ""
 
 
-def read_webhooks(webhooks: Sequence[ClaimedWebhook], *, look_up_until: float) -> list[Reading]:
+def read_webhooks(
+    webhooks: Sequence[ClaimedWebhook], *, look_up_until: float, believe_cache: bool = True
+) -> list[Reading]:
     """Read each webhook, which holds its body; what is wrong with one of them does not touch the others.
 
-    After ``look_up_until`` (by ``monotonic``) no further look-up begins: its webhook is put off.
+    After ``look_up_until`` (by ``monotonic``) no further look-up begins: its webhook is put off. Unless the cache is
+    believed, none is taken for one that came before.
     """
-    names = ["" if webhook.large else _memory(webhook.raw) for webhook in webhooks]
-    known = cache().known([name for name in set(names) if name])
+    names = ["" if webhook.large else name_of(webhook.raw) for webhook in webhooks]
+    known = recall([name for name in set(names) if name]) if believe_cache else {}
     held, matches = providers(), Counter[tuple[str, int]]()
     readings = [
         _read(webhook, held.get(webhook.raw.provider), name, known, matches)
@@ -90,18 +90,15 @@ def read_webhooks(webhooks: Sequence[ClaimedWebhook], *, look_up_until: float) -
     return [_look_up(reading, here, answers, look_up_until) if reading.thin_events else reading for reading in readings]
 
 
-def remember(readings: Sequence[Reading]) -> None:
-    """Know these webhooks again, in a moment: the same bytes once more are a duplicate without another look."""
-    names = [reading.memory for reading in readings if reading.memory and not reading.seen_before]
-    if names:
-        cache().put_later(names, b"1", seconds=REMEMBER_FOR)
-
-
 def _read(
-    webhook: ClaimedWebhook, adapter: Provider | None, memory: str, known: set[str], matches: Counter[tuple[str, int]]
+    webhook: ClaimedWebhook,
+    adapter: Provider | None,
+    memory: str,
+    known: Mapping[str, UUID],
+    matches: Counter[tuple[str, int]],
 ) -> Reading:
     if memory in known and not webhook.is_replay:
-        return Reading(webhook=webhook, seen_before=True, memory=memory)
+        return Reading(webhook=webhook, came_with=known[memory], memory=memory)
     if adapter is None:
         return Reading(webhook=webhook, rejected="no account at this provider is set up")
     try:
@@ -196,7 +193,3 @@ def _unsigned_and_unknown(webhook: ClaimedWebhook) -> Reading:
     if webhook.age < NEW_FOR and not webhook.is_replay:
         return Reading(webhook=webhook, unavailable="its payment is not here yet", wait=NEW_FOR - webhook.age)
     return Reading(webhook=webhook, rejected="an unsigned webhook about a payment that is not ours")
-
-
-def _memory(raw_webhook: RawWebhook) -> str:
-    return f"webhook:{raw_webhook.provider}:{hashlib.sha256(raw_webhook.body).hexdigest()}"

@@ -53,8 +53,9 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, provider_ref=reference)
     if Outcome.FOREIGN in outcomes:
         return Result(webhook=webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail="of another shop")
-    if reading.seen_before:
-        return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail="the same bytes came before")
+    if reading.came_with:
+        detail = f"the same bytes came before, settled with {reading.came_with}"
+        return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail=detail)
     return Result(webhook=webhook, state=DeliveryState.IGNORED, detail="says nothing that we keep")
 
 

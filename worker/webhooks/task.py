@@ -28,7 +28,8 @@ from worker.backoff import describe
 from worker.transitions.recording import record
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
 from worker.webhooks.counting import count_dropped, counted
-from worker.webhooks.parsing import Reading, read_webhooks, remember
+from worker.webhooks.memory import REMEMBERED, remember, still_settled
+from worker.webhooks.parsing import Reading, read_webhooks
 from worker.webhooks.rejected import reject
 from worker.webhooks.replays import (
     FLOWER,
@@ -294,9 +295,10 @@ def _record_by_itself(reading: Reading) -> list[Result]:
 
 
 def _record(readings: Sequence[Reading]) -> list[Result]:
-    """One transaction: events in, payments moved, webhooks done."""
+    """One transaction: events in, payments moved, webhooks done. What only the cache has is read."""
     results = []
     with transaction() as connection:
+        readings, lost = _which_came(connection, readings)
         recorded = record(connection, of_webhooks(readings))
         place = 0
         for reading in readings:
@@ -310,8 +312,22 @@ def _record(readings: Sequence[Reading]) -> list[Result]:
                 results.append(result_of(reading, recorded.effects[begin:place], found))
         written = _write(connection, results)
     recorded.follow_up()
-    _remember(readings, results)
-    return counted(written)
+    _remember(readings, written)
+    again = [reading.webhook for reading in lost]
+    more = _conclude(read_webhooks(again, look_up_until=monotonic() + LOOK_UP_FOR, believe_cache=False)) if lost else []
+    return counted(written) + more
+
+
+def _which_came(connection: Connection, readings: Sequence[Reading]) -> tuple[Sequence[Reading], Sequence[Reading]]:
+    """The readings but for those whose bytes came before by the cache and not by the database; and these."""
+    came_with = [reading.came_with for reading in readings if reading.came_with]
+    if not came_with:
+        return readings, ()
+    here = still_settled(connection, came_with)
+    lost = [reading for reading in readings if reading.came_with and reading.came_with not in here]
+    if lost:
+        log.warning("database_lost_what_the_cache_has", webhooks=len(lost))
+    return [reading for reading in readings if not reading.came_with or reading.came_with in here], lost
 
 
 def _settle(results: list[Result]) -> list[Result]:
@@ -343,15 +359,13 @@ def _reject(readings: Sequence[Reading]) -> list[Result]:
     return counted(rejected.written)
 
 
-def _remember(readings: Sequence[Reading], results: Sequence[Result]) -> None:
+def _remember(readings: Sequence[Reading], written: Sequence[Result]) -> None:
     """Only after the commit, and never a mismatch: it is to be judged again."""
-    remember(
-        [
-            reading
-            for reading, result in zip(readings, results, strict=True)
-            if result.state in _REMEMBERED and (reading.events or reading.refunds) and not result.mismatch
-        ]
-    )
-
-
-_REMEMBERED: Final = (DeliveryState.APPLIED, DeliveryState.DUPLICATE)
+    settled = {result.webhook.id for result in written if result.state in REMEMBERED and not result.mismatch}
+    known = [
+        reading
+        for reading in readings
+        if reading.webhook.id in settled and reading.memory and (reading.events or reading.refunds)
+    ]
+    if known:
+        remember([reading.memory for reading in known], known[0].webhook.id)

@@ -32,7 +32,7 @@ def of_one_body(readings: Sequence[Reading]) -> list[Reading]:
         place: _name_of(reading.webhook.raw, signings[reading.webhook.raw.provider])
         for place, reading in enumerate(readings)
         if reading.webhook.raw.provider in signings
-        and not (reading.rejected is not None or reading.unverified or reading.seen_before)
+        and not (reading.rejected is not None or reading.unverified or reading.came_with)
     }
     found = list(readings)
     if not bound:

@@ -48,7 +48,7 @@ def test_webhook_idempotency_by_identical_bytes(sql: Sql, broker: redis.Redis, r
     process(str(again))
 
     assert state_of(sql, again) == "duplicate"
-    assert (webhook_row(sql, again).detail == "the same bytes came before") is remembered
+    assert (webhook_row(sql, again).detail or "").startswith("the same bytes came before") is remembered
     assert sql("SELECT * FROM payments") == payment
     assert event_rows(sql) == events
 
