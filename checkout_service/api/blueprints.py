@@ -86,7 +86,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         self._prepare_doc_cbks.append(document_links)
 
     def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
-        """As in flask-smorest; the tag is documented too, and what the view is marked with: who may call it, its links."""
+        """As in flask-smorest; the tag, who may call the view and its links, as it is marked, are documented too."""
         marks = {name: getattr(view_func, name, None) for name in ("demand", "guest_access", "is_public", "links")}
         if any(marks.values()):
             view_func._apidoc = {**getattr(view_func, "_apidoc", {}), **marks}

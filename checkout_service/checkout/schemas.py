@@ -99,7 +99,9 @@ class DeliveryAddressSchema(Schema):
     region = _text(100, "Greater London", "State, province or county, where the country has them.", required=False)
     country = fields.String(
         required=True,
-        validate=validate.OneOf(COUNTRIES, error="This is no country's code of ISO 3166-1 alpha-2, such as GB."),
+        validate=validate.OneOf(
+            sorted(COUNTRIES), error="This is no country's code of ISO 3166-1 alpha-2, such as GB."
+        ),
         metadata={"description": "ISO 3166-1 alpha-2, in capitals.", "example": "GB"},
     )
     phone = _phone()

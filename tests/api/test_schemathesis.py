@@ -9,12 +9,16 @@ import pytest
 from flask import Flask
 
 from tests.api.beyond_schemas import BEYOND
-from tests.api.fuzzing import Json, Tried, attempt, opened_by
+from tests.api.fuzzing import Json, Tried, attempt, opened_by, with_few_words
 from tests.api.tried_shop import Shop, furnished, served
 from tests.conftest import MakeListing, Servers, Sql
 
 STAFF_BESIDE: Final = {"getPayment", "cancelPayment", "listRefunds"}
 """What staff may call as well as customers."""
+
+
+LONG_LISTS: Final = ("DeliveryAddress", "NewCart", "Currency")
+"""Schemas with the countries or the currencies of the world."""
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +44,9 @@ def operations(document: Json) -> set[str]:
     }
 
 
-def by_customers(shop: Shop, **options: Any) -> Tried:
+def by_customers(shop: Shop, *, schemas_of_few_words: tuple[str, ...] = (), **options: Any) -> Tried:
     """Customers, whoever sends nothing, and staff at what is theirs alone; each operation did what it is for."""
-    document = opened_by(shop.document("customer"), "customer", "staff")
+    document = opened_by(with_few_words(shop.document("customer"), schemas_of_few_words), "customer", "staff")
     tried = attempt(document, shop.callers, "customer", "staff", **options)
     assert tried.failures == []
     assert tried.done == operations(document), "the rest was only refused, which shows little"
@@ -68,15 +72,15 @@ def by_staff_beside(shop: Shop, **options: Any) -> Tried:
 
 
 def test_customers_and_staff_are_answered_as_the_document_says(shop: Shop) -> None:
-    by_customers(shop, examples=3)
+    by_customers(shop, examples=2, schemas_of_few_words=LONG_LISTS)
 
 
 def test_guests_are_answered_as_the_document_says(shop: Shop) -> None:
-    by_guests(shop, examples=4, phases=("examples", "fuzzing", "stateful"))
+    by_guests(shop, examples=2, phases=("examples", "fuzzing", "stateful"))
 
 
 def test_staff_are_answered_so_where_customers_are_too(shop: Shop) -> None:
-    by_staff_beside(shop, examples=4, phases=("examples", "fuzzing", "stateful"))
+    by_staff_beside(shop, examples=2, phases=("examples", "fuzzing"))
 
 
 @pytest.mark.slow
@@ -103,7 +107,7 @@ def test_what_is_not_as_documented_is_found(shop: Shop) -> None:
         for answer in operation["responses"].values():
             answer.pop("links", None)
 
-    tried = attempt(document, shop.callers, "customer", examples=1, phases=("examples", "fuzzing"))
+    tried = attempt(document, shop.callers, "customer", examples=1, phases=("fuzzing",))
 
     found = "\n".join(tried.failures)
     assert "GET /api/listings: response_schema_conformance" in found
