@@ -144,7 +144,7 @@ BEYOND: Final[tuple[Beyond, ...]] = (
         detail=r"A refund is of an amount or of lines\.",
     ),
     Beyond(
-        reason="Which hosts and ports may be written to: sixteen rules, each with its words, of which one is a pattern.",
+        reason="Which hosts and ports may be written to: sixteen rules with words of their own.",
         operations=("createWebhookEndpoint", "updateWebhookEndpoint"),
         pointer="/url",
         detail=r".+",
