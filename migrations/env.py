@@ -103,11 +103,24 @@ BEGIN
             'as the owner of the database or as a superuser', current_user;
     END IF;
     CREATE SCHEMA IF NOT EXISTS checkout_extensions;
-    CREATE EXTENSION unaccent SCHEMA checkout_extensions;
+    BEGIN
+        CREATE EXTENSION unaccent SCHEMA checkout_extensions;
+    EXCEPTION WHEN OTHERS THEN
+        -- What another migration makes at this moment is looked at again. A managed server has a list of what may be
+        -- installed, and an error of its own for that.
+        IF SQLSTATE IN ('23505', '42710', '42P06', '42P07', 'XX000') THEN
+            RAISE;
+        END IF;
+        RAISE EXCEPTION 'the extension unaccent cannot be created here (%): allow it in the settings of the server, or '
+            'run CREATE EXTENSION unaccent as a superuser', SQLERRM;
+    END;
     GRANT USAGE ON SCHEMA checkout_extensions TO checkout_owner;
 END
 $$
 """
+
+WORDS_OF_OURS: Final = "P0001"
+"""The SQLSTATE of what the blocks above raise: one line that says what to do, which a traceback would hide."""
 
 # The login roles get their right only where they lack it: in public, PostgreSQL itself gave it to everybody.
 RIGHTS: Final = """
@@ -158,6 +171,8 @@ def become_owner(connection: Connection) -> None:
             return
         except DBAPIError as error:
             connection.rollback()
+            if _sqlstate(error) == WORDS_OF_OURS:
+                sys.exit(str(getattr(getattr(error.orig, "diag", None), "message_primary", None) or error.orig))
             if _sqlstate(error) not in MADE_BY_ANOTHER or monotonic() > deadline:
                 raise
             sleep(0.2)
