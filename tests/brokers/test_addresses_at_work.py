@@ -125,7 +125,7 @@ def _buy(url: str, servers: Servers, sql: Sql, logs: Path) -> None:
     assert fault_of_cache(url) is None
     settings = stack.environment(servers, REDIS_URL=url)
     reference = insert_payment(sql)
-    with stack.run(logs, settings, "web", "worker"), httpx.Client(timeout=20) as client:
+    with stack.run(logs, settings, "web", "worker", "flower"), httpx.Client(timeout=20) as client:
         base = f"http://127.0.0.1:{settings['PORT']}"
         answer = client.post(
             f"{base}/api/payments/webhook",
@@ -137,8 +137,13 @@ def _buy(url: str, servers: Servers, sql: Sql, logs: Path) -> None:
         eventually(lambda: client.get(f"{base}/readyz").json()["missing"] == [])
         inspecting = Celery(set_as_current=False)
         inspecting.conf.update(celery_broker(url))
-        assert PASSWORD not in str(eventually(lambda: inspecting.control.inspect(timeout=2).stats()))
+        stats = str(eventually(lambda: inspecting.control.inspect(timeout=2).stats()))
         inspecting.close()
+        base = f"http://127.0.0.1:{settings['FLOWER_PORT']}"
+        seen = client.get(f"{base}/broker", auth=stack.FLOWER_USER).raise_for_status().text
+        for text in (stats, seen):
+            assert PASSWORD not in text
+            assert "p%40ss" not in text
 
 
 def test_cache_and_broker_believe_nobody_else(

@@ -77,6 +77,15 @@ def _is_read_only(address: str) -> bool:
         return connection.execute("SHOW transaction_read_only").fetchone() == ("on",)
 
 
+def test_options_of_the_address_stand_beside_those_of_the_service(places: Places, make_app: MakeApp) -> None:
+    url = f"{places.url('checkout_web')}&options=-c%20work_mem%3D5MB"
+    with make_app(database_url=Secret(url)).app_context():
+        (found,) = execute(
+            Statement("SELECT current_setting('work_mem') AS work, current_setting('lock_timeout') AS wait")
+        )
+    assert (found.work, found.wait) == ("5MB", "2s")
+
+
 @pytest.mark.parametrize("form", ["url", "words"])
 def test_web_and_owner_find_the_server_that_takes_writes(places: Places, make_app: MakeApp, form: str) -> None:
     write = places.url if form == "url" else places.words
