@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
+import psycopg
 from alembic import context
 from sqlalchemy import Connection, Engine, create_engine, pool
 from sqlalchemy.exc import DBAPIError
@@ -22,8 +23,9 @@ from sqlalchemy.exc import DBAPIError
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
-from checkout_service.database.engine import Base
-from checkout_service.settings.values import MigrationSettings
+from checkout_service.database.engine import DIALECT, Base
+from checkout_service.settings.database_addresses import connection_parameters
+from checkout_service.settings.values import MigrationSettings, SettingsError
 
 SCHEMA: Final = "public"
 
@@ -206,10 +208,13 @@ def alone(engine: Engine) -> Iterator[Connection]:
 
 def migrate() -> None:
     """Run what the Alembic command is about, alone in this database and as the owner."""
-    url = MigrationSettings.from_environment().database_url.reveal()
-    options = OPTIONS.format(schema=chosen_schema())
-    arguments = {"options": options, "connect_timeout": 5, "prepare_threshold": None}
-    engine = create_engine(url, poolclass=pool.NullPool, connect_args=arguments)
+    try:
+        url = MigrationSettings.from_environment().database_url.reveal()
+    except SettingsError as error:
+        sys.exit(f"The environment cannot be used:\n{error}")
+    arguments = connection_parameters(url) | {"connect_timeout": 5, "prepare_threshold": None}
+    arguments["options"] = f"{arguments.get('options', '')} {OPTIONS.format(schema=chosen_schema())}"
+    engine = create_engine(DIALECT, poolclass=pool.NullPool, creator=lambda: psycopg.connect(**arguments))
     with engine.connect() as connection:
         become_owner(connection)
         with alone(engine) as lock:
