@@ -183,3 +183,13 @@ def test_a_pattern_of_python_is_written_as_clients_read_it() -> None:
     add_details(document)
     assert document["components"]["schemas"]["X"]["properties"]["pattern"]["pattern"] == "^[a-z]+$"  # type: ignore[index]
     assert document["paths"]["/x"]["get"]["parameters"] == [{"name": "x", "schema": {"type": "string"}}]  # type: ignore[index]
+
+
+def test_members_of_a_problem_of_its_own_are_always_there(document: Json) -> None:
+    own = {
+        name: schema["allOf"][1]
+        for name, schema in document["components"]["schemas"].items()
+        if name.endswith("Problem") and "allOf" in schema
+    }
+    assert len(own) > 10
+    assert {name for name, schema in own.items() if {*schema["required"]} != schema["properties"].keys()} == set()
