@@ -75,7 +75,7 @@ test("a problem is thrown with members of its own", async () => {
 });
 
 test("what is no answer of the service is thrown as such", async () => {
-  const proxy = new Response("<h1>Bad gateway</h1>", { status: 502, headers: { "Content-Type": "text/html" } });
+  const proxy = new Response("<h1>Nobody answers</h1>", { status: 502, headers: { "Content-Type": "text/html" } });
   const strange = new Response("[]", { status: 500, headers: { "Content-Type": "application/problem+json" } });
   for (const answer of [proxy, strange, new Response(null, { status: 500 }), unchanged()]) {
     const { client } = service({}, answer);
