@@ -194,3 +194,13 @@ def test_long_lists_of_words_are_in_the_same_order_in_each_process(document: Jso
 
 def members(schema: Json) -> list[Json]:
     return [member for member in schema.get("properties", {}).values() if len(member.get("enum", ())) > 100]
+
+
+def test_members_of_a_problem_of_its_own_are_always_there(document: Json) -> None:
+    own = {
+        name: schema["allOf"][1]
+        for name, schema in document["components"]["schemas"].items()
+        if name.endswith("Problem") and "allOf" in schema
+    }
+    assert len(own) > 10
+    assert {name for name, schema in own.items() if {*schema["required"]} != schema["properties"].keys()} == set()

@@ -4624,23 +4624,23 @@ export interface components {
         CaptureTooLargeProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/capture-too-large";
-            amount_left?: string;
-            currency?: string;
+            amount_left: string;
+            currency: string;
         };
         EventsAheadProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/events-ahead";
-            newest_seq?: number;
+            newest_seq: number;
         };
         EventsDroppedProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/events-dropped";
-            oldest_seq?: number;
+            oldest_seq: number;
         };
         FulfilmentTooLargeProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/fulfilment-too-large";
-            lines?: {
+            lines: {
                 line_id: string;
                 qty: number;
                 left: number;
@@ -4649,44 +4649,44 @@ export interface components {
         InsufficientScopeProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/insufficient-scope";
-            scope?: string;
+            scope: string;
         };
         NoLongerOpenProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/no-longer-open";
-            payment_status?: string;
+            payment_status: string;
         };
         NotCapturableProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/not-capturable";
-            payment_status?: string;
+            payment_status: string;
         };
         NotRefundableProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/not-refundable";
-            payment_status?: string;
+            payment_status: string;
         };
         NotVoidableProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/not-voidable";
-            payment_status?: string;
+            payment_status: string;
         };
         NothingLeftToRefundProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/nothing-left-to-refund";
-            amount_left?: string;
-            currency?: string;
+            amount_left: string;
+            currency: string;
         };
         OneCaptureOnlyProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/one-capture-only";
-            releases?: string;
-            currency?: string;
+            releases: string;
+            currency: string;
         };
         OrderFulfilledProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/order-fulfilled";
-            lines?: {
+            lines: {
                 line_id: string;
                 qty_fulfilled: number;
             }[];
@@ -4694,7 +4694,7 @@ export interface components {
         OutOfStockProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/out-of-stock";
-            lines?: {
+            lines: {
                 listing: string;
                 wanted: number;
                 available: number;
@@ -4703,7 +4703,7 @@ export interface components {
         RefundLinesTooLargeProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/refund-lines-too-large";
-            lines?: {
+            lines: {
                 line_id: string;
                 qty: number;
                 left: number;
@@ -4712,19 +4712,19 @@ export interface components {
         RefundTooLargeProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/refund-too-large";
-            amount_left?: string;
-            currency?: string;
+            amount_left: string;
+            currency: string;
         };
         TotalChangedProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/total-changed";
-            total_amount?: string;
-            currency?: string;
+            total_amount: string;
+            currency: string;
         };
         UnknownApiVersionProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/unknown-api-version";
-            versions?: string[];
+            versions: string[];
         };
     };
     responses: {
