@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 
+from checkout_service.publishing.broker import celery_broker
 from checkout_service.publishing.publisher import queues
 from checkout_service.tasks import SHORT, TaskName
 
-broker_url = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or ""
-_redis = not broker_url.startswith("amqp")
+_broker = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or ""
+_redis = not _broker.startswith("amqp")
+globals().update(celery_broker(_broker))
 
 _tasks = {task.value: task.declaration for task in TaskName}
 include = sorted({task.module for task in _tasks.values()})
-task_queues = queues(broker_url)
+task_queues = queues(_broker)
 task_routes = {name: {"queue": task.queue.value} for name, task in _tasks.items()}
 task_annotations = {name: {"time_limit": int(task.time_limit.total_seconds())} for name, task in _tasks.items()}
 # For what is no task of ours: Flower can run Celery's own.

@@ -60,7 +60,6 @@ class Cache:
             url.reveal(),
             socket_timeout=ANSWER_WITHIN,
             socket_connect_timeout=ANSWER_WITHIN,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 1),
         )
         self._breaker = Breaker()

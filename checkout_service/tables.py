@@ -33,7 +33,7 @@ from checkout_service.orders.models import (
     RefundLine,
 )
 from checkout_service.payments.entry_models import PaymentAcceptance, PaymentAttempt, PaymentNotice, PaymentReview
-from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent
+from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent, PaymentMate
 from checkout_service.privacy.models import Erasure
 from checkout_service.refunds.models import Refund, RefundEvent
 from checkout_service.stock.models import Hold, StockCounter
@@ -75,6 +75,7 @@ __all__ = [
     "PaymentAcceptance",
     "PaymentAttempt",
     "PaymentEvent",
+    "PaymentMate",
     "PaymentNotice",
     "PaymentReview",
     "PendingDelivery",

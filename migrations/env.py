@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
+import psycopg
 from alembic import context
 from sqlalchemy import Connection, Engine, create_engine, pool
 from sqlalchemy.exc import DBAPIError
@@ -22,8 +23,9 @@ from sqlalchemy.exc import DBAPIError
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
-from checkout_service.database.engine import Base
-from checkout_service.settings.values import MigrationSettings
+from checkout_service.database.engine import DIALECT, Base
+from checkout_service.settings.database_addresses import connection_parameters
+from checkout_service.settings.values import MigrationSettings, SettingsError
 
 SCHEMA: Final = "public"
 
@@ -103,11 +105,24 @@ BEGIN
             'as the owner of the database or as a superuser', current_user;
     END IF;
     CREATE SCHEMA IF NOT EXISTS checkout_extensions;
-    CREATE EXTENSION unaccent SCHEMA checkout_extensions;
+    BEGIN
+        CREATE EXTENSION unaccent SCHEMA checkout_extensions;
+    EXCEPTION WHEN OTHERS THEN
+        -- What another migration makes at this moment is looked at again. A managed server has a list of what may be
+        -- installed, and an error of its own for that.
+        IF SQLSTATE IN ('23505', '42710', '42P06', '42P07', 'XX000') THEN
+            RAISE;
+        END IF;
+        RAISE EXCEPTION 'the extension unaccent cannot be created here (%): allow it in the settings of the server, or '
+            'run CREATE EXTENSION unaccent as a superuser', SQLERRM;
+    END;
     GRANT USAGE ON SCHEMA checkout_extensions TO checkout_owner;
 END
 $$
 """
+
+WORDS_OF_OURS: Final = "P0001"
+"""The SQLSTATE of what the blocks above raise: one line that says what to do, which a traceback would hide."""
 
 # The login roles get their right only where they lack it: in public, PostgreSQL itself gave it to everybody.
 RIGHTS: Final = """
@@ -158,6 +173,8 @@ def become_owner(connection: Connection) -> None:
             return
         except DBAPIError as error:
             connection.rollback()
+            if _sqlstate(error) == WORDS_OF_OURS:
+                sys.exit(str(getattr(getattr(error.orig, "diag", None), "message_primary", None) or error.orig))
             if _sqlstate(error) not in MADE_BY_ANOTHER or monotonic() > deadline:
                 raise
             sleep(0.2)
@@ -191,10 +208,13 @@ def alone(engine: Engine) -> Iterator[Connection]:
 
 def migrate() -> None:
     """Run what the Alembic command is about, alone in this database and as the owner."""
-    url = MigrationSettings.from_environment().database_url.reveal()
-    options = OPTIONS.format(schema=chosen_schema())
-    arguments = {"options": options, "connect_timeout": 5, "prepare_threshold": None}
-    engine = create_engine(url, poolclass=pool.NullPool, connect_args=arguments)
+    try:
+        url = MigrationSettings.from_environment().database_url.reveal()
+    except SettingsError as error:
+        sys.exit(f"The environment cannot be used:\n{error}")
+    arguments = connection_parameters(url) | {"connect_timeout": 5, "prepare_threshold": None}
+    arguments["options"] = f"{arguments.get('options', '')} {OPTIONS.format(schema=chosen_schema())}"
+    engine = create_engine(DIALECT, poolclass=pool.NullPool, creator=lambda: psycopg.connect(**arguments))
     with engine.connect() as connection:
         become_owner(connection)
         with alone(engine) as lock:

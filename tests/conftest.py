@@ -30,7 +30,7 @@ from checkout_service.local.guard import Guard
 from checkout_service.local.servers import start_postgres, start_valkey
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
-from checkout_service.settings.values import WebSettings, WorkerSettings, with_psycopg
+from checkout_service.settings.values import WebSettings, WorkerSettings
 from checkout_service.telemetry import logs
 from tests import contract
 
@@ -325,6 +325,11 @@ def _database(folder: Path, guard: Guard) -> Iterator[tuple[str, str, str]]:
 def _as_role(given: str | None, admin: URL, role: str, database: str) -> str:
     url = make_url(given) if given else admin.set(username=role).set(password=None)
     return with_psycopg(url.set(database=database))
+
+
+def with_psycopg(url: URL) -> str:
+    """The address with SQLAlchemy's name of the driver, for engines of tests."""
+    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
 def _run_alone(url: URL, statement: str) -> None:

@@ -87,5 +87,6 @@ def _sealed(listing: dict[str, Any], qty: int) -> dict[str, Any]:
         "spec": "Hardcover",
         "qty": qty,
         "unit_price": str(listing["unit_price"]),
+        "currency": listing["currency"],
         "line_total": str(listing["unit_price"] * qty),
     }

@@ -18,6 +18,7 @@ from checkout_service.api.callers import Demand
 from checkout_service.api.document_details import add_details
 from checkout_service.api.documented_problems import responses_of
 from checkout_service.api.heads import API_VERSION
+from checkout_service.api.links import document_links
 from checkout_service.api.one_of import document_one_of
 from checkout_service.api.problem_documents import ProblemSchema, pointers
 from checkout_service.api.problems import (
@@ -42,7 +43,7 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
         """The body's value. Raises Problem."""
-        if getattr(schema, "body_may_be_left_out", False) and not req.mimetype and not req.get_data():
+        if _may_be_left_out(schema) and not req.mimetype and not req.get_data():
             return {}
         return super().load_json(req, schema)
 
@@ -82,10 +83,11 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         self._prepare_doc_cbks.append(_document_problems)
         self._prepare_doc_cbks.append(_document_callers)
         self._prepare_doc_cbks.append(_document_headers)
+        self._prepare_doc_cbks.append(document_links)
 
     def add_url_rule(self, rule: str, endpoint: str | None = None, view_func: Any = None, **options: Any) -> None:
-        """As in flask-smorest; the tag and who may call the view, as it is marked, are documented too."""
-        marks = {name: getattr(view_func, name, None) for name in ("demand", "guest_access", "is_public")}
+        """As in flask-smorest; the tag, who may call the view and its links, as it is marked, are documented too."""
+        marks = {name: getattr(view_func, name, None) for name in ("demand", "guest_access", "is_public", "links")}
         if any(marks.values()):
             view_func._apidoc = {**getattr(view_func, "_apidoc", {}), **marks}
         options["tags"] = options.get("tags") or [self.tag]
@@ -97,6 +99,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         The members of a query's schema are the parameters that the view takes.
         """
         built = schema() if isinstance(schema, type) else schema
+        if _may_be_left_out(built):
+            options.setdefault("required", False)
         decorate = super().arguments(built, **options)
         if options.get("location") != "query":
             return decorate
@@ -286,6 +290,10 @@ def _document_callers(doc: dict[str, Any], info: dict[str, Any], **_context: Any
     elif ways != [{CUSTOMER: []}]:
         doc["security"] = ways
     return doc
+
+
+def _may_be_left_out(schema: marshmallow.Schema) -> bool:
+    return bool(getattr(schema, "body_may_be_left_out", False))
 
 
 def _where(error: StrictJsonError) -> str:

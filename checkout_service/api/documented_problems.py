@@ -56,7 +56,7 @@ def problem_schemas() -> Iterator[tuple[str, dict[str, Any]]]:
                 "type": "object",
                 "description": kind.default_detail,
                 "properties": {"type": {"const": _type(kind.slug)}, **_shapes(kind.example)},
-                "required": ["type"],
+                "required": sorted({"type", *kind.example}),
             }
             yield _name(kind), {"allOf": [{"$ref": PROBLEM}, own]}
 

@@ -12,6 +12,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.compressing import compressed
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
+from checkout_service.api.links import leads_to
 from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.captures.operations import (
@@ -48,6 +49,7 @@ blueprint = Blueprint(
 
 @blueprint.post("/<uuid:payment_id>/captures")
 @blueprint.doc(operationId="createCapture")
+@leads_to("listCaptures", "adminGetPayment", payment_id="{payment_id}")
 @scoped(Scope.CAPTURES, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("capture")])
@@ -96,6 +98,7 @@ def post_capture(body: dict[str, Any], key: str, payment_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:payment_id>/void")
 @blueprint.doc(operationId="voidPayment")
+@leads_to("listCaptures", "adminGetPayment", payment_id="{payment_id}")
 @scoped(Scope.CAPTURES, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("void")])

@@ -9,20 +9,20 @@ from uuid import UUID
 
 from checkout_service.money import show
 
-# That a guest's cart went into this one of ``carts``, and the customer has not bought it since. A session of before the
-# merge has none of the guest's lines, so it does not count, though it ends the filling.
+# That a guest's cart went into this one of ``carts``, and the customer has not bought it since. A session that was read
+# before the merge has none of the guest's lines, so it does not count, though it ends the filling.
 MERGED_UNPAID: Final = """
     guest.merged_cart_id = carts.id AND NOT EXISTS (
         SELECT FROM orders AS since JOIN checkout_sessions AS paid ON paid.id = since.session_id
         WHERE since.cart_id = guest.merged_cart_id AND since.generation >= guest.into_generation
-            AND paid.created_at > guest.linked_at
+            AND session_has_merge(paid.merges, paid.created_at, guest.merge_number, guest.linked_at)
     )
 """
 
 # Not by when they were put in: the same things in another order are the same purchase.
 _FROZEN_LINES: Final = f"""
     cart AS MATERIALIZED (
-        SELECT id, generation,
+        SELECT id, generation, merges,
             EXISTS (
                 SELECT FROM checkout_sessions AS session
                 WHERE session.cart_id = carts.id AND session.generation = carts.generation
@@ -32,7 +32,7 @@ _FROZEN_LINES: Final = f"""
             EXISTS (SELECT FROM holds WHERE holds.user_id = :user_id AND state = 'held') AS holds_some
         FROM carts WHERE user_id = :user_id AND id = :cart_id AND {{only_where}}
     ), frozen AS (
-        SELECT cart.generation, cart.has_sessions, cart.holds_some, item.id AS item_id,
+        SELECT cart.generation, cart.merges, cart.has_sessions, cart.holds_some, item.id AS item_id,
             listing.id AS listing_id, listing.title, coalesce(listed.unit_price, listing.unit_price) AS unit_price,
             coalesce(listed.currency, listing.currency) AS line_currency, item.qty,
             coalesce(listed.unit_price, listing.unit_price) * item.qty AS line_total,
@@ -102,13 +102,15 @@ class FrozenLine(NamedTuple):
 class FrozenCart(NamedTuple):
     """A cart at the moment it was read, its lines in the order of their listings' ids.
 
-    ``generation`` counts how often it was filled and paid, and ``has_sessions`` says that a session of this filling was
-    opened before, or that a guest's cart went into it. ``holds_some`` says that the customer holds pieces, perhaps
-    for this cart: then they may get more of a listing than its ``unreserved_pieces``.
+    ``generation`` counts how often it was filled and paid, ``merges`` how many guests' carts went into it.
+    ``has_sessions`` says that a session of this filling was opened before, or that a guest's cart went into it.
+    ``holds_some`` says that the customer holds pieces, perhaps for this cart: then they may get more of a listing than
+    its ``unreserved_pieces``.
     """
 
     id: UUID
     generation: int
+    merges: int
     has_sessions: bool
     holds_some: bool
     lines: tuple[FrozenLine, ...]
@@ -131,7 +133,7 @@ class FrozenCart(NamedTuple):
 
 def frozen_cart(cart_id: UUID, rows: Sequence[Sequence[Any]]) -> FrozenCart:
     """The cart of rows whose columns are those of ``frozen_lines``, in that order; one at least."""
-    generation, has_sessions, holds_some, *_ = rows[0]
+    generation, merges, has_sessions, holds_some, *_ = rows[0]
     # A cart without items is one row, of nulls.
-    lines = tuple(FrozenLine._make(row[3:]) for row in rows if row[3] is not None)
-    return FrozenCart(cart_id, generation, has_sessions, holds_some, lines)
+    lines = tuple(FrozenLine._make(row[4:]) for row in rows if row[4] is not None)
+    return FrozenCart(cart_id, generation, merges, has_sessions, holds_some, lines)

@@ -61,6 +61,8 @@ class Cart(Dated, Base):
     """ISO 4217: in which its lines are priced. The first line sets it, or the customer while there is none."""
     currency_chosen: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether the customer set it: then a first line has to have a price in it."""
+    merges: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many guests' carts went into it, written by ``guest_merge``. Those of before migration 0024 count as one."""
 
 
 class CartItem(Dated, Base):

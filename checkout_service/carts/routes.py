@@ -11,6 +11,7 @@ from checkout_service.api.addresses import address_hash
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, cart_token_beside, guests_too, public
 from checkout_service.api.compressing import compressed
+from checkout_service.api.links import leads_to
 from checkout_service.api.problems import (
     CartFull,
     CurrencyMismatch,
@@ -67,6 +68,7 @@ class CustomerHasCart(Problem):
 
 @guest_blueprint.post("")
 @guest_blueprint.doc(operationId="createGuestCart")
+@leads_to("openCheckoutSession", body={"cart_id": "/id"})
 @guest_blueprint.arguments(NewCartSchema)
 @guest_blueprint.response(
     201, GuestCartSchema, example=EXAMPLE_GUEST_CART, description="The cart, and its token", headers=LOCATED
@@ -94,6 +96,8 @@ def create_guest_cart(body: dict[str, Any]) -> Response:
 
 @blueprint.get("")
 @blueprint.doc(operationId="getCart")
+@leads_to("openCheckoutSession", body={"cart_id": "/id"})
+@leads_to("setCartItemQuantity", "removeCartItem", item_id="/items/0/id")
 @guests_too()
 @blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart; empty and without id at first")
 @blueprint.problems(Unauthorized, DatabaseUnavailable)
@@ -112,6 +116,7 @@ def get_cart() -> Response:
 
 @blueprint.patch("")
 @blueprint.doc(operationId="setCartCurrency")
+@leads_to("openCheckoutSession", body={"cart_id": "/id"})
 @guests_too()
 @blueprint.arguments(CurrencySchema, example={"currency": "EUR"})
 @blueprint.response(200, CartSchema, example=EXAMPLE_CART, description="The cart, priced in this currency")
@@ -142,6 +147,8 @@ def empty_cart() -> Response:
 
 @blueprint.post("/merge")
 @blueprint.doc(operationId="mergeGuestCart")
+@leads_to("openCheckoutSession", body={"cart_id": "/id"})
+@leads_to("setCartItemQuantity", "removeCartItem", item_id="/items/0/id")
 @cart_token_beside
 @blueprint.arguments(MergeSchema)
 @blueprint.response(200, MergedCartSchema, example=EXAMPLE_MERGED_CART, description="The customer's cart")
@@ -175,6 +182,7 @@ def merge_guest_cart(body: dict[str, Any]) -> Response:
 
 @blueprint.post("/items")
 @blueprint.doc(operationId="addCartItem")
+@leads_to("setCartItemQuantity", "removeCartItem", item_id="/id")
 @guests_too()
 @blueprint.arguments(NewItemSchema, example={"listing": EXAMPLE_ITEM["listing"]["id"], "qty": 2})
 @blueprint.response(201, CartItemSchema, example=EXAMPLE_ITEM, description="A new line")
@@ -195,6 +203,7 @@ def put_item(body: dict[str, Any]) -> Response:
 
 @blueprint.patch("/items/<uuid:item_id>")
 @blueprint.doc(operationId="setCartItemQuantity")
+@leads_to("removeCartItem", item_id="{item_id}")
 @guests_too()
 @blueprint.arguments(QuantitySchema, example={"qty": 3})
 @blueprint.response(200, CartItemSchema, example=EXAMPLE_ITEM, description="The quantity of the line was set")

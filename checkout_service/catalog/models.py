@@ -89,7 +89,11 @@ class Listing(Dated, Base):
 
 
 class ListingPrice(Dated, Base):
-    """What a listing costs in a currency other than its own: set by the shop, never computed. Written by the owner."""
+    """What a listing costs in a currency other than its own: set by the shop, never computed. Written by the owner.
+
+    The trigger listing_prices_guard (migrations/merges/prices.sql) refuses one in its own. listings_drop_price, beside
+    it, deletes one that the listing's new currency would make such.
+    """
 
     __tablename__ = "listing_prices"
     __table_args__ = (

@@ -11,6 +11,7 @@ from flask import Response, request, url_for
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import public
 from checkout_service.api.compressing import compressed
+from checkout_service.api.links import leads_to
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.api.responses import json_answer
 from checkout_service.catalog.filters import ListingFilters, Sort
@@ -34,6 +35,8 @@ blueprint = Blueprint("listings", __name__, url_prefix="/api/listings", descript
 
 @blueprint.get("")
 @blueprint.doc(operationId="listListings", security=[])
+@leads_to("getListing", listing_id="/data/0/id")
+@leads_to("addCartItem", body={"listing": "/data/0/id"})
 @public
 @blueprint.arguments(ListingsQuery, location="query")
 @blueprint.response(200, ListingPageSchema, example=LISTINGS_EXAMPLE)
@@ -72,6 +75,7 @@ def list_listings(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/<uuid:listing_id>")
 @blueprint.doc(operationId="getListing", security=[])
+@leads_to("addCartItem", body={"listing": "/id"})
 @public
 @blueprint.arguments(CurrencyQuery, location="query")
 @blueprint.response(200, ListingSchema, example=LISTING_EXAMPLE)

@@ -26,7 +26,8 @@ from checkout_service.providers.base import Opened
 
 # One row in any case. It holds no session where the caller has as many open as one may, nor of a cart that was paid
 # since it was read: a payment ends its generation, and the lock that this takes waits for one that is being recorded.
-# Older sessions are those of a guest's cart, too, that went into this one when the guest signed in, until it is bought.
+# Older sessions are those of a guest's cart, too, that went into this one when the guest signed in, until it is bought;
+# not where it did so after this one was read: then the session has none of the guest's lines, and is of before.
 # Requests to cancel are in the order of their payments, so that two sessions of one cart follow each other.
 _insert = Statement(f"""
     WITH {OPEN_SESSIONS}, cart AS (
@@ -37,7 +38,7 @@ _insert = Statement(f"""
         SELECT CAST(:cart_id AS uuid) AS cart_id, cart.generation FROM cart
         UNION ALL
         SELECT theirs.id, guest.merged_generation
-        FROM cart AS carts JOIN guests AS guest ON {MERGED_UNPAID}
+        FROM cart AS carts JOIN guests AS guest ON {MERGED_UNPAID} AND coalesce(guest.merge_number, 0) <= :merges
         JOIN carts AS theirs ON theirs.user_id = guest.id
     ), older AS (
         SELECT earlier.id,
@@ -61,10 +62,10 @@ _insert = Statement(f"""
         RETURNING payment_id
     ), session AS (
         INSERT INTO checkout_sessions
-            (user_id, cart_id, generation, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
-            lines, expires_at, held_until, also_under_way, buyer, delivery_address)
-        SELECT :user_id, :cart_id, cart.generation, :idempotency_key, :request_hash, payment.id, :payment_token,
-            :amount, :currency, CAST(:lines AS jsonb), now() + CAST(:ttl AS interval),
+            (user_id, cart_id, generation, merges, idempotency_key, request_hash, payment_id, payment_token, amount,
+            currency, lines, expires_at, held_until, also_under_way, buyer, delivery_address)
+        SELECT :user_id, :cart_id, cart.generation, :merges, :idempotency_key, :request_hash, payment.id,
+            :payment_token, :amount, :currency, CAST(:lines AS jsonb), now() + CAST(:ttl AS interval),
             now() + CAST(:held_for AS interval), ARRAY(SELECT id FROM older WHERE promised ORDER BY id),
             CAST(:buyer AS jsonb), CAST(:delivery_address AS jsonb)
         FROM payment CROSS JOIN cart
@@ -98,10 +99,10 @@ def _first(may_open: str, keep_address: str) -> Statement:
             RETURNING id, provider
         ) {keep_address}
         INSERT INTO checkout_sessions
-            (user_id, cart_id, generation, idempotency_key, request_hash, payment_id, payment_token, amount, currency,
-            lines, expires_at, held_until, buyer, delivery_address)
-        SELECT :user_id, :cart_id, :generation, :idempotency_key, :request_hash, payment.id, :payment_token,
-            :amount, :currency, CAST(:lines AS jsonb), now() + CAST(:ttl AS interval),
+            (user_id, cart_id, generation, merges, idempotency_key, request_hash, payment_id, payment_token, amount,
+            currency, lines, expires_at, held_until, buyer, delivery_address)
+        SELECT :user_id, :cart_id, :generation, :merges, :idempotency_key, :request_hash, payment.id,
+            :payment_token, :amount, :currency, CAST(:lines AS jsonb), now() + CAST(:ttl AS interval),
             now() + CAST(:held_for AS interval), CAST(:buyer AS jsonb), CAST(:delivery_address AS jsonb)
         FROM payment
         RETURNING payment_id, payment_token, amount, currency, expires_at, also_under_way,
@@ -156,6 +157,7 @@ def _values(attempt: Attempt) -> dict[str, Any]:
         "currency": opened.currency,
         "cart_id": order.cart_id,
         "generation": attempt.cart.generation,
+        "merges": attempt.cart.merges,
         "idempotency_key": order.key,
         "request_hash": order.request_hash,
         "payment_token": opened.payment_token,

@@ -50,6 +50,12 @@ class CheckoutSession(Dated, Base):
     """The cart that it was made of."""
     generation: Mapped[int | None]
     """The generation of the cart; none of a session from before there were any, which is one of its own."""
+    merges: Mapped[int | None]
+    """How many guests' carts had gone into the cart when it was read; none of a session of a release before.
+
+    With any, the trigger checkout_sessions_pair (migrations/merges/mates.sql) writes payments that the guests began for
+    the same things into ``payment_mates``.
+    """
     idempotency_key: Mapped[str] = mapped_column(Text)
     """The customer's key for this purchase."""
     request_hash: Mapped[bytes] = mapped_column(BYTEA)

@@ -11,6 +11,7 @@ from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, guests_too
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
+from checkout_service.api.links import leads_to
 from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import open_session
@@ -34,6 +35,7 @@ blueprint = Blueprint(
 
 @blueprint.post("/session")
 @blueprint.doc(operationId="openCheckoutSession")
+@leads_to("getCheckoutSession", "getPayment", "cancelPayment", "adminGetPayment", payment_id="/payment_id")
 @guests_too()
 @keyed
 @blueprint.doc(parameters=[documented("purchase")])
@@ -103,6 +105,7 @@ def post_session(body: dict[str, Any], key: str) -> Response:
 
 @blueprint.get("/session/<uuid:payment_id>")
 @blueprint.doc(operationId="getCheckoutSession")
+@leads_to("getPayment", "cancelPayment", payment_id="/payment_id")
 @guests_too(after_merge=True)
 @blueprint.response(200, ReadSessionSchema, example=EXAMPLE_READ_SESSION)
 @blueprint.problems(problems.NotFound, problems.DatabaseUnavailable)

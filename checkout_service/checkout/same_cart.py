@@ -1,4 +1,4 @@
-"""Reads the other payments of one filling of a cart: a customer began to pay for it more than once."""
+"""Reads the other payments for the same things: a customer began to pay for them more than once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import UUID
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.owners import is_theirs
+from checkout_service.payments.mates import mates_of
 from checkout_service.payments.status import PaymentStatus
 
 SHOWN: Final = 10
@@ -19,16 +20,16 @@ _others = Statement(f"""
         payment.amount_captured > 0 AS money_came, payment.amount, payment.currency,
         other.created_at > own.created_at AS newer
     FROM checkout_sessions AS own
-    JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
-        AND other.payment_id <> own.payment_id
+    CROSS JOIN LATERAL {mates_of("own.payment_id")} AS mate
+    JOIN checkout_sessions AS other ON other.payment_id = mate.payment_id
     JOIN payments AS payment ON payment.id = other.payment_id
-    WHERE own.payment_id = :payment_id AND {is_theirs("own.user_id")} AND payment.user_id = own.user_id
+    WHERE own.payment_id = :payment_id AND {is_theirs("own.user_id")} AND {is_theirs("payment.user_id")}
     ORDER BY other.created_at DESC LIMIT {SHOWN}
 """)  # noqa: S608 (only our own constants)
 
 
 class OtherPayment(NamedTuple):
-    """Another payment of the same customer for the same filling of the cart.
+    """Another payment of the same customer for the same things: of the filling of the cart, or of a merged cart's.
 
     ``promised``: money is under way or authorized. ``newer``: it was begun after the one that was asked about.
     """

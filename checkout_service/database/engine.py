@@ -34,10 +34,14 @@ from checkout_service.database.connections import (
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.database.history import ASK, History
 from checkout_service.database.statements import Statement, writes
+from checkout_service.settings.database_addresses import connection_parameters
 from checkout_service.settings.secret import Secret
 
 LOCK_WITHIN: Final = 2000
 """Milliseconds that any statement waits for a row that another transaction holds."""
+
+DIALECT: Final = "postgresql+psycopg://"
+"""What SQLAlchemy learns of the address: it cannot read all that libpq can, so psycopg is given the rest by us."""
 
 Conflict = IntegrityError
 """A unique or foreign key constraint refused a statement."""
@@ -78,18 +82,15 @@ def connect_database(
     """
     kind = PatientConnection if patient else DeadlineConnection
     timeout = int(kind.answer_within * 1000) - 500
-    parameters: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(
-        url.reveal().replace("postgresql+psycopg://", "postgresql://", 1),
-        application_name=name,
-        connect_timeout=2,
-    )
+    parameters = connection_parameters(url.reveal()) | {"application_name": name, "connect_timeout": 2}
+    given = parameters.get("options", "")
     own = parameters | {"prepare_threshold": None}
     if pooler == "none":
         parameters["options"] = (
-            f"-c statement_timeout={timeout} -c lock_timeout={LOCK_WITHIN} "
+            f"{given} -c statement_timeout={timeout} -c lock_timeout={LOCK_WITHIN} "
             f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
         )
-        own = parameters | {"options": "-c statement_timeout=14000 -c timezone=UTC"}
+        own = parameters | {"options": f"{given} -c statement_timeout=14000 -c timezone=UTC"}
     else:
         parameters["prepare_threshold"] = None
     app.extensions["database_parameters"] = own
@@ -106,7 +107,7 @@ def connect_database(
         connection.adapters.register_dumper(list, ListBinaryDumper)
         return connection
 
-    app.config["SQLALCHEMY_DATABASE_URI"] = url.reveal()
+    app.config["SQLALCHEMY_DATABASE_URI"] = DIALECT
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
         "creator": connect,
         "pool_size": pool_size,
@@ -221,7 +222,6 @@ def _available() -> Iterator[None]:
                     raise slow from error
                 if _is_refused_more(error):
                     raise DatabaseUnavailableError from error
-                print("DBG", type(error), type(error.orig), db.engine.pool.status())
                 if not _away(error):
                     raise
                 raise _AwayError from error

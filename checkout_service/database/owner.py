@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import psycopg
 
+from checkout_service.settings.database_addresses import connection_parameters
 from checkout_service.settings.secret import Secret
 
 OWNER: Final = "checkout_owner"
@@ -26,8 +27,7 @@ STEP: Final = 1000
 @contextmanager
 def owner_steps(url: Secret, *, name: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection for several transactions, each of them ``as_owner``. Raises as ``owner_connection``."""
-    conninfo = url.reveal().replace("postgresql+psycopg://", "postgresql://", 1)
-    with psycopg.connect(conninfo, application_name=name, connect_timeout=5, autocommit=True) as connection:
+    with psycopg.connect(**_parameters(url, name), autocommit=True) as connection:
         yield connection
 
 
@@ -44,11 +44,14 @@ def owner_connection(url: Secret, *, name: str) -> psycopg.Connection[Any]:
 
     ``name`` is what the server lists it under. Raises psycopg.Error.
     """
-    conninfo = url.reveal().replace("postgresql+psycopg://", "postgresql://", 1)
-    connection = psycopg.connect(conninfo, application_name=name, connect_timeout=5)
+    connection = psycopg.connect(**_parameters(url, name))
     try:
         connection.execute(f"SET LOCAL ROLE {OWNER}")
     except psycopg.Error:
         connection.close()
         raise
     return connection
+
+
+def _parameters(url: Secret, name: str) -> dict[str, Any]:
+    return connection_parameters(url.reveal()) | {"application_name": name, "connect_timeout": 5}

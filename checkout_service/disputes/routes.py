@@ -10,6 +10,7 @@ from flask import Response, url_for
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, scoped
 from checkout_service.api.compressing import compressed
+from checkout_service.api.links import leads_to
 from checkout_service.api.problems import Invalid
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
@@ -25,6 +26,7 @@ blueprint = Blueprint(
 
 @blueprint.get("")
 @blueprint.doc(operationId="listDisputes")
+@leads_to("adminGetPayment", payment_id="/data/0/payment_id")
 @scoped(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
 @blueprint.arguments(DisputesQuery, location="query")
 @blueprint.response(200, DisputePageSchema, example=EXAMPLE)

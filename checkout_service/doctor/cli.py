@@ -13,6 +13,7 @@ from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
 from checkout_service.doctor.endpoints import check_endpoints
 from checkout_service.doctor.environment import check_flower
+from checkout_service.doctor.extensions import check_extensions
 from checkout_service.doctor.findings import Finding, Level, unknown
 from checkout_service.doctor.metrics import check_metrics
 from checkout_service.doctor.origins import check_origins
@@ -23,6 +24,7 @@ from checkout_service.doctor.subjects import check_subjects
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_readiness,
     check_server,
+    check_extensions,
     check_roles,
     check_flower,
     check_broker,

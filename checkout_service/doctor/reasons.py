@@ -7,6 +7,7 @@ password that is a part of the password, so none of it is shown.
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,6 +24,14 @@ _BY_SQLSTATE: Final = {
     "53300": "too many connections",
     "57P03": "it is starting or stopping",
 }
+
+_BY_VERIFY_CODE: Final = {
+    9: "its certificate is not valid yet",
+    10: "its certificate has ended",
+    62: "its certificate is another host's",
+    64: "its certificate is another host's",
+}
+"""By OpenSSL's X509_V_ERR."""
 
 
 def reason(error: BaseException) -> str:
@@ -44,6 +53,10 @@ def _reason(error: BaseException) -> str | None:
         return "it refuses the command"
     if isinstance(error, (TimeoutError, RedisTimeoutError)):
         return "no answer in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _BY_VERIFY_CODE.get(error.verify_code, "its certificate is of no CA that is known here")
+    if isinstance(error, ssl.SSLError):  # whose errno is one of OpenSSL's
+        return "TLS fails"
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno).lower()
     return None

@@ -27,7 +27,7 @@ TABLES: Final = _columns(
     "guests users vendors voids webhook_deliveries webhook_rejections",
     "fulfilments holds order_cancellations order_lines order_numbering order_numbers order_reasons orders refund_lines",
     "stock_counters unnumbered_orders",
-    "listing_prices listing_words",
+    "listing_prices listing_words payment_mates",
     "event_days event_dues event_numbers event_series event_types events unsequenced_events",
     "endpoint_secrets event_attempts event_replays pending_deliveries webhook_endpoints",
 )
@@ -66,7 +66,7 @@ WEB: Final[Rights] = {
     ("payments", "INSERT"): _columns("id user_id provider provider_ref amount currency"),
     ("checkout_sessions", "INSERT"): _columns(
         "user_id cart_id generation idempotency_key request_hash payment_id payment_token amount currency lines",
-        "expires_at held_until also_under_way buyer delivery_address",
+        "expires_at held_until also_under_way buyer delivery_address merges",
     ),
     ("session_addresses", "INSERT"): _columns("payment_id address ends_at"),
     ("webhook_deliveries", "INSERT"): _columns("provider headers body"),

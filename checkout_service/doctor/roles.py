@@ -27,6 +27,7 @@ from checkout_service.doctor.rights import (
     held_rights,
 )
 from checkout_service.providers.registry import account_forms
+from checkout_service.settings.database_addresses import connection_parameters
 from checkout_service.settings.values import SettingsError, WorkerSettings
 
 NAMED: Final = 3
@@ -70,9 +71,9 @@ def check_roles() -> Iterator[Finding]:
         yield unusable("worker settings", error, remedy="Run the doctor where the worker's environment is, too.")
         return
     yield ok("worker settings", f"complete, accounts at {', '.join(worker.accounts)}")
-    url = worker.database_url.reveal().replace("postgresql+psycopg://", "postgresql://", 1)
+    parameters = connection_parameters(worker.database_url.reveal()) | {"connect_timeout": 3}
     try:
-        with psycopg.connect(url, connect_timeout=3, autocommit=True) as connection:
+        with psycopg.connect(**parameters, autocommit=True) as connection:
             yield from judge(
                 "worker role",
                 lambda query: connection.execute(query.encode()).fetchall(),

@@ -12,6 +12,7 @@ from celery import Celery
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from checkout_service.publishing.broker import celery_broker
 from checkout_service.publishing.publisher import QueueUnavailableError, queues
 from checkout_service.settings.secret import Secret
 
@@ -51,7 +52,8 @@ def worker_clocks(broker_url: Secret, *, listen_for: float) -> dict[str, float]:
 @contextmanager
 def _connection(broker_url: Secret) -> Iterator[tuple[Celery, Connection]]:
     """A connection of our own, that may wait longer than a customer's request."""
-    listener = Celery(broker=broker_url.reveal(), set_as_current=False)
+    listener = Celery(set_as_current=False)
+    listener.conf.update(celery_broker(broker_url.reveal()))
     try:
         with listener.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=1)

@@ -12,6 +12,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.compressing import compressed
 from checkout_service.api.idempotency_key import REPLAYED, documented, read_key
+from checkout_service.api.links import leads_to
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.endpoints import examples
@@ -42,6 +43,8 @@ blueprint = Blueprint(
 
 @blueprint.post("/<uuid:endpoint_id>/replay")
 @blueprint.doc(operationId="replayEvents")
+@leads_to("stopEventReplay", status=202, endpoint_id="/endpoint_id", replay_id="/id")
+@leads_to("listEventReplays", endpoint_id="{endpoint_id}")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.doc(parameters=[documented("replay") | {"required": False}])
 @blueprint.arguments(NewReplaySchema, example={"since": "2026-11-25T04:05:06Z", "types": ["payment.paid"]})
@@ -87,6 +90,7 @@ def post_replay(body: dict[str, Any], endpoint_id: UUID) -> Response:
 
 @blueprint.get("/<uuid:endpoint_id>/replays")
 @blueprint.doc(operationId="listEventReplays")
+@leads_to("stopEventReplay", endpoint_id="{endpoint_id}", replay_id="/data/0/id")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(ReplaysQuery, location="query")
 @blueprint.response(200, ReplayPageSchema, example=examples.REPLAYS)
@@ -105,6 +109,7 @@ def list_replays(query: dict[str, Any], endpoint_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:endpoint_id>/replays/<uuid:replay_id>/stop")
 @blueprint.doc(operationId="stopEventReplay")
+@leads_to("listEventReplays", endpoint_id="{endpoint_id}")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(202, ReplaySchema, example=examples.REPLAY, description="It stops")
 @blueprint.problems(InsufficientScope, problems.NotFound, problems.DatabaseUnavailable)

@@ -13,6 +13,7 @@ from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.compressing import compressed
+from checkout_service.api.links import leads_to
 from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.commands.models import Door
@@ -60,6 +61,11 @@ blueprint = Blueprint(
 
 @blueprint.post("")
 @blueprint.doc(operationId="createWebhookEndpoint")
+@leads_to(
+    *("getWebhookEndpoint", "updateWebhookEndpoint", "deleteWebhookEndpoint", "rotateWebhookEndpointSecret"),
+    *("sendTestEvent", "listWebhookEndpointDeliveries", "replayEvents", "listEventReplays"),
+    endpoint_id="/id",
+)
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(
     NewEndpointSchema,
@@ -96,6 +102,7 @@ def post_endpoint(body: dict[str, Any]) -> Response:
 
 @blueprint.get("")
 @blueprint.doc(operationId="listWebhookEndpoints")
+@leads_to("getWebhookEndpoint", "listWebhookEndpointDeliveries", endpoint_id="/data/0/id")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(EndpointsQuery, location="query")
 @blueprint.response(200, EndpointPageSchema, example=examples.ENDPOINTS)
@@ -113,6 +120,7 @@ def list_endpoints(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/<uuid:endpoint_id>")
 @blueprint.doc(operationId="getWebhookEndpoint")
+@leads_to("updateWebhookEndpoint", "deleteWebhookEndpoint", endpoint_id="/id")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(200, EndpointSchema, example=examples.ENDPOINT)
 @blueprint.problems(problems.NotFound, InsufficientScope)
@@ -127,6 +135,7 @@ def read_endpoint(endpoint_id: UUID) -> Response:
 
 @blueprint.patch("/<uuid:endpoint_id>")
 @blueprint.doc(operationId="updateWebhookEndpoint")
+@leads_to("getWebhookEndpoint", endpoint_id="/id")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.arguments(EndpointChangesSchema, example={"state": "enabled"})
 @blueprint.response(200, EndpointSchema, example=examples.ENDPOINT, description="Changed")
@@ -151,6 +160,7 @@ def patch_endpoint(body: dict[str, Any], endpoint_id: UUID) -> Response:
 
 @blueprint.delete("/<uuid:endpoint_id>")
 @blueprint.doc(operationId="deleteWebhookEndpoint")
+@leads_to("getWebhookEndpoint", endpoint_id="{endpoint_id}")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(204, description="Deleted")
 @blueprint.problems(InsufficientScope, problems.NotFound, problems.DatabaseUnavailable)
@@ -166,8 +176,9 @@ def delete_endpoint(endpoint_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:endpoint_id>/rotate-secret")
 @blueprint.doc(operationId="rotateWebhookEndpointSecret")
+@leads_to("getWebhookEndpoint", endpoint_id="{endpoint_id}")
 @scoped(Scope.WEBHOOKS_WRITE)
-@blueprint.arguments(RotationSchema, example={"expires_in": 86400}, required=False)
+@blueprint.arguments(RotationSchema, example={"expires_in": 86400})
 @blueprint.response(200, RotatedSecretSchema, example=examples.ROTATED, description="The new secret, shown this once")
 @blueprint.problems(
     problems.MalformedBody,
@@ -198,6 +209,7 @@ def rotate_secret(body: dict[str, Any], endpoint_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:endpoint_id>/test")
 @blueprint.doc(operationId="sendTestEvent")
+@leads_to("listWebhookEndpointDeliveries", endpoint_id="{endpoint_id}")
 @scoped(Scope.WEBHOOKS_WRITE)
 @blueprint.response(202, TestSentSchema, example=examples.TEST_SENT, description="On its way")
 @blueprint.problems(

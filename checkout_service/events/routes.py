@@ -11,6 +11,7 @@ from flask import Flask, Response
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.compressing import compressed
+from checkout_service.api.links import leads_to
 from checkout_service.api.problems import Invalid, NotFound
 from checkout_service.api.responses import json_answer
 from checkout_service.api.scopes import Scope
@@ -57,6 +58,7 @@ def connect_events(app: Flask) -> None:
 
 @blueprint.get("")
 @blueprint.doc(operationId="listEvents")
+@leads_to("getEvent", event_id="/data/0/id")
 @scoped(Scope.EVENTS_READ)
 @blueprint.arguments(EventsQuery, location="query")
 @blueprint.response(200, EventPageSchema, example=PAGE_EXAMPLE)

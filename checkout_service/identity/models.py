@@ -84,6 +84,9 @@ class Guest(Dated, Base):
     into_generation: Mapped[int | None]
     """The generation of the customer's cart then. An order of it or a later one, whose session was opened after the
     merge, has bought what was merged."""
+    merge_number: Mapped[int | None]
+    """Which of the merges of that cart it was; none of one from before they were counted. Sessions with a lower count
+    (``checkout_sessions.merges``) were read before it."""
     capped: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     """The lines that the bounds of carts made smaller, as they were answered."""
     ended_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -13,7 +13,6 @@ from typing import NoReturn
 
 import httpx
 import psycopg
-from sqlalchemy import make_url
 
 from checkout_service.catalog.operations import import_listings
 from checkout_service.local.data_folder import (
@@ -30,6 +29,7 @@ from checkout_service.local.processes import ONCE, ProcessError, Processes, read
 from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.screen import Screen, show_seconds
 from checkout_service.local.servers import SUPERUSER, free_port, start_postgres, start_valkey
+from checkout_service.settings.database_addresses import connection_parameters
 from checkout_service.settings.secret import Secret
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
@@ -123,8 +123,7 @@ def show_purchase(session: Session, screen: Screen) -> Purchase:
 
 def has_payments(session: Session) -> bool:
     """Whether the database holds a payment: then somebody used it before."""
-    url = make_url(session.environment["DATABASE_URL"]).set(drivername="postgresql")
-    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+    with psycopg.connect(**connection_parameters(session.environment["DATABASE_URL"])) as connection:
         return connection.execute("SELECT FROM payments LIMIT 1").fetchone() is not None
 
 

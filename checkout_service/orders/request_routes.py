@@ -11,6 +11,7 @@ from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
+from checkout_service.api.links import leads_to
 from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.captures.problems import CaptureTooLarge, OneCaptureOnly
@@ -52,6 +53,7 @@ blueprint = Blueprint(
 
 @blueprint.post("/<uuid:order_id>/fulfilments")
 @blueprint.doc(operationId="createFulfilment")
+@leads_to("adminGetOrder", order_id="/order_id")
 @scoped(Scope.ORDERS_WRITE, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("fulfilment")])
@@ -114,10 +116,12 @@ def post_fulfilment(body: dict[str, Any], key: str, order_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:order_id>/cancel")
 @blueprint.doc(operationId="cancelOrder")
+@leads_to("adminGetOrder", order_id="/order_id")
+@leads_to("adminGetPayment", "listRefunds", payment_id="/payment_id")
 @scoped(Scope.ORDERS_WRITE, of_tokens=BEFORE)
 @keyed
 @blueprint.doc(parameters=[documented("cancellation")])
-@blueprint.arguments(NewCancellationSchema, example={"reason": "damaged"}, required=False)
+@blueprint.arguments(NewCancellationSchema, example={"reason": "damaged"})
 @blueprint.response(
     202, CanceledOrderSchema, example=CANCELLATION_EXAMPLE, description="Canceled; the money is next", headers=LOCATED
 )

@@ -11,6 +11,7 @@ from flask import Response, request, url_for
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, guests_too, scoped
 from checkout_service.api.compressing import compressed
+from checkout_service.api.links import leads_to
 from checkout_service.api.problems import Invalid, NotFound, TooManyAtOnce
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
@@ -52,6 +53,7 @@ staff_blueprint = Blueprint(
 
 @blueprint.get("")
 @blueprint.doc(operationId="listOrders")
+@leads_to("getOrder", order_id="/data/0/id")
 @guests_too(after_merge=True)
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, OrderPageSchema, example=PAGE_EXAMPLE)
@@ -72,6 +74,7 @@ def list_orders(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/<uuid:order_id>")
 @blueprint.doc(operationId="getOrder")
+@leads_to("getPayment", payment_id="/payment_id")
 @guests_too(after_merge=True)
 @blueprint.response(200, WholeOrderSchema, example=ORDER_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
@@ -91,6 +94,7 @@ def read_order(order_id: UUID) -> Response:
 
 @staff_blueprint.get("/orders")
 @staff_blueprint.doc(operationId="adminListOrders")
+@leads_to("adminGetOrder", order_id="/data/0/id")
 @scoped(Scope.ORDERS_READ, of_tokens=BEFORE)
 @staff_blueprint.arguments(OrdersQuery, location="query")
 @staff_blueprint.response(200, StaffOrderPageSchema, example=STAFF_PAGE_EXAMPLE)
@@ -113,6 +117,8 @@ def find_staff_orders(query: dict[str, Any]) -> Response:
 
 @staff_blueprint.get("/orders/<uuid:order_id>")
 @staff_blueprint.doc(operationId="adminGetOrder")
+@leads_to("createFulfilment", "cancelOrder", order_id="/id")
+@leads_to("adminGetPayment", "createRefund", payment_id="/payment_id")
 @scoped(Scope.ORDERS_READ, of_tokens=BEFORE)
 @staff_blueprint.response(200, WholeStaffOrderSchema, example=STAFF_EXAMPLE)
 @staff_blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")

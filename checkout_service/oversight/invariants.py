@@ -127,7 +127,7 @@ def _without_event(limits: Limits) -> Iterator[str]:
 
 def _half_flagged(_: Limits) -> Iterator[str]:
     for row in paged(_Duplicate._make, DUPLICATES):
-        yield f"payment {row.payment_id} is one of two of a filling of the cart, and nobody was told"
+        yield f"payment {row.payment_id} is one of two for the same things, and nobody was told"
 
 
 def _past_limit(limits: Limits) -> Iterator[str]:
@@ -192,7 +192,7 @@ INVARIANTS: Final = (
     ),
     Invariant(
         name="duplicates_flagged",
-        promise="of two payments of one filling of a cart both are flagged, or were seen",
+        promise="of two payments for the same things both are flagged, or were seen",
         remedy="Entries were written without the fold: compute both anew, as for fold_is_clean, then `payments show`.",
         find=_half_flagged,
         count=COUNT_DUPLICATES,

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import text
 
 from checkout_service.oversight.statements import PAGE, RECENT
+from checkout_service.payments.mates import mates_of
 
 # The rule of the status stands here once more, on purpose: a check by the fold's own words would share its faults. The
 # sums and reasons are computed anew of the entries.
@@ -99,16 +100,14 @@ COUNT_MONEY_WITHOUT_EVENT: Final = text(f"""
 
 
 # Flagged, or seen by a person: on both sides.
-_HALF_FLAGGED: Final = """EXISTS (
+_HALF_FLAGGED: Final = f"""EXISTS (
     SELECT FROM payments AS payment
-    JOIN checkout_sessions AS other ON other.cart_id = session.cart_id AND other.generation = session.generation
-        AND other.payment_id <> session.payment_id
-    JOIN payments AS mate ON mate.id = other.payment_id
+    CROSS JOIN LATERAL {mates_of("payment.id")} AS other JOIN payments AS mate ON mate.id = other.payment_id
     WHERE payment.id = session.payment_id AND payment.amount_captured > 0 AND mate.amount_captured > 0
         AND 'paid_twice' <> ALL(string_to_array(coalesce(payment.review_reason, ''), ', '))
         AND NOT EXISTS (
             SELECT FROM payment_reviews AS review WHERE review.payment_id = payment.id AND review.reason = 'paid_twice')
-)"""
+)"""  # noqa: S608 (only our own constants)
 
 DUPLICATES: Final = text(f"""
     SELECT session.id, session.expires_at AS at, session.payment_id, {_HALF_FLAGGED} AS wrong

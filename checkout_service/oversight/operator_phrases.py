@@ -284,7 +284,7 @@ def _of(name: str | None) -> str:
 def _duplicate(mate: Duplicate) -> str:
     came = _money(mate.amount_captured, mate.currency)
     offer = f"to give that back: payments refund {mate.id}" if mate.amount_left > 0 else "it went back"
-    return f"{mate.id} of the same filling of the cart is {mate.status.value}, {came} came; {offer}"
+    return f"{mate.id} for the same things is {mate.status.value}, {came} came; {offer}"
 
 
 def _accepted(payment: PaymentNow) -> str:

@@ -33,6 +33,7 @@ from checkout_service.oversight.order_entries import (
     without_order,
 )
 from checkout_service.payments.look_up_log import read_log
+from checkout_service.payments.mates import mates_of
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 
@@ -48,7 +49,7 @@ FOUND: Final = 500
 EARLY: Final = timedelta(hours=1)
 """How long before its payment a webhook may have come: a provider can be faster than our own INSERT."""
 
-# The other payments of one filling of the cart, where money came for both.
+# The other payments for the same things, where money came for both.
 _payment = text(f"""
     SELECT id, user_id, provider, provider_ref, status::text AS status, amount, currency, amount_captured, amount_lost,
         amount_blocked, amount_authorized, amount_accepted, amount_refunded, amount_refunding, under_way, version,
@@ -63,11 +64,8 @@ _payment = text(f"""
         ) AS authorization_expires_at,
         (SELECT jsonb_agg(jsonb_build_array(mate.id, mate.status, mate.amount_captured::text,
                 (mate.amount_captured - mate.amount_lost - mate.amount_refunded)::text, mate.currency) ORDER BY mate.id)
-            FROM checkout_sessions AS own
-            JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
-                AND other.payment_id <> own.payment_id
-            JOIN payments AS mate ON mate.id = other.payment_id
-            WHERE payment.amount_captured > 0 AND own.payment_id = payment.id AND mate.amount_captured > 0
+            FROM {mates_of("payment.id")} AS other JOIN payments AS mate ON mate.id = other.payment_id
+            WHERE payment.amount_captured > 0 AND mate.amount_captured > 0
         ) AS duplicates, {ORDER}
     FROM payments AS payment WHERE id = :id
 """)  # noqa: S608 (only our own constants)
@@ -161,7 +159,7 @@ class _WebhookRow(NamedTuple):
 
 
 class Duplicate(NamedTuple):
-    """Another payment of the same filling of the cart, the money that came for it, and what is still here of it."""
+    """Another payment for the same things, the money that came for it, and what is still here of it."""
 
     id: UUID
     status: PaymentStatus
@@ -174,7 +172,7 @@ class Duplicate(NamedTuple):
 class PaymentNow:
     """A payment as its row is now. Amounts are in its currency; ``next_look_up_at`` is None when none is ahead.
 
-    ``duplicates`` are payments of the same filling of the cart where money came for both. With money it has either its
+    ``duplicates`` are payments for the same things where money came for both. With money it has either its
     ``order`` or a reason to be ``without_order``.
     """
 

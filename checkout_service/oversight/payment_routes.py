@@ -11,6 +11,7 @@ from flask import Response, request, url_for
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, scoped
 from checkout_service.api.compressing import compressed
+from checkout_service.api.links import leads_to
 from checkout_service.api.problems import Invalid, NotFound
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
@@ -41,6 +42,7 @@ blueprint = Blueprint(
 
 @blueprint.get("")
 @blueprint.doc(operationId="adminListPayments")
+@leads_to("adminGetPayment", "listCaptures", payment_id="/data/0/id")
 @scoped(Scope.PAYMENTS_READ)
 @blueprint.arguments(StaffPaymentsQuery, location="query")
 @blueprint.response(200, StaffPaymentPageSchema, example=PAGE_EXAMPLE)
@@ -79,6 +81,10 @@ def find_staff_payments(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/<uuid:payment_id>")
 @blueprint.doc(operationId="adminGetPayment")
+@leads_to(
+    *("listCaptures", "createCapture", "voidPayment", "createRefund", "listRefunds", "acceptPaymentAmount"),
+    payment_id="/id",
+)
 @scoped(Scope.PAYMENTS_READ)
 @blueprint.arguments(TimelineQuery, location="query")
 @blueprint.response(200, WholePaymentSchema, example=WHOLE_EXAMPLE)

@@ -147,6 +147,7 @@ def parameters(filters: PaymentFilters, edge: Cursor | None) -> dict[str, Any]:
         "reference": filters.reference,
         "updated_after": filters.updated_after,
         "anybodys": True,
+        "user_id": None,
         "edge_moment": None if edge is None else edge.moment,
         "edge_id": None if edge is None else edge.id,
     }

@@ -19,7 +19,7 @@ _EXPLAINED: Final[dict[str, str]] = {
     ),
     ReviewReason.OVERPAID: f"More came than is due: {_REFUND}, with --amount for a part, or {_SEEN}.",
     ReviewReason.PAID_AFTER_CLOSE: f"Money came after the provider had closed it: deliver, or {_REFUND}; {_SEEN}.",
-    ReviewReason.PAID_TWICE: f"The same filling of the cart was paid twice: give one of them back, or {_SEEN}.",
+    ReviewReason.PAID_TWICE: f"The same things of a cart were paid twice: give one of them back, or {_SEEN}.",
     ReviewReason.REFUND_TOO_LARGE: (
         f"More was given back or lost than came: compare with the provider's dashboard, then {_SEEN}."
     ),

@@ -17,6 +17,7 @@ from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, scoped
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
+from checkout_service.api.links import leads_to
 from checkout_service.api.responses import LOCATED, json_answer, show_time
 from checkout_service.api.scopes import Scope
 from checkout_service.commands.models import Action, Door
@@ -42,6 +43,7 @@ _currency = text("SELECT currency FROM payments WHERE id = :id")
 
 @blueprint.post("/<uuid:payment_id>/acceptances")
 @blueprint.doc(operationId="acceptPaymentAmount")
+@leads_to("adminGetPayment", payment_id="{payment_id}")
 @scoped(Scope.REFUNDS)
 @keyed
 @blueprint.doc(parameters=[documented("acceptance")])

@@ -32,7 +32,7 @@ class Around:
 
     ``last_moved_at`` is when it was opened, or when its status last moved; ``reported`` tells that somebody reported
     anything of it, ``cancel_requested`` that somebody asked to cancel it. ``order`` is its order as the API shows it,
-    ``others`` the other payments for the same filling of the cart, the newest first.
+    ``others`` the other payments for the same things, the newest first.
     """
 
     last_moved_at: datetime

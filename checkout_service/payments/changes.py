@@ -12,6 +12,7 @@ from checkout_service.api.addresses import caller_address
 from checkout_service.api.callers import Caller
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
+from checkout_service.payments.mates import mates_of
 from checkout_service.server.long_polls import LOOKS_KEY, Seen
 
 LOOK: Final = "payments"
@@ -43,12 +44,9 @@ _versions = Statement(
     FROM (
         SELECT payment.id, payment.xmin AS written_by FROM payments AS payment WHERE payment.id = ANY(:ids)
         UNION ALL
-        SELECT own.payment_id, mate.xmin
-        FROM checkout_sessions AS own
-        JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
-            AND other.payment_id <> own.payment_id
+        SELECT waited.id, mate.xmin
+        FROM unnest(CAST(:ids AS uuid[])) AS waited (id) CROSS JOIN LATERAL {mates_of("waited.id")} AS other
         JOIN payments AS mate ON mate.id = other.payment_id
-        WHERE own.payment_id = ANY(:ids)
         {_ENTRIES}
     ) AS part GROUP BY part.id
     """,  # noqa: S608 (only our own constants)

@@ -100,6 +100,25 @@ class Payment(Dated, Base):
     """Counts the changes of status, sums and reasons."""
 
 
+class PaymentMate(Dated, Base):
+    """Two payments for the same things in two carts that a merge made one, each pair from both sides. Never changed.
+
+    One is a guest's, begun before the merge, the other of a session that the customer opened after it. The trigger
+    checkout_sessions_pair (migrations/merges/mates.sql) writes them. Where money comes for both they are paid twice, as
+    two payments of one filling of a cart are, which stand in no table.
+    """
+
+    __tablename__ = "payment_mates"
+    __table_args__ = (
+        CheckConstraint("payment_id <> mate_id", name="are_two"),
+        Index("payment_mates_payment_id_mate_id", "payment_id", "mate_id", unique=True),
+    )
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
+    """One of the two."""
+    mate_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
+    """The other."""
+
+
 class PaymentEvent(Dated, Base):
     """An event that a provider reported once; the same event id a second time is a duplicate."""
 

@@ -24,7 +24,7 @@ OUTCOME_KNOWN: Final = f"outcome IN ({', '.join(repr(outcome.value) for outcome 
 class ReviewReason(StrEnum):
     """Why a person has to look at a payment. ``payments.review_reason`` holds several in alphabetical order.
 
-    The first group is computed of the entries by ``payment_reasons`` (migrations/orders/fold.sql), the second stands
+    The first group is computed of the entries by ``payment_reasons`` (migrations/merges/fold.sql), the second stands
     in ``payment_notices``: what signed data cannot decide.
     """
 
@@ -33,7 +33,7 @@ class ReviewReason(StrEnum):
     OVERPAID = "overpaid"
     PAID_AFTER_CLOSE = "paid_after_close"
     PAID_TWICE = "paid_twice"
-    """Money came for two payments of one filling of the cart."""
+    """Money came for two payments of one filling of the cart, or for the same things in two carts that were merged."""
     REFUND_TOO_LARGE = "refund_too_large"
     """More was given back or lost than came."""
     ATTEMPT_TIMED_OUT = "attempt_timed_out"

@@ -15,6 +15,7 @@ from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.owners import is_theirs, owners_of
+from checkout_service.payments.mates import mates_of
 from checkout_service.payments.next_action import next_action_of, show_next_action
 from checkout_service.payments.outcomes import read_reasons
 from checkout_service.payments.status import PaymentStatus
@@ -25,8 +26,9 @@ TIMELINE: Final = 200
 
 _NOBODY: Final = UUID(int=0)
 
-# The other payments of one filling of the cart, where money came for both. A customer is told only of their own.
-COLUMNS: Final = """
+# The other payments of one filling of the cart, or for the same things in a cart that was merged with it, where money
+# came for both. A customer is told only of their own.
+COLUMNS: Final = f"""
     payment.id, payment.status::text AS status, payment.amount, payment.currency, payment.amount_captured,
     payment.amount_lost,
     greatest(payment.amount_captured - payment.amount_lost - payment.amount_blocked - payment.amount_refunded
@@ -40,19 +42,16 @@ COLUMNS: Final = """
                 WHERE newer.payment_id = payment.id AND newer.replaces = attempt.attempt_ref)
     ) AS authorization_expires_at,
     ARRAY(SELECT mate.id
-        FROM checkout_sessions AS own
-        JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
-            AND other.payment_id <> own.payment_id
-        JOIN payments AS mate ON mate.id = other.payment_id
-        WHERE payment.amount_captured > 0 AND own.payment_id = payment.id AND mate.amount_captured > 0
-            AND (CAST(:anybodys AS boolean) OR mate.user_id = payment.user_id)
+        FROM {mates_of("payment.id")} AS other JOIN payments AS mate ON mate.id = other.payment_id
+        WHERE payment.amount_captured > 0 AND mate.amount_captured > 0
+            AND (CAST(:anybodys AS boolean) OR {is_theirs("mate.user_id")})
         ORDER BY mate.id
     ) AS duplicate_of,
     (SELECT jsonb_build_array(made.id, made.number_prefix || made.number)
         FROM orders AS made WHERE made.payment_id = payment.id) AS of_order,
     payment.user_id, payment.provider_ref
-"""
-"""What every payment shows: of ``payment``, a row of payments."""
+"""  # noqa: S608 (only our own constants)
+"""What every payment shows: of ``payment``, a row of payments. A customer's is the parameter ``user_id``."""
 
 # An entry without an id is alone in its place. What the client pays with is for the owner alone, while it may be paid.
 _with_timeline = Statement(f"""

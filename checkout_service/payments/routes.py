@@ -11,6 +11,7 @@ from flask import Response, current_app, request, url_for
 from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import caller, guests_too, is_staff, staff_too
 from checkout_service.api.compressing import compressed
+from checkout_service.api.links import leads_to
 from checkout_service.api.problems import DatabaseUnavailable, Invalid, NotFound
 from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
@@ -34,6 +35,8 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", descript
 
 @blueprint.get("/<uuid:payment_id>")
 @blueprint.doc(operationId="getPayment")
+@leads_to("listRefunds", "createRefund", "cancelPayment", payment_id="/id")
+@leads_to("getOrder", order_id="/order/id")
 @guests_too(after_merge=True)
 @staff_too(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
 @blueprint.arguments(WaitingQuery, location="query")
@@ -77,6 +80,7 @@ def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
 
 @blueprint.post("/<uuid:payment_id>/cancel")
 @blueprint.doc(operationId="cancelPayment")
+@leads_to("getPayment", payment_id="{payment_id}")
 @guests_too()
 @staff_too(Scope.REFUNDS)
 @blueprint.response(
@@ -101,6 +105,7 @@ def cancel_payment(payment_id: UUID) -> Response:
 
 @blueprint.get("")
 @blueprint.doc(operationId="listPayments")
+@leads_to("getPayment", "listRefunds", payment_id="/data/0/id")
 @guests_too(after_merge=True)
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, PaymentPageSchema)

@@ -178,7 +178,10 @@ class PaymentSchema(AnswerSchema):
     )
     duplicate_of = fields.List(
         fields.UUID(),
-        metadata={"description": "Other payments of the same filling of the cart, where money came for both."},
+        metadata={
+            "description": "Other payments for the same cart, or for the same things of a guest's cart that went into "
+            "it, where money came for both."
+        },
     )
     order = fields.Nested(
         OrderOfPaymentSchema,

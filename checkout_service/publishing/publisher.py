@@ -13,6 +13,7 @@ from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from checkout_service.breaker import Breaker, BreakerOpenError
+from checkout_service.publishing.broker import celery_broker
 from checkout_service.settings.secret import Secret
 from checkout_service.tasks import QueueName, TaskName
 
@@ -31,7 +32,7 @@ class TaskQueue:
         url = broker_url.reveal()
         self._celery = Celery(set_as_current=False)
         self._celery.conf.update(
-            broker_url=url,
+            **celery_broker(url),
             broker_transport_options=publisher_options(url),
             broker_pool_limit=4,
             # Nobody would send them while nothing is published, and RabbitMQ would close the connection for it.

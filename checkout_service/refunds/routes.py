@@ -12,6 +12,7 @@ from checkout_service.api.blueprints import Blueprint
 from checkout_service.api.callers import InsufficientScope, caller, guests_too, is_staff, scoped, staff_too
 from checkout_service.api.compressing import compressed
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
+from checkout_service.api.links import leads_to
 from checkout_service.api.responses import LOCATED, json_answer
 from checkout_service.api.scopes import Scope
 from checkout_service.publishing.background_publisher import background_publisher
@@ -33,6 +34,7 @@ blueprint = Blueprint("refunds", __name__, url_prefix="/api/payments", descripti
 
 @blueprint.post("/<uuid:payment_id>/refunds")
 @blueprint.doc(operationId="createRefund")
+@leads_to("listRefunds", "adminGetPayment", payment_id="/payment_id")
 @scoped(Scope.REFUNDS)
 @keyed
 @blueprint.doc(parameters=[documented("refund")])

@@ -18,6 +18,7 @@ from uuid import UUID
 from environs import Env, EnvValidationError
 
 from checkout_service.money import CURRENCIES
+from checkout_service.settings.database_addresses import fault_of_database
 from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.provider_accounts import HOLD_LIMIT, Account, AccountForm
 from checkout_service.settings.secret import Secret
@@ -31,7 +32,7 @@ from checkout_service.settings.secret_forms import (
     what_it_is,
     within_quotes,
 )
-from checkout_service.settings.urls import AMBIGUOUS, is_clear, read_database_url, with_psycopg
+from checkout_service.settings.server_addresses import fault_of_broker, fault_of_cache
 from checkout_service.settings.users import read_users
 from checkout_service.spellings import fault_of_subject
 
@@ -75,7 +76,7 @@ class Reader:
         return {
             **self.broker(),
             "database_url": self.database(database),
-            "redis_url": Secret(self._checked("REDIS_URL", self._needed("REDIS_URL"), _redis)),
+            "redis_url": Secret(self._cache()),
             "database_pooler": self._pooler(),
             "payment_providers": self._providers(),
             "payment_namespace": self._namespace(),
@@ -109,24 +110,20 @@ class Reader:
 
     def broker(self) -> dict[str, Any]:
         """What every process needs that sends or receives tasks: the broker, which is REDIS_URL unless it is set."""
-        own = self._env.str("CELERY_BROKER_URL", "")
-        broker = own or self._needed("REDIS_URL")
-        if own or broker.startswith("unix:"):
-            self._checked("CELERY_BROKER_URL", broker, _broker)
+        for name in ("CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+            if self._env.str(name, ""):
+                self._faults.append(f"{name}: Celery would take it, unchecked; set CELERY_BROKER_URL alone")
+        if broker := self._env.str("CELERY_BROKER_URL", ""):
+            self._checked("CELERY_BROKER_URL", broker, fault_of_broker)
         else:
-            self._checked("REDIS_URL", broker, _redis)
+            broker = self._cache()
         return {"environment": self._environment, "broker_url": Secret(broker)}
 
+    def _cache(self) -> str:
+        return self._checked("REDIS_URL", self._needed("REDIS_URL"), fault_of_cache)
+
     def database(self, name: str) -> Secret:
-        text = self._checked(name, self._needed(name))
-        url = read_database_url(text) if text else None
-        if url is None:
-            if text:
-                self._faults.append(f"{name}: is not a database URL, or {AMBIGUOUS}")
-            return Secret("")
-        if url.drivername not in {"postgresql", "postgresql+psycopg", "postgres"}:
-            self._faults.append(f"{name}: must be a postgresql:// URL")
-        return Secret(with_psycopg(url))
+        return Secret(self._checked(name, self._needed(name), fault_of_database))
 
     def callers(self) -> dict[str, Any]:
         secret = self._own_secret("JWT_SECRET", shared_secret)
@@ -349,20 +346,6 @@ def _setting(provider: str, option: str) -> str:
 
 def _page(value: str) -> str | None:
     return no_address(value, "https", "http")
-
-
-def _redis(value: str) -> str | None:
-    return _unclear(value) or no_address(value, "redis", "rediss", "unix")
-
-
-def _broker(value: str) -> str | None:
-    """Celery takes several brokers with semicolons between them."""
-    checks = (_unclear(one) or no_address(one, "redis", "rediss", "amqp", "amqps") for one in value.split(";"))
-    return next((fault for fault in checks if fault), None)
-
-
-def _unclear(value: str) -> str | None:
-    return None if is_clear(value) else AMBIGUOUS
 
 
 def _first_fault(value: str, checks: Sequence[Check]) -> str | None:

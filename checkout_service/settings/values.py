@@ -17,7 +17,6 @@ from checkout_service.settings.origins import Origins
 from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader
 from checkout_service.settings.secret import Secret
-from checkout_service.settings.urls import with_psycopg
 from checkout_service.settings.web_reader import WebReader
 
 __all__ = [
@@ -32,7 +31,6 @@ __all__ = [
     "WebSettings",
     "WorkerSettings",
     "signing_secret",
-    "with_psycopg",
 ]
 
 

@@ -142,7 +142,7 @@ async function refused(listing: Listing): Promise<void> {
   // Without a key of its own the call gets one.
   await assert.rejects(
     unwrap(customer.POST("/api/checkout/session", { body: { cart_id: cart.id } })),
-    (error) => isProblem(error, "out-of-stock") && error.problem.lines?.[0]?.listing === listing.id,
+    (error) => isProblem(error, "out-of-stock") && error.problem.lines[0]?.listing === listing.id,
   );
   await unwrap(customer.DELETE("/api/cart"));
 }

@@ -183,3 +183,24 @@ def test_a_pattern_of_python_is_written_as_clients_read_it() -> None:
     add_details(document)
     assert document["components"]["schemas"]["X"]["properties"]["pattern"]["pattern"] == "^[a-z]+$"  # type: ignore[index]
     assert document["paths"]["/x"]["get"]["parameters"] == [{"name": "x", "schema": {"type": "string"}}]  # type: ignore[index]
+
+
+def test_long_lists_of_words_are_in_the_same_order_in_each_process(document: Json) -> None:
+    """The order of a set is another one in each process: two servers would serve two documents, with two ETags."""
+    lists = [schema["enum"] for schema in document["components"]["schemas"].values() for schema in members(schema)]
+    assert all(words == sorted(words) for words in lists)
+    assert len(lists) >= 3
+
+
+def members(schema: Json) -> list[Json]:
+    return [member for member in schema.get("properties", {}).values() if len(member.get("enum", ())) > 100]
+
+
+def test_members_of_a_problem_of_its_own_are_always_there(document: Json) -> None:
+    own = {
+        name: schema["allOf"][1]
+        for name, schema in document["components"]["schemas"].items()
+        if name.endswith("Problem") and "allOf" in schema
+    }
+    assert len(own) > 10
+    assert {name for name, schema in own.items() if {*schema["required"]} != schema["properties"].keys()} == set()

@@ -32,7 +32,8 @@ def celery() -> Celery:
     """Celery with the settings of this service, on a broker in the memory of this process, and all of worker/."""
     app = Celery(set_as_current=False)
     app.config_from_object("celeryconfig")
-    app.conf.update(broker_url="memory://", broker_transport_options={})
+    memory = dict.fromkeys(("broker_url", "broker_read_url", "broker_write_url"), "memory://")
+    app.conf.update(memory, broker_transport_options={})
     for module in pkgutil.walk_packages(worker.__path__, "worker."):
         # worker.app is the entry: it takes the environment, and has no task.
         if module.name != "worker.app":

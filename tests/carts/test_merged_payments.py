@@ -161,6 +161,40 @@ def test_a_session_that_is_being_opened_while_its_cart_is_merged_is_not_though_a
     assert str(listing["id"]) not in lines(customer)
 
 
+@pytest.mark.parametrize("older", [False, True], ids=["its first session", "beside an older one"])
+def test_a_session_of_the_customers_cart_that_is_being_opened_while_it_is_merged_is_one_of_before(
+    guest: Customer,
+    customer: Customer,
+    make_listing: MakeListing,
+    sql: Sql,
+    monkeypatch: pytest.MonkeyPatch,
+    older: bool,
+) -> None:
+    """It has what the customer saw, and none of the guest's lines, which stay in the cart until they are paid for."""
+    own, shared = make_listing(), make_listing()
+    cart_id = fill_cart(customer, (own, 1))
+    if older:
+        opened(customer, cart_id, "older")
+    theirs = opened(guest, fill_cart(guest, (shared, 2)), "one")["payment_id"]
+    begin(sql, theirs)
+    after_beginning(monkeypatch, lambda: merge(customer, guest))
+
+    mine = opened(customer, cart_id, "mine")
+
+    assert mine["also_under_way"] == []
+    assert sql("SELECT merges FROM carts WHERE id = :id", id=cart_id)[0].merges == 1
+    (session,) = sql("SELECT merges, lines FROM checkout_sessions WHERE payment_id = :id", id=mine["payment_id"])
+    assert (session.merges, [line["listing_id"] for line in session.lines]) == (0, [str(own["id"])])
+    assert sql("SELECT FROM payment_mates") == []
+    bring_to(sql, mine["payment_id"], "paid")
+    assert lines(customer) == {str(shared["id"]): 2}
+    assert theirs not in canceled(sql)
+    later = opened(customer, cart_id, "later")
+    assert later["also_under_way"] == [theirs]
+    bring_to(sql, theirs, "paid")
+    assert lines(customer) == {}
+
+
 def test_of_two_guests_of_one_filling_the_second_takes_what_it_bought_too(
     app: Flask, guest: Customer, customer: Customer, make_listing: MakeListing, sql: Sql
 ) -> None:

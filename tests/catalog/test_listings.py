@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy.exc import IntegrityError
 
 from checkout_service.catalog import ways
 from tests.conftest import Customer, MakeListing, Sql
@@ -166,6 +167,42 @@ def test_prices_of_a_list_are_shown_in_the_currency_of_the_query(
     assert client.get(f"{PATH}/{euros['id']}?currency=EUR").json["unit_price"] == "9.00"
     sql("UPDATE listings SET active = false WHERE id = :id", id=both["id"])
     assert found(client, currency="EUR", sort="price") == ["Euros"]
+
+
+def in_pages(client: FlaskClient, **query: Any) -> list[tuple[str, str]]:
+    """Title and price of each listing, one a page."""
+    shown, cursor = [], None
+    while True:
+        page = client.get(PATH, query_string={"limit": 1, **query} | ({"cursor": cursor} if cursor else {})).json
+        shown += [(each["title"], each["unit_price"]) for each in page["data"]]
+        if not page["has_more"]:
+            return shown
+        cursor = page["next_cursor"]
+
+
+@pytest.mark.parametrize("sort", ["price", "title", "newest"])
+def test_a_listing_has_one_price_in_its_own_currency_and_is_on_one_page(
+    client: FlaskClient, make_listing: MakeListing, sql: Sql, sort: str
+) -> None:
+    first, other = (
+        make_listing(title=title, unit_price="9.00", currency=currency)
+        for title, currency in (("First", "EUR"), ("Other", "USD"))
+    )
+    write = "INSERT INTO listing_prices (listing_id, currency, unit_price) VALUES (:id, :currency, :price)"
+    with pytest.raises(IntegrityError, match=r"has its price in \w+ in itself"):
+        sql(write, id=first["id"], currency="EUR", price=8)
+    sql(write, id=first["id"], currency="USD", price=8)
+    sql(write, id=other["id"], currency="EUR", price=10)
+    for change in ("currency = 'EUR'", f"listing_id = '{other['id']}', currency = 'USD'"):
+        with pytest.raises(IntegrityError, match=r"has its price in \w+ in itself"):
+            sql(f"UPDATE listing_prices SET {change} WHERE listing_id = :id", id=first["id"])
+    assert sorted(in_pages(client, currency="EUR", sort=sort)) == [("First", "9.00"), ("Other", "10.00")]
+
+    sql("UPDATE listings SET currency = 'EUR' WHERE id = :id", id=other["id"])
+
+    assert [row.currency for row in sql("SELECT currency FROM listing_prices")] == ["USD"], "that of the first stays"
+    assert sorted(in_pages(client, currency="EUR", sort=sort)) == [("First", "9.00"), ("Other", "9.00")]
+    assert in_pages(client, currency="USD", sort=sort) == [("First", "8.00")]
 
 
 @pytest.mark.parametrize(

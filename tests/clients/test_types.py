@@ -117,7 +117,7 @@ def by_tsc(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Errors:
     folder = tmp_path_factory.mktemp("mistakes")
     for mistake, (code, _) in IN_TYPESCRIPT.items():
         (folder / f"{named(mistake)}.ts").write_text(f"{TYPESCRIPT_BEFORE % TYPESCRIPT}\n{code}\n")
-    sources = [f"{TYPESCRIPT}/src", f"{TYPESCRIPT}/journey.ts", str(folder)]
+    sources = [f"{TYPESCRIPT}/{each}" for each in ("src", "journey.ts", "client.test.ts")] + [str(folder)]
     settings = {
         "extends": f"{TYPESCRIPT}/tsconfig.json",
         "compilerOptions": {"typeRoots": [f"{TYPESCRIPT}/node_modules/@types"]},

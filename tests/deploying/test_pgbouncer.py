@@ -13,12 +13,14 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
+from checkout_service.database.engine import execute
 from checkout_service.local.guard import Guard, Target, stop
 from checkout_service.local.servers import free_port
-from checkout_service.settings.values import with_psycopg
-from tests.conftest import Customer, MakeListing, Servers, Sql
+from checkout_service.settings.secret import Secret
+from tests.apps import MakeApp
+from tests.conftest import Customer, MakeListing, Servers, Sql, with_psycopg
 from tests.flower_pages import stack
 from tests.flower_pages.stack import eventually
 from tests.payments.test_long_polls import Answer, ask, fresh, started, when_waiting
@@ -91,6 +93,14 @@ def _answers(url: str) -> bool:
 def test_it_refuses_what_a_direct_connection_is_opened_with(pooled: dict[str, str]) -> None:
     with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter"):
         psycopg.connect(pooled["DATABASE_URL"].replace("+psycopg", ""), options="-c statement_timeout=1000")
+
+
+def test_one_of_several_poolers_may_be_away(pooled: dict[str, str], make_app: MakeApp) -> None:
+    behind = make_url(pooled["DATABASE_URL"])
+    several = f"postgresql://{behind.username}@127.0.0.1:{free_port()},127.0.0.1:{behind.port}/{behind.database}"
+    with make_app(database_url=Secret(several), database_pooler="transaction").app_context():
+        (row,) = execute(text("SELECT current_user::text, inet_server_port()"))
+    assert tuple(row) == (behind.username, None), "PgBouncer goes on by the server's socket"
 
 
 def test_purchases_go_through_while_connections_are_shared(

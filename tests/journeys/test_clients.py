@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-import pytest
-
 from checkout_service.local.purchase import customer_token
+from tests.clients.conftest import compiled, programs
 from tests.conftest import ROOT
 from tests.journeys.conftest import Town
 
 CLIENTS: Final = ROOT / "clients"
-TYPESCRIPT: Final = CLIENTS / "typescript"
+__all__ = ["compiled", "programs"]
+
 SCOPES: Final = ("refunds", "payments:read", "events:read", "webhooks:write")
 
 
@@ -58,18 +57,5 @@ def test_the_client_for_python(town: Town) -> None:
     travel(town, sys.executable, str(CLIENTS / "python" / "journey.py"))
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not (TYPESCRIPT / "node_modules").is_dir(),
-    reason="node is missing, or clients/typescript/node_modules, which `make node` installs",
-)
-def test_the_client_for_typescript(town: Town, tmp_path: Path) -> None:
-    compiler = TYPESCRIPT / "node_modules" / ".bin" / "tsc"
-    made = subprocess.run(
-        [str(compiler), "--outDir", str(tmp_path / "made")], cwd=TYPESCRIPT, capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stdout
-    # Node looks for packages beside the program.
-    (tmp_path / "node_modules").symlink_to(TYPESCRIPT / "node_modules")
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-
-    travel(town, "node", str(tmp_path / "made" / "journey.js"))
+def test_the_client_for_typescript(town: Town, compiled: Path) -> None:
+    travel(town, "node", str(compiled / "journey.js"))

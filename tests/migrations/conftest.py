@@ -15,9 +15,8 @@ from alembic.config import Config
 from sqlalchemy import create_engine, make_url, text
 
 from checkout_service.local.servers import Postgres
-from checkout_service.settings.values import with_psycopg
 from tests.apps import another_postgres
-from tests.conftest import ROOT, Servers
+from tests.conftest import ROOT, Servers, with_psycopg
 
 MIGRATIONS = ROOT / "migrations"
 CONFIG = MIGRATIONS / "alembic.ini"

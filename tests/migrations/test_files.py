@@ -18,9 +18,11 @@ from tests.migrations.conftest import MIGRATIONS
 
 HASHES = MIGRATIONS / "hashes.txt"
 
+ROOMS = ("baseline", "entries", "bounds", "orders", "events", "guests", "merges")
+
 FILES = sorted(
     path.relative_to(MIGRATIONS).as_posix()
-    for folder in ("versions/*.py", "baseline/*", "entries/*", "bounds/*", "orders/*", "events/*", "guests/*")
+    for folder in ("versions/*.py", *map("{}/*".format, ROOMS))
     for path in MIGRATIONS.glob(folder)
 )
 

@@ -267,13 +267,18 @@ def test_it_says_what_is_not_as_the_entries_make_it(app: Flask, sql: Sql) -> Non
     assert f"payment {payment} is not what its entries make it: {differs}" in printed
 
 
-def test_a_duplicate_that_is_flagged_on_one_side_alone_is_noticed(app: Flask, sql: Sql) -> None:
+@pytest.mark.parametrize("merged", [False, True], ids=["of one filling", "of carts that were merged"])
+def test_a_duplicate_that_is_flagged_on_one_side_alone_is_noticed(app: Flask, sql: Sql, merged: bool) -> None:
     with_duplicate(sql)
+    if merged:
+        sql("UPDATE checkout_sessions SET generation = NULL")
+        sql("""INSERT INTO payment_mates (payment_id, mate_id)
+            SELECT one.id, other.id FROM payments AS one JOIN payments AS other ON other.id <> one.id""")
     sql("UPDATE payments SET review_reason = NULL WHERE id = (SELECT id FROM payments LIMIT 1)")
 
     printed = _check(app)[1]
 
-    assert "is one of two of a filling of the cart, and nobody was told" in printed
+    assert "is one of two for the same things, and nobody was told" in printed
     assert _counts(app) == {name: float(name in {"fold_is_clean", "duplicates_flagged"}) for name in NAMES}
 
 

@@ -130,8 +130,7 @@ def test_a_duplicate_names_the_other_one_and_offers_its_refund(
 
     assert now["review"] == "paid_twice"
     assert now["duplicate"] == (
-        f"{second} of the same filling of the cart is paid, 100.00 USD came; "
-        f"to give that back: payments refund {second}"
+        f"{second} for the same things is paid, 100.00 USD came; to give that back: payments refund {second}"
     )
 
 

@@ -162,7 +162,7 @@ def test_an_address_that_can_be_read_in_two_ways_is_refused_by_name(
         ("REDIS_URL", "redis://[2001:db8::1]:6379/0"),
         ("REDIS_URL", "redis://cache"),
         ("CELERY_BROKER_URL", "amqp://guest:guest@broker:5672//"),
-        ("CELERY_BROKER_URL", "amqps://web:p%40ss@broker/%2Fshop?heartbeat=10"),
+        ("CELERY_BROKER_URL", "amqps://web:p%40ss@broker/%2Fshop?ssl_ca_certs=/etc/ca.pem"),
     ],
 )
 def test_an_address_that_is_clear_is_taken(environment: pytest.MonkeyPatch, name: str, url: str) -> None:

@@ -53,7 +53,7 @@ def faults() -> list[str]:
 
 def test_good_settings_are_taken(environment: pytest.MonkeyPatch) -> None:
     settings = WebSettings.from_environment(account_forms())
-    assert settings.database_url.reveal().startswith("postgresql+psycopg://checkout_web:")
+    assert settings.database_url.reveal().startswith("postgresql://checkout_web:")
     assert settings.broker_url == settings.redis_url
     assert settings.jwt_algorithms == ("HS256",)
 

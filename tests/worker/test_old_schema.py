@@ -13,9 +13,8 @@ from sqlalchemy import make_url
 from checkout_service.database.schema import HEAD
 from checkout_service.publishing.publisher import TaskQueue
 from checkout_service.settings.secret import Secret
-from checkout_service.settings.values import with_psycopg
 from checkout_service.tasks import TaskName
-from tests.conftest import Servers, Sql
+from tests.conftest import Servers, Sql, with_psycopg
 from tests.flower_pages import stack as station
 from tests.flower_pages.stack import eventually
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook

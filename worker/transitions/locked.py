@@ -15,7 +15,7 @@ from checkout_service.providers.base import Decline
 class LockedPayment:
     """A payment under lock, as its row was when it was locked.
 
-    ``mate`` tells one that has money, while that of another payment of its generation may move now: whether an event
+    ``mate`` tells one that has money, while that of another payment for the same things may move now: whether an event
     speaks of it or not. ``refunds`` are read only where the set has events about refunds of this payment.
     """
 

@@ -5,7 +5,7 @@ number of statements, in this order:
 
     find names          only where the events name anything besides their payments
     lock carts          only where money may come, be authorized, or that may end: an order follows
-    lock payments       once, for all events, with the others of a generation that money came for
+    lock payments       once, for all events, with their mates that money came for: of a generation, or of merged carts
     read events         that were recorded before: an event counts once
     lock refunds        only where there are events about refunds
     read refund events  that were recorded before
@@ -156,7 +156,7 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
 
 
 def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: Matches) -> list[LockedPayment]:
-    """The payments that the events speak of, and others of their generations that have money."""
+    """The payments that the events speak of, and others for the same things that have money."""
     references: set[str] = set()
     money: set[str] = set()
     naming: set[str] = set()
@@ -278,7 +278,7 @@ def _known_events(
 
 
 def _with_mates(payments: Iterable[LockedPayment], touched: set[UUID]) -> list[UUID]:
-    """The payments to be computed anew: what has money tells also of the others of its generation."""
+    """The payments to be computed anew: what has money tells also of the others for the same."""
     return [payment.id for payment in payments if payment.id in touched or (payment.mate and touched)]
 
 

@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 
 from checkout_service.database.statements import Statement
+from checkout_service.payments.mates import mates_of
 
 # The payments that have or whose entries have ``given.name`` at ``given.provider``.
 OWNERS: Final = """
@@ -55,7 +56,7 @@ LOCK_CARTS: Final = Statement("SELECT carts_lock_for_payments(CAST(:money AS tex
 
 
 class PaymentRow(NamedTuple):
-    """A row of LOCK_PAYMENTS. ``mate`` tells one that has money, as another of its generation may now have."""
+    """A row of LOCK_PAYMENTS. ``mate`` tells one that has money, as another for the same things may now have."""
 
     id: UUID
     provider: str
@@ -67,10 +68,11 @@ class PaymentRow(NamedTuple):
     mate: bool
 
 
-# NO KEY UPDATE, because the entries' foreign keys take KEY SHARE. Of the other payments of a generation only those are
-# locked along that money came for, or that are authorized: a few of however many. One of them may get the order.
+# NO KEY UPDATE, because the entries' foreign keys take KEY SHARE. Of the other payments of a generation, and of mates
+# in another cart, only those are locked along that money came for, or that are authorized: a few of however many. One
+# of the generation may get the order.
 LOCK_PAYMENTS: Final = Statement(
-    """
+    f"""
     WITH named AS (
         SELECT id FROM payments WHERE provider_ref = ANY(CAST(:references AS text[]))
         UNION
@@ -78,9 +80,7 @@ LOCK_PAYMENTS: Final = Statement(
     ), mates AS (
         SELECT DISTINCT other.payment_id
         FROM payments AS money
-        JOIN checkout_sessions AS own ON own.payment_id = money.id
-        JOIN checkout_sessions AS other ON other.cart_id = own.cart_id AND other.generation = own.generation
-            AND other.payment_id <> own.payment_id
+        CROSS JOIN LATERAL {mates_of("money.id")} AS other
         JOIN payments AS mate ON mate.id = other.payment_id
             AND (mate.amount_captured > 0 OR mate.status = 'authorized')
         WHERE money.provider_ref = ANY(CAST(:money AS text[]))
@@ -95,7 +95,7 @@ LOCK_PAYMENTS: Final = Statement(
     JOIN payments AS payment ON payment.id = known.id
     ORDER BY payment.id
     FOR NO KEY UPDATE OF payment
-    """,
+    """,  # noqa: S608 (only our own constants)
     binary=True,
     named=False,
 )
