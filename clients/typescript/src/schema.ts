@@ -2575,7 +2575,7 @@ export interface components {
              * @description The nearest end of what is authorized.
              */
             authorization_expires_at: string | null;
-            /** @description Other payments of the same filling of the cart, where money came for both. */
+            /** @description Other payments for the same cart, or for the same things of a guest's cart that went into it, where money came for both. */
             duplicate_of: string[];
             /** @description The order that it pays for; null until money came or is authorized. */
             order: components["schemas"]["OrderOfPayment"] | null;
@@ -2673,7 +2673,7 @@ export interface components {
              * @description The nearest end of what is authorized.
              */
             authorization_expires_at: string | null;
-            /** @description Other payments of the same filling of the cart, where money came for both. */
+            /** @description Other payments for the same cart, or for the same things of a guest's cart that went into it, where money came for both. */
             duplicate_of: string[];
             /** @description The order that it pays for; null until money came or is authorized. */
             order: components["schemas"]["OrderOfPayment"] | null;
@@ -2769,7 +2769,7 @@ export interface components {
              * @description The nearest end of what is authorized.
              */
             authorization_expires_at: string | null;
-            /** @description Other payments of the same filling of the cart, where money came for both. */
+            /** @description Other payments for the same cart, or for the same things of a guest's cart that went into it, where money came for both. */
             duplicate_of: string[];
             /** @description The order that it pays for; null until money came or is authorized. */
             order: components["schemas"]["OrderOfPayment"] | null;
@@ -3748,7 +3748,7 @@ export interface components {
              * @description The nearest end of what is authorized.
              */
             authorization_expires_at: string | null;
-            /** @description Other payments of the same filling of the cart, where money came for both. */
+            /** @description Other payments for the same cart, or for the same things of a guest's cart that went into it, where money came for both. */
             duplicate_of: string[];
             /** @description The order that it pays for; null until money came or is authorized. */
             order: components["schemas"]["OrderOfPayment"] | null;
@@ -3891,7 +3891,7 @@ export interface components {
              * @description The nearest end of what is authorized.
              */
             authorization_expires_at: string | null;
-            /** @description Other payments of the same filling of the cart, where money came for both. */
+            /** @description Other payments for the same cart, or for the same things of a guest's cart that went into it, where money came for both. */
             duplicate_of: string[];
             /** @description The order that it pays for. */
             order: components["schemas"]["OrderNow"] | null;

@@ -44,7 +44,8 @@ class WholePayment:
         amount_refunding (str): What is on its way back: refunds requested or processing. Example: 0.00.
         under_way (bool): Whether some try to pay is under way, whatever the status is: do not pay again.
         authorization_expires_at (datetime.datetime | None): The nearest end of what is authorized.
-        duplicate_of (list[UUID]): Other payments of the same filling of the cart, where money came for both.
+        duplicate_of (list[UUID]): Other payments for the same cart, or for the same things of a guest's cart that went
+            into it, where money came for both.
         order (None | OrderNow): The order that it pays for.
         provider (str):  Example: mock.
         under_review (bool): Whether a person has to look at it.
