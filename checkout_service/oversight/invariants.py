@@ -27,11 +27,13 @@ from checkout_service.oversight.order_invariants import ORDER_INVARIANTS
 from checkout_service.oversight.promises import Invariant, Limits, paged
 from checkout_service.oversight.statements import (
     ALL,
+    COUNT_DUPLICATE_WEBHOOKS,
     COUNT_PENDING,
     COUNT_REFUNDS,
     COUNT_REFUNDS_OUTSTANDING,
     COUNT_SESSIONS,
     COUNT_STUCK,
+    DUPLICATE_WEBHOOKS,
     PENDING_TOO_LONG,
     RECENT,
     REFUNDS,
@@ -88,6 +90,13 @@ class _Pending(NamedTuple):
     state: str
     attempts: int
     received_at: datetime
+
+
+class _DuplicateWebhook(NamedTuple):
+    id: UUID
+    at: datetime
+    provider_ref: str | None
+    wrong: bool
 
 
 class _Session(NamedTuple):
@@ -151,6 +160,12 @@ def _pending_too_long(limits: Limits) -> Iterator[str]:
         yield f"webhook {row.id} is {row.state} since {row.received_at:%Y-%m-%d %H:%M:%S} UTC, tried {row.attempts}"
 
 
+def _duplicates_of_nothing(limits: Limits) -> Iterator[str]:
+    for row in paged(_DuplicateWebhook._make, DUPLICATE_WEBHOOKS, remembered=limits.remembered):
+        about = f" about {printable(row.provider_ref)}" if row.provider_ref else ""
+        yield f"webhook {row.id}{about} is a duplicate of {row.at:%Y-%m-%d %H:%M:%S} UTC, and nothing came before it"
+
+
 def _sessions_astray(_: Limits) -> Iterator[str]:
     for row in paged(_Session._make, SESSIONS):
         yield f"session {row.id} " + ("has no payment" if row.payment_id is None else "differs from its payment")
@@ -210,6 +225,13 @@ INVARIANTS: Final = (
         remedy="Do workers and beat run? `webhooks list --state received` shows why attempts failed.",
         find=_pending_too_long,
         count=COUNT_PENDING,
+    ),
+    Invariant(
+        name="duplicate_has_its_event",
+        promise="what a duplicate webhook repeats was entered",
+        remedy="A failover or a restore undid it: `webhooks replay` these, and ask the provider for what came since.",
+        find=_duplicates_of_nothing,
+        count=COUNT_DUPLICATE_WEBHOOKS,
     ),
     Invariant(
         name="session_without_payment",

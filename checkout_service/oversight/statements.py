@@ -49,6 +49,36 @@ _PENDING: Final = """
 PENDING_TOO_LONG: Final = text(_PENDING)
 COUNT_PENDING: Final = text(f"SELECT count(*) FROM ({_PENDING}) AS pending")  # noqa: S608 (only our own constants)
 
+# Where the bytes came before, a delivery that was settled then is named; whoever is named may be replayed, or be pruned
+# a little before. Where an event came before, the payment has events.
+_WITHOUT_EVENT: Final = """CASE
+    WHEN webhook.detail LIKE 'the same bytes came before, settled with %' THEN
+        webhook.received_at > now() - interval '1 hour' AND NOT EXISTS (
+            SELECT FROM webhook_deliveries AS first WHERE first.id = CAST(right(webhook.detail, 36) AS uuid))
+    ELSE webhook.provider_ref IS NOT NULL AND webhook.received_at > now() - CAST(:remembered AS interval)
+        AND EXISTS (
+            SELECT FROM payments AS payment
+            WHERE payment.provider = webhook.provider AND payment.provider_ref = webhook.provider_ref
+                AND NOT EXISTS (SELECT FROM payment_events AS event WHERE event.payment_id = payment.id)
+                AND NOT EXISTS (
+                    SELECT FROM refund_events AS event JOIN refunds AS refund ON refund.id = event.refund_id
+                    WHERE refund.payment_id = payment.id))
+END"""
+
+DUPLICATE_WEBHOOKS: Final = text(f"""
+    SELECT webhook.id, webhook.received_at AS at, webhook.provider_ref, {_WITHOUT_EVENT} AS wrong FROM (
+        SELECT * FROM webhook_deliveries
+        WHERE state = 'duplicate' AND (CAST(:after_id AS uuid) IS NULL OR id > CAST(:after_id AS uuid))
+        ORDER BY id LIMIT {PAGE}
+    ) AS webhook ORDER BY webhook.id
+""")  # noqa: S608 (only our own constants)
+
+COUNT_DUPLICATE_WEBHOOKS: Final = text(f"""
+    SELECT count(*) FROM (
+        SELECT * FROM webhook_deliveries WHERE state = 'duplicate' ORDER BY id DESC LIMIT {RECENT}
+    ) AS webhook WHERE {_WITHOUT_EVENT}
+""")  # noqa: S608 (only our own constants)
+
 _DIFFERS: Final = """payment.id IS NULL
     OR (payment.amount, payment.currency, payment.user_id) <> (session.amount, session.currency, session.user_id)"""
 

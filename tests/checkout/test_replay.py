@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from tests.conftest import Customer, MakeListing, Servers, Sql, Statements
 from tests.purchases import ONE_OF_EACH, ask, counts, fill_cart, remembered, replayed
+from tests.threads.scenes import wait_until
 
 
 @pytest.fixture
@@ -182,3 +183,27 @@ def test_sessions_are_counted_as_opened_or_replayed(customer: Customer, cart_id:
     ask(customer, cart_id), ask(customer, cart_id), ask(customer, cart_id)
 
     assert (count("opened"), count("replayed")) == (before[0] + 1, before[1] + 2)
+
+
+def test_an_answer_of_another_history_is_not_given(
+    app: Flask, customer: Customer, cart_id: str, sql: Sql, servers: Servers
+) -> None:
+    """The database failed over and lost the session's commit; the cache did not."""
+    first = ask(customer, cart_id)
+    with redis.Redis.from_url(servers.redis_url) as server:
+        wait_until(lambda: bool(server.keys("*:session:*")))
+    known = app.extensions["database_history"]
+    row = [1, "00000001", 1, "a primary that is gone"]
+    try:
+        known.see(row)
+        elsewhere = ask(customer, cart_id)
+        assert replayed(elsewhere), "by the database, which has it here"
+        sql("""SET session_replication_role = replica; DELETE FROM checkout_sessions; DELETE FROM payments;
+            RESET session_replication_role""")
+        known.see([*row, "again"])
+        again = ask(customer, cart_id)
+    finally:
+        known.see(None)
+    assert first.status_code == again.status_code == 201
+    assert not replayed(again)
+    assert counts(sql) == ONE_OF_EACH

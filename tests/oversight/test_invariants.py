@@ -28,6 +28,7 @@ NAMES = (
     "duplicates_flagged",
     "stuck_open",
     "webhook_pending_too_long",
+    "duplicate_has_its_event",
     "session_without_payment",
     "refunds_add_up",
     "refund_outstanding_too_long",
@@ -144,6 +145,9 @@ def test_all_is_well_after_verified_work(app: Flask, in_worker: InWorker, sql: S
 
 
 OPEN = "WHERE status = 'pending'"
+OF_PENDING = f"(SELECT provider_ref FROM payments {OPEN})"
+CAME_BEFORE = "'the same bytes came before, settled with '"
+OF_NONE = f"{CAME_BEFORE} || uuidv7()"
 REFUNDED = "WHERE amount_refunding > 0"
 AUTHORIZED = "WHERE status = 'authorized'"
 SHORT = "WHERE status = 'short'"
@@ -168,6 +172,8 @@ HOLD_OF_SHORT = f"payment_id = (SELECT payment_id FROM orders {SHORT})"
         ("stuck_open", f"UPDATE payments SET next_look_up_at = now() - interval '31 minutes' {OPEN}"),
         ("stuck_open", "UPDATE checkout_sessions SET expires_at = now() - interval '61 minutes'"),
         ("webhook_pending_too_long", "UPDATE webhook_deliveries SET received_at = now() - interval '16 minutes'"),
+        ("duplicate_has_its_event", f"UPDATE webhook_deliveries SET state = 'duplicate', provider_ref = {OF_PENDING}"),
+        ("duplicate_has_its_event", f"UPDATE webhook_deliveries SET state = 'duplicate', detail = {OF_NONE}"),
         ("session_without_payment", "UPDATE checkout_sessions SET amount = amount + 1 WHERE amount = 240"),
         ("refunds_add_up", "UPDATE payments SET amount_refunding = amount_refunding - 1 WHERE amount_refunding > 0"),
         ("refunds_add_up", "UPDATE payments SET amount_refunded = amount_refunded + 1 WHERE amount_refunding > 0"),
@@ -244,6 +250,22 @@ def test_a_broken_promise_is_named_and_counted(
     assert [line.split()[1] for line in printed.splitlines() if line.startswith("WRONG")] == [name]
     assert "What to do:" in printed
     assert _counts(app) == {other: float(other == name) for other in NAMES}
+
+
+def test_duplicates_of_what_was_entered_are_no_broken_promise(app: Flask, in_worker: InWorker, sql: Sql) -> None:
+    body = webhook(insert_payment(sql), event_id="evt_1")
+    in_worker(process, str(insert_webhook(sql, body)))
+    again = insert_webhook(
+        sql, webhook(sql("SELECT provider_ref FROM payments")[0].provider_ref, event_id="evt_1", n=2)
+    )
+    in_worker(process, str(again))
+    again = insert_webhook(sql, body, state="'duplicate'", processed_at="now()")
+    first = sql("SELECT id FROM webhook_deliveries WHERE state = 'applied'")[0].id
+    sql(f"UPDATE webhook_deliveries SET detail = {CAME_BEFORE} || '{first}' WHERE id = '{again}'")
+    assert sql("SELECT count(*) FROM webhook_deliveries WHERE state = 'duplicate'")[0].count == 2
+
+    assert _counts(app)["duplicate_has_its_event"] == 0
+    assert _check(app)[0] == 0
 
 
 def test_a_hold_that_its_session_keeps_is_not_past_its_end(app: Flask, sql: Sql, make_listing: MakeListing) -> None:
