@@ -52,7 +52,7 @@ def test_no_check_of_broker_and_cache_tells_a_part(
 ) -> None:
     url = Secret(address.format(scheme))
     app = make_app()
-    monkeypatch.setattr(clocks, "execute", lambda _: [(0.0,)])  # the database's clock is not the subject
+    monkeypatch.setattr(clocks, "seconds_ahead", lambda: 0.0)  # the database's clock is not the subject
     object.__setattr__(app.extensions["settings"], "broker_url", url)
     object.__setattr__(app.extensions["settings"], "redis_url", url)
     monkeypatch.setattr(
