@@ -11,20 +11,26 @@ from uuid import UUID
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.exc import DBAPIError
 
+from checkout_service.database.engine import lacks_schema
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.durations import parse_duration
 from checkout_service.spellings import parse_day, parse_id, parse_number
 
 
 class CommandGroup(AppGroup):
-    """Commands that need the database. When it is away, they say so in a sentence."""
+    """Commands that need the database. When it is away, or was not migrated, they say so in a sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except DatabaseUnavailableError as error:
             raise click.ClickException("The database does not answer.") from error
+        except DBAPIError as error:
+            if not lacks_schema(error):
+                raise
+            raise click.ClickException("The database lacks what this release needs: migrate first (release).") from None
 
 
 class Duration(click.ParamType[timedelta]):

@@ -164,6 +164,11 @@ def forget_connections() -> None:
     db.engine.dispose(close=False)
 
 
+def lacks_schema(error: Exception) -> bool:
+    """Whether a statement failed for a table, column, type, function or schema that is not there: migrate first."""
+    return isinstance(error, DBAPIError) and _sqlstate(error) in {"42P01", "42703", "42704", "42883", "3F000"}
+
+
 def constraint_of(error: Conflict) -> str | None:
     """The name of the constraint that refused a statement."""
     return getattr(getattr(error.orig, "diag", None), "constraint_name", None)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 from flask.cli import with_appcontext
 
+from checkout_service.database.engine import lacks_schema
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.doctor.broker import check_broker
 from checkout_service.doctor.clocks import check_clocks, check_workers
@@ -64,6 +65,9 @@ def _made(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     except DatabaseUnavailableError:
         yield unknown(check.__name__.removeprefix("check_"), "not looked at", "The database has to answer first.")
     except Exception as error:  # noqa: BLE001 (one broken check must not hide the others)
+        if lacks_schema(error):
+            yield unknown(check.__name__.removeprefix("check_"), "not looked at", "Migrate first: see migrations.")
+            return
         # Its text is not shown: a driver quotes what it cannot read, such as a part of an address.
         remedy = "This check broke: please report it, with the version."
         yield unknown(check.__name__.removeprefix("check_"), type(error).__name__, remedy)
