@@ -193,7 +193,6 @@ def _available() -> Iterator[None]:
                     raise slow from error
                 if _is_refused_more(error):
                     raise DatabaseUnavailableError from error
-                print("DBG", type(error), type(error.orig), db.engine.pool.status())
                 if not _away(error):
                     raise
                 raise _AwayError from error

@@ -1,4 +1,4 @@
-"""Whether every server that the web tier works with answers, found out within a bounded time."""
+"""Whether every server that the web tier works with answers and takes writes, found out within a bounded time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,18 @@ from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.database.schema import REVISION, what_is_missing
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.refused_writes import refusal
+from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
 
 ANSWER_WITHIN: Final = 1.2
 """Seconds for all checks together. A check without an answer by then has failed."""
 
+WRITTEN_EVERY: Final = 1.0
+"""Seconds from one key that is written to the next."""
+
 OK: Final = "ok"
+AWAY: Final = "away"
 
 _revision = text(REVISION)
 
@@ -43,12 +49,15 @@ class Readiness:
 
     def __init__(self, app: Flask, settings: WebSettings) -> None:
         self._app = app
-        self._cache = Redis.from_url(
-            settings.redis_url.reveal(), socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 1)
-        )
+        self._cache = _Writes(settings.redis_url)
+        self._broker: _Writes | None = None
+        if settings.broker_url == settings.redis_url:
+            self._broker = self._cache
+        elif not settings.broker_url.reveal().startswith("amqp"):
+            self._broker = _Writes(settings.broker_url)
         self._probes: dict[str, Probe] = {
             "database": _probe_database,
-            "broker": _probe_broker,
+            "broker": self._probe_broker,
             "cache": self._probe_cache,
         }
         self._threads = ThreadPoolExecutor(len(self._probes), thread_name_prefix="readiness")
@@ -90,26 +99,48 @@ class Readiness:
 
     def _probe_cache(self) -> dict[str, str]:
         try:
-            self._cache.ping()
+            return {"cache": self._cache.refusal() or OK}
         except RedisError:
-            return {"cache": "away"}
-        return {"cache": OK}
+            return {"cache": AWAY}
+
+    def _probe_broker(self) -> dict[str, str]:
+        try:
+            task_queue().ping()
+            return {"broker": (self._broker.refusal() if self._broker else None) or OK}
+        except (QueueUnavailableError, RedisError):
+            return {"broker": AWAY}
+
+
+class _Writes:
+    """Whether one Redis server takes writes. A key is written once a second, however many ask and how often."""
+
+    def __init__(self, url: Secret) -> None:
+        self._redis = Redis.from_url(
+            url.reveal(), socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 1)
+        )
+        self._lock = Lock()
+        self._written_at = float("-inf")
+        self._refusal: str | None = None
+
+    def refusal(self) -> str | None:
+        """Why it takes none; None if it does. Raises RedisError if it is away, which is looked at each time."""
+        self._redis.ping()
+        with self._lock:
+            if monotonic() - self._written_at >= WRITTEN_EVERY:
+                self._written_at = monotonic()
+                self._refusal = refusal(self._redis)
+            if self._refusal:
+                # The address may lead to another server by the next time.
+                self._redis.connection_pool.disconnect(inuse_connections=False)
+            return self._refusal
 
 
 def _probe_database() -> dict[str, str]:
     try:
         rows = execute(_revision)
     except DatabaseUnavailableError:
-        return {"database": "away", "migrations": "unknown"}
+        return {"database": AWAY, "migrations": "unknown"}
     except ProgrammingError:
         # No such table, or no right to read it: the first migration grants that.
         return {"database": OK, "migrations": "none applied"}
     return {"database": OK, "migrations": what_is_missing(rows[0].version_num if rows else "") or OK}
-
-
-def _probe_broker() -> dict[str, str]:
-    try:
-        task_queue().ping()
-    except QueueUnavailableError:
-        return {"broker": "away"}
-    return {"broker": OK}
