@@ -22,7 +22,6 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.database.schema import REVISION, what_is_missing
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.refused_writes import refusal
-from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
 
 ANSWER_WITHIN: Final = 1.2
@@ -49,12 +48,12 @@ class Readiness:
 
     def __init__(self, app: Flask, settings: WebSettings) -> None:
         self._app = app
-        self._cache = _Writes(settings.redis_url)
-        self._broker: _Writes | None = None
-        if settings.broker_url == settings.redis_url:
-            self._broker = self._cache
-        elif not settings.broker_url.reveal().startswith("amqp"):
-            self._broker = _Writes(settings.broker_url)
+        self._cache = Redis.from_url(
+            settings.redis_url.reveal(), socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 1)
+        )
+        self._cache_writes = _Writes(self._look_at_cache)
+        is_one = settings.broker_url == settings.redis_url
+        self._broker_writes = self._cache_writes if is_one else _Writes(lambda: task_queue().refusal())
         self._probes: dict[str, Probe] = {
             "database": _probe_database,
             "broker": self._probe_broker,
@@ -99,39 +98,40 @@ class Readiness:
 
     def _probe_cache(self) -> dict[str, str]:
         try:
-            return {"cache": self._cache.refusal() or OK}
+            self._cache.ping()
+            return {"cache": self._cache_writes.refusal() or OK}
         except RedisError:
             return {"cache": AWAY}
+
+    def _look_at_cache(self) -> str | None:
+        if found := refusal(self._cache):
+            # The address may lead to another server by the next time.
+            self._cache.connection_pool.disconnect(inuse_connections=False)
+        return found
 
     def _probe_broker(self) -> dict[str, str]:
         try:
             task_queue().ping()
-            return {"broker": (self._broker.refusal() if self._broker else None) or OK}
+            return {"broker": self._broker_writes.refusal() or OK}
         except (QueueUnavailableError, RedisError):
             return {"broker": AWAY}
 
 
 class _Writes:
-    """Whether one Redis server takes writes. A key is written once a second, however many ask and how often."""
+    """Why one server takes no writes, looked at once a second, however many ask and how often."""
 
-    def __init__(self, url: Secret) -> None:
-        self._redis = Redis.from_url(
-            url.reveal(), socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 1)
-        )
+    def __init__(self, look: Callable[[], str | None]) -> None:
+        self._look = look
         self._lock = Lock()
-        self._written_at = float("-inf")
+        self._looked_at = float("-inf")
         self._refusal: str | None = None
 
     def refusal(self) -> str | None:
-        """Why it takes none; None if it does. Raises RedisError if it is away, which is looked at each time."""
-        self._redis.ping()
+        """The reason; None if it takes them. Raises what the look raises."""
         with self._lock:
-            if monotonic() - self._written_at >= WRITTEN_EVERY:
-                self._written_at = monotonic()
-                self._refusal = refusal(self._redis)
-            if self._refusal:
-                # The address may lead to another server by the next time.
-                self._redis.connection_pool.disconnect(inuse_connections=False)
+            if monotonic() - self._looked_at >= WRITTEN_EVERY:
+                self._looked_at = monotonic()
+                self._refusal = self._look()
             return self._refusal
 
 

@@ -59,8 +59,11 @@ def test_readiness_names_it_and_stays_ready(
     assert client.get("/readyz").json["missing"] == []
 
 
-def test_a_broker_of_its_own_is_named_alone(make_app: MakeApp, own_valkey: Valkey, primary: Valkey) -> None:
-    web = make_app(broker_url=Secret(own_valkey.url))
+@pytest.mark.parametrize("others", ["", ";redis://127.0.0.1:1/0"], ids=["one", "several"])
+def test_a_broker_of_its_own_is_named_alone(
+    others: str, make_app: MakeApp, own_valkey: Valkey, primary: Valkey
+) -> None:
+    web = make_app(broker_url=Secret(own_valkey.url + others))
     with taking_no_writes("demoted", own_valkey, primary):
         assert web.test_client().get("/readyz").json["missing"] == ["broker"]
 
