@@ -21,6 +21,7 @@ from checkout_service.checkout import routes as checkout
 from checkout_service.checkout.operations import connect_providers
 from checkout_service.console import site as console
 from checkout_service.database.engine import connect_database
+from checkout_service.database.pools import WEB_BESIDE
 from checkout_service.disputes import routes as disputes
 from checkout_service.doctor.cli import doctor
 from checkout_service.endpoints import replay_routes as event_replays
@@ -81,10 +82,7 @@ def create_app(settings: WebSettings) -> Flask:
         app,
         settings.database_url,
         name="checkout-web",
-        # Beside the slots: who looks whether the database is ready, who makes the management port's metrics, and who
-        # looks for what long polls wait for. If one of them finds no connection, every request takes the database for
-        # one that is away.
-        pool_size=settings.web_threads + 3,
+        pool_size=settings.web_threads + WEB_BESIDE,
         pooler=settings.database_pooler,
     )
     connect_cache(app, settings.redis_url, deployment=settings.payment_namespace)

@@ -16,7 +16,7 @@ from uuid import UUID
 from flask import Flask, current_app
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from checkout_service.breaker import Breaker, BreakerOpenError
@@ -133,6 +133,10 @@ class Cache:
         try:
             with self._breaker.guard(RedisError):
                 return command()
+        except ResponseError:
+            # It was demoted, say, and answers. The address may lead to another server by then.
+            self._redis.connection_pool.disconnect(inuse_connections=False)
+            return otherwise
         except (RedisError, BreakerOpenError):
             return otherwise
 

@@ -20,7 +20,9 @@ from checkout_service.settings.values import BrokerSettings, SettingsError
 from checkout_service.telemetry import logs
 from checkout_service.telemetry.metrics_folder import MetricsFolderError, name_metrics_folder
 from worker.closed_channels import survive_closed_channels
+from worker.periodic.beat_log import log_failures_once_a_while
 from worker.periodic.dating import date_messages
+from worker.refusing_brokers import leave_refusing_brokers
 
 try:
     _settings = BrokerSettings.from_environment()
@@ -47,6 +49,7 @@ class CheckoutCelery(Celery):
 
 
 survive_closed_channels()
+leave_refusing_brokers()
 date_messages()
 app = CheckoutCelery("checkout", task_cls="worker.process:ContextTask")
 app.config_from_object("celeryconfig")
@@ -55,6 +58,7 @@ app.config_from_object("celeryconfig")
 @setup_logging.connect
 def _configure_logging(**_: Any) -> None:
     logs.configure(production=_settings.production)
+    log_failures_once_a_while()
     # Lines about every task and every message of beat would bury our own, which say what happened to the webhooks.
     for name in ("celery.worker.strategy", "celery.worker.request", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -6,6 +6,7 @@ from flask import Flask, current_app
 
 from checkout_service.cache import connect_cache
 from checkout_service.database.engine import connect_database
+from checkout_service.database.pools import WORKER_POOL
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Provider
@@ -21,12 +22,11 @@ def make_context(settings: WorkerSettings) -> Flask:
     """An application to work in; connects to nothing yet, so it may be made before a fork."""
     app = Flask("worker")
     app.extensions["settings"] = settings
-    # Two: one at work, and one for a task that ends while the next begins.
     connect_database(
         app,
         settings.database_url,
         name="checkout-worker",
-        pool_size=2,
+        pool_size=WORKER_POOL,
         patient=True,
         pooler=settings.database_pooler,
     )

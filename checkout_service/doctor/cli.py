@@ -11,6 +11,7 @@ from checkout_service.database.engine import lacks_schema
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.doctor.broker import check_broker
 from checkout_service.doctor.clocks import check_clocks, check_workers
+from checkout_service.doctor.connections import check_connections
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
 from checkout_service.doctor.endpoints import check_endpoints
 from checkout_service.doctor.environment import check_flower
@@ -27,6 +28,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_server,
     check_extensions,
     check_roles,
+    check_connections,
     check_flower,
     check_broker,
     check_clocks,

@@ -12,6 +12,7 @@ from checkout_service.database.engine import execute
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
 from checkout_service.oversight.invariants import INVARIANTS, count_violations
 from checkout_service.oversight.promises import Limits
+from checkout_service.refused_writes import REFUSED
 from checkout_service.settings.values import WebSettings
 
 OLDEST: Final = 180000
@@ -57,6 +58,10 @@ def check_readiness() -> Iterator[Finding]:
     for name, result in current_app.extensions["readiness"].checks().items():
         if result == "ok":
             yield ok(name, "at head" if name == "migrations" else "answers")
+        elif result.startswith(REFUSED):
+            setting = "REDIS_URL" if name == "cache" else "CELERY_BROKER_URL"
+            remedy = f"Have {setting} lead to the primary (REPLICAOF NO ONE makes it one), or give it what it needs."
+            yield wrong(name, result, remedy)
         else:
             yield wrong(name, result, remedies[name])
 

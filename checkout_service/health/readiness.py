@@ -1,4 +1,4 @@
-"""Whether every server that the web tier works with answers, found out within a bounded time."""
+"""Whether every server that the web tier works with answers and takes writes, found out within a bounded time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.database.schema import REVISION, what_is_missing
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
+from checkout_service.refused_writes import refusal
 from checkout_service.settings.values import WebSettings
 
 ANSWER_WITHIN: Final = 1.2
 """Seconds for all checks together. A check without an answer by then has failed."""
 
+WRITTEN_EVERY: Final = 1.0
+"""Seconds from one key that is written to the next."""
+
 OK: Final = "ok"
+AWAY: Final = "away"
 
 _revision = text(REVISION)
 
@@ -46,9 +51,12 @@ class Readiness:
         self._cache = Redis.from_url(
             settings.redis_url.reveal(), socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 1)
         )
+        self._cache_writes = _Writes(self._look_at_cache)
+        is_one = settings.broker_url == settings.redis_url
+        self._broker_writes = self._cache_writes if is_one else _Writes(lambda: task_queue().refusal())
         self._probes: dict[str, Probe] = {
             "database": _probe_database,
-            "broker": _probe_broker,
+            "broker": self._probe_broker,
             "cache": self._probe_cache,
         }
         self._threads = ThreadPoolExecutor(len(self._probes), thread_name_prefix="readiness")
@@ -91,25 +99,48 @@ class Readiness:
     def _probe_cache(self) -> dict[str, str]:
         try:
             self._cache.ping()
+            return {"cache": self._cache_writes.refusal() or OK}
         except RedisError:
-            return {"cache": "away"}
-        return {"cache": OK}
+            return {"cache": AWAY}
+
+    def _look_at_cache(self) -> str | None:
+        if found := refusal(self._cache):
+            # The address may lead to another server by the next time.
+            self._cache.connection_pool.disconnect(inuse_connections=False)
+        return found
+
+    def _probe_broker(self) -> dict[str, str]:
+        try:
+            task_queue().ping()
+            return {"broker": self._broker_writes.refusal() or OK}
+        except (QueueUnavailableError, RedisError):
+            return {"broker": AWAY}
+
+
+class _Writes:
+    """Why one server takes no writes, looked at once a second, however many ask and how often."""
+
+    def __init__(self, look: Callable[[], str | None]) -> None:
+        self._look = look
+        self._lock = Lock()
+        self._looked_at = float("-inf")
+        self._refusal: str | None = None
+
+    def refusal(self) -> str | None:
+        """The reason; None if it takes them. Raises what the look raises."""
+        with self._lock:
+            if monotonic() - self._looked_at >= WRITTEN_EVERY:
+                self._looked_at = monotonic()
+                self._refusal = self._look()
+            return self._refusal
 
 
 def _probe_database() -> dict[str, str]:
     try:
         rows = execute(_revision)
     except DatabaseUnavailableError:
-        return {"database": "away", "migrations": "unknown"}
+        return {"database": AWAY, "migrations": "unknown"}
     except ProgrammingError:
         # No such table, or no right to read it: the first migration grants that.
         return {"database": OK, "migrations": "none applied"}
     return {"database": OK, "migrations": what_is_missing(rows[0].version_num if rows else "") or OK}
-
-
-def _probe_broker() -> dict[str, str]:
-    try:
-        task_queue().ping()
-    except QueueUnavailableError:
-        return {"broker": "away"}
-    return {"broker": OK}

@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError
 
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.publishing.broker import celery_broker
+from checkout_service.refused_writes import LostError, refusal
 from checkout_service.settings.secret import Secret
 from checkout_service.tasks import QueueName, TaskName
 
@@ -84,6 +85,19 @@ class TaskQueue:
             with self._celery.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=1)
         except (OperationalError, OSError) as error:
+            raise QueueUnavailableError(str(error)) from error
+
+    def refusal(self) -> str | None:
+        """Why a broker that is Redis takes no writes, in words; None if it takes them, and for RabbitMQ.
+
+        Writes one key. Raises QueueUnavailableError if the broker is away.
+        """
+        try:
+            with self._celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=1)
+                channel: Any = connection.default_channel
+                return refusal(channel.client) if connection.transport.driver_type == "redis" else None
+        except (OperationalError, OSError, LostError) as error:
             raise QueueUnavailableError(str(error)) from error
 
 

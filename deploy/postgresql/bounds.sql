@@ -27,7 +27,8 @@ BEGIN
 END
 $$;
 
--- In the whole cluster. A web process has WEB_THREADS + 4 connections at most, each process of a worker 3; while a release is
--- rolled out there are both. What is left below max_connections is for the owner and for you.
-ALTER ROLE checkout_web CONNECTION LIMIT 60;
-ALTER ROLE checkout_worker CONNECTION LIMIT 30;
+-- In the whole cluster: roles belong to it, so all hosts and all databases there share these numbers. By the formula in
+-- docs/availability.md; `flask doctor` compares them with max_connections and with what a host needs. Both together stay
+-- below max_connections without what is reserved, so that the web never keeps the workers out.
+ALTER ROLE checkout_web CONNECTION LIMIT 50;
+ALTER ROLE checkout_worker CONNECTION LIMIT 40;
