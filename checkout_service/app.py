@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 import checkout_service.tables  # noqa: F401 (fills the metadata, whichever rooms are served)
-from checkout_service.api import compressing, heads, openapi_page, problem_documents
+from checkout_service.api import compressing, confirming, heads, openapi_page, problem_documents
 from checkout_service.api.addresses import connect_addresses
 from checkout_service.api.blueprints import Api
 from checkout_service.api.problems import MalformedBody, NotFound
@@ -104,6 +104,7 @@ def create_app(settings: WebSettings) -> Flask:
     tokens.init_app(app, settings)
 
     problem_documents.init_app(app)
+    confirming.init_app(app)
 
     api = Api(app)
     for room in (

@@ -24,6 +24,13 @@ class Breaker:
         self._lock = threading.Lock()
         self._open_until = 0.0
         self._trial = False
+        self.succeeded_at = float("-inf")
+        """When the last call succeeded, by ``monotonic``."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last call failed: nobody has succeeded since, be it that the next one is tried or refused."""
+        return bool(self._open_until)
 
     @contextmanager
     def guard(self, *failures: type[BaseException]) -> Iterator[None]:
@@ -39,6 +46,7 @@ class Breaker:
             raise
         else:
             self._open_until = 0.0
+            self.succeeded_at = monotonic()
         finally:
             if is_trial:
                 self._trial = False

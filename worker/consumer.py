@@ -26,6 +26,7 @@ from kombu import Connection
 
 from checkout_service.database.engine import background_connection
 from checkout_service.database.schema import HEAD, REVISION, what_is_missing
+from checkout_service.doctor.reasons import reason
 from checkout_service.refused_writes import LostError, RefusalError, refusal
 from worker.process import context
 
@@ -96,8 +97,8 @@ def _missing() -> str | None:
             row = connection.execute(REVISION).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
         return "none applied"
-    except psycopg.Error:
-        return "unknown: the database is away"
+    except psycopg.Error as error:
+        return f"unknown: {reason(error)}"
     return what_is_missing(str(row[0]) if row else "")
 
 

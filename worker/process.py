@@ -45,7 +45,9 @@ class ContextTask(Task[Any, Any]):
         with context().app_context():
             if self.request.get("scheduled"):
                 clocks.look(node=str(self.request.hostname), sent_at=self.request.get("sent_at"))
-                if not is_its_turn(TaskName(self.name)):
+                # One that comes again was begun by a worker that did not end it.
+                came_again = (self.request.delivery_info or {}).get("redelivered")
+                if not came_again and not is_its_turn(TaskName(self.name)):
                     return "it began a moment ago"
             return self.run(*args, **kwargs)
 

@@ -106,8 +106,10 @@ def open_session(*, order: Order, providers: Mapping[str, Provider], namespace: 
 def _opened_or_replayed(
     order: Order, providers: Mapping[str, Provider], namespace: UUID, ttl: timedelta
 ) -> SessionAnswer:
-    kept, limited = use_rates(order.bounds.rates, unless=answer_name(order.user_id, order.key))
-    if (given := kept_answer(kept)) is not None:
+    name_of_answer = answer_name(order.user_id, order.key)
+    kept, limited = use_rates(order.bounds.rates, unless=name_of_answer)
+    given = kept_answer(kept)
+    if given is not None and answer_name(order.user_id, order.key, now=True) == name_of_answer:
         return _replayed(order, given)
     if limited is not None:
         return _from_concurrent_retry(order, limited, seconds=0)
@@ -117,7 +119,7 @@ def _opened_or_replayed(
     with holding.kept_if_opened():
         begun = holding.begin(may_hold=name in providers)
         if begun.given is not None:
-            remember(user_id=order.user_id, key=order.key, given=begun.given)
+            remember(name_of_answer, begun.given)
             return _replayed(order, begun.given)
         cart = _payable(order, begun, providers)
         if begun.held is not None and (refused := not_held(begun.held)) is not None:
@@ -138,7 +140,7 @@ def _opened_or_replayed(
         inserted = _inserted(attempt, holding)
         if isinstance(inserted, Problem):
             return _from_concurrent_retry(order, inserted, seconds=0)
-    remember(user_id=order.user_id, key=order.key, given=GivenAnswer(order.request_hash, inserted.answer))
+    remember(name_of_answer, GivenAnswer(order.request_hash, inserted.answer))
     notify_of_events()
     for canceled in inserted.canceled:
         background_publisher().send(TaskName.CANCEL_PAYMENT, str(canceled), logs.request_id())

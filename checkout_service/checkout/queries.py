@@ -131,10 +131,11 @@ def with_next_action(answer: dict[str, Any], *, providers: Mapping[str, object])
     return answer | {"next_action": show_next_action(action)}
 
 
-def remember(*, user_id: UUID, key: str, given: GivenAnswer) -> None:
-    """Keep the answer in the cache in a moment, so that a retry costs no statement."""
-    value = orjson.dumps({"request_hash": given.request_hash.hex(), "answer": given.answer})
-    cache().put_later([answer_name(user_id, key)], value, seconds=REMEMBER_FOR)
+def remember(name: str, given: GivenAnswer) -> None:
+    """Keep the answer under its ``answer_name`` in a moment, so that a retry costs no statement."""
+    if name:
+        value = orjson.dumps({"request_hash": given.request_hash.hex(), "answer": given.answer})
+        cache().put_later([name], value, seconds=REMEMBER_FOR)
 
 
 def answer_from(row: Any) -> dict[str, Any]:
@@ -151,9 +152,11 @@ def answer_from(row: Any) -> dict[str, Any]:
     }
 
 
-def answer_name(user_id: UUID, key: str) -> str:
-    """The name in the cache under which the answer to this caller's key is kept.
+def answer_name(user_id: UUID, key: str, *, now: bool = False) -> str:
+    """The name in the cache under which the answer to this caller's key is kept; empty while it cannot be.
 
-    Of the history that the database is in: a failover may have undone what another one's answer says.
+    Of the history that the database is in: a failover may have undone what another one's answer says. It is taken
+    before the answer is committed; what is found under it is believed where it is the name as of ``now``, too.
     """
-    return f"session:{history()}:{user_id}:{hashlib.sha256(key.encode()).hexdigest()}"
+    in_history = history(now=now)
+    return in_history and f"session:{in_history}:{user_id}:{hashlib.sha256(key.encode()).hexdigest()}"

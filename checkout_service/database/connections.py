@@ -16,6 +16,9 @@ from psycopg.pq import TransactionStatus
 ANSWER_WITHIN: Final = 2.5
 """Seconds a client waits for one statement. A frozen server never answers, and its statement_timeout is frozen too."""
 
+COMMIT_WITHIN: Final = 5.0
+"""Seconds for the commit of a task, whose statements may take longer."""
+
 GIVE_UP_WITHIN: Final = 0.3
 """Seconds for a server to end what it was asked to cancel. One that lives does so in a few milliseconds."""
 
@@ -81,8 +84,13 @@ class DeadlineConnection(psycopg.Connection[Any]):
         try:
             self.cancel_safe(timeout=GIVE_UP_WITHIN)
             return super().wait(gen, interval, GIVE_UP_WITHIN)
-        except (psycopg.errors._WaitTimeout, psycopg.errors.CancellationTimeout):
+        except BaseException as error:
+            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                raise
+            # Whatever failed, the statement goes on: nobody may be lent this connection again.
             self.pgconn.finish()
+            if not isinstance(error, Exception):
+                raise
             raise psycopg.OperationalError("the database did not answer in time") from None
 
 
@@ -90,6 +98,15 @@ class PatientConnection(DeadlineConnection):
     """The same for tasks, whose statements may be long: housekeeping deletes in steps of thousands."""
 
     answer_within = 15.0
+
+    def commit(self) -> None:
+        """Commit. One that waits for a standby is canceled well before the task's time limit kills its process, which
+        would leave a backend that waits for as long as the standby is away."""
+        self.answer_within = COMMIT_WITHIN
+        try:
+            super().commit()
+        finally:
+            del self.answer_within
 
 
 def _keep(warnings: list[str], diagnostic: Diagnostic) -> None:

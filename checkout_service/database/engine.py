@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from psycopg.types.array import ListBinaryDumper
-from sqlalchemy import Connection, Executable, MetaData, QueuePool, text
+from sqlalchemy import Connection, Executable, MetaData, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -42,6 +42,12 @@ LOCK_WITHIN: Final = 2000
 
 DIALECT: Final = "postgresql+psycopg://"
 """What SQLAlchemy learns of the address: it cannot read all that libpq can, so psycopg is given the rest by us."""
+
+RECENTLY: Final = 2.0
+"""Seconds since a statement succeeded, for which a connection that is refused says little about the server."""
+
+_commit_something: Final = text("SELECT pg_logical_emit_message(true, 'checkout', '')")
+"""It changes nothing, and its commit waits for the standby like any other."""
 
 Conflict = IntegrityError
 """A unique or foreign key constraint refused a statement."""
@@ -159,6 +165,17 @@ def transaction() -> Iterator[Connection]:
             yield connection
 
 
+def confirm_commits() -> None:
+    """Where a commit was not confirmed, find out whether commits are again, before anything is said of earlier ones.
+
+    One that is confirmed confirms all before it. Raises DatabaseUnavailableError.
+    """
+    breaker: Breaker = current_app.extensions["commit_breaker"]
+    if breaker.is_open:
+        with _available(), _confirmed():
+            pass
+
+
 def forget_connections() -> None:
     """Drop the pool without closing its sockets: for a child process just after fork."""
     db.engine.dispose(close=False)
@@ -174,13 +191,14 @@ def constraint_of(error: Conflict) -> str | None:
     return getattr(getattr(error.orig, "diag", None), "constraint_name", None)
 
 
-def history() -> str:
+def history(*, now: bool = False) -> str:
     """The name of the history that the database is in, for what is kept elsewhere because of it; empty where unknown.
 
-    It is another one after a failover, a restore and a restart.
+    It is another one after a failover, a restore and a restart. A process that has sent nothing since then has not
+    noticed: before something is believed because of the name, it is to be asked for as of ``now``.
     """
     known: History = current_app.extensions["database_history"]
-    if not known.is_known:
+    if not (known.is_of_now if now else known.is_known):
         try:
             rows = execute(text(ASK))
         except (DatabaseUnavailableError, DBAPIError):
@@ -244,6 +262,9 @@ def _confirmed() -> Iterator[None]:
     try:
         with breaker.guard(_UnconfirmedError):
             try:
+                if breaker.is_open:
+                    # The trial: its commit waits, whatever the caller's statement is going to write.
+                    _execute(_commit_something, None)
                 yield
             except DBAPIError as error:
                 if isinstance(error.orig, UnconfirmedCommitError):
@@ -266,13 +287,13 @@ class _UnconfirmedError(Exception):
 
 
 def _is_refused_more(error: DBAPIError) -> bool:
-    """Whether a further connection was refused while the pool has some, which serve the next callers.
+    """Whether a further connection was refused while others of the pool work.
 
     A server that has no more to give (53300) goes on with those that it gave, and a breaker that opened for it would
-    keep everybody from these. One that is away is noticed by them.
+    keep everybody from these. Where nothing has succeeded for a while the server is away.
     """
-    pool = cast("QueuePool", db.engine.pool)
-    return isinstance(error.orig, NoConnectionError) and pool.checkedin() + pool.checkedout() > 0
+    breaker: Breaker = current_app.extensions["database_breaker"]
+    return isinstance(error.orig, NoConnectionError) and monotonic() - breaker.succeeded_at < RECENTLY
 
 
 def _away(error: DBAPIError) -> bool:

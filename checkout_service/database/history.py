@@ -19,8 +19,8 @@ ASK: Final = """
 original. So a restart forgets what is in the cache, which costs a few statements."""
 
 LOOK_EVERY: Final = 1.0
-"""Seconds for which a look holds behind a pooler, where a connection outlives a promotion. Elsewhere each new
-connection looks, and one to a server that is no primary any more is lost."""
+"""Seconds for which a look says how things are now. Behind a pooler it holds for no longer, since a connection there
+outlives a promotion; elsewhere each new connection looks, and one to a server that is no primary any more is lost."""
 
 
 class History:
@@ -34,8 +34,13 @@ class History:
 
     @property
     def is_known(self) -> bool:
-        """Whether the name holds without another look."""
-        return bool(self.name) and (self._is_kept or monotonic() - self._seen_at < LOOK_EVERY)
+        """Whether the name may be used without another look."""
+        return bool(self.name) and (self._is_kept or self.is_of_now)
+
+    @property
+    def is_of_now(self) -> bool:
+        """Whether the last look was a moment ago."""
+        return bool(self.name) and monotonic() - self._seen_at < LOOK_EVERY
 
     def see(self, row: Sequence[Any] | None) -> None:
         """Take what ``ASK`` found; None where it found nothing, as on a standby."""

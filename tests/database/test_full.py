@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from checkout_service.database.engine import background_connection, db, execute, transaction
+from checkout_service.database.engine import RECENTLY, background_connection, db, execute, transaction
 from checkout_service.database.errors import DatabaseUnavailableError
 from tests.apps import MakeApp
 from tests.conftest import Sql
@@ -32,6 +32,7 @@ def full(sql: Sql) -> Iterator[None]:
 
 
 def test_a_refused_connection_keeps_nobody_from_those_that_work(web: Flask, request: pytest.FixtureRequest) -> None:
+    assert execute(ONE)[0].one == 1
     with db.engine.connect():
         request.getfixturevalue("full")
         with pytest.raises(DatabaseUnavailableError):
@@ -43,7 +44,17 @@ def test_a_refused_connection_keeps_nobody_from_those_that_work(web: Flask, requ
         assert connection.execute(ONE).scalar_one() == 1
 
 
-def test_where_none_works_callers_fail_without_a_try(web: Flask, full: None, sql: Sql) -> None:
+@pytest.mark.parametrize("worked_before", [False, True])
+def test_where_none_works_callers_fail_without_a_try(
+    web: Flask, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, sql: Sql, worked_before: bool
+) -> None:
+    breaker = web.extensions["database_breaker"]
+    monkeypatch.setattr(breaker, "_pause", 3600.0)
+    if worked_before:
+        assert execute(ONE)[0].one == 1
+        db.engine.dispose()
+        breaker.succeeded_at -= RECENTLY
+    request.getfixturevalue("full")
     with pytest.raises(DatabaseUnavailableError):
         execute(ONE)
     sql("ALTER ROLE checkout_web CONNECTION LIMIT -1")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from time import monotonic
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,7 +17,8 @@ from checkout_service.database.engine import background_connection, execute, tra
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.database.statements import Statement
 from tests.apps import MakeApp
-from tests.conftest import Sql, Statements
+from tests.conftest import Customer, MakeListing, Sql, Statements
+from tests.purchases import ask, fill_cart
 from tests.threads.scenes import wait_until
 from tests.webhook_bodies import webhook
 
@@ -101,6 +104,7 @@ def test_a_webhook_is_answered_503_and_reads_go_on(
         body = webhook(uuid4().hex)
         return client.post("/api/payments/webhook", data=body, content_type="application/json").status_code
 
+    hold_open(web)
     assert send() == 503
     with statements() as sent:
         assert client.get("/api/listings").status_code == 200
@@ -112,4 +116,39 @@ def test_a_webhook_is_answered_503_and_reads_go_on(
     assert sql("SELECT count(*) FROM webhook_deliveries")[0].count == 1
 
     away()
+    hold_open(web, seconds=0.0)
     wait_until(lambda: send() == 202)
+
+
+def test_a_commit_that_writes_nothing_does_not_say_that_commits_are_confirmed(web: Flask, sql: Sql) -> None:
+    user = uuid4()
+    with pytest.raises(DatabaseUnavailableError):
+        execute(USER, {"id": user})
+    hold_open(web, seconds=0.0)
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailableError):
+            execute(USER, {"id": user})
+        with pytest.raises(DatabaseUnavailableError), transaction() as connection:
+            connection.execute(text("SELECT 1"))
+    assert is_there(sql, user)
+
+
+def test_who_repeats_what_was_not_confirmed_is_answered_503_until_it_is(
+    request: pytest.FixtureRequest, sql: Sql, customer: Customer, make_listing: MakeListing
+) -> None:
+    cart_id = fill_cart(customer, (make_listing(), 1))
+    web, away = request.getfixturevalue("web"), request.getfixturevalue("away")
+    here = replace(customer, client=web.test_client())
+    hold_open(web, seconds=0.0)
+    assert [ask(here, cart_id).status_code for _ in range(3)] == [503] * 3
+    assert sql("SELECT count(*) FROM checkout_sessions")[0].count <= 1
+    away()
+    wait_until(lambda: ask(here, cart_id).status_code == 201)
+    assert sql("SELECT count(*) FROM checkout_sessions")[0].count == 1
+
+
+def hold_open(app: Flask, *, seconds: float = 3600.0) -> None:
+    """Have the next look at whether commits are confirmed come after so long."""
+    breaker = app.extensions["commit_breaker"]
+    breaker._pause = seconds
+    breaker._open_until = breaker._open_until and monotonic() + seconds

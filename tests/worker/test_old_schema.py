@@ -80,7 +80,7 @@ def test_a_database_that_is_away_or_empty_is_waited_for(
     make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch, servers: Servers
 ) -> None:
     places = {
-        "unknown: the database is away": "postgresql+psycopg://checkout_worker@127.0.0.1:1/nowhere",
+        "unknown: it cannot be reached (OperationalError)": "postgresql+psycopg://checkout_worker@127.0.0.1:1/nowhere",
         "none applied": with_psycopg(make_url(servers.worker_url).set(database="postgres")),
     }
 

@@ -69,7 +69,7 @@ class _Walk:
         self.name = name
         self.is_over = False
         self._provider = provider
-        self._mark = f"{_FAR_MARK}:{history()}:{name}"
+        self._mark = f"{_FAR_MARK}:{history(now=True)}:{name}"
         self._far = not cache().known([self._mark])
         self._since = datetime.now(UTC) - (FAR if self._far else NEAR)
         self._after: str | None = None
@@ -91,9 +91,11 @@ def _enter(queries: StatusQueries, provider: str, events: Sequence[UndeliveredEv
 
     Events about payments that are not here are not ours.
     """
-    known = cache().known([_mark(provider, event) for event in events])
+    # Of the history before anything is committed: another one may lack it.
+    marks = _marks(provider, events)
+    known = cache().known(list(marks.values()))
     here = references(item.provider_ref for event in events for item in event.events)
-    fresh = [event for event in events if _mark(provider, event) not in known]
+    fresh = [event for event in events if marks.get(event.event_id) not in known]
     ours = [event for event in fresh if any((item.provider, item.provider_ref) in here for item in event.events)]
     provider_events = [item for event in ours for item in event.events if isinstance(item, ProviderEvent)]
     try:
@@ -111,7 +113,7 @@ def _enter(queries: StatusQueries, provider: str, events: Sequence[UndeliveredEv
         return None
     done = [event for event in ours if _looked_up(queries, event, here)]
     if done:
-        cache().put_many([_mark(provider, event) for event in done], b"1", seconds=_REMEMBERED_FOR)
+        cache().put_many([marks[event.event_id] for event in done if marks], b"1", seconds=_REMEMBERED_FOR)
     return len(provider_events)
 
 
@@ -127,6 +129,7 @@ def _looked_up(queries: StatusQueries, event: UndeliveredEvent, here: Mapping[tu
     return True
 
 
-def _mark(provider: str, event: UndeliveredEvent) -> str:
-    """The name in the cache of an event that was dealt with, in the history that the database is in."""
-    return f"backfilled:{history()}:{provider}:{event.event_id}"
+def _marks(provider: str, events: Sequence[UndeliveredEvent]) -> dict[str, str]:
+    """By the event's id, the name in the cache of one that was dealt with; none while it cannot be kept."""
+    in_history = history(now=True)
+    return {event.event_id: f"backfilled:{in_history}:{provider}:{event.event_id}" for event in events if in_history}

@@ -269,8 +269,19 @@ def _conclude(readings: Sequence[Reading]) -> list[Result]:
 
 def _record_all(readings: Sequence[Reading]) -> list[Result]:
     """Record the readings as one set; if that fails, each by itself, so that none holds back another."""
+    lost: list[Reading] = []
+    results = _recorded(readings, lost)
+    if lost:
+        log.warning("database_lost_what_the_cache_has", webhooks=len(lost))
+        again = [reading.webhook for reading in lost]
+        results += _conclude(read_webhooks(again, look_up_until=monotonic() + LOOK_UP_FOR, believe_cache=False))
+    return results
+
+
+def _recorded(readings: Sequence[Reading], lost: list[Reading]) -> list[Result]:
+    """The results that were written. ``lost`` gets those whose first the cache has, and the database does not."""
     try:
-        return _record(readings)
+        return _record(readings, lost)
     except DatabaseLockedError:
         log.warning("payment_held_by_another", webhooks=len(readings))
     except DatabaseUnavailableError:
@@ -280,12 +291,13 @@ def _record_all(readings: Sequence[Reading]) -> list[Result]:
             log.exception("webhook_not_recorded", delivery_id=str(readings[0].webhook.id))
         else:
             log.warning("set_not_recorded", webhooks=len(readings), exc_info=True)
-    return [result for reading in readings for result in _record_by_itself(reading)]
+    lost.clear()
+    return [result for reading in readings for result in _record_by_itself(reading, lost)]
 
 
-def _record_by_itself(reading: Reading) -> list[Result]:
+def _record_by_itself(reading: Reading, lost: list[Reading]) -> list[Result]:
     try:
-        return _record([reading])
+        return _record([reading], lost)
     except DatabaseLockedError as error:
         return _settle([failed_attempt(reading, describe(error))])
     except DatabaseUnavailableError:
@@ -294,11 +306,11 @@ def _record_by_itself(reading: Reading) -> list[Result]:
         return _settle([failed_attempt(reading, describe(error))])
 
 
-def _record(readings: Sequence[Reading]) -> list[Result]:
-    """One transaction: events in, payments moved, webhooks done. What only the cache has is read."""
+def _record(readings: Sequence[Reading], lost: list[Reading]) -> list[Result]:
+    """One transaction: events in, payments moved, webhooks done, but for what is ``lost``."""
     results = []
     with transaction() as connection:
-        readings, lost = _which_came(connection, readings)
+        readings = _without_lost(connection, readings, lost)
         recorded = record(connection, of_webhooks(readings))
         place = 0
         for reading in readings:
@@ -313,21 +325,17 @@ def _record(readings: Sequence[Reading]) -> list[Result]:
         written = _write(connection, results)
     recorded.follow_up()
     _remember(readings, written)
-    again = [reading.webhook for reading in lost]
-    more = _conclude(read_webhooks(again, look_up_until=monotonic() + LOOK_UP_FOR, believe_cache=False)) if lost else []
-    return counted(written) + more
+    return counted(written)
 
 
-def _which_came(connection: Connection, readings: Sequence[Reading]) -> tuple[Sequence[Reading], Sequence[Reading]]:
-    """The readings but for those whose bytes came before by the cache and not by the database; and these."""
+def _without_lost(connection: Connection, readings: Sequence[Reading], lost: list[Reading]) -> Sequence[Reading]:
+    """The readings but for those whose bytes came before by the cache and not by the database."""
     came_with = [reading.came_with for reading in readings if reading.came_with]
     if not came_with:
-        return readings, ()
+        return readings
     here = still_settled(connection, came_with)
-    lost = [reading for reading in readings if reading.came_with and reading.came_with not in here]
-    if lost:
-        log.warning("database_lost_what_the_cache_has", webhooks=len(lost))
-    return [reading for reading in readings if not reading.came_with or reading.came_with in here], lost
+    lost += [reading for reading in readings if reading.came_with and reading.came_with not in here]
+    return [reading for reading in readings if not reading.came_with or reading.came_with in here]
 
 
 def _settle(results: list[Result]) -> list[Result]:

@@ -24,6 +24,7 @@ HALF = SWEEP.declaration.schedule.every.total_seconds() / 2 if SWEEP.declaration
 @pytest.fixture(autouse=True)
 def _another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_begun", {})
+    monkeypatch.setattr(turns, "_refused", {})
 
 
 @pytest.fixture
@@ -64,15 +65,30 @@ def test_without_a_cache_a_process_goes_by_what_it_did_itself(
 
 
 @pytest.mark.usefixtures("inside")
+def test_a_claim_that_does_not_end_is_believed_for_a_while_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache whose clock was put back keeps its claims for hours."""
+    now = [1000.0]
+    monkeypatch.setattr(turns, "monotonic", lambda: now[0])
+    monkeypatch.setattr(turns, "_refused", {})
+    cache().claim(f"began:{SWEEP.value}", milliseconds=3_600_000)
+    begun = []
+    for _ in range(12):
+        begun.append(is_its_turn(SWEEP))
+        now[0] += 1.0
+    assert begun == ([False] * 4 + [True]) * 2 + [False] * 2
+
+
+@pytest.mark.usefixtures("inside")
 def test_what_others_send_is_always_run() -> None:
     assert is_its_turn(TaskName.PROCESS_WEBHOOK)
     assert is_its_turn(TaskName.PROCESS_WEBHOOK)
     assert cache().get(f"began:{TaskName.PROCESS_WEBHOOK.value}") is None
 
 
+@pytest.mark.parametrize("again", [True, False])
 @pytest.mark.parametrize("scheduled", [True, False])
-def test_messages_of_beat_alone_are_passed_over(
-    scheduled: bool, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+def test_messages_of_beat_alone_are_passed_over_and_none_that_comes_again(
+    scheduled: bool, again: bool, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operator who starts the task in Flower a moment after beat did has it run."""
     app = make_worker()
@@ -85,7 +101,7 @@ def test_messages_of_beat_alone_are_passed_over(
     task = celery.task(name=SWEEP.value, shared=False)(sweep)
     results = []
     for _ in range(2):
-        task.push_request(scheduled=scheduled, hostname="worker@here")
+        task.push_request(scheduled=scheduled, hostname="worker@here", delivery_info={"redelivered": again})
         results.append(task())
         task.pop_request()
-    assert results == ["it ran", "it began a moment ago" if scheduled else "it ran"]
+    assert results == ["it ran", "it began a moment ago" if scheduled and not again else "it ran"]
