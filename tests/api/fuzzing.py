@@ -108,14 +108,20 @@ def opened_by(document: Json, *schemes: str, all_of: tuple[str, ...] = ()) -> Js
 
 
 def with_few_words(document: Json, schemas: tuple[str, ...], most: int = 5) -> Json:
-    """The document with the first few words of the members of these schemas, and their examples.
+    """The document with the first few words of the members of these schemas, and of parameters, and their examples.
 
     Each of them is tried in the coverage phase: all countries and currencies are half of all requests.
     """
-    for name in schemas:
-        for member in document["components"]["schemas"][name]["properties"].values():
-            if len(member.get("enum", ())) > most:
-                member["enum"] = sorted({*member["enum"][:most], *([member["example"]] if "example" in member else [])})
+    listed = [
+        (each, each) for name in schemas for each in document["components"]["schemas"][name]["properties"].values()
+    ]
+    if schemas:
+        for item in document["paths"].values():
+            for method in [method for method in METHODS if method in item]:
+                listed += [(each["schema"], each) for each in item[method].get("parameters", ()) if "schema" in each]
+    for schema, shown in listed:
+        if len(schema.get("enum", ())) > most:
+            schema["enum"] = sorted({*schema["enum"][:most], *([shown["example"]] if "example" in shown else [])})
     return document
 
 

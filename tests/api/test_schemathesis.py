@@ -48,7 +48,7 @@ def by_customers(shop: Shop, *, schemas_of_few_words: tuple[str, ...] = (), **op
     """Customers, whoever sends nothing, and staff at what is theirs alone; each operation did what it is for."""
     document = opened_by(with_few_words(shop.document("customer"), schemas_of_few_words), "customer", "staff")
     tried = attempt(document, shop.callers, "customer", "staff", **options)
-    assert tried.failures == []
+    assert not tried.failures, "\n".join(tried.failures)
     assert tried.done == operations(document), "the rest was only refused, which shows little"
     assert len(tried.done) > 40
     return tried
@@ -57,7 +57,7 @@ def by_customers(shop: Shop, *, schemas_of_few_words: tuple[str, ...] = (), **op
 def by_guests(shop: Shop, **options: Any) -> Tried:
     document = opened_by(shop.document("guest"), "guest")
     tried = attempt(document, shop.callers, "guest", **options)
-    assert tried.failures == []
+    assert not tried.failures, "\n".join(tried.failures)
     assert len(tried.done & operations(opened_by(document, "guest", all_of=("guest",)))) > 10
     return tried
 
@@ -66,7 +66,7 @@ def by_staff_beside(shop: Shop, **options: Any) -> Tried:
     document = opened_by(shop.document("customer"), "staff", all_of=("staff", "customer"))
     assert operations(document) == STAFF_BESIDE
     tried = attempt(document, shop.callers, "staff", **options)
-    assert tried.failures == []
+    assert not tried.failures, "\n".join(tried.failures)
     assert tried.done >= STAFF_BESIDE - {"cancelPayment"}
     return tried
 
@@ -76,11 +76,11 @@ def test_customers_and_staff_are_answered_as_the_document_says(shop: Shop) -> No
 
 
 def test_guests_are_answered_as_the_document_says(shop: Shop) -> None:
-    by_guests(shop, examples=2, phases=("examples", "fuzzing", "stateful"))
+    by_guests(shop, examples=1, phases=("examples", "fuzzing"))
 
 
 def test_staff_are_answered_so_where_customers_are_too(shop: Shop) -> None:
-    by_staff_beside(shop, examples=2, phases=("examples", "fuzzing"))
+    by_staff_beside(shop, examples=1, phases=("examples", "fuzzing"))
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_all_are_answered_so_whatever_they_send(shop: Shop) -> None:
     beyond = {
         number
         for attempted in (by_customers, by_guests, by_staff_beside)
-        for number in attempted(shop, examples=60).beyond
+        for number in attempted(shop, examples=20).beyond
     }
     assert [entry for number, entry in enumerate(BEYOND) if number not in beyond] == [], "nothing is refused for it"
 

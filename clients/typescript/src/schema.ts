@@ -176,7 +176,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Take a line out of the cart */
+        /**
+         * Take a line out of the cart
+         * @description The cart stays, empty or not. A line that is not in it is 404.
+         */
         delete: operations["removeCartItem"];
         options?: never;
         head?: never;
@@ -1182,74 +1185,7 @@ export interface webhooks {
          * checkout.session.opened
          * @description A customer opened a checkout session: something is to be paid. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "checkout.session.opened";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["SessionOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["checkoutSessionOpened"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1269,74 +1205,7 @@ export interface webhooks {
          * checkout.session.expired
          * @description A session ended unpaid: its time was over, and no money came. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "checkout.session.expired";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["SessionOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["checkoutSessionExpired"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1356,74 +1225,7 @@ export interface webhooks {
          * checkout.session.canceled
          * @description A session was canceled, and no money came. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "checkout.session.canceled";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["SessionOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["checkoutSessionCanceled"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1443,74 +1245,7 @@ export interface webhooks {
          * payment.processing
          * @description A try to pay is under way. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.processing";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentProcessing"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1530,74 +1265,7 @@ export interface webhooks {
          * payment.authorized
          * @description The money is promised and can be captured; none came. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.authorized";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentAuthorized"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1617,74 +1285,7 @@ export interface webhooks {
          * payment.paid
          * @description The money came, for the first time. Once in a payment's life. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.paid";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentPaid"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1704,74 +1305,7 @@ export interface webhooks {
          * payment.partially_paid
          * @description Less came than is due. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.partially_paid";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentPartiallyPaid"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1791,74 +1325,7 @@ export interface webhooks {
          * payment.failed
          * @description The last try to pay failed, and nothing is under way. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.failed";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentFailed"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1878,74 +1345,7 @@ export interface webhooks {
          * payment.canceled
          * @description The payment can no longer be paid: somebody canceled it. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.canceled";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentCanceled"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1965,74 +1365,7 @@ export interface webhooks {
          * payment.expired
          * @description The payment can no longer be paid: its time, or its authorization's, was over. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.expired";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentExpired"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2052,74 +1385,7 @@ export interface webhooks {
          * payment.voided
          * @description What was authorized was given back without a capture. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.voided";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentVoided"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2139,74 +1405,7 @@ export interface webhooks {
          * payment.reversed
          * @description All that came went again by disputes or undone captures. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.reversed";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentReversed"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2226,74 +1425,7 @@ export interface webhooks {
          * payment.reinstated
          * @description It is paid again, after money had gone or was missing: do not ship again. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.reinstated";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentReinstated"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2313,74 +1445,7 @@ export interface webhooks {
          * payment.flagged
          * @description There is one more reason for which a person has to look at it (`review_reasons`). `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "payment.flagged";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["paymentFlagged"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2400,74 +1465,7 @@ export interface webhooks {
          * capture.succeeded
          * @description Money came by a capture; once more if the same capture brings more. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "capture.succeeded";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["CaptureOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["captureSucceeded"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2487,74 +1485,7 @@ export interface webhooks {
          * capture.failed
          * @description A capture was refused or undone (the object is a `capture`), or one that staff asked for was not made (a `capture_request`). `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "capture.failed";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["CaptureOfEvent"] | components["schemas"]["CaptureRequest"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["captureFailed"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2574,74 +1505,7 @@ export interface webhooks {
          * refund.requested
          * @description Somebody asked for a refund. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "refund.requested";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["RefundOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["refundRequested"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2661,74 +1525,7 @@ export interface webhooks {
          * refund.succeeded
          * @description The money was given back; also by a refund that was made in the provider's dashboard. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "refund.succeeded";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["RefundOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["refundSucceeded"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2748,74 +1545,7 @@ export interface webhooks {
          * refund.failed
          * @description A refund was not made, or the customer's bank sent the money back. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "refund.failed";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["RefundOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["refundFailed"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2835,74 +1565,7 @@ export interface webhooks {
          * dispute.opened
          * @description A customer or their bank disputes a payment. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.opened";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeOpened"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2922,74 +1585,7 @@ export interface webhooks {
          * dispute.updated
          * @description Something of a dispute changed that no other type tells. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.updated";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeUpdated"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3009,74 +1605,7 @@ export interface webhooks {
          * dispute.funds_withdrawn
          * @description A dispute took its money. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.funds_withdrawn";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeFundsWithdrawn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3096,74 +1625,7 @@ export interface webhooks {
          * dispute.funds_reinstated
          * @description A dispute gave its money back. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.funds_reinstated";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeFundsReinstated"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3183,74 +1645,7 @@ export interface webhooks {
          * dispute.evidence_due
          * @description A dispute needs a response, and the time for evidence ends soon. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.evidence_due";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeEvidenceDue"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3270,74 +1665,7 @@ export interface webhooks {
          * dispute.won
          * @description A dispute was decided for the shop. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.won";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeWon"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3357,74 +1685,7 @@ export interface webhooks {
          * dispute.lost
          * @description A dispute was decided against the shop. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.lost";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeLost"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3444,74 +1705,7 @@ export interface webhooks {
          * dispute.accepted
          * @description The shop accepted a dispute. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.accepted";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeAccepted"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3531,74 +1725,7 @@ export interface webhooks {
          * dispute.expired
          * @description Nobody responded to a dispute in time. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "dispute.expired";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["disputeExpired"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3618,74 +1745,7 @@ export interface webhooks {
          * order.placed
          * @description An order is complete and can be sent. Also one that was short or on hold before. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "order.placed";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["orderPlaced"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3705,74 +1765,7 @@ export interface webhooks {
          * order.partially_fulfilled
          * @description A part of an order was handed over. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "order.partially_fulfilled";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["orderPartiallyFulfilled"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3792,74 +1785,7 @@ export interface webhooks {
          * order.fulfilled
          * @description All of an order was handed over. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "order.fulfilled";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["orderFulfilled"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3879,74 +1805,7 @@ export interface webhooks {
          * order.canceled
          * @description An order was canceled. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "order.canceled";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["orderCanceled"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3966,74 +1825,7 @@ export interface webhooks {
          * order.short
          * @description An order was paid, and there are too few pieces for it. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "order.short";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["orderShort"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4053,74 +1845,7 @@ export interface webhooks {
          * order.on_hold
          * @description Do not send it: its payment was reversed, or has an open chargeback. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "order.on_hold";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["orderOnHold"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4140,74 +1865,7 @@ export interface webhooks {
          * authorization.expiring
          * @description What is authorized ends soon: capture it before. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "authorization.expiring";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["AuthorizationOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["authorizationExpiring"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4227,74 +1885,7 @@ export interface webhooks {
          * stock.low
          * @description Few pieces of a listing are left. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "stock.low";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["ListingOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["stockLow"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4314,74 +1905,7 @@ export interface webhooks {
          * stock.sold_out
          * @description No piece of a listing is left. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "stock.sold_out";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["ListingOfEvent"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["stockSoldOut"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4401,74 +1925,7 @@ export interface webhooks {
          * webhook_endpoint.suspended
          * @description An endpoint takes nothing: it is tried now and then, and nothing is given up. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "webhook_endpoint.suspended";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["webhookEndpointSuspended"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4488,74 +1945,7 @@ export interface webhooks {
          * webhook_endpoint.disabled
          * @description Nothing more is sent to an endpoint until somebody enables it. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "webhook_endpoint.disabled";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["webhookEndpointDisabled"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4575,74 +1965,7 @@ export interface webhooks {
          * webhook_endpoint.lagging_out
          * @description Events that an endpoint has not taken will be dropped in a day. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "webhook_endpoint.lagging_out";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["webhookEndpointLaggingOut"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4662,74 +1985,7 @@ export interface webhooks {
          * webhook_endpoint.lost
          * @description Events that an endpoint had not taken were dropped. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "webhook_endpoint.lost";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["webhookEndpointLost"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4749,74 +2005,7 @@ export interface webhooks {
          * webhook_endpoint.test
          * @description Somebody asked for a test event of this endpoint. It is in no list and has no number. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    /**
-                     * @description The event's id, the same at each attempt: do nothing for one that you have done.
-                     * @example 01a206b6-2617-7632-98bf-296e992e5fa1
-                     */
-                    "webhook-id": string;
-                    /**
-                     * @description When this attempt was made, in seconds since 1970.
-                     * @example 1795579507
-                     */
-                    "webhook-timestamp": string;
-                    /**
-                     * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
-                     *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
-                     *     Webhooks, whose packages verify it.
-                     * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
-                     */
-                    "webhook-signature": string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @constant */
-                        type: "webhook_endpoint.test";
-                        /**
-                         * Format: date-time
-                         * @description When it was written.
-                         */
-                        timestamp: string;
-                        /**
-                         * Format: uuid
-                         * @description As in `webhook-id`.
-                         */
-                        id: string;
-                        data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
-                    };
-                };
-            };
-            responses: {
-                /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
-                410: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
-                "2XX": {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["webhookEndpointTest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4826,22 +2015,6 @@ export interface webhooks {
 }
 export interface components {
     schemas: {
-        PaginationMetadata: {
-            /** @description Total number of items. */
-            total?: number;
-            /** @description Total number of pages. */
-            total_pages?: number;
-            /** @description First available page number. */
-            first_page?: number;
-            /** @description Last available page number. */
-            last_page?: number;
-            /** @description Current page number. */
-            page?: number;
-            /** @description Previous page number. */
-            previous_page?: number;
-            /** @description Next page number. */
-            next_page?: number;
-        };
         Image: {
             /** @example https://images.example/blazer.jpg */
             url: string;
@@ -7731,6 +4904,8 @@ export interface components {
         "X-Request-Id": string;
         /** @description Names what was answered, for If-None-Match. */
         ETag: string;
+        /** @description The path at which the API shows what was made, or what becomes of it. */
+        Location: string;
         /** @description How often (`q`) within how many seconds (`w`) this may be done; not to staff. */
         "RateLimit-Policy": string;
         /** @description Of each policy what is left (`r`), and in how many seconds (`t`) the count begins anew. */
@@ -7740,7 +4915,6 @@ export interface components {
     };
     pathItems: never;
 }
-export type PaginationMetadata = components['schemas']['PaginationMetadata'];
 export type Image = components['schemas']['Image'];
 export type Named = components['schemas']['Named'];
 export type Spec = components['schemas']['Spec'];
@@ -7875,6 +5049,7 @@ export type ParameterApiVersion = components['parameters']['API-Version'];
 export type HeaderApiVersion = components['headers']['API-Version'];
 export type HeaderXRequestId = components['headers']['X-Request-Id'];
 export type HeaderETag = components['headers']['ETag'];
+export type HeaderLocation = components['headers']['Location'];
 export type HeaderRateLimitPolicy = components['headers']['RateLimit-Policy'];
 export type HeaderRateLimit = components['headers']['RateLimit'];
 export type HeaderIdempotentReplayed = components['headers']['Idempotent-Replayed'];
@@ -7887,7 +5062,7 @@ export interface operations {
                  * @description Show prices in this currency (ISO 4217), and only listings that have one in it. Nothing is converted. Without it each listing shows the price in its own currency.
                  * @example EUR
                  */
-                currency?: string;
+                currency?: "AED" | "AFN" | "ALL" | "AMD" | "ANG" | "AOA" | "ARS" | "AUD" | "AWG" | "AZN" | "BAM" | "BBD" | "BDT" | "BGN" | "BHD" | "BIF" | "BMD" | "BND" | "BOB" | "BRL" | "BSD" | "BTN" | "BWP" | "BYN" | "BZD" | "CAD" | "CDF" | "CHF" | "CLP" | "CNY" | "COP" | "CRC" | "CUP" | "CVE" | "CZK" | "DJF" | "DKK" | "DOP" | "DZD" | "EGP" | "ERN" | "ETB" | "EUR" | "FJD" | "FKP" | "GBP" | "GEL" | "GHS" | "GIP" | "GMD" | "GNF" | "GTQ" | "GYD" | "HKD" | "HNL" | "HTG" | "HUF" | "IDR" | "ILS" | "INR" | "IQD" | "IRR" | "ISK" | "JMD" | "JOD" | "JPY" | "KES" | "KGS" | "KHR" | "KMF" | "KPW" | "KRW" | "KWD" | "KYD" | "KZT" | "LAK" | "LBP" | "LKR" | "LRD" | "LSL" | "LYD" | "MAD" | "MDL" | "MGA" | "MKD" | "MMK" | "MNT" | "MOP" | "MRU" | "MUR" | "MVR" | "MWK" | "MXN" | "MYR" | "MZN" | "NAD" | "NGN" | "NIO" | "NOK" | "NPR" | "NZD" | "OMR" | "PAB" | "PEN" | "PGK" | "PHP" | "PKR" | "PLN" | "PYG" | "QAR" | "RON" | "RSD" | "RUB" | "RWF" | "SAR" | "SBD" | "SCR" | "SDG" | "SEK" | "SGD" | "SHP" | "SLE" | "SOS" | "SRD" | "SSP" | "STN" | "SVC" | "SYP" | "SZL" | "THB" | "TJS" | "TMT" | "TND" | "TOP" | "TRY" | "TTD" | "TWD" | "TZS" | "UAH" | "UGX" | "USD" | "UYU" | "UZS" | "VED" | "VES" | "VND" | "VUV" | "WST" | "XAF" | "XCD" | "XCG" | "XOF" | "XPF" | "YER" | "ZAR" | "ZMW" | "ZWG";
                 /**
                  * @description Words, of which each must begin a word of the title or of the names of vendor, school and spec: in whatever order, case and accents. 2 to 64 characters. Finds up to 200 listings: those with all words in the title first, then newer ones.
                  * @example navy blazer
@@ -7940,7 +5115,7 @@ export interface operations {
                 limit?: number;
                 /**
                  * @description The `next_cursor` of the page before.
-                 * @example MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
+                 * @example MzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0IDEyMC4wMA
                  */
                 cursor?: string;
             };
@@ -8038,7 +5213,7 @@ export interface operations {
                  * @description Show prices in this currency (ISO 4217), and only listings that have one in it. Nothing is converted. Without it each listing shows the price in its own currency.
                  * @example EUR
                  */
-                currency?: string;
+                currency?: "AED" | "AFN" | "ALL" | "AMD" | "ANG" | "AOA" | "ARS" | "AUD" | "AWG" | "AZN" | "BAM" | "BBD" | "BDT" | "BGN" | "BHD" | "BIF" | "BMD" | "BND" | "BOB" | "BRL" | "BSD" | "BTN" | "BWP" | "BYN" | "BZD" | "CAD" | "CDF" | "CHF" | "CLP" | "CNY" | "COP" | "CRC" | "CUP" | "CVE" | "CZK" | "DJF" | "DKK" | "DOP" | "DZD" | "EGP" | "ERN" | "ETB" | "EUR" | "FJD" | "FKP" | "GBP" | "GEL" | "GHS" | "GIP" | "GMD" | "GNF" | "GTQ" | "GYD" | "HKD" | "HNL" | "HTG" | "HUF" | "IDR" | "ILS" | "INR" | "IQD" | "IRR" | "ISK" | "JMD" | "JOD" | "JPY" | "KES" | "KGS" | "KHR" | "KMF" | "KPW" | "KRW" | "KWD" | "KYD" | "KZT" | "LAK" | "LBP" | "LKR" | "LRD" | "LSL" | "LYD" | "MAD" | "MDL" | "MGA" | "MKD" | "MMK" | "MNT" | "MOP" | "MRU" | "MUR" | "MVR" | "MWK" | "MXN" | "MYR" | "MZN" | "NAD" | "NGN" | "NIO" | "NOK" | "NPR" | "NZD" | "OMR" | "PAB" | "PEN" | "PGK" | "PHP" | "PKR" | "PLN" | "PYG" | "QAR" | "RON" | "RSD" | "RUB" | "RWF" | "SAR" | "SBD" | "SCR" | "SDG" | "SEK" | "SGD" | "SHP" | "SLE" | "SOS" | "SRD" | "SSP" | "STN" | "SVC" | "SYP" | "SZL" | "THB" | "TJS" | "TMT" | "TND" | "TOP" | "TRY" | "TTD" | "TWD" | "TZS" | "UAH" | "UGX" | "USD" | "UYU" | "UZS" | "VED" | "VES" | "VND" | "VUV" | "WST" | "XAF" | "XCD" | "XCG" | "XOF" | "XPF" | "YER" | "ZAR" | "ZMW" | "ZWG";
             };
             header?: {
                 /**
@@ -8813,9 +5988,11 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -9048,7 +6225,7 @@ export interface operations {
             query?: {
                 /**
                  * @description An `earlier_cursor`: the part of the timeline before the one that it came with.
-                 * @example MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
+                 * @example 1.MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
                  */
                 before?: string;
                 /**
@@ -9144,6 +6321,7 @@ export interface operations {
             /** @description The payment as it stands; a worker asks the provider */
             202: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
@@ -9648,7 +6826,9 @@ export interface operations {
             /** @description Stored; the provider is asked next */
             202: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -9890,7 +7070,9 @@ export interface operations {
             /** @description Stored; the provider is asked next */
             202: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -10020,7 +7202,9 @@ export interface operations {
             /** @description Stored; the provider is asked next */
             202: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -10159,7 +7343,9 @@ export interface operations {
             /** @description Done */
             201: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -10301,7 +7487,9 @@ export interface operations {
             /** @description Canceled; the money is next */
             202: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -10523,7 +7711,9 @@ export interface operations {
             /** @description Written down; a worker does it next */
             202: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -10787,7 +7977,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": components["schemas"]["NewCart"];
             };
@@ -10796,6 +7986,7 @@ export interface operations {
             /** @description The cart, and its token */
             201: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
@@ -10869,10 +8060,7 @@ export interface operations {
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
                  */
                 customer?: string;
-                /**
-                 * @description Only those of the customer whom tokens call so, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`.
-                 * @example auth0|5f7c8ec7c33c6c004bbafe82
-                 */
+                /** @description Only those of the customer whom tokens call so, such as `auth0|5f7c8ec7c33c6c004bbafe82`, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`. */
                 subject?: string;
                 /**
                  * @description Only those of this status.
@@ -11184,10 +8372,7 @@ export interface operations {
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
                  */
                 customer?: string;
-                /**
-                 * @description Only those of the customer whom tokens call so, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`.
-                 * @example auth0|5f7c8ec7c33c6c004bbafe82
-                 */
+                /** @description Only those of the customer whom tokens call so, such as `auth0|5f7c8ec7c33c6c004bbafe82`, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`. */
                 subject?: string;
                 /**
                  * @description Only those of this status.
@@ -11290,10 +8475,7 @@ export interface operations {
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
                  */
                 customer?: string;
-                /**
-                 * @description Only those of the customer whom tokens call so, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`.
-                 * @example auth0|5f7c8ec7c33c6c004bbafe82
-                 */
+                /** @description Only those of the customer whom tokens call so, such as `auth0|5f7c8ec7c33c6c004bbafe82`, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`. */
                 subject?: string;
                 /**
                  * @description Only those of this status.
@@ -11423,7 +8605,7 @@ export interface operations {
             query?: {
                 /**
                  * @description An `earlier_cursor`: the part of the timeline before the one that it came with.
-                 * @example MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
+                 * @example 1.MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
                  */
                 before?: string;
             };
@@ -11659,6 +8841,7 @@ export interface operations {
             /** @description Made */
             201: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
@@ -12263,6 +9446,7 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -12280,6 +9464,7 @@ export interface operations {
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -12579,6 +9764,7 @@ export interface operations {
             /** @description Stored */
             202: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -12666,6 +9852,7 @@ export interface operations {
             /** @description Stored, in the words that adyen waits for */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -12676,6 +9863,7 @@ export interface operations {
             /** @description Stored */
             202: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     "API-Version": components["headers"]["API-Version"];
                     [name: string]: unknown;
                 };
@@ -12726,6 +9914,2862 @@ export interface operations {
                         type?: "/problems/database-locked" | "/problems/database-unavailable" | "/problems/jwks-unavailable" | "/problems/too-many-bodies" | "/problems/too-many-readers" | "/problems/too-many-unknown-keys" | "/problems/too-many-waiting" | "/problems/webhook-backlog-full";
                     };
                 };
+            };
+        };
+    };
+    checkoutSessionOpened: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "checkout.session.opened";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["SessionOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    checkoutSessionExpired: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "checkout.session.expired";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["SessionOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    checkoutSessionCanceled: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "checkout.session.canceled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["SessionOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentProcessing: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.processing";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentAuthorized: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.authorized";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentPaid: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.paid";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentPartiallyPaid: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.partially_paid";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentFailed: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.failed";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentCanceled: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.canceled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentExpired: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.expired";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentVoided: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.voided";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentReversed: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.reversed";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentReinstated: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.reinstated";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    paymentFlagged: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payment.flagged";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffPayment"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    captureSucceeded: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "capture.succeeded";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["CaptureOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    captureFailed: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "capture.failed";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["CaptureOfEvent"] | components["schemas"]["CaptureRequest"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    refundRequested: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "refund.requested";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["RefundOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    refundSucceeded: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "refund.succeeded";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["RefundOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    refundFailed: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "refund.failed";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["RefundOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeOpened: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.opened";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeUpdated: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.updated";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeFundsWithdrawn: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.funds_withdrawn";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeFundsReinstated: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.funds_reinstated";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeEvidenceDue: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.evidence_due";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeWon: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.won";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeLost: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.lost";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeAccepted: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.accepted";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    disputeExpired: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "dispute.expired";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Dispute"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    orderPlaced: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "order.placed";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    orderPartiallyFulfilled: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "order.partially_fulfilled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    orderFulfilled: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "order.fulfilled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    orderCanceled: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "order.canceled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    orderShort: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "order.short";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    orderOnHold: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "order.on_hold";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["StaffOrder"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    authorizationExpiring: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "authorization.expiring";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["AuthorizationOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    stockLow: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "stock.low";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["ListingOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    stockSoldOut: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "stock.sold_out";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["ListingOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhookEndpointSuspended: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "webhook_endpoint.suspended";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhookEndpointDisabled: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "webhook_endpoint.disabled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhookEndpointLaggingOut: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "webhook_endpoint.lagging_out";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhookEndpointLost: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "webhook_endpoint.lost";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    webhookEndpointTest: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "webhook_endpoint.test";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Endpoint"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

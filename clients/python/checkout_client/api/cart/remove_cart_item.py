@@ -56,7 +56,10 @@ def sync(
     *,
     client: Client,
 ) -> None:
-    """Take a line out of the cart."""
+    """Take a line out of the cart.
+
+    The cart stays, empty or not. A line that is not in it is 404.
+    """
 
     _read(
         client.http.request(

@@ -10,12 +10,12 @@ from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.guest_cart import GuestCart
 from ...models.new_cart import NewCart
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 
 def _request(
     *,
-    body: NewCart,
+    body: NewCart | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, str] = {}
 
@@ -24,7 +24,9 @@ def _request(
         "url": "/api/carts",
         "headers": headers,
     }
-    _kwargs["json"] = body.to_dict()
+
+    if not isinstance(body, Unset):
+        _kwargs["json"] = body.to_dict()
 
     return _kwargs
 
@@ -42,7 +44,7 @@ def _read(response: httpx.Response) -> GuestCart:
 def sync_detailed(
     *,
     client: Client,
-    body: NewCart,
+    body: NewCart | Unset = UNSET,
 ) -> Response[GuestCart]:
     """As `sync`, with the answer's status and headers."""
     response = client.http.request(
@@ -56,7 +58,7 @@ def sync_detailed(
 def sync(
     *,
     client: Client,
-    body: NewCart,
+    body: NewCart | Unset = UNSET,
 ) -> GuestCart:
     """Make a cart for a guest.
 
@@ -78,7 +80,7 @@ def sync(
 async def asyncio_detailed(
     *,
     client: Client,
-    body: NewCart,
+    body: NewCart | Unset = UNSET,
 ) -> Response[GuestCart]:
     """As `sync_detailed`, for programs that use asyncio."""
     response = await client.async_http.request(
@@ -92,7 +94,7 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: Client,
-    body: NewCart,
+    body: NewCart | Unset = UNSET,
 ) -> GuestCart:
     """As `sync`, for programs that use asyncio."""
     return _read(
