@@ -9,8 +9,8 @@ from marshmallow import ValidationError, fields
 
 from checkout_service.money import InvalidAmountError, parse_amount
 
-AMOUNT_PATTERN: Final = r"^[0-9]{1,20}(?:\.[0-9]{1,3})?$"
-"""What the document says of it. An amount may be too large besides, or have more decimals than its currency."""
+AMOUNT_PATTERN: Final = r"^0{0,12}[0-9]{1,8}(?:\.[0-9]{1,3})?$"
+"""What the document says of it. An amount may have more decimals than its currency besides."""
 
 
 class AmountField(fields.String):

@@ -167,10 +167,16 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
         self.tags.setdefault(blp.tag, blp.description)
 
     def document(self) -> dict[str, Any]:
-        """The whole document, once every room has registered its routes."""
+        """The whole document, once every room has registered its routes.
+
+        Of an object whose schema has ``least_members`` it says so: of a whole schema apispec takes nothing over.
+        """
         made: dict[str, Any] = self.spec.to_dict()
         made["tags"] = [{"name": tag, "description": words} for tag, words in self.tags.items()]
         add_details(made)
+        for (schema, *_), name in self.ma_plugin.converter.refs.items():
+            if least := getattr(schema, "least_members", 0):
+                made["components"]["schemas"][name]["minProperties"] = least
         return made
 
     def _register_error_handlers(self) -> None:

@@ -24,7 +24,7 @@ _PARAMETERS: Final[dict[str, Json]] = {
     "limit": {"description": "So many rows at most.", "example": 20},
     "wait": {"example": 20},
     "cursor": {"description": "The `next_cursor` of the page before.", "example": _CURSOR},
-    "before": {"example": _CURSOR},
+    "before": {"example": f"1.{_CURSOR}"},
     "provider": {"description": "The provider that sends it.", "example": "stripe"},
     "If-None-Match": {"example": 'W/"5d41402abc4b2a76b9719d911017c592"'},
 }

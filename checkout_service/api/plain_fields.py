@@ -41,9 +41,10 @@ class OfCustomerQuery(Schema):
         load_default=None,
         validate=validate.Length(1, LONGEST_SUBJECT),
         metadata={
-            "description": "Only those of the customer whom tokens call so, in place of `customer`: the claim that "
-            "`JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`.",
-            "example": "auth0|5f7c8ec7c33c6c004bbafe82",
+            # No example: a request with the examples of all parameters would be refused, as customer has one.
+            "description": "Only those of the customer whom tokens call so, such as `auth0|5f7c8ec7c33c6c004bbafe82`, "
+            "in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by "
+            "`JWT_ISSUER`.",
         },
     )
 

@@ -228,7 +228,7 @@ class IdempotencyKeyReused(Problem):
     status = 422
     slug = "idempotency-key-reused"
     title = "Idempotency-Key reused"
-    default_detail = "This Idempotency-Key belongs to another request: use a new key for a new purchase."
+    default_detail = "This Idempotency-Key belongs to another request: use a new key for a new request."
 
 
 class EmptyCart(Problem):

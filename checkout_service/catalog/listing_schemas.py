@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-from marshmallow import Schema, ValidationError, fields, validate, validates, validates_schema
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from checkout_service.api.amount_field import AmountField
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText
 from checkout_service.api.plain_fields import IdField, NumberField
-from checkout_service.catalog.filters import LONGEST_SEARCH, MOST_IDS, SHORTEST_SEARCH, Sort
+from checkout_service.catalog.filters import LONGEST_SEARCH, MOST_IDS, SHORTEST_SEARCH, Edge, Sort
 from checkout_service.money import CURRENCIES
-from checkout_service.spellings import parse_id
+from checkout_service.spellings import ID_PATTERN, parse_id
+
+_CURSOR: Final = str(Edge("120.00", UUID("37ead6b5-d8a0-5dc2-ba73-81115ccb02a4")))
+"""Of a page in the order that the example of ``sort`` names."""
 
 
 def _id_of(description: str) -> dict[str, str]:
@@ -46,18 +49,13 @@ class CurrencyQuery(Schema):
 
     currency = fields.String(
         load_default=None,
-        validate=validate.Regexp(r"^[A-Z]{3}$"),
+        validate=validate.OneOf(sorted(CURRENCIES), error="A currency is its code in ISO 4217, such as EUR."),
         metadata={
             "description": "Show prices in this currency (ISO 4217), and only listings that have one in it. Nothing is "
             "converted. Without it each listing shows the price in its own currency.",
             "example": "EUR",
         },
     )
-
-    @validates("currency")
-    def _is_known(self, value: str | None, **_: Any) -> None:
-        if value is not None and value not in CURRENCIES:
-            raise ValidationError("A currency is its code in ISO 4217, such as EUR.")
 
 
 class ListingsQuery(CurrencyQuery):
@@ -79,7 +77,10 @@ class ListingsQuery(CurrencyQuery):
     spec = IdField(load_default=None, metadata=_id_of("Only those of this spec."))
     ids = IdsField(
         load_default=None,
-        metadata=_id_of(f"Only these: up to {MOST_IDS} ids with commas between."),
+        metadata={
+            "pattern": f"^{ID_PATTERN}(?:,{ID_PATTERN}){{0,{MOST_IDS - 1}}}$",
+            **_id_of(f"Only these: up to {MOST_IDS} ids with commas between."),
+        },
     )
     price_min = AmountField(
         load_default=None,
@@ -110,7 +111,7 @@ class ListingsQuery(CurrencyQuery):
         },
     )
     limit = NumberField(load_default=20, validate=validate.Range(1, 100))
-    cursor = fields.String(load_default=None, validate=validate.Length(1, 500))
+    cursor = fields.String(load_default=None, validate=validate.Length(1, 500), metadata={"example": _CURSOR})
 
     @validates_schema
     def _makes_sense(self, data: dict[str, Any], **_: Any) -> None:

@@ -11,7 +11,7 @@ from marshmallow import Schema, fields, validate
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import NumberField
 from checkout_service.payments.status import DisputeStage, DisputeStatus
-from checkout_service.spellings import parse_day, parse_moment
+from checkout_service.spellings import DAY_PATTERN, OFFSET_PATTERN, TIME_PATTERN, parse_day, parse_moment
 
 
 class DayOrMoment(fields.Field[datetime]):
@@ -20,6 +20,10 @@ class DayOrMoment(fields.Field[datetime]):
     default_error_messages = {  # noqa: RUF012 (marshmallow's own name for it)
         "invalid": "A day such as 2026-12-24, or a time with an offset."
     }
+
+    def __init__(self, **options: Any) -> None:
+        own = {"type": "string", "pattern": f"^{DAY_PATTERN}(?:{TIME_PATTERN}{OFFSET_PATTERN})?$"}
+        super().__init__(metadata=own | options.pop("metadata", {}), **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
         try:
@@ -39,7 +43,6 @@ class DisputesQuery(Schema):
     due_before = DayOrMoment(
         load_default=None,
         metadata={
-            "type": "string",
             "description": "Only those whose evidence is due before, the next first: those that need a response, "
             "unless status says otherwise. A day (its beginning in UTC) or an RFC 3339 time.",
             "example": "2026-12-24",

@@ -18,6 +18,9 @@ Address = IPv4Address | IPv6Address
 
 LONGEST_URL: Final = 2000
 
+URL_PATTERN: Final = r"^[Hh][Tt][Tt][Pp][Ss]?://[!#-;=?-\[\]_a-z~%]+$"
+"""What the document says of a URL. ``check_url`` refuses more, and http where private addresses are not allowed."""
+
 PORTS: Final = frozenset({443, 8443})
 """Where nobody sets others."""
 

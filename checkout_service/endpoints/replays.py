@@ -153,7 +153,7 @@ def request_replay(request: ReplayRequest, *, origin: Origin) -> ReplayAnswer:
     details = find_command(origin.key)["details"]
     replay_id = UUID(details.pop("replay"))
     if details != given:
-        raise IdempotencyKeyReused("This Idempotency-Key belongs to another replay: use a new key for a new one.")
+        raise IdempotencyKeyReused("This Idempotency-Key belongs to another request: use a new key for a new replay.")
     return ReplayAnswer(replay_of(request.endpoint_id, replay_id), replayed=True)
 
 

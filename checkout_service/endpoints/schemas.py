@@ -11,7 +11,7 @@ from checkout_service.api.plain_fields import IdField, NumberField
 from checkout_service.api_versions import API_VERSIONS
 from checkout_service.captures.schemas import YesOrNo
 from checkout_service.disputes.schemas import DayOrMoment
-from checkout_service.endpoints.addresses import LONGEST_URL
+from checkout_service.endpoints.addresses import LONGEST_URL, URL_PATTERN
 from checkout_service.endpoints.deliveries import DeliveryStatus
 from checkout_service.endpoints.secrets import LONGEST_OLD_FOR, OLD_FOR
 from checkout_service.endpoints.states import EndpointState, Payload, ReplayState, Signing, StateReason
@@ -88,6 +88,7 @@ class NewEndpointSchema(_Chosen):
         validate=validate.Length(1, LONGEST_URL),
         metadata={
             "description": "Where events are posted: https, and a public host ([which addresses](/api/docs)).",
+            "pattern": URL_PATTERN,
             "example": "https://shop.example.com/webhooks",
         },
     )
@@ -100,8 +101,11 @@ class NewEndpointSchema(_Chosen):
 class EndpointChangesSchema(_Chosen):
     """What is to change; what is not named stays."""
 
+    least_members = 1
+
     url = fields.String(
-        validate=validate.Length(1, LONGEST_URL), metadata={"example": "https://shop.example.com/webhooks"}
+        validate=validate.Length(1, LONGEST_URL),
+        metadata={"pattern": URL_PATTERN, "example": "https://shop.example.com/webhooks"},
     )
     state = fields.String(
         validate=validate.OneOf([EndpointState.ENABLED.value, EndpointState.DISABLED.value]),
@@ -295,7 +299,6 @@ class NewReplaySchema(Schema):
     event_id = IdField(metadata={"description": "This one alone."})
     since = DayOrMoment(
         metadata={
-            "type": "string",
             "description": "All that were written then or later. A day (its beginning in UTC) or an RFC 3339 time.",
             "example": "2026-11-25T04:05:06Z",
         }

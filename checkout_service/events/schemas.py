@@ -12,7 +12,7 @@ from checkout_service.api.answers import AnswerSchema, WordText
 from checkout_service.api.plain_fields import NumberField
 from checkout_service.events.types import EVENT_TYPES, TEST_TYPE, ObjectType
 from checkout_service.server.long_polls import LONGEST
-from checkout_service.spellings import parse_id
+from checkout_service.spellings import ID_PATTERN, parse_id
 
 
 class NamedObject(NamedTuple):
@@ -56,6 +56,9 @@ class ObjectField(fields.Field[NamedObject]):
 
 _KNOWN: Final = frozenset(EVENT_TYPES)
 
+_TYPE: Final = r"[a-z_]+(?:\.[a-z_]+)+"
+"""What each is like: a list of them would be another pattern with each release."""
+
 
 class EventsQuery(Schema):
     """From which number on, which events, how many, and how long to wait for one."""
@@ -73,6 +76,7 @@ class EventsQuery(Schema):
         load_default=None,
         metadata={
             "type": "string",
+            "pattern": f"^{_TYPE}(?:,{_TYPE})*$",
             "description": "Only events of these types, with commas between them.",
             "example": "payment.paid,refund.succeeded",
         },
@@ -81,6 +85,7 @@ class EventsQuery(Schema):
         load_default=None,
         metadata={
             "type": "string",
+            "pattern": f"^(?:(?:{'|'.join(ObjectType)}):)?{ID_PATTERN}$",
             "description": "Only events of this object: its id, or its type, a colon and its id.",
             "example": "payment:37ead6b5-d8a0-5dc2-ba73-81115ccb02a4",
         },

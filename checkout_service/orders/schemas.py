@@ -25,19 +25,22 @@ class OrderFiltersQuery(OfCustomerQuery):
     since = DayOrMoment(
         load_default=None,
         metadata={
-            "type": "string",
             "description": "Only those placed then or later. A day (its beginning in UTC) or an RFC 3339 time.",
             "example": "2026-11-01",
         },
     )
     until = DayOrMoment(
         load_default=None,
-        metadata={"type": "string", "description": "Only those placed before.", "example": "2026-12-01"},
+        metadata={"description": "Only those placed before.", "example": "2026-12-01"},
     )
     number = fields.String(
         load_default=None,
         validate=validate.Length(1, 100),
-        metadata={"description": "Only the one of this number, with its prefix or without.", "example": "1042"},
+        metadata={
+            "description": "Only the one of this number, with its prefix or without.",
+            "pattern": r"^[\s\S]*[0-9]$",
+            "example": "1042",
+        },
     )
     email = fields.String(
         load_default=None,

@@ -33,14 +33,13 @@ class StaffPaymentsQuery(OfCustomerQuery):
     since = DayOrMoment(
         load_default=None,
         metadata={
-            "type": "string",
             "description": "Only those made then or later. A day (its beginning in UTC) or an RFC 3339 time.",
             "example": "2026-11-01",
         },
     )
     until = DayOrMoment(
         load_default=None,
-        metadata={"type": "string", "description": "Only those made before.", "example": "2026-12-01"},
+        metadata={"description": "Only those made before.", "example": "2026-12-01"},
     )
     reference = fields.String(
         load_default=None,
@@ -50,7 +49,6 @@ class StaffPaymentsQuery(OfCustomerQuery):
     updated_after = DayOrMoment(
         load_default=None,
         metadata={
-            "type": "string",
             "description": "Only those that changed later than then, the first of them first: order and cursors are by "
             "updated_at and id.",
             "example": "2026-11-25T04:05:06.123456Z",

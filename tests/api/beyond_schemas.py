@@ -63,22 +63,16 @@ BEYOND: Final[tuple[Beyond, ...]] = (
         detail=r"A day such as",
     ),
     Beyond(
-        reason="The list of currencies would be out of date in a client.",
-        operations=("getListing", "listListings"),
-        pointer="/currency",
-        detail=r"A currency is its code in ISO 4217",
-    ),
-    Beyond(
-        reason="A list in one parameter, and an amount above another.",
+        reason="An amount above another.",
         operations=("listListings",),
-        pointer="/(ids|price_min)",
-        detail=r"UUIDs with commas between\.|More than price_max\.",
+        pointer="/price_min",
+        detail=r"More than price_max\.",
     ),
     Beyond(
         reason="A list in one parameter, whose words may come once each; and which types there are grows.",
         operations=("listEvents",),
-        pointer="/(types|object)",
-        detail=r"Types of events such as|A UUID, or an object's type",
+        pointer="/types",
+        detail=r"Types of events such as",
     ),
     Beyond(
         reason="JSON Schema takes 2.0 for a whole number. A client that means pieces writes 2.",
@@ -105,10 +99,10 @@ BEYOND: Final[tuple[Beyond, ...]] = (
         detail=r"This is no e-mail address\.|A character that is not seen",
     ),
     Beyond(
-        reason="The pattern takes zeros before; how many decimals there may be, the payment's currency says.",
+        reason="A pattern of amounts above nothing would be long; and which decimals there are, the currency says.",
         operations=("createRefund", "createCapture", "acceptPaymentAmount", "listListings", "openCheckoutSession"),
         pointer="/(amount|price_min|price_max|expected_total)",
-        detail=r"An amount is at most 99999999\.99\.|[A-Z]{3} has no such small unit\.",
+        detail=r"An? \w+ is of more than nothing\.|Nothing cannot be accepted\.|[A-Z]{3} has no such small unit\.",
     ),
     Beyond(
         reason="A key that was sent before with another body: Schemathesis sends the document's example with all.",
@@ -150,12 +144,6 @@ BEYOND: Final[tuple[Beyond, ...]] = (
         detail=r".+",
     ),
     Beyond(
-        reason="A change of nothing; clients are made of the members, which are all optional.",
-        operations=("updateWebhookEndpoint",),
-        pointer="",
-        detail=r"Name what is to change\.",
-    ),
-    Beyond(
         reason="Versions come with releases: an enum would make a client refuse the next.",
         operations=("createWebhookEndpoint", "updateWebhookEndpoint"),
         pointer="/api_version",
@@ -172,12 +160,6 @@ BEYOND: Final[tuple[Beyond, ...]] = (
         operations=("openCheckoutSession",),
         pointer="/provider",
         detail=r"One of: ",
-    ),
-    Beyond(
-        reason="A number may have the prefix that the deployment gives it.",
-        operations=("adminListOrders", "adminExportOrders"),
-        pointer="/number",
-        detail=r"A number such as 1042, with its prefix or without\.",
     ),
     Beyond(
         reason="Control characters name nobody: byte by byte as the identity provider has it, but for these.",

@@ -107,22 +107,37 @@ def opened_by(document: Json, *schemes: str, all_of: tuple[str, ...] = ()) -> Js
     return seen
 
 
-def with_few_words(document: Json, schemas: tuple[str, ...], most: int = 5) -> Json:
-    """The document with the first few words of the members of these schemas, and their examples.
+def with_few_words(document: Json, schemas: tuple[str, ...], most: int = 2) -> Json:
+    """The document with the first few words of parameters and of members of these schemas, and their examples.
 
-    Each of them is tried in the coverage phase: all countries and currencies are half of all requests.
+    Each of them is tried in the coverage phase: countries, currencies and types of events are half of all requests.
     """
-    for name in schemas:
-        for member in document["components"]["schemas"][name]["properties"].values():
-            if len(member.get("enum", ())) > most:
-                member["enum"] = sorted({*member["enum"][:most], *([member["example"]] if "example" in member else [])})
+    described = document["components"]["schemas"]
+    shown = [member for name in schemas for member in described[name]["properties"].values()]
+    for item in document["paths"].values():
+        for method in [method for method in METHODS if method in item]:
+            shown += [each for each in item[method].get("parameters", ()) if "schema" in each]
+    for each in shown:
+        for schema in (each, each.get("schema", {}), each.get("items", {})):
+            if len(schema.get("enum", ())) > most:
+                examples = each["example"] if isinstance(each.get("example"), list) else [each.get("example")]
+                schema["enum"] = sorted({*schema["enum"][:most], *examples} - {None})
     return document
 
 
 def attempt(
-    document: Json, callers: Callers, *schemes: str, examples: int, phases: tuple[str, ...] = PHASES, **settings: Any
+    document: Json,
+    callers: Callers,
+    *schemes: str,
+    examples: int,
+    phases: tuple[str, ...] = PHASES,
+    mode: str = "all",
+    **settings: Any,
 ) -> Tried:
-    """Try all operations of the document, each phase with so many examples an operation."""
+    """Try all operations of the document, each phase with so many examples an operation.
+
+    ``mode`` is ``positive`` for requests that are valid by the document, and ``all`` for others too.
+    """
     config = {
         "seed": SEED,
         "base-url": callers.base_url,
@@ -132,6 +147,7 @@ def attempt(
         "generation": {
             "deterministic": True,
             "max-examples": examples,
+            "mode": mode,
             "database": "none",
             "allow-x00": False,
             "no-shrink": True,

@@ -21,7 +21,36 @@ from tests.conftest import ROOT
 
 RELEASED: Final = ROOT / "docs" / "openapi.json"
 
-ACCEPTED: Final[frozenset[str]] = frozenset()
+ALWAYS_REFUSED: Final = {
+    "pattern": {  # of days and times, amounts, addresses, ids and words with commas between
+        "get /api/admin/disputes query": ("due_before",),
+        "get /api/admin/events query": ("object", "types"),
+        "get /api/admin/orders query": ("number", "since", "until"),
+        "get /api/admin/orders.csv query": ("number", "since", "until"),
+        "get /api/admin/payments query": ("since", "until", "updated_after"),
+        "get /api/listings query": ("ids", "price_min", "price_max"),
+        "patch /api/admin/webhook-endpoints/{endpoint_id}": ("body.url",),
+        "post /api/admin/webhook-endpoints": ("body.url",),
+        "post /api/admin/webhook-endpoints/{endpoint_id}/replay": ("body.since",),
+        "post /api/admin/payments/{payment_id}/acceptances": ("body.amount",),
+        "post /api/admin/payments/{payment_id}/captures": ("body.amount",),
+        "post /api/payments/{payment_id}/refunds": ("body.amount",),
+        "post /api/checkout/session": ("body.expected_total",),
+    },
+    "any word": {  # the currencies that there are
+        "get /api/listings query": ("currency",),
+        "get /api/listings/{listing_id} query": ("currency",),
+    },
+    "minProperties": {"patch /api/admin/webhook-endpoints/{endpoint_id}": ("body",)},  # a change of nothing
+}
+"""What the release refused too, but its document did not say so."""
+
+ACCEPTED: Final = frozenset(
+    f"{operation} {name}: type narrowed: {what}"
+    for what, operations in ALWAYS_REFUSED.items()
+    for operation, names in operations.items()
+    for name in names
+)
 """Breaks that somebody decided on, as the rules word them, each with its reason beside it. A release empties it."""
 
 Json = dict[str, Any]
@@ -37,7 +66,7 @@ def test_what_is_served_breaks_nobody_who_was_built_by_what_was_released(documen
     if os.environ.get("WRITE_OPENAPI"):
         RELEASED.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     released = json.loads(RELEASED.read_text(encoding="utf-8"))
-    assert set(breaking_changes(released, document)) - ACCEPTED == set()
+    assert set(breaking_changes(released, document)) == (set() if os.environ.get("WRITE_OPENAPI") else ACCEPTED)
     assert released["info"]["version"] in API_VERSIONS, "who was built by it may name it"
     assert len(released["paths"]) > 30
 

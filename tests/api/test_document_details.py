@@ -72,6 +72,9 @@ def test_no_parameter_is_ever_null_and_each_shows_one_that_it_takes(document: Js
         assert isinstance(schema["type"], str), path
         assert None not in schema.get("enum", ()), path
         assert schema.get("default", "some") is not None, path
+        if parameter["name"] == "subject":  # it is refused beside customer, which has an example
+            assert "example" not in parameter
+            continue
         Draft202012Validator(schema, format_checker=FormatChecker()).validate(parameter["example"])
         seen += 1
     assert seen > 60

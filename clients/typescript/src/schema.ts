@@ -5062,7 +5062,7 @@ export interface operations {
                  * @description Show prices in this currency (ISO 4217), and only listings that have one in it. Nothing is converted. Without it each listing shows the price in its own currency.
                  * @example EUR
                  */
-                currency?: string;
+                currency?: "AED" | "AFN" | "ALL" | "AMD" | "ANG" | "AOA" | "ARS" | "AUD" | "AWG" | "AZN" | "BAM" | "BBD" | "BDT" | "BGN" | "BHD" | "BIF" | "BMD" | "BND" | "BOB" | "BRL" | "BSD" | "BTN" | "BWP" | "BYN" | "BZD" | "CAD" | "CDF" | "CHF" | "CLP" | "CNY" | "COP" | "CRC" | "CUP" | "CVE" | "CZK" | "DJF" | "DKK" | "DOP" | "DZD" | "EGP" | "ERN" | "ETB" | "EUR" | "FJD" | "FKP" | "GBP" | "GEL" | "GHS" | "GIP" | "GMD" | "GNF" | "GTQ" | "GYD" | "HKD" | "HNL" | "HTG" | "HUF" | "IDR" | "ILS" | "INR" | "IQD" | "IRR" | "ISK" | "JMD" | "JOD" | "JPY" | "KES" | "KGS" | "KHR" | "KMF" | "KPW" | "KRW" | "KWD" | "KYD" | "KZT" | "LAK" | "LBP" | "LKR" | "LRD" | "LSL" | "LYD" | "MAD" | "MDL" | "MGA" | "MKD" | "MMK" | "MNT" | "MOP" | "MRU" | "MUR" | "MVR" | "MWK" | "MXN" | "MYR" | "MZN" | "NAD" | "NGN" | "NIO" | "NOK" | "NPR" | "NZD" | "OMR" | "PAB" | "PEN" | "PGK" | "PHP" | "PKR" | "PLN" | "PYG" | "QAR" | "RON" | "RSD" | "RUB" | "RWF" | "SAR" | "SBD" | "SCR" | "SDG" | "SEK" | "SGD" | "SHP" | "SLE" | "SOS" | "SRD" | "SSP" | "STN" | "SVC" | "SYP" | "SZL" | "THB" | "TJS" | "TMT" | "TND" | "TOP" | "TRY" | "TTD" | "TWD" | "TZS" | "UAH" | "UGX" | "USD" | "UYU" | "UZS" | "VED" | "VES" | "VND" | "VUV" | "WST" | "XAF" | "XCD" | "XCG" | "XOF" | "XPF" | "YER" | "ZAR" | "ZMW" | "ZWG";
                 /**
                  * @description Words, of which each must begin a word of the title or of the names of vendor, school and spec: in whatever order, case and accents. 2 to 64 characters. Finds up to 200 listings: those with all words in the title first, then newer ones.
                  * @example navy blazer
@@ -5115,7 +5115,7 @@ export interface operations {
                 limit?: number;
                 /**
                  * @description The `next_cursor` of the page before.
-                 * @example MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
+                 * @example MzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0IDEyMC4wMA
                  */
                 cursor?: string;
             };
@@ -5213,7 +5213,7 @@ export interface operations {
                  * @description Show prices in this currency (ISO 4217), and only listings that have one in it. Nothing is converted. Without it each listing shows the price in its own currency.
                  * @example EUR
                  */
-                currency?: string;
+                currency?: "AED" | "AFN" | "ALL" | "AMD" | "ANG" | "AOA" | "ARS" | "AUD" | "AWG" | "AZN" | "BAM" | "BBD" | "BDT" | "BGN" | "BHD" | "BIF" | "BMD" | "BND" | "BOB" | "BRL" | "BSD" | "BTN" | "BWP" | "BYN" | "BZD" | "CAD" | "CDF" | "CHF" | "CLP" | "CNY" | "COP" | "CRC" | "CUP" | "CVE" | "CZK" | "DJF" | "DKK" | "DOP" | "DZD" | "EGP" | "ERN" | "ETB" | "EUR" | "FJD" | "FKP" | "GBP" | "GEL" | "GHS" | "GIP" | "GMD" | "GNF" | "GTQ" | "GYD" | "HKD" | "HNL" | "HTG" | "HUF" | "IDR" | "ILS" | "INR" | "IQD" | "IRR" | "ISK" | "JMD" | "JOD" | "JPY" | "KES" | "KGS" | "KHR" | "KMF" | "KPW" | "KRW" | "KWD" | "KYD" | "KZT" | "LAK" | "LBP" | "LKR" | "LRD" | "LSL" | "LYD" | "MAD" | "MDL" | "MGA" | "MKD" | "MMK" | "MNT" | "MOP" | "MRU" | "MUR" | "MVR" | "MWK" | "MXN" | "MYR" | "MZN" | "NAD" | "NGN" | "NIO" | "NOK" | "NPR" | "NZD" | "OMR" | "PAB" | "PEN" | "PGK" | "PHP" | "PKR" | "PLN" | "PYG" | "QAR" | "RON" | "RSD" | "RUB" | "RWF" | "SAR" | "SBD" | "SCR" | "SDG" | "SEK" | "SGD" | "SHP" | "SLE" | "SOS" | "SRD" | "SSP" | "STN" | "SVC" | "SYP" | "SZL" | "THB" | "TJS" | "TMT" | "TND" | "TOP" | "TRY" | "TTD" | "TWD" | "TZS" | "UAH" | "UGX" | "USD" | "UYU" | "UZS" | "VED" | "VES" | "VND" | "VUV" | "WST" | "XAF" | "XCD" | "XCG" | "XOF" | "XPF" | "YER" | "ZAR" | "ZMW" | "ZWG";
             };
             header?: {
                 /**
@@ -6225,7 +6225,7 @@ export interface operations {
             query?: {
                 /**
                  * @description An `earlier_cursor`: the part of the timeline before the one that it came with.
-                 * @example MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
+                 * @example 1.MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
                  */
                 before?: string;
                 /**
@@ -8060,10 +8060,7 @@ export interface operations {
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
                  */
                 customer?: string;
-                /**
-                 * @description Only those of the customer whom tokens call so, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`.
-                 * @example auth0|5f7c8ec7c33c6c004bbafe82
-                 */
+                /** @description Only those of the customer whom tokens call so, such as `auth0|5f7c8ec7c33c6c004bbafe82`, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`. */
                 subject?: string;
                 /**
                  * @description Only those of this status.
@@ -8375,10 +8372,7 @@ export interface operations {
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
                  */
                 customer?: string;
-                /**
-                 * @description Only those of the customer whom tokens call so, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`.
-                 * @example auth0|5f7c8ec7c33c6c004bbafe82
-                 */
+                /** @description Only those of the customer whom tokens call so, such as `auth0|5f7c8ec7c33c6c004bbafe82`, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`. */
                 subject?: string;
                 /**
                  * @description Only those of this status.
@@ -8481,10 +8475,7 @@ export interface operations {
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
                  */
                 customer?: string;
-                /**
-                 * @description Only those of the customer whom tokens call so, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`.
-                 * @example auth0|5f7c8ec7c33c6c004bbafe82
-                 */
+                /** @description Only those of the customer whom tokens call so, such as `auth0|5f7c8ec7c33c6c004bbafe82`, in place of `customer`: the claim that `JWT_SUBJECT_CLAIM` names, byte by byte, of tokens by `JWT_ISSUER`. */
                 subject?: string;
                 /**
                  * @description Only those of this status.
@@ -8614,7 +8605,7 @@ export interface operations {
             query?: {
                 /**
                  * @description An `earlier_cursor`: the part of the timeline before the one that it came with.
-                 * @example MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
+                 * @example 1.MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
                  */
                 before?: string;
             };

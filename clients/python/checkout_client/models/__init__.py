@@ -63,9 +63,11 @@ from .fulfilled_line import FulfilledLine
 from .fulfilled_pieces import FulfilledPieces
 from .fulfilment import Fulfilment
 from .fulfilment_order_status import FulfilmentOrderStatus
+from .get_listing_currency import GetListingCurrency
 from .guest_cart import GuestCart
 from .image import Image
 from .list_disputes_status import ListDisputesStatus
+from .list_listings_currency import ListListingsCurrency
 from .list_listings_sort import ListListingsSort
 from .list_webhook_endpoint_deliveries_state import ListWebhookEndpointDeliveriesState
 from .list_webhook_endpoint_deliveries_type import ListWebhookEndpointDeliveriesType
@@ -253,6 +255,7 @@ __all__ = (
     "FulfilledPieces",
     "Fulfilment",
     "FulfilmentOrderStatus",
+    "GetListingCurrency",
     "GuestCart",
     "Image",
     "ListDisputesStatus",
@@ -260,6 +263,7 @@ __all__ = (
     "ListingOfEvent",
     "ListingOfEventAttributesType0",
     "ListingPage",
+    "ListListingsCurrency",
     "ListListingsSort",
     "ListWebhookEndpointDeliveriesState",
     "ListWebhookEndpointDeliveriesType",

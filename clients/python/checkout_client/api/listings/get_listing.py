@@ -10,6 +10,7 @@ import httpx
 
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
+from ...models.get_listing_currency import GetListingCurrency
 from ...models.listing import Listing
 from ...types import UNSET, Response, Unset
 
@@ -17,7 +18,7 @@ from ...types import UNSET, Response, Unset
 def _request(
     listing_id: UUID,
     *,
-    currency: str | Unset = UNSET,
+    currency: GetListingCurrency | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, str] = {}
@@ -26,7 +27,11 @@ def _request(
 
     params: dict[str, Any] = {}
 
-    params["currency"] = currency
+    json_currency: str | Unset = UNSET
+    if not isinstance(currency, Unset):
+        json_currency = currency
+
+    params["currency"] = json_currency
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -55,7 +60,7 @@ def sync_detailed(
     listing_id: UUID,
     *,
     client: Client,
-    currency: str | Unset = UNSET,
+    currency: GetListingCurrency | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
 ) -> Response[Listing | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
@@ -73,7 +78,7 @@ def sync(
     listing_id: UUID,
     *,
     client: Client,
-    currency: str | Unset = UNSET,
+    currency: GetListingCurrency | Unset = UNSET,
 ) -> Listing:
     """Read a listing.
 
@@ -94,7 +99,7 @@ async def asyncio_detailed(
     listing_id: UUID,
     *,
     client: Client,
-    currency: str | Unset = UNSET,
+    currency: GetListingCurrency | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
 ) -> Response[Listing | None]:
     """As `sync_detailed`, for programs that use asyncio."""
@@ -112,7 +117,7 @@ async def asyncio(
     listing_id: UUID,
     *,
     client: Client,
-    currency: str | Unset = UNSET,
+    currency: GetListingCurrency | Unset = UNSET,
 ) -> Listing:
     """As `sync`, for programs that use asyncio."""
     return _read(

@@ -9,6 +9,7 @@ import httpx
 
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
+from ...models.list_listings_currency import ListListingsCurrency
 from ...models.list_listings_sort import ListListingsSort
 from ...models.listing_page import ListingPage
 from ...types import UNSET, Response, Unset
@@ -16,7 +17,7 @@ from ...types import UNSET, Response, Unset
 
 def _request(
     *,
-    currency: str | Unset = UNSET,
+    currency: ListListingsCurrency | Unset = UNSET,
     q: str | Unset = UNSET,
     vendor: UUID | Unset = UNSET,
     school: UUID | Unset = UNSET,
@@ -36,7 +37,11 @@ def _request(
 
     params: dict[str, Any] = {}
 
-    params["currency"] = currency
+    json_currency: str | Unset = UNSET
+    if not isinstance(currency, Unset):
+        json_currency = currency
+
+    params["currency"] = json_currency
 
     params["q"] = q
 
@@ -97,7 +102,7 @@ def _read(response: httpx.Response) -> ListingPage:
 def sync_detailed(
     *,
     client: Client,
-    currency: str | Unset = UNSET,
+    currency: ListListingsCurrency | Unset = UNSET,
     q: str | Unset = UNSET,
     vendor: UUID | Unset = UNSET,
     school: UUID | Unset = UNSET,
@@ -135,7 +140,7 @@ def sync_detailed(
 def sync(
     *,
     client: Client,
-    currency: str | Unset = UNSET,
+    currency: ListListingsCurrency | Unset = UNSET,
     q: str | Unset = UNSET,
     vendor: UUID | Unset = UNSET,
     school: UUID | Unset = UNSET,
@@ -179,7 +184,7 @@ def sync(
 async def asyncio_detailed(
     *,
     client: Client,
-    currency: str | Unset = UNSET,
+    currency: ListListingsCurrency | Unset = UNSET,
     q: str | Unset = UNSET,
     vendor: UUID | Unset = UNSET,
     school: UUID | Unset = UNSET,
@@ -217,7 +222,7 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: Client,
-    currency: str | Unset = UNSET,
+    currency: ListListingsCurrency | Unset = UNSET,
     q: str | Unset = UNSET,
     vendor: UUID | Unset = UNSET,
     school: UUID | Unset = UNSET,
