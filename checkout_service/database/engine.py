@@ -274,8 +274,8 @@ def _confirmed() -> Iterator[None]:
         raise DatabaseUnavailableError from error
 
 
-# By SQLSTATE: this one statement waited too long for a lock, or at all; the server is there for others.
-_TOO_SLOW: Final = {"55P03": DatabaseLockedError, "57014": DatabaseUnavailableError}
+# By SQLSTATE: this one statement waited too long for a lock, or in a circle, or at all; the server is there for others.
+_TOO_SLOW: Final = {"55P03": DatabaseLockedError, "40P01": DatabaseLockedError, "57014": DatabaseUnavailableError}
 
 
 class _AwayError(Exception):

@@ -1,7 +1,8 @@
 """Mates of a payment: the others for the same things, as a part of the statements that read or lock them.
 
 They are those of the same filling of the cart, and in a cart that was merged with it those that the table
-``payment_mates`` names (migrations/merges/mates.sql). Where money came for two of them, the same was paid twice.
+``payment_mates`` names (migrations/merges/payment_mates.sql). Where money came for two of them, the same was paid
+twice.
 """
 
 from __future__ import annotations

@@ -24,6 +24,11 @@ SEVERAL: Final = "postgresql://USER@a:5432,b:5432/DATABASE"
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _OURS: Final = re.compile(r"(?:postgresql(?:\+psycopg)?|postgres)://")
 _USER: Final = re.compile(r"(?P<user>[^:/@]*)(?P<password>:[^@]*)?@")
+_PLACE: Final = r"(?:\[[^\[\]/?#@]*\]|[^:/?#@\[\],]*)(?::[0-9]*)?"
+_AUTHORITY: Final = re.compile(rf"{_PLACE}(?:,{_PLACE})*[/?#]")
+"""Hosts with ports, up to what follows them."""
+
+_HOST: Final = re.compile(r"[^\s&=?#]*")
 _TO_ENCODE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~%-]")
 _WORD: Final = re.compile(r"\s*(?P<name>[^\s=]+)\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)", re.S)
 
@@ -82,6 +87,9 @@ def _uri(address: str) -> tuple[str, Sequence[str]]:
         raise AddressError("must be a postgresql:// URL")
     rest = address[scheme.end() :]
     user = _USER.match(rest)
+    # With an @ only in its path, query or fragment, hosts and ports look like a user with a password.
+    if user is not None and _AUTHORITY.match(user[0]):
+        raise AddressError(f"is not a database URL, or {AMBIGUOUS}, and an @ in its options as %40")
     if user is not None:
         password = user["password"]
         encoded = _encoded(user["user"]) + ("" if password is None else f":{_encoded(password[1:])}") + "@"
@@ -121,6 +129,8 @@ def _faults_of_hosts(found: Mapping[str, str]) -> Iterator[str]:
     ports = _listed(found, "port")
     if any(":" in host and not host.startswith(("/", "@")) and not _is_ipv6(host) for host in hosts):
         yield f"has a port within host: write {SEVERAL}, or host=a,b and port=5432,5432"
+    if not all(_HOST.fullmatch(host) for host in hosts if not host.startswith(("/", "@"))):
+        yield f"has a host that is none, or {AMBIGUOUS}"
     if len(hosts) > 1 and not all(hosts):
         yield f"names no host between two commas, or beside one: several servers are written {SEVERAL}"
     if any(port and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65_536) for port in ports):

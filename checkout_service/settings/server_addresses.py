@@ -47,6 +47,8 @@ def fault_of_broker(address: str) -> str | None:
     schemes = {urlsplit(one).scheme for one in several}
     if len(several) > 1 and schemes & {*CACHES}:
         return f"names several servers that share no queue: {ROLE_CHECK}"
+    if len({_virtual_host(one) for one in several}) > 1:
+        return "names several virtual hosts, which share no queue: end each with the same one"
     return "names servers with TLS and without: write all as amqps://" if len(schemes) > 1 else None
 
 
@@ -59,6 +61,11 @@ def tls_options(address: str) -> dict[str, Any] | None:
     """How TLS verifies, by redis-py's names, of the first server; None where the address has none."""
     parts = urlsplit(address.split(";")[0])
     return _tls(parts) if parts.scheme in {"rediss", "amqps"} else None
+
+
+def _virtual_host(address: str) -> str:
+    # As Celery's client takes it of the path, which has one stroke more than the name.
+    return unquote(urlsplit(address).path.removeprefix("/")) or "/"
 
 
 def _celery_url(parts: SplitResult) -> str:
@@ -103,6 +110,9 @@ def _fault_of_options(parts: SplitResult) -> str | None:
         return f"has an option that is none of {', '.join(allowed)}" if allowed else "may have no options after a ?"
     if max(Counter(name for name, _ in options).values(), default=0) > 1:
         return "names an option twice"
+    # For the clients it is a blank, as in a form, and whoever writes a path means it.
+    if "+" in parts.query:
+        return "has a + in an option: write it as %2B, and a blank as %20"
     # Word by word as the cache's client takes them.
     if given.get("ssl_cert_reqs", "required") != "required" or given.get("ssl_check_hostname", "1") not in _TRUE:
         return "does not verify who answers: name the CA that signed, or the server's own certificate, as ssl_ca_certs"

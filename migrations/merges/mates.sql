@@ -1,19 +1,3 @@
--- Payments for the same things in two carts that a merge made one: a guest's, begun before it, and one of a session that the
--- customer opened after it. Where money comes for both, the same was paid twice. Written when the session is, and never changed:
--- so who records money of either finds the other, in whatever order it comes. Each pair is here twice, once from each side.
-CREATE TABLE IF NOT EXISTS payment_mates (
-    id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT payment_mates_pkey PRIMARY KEY,
-    payment_id uuid NOT NULL CONSTRAINT payment_mates_payment_id_fkey REFERENCES payments (id),
-    mate_id uuid NOT NULL CONSTRAINT payment_mates_mate_id_fkey REFERENCES payments (id),
-    created_at timestamptz DEFAULT now() NOT NULL,
-    updated_at timestamptz DEFAULT now() NOT NULL,
-    CONSTRAINT payment_mates_are_two CHECK (payment_id <> mate_id)
-);
-
-CREATE UNIQUE INDEX IF NOT EXISTS payment_mates_payment_id_mate_id ON payment_mates (payment_id, mate_id);
-
-GRANT SELECT ON payment_mates TO checkout_web, checkout_worker;
-
 -- The mates of a session that is opened now: of each guest whose cart had gone into this one when it was read, the sessions of the
 -- filling that did, and of older ones that were paid in part, if a listing is in both. Not once the customer has bought what was
 -- merged (order_carts), nor once the guest has: then it has left the cart, and who buys it again means to. Its statement holds
@@ -46,9 +30,6 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE TRIGGER checkout_sessions_pair AFTER INSERT ON checkout_sessions FOR EACH ROW
-WHEN (NEW.merges IS DISTINCT FROM 0) EXECUTE FUNCTION checkout_sessions_pair();
-
 -- As before (migrations/guests/merging.sql), and the carts of mates: each of two waits for the other, though their guest was
 -- erased since.
 CREATE OR REPLACE FUNCTION carts_lock_for_payments(money text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -76,8 +57,7 @@ DO $$
 DECLARE
     owned text;
 BEGIN
-    FOREACH owned IN ARRAY ARRAY['checkout_sessions_pair()', 'carts_lock_for_payments(text[])',
-        'guest_merge(bytea, interval, uuid, text, text, text, integer, integer, numeric)'] LOOP
+    FOREACH owned IN ARRAY ARRAY['checkout_sessions_pair()', 'carts_lock_for_payments(text[])'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', owned, current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', owned);
     END LOOP;

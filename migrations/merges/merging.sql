@@ -131,6 +131,16 @@ BEGIN
 END
 $$;
 
+-- What is replaced loses its search_path: both in one transaction.
+DO $$
+DECLARE
+    merge text := 'guest_merge(bytea, interval, uuid, text, text, text, integer, integer, numeric)';
+BEGIN
+    EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', merge, current_schema());
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', merge);
+END
+$$;
+
 -- As before (migrations/guests/merging.sql), but a session that was opened after is known by what it was read after.
 CREATE OR REPLACE FUNCTION order_carts(made uuid[]) RETURNS TABLE (order_id uuid, cart_id uuid, is_merged boolean) LANGUAGE sql STABLE AS $$
     SELECT new.id, CASE

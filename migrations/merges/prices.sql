@@ -15,9 +15,6 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE TRIGGER listing_prices_guard BEFORE INSERT OR UPDATE OF listing_id, currency ON listing_prices
-FOR EACH ROW EXECUTE FUNCTION listing_prices_guard();
-
 -- A listing that gets another currency keeps no price in it beside its own.
 CREATE OR REPLACE FUNCTION listings_drop_price() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -25,6 +22,3 @@ BEGIN
     RETURN NULL;
 END
 $$;
-
-CREATE OR REPLACE TRIGGER listings_drop_price AFTER UPDATE OF currency ON listings FOR EACH ROW
-WHEN (OLD.currency <> NEW.currency) EXECUTE FUNCTION listings_drop_price();

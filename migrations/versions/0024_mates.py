@@ -9,7 +9,9 @@ step, and run again.
 """
 
 import re
+import sys
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
 from alembic import op
@@ -22,7 +24,17 @@ depends_on = None
 
 FOLDER: Final = Path(__file__).parent.parent / "merges"
 
-PARTS: Final = ("merging", "mates", "fold", "bodies", "prices")
+PARTS: Final = ("merging", "payment_mates", "mates", "fold", "bodies", "prices")
+"""Files of functions, and one of the new table, which locks payments alone. Each is one transaction."""
+
+TRIGGERS: Final = (
+    """CREATE OR REPLACE TRIGGER checkout_sessions_pair AFTER INSERT ON checkout_sessions FOR EACH ROW
+    WHEN (NEW.merges IS DISTINCT FROM 0) EXECUTE FUNCTION checkout_sessions_pair()""",
+    """CREATE OR REPLACE TRIGGER listing_prices_guard BEFORE INSERT OR UPDATE OF listing_id, currency ON listing_prices
+    FOR EACH ROW EXECUTE FUNCTION listing_prices_guard()""",
+    """CREATE OR REPLACE TRIGGER listings_drop_price AFTER UPDATE OF currency ON listings FOR EACH ROW
+    WHEN (OLD.currency <> NEW.currency) EXECUTE FUNCTION listings_drop_price()""",
+)
 
 BEFORE: Final = {
     "payment_reasons": "orders/fold.sql",
@@ -60,9 +72,20 @@ STEP: Final = text("""
     SELECT id FROM page ORDER BY id DESC LIMIT 1
 """)
 
+# Whoever merges holds such a lock from the function's first statement on.
+WRITERS: Final = text("""
+    SELECT virtualtransaction FROM pg_locks
+    WHERE relation = CAST('guests' AS regclass) AND mode IN ('RowShareLock', 'RowExclusiveLock')
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+
+WAIT_FOR_MERGES: Final = 30
+"""Seconds; the web ends its own statements and transactions long before."""
+
 
 def upgrade() -> None:
-    # Each step by itself: none holds one table while it waits for another.
+    # Each statement that locks a table that is there is a transaction of its own, and so is each file: what is sent at
+    # once is one. So none holds a table while it waits for another.
     with op.get_context().autocommit_block():
         op.execute("ALTER TABLE carts ADD IF NOT EXISTS merges integer DEFAULT 0 NOT NULL")
         op.execute("ALTER TABLE guests ADD IF NOT EXISTS merge_number integer")
@@ -70,13 +93,17 @@ def upgrade() -> None:
         op.execute("GRANT INSERT (merges) ON checkout_sessions TO checkout_web")
         for part in PARTS:
             _run((FOLDER / f"{part}.sql").read_text(encoding="utf-8"))
-        after = BEGINNING
-        while after:
-            after = op.get_bind().execute(STEP, {"most": CARTS_A_STEP, "after": after}).scalar()
+        for trigger in TRIGGERS:
+            op.execute(trigger)
         op.execute("""
             DELETE FROM listing_prices AS price USING listings AS listing
             WHERE listing.id = price.listing_id AND listing.currency = price.currency
         """)
+        # A merge that began before its function was replaced counts nothing: those that committed are counted here, and
+        # once more when the last one has ended.
+        _count_merges()
+        _wait_for_merges()
+        _count_merges()
 
 
 def downgrade() -> None:
@@ -101,6 +128,22 @@ def downgrade() -> None:
     op.execute("ALTER TABLE checkout_sessions DROP merges")
     op.execute("ALTER TABLE guests DROP merge_number")
     op.execute("ALTER TABLE carts DROP merges")
+
+
+def _count_merges() -> None:
+    after = BEGINNING
+    while after:
+        after = op.get_bind().execute(STEP, {"most": CARTS_A_STEP, "after": after}).scalar()
+
+
+def _wait_for_merges() -> None:
+    """Wait until everybody who writes guests now has ended. No table is locked for it."""
+    until = monotonic() + WAIT_FOR_MERGES
+    begun = set(op.get_bind().execute(WRITERS).scalars())
+    while begun := begun & set(op.get_bind().execute(WRITERS).scalars()):
+        if monotonic() > until:
+            sys.exit(f"Somebody has held rows of guests for {WAIT_FOR_MERGES} seconds: run the migration again later.")
+        sleep(0.05)
 
 
 def _run(statements: str) -> None:

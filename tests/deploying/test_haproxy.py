@@ -53,6 +53,12 @@ def test_the_primary_is_found_whoever_it_is(tmp_path: Path) -> None:
                 replica.replicaof("NO", "ONE")
                 before = _length(second.url)
                 eventually(lambda: _enqueued(queue) and _length(second.url) > before)
+                # The old one is back, and nobody has demoted it.
+                with start_valkey(tmp_path / "first", guard=guard, durable=False, port=first.port).server:
+                    eventually(lambda: "Server valkey/a is UP" in (tmp_path / "haproxy.log").read_text())
+                    assert {_run_id(port) for _ in range(8)} == {_run_id(second.port)}
+                    second.server.stop()
+                    eventually(lambda: _run_id(port) == _run_id(first.port) != "away")
             finally:
                 stop([Target(pid=process.pid)])
                 process.wait()
@@ -73,8 +79,17 @@ def _length(url: str) -> int:
 
 
 def _role(port: int) -> str:
+    return _info(port, "role")
+
+
+def _run_id(port: int) -> str:
+    """Which process answers."""
+    return _info(port, "run_id")
+
+
+def _info(port: int, name: str) -> str:
     try:
         with Redis(port=port) as server:
-            return str(server.info("replication")["role"])  # type: ignore[index]  # its type covers the async client
+            return str(server.info()[name])  # type: ignore[index]  # its type covers the async client
     except RedisError:
         return "away"

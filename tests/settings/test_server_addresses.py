@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 import pytest
 from kombu import Connection
@@ -23,6 +24,7 @@ CACHES: Final = (
     "rediss://cache/1",
     "rediss://web:p%2Fss@cache:6380/1?ssl_ca_certs=/etc/my%20ca.pem&ssl_certfile=/a.pem&ssl_keyfile=/a.key",
     "rediss://cache?db=4&ssl_cert_reqs=required&ssl_check_hostname=True",
+    "rediss://cache?ssl_ca_certs=/a%2Bb%20c%2541.pem",
     "unix:///run/valkey.sock",
     "unix://:p%40ss@/run/my%20valkey.sock?db=5",
     "unix://web:p+ss@/run/valkey.sock",
@@ -53,6 +55,7 @@ REFUSED: Final = {
     "rediss://a?ssl_cert_reqs=REQUIRED": "does not verify",
     "rediss://a?ssl_check_hostname=false": "does not verify",
     "rediss://a?ssl_keyfile=/a.key": "ssl_certfile",
+    "rediss://a?ssl_ca_certs=/a+b.pem": "has a + in an option: write it as %2B",
     "rediss://a?ssl_ca_certs=": "without a value",
     "redis://": "names no host",
     "http://a": "must begin with redis://",
@@ -65,6 +68,11 @@ REFUSED_BROKERS: Final = {
     "amqps://a?ssl_cert_reqs=none": "does not verify",
     "amqp://a;amqps://b": "write all as amqps://",
     "amqp://a;redis://b": "share no queue",
+    "amqp://a/v1;amqp://b/v2": "several virtual hosts",
+    "amqp://a/v1;amqp://b/v1;amqp://c": "several virtual hosts",
+    "amqp://a//v1;amqp://b/v1": "several virtual hosts",
+    "amqp://a//;amqp://b/v1": "several virtual hosts",
+    "amqps://a?ssl_ca_certs=/a+b.pem": "has a + in an option",
     "amqp://a;": "must begin with",
     "http://a": "must begin with",
 }
@@ -111,15 +119,22 @@ def test_nor_of_the_broker(address: str) -> None:
 
 
 def test_several_nodes_of_rabbitmq_are_one_broker() -> None:
-    several = "amqp://web:p%40ss@a//;amqp://web:p%40ss@b:5673/%2Fshop;amqp://c"
+    several = "amqp://web:p%40ss@a//;amqp://web:p%40ss@b:5673/%2F;amqp://c;amqp://d/"
     assert fault_of_broker(several) is None
     assert celery_url(several) == several
-    encrypted = "amqps://a;amqps://b/shop?ssl_ca_certs=/ca.pem"
+    encrypted = "amqps://a/%73hop;amqps://b/shop?ssl_ca_certs=/c%2Ba.pem"
     assert fault_of_broker(encrypted) is None
     assert celery_url(encrypted) == (
-        "amqps://a?ssl_cert_reqs=required&ssl_check_hostname=true;"
-        "amqps://b/shop?ssl_cert_reqs=required&ssl_check_hostname=true&ssl_ca_certs=%2Fca.pem"
+        "amqps://a/%73hop?ssl_cert_reqs=required&ssl_check_hostname=true;"
+        "amqps://b/shop?ssl_cert_reqs=required&ssl_check_hostname=true&ssl_ca_certs=%2Fc%2Ba.pem"
     )
+
+
+def test_nodes_are_of_one_virtual_host_as_celery_reads_it() -> None:
+    for path in ("", "/", "//", "/%2F", "/shop", "//shop", "/%2Fshop", "/a/b"):
+        with Connection(f"amqp://a{path}") as connection:
+            host = connection.virtual_host
+        assert fault_of_broker(f"amqp://a{path};amqp://b/{quote(host, safe='')}") is None, path
 
 
 def test_celery_takes_the_translation_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
