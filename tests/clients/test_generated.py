@@ -45,7 +45,7 @@ def test_the_python_client_is_generated_from_it(tmp_path: Path) -> None:
     assert len(made) > 200
 
 
-@pytest.mark.usefixtures("programs")
+@pytest.mark.usefixtures("node", "another_node")
 def test_the_typescript_client_is_generated_from_it(tmp_path: Path) -> None:
     make.make_typescript(tmp_path)
 
