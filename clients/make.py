@@ -102,8 +102,13 @@ def make_typescript(folder: Path) -> None:
     # Named, since the program would take the first node of PATH.
     node = str(NODE) if os.access(NODE, os.X_OK) else "node"
     _call(node, str(program), str(DOCUMENT), "--output", str(folder / "schema.ts"), *options)
-    version = _document()["info"]["version"]
+    document = _document()
+    version = document["info"]["version"]
     (folder / "version.ts").write_text(f'export const API_VERSION = "{version}";\n', encoding="utf-8")
+    paths = "".join(f'  "{path}",\n' for path, item in document["paths"].items() if _takes_key(item.get("post", {})))
+    keyed = f"export const KEYED: ReadonlySet<string> = new Set([\n{paths}]);\n"
+    about = "/** Paths where POST takes an Idempotency-Key. */\n"
+    (folder / "keyed.ts").write_text(about + keyed, encoding="utf-8")
 
 
 def for_python(document: Json) -> Json:
@@ -123,6 +128,10 @@ def for_python(document: Json) -> Json:
 def _document() -> Json:
     found: Json = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     return found
+
+
+def _takes_key(operation: Json) -> bool:
+    return any(each.get("name") == "Idempotency-Key" for each in operation.get("parameters", ()))
 
 
 def _plain(operation: Json) -> Json:

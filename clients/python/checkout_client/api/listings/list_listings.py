@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.list_listings_sort import ListListingsSort
@@ -112,8 +113,9 @@ def sync_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[ListingPage | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             currency=currency,
             q=q,
             vendor=vendor,
@@ -127,7 +129,7 @@ def sync_detailed(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -157,8 +159,9 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 currency=currency,
                 q=q,
                 vendor=vendor,
@@ -171,7 +174,7 @@ def sync(
                 sort=sort,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -194,8 +197,9 @@ async def asyncio_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[ListingPage | None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             currency=currency,
             q=q,
             vendor=vendor,
@@ -209,7 +213,7 @@ async def asyncio_detailed(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -232,8 +236,9 @@ async def asyncio(
 ) -> ListingPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 currency=currency,
                 q=q,
                 vendor=vendor,
@@ -246,6 +251,6 @@ async def asyncio(
                 sort=sort,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
