@@ -7,6 +7,7 @@ operations, and the version of the API is a header of the client, so an operatio
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,8 @@ CLIENTS: Final = Path(__file__).parent
 DOCUMENT: Final = CLIENTS / "openapi.json"
 PYTHON: Final = CLIENTS / "python"
 TYPESCRIPT: Final = CLIENTS / "typescript"
+NODE: Final = CLIENTS.parent / ".node" / "bin" / "node"
+"""The node that ``make node`` found or installed."""
 
 GENERATED: Final = ("api", "models")
 """The folders of the Python package that are generated; the modules beside them are written by hand."""
@@ -89,13 +92,23 @@ def make_python(package: Path) -> None:
 
 
 def make_typescript(folder: Path) -> None:
-    """Write the generated modules of the TypeScript client. Takes ``node_modules``. Raises CalledProcessError."""
+    """Write the generated modules of the TypeScript client. Takes ``node_modules`` and node.
+
+    Raises CalledProcessError, and FileNotFoundError where there is no node.
+    """
     program = TYPESCRIPT / "node_modules" / ".bin" / "openapi-typescript"
     # A member with a default may be left out of a request; answers say themselves what is always there.
     options = ("--default-non-nullable", "false", "--root-types", "--root-types-no-schema-prefix")
-    _call(str(program), str(DOCUMENT), "--output", str(folder / "schema.ts"), *options)
-    version = _document()["info"]["version"]
+    # Named, since the program would take the first node of PATH.
+    node = str(NODE) if os.access(NODE, os.X_OK) else "node"
+    _call(node, str(program), str(DOCUMENT), "--output", str(folder / "schema.ts"), *options)
+    document = _document()
+    version = document["info"]["version"]
     (folder / "version.ts").write_text(f'export const API_VERSION = "{version}";\n', encoding="utf-8")
+    paths = "".join(f'  "{path}",\n' for path, item in document["paths"].items() if _takes_key(item.get("post", {})))
+    keyed = f"export const KEYED: ReadonlySet<string> = new Set([\n{paths}]);\n"
+    about = "/** Paths where POST takes an Idempotency-Key. */\n"
+    (folder / "keyed.ts").write_text(about + keyed, encoding="utf-8")
 
 
 def for_python(document: Json) -> Json:
@@ -115,6 +128,10 @@ def for_python(document: Json) -> Json:
 def _document() -> Json:
     found: Json = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     return found
+
+
+def _takes_key(operation: Json) -> bool:
+    return any(each.get("name") == "Idempotency-Key" for each in operation.get("parameters", ()))
 
 
 def _plain(operation: Json) -> Json:

@@ -22,6 +22,8 @@ from checkout_service.payments.next_action import ActionType
 from checkout_service.payments.queries import payment_of, payments_of
 from checkout_service.payments.schemas import (
     EXAMPLE,
+    PAGE_EXAMPLE,
+    READ_EXAMPLE,
     PageQuery,
     PaymentPageSchema,
     PaymentWithTimelineSchema,
@@ -40,7 +42,7 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payments", descript
 @guests_too(after_merge=True)
 @staff_too(Scope.PAYMENTS_READ, of_tokens=(Scope.REFUNDS,))
 @blueprint.arguments(WaitingQuery, location="query")
-@blueprint.response(200, ReadPaymentSchema)
+@blueprint.response(200, ReadPaymentSchema, example=READ_EXAMPLE)
 @blueprint.alt_response(304, description="Not modified since the ETag in If-None-Match")
 @blueprint.problems(NotFound, Invalid)
 def read_payment(query: dict[str, Any], payment_id: UUID) -> Response:
@@ -108,7 +110,7 @@ def cancel_payment(payment_id: UUID) -> Response:
 @leads_to("getPayment", "listRefunds", payment_id="/data/0/id")
 @guests_too(after_merge=True)
 @blueprint.arguments(PageQuery, location="query")
-@blueprint.response(200, PaymentPageSchema)
+@blueprint.response(200, PaymentPageSchema, example=PAGE_EXAMPLE)
 @blueprint.problems(Invalid)
 @compressed
 def list_payments(query: dict[str, Any]) -> Response:

@@ -305,6 +305,44 @@ EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
+READ_EXAMPLE: Final[dict[str, Any]] = EXAMPLE | {
+    "status": "paid",
+    "amount_captured": "240.00",
+    "amount_refundable": "240.00",
+    "order": {"id": "01a206b6-2617-7632-98bf-296e992e5fa1", "number": "1042"},
+    "version": 2,
+    "updated_at": "2026-11-25T04:06:07.123456Z",
+    "timeline": [
+        {
+            "kind": "capture",
+            "id": "01a206b6-2617-7632-98bf-296e992e5fa2",
+            "name": "mock_ch_1",
+            "status": "succeeded",
+            "amount": "240.00",
+            "currency": "USD",
+            "occurred_at": "2026-11-25T04:06:06Z",
+            "received_at": "2026-11-25T04:06:07.123456Z",
+            "reason": None,
+            "of": None,
+            "amount_lost": "0.00",
+        },
+    ],
+    "next_action": {"type": "none"},
+}
+
+PAGE_EXAMPLE: Final[dict[str, Any]] = {
+    "data": [
+        {
+            name: value
+            for name, value in READ_EXAMPLE.items()
+            if name not in {"timeline", "earlier_cursor", "next_action"}
+        }
+    ],
+    "next_cursor": None,
+    "has_more": False,
+}
+
+
 class PaymentPageSchema(AnswerSchema):
     """A page of payments, newest first."""
 

@@ -106,6 +106,20 @@ def test_every_body_that_is_taken_shows_an_example(document: Json) -> None:
                 assert "example" in media or shown or (name and not members), (item, method)
 
 
+def test_every_body_of_a_success_shows_an_example(document: Json) -> None:
+    shown = {
+        operation["operationId"]: "example" in media or "examples" in media
+        for item in document["paths"].values()
+        for method, operation in item.items()
+        if method in METHODS
+        for status, answer in operation["responses"].items()
+        if status < "300"
+        for media in answer.get("content", {}).values()
+    }
+    assert len(shown) > 30
+    assert [operation for operation, has_one in shown.items() if not has_one] == []
+
+
 def test_what_may_be_null_has_it_among_its_types(document: Json) -> None:
     for path, node in nodes(document):
         assert "nullable" not in node or path.endswith("/properties"), path

@@ -45,12 +45,12 @@ def test_the_python_client_is_generated_from_it(tmp_path: Path) -> None:
     assert len(made) > 200
 
 
-@pytest.mark.usefixtures("programs")
+@pytest.mark.usefixtures("node", "another_node")
 def test_the_typescript_client_is_generated_from_it(tmp_path: Path) -> None:
     make.make_typescript(tmp_path)
 
     made = contents(tmp_path)
-    assert made.keys() == {"schema.ts", "version.ts"}
+    assert made.keys() == {"schema.ts", "version.ts", "keyed.ts"}
     assert [name for name in made if made[name] != (TYPESCRIPT / "src" / name).read_bytes()] == [], "run make clients"
 
 
@@ -79,7 +79,7 @@ def test_the_lock_of_the_typescript_client_names_no_registry() -> None:
 
 
 def test_what_is_generated_is_marked() -> None:
-    generated = ["openapi.json", "typescript/src/schema.ts", "typescript/src/version.ts"]
+    generated = ["openapi.json", "typescript/src/schema.ts", "typescript/src/version.ts", "typescript/src/keyed.ts"]
     generated += [f"python/checkout_client/{folder}/__init__.py" for folder in make.GENERATED]
     by_hand = ["typescript/src/index.ts", "python/checkout_client/watching.py", "make.py"]
 

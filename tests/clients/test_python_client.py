@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from checkout_client import (
+    CheckoutError,
     Client,
+    LostCallError,
     PaymentUnchangedError,
     ProblemError,
     UnexpectedAnswerError,
+    calling,
     each,
     each_async,
     wait_for_payment,
@@ -22,11 +25,11 @@ from checkout_client import (
     watching,
 )
 from checkout_client.api import API_VERSION
-from checkout_client.api.cart import empty_cart, get_cart
+from checkout_client.api.cart import add_cart_item, empty_cart, get_cart
 from checkout_client.api.payments import get_payment, list_payments
 from checkout_client.api.refunds import create_refund
 from checkout_client.api.webhook_endpoints import get_webhook_endpoint
-from checkout_client.models import NewRefund, NoAction, ReadPayment
+from checkout_client.models import NewItem, NewRefund, NoAction, ReadPayment
 
 from clients import make
 
@@ -87,8 +90,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         made.append(seconds)
 
     monkeypatch.setattr(watching, "monotonic", lambda: sum(made))
-    monkeypatch.setattr(watching, "sleep", made.append)
-    monkeypatch.setattr(watching, "sleep_async", pause)
+    for module in (watching, calling):
+        monkeypatch.setattr(module, "sleep", made.append)
+        monkeypatch.setattr(module, "sleep_async", pause)
     return made
 
 
@@ -130,6 +134,113 @@ def test_a_key_is_made_for_each_call_and_one_that_is_named_is_sent() -> None:
     assert len({first, second}) == 2
     assert min(len(first), len(second)) == 36
     assert third == "mine"
+
+
+@pytest.mark.parametrize("name", ["token", "cart_token", "api_key"])
+def test_a_caller_with_an_empty_secret_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is empty"):
+        Client("http://127.0.0.1:1", **{name: ""})
+    with pytest.raises(ValueError, match="is empty"):
+        Client("http://127.0.0.1:1", **({"token": "a", "api_key": "b"} | {name: ""}))
+
+
+class BreaksOff(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that has a beginning alone."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"id": '
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"id": '
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+
+def lost(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadTimeout("too long", request=request)
+
+
+def broken(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(202, stream=BreaksOff())
+
+
+def refund(service: Service, *, by_asyncio: bool, **key: str) -> object:
+    client, body = service.client(api_key="csk_1"), NewRefund(amount="1.00")
+    if by_asyncio:
+        return asyncio.run(create_refund.asyncio(PAYMENT, client=client, body=body, **key))
+    return create_refund.sync(PAYMENT, client=client, body=body, **key)
+
+
+def keys_of(service: Service) -> list[str]:
+    return [request.headers["Idempotency-Key"] for request in service.requests]
+
+
+@pytest.mark.parametrize("by_asyncio", [False, True])
+def test_a_call_without_an_answer_is_repeated_with_its_key(pauses: list[float], *, by_asyncio: bool) -> None:
+    done = httpx.Response(202, json=example("Refund"))
+    service = Service(lost, problem(503, "still-in-progress", {"Retry-After": "3"}), done)
+
+    assert refund(service, by_asyncio=by_asyncio) is not None
+
+    first, second, third = keys_of(service)
+    assert first == second == third
+    assert len({request.content for request in service.requests}) == 1
+    assert pauses == [0.5, 3.0]
+
+
+@pytest.mark.parametrize("by_asyncio", [False, True])
+@pytest.mark.parametrize("key", [{}, {"idempotency_key": "mine"}])
+def test_a_call_that_is_lost_however_often_it_is_sent_names_its_key(
+    pauses: list[float], key: dict[str, str], *, by_asyncio: bool
+) -> None:
+    service = Service(broken, lost, lost)
+
+    with pytest.raises(LostCallError) as raised:
+        refund(service, by_asyncio=by_asyncio, **key)
+
+    assert keys_of(service) == [raised.value.idempotency_key] * 3
+    assert raised.value.idempotency_key in {*key.values()} or not key
+    assert isinstance(raised.value.__cause__, httpx.ReadTimeout)
+    assert pauses == [0.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent"),
+    [
+        ([lambda _: problem(422, "invalid")], 1),
+        ([lambda _: problem(503, "no-provider", {"Retry-After": "300"})], 1),
+        ([lambda _: httpx.Response(502, text="<h1>Bad gateway</h1>")], 1),
+        ([lambda _: problem(503, "draining", {"Retry-After": "1"})] * 3, 3),
+    ],
+)
+@pytest.mark.parametrize("by_asyncio", [False, True])
+def test_an_error_names_the_key_of_its_call(
+    pauses: list[float], answers: list[Answer], sent: int, *, by_asyncio: bool
+) -> None:
+    service = Service(*answers)
+
+    with pytest.raises(CheckoutError) as raised:
+        refund(service, by_asyncio=by_asyncio)
+
+    assert keys_of(service) == [raised.value.idempotency_key] * sent
+    assert len(pauses) == sent - 1
+
+
+@pytest.mark.parametrize("by_asyncio", [False, True])
+def test_a_call_without_a_key_is_sent_once(pauses: list[float], *, by_asyncio: bool) -> None:
+    def add(service: Service) -> None:
+        client, body = service.client(token="a"), NewItem(listing=PAYMENT, qty=1)
+        if by_asyncio:
+            asyncio.run(add_cart_item.asyncio(client=client, body=body))
+        else:
+            add_cart_item.sync(client=client, body=body)
+
+    with pytest.raises(httpx.ReadTimeout):
+        add(Service(lost))
+    with pytest.raises(ProblemError) as raised:
+        add(Service(problem(503, "draining", {"Retry-After": "1"})))
+    assert raised.value.idempotency_key is None
+    assert pauses == []
 
 
 def test_a_problem_is_raised_with_members_of_its_own() -> None:
@@ -228,8 +339,21 @@ def test_a_payment_is_waited_for_by_its_etag_as_the_service_says(pauses: list[fl
     sent = [request.headers.get("If-None-Match") for request in service.requests]
     assert sent == [None, *['W/"pending"'] * 5, 'W/"paid"']
     assert {request.url.params["wait"] for request in service.requests} == {"30"}
-    # At once where the service waits itself; a second after a 304 that came at once, which it should not have.
-    assert pauses == [0.0, 1.0, 3.0, 1.0, 2.0, 0.0]
+    # At once where the service waits itself; a second after an answer that came at once, but the first.
+    assert pauses == [0.0, 1.0, 3.0, 1.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize("by_asyncio", [False, True])
+def test_a_payment_whose_etag_a_proxy_takes_away_is_read_once_a_second(
+    pauses: list[float], *, by_asyncio: bool
+) -> None:
+    answers = [payment("pending"), payment("pending"), payment("processing"), payment("paid")]
+    for answer in answers:
+        del answer.headers["ETag"]
+
+    assert wait(Service(*answers).client(token="a"), by_asyncio=by_asyncio).status == "paid"
+
+    assert pauses == [0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("by_asyncio", [False, True])

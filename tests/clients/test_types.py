@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.clients.conftest import PYTHON, TYPESCRIPT
+from tests.clients.conftest import PYTHON, TYPESCRIPT, InNode
 from tests.conftest import ROOT
 
 Errors = dict[str, list[str]]
@@ -112,7 +112,7 @@ def by_mypy(tmp_path_factory: pytest.TempPathFactory) -> Errors:
 
 
 @pytest.fixture(scope="session")
-def by_tsc(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Errors:
+def by_tsc(in_node: InNode, tmp_path_factory: pytest.TempPathFactory) -> Errors:
     """What tsc finds in the sources, the journey, and a module for each mistake."""
     folder = tmp_path_factory.mktemp("mistakes")
     for mistake, (code, _) in IN_TYPESCRIPT.items():
@@ -125,7 +125,7 @@ def by_tsc(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Errors:
     }
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "tsconfig.json").write_text(json.dumps(settings))
-    command = [str(programs / "tsc"), "--noEmit", "--strict", "--pretty", "false", "--project", str(folder)]
+    command = in_node("tsc", "--noEmit", "--strict", "--pretty", "false", "--project", str(folder))
     done = subprocess.run(command, cwd=TYPESCRIPT, capture_output=True, text=True, check=False, timeout=250)
     return errors(done.stdout, r"^(?P<path>\S+?)\(\d+,\d+\): error (?P<code>TS\d+):")
 

@@ -6,11 +6,14 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.clients.conftest import TYPESCRIPT
 
 
-def test_the_tests_of_the_typescript_client_pass(compiled: Path) -> None:
-    command = ["node", "--test", "--test-reporter=tap", "client.test.js"]
+@pytest.mark.usefixtures("another_node")
+def test_the_tests_of_the_typescript_client_pass(node: str, compiled: Path) -> None:
+    command = [node, "--test", "--test-reporter=tap", "client.test.js"]
     done = subprocess.run(command, cwd=compiled, capture_output=True, text=True, check=False, timeout=200)
 
     assert done.returncode == 0, done.stdout

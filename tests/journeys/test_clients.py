@@ -11,12 +11,12 @@ from typing import Any, Final
 from uuid import uuid4
 
 from checkout_service.local.purchase import customer_token
-from tests.clients.conftest import compiled, programs
+from tests.clients.conftest import compiled, in_node, node
 from tests.conftest import ROOT
 from tests.journeys.conftest import Town
 
 CLIENTS: Final = ROOT / "clients"
-__all__ = ["compiled", "programs"]
+__all__ = ["compiled", "in_node", "node"]
 
 SCOPES: Final = ("refunds", "payments:read", "events:read", "webhooks:write")
 
@@ -57,5 +57,5 @@ def test_the_client_for_python(town: Town) -> None:
     travel(town, sys.executable, str(CLIENTS / "python" / "journey.py"))
 
 
-def test_the_client_for_typescript(town: Town, compiled: Path) -> None:
-    travel(town, "node", str(compiled / "journey.js"))
+def test_the_client_for_typescript(town: Town, node: str, compiled: Path) -> None:
+    travel(town, node, str(compiled / "journey.js"))

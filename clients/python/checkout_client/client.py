@@ -18,7 +18,7 @@ class Client:
 
     Without any of them it is a stranger, who may look at listings and get a cart. Each request names the version of
     the API by which the client was generated. Close it, or use it in a ``with`` or ``async with`` block. ``transport``
-    and ``async_transport`` are httpx's own, for proxies and tests.
+    and ``async_transport`` are httpx's own, for proxies and tests. No redirect is followed.
     """
 
     def __init__(
@@ -33,7 +33,12 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         async_transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        if sum(each is not None for each in (token, cart_token, api_key)) > 1:
+        callers = {"token": token, "cart_token": cart_token, "api_key": api_key}
+        named = {name: value for name, value in callers.items() if value is not None}
+        for name, value in named.items():
+            if not value:
+                raise ValueError(f"{name} is empty; leave it out to call as a stranger")
+        if len(named) > 1:
             raise ValueError("one caller: name one of token, cart_token and api_key")
         self._base_url = base_url
         self._timeout = timeout

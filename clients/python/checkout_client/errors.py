@@ -22,6 +22,12 @@ class CheckoutError(Exception):
         return self.response.status_code
 
     @property
+    def idempotency_key(self) -> str | None:
+        """What the call was sent with, where it takes one: the same call with the same key is done once."""
+        key: str | None = self.response.request.headers.get("Idempotency-Key")
+        return key
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds after which to ask again, where the service says so."""
         try:
@@ -29,6 +35,17 @@ class CheckoutError(Exception):
         except ValueError:
             return None
         return seconds if math.isfinite(seconds) else None
+
+
+class LostCallError(Exception):
+    """A call that takes an Idempotency-Key got no answer, however often it was sent; it may be done all the same.
+
+    The same call with the same ``idempotency_key`` is done once. Of httpx is the ``__cause__``.
+    """
+
+    def __init__(self, idempotency_key: str) -> None:
+        super().__init__(f"no answer; repeat the call with the Idempotency-Key {idempotency_key}")
+        self.idempotency_key = idempotency_key
 
 
 class ProblemError(CheckoutError):

@@ -100,14 +100,15 @@ class _Watch:
 
     def see(self, answer: Response[ReadPayment | None]) -> float:
         """Take an answer in; the seconds to let pass before the next request."""
+        is_first = self._last is None
         self.etag = answer.etag
         if answer.parsed is not None:
             self._last = answer.parsed
             if self.until(answer.parsed):
                 self.found = answer.parsed
-            return _seconds(answer) or 0.0
-        # A 304 that came at once: as many requests wait as may, or the time is nearly over.
-        came_at_once = monotonic() - self._sent_at < PAUSE
+        # The first always comes at once. Another: as many requests wait as may, the time is nearly over, a proxy takes
+        # ETags away, or the payment changes quickly.
+        came_at_once = not is_first and monotonic() - self._sent_at < PAUSE
         return _seconds(answer) or (PAUSE if came_at_once else 0.0)
 
     def pause_after(self, error: CheckoutError) -> float:

@@ -3,6 +3,7 @@
 import createClient, { type Client, type Middleware } from "openapi-fetch";
 
 import type { components, paths, webhooks } from "./schema.js";
+import { KEYED } from "./keyed.js";
 import { API_VERSION } from "./version.js";
 
 export type * from "./schema.js";
@@ -51,27 +52,88 @@ export type Problems = {
 
 /** A client for one caller. Each request names the version of the API by which this client was made. */
 export function createCheckoutClient(options: CheckoutClientOptions): CheckoutClient {
-  const client = createClient<Paths>({
-    baseUrl: options.baseUrl,
-    ...(options.fetch && { fetch: options.fetch }),
-  });
+  checkCaller(options);
+  // A redirect that were followed would take the caller's secret along, to any origin.
+  const client = createClient<Paths>({ baseUrl: options.baseUrl, redirect: "manual", fetch: repeating(options.fetch) });
   client.use(headersOf(options));
   return client;
+}
+
+function checkCaller({ token, cartToken, apiKey }: Caller): void {
+  const named = Object.entries({ token, cartToken, apiKey }).filter(([, value]) => value !== undefined);
+  for (const [name, value] of named) {
+    if (!value) throw new TypeError(`${name} is empty; leave it out to call as a stranger`);
+  }
+  if (named.length > 1) throw new TypeError("one caller: name one of token, cartToken and apiKey");
 }
 
 function headersOf(caller: Caller): Middleware {
   const bearer = caller.token ?? caller.apiKey;
   return {
-    onRequest({ request }) {
+    onRequest({ request, schemaPath }) {
       request.headers.set("API-Version", API_VERSION);
       if (bearer !== undefined) request.headers.set("Authorization", `Bearer ${bearer}`);
       if (caller.cartToken !== undefined) request.headers.set("Cart-Token", caller.cartToken);
-      // Operations that know none leave it alone.
-      if (request.method === "POST" && !request.headers.has("Idempotency-Key")) {
+      if (request.method !== "POST" || !KEYED.has(schemaPath)) {
+        // Nobody would heed it, and what has one is sent again.
+        request.headers.delete("Idempotency-Key");
+      } else if (!request.headers.has("Idempotency-Key")) {
         request.headers.set("Idempotency-Key", crypto.randomUUID());
       }
     },
+    onResponse({ request, response }) {
+      const key = request.headers.get("Idempotency-Key");
+      if (key !== null) keys.set(response, key);
+    },
   };
+}
+
+/** With which key the call was sent that got this answer. */
+const keys = new WeakMap<Response, string>();
+
+/** Seconds before each repetition of a call that got no answer. */
+const PAUSES = [0.5, 2];
+
+/** A 503 whose Retry-After is longer, in seconds, is the caller's to repeat. */
+const LONGEST_PAUSE = 5;
+
+/** A fetch that sends again what has an Idempotency-Key and got no answer: it is done once, however often it is sent. */
+function repeating(fetch: CheckoutClientOptions["fetch"] = globalThis.fetch): (request: Request) => Promise<Response> {
+  return async (request) => {
+    const key = request.headers.get("Idempotency-Key");
+    if (key === null) return fetch(request);
+    for (let sent = 0; ; sent++) {
+      let pause = PAUSES[sent];
+      try {
+        const response = await fetch(request.clone());
+        // All of it: an answer that breaks off is none.
+        await response.clone().arrayBuffer();
+        const named = response.status === 503 ? retryAfter(response) : undefined;
+        if (pause === undefined || named === undefined || named < 0 || named > LONGEST_PAUSE) return response;
+        pause = named;
+      } catch (error) {
+        if (pause === undefined || request.signal.aborted) throw new LostCallError(key, error);
+      }
+      await sleep(pause, request.signal).catch((reason: unknown) => {
+        throw new LostCallError(key, reason);
+      });
+    }
+  };
+}
+
+/**
+ * A call that takes an Idempotency-Key got no answer, however often it was sent, or its signal ended it; it may be done
+ * all the same. The same call with the same key is done once. `cause` is what fetch threw.
+ */
+export class LostCallError extends Error {
+  override readonly name = "LostCallError";
+
+  constructor(
+    readonly idempotencyKey: string,
+    cause: unknown,
+  ) {
+    super(`no answer; repeat the call with the Idempotency-Key ${idempotencyKey}`, { cause });
+  }
 }
 
 /** No problem document came: a proxy answered, or a release that this client does not know. */
@@ -87,6 +149,11 @@ export class UnexpectedAnswerError extends Error {
 
   get status(): number {
     return this.response.status;
+  }
+
+  /** What the call was sent with, where it takes one: the same call with the same key is done once. */
+  get idempotencyKey(): string | undefined {
+    return keys.get(this.response);
   }
 
   /** Seconds after which to ask again, where the service says so. */
@@ -206,13 +273,15 @@ export async function waitForPayment(
     let pause = retryAfter(response) ?? 0;
     if (response.status === 429 || response.status === 503) {
       pause ||= PAUSE;
-    } else if (response.status === 304) {
-      // At once: as many requests wait as may, or the time is nearly over.
-      if (Date.now() - sentAt < PAUSE * 1000) pause ||= PAUSE;
     } else {
-      const payment = await unwrap(answer);
-      if (until(payment)) return payment;
-      seen = { payment, etag: response.headers.get("ETag") };
+      // The first always comes at once. Another: as many requests wait as may, the time is nearly over, a proxy takes
+      // ETags away, or the payment changes quickly.
+      if (seen && Date.now() - sentAt < PAUSE * 1000) pause ||= PAUSE;
+      if (response.status !== 304) {
+        const payment = await unwrap(answer);
+        if (until(payment)) return payment;
+        seen = { payment, etag: response.headers.get("ETag") };
+      }
     }
     const left = (deadline - Date.now()) / 1000;
     if (left <= 0) throw new PaymentUnchangedError(seen?.payment);

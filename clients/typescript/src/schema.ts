@@ -6263,6 +6263,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4",
+                     *       "status": "paid",
+                     *       "amount": "240.00",
+                     *       "currency": "USD",
+                     *       "amount_captured": "240.00",
+                     *       "amount_lost": "0.00",
+                     *       "amount_refundable": "240.00",
+                     *       "amount_authorized": "0.00",
+                     *       "amount_accepted": null,
+                     *       "amount_refunded": "0.00",
+                     *       "amount_refunding": "0.00",
+                     *       "under_way": false,
+                     *       "authorization_expires_at": null,
+                     *       "duplicate_of": [],
+                     *       "order": {
+                     *         "id": "01a206b6-2617-7632-98bf-296e992e5fa1",
+                     *         "number": "1042"
+                     *       },
+                     *       "provider": "mock",
+                     *       "under_review": false,
+                     *       "version": 2,
+                     *       "created_at": "2026-11-25T04:05:06.123456Z",
+                     *       "updated_at": "2026-11-25T04:06:07.123456Z",
+                     *       "timeline": [
+                     *         {
+                     *           "kind": "capture",
+                     *           "id": "01a206b6-2617-7632-98bf-296e992e5fa2",
+                     *           "name": "mock_ch_1",
+                     *           "status": "succeeded",
+                     *           "amount": "240.00",
+                     *           "currency": "USD",
+                     *           "occurred_at": "2026-11-25T04:06:06Z",
+                     *           "received_at": "2026-11-25T04:06:07.123456Z",
+                     *           "reason": null,
+                     *           "of": null,
+                     *           "amount_lost": "0.00"
+                     *         }
+                     *       ],
+                     *       "earlier_cursor": null,
+                     *       "next_action": {
+                     *         "type": "none"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReadPayment"];
                 };
             };
@@ -6425,6 +6471,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "id": "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4",
+                     *           "status": "paid",
+                     *           "amount": "240.00",
+                     *           "currency": "USD",
+                     *           "amount_captured": "240.00",
+                     *           "amount_lost": "0.00",
+                     *           "amount_refundable": "240.00",
+                     *           "amount_authorized": "0.00",
+                     *           "amount_accepted": null,
+                     *           "amount_refunded": "0.00",
+                     *           "amount_refunding": "0.00",
+                     *           "under_way": false,
+                     *           "authorization_expires_at": null,
+                     *           "duplicate_of": [],
+                     *           "order": {
+                     *             "id": "01a206b6-2617-7632-98bf-296e992e5fa1",
+                     *             "number": "1042"
+                     *           },
+                     *           "provider": "mock",
+                     *           "under_review": false,
+                     *           "version": 2,
+                     *           "created_at": "2026-11-25T04:05:06.123456Z",
+                     *           "updated_at": "2026-11-25T04:06:07.123456Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "has_more": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["PaymentPage"];
                 };
             };

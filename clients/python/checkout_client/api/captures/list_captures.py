@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.captures import Captures
@@ -50,11 +51,12 @@ def sync_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[Captures | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             payment_id=payment_id,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -71,10 +73,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 payment_id=payment_id,
-            )
+            ),
         )
     )
 
@@ -86,11 +89,12 @@ async def asyncio_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[Captures | None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             payment_id=payment_id,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -102,9 +106,10 @@ async def asyncio(
 ) -> Captures:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 payment_id=payment_id,
-            )
+            ),
         )
     )

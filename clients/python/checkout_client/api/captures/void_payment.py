@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.void import Void
@@ -49,11 +50,12 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Void]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             payment_id=payment_id,
             idempotency_key=idempotency_key,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -71,11 +73,12 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 payment_id=payment_id,
                 idempotency_key=idempotency_key,
-            )
+            ),
         )
     )
 
@@ -87,11 +90,12 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Void]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             payment_id=payment_id,
             idempotency_key=idempotency_key,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -104,10 +108,11 @@ async def asyncio(
 ) -> Void:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 payment_id=payment_id,
                 idempotency_key=idempotency_key,
-            )
+            ),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.cart_item import CartItem
@@ -50,10 +51,11 @@ def sync_detailed(
     body: NewItem,
 ) -> Response[CartItem]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -71,10 +73,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )
 
@@ -85,10 +88,11 @@ async def asyncio_detailed(
     body: NewItem,
 ) -> Response[CartItem]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -100,9 +104,10 @@ async def asyncio(
 ) -> CartItem:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...types import Response
@@ -35,7 +36,7 @@ def sync_detailed(
     client: Client,
 ) -> Response[None]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(**_request())
+    response = call(client, _request())
     _read(response)
     return Response(response, None)
 
@@ -49,7 +50,7 @@ def sync(
     Takes all lines out. Asking again changes nothing.
     """
 
-    _read(client.http.request(**_request()))
+    _read(call(client, _request()))
 
 
 async def asyncio_detailed(
@@ -57,7 +58,7 @@ async def asyncio_detailed(
     client: Client,
 ) -> Response[None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(**_request())
+    response = await call_async(client, _request())
     _read(response)
     return Response(response, None)
 
@@ -67,4 +68,4 @@ async def asyncio(
     client: Client,
 ) -> None:
     """As `sync`, for programs that use asyncio."""
-    _read(await client.async_http.request(**_request()))
+    _read(await call_async(client, _request()))

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.cart import Cart
@@ -38,7 +39,7 @@ def sync_detailed(
     client: Client,
 ) -> Response[Cart]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(**_request())
+    response = call(client, _request())
     return Response(response, _read(response))
 
 
@@ -54,7 +55,7 @@ def sync(
     this cart holds among them; null where stock is not tracked. A line may ask for more: checkout refuses it.
     """
 
-    return _read(client.http.request(**_request()))
+    return _read(call(client, _request()))
 
 
 async def asyncio_detailed(
@@ -62,7 +63,7 @@ async def asyncio_detailed(
     client: Client,
 ) -> Response[Cart]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(**_request())
+    response = await call_async(client, _request())
     return Response(response, _read(response))
 
 
@@ -71,4 +72,4 @@ async def asyncio(
     client: Client,
 ) -> Cart:
     """As `sync`, for programs that use asyncio."""
-    return _read(await client.async_http.request(**_request()))
+    return _read(await call_async(client, _request()))

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.merge import Merge
@@ -45,10 +46,11 @@ def sync_detailed(
     body: Merge,
 ) -> Response[MergedCart]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -68,10 +70,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )
 
@@ -82,10 +85,11 @@ async def asyncio_detailed(
     body: Merge,
 ) -> Response[MergedCart]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -97,9 +101,10 @@ async def asyncio(
 ) -> MergedCart:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )

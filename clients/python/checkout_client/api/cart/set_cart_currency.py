@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.cart import Cart
@@ -45,10 +46,11 @@ def sync_detailed(
     body: Currency,
 ) -> Response[Cart]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -64,10 +66,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )
 
@@ -78,10 +81,11 @@ async def asyncio_detailed(
     body: Currency,
 ) -> Response[Cart]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -93,9 +97,10 @@ async def asyncio(
 ) -> Cart:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.cart_item import CartItem
@@ -51,11 +52,12 @@ def sync_detailed(
     body: Quantity,
 ) -> Response[CartItem]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             item_id=item_id,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -72,11 +74,12 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 item_id=item_id,
                 body=body,
-            )
+            ),
         )
     )
 
@@ -88,11 +91,12 @@ async def asyncio_detailed(
     body: Quantity,
 ) -> Response[CartItem]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             item_id=item_id,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -105,10 +109,11 @@ async def asyncio(
 ) -> CartItem:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 item_id=item_id,
                 body=body,
-            )
+            ),
         )
     )

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.open_session import OpenSession
@@ -49,11 +50,12 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Session]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -74,11 +76,12 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )
 
@@ -90,11 +93,12 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Session]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -107,10 +111,11 @@ async def asyncio(
 ) -> Session:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )

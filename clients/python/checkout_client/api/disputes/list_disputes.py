@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.dispute_page import DisputePage
@@ -65,13 +66,14 @@ def sync_detailed(
     cursor: str | Unset = UNSET,
 ) -> Response[DisputePage]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             due_before=due_before,
             status=status,
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -92,13 +94,14 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 due_before=due_before,
                 status=status,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -112,13 +115,14 @@ async def asyncio_detailed(
     cursor: str | Unset = UNSET,
 ) -> Response[DisputePage]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             due_before=due_before,
             status=status,
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -133,12 +137,13 @@ async def asyncio(
 ) -> DisputePage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 due_before=due_before,
                 status=status,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

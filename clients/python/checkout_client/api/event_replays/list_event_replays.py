@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.replay_page import ReplayPage
@@ -61,12 +62,13 @@ def sync_detailed(
     cursor: UUID | Unset = UNSET,
 ) -> Response[ReplayPage]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -84,12 +86,13 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -102,12 +105,13 @@ async def asyncio_detailed(
     cursor: UUID | Unset = UNSET,
 ) -> Response[ReplayPage]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -121,11 +125,12 @@ async def asyncio(
 ) -> ReplayPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.counted import Counted
@@ -23,8 +24,7 @@ def _request(
     idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, str] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["Idempotency-Key"] = idempotency_key
+    headers["Idempotency-Key"] = str(uuid4()) if isinstance(idempotency_key, Unset) else idempotency_key
 
     _kwargs: dict[str, Any] = {
         "method": "post",
@@ -61,12 +61,13 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Counted | Replay]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -87,12 +88,13 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )
 
@@ -105,12 +107,13 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Counted | Replay]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -124,11 +127,12 @@ async def asyncio(
 ) -> Counted | Replay:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.replay import Replay
@@ -48,11 +49,12 @@ def sync_detailed(
     client: Client,
 ) -> Response[Replay]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             replay_id=replay_id,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -69,11 +71,12 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 replay_id=replay_id,
-            )
+            ),
         )
     )
 
@@ -85,11 +88,12 @@ async def asyncio_detailed(
     client: Client,
 ) -> Response[Replay]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             replay_id=replay_id,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -102,10 +106,11 @@ async def asyncio(
 ) -> Replay:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 replay_id=replay_id,
-            )
+            ),
         )
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.event import Event
@@ -45,10 +46,11 @@ def sync_detailed(
     client: Client,
 ) -> Response[Event]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             event_id=event_id,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -64,10 +66,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 event_id=event_id,
-            )
+            ),
         )
     )
 
@@ -78,10 +81,11 @@ async def asyncio_detailed(
     client: Client,
 ) -> Response[Event]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             event_id=event_id,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -93,9 +97,10 @@ async def asyncio(
 ) -> Event:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 event_id=event_id,
-            )
+            ),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.event_page import EventPage
@@ -64,14 +65,15 @@ def sync_detailed(
     wait: int | Unset = 0,
 ) -> Response[EventPage]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             after=after,
             types=types,
             object_=object_,
             limit=limit,
             wait=wait,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -97,14 +99,15 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 after=after,
                 types=types,
                 object_=object_,
                 limit=limit,
                 wait=wait,
-            )
+            ),
         )
     )
 
@@ -119,14 +122,15 @@ async def asyncio_detailed(
     wait: int | Unset = 0,
 ) -> Response[EventPage]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             after=after,
             types=types,
             object_=object_,
             limit=limit,
             wait=wait,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -142,13 +146,14 @@ async def asyncio(
 ) -> EventPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 after=after,
                 types=types,
                 object_=object_,
                 limit=limit,
                 wait=wait,
-            )
+            ),
         )
     )

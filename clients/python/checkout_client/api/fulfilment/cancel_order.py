@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.canceled_order import CanceledOrder
@@ -56,12 +57,13 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[CanceledOrder]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             order_id=order_id,
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -82,12 +84,13 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 order_id=order_id,
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )
 
@@ -100,12 +103,13 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[CanceledOrder]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             order_id=order_id,
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -119,11 +123,12 @@ async def asyncio(
 ) -> CanceledOrder:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 order_id=order_id,
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.guest_cart import GuestCart
@@ -47,10 +48,11 @@ def sync_detailed(
     body: NewCart | Unset = UNSET,
 ) -> Response[GuestCart]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -69,10 +71,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )
 
@@ -83,10 +86,11 @@ async def asyncio_detailed(
     body: NewCart | Unset = UNSET,
 ) -> Response[GuestCart]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -98,9 +102,10 @@ async def asyncio(
 ) -> GuestCart:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )

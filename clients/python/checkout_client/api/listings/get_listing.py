@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.get_listing_currency import GetListingCurrency
@@ -64,12 +65,13 @@ def sync_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[Listing | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             listing_id=listing_id,
             currency=currency,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -86,11 +88,12 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 listing_id=listing_id,
                 currency=currency,
-            )
+            ),
         )
     )
 
@@ -103,12 +106,13 @@ async def asyncio_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[Listing | None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             listing_id=listing_id,
             currency=currency,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -121,10 +125,11 @@ async def asyncio(
 ) -> Listing:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 listing_id=listing_id,
                 currency=currency,
-            )
+            ),
         )
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.list_listings_currency import ListListingsCurrency
@@ -117,8 +118,9 @@ def sync_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[ListingPage | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             currency=currency,
             q=q,
             vendor=vendor,
@@ -132,7 +134,7 @@ def sync_detailed(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -162,8 +164,9 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 currency=currency,
                 q=q,
                 vendor=vendor,
@@ -176,7 +179,7 @@ def sync(
                 sort=sort,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -199,8 +202,9 @@ async def asyncio_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[ListingPage | None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             currency=currency,
             q=q,
             vendor=vendor,
@@ -214,7 +218,7 @@ async def asyncio_detailed(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -237,8 +241,9 @@ async def asyncio(
 ) -> ListingPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 currency=currency,
                 q=q,
                 vendor=vendor,
@@ -251,6 +256,6 @@ async def asyncio(
                 sort=sort,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

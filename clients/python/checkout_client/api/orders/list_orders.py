@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.order_page import OrderPage
@@ -57,12 +58,13 @@ def sync_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[OrderPage | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -79,11 +81,12 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -96,12 +99,13 @@ async def asyncio_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[OrderPage | None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -114,10 +118,11 @@ async def asyncio(
 ) -> OrderPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

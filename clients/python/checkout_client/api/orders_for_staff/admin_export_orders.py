@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.admin_export_orders_status import AdminExportOrdersStatus
@@ -86,8 +87,9 @@ def sync_detailed(
     email: str | Unset = UNSET,
 ) -> Response[str]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             customer=customer,
             subject=subject,
             status=status,
@@ -96,7 +98,7 @@ def sync_detailed(
             until=until,
             number=number,
             email=email,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -123,8 +125,9 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 customer=customer,
                 subject=subject,
                 status=status,
@@ -133,7 +136,7 @@ def sync(
                 until=until,
                 number=number,
                 email=email,
-            )
+            ),
         )
     )
 
@@ -151,8 +154,9 @@ async def asyncio_detailed(
     email: str | Unset = UNSET,
 ) -> Response[str]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             customer=customer,
             subject=subject,
             status=status,
@@ -161,7 +165,7 @@ async def asyncio_detailed(
             until=until,
             number=number,
             email=email,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -180,8 +184,9 @@ async def asyncio(
 ) -> str:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 customer=customer,
                 subject=subject,
                 status=status,
@@ -190,6 +195,6 @@ async def asyncio(
                 until=until,
                 number=number,
                 email=email,
-            )
+            ),
         )
     )

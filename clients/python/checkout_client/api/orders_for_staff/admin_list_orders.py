@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.admin_list_orders_status import AdminListOrdersStatus
@@ -101,8 +102,9 @@ def sync_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[StaffOrderPage | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             customer=customer,
             subject=subject,
             status=status,
@@ -114,7 +116,7 @@ def sync_detailed(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -141,8 +143,9 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 customer=customer,
                 subject=subject,
                 status=status,
@@ -153,7 +156,7 @@ def sync(
                 email=email,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -174,8 +177,9 @@ async def asyncio_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[StaffOrderPage | None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             customer=customer,
             subject=subject,
             status=status,
@@ -187,7 +191,7 @@ async def asyncio_detailed(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -208,8 +212,9 @@ async def asyncio(
 ) -> StaffOrderPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 customer=customer,
                 subject=subject,
                 status=status,
@@ -220,6 +225,6 @@ async def asyncio(
                 email=email,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.payment_with_timeline import PaymentWithTimeline
@@ -45,10 +46,11 @@ def sync_detailed(
     client: Client,
 ) -> Response[PaymentWithTimeline]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             payment_id=payment_id,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -66,10 +68,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 payment_id=payment_id,
-            )
+            ),
         )
     )
 
@@ -80,10 +83,11 @@ async def asyncio_detailed(
     client: Client,
 ) -> Response[PaymentWithTimeline]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             payment_id=payment_id,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -95,9 +99,10 @@ async def asyncio(
 ) -> PaymentWithTimeline:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 payment_id=payment_id,
-            )
+            ),
         )
     )

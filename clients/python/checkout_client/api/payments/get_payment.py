@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.read_payment import ReadPayment
@@ -63,13 +64,14 @@ def sync_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[ReadPayment | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             payment_id=payment_id,
             before=before,
             wait=wait,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -90,12 +92,13 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 payment_id=payment_id,
                 before=before,
                 wait=wait,
-            )
+            ),
         )
     )
 
@@ -109,13 +112,14 @@ async def asyncio_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[ReadPayment | None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             payment_id=payment_id,
             before=before,
             wait=wait,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -129,11 +133,12 @@ async def asyncio(
 ) -> ReadPayment:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 payment_id=payment_id,
                 before=before,
                 wait=wait,
-            )
+            ),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.payment_page import PaymentPage
@@ -52,11 +53,12 @@ def sync_detailed(
     cursor: str | Unset = UNSET,
 ) -> Response[PaymentPage]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -73,11 +75,12 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -89,11 +92,12 @@ async def asyncio_detailed(
     cursor: str | Unset = UNSET,
 ) -> Response[PaymentPage]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -106,10 +110,11 @@ async def asyncio(
 ) -> PaymentPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.acceptance import Acceptance
@@ -54,12 +55,13 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Acceptance]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             payment_id=payment_id,
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -79,12 +81,13 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 payment_id=payment_id,
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )
 
@@ -97,12 +100,13 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Acceptance]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             payment_id=payment_id,
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -116,11 +120,12 @@ async def asyncio(
 ) -> Acceptance:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 payment_id=payment_id,
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.admin_list_payments_status import AdminListPaymentsStatus
@@ -98,8 +99,9 @@ def sync_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[StaffPaymentPage | None]:
     """As `sync`, with the answer's status and headers; `parsed` is None where it is still as `if_none_match` says."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             customer=customer,
             subject=subject,
             status=status,
@@ -111,7 +113,7 @@ def sync_detailed(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -144,8 +146,9 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 customer=customer,
                 subject=subject,
                 status=status,
@@ -156,7 +159,7 @@ def sync(
                 updated_after=updated_after,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -177,8 +180,9 @@ async def asyncio_detailed(
     if_none_match: str | Unset = UNSET,
 ) -> Response[StaffPaymentPage | None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             customer=customer,
             subject=subject,
             status=status,
@@ -190,7 +194,7 @@ async def asyncio_detailed(
             limit=limit,
             cursor=cursor,
             if_none_match=if_none_match,
-        )
+        ),
     )
     return Response(response, None if response.status_code == 304 else _read(response))
 
@@ -211,8 +215,9 @@ async def asyncio(
 ) -> StaffPaymentPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 customer=customer,
                 subject=subject,
                 status=status,
@@ -223,6 +228,6 @@ async def asyncio(
                 updated_after=updated_after,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.new_refund import NewRefund
@@ -54,12 +55,13 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Refund]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             payment_id=payment_id,
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -83,12 +85,13 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 payment_id=payment_id,
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )
 
@@ -101,12 +104,13 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 ) -> Response[Refund]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             payment_id=payment_id,
             idempotency_key=idempotency_key,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -120,11 +124,12 @@ async def asyncio(
 ) -> Refund:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 payment_id=payment_id,
                 idempotency_key=idempotency_key,
                 body=body,
-            )
+            ),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.endpoint_with_secret import EndpointWithSecret
@@ -45,10 +46,11 @@ def sync_detailed(
     body: NewEndpoint,
 ) -> Response[EndpointWithSecret]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -65,10 +67,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )
 
@@ -79,10 +82,11 @@ async def asyncio_detailed(
     body: NewEndpoint,
 ) -> Response[EndpointWithSecret]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -94,9 +98,10 @@ async def asyncio(
 ) -> EndpointWithSecret:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 body=body,
-            )
+            ),
         )
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...types import Response
@@ -42,10 +43,11 @@ def sync_detailed(
     client: Client,
 ) -> Response[None]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             endpoint_id=endpoint_id,
-        )
+        ),
     )
     _read(response)
     return Response(response, None)
@@ -63,10 +65,11 @@ def sync(
     """
 
     _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
-            )
+            ),
         )
     )
 
@@ -77,10 +80,11 @@ async def asyncio_detailed(
     client: Client,
 ) -> Response[None]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             endpoint_id=endpoint_id,
-        )
+        ),
     )
     _read(response)
     return Response(response, None)
@@ -93,9 +97,10 @@ async def asyncio(
 ) -> None:
     """As `sync`, for programs that use asyncio."""
     _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
-            )
+            ),
         )
     )

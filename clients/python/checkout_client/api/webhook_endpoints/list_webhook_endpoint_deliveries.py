@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.delivery_page import DeliveryPage
@@ -90,15 +91,16 @@ def sync_detailed(
     cursor: UUID | Unset = UNSET,
 ) -> Response[DeliveryPage]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             state=state,
             type_=type_,
             event=event,
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -121,15 +123,16 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 state=state,
                 type_=type_,
                 event=event,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -145,15 +148,16 @@ async def asyncio_detailed(
     cursor: UUID | Unset = UNSET,
 ) -> Response[DeliveryPage]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             state=state,
             type_=type_,
             event=event,
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -170,14 +174,15 @@ async def asyncio(
 ) -> DeliveryPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 state=state,
                 type_=type_,
                 event=event,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.endpoint_page import EndpointPage
@@ -65,12 +66,13 @@ def sync_detailed(
     cursor: UUID | Unset = UNSET,
 ) -> Response[EndpointPage]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             state=state,
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -88,12 +90,13 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 state=state,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )
 
@@ -106,12 +109,13 @@ async def asyncio_detailed(
     cursor: UUID | Unset = UNSET,
 ) -> Response[EndpointPage]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             state=state,
             limit=limit,
             cursor=cursor,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -125,11 +129,12 @@ async def asyncio(
 ) -> EndpointPage:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 state=state,
                 limit=limit,
                 cursor=cursor,
-            )
+            ),
         )
     )

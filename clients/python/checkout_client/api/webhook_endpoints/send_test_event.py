@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.test_sent import TestSent
@@ -45,10 +46,11 @@ def sync_detailed(
     client: Client,
 ) -> Response[TestSent]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             endpoint_id=endpoint_id,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -65,10 +67,11 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
-            )
+            ),
         )
     )
 
@@ -79,10 +82,11 @@ async def asyncio_detailed(
     client: Client,
 ) -> Response[TestSent]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             endpoint_id=endpoint_id,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -94,9 +98,10 @@ async def asyncio(
 ) -> TestSent:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
-            )
+            ),
         )
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 
+from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.endpoint import Endpoint
@@ -51,11 +52,12 @@ def sync_detailed(
     body: EndpointChanges,
 ) -> Response[Endpoint]:
     """As `sync`, with the answer's status and headers."""
-    response = client.http.request(
-        **_request(
+    response = call(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -73,11 +75,12 @@ def sync(
     """
 
     return _read(
-        client.http.request(
-            **_request(
+        call(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 body=body,
-            )
+            ),
         )
     )
 
@@ -89,11 +92,12 @@ async def asyncio_detailed(
     body: EndpointChanges,
 ) -> Response[Endpoint]:
     """As `sync_detailed`, for programs that use asyncio."""
-    response = await client.async_http.request(
-        **_request(
+    response = await call_async(
+        client,
+        _request(
             endpoint_id=endpoint_id,
             body=body,
-        )
+        ),
     )
     return Response(response, _read(response))
 
@@ -106,10 +110,11 @@ async def asyncio(
 ) -> Endpoint:
     """As `sync`, for programs that use asyncio."""
     return _read(
-        await client.async_http.request(
-            **_request(
+        await call_async(
+            client,
+            _request(
                 endpoint_id=endpoint_id,
                 body=body,
-            )
+            ),
         )
     )
