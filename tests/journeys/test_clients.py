@@ -23,8 +23,9 @@ SCOPES: Final = ("refunds", "payments:read", "events:read", "webhooks:write")
 
 def caller(town: Town) -> dict[str, str]:
     """The environment of a journey: a customer and a program of its own."""
-    # Of the demo's pieces there are a dozen, for however many journeys.
-    town.sql("UPDATE listings SET stock = 1000")
+    # Of the demo's pieces there are a dozen, for however many journeys; one of those takes all of a listing with a
+    # hundred at most.
+    town.sql("UPDATE listings SET stock = 90")
     scopes = [part for scope in SCOPES for part in ("--scope", scope)]
     printed = town.running.processes.run_once(
         ["flask", "--app", "wsgi", "api-keys", "create", *scopes], name="journey-key"
