@@ -21,7 +21,7 @@ READS_THE_ENVIRONMENT = {
     "checkout_service/telemetry/metrics_folder.py": "names the folder of those files, for entry points",
 }
 
-MAY_COMMIT = {"checkout_service/database/engine.py", "migrations/env.py"}
+MAY_COMMIT = {"checkout_service/database/engine.py", "checkout_service/database/connections.py", "migrations/env.py"}
 
 STARTS_THREADS = {
     "checkout_service/threads.py": "the one engine of background threads",
