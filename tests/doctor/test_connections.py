@@ -7,7 +7,6 @@ import shlex
 import pytest
 from flask import Flask
 
-from checkout_service.database.engine import db
 from checkout_service.database.pools import SENDER_CHILDREN, web_connections, worker_connections
 from checkout_service.doctor.connections import UNLIMITED, Limits, Needs, check_connections, judge_needs, judge_shares
 from checkout_service.doctor.findings import Level
@@ -66,6 +65,7 @@ def test_each_role_may_have_what_its_processes_need(limit: int, level: Level) ->
 def test_the_live_settings_are_read(app: Flask, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "1")
     monkeypatch.setenv("WORKER_CONCURRENCY", "1")
+    database = sql("SELECT current_database()")[0][0]
     given = sum(int(sql(f"SHOW {name}")[0][0]) * sign for name, sign in RESERVED.items())
     sql("ALTER ROLE checkout_web CONNECTION LIMIT 20")
     sql("ALTER ROLE checkout_worker CONNECTION LIMIT 22")
@@ -76,10 +76,10 @@ def test_the_live_settings_are_read(app: Flask, sql: Sql, monkeypatch: pytest.Mo
             assert found["connections"].result == f"web 20 and workers 22, of {given}"
             assert found["web's connections"].result == "8 at most on a host like this one, of 20"
             assert found["workers' connections"].result == "11 at most on a host like this one, of 22"
-            sql(f"ALTER DATABASE {db.engine.url.database} CONNECTION LIMIT 42")
+            sql(f"ALTER DATABASE {database} CONNECTION LIMIT 42")
             assert next(check_connections()).level is Level.WRONG
     finally:
-        sql(f"ALTER DATABASE {sql('SELECT current_database()')[0][0]} CONNECTION LIMIT -1")
+        sql(f"ALTER DATABASE {database} CONNECTION LIMIT -1")
         sql("ALTER ROLE checkout_web CONNECTION LIMIT -1")
         sql("ALTER ROLE checkout_worker CONNECTION LIMIT -1")
 
