@@ -22,12 +22,15 @@ from checkout_service.publishing.background_publisher import background_publishe
 from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs
 
-_merge: Final = Statement("""
+_merge: Final = Statement(
+    """
     SELECT result, beyond, canceled FROM guest_merge(
         CAST(:hash AS bytea), CAST(:lasts AS interval), CAST(:customer AS uuid), CAST(:issuer AS text),
         CAST(:subject AS text), CAST(:how AS text), CAST(:most_lines AS integer), CAST(:most_qty AS integer),
         CAST(:largest AS numeric))
-""")
+    """,
+    calls_writer=True,
+)
 
 
 _TWO_CURRENCIES: Final = (

@@ -32,7 +32,8 @@ def _beginning(may_open: str) -> Statement:
     is_new = (
         "NOT EXISTS (SELECT FROM checkout_sessions WHERE user_id = :user_id AND idempotency_key = :idempotency_key)"
     )
-    return Statement(f"""
+    return Statement(
+        f"""
         WITH {frozen_lines(f"{is_new} AND {may_open}")}
         SELECT (
             SELECT coalesce(jsonb_agg(taken) FILTER (WHERE NOT taken IS NULL), '[]')
@@ -52,7 +53,9 @@ def _beginning(may_open: str) -> Statement:
             HAVING count(*) > 0
         ) AS held, frozen.*
         FROM frozen
-    """)  # noqa: S608 (only our own constants)
+    """,  # noqa: S608 (only our own constants)
+        calls_writer=True,
+    )
 
 
 _begin = _beginning(CALLER_MAY_OPEN)

@@ -132,7 +132,7 @@ def with_next_action(answer: dict[str, Any], *, providers: Mapping[str, object])
 
 
 def remember(name: str, given: GivenAnswer) -> None:
-    """Keep the answer under its ``answer_name`` in a moment, so that a retry costs no statement."""
+    """Keep the answer under its ``answer_name`` in a moment, so that a retry costs at most a look at the history."""
     if name:
         value = orjson.dumps({"request_hash": given.request_hash.hex(), "answer": given.answer})
         cache().put_later([name], value, seconds=REMEMBER_FOR)

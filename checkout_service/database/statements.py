@@ -22,7 +22,8 @@ _DIALECT: Final[Any] = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # i
 Convert = Callable[[Any], Any]
 
 _WRITES: Final = re.compile(
-    r"\b(?:INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\w+\s+(?:AS\s+\w+\s+)?SET)\b", re.IGNORECASE
+    r"\b(?:INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+(?:ONLY\s+)?[\w.]+\s+(?:(?:AS\s+)?\w+\s+)?SET)\b",
+    re.IGNORECASE,
 )
 
 

@@ -17,12 +17,15 @@ from checkout_service.database.statements import Statement
 
 Rows = TypeVar("Rows", bound=Sequence[Any])
 
-_take = Statement("""
+_take = Statement(
+    """
     SELECT listing, pieces, available, full_for FROM hold_take(
         CAST(:payment_id AS uuid), CAST(:user_id AS uuid), CAST(:cart_id AS uuid), CAST(:generation AS integer),
         CAST(:listings AS uuid[]), CAST(:quantities AS integer[]), CAST(:most_of_owner AS integer),
         CAST(:address AS bytea), CAST(:most_of_address AS integer))
-""")
+    """,
+    calls_writer=True,
+)
 
 _release = Statement("SELECT hold_release(CAST(:payment_id AS uuid)) AS ended", calls_writer=True)
 

@@ -10,6 +10,7 @@ import redis
 from flask import Flask
 from prometheus_client import REGISTRY
 
+from checkout_service.database import history
 from tests.conftest import Customer, MakeListing, Servers, Sql, Statements
 from tests.purchases import ONE_OF_EACH, ask, counts, fill_cart, remembered, replayed
 from tests.threads.scenes import wait_until
@@ -158,8 +159,14 @@ def test_a_refused_request_does_not_use_up_its_key(customer: Customer, cart_id: 
 
 
 def test_replay_takes_no_statement_from_the_cache_and_two_from_the_database(
-    customer: Customer, cart_id: str, statements: Statements, servers: Servers, wipe_cache: Any
+    customer: Customer,
+    cart_id: str,
+    statements: Statements,
+    servers: Servers,
+    wipe_cache: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(history, "LOOK_EVERY", 3600.0)
     wipe_cache()
     ask(customer, cart_id)
     remembered(servers.redis_url)
@@ -172,7 +179,12 @@ def test_replay_takes_no_statement_from_the_cache_and_two_from_the_database(
     with statements() as from_cache_again:
         assert replayed(ask(customer, cart_id))
 
+    monkeypatch.setattr(history, "LOOK_EVERY", 0.0)
+    with statements() as after_a_while:
+        assert replayed(ask(customer, cart_id))
+
     assert [len(from_cache), len(from_database), len(from_cache_again)] == [0, 2, 0]
+    assert after_a_while == [history.ASK], "whether the database is in the history that the answer is of"
 
 
 def test_sessions_are_counted_as_opened_or_replayed(customer: Customer, cart_id: str) -> None:

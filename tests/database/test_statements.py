@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -11,7 +12,8 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DataError
 
 from checkout_service.database.engine import Conflict, db, execute
-from checkout_service.database.statements import Statement
+from checkout_service.database.statements import Statement, writes
+from checkout_service.doctor.rights import WEB_FUNCTIONS
 from checkout_service.payments.models import Payment
 from checkout_service.payments.status import PaymentStatus
 from tests.conftest import Sql
@@ -81,3 +83,32 @@ def test_connections_that_were_cut_are_replaced_without_a_word(sql: Sql) -> None
 
     assert execute(one)[0].one == 1
     assert execute(one)[0].one == 1
+
+
+def test_whoever_calls_a_function_that_writes_is_known_to_write() -> None:
+    """Else it would not be held back while commits are not confirmed."""
+    found = {}
+    for module in list(sys.modules.values()):
+        for name, value in list(vars(module).items()) if module.__name__.startswith("checkout_service.") else ():
+            if isinstance(value, Statement) and any(f"{function}(" in value.sql for function in WEB_FUNCTIONS):
+                found[f"{module.__name__}.{name}"] = value.writes
+    assert len(found) >= 5
+    assert [name for name, writes in found.items() if not writes] == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_seen"),
+    [
+        ("UPDATE carts SET currency = 'EUR'", True),
+        ("UPDATE carts AS cart SET currency = 'EUR'", True),
+        ("UPDATE carts cart SET currency = 'EUR'", True),
+        ("update only public.carts set currency = 'EUR'", True),
+        ("WITH a AS (INSERT INTO users DEFAULT VALUES RETURNING id) SELECT id FROM a", True),
+        ("DELETE FROM users", True),
+        ("SELECT id FROM users FOR NO KEY UPDATE", False),
+        ("SELECT updated_at FROM users", False),
+    ],
+)
+def test_what_writes_is_seen(sql: str, is_seen: bool) -> None:
+    assert Statement(sql).writes is is_seen
+    assert writes(text(sql)) is is_seen
