@@ -49,6 +49,8 @@ RECENTLY: Final = 2.0
 _commit_something: Final = text("SELECT pg_logical_emit_message(true, 'checkout', '')")
 """It changes nothing, and its commit waits for the standby like any other."""
 
+_ask_history: Final = text(ASK.strip())
+
 Conflict = IntegrityError
 """A unique or foreign key constraint refused a statement."""
 
@@ -200,7 +202,7 @@ def history(*, now: bool = False) -> str:
     known: History = current_app.extensions["database_history"]
     if not (known.is_of_now if now else known.is_known):
         try:
-            rows = execute(text(ASK))
+            rows = execute(_ask_history)
         except (DatabaseUnavailableError, DBAPIError):
             known.see(None)
         else:
