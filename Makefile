@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults attack audit sbom migrate-many lint format data-model openapi clients bench profile node venv
+.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi clients bench profile node venv
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -19,6 +19,7 @@ help:
 	@echo "make test   the suite, but for what takes minutes"
 	@echo "make faults the long fault campaign on each broker, and the flood, some 50 minutes; its tables go into docs/faults.md"
 	@echo "make attack what strangers may try, each beside a control, some 15 minutes; ATTACKS='some words' for those with all of these in their names"
+	@echo "make cluster what the loss of each part does to three hosts, some 30 minutes, as root; SCENARIO='some words' for those with all of these in their names"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
 	@echo "make audit  known holes in what the lock pins; make sbom lists what runs in production"
 	@echo "make migrate-many  migrates PAYMENTS=1000000 beside traffic, and says how long it took and who waited longest"
@@ -54,6 +55,12 @@ ATTACKS ?=
 
 attack: venv
 	@exec .venv/bin/python -m tests.attack $(if $(BROKER),--broker $(BROKER)) $(ATTACKS)
+
+# SCENARIO='some words' for the scenarios whose names contain all of them. What it needs is named in tests/cluster/hosts.py.
+SCENARIO ?=
+
+cluster: venv
+	@exec .venv/bin/python -m tests.cluster $(SCENARIO)
 
 test-slow: venv
 	@exec .venv/bin/python -m pytest -m slow

@@ -8,8 +8,10 @@ of orders and pieces is in goods.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from tests.faults.goods import await_numbers, check_goods
@@ -37,23 +39,50 @@ _HANGING = """
 """
 
 
+class Deployment(Protocol):
+    """What runs: one machine's processes, or several hosts'."""
+
+    @property
+    def sql(self) -> Callable[..., list[Any]]: ...
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """A promise that was not kept, ``count`` times."""
+
+    kind: Literal["lost", "doubled", "differing"]
+    count: int = 1
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def check(house: House, journal: Journal, *, children: dict[str, int]) -> tuple[float, list[str]]:
     """Seconds until all was final, and whatever is not as promised."""
     seconds, pending = await_final(house)
     wrong = list(journal.wrong)
     if pending:
         wrong.append(f"{pending} webhooks are not final {FINAL_WITHIN:.0f} s after everything ran again")
-    wrong += _webhooks(house, journal)
-    wrong += _payments(house, journal)
-    wrong += _events(house, journal)
-    wrong += _keys(house, journal)
+    wrong += map(str, broken_promises(house, journal))
     wrong += _hanging(house, children)
     await_numbers(house.sql)
     wrong += check_goods(house.sql, journal)
     return seconds, wrong
 
 
-def await_final(house: House) -> tuple[float, int]:
+def broken_promises(house: Deployment, journal: Journal) -> Iterator[Broken]:
+    """Whatever was answered to clients and is not so."""
+    yield from _webhooks(house, journal)
+    yield from _payments(house, journal)
+    yield from _events(house, journal)
+    yield from _keys(house, journal)
+
+
+def await_final(house: Deployment) -> tuple[float, int]:
     """Wait until no webhook is pending; the seconds that took, and how many still are after the longest wait."""
     started = time.monotonic()
     while True:
@@ -64,43 +93,45 @@ def await_final(house: House) -> tuple[float, int]:
         time.sleep(0.1)
 
 
-def _webhooks(house: House, journal: Journal) -> Iterator[str]:
+def _webhooks(house: Deployment, journal: Journal) -> Iterator[Broken]:
     found = house.sql(_STATES, ids=[UUID(delivery) for delivery in journal.deliveries])
-    kept = sum(count for _, count, _ in found)
-    if kept != len(journal.deliveries):
-        yield f"{len(journal.deliveries) - kept} webhooks that were answered 202 are gone"
+    gone = len(journal.deliveries) - sum(count for _, count, _ in found)
+    if gone:
+        yield Broken(kind="lost", count=gone, text=f"{gone} webhooks that were answered 202 are gone")
     for state, count, detail in found:
         if state not in {"applied", "duplicate"}:
-            yield f"{count} verified webhooks are {state}: {detail}"
+            yield Broken(kind="lost", count=count, text=f"{count} verified webhooks are {state}: {detail}")
 
 
-def _payments(house: House, journal: Journal) -> Iterator[str]:
+def _payments(house: Deployment, journal: Journal) -> Iterator[Broken]:
     found = dict(house.sql(_PAYMENTS, tokens=list(journal.events)))
     for token in journal.events:
         expected = journal.status_of(token).value
         if found.get(token) != expected:
-            yield f"payment {token} is {found.get(token)}, and its events say {expected}"
+            text = f"payment {token} is {found.get(token)}, and its events say {expected}"
+            yield Broken(kind="differing" if token in found else "lost", text=text)
 
 
-def _events(house: House, journal: Journal) -> Iterator[str]:
+def _events(house: Deployment, journal: Journal) -> Iterator[Broken]:
     found = {(token, event): count for token, event, count in house.sql(_EVENTS, tokens=list(journal.events))}
     expected = {(token, event) for token, events in journal.events.items() for event in events}
     for token, event in sorted(expected - found.keys()):
-        yield f"event {event} of payment {token} was never recorded"
+        yield Broken(kind="lost", text=f"event {event} of payment {token} was never recorded")
     for token, event in sorted(found.keys() - expected):
-        yield f"event {event} of payment {token} was recorded, and nobody sent it"
+        yield Broken(kind="doubled", text=f"event {event} of payment {token} was recorded, and nobody sent it")
     for (token, event), count in found.items():
         if count > 1:
-            yield f"event {event} of payment {token} was recorded {count} times"
+            yield Broken(kind="doubled", text=f"event {event} of payment {token} was recorded {count} times")
 
 
-def _keys(house: House, journal: Journal) -> Iterator[str]:
+def _keys(house: Deployment, journal: Journal) -> Iterator[Broken]:
     wire = Wire(house.address)
     for key in journal.keys:
         answer = wire.ask("POST", "/api/checkout/session", key.body, key.headers)
         replayed = answer.headers.get("idempotent-replayed") == "true"
         if answer.status != 201 or answer.json() != key.answer or not replayed:
-            yield f"a key that was answered {key.answer} replays {answer.status} {answer.body[:300]!r}"
+            text = f"a key that was answered {key.answer} replays {answer.status} {answer.body[:300]!r}"
+            yield Broken(kind="differing", text=text)
     wire.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,9 +29,15 @@ class Journal:
     deliveries: set[str] = field(default_factory=set)
     keys: list[Key] = field(default_factory=list)
     sold_out: int = 0
+    old_reads: int = 0
+    """Sessions that were refused since a read before them came from a server that is cut off from the primary."""
     answers: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0
     wrong: list[str] = field(default_factory=list)
+    served: list[float] = field(default_factory=list)
+    """When there was an answer that was expected, by the monotonic clock."""
+    waits: list[float] = field(default_factory=list)
+    """Seconds from the first try to such an answer, a request."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, what: str, answer: Answer, *expected: int) -> None:
@@ -38,10 +45,17 @@ class Journal:
         with self.lock:
             self.answers[answer.status] += 1
             self.slowest = max(self.slowest, answer.seconds)
+            if answer.status in expected:
+                self.served.append(time.monotonic())
             if answer.status == 503 and "retry-after" not in answer.headers:
                 self.wrong.append(f"{what} was answered 503 without Retry-After")
             if answer.status not in {0, 503, *expected}:
                 self.wrong.append(f"{what} was answered {answer.status}: {answer.body[:300]!r}")
+
+    def waited(self, seconds: float) -> None:
+        """A request came through, so long after it was first sent."""
+        with self.lock:
+            self.waits.append(seconds)
 
     def opened(self, token: str, key: Key) -> None:
         with self.lock:

@@ -38,7 +38,8 @@ SCARCE_PART = 0.5
 SENDERS = 8
 BUYERS = 2
 
-Webhook = tuple[float, int, str, str, PaymentStatus, bytes]
+Webhook = tuple[float, int, float, str, str, PaymentStatus, bytes]
+"""When it is due, its number, when it was first, and what it is."""
 
 
 class Load:
@@ -52,12 +53,14 @@ class Load:
         *,
         payments_a_second: float,
         scarce: Sequence[str] = (),
+        reads_may_be_old: bool = False,
     ) -> None:
         self.journal = Journal()
         self._connect = connect
         self._environment = environment
         self._listing = listing
         self._scarce = scarce
+        self._reads_may_be_old = reads_may_be_old
         self._pause = BUYERS / payments_a_second
         self._enough = threading.Event()
         self._hopeless = threading.Event()
@@ -109,9 +112,13 @@ class Load:
         body = json.dumps({"cart_id": cart["id"]}).encode()
         headers = caller | {"Idempotency-Key": str(uuid4())}
         expected = (201, 409) if len(bought) > 1 else (201,)
+        expected += (422,) if self._reads_may_be_old else ()
         answer = self._insist(wire, "POST", "/api/checkout/session", body, headers, *expected)
         if answer.status == 409:
             self.journal.refused(answer)
+            return
+        if answer.status == 422:  # the cart is of a server that was left: its customer begins anew
+            self.journal.old_reads += 1
             return
         session = answer.json()
         self.journal.opened(session["payment_token"], Key(headers=headers, body=body, answer=session))
@@ -135,7 +142,7 @@ class Load:
         with self._lock:
             for event, status, webhook in planned:
                 due = now + random.random() * SPREAD
-                self._put(due, session["payment_token"], event, status, webhook)
+                self._put(due, due, session["payment_token"], event, status, webhook)
             self._undelivered += len(planned)
 
     def _webhook(self, session: Mapping[str, Any], status: PaymentStatus, event: str, *, delivery: int) -> bytes:
@@ -155,16 +162,17 @@ class Load:
                         return
                     time.sleep(0.005)
                     continue
-                _, _, token, event, status, body = webhook
+                _, _, first, token, event, status, body = webhook
                 answer = wire.ask("POST", "/api/payments/webhook", body)
                 self.journal.note("a webhook", answer, 202)
                 if answer.status == 202:
+                    self.journal.waited(time.monotonic() - first)
                     self.journal.promised(token, event, status, answer.json()["delivery_id"])
                 with self._lock:
                     if answer.status == 202:
                         self._undelivered -= 1
                     else:
-                        self._put(time.monotonic() + AGAIN_AFTER, token, event, status, body)
+                        self._put(time.monotonic() + AGAIN_AFTER, first, token, event, status, body)
         finally:
             wire.close()
 
@@ -172,16 +180,18 @@ class Load:
         self, wire: Wire | Balancer, method: str, path: str, body: bytes | None, headers: dict[str, str], *expected: int
     ) -> Answer:
         """Ask until there is an answer; a customer's client repeats what may be repeated."""
+        first = time.monotonic()
         while not self._hopeless.is_set():
             answer = wire.ask(method, path, body, headers)
             self.journal.note(f"{method} {path}", answer, *expected)
             if answer.status in expected:
+                self.journal.waited(time.monotonic() - first)
                 return answer
             time.sleep(AGAIN_AFTER)
         raise TimeoutError(f"{method} {path} was never answered with {expected}")
 
-    def _put(self, due: float, token: str, event: str, status: PaymentStatus, body: bytes) -> None:
-        heapq.heappush(self._webhooks, (due, next(self._number), token, event, status, body))
+    def _put(self, due: float, first: float, token: str, event: str, status: PaymentStatus, body: bytes) -> None:
+        heapq.heappush(self._webhooks, (due, next(self._number), first, token, event, status, body))
 
     def _next(self) -> Webhook | None:
         with self._lock:

@@ -1,0 +1,147 @@
+"""One scenario under load: what is done, what was promised, and the line of JSON that says whether it was kept."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Final
+from uuid import UUID
+
+from tests.cluster.cluster import Cluster, environment
+from tests.faults.goods import await_numbers, check_goods
+from tests.faults.invariant import await_final, broken_promises
+from tests.faults.journal import Journal
+from tests.faults.load import Load
+from tests.faults.wire import Balancer
+
+WARM_UP: Final = 4.0
+DELIVERED_WITHIN: Final = 120.0
+REQUEST_WITHIN: Final = 10.0
+"""A client that repeats on 503 has its answer within so many seconds, unless a scenario says otherwise."""
+
+_APPLIED: Final = """
+    SELECT coalesce(extract(epoch FROM max(processed_at - received_at)), 0)::float,
+        coalesce(extract(epoch FROM max(processed_at) - max(received_at)), 0)::float
+    FROM webhook_deliveries WHERE id = ANY(%(ids)s)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What fails, and what must hold. ``strike`` returns the moment from which silence counts; None: its beginning."""
+
+    name: str
+    strike: Callable[[Cluster], float | None]
+    payments_a_second: float = 5.0
+    afterwards: float = 12.0
+    """Seconds of load after the strike."""
+    requests: int = 0
+    """The load goes on until so many were sent."""
+    silent_within: float = 3.0
+    """The longest time without any answer that acknowledges something."""
+    applied_within: float | None = None
+    """The longest time that a webhook waits between 202 and being applied."""
+    answered_within: float | None = REQUEST_WITHIN
+    reads_may_be_old: bool = False
+    """A host goes on reading from a primary that was cut off."""
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """The line. Times are in seconds; counts are of webhooks, payments and keys."""
+
+    name: str
+    acknowledged: int
+    """Webhooks answered 202, and keys answered 201."""
+    lost: int
+    doubled: int
+    differing: int
+    silent_s: float
+    last_applied_s: float
+    """From the last 202 to the last webhook that was applied."""
+    waited_s: float
+    """The longest time from 202 to applied."""
+    answered_s: float
+    """The longest time from a request's first try to its answer."""
+    requests: int
+    late: int
+    """Requests that took longer than 10 s, repeats and all."""
+    old_reads: int
+    """Sessions refused for a cart that only a server that was left has."""
+    held: bool
+    wrong: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def run(cluster: Cluster, scenario: Scenario, listing: str) -> Outcome:
+    """Load, the strike, load; then everything is held against what clients were answered."""
+    load = Load(
+        lambda: Balancer(cluster.addresses, timeout=REQUEST_WITHIN, keep_alive=True),
+        environment(cluster),
+        listing,
+        payments_a_second=scenario.payments_a_second,
+        reads_may_be_old=scenario.reads_may_be_old,
+    )
+    wrong: list[str] = []
+    load.start()
+    time.sleep(WARM_UP)
+    began = time.monotonic()
+    try:
+        since = scenario.strike(cluster) or began
+    except Exception as error:  # noqa: BLE001 (the other scenarios go on, and this one did not hold)
+        since = began
+        wrong.append(f"{type(error).__name__}: {error}")
+    time.sleep(scenario.afterwards)
+    while len(load.journal.waits) < scenario.requests:
+        time.sleep(0.5)
+    ended = time.monotonic()
+    try:
+        load.finish(within=DELIVERED_WITHIN)
+    except TimeoutError as error:
+        wrong.append(str(error))
+    _, pending = await_final(cluster)
+    if pending:
+        wrong.append(f"{pending} webhooks are not final")
+    await_numbers(cluster.sql)
+    return _outcome(cluster, scenario, load.journal, _longest_gap(load.journal.served, since, ended), wrong)
+
+
+def _outcome(cluster: Cluster, scenario: Scenario, journal: Journal, silent: float, wrong: list[str]) -> Outcome:
+    broken = list(broken_promises(cluster, journal))
+    ((waited, last),) = cluster.sql(_APPLIED, ids=[UUID(delivery) for delivery in journal.deliveries])
+    late = sum(seconds > REQUEST_WITHIN for seconds in journal.waits)
+    wrong += [*journal.wrong, *map(str, broken), *check_goods(cluster.sql, journal)]
+    wrong += _over("silent", silent, scenario.silent_within)
+    wrong += _over("a webhook waited", waited, scenario.applied_within)
+    wrong += _over("a request waited", max(journal.waits, default=0.0), scenario.answered_within)
+    kinds = {
+        kind: sum(found.count for found in broken if found.kind == kind) for kind in ("lost", "doubled", "differing")
+    }
+    return Outcome(
+        name=scenario.name,
+        acknowledged=len(journal.deliveries) + len(journal.keys),
+        **kinds,
+        silent_s=round(silent, 1),
+        last_applied_s=round(max(0.0, last), 1),
+        waited_s=round(waited, 1),
+        answered_s=round(max(journal.waits, default=0.0), 1),
+        requests=len(journal.waits),
+        late=late,
+        old_reads=journal.old_reads,
+        held=not wrong,
+        wrong=wrong[:10],
+    )
+
+
+def _over(what: str, seconds: float, within: float | None) -> list[str]:
+    return [f"{what} for {seconds:.1f} s"] if within is not None and seconds > within else []
+
+
+def _longest_gap(served: Sequence[float], since: float, until: float) -> float:
+    moments = [since, *sorted(moment for moment in served if since < moment < until), until]
+    return max(after - before for before, after in itertools.pairwise(moments))

@@ -1,0 +1,126 @@
+"""What happens to PostgreSQL's primary and its standbys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from tests.cluster.cluster import NAMES, Cluster
+from tests.cluster.measure import Scenario
+from tests.faults.stack import await_that
+
+NOTICED_AFTER = 1.0
+"""Seconds until somebody, or something, promotes."""
+
+
+def _others(cluster: Cluster) -> Iterator[str]:
+    yield from (name for name in NAMES if name != cluster.primary)
+
+
+def _promoted(cluster: Cluster) -> float:
+    """The standby that has received most becomes the primary."""
+    received = {
+        name: cluster.sql_on(name, "SELECT pg_last_wal_receive_lsn() - '0/0'::pg_lsn")[0][0]
+        for name in _others(cluster)
+    }
+    cluster.promote(max(received, key=lambda name: received[name]))
+    return time.monotonic()
+
+
+def crash(cluster: Cluster) -> float:
+    """The primary's power goes."""
+    cluster.service(cluster.primary, "postgresql").kill(again=False)
+    time.sleep(NOTICED_AFTER)
+    return _promoted(cluster)
+
+
+def freeze(cluster: Cluster) -> float:
+    """The primary stands without a word; and goes on, beside the new one, 8 s later."""
+    old = cluster.service(cluster.primary, "postgresql")
+    old.freeze()
+    time.sleep(NOTICED_AFTER)
+    promoted = _promoted(cluster)
+    time.sleep(8)
+    old.thaw()
+    time.sleep(8)
+    return promoted
+
+
+def switchover(cluster: Cluster) -> float:
+    """In good order: the primary ends, which sends all that there is to the standbys, and one is promoted."""
+    old = cluster.primary
+    cluster.service(old, "postgresql").stop()
+    promoted = _promoted(cluster)
+    cluster.follow(old)
+    return promoted
+
+
+def read_only(cluster: Cluster) -> float:
+    """The primary takes no writes any more and goes on answering; another is promoted."""
+    cluster.sql("ALTER SYSTEM SET default_transaction_read_only = on")
+    cluster.sql("SELECT pg_reload_conf()")
+    time.sleep(NOTICED_AFTER)
+    promoted = _promoted(cluster)
+    cluster.sql("ALTER SYSTEM RESET default_transaction_read_only")
+    cluster.sql("SELECT pg_reload_conf()")
+    return promoted
+
+
+def standbys_away(cluster: Cluster) -> float:
+    """Nobody confirms a commit for 15 s. Nothing is acknowledged then, and reads go on."""
+    away = [cluster.service(name, "postgresql") for name in _others(cluster)]
+    for service in away:
+        service.stop()
+    time.sleep(15)
+    for service in away:
+        service.start()
+    await_that(lambda: len(cluster.streaming()) == len(away), "the standbys stream")
+    return time.monotonic()
+
+
+def standby_away(cluster: Cluster) -> None:
+    """One of two: nobody notices."""
+    away = cluster.service(next(_others(cluster)), "postgresql")
+    away.kill(again=False)
+    time.sleep(10)
+    away.start()
+
+
+def old_primary_back(cluster: Cluster) -> float:
+    """The network of the primary's host is cut, so it does not know of the promotion; then it is healed."""
+    old = cluster.primary
+    others = [cluster.hosts[name] for name in _others(cluster)]
+    cluster.hosts[old].cut_from(*others)
+    time.sleep(NOTICED_AFTER)
+    promoted = _promoted(cluster)
+    time.sleep(10)
+    cluster.hosts[old].heal()
+    time.sleep(5)
+    # And started anew, as after the power came back: it has to see that it is none any more.
+    service = cluster.service(old, "postgresql")
+    service.stop()
+    try:
+        service.start()
+    except RuntimeError as error:
+        if "is the primary" not in str(error):
+            raise
+    else:
+        raise AssertionError("the old primary started as a primary")
+    service.stop()
+    return promoted
+
+
+SCENARIOS = (
+    Scenario(name="PostgreSQL: crash of the primary", strike=crash),
+    Scenario(name="PostgreSQL: freeze of the primary", strike=freeze, answered_within=15.0),
+    Scenario(name="PostgreSQL: switchover", strike=switchover),
+    Scenario(name="PostgreSQL: primary read-only", strike=read_only),
+    Scenario(name="PostgreSQL: one standby away", strike=standby_away),
+    Scenario(name="PostgreSQL: both standbys away", strike=standbys_away, answered_within=None),
+    Scenario(
+        name="PostgreSQL: cut off, old primary back",
+        strike=old_primary_back,
+        answered_within=None,
+        reads_may_be_old=True,
+    ),
+)

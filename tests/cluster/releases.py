@@ -1,0 +1,48 @@
+"""A new release on all hosts while traffic goes on: from one that is four migrations older."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+from checkout_service.local.data_folder import ROOT
+from tests.cluster.cluster import NAMES, PROCESSES, Cluster
+from tests.cluster.measure import Scenario
+
+OLD: Final = "04b09fb33b1632e7ec9b41c5faa62a17dfe78000"
+"""The last commit whose newest migration is 0021."""
+
+
+def old_release(folder: Path) -> Path | None:
+    """The old release in that folder, with this one's libraries; None where the clone has no such commit."""
+    packed = subprocess.run(["git", "archive", OLD], cwd=ROOT, capture_output=True, check=False)
+    if packed.returncode:
+        return None
+    folder.mkdir()
+    subprocess.run(["tar", "-x"], input=packed.stdout, cwd=folder, check=True)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    # What operators run is of this release: the scripts of the hosts' servers.
+    subprocess.run(["cp", "-r", str(ROOT / "deploy"), str(folder)], check=True)
+    return folder
+
+
+def upgrade(cluster: Cluster) -> None:
+    """Migrations first, while the old release serves; then host by host, each process ends and begins."""
+    cluster.release("a", ROOT)
+    cluster.migrate()
+    for name in NAMES:
+        cluster.release(name, ROOT)
+        for process in PROCESSES:
+            service = cluster.service(name, process)
+            if service.runs:
+                service.stop()
+                service.start()
+        time.sleep(2)
+        cluster.await_whole()
+
+
+UPGRADE: Final = Scenario(
+    name="rolling upgrade, four migrations", strike=upgrade, payments_a_second=10.0, requests=10_000
+)

@@ -1,0 +1,102 @@
+"""What happens to whole hosts: their clocks, their network, new processes, a new release."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.cluster.cluster import NAMES, PROCESSES, Cluster
+from tests.cluster.measure import Scenario
+
+LIBRARY: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+SKEW: Final = 120
+
+
+def cut_from_database(cluster: Cluster) -> None:
+    """The web of one host reaches no PostgreSQL. Its callers go elsewhere, or wait until it is over."""
+    name = next(name for name in NAMES if name != cluster.primary)
+    others = [host for host in cluster.hosts.values() if host.name != name]
+    cluster.hosts[name].cut_from(*others, port=5432)
+    time.sleep(10)
+    cluster.hosts[name].heal()
+
+
+def cut_off(cluster: Cluster) -> None:
+    """A whole host is cut off from the other two: of PostgreSQL a standby, of RabbitMQ the minority."""
+    name = next(name for name in reversed(NAMES) if name not in {cluster.primary, cluster.cache_primary})
+    others = [host for host in cluster.hosts.values() if host.name != name]
+    cluster.hosts[name].cut_from(*others)
+    time.sleep(12)
+    cluster.hosts[name].heal()
+
+
+def skewed(cluster: Cluster) -> None:
+    """One host's clock is two minutes ahead, another's two minutes behind; for our processes, beat among them."""
+    for name, by in (("b", SKEW), ("c", -SKEW), ("a", SKEW)):
+        for process in PROCESSES if name == "a" else PROCESSES[:-1]:
+            if name == "a" and process != "beat":
+                continue
+            service = cluster.service(name, process)
+            service.extra = {
+                "LD_PRELOAD": str(LIBRARY),
+                "FAKETIME": f"{by:+d}s",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "NO_FAKE_STAT": "1",
+            }
+            service.stop()
+            service.start()
+    time.sleep(45)
+
+
+def two_beats(cluster: Cluster) -> None:
+    for name in NAMES[1:]:
+        cluster.service(name, "beat").start()
+    time.sleep(25)
+
+
+def rolling_restart(cluster: Cluster) -> None:
+    """Every process of ours, host by host."""
+    for name in NAMES:
+        renew(cluster, name)
+
+
+def renew(cluster: Cluster, name: str) -> None:
+    """New processes on one host: the web replaces itself, each other one ends and begins."""
+    web = cluster.service(name, "web")
+    if web.unit.reload is None:
+        web.stop()
+        web.start()
+    else:
+        web.reload()
+    for process in PROCESSES[1:]:
+        service = cluster.service(name, process)
+        if service.runs:
+            service.stop()
+            service.start()
+    time.sleep(2)
+    cluster.await_whole()
+
+
+def host_dies(cluster: Cluster) -> float:
+    """All that runs on the host of the primary ends at once, ours and the servers; a standby is promoted."""
+    old = cluster.primary
+    for (host, _), service in cluster.supervisor.services.items():
+        if host == old and service.runs:
+            service.kill(again=False)
+    time.sleep(1)
+    cluster.promote(next(name for name in NAMES if name != old))
+    promoted = time.monotonic()
+    if cluster.cache_primary == old:
+        cluster.promote_cache(cluster.primary)
+    return promoted
+
+
+SCENARIOS = (
+    Scenario(name="a host's web cut from PostgreSQL", strike=cut_from_database, answered_within=15.0),
+    Scenario(name="a host cut off from the others", strike=cut_off, answered_within=15.0),
+    Scenario(name="a host dies: the primary and all else", strike=host_dies),
+    Scenario(name="clocks two minutes ahead and behind", strike=skewed),
+    Scenario(name="two and three beats", strike=two_beats),
+    Scenario(name="rolling restart", strike=rolling_restart, payments_a_second=10.0, requests=10_000),
+)
