@@ -60,6 +60,12 @@ WAIT_FOR_OTHERS: Final = 600
 MADE_BY_ANOTHER: Final = frozenset({"23505", "42710", "42P06", "42P07", "XX000"})
 """SQLSTATEs of what another migration makes or grants at this moment; the last one is "tuple concurrently updated"."""
 
+DEADLOCK: Final = "40P01"
+
+MOST_DEADLOCKS: Final = 20
+"""A migration that locks two tables may meet a customer who has the second and needs the first; PostgreSQL ends either.
+It is rolled back then, and begins again. One that has to wait is not: see OPTIONS."""
+
 # Roles belong to the whole cluster, so another database's migration may be creating them at this moment.
 ROLES: Final = """
 DO $$
@@ -227,16 +233,24 @@ def migrate() -> None:
             def in_models(name: str | None, kind: str, _parents: Any) -> bool:
                 return kind != "table" or name not in connection.exec_driver_sql(PARTITIONS).scalars().all()
 
-            context.configure(
-                connection=connection,
-                include_name=in_models,
-                target_metadata=Base.metadata,
-                transaction_per_migration=True,
-                compare_server_default=True,
-                on_version_apply=still_alone,
-            )
-            with context.begin_transaction():
-                context.run_migrations()
+            for deadlocks in range(MOST_DEADLOCKS + 1):
+                context.configure(
+                    connection=connection,
+                    include_name=in_models,
+                    target_metadata=Base.metadata,
+                    transaction_per_migration=True,
+                    compare_server_default=True,
+                    on_version_apply=still_alone,
+                )
+                try:
+                    with context.begin_transaction():
+                        context.run_migrations()
+                    break
+                except DBAPIError as error:
+                    connection.rollback()
+                    if _sqlstate(error) != DEADLOCK or deadlocks == MOST_DEADLOCKS:
+                        raise
+                    sleep(0.5)
 
 
 def _sqlstate(error: DBAPIError) -> str:

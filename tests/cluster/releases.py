@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,10 @@ from tests.cluster.measure import Scenario
 
 OLD: Final = "04b09fb33b1632e7ec9b41c5faa62a17dfe78000"
 """The last commit whose newest migration is 0021."""
+
+
+MOST_TRIES: Final = 3
+"""Of the migrations, by whoever releases: docs/migrations.md says to run them again."""
 
 
 def old_release(folder: Path) -> Path | None:
@@ -31,7 +36,10 @@ def old_release(folder: Path) -> Path | None:
 def upgrade(cluster: Cluster) -> None:
     """Migrations first, while the old release serves; then host by host, each process ends and begins."""
     cluster.release("a", ROOT)
-    cluster.migrate()
+    for tries in range(MOST_TRIES):
+        with suppress(RuntimeError if tries + 1 < MOST_TRIES else ()):  # it did not get its lock within 5 s
+            cluster.migrate()
+            break
     for name in NAMES:
         cluster.release(name, ROOT)
         for process in PROCESSES:

@@ -93,6 +93,34 @@ def test_a_lock_that_somebody_holds_ends_the_migration_and_nothing_of_it_stays(
     assert describe(fresh_database) == before
 
 
+def test_a_migration_that_a_customer_meets_halfway_begins_again(fresh_database: str, alembic: Alembic) -> None:
+    """0022 locks carts and then their lines; a customer has the lines and comes for the carts. One of them must end."""
+    alembic("upgrade", "0021")
+    engine = create_engine(fresh_database)
+    with engine.connect() as customer, engine.connect() as onlooker:
+        # So it is the migration that PostgreSQL ends.
+        customer.execute(text("SET LOCAL deadlock_timeout = '60s'"))
+        customer.execute(text("SELECT FROM cart_items"))
+        migration = start_upgrade(fresh_database)
+        while not onlooker.execute(_BLOCKED).scalar_one():
+            onlooker.rollback()
+            assert migration.poll() is None
+            sleep(0.01)
+        customer.execute(text("SELECT FROM carts"))
+        customer.rollback()
+        assert finish(migration) == (0, "")
+        ended = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert onlooker.execute(text(ended)).scalar_one()
+        assert onlooker.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == HEAD
+    engine.dispose()
+
+
+_BLOCKED = text("""
+    SELECT count(*) FROM pg_locks
+    WHERE NOT granted AND relation = 'cart_items'::regclass AND mode = 'AccessExclusiveLock'
+""")
+
+
 @pytest.mark.parametrize(
     ("revision", "index"),
     [
