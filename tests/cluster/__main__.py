@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,13 +21,14 @@ from tests.cluster.releases import UPGRADE, old_release
 from tests.cluster.report import table, write
 
 INSIDE = "CHECKOUT_CLUSTER"
-SCENARIOS = (UPGRADE, *postgresql.SCENARIOS, *brokers.SCENARIOS, *whole_hosts.SCENARIOS)
+SCENARIOS = (UPGRADE, *postgresql.SCENARIOS, *brokers.SCENARIOS, *whole_hosts.SCENARIOS, postgresql.LAST)
 
 
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="make cluster", description=__doc__)
     parser.add_argument("words", nargs="*", help="only scenarios with all of these in their names")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
+    parser.add_argument("--keep", type=Path, help="copy the logs of all hosts there")
     options = parser.parse_args(arguments)
     chosen = [found for found in SCENARIOS if all(word in found.name for word in options.words)]
     if options.list:
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if INSIDE not in os.environ:
         return _in_namespaces(arguments)
     started = time.monotonic()
-    outcomes = list(_run(chosen))
+    outcomes = list(_run(chosen, options.keep))
     seconds = time.monotonic() - started
     sys.stdout.write("\n".join(["", *table(outcomes), "", f"{seconds:.0f} s", ""]))
     if not options.words:
@@ -55,7 +57,7 @@ def _in_namespaces(arguments: Sequence[str]) -> int:
     return subprocess.run(command, env={**os.environ, INSIDE: "1"}, check=False).returncode
 
 
-def _run(scenarios: Sequence[Scenario]) -> Iterator[Outcome]:
+def _run(scenarios: Sequence[Scenario], keep: Path | None) -> Iterator[Outcome]:
     folder = Path(tempfile.mkdtemp(prefix="checkout-cluster-"))
     folder.chmod(0o755)
     release = ROOT
@@ -74,6 +76,9 @@ def _run(scenarios: Sequence[Scenario]) -> Iterator[Outcome]:
             sys.stdout.write(f"{outcome.line()}\n")
             sys.stdout.flush()
             yield outcome
+        if keep:
+            for name, host in cluster.hosts.items():
+                shutil.copytree(host.logs, keep / name, dirs_exist_ok=True)
 
 
 if __name__ == "__main__":

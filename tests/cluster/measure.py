@@ -6,15 +6,17 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
 from tests.cluster.cluster import Cluster, environment
 from tests.faults.goods import await_numbers, check_goods
-from tests.faults.invariant import await_final, broken_promises
+from tests.faults.invariant import FINAL_WITHIN, broken_promises
 from tests.faults.journal import Journal
 from tests.faults.load import Load
+from tests.faults.stack import await_that
 from tests.faults.wire import Balancer
 
 WARM_UP: Final = 4.0
@@ -27,6 +29,12 @@ _APPLIED: Final = """
         coalesce(extract(epoch FROM max(processed_at) - max(received_at)), 0)::float
     FROM webhook_deliveries WHERE id = ANY(%(ids)s)
 """
+
+_PENDING: Final = """
+    SELECT count(*) FROM webhook_deliveries WHERE id = ANY(%(ids)s) AND state IN ('received', 'parked')
+"""
+_THERE: Final = "SELECT id FROM webhook_deliveries WHERE id = ANY(%(ids)s)"
+_PAYMENTS: Final = "SELECT provider_ref FROM payments WHERE provider_ref = ANY(%(tokens)s)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +55,10 @@ class Scenario:
     answered_within: float | None = REQUEST_WITHIN
     reads_may_be_old: bool = False
     """A host goes on reading from a primary that was cut off."""
+    loses: bool = False
+    """What was acknowledged last is lost, and delivered again; each payment that is there has to be right."""
+    newer: bool = False
+    """Another release answers in the end, whose answers may have more members."""
 
 
 @dataclass(kw_only=True)
@@ -100,19 +112,47 @@ def run(cluster: Cluster, scenario: Scenario, listing: str) -> Outcome:
     while len(load.journal.waits) < scenario.requests:
         time.sleep(0.5)
     ended = time.monotonic()
+    lost = _ask_again(cluster, load, began - WARM_UP) if scenario.loses else 0
     try:
         load.finish(within=DELIVERED_WITHIN)
     except TimeoutError as error:
         wrong.append(str(error))
-    _, pending = await_final(cluster)
-    if pending:
-        wrong.append(f"{pending} webhooks are not final")
+    acknowledged = len(load.journal.deliveries) + len(load.journal.keys)
+    if scenario.loses:
+        _forget_lost(cluster, load.journal)
+    wrong += _await_final(cluster, load.journal)
     await_numbers(cluster.sql)
-    return _outcome(cluster, scenario, load.journal, _longest_gap(load.journal.served, since, ended), wrong)
+    found = _outcome(cluster, scenario, load.journal, _longest_gap(load.journal.served, since, ended), wrong)
+    return replace(found, acknowledged=acknowledged, lost=found.lost + lost)
+
+
+def _await_final(cluster: Cluster, journal: Journal) -> list[str]:
+    """Wait until each webhook that was answered 202 is in a final state; what is wrong if that does not come."""
+    ids = [UUID(delivery) for delivery in journal.deliveries]
+    with suppress(TimeoutError):
+        await_that(lambda: cluster.sql(_PENDING, ids=ids) == [(0,)], "webhooks are final", within=FINAL_WITHIN)
+    ((pending,),) = cluster.sql(_PENDING, ids=ids)
+    return [f"{pending} webhooks are not final"] if pending else []
+
+
+def _ask_again(cluster: Cluster, load: Load, since: float) -> int:
+    """Have all webhooks of payments that are there delivered again; how many of them the database had lost."""
+    taken = [one for one in load.journal.taken if one.moment >= since]
+    there = {str(delivery) for (delivery,) in cluster.sql(_THERE, ids=[UUID(one.delivery) for one in taken])}
+    payments = {token for (token,) in cluster.sql(_PAYMENTS, tokens=[one.token for one in taken])}
+    load.deliver_again([one for one in taken if one.token in payments])
+    return len({one.delivery for one in taken} - there)
+
+
+def _forget_lost(cluster: Cluster, journal: Journal) -> None:
+    ids = [UUID(delivery) for delivery in journal.deliveries]
+    there = {str(delivery) for (delivery,) in cluster.sql(_THERE, ids=ids)}
+    payments = {token for (token,) in cluster.sql(_PAYMENTS, tokens=list(journal.events))}
+    journal.forget_lost(journal.events.keys() - payments, journal.deliveries - there)
 
 
 def _outcome(cluster: Cluster, scenario: Scenario, journal: Journal, silent: float, wrong: list[str]) -> Outcome:
-    broken = list(broken_promises(cluster, journal))
+    broken = list(broken_promises(cluster, journal, newer=scenario.newer))
     ((waited, last),) = cluster.sql(_APPLIED, ids=[UUID(delivery) for delivery in journal.deliveries])
     late = sum(seconds > REQUEST_WITHIN for seconds in journal.waits)
     wrong += [*journal.wrong, *map(str, broken), *check_goods(cluster.sql, journal)]

@@ -110,6 +110,21 @@ def old_primary_back(cluster: Cluster) -> float:
     return promoted
 
 
+def asynchronous(cluster: Cluster) -> float:
+    """Commits wait for no standby, and the standbys are 4 s behind when the primary is gone."""
+    cluster.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
+    cluster.sql("SELECT pg_reload_conf()")
+    for name in _others(cluster):
+        cluster.sql_on(name, "ALTER SYSTEM SET primary_conninfo = ''")
+        cluster.sql_on(name, "SELECT pg_reload_conf()")
+    time.sleep(4)
+    cluster.service(cluster.primary, "postgresql").kill(again=False)
+    return _promoted(cluster)
+
+
+LAST = Scenario(name="PostgreSQL: crash, asynchronous standby", strike=asynchronous, loses=True)
+"""After it webhooks wait for payments that are lost, so nothing comes behind it."""
+
 SCENARIOS = (
     Scenario(name="PostgreSQL: crash of the primary", strike=crash),
     Scenario(name="PostgreSQL: freeze of the primary", strike=freeze, answered_within=15.0),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from checkout_service.payments.status import PaymentStatus
 from tests.faults.wire import Answer
@@ -21,6 +22,17 @@ class Key:
     answer: dict[str, Any]
 
 
+class Taken(NamedTuple):
+    """A webhook that was answered 202: when, by the monotonic clock, and what it says."""
+
+    moment: float
+    delivery: str
+    token: str
+    event: str
+    status: PaymentStatus
+    body: bytes
+
+
 @dataclass(kw_only=True)
 class Journal:
     """One round's promises. ``events`` holds, by payment token, each verified event and the status that it proves."""
@@ -31,6 +43,7 @@ class Journal:
     sold_out: int = 0
     old_reads: int = 0
     """Sessions that were refused since a read before them came from a server that is cut off from the primary."""
+    taken: list[Taken] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0
     wrong: list[str] = field(default_factory=list)
@@ -69,10 +82,19 @@ class Journal:
             if not answer.json().get("type", "").endswith("/out-of-stock"):
                 self.wrong.append(f"a session was refused: {answer.body[:300]!r}")
 
-    def promised(self, token: str, event_id: str, status: PaymentStatus, delivery_id: str) -> None:
+    def promised(self, token: str, event_id: str, status: PaymentStatus, delivery_id: str, body: bytes = b"") -> None:
         with self.lock:
             self.events[token][event_id] = status
             self.deliveries.add(delivery_id)
+            taken = Taken(time.monotonic(), delivery_id, token, event_id, status, body)
+            self.taken.append(taken)
+
+    def forget_lost(self, tokens: Collection[str], deliveries: Collection[str]) -> None:
+        """Payments and deliveries that are lost, as is known: nothing is held against the database for them."""
+        with self.lock:
+            self.events = {token: events for token, events in self.events.items() if token not in tokens}
+            self.keys = [key for key in self.keys if key.answer["payment_token"] not in tokens]
+            self.deliveries.difference_update(deliveries, (one.delivery for one in self.taken if one.token in tokens))
 
     def status_of(self, token: str) -> PaymentStatus:
         """The greatest status of the payment's verified events."""

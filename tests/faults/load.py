@@ -20,7 +20,7 @@ from uuid import uuid4
 from checkout_service.local.purchase import customer_token
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.mock.provider import sign
-from tests.faults.journal import Journal, Key
+from tests.faults.journal import Journal, Key, Taken
 from tests.faults.wire import Answer, Balancer, Threads, Wire
 
 AGAIN_AFTER = 0.3
@@ -87,6 +87,14 @@ class Load:
         finally:
             self._hopeless.set()
         return self.journal
+
+    def deliver_again(self, again: Sequence[Taken]) -> None:
+        """These webhooks come once more, as from a provider that is asked to send them."""
+        now = time.monotonic()
+        with self._lock:
+            for one in again:
+                self._put(now, now, one.token, one.event, one.status, one.body)
+            self._undelivered += len(again)
 
     def _buy(self) -> None:
         wire = self._connect()
@@ -167,7 +175,7 @@ class Load:
                 self.journal.note("a webhook", answer, 202)
                 if answer.status == 202:
                     self.journal.waited(time.monotonic() - first)
-                    self.journal.promised(token, event, status, answer.json()["delivery_id"])
+                    self.journal.promised(token, event, status, answer.json()["delivery_id"], body)
                 with self._lock:
                     if answer.status == 202:
                         self._undelivered -= 1
