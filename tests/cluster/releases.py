@@ -52,5 +52,5 @@ def upgrade(cluster: Cluster) -> None:
 
 
 UPGRADE: Final = Scenario(
-    name="rolling upgrade, four migrations", strike=upgrade, payments_a_second=10.0, requests=2_000, newer=True
+    name="rolling upgrade, four migrations", strike=upgrade, payments_a_second=10.0, requests=10_000, newer=True
 )

@@ -44,6 +44,8 @@ class Journal:
     old_reads: int = 0
     """Sessions that were refused since a read before them came from a server that is cut off from the primary."""
     taken: list[Taken] = field(default_factory=list)
+    refusals: frozenset[int] = frozenset({0, 503})
+    """After which a client asks again."""
     answers: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0
     wrong: list[str] = field(default_factory=list)
@@ -62,7 +64,7 @@ class Journal:
                 self.served.append(time.monotonic())
             if answer.status == 503 and "retry-after" not in answer.headers:
                 self.wrong.append(f"{what} was answered 503 without Retry-After")
-            if answer.status not in {0, 503, *expected}:
+            if answer.status not in {*self.refusals, *expected}:
                 self.wrong.append(f"{what} was answered {answer.status}: {answer.body[:300]!r}")
 
     def waited(self, seconds: float) -> None:
