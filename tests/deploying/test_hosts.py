@@ -61,7 +61,7 @@ def test_scripts_are_for_any_shell(path: Path) -> None:
     subprocess.run(["sh", "-n", str(path)], check=True)
 
 
-def test_each_password_is_used_where_it_is_asked_for() -> None:
+def test_each_password_stands_where_both_sides_need_it() -> None:
     found: dict[str, set[str]] = {}
     for path in (HOSTS / "etc").iterdir():
         for name in PLACEHOLDER.findall(path.read_text()):
