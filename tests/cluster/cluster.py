@@ -185,6 +185,9 @@ class Cluster:
             host.heal()
         for service in self.supervisor.services.values():
             service.thaw()
+            if service.extra:
+                service.extra = {}
+                service.stop()
         self.sql("ALTER SYSTEM RESET default_transaction_read_only")
         self.sql("SELECT pg_reload_conf()")
         for name in NAMES:

@@ -8,9 +8,13 @@ from typing import Final
 
 from tests.cluster.cluster import NAMES, PROCESSES, Cluster
 from tests.cluster.measure import Scenario
+from tests.cluster.services import Service
 
 LIBRARY: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 SKEW: Final = 120
+"""Seconds."""
+
+CLOCK: Final = Path(__file__).parent / "clock"
 
 
 def cut_from_database(cluster: Cluster) -> None:
@@ -32,21 +36,25 @@ def cut_off(cluster: Cluster) -> None:
 
 
 def skewed(cluster: Cluster) -> None:
-    """One host's clock is two minutes ahead, another's two minutes behind; for our processes, beat among them."""
-    for name, by in (("b", SKEW), ("c", -SKEW), ("a", SKEW)):
-        for process in PROCESSES if name == "a" else PROCESSES[:-1]:
-            if name == "a" and process != "beat":
-                continue
-            service = cluster.service(name, process)
-            service.extra = {
-                "LD_PRELOAD": str(LIBRARY),
-                "FAKETIME": f"{by:+d}s",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                "NO_FAKE_STAT": "1",
-            }
-            service.stop()
-            service.start()
-    time.sleep(45)
+    """One host's processes are two minutes ahead, another's two minutes behind, and beat is two minutes ahead."""
+    for name, by in (("b", SKEW), ("c", -SKEW)):
+        for process in PROCESSES[:-1]:
+            _shift(
+                cluster.service(name, process),
+                LD_PRELOAD=str(LIBRARY),
+                FAKETIME=f"{by:+d}s",
+                FAKETIME_DONT_FAKE_MONOTONIC="1",
+                NO_FAKE_STAT="1",
+            )
+    _shift(cluster.service("a", "beat"), PYTHONPATH=str(CLOCK), CLOCK_SHIFT=str(SKEW))
+    cluster.await_whole()
+    time.sleep(75)
+
+
+def _shift(service: Service, **settings: str) -> None:
+    service.stop()
+    service.extra = settings
+    service.start()
 
 
 def two_beats(cluster: Cluster) -> None:
