@@ -21,7 +21,12 @@ from checkout_service.local.os_account import Account, postgres_account
 from checkout_service.local.servers import NOT_DURABLE, SUPERUSER, _installed_postgres
 from tests.threads.scenes import wait_until
 
-FAST: Final = NOT_DURABLE | {"synchronous_commit": "on"}
+FAST: Final = NOT_DURABLE | {
+    "synchronous_commit": "on",
+    "full_page_writes": "on",  # pg_rewind would not take such a server for its source
+    "wal_retrieve_retry_interval": "200ms",
+    "wal_keep_size": "256MB",
+}
 """Commits wait for standbys as in production, and no disk is waited for."""
 
 
@@ -139,6 +144,14 @@ class Cluster:
     def node(self, name: str, **settings: str) -> Node:
         node = Node(name=name, cluster=self, settings={"cluster_name": name} | settings)
         self.nodes[name] = node
+        return node
+
+    def first(self, name: str, **settings: str) -> Node:
+        """A new server, not started. Its settings are in its folder, so that copies have them, and pg_rewind."""
+        node = self.node(name)
+        self.run("initdb", "-D", node.data, "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-locale")
+        with (node.data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.writelines(f"{key} = '{value}'\n" for key, value in (FAST | settings).items())
         return node
 
     def standby(self, name: str, *, of: Path, **settings: str) -> Node:
