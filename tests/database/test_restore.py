@@ -187,7 +187,8 @@ def test_a_shop_is_put_back_to_a_moment(
 
     before_backup = bought(make_customer())
     town.pay(shop, before_backup)
-    town.nodes.copy("restored", of=shop.node.sockets)
+    backup = town.nodes.copy("restored", of=shop.node.sockets)
+    town.nodes.run("pg_verifybackup", backup.data)
     before = bought(customer)
     town.pay(shop, before)
     open_then, looked_up = bought(make_customer()), bought(make_customer())
@@ -264,4 +265,6 @@ def test_a_shop_is_put_back_to_a_moment(
     refused = ask_refund(again.seen_by(staff), before.json["payment_id"])
     assert (refused.status_code, refused.json["type"].rsplit("/", 1)[-1]) == (409, "nothing-left-to-refund")
     assert len(town.provider.refunds) == 1
+    reasons = "SELECT review_reason FROM payments WHERE id = %s"
+    assert again.sql(reasons, before.json["payment_id"]) == [("refund_mismatch",)]
     assert again.is_well()

@@ -101,6 +101,9 @@ class RefundEvents:
             decline=event.decline,
         )
         payment.refunds.append(refund)
+        if event.refund_id is not None:
+            # A restore, or a failover to a standby that lagged: whoever repeats that request would be given it again.
+            self._flag(payment, event.refund_ref, f"refund {event.refund_id} was requested here, and is not here")
         key = (event.provider, event.event_id, id(refund))
         self._entries[key] = RefundEventEntry(received, event, refund, Outcome.APPLIED)
         self._outcomes[key] = Outcome.APPLIED
