@@ -34,8 +34,8 @@ _ORDERS: Final = """
 # without any has no event: all up to the number counts as dropped there, which a sender takes for its own log as well.
 _EVENTS: Final = """
     WITH moved AS (
-        INSERT INTO event_series AS known (last_seq, last_event_id, dropped_seq)
-        SELECT %(number)s, uuidv7(), %(number)s WHERE %(number)s > 0
+        INSERT INTO event_series AS known (last_seq, day, last_event_id, dropped_seq)
+        SELECT %(number)s, (now() AT TIME ZONE 'UTC')::date - 1, uuidv7(), %(number)s WHERE %(number)s > 0
         ON CONFLICT ((true)) DO UPDATE SET last_seq = excluded.last_seq, updated_at = now()
         WHERE known.last_seq < excluded.last_seq
         RETURNING old.last_seq AS before, new.last_seq, new.day, new.last_event_id
