@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import click
 import psycopg
 
-from checkout_service.database.owner import owner_connection
+from checkout_service.database.owner import LOCK_WITHIN, as_owner, owner_steps
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import MigrationSettings, SettingsError
 from checkout_service.terminal import Duration, Number
 
 LARGEST: Final = 2**53
 """What a reader may write as a number in JSON."""
+
+PAGE: Final = 1000
+"""Payments that one transaction makes due."""
 
 # Of those who give numbers one works at a time: whoever comes second sees what this one did.
 _LOCK: Final = "LOCK TABLE order_numbering IN SHARE UPDATE EXCLUSIVE MODE"
@@ -54,11 +58,21 @@ _LAST: Final = """
     SELECT coalesce((SELECT last_seq FROM event_series), 0), coalesce((SELECT max(number) FROM order_numbers), 0)
 """
 
-# Also those that are settled: what came after it, a refund or a dispute, is lost as well.
-_LOOK_UPS: Final = """
-    UPDATE payments SET next_look_up_at = now()
-    WHERE created_at >= now() - %(since)s OR next_look_up_at > now()
-"""
+# Also those that are settled: what came after it, a refund or a dispute, is lost as well. Locked in the order in which
+# workers lock them, and a page at a time, since whoever is promoted in place of a primary is at work already.
+_LOOK_UPS: Final = f"""
+    WITH page AS (
+        SELECT created_at, id FROM payments
+        WHERE (created_at, id) > (CAST(%(after)s AS timestamptz), CAST(%(after_id)s AS uuid))
+            AND (created_at >= now() - %(since)s OR next_look_up_at > now())
+        ORDER BY created_at, id LIMIT {PAGE}
+    ), locked AS (
+        SELECT id FROM payments WHERE id IN (SELECT id FROM page) ORDER BY id FOR NO KEY UPDATE
+    ), due AS (
+        UPDATE payments SET next_look_up_at = now() FROM locked WHERE payments.id = locked.id
+    )
+    SELECT created_at::text, id, count(*) OVER () FROM page ORDER BY created_at DESC, page.id DESC LIMIT 1
+"""  # noqa: S608 (only our own constants)
 
 
 class Series(NamedTuple):
@@ -77,18 +91,26 @@ class Done(NamedTuple):
 
 
 def after_restore(*, events_past: int, orders_past: int, payments_since: timedelta, database_url: Secret) -> Done:
-    """Move the series past these numbers, and have providers asked about payments; all of it or nothing.
+    """Move the series past these numbers, then have providers asked about payments.
 
     A series is never moved back, so it may be run again. Raises psycopg.Error.
     """
-    with owner_connection(database_url, name="after-restore") as connection, connection.cursor() as cursor:
-        cursor.execute(_LOCK)
-        before = _last(cursor)
-        cursor.execute(_EVENTS, {"number": events_past})
-        cursor.execute(_ORDERS, {"number": orders_past})
-        cursor.execute(_LOOK_UPS, {"since": payments_since})
-        payments = cursor.rowcount
-        return Done(before, _last(cursor), payments)
+    with owner_steps(database_url, name="after-restore") as connection:
+        with as_owner(connection) as cursor:
+            cursor.execute(_LOCK)
+            before = _last(cursor)
+            cursor.execute(_EVENTS, {"number": events_past})
+            cursor.execute(_ORDERS, {"number": orders_past})
+            after = _last(cursor)
+        payments, place = 0, ("-infinity", UUID(int=0))
+        while True:
+            with as_owner(connection) as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'")
+                cursor.execute(_LOOK_UPS.encode(), {"after": place[0], "after_id": place[1], "since": payments_since})
+                page = cursor.fetchone()
+            if page is None:
+                return Done(before, after, payments)
+            place, payments = (page[0], page[1]), payments + page[2]
 
 
 def _last(cursor: psycopg.Cursor[Any]) -> Series:
@@ -109,7 +131,7 @@ def _last(cursor: psycopg.Cursor[Any]) -> Series:
 def after_restore_command(events_past: int, orders_past: int, payments_since: timedelta) -> None:
     """Have a database that was put back to an earlier moment give no number twice, and ask what it missed.
 
-    Run it once after the restore, before web and workers are started, with MIGRATION_DATABASE_URL. Where a number is
+    Run it after the restore, before web and workers are started, with MIGRATION_DATABASE_URL. Where a number is
     not known give one that is surely too great: numbers in between are left out, and nobody minds. See
     docs/availability.md.
     """
@@ -121,7 +143,7 @@ def after_restore_command(events_past: int, orders_past: int, payments_since: ti
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
-        raise click.ClickException(f"The database refused: {error}\nNothing was changed.") from error
+        raise click.ClickException(f"The database refused: {error}\nIt may be run again.") from error
     click.echo(f"Events: the last number was {done.before.event}, the next one is {done.after.event + 1}.")
     click.echo(f"Orders: the last number was {done.before.order}, the next one is {done.after.order + 1}.")
     click.echo(f"Payments: {done.payments} are looked up as soon as workers run.")
