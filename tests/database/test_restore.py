@@ -23,6 +23,7 @@ from checkout_service.oversight.promises import Limits
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings, WorkerSettings
 from tests.apps import close_app
+from tests.capturing import ask_capture
 from tests.conftest import Customer, MakeListing, Servers
 from tests.database.standbys import Cluster, Node, cluster
 from tests.provider import MockProvider
@@ -30,6 +31,7 @@ from tests.purchases import ask, fill_cart, replayed
 from tests.refunding import ask_refund, staff_of
 from tests.threads.scenes import wait_until
 from tests.webhook_bodies import post_webhook, webhook
+from worker.captures.capturing import capture
 from worker.context import make_context
 from worker.events.sequencer import sequence_events
 from worker.payments.look_ups import look_up
@@ -113,14 +115,20 @@ class Town:
             self.ends.callback(close_app, app)
         return Shop(node=node, database=database, web=web, worker=worker)
 
-    def pay(self, shop: Shop, opened: TestResponse, *, reported: bool = True) -> bytes:
-        """The money comes at the provider, which reports it at once or never; the webhook's bytes."""
+    def pay(self, shop: Shop, opened: TestResponse) -> bytes:
+        """The money comes at the provider, which reports it; the webhook's bytes."""
         reference = opened.json["payment_token"]
         self.provider.put(reference, status="paid")
         body = webhook(reference, amount=opened.json["amount"], currency=opened.json["currency"])
-        if reported:
-            assert shop.deliver(body) == "applied"
+        assert shop.deliver(body) == "applied"
         return body
+
+    def promise(self, shop: Shop, opened: TestResponse) -> None:
+        """The same of an authorization."""
+        reference = opened.json["payment_token"]
+        answer = self.provider.http.put(f"/_payments/{reference}/actions/authorize").raise_for_status()
+        for report in answer.json()["reports"]:
+            assert shop.deliver(webhook(reference, report["status"], **report["details"])) == "applied"
 
 
 @pytest.fixture
@@ -191,7 +199,8 @@ def test_a_shop_is_put_back_to_a_moment(
     town.nodes.run("pg_verifybackup", backup.data)
     before = bought(customer)
     town.pay(shop, before)
-    open_then, looked_up = bought(make_customer()), bought(make_customer())
+    open_then, looked_up, promised = (bought(make_customer()) for _ in range(3))
+    town.promise(shop, promised)
     late = make_customer()
     cart = fill_cart(shop.seen_by(late), (listing, 2))
     _, last_seen = shop.read(0)
@@ -203,6 +212,7 @@ def test_a_shop_is_put_back_to_a_moment(
     assert lost.status_code == 201
     town.pay(shop, lost)
     staff = staff_of(shop.seen_by(customer))
+    capturer = staff_of(staff, scope="captures").headers
     part = before_backup.json["payment_id"]
     asked = (ask_refund(staff, before.json["payment_id"]), ask_refund(staff, part, "a-part", amount="1.00"))
     for answer in asked:
@@ -210,6 +220,11 @@ def test_a_shop_is_put_back_to_a_moment(
         with shop.worker.app_context():
             refund(answer.json["id"])
     assert [each["status"] for each in town.provider.refunds] == ["succeeded"] * 2
+    captured = ask_capture(replace(staff, headers=capturer), promised.json["payment_id"])
+    assert captured.status_code == 202
+    with shop.worker.app_context():
+        capture(captured.json["id"])
+    assert (shop.status(promised), town.provider.calls["capture"]) == ("paid", 1)
     (_, reader_at), order_seen = shop.read(0), shop.last_order()
     assert reader_at > last_seen
     assert shop.is_well()
@@ -221,8 +236,8 @@ def test_a_shop_is_put_back_to_a_moment(
     again = put_back(town, moment)
     assert again.sql("SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert again.sql("SELECT timeline_id FROM pg_control_checkpoint()") == [(2,)]
-    assert [again.status(each) for each in (before_backup, before, open_then, looked_up, lost)] == [
-        *("paid", "paid", "pending", "pending"),
+    assert [again.status(each) for each in (before_backup, before, open_then, looked_up, promised, lost)] == [
+        *("paid", "paid", "pending", "pending", "authorized"),
         None,
     ]
     assert again.read(0)[1] == last_seen
@@ -243,7 +258,7 @@ def test_a_shop_is_put_back_to_a_moment(
     with again.worker.app_context():
         look_up()
         sequence_events()
-    assert (again.status(open_then), again.status(looked_up)) == ("paid", "paid")
+    assert [again.status(each) for each in (open_then, looked_up, promised)] == ["paid"] * 3
     following, _ = again.read(reader_at)
     assert {event.type for event in following} >= {"payment.paid", "order.placed"}
     assert all(event.seq > EVENTS_PAST - 1 for event in following)
@@ -272,6 +287,9 @@ def test_a_shop_is_put_back_to_a_moment(
     ):
         assert (answer.status_code, answer.json["type"].rsplit("/", 1)[-1]) == (409, problem)
     assert len(town.provider.refunds) == 2
+    answer = ask_capture(replace(staff, headers=capturer), promised.json["payment_id"])
+    assert (answer.status_code, answer.json["type"].rsplit("/", 1)[-1]) == (409, "not-capturable")
+    assert town.provider.calls["capture"] == 1
     reasons = again.sql("SELECT review_reason FROM payments WHERE review_reason IS NOT NULL")
     assert reasons == [("refund_mismatch",)] * 2
     assert again.is_well()
