@@ -214,8 +214,8 @@ def test_a_shop_is_put_back_to_a_moment(
     staff = staff_of(shop.seen_by(customer))
     capturer = staff_of(staff, scope="captures").headers
     part = before_backup.json["payment_id"]
-    asked = (ask_refund(staff, before.json["payment_id"]), ask_refund(staff, part, "a-part", amount="1.00"))
-    for answer in asked:
+    answers = (ask_refund(staff, before.json["payment_id"]), ask_refund(staff, part, "a-part", amount="1.00"))
+    for answer in answers:
         assert answer.status_code == 202
         with shop.worker.app_context():
             refund(answer.json["id"])
