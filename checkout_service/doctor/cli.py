@@ -13,6 +13,7 @@ from checkout_service.doctor.broker import check_broker
 from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.connections import check_connections
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
+from checkout_service.doctor.durability import check_durability
 from checkout_service.doctor.endpoints import check_endpoints
 from checkout_service.doctor.environment import check_flower
 from checkout_service.doctor.extensions import check_extensions
@@ -26,6 +27,7 @@ from checkout_service.doctor.subjects import check_subjects
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_readiness,
     check_server,
+    check_durability,
     check_extensions,
     check_roles,
     check_connections,

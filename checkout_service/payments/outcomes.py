@@ -21,6 +21,10 @@ OUTCOME_KNOWN: Final = f"outcome IN ({', '.join(repr(outcome.value) for outcome 
 """The CHECK of the columns that hold one."""
 
 
+REQUEST_LOST: Final = "was requested here, and is not here"
+"""How the detail of a ``refund_mismatch`` ends whose refund was requested in a history that the database has lost."""
+
+
 class ReviewReason(StrEnum):
     """Why a person has to look at a payment. ``payments.review_reason`` holds several in alphabetical order.
 

@@ -63,6 +63,11 @@ TRIES: Final = 5
 """What is left may change between reading and inserting: another refund fails, or takes it."""
 
 
+REQUEST_LOST_DETAIL: Final = (
+    "The provider gave money back for a request of ours that the database has lost, and this may be that request once "
+    "more: an operator has to review the payment first."
+)
+
 OPERATORS: Final = UUID("6b0c7f0e-6f5e-5d0b-9a3c-1f7d6c1b2a90")
 """The namespace in which an operator's name becomes the id of who requested a refund."""
 
@@ -141,6 +146,8 @@ def request_refund(request: RefundRequest) -> RefundAnswer:
         prices = _prices(found, request)
         amount = request.amount if prices is None else sum(prices, Decimal(0))
         parts = _parts(found, request, amount)
+        if found.request_lost:
+            raise NotRefundable(REQUEST_LOST_DETAIL, payment_status=found.payment_status.value)
         try:
             rows = _insert_refunds(request, parts, prices)
         except Conflict:

@@ -17,6 +17,7 @@ from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.owners import is_theirs
 from checkout_service.payments.models import Payment
+from checkout_service.payments.outcomes import REQUEST_LOST, ReviewReason
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.models import Refund
 
@@ -54,6 +55,14 @@ _LINES: Final = """(
 """What is left of lines of its order (migrations/orders/requests.sql); the triggers of refund_lines judge by it."""
 
 
+_REQUEST_LOST: Final = f"""(
+    payments.review_reason LIKE '%{ReviewReason.REFUND_MISMATCH}%' AND EXISTS (
+        SELECT FROM payment_notices AS notice WHERE notice.payment_id = payments.id
+            AND notice.reason = '{ReviewReason.REFUND_MISMATCH}' AND notice.detail LIKE '% {REQUEST_LOST}')
+)"""
+"""Until somebody has looked at it, a review takes the reason away."""
+
+
 def _refundable(lines: str) -> Statement:
     return Statement(
         select(
@@ -68,6 +77,7 @@ def _refundable(lines: str) -> Statement:
                 0,
             ).label("left"),
             literal_column(_SOURCES).label("sources"),
+            literal_column(_REQUEST_LOST).label("request_lost"),
             *REFUND,
             # Last: the places of enums are those of the columns that SQLAlchemy knows.
             text(f"{lines} AS named_lines"),
@@ -138,12 +148,14 @@ class Source(NamedTuple):
 class Refundable:
     """A payment's status and currency, what is left to refund and of what, oldest first, and of which lines.
 
-    ``refunds`` are the rows that a key has, by part; none if it was never used.
+    ``refunds`` are the rows that a key has, by part; none if it was never used. ``request_lost``: the provider made a
+    refund for us whose request the database has lost, and nobody has looked at that yet.
     """
 
     payment_status: PaymentStatus
     currency: str
     left: Decimal
+    request_lost: bool
     sources: list[Source]
     lines: list[RefundableLine]
     refunds: list[RefundRow]
@@ -166,17 +178,18 @@ def refundable(*, payment_id: UUID, requested_by: UUID, key: str, lines: Sequenc
     rows = execute(_refundable_lines, values | {"lines": list(lines)}) if lines else execute(_refundable_amount, values)
     if not rows:
         return None
-    status, currency, left, sources, *_, named = rows[0]
+    status, currency, left, sources, request_lost, *_, named = rows[0]
     return Refundable(
         payment_status=status,
         currency=currency,
         left=left,
+        request_lost=bool(request_lost),
         sources=[
             Source(UUID(source_id), capture_ref, attempt_ref, Decimal(room))
             for source_id, capture_ref, attempt_ref, room in sources or ()
         ],
         lines=[RefundableLine(UUID(line_id), max(left, 0), Decimal(price)) for line_id, left, price in named or ()],
-        refunds=[RefundRow._make(refund) for _, _, _, _, *refund, _ in rows if refund[0] is not None],
+        refunds=[RefundRow._make(refund) for _, _, _, _, _, *refund, _ in rows if refund[0] is not None],
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from checkout_service.payments.outcomes import REQUEST_LOST
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import ProviderRefundEvent
 from worker.transitions.locked import LockedPayment, LockedRefund
@@ -101,6 +102,9 @@ class RefundEvents:
             decline=event.decline,
         )
         payment.refunds.append(refund)
+        if event.refund_id is not None:
+            # A restore, or a failover to a standby that lagged: whoever repeats that request would be given it again.
+            self._flag(payment, event.refund_ref, f"refund {event.refund_id} {REQUEST_LOST}")
         key = (event.provider, event.event_id, id(refund))
         self._entries[key] = RefundEventEntry(received, event, refund, Outcome.APPLIED)
         self._outcomes[key] = Outcome.APPLIED
