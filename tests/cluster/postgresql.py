@@ -13,16 +13,17 @@ NOTICED_AFTER = 1.0
 """Seconds until somebody, or something, promotes."""
 
 
+_HAS = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'::pg_lsn"
+"""After a start the first of them is where streaming began, which may be behind."""
+
+
 def _others(cluster: Cluster) -> Iterator[str]:
     yield from (name for name in NAMES if name != cluster.primary)
 
 
-def _promoted(cluster: Cluster) -> float:
-    """The standby that has received most becomes the primary."""
-    received = {
-        name: cluster.sql_on(name, "SELECT pg_last_wal_receive_lsn() - '0/0'::pg_lsn")[0][0]
-        for name in _others(cluster)
-    }
+def promote_best(cluster: Cluster) -> float:
+    """The standby that has most becomes the primary; the moment of that."""
+    received = {name: cluster.sql_on(name, _HAS)[0][0] for name in _others(cluster)}
     cluster.promote(max(received, key=lambda name: received[name]))
     return time.monotonic()
 
@@ -31,7 +32,7 @@ def crash(cluster: Cluster) -> float:
     """The primary's power goes."""
     cluster.service(cluster.primary, "postgresql").kill(again=False)
     time.sleep(NOTICED_AFTER)
-    return _promoted(cluster)
+    return promote_best(cluster)
 
 
 def freeze(cluster: Cluster) -> float:
@@ -39,7 +40,7 @@ def freeze(cluster: Cluster) -> float:
     old = cluster.service(cluster.primary, "postgresql")
     old.freeze()
     time.sleep(NOTICED_AFTER)
-    promoted = _promoted(cluster)
+    promoted = promote_best(cluster)
     time.sleep(8)
     old.thaw()
     time.sleep(8)
@@ -50,7 +51,7 @@ def switchover(cluster: Cluster) -> float:
     """In good order: the primary ends, which sends all that there is to the standbys, and one is promoted."""
     old = cluster.primary
     cluster.service(old, "postgresql").stop()
-    promoted = _promoted(cluster)
+    promoted = promote_best(cluster)
     cluster.follow(old)
     return promoted
 
@@ -60,7 +61,7 @@ def read_only(cluster: Cluster) -> float:
     cluster.sql("ALTER SYSTEM SET default_transaction_read_only = on")
     cluster.sql("SELECT pg_reload_conf()")
     time.sleep(NOTICED_AFTER)
-    promoted = _promoted(cluster)
+    promoted = promote_best(cluster)
     cluster.sql("ALTER SYSTEM RESET default_transaction_read_only")
     cluster.sql("SELECT pg_reload_conf()")
     return promoted
@@ -92,7 +93,7 @@ def old_primary_back(cluster: Cluster) -> float:
     others = [cluster.hosts[name] for name in _others(cluster)]
     cluster.hosts[old].cut_from(*others)
     time.sleep(NOTICED_AFTER)
-    promoted = _promoted(cluster)
+    promoted = promote_best(cluster)
     time.sleep(10)
     cluster.hosts[old].heal()
     time.sleep(5)
@@ -119,7 +120,7 @@ def asynchronous(cluster: Cluster) -> float:
         cluster.sql_on(name, "SELECT pg_reload_conf()")
     time.sleep(4)
     cluster.service(cluster.primary, "postgresql").kill(again=False)
-    return _promoted(cluster)
+    return promote_best(cluster)
 
 
 LAST = Scenario(name="PostgreSQL: crash, asynchronous standby", strike=asynchronous, loses=True)

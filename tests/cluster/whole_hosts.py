@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.cluster.cluster import NAMES, PROCESSES, Cluster
 from tests.cluster.measure import Scenario
+from tests.cluster.postgresql import promote_best
 from tests.cluster.services import Service
 
 LIBRARY: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
@@ -93,8 +94,7 @@ def host_dies(cluster: Cluster) -> float:
         if host == old and service.runs:
             service.kill(again=False)
     time.sleep(1)
-    cluster.promote(next(name for name in NAMES if name != old))
-    promoted = time.monotonic()
+    promoted = promote_best(cluster)
     if cluster.cache_primary == old:
         cluster.promote_cache(cluster.primary)
     return promoted
