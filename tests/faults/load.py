@@ -125,7 +125,7 @@ class Load:
         if answer.status == 409:
             self.journal.refused(answer)
             return
-        if answer.status == 422:  # the cart is of a server that was left: its customer begins anew
+        if answer.status == 422:  # the cart was read at a server that was left, or is lost: its customer begins anew
             self.journal.old_reads += 1
             return
         session = answer.json()
