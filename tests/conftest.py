@@ -34,6 +34,7 @@ from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings, WorkerSettings
 from checkout_service.telemetry import logs
 from tests import contract
+from tests.webhook_parts import turn_into_parts
 
 pytest_plugins = ["tests.provider"]
 
@@ -72,7 +73,9 @@ def servers() -> Iterator[Servers]:
         guard = Guard()
         guard.remove_at_end(folder)
         with closing(guard), _redis(folder, guard) as redis_url, _database(folder, guard) as (superuser, web, worker):
-            _migrate(superuser)
+            migrate(superuser)
+            if os.environ.get("WEBHOOKS_IN_PARTS"):
+                turn_into_parts(superuser)
             yield Servers(superuser_url=superuser, web_url=web, worker_url=worker, redis_url=redis_url)
 
 
@@ -341,7 +344,7 @@ def _run_alone(url: URL, statement: str) -> None:
     engine.dispose()
 
 
-def _migrate(url: str) -> None:
+def migrate(url: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIGRATION_DATABASE_URL", url)
         command.upgrade(Config(ROOT / "migrations" / "alembic.ini"), "head")

@@ -50,10 +50,6 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    -- After a long absence of housekeeping: what came meanwhile is of no day.
-    WHILE day + days <= today LOOP
-        day := day + days;
-    END LOOP;
     WHILE day <= today + ahead LOOP
         part := format('webhook_deliveries_%s_%s', to_char(day, 'YYYYMMDD'), to_char(day + days, 'YYYYMMDD'));
         range := format('id >= %L AND id < %L', uuid_of_day(day), uuid_of_day(day + days));
