@@ -73,7 +73,7 @@ def servers() -> Iterator[Servers]:
         guard = Guard()
         guard.remove_at_end(folder)
         with closing(guard), _redis(folder, guard) as redis_url, _database(folder, guard) as (superuser, web, worker):
-            migrate(superuser)
+            _migrate(superuser)
             if os.environ.get("WEBHOOKS_IN_PARTS"):
                 turn_into_parts(superuser)
             yield Servers(superuser_url=superuser, web_url=web, worker_url=worker, redis_url=redis_url)
@@ -344,7 +344,7 @@ def _run_alone(url: URL, statement: str) -> None:
     engine.dispose()
 
 
-def migrate(url: str) -> None:
+def _migrate(url: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIGRATION_DATABASE_URL", url)
         command.upgrade(Config(ROOT / "migrations" / "alembic.ini"), "head")

@@ -58,8 +58,11 @@ def _turn() -> str:
         ((part, moved),) = execute(_drop, {"keep": settings().webhooks_retention})
         if part is None:
             break
-        if part in (LOCKED, KEPT):
-            log.info(f"webhook_part_{part}")
+        if part == LOCKED:
+            log.info("webhook_part_locked")
+            break
+        if part == KEPT:
+            log.warning("webhook_part_kept")
             break
         dropped.append(part)
         log.info("webhook_part_dropped", part=part, moved=moved)

@@ -19,7 +19,7 @@ _PARKED: Final = f"'{DeliveryState.PARKED}'"
 
 PLACE: Final = "id, tableoid AS part, ctid AS place"
 PLACE_OF_WEBHOOK: Final = "webhook.id, webhook.tableoid AS part, webhook.ctid AS place"
-"""Where a row is on disk. Its ``ctid`` alone is that of another row in each partition of the table."""
+"""Where a row is on disk: which part of the table, and where there. Each part has a row at that place."""
 
 
 def at_place(locked: str) -> str:

@@ -23,7 +23,7 @@ from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings, WorkerSettings
 from checkout_service.webhooks import partitioning
 from tests.apps import close_app, open_app
-from tests.conftest import Servers, Sql, migrate, with_psycopg
+from tests.conftest import Servers, Sql, _migrate, with_psycopg
 from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook
 from tests.webhook_parts import turn_back, turn_into_parts
 from worker.context import make_context
@@ -61,7 +61,7 @@ def opened(servers: Servers, settings: WebSettings, worker_settings: WorkerSetti
         with_psycopg(make_url(url).set(database=name))
         for url in (servers.superuser_url, servers.web_url, servers.worker_url)
     ]
-    migrate(urls[0])
+    _migrate(urls[0])
     engine = create_engine(urls[0], isolation_level="AUTOCOMMIT")
 
     def sql(query: str, **parameters: Any) -> list[Any]:
