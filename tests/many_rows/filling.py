@@ -14,12 +14,11 @@ LARGE: Final = frozenset(
 """Tables that no statement reads from end to end."""
 
 
-def fill(run: Callable[..., Any], webhooks: int) -> None:
-    """So many webhooks, and a fifth as many payments and commands. ``run`` runs a statement as a superuser.
+def fill(run: Callable[..., Any], webhooks: int, few: int) -> None:
+    """So many webhooks, and ``few`` payments and commands. ``run`` runs a statement as a superuser.
 
     The newest hundredth waits, a hundredth of the rest failed or was rejected, one of twelve came twice.
     """
-    few = webhooks // 5
     run("INSERT INTO users DEFAULT VALUES")
     run(f"""
         INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency, status, created_at)
@@ -32,9 +31,9 @@ def fill(run: Callable[..., Any], webhooks: int) -> None:
         INSERT INTO webhook_deliveries
             (id, provider, body, received_at, state, attempts, provider_ref, processed_at, next_attempt_at)
         SELECT uuidv7(-age), CASE WHEN number % {webhooks // 5} = 7 THEN 'rare' ELSE 'mock' END, '{{}}', now() - age,
-            state, CASE state WHEN 'received' THEN 0 ELSE 1 END, 'mock_pi_' || (1 + number / 5),
+            state, CASE state WHEN 'received' THEN 0 ELSE 1 END, 'mock_pi_' || (1 + number % {few}),
             CASE WHEN state NOT IN ('received', 'parked') THEN now() - age END,
-            CASE WHEN state IN ('received', 'parked') THEN now() - age + interval '1 day' END
+            CASE WHEN state IN ('received', 'parked') THEN now() + interval '30 seconds' END
         FROM (
             SELECT number, number * interval '40 days' / {webhooks} AS age, CASE
                 WHEN number * 100 <= {webhooks} THEN 'received'
@@ -70,5 +69,5 @@ def fill(run: Callable[..., Any], webhooks: int) -> None:
     run(f"""
         INSERT INTO api_keys (id, name, prefix, hash, scopes, created_by)
         SELECT uuidv7(number * interval '-1 minute'), '', 'csk_' || lpad(number::text, 8, '0'),
-            sha256(number::text::bytea), '{{ops}}', 'ops' FROM generate_series(1, {few // 10}) AS number""")
+            sha256(number::text::bytea), '{{ops}}', 'ops' FROM generate_series(1, {few} / 10) AS number""")
     run("VACUUM ANALYZE")

@@ -36,7 +36,7 @@ STATES = ("received", "parked", "applied", "duplicate", "ignored", "rejected", "
 def filled(sql: Sql) -> dict[str, Any]:
     """The large tables, filled once; some rows to look for. Tests here leave nothing that the next one would miss."""
     sql("TRUNCATE webhook_deliveries, payments, users, audit, api_keys, prune_marks CASCADE")
-    fill(sql, WEBHOOKS)
+    fill(sql, WEBHOOKS, WEBHOOKS // 5)
     (row,) = sql("""
         SELECT (SELECT id FROM webhook_deliveries ORDER BY id LIMIT 1 OFFSET 9) AS webhook,
             (SELECT id FROM payments ORDER BY id LIMIT 1 OFFSET 9) AS payment, (SELECT id FROM users) AS user""")

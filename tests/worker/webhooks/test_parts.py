@@ -19,6 +19,8 @@ from sqlalchemy import create_engine, make_url, text
 
 from checkout_service.database.engine import transaction
 from checkout_service.delivery_states import DeliveryState
+from checkout_service.doctor.findings import Level
+from checkout_service.doctor.parts import check_parts
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings, WorkerSettings
 from checkout_service.webhooks import partitioning
@@ -382,3 +384,36 @@ def test_parts_that_nobody_made_for_long_are_made_and_what_came_meanwhile_moves_
     assert part_of(parted.sql, delivery) == NEW
     process(str(delivery))
     assert state_of(parted.sql, delivery) == "applied"
+
+
+def test_the_doctor_says_how_far_parts_are_made_and_what_is_wrong_with_them(parted: Shop) -> None:
+    def said() -> list[tuple[Level, str]]:
+        return [(finding.level, finding.result) for finding in check_parts()]
+
+    assert said() == [(Level.OK, "7, made 20 days ahead")]
+    for name in parts(parted.sql)[-2:]:
+        parted.sql(f"DROP TABLE webhook_deliveries_{name}")
+    assert said() == [(Level.WRONG, "webhooks come that no part was made for")]
+    turn_parts()
+    assert said()[0][0] is Level.OK
+
+
+def test_the_doctor_names_a_conversion_that_has_not_ended(shop: Shop) -> None:
+    assert list(check_parts()) == []
+    bind(shop.sql, TODAY + timedelta(days=2))
+
+    assert [finding.result for finding in check_parts()] == ["a conversion was begun and has not ended"]
+
+
+def test_an_index_is_made_of_parts_as_the_page_on_migrations_says(parted: Shop) -> None:
+    """Beside traffic, one part after the other; the last step builds none."""
+    names = [f"webhook_deliveries_{name}" for name in (*parts(parted.sql), "of_no_day")]
+    for number, name in enumerate(names):
+        parted.sql(f"CREATE INDEX CONCURRENTLY new_{number} ON {name} (provider, id)")
+    built = [parted.sql(INDEXES, table=name) for name in names]
+
+    parted.sql("CREATE INDEX webhook_deliveries_new ON webhook_deliveries (provider, id)")
+
+    assert [parted.sql(INDEXES, table=name) for name in names] == built
+    (index,) = parted.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'webhook_deliveries_new'::regclass")
+    assert index.indisvalid
