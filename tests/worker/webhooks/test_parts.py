@@ -12,10 +12,13 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from checkout_service.database.engine import transaction
 from checkout_service.delivery_states import DeliveryState
@@ -25,7 +28,7 @@ from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings, WorkerSettings
 from checkout_service.webhooks import partitioning
 from tests.apps import close_app, open_app
-from tests.conftest import Servers, Sql, _migrate, with_psycopg
+from tests.conftest import ROOT, Servers, Sql, _migrate, with_psycopg
 from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook
 from tests.webhook_parts import turn_back, turn_into_parts
 from worker.context import make_context
@@ -417,3 +420,14 @@ def test_an_index_is_made_of_parts_as_the_page_on_migrations_says(parted: Shop) 
     assert [parted.sql(INDEXES, table=name) for name in names] == built
     (index,) = parted.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'webhook_deliveries_new'::regclass")
     assert index.indisvalid
+
+
+def test_models_know_both_forms_and_there_is_no_way_down_from_parts(parted: Shop) -> None:
+    config = Config(ROOT / "migrations" / "alembic.ini")
+    command.check(config)
+
+    with pytest.raises(DBAPIError, match="is in parts, which the release before does not know"):
+        command.downgrade(config, "0024")
+    assert parts(parted.sql)
+    turn_back(parted.url)
+    command.check(config)
