@@ -35,6 +35,9 @@ _one = select(*_columns, WebhookDelivery.headers, WebhookDelivery.body).where(We
 WINDOW: Final = 10_000
 """Webhooks that one statement looks through: some tens of milliseconds."""
 
+FIRST_WINDOW: Final = 500
+"""Webhooks that the first one does."""
+
 FEW: Final = 5_000
 """Webhooks pending that are sorted for a list; when more are, they are nearly all of the newest."""
 
@@ -112,7 +115,9 @@ def find_webhooks(
 
     Ids are in the order of arrival. No statement looks at more than ``WINDOW`` of them, however many do not match.
     """
-    values: dict[str, Any] = {"state": state, "provider": provider, "since": since, "window": WINDOW, "before": NEWEST}
+    values: dict[str, Any] = {"state": state, "provider": provider, "since": since, "before": NEWEST}
+    # Most often nearly all of the newest match.
+    values["window"] = min(WINDOW, max(FIRST_WINDOW, limit))
     walk = _walk_of(state)
     found: list[WebhookSummary] = []
     while True:
@@ -121,7 +126,7 @@ def find_webhooks(
         edge = rows[-1].edge if rows else None
         if edge is None or len(found) >= limit:
             return found
-        values["before"] = edge
+        values |= {"before": edge, "window": WINDOW}
 
 
 def _walk_of(state: DeliveryState | None) -> Statement:

@@ -39,6 +39,7 @@ def downgrade() -> None:
     _run(REFUSE)
     op.execute("DROP FUNCTION webhooks_turn_into_parts(integer, integer), webhooks_drop_bound()")
     op.execute("DROP FUNCTION webhooks_drop_part(interval), webhooks_make_parts(integer)")
+    op.execute("DROP FUNCTION webhooks_untried(uuid, integer)")
     op.execute("DROP FUNCTION webhooks_prunable_below(interval), webhooks_in_parts(), webhooks_parts()")
     op.execute("DROP TABLE prune_marks")
 

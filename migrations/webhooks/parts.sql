@@ -16,6 +16,21 @@ CREATE FUNCTION webhooks_in_parts() RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('webhook_deliveries') AND relkind = 'p')
 $$;
 
+-- Webhooks that were never tried, the next one due first, locked: of a table in parts. Each part has them in this order by its
+-- index. Where the statistics say that there are few, the planner would sort all of them at each claim, and with a backlog there
+-- are many.
+CREATE FUNCTION webhooks_untried(own uuid, most integer) RETURNS TABLE (id uuid, part oid, place tid)
+LANGUAGE plpgsql ROWS 10 SET enable_sort = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT webhook.id, webhook.tableoid, webhook.ctid AS place FROM webhook_deliveries AS webhook
+    WHERE webhook.state = 'received' AND webhook.attempts = 0 AND webhook.next_attempt_at < now() + interval '1 minute'
+        AND webhook.id IS DISTINCT FROM own
+    ORDER BY webhook.next_attempt_at LIMIT most
+    FOR NO KEY UPDATE SKIP LOCKED;
+END
+$$;
+
 -- Below which id rows in a final state are deleted one by one. All that were kept for so long; in parts, only those that no part
 -- takes along: of before, of no day, and of parts that should have gone two days ago and could not.
 CREATE FUNCTION webhooks_prunable_below(keep interval) RETURNS uuid LANGUAGE sql STABLE AS $$

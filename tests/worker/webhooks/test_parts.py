@@ -32,11 +32,12 @@ from tests.conftest import ROOT, Servers, Sql, _migrate, with_psycopg
 from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook
 from tests.webhook_parts import turn_back, turn_into_parts
 from worker.context import make_context
+from worker.webhooks.claims import LEASE, claim, settle
 from worker.webhooks.claims import Result as Outcome
-from worker.webhooks.claims import claim, settle
 from worker.webhooks.parts import turn_parts
 from worker.webhooks.pruning import prune
 from worker.webhooks.replays import claim_one
+from worker.webhooks.statements import CLAIM, SET
 from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
@@ -301,6 +302,28 @@ def test_webhooks_of_several_parts_are_claimed_together_and_applied(parted: Shop
     assert others(parted, *deliveries) == settled
 
 
+def test_a_claim_looks_at_its_set_alone_however_many_wait_in_however_many_parts(parted: Shop) -> None:
+    """Nobody has told PostgreSQL yet that there are any."""
+    many = """INSERT INTO webhook_deliveries (id, provider, body, state, next_attempt_at)
+        SELECT uuidv7(number % 30 * interval '-1 day'), 'mock', '', '{}', now() - number * interval '1 second'
+        FROM generate_series(1, {}) AS number"""
+    parted.sql(many.format("applied", 30_000))
+    parted.sql("ANALYZE webhook_deliveries")
+    parted.sql(many.format("received", 4_000))
+    oldest = parted.sql("SELECT id FROM webhook_deliveries WHERE state = 'received' ORDER BY next_attempt_at LIMIT 500")
+
+    with transaction() as connection:
+        claimed = CLAIM.within(connection, {"id": None, "lease": LEASE})
+        looked_at = connection.execute(
+            text("""
+            SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables
+            WHERE relname LIKE 'webhook\\_deliveries%'""")
+        ).scalar_one()
+
+    assert {row.id for row in claimed} == {row.id for row in oldest}
+    assert looked_at < 3 * SET, "to lock them, and to write them"
+
+
 def test_taken_doubled_retried_rejected_and_swept_in_parts(parted: Shop) -> None:
     reference = insert_payment(parted.sql)
     first, second = (post_webhook(parted.client, webhook(reference, event_id="evt_1")) for _ in range(2))
@@ -420,6 +443,7 @@ def test_an_index_is_made_of_parts_as_the_page_on_migrations_says(parted: Shop) 
     assert [parted.sql(INDEXES, table=name) for name in names] == built
     (index,) = parted.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'webhook_deliveries_new'::regclass")
     assert index.indisvalid
+    parted.sql("DROP INDEX webhook_deliveries_new")
 
 
 def test_models_know_both_forms_and_there_is_no_way_down_from_parts(parted: Shop) -> None:
