@@ -413,15 +413,15 @@ def test_parts_that_nobody_made_for_long_are_made_and_what_came_meanwhile_moves_
 
 
 def test_the_doctor_says_how_far_parts_are_made_and_what_is_wrong_with_them(parted: Shop) -> None:
-    def said() -> list[tuple[Level, str]]:
+    def results() -> list[tuple[Level, str]]:
         return [(finding.level, finding.result) for finding in check_parts()]
 
-    assert said() == [(Level.OK, "7, made 20 days ahead")]
+    assert results() == [(Level.OK, "7, made 20 days ahead")]
     for name in parts(parted.sql)[-2:]:
         parted.sql(f"DROP TABLE webhook_deliveries_{name}")
-    assert said() == [(Level.WRONG, "webhooks come that no part was made for")]
+    assert results() == [(Level.WRONG, "webhooks come that no part was made for")]
     turn_parts()
-    assert said()[0][0] is Level.OK
+    assert results()[0][0] is Level.OK
 
 
 def test_the_doctor_names_a_conversion_that_has_not_ended(shop: Shop) -> None:
