@@ -107,6 +107,14 @@ class TaskName(StrEnum):
         schedule=Schedule(every=timedelta(seconds=60)),
         promise="It deletes what is past its retention and skips rows that another run holds; the next run goes on.",
     )
+    TURN_PARTS = Declaration(
+        name="webhooks.parts",
+        module="worker.webhooks.parts",
+        queue=QueueName.HOUSEKEEPING,
+        time_limit=LONG,
+        schedule=Schedule(every=timedelta(minutes=10)),
+        promise="Parts are made two weeks ahead and dropped once; what somebody has is left to the next run.",
+    )
     LOOK_UP_PAYMENTS = Declaration(
         name="payments.look_up",
         module="worker.payments.look_ups",

@@ -34,6 +34,7 @@ from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings, WorkerSettings
 from checkout_service.telemetry import logs
 from tests import contract
+from tests.webhook_parts import turn_into_parts
 
 pytest_plugins = ["tests.provider"]
 
@@ -73,6 +74,8 @@ def servers() -> Iterator[Servers]:
         guard.remove_at_end(folder)
         with closing(guard), _redis(folder, guard) as redis_url, _database(folder, guard) as (superuser, web, worker):
             _migrate(superuser)
+            if os.environ.get("WEBHOOKS_IN_PARTS"):
+                turn_into_parts(superuser)
             yield Servers(superuser_url=superuser, web_url=web, worker_url=worker, redis_url=redis_url)
 
 

@@ -20,6 +20,7 @@ from checkout_service.doctor.extensions import check_extensions
 from checkout_service.doctor.findings import Finding, Level, unknown
 from checkout_service.doctor.metrics import check_metrics
 from checkout_service.doctor.origins import check_origins
+from checkout_service.doctor.parts import check_parts
 from checkout_service.doctor.proxies import check_proxies
 from checkout_service.doctor.roles import check_roles
 from checkout_service.doctor.subjects import check_subjects
@@ -41,6 +42,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_origins,
     check_metrics,
     check_endpoints,
+    check_parts,
 )
 
 

@@ -24,7 +24,7 @@ TABLES: Final = _columns(
     "alembic_version api_keys audit believed_certificates cancel_requests capture_requests captures cart_items carts",
     "checkout_sessions command_results command_runs disputes erasures listings payment_acceptances payment_attempts",
     "payment_events payment_notices payment_reviews payments refund_events refunds schools session_addresses specs",
-    "guests users vendors voids webhook_deliveries webhook_rejections",
+    "guests prune_marks users vendors voids webhook_deliveries webhook_rejections",
     "fulfilments holds order_cancellations order_lines order_numbering order_numbers order_reasons orders refund_lines",
     "stock_counters unnumbered_orders",
     "listing_prices listing_words payment_mates",
@@ -38,7 +38,7 @@ _OWNERS: Final = _columns("erasures order_numbering")
 _WEBS: Final = _columns("api_keys guests")
 """Tables that the worker does not even read."""
 
-_NOT_READ: Final = _columns("believed_certificates endpoint_secrets webhook_rejections") | _OWNERS
+_NOT_READ: Final = _columns("believed_certificates endpoint_secrets prune_marks webhook_rejections") | _OWNERS
 """Tables that the web tier does not even read."""
 
 
@@ -125,6 +125,8 @@ WORKER: Final[Rights] = {
         "rejected_class rejected_payment",
     ),
     ("webhook_deliveries", "DELETE"): None,
+    ("prune_marks", "INSERT"): _columns("kind after_id began_at"),
+    ("prune_marks", "UPDATE"): _columns("after_id began_at updated_at"),
     ("webhook_rejections", "UPDATE"): None,  # which lets it lock the table
     ("session_addresses", "DELETE"): None,
     ("believed_certificates", "INSERT"): _columns("address fingerprint chain ends_at"),
@@ -161,6 +163,7 @@ WORKER_FUNCTIONS: Final = frozenset(
         *("events_write_evidence_due", "events_write_authorizations_expiring", "events_write_low_stock"),
         *("events_forget_low_stock", "events_make_days", "events_outgrow", "events_drop_day", "events_sweep_strays"),
         *("endpoints_sweep_deleted", "guests_sweep"),
+        *("webhooks_make_parts", "webhooks_drop_part", "webhooks_drop_bound"),
     }
 )
 """The same of the worker."""

@@ -41,7 +41,7 @@ _AUDIT: Final = """
 _newest: Final = Statement("""
     SELECT id, prefix, name, scopes, created_by, created_at, expires_at, revoked_at, last_used_at,
         revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS is_good
-    FROM api_keys ORDER BY created_at DESC, id DESC LIMIT :limit
+    FROM api_keys ORDER BY id DESC LIMIT :limit
 """)
 
 

@@ -55,7 +55,7 @@ _COMPUTED: Final = """
 FOLDED: Final = text(f"""
     WITH page AS MATERIALIZED (
         SELECT id FROM payments
-        WHERE CAST(:after_time AS timestamptz) IS NULL OR id > CAST(:after_id AS uuid)
+        WHERE id > CAST(:after_id AS uuid)
         ORDER BY id LIMIT {PAGE}
     ), {_COMPUTED}
     SELECT id, at, differs, differs <> '' AS wrong FROM compared ORDER BY id
@@ -77,8 +77,7 @@ MONEY_WITHOUT_EVENT: Final = text(f"""
     WITH page AS (
         SELECT id, created_at, amount_captured, currency FROM payments
         WHERE status = CAST(:status AS payment_status) AND created_at > now() - CAST(:remembered AS interval)
-            AND (CAST(:after_time AS timestamptz) IS NULL
-                OR (created_at, id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid)))
+            AND (created_at, id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
         ORDER BY created_at, id LIMIT {PAGE}
     )
     SELECT page.id, page.created_at AS at, page.amount_captured AS came, page.currency, NOT EXISTS (
@@ -113,8 +112,7 @@ DUPLICATES: Final = text(f"""
     SELECT session.id, session.expires_at AS at, session.payment_id, {_HALF_FLAGGED} AS wrong
     FROM (
         SELECT * FROM checkout_sessions
-        WHERE CAST(:after_time AS timestamptz) IS NULL
-            OR (expires_at, id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
+        WHERE (expires_at, id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
         ORDER BY expires_at, id LIMIT {PAGE}
     ) AS session
     ORDER BY session.expires_at, session.id

@@ -21,8 +21,8 @@ PAID_WITHOUT_ORDER: Final = text(f"""
         {_WITHOUT_ORDER} AS wrong
     FROM (
         SELECT * FROM payments
-        WHERE status = CAST(:status AS payment_status) AND (CAST(:after_time AS timestamptz) IS NULL
-            OR (created_at, id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid)))
+        WHERE status = CAST(:status AS payment_status)
+            AND (created_at, id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS uuid))
         ORDER BY created_at, id LIMIT {PAGE}
     ) AS payment
     ORDER BY payment.created_at, payment.id
@@ -45,7 +45,7 @@ COUNTERS: Final = text(f"""
         counter.stock IS DISTINCT FROM listing.stock OR coalesce(counter.reserved, 0) <> held.reserved AS wrong
     FROM (
         SELECT * FROM listings
-        WHERE CAST(:after_time AS timestamptz) IS NULL OR id > CAST(:after_id AS uuid)
+        WHERE id > CAST(:after_id AS uuid)
         ORDER BY id LIMIT {PAGE}
     ) AS listing
     LEFT JOIN stock_counters AS counter ON counter.listing_id = listing.id
@@ -69,7 +69,7 @@ SOLD: Final = text(f"""
         hold.state = 'sold' AND hold.qty <> bought.qty AS wrong
     FROM (
         SELECT * FROM holds
-        WHERE CAST(:after_time AS timestamptz) IS NULL OR id > CAST(:after_id AS uuid)
+        WHERE id > CAST(:after_id AS uuid)
         ORDER BY id LIMIT {PAGE}
     ) AS hold {_BOUGHT}
     ORDER BY hold.id

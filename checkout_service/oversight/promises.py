@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Executable
@@ -54,6 +54,9 @@ class Row(Protocol):
 
 _Paged = TypeVar("_Paged", bound=Row)
 
+BEGINNING: Final[Mapping[str, object]] = {"after_time": "-infinity", "after_id": UUID(int=0)}
+"""Before the first row. Values like any others: for a page that has none the plan would be one for all rows."""
+
 
 def paged(make: Callable[[Iterable[Any]], _Paged], statement: Executable, **values: object) -> Iterator[_Paged]:
     """The wrong rows of all pages, as ``make`` reads them.
@@ -62,10 +65,10 @@ def paged(make: Callable[[Iterable[Any]], _Paged], statement: Executable, **valu
 
     Raises DatabaseUnavailableError.
     """
-    after_time, after_id = None, None
-    while rows := execute(statement, {"after_time": after_time, "after_id": after_id, **values}):
+    after = dict(BEGINNING)
+    while rows := execute(statement, after | values):
         page = [make(row) for row in rows]
         yield from (row for row in page if row.wrong)
-        after_time, after_id = page[-1].at, page[-1].id
+        after = {"after_time": page[-1].at, "after_id": page[-1].id}
         if len(page) < PAGE:
             return

@@ -100,6 +100,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("raw_payload", "look_up_log"), Says.PERSON),
     },
     "pending_deliveries": dict.fromkeys(("type", "state"), Says.NOBODY),
+    "prune_marks": {"kind": Says.NOBODY},
     "refund_events": {"provider": Says.NOBODY, "event_id": Says.ID, "outcome": Says.NOBODY},
     "refunds": {
         **_MOVEMENT,

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 import click
+import psycopg
 
 from checkout_service.api.responses import show_time
 from checkout_service.commands import watching
@@ -17,7 +18,9 @@ from checkout_service.commands.operations import Origin, process, process_all, w
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError
+from checkout_service.settings.values import MigrationSettings, SettingsError
 from checkout_service.terminal import CommandGroup, Duration, Id, Number, echo_list, kept, os_user, printable
+from checkout_service.webhooks.partitioning import LockedError, partition_webhooks
 from checkout_service.webhooks.queries import (
     WebhookSummary,
     count_processable,
@@ -115,6 +118,28 @@ def process_webhooks(
         came_from = None if since is None else database_time() - since
         choice = Choice(state=DeliveryState(state), provider=provider, came_from=came_from)
         _process_chosen(choice, operator=name, why=why, dry_run=dry_run)
+
+
+@webhooks.command("partition")
+@click.option("--days", type=Number(1, 31), default=7, show_default=True, help="How many days are one part.")
+def partition(days: int) -> None:
+    """Turn the table into parts by time, so that what was kept for long enough is dropped and not deleted row by row.
+
+    Connects by MIGRATION_DATABASE_URL, since only the tables' owner may do so. For tables of tens of millions of
+    webhooks; there is no way back. Webhooks are taken and processed meanwhile.
+    """
+    try:
+        first = partition_webhooks(MigrationSettings.from_environment().database_url, days=days, say=click.echo)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    except LockedError as error:
+        raise click.ClickException("Somebody holds webhook_deliveries: see who does, and run it again.") from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"The database refused: {error}\nNothing was changed.") from error
+    if first is None:
+        click.echo("The webhooks are in parts already.")
+    else:
+        click.echo(f"What was there is the part {first}; parts of {days} days follow. webhooks.parts sees to the rest.")
 
 
 def _process_each(delivery_ids: Iterable[UUID], *, operator: str, why: str, dry_run: bool) -> None:

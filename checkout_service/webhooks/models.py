@@ -131,6 +131,19 @@ class WebhookRejection(Dated, Base):
     __tablename__ = "webhook_rejections"
 
 
+class PruneMark(Dated, Base):
+    """How far a kind of pruning is; written once a run. It saves looking again at what was deleted, and no more."""
+
+    __tablename__ = "prune_marks"
+    __table_args__ = (Index("prune_marks_kind", "kind", unique=True),)
+    kind: Mapped[str] = mapped_column(Text)
+    """What is pruned: a member of ``Kind`` in ``worker/webhooks/marks.py``."""
+    after_id: Mapped[UUID]
+    """The last id that was deleted, or looked at; the next run begins behind it."""
+    began_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    """When a run last began from nothing. One does so once a day, and finds what is left behind the mark."""
+
+
 class BelievedCertificate(Dated, Base):
     """A certificate that webhooks were verified by, with what leads to a root; of workers alone, 100 rows at most."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from checkout_service.oversight.order_statements import SHORT_WITHOUT_HOLD, SOLD
+from checkout_service.oversight.promises import BEGINNING
 from tests.conftest import Customer, MakeListing, Sql
 from tests.money import fold
 from tests.order_requests import (
@@ -69,7 +70,7 @@ def give_back(staff: Customer, sql: Sql, order: Ordered, qty: int, *, line: int 
 def adds_up(sql: Sql) -> None:
     """Counters are what lies there and is held, and holds are what the orders still need."""
     assert_stock_adds_up(sql)
-    assert not [row for row in sql(SOLD.text, after_time=None, after_id=None) if row.wrong]
+    assert not [row for row in sql(SOLD.text, **BEGINNING) if row.wrong]
     assert not sql(SHORT_WITHOUT_HOLD.text, limit=None)
 
 

@@ -13,6 +13,7 @@ from flask import Flask
 
 from checkout_service.database.engine import transaction
 from checkout_service.oversight.order_statements import SHORT_WITHOUT_HOLD, SOLD
+from checkout_service.oversight.promises import BEGINNING
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import ProviderRefundEvent
 from tests.apps import MakeApp, make_app
@@ -75,7 +76,7 @@ def enter(app: Flask, *events: ProviderRefundEvent) -> Callable[[], None]:
 
 def adds_up(sql: Sql) -> None:
     assert_stock_adds_up(sql)
-    assert not [row for row in sql(SOLD.text, after_time=None, after_id=None) if row.wrong]
+    assert not [row for row in sql(SOLD.text, **BEGINNING) if row.wrong]
     assert not sql(SHORT_WITHOUT_HOLD.text, limit=None)
 
 

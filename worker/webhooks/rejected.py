@@ -22,7 +22,7 @@ from worker.context import settings
 from worker.webhooks.claims import Result
 from worker.webhooks.named import Named, named_in
 from worker.webhooks.replays import count_results
-from worker.webhooks.statements import STILL_RECEIVED
+from worker.webhooks.statements import PLACE_OF_WEBHOOK, STILL_RECEIVED, at_place
 
 PAYMENT_ROWS: Final = 20
 """Rejected webhooks that one payment keeps: several times what a payment has in an hour."""
@@ -39,7 +39,8 @@ _lock = text("LOCK TABLE webhook_rejections IN SHARE ROW EXCLUSIVE MODE")
 _REJECT: Final = Statement(
     f"""
     WITH result AS (
-        SELECT webhook.ctid AS place, result.number, result.detail, result.delay, result.rejected_class, result.payment
+        SELECT {PLACE_OF_WEBHOOK}, result.number, result.detail, result.delay, result.rejected_class,
+            result.payment
         FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
             CAST(:details AS text[]), CAST(:delays AS double precision[]), CAST(:classes AS smallint[]),
             CAST(:payments AS uuid[])) WITH ORDINALITY
@@ -54,7 +55,7 @@ _REJECT: Final = Statement(
         detail = result.detail, mismatch = false, names = NULL, replay_of = NULL,
         processed_at = now(), updated_at = now()
     FROM result
-    WHERE webhook.ctid = result.place
+    WHERE {at_place("result")}
     RETURNING result.number
     """,  # noqa: S608 (only our own constants)
     binary=True,

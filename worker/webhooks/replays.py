@@ -25,7 +25,7 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.webhooks.selection import Choice
 from worker.context import settings
 from worker.webhooks.claims import LEASE, ClaimedWebhook, Result, claimed_webhook
-from worker.webhooks.statements import CLAIMED, SET
+from worker.webhooks.statements import CLAIMED, PLACE, SET, at_place
 
 REPLAY_SET: Final = SET
 """Webhooks a replay takes at most at once. New ones wait for as long as that takes: a fraction of a second."""
@@ -54,7 +54,7 @@ _STOPPED: Final = f"""
 _CLAIM_ONE: Final = Statement(
     f"""
     WITH own AS (
-        SELECT ctid AS place FROM webhook_deliveries
+        SELECT {PLACE} FROM webhook_deliveries
         WHERE id = :id AND replay_of IS NULL AND {_REPLAYABLE}
         FOR NO KEY UPDATE SKIP LOCKED
     ), known AS (
@@ -80,7 +80,7 @@ _CLAIM_ONE: Final = Statement(
     SET state = '{DeliveryState.RECEIVED}', attempts = webhook.attempts + 1, next_attempt_at = now() + :lease,
         replay_of = command.id, updated_at = now()
     FROM own, (SELECT id FROM begun UNION ALL SELECT id FROM taken) AS command
-    WHERE webhook.ctid = own.place
+    WHERE {at_place("own")}
     RETURNING {CLAIMED}
     """,  # noqa: S608 (only our own constants)
     binary=True,
@@ -162,12 +162,12 @@ _claim_set: Final = {
     state: Statement(
         f"""
         WITH page AS (
-            SELECT ctid AS place, id FROM webhook_deliveries WHERE {condition} {_CHOSEN}
+            SELECT {PLACE} FROM webhook_deliveries WHERE {condition} {_CHOSEN}
         ), advanced AS ({_ADVANCE})
         UPDATE webhook_deliveries AS webhook
         SET state = '{DeliveryState.RECEIVED}', attempts = least(webhook.attempts + 1, :most_attempts),
             next_attempt_at = now() + :lease, replay_of = :command, updated_at = now()
-        FROM page WHERE webhook.ctid = page.place
+        FROM page WHERE {at_place("page")}
         RETURNING {CLAIMED}
         """,  # noqa: S608 (only our own constants)
         binary=True,
@@ -184,10 +184,10 @@ _count_alone = text("""
 
 _mark = Statement(f"""
     WITH page AS (
-        SELECT ctid AS place, id FROM webhook_deliveries WHERE state = '{DeliveryState.FAILED}' {_CHOSEN}
+        SELECT {PLACE} FROM webhook_deliveries WHERE state = '{DeliveryState.FAILED}' {_CHOSEN}
     ), advanced AS ({_ADVANCE})
     UPDATE webhook_deliveries AS webhook SET replay_of = :command, updated_at = now()
-    FROM page WHERE webhook.ctid = page.place
+    FROM page WHERE {at_place("page")}
     RETURNING webhook.id
 """)  # noqa: S608 (only our own constants)
 

@@ -17,6 +17,20 @@ _PENDING: Final = listed(PENDING)
 _RECEIVED: Final = f"'{DeliveryState.RECEIVED}'"
 _PARKED: Final = f"'{DeliveryState.PARKED}'"
 
+PLACE: Final = "id, tableoid AS part, ctid AS place"
+PLACE_OF_WEBHOOK: Final = "webhook.id, webhook.tableoid AS part, webhook.ctid AS place"
+"""Where a row is on disk: which part of the table, and where there. Each part has a row at that place."""
+
+
+def at_place(locked: str) -> str:
+    """That ``webhook`` is the row whose place ``locked`` has.
+
+    It is locked, so it stays where it is, and by its place it is found again for less than by its key. Where the table
+    is partitioned, the id leads to the one partition that is looked at.
+    """
+    return f"webhook.id = {locked}.id AND webhook.tableoid = {locked}.part AND webhook.ctid = {locked}.place"
+
+
 CLAIMED: Final = f"""
     webhook.id, webhook.provider, webhook.headers::text AS headers, webhook.received_at, webhook.attempts,
         webhook.next_attempt_at, old.state AS state_before,
@@ -26,14 +40,14 @@ CLAIMED: Final = f"""
 """
 """What a claim returns of each webhook."""
 
-# What was never tried is due within seconds; to look further would lead through all that is parked. A row is locked, so
-# it stays where it is, and by its place it is found again for less than by its key. Nobody waits until a first claim is
-# on disk: should PostgreSQL crash before, it never was, and nothing that came of it was written either.
+# What was never tried is due within seconds; to look further would lead through all that is parked. Nobody waits until
+# a first claim is on disk: should PostgreSQL crash before, it never was, nor was anything that came of it.
+# Of a table in parts the function finds them (migrations/webhooks/parts.sql); what is not meant is not run.
 # One in a final state is taken by its id alone, and only where a command has marked it: see replays.py.
 CLAIM: Final = Statement(
     f"""
     WITH own AS (
-        SELECT ctid AS place, attempts > 0 OR state <> {_RECEIVED} AS tried FROM webhook_deliveries
+        SELECT {PLACE}, attempts > 0 OR state <> {_RECEIVED} AS tried FROM webhook_deliveries
         WHERE id = :id AND (
             state = {_RECEIVED} AND attempts = 0
             OR state IN ({_PENDING}) AND next_attempt_at <= now()
@@ -41,17 +55,22 @@ CLAIM: Final = Statement(
         )
         FOR NO KEY UPDATE SKIP LOCKED
     ), others AS (
-        SELECT ctid AS place FROM webhook_deliveries
+        SELECT {PLACE} FROM webhook_deliveries
         WHERE state = {_RECEIVED} AND attempts = 0 AND next_attempt_at < now() + interval '1 minute'
             AND id IS DISTINCT FROM :id
-            AND NOT EXISTS (SELECT FROM own WHERE tried)
+            AND NOT EXISTS (SELECT FROM own WHERE tried) AND NOT (SELECT webhooks_in_parts())
         ORDER BY next_attempt_at LIMIT {SET}
         FOR NO KEY UPDATE SKIP LOCKED
+    ), in_parts AS (
+        SELECT id, part, place FROM webhooks_untried(:id, {SET})
+        WHERE NOT EXISTS (SELECT FROM own WHERE tried) AND (SELECT webhooks_in_parts())
     )
     UPDATE webhook_deliveries AS webhook
     SET state = {_RECEIVED}, attempts = webhook.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
-    FROM (SELECT place FROM own UNION ALL SELECT place FROM others) AS claimed
-    WHERE webhook.ctid = claimed.place AND (
+    FROM (
+        SELECT id, part, place FROM own UNION ALL SELECT * FROM others UNION ALL SELECT * FROM in_parts
+    ) AS claimed
+    WHERE {at_place("claimed")} AND (
         SELECT set_config('synchronous_commit', 'off', true) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
     ) IS DISTINCT FROM ''
     RETURNING {CLAIMED}
@@ -83,8 +102,8 @@ RELEASE: Final = Statement(f"""
 SETTLE: Final = Statement(
     f"""
     WITH result AS (
-        SELECT webhook.ctid AS place, result.number, result.state, result.provider_ref, result.detail, result.delay,
-            result.returned, result.mismatch, result.names
+        SELECT {PLACE_OF_WEBHOOK}, result.number, result.state, result.provider_ref, result.detail,
+            result.delay, result.returned, result.mismatch, result.names
         FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
             CAST(:states AS text[]), CAST(:references AS text[]), CAST(:details AS text[]),
             CAST(:delays AS double precision[]), CAST(:returned AS integer[]), CAST(:mismatches AS boolean[]),
@@ -109,7 +128,7 @@ SETTLE: Final = Statement(
         processed_at = CASE WHEN result.state NOT IN ({_PENDING}) THEN now() END,
         updated_at = now()
     FROM result
-    WHERE webhook.ctid = result.place
+    WHERE {at_place("result")}
     RETURNING result.number
     """,  # noqa: S608 (only our own constants)
     binary=True,

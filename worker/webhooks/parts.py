@@ -1,0 +1,69 @@
+"""The task ``webhooks.parts``: makes the parts of webhooks ahead, and drops what was kept for long enough.
+
+Where the table is one, as it is unless the owner chose otherwise, there is nothing to do: see
+migrations/webhooks/parts.sql. Nobody waits for it: a part that somebody has is left to the next run.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from celery import shared_task
+
+from checkout_service.database.engine import execute
+from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.database.statements import Statement
+from checkout_service.tasks import TaskName
+from checkout_service.webhooks.partitioning import AHEAD
+from worker.context import settings
+
+MOST_PARTS: Final = 10
+"""Parts that one run drops at most, one at a time."""
+
+_in_parts: Final = Statement("SELECT webhooks_in_parts()")
+_unbind: Final = Statement("SELECT webhooks_drop_bound() AS gone", calls_writer=True)
+_make: Final = Statement("SELECT made, left_out FROM webhooks_make_parts(CAST(:ahead AS integer))", calls_writer=True)
+_drop: Final = Statement("SELECT part, moved FROM webhooks_drop_part(CAST(:keep AS interval))", calls_writer=True)
+
+LOCKED: Final = "locked"
+KEPT: Final = "kept"
+"""What webhooks_drop_part says where somebody has the part, and where too many of its webhooks are not final."""
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name=TaskName.TURN_PARTS)
+def turn_parts() -> str:
+    """Make the parts ahead and drop those that are over; of a table that is one, only what a conversion left there."""
+    try:
+        ((in_parts,),) = execute(_in_parts)
+        if in_parts:
+            return _turn()
+        ((gone,),) = execute(_unbind)
+    except DatabaseUnavailableError:
+        log.warning("database_unavailable")
+        return "the database is away"
+    if gone:
+        log.warning("webhook_parts_given_up")
+    return "webhooks are one table"
+
+
+def _turn() -> str:
+    ((made, left_out),) = execute(_make, {"ahead": AHEAD})
+    if left_out:
+        log.warning("webhook_parts_not_made", parts=left_out)
+    dropped = []
+    for _ in range(MOST_PARTS):
+        ((part, moved),) = execute(_drop, {"keep": settings().webhooks_retention})
+        if part is None:
+            break
+        if part == LOCKED:
+            log.info("webhook_part_locked")
+            break
+        if part == KEPT:
+            log.warning("webhook_part_kept")
+            break
+        dropped.append(part)
+        log.info("webhook_part_dropped", part=part, moved=moved)
+    return f"made {made} parts, dropped {', '.join(dropped) or 'none'}"
