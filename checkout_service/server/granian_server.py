@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib import import_module
+from math import inf
 from typing import Any
 
 import structlog
@@ -74,6 +75,9 @@ DRAIN_SECONDS = 20
 
 ACCEPTS_WITHIN = 0.25
 """Seconds until a child whose signals are set accepts, or has failed."""
+
+LOOKS_WITHIN = 3.0
+"""Seconds until a child has seen what surrounds it."""
 
 log = structlog.get_logger(__name__)
 
@@ -144,7 +148,8 @@ def make_adapter(
 def load(target: str, *, parent: int, generation: Generation) -> WsgiAdapter:
     """What a child of ``parent`` serves, loaded in the child; returns once it may take requests.
 
-    Where another generation serves meanwhile, that is when this child is ready, and not before.
+    Where another generation serves meanwhile, that is when this child is ready, and not before. Else it is when it has
+    looked around as well, so that it tells no balancer that it knows nothing.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # it serves nobody yet, and has nothing to finish
@@ -173,21 +178,23 @@ def load(target: str, *, parent: int, generation: Generation) -> WsgiAdapter:
     if probes is not None:
         # Where others follow, this host goes on: no balancer is to leave it.
         probes.start(is_ending=lambda: drain.has_begun() and generation.service_ends())
-        if generation.follows:
-            _await_ready(probes)
+        _await_ready(probes, within=inf if generation.follows else LOOKS_WITHIN)
     if management is not None:
         management.start()
     looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
     return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
 
 
-def _await_ready(probes: Probes) -> None:
-    """Return once the app is ready. The supervisor knows how long it waits for us."""
-    told = b""
+def _await_ready(probes: Probes, *, within: float) -> None:
+    """Return once the app is ready, or has waited for so long. The supervisor knows how long it waits for us."""
+    began, is_told = time.monotonic(), False
     while (answer := probes.answer("/readyz")) is not None and answer[0] != HTTPStatus.OK:
-        if answer[2] != told:
-            told = answer[2]
-            log.warning("waits_to_be_ready", answer=told.decode())
+        waited = time.monotonic() - began
+        if waited > within:
+            return
+        if waited > LOOKS_WITHIN and not is_told:
+            is_told = True
+            log.warning("waits_to_be_ready", answer=answer[2].decode())
         time.sleep(0.05)
 
 
@@ -197,7 +204,7 @@ def end_with_parent(parent: int, is_orphaned: Callable[[], bool] = lambda: False
     A child whose parent was killed would go on serving, with nobody left to stop or restart it.
     """
     while os.getppid() == parent and not is_orphaned():
-        yield 1
+        yield 0.25
     while True:
         # At once: whoever is to follow waits for the port. And again: a child that was still loading lost the first.
         os.kill(os.getpid(), signal.SIGINT)

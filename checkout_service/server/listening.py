@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
+import time
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
@@ -11,16 +13,22 @@ from checkout_service.server.supervisor import Supervisor
 from checkout_service.server.systemd import Notifier, take_sockets
 from checkout_service.settings.values import ServerSettings, SettingsError
 from checkout_service.telemetry import logs
+from checkout_service.telemetry.metrics_folder import WEB_FOLDER, name_metrics_folder
 
 BACKLOG = 2048
 """Connections that wait to be accepted; the system may allow fewer (net.core.somaxconn)."""
+
+
+FREED_WITHIN = 5.0
+"""Seconds until the children of a supervisor that was killed have noticed, and left the port."""
 
 
 def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int:
     """Listen, and have generations of this very command serve; the status to end with.
 
     ``arguments`` are those that Python was given, its own options among them. Whatever is meant for this process alone
-    is taken out of the environment, which its generations inherit.
+    is taken out of the environment, which its generations inherit. All of these count in one folder. Raises
+    MetricsFolderError.
     """
     try:
         web = ServerSettings.from_environment()
@@ -33,6 +41,7 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     if web.management_port:
         port = web.management_port
         management = held.get(port) or _listen(web.host, port, "MANAGEMENT_PORT")
+    name_metrics_folder(WEB_FOLDER)  # only now: who held the port before has left its own folder
     return Supervisor(
         [sys.executable, *arguments],
         folder=_folder_by_name(environment),
@@ -61,12 +70,17 @@ def _listen(host: str, port: int, setting: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
     listener.setblocking(False)
-    try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        sys.exit(f"port {port} on {host} cannot be used: {error.strerror}. Set {setting} to another one.")
-    return listener
+    until = time.monotonic() + FREED_WITHIN
+    while True:
+        try:
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(0.1)
+                continue
+            sys.exit(f"port {port} on {host} cannot be used: {error.strerror}. Set {setting} to another one.")
+        return listener
 
 
 def _folder_by_name(environment: MutableMapping[str, str]) -> Path:

@@ -60,7 +60,7 @@ class OwnSockets:
             if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 yield one
 
-    def stop_accepting(self, silent: socket.socket | None) -> None:
+    def stop_accepting(self, silent: int | None) -> None:
         """Put a listener to which nobody connects in the place of those of the port, in this process alone.
 
         The listeners themselves are left as they are: other processes go on accepting from them. To shut one down would
@@ -73,7 +73,7 @@ class OwnSockets:
                 with self._duplicated(number) as one:
                     listens = self._is_of_port(one) and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
                 if listens:
-                    os.dup2(silent.fileno(), number, inheritable=False)
+                    os.dup2(silent, number, inheritable=False)
 
     def connections(self) -> Iterator[socket.socket]:
         """Accepted connections that are open on both sides; each is a duplicate, and closed after its turn."""
@@ -114,15 +114,15 @@ class OwnSockets:
             os.dup2(self._nothing, self._duplicate, inheritable=False)
 
 
-def silent_listener() -> socket.socket | None:
-    """A listener without an address, for ``stop_accepting``; None where it is of no use."""
+def silent_listener() -> int | None:
+    """The number of a listener to which nobody connects, for ``stop_accepting``; None where it is of no use."""
     if sys.platform != "linux":
         return None
     silent = socket.socket(socket.AF_UNIX)
     silent.setblocking(False)
     silent.bind("")  # the system chooses a name, which nobody knows
     silent.listen(1)
-    return silent
+    return silent.detach()
 
 
 def peer(connection: socket.socket) -> str:

@@ -20,6 +20,7 @@ import httpx
 import psutil
 
 from checkout_service.local.servers import free_port
+from tests.children import children_of_web
 from tests.conftest import ROOT
 from tests.faults.wire import Wire
 
@@ -125,7 +126,7 @@ class Serving:
         return psutil.Process(self.process.pid).children()
 
     def children(self) -> list[psutil.Process]:
-        return [child for master in self.masters() for child in master.children()]
+        return children_of_web(self.process.pid)
 
 
 @contextmanager
@@ -167,7 +168,7 @@ class Clients:
         for thread in self._threads:
             thread.start()
 
-    def _ask(self, keeps: bool) -> None:  # noqa: FBT001 (a thread's argument)
+    def _ask(self, keeps: bool) -> None:
         wire = Wire(self._address, timeout=20)
         body = json.dumps({"some": "thing"}).encode()
         while not self._over.wait(self._pause):

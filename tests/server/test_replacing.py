@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.server.releases import APP, Clients, Releases, Serving, eventually, serving
+from tests.server.releases import Clients, Releases, Serving, eventually, serving
 
 REPLACEMENTS = 3
 
