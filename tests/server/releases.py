@@ -64,14 +64,6 @@ ENVIRONMENT = {
 """Nobody is asked at these addresses: the app is none of ours. But the settings have to be whole."""
 
 
-_LESS = """
-import runpy
-from checkout_service.server.supervisor import Supervisor
-Supervisor.__init__.__kwdefaults__["within"] = {}
-runpy.run_path("serve.py", run_name="__main__")
-"""
-
-
 class Releases:
     """``current`` leads to the release that is to be served."""
 
@@ -96,12 +88,12 @@ class Releases:
 class Serving:
     """A web process with two children."""
 
-    def __init__(self, releases: Releases, log: Path, *, within: float | None = None, **environment: str) -> None:
+    def __init__(self, releases: Releases, log: Path, **environment: str) -> None:
         self.port = int(environment.get("PORT", 0)) or free_port()
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "serve.py", "release:app"] if within is None else _in_less_time(within),
+                [sys.executable, "serve.py", "release:app"],
                 cwd=releases.current,
                 env={**os.environ, **ENVIRONMENT, "PORT": str(self.port), "PWD": str(releases.current), **environment},
                 stdout=output,
@@ -137,15 +129,10 @@ class Serving:
         return children_of_web(self.process.pid)
 
 
-def _in_less_time(seconds: float) -> list[str]:
-    """The command, by which what follows has so much time to serve."""
-    return [sys.executable, "-c", _LESS.format(seconds), "release:app"]
-
-
 @contextmanager
-def serving(releases: Releases, log: Path, *, within: float | None = None, **environment: str) -> Iterator[Serving]:
-    """Serve what is current, until the block ends; what follows has so many seconds to serve."""
-    web = Serving(releases, log, within=within, **environment)
+def serving(releases: Releases, log: Path, **environment: str) -> Iterator[Serving]:
+    """Serve what is current, until the block ends."""
+    web = Serving(releases, log, **environment)
     try:
         eventually(lambda: web.ask("/livez") == "{}")
         yield web

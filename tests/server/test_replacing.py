@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.server.releases import APP, Asker, Clients, Releases, Serving, eventually, serving
+from tests.server.releases import Asker, Clients, Releases, Serving, eventually, serving
 
-REPLACEMENTS = 3
+REPLACEMENTS = 2
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def _replace_under_load(web: Serving, releases: Releases, *, requests: int) -> C
         for number in range(REPLACEMENTS):
             releases.put(f"r{number}")
             web.replace()
+            web.replace()  # two at once are one
             eventually(lambda number=number: web.serves(f"r{number}"))
             eventually(lambda number=number: clients.asked() > requests * (number + 1) / REPLACEMENTS)
     finally:
@@ -52,7 +53,7 @@ def test_no_request_is_lost_or_refused_while_the_code_is_replaced(web: Serving, 
     assert web.process.poll() is None
     assert web.process.pid == pid
     eventually(lambda: len(web.masters()) == 1)
-    assert web.logged("Crash loop") == web.logged("Unexpected exit") == 0
+    assert web.logged("replaced  ") == REPLACEMENTS
 
 
 @pytest.mark.slow
@@ -66,37 +67,29 @@ def test_none_of_ten_thousand_is_lost(web: Serving, releases: Releases) -> None:
 BROKEN = "raise RuntimeError('this release cannot be loaded')"
 
 
-@pytest.mark.parametrize(("app", "ready"), [(BROKEN, True), (APP, False)], ids=["broken", "never ready"])
 def test_code_that_does_not_come_to_serve_takes_no_request_and_a_later_try_does(
-    tmp_path: Path, releases: Releases, app: str, *, ready: bool
+    web: Serving, releases: Releases
 ) -> None:
-    with serving(releases, tmp_path / "log", within=5) as web:
-        before = {child.pid for child in web.children()}
-        clients = Clients(web.address)
-        releases.put("second", app=app, ready=ready)
-        web.replace()
-        eventually(lambda: web.logged("replacement_failed"))
-        answers = clients.stop()
-
-        assert set(answers) == {200}
-        assert web.logged("replacement_failed") == 1
-        assert {web.ask().split()[0] for _ in range(8)} == {"first"}
-        assert {child.pid for child in web.children()} & before == before, "they were left alone"
-        releases.put("third")
-        web.replace()
-        eventually(lambda: web.serves("third"))
-
-
-def test_two_signals_at_once_are_one(web: Serving, releases: Releases) -> None:
-    releases.put("second")
+    before = {child.pid for child in web.children()}
+    clients = Clients(web.address)
+    releases.put("broken", app=BROKEN)
     web.replace()
+    eventually(lambda: web.logged("replacement_failed"))
+    assert web.logged("replacement_failed") == 1
+    assert {child.pid for child in web.children()} & before == before, "they were left alone"
+
+    # One that is not ready yet, while children of both die.
+    releases.put("second", ready=False)
     web.replace()
-    eventually(lambda: web.logged("replaced  "))
+    eventually(lambda: len(web.children()) == 4)
     time.sleep(1)
-
-    assert web.serves("second")
-    assert web.logged("replaced  ") == 1
-    eventually(lambda: len(web.masters()) == 1)
+    assert {web.ask().split()[0] for _ in range(8)} == {"first"}
+    assert set(clients.stop()) == {200}
+    for master in web.masters():
+        master.children()[0].kill()
+    eventually(lambda: len(web.children()) == 4)
+    (releases.folder / "second" / "ready").touch()
+    eventually(lambda: web.serves("second"))
 
 
 def test_a_stop_during_a_replacement_ends_both_and_answers_what_is_in_flight(web: Serving, releases: Releases) -> None:
@@ -106,31 +99,18 @@ def test_a_stop_during_a_replacement_ends_both_and_answers_what_is_in_flight(web
         eventually(lambda: len(web.masters()) == 2)
         everyone = psutil.Process(web.process.pid).children(recursive=True)
         web.process.send_signal(signal.SIGTERM)
-        assert web.process.wait(timeout=40) == 0
+        assert web.process.wait(timeout=60) == 0
 
     assert slow.answer.startswith("first")
     assert not [process for process in everyone if process.is_running()]
 
 
 def test_all_end_when_the_supervisor_is_killed_during_a_replacement(web: Serving, releases: Releases) -> None:
-    releases.put("second")
+    releases.put("second", ready=False)
     web.replace()
     eventually(lambda: len(web.children()) == 4)
     everyone = psutil.Process(web.process.pid).children(recursive=True)
     web.process.kill()
 
-    _, alive = psutil.wait_procs(everyone, timeout=20)
+    _, alive = psutil.wait_procs(everyone, timeout=60)
     assert not alive
-
-
-def test_a_child_that_dies_during_a_replacement_is_started_again(web: Serving, releases: Releases) -> None:
-    releases.put("second", ready=False)
-    web.replace()
-    eventually(lambda: len(web.children()) == 4)
-    former, coming = web.masters()
-    for master in (former, coming):
-        master.children()[0].kill()
-    eventually(lambda: len(web.children()) == 4)
-    (releases.folder / "second" / "ready").touch()
-
-    eventually(lambda: web.serves("second"))
