@@ -28,7 +28,7 @@ import structlog
 from checkout_service.server.generation import SETTING, Generation
 from checkout_service.server.systemd import Notifier
 
-SERVES_WITHIN: Final = 60.0
+SERVES_WITHIN: Final = 240.0
 """Seconds that a generation that is to follow has until all its children serve."""
 
 STOPS_WITHIN: Final = 30.0

@@ -142,7 +142,7 @@ def serving(releases: Releases, log: Path, **environment: str) -> Iterator[Servi
         web.process.wait()
 
 
-def eventually(check: Callable[[], Any], *, within: float = 60.0) -> None:
+def eventually(check: Callable[[], Any], *, within: float = 240.0) -> None:
     """Return once the check is true; a connection that is refused is false."""
     deadline = time.monotonic() + within
     while True:
