@@ -141,9 +141,9 @@ def raise_when_stopped() -> None:
 
 
 @contextmanager
-def replaced_when_asked() -> Iterator[threading.Event]:
+def replacing_on_hangup() -> Iterator[threading.Event]:
     """What SIGHUP sets while the block runs; but where the terminal was closed, it ends the run in good order."""
-    asked = threading.Event()
+    requested = threading.Event()
     has_terminal = sys.stdin is not None and sys.stdin.isatty()
 
     def hung_up(number: int, _frame: object) -> None:
@@ -152,11 +152,11 @@ def replaced_when_asked() -> Iterator[threading.Event]:
                 os.tcgetpgrp(sys.stdin.fileno())
             except OSError:
                 raise StoppedError(signal.Signals(number).name) from None
-        asked.set()
+        requested.set()
 
     before = signal.signal(signal.SIGHUP, hung_up)
     try:
-        yield asked
+        yield requested
     finally:
         signal.signal(signal.SIGHUP, before)
 

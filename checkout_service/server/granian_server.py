@@ -187,13 +187,13 @@ def load(target: str, *, parent: int, generation: Generation) -> WsgiAdapter:
 
 def _await_ready(probes: Probes, *, within: float) -> None:
     """Return once the app is ready, or has waited for so long. The supervisor knows how long it waits for us."""
-    began, is_told = time.monotonic(), False
+    began, is_logged = time.monotonic(), False
     while (answer := probes.answer("/readyz")) is not None and answer[0] != HTTPStatus.OK:
         waited = time.monotonic() - began
         if waited > within:
             return
-        if waited > LOOKS_WITHIN and not is_told:
-            is_told = True
+        if waited > LOOKS_WITHIN and not is_logged:
+            is_logged = True
             log.warning("waits_to_be_ready", answer=answer[2].decode())
         time.sleep(0.05)
 

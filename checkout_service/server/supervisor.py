@@ -50,7 +50,7 @@ class _Running:
     size: int | None = None
     serve: set[str] = field(default_factory=set)
     unread: bytes = b""
-    asked_to_end: float | None = None
+    ending_since: float | None = None
 
     @property
     def serves(self) -> bool:
@@ -74,8 +74,8 @@ class _Running:
                 self.serve.add(value)
 
     def end(self) -> None:
-        if self.asked_to_end is None:
-            self.asked_to_end = time.monotonic()
+        if self.ending_since is None:
+            self.ending_since = time.monotonic()
         if not self.has_ended:
             self.process.send_signal(signal.SIGTERM)
 
@@ -109,8 +109,8 @@ class Supervisor:
         self._next: _Running | None = None
         self._leaving: list[_Running] = []
         self._is_stopping = False
-        self._stop_asked = False
-        self._replace_asked = False
+        self._stop_requested = False
+        self._replacement_requested = False
         self._is_known_to_serve = False
 
     def run(self) -> int:
@@ -127,9 +127,9 @@ class Supervisor:
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:
-            self._replace_asked = True
+            self._replacement_requested = True
         elif number != signal.SIGCHLD:
-            self._stop_asked = True
+            self._stop_requested = True
 
     def _start(self, *, follows: bool) -> _Running:
         """Raises OSError where the command or its folder is not there."""
@@ -160,7 +160,7 @@ class Supervisor:
     def _decide(self) -> None:
         self._kill_late_ones()
         assert self._current is not None  # noqa: S101 (it is started before the first turn)
-        if (self._stop_asked or self._current.has_ended) and not self._is_stopping:
+        if (self._stop_requested or self._current.has_ended) and not self._is_stopping:
             self._stop()
         if self._is_stopping:
             return
@@ -169,8 +169,8 @@ class Supervisor:
             self._notifier.tell("READY=1", "STATUS=Serves.")
         if self._next is not None:
             self._look_at_next(self._next, former=self._current)
-        if self._replace_asked:
-            self._replace_asked = False
+        if self._replacement_requested:
+            self._replacement_requested = False
             self._begin_to_replace()
 
     def _begin_to_replace(self) -> None:
@@ -217,7 +217,7 @@ class Supervisor:
 
     def _kill_late_ones(self) -> None:
         for running in self._all():
-            if running.asked_to_end is not None and time.monotonic() - running.asked_to_end > STOPS_WITHIN:
+            if running.ending_since is not None and time.monotonic() - running.ending_since > STOPS_WITHIN:
                 log.error("generation_killed", pid=running.process.pid)
                 running.process.kill()
 

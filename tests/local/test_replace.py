@@ -12,7 +12,7 @@ import pytest
 
 from checkout_service.local.guard import Guard
 from checkout_service.local.processes import Processes
-from checkout_service.local.session import replaced_when_asked
+from checkout_service.local.session import replacing_on_hangup
 from tests.flower_pages.stack import eventually
 
 WEB = "import signal, time; signal.signal(1, lambda *_: print('replaced', flush=True)); print('up', flush=True)"
@@ -44,6 +44,6 @@ def test_the_web_is_signalled_and_stays_and_the_others_are_started_again(process
 
 def test_a_hangup_that_no_terminal_sent_asks_for_it() -> None:
     """The tests have no terminal, or one that is open."""
-    with replaced_when_asked() as asked:
+    with replacing_on_hangup() as requested:
         os.kill(os.getpid(), signal.SIGHUP)
-        assert asked.is_set()
+        assert requested.is_set()

@@ -182,8 +182,8 @@ class Clients:
         self._over = threading.Event()
         self._address = address
         self._pause = pause
-        keeping = [True, True, False, False]
-        self._threads = [threading.Thread(target=self._ask, args=(keeps,)) for keeps in keeping]
+        kept = [True, True, False, False]
+        self._threads = [threading.Thread(target=self._ask, args=(keeps,)) for keeps in kept]
         for thread in self._threads:
             thread.start()
 
@@ -196,7 +196,7 @@ class Clients:
                 wire.close()
         wire.close()
 
-    def asked(self) -> int:
+    def total(self) -> int:
         return self.answers.total()
 
     def stop(self) -> Counter[int]:

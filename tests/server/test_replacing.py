@@ -38,7 +38,7 @@ def _replace_under_load(web: Serving, releases: Releases, *, requests: int) -> C
             web.replace()
             web.replace()  # two at once are one
             eventually(lambda number=number: web.serves(f"r{number}"))
-            eventually(lambda number=number: clients.asked() > requests * (number + 1) / REPLACEMENTS)
+            eventually(lambda number=number: clients.total() > requests * (number + 1) / REPLACEMENTS)
     finally:
         answers = clients.stop()
     return answers

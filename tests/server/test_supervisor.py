@@ -103,14 +103,14 @@ def supervised(tmp_path: Path, states: States) -> Iterator[Supervised]:
 @pytest.mark.parametrize(
     ("master", "reason"), [("is silent", "it was not ready within 2 s"), ("ends", "it ended with status 3")]
 )
-def test_the_former_one_goes_on_and_systemd_is_told_why(
+def test_the_former_one_goes_on_and_systemd_knows_why(
     supervised: Supervised, states: States, master: str, reason: str
 ) -> None:
     supervised.master(master)
     supervised.process.send_signal(signal.SIGHUP)
 
-    told = states.until(f"STATUS=The former code serves: of the new one {reason}.")
-    assert {"RELOADING=1", "READY=1"} <= set(told)
+    lines = states.until(f"STATUS=The former code serves: of the new one {reason}.")
+    assert {"RELOADING=1", "READY=1"} <= set(lines)
     supervised.master("serves")
     supervised.process.send_signal(signal.SIGHUP)
     states.until("STATUS=Serves; was replaced.")
