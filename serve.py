@@ -1,21 +1,31 @@
-"""Starts the web process: ``python serve.py wsgi:app``. How it is served stands in checkout_service/server."""
+"""Starts the web process: ``python serve.py wsgi:app``. How it is served stands in checkout_service/server.
+
+The first process only listens. It runs this file again, as the one that serves; on SIGHUP once more, from the code that
+lies here by then.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import partial
 from importlib import import_module
 
-from checkout_service.providers.registry import account_forms
-from checkout_service.settings.values import WebSettings
-from checkout_service.telemetry.metrics_folder import MetricsFolderError, name_metrics_folder
+from checkout_service.server.generation import Generation
+from checkout_service.telemetry.metrics_folder import WEB_FOLDER, MetricsFolderError, name_metrics_folder
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python serve.py wsgi:app")
+    generation = Generation.from_environment(os.environ)
     try:
-        name_metrics_folder("checkout-web-metrics-")
+        if generation is None:
+            sys.exit(import_module("checkout_service.server.listening").main(sys.orig_argv[1:], os.environ))
+        name_metrics_folder(WEB_FOLDER)
     except MetricsFolderError as error:
         sys.exit(f"settings:\n{error}")
     # Not above: it loads the series, which count where the folder is by then.
     server = import_module("checkout_service.server.granian_server")
-    server.main(sys.argv[1], check=lambda: WebSettings.from_environment(account_forms()))
+    values, registry = map(import_module, ("checkout_service.settings.values", "checkout_service.providers.registry"))
+    check = partial(values.WebSettings.from_environment, registry.account_forms())
+    server.main(sys.argv[1], generation, check=check)

@@ -56,7 +56,8 @@ def run(stand: Stand, *, quick: bool) -> Report:
 
 async def _measure(stand: Stand, report: Report, connection: Any, ids: list[UUID], *, seconds: int) -> None:
     port = int(stand.environment["PORT"])
-    (child,) = psutil.Process(stand.pids()["web"]).children()
+    (master,) = psutil.Process(stand.pids()["web"]).children()
+    (child,) = master.children()
     head = _head(stand.environment["JWT_SECRET"])
     etags = await _etags(port, head, ids)  # this warms it up as well
     memory, threads = sum(own_memory(child.pid).values()), child.num_threads()

@@ -33,6 +33,9 @@ QUEUES_OF_PROCESS: Final = {
 SHORT: Final = timedelta(seconds=20)
 """The time limit of a task that works for a few seconds and may then be inside one slow call."""
 
+ENDING: Final = timedelta(seconds=15)
+"""What a worker that was asked to end takes beyond its tasks: 10 s for a broker that froze, some for its processes."""
+
 LONG: Final = timedelta(seconds=75)
 """The time limit of a task that works for up to 40 s in bounded steps and may then be inside up to three slow calls."""
 

@@ -28,6 +28,7 @@ from checkout_service.local.session import (
     StoppedError,
     has_payments,
     raise_when_stopped,
+    replacing_on_hangup,
     session,
     show_purchase,
 )
@@ -66,7 +67,10 @@ def run(screen: Screen) -> int:
         with session(data, os.environ, ports=fixed_ports(os.environ), kept=True, screen=screen) as running:
             screen.line(f"\n  up after {show_seconds(time.monotonic() - started)}")
             show_addresses(running, first_purchase(running, screen), data.logs, screen)
-            running.processes.watch(lambda event: screen.problem(f"{time.strftime('%T')} {event}"), running.servers)
+            with replacing_on_hangup() as requested:
+                running.processes.watch(
+                    lambda event: screen.problem(f"{time.strftime('%T')} {event}"), running.servers, replace=requested
+                )
     except StoppedError as signal:
         screen.line(f"\n{signal}: everything is stopped; the data stays in {DATA}")
     return 0

@@ -22,7 +22,8 @@ from typing import Any
 
 import psutil
 
-GRACE_SECONDS = 15.0
+GRACE_SECONDS = 40.0
+"""Above what the web and the workers may take to end (docs/operating.md)."""
 
 # The command begins when a line arrives, and never if we end before we could send it.
 WAIT_FOR_LEAVE = ("/bin/sh", "-c", 'read -r leave && exec "$@" < /dev/null', "sh")

@@ -6,13 +6,14 @@ import math
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from checkout_service.local.data_folder import process_environment
+from checkout_service.local.data_folder import MOCK_PROVIDER, process_environment
 from checkout_service.local.guard import Guard, Target, stop
 from checkout_service.local.launch import Server
 
@@ -107,15 +108,42 @@ class Processes:
         """The process that was started under this name."""
         return next(process for process in self.running if process.name == name)
 
-    def watch(self, report: Callable[[str], None], servers: Sequence[Server] = ()) -> None:
-        """Start again what dies, for ever, and report each death. A process that keeps dying waits ever longer."""
+    def watch(
+        self,
+        report: Callable[[str], None],
+        servers: Sequence[Server] = (),
+        *,
+        replace: threading.Event | None = None,
+    ) -> None:
+        """Start again what dies, for ever, and report each death. A process that keeps dying waits ever longer.
+
+        Each time that ``replace`` is set, run the code that is on disk by then.
+        """
         while True:
+            if replace is not None and replace.is_set():
+                replace.clear()
+                self.replace(report)
             for server in servers:
                 if server.has_died():
                     report(f"{server.name} died; started again")
                     server.restart()
             self.restart_dead(report)
             time.sleep(0.2)
+
+    def replace(self, report: Callable[[str], None]) -> None:
+        """Run the code that is on disk by now: the web replaces itself, the others end and start, one after the other.
+
+        What they work on meanwhile waits in PostgreSQL and in the queues.
+        """
+        for process in self.running:
+            if process.running is None or process.name == MOCK_PROVIDER:
+                continue
+            report(f"{process.name} is replaced")
+            if process.name == "web":
+                process.running.send_signal(signal.SIGHUP)
+            else:
+                self.end(process)
+                self.launch(process)
 
     def restart_dead(self, report: Callable[[str], None]) -> None:
         """Start again what has died, now or, once its pause is over, in a later call."""

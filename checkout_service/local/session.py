@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,6 +138,27 @@ def raise_when_stopped() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stopped)
+
+
+@contextmanager
+def replacing_on_hangup() -> Iterator[threading.Event]:
+    """What SIGHUP sets while the block runs; but where the terminal was closed, it ends the run in good order."""
+    requested = threading.Event()
+    has_terminal = sys.stdin is not None and sys.stdin.isatty()
+
+    def hung_up(number: int, _frame: object) -> None:
+        if has_terminal:
+            try:
+                os.tcgetpgrp(sys.stdin.fileno())
+            except OSError:
+                raise StoppedError(signal.Signals(number).name) from None
+        requested.set()
+
+    before = signal.signal(signal.SIGHUP, hung_up)
+    try:
+        yield requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _provider(data: DataFolder, environment: Mapping[str, str]) -> dict[str, list[str]]:

@@ -4,6 +4,9 @@ A client that keeps a connection open may send on it at the very moment in which
 for some seconds every answer says ``Connection: close``, and clients open another connection for their next request.
 Then the kernel takes no new connections, and those that have begun are accepted. Only now does the server close idle
 connections and finish the others.
+
+Where others accept from the same listener and go on, this process leaves the new connections to them from the
+beginning.
 """
 
 from __future__ import annotations
@@ -15,14 +18,17 @@ from typing import Final
 
 import structlog
 
-from checkout_service.server.sockets import OwnSockets, take_no_more
+from checkout_service.server.sockets import OwnSockets, silent_listener, take_no_more
 from checkout_service.threads import BackgroundThread
 
 LINGER: Final = 3.0
 """Seconds in which clients learn that their connections will be closed; skipped when none is open."""
 
 ACCEPTED_WITHIN: Final = 0.05
-"""Seconds that the server has to accept the connections that had begun."""
+"""Seconds that the server has to accept the connections that had begun, and to read what they ask for."""
+
+KNOWN_WITHIN: Final = 0.2
+"""Seconds in which the service's end is known: a signal to the whole group may reach us before the supervisor."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +36,20 @@ log = structlog.get_logger(__name__)
 class Drain:
     """The end of one process: it begins once, and every answer after that announces it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        listener_ends: Callable[[], bool] = lambda: True,
+        stop_accepting: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``listener_ends`` tells whether the listener ends with this process, or another one accepts from it.
+
+        Then ``stop_accepting`` is called as well, for what accepts from other listeners.
+        """
+        self._listener_ends = listener_ends
+        self._stop_accepting = stop_accepting
+        self._silent = silent_listener()
         self._sockets = OwnSockets(port)
         self._begun = threading.Event()
         self._ending = threading.Lock()
@@ -80,9 +99,16 @@ class Drain:
 
     def _linger(self) -> None:
         deadline = time.monotonic() + LINGER
+        until = time.monotonic() + KNOWN_WITHIN
+        while not (ends := self._listener_ends()) and time.monotonic() < until:
+            time.sleep(0.02)
+        if not ends:
+            self._stop_accepting()
+            self._sockets.stop_accepting(self._silent)
+            time.sleep(ACCEPTED_WITHIN)
         while time.monotonic() < deadline and any(True for _ in self._sockets.connections()):
             time.sleep(0.05)
-        for listener in self._sockets.listeners():
+        for listener in self._sockets.listeners() if ends else ():
             try:
                 take_no_more(listener)
             except OSError as error:

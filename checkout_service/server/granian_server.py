@@ -1,6 +1,7 @@
 """Granian as this service runs it: one child a core, dead children started again, a drain before the end.
 
-Reads HOST (0.0.0.0), PORT (8000), MANAGEMENT_PORT (0, off), WEB_CONCURRENCY (the cores) and WEB_THREADS (4).
+It listens on nothing: the supervisor hands it the sockets. Reads WEB_CONCURRENCY (the cores) and WEB_THREADS (4), and
+where PORT and MANAGEMENT_PORT are.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from importlib import import_module
+from math import inf
 from typing import Any
 
+import structlog
 from granian import _signals as granian_signals
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -25,8 +30,10 @@ from granian.server import mp as granian_server
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.cors import CORS_KEY, Cors
 from checkout_service.server.draining import LINGER, Drain
+from checkout_service.server.generation import Generation
+from checkout_service.server.listening import BACKLOG
 from checkout_service.server.long_polls import LOOKS_KEY, Look
-from checkout_service.server.management import MANAGEMENT_KEY, ManagementPort, listen
+from checkout_service.server.management import MANAGEMENT_KEY, ManagementPort
 from checkout_service.server.readers import Readers, hang_up_on_slow_readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.sockets import OwnSockets
@@ -66,9 +73,36 @@ customers', and 200 programs'."""
 
 DRAIN_SECONDS = 20
 
+ACCEPTS_WITHIN = 0.25
+"""Seconds until a child whose signals are set accepts, or has failed."""
+
+LOOKS_WITHIN = 3.0
+"""Seconds until a child has seen what surrounds it."""
+
+log = structlog.get_logger(__name__)
+
 
 class WebServer(MPServer):
     """Granian, which gives up when a child dies twice in seconds; but not if something outside killed the child."""
+
+    def __init__(self, *arguments: Any, generation: Generation, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._generation = generation
+
+    def _init_shared_socket(self) -> None:
+        """In place of a listener for each child, which ends with it, all have the supervisor's."""
+        self._ssp, self._sso = None, None
+        holder: Any = granian_server.SocketHolder  # type: ignore[attr-defined]  # Granian hands it to none of its users
+        self._shd: Any = holder(self._generation.listener, False, self.backlog)
+
+    def signal_handler_reload(self, *_: Any) -> None:
+        """A terminal's SIGHUP is for all of its processes; it is the supervisor that replaces us."""
+
+    def _stop_workers(self) -> None:
+        ended = [child.inner.pid for child in self.wrks]
+        super()._stop_workers()  # type: ignore[no-untyped-call]  # Granian is partly untyped
+        for pid in ended:
+            forget_process(pid)
 
     def _respawn_workers(self, workers: Sequence[int], *arguments: Any, **options: Any) -> None:
         killed = all((self.wrks[index].inner.exitcode or 0) < 0 for index in workers)
@@ -111,42 +145,73 @@ def make_adapter(
     )
 
 
-def load(target: str, *, parent: int, management: socket.socket | None = None) -> WsgiAdapter:
-    """What a child of ``parent`` serves, loaded in the child. All children share the management port's listener."""
-    BackgroundThread("end-with-parent", partial(end_with_parent, parent)).start()
+def load(target: str, *, parent: int, generation: Generation) -> WsgiAdapter:
+    """What a child of ``parent`` serves, loaded in the child; returns once it may take requests.
+
+    Where another generation serves meanwhile, that is when this child is ready, and not before. Else it is when it has
+    looked around as well, so that it tells no balancer that it knows nothing.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # it serves nobody yet, and has nothing to finish
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    BackgroundThread("end-with-parent", partial(end_with_parent, parent, generation.is_orphaned)).start()
     module, _, name = target.partition(":")
     app: Wsgi = getattr(import_module(module), name)
     port = ServerSettings.from_environment().port
-    drain = Drain(port)
-    granian_signals.set_sync_signals = partial(_drained_first, drain, granian_signals.set_sync_signals)
+    extensions = getattr(app, "extensions", {})  # an app that answers its own probes has none
+    management = None
+    if generation.management is not None and MANAGEMENT_KEY in extensions:
+        management = ManagementPort(socket.socket(fileno=generation.management), extensions[MANAGEMENT_KEY])
+    drain = Drain(
+        port,
+        listener_ends=generation.listener_ends,
+        stop_accepting=management.stop_accepting if management else lambda: None,
+    )
+    granian_signals.set_sync_signals = partial(
+        _drained_first, drain, granian_signals.set_sync_signals, serving=generation.tell_serving
+    )
     # Granian would wrap what it is given in a WSGI adapter of its own; ours speaks to Granian directly.
     if not hasattr(granian_server, "_wsgi_call_wrap"):
         sys.exit("this version of Granian calls WSGI apps in another way: checkout_service/server has to follow it")
     granian_server._wsgi_call_wrap = lambda adapter, *_: adapter
-    extensions = getattr(app, "extensions", {})  # an app that answers its own probes has none
     probes = extensions.get(PROBES_KEY)
     if probes is not None:
-        probes.start(is_ending=drain.has_begun)
-    if management is not None and MANAGEMENT_KEY in extensions:
-        ManagementPort(management, extensions[MANAGEMENT_KEY]).start()
+        # Where others follow, this host goes on: no balancer is to leave it.
+        probes.start(is_ending=lambda: drain.has_begun() and generation.service_ends())
+        _await_ready(probes, within=inf if generation.follows else LOOKS_WITHIN)
+    if management is not None:
+        management.start()
     looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
     return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
 
 
-def end_with_parent(parent: int) -> Iterator[float | None]:
-    """End this process soon after its parent; the rounds of a background thread.
+def _await_ready(probes: Probes, *, within: float) -> None:
+    """Return once the app is ready, or has waited for so long. The supervisor knows how long it waits for us."""
+    began, is_logged = time.monotonic(), False
+    while (answer := probes.answer("/readyz")) is not None and answer[0] != HTTPStatus.OK:
+        waited = time.monotonic() - began
+        if waited > within:
+            return
+        if waited > LOOKS_WITHIN and not is_logged:
+            is_logged = True
+            log.warning("waits_to_be_ready", answer=answer[2].decode())
+        time.sleep(0.05)
+
+
+def end_with_parent(parent: int, is_orphaned: Callable[[], bool] = lambda: False) -> Iterator[float | None]:
+    """End this process soon after its parent, or its parent's; the rounds of a background thread.
 
     A child whose parent was killed would go on serving, with nobody left to stop or restart it.
     """
-    while os.getppid() == parent:
-        yield 1
+    while os.getppid() == parent and not is_orphaned():
+        yield 0.25
     while True:
         # At once: whoever is to follow waits for the port. And again: a child that was still loading lost the first.
         os.kill(os.getpid(), signal.SIGINT)
         yield 1
 
 
-def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
+def _drained_first(drain: Drain, set_signals: Callable[[], Any], *, serving: Callable[[], None]) -> Any:
     """Let Granian set its handlers in this child, and have SIGTERM reach them only when the drain is over.
 
     SIGINT, a developer's own, reaches them at once. It too ends requests that wait for a change.
@@ -156,10 +221,17 @@ def _drained_first(drain: Drain, set_signals: Callable[[], Any]) -> Any:
     event = set_signals()
     signal.signal(signal.SIGTERM, lambda *_: drain.begin(event.set))
     signal.signal(signal.SIGINT, lambda *_: drain.skip(event.set))
+    BackgroundThread("serving", partial(_tell_serving, serving)).start()
     return event
 
 
-def main(target: str, *, check: Callable[[], object]) -> None:
+def _tell_serving(tell: Callable[[], None]) -> Iterator[float | None]:
+    """Tell once that this child serves. What Granian does after its signals are set may fail, and at once."""
+    yield ACCEPTS_WITHIN
+    tell()
+
+
+def main(target: str, generation: Generation, *, check: Callable[[], object]) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished.
 
     ``check`` reads the app's settings once, so that what is wrong with them is told before a child is started.
@@ -169,47 +241,26 @@ def main(target: str, *, check: Callable[[], object]) -> None:
         check()
     except SettingsError as error:
         sys.exit(f"settings:\n{error}")
-    _refuse_taken_port(web.host, web.port)
-    management = _listen_for_management(web.host, web.management_port)
     _allow_many_files()
     import_module("checkout_service.app")  # forked children share its pages, and a restarted one serves at once
+    children = web.children or _cores()
+    generation.tell_size(children)
+    BackgroundThread("end-with-parent", partial(end_with_parent, os.getppid(), generation.is_orphaned)).start()
     WebServer(
         target,
+        generation=generation,
         address=web.host,
         port=web.port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
-        workers=web.children or _cores(),
+        workers=children,
         blocking_threads=READERS,
-        backlog=2048,
+        backlog=BACKLOG,
         backpressure=CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
-    ).serve(target_loader=partial(load, parent=os.getpid(), management=management))
-
-
-def _refuse_taken_port(host: str, port: int) -> None:
-    # Granian binds with SO_REUSEPORT, so it would share the port with another server of the same user in silence.
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            sys.exit(f"port {port} on {host} cannot be used: {error.strerror}. Set PORT to another one.")
-
-
-def _listen_for_management(host: str, port: int) -> socket.socket | None:
-    """The listener that every child takes connections from; None if the port is 0.
-
-    One for all, made before the children: a child that ends takes no connection with it that waits to be accepted.
-    """
-    if not port:
-        return None
-    try:
-        return listen(host, port)
-    except OSError as error:
-        sys.exit(f"port {port} on {host} cannot be used: {error.strerror}. Set MANAGEMENT_PORT to another one.")
+    ).serve(target_loader=partial(load, parent=os.getpid(), generation=generation))
 
 
 def _allow_many_files() -> None:

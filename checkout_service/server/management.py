@@ -93,19 +93,29 @@ class ManagementPort:
         self._waker.setblocking(False)
         self._thread = BackgroundThread("management", self._rounds)
         self._maker = BackgroundThread("management-pages", self._pages_in_time)
+        self._is_leaving = False
 
     def start(self) -> None:
         """Serve from now on."""
         self._thread.start()
 
+    def stop_accepting(self) -> None:
+        """Leave new connections to the other processes that share the listener; those that are open are answered."""
+        self._is_leaving = True
+        with suppress(BlockingIOError):  # then it is awake
+            self._waker.send(b".")
+
     def _rounds(self) -> Iterator[float | None]:
         with ExitStack() as stack:
             stack.callback(self._close_all)
             selector = stack.enter_context(selectors.DefaultSelector())
-            selector.register(self._listener, selectors.EVENT_READ)
+            if not self._is_leaving:
+                selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while True:
                 pause = 0.0
+                if self._is_leaving and self._listener in selector.get_map():
+                    selector.unregister(self._listener)
                 for key, _ in selector.select(_TURN):
                     if key.fileobj is self._listener:
                         pause = self._accept(selector)

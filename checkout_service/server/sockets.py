@@ -60,6 +60,21 @@ class OwnSockets:
             if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 yield one
 
+    def stop_accepting(self, silent: int | None) -> None:
+        """Put a listener to which nobody connects in the place of those of the port, in this process alone.
+
+        The listeners themselves are left as they are: other processes go on accepting from them. To shut one down would
+        end it for all.
+        """
+        if sys.platform != "linux" or silent is None:
+            return
+        for number in _open_files():
+            with suppress(OSError):
+                with self._duplicated(number) as one:
+                    listens = self._is_of_port(one) and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                if listens:
+                    os.dup2(silent, number, inheritable=False)
+
     def connections(self) -> Iterator[socket.socket]:
         """Accepted connections that are open on both sides; each is a duplicate, and closed after its turn."""
         for one in self._all():
@@ -77,8 +92,11 @@ class OwnSockets:
             return
         for number in _open_files():
             with suppress(OSError), self._duplicated(number) as one:
-                if one.family in {socket.AF_INET, socket.AF_INET6} and one.getsockname()[1] == self._port:
+                if self._is_of_port(one):
                     yield one
+
+    def _is_of_port(self, one: socket.socket) -> bool:
+        return one.family in {socket.AF_INET, socket.AF_INET6} and one.getsockname()[1] == self._port
 
     @contextmanager
     def _duplicated(self, number: int) -> Iterator[socket.socket]:
@@ -94,6 +112,17 @@ class OwnSockets:
                 one.detach()
         finally:
             os.dup2(self._nothing, self._duplicate, inheritable=False)
+
+
+def silent_listener() -> int | None:
+    """The number of a listener to which nobody connects, for ``stop_accepting``; None where it is of no use."""
+    if sys.platform != "linux":
+        return None
+    silent = socket.socket(socket.AF_UNIX)
+    silent.setblocking(False)
+    silent.bind("")  # the system chooses a name, which nobody knows
+    silent.listen(1)
+    return silent.detach()
 
 
 def peer(connection: socket.socket) -> str:

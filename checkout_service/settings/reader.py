@@ -69,7 +69,8 @@ class Reader:
             self._faults.append(f"ENVIRONMENT: {self._environment!r} is none of development, test, production")
 
     @property
-    def _production(self) -> bool:
+    def production(self) -> bool:
+        """Whether this is no developer's machine and no test."""
         return self._environment == "production"
 
     def shared(self, database: str) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class Reader:
         """How webhook endpoints may be called, and what their secrets are encrypted with."""
         name = "WEBHOOK_ALLOW_PRIVATE_ADDRESSES"
         private = bool(self._env.bool(name, False))
-        if private and self._production:
+        if private and self.production:
             self._faults.append(f"{name}: is refused in production: an endpoint could be in your own network")
         return {
             "webhook_secrets_keys": self._secrets_keys("WEBHOOK_SECRETS_KEY"),
@@ -162,12 +163,12 @@ class Reader:
         return text
 
     def _issuer(self, value: str) -> str | None:
-        return no_address(value, "https") if self._production else _page(value)
+        return no_address(value, "https") if self.production else _page(value)
 
     def _own_secret(self, name: str, *checks: Check) -> str:
         """A secret that whoever deploys us has made; '' if it is not set."""
-        secret = self._checked(name, self._env.str(name, ""), *checks, *([placeholder] if self._production else []))
-        if secret and self._production and len(secret.encode("utf-8", "surrogateescape")) < 32:
+        secret = self._checked(name, self._env.str(name, ""), *checks, *([placeholder] if self.production else []))
+        if secret and self.production and len(secret.encode("utf-8", "surrogateescape")) < 32:
             self._faults.append(f"{name}: shorter than 32 bytes, which is too weak in production")
         return secret
 
@@ -227,14 +228,14 @@ class Reader:
         for place, value in enumerate(values, start=1):
             if fault := _first_fault(value, [spoiled, *checks]):
                 self._faults.append(f"{name}: {f'number {place} of {len(values)} ' if len(values) > 1 else ''}{fault}")
-        if self._production and any(len(value) < 16 for value in values):
+        if self.production and any(len(value) < 16 for value in values):
             self._faults.append(f"{name}: a secret shorter than 16 characters is too weak in production")
         return tuple(Secret(value) for value in values) or (Secret(""),)
 
     def users(self, name: str, *, needed: bool = False) -> dict[str, Secret]:
         """Who may sign in with a password; nobody if it is not set."""
         listed = self._needed(name) if needed else self._env.str(name, "")
-        users, faults = read_users(listed, production=self._production) if listed else ({}, [])
+        users, faults = read_users(listed, production=self.production) if listed else ({}, [])
         self._faults.extend(f"{name}: {fault}" for fault in faults)
         return users
 
@@ -257,7 +258,7 @@ class Reader:
         token = self.text("METRICS_TOKEN", "")
         if not re.fullmatch(r"[\x21-\x7e]*", token):
             self._faults.append("METRICS_TOKEN: must be visible ASCII characters, without a space")
-        if token and self._production and len(token) < 16:
+        if token and self.production and len(token) < 16:
             self._faults.append("METRICS_TOKEN: shorter than 16 characters, which is too weak in production")
         return Secret(token) if token else None
 
@@ -303,15 +304,15 @@ class Reader:
         return value
 
     def _providers(self) -> tuple[str, ...]:
-        default = [] if self._production else ["mock"]
+        default = [] if self.production else ["mock"]
         names = tuple(name.strip() for name in self._env.list("PAYMENT_PROVIDERS", default) or ())
         for name in names:
             if name not in self._forms:
                 self._faults.append(f"PAYMENT_PROVIDERS: {name!r} is none of {', '.join(self._forms)}")
-            elif self._production and not self._forms[name].production:
+            elif self.production and not self._forms[name].production:
                 self._faults.append(f"PAYMENT_PROVIDERS: {name} takes no money and is refused in production")
         # In production none may be on: then carts, past payments and webhooks are served, and nothing can be paid.
-        if not names and not self._production:
+        if not names and not self.production:
             self._faults.append("PAYMENT_PROVIDERS: name at least one provider")
         return names
 
@@ -329,7 +330,7 @@ class Reader:
         return value == yes
 
     def _namespace(self) -> UUID:
-        if self._production:
+        if self.production:
             return self._env.uuid("PAYMENT_NAMESPACE")
         return self._env.uuid("PAYMENT_NAMESPACE", DEVELOPMENT_NAMESPACE)
 

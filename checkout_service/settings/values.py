@@ -206,6 +206,7 @@ class ServerSettings:
     port: int
     management_port: int
     children: int
+    production: bool
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -216,6 +217,7 @@ class ServerSettings:
             "port": env.number("PORT", 8000, most=65_535),
             "management_port": env.number("MANAGEMENT_PORT", 0, least=0, most=65_535),
             "children": env.number("WEB_CONCURRENCY", 0, least=0),
+            "production": env.production,
         }
         env.refuse_same("PORT", values["port"], "MANAGEMENT_PORT", values["management_port"])
         env.finish()

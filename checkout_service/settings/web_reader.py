@@ -18,7 +18,7 @@ class WebReader(Reader):
         """The pages for people: on where things are tried, off in production unless somebody wants them."""
         secret = self._own_secret("PAGES_SECRET")
         signable = bool(secret or self._env.str("JWT_SECRET", ""))
-        on = self._env.bool("PAGES", signable and not self._production)
+        on = self._env.bool("PAGES", signable and not self.production)
         if on and not signable:
             self._faults.append("PAGES_SECRET: the pages sign cookies; set it, or PAGES=off")
         return {"pages": on, "pages_secret": Secret(secret) if secret else None}

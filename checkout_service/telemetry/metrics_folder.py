@@ -21,6 +21,9 @@ from typing import Final
 SETTING: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder; prometheus-client reads it."""
 
+WEB_FOLDER: Final = "checkout-web-metrics-"
+"""What the web process's folder is called, where the environment names none."""
+
 _COUNTS: Final = "checkout_service.telemetry.metrics"
 """The module whose series count where the folder is by then."""
 

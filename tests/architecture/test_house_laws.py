@@ -14,6 +14,7 @@ READS_THE_ENVIRONMENT = {
     "checkout_service/settings/reader.py": "the settings' reader",
     "celeryconfig.py": "Celery's settings",
     "checkout_service/server/granian_server.py": "the web process's entry",
+    "serve.py": "an entry point, which hands it on to what serves",
     "wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",
     "worker/app.py": "an entry point, which says where Flower finds its settings",

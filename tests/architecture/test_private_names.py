@@ -132,6 +132,31 @@ NAMES = (
         when_gone="Drop WebServer if Granian tells killed children from broken ones then; else find where it counts.",
     ),
     PrivateName(
+        package="granian",
+        names=("SocketHolder", "_init_shared_socket", "_shd", "_ssp", "_sso"),
+        holds=lambda: (
+            _signature(mp.SocketHolder) == "fd,uds,backlog"
+            and "self._init_shared_socket()" in inspect.getsource(MPServer.startup)
+            and "((self._ssp, self._shd), self._sso)" in inspect.getsource(MPServer._spawn_worker)
+        ),
+        used_in=("checkout_service/server",),
+        purpose="All children of all generations accept from one listener, which the supervisor or systemd holds. "
+        "Granian's own are one a child, and what waits in the queue of one is lost when its child ends.",
+        when_gone="Find how MPServer hands a listener to its children. Without it every replacement and every restart "
+        "loses requests: tests/server/test_replacing.py.",
+    ),
+    PrivateName(
+        package="granian",
+        names=("_stop_workers", "signal_handler_reload"),
+        holds=lambda: (
+            "self._stop_workers()" in inspect.getsource(MPServer.shutdown)
+            and "self.signal_handler_reload" in inspect.getsource(MPServer.startup)
+        ),
+        used_in=("checkout_service/server",),
+        purpose="What ended children were doing is no longer counted; a SIGHUP to the whole group respawns nobody.",
+        when_gone="Forget the children's numbers elsewhere, and have the master ignore SIGHUP.",
+    ),
+    PrivateName(
         package="kombu",
         names=("_connparams",),
         holds=lambda: _signature(Channel._connparams) == "self,asynchronous",

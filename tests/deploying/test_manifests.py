@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,23 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from checkout_service.local.guard import GRACE_SECONDS
 from checkout_service.local.processes import read_procfile
 from checkout_service.server.draining import LINGER
 from checkout_service.server.granian_server import DRAIN_SECONDS
+from checkout_service.server.listening import BACKLOG
+from checkout_service.server.supervisor import SERVES_WITHIN, STOPS_WITHIN
 from checkout_service.settings.secret_holders import FILES_OF_PROCESS, SECRETS, files_with, is_secret
-from checkout_service.tasks import QUEUES_OF_PROCESS, TaskName
+from checkout_service.tasks import ENDING, QUEUES_OF_PROCESS, TaskName
 from tests.conftest import ROOT
 
 COMMANDS = read_procfile(ROOT / "Procfile")
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
-NEEDED = {"web": DRAIN_SECONDS + int(LINGER) + 5.0} | {
-    process: max(t.declaration.time_limit.total_seconds() for t in TaskName if t.declaration.queue in queues)
+SOCKET = ROOT / "deploy" / "systemd" / "checkout-web.socket"
+NEEDED = {"web": STOPS_WITHIN} | {
+    process: max(t.declaration.time_limit for t in TaskName if t.declaration.queue in queues).total_seconds()
+    + ENDING.total_seconds()
     for process, queues in QUEUES_OF_PROCESS.items()
 }
 """Seconds that a process may take to end in good order."""
@@ -57,6 +64,41 @@ def test_each_has_the_time_that_it_needs_to_end() -> None:
         assert _pods()[name]["terminationGracePeriodSeconds"] >= seconds + 5, name
         (unit,) = [unit for unit in UNITS if _process(unit) == name]
         assert int(_unit(unit)["Service"]["TimeoutStopSec"]) >= seconds + 5, name
+
+
+def test_the_time_to_end_holds_a_broker_that_froze() -> None:
+    code = "import celeryconfig, sys; sys.stdout.write(str(celeryconfig.broker_transport_options['socket_timeout']))"
+    environment = {"REDIS_URL": "redis://127.0.0.1:1/0", "PATH": os.defpath}
+    frozen = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=environment, text=True)
+    assert ENDING.total_seconds() >= float(frozen) + 5
+    assert max(NEEDED["web"], NEEDED["worker"]) <= GRACE_SECONDS, "one machine waits for them as well"
+
+
+def test_the_page_says_how_long_each_takes_to_end() -> None:
+    rows = dict(re.findall(r"^\| ([a-z]+) \| (\d+) s", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE))
+    assert {name: float(rows[name]) for name in NEEDED if name != "sender"} == {
+        name: seconds for name, seconds in NEEDED.items() if name != "sender"
+    }
+
+
+def test_the_supervisor_waits_for_its_masters_and_they_for_their_children() -> None:
+    assert STOPS_WITHIN >= DRAIN_SECONDS + LINGER + 5
+
+
+def test_the_web_is_replaced_by_a_reload_and_its_port_outlives_a_restart() -> None:
+    (web,) = [unit for unit in UNITS if _process(unit) == "web"]
+    unit, held = _unit(web), _unit(SOCKET)["Socket"]
+    # The supervisor stays the main process, and says itself how it is.
+    assert unit["Service"]["Type"] == "notify"
+    assert unit["Service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert unit["Service"]["KillMode"] == "mixed"
+    assert int(unit["Service"]["TimeoutStartSec"]) > SERVES_WITHIN
+    for needs in ("Requires", "After"):
+        assert SOCKET.name in unit["Unit"][needs].split()
+    settings = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "settings.yaml").read_text())["data"]
+    assert held["ListenStream"] == f"0.0.0.0:{settings.get('PORT', 8000)}"
+    assert int(held["Backlog"]) == BACKLOG
+    assert held["NoDelay"] == "yes", "as on the listener that is its own"
 
 
 def test_every_queue_is_consumed_by_the_process_that_says_so() -> None:
@@ -134,11 +176,11 @@ def test_the_settings_of_all_hold_no_secret_and_say_where_each_belongs() -> None
         assert {name for name, files in in_full.items() if file in files} <= names
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*UNITS, SOCKET], ids=lambda unit: unit.stem)
 def test_systemd_takes_it(unit: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("NO SYSTEMD: install it to have the units verified")
-    for other in UNITS:
+    for other in (*UNITS, SOCKET):
         shutil.copy(other, tmp_path)
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(tmp_path / unit.name)],

@@ -25,6 +25,7 @@ from checkout_service.local.servers import SUPERUSER, Postgres, Valkey, start_po
 from checkout_service.local.session import CATALOGUE, DATABASE
 from checkout_service.settings.secret import Secret
 from tests.brokers.rabbit import Rabbit
+from tests.children import children_of_web
 
 Broker = Literal["redis", "amqp"]
 """Valkey, which is the cache as well, or RabbitMQ beside it."""
@@ -92,7 +93,8 @@ class House:
 
     def children(self, name: str) -> list[int]:
         """The processes that a main process shares its work among."""
-        return [child.pid for child in psutil.Process(self.pid(name)).children() if _works(child)]
+        found = children_of_web(self.pid(name)) if name == "web" else psutil.Process(self.pid(name)).children()
+        return [child.pid for child in found if _works(child)]
 
     def superuser(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
         """A connection that may do everything."""

@@ -20,6 +20,7 @@ import pytest
 
 from checkout_service.local.servers import free_port
 from checkout_service.telemetry.metrics_folder import SETTING
+from tests.children import children_of_web
 from tests.conftest import ROOT, Servers
 from tests.flower_pages import stack
 from tests.flower_pages.stack import eventually
@@ -43,7 +44,7 @@ def web(environment: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[
     try:
         base = f"http://127.0.0.1:{environment['PORT']}"
         eventually(lambda: _is_ready(base))
-        eventually(lambda: len(psutil.Process(process.pid).children()) == CHILDREN)
+        eventually(lambda: len(children_of_web(process.pid)) == CHILDREN)
         yield base, process
     finally:
         if process.poll() is None:
@@ -76,7 +77,7 @@ def test_scrapes_over_fresh_connections_add_up_and_what_a_killed_web_left_is_gon
         counting = {path.stem.rpartition("_")[2] for path in folder.glob("counter_*.db")}
         assert len(counting) > CHILDREN, "all of them count"
 
-        children = psutil.Process(process.pid).children()
+        children = children_of_web(process.pid)
         process.kill()
         process.wait()
         # They end by themselves, a second later.
@@ -114,7 +115,7 @@ def _serves_anew(environment: dict[str, str], *, left: Path) -> None:
 
 
 def _kill_a_child(process: subprocess.Popen[bytes]) -> None:
-    child = psutil.Process(process.pid).children()[0]
+    child = children_of_web(process.pid)[0]
     child.kill()
     child.wait(30)
 

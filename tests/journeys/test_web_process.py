@@ -21,6 +21,7 @@ from checkout_service.local.servers import free_port
 from checkout_service.server.bodies import SENT_WITHIN
 from checkout_service.server.granian_server import LARGEST_HEAD, READERS_OF_LARGE, _allow_many_files
 from checkout_service.server.readers import READ_WITHIN
+from tests.children import children_of_web
 from tests.journeys.conftest import Town, eventually
 
 SLOW = b"""POST /api/payments/webhook HTTP/1.1\r
@@ -55,7 +56,7 @@ class Web:
             return False
 
     def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
+        return children_of_web(self.process.pid)
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
 from checkout_service.server import draining
 from checkout_service.server.draining import Drain
-from checkout_service.server.sockets import OwnSockets, peer, seconds_unanswered, take_no_more
+from checkout_service.server.sockets import OwnSockets, peer, seconds_unanswered, silent_listener, take_no_more
 
 
 @pytest.fixture
@@ -95,3 +97,44 @@ def test_connections_are_found_by_their_port_with_how_long_they_heard_nothing(
             ("127.0.0.1", True)
         ]
     assert list(sockets.connections()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists open files")
+def test_where_others_go_on_this_process_accepts_no_more_and_they_do(
+    listener: socket.socket, sockets: OwnSockets
+) -> None:
+    silent = silent_listener()
+    assert silent is not None
+    other = os.fork()
+    if not other:  # another process that shares the listener
+        with suppress(BaseException):
+            time.sleep(1)
+            listener.settimeout(20)
+            with listener.accept()[0] as accepted:
+                accepted.sendall(b"the other")
+        os._exit(0)
+    try:
+        address = listener.getsockname()
+        sockets.stop_accepting(silent)
+        listener.setblocking(False)
+        with socket.create_connection(address, timeout=20) as client:
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+            assert client.recv(100) == b"the other"
+    finally:
+        os.close(silent)
+        os.waitpid(other, 0)
+
+
+def test_a_drain_whose_listener_goes_on_tells_others_and_leaves_no_filter(listener: socket.socket) -> None:
+    address = listener.getsockname()
+    over, left = threading.Event(), threading.Event()
+
+    Drain(_port(listener), listener_ends=lambda: False, stop_accepting=left.set).begin(over.set)
+
+    assert left.wait(30)
+    assert over.wait(30)
+    if sys.platform == "linux":
+        # In this process nobody listens there any more; where others hold it, it would be as it was.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=5)

@@ -1,0 +1,86 @@
+"""A generation: one master with its children, and what the supervisor hands to it.
+
+That are the listening sockets, by their numbers, and two pipes. By the first one a generation knows whether the service
+ends or only this generation does; by the second one it tells the supervisor that its children serve.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+from collections.abc import MutableMapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Final, Self
+
+SETTING: Final = "CHECKOUT_GENERATION"
+"""Holds a generation's descriptors, from the supervisor to its master; nobody else sets it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """Everything that a master inherits. All numbers are those of open files."""
+
+    listener: int
+    management: int | None
+    """The management port's listener; None where there is none."""
+
+    ending: int
+    """What the supervisor writes here stays there for all to see: the service ends.
+
+    It closes when the supervisor dies.
+    """
+
+    serving: int
+    """Takes a line of each child that serves."""
+
+    follows: bool
+    """Whether another generation serves meanwhile: then a child takes nothing before it is ready."""
+
+    is_outlived: bool
+    """Whether the listener outlives the service, since systemd holds it."""
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str]) -> Self | None:
+        """Take it out of the environment; None where no supervisor started this process."""
+        found = environment.pop(SETTING, "")
+        return cls(**json.loads(found)) if found else None
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What a master has to inherit."""
+        all_ = (self.listener, self.management, self.ending, self.serving)
+        return tuple(number for number in all_ if number is not None)
+
+    def as_setting(self) -> str:
+        """What ``from_environment`` reads."""
+        return json.dumps(asdict(self))
+
+    def service_ends(self) -> bool:
+        """Whether nobody follows: the supervisor ends as well, or is dead."""
+        return bool(self._events())
+
+    def is_orphaned(self) -> bool:
+        """Whether the supervisor is dead, and so nobody is left who stops or replaces this generation."""
+        return bool(self._events() & select.POLLHUP)
+
+    def listener_ends(self) -> bool:
+        """Whether nobody accepts what comes to the listener after this generation."""
+        return self.service_ends() and not self.is_outlived
+
+    def tell_size(self, children: int) -> None:
+        """Tell the supervisor how many children there will be."""
+        self._tell(f"of {children}")
+
+    def tell_serving(self) -> None:
+        """Tell the supervisor that this child serves."""
+        self._tell(f"serves {os.getpid()}")
+
+    def _tell(self, line: str) -> None:
+        with suppress(OSError):  # it is gone, or has read of this generation all that it needs
+            os.write(self.serving, f"{line}\n".encode())
+
+    def _events(self) -> int:
+        poll = select.poll()
+        poll.register(self.ending, select.POLLIN)
+        return sum(events for _, events in poll.poll(0))

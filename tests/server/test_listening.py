@@ -1,0 +1,72 @@
+"""Where the web process finds its sockets and its code."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from checkout_service.server.listening import _by_port, _folder_by_name
+from tests.server.releases import ENVIRONMENT, Releases, eventually
+
+
+def test_a_folder_is_known_by_the_name_that_led_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = tmp_path / "release"
+    (release / ".venv" / "bin").mkdir(parents=True)
+    link = tmp_path / "current"
+    link.symlink_to(release)
+    monkeypatch.chdir(release)
+
+    assert _folder_by_name({"PWD": str(link)}) == link
+    assert _folder_by_name({"PWD": str(tmp_path)}) == release, "another folder's name is none of ours"
+    monkeypatch.setattr(sys, "executable", str(link / ".venv" / "bin" / "python"))
+    assert _folder_by_name({}) == link, "as systemd names it"
+
+
+def test_a_socket_of_systemd_that_no_setting_names_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        assert _by_port([held], {port, 0}) == {port: held}
+        with pytest.raises(SystemExit, match=str(port)):
+            _by_port([held], {8000, 0})
+
+
+def test_who_connects_while_nothing_serves_waits_at_the_socket_that_systemd_holds(tmp_path: Path) -> None:
+    releases = Releases(tmp_path)
+    releases.put("first")
+    # What systemd does: it listens, and a process of its own number inherits the socket as file 3.
+    code = (
+        "import os, sys; os.dup2(int(sys.argv[1]), 3); "
+        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); "
+        "os.execv(sys.executable, [sys.executable, 'serve.py', 'release:app'])"
+    )
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as held:
+        port = held.getsockname()[1]
+
+        def start() -> subprocess.Popen[bytes]:
+            environment = {**os.environ, **ENVIRONMENT, "PORT": str(port), "WEB_CONCURRENCY": "1"}
+            return subprocess.Popen(
+                [sys.executable, "-c", code, str(held.fileno())],
+                cwd=releases.current, env=environment, pass_fds=[held.fileno()],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        first = start()
+        try:
+            eventually(lambda: httpx.get(f"http://127.0.0.1:{port}/", timeout=30).text.startswith("first"))
+        finally:
+            first.terminate()
+            assert first.wait(timeout=60) == 0
+        with socket.create_connection(("127.0.0.1", port), timeout=240) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            second = start()
+            try:
+                assert client.recv(15) == b"HTTP/1.1 200 OK"
+            finally:
+                second.terminate()
+                assert second.wait(timeout=60) == 0
