@@ -54,6 +54,7 @@ class Cluster:
         for host in self.hosts.values():
             self._install(host)
             self.release(host.name, release)
+            self.service(host.name, "web").uses_socket = release == ROOT
 
     def service(self, host: str, name: str) -> Service:
         return self.supervisor.services[host, name]

@@ -6,9 +6,12 @@ in the namespaces of the process that runs the scenarios, so nothing of it is le
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +27,9 @@ PROGRAMS: Final = (
 """What has to be installed; beside RabbitMQ and libfaketime."""
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_NETWORK_NAMESPACE: Final = 0x40000000
+"""CLONE_NEWNET of Linux."""
 
 _RULES: Final = "inet cut"
 _SET_UP: Final = """
@@ -81,7 +87,9 @@ class Host:
     def command(self, words: Sequence[str], *, user: str | None = None, folder: str = "/") -> list[str]:
         """The words as this host runs them."""
         inside = ["nsenter", "--target", str(self._process.pid), "--net", "--mount", "--uts"]
-        change = ["sh", "-c", 'cd "$0" && exec "$@"', folder]
+        # As systemd has it: what is listened on is descriptor 3 of the process that LISTEN_PID names.
+        hand_over = '[ -z "$LISTEN_FROM" ] || { exec 3<&"$LISTEN_FROM"; export LISTEN_PID=$$; }'
+        change = ["sh", "-c", f'cd "$0" && {hand_over} && unset LISTEN_FROM && exec "$@"', folder]
         if user is None:
             return [*inside, *change, *words]
         return [*inside, *change, "setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *words]
@@ -109,14 +117,40 @@ class Host:
             raise RuntimeError(f"{self.name}: {' '.join(words)} failed ({done.returncode}):\n{done.stdout[-3000:]}")
         return done.stdout
 
+    def listen(self, address: str, port: int) -> socket.socket:
+        """A socket of this host's network that listens."""
+        made: list[socket.socket] = []
+
+        def make() -> None:
+            # Of this thread alone, which ends with it.
+            with open(f"/proc/{self._process.pid}/ns/net", "rb") as network:
+                if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _NETWORK_NAMESPACE):
+                    raise OSError(ctypes.get_errno(), "setns")
+            made.append(socket.create_server((address, port), backlog=2048))
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        (found,) = made
+        return found
+
     def spawn(
-        self, words: Sequence[str], log: Path, *, user: str | None, folder: str, environment: Mapping[str, str]
+        self,
+        words: Sequence[str],
+        log: Path,
+        *,
+        user: str | None,
+        folder: str,
+        environment: Mapping[str, str],
+        listener: socket.socket | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a process that leads a group of its own, and writes into the log."""
+        """Start a process that leads a group of its own, and writes into the log; with a listener that it inherits."""
+        listens = {} if listener is None else {"LISTEN_FROM": str(listener.fileno()), "LISTEN_FDS": "1"}
         with log.open("ab") as file:
             return subprocess.Popen(
                 self.command(words, user=user, folder=folder),
-                env={"PATH": PATH, **environment},
+                env={"PATH": PATH, **environment, **listens},
+                pass_fds=() if listener is None else (listener.fileno(),),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

@@ -46,6 +46,7 @@ def upgrade(cluster: Cluster) -> None:
             service = cluster.service(name, process)
             if service.runs:
                 service.stop()
+                service.uses_socket = True
                 service.start()
         time.sleep(2)
         cluster.await_whole()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -16,6 +17,7 @@ import psutil
 
 from tests.cluster.hosts import Host
 from tests.cluster.units import Unit, read_settings, read_unit
+from tests.faults.stack import await_that
 
 AGAIN: Final = {"no": False, "on-failure": True, "always": True}
 
@@ -28,6 +30,9 @@ class Service:
         self.unit = unit
         self.extra: dict[str, str] = {}
         """Settings beside those of the unit, as a drop-in would give them."""
+        self.uses_socket = True
+        """Whether its socket unit is there, if it has one."""
+        self._listener: socket.socket | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.wants_to_run = False
         self._due = 0.0
@@ -72,9 +77,11 @@ class Service:
         return time.monotonic() - started
 
     def reload(self) -> None:
-        """``systemctl reload``."""
+        """``systemctl reload``, and wait until none of its processes but the first is of before."""
         assert self.unit.reload is not None
+        before = [process for process in self.tree() if process.pid != self.pid]
         self.host.run([word.replace("$MAINPID", str(self.pid)) for word in self.unit.reload])
+        await_that(lambda: not any(process.is_running() for process in before), f"{self.unit.name} is reloaded")
 
     def kill(self, *, again: bool = True) -> None:
         """End it as a power cut would; it is started again unless it shall stay away."""
@@ -132,9 +139,16 @@ class Service:
             self.host.run(["install", "-d", "-o", self.unit.user or "root", f"/run/{self.unit.runtime_folder}"])
         for command in self.unit.before:
             self._run(command)
+        if self.unit.listen and self.uses_socket and self._listener is None:
+            self._listener = self.host.listen(*self.unit.listen)
         (command,) = self.unit.commands
         self.process = self.host.spawn(
-            command, self.log, user=self.unit.user, folder=self.unit.folder, environment=self.environment()
+            command,
+            self.log,
+            user=self.unit.user,
+            folder=self.unit.folder,
+            environment=self.environment(),
+            listener=self._listener,
         )
         self._due = 0.0
 

@@ -48,6 +48,8 @@ class Unit:
     runtime_folder: str | None = None
     kill_signal: str = "SIGTERM"
     stop_within: float = 90.0
+    listen: tuple[str, int] | None = None
+    """Address and port that are listened on for it, whether it runs or not: of the socket unit of its name."""
     restart: str = "no"
     restart_after: float = 0.1
 
@@ -68,6 +70,12 @@ def read_unit(path: Path, host: str) -> Unit:
                 raise UnitError(f"{path.name}:{number}: {name} is not known here")
     if not unit.commands:
         raise UnitError(f"{path.name}: no ExecStart")
+    socket_unit = path.with_suffix(".socket")
+    if socket_unit.exists():
+        found = re.findall(r"^ListenStream=(\S+):(\d+)$", socket_unit.read_text(encoding="utf-8"), re.MULTILINE)
+        if len(found) != 1:
+            raise UnitError(f"{socket_unit.name}: one ListenStream with an address is known here")
+        unit.listen = (found[0][0], int(found[0][1]))
     return unit
 
 

@@ -71,13 +71,8 @@ def rolling_restart(cluster: Cluster) -> None:
 
 
 def renew(cluster: Cluster, name: str) -> None:
-    """New processes on one host: the web replaces itself, each other one ends and begins."""
-    web = cluster.service(name, "web")
-    if web.unit.reload is None:
-        web.stop()
-        web.start()
-    else:
-        web.reload()
+    """New processes on one host: the web replaces its own, each other service ends and begins."""
+    cluster.service(name, "web").reload()
     for process in PROCESSES[1:]:
         service = cluster.service(name, process)
         if service.runs:

@@ -39,6 +39,16 @@ def test_a_line_that_is_not_known_is_refused(tmp_path: Path) -> None:
         read_unit(unit, "b")
 
 
+def test_the_port_of_the_web_is_held_for_it(tmp_path: Path) -> None:
+    assert {path.stem: read_unit(path, "a").listen for path in UNITS if read_unit(path, "a").listen} == {
+        "checkout-web": ("0.0.0.0", 8000)  # noqa: S104 (what the unit says)
+    }
+    (tmp_path / "odd.service").write_text("[Service]\nExecStart=/bin/true\n")
+    (tmp_path / "odd.socket").write_text("[Socket]\nListenStream=/run/odd\n")
+    with pytest.raises(UnitError, match=r"odd\.socket: one ListenStream"):
+        read_unit(tmp_path / "odd.service", "a")
+
+
 def test_settings_are_read_as_systemd_reads_them() -> None:
     assert read_settings("# a\nA=1\nB='x=y'\n\nC=\n") == {"A": "1", "B": "x=y", "C": ""}
 
