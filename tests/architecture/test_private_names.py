@@ -137,7 +137,7 @@ NAMES = (
         holds=lambda: (
             _signature(mp.SocketHolder) == "fd,uds,backlog"
             and "self._init_shared_socket()" in inspect.getsource(MPServer.startup)
-            and "((self._ssp, self._shd), self._sso)" in inspect.getsource(MPServer._spawn_worker)
+            and "((self._ssp, self._shd), self._sso)" in inspect.getsource(mp)
         ),
         used_in=("checkout_service/server",),
         purpose="All children of all generations accept from one listener, which the supervisor or systemd holds. "
