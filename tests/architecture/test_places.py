@@ -27,7 +27,10 @@ def faults(sql: str) -> list[str]:
 
 @pytest.mark.parametrize("path", paths("checkout_service", "worker", "migrations"), ids=name)
 def test_statements_find_rows_by_more_than_their_place(path: object) -> None:
-    assert [fault for text in texts(tree(path)) for fault in faults(text)] == []  # type: ignore[arg-type]
+    named = [text for text in texts(tree(path)) if PLACE.search(text)]  # type: ignore[arg-type]
+    # An f-string comes whole, and each piece of it once more.
+    whole = [text for text in named if not any(text in other and text != other for other in named)]
+    assert [fault for text in whole for fault in faults(text)] == []
 
 
 def test_neither_do_the_migrations_files() -> None:

@@ -1,0 +1,129 @@
+"""A shop whose webhooks are in parts, or are turned into them: a database for the tests of one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from click.testing import Result
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, make_url, text
+
+from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings, WorkerSettings
+from tests.apps import close_app, open_app
+from tests.conftest import Servers, Sql, _migrate, with_psycopg
+from tests.webhook_bodies import insert_webhook
+from tests.webhook_parts import turn_back, turn_into_parts
+from worker.context import make_context
+
+TODAY = datetime.now(UTC).date()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """A database of one test, with a web tier and a worker; the test runs inside the worker's context."""
+
+    url: str
+    sql: Sql
+    client: FlaskClient
+    run: Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def opened(servers: Servers, settings: WebSettings, worker_settings: WorkerSettings) -> Iterator[tuple[Shop, Flask]]:
+    """A database of this file, and a worker of it."""
+    name = f"parts_{uuid4().hex[:12]}"
+    _alone(servers, f"CREATE DATABASE {name}")
+    urls = [
+        with_psycopg(make_url(url).set(database=name))
+        for url in (servers.superuser_url, servers.web_url, servers.worker_url)
+    ]
+    _migrate(urls[0])
+    engine = create_engine(urls[0], isolation_level="AUTOCOMMIT")
+
+    def sql(query: str, **parameters: Any) -> list[Any]:
+        with engine.connect() as connection:
+            result = connection.execute(text(query), parameters)
+            return list(result.all()) if result.returns_rows else []
+
+    worker = make_context(replace(worker_settings, database_url=Secret(urls[2]), payment_namespace=uuid4()))
+    with open_app(replace(settings, database_url=Secret(urls[1]))) as web:
+        yield Shop(url=urls[0], sql=sql, client=web.test_client(), run=_runner(web)), worker
+    close_app(worker)
+    engine.dispose()
+    _alone(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def shop(opened: tuple[Shop, Flask], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """Webhooks are one table, and empty."""
+    shop, worker = opened
+    turn_back(shop.url)
+    shop.sql("TRUNCATE webhook_deliveries, prune_marks, payments, users CASCADE")
+    monkeypatch.setenv("MIGRATION_DATABASE_URL", shop.url)
+    with worker.app_context():
+        yield shop
+
+
+def _runner(web: Flask) -> Callable[..., Result]:
+    return lambda *arguments: web.test_cli_runner().invoke(args=["webhooks", *map(str, arguments)])
+
+
+def _alone(servers: Servers, statement: str) -> None:
+    engine = create_engine(servers.superuser_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def parts(sql: Sql) -> list[str]:
+    return [row.name.removeprefix("webhook_deliveries_") for row in sql("SELECT name FROM webhooks_parts()")]
+
+
+def named(*ago: int, days: int = 1) -> list[str]:
+    """Names of parts that begin so many days ago."""
+    first = [TODAY - timedelta(days=each) for each in ago]
+    return [f"{day:%Y%m%d}_{day + timedelta(days=days):%Y%m%d}" for day in first]
+
+
+def of_days_ago(sql: Sql, days: float, state: str = "applied", **columns: str) -> UUID:
+    moment = f"interval '-{days} days'"
+    columns = {"id": f"uuidv7({moment})", "received_at": f"now() + {moment}", "state": f"'{state}'"} | columns
+    return insert_webhook(sql, b"{}", **columns)
+
+
+def part_of(sql: Sql, delivery: UUID) -> str:
+    (row,) = sql("SELECT tableoid::regclass::text AS part FROM webhook_deliveries WHERE id = :id", id=delivery)
+    return str(row.part).removeprefix("webhook_deliveries_")
+
+
+@contextmanager
+def held(url: str, table: str) -> Iterator[None]:
+    """Somebody reads there, and does not end."""
+    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(False)) as reader:
+        reader.execute(f"SELECT FROM {table} LIMIT 1".encode())
+        yield
+
+
+OVER, LAST, NEW = named(40, 30, 0, days=10)
+"""Parts of ten days: one that is over after WEBHOOKS_RETENTION_DAYS (30), one that is not, and that of today."""
+
+
+@pytest.fixture
+def parted(shop: Shop) -> Shop:
+    """What was there before is over, too. At the same place of each part is a settled webhook."""
+    turn_into_parts(shop.url, ago=40, days=10)
+    for days in (41, 35, 25, 5):
+        of_days_ago(shop.sql, days)
+    assert [part_of(shop.sql, row.id) for row in shop.sql("SELECT id FROM webhook_deliveries ORDER BY id")] == [
+        f"before_{TODAY - timedelta(days=40):%Y%m%d}", OVER, LAST, *named(10, days=10),
+    ]  # fmt: skip
+    return shop
