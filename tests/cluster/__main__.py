@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,9 +53,11 @@ def _in_namespaces(arguments: Sequence[str]) -> int:
     if lacking := missing():
         sys.stderr.write(f"NO CLUSTER: missing here: {', '.join(lacking)}. Nothing was tested.\n")
         return 0
-    own = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    own = ["unshare", "--net", "--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
     command = [*own, sys.executable, "-m", "tests.cluster", *arguments]
-    return subprocess.run(command, env={**os.environ, INSIDE: "1"}, check=False).returncode
+    with subprocess.Popen(command, env={**os.environ, INSIDE: "1"}) as process:
+        signal.signal(signal.SIGTERM, lambda *_: process.kill())  # and with it everything in its namespaces
+        return process.wait()
 
 
 def _run(scenarios: Sequence[Scenario], keep: Path | None) -> Iterator[Outcome]:

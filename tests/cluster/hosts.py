@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -21,10 +22,12 @@ CLIENT: Final = f"{NETWORK}.1"
 """Where the scenarios' clients are."""
 
 PROGRAMS: Final = (
-    *("unshare", "nsenter", "setpriv", "ip", "nft"),
+    *("unshare", "nsenter", "setpriv", "runuser", "bash", "ip", "nft"),
     *("haproxy", "pgbouncer", "redis-cli", "useradd"),
 )
-"""What has to be installed; beside RabbitMQ and libfaketime."""
+"""What has to be installed, beside RabbitMQ and libfaketime."""
+
+FAKETIME: Final = Path(f"/usr/lib/{platform.machine()}-linux-gnu/faketime/libfaketimeMT.so.1")
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -52,6 +55,8 @@ exec sleep infinity
 def own_network() -> None:
     """Set up the network that the hosts will share. This process has to be in a network namespace of its own."""
     for command in (
+        # Programs leave segments of shared memory there, and a killed one never takes them away.
+        "mount -t tmpfs tmpfs /dev/shm",
         "ip link set lo up",
         "ip link add hosts type bridge",
         f"ip addr add {CLIENT}/24 dev hosts",
@@ -89,7 +94,7 @@ class Host:
         inside = ["nsenter", "--target", str(self._process.pid), "--net", "--mount", "--uts"]
         # As systemd has it: what is listened on is descriptor 3 of the process that LISTEN_PID names.
         hand_over = '[ -z "$LISTEN_FROM" ] || { exec 3<&"$LISTEN_FROM"; export LISTEN_PID=$$; }'
-        change = ["sh", "-c", f'cd "$0" && {hand_over} && unset LISTEN_FROM && exec "$@"', folder]
+        change = ["bash", "-c", f'cd "$0" && {hand_over} && unset LISTEN_FROM && exec "$@"', folder]
         if user is None:
             return [*inside, *change, *words]
         return [*inside, *change, "setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *words]
@@ -202,6 +207,7 @@ def missing() -> list[str]:
     found = [] if os.geteuid() == 0 else ["root"]
     found += [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     found += [] if Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists() else ["rabbitmq-server"]
+    found += [] if FAKETIME.exists() else ["libfaketime"]
     if not found:
         probe: Any = subprocess.run(
             ["unshare", "--net", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False

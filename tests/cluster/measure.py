@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from tests.cluster.cluster import Cluster, environment
@@ -21,6 +21,9 @@ from tests.faults.wire import Balancer
 
 WARM_UP: Final = 4.0
 DELIVERED_WITHIN: Final = 120.0
+LONGEST: Final = 600.0
+"""Seconds of a scenario's load."""
+
 REQUEST_WITHIN: Final = 10.0
 """A client that repeats on 503 has its answer within so many seconds, unless a scenario says otherwise."""
 
@@ -35,6 +38,10 @@ _PENDING: Final = """
 """
 _THERE: Final = "SELECT id FROM webhook_deliveries WHERE id = ANY(%(ids)s)"
 _PAYMENTS: Final = "SELECT provider_ref FROM payments WHERE provider_ref = ANY(%(tokens)s)"
+
+_BESIDE: Final = """
+    SELECT count(*) FROM payments WHERE created_at >= %(first)s AND NOT provider_ref = ANY(%(tokens)s)
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +60,8 @@ class Scenario:
     applied_within: float | None = None
     """The longest time that a webhook waits between 202 and being applied."""
     answered_within: float | None = REQUEST_WITHIN
+    unanswered_at_most: int | None = None
+    internal_errors_at_most: int = 0
     reads_may_be_old: bool = False
     """A host goes on reading from a primary that was cut off."""
     loses: bool = False
@@ -84,6 +93,10 @@ class Outcome:
     """Requests that took longer than 10 s, repeats and all."""
     old_reads: int
     """Sessions refused for a cart that only a server that was left has."""
+    unanswered: int
+    """Requests that were sent and got no answer. Each was repeated."""
+    refused: int
+    """Answers 503."""
     internal_errors: int
     """Answers 500."""
     held: bool
@@ -103,8 +116,10 @@ def run(cluster: Cluster, scenario: Scenario, listing: str) -> Outcome:
         reads_may_be_old=scenario.reads_may_be_old,
     )
     wrong: list[str] = []
+    cluster.journal = load.journal
     if scenario.newer:
         load.journal.refusals |= {500}
+    ((first,),) = cluster.sql("SELECT now()")
     load.start()
     time.sleep(WARM_UP)
     began = time.monotonic()
@@ -114,21 +129,32 @@ def run(cluster: Cluster, scenario: Scenario, listing: str) -> Outcome:
         since = began
         wrong.append(f"{type(error).__name__}: {error}")
     time.sleep(scenario.afterwards)
-    while len(load.journal.waits) < scenario.requests:
+    while len(load.journal.waits) < scenario.requests and time.monotonic() - began < LONGEST:
         time.sleep(0.5)
+    if len(load.journal.waits) < scenario.requests:
+        wrong.append(f"only {len(load.journal.waits)} requests came through")
     ended = time.monotonic()
     lost = _ask_again(cluster, load, began - WARM_UP) if scenario.loses else 0
+    if scenario.loses and not lost:
+        wrong.append("nothing was lost, so nothing was tried")
     try:
         load.finish(within=DELIVERED_WITHIN)
     except TimeoutError as error:
         wrong.append(str(error))
     acknowledged = len(load.journal.deliveries) + len(load.journal.keys)
     if scenario.loses:
-        _forget_lost(cluster, load.journal)
+        _forget_lost(cluster, load.journal, before=since)
     wrong += _await_final(cluster, load.journal)
     await_numbers(cluster.sql)
-    found = _outcome(cluster, scenario, load.journal, _longest_gap(load.journal.served, since, ended), wrong)
-    return replace(found, acknowledged=acknowledged, lost=found.lost + lost)
+    found = _outcome(cluster, scenario, load.journal, _longest_gap(load.journal.acknowledged, since, ended), wrong)
+    found.wrong += _beside(cluster, load.journal, first)
+    return replace(found, acknowledged=acknowledged, lost=found.lost + lost, held=found.held and not found.wrong)
+
+
+def _beside(cluster: Cluster, journal: Journal, first: Any) -> list[str]:
+    """Payments of this time that nobody was answered: a session that was made twice would leave one."""
+    ((count,),) = cluster.sql(_BESIDE, first=first, tokens=[key.answer["payment_token"] for key in journal.keys])
+    return [f"{count} payments are nobody's answer"] if count else []
 
 
 def _await_final(cluster: Cluster, journal: Journal) -> list[str]:
@@ -149,11 +175,14 @@ def _ask_again(cluster: Cluster, load: Load, since: float) -> int:
     return len({one.delivery for one in taken} - there)
 
 
-def _forget_lost(cluster: Cluster, journal: Journal) -> None:
+def _forget_lost(cluster: Cluster, journal: Journal, *, before: float) -> None:
+    """What was acknowledged before the promotion, and is not there."""
     ids = [UUID(delivery) for delivery in journal.deliveries]
     there = {str(delivery) for (delivery,) in cluster.sql(_THERE, ids=ids)}
     payments = {token for (token,) in cluster.sql(_PAYMENTS, tokens=list(journal.events))}
-    journal.forget_lost(journal.events.keys() - payments, journal.deliveries - there)
+    since = {one.delivery for one in journal.taken if one.moment >= before}
+    opened = {key.answer["payment_token"] for key in journal.keys if key.moment < before}
+    journal.forget_lost((journal.events.keys() & opened) - payments, journal.deliveries - there - since)
 
 
 def _outcome(cluster: Cluster, scenario: Scenario, journal: Journal, silent: float, wrong: list[str]) -> Outcome:
@@ -161,6 +190,10 @@ def _outcome(cluster: Cluster, scenario: Scenario, journal: Journal, silent: flo
     ((waited, last),) = cluster.sql(_APPLIED, ids=[UUID(delivery) for delivery in journal.deliveries])
     late = sum(seconds > REQUEST_WITHIN for seconds in journal.waits)
     wrong += [*journal.wrong, *map(str, broken), *check_goods(cluster.sql, journal)]
+    if scenario.unanswered_at_most is not None and journal.answers[0] > scenario.unanswered_at_most:
+        wrong.append(f"{journal.answers[0]} requests got no answer")
+    if journal.answers[500] > scenario.internal_errors_at_most:
+        wrong.append(f"{journal.answers[500]} requests were answered 500")
     wrong += _over("silent", silent, scenario.silent_within)
     wrong += _over("a webhook waited", waited, scenario.applied_within)
     wrong += _over("a request waited", max(journal.waits, default=0.0), scenario.answered_within)
@@ -178,6 +211,8 @@ def _outcome(cluster: Cluster, scenario: Scenario, journal: Journal, silent: flo
         requests=len(journal.waits),
         late=late,
         old_reads=journal.old_reads,
+        unanswered=journal.answers[0],
+        refused=journal.answers[503],
         internal_errors=journal.answers[500],
         held=not wrong,
         wrong=wrong[:10],
@@ -188,6 +223,6 @@ def _over(what: str, seconds: float, within: float | None) -> list[str]:
     return [f"{what} for {seconds:.1f} s"] if within is not None and seconds > within else []
 
 
-def _longest_gap(served: Sequence[float], since: float, until: float) -> float:
-    moments = [since, *sorted(moment for moment in served if since < moment < until), until]
+def _longest_gap(acknowledged: Sequence[float], since: float, until: float) -> float:
+    moments = [since, *sorted(moment for moment in acknowledged if since < moment < until), until]
     return max(after - before for before, after in itertools.pairwise(moments))

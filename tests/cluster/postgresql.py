@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from tests.cluster.cluster import NAMES, Cluster
 from tests.cluster.measure import Scenario
 from tests.faults.stack import await_that
+from tests.faults.wire import Wire
+
+MOMENT = 0.5
+"""Seconds that an answer may take to arrive."""
 
 NOTICED_AFTER = 1.0
 """Seconds until somebody, or something, promotes."""
@@ -72,10 +76,21 @@ def standbys_away(cluster: Cluster) -> float:
     away = [cluster.service(name, "postgresql") for name in _others(cluster)]
     for service in away:
         service.stop()
-    time.sleep(15)
+    began = time.monotonic()
+    reads = []
+    while time.monotonic() - began < 15:
+        reads += [Wire(address).ask("GET", "/api/listings?limit=1").status for address in cluster.addresses]
+        time.sleep(0.5)
+    ended = time.monotonic()
     for service in away:
         service.start()
     await_that(lambda: len(cluster.streaming()) == len(away), "the standbys stream")
+    acknowledged = [moment for moment in cluster.journal.acknowledged if began + MOMENT < moment < ended]
+    if acknowledged:
+        raise AssertionError(f"{len(acknowledged)} answers acknowledged what no standby has")
+    # HAProxy sends everybody to the other list of servers once, which ends what is on its way.
+    if reads.count(200) < 0.9 * len(reads):
+        raise AssertionError(f"reads did not go on: {reads}")
     return time.monotonic()
 
 

@@ -53,5 +53,10 @@ def upgrade(cluster: Cluster) -> None:
 
 
 UPGRADE: Final = Scenario(
-    name="rolling upgrade, from migration 0021", strike=upgrade, payments_a_second=10.0, requests=10_000, newer=True
+    name="rolling upgrade, from migration 0021",
+    strike=upgrade,
+    payments_a_second=10.0,
+    requests=10_000,
+    newer=True,
+    internal_errors_at_most=20,
 )

@@ -126,8 +126,8 @@ def _seconds(value: str) -> float:
 
 
 def _filled(value: str, host: str) -> str:
-    """``%H`` is the host's name, ``%%`` a percent sign."""
-    return re.sub(r"%(.)", lambda found: {"H": host, "%": "%"}[found[1]], value)
+    """``%H`` and ``%l`` are the host's name, which is short here; ``%%`` is a percent sign."""
+    return re.sub(r"%(.)", lambda found: {"H": host, "l": host, "%": "%"}[found[1]], value)
 
 
 def read_settings(text: str) -> dict[str, str]:

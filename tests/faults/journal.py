@@ -20,6 +20,8 @@ class Key:
     headers: dict[str, str]
     body: bytes
     answer: dict[str, Any]
+    moment: float = 0.0
+    """When it was answered, by the monotonic clock."""
 
 
 class Taken(NamedTuple):
@@ -49,8 +51,8 @@ class Journal:
     answers: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0
     wrong: list[str] = field(default_factory=list)
-    served: list[float] = field(default_factory=list)
-    """When there was an answer that was expected, by the monotonic clock."""
+    acknowledged: list[float] = field(default_factory=list)
+    """When something was answered 201 or 202, by the monotonic clock."""
     waits: list[float] = field(default_factory=list)
     """Seconds from the first try to such an answer, a request."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -60,8 +62,8 @@ class Journal:
         with self.lock:
             self.answers[answer.status] += 1
             self.slowest = max(self.slowest, answer.seconds)
-            if answer.status in expected:
-                self.served.append(time.monotonic())
+            if answer.status in expected and answer.status in {201, 202}:
+                self.acknowledged.append(time.monotonic())
             if answer.status == 503 and "retry-after" not in answer.headers:
                 self.wrong.append(f"{what} was answered 503 without Retry-After")
             if answer.status not in {*self.refusals, *expected}:

@@ -129,7 +129,9 @@ class Load:
             self.journal.old_reads += 1
             return
         session = answer.json()
-        self.journal.opened(session["payment_token"], Key(headers=headers, body=body, answer=session))
+        self.journal.opened(
+            session["payment_token"], Key(headers=headers, body=body, answer=session, moment=time.monotonic())
+        )
         self._report(session)
 
     def _report(self, session: Mapping[str, Any]) -> None:
