@@ -146,7 +146,7 @@ def run(cluster: Cluster, scenario: Scenario, listing: str) -> Outcome:
         _forget_lost(cluster, load.journal, before=since)
     wrong += _await_final(cluster, load.journal)
     await_numbers(cluster.sql)
-    found = _outcome(cluster, scenario, load.journal, _longest_gap(load.journal.acknowledged, since, ended), wrong)
+    found = _outcome(cluster, scenario, load.journal, longest_gap(load.journal.acknowledged, since, ended), wrong)
     found.wrong += _beside(cluster, load.journal, first)
     return replace(found, acknowledged=acknowledged, lost=found.lost + lost, held=found.held and not found.wrong)
 
@@ -223,6 +223,6 @@ def _over(what: str, seconds: float, within: float | None) -> list[str]:
     return [f"{what} for {seconds:.1f} s"] if within is not None and seconds > within else []
 
 
-def _longest_gap(acknowledged: Sequence[float], since: float, until: float) -> float:
+def longest_gap(acknowledged: Sequence[float], since: float, until: float) -> float:
     moments = [since, *sorted(moment for moment in acknowledged if since < moment < until), until]
     return max(after - before for before, after in itertools.pairwise(moments))
