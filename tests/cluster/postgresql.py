@@ -152,6 +152,7 @@ SCENARIOS = (
         name="PostgreSQL: cut off, old primary back",
         strike=old_primary_back,
         answered_within=None,
+        silent_within=6.0,  # callers of the host that is cut off wait 2.5 s for a commit that nobody confirms
         reads_may_be_old=True,
     ),
 )
