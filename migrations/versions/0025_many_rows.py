@@ -54,7 +54,8 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION webhooks_turn_into_parts(integer, integer), webhooks_drop_bound()")
     op.execute("DROP FUNCTION webhooks_drop_part(interval), webhooks_make_part(integer), webhooks_validate_bound()")
     op.execute("DROP FUNCTION webhooks_untried(uuid, integer)")
-    op.execute("DROP FUNCTION webhooks_prunable_below(interval), webhooks_in_parts(), webhooks_parts(), webhooks_bounds()")
+    op.execute("DROP FUNCTION webhooks_prunable_below(interval), webhooks_in_parts()")
+    op.execute("DROP FUNCTION webhooks_parts(), webhooks_bounds()")
     op.execute("DROP TABLE prune_marks")
 
 

@@ -220,8 +220,10 @@ BEGIN
     IF webhooks_in_parts() THEN
         RETURN NULL;
     END IF;
-    SELECT conname, to_date(right(conname, 8), 'YYYYMMDD') INTO bound, bound_day FROM pg_constraint
-    WHERE conrelid = to_regclass('webhook_deliveries') AND conname ~ '^webhook_deliveries_before_[0-9]{8}$' AND convalidated;
+    SELECT ours.name, ours.from_day INTO bound, bound_day FROM webhooks_bounds() AS ours
+    WHERE EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass('webhook_deliveries') AND conname = ours.name
+        AND convalidated)
+    ORDER BY ours.from_day DESC LIMIT 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the bound on the ids of webhook_deliveries is gone: run the command again';
     END IF;
@@ -232,6 +234,10 @@ BEGIN
             AND classid NOT IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_type'::regclass)) THEN
         RAISE EXCEPTION 'something that is not ours refers to webhook_deliveries: a key, a trigger, a view or a publication';
     END IF;
+    -- Of a run that was broken off: it would go along.
+    FOR each IN SELECT other.name FROM webhooks_bounds() AS other WHERE other.name <> bound LOOP
+        EXECUTE format('ALTER TABLE webhook_deliveries DROP CONSTRAINT %I', each.name);
+    END LOOP;
     SELECT array_agg(pg_get_indexdef(indexrelid) ORDER BY indexrelid) INTO definitions
     FROM pg_index WHERE indrelid = to_regclass('webhook_deliveries') AND NOT indisprimary;
 
