@@ -506,11 +506,11 @@ def test_the_last_part_stays_and_one_that_is_none_is_made(parted: Shop) -> None:
 def test_retention_and_days_ahead_are_within_reason(parted: Shop) -> None:
     assert [row.part for row in parted.sql("SELECT part FROM webhooks_drop_part(NULL)")] == [None]
     young = of_days_ago(parted.sql, 0.01)
-    while parted.sql("SELECT part FROM webhooks_drop_part('-10 years')")[0].part:
-        pass
+    for _ in range(10):
+        parted.sql("SELECT part FROM webhooks_drop_part('-10 years')")
     assert [row.id for row in parted.sql("SELECT id FROM webhook_deliveries WHERE id = :id", id=young)] == [young]
-    while parted.sql("SELECT outcome FROM webhooks_make_part(100000)")[0].outcome == "made":
-        pass
+    for _ in range(10):
+        parted.sql("SELECT outcome FROM webhooks_make_part(100000)")
     last = parts(parted.sql)[-1].partition("_")[2]
     assert last <= f"{TODAY + timedelta(days=70):%Y%m%d}"
 
