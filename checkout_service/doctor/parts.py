@@ -11,29 +11,58 @@ from checkout_service.doctor.findings import Finding, advice, ok, wrong
 
 ABOUT: Final = "webhooks in parts"
 
-_parts: Final = Statement("""
-    SELECT count(*) AS parts, max(to_day) - (now() AT TIME ZONE 'UTC')::date AS days_ahead, (
-            SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE id >= uuid_of_day(max(to_day)) LIMIT 1) AS stray
-        ) AS strays, (
-            SELECT count(*) FROM pg_constraint WHERE conrelid = to_regclass('webhook_deliveries')
-                AND conname LIKE 'webhook\\_deliveries\\_before\\_%'
-        ) AS bounds
-    FROM webhooks_parts()
+_bounds: Final = Statement("""
+    SELECT of_table, name, from_day < now() AT TIME ZONE 'UTC' + interval '1 day' AS is_near FROM webhooks_bounds()
 """)
+
+MOST: Final = 100_000
+"""Webhooks that are counted of days without a part."""
+
+_parts: Final = Statement(f"""
+    WITH part AS MATERIALIZED (SELECT * FROM webhooks_parts()), edge AS (
+        SELECT count(*) AS parts, count(*) FILTER (WHERE NOT before_days) AS of_days,
+            coalesce(uuid_of_day(min(to_day)), uuidv7()) AS first, coalesce(uuid_of_day(max(to_day)), uuidv7()) AS last,
+            max(to_day) - (now() AT TIME ZONE 'UTC')::date AS days_ahead
+        FROM part
+    ), stray AS (
+        SELECT webhook.id FROM edge, webhook_deliveries AS webhook
+        WHERE webhook.tableoid = to_regclass('webhook_deliveries_of_no_day') AND webhook.id >= edge.first LIMIT {MOST}
+    )
+    SELECT webhooks_in_parts() AS in_parts, edge.parts, edge.of_days, edge.days_ahead,
+        (SELECT count(*) FROM stray WHERE id >= edge.last) AS strays,
+        (SELECT count(*) FROM stray WHERE id < edge.last) AS left_out
+    FROM edge
+""")  # noqa: S608 (our constant)
 
 
 def check_parts() -> Iterator[Finding]:
     """Where the table is one there is nothing to say, unless a conversion was broken off."""
-    ((parts, days_ahead, strays, bounds),) = execute(_parts)
-    if bounds:
-        remedy = "Run it again: flask --app wsgi webhooks partition. Left alone, webhooks.parts takes it back in a day."
-        yield advice(ABOUT, "a conversion was begun and has not ended", remedy)
-    if not parts:
+    yield from _check_bounds()
+    ((in_parts, parts, of_days, days_ahead, strays, left_out),) = execute(_parts)
+    if not in_parts:
         return
-    if strays or days_ahead < 1:
-        remedy = "They are kept, and move once parts are made: see that housekeeping runs, and webhook_parts_not_made."
+    if not of_days:
+        yield wrong(ABOUT, "no part is of days to come", "See that housekeeping runs: webhooks.parts makes them.")
+    elif strays or days_ahead < 1:
+        remedy = "They are kept: see that housekeeping runs, and webhook_parts_not_made in its log."
         yield wrong(ABOUT, "webhooks come that no part was made for", remedy)
     elif days_ahead < 3:
         yield advice(ABOUT, f"no part is made beyond {days_ahead} days", "See that housekeeping runs: webhooks.parts.")
     else:
         yield ok(ABOUT, f"{parts}, made {days_ahead} days ahead")
+    if left_out:
+        number = f"{left_out} or more" if left_out >= MOST else left_out
+        remedy = "They are processed as ever, and webhooks.prune deletes them one by one. There is nothing to do."
+        yield advice(ABOUT, f"{number} are of days that have no part", remedy)
+
+
+def _check_bounds() -> Iterator[Finding]:
+    for table, name, is_near in execute(_bounds):
+        if is_near:
+            remedy = f"See that housekeeping runs (webhooks.parts), or: ALTER TABLE {table} DROP CONSTRAINT {name}"
+            yield wrong(ABOUT, "a bound that was left there refuses every webhook within a day", remedy)
+        elif table == "webhook_deliveries":
+            remedy = (
+                "Run it again: flask --app wsgi webhooks partition. Left alone, webhooks.parts takes it back in a day."
+            )
+            yield advice(ABOUT, "a conversion was begun and has not ended", remedy)

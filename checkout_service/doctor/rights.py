@@ -163,7 +163,7 @@ WORKER_FUNCTIONS: Final = frozenset(
         *("events_write_evidence_due", "events_write_authorizations_expiring", "events_write_low_stock"),
         *("events_forget_low_stock", "events_make_days", "events_outgrow", "events_drop_day", "events_sweep_strays"),
         *("endpoints_sweep_deleted", "guests_sweep"),
-        *("webhooks_make_parts", "webhooks_drop_part", "webhooks_drop_bound"),
+        *("webhooks_make_part", "webhooks_validate_bound", "webhooks_drop_part", "webhooks_drop_bound"),
     }
 )
 """The same of the worker."""

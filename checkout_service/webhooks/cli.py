@@ -20,7 +20,7 @@ from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError
 from checkout_service.settings.values import MigrationSettings, SettingsError
 from checkout_service.terminal import CommandGroup, Duration, Id, Number, echo_list, kept, os_user, printable
-from checkout_service.webhooks.partitioning import LockedError, partition_webhooks
+from checkout_service.webhooks.partitioning import LockedError, TakenError, partition_webhooks
 from checkout_service.webhooks.queries import (
     WebhookSummary,
     count_processable,
@@ -132,6 +132,8 @@ def partition(days: int) -> None:
         first = partition_webhooks(MigrationSettings.from_environment().database_url, days=days, say=click.echo)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    except TakenError as error:
+        raise click.ClickException("Another one runs this command, or migrates: wait for it.") from error
     except LockedError as error:
         raise click.ClickException("Somebody holds webhook_deliveries: see who does, and run it again.") from error
     except psycopg.Error as error:

@@ -7,8 +7,8 @@ leaves is the bound alone, and ``webhooks.parts`` takes it away before its day c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
 from time import monotonic, sleep
 from typing import Any, Final
@@ -45,12 +45,20 @@ class LockedError(Exception):
     """Somebody uses the table in a way that kept its lock from us for all of our patience."""
 
 
+class TakenError(Exception):
+    """Another one is at it, or migrates."""
+
+
+# As a migration takes it. No other one gives up meanwhile and takes our bound away, and none adopts it.
+_ALONE: Final = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
+
+
 def partition_webhooks(url: Secret, *, days: int, say: Callable[[str], None]) -> str | None:
     """Turn the table into parts of so many days; the name of the first one, or None where it is in parts already.
 
-    Raises LockedError and psycopg.Error; then it is as it was, and the command may be run again.
+    Raises TakenError, LockedError and psycopg.Error; then it is as it was, and the command may be run again.
     """
-    with owner_steps(url, name="webhooks-partition") as connection:
+    with _alone(url), owner_steps(url, name="webhooks-partition") as connection:
         connection.execute("SET statement_timeout = 0")
         connection.execute("SET timezone = 'UTC'")
         if _one(connection, _IN_PARTS):
@@ -68,6 +76,19 @@ def partition_webhooks(url: Secret, *, days: int, say: Callable[[str], None]) ->
         with as_owner(connection) as cursor:
             cursor.execute("ANALYZE webhook_deliveries")
     return str(first) if first else None
+
+
+@contextmanager
+def _alone(url: Secret) -> Iterator[None]:
+    """A lock that no step's end gives back, and no snapshot."""
+    with owner_steps(url, name="webhooks-partition-lock") as connection:
+        connection.execute("SET idle_in_transaction_session_timeout = 0")
+        with as_owner(connection) as cursor:
+            try:
+                cursor.execute(_ALONE)
+            except psycopg.errors.LockNotAvailable as error:
+                raise TakenError from error
+            yield
 
 
 def _bind(connection: psycopg.Connection[Any]) -> str:

@@ -116,9 +116,9 @@ def find_webhooks(
     Ids are in the order of arrival. No statement looks at more than ``WINDOW`` of them, however many do not match.
     """
     values: dict[str, Any] = {"state": state, "provider": provider, "since": since, "before": NEWEST}
-    # Most often nearly all of the newest match.
-    values["window"] = min(WINDOW, max(FIRST_WINDOW, limit))
     walk = _walk_of(state)
+    # Most often nearly all of the newest match. Those pending come in another order, so all of them are looked at.
+    values["window"] = WINDOW if walk is _walk_pending else min(WINDOW, max(FIRST_WINDOW, limit))
     found: list[WebhookSummary] = []
     while True:
         rows = execute(walk, values | {"limit": limit - len(found)})

@@ -28,6 +28,19 @@ REFUSE: Final = """
     END $$
 """
 
+# What a conversion that was killed left there: no worker of the release before would take it away before its day comes,
+# from which on it refuses every webhook.
+UNBIND: Final = """
+    DO $$
+    DECLARE
+        bound text;
+    BEGIN
+        FOR bound IN SELECT name FROM webhooks_bounds() LOOP
+            EXECUTE format('ALTER TABLE webhook_deliveries DROP CONSTRAINT %I', bound);
+        END LOOP;
+    END $$
+"""
+
 
 def upgrade() -> None:
     for part in PARTS:
@@ -37,10 +50,12 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Not of a table in parts: workers of the release before find rows by a place that is not theirs alone there."""
     _run(REFUSE)
+    _run(UNBIND)
     op.execute("DROP FUNCTION webhooks_turn_into_parts(integer, integer), webhooks_drop_bound()")
-    op.execute("DROP FUNCTION webhooks_drop_part(interval), webhooks_make_parts(integer)")
+    op.execute("DROP FUNCTION webhooks_drop_part(interval), webhooks_make_part(integer), webhooks_validate_bound()")
     op.execute("DROP FUNCTION webhooks_untried(uuid, integer)")
-    op.execute("DROP FUNCTION webhooks_prunable_below(interval), webhooks_in_parts(), webhooks_parts()")
+    op.execute("DROP FUNCTION webhooks_prunable_below(interval), webhooks_in_parts()")
+    op.execute("DROP FUNCTION webhooks_parts(), webhooks_bounds()")
     op.execute("DROP TABLE prune_marks")
 
 

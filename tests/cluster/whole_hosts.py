@@ -46,14 +46,8 @@ def skewed(cluster: Cluster) -> None:
     """One host's processes are two minutes ahead, another's two minutes behind, and beat is two minutes ahead."""
     for name, by in (("b", SKEW), ("c", -SKEW)):
         for process in PROCESSES[:-1]:
-            _shift(
-                cluster.service(name, process),
-                LD_PRELOAD=str(FAKETIME),
-                FAKETIME=f"{by:+d}s",
-                FAKETIME_DONT_FAKE_MONOTONIC="1",
-                NO_FAKE_STAT="1",
-            )
-    _shift(cluster.service("a", "beat"), PYTHONPATH=str(CLOCK), CLOCK_SHIFT=str(SKEW))
+            _shift(cluster.service(name, process), by)
+    _shift(cluster.service("a", "beat"), SKEW)
     cluster.await_whole()
     time.sleep(75)
     # Housekeeping runs everything periodic, so it is where beat's messages are seen.
@@ -67,9 +61,15 @@ def skewed(cluster: Cluster) -> None:
         raise AssertionError(f"clocks that were shifted look so: {seen}")
 
 
-def _shift(service: Service, **settings: str) -> None:
+def _shift(service: Service, seconds: int) -> None:
     service.stop()
-    service.extra = settings
+    service.extra = {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME": f"{seconds:+d}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+        "PYTHONPATH": str(CLOCK),
+    }
     service.start()
 
 

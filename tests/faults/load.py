@@ -120,12 +120,15 @@ class Load:
         body = json.dumps({"cart_id": cart["id"]}).encode()
         headers = caller | {"Idempotency-Key": str(uuid4())}
         expected = (201, 409) if len(bought) > 1 else (201,)
-        expected += (422,) if self._reads_may_be_old else ()
+        expected += (404, 422) if self._reads_may_be_old else ()
         answer = self._insist(wire, "POST", "/api/checkout/session", body, headers, *expected)
         if answer.status == 409:
             self.journal.refused(answer)
             return
-        if answer.status == 422:  # the cart was read at a server that was left, or is lost: its customer begins anew
+        if answer.status in {
+            404,
+            422,
+        }:  # the cart was read at a server that was left, or is lost: its customer begins anew
             self.journal.old_reads += 1
             return
         session = answer.json()

@@ -308,3 +308,14 @@ def test_a_webhook_that_no_task_would_take_is_not_stated_to_be_enqueued(
 
     assert lines[0].startswith(f"{left} left as it is: {words}")
     assert lines[1].startswith(f"{taken} enqueued as task ")
+
+
+def test_a_few_of_one_state_are_found_behind_many_that_are_due_before(run: Run, sql: Sql) -> None:
+    """Those pending are read in the order in which they are due, and all of them are looked at."""
+    sql("""INSERT INTO webhook_deliveries (provider, body, state, next_attempt_at)
+        SELECT 'mock', '', 'parked', now() - interval '1 hour' FROM generate_series(1, 600)""")
+    received = insert_webhook(sql, webhook("mock_pi_1"), next_attempt_at="now() + interval '1 hour'")
+    newest = insert_webhook(sql, webhook("mock_pi_2"), state="'parked'", next_attempt_at="now() + interval '2 hours'")
+
+    assert ids_in(run("list", "--state", "received")) == [received]
+    assert ids_in(run("list", "--state", "parked", "--limit", "1")) == [newest]

@@ -34,8 +34,10 @@ class Kind(StrEnum):
     ADDRESSES = "addresses"
 
 
+# A clock that was put back leaves a beginning in time to come, behind which no day would ever be over.
 _read: Final = Statement("""
-    SELECT after_id, began_at < now() - interval '1 day' AS is_old FROM prune_marks WHERE kind = :kind
+    SELECT after_id, began_at NOT BETWEEN now() - interval '1 day' AND now() AS is_old
+    FROM prune_marks WHERE kind = :kind
 """)
 
 # Of two runs at once the one that came further has its say, but for one that began from nothing and is not through.

@@ -21,14 +21,21 @@ from worker.context import settings
 MOST_PARTS: Final = 10
 """Parts that one run drops at most, one at a time."""
 
+MOST_STEPS: Final = 130
+"""Steps in which one run makes parts: two of each, if they are of one day and none is there."""
+
 _in_parts: Final = Statement("SELECT webhooks_in_parts()")
 _unbind: Final = Statement("SELECT webhooks_drop_bound() AS gone", calls_writer=True)
-_make: Final = Statement("SELECT made, left_out FROM webhooks_make_parts(CAST(:ahead AS integer))", calls_writer=True)
+_make: Final = Statement("SELECT outcome, left_out FROM webhooks_make_part(CAST(:ahead AS integer))", calls_writer=True)
+_validate: Final = Statement("SELECT webhooks_validate_bound() AS holds", calls_writer=True)
 _drop: Final = Statement("SELECT part, moved FROM webhooks_drop_part(CAST(:keep AS interval))", calls_writer=True)
 
 LOCKED: Final = "locked"
 KEPT: Final = "kept"
-"""What webhooks_drop_part says where somebody has the part, and where too many of its webhooks are not final."""
+MADE: Final = "made"
+BOUND: Final = "bound"
+"""What is answered where somebody has the part, where too many of its webhooks are not final, where one was made, and
+where the part of no day has to be read first, beside everybody."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,21 +45,19 @@ def turn_parts() -> str:
     """Make the parts ahead and drop those that are over; of a table that is one, only what a conversion left there."""
     try:
         ((in_parts,),) = execute(_in_parts)
+        ((gone,),) = execute(_unbind)
+        if gone:
+            log.warning("webhook_parts_given_up")
         if in_parts:
             return _turn()
-        ((gone,),) = execute(_unbind)
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
         return "the database is away"
-    if gone:
-        log.warning("webhook_parts_given_up")
     return "webhooks are one table"
 
 
 def _turn() -> str:
-    ((made, left_out),) = execute(_make, {"ahead": AHEAD})
-    if left_out:
-        log.warning("webhook_parts_not_made", parts=left_out)
+    made = _make_parts()
     dropped = []
     for _ in range(MOST_PARTS):
         ((part, moved),) = execute(_drop, {"keep": settings().webhooks_retention})
@@ -67,3 +72,25 @@ def _turn() -> str:
         dropped.append(part)
         log.info("webhook_part_dropped", part=part, moved=moved)
     return f"made {made} parts, dropped {', '.join(dropped) or 'none'}"
+
+
+def _make_parts() -> int:
+    """Each step is a transaction of its own: what reads for long holds no lock that anybody waits for."""
+    made = 0
+    for _ in range(MOST_STEPS):
+        ((outcome, left_out),) = execute(_make, {"ahead": AHEAD})
+        made += outcome == MADE
+        holds = outcome != BOUND or _holds()
+        if left_out or outcome == LOCKED or not holds:
+            log.warning("webhook_parts_not_made", parts=left_out)
+        if outcome not in {MADE, BOUND} or not holds:
+            break
+    return made
+
+
+def _holds() -> bool:
+    """Where it takes too long, or somebody is in the way, the next run tries it again."""
+    try:
+        return bool(execute(_validate)[0].holds)
+    except DatabaseUnavailableError:
+        return False

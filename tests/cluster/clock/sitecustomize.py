@@ -1,23 +1,18 @@
-"""Shifts the clock of beat where it is read, by CLOCK_SHIFT seconds: Python imports this file at its start.
+"""Sleeps by select: under libfaketime, which shifts the clocks of a scenario's processes, Python's time.sleep fails.
 
-libfaketime does so for all other processes. Under it Python's time.sleep fails, by which beat waits.
+Python imports this file at its start, where its folder is in PYTHONPATH.
 """
 
 from __future__ import annotations
 
-import os
+import select
 import time
-from datetime import datetime, timedelta
-
-from celery.app.base import Celery
-
-_SHIFT = float(os.environ["CLOCK_SHIFT"])
-_time, _now = time.time, Celery.now
 
 
-def _shifted(app: Celery) -> datetime:
-    return _now(app) + timedelta(seconds=_SHIFT)
+def _sleep(seconds: float) -> None:
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    select.select([], [], [], seconds)
 
 
-time.time = lambda: _time() + _SHIFT
-Celery.now = _shifted
+time.sleep = _sleep

@@ -67,6 +67,8 @@ def shop(opened: tuple[Shop, Flask], monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Webhooks are one table, and empty."""
     shop, worker = opened
     turn_back(shop.url)
+    for bound in bounds(shop.sql):
+        shop.sql(f"ALTER TABLE webhook_deliveries DROP CONSTRAINT {bound}")
     shop.sql("TRUNCATE webhook_deliveries, prune_marks, payments, users CASCADE")
     monkeypatch.setenv("MIGRATION_DATABASE_URL", shop.url)
     with worker.app_context():
@@ -82,6 +84,19 @@ def _alone(servers: Servers, statement: str) -> None:
     with engine.connect() as connection:
         connection.execute(text(statement))
     engine.dispose()
+
+
+def bounds(sql: Sql) -> list[str]:
+    rows = sql("""SELECT conname FROM pg_constraint WHERE conrelid = CAST('webhook_deliveries' AS regclass)
+        AND conname LIKE '%\\_before\\_%'""")
+    return [row.conname for row in rows]
+
+
+def bind(sql: Sql, day: Any, *, validated: bool = True) -> None:
+    sql(f"""DO $$ BEGIN
+        EXECUTE format('ALTER TABLE webhook_deliveries ADD CONSTRAINT webhook_deliveries_before_{day:%Y%m%d}
+            CHECK (id < %L) {"" if validated else "NOT VALID"}', uuid_of_day('{day}'));
+    END $$""")
 
 
 def parts(sql: Sql) -> list[str]:
@@ -106,11 +121,11 @@ def part_of(sql: Sql, delivery: UUID) -> str:
 
 
 @contextmanager
-def held(url: str, table: str) -> Iterator[None]:
+def held(url: str, table: str) -> Iterator[psycopg.Connection[Any]]:
     """Somebody reads there, and does not end."""
     with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(False)) as reader:
         reader.execute(f"SELECT FROM {table} LIMIT 1".encode())
-        yield
+        yield reader
 
 
 OVER, LAST, NEW = named(40, 30, 0, days=10)

@@ -19,7 +19,7 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.doctor.findings import Level
 from checkout_service.doctor.parts import check_parts
 from checkout_service.webhooks import partitioning
-from tests.conftest import ROOT, Sql
+from tests.conftest import ROOT
 from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook
 from tests.webhook_parts import turn_back, turn_into_parts
 from tests.worker.webhooks.parts_shop import (
@@ -27,6 +27,8 @@ from tests.worker.webhooks.parts_shop import (
     OVER,
     TODAY,
     Shop,
+    bind,
+    bounds,
     held,
     named,
     of_days_ago,
@@ -101,12 +103,6 @@ RIGHTS = """
     ORDER BY 1, 2, 3"""
 
 
-def bounds(sql: Sql) -> list[str]:
-    rows = sql("""SELECT conname FROM pg_constraint WHERE conrelid = CAST('webhook_deliveries' AS regclass)
-        AND conname LIKE '%\\_before\\_%'""")
-    return [row.conname for row in rows]
-
-
 @pytest.mark.parametrize("validated", [True, False])
 def test_whoever_is_killed_before_the_last_step_runs_the_command_again(shop: Shop, *, validated: bool) -> None:
     delivery = of_days_ago(shop.sql, 3)
@@ -123,13 +119,6 @@ def test_whoever_is_killed_before_the_last_step_runs_the_command_again(shop: Sho
     assert shop.run("partition").exit_code == 0
     assert parts(shop.sql)[0] == f"before_{day:%Y%m%d}" == part_of(shop.sql, delivery)
     assert bounds(shop.sql) == []
-
-
-def bind(sql: Sql, day: Any, *, validated: bool = True) -> None:
-    sql(f"""DO $$ BEGIN
-        EXECUTE format('ALTER TABLE webhook_deliveries ADD CONSTRAINT webhook_deliveries_before_{day:%Y%m%d}
-            CHECK (id < %L) {"" if validated else "NOT VALID"}', uuid_of_day('{day}'));
-    END $$""")
 
 
 def test_the_bound_of_one_that_nobody_runs_again_goes_before_its_day_comes(shop: Shop) -> None:

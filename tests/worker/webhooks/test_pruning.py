@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from flask import Flask
 
@@ -138,3 +140,33 @@ def test_prunes_at_once_share_the_work(sql: Sql, make_worker: MakeWorker) -> Non
 def _prune(app: Flask) -> str:
     with app.app_context():
         return prune()
+
+
+def mark(sql: Sql) -> UUID:
+    (row,) = sql("SELECT after_id FROM prune_marks WHERE kind = 'webhooks'")
+    found: UUID = row.after_id
+    return found
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("began", ["now() - interval '25 hours'", "now() + interval '10 days'"])
+def test_what_the_mark_went_by_is_found_within_a_day_also_after_a_clock_that_was_put_back(sql: Sql, began: str) -> None:
+    """It was not final when the run came by."""
+    sql("DELETE FROM prune_marks")
+    passed = insert_webhook(sql, b"{}", state="'parked'", **aged(40))
+    insert_webhook(sql, b"{}", state="'applied'", **aged(35))
+    prune()
+    sql("UPDATE webhook_deliveries SET state = 'applied' WHERE id = :id", id=passed)
+    prune()
+    assert left(sql) == ["applied"], "behind the mark, nothing looks there"
+    assert mark(sql) > passed
+
+    sql(f"UPDATE prune_marks SET began_at = {began}")
+    prune()
+
+    assert left(sql) == []
+    (row,) = sql(
+        "SELECT began_at BETWEEN now() - interval '1 minute' AND now() AS is_now FROM prune_marks WHERE kind = :kind",
+        kind="webhooks",
+    )
+    assert row.is_now
