@@ -49,10 +49,10 @@ def _replace_under_load(web: Serving, releases: Releases, *, requests: int) -> C
 
 def test_no_request_is_lost_or_refused_while_the_code_is_replaced(web: Serving, releases: Releases) -> None:
     pid = web.process.pid
-    answers = _replace_under_load(web, releases, requests=2_000)
+    answers = _replace_under_load(web, releases, requests=1_000)
 
     assert set(answers) == {200}
-    assert answers[200] >= 2_000
+    assert answers[200] >= 1_000
     assert web.process.poll() is None
     assert web.process.pid == pid
     eventually(lambda: len(web.masters()) == 1)
@@ -112,7 +112,7 @@ def test_a_stop_during_a_replacement_ends_both_and_answers_what_is_in_flight(web
 def test_who_connects_to_a_host_that_ends_is_refused_at_once(releases: Releases, tmp_path: Path) -> None:
     releases.put("slow", slow=9)
     with serving(releases, tmp_path / "log") as web, Asker(web) as slow:
-        time.sleep(0.5)
+        eventually((releases.folder / "slow" / "asked").exists)
         web.process.send_signal(signal.SIGTERM)
         time.sleep(CLOSED_WITHIN + 1)
         assert web.process.poll() is None, "a request is in flight"
@@ -122,7 +122,8 @@ def test_who_connects_to_a_host_that_ends_is_refused_at_once(releases: Releases,
     assert slow.answer.startswith("slow")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_after_a_replacement_children_that_die_serve_again_though_nothing_is_ready(
     web: Serving, releases: Releases
 ) -> None:
@@ -138,18 +139,7 @@ def test_after_a_replacement_children_that_die_serve_again_though_nothing_is_rea
     assert not gone & {child.pid for child in web.children()}
 
 
-def test_what_follows_takes_over_when_the_former_master_dies(web: Serving, releases: Releases) -> None:
-    (former,) = web.masters()
-    releases.put("second", ready=False)
-    web.replace()
-    eventually(lambda: len(web.children()) == 4)
-    former.kill()
-    eventually(lambda: web.logged("generation_died"))
-    (releases.folder / "second" / "ready").touch()
-    eventually(lambda: web.serves("second"), within=60)
-    assert web.process.poll() is None
-
-
+@pytest.mark.slow
 def test_all_end_when_the_supervisor_is_killed_during_a_replacement(web: Serving, releases: Releases) -> None:
     releases.put("second", ready=False)
     web.replace()
