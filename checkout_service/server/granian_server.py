@@ -94,11 +94,10 @@ class WebServer(MPServer):
         holder: Any = granian_server.SocketHolder  # type: ignore[attr-defined]  # Granian hands it to none of its users
         self._shd: Any = holder(self._generation.listener, False, self.backlog)
 
-    def _spawn_worker(self, idx: int, target: Any, callback_loader: Callable[..., object]) -> Any:
+    # Granian's own departs from its base class in the same way.
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Callable[..., object]) -> Any:  # type: ignore[override]
         """Have a child know which one it is, also when it is started again."""
-        return super()._spawn_worker(  # type: ignore[no-untyped-call]
-            idx=idx, target=target, callback_loader=partial(callback_loader, idx)
-        )
+        return super()._spawn_worker(idx=idx, target=target, callback_loader=partial(callback_loader, idx))
 
     def signal_handler_reload(self, *_: Any) -> None:
         """A terminal's SIGHUP is for all of its processes; it is the supervisor that replaces us."""
