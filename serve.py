@@ -6,8 +6,16 @@ lies here by then.
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
+
+if __name__ == "__main__":
+    # Before all else: SIGHUP would end a service that is only starting, and the first process of a container has no
+    # SIGTERM of its own.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+import os
 from functools import partial
 from importlib import import_module
 

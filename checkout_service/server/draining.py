@@ -5,6 +5,9 @@ for some seconds every answer says ``Connection: close``, and clients open anoth
 Then the kernel takes no new connections, and those that have begun are accepted. Only now does the server close idle
 connections and finish the others.
 
+All children share one listener. So each goes on to accept until all have come so far, and the supervisor closes it for
+all: who connects then is refused at once, even while requests in flight keep the service for long.
+
 Where others accept from the same listener and go on, this process leaves the new connections to them from the
 beginning.
 """
@@ -18,14 +21,12 @@ from typing import Final
 
 import structlog
 
-from checkout_service.server.sockets import OwnSockets, silent_listener, take_no_more
+from checkout_service.server.closing import ACCEPTED_WITHIN, CLOSED_WITHIN, EMPTIED_WITHIN
+from checkout_service.server.sockets import OwnSockets, silent_listener
 from checkout_service.threads import BackgroundThread
 
 LINGER: Final = 3.0
 """Seconds in which clients learn that their connections will be closed; skipped when none is open."""
-
-ACCEPTED_WITHIN: Final = 0.05
-"""Seconds that the server has to accept the connections that had begun, and to read what they ask for."""
 
 KNOWN_WITHIN: Final = 0.2
 """Seconds in which the service's end is known: a signal to the whole group may reach us before the supervisor."""
@@ -42,13 +43,16 @@ class Drain:
         *,
         listener_ends: Callable[[], bool] = lambda: True,
         stop_accepting: Callable[[], None] = lambda: None,
+        drained: Callable[[], None] = lambda: None,
     ) -> None:
         """``listener_ends`` tells whether the listener ends with this process, or another one accepts from it.
 
-        Then ``stop_accepting`` is called as well, for what accepts from other listeners.
+        Then ``stop_accepting`` is called as well, for what accepts from other listeners. ``drained`` tells who holds
+        the listener that it may be closed, and if it ends, that is waited for.
         """
         self._listener_ends = listener_ends
         self._stop_accepting = stop_accepting
+        self._drained = drained
         self._silent = silent_listener()
         self._sockets = OwnSockets(port)
         self._begun = threading.Event()
@@ -98,8 +102,8 @@ class Drain:
                 self._has_finished = True
 
     def _linger(self) -> None:
-        deadline = time.monotonic() + LINGER
-        until = time.monotonic() + KNOWN_WITHIN
+        began = time.monotonic()
+        deadline, until = began + LINGER, began + KNOWN_WITHIN
         while not (ends := self._listener_ends()) and time.monotonic() < until:
             time.sleep(0.02)
         if not ends:
@@ -108,10 +112,8 @@ class Drain:
             time.sleep(ACCEPTED_WITHIN)
         while time.monotonic() < deadline and any(True for _ in self._sockets.connections()):
             time.sleep(0.05)
-        for listener in self._sockets.listeners() if ends else ():
-            try:
-                take_no_more(listener)
-            except OSError as error:
-                # Without root the kernel bounds such filters. Some connections that begin now may be reset.
-                log.warning("listener_stays_open", error=str(error))
+        self._drained()
+        deadline = began + CLOSED_WITHIN + EMPTIED_WITHIN + KNOWN_WITHIN
+        while ends and time.monotonic() < deadline and any(True for _ in self._sockets.listeners()):
+            time.sleep(0.02)
         time.sleep(ACCEPTED_WITHIN)

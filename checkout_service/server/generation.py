@@ -7,6 +7,7 @@ ends or only this generation does; by the second one it tells the supervisor tha
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import select
 from collections.abc import MutableMapping
@@ -33,10 +34,10 @@ class Generation:
     """
 
     serving: int
-    """Takes a line of each child that serves."""
+    """Takes a line of each child that serves, and of each that has drained. It closes when the last has ended."""
 
     follows: bool
-    """Whether another generation serves meanwhile: then a child takes nothing before it is ready."""
+    """Whether another generation serves when this one starts: then a child takes nothing before it is ready."""
 
     is_outlived: bool
     """Whether the listener outlives the service, since systemd holds it."""
@@ -72,9 +73,13 @@ class Generation:
         """Tell the supervisor how many children there will be."""
         self._tell(f"of {children}")
 
-    def tell_serving(self) -> None:
-        """Tell the supervisor that this child serves."""
-        self._tell(f"serves {os.getpid()}")
+    def tell_serving(self, index: int) -> None:
+        """Tell the supervisor that this child serves. One that was started again counts as the one before."""
+        self._tell(f"serves {index}")
+
+    def tell_drained(self, index: int) -> None:
+        """Tell the supervisor that as far as this child goes, the listener may be closed."""
+        self._tell(f"drained {index}")
 
     def _tell(self, line: str) -> None:
         with suppress(OSError):  # it is gone, or has read of this generation all that it needs
@@ -84,3 +89,18 @@ class Generation:
         poll = select.poll()
         poll.register(self.ending, select.POLLIN)
         return sum(events for _, events in poll.poll(0))
+
+
+class Served:
+    """Which children of a generation have served once; their master makes it, and they share it."""
+
+    def __init__(self, children: int) -> None:
+        self._by_index = mmap.mmap(-1, children)
+
+    def note(self, index: int) -> None:
+        """This one serves."""
+        self._by_index[index] = 1
+
+    def by_all(self) -> bool:
+        """Whether each of them has: then their generation follows nobody any more."""
+        return all(self._by_index[:])

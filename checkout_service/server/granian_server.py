@@ -17,7 +17,6 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib import import_module
-from math import inf
 from typing import Any
 
 import structlog
@@ -30,7 +29,7 @@ from granian.server import mp as granian_server
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.cors import CORS_KEY, Cors
 from checkout_service.server.draining import LINGER, Drain
-from checkout_service.server.generation import Generation
+from checkout_service.server.generation import Generation, Served
 from checkout_service.server.listening import BACKLOG
 from checkout_service.server.long_polls import LOOKS_KEY, Look
 from checkout_service.server.management import MANAGEMENT_KEY, ManagementPort
@@ -95,6 +94,11 @@ class WebServer(MPServer):
         holder: Any = granian_server.SocketHolder  # type: ignore[attr-defined]  # Granian hands it to none of its users
         self._shd: Any = holder(self._generation.listener, False, self.backlog)
 
+    # Granian's own departs from its base class in the same way.
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Callable[..., object]) -> Any:  # type: ignore[override]
+        """Have a child know which one it is, also when it is started again."""
+        return super()._spawn_worker(idx=idx, target=target, callback_loader=partial(callback_loader, idx))
+
     def signal_handler_reload(self, *_: Any) -> None:
         """A terminal's SIGHUP is for all of its processes; it is the supervisor that replaces us."""
 
@@ -145,7 +149,7 @@ def make_adapter(
     )
 
 
-def load(target: str, *, parent: int, generation: Generation) -> WsgiAdapter:
+def load(target: str, index: int, *, parent: int, generation: Generation, served: Served) -> WsgiAdapter:
     """What a child of ``parent`` serves, loaded in the child; returns once it may take requests.
 
     Where another generation serves meanwhile, that is when this child is ready, and not before. Else it is when it has
@@ -166,9 +170,15 @@ def load(target: str, *, parent: int, generation: Generation) -> WsgiAdapter:
         port,
         listener_ends=generation.listener_ends,
         stop_accepting=management.stop_accepting if management else lambda: None,
+        drained=partial(generation.tell_drained, index),
     )
+
+    def tell_serving() -> None:
+        served.note(index)
+        generation.tell_serving(index)
+
     granian_signals.set_sync_signals = partial(
-        _drained_first, drain, granian_signals.set_sync_signals, serving=generation.tell_serving
+        _drained_first, drain, granian_signals.set_sync_signals, serving=tell_serving
     )
     # Granian would wrap what it is given in a WSGI adapter of its own; ours speaks to Granian directly.
     if not hasattr(granian_server, "_wsgi_call_wrap"):
@@ -178,19 +188,22 @@ def load(target: str, *, parent: int, generation: Generation) -> WsgiAdapter:
     if probes is not None:
         # Where others follow, this host goes on: no balancer is to leave it.
         probes.start(is_ending=lambda: drain.has_begun() and generation.service_ends())
-        _await_ready(probes, within=inf if generation.follows else LOOKS_WITHIN)
+        _await_ready(probes, others_serve=lambda: generation.follows and not served.by_all())
     if management is not None:
         management.start()
     looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
     return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
 
 
-def _await_ready(probes: Probes, *, within: float) -> None:
-    """Return once the app is ready, or has waited for so long. The supervisor knows how long it waits for us."""
+def _await_ready(probes: Probes, *, others_serve: Callable[[], bool]) -> None:
+    """Return once the app is ready, or has waited for long while no other generation serves.
+
+    For how long it waits for one that follows, the supervisor knows.
+    """
     began, is_logged = time.monotonic(), False
     while (answer := probes.answer("/readyz")) is not None and answer[0] != HTTPStatus.OK:
         waited = time.monotonic() - began
-        if waited > within:
+        if waited > LOOKS_WITHIN and not others_serve():
             return
         if waited > LOOKS_WITHIN and not is_logged:
             is_logged = True
@@ -260,7 +273,7 @@ def main(target: str, generation: Generation, *, check: Callable[[], object]) ->
         http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
-    ).serve(target_loader=partial(load, parent=os.getpid(), generation=generation))
+    ).serve(target_loader=partial(load, parent=os.getpid(), generation=generation, served=Served(children)))
 
 
 def _allow_many_files() -> None:

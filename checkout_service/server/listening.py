@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from checkout_service.server.supervisor import Supervisor
 from checkout_service.server.systemd import Notifier, take_sockets
@@ -18,6 +19,7 @@ from checkout_service.telemetry.metrics_folder import WEB_FOLDER, name_metrics_f
 BACKLOG = 2048
 """Connections that wait to be accepted; the system may allow fewer (net.core.somaxconn)."""
 
+_LISTEN_STREAM: Final = "have one ListenStream=HOST:PORT in checkout-web.socket for each port (systemctl edit)."
 
 FREED_WITHIN = 5.0
 """Seconds until the children of a supervisor that was killed have noticed, and left the port."""
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     except SettingsError as error:
         sys.exit(f"settings:\n{error}")
     logs.configure(production=web.production)
-    held = _by_port(take_sockets(environment), {web.port, web.management_port})
+    held = _by_port(take_sockets(environment), web.host, {web.port, web.management_port})
     listener = held.get(web.port) or _listen(web.host, web.port, "PORT")
     management = None
     if web.management_port:
@@ -53,12 +55,34 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     ).run()
 
 
-def _by_port(sockets: Sequence[socket.socket], expected: set[int]) -> dict[int, socket.socket]:
-    """The sockets that systemd holds, by their ports."""
-    found = {each.getsockname()[1]: each for each in sockets}
-    if others := found.keys() - expected:
-        sys.exit(f"systemd listens on {sorted(others)}, which neither PORT nor MANAGEMENT_PORT is: change one of them.")
+def _by_port(sockets: Sequence[socket.socket], host: str, expected: set[int]) -> dict[int, socket.socket]:
+    """The sockets that systemd holds, by their ports. Ends the process with a line where they are not those of HOST."""
+    found: dict[int, socket.socket] = {}
+    for each in sockets:
+        if each.family not in {socket.AF_INET, socket.AF_INET6} or each.type != socket.SOCK_STREAM:
+            sys.exit(f"systemd listens on {each.getsockname()!r}, which is no address of TCP: {_LISTEN_STREAM}")
+        address, port = each.getsockname()[:2]
+        if port not in expected:
+            sys.exit(f"systemd listens on port {port}, which neither PORT nor MANAGEMENT_PORT is: change one of them.")
+        if port in found:
+            sys.exit(f"systemd listens on port {port} twice, of which one would be answered: {_LISTEN_STREAM}")
+        if address not in _addresses(host):
+            sys.exit(f"systemd listens on {address}, port {port}, but HOST is {host}: {_LISTEN_STREAM}")
+        found[port] = each
     return found
+
+
+def _addresses(host: str) -> set[str]:
+    """Where a socket that is held may listen for this HOST.
+
+    For every address of IPv4 also that of both families, as ``ListenStream=8000`` makes it: on a machine that is open
+    to all, that is the same. The reverse would be closed to some.
+    """
+    try:
+        found = {str(each[4][0]) for each in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:  # no name that is known here
+        return {host}
+    return found | {"::"} if "0.0.0.0" in found else found  # noqa: S104 (compared, not bound)
 
 
 def _listen(host: str, port: int, setting: str) -> socket.socket:

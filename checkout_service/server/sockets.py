@@ -30,6 +30,9 @@ To try them takes some 20 ms. A process takes the lowest free number, so higher 
 _SENT_AGO: Final = struct.Struct("=44xI")
 """Of struct tcp_info: milliseconds since bytes were last sent, or since the connection began."""
 
+_QUEUED: Final = struct.Struct("=24xI")
+"""Of a listener's struct tcp_info: connections that nobody has accepted yet."""
+
 _UNREAD: Final = 64 * 1024
 """Linux doubles it, and would else hold up to 4 MiB. Over 50 ms it lets some 2 MB a second pass."""
 
@@ -157,12 +160,26 @@ def bound_unread(listener: socket.socket, *, seconds: float) -> None:
 def take_no_more(listener: socket.socket) -> None:
     """Have the kernel drop packets that ask for a new connection; connections that have begun can still be accepted.
 
-    A client asks again a second later. By then the listener is closed and refuses, or another process answers.
-    Closing a listener without this resets the connections that were not accepted yet.
+    A client asks again a second later. By then the listener must refuse, which is up to the caller (``refuse``).
+    Without this, those who connect while it is being closed are reset.
     """
     code = ctypes.create_string_buffer(_NO_SYN)
     program = struct.pack("@HP", len(_NO_SYN) // 8, ctypes.addressof(code))
     listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+def queued(listener: socket.socket) -> int:
+    """Connections that have begun, and that nobody has accepted; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    (number,) = _QUEUED.unpack(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUED.size))
+    return int(number)
+
+
+def refuse(listener: socket.socket) -> None:
+    """Have the kernel refuse new connections at once, however many processes hold the listener open."""
+    with suppress(OSError):  # only Linux shuts a listener down; elsewhere it refuses once all have closed it
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def _open_files() -> Iterable[int]:

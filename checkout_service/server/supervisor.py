@@ -25,6 +25,7 @@ from typing import Final
 
 import structlog
 
+from checkout_service.server.closing import CLOSED_WITHIN, close_for_all
 from checkout_service.server.generation import SETTING, Generation
 from checkout_service.server.systemd import Notifier
 
@@ -33,6 +34,9 @@ SERVES_WITHIN: Final = 240.0
 
 STOPS_WITHIN: Final = 30.0
 """Seconds after which a generation that was asked to end is killed; above what its master allows its children."""
+
+LEAVES_WITHIN: Final = 5.0
+"""Seconds that the children of a master that was killed are waited for: they notice within 0.25 s."""
 
 _TURN: Final = 0.5
 """Seconds between two looks at the clock."""
@@ -46,11 +50,15 @@ class _Running:
 
     process: subprocess.Popen[bytes]
     serving: int
+    follows: bool
     began: float = field(default_factory=time.monotonic)
     size: int | None = None
     serve: set[str] = field(default_factory=set)
+    drained: set[str] = field(default_factory=set)
+    is_silent: bool = False
     unread: bytes = b""
     ending_since: float | None = None
+    ended_at: float | None = None
 
     @property
     def serves(self) -> bool:
@@ -60,11 +68,27 @@ class _Running:
     def has_ended(self) -> bool:
         return self.process.returncode is not None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether its children have ended as well: then nobody holds the other end of its pipe."""
+        if self.ended_at is None:
+            return False
+        return self.is_silent or time.monotonic() - self.ended_at > LEAVES_WITHIN
+
+    @property
+    def may_lose_listener(self) -> bool:
+        return self.has_ended or self.serve <= self.drained
+
+    def note_end(self, status: int) -> None:
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.ended_at = time.monotonic()
+
     def hear(self) -> None:
         """Read what it tells, up to where it has told no more."""
         with suppress(BlockingIOError):
             while piece := os.read(self.serving, 4096):
                 self.unread += piece
+            self.is_silent = True
         *lines, self.unread = self.unread.split(b"\n")
         for line in lines:
             word, _, value = line.decode("ascii", "replace").partition(" ")
@@ -72,12 +96,18 @@ class _Running:
                 self.size = int(value)
             elif word == "serves":
                 self.serve.add(value)
+            elif word == "drained":
+                self.drained.add(value)
 
     def end(self) -> None:
         if self.ending_since is None:
             self.ending_since = time.monotonic()
         if not self.has_ended:
-            self.process.send_signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        """Not by Popen, which would take note of its end itself, and keep it from us."""
+        os.kill(self.process.pid, number)
 
 
 class Supervisor:
@@ -108,7 +138,8 @@ class Supervisor:
         self._current: _Running | None = None
         self._next: _Running | None = None
         self._leaving: list[_Running] = []
-        self._is_stopping = False
+        self._stopping_since: float | None = None
+        self._is_closed = is_outlived
         self._stop_requested = False
         self._replacement_requested = False
         self._is_known_to_serve = False
@@ -121,7 +152,7 @@ class Supervisor:
                 self._wait(woken)
                 self._reap()
                 self._decide()
-                if self._is_stopping and all(running.has_ended for running in self._all()):
+                if self._stopping_since is not None and all(running.is_gone for running in self._all()):
                     status: int = self._current.process.returncode
                     return status if status >= 0 else 1
 
@@ -155,30 +186,45 @@ class Supervisor:
             raise
         finally:
             os.close(write)
-        return _Running(process=process, serving=read)
+        return _Running(process=process, serving=read, follows=follows)
 
     def _decide(self) -> None:
         self._kill_late_ones()
         assert self._current is not None  # noqa: S101 (it is started before the first turn)
-        if (self._stop_requested or self._current.has_ended) and not self._is_stopping:
+        if self._stopping_since is not None:
+            self._close_listener(self._stopping_since)
+            return
+        if self._current.has_ended and self._next is not None and not self._next.has_ended:
+            log.error("generation_died", pid=self._current.process.pid, consequence="the one that follows takes over")
+            self._leaving.append(self._current)
+            self._current, self._next, self._is_known_to_serve = self._next, None, False
+        if self._stop_requested or self._current.has_ended or self._is_late(self._current):
             self._stop()
-        if self._is_stopping:
             return
         if self._current.serves and not self._is_known_to_serve:
             self._is_known_to_serve = True
-            self._notifier.tell("READY=1", "STATUS=Serves.")
+            self._tell_ready("Serves.")
         if self._next is not None:
             self._look_at_next(self._next, former=self._current)
         if self._replacement_requested:
             self._replacement_requested = False
             self._begin_to_replace()
 
+    def _is_late(self, running: _Running) -> bool:
+        """Whether it was to follow, and is not ready yet: it takes nothing, for its children believe that others do."""
+        return running.follows and not running.serves and time.monotonic() - running.began > self._within
+
+    def _tell_ready(self, status: str) -> None:
+        self._notifier.tell("READY=1", f"STATUS={status}")
+
     def _begin_to_replace(self) -> None:
         """Start what is to follow. Asked again meanwhile, begin anew: the code may be another one by now."""
         if self._next is not None:
             self._leave(self._next)
             self._next = None
-        self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=Is being replaced.")
+        if self._is_known_to_serve:
+            now = time.monotonic_ns() // 1000
+            self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=Is being replaced.")
         log.info("replacement_begins", folder=str(self._folder))
         try:
             self._next = self._start(follows=True)
@@ -188,38 +234,50 @@ class Supervisor:
     def _look_at_next(self, coming: _Running, *, former: _Running) -> None:
         if coming.has_ended:
             self._next = None
-            os.close(coming.serving)
+            self._leaving.append(coming)
             self._keep(f"it ended with status {coming.process.returncode}")
         elif coming.serves:
             self._current, self._next, self._is_known_to_serve = coming, None, True
             self._leave(former)
             log.info("replaced", pid=coming.process.pid, seconds=round(time.monotonic() - coming.began, 1))
-            self._notifier.tell("READY=1", "STATUS=Serves; was replaced.")
-        elif time.monotonic() - coming.began > self._within:
+            self._tell_ready("Serves; was replaced.")
+        elif self._is_late(coming):
             self._next = None
             self._leave(coming)
             self._keep(f"it was not ready within {self._within:.0f} s")
 
     def _keep(self, reason: str) -> None:
         log.error("replacement_failed", reason=reason, consequence="the former code goes on serving")
-        self._notifier.tell("READY=1", f"STATUS=The former code serves: of the new one {reason}.")
+        if self._is_known_to_serve:  # else it is told once it does
+            self._tell_ready(f"The former code serves: of the new one {reason}.")
 
     def _leave(self, running: _Running) -> None:
         running.end()
         self._leaving.append(running)
 
     def _stop(self) -> None:
-        self._is_stopping = True
+        self._stopping_since = time.monotonic()
         self._notifier.tell("STOPPING=1")
         os.write(self._ending, b".")  # first: who is asked to end looks whether others follow
         for running in self._all():
             running.end()
 
+    def _close_listener(self, since: float) -> None:
+        """Once all have drained, have who connects refused at once; those who have connected are answered."""
+        if self._is_closed:
+            return
+        is_due = time.monotonic() - since > CLOSED_WITHIN
+        if is_due or all(running.may_lose_listener for running in self._all()):
+            self._is_closed = True
+            close_for_all(self._listener)
+
     def _kill_late_ones(self) -> None:
         for running in self._all():
-            if running.ending_since is not None and time.monotonic() - running.ending_since > STOPS_WITHIN:
+            if running.has_ended or running.ending_since is None:
+                continue
+            if time.monotonic() - running.ending_since > STOPS_WITHIN:
                 log.error("generation_killed", pid=running.process.pid)
-                running.process.kill()
+                running.signal(signal.SIGKILL)
 
     def _all(self) -> list[_Running]:
         """Those that run, or ended and were not looked at yet."""
@@ -236,8 +294,8 @@ class Supervisor:
                 break
             for running in self._all():
                 if running.process.pid == pid:
-                    running.process.returncode = os.waitstatus_to_exitcode(status)
-        for running in [each for each in self._leaving if each.has_ended]:
+                    running.note_end(status)
+        for running in [each for each in self._leaving if each.is_gone]:
             self._leaving.remove(running)
             os.close(running.serving)
 
@@ -245,7 +303,7 @@ class Supervisor:
         """Until a signal comes, a generation tells something, or it is time to look at the clock."""
         with selectors.DefaultSelector() as selector:
             selector.register(woken, selectors.EVENT_READ)
-            telling = [one for one in (self._current, self._next) if one is not None and not one.serves]
+            telling = [one for one in self._all() if not one.is_silent]
             for running in telling:
                 selector.register(running.serving, selectors.EVENT_READ)
             ready = {key.fileobj for key, _ in selector.select(_TURN)}

@@ -122,6 +122,15 @@ NAMES = (
     ),
     PrivateName(
         package="granian",
+        names=("_spawn_worker",),
+        holds=lambda: _signature(MPServer._spawn_worker) == "self,idx,target,callback_loader",
+        used_in=("checkout_service/server",),
+        purpose="A child knows which one of its generation it is, and one that is started again is counted once.",
+        when_gone="Find how MPServer starts a child by its index. Without it a generation may follow before all its "
+        "children serve: tests/server/test_supervisor.py.",
+    ),
+    PrivateName(
+        package="granian",
         names=("_respawn_workers", "respawned_wrks", "wrks"),
         holds=lambda: (
             _signature(MPServer._respawn_workers).startswith("self,workers")

@@ -44,7 +44,8 @@ class App:
 
     def __call__(self, environ, start_response):
         if environ["PATH_INFO"] == "/slow":
-            time.sleep(2)
+            open("asked", "w").close()
+            time.sleep(SLOW)
         environ["wsgi.input"].read()
         body = b"RELEASE %d" % os.getpid()
         start_response("200 OK", [("Content-Length", str(len(body)))])
@@ -71,13 +72,13 @@ class Releases:
         self.folder = folder
         self.current = folder / "current"
 
-    def put(self, name: str, *, app: str = APP, ready: bool = True) -> None:
-        """Lay a release down, and have ``current`` lead there."""
+    def put(self, name: str, *, app: str = APP, ready: bool = True, slow: float = 2) -> None:
+        """Lay a release down, and have ``current`` lead there; it answers /slow after so many seconds."""
         release = self.folder / name
         release.mkdir()
         shutil.copy(ROOT / "serve.py", release)
         (release / "checkout_service").symlink_to(ROOT / "checkout_service")
-        (release / "release.py").write_text(app.replace("RELEASE", name))
+        (release / "release.py").write_text(app.replace("RELEASE", name).replace("SLOW", str(slow)))
         if ready:
             (release / "ready").touch()
         link = self.folder / "next"

@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 
 import pytest
 
 from checkout_service.server import draining
+from checkout_service.server.closing import close_for_all
 from checkout_service.server.draining import Drain
 from checkout_service.server.sockets import OwnSockets, peer, seconds_unanswered, silent_listener, take_no_more
 
@@ -38,7 +40,7 @@ def test_answers_close_the_connection_once_the_end_has_begun(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draining, "LINGER", 1.5)
-    drain, over = Drain(_port(listener)), threading.Event()
+    drain, over = Drain(_port(listener), drained=partial(close_for_all, listener)), threading.Event()
     assert not drain.has_begun()
 
     with socket.create_connection(listener.getsockname()), listener.accept()[0]:
@@ -52,14 +54,15 @@ def test_answers_close_the_connection_once_the_end_has_begun(
 def test_nobody_is_waited_for_when_no_connection_is_open(listener: socket.socket) -> None:
     started, over = time.monotonic(), threading.Event()
 
-    Drain(_port(listener)).begin(over.set)
+    Drain(_port(listener), drained=partial(close_for_all, listener)).begin(over.set)
 
     assert over.wait(30)
     assert time.monotonic() - started < draining.LINGER / 2
 
 
 def test_the_end_begins_once(listener: socket.socket) -> None:
-    drain, ends = Drain(_port(listener)), threading.Semaphore(0)
+    drain = Drain(_port(listener), drained=partial(close_for_all, listener))
+    ends = threading.Semaphore(0)
 
     for _ in range(3):
         drain.begin(ends.release)
@@ -81,6 +84,21 @@ def test_who_has_knocked_is_let_in_and_who_comes_later_is_not(listener: socket.s
         early.sendall(b"a request")
         with listener.accept()[0] as accepted:
             assert accepted.recv(100) == b"a request"
+            accepted.sendall(b"an answer")
+            assert early.recv(100) == b"an answer"
+
+
+def test_a_listener_is_closed_for_all_once_its_queue_is_empty(listener: socket.socket) -> None:
+    address = listener.getsockname()
+    with listener.dup() as others, socket.create_connection(address) as early:
+        closer = threading.Thread(target=close_for_all, args=(others,))
+        closer.start()
+        time.sleep(0.3)
+        assert closer.is_alive(), "it waits for who has knocked"
+        with listener.accept()[0] as accepted:
+            closer.join(30)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address, timeout=5)
             accepted.sendall(b"an answer")
             assert early.recv(100) == b"an answer"
 

@@ -31,9 +31,43 @@ def test_a_folder_is_known_by_the_name_that_led_to_it(tmp_path: Path, monkeypatc
 def test_a_socket_of_systemd_that_no_setting_names_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
-        assert _by_port([held], {port, 0}) == {port: held}
+        assert _by_port([held], "127.0.0.1", {port, 0}) == {port: held}
+        assert _by_port([held], "localhost", {port, 0}) == {port: held}
         with pytest.raises(SystemExit, match=str(port)):
-            _by_port([held], {8000, 0})
+            _by_port([held], "127.0.0.1", {8000, 0})
+        with pytest.raises(SystemExit, match="twice"):
+            _by_port([held, held], "127.0.0.1", {port, 0})
+
+
+@pytest.mark.parametrize(
+    ("host", "held", "fits"),
+    [
+        ("127.0.0.1", "0.0.0.0", False),  # noqa: S104
+        ("0.0.0.0", "127.0.0.1", False),  # noqa: S104
+        ("0.0.0.0", "::", True),  # noqa: S104
+        ("::", "0.0.0.0", False),  # noqa: S104
+        ("::1", "::", False),
+        ("0:0:0:0:0:0:0:0", "::", True),
+        ("127.0.0.1", "::", False),
+    ],
+)
+def test_nobody_is_let_in_where_the_setting_keeps_them_out(host: str, held: str, fits: bool) -> None:
+    family = socket.AF_INET6 if ":" in held else socket.AF_INET
+    with socket.create_server((held, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        if fits:
+            assert _by_port([listener], host, {port}) == {port: listener}
+            return
+        with pytest.raises(SystemExit, match="HOST is"):
+            _by_port([listener], host, {port})
+
+
+def test_a_unix_socket_of_systemd_is_refused_in_one_line(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as held:
+        held.bind(str(tmp_path / "web"))
+        held.listen()
+        with pytest.raises(SystemExit, match="no address of TCP"):
+            _by_port([held], "127.0.0.1", {8000})
 
 
 def test_who_connects_while_nothing_serves_waits_at_the_socket_that_systemd_holds(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from checkout_service.publishing.background_publisher import background_publishe
 from checkout_service.publishing.events_wake_up import notify_of_events
 from checkout_service.publishing.wake_up import notifier
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
+from checkout_service.server.closing import close_for_all
 from checkout_service.server.draining import Drain
 from checkout_service.server.granian_server import end_with_parent
 from checkout_service.server.sockets import OwnSockets
@@ -179,7 +180,7 @@ def _drain(**_: str) -> Iterator[Use]:
     begun, is_closed, over = threading.Event(), threading.Event(), threading.Event()
     had_time: list[bool] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        drain = Drain(listener.getsockname()[1])
+        drain = Drain(listener.getsockname()[1], drained=partial(close_for_all, listener))
         client = socket.create_connection(listener.getsockname())
         connection = listener.accept()[0]
 

@@ -1,0 +1,36 @@
+"""How a listener ends that several processes accept from: who has connected is answered, who comes later refused."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Final
+
+import structlog
+
+from checkout_service.server.sockets import queued, refuse, take_no_more
+
+ACCEPTED_WITHIN: Final = 0.05
+"""Seconds that the server has to accept the connections that had begun, and to read what they ask for."""
+
+EMPTIED_WITHIN: Final = 1.0
+"""Seconds after which a listener is closed even if nobody has accepted what is in its queue."""
+
+CLOSED_WITHIN: Final = 3.5
+"""Seconds after which the listener is closed, should a child not have told that it may: above a drain's LINGER."""
+
+log = structlog.get_logger(__name__)
+
+
+def close_for_all(listener: socket.socket) -> None:
+    """Have nobody connect any more, once those who have begun are accepted by some process; returns within seconds."""
+    try:
+        take_no_more(listener)
+    except OSError as error:
+        # Without root the kernel bounds such filters. Some connections that begin now may be reset.
+        log.warning("listener_without_filter", error=str(error))
+    until = time.monotonic() + EMPTIED_WITHIN
+    time.sleep(ACCEPTED_WITHIN)
+    while queued(listener) and time.monotonic() < until:
+        time.sleep(0.01)
+    refuse(listener)
