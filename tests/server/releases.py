@@ -44,7 +44,7 @@ class App:
 
     def __call__(self, environ, start_response):
         if environ["PATH_INFO"] == "/slow":
-            open("asked", "w").close()
+            open("in-flight", "w").close()
             time.sleep(SLOW)
         environ["wsgi.input"].read()
         body = b"RELEASE %d" % os.getpid()

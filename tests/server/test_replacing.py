@@ -112,7 +112,7 @@ def test_a_stop_during_a_replacement_ends_both_and_answers_what_is_in_flight(web
 def test_who_connects_to_a_host_that_ends_is_refused_at_once(releases: Releases, tmp_path: Path) -> None:
     releases.put("slow", slow=9)
     with serving(releases, tmp_path / "log") as web, Asker(web) as slow:
-        eventually((releases.folder / "slow" / "asked").exists)
+        eventually((releases.folder / "slow" / "in-flight").exists)
         web.process.send_signal(signal.SIGTERM)
         time.sleep(CLOSED_WITHIN + 1)
         assert web.process.poll() is None, "a request is in flight"

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from checkout_service.server.generation import Generation
+from checkout_service.server.generation import Generation, Served
 from tests.conftest import ROOT
 
 MASTER = """
@@ -177,7 +177,7 @@ def test_a_child_started_again_counts_once(supervised: Supervised, states: State
     states.until("STATUS=The former code serves: of the new one it was not ready within 2 s.")
 
 
-def test_nobody_is_told_ready_before_anything_serves(tmp_path: Path, states: States) -> None:
+def test_systemd_hears_of_no_service_before_one_serves(tmp_path: Path, states: States) -> None:
     with _supervised(tmp_path, states, "later", within=60) as supervised:
         _until((tmp_path / "started").exists)
         supervised.master("ends")
@@ -231,6 +231,33 @@ def _until(check: Callable[[], bool]) -> None:
     while not check():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_child_that_is_started_again_tells_the_same_line() -> None:
+    read, write = os.pipe()
+    generation = Generation(listener=3, management=None, ending=read, serving=write, follows=True, is_outlived=False)
+    other = os.fork()
+    if not other:
+        generation.tell_serving(1)
+        os._exit(0)
+    os.waitpid(other, 0)
+    generation.tell_serving(1)
+    assert os.read(read, 100) == b"serves 1\nserves 1\n"
+    os.close(read)
+    os.close(write)
+
+
+def test_a_generation_has_served_once_each_of_its_children_has() -> None:
+    served = Served(2)
+    served.note(0)
+    served.note(0)
+    assert not served.by_all()
+    other = os.fork()
+    if not other:
+        served.note(1)
+        os._exit(0)
+    os.waitpid(other, 0)
+    assert served.by_all()
 
 
 def test_a_generation_knows_who_goes_on_without_it() -> None:
