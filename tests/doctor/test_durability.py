@@ -32,6 +32,8 @@ __all__ = ["make_app"]
         ("ANY 1 (a, b, c)", "one of b, c"),
         ('any 2 ("b", c,"d, or ""e""")', '2 of b, c, d, or "e"'),
         ("FIRST 2 (B, A, c)", "B and c"),
+        ("A", "A"),
+        ("ANY 1 (a)", "a"),
         ("2 (b, c, d)", "2 of b, c, d"),
         ("*", "one standby"),
         ("ANY 2 (*)", "2 standbys"),
@@ -54,10 +56,17 @@ def test_one_that_is_away_is_named_and_what_comes_then() -> None:
     three = standbys_in("ANY 1 (b, c, d)", own_name="a")
     assert two is not None
     assert three is not None
-    found = judge_following(two, ["C"])
+    found = judge_following(two, ["C"], own_name="a")
     assert (found.level, found.result) == (Level.ADVICE, "on this server and on one of b, c; not streaming: b")
     assert "nothing is committed" in found.remedy
-    assert "fewer are left" in judge_following(three, ["b", "c"]).remedy
+    assert "fewer are left" in judge_following(three, ["b", "c"], own_name="a").remedy
+
+
+def test_a_server_without_a_name_may_be_the_one_that_is_away() -> None:
+    standbys = standbys_in("ANY 1 (a, b)", own_name="")
+    assert standbys is not None
+    assert "This server has no cluster_name" in judge_following(standbys, ["b"], own_name="").remedy
+    assert "cluster_name" not in judge_following(standbys, ["b"], own_name="c").remedy
 
 
 @pytest.fixture(scope="module")
