@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from checkout_service.database.statements import Statement
+from checkout_service.doctor import durability
 from checkout_service.doctor.durability import check_durability, judge_disk, judge_following, standbys_in
 from checkout_service.doctor.findings import Finding, Level
 from checkout_service.settings.secret import Secret
@@ -161,6 +163,17 @@ def test_a_standby_that_is_named_and_away_is_wrong(judge: Judge, primary: Node) 
     found = judge()["durability"]
     assert (found.level, found.result) == (Level.WRONG, "no commit is confirmed: it waits for b")
     assert primary.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == [(0,)]
+
+
+def test_a_commit_that_fails_otherwise_says_nothing_of_standbys(
+    judge: Judge, primary: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its remedy would switch replication off."""
+    primary.set(synchronous_standby_names="b")
+    monkeypatch.setattr(durability, "_commit_something", Statement("SELECT pg_sleep(60)"))
+    found = judge()["durability"]
+    assert (found.level, found.result) == (Level.UNKNOWN, "no commit could be made: QueryCanceled")
+    assert "synchronous_standby_names" not in found.remedy
 
 
 def test_the_wrong_server_is_named(nodes: Cluster, primary: Node, servers: Servers, make_app: MakeApp) -> None:
