@@ -36,7 +36,7 @@ from checkout_service.orders import request_routes as order_requests
 from checkout_service.orders import routes as orders
 from checkout_service.oversight import payment_routes as staff_payments
 from checkout_service.oversight import routes as settling
-from checkout_service.oversight.after_restore import after_restore_command
+from checkout_service.oversight.after_restore import after_restore_command, after_restore_done_command
 from checkout_service.oversight.cli import orders as order_commands
 from checkout_service.oversight.cli import payments as payment_commands
 from checkout_service.oversight.event_documents import document_events
@@ -141,7 +141,7 @@ def create_app(settings: WebSettings) -> Flask:
 
     for command in (
         *(api_keys, catalog, customer, doctor, order_commands, payment_commands, privacy, stock, token, webhooks),
-        *(webhook_endpoint_commands, after_restore_command),
+        *(webhook_endpoint_commands, after_restore_command, after_restore_done_command),
     ):
         app.cli.add_command(command)
     return app

@@ -31,6 +31,7 @@ from checkout_service.captures.queries import (
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import decimals, show, show_with_currency
+from checkout_service.payments.outcomes import WAITS_FOR_LOOK_UP
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.registry import provider_specs
 from checkout_service.settings.provider_accounts import Account
@@ -122,6 +123,8 @@ def request_capture(order: CaptureOrder, accounts: Mapping[str, Account]) -> Giv
         if found.request is not None:
             _check_hash(found.request.request_hash, order.request_hash)
             return Given(_as_requested(show_request(found.request)), True)
+        if found.waits:
+            raise StillInProgress(WAITS_FOR_LOOK_UP)
         chosen = _chosen(found, order)
         final = _final(found, order, chosen, several=captures_several(found.provider, accounts))
         try:

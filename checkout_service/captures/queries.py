@@ -28,10 +28,12 @@ VOID: Final = """
 """The values of ``VoidRow``."""
 
 # payment_authorizations (migrations/entries/requests.sql) says what is open; the triggers of a request judge by it.
+# capture_requests_wait_for_look_up (migrations/restores/look_ups.sql) judges by ``waits``.
 _capturable: Final = Statement(
     f"""
     SELECT payment.provider, payment.currency, payment.status::text AS payment_status,
         EXISTS (SELECT FROM voids WHERE payment_id = payment.id AND status <= 'processing') AS voiding,
+        EXISTS (SELECT FROM look_ups_after_restore AS waiting WHERE waiting.payment_id = payment.id) AS waits,
         (SELECT jsonb_agg(jsonb_build_array(promise.id, promise.attempt_ref, promise.room::text, trunc(
             capture_limit(payment.provider, promise.room, payment.currency),
             currency_decimals(payment.currency))::text))
@@ -139,6 +141,7 @@ class Capturable:
     currency: str
     payment_status: str
     voiding: bool
+    waits: bool
     authorizations: Sequence[Authorization]
     request: RequestRow | None
 
@@ -165,12 +168,13 @@ def capturable(*, payment_id: UUID, requested_by: UUID, key: str) -> Capturable 
     rows = execute(_capturable, {"payment_id": payment_id, "requested_by": requested_by, "idempotency_key": key})
     if not rows:
         return None
-    provider, currency, status, voiding, promises, *request = rows[0]
+    provider, currency, status, voiding, waits, promises, *request = rows[0]
     return Capturable(
         provider=provider,
         currency=currency,
         payment_status=status,
         voiding=voiding,
+        waits=waits,
         authorizations=[
             Authorization(UUID(promise_id), attempt_ref, Decimal(room), Decimal(most))
             for promise_id, attempt_ref, room, most in promises or ()

@@ -14,6 +14,7 @@ from typing import Final
 
 import psycopg
 
+from checkout_service.database.connections import DeadlineConnection, UnconfirmedCommitError
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.database.statements import Statement
@@ -74,7 +75,10 @@ def standbys_in(setting: str, *, own_name: str) -> Standbys | None:
     ]
     if not found:
         return None
-    names = [] if "*" in found else [name for name in found if name.lower() != own_name.lower()]
+    if "*" in found:
+        return Standbys(number=number, names=[])
+    # One that names itself alone waits for nobody that there is: that is said by its name.
+    names = [name for name in found if name.lower() != own_name.lower()] or found
     return Standbys(number=number, names=list(dict.fromkeys(names)))
 
 
@@ -97,15 +101,8 @@ def check_durability() -> Iterator[Finding]:
         yield judge_alone(following)
     elif low := judge_levels(levels, standbys):
         yield low
-    elif not _is_confirmed():
-        yield wrong(
-            ABOUT,
-            f"no commit is confirmed: it waits for {standbys.in_words}",
-            "Start the standby, with that application_name; see pg_stat_replication as a superuser. To go on without: "
-            "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();",
-        )
     else:
-        yield judge_following(standbys, following)
+        yield _judge_commit(standbys, following, own_name=server.own_name)
 
 
 def judge_disk(settings: Mapping[str, str], levels: Mapping[str, str]) -> Finding:
@@ -142,8 +139,8 @@ def judge_levels(levels: Mapping[str, str], standbys: Standbys) -> Finding | Non
     return None
 
 
-def judge_following(standbys: Standbys, following: Sequence[str]) -> Finding:
-    """A commit was confirmed; what is said of a standby that is away."""
+def judge_following(standbys: Standbys, following: Sequence[str], *, own_name: str) -> Finding:
+    """A commit was confirmed; what is said of a standby that is away, or is the server itself without a name."""
     result = f"on this server and on {standbys.in_words}"
     known = {name.lower() for name in following}
     away = [name for name in standbys.names if name.lower() not in known]
@@ -151,6 +148,8 @@ def judge_following(standbys: Standbys, following: Sequence[str]) -> Finding:
         left = len(standbys.names) - len(away)
         then = "nothing is committed" if left <= standbys.number else "fewer are left"
         remedy = f"Start it, with that application_name: where one more goes, {then}."
+        if not own_name:
+            remedy += " This server has no cluster_name, so one of these may be itself: give it its name."
         return advice(ABOUT, f"{result}; not streaming: {', '.join(away)}", remedy)
     if len(standbys.names) == standbys.number:
         result += "; nothing is committed while one is away"
@@ -164,14 +163,37 @@ def _of_worker() -> dict[str, str]:
     except SettingsError:
         return {}
     parameters = connection_parameters(worker.database_url.reveal()) | {"connect_timeout": 3}
-    with psycopg.connect(**parameters, autocommit=True) as connection:
+    with DeadlineConnection.connect(**parameters, autocommit=True) as connection:
         return {str(role): str(level) for role, level in connection.execute(_COMMIT.encode())}
 
 
-def _is_confirmed() -> bool:
+def _judge_commit(standbys: Standbys, following: Sequence[str], *, own_name: str) -> Finding:
     """Whether the standbys confirm a commit, within the time for which the web waits. Reads have worked just before."""
     try:
         execute(_commit_something)
-    except DatabaseUnavailableError:
-        return False
-    return True
+    except DatabaseUnavailableError as error:
+        if not is_unconfirmed(error):
+            remedy = "Run the doctor again once the database answers: whether standbys confirm is not known."
+            return unknown(ABOUT, f"no commit could be made: {type(_cause(error)).__name__}", remedy)
+        return wrong(
+            ABOUT,
+            f"no commit is confirmed: it waits for {standbys.in_words}",
+            "Start the standby, with that application_name; see pg_stat_replication as a superuser. To go on without: "
+            "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();",
+        )
+    return judge_following(standbys, following, own_name=own_name)
+
+
+def is_unconfirmed(error: BaseException | None) -> bool:
+    """Whether a standby that confirmed nothing is among what led to this error: else the database was away or slow."""
+    while error is not None:
+        if isinstance(error, UnconfirmedCommitError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -27,7 +27,7 @@ TABLES: Final = _columns(
     "guests prune_marks users vendors voids webhook_deliveries webhook_rejections",
     "fulfilments holds order_cancellations order_lines order_numbering order_numbers order_reasons orders refund_lines",
     "stock_counters unnumbered_orders",
-    "listing_prices listing_words payment_mates",
+    "listing_prices listing_words look_ups_after_restore payment_mates",
     "event_days event_dues event_numbers event_series event_types events unsequenced_events",
     "endpoint_secrets event_attempts event_replays pending_deliveries webhook_endpoints",
 )
@@ -125,6 +125,8 @@ WORKER: Final[Rights] = {
         "rejected_class rejected_payment",
     ),
     ("webhook_deliveries", "DELETE"): None,
+    ("look_ups_after_restore", "UPDATE"): _columns("due_at answered_at updated_at"),
+    ("look_ups_after_restore", "DELETE"): None,
     ("prune_marks", "INSERT"): _columns("kind after_id began_at"),
     ("prune_marks", "UPDATE"): _columns("after_id began_at updated_at"),
     ("webhook_rejections", "UPDATE"): None,  # which lets it lock the table

@@ -18,6 +18,7 @@ from checkout_service.api.responses import show_time
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
 from checkout_service.orders.problems import CaptureOutstanding, OrderCanceled, OrderFulfilled
+from checkout_service.payments.outcomes import WAITS_FOR_LOOK_UP
 from checkout_service.publishing.events_wake_up import notify_of_events
 
 _CANCELLATION: Final = """
@@ -31,6 +32,7 @@ _cancelable: Final = Statement(
     SELECT made.status::text AS status,
         EXISTS (SELECT FROM capture_requests AS request
             WHERE request.payment_id = made.payment_id AND request.status <= 'processing') AS capturing,
+        EXISTS (SELECT FROM look_ups_after_restore AS waiting WHERE waiting.payment_id = made.payment_id) AS waits,
         (SELECT jsonb_agg(jsonb_build_array(line.id, line.qty_fulfilled) ORDER BY line.place)
         FROM order_lines AS line WHERE line.order_id = made.id AND line.qty_fulfilled > 0) AS fulfilled,
         {_CANCELLATION}
@@ -98,7 +100,7 @@ def cancel(request: CancellationRequest) -> CancellationAnswer:
         )
         if not rows:
             raise NotFound("There is no such order.")
-        status, capturing, fulfilled, *found = rows[0]
+        status, capturing, waits, fulfilled, *found = rows[0]
         if found[0] is not None:
             done = _CancellationRow._make(found)
             if done.request_hash != request.request_hash:
@@ -112,6 +114,8 @@ def cancel(request: CancellationRequest) -> CancellationAnswer:
             raise OrderFulfilled(lines=[{"line_id": line_id, "qty_fulfilled": qty} for line_id, qty in fulfilled])
         if capturing:
             raise CaptureOutstanding
+        if waits:
+            raise StillInProgress(WAITS_FOR_LOOK_UP)
         try:
             (row,) = execute(
                 _insert,

@@ -7,7 +7,8 @@ answered 202, so they do not report it again: they have to be asked.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import click
 import psycopg
 
 from checkout_service.database.owner import LOCK_WITHIN, as_owner, owner_steps
+from checkout_service.providers.registry import tells_all
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import MigrationSettings, SettingsError
 from checkout_service.terminal import Duration, Number
@@ -23,7 +25,7 @@ LARGEST: Final = 2**53
 """What a reader may write as a number in JSON."""
 
 PAGE: Final = 1000
-"""Payments that one transaction makes due."""
+"""Payments of one transaction."""
 
 # Of those who give numbers one works at a time: whoever comes second sees what this one did.
 _LOCK: Final = "LOCK TABLE order_numbering IN SHARE UPDATE EXCLUSIVE MODE"
@@ -64,14 +66,24 @@ _LOOK_UPS: Final = f"""
     WITH page AS (
         SELECT created_at, id FROM payments
         WHERE (created_at, id) > (CAST(%(after)s AS timestamptz), CAST(%(after_id)s AS uuid))
-            AND (created_at >= now() - %(since)s OR next_look_up_at > now())
+            AND (created_at >= coalesce(%(moment)s, now()) - %(since)s OR next_look_up_at IS NOT NULL)
         ORDER BY created_at, id LIMIT {PAGE}
     ), locked AS (
-        SELECT id FROM payments WHERE id IN (SELECT id FROM page) ORDER BY id FOR NO KEY UPDATE
+        SELECT id, provider FROM payments WHERE id IN (SELECT id FROM page) ORDER BY id FOR NO KEY UPDATE
     ), due AS (
-        UPDATE payments SET next_look_up_at = now() FROM locked WHERE payments.id = locked.id
+        INSERT INTO look_ups_after_restore AS known (payment_id, provider) SELECT id, provider FROM locked
+        ON CONFLICT (payment_id) DO UPDATE SET due_at = now(), answered_at = NULL, updated_at = now()
     )
     SELECT created_at::text, id, count(*) OVER () FROM page ORDER BY created_at DESC, page.id DESC LIMIT 1
+"""  # noqa: S608 (only our own constants)
+
+
+_PROVIDERS: Final = "SELECT DISTINCT provider FROM look_ups_after_restore ORDER BY provider"
+
+_LET_GO: Final = f"""
+    DELETE FROM look_ups_after_restore WHERE id IN (
+        SELECT id FROM look_ups_after_restore WHERE provider = %(provider)s AND (answered_at IS NOT NULL OR %(all)s)
+        ORDER BY id LIMIT {PAGE})
 """  # noqa: S608 (only our own constants)
 
 
@@ -83,20 +95,29 @@ class Series(NamedTuple):
 
 
 class Done(NamedTuple):
-    """The series before and after, and how many payments are looked up."""
+    """The series before and after, how many payments are looked up, and of which providers."""
 
     before: Series
     after: Series
     payments: int
+    providers: Sequence[str] = ()
 
 
-def after_restore(*, events_past: int, orders_past: int, payments_since: timedelta, database_url: Secret) -> Done:
-    """Move the series past these numbers, then have providers asked about payments.
+def after_restore(
+    *,
+    events_past: int,
+    orders_past: int,
+    payments_since: timedelta,
+    moment: datetime | None = None,
+    database_url: Secret,
+) -> Done:
+    """Move the series past these numbers, then have providers asked about payments of so long before the moment.
 
     A series is never moved back, so it may be run again. Raises psycopg.Error.
     """
     with owner_steps(database_url, name="after-restore") as connection:
         with as_owner(connection) as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'")
             cursor.execute(_LOCK)
             before = _last(cursor)
             cursor.execute(_EVENTS, {"number": events_past})
@@ -106,11 +127,29 @@ def after_restore(*, events_past: int, orders_past: int, payments_since: timedel
         while True:
             with as_owner(connection) as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'")
-                cursor.execute(_LOOK_UPS.encode(), {"after": place[0], "after_id": place[1], "since": payments_since})
+                cursor.execute(
+                    _LOOK_UPS.encode(),
+                    {"after": place[0], "after_id": place[1], "since": payments_since, "moment": moment},
+                )
                 page = cursor.fetchone()
-            if page is None:
-                return Done(before, after, payments)
+                if page is None:
+                    cursor.execute(_PROVIDERS)
+                    return Done(before, after, payments, [row[0] for row in cursor])
             place, payments = (page[0], page[1]), payments + page[2]
+
+
+def let_go(*, provider: str, unanswered: bool, database_url: Secret) -> int:
+    """Have this provider's payments wait no more: those that it answered, or all; how many. Raises psycopg.Error."""
+    with owner_steps(database_url, name="after-restore") as connection:
+        count = 0
+        while True:
+            with as_owner(connection) as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'")
+                cursor.execute(_LET_GO.encode(), {"provider": provider, "all": unanswered})
+                gone = cursor.rowcount
+            count += gone
+            if gone < PAGE:
+                return count
 
 
 def _last(cursor: psycopg.Cursor[Any]) -> Series:
@@ -124,11 +163,18 @@ def _last(cursor: psycopg.Cursor[Any]) -> Series:
 @click.option(
     "--payments-since",
     type=Duration(),
-    default="30d",
+    default="180d",
     show_default=True,
-    help="Ask providers about all payments of so long, and about all that are open.",
+    help="Ask providers about all payments of so long before the moment, and about all that are open.",
 )
-def after_restore_command(events_past: int, orders_past: int, payments_since: timedelta) -> None:
+@click.option(
+    "--moment",
+    type=click.DateTime(["%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%z"]),
+    help="To which the database was put back, with its offset from UTC; now, if it is not given.",
+)
+def after_restore_command(
+    events_past: int, orders_past: int, payments_since: timedelta, moment: datetime | None
+) -> None:
     """Have a database that was put back to an earlier moment give no number twice, and ask what it missed.
 
     Run it after the restore, before web and workers are started, with MIGRATION_DATABASE_URL. Where a number is
@@ -138,12 +184,40 @@ def after_restore_command(events_past: int, orders_past: int, payments_since: ti
     try:
         url = MigrationSettings.from_environment().database_url
         done = after_restore(
-            events_past=events_past, orders_past=orders_past, payments_since=payments_since, database_url=url
+            events_past=events_past,
+            orders_past=orders_past,
+            payments_since=payments_since,
+            moment=moment,
+            database_url=url,
         )
+        silent = [name for name in done.providers if not tells_all(name)]
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
         raise click.ClickException(f"The database refused: {error}\nIt may be run again.") from error
     click.echo(f"Events: the last number was {done.before.event}, the next one is {done.after.event + 1}.")
     click.echo(f"Orders: the last number was {done.before.order}, the next one is {done.after.order + 1}.")
-    click.echo(f"Payments: {done.payments} are looked up as soon as workers run.")
+    click.echo(f"Payments: {done.payments} are looked up as soon as workers run. Until then they are not refunded.")
+    for name in silent:
+        click.echo(
+            f"{name}: its look-ups find no refunds and captures. Have its webhooks of that time sent again, then run "
+            f"flask after-restore-done {name}: until then its payments are neither refunded nor captured."
+        )
+
+
+@click.command("after-restore-done")
+@click.argument("provider")
+@click.option("--unanswered", is_flag=True, help="Also those that it has not answered, such as of a closed account.")
+def after_restore_done_command(provider: str, unanswered: bool) -> None:
+    """Let refunds and captures be asked for again of this provider's payments, whose look-ups cannot tell all.
+
+    Run it once all that happened there since the moment of the restore is here, with MIGRATION_DATABASE_URL.
+    """
+    try:
+        url = MigrationSettings.from_environment().database_url
+        count = let_go(provider=provider, unanswered=unanswered, database_url=url)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"The database refused: {error}\nIt may be run again.") from error
+    click.echo(f"{count} payments of {provider} wait no more.")

@@ -119,6 +119,33 @@ class PaymentMate(Dated, Base):
     """The other."""
 
 
+class LookUpAfterRestore(Dated, Base):
+    """A payment about which its provider has to be asked since a restore (``flask after-restore``).
+
+    Until the answer is recorded, or an operator lets it go, the triggers refunds_wait_for_look_up and
+    capture_requests_wait_for_look_up (migrations/restores/look_ups.sql) refuse requests.
+    """
+
+    __tablename__ = "look_ups_after_restore"
+    __table_args__ = (
+        Index("look_ups_after_restore_payment_id", "payment_id", unique=True),
+        Index(
+            "look_ups_after_restore_provider_due_at",
+            "provider",
+            "due_at",
+            postgresql_where=text("answered_at IS NULL"),
+        ),
+    )
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
+    """The payment; once each."""
+    provider: Mapped[str] = mapped_column(Text)
+    """Its provider, so that each is asked in a lane of its own."""
+    due_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    """When it is asked about, or once more where a run took it and did not come to an end."""
+    answered_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When it was answered by a provider that cannot tell what was given back: an operator lets it go."""
+
+
 class PaymentEvent(Dated, Base):
     """An event that a provider reported once; the same event id a second time is a duplicate."""
 

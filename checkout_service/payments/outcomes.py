@@ -25,6 +25,12 @@ REQUEST_LOST: Final = "was requested here, and is not here"
 """How the detail of a ``refund_mismatch`` ends whose refund was requested in a history that the database has lost."""
 
 
+WAITS_FOR_LOOK_UP: Final = (
+    "The database was restored, and what this payment's provider did since is not known here yet: send it again later."
+)
+"""Why a refund, a capture or a cancellation is refused meanwhile."""
+
+
 class ReviewReason(StrEnum):
     """Why a person has to look at a payment. ``payments.review_reason`` holds several in alphabetical order.
 

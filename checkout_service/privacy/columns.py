@@ -79,6 +79,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         "refund_ids": Says.ID,
         "request_hash": Says.NOBODY,
     },
+    "look_ups_after_restore": {"provider": Says.NOBODY},
     "order_lines": dict.fromkeys(("title", "vendor", "school", "spec"), Says.NOBODY),
     "order_reasons": {"reason": Says.NOBODY},
     "orders": {

@@ -26,6 +26,7 @@ HELD: Final = {
     "session": ("checkout_sessions", "user_id = :user"),
     "session_address": ("session_addresses", _OF_PAYMENTS),
     "payment": ("payments", "user_id = :user"),
+    "look_up_after_restore": ("look_ups_after_restore", _OF_PAYMENTS),
     "payment_mate": ("payment_mates", _OF_PAYMENTS),
     "attempt": ("payment_attempts", _OF_PAYMENTS),
     "capture": ("captures", _OF_PAYMENTS),

@@ -49,6 +49,12 @@ def account_forms() -> Mapping[str, AccountForm]:
     return {name: spec.account for name, spec in provider_specs().items()}
 
 
+def tells_all(provider: str) -> bool:
+    """Whether a look-up at this provider finds refunds and captures too; not of one that is not installed."""
+    spec = provider_specs().get(provider)
+    return spec is not None and spec.looks_up_all
+
+
 def _own() -> Iterator[tuple[str, str, object]]:
     for module in iter_modules(import_module(_ADAPTERS).__path__):
         place = f"{_ADAPTERS}.{module.name}.spec"

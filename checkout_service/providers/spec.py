@@ -41,6 +41,8 @@ class ProviderSpec:
     ``several_captures`` says that an authorisation may be captured several times whatever the account is. Else its
     option ``multicapture``, where the form has one, says so with "on".
 
+    ``looks_up_all`` says that a look-up finds refunds and captures as well, not alone whether it is paid.
+
     ``provider`` is where its class is ("package.module:Class"); it is loaded when an account is used for the first
     time, so that an SDK costs nothing where nobody has an account. The class takes an ``Account`` and is a
     ``base.Provider`` of the same name. ``evidence`` is where evidence about a dispute is sent.
@@ -52,3 +54,4 @@ class ProviderSpec:
     provider: str
     evidence: str = "the provider's dashboard"
     several_captures: bool = False
+    looks_up_all: bool = True

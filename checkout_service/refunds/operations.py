@@ -20,6 +20,7 @@ from checkout_service.api.problems import IdempotencyKeyReused, Invalid, NotFoun
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import expressible, show, show_with_currency
+from checkout_service.payments.outcomes import WAITS_FOR_LOOK_UP
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.publishing.events_wake_up import notify_of_events
 from checkout_service.refunds.problems import (
@@ -143,6 +144,8 @@ def request_refund(request: RefundRequest) -> RefundAnswer:
             raise NotFound("There is no such payment.")
         if found.refunds:
             return RefundAnswer(_replayed(found.refunds, request), [row.refund_id for row in found.refunds], True)
+        if found.waits:
+            raise StillInProgress(WAITS_FOR_LOOK_UP)
         prices = _prices(found, request)
         amount = request.amount if prices is None else sum(prices, Decimal(0))
         parts = _parts(found, request, amount)

@@ -17,7 +17,6 @@ from checkout_service.database.statements import Statement
 from checkout_service.money import show
 from checkout_service.owners import is_theirs
 from checkout_service.payments.models import Payment
-from checkout_service.payments.outcomes import REQUEST_LOST, ReviewReason
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.refunds.models import Refund
 
@@ -54,13 +53,12 @@ _LINES: Final = """(
 )"""
 """What is left of lines of its order (migrations/orders/requests.sql); the triggers of refund_lines judge by it."""
 
+_REQUEST_LOST: Final = "refund_request_lost(payments.id)"
+"""Until somebody has looked at it. The trigger refunds_wait_for_look_up judges by it
+(migrations/restores/look_ups.sql)."""
 
-_REQUEST_LOST: Final = f"""(
-    payments.review_reason LIKE '%{ReviewReason.REFUND_MISMATCH}%' AND EXISTS (
-        SELECT FROM payment_notices AS notice WHERE notice.payment_id = payments.id
-            AND notice.reason = '{ReviewReason.REFUND_MISMATCH}' AND notice.detail LIKE '% {REQUEST_LOST}')
-)"""
-"""Until somebody has looked at it, a review takes the reason away."""
+_WAITS: Final = "EXISTS (SELECT FROM look_ups_after_restore AS waiting WHERE waiting.payment_id = payments.id)"
+"""Whether its provider has to be asked first. The same trigger judges by it."""
 
 
 def _refundable(lines: str) -> Statement:
@@ -78,6 +76,7 @@ def _refundable(lines: str) -> Statement:
             ).label("left"),
             literal_column(_SOURCES).label("sources"),
             literal_column(_REQUEST_LOST).label("request_lost"),
+            literal_column(_WAITS).label("waits"),
             *REFUND,
             # Last: the places of enums are those of the columns that SQLAlchemy knows.
             text(f"{lines} AS named_lines"),
@@ -156,6 +155,7 @@ class Refundable:
     currency: str
     left: Decimal
     request_lost: bool
+    waits: bool
     sources: list[Source]
     lines: list[RefundableLine]
     refunds: list[RefundRow]
@@ -178,18 +178,19 @@ def refundable(*, payment_id: UUID, requested_by: UUID, key: str, lines: Sequenc
     rows = execute(_refundable_lines, values | {"lines": list(lines)}) if lines else execute(_refundable_amount, values)
     if not rows:
         return None
-    status, currency, left, sources, request_lost, *_, named = rows[0]
+    status, currency, left, sources, request_lost, waits, *_, named = rows[0]
     return Refundable(
         payment_status=status,
         currency=currency,
         left=left,
-        request_lost=bool(request_lost),
+        request_lost=request_lost,
+        waits=waits,
         sources=[
             Source(UUID(source_id), capture_ref, attempt_ref, Decimal(room))
             for source_id, capture_ref, attempt_ref, room in sources or ()
         ],
         lines=[RefundableLine(UUID(line_id), max(left, 0), Decimal(price)) for line_id, left, price in named or ()],
-        refunds=[RefundRow._make(refund) for _, _, _, _, _, *refund, _ in rows if refund[0] is not None],
+        refunds=[RefundRow._make(refund) for _, _, _, _, _, _, *refund, _ in rows if refund[0] is not None],
     )
 
 

@@ -255,9 +255,13 @@ def test_a_shop_is_put_back_to_a_moment(
 
     # The cache knows the bytes, and the database does not: they are read like any other.
     assert again.deliver(lost_report) == "applied"
+    early = ask_refund(again.seen_by(staff), part, "a-part", amount="1.00")
+    assert (early.status_code, early.json["type"].rsplit("/", 1)[-1]) == (503, "still-in-progress")
+    assert again.sql("SELECT count(*) FROM look_ups_after_restore") == [(5,)]
     with again.worker.app_context():
         look_up()
         sequence_events()
+    assert again.sql("SELECT count(*) FROM look_ups_after_restore") == [(0,)]
     assert [again.status(each) for each in (open_then, looked_up, promised)] == ["paid"] * 3
     following, _ = again.read(reader_at)
     assert {event.type for event in following} >= {"payment.paid", "order.placed"}

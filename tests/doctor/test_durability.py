@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from checkout_service.database.statements import Statement
+from checkout_service.doctor import durability
 from checkout_service.doctor.durability import check_durability, judge_disk, judge_following, standbys_in
 from checkout_service.doctor.findings import Finding, Level
 from checkout_service.settings.secret import Secret
@@ -32,6 +34,8 @@ __all__ = ["make_app"]
         ("ANY 1 (a, b, c)", "one of b, c"),
         ('any 2 ("b", c,"d, or ""e""")', '2 of b, c, d, or "e"'),
         ("FIRST 2 (B, A, c)", "B and c"),
+        ("A", "A"),
+        ("ANY 1 (a)", "a"),
         ("2 (b, c, d)", "2 of b, c, d"),
         ("*", "one standby"),
         ("ANY 2 (*)", "2 standbys"),
@@ -54,10 +58,17 @@ def test_one_that_is_away_is_named_and_what_comes_then() -> None:
     three = standbys_in("ANY 1 (b, c, d)", own_name="a")
     assert two is not None
     assert three is not None
-    found = judge_following(two, ["C"])
+    found = judge_following(two, ["C"], own_name="a")
     assert (found.level, found.result) == (Level.ADVICE, "on this server and on one of b, c; not streaming: b")
     assert "nothing is committed" in found.remedy
-    assert "fewer are left" in judge_following(three, ["b", "c"]).remedy
+    assert "fewer are left" in judge_following(three, ["b", "c"], own_name="a").remedy
+
+
+def test_a_server_without_a_name_may_be_the_one_that_is_away() -> None:
+    standbys = standbys_in("ANY 1 (a, b)", own_name="")
+    assert standbys is not None
+    assert "This server has no cluster_name" in judge_following(standbys, ["b"], own_name="").remedy
+    assert "cluster_name" not in judge_following(standbys, ["b"], own_name="c").remedy
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +163,17 @@ def test_a_standby_that_is_named_and_away_is_wrong(judge: Judge, primary: Node) 
     found = judge()["durability"]
     assert (found.level, found.result) == (Level.WRONG, "no commit is confirmed: it waits for b")
     assert primary.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == [(0,)]
+
+
+def test_a_commit_that_fails_otherwise_says_nothing_of_standbys(
+    judge: Judge, primary: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its remedy would switch replication off."""
+    primary.set(synchronous_standby_names="b")
+    monkeypatch.setattr(durability, "_commit_something", Statement("SELECT pg_sleep(60)"))
+    found = judge()["durability"]
+    assert (found.level, found.result) == (Level.UNKNOWN, "no commit could be made: QueryCanceled")
+    assert "synchronous_standby_names" not in found.remedy
 
 
 def test_the_wrong_server_is_named(nodes: Cluster, primary: Node, servers: Servers, make_app: MakeApp) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url, text
 
 from checkout_service.events.queries import DroppedEventsError, events_page
 from checkout_service.oversight import after_restore as after_restore_module
@@ -25,9 +26,13 @@ def address(servers: Servers) -> str:
     return make_url(servers.superuser_url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def run(address: str, *, events_past: int = 0, orders_past: int = 0, since: timedelta = timedelta(days=30)) -> Done:
+def run(address: str, *, events_past: int = 0, orders_past: int = 0, moment: datetime | None = None) -> Done:
     return after_restore(
-        events_past=events_past, orders_past=orders_past, payments_since=since, database_url=Secret(address)
+        events_past=events_past,
+        orders_past=orders_past,
+        payments_since=timedelta(days=30),
+        moment=moment,
+        database_url=Secret(address),
     )
 
 
@@ -93,8 +98,40 @@ def test_payments_of_so_long_and_all_that_are_open_are_looked_up(
     aged = "UPDATE payments SET created_at = now() - interval '40 days' WHERE provider_ref = ANY(:references)"
     sql(aged, references=[old, open_one])
     assert run(address).payments == 2
-    due = sql("SELECT provider_ref FROM payments WHERE next_look_up_at <= now()")
-    assert {row.provider_ref for row in due} == {recent, open_one}
+    due = """SELECT provider_ref FROM look_ups_after_restore AS due JOIN payments ON payments.id = due.payment_id
+        WHERE due_at <= now() AND answered_at IS NULL"""
+    assert {row.provider_ref for row in sql(due)} == {recent, open_one}
+    assert run(address, moment=datetime.now(UTC) - timedelta(days=15)).payments == 3
+    assert {row.provider_ref for row in sql(due)} == {old, recent, open_one}
+
+
+def test_who_cannot_tell_is_named_and_let_go_by_an_operator(app: Flask, sql: Sql, address: str) -> None:
+    for provider in ("mock", "adyen"):
+        insert_payment(sql, status="paid", provider=provider)
+    runner = app.test_cli_runner(env={"MIGRATION_DATABASE_URL": address})
+    done = runner.invoke(args=["after-restore", "--events-past", "9", "--orders-past", "9"])
+    assert "Payments: 2 are looked up" in done.output
+    assert "adyen: its look-ups find no refunds" in done.output
+    assert "mock: its look-ups" not in done.output
+
+    sql("UPDATE look_ups_after_restore SET answered_at = now() WHERE provider = 'adyen'")
+    for words, output, left in (
+        (["mock"], "0 payments of mock wait no more.\n", 2),
+        (["adyen"], "1 payments of adyen wait no more.\n", 1),
+        (["mock", "--unanswered"], "1 payments of mock wait no more.\n", 0),
+    ):
+        assert runner.invoke(args=["after-restore-done", *words]).output == output
+        assert len(sql("SELECT FROM look_ups_after_restore")) == left
+
+
+def test_who_holds_the_numbers_of_orders_is_not_waited_for_without_end(
+    address: str, superuser: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(after_restore_module, "LOCK_WITHIN", "100ms")
+    with superuser.execution_options(isolation_level="READ COMMITTED").connect() as other:
+        other.execute(text("LOCK TABLE order_numbering IN SHARE UPDATE EXCLUSIVE MODE"))
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            run(address, orders_past=9)
 
 
 def test_whoever_is_not_the_owner_changes_nothing(app: Flask, servers: Servers, sql: Sql) -> None:

@@ -28,6 +28,7 @@ from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Provider, ProviderEvent, ProviderRefusedError, Reference, UnreadableError
 from checkout_service.providers.entries import ClosedEntry
 from checkout_service.tasks import TaskName
+from worker.payments import restored
 from worker.payments.attempts import OverdueAttempts, ended_authorizations
 from worker.payments.lanes import ask_in_lanes, in_turns
 from worker.payments.status_queries import Answer, Ask, Inquiry, StatusQueries
@@ -164,7 +165,8 @@ def look_up() -> str:
     try:
         left = ask_in_lanes(queries, claim=_claim)
         if left:
-            execute(_give_back, {"ids": [inquiry.payment_id for inquiry in left]})
+            execute(_give_back, {"ids": [inquiry.payment_id for inquiry in left if not inquiry.after_restore]})
+            restored.give_back([inquiry.payment_id for inquiry in left if inquiry.after_restore])
         queries.record_delayed()
     except DatabaseUnavailableError:
         log.warning("database_unavailable")
@@ -178,7 +180,7 @@ def look_up_now(payment_id: UUID, *, provider: str, status: PaymentStatus) -> st
     """
     queries = StatusQueries()
     question, ask = Question.LOOK_UP, _looking_up(status)
-    queries.ask(Inquiry(payment_id=payment_id, provider=provider, question=question, ask=ask))
+    queries.ask(Inquiry(payment_id=payment_id, provider=provider, question=question, ask=ask, after_restore=True))
     queries.record_delayed()
     return queries.last_answer
 
@@ -282,10 +284,10 @@ def _note_in_vain(payment_id: UUID) -> None:
 
 
 def _claim(providers: Sequence[str] | None) -> list[Inquiry]:
-    """Claim payments that are due at these providers, or at all; in turns."""
+    """Claim payments that are due at these providers, or at all; in turns. Behind them those that a restore left."""
     parameters = {"providers": None if providers is None else list(providers)}
     rows = sorted(map(_DuePayment._make, execute(_claim_due, parameters)), key=lambda payment: payment.place)
-    return [_look_up_of(payment) for payment in rows]
+    return [*map(_look_up_of, rows), *map(_look_up_after_restore, restored.take(providers))]
 
 
 def _look_up_of(payment: _DuePayment) -> Inquiry:
@@ -294,6 +296,11 @@ def _look_up_of(payment: _DuePayment) -> Inquiry:
     if payment.over:
         question, ask = Question.CANCEL, _expire
     return Inquiry(payment_id=payment.id, provider=payment.provider, question=question, ask=ask)
+
+
+def _look_up_after_restore(payment: restored.Waiting) -> Inquiry:
+    ask = _looking_up(PaymentStatus(payment.status))
+    return Inquiry(payment_id=payment.payment_id, provider=payment.provider, ask=ask, after_restore=True)
 
 
 def _looking_up(status: PaymentStatus) -> Ask:

@@ -28,6 +28,7 @@ from checkout_service.providers.base import (
     Reference,
 )
 from worker.context import provider as provider_named
+from worker.payments.restored import note_recorded
 from worker.references import reference
 from worker.transitions.outcomes import Outcome, received_now
 from worker.transitions.recording import record
@@ -68,13 +69,15 @@ class Inquiry:
     """A question about one payment, not put yet; a plain look-up unless it is given.
 
     ``still_due`` is called right before, and False drops it. ``then`` is called right after, where it is of no use to
-    ask again soon; ``in_vain`` where the provider was away.
+    ask again soon; ``in_vain`` where the provider was away. With ``after_restore`` the
+    payment waits no more once the answer is recorded.
     """
 
     payment_id: UUID
     provider: str
     question: Question = Question.LOOK_UP
     ask: Ask = _look_up
+    after_restore: bool = False
     still_due: Callable[[], bool] = lambda: True
     then: Callable[[], None] = lambda: None
     in_vain: Callable[[], None] = lambda: None
@@ -88,7 +91,7 @@ class StatusQueries:
         self._failures_in_a_row: Counter[str] = Counter()
         self._payments = 0
         self._events = 0
-        self._unrecorded: list[tuple[UUID, Answer]] = []
+        self._unrecorded: list[tuple[Inquiry, Answer]] = []
         self.recorded = False
         """Whether all events of the last answer are recorded."""
         self.last_answer = ""
@@ -148,7 +151,7 @@ class StatusQueries:
             return True
         self._failures_in_a_row[provider] = 0
         note_answered(provider)
-        self._record(answer, payment_id)
+        self._record(answer, inquiry)
         self._log(inquiry, ", ".join(_in_words(event) for event in answer) or "nothing new")
         return True
 
@@ -156,32 +159,40 @@ class StatusQueries:
         """Record once more the answers about payments that somebody else had locked until now."""
         delayed, self._unrecorded = self._unrecorded, []
         while delayed and monotonic() < self._until:
-            payment_id, answer = delayed.pop()
-            self._record(answer, payment_id)
+            inquiry, answer = delayed.pop()
+            self._record(answer, inquiry)
 
     def summary(self) -> str:
         """What came of all questions, as the task's result."""
         return f"asked about {self._payments} payments, learned {self._events} events"
 
-    def _record(self, answer: Answer, payment_id: UUID) -> None:
+    def _record(self, answer: Answer, inquiry: Inquiry) -> None:
+        payment_id = inquiry.payment_id
         try:
-            if answer:
-                with transaction() as connection:
-                    recorded = record(connection, received_now(answer))
-                recorded.follow_up()
-                outcomes = {effect.outcome for effect in recorded.effects}
-                self.recorded = not outcomes & {Outcome.WAITING, Outcome.PARKED}
+            if answer or inquiry.after_restore:
+                self._write(answer, inquiry)
             else:
                 self.recorded = True
         except DatabaseLockedError:
             log.warning("payment_held_by_another", payment_id=str(payment_id))
-            self._unrecorded.append((payment_id, answer))
+            self._unrecorded.append((inquiry, answer))
         except DatabaseUnavailableError:
             raise
         except Exception:
             log.exception("events_not_recorded", payment_id=str(payment_id))
         else:
             self._events += sum(bool(event.event_id) for event in answer)
+
+    def _write(self, answer: Answer, inquiry: Inquiry) -> None:
+        with transaction() as connection:
+            recorded = record(connection, received_now(answer)) if answer else None
+            outcomes = {effect.outcome for effect in recorded.effects} if recorded else set()
+            is_whole = not outcomes & {Outcome.WAITING, Outcome.PARKED}
+            if is_whole and inquiry.after_restore:
+                note_recorded(connection, inquiry.payment_id, inquiry.provider)
+        if recorded:
+            recorded.follow_up()
+        self.recorded = is_whole
 
     def _log(self, inquiry: Inquiry, answer: str) -> None:
         """Keep the answer for operators; what jsonb cannot hold is escaped."""

@@ -1,8 +1,9 @@
 """The task ``orders.cancel_short``: gives money back by itself that came when there were too few pieces.
 
-Only where PAID_WITHOUT_STOCK says so. The function orders_cancel_short (migrations/orders/requests.sql) cancels orders
-that are short, some at a time, through the trigger that judges every cancellation: nothing of them was fulfilled, and
-each has its refunds and its void with it in one transaction. What this sends is only sooner than the sweep.
+Only where PAID_WITHOUT_STOCK says so. The function orders_cancel_short (migrations/restores/short_orders.sql) cancels
+orders that are short, some at a time, through the trigger that judges every cancellation: nothing of them was
+fulfilled, and each has its refunds and its void with it in one transaction. One whose payment waits for its look-up
+after a restore is left. What this sends is only sooner than the sweep.
 """
 
 from __future__ import annotations

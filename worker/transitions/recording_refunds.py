@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -41,7 +42,8 @@ def apply_refunds(
     def flag(payment: LockedPayment, ref: str, detail: str) -> None:
         entries.notice(payment.id, ReviewReason.REFUND_MISMATCH, ref=ref, detail=detail)
 
-    applied = RefundEvents(payments, known, flag)
+    others = _other_requests(connection, payments, [event for event, _ in about.values()])
+    applied = RefundEvents(payments, known, flag, other_requests=others)
     # First the refunds that are here: an answer gives one of ours its reference, by which a report knows it.
     for place in sorted(about, key=lambda place: refund_of(*about[place]) is None):
         event, payment = about[place]
@@ -108,6 +110,16 @@ def _known_refund_events(
     names = sorted({event.event_id for event in events})
     rows = statements.KNOWN_REFUND_EVENTS.within(connection, {"events": names, "refunds": refunds})
     return list(map(statements.KnownRefundEventRow._make, rows))
+
+
+def _other_requests(
+    connection: Connection, payments: Iterable[LockedPayment], events: Iterable[ProviderRefundEvent]
+) -> set[UUID]:
+    """Of the ids of ours that these events name and that are no refunds here: those of captures and voids."""
+    ours = {refund.id for payment in payments for refund in payment.refunds}
+    unknown = sorted({event.refund_id for event in events if event.refund_id is not None} - ours)
+    rows = statements.CAPTURES_AND_VOIDS.within(connection, {"ids": unknown}) if unknown else ()
+    return {row.id for row in rows}
 
 
 def _move(connection: Connection, refunds: Sequence[LockedRefund]) -> list[Change]:

@@ -6,7 +6,7 @@ while it may be about a refund of ours that has no reference yet, or where it na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -36,8 +36,16 @@ class RefundEventEntry(NamedTuple):
 class RefundEvents:
     """Applies events about refunds of locked payments, and remembers which events are to be written."""
 
-    def __init__(self, payments: Iterable[LockedPayment], known: Iterable[KnownRefundEventRow], flag: Flag) -> None:
-        """``known`` are those of the set's events that were recorded before."""
+    def __init__(
+        self,
+        payments: Iterable[LockedPayment],
+        known: Iterable[KnownRefundEventRow],
+        flag: Flag,
+        *,
+        other_requests: Container[UUID],
+    ) -> None:
+        """``known`` are those of the set's events that were recorded before, ``other_requests`` captures and voids."""
+        self._other_requests = other_requests
         self._entries: dict[_Key, RefundEventEntry] = {}
         self._flag = flag
         refunds: Mapping[UUID | None, LockedRefund] = {
@@ -102,7 +110,11 @@ class RefundEvents:
             decline=event.decline,
         )
         payment.refunds.append(refund)
-        if event.refund_id is not None:
+        if (
+            event.refund_id is not None
+            and event.refund_id not in self._other_requests
+            and refund.status is not RefundStatus.FAILED
+        ):
             # A restore, or a failover to a standby that lagged: whoever repeats that request would be given it again.
             self._flag(payment, event.refund_ref, f"refund {event.refund_id} {REQUEST_LOST}")
         key = (event.provider, event.event_id, id(refund))

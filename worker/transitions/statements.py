@@ -168,6 +168,16 @@ KNOWN_REFUND_EVENTS: Final = Statement(
 )
 
 
+# Providers give back ids of these too, where what they did in the end was to refund.
+CAPTURES_AND_VOIDS: Final = Statement(
+    """
+    SELECT id FROM capture_requests WHERE id = ANY(CAST(:ids AS uuid[]))
+    UNION ALL
+    SELECT id FROM voids WHERE id = ANY(CAST(:ids AS uuid[]))
+    """
+)
+
+
 class KnownEventRow(NamedTuple):
     """A row of KNOWN_EVENTS: an event that was recorded before."""
 

@@ -94,6 +94,18 @@ def test_several_are_done_in_one_step_each_by_itself(refunding: Flask, make_shor
     assert STEP > 3
 
 
+def test_one_whose_payment_waits_for_its_look_up_is_left(refunding: Flask, make_short: MakeShort, sql: Sql) -> None:
+    (kept, _), (other, _) = make_short(), make_short()
+    sql(
+        "INSERT INTO look_ups_after_restore (payment_id, provider) VALUES (:id, 'mock')",
+        id=kept.payment_id,
+    )
+    assert cancel_short_orders() == "canceled 1"
+    assert (status_of(sql, kept), status_of(sql, other)) == ("short", "canceled")
+    sql("DELETE FROM look_ups_after_restore")
+    assert cancel_short_orders() == "canceled 1"
+
+
 def test_unless_it_is_set_they_are_kept(worker: Flask, make_short: MakeShort, sql: Sql) -> None:
     order, _ = make_short()
     assert cancel_short_orders() == "orders that are short are kept"

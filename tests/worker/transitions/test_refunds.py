@@ -17,6 +17,7 @@ from checkout_service.database.engine import transaction
 from checkout_service.payments.status import CaptureStatus, RefundStatus
 from checkout_service.providers.base import Decline, ProviderEvent, ProviderRefundEvent
 from checkout_service.providers.entries import CaptureEntry
+from tests.capturing import authorized_payment, insert_capture_request, insert_void
 from tests.conftest import Sql, Statements
 from tests.refunding import insert_refund, paid_payment, refund_event, refund_row, sums
 from tests.webhook_bodies import insert_payment, status_of
@@ -427,3 +428,18 @@ def _deliver(deliveries: Sequence[ProviderRefundEvent], chance: random.Random) -
         outcomes = enter(*batch)
         waiting += [each for each, outcome in zip(batch, outcomes, strict=True) if outcome is Outcome.WAITING]
     raise AssertionError("something waits for ever")
+
+
+def test_a_lost_request_is_flagged_where_it_may_be_given_back_once_more(sql: Sql) -> None:
+    _, failed = paid_payment(sql)
+    enter(refund_event(failed, "failed", refund_id=uuid4()))
+    assert reason(sql, failed) is None, "nothing was given back by it"
+
+    for insert in (insert_capture_request, insert_void):
+        payment, of_another_kind = authorized_payment(sql)
+        enter(refund_event(of_another_kind, "succeeded", refund_id=insert(sql, payment), refund_ref=uuid4().hex))
+        assert "refund_mismatch" not in (reason(sql, of_another_kind) or "")
+
+    _, lost = paid_payment(sql)
+    enter(refund_event(lost, "succeeded", refund_id=uuid4(), refund_ref="re_lost"))
+    assert reason(sql, lost) == "refund_mismatch"

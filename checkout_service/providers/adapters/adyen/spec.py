@@ -36,4 +36,5 @@ spec = ProviderSpec(
     ),
     provider="checkout_service.providers.adapters.adyen.provider:AdyenProvider",
     evidence="the Adyen Customer Area, Disputes",
+    looks_up_all=False,
 )
