@@ -35,7 +35,7 @@ $$;
 CREATE OR REPLACE FUNCTION requests_wait_for_look_up() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF EXISTS (SELECT FROM look_ups_after_restore AS waiting WHERE waiting.payment_id = NEW.payment_id) THEN
-        RAISE EXCEPTION 'the provider has to be asked about payment % first', NEW.payment_id
+        RAISE EXCEPTION 'payment % waits for its look-up after a restore', NEW.payment_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'requests_wait_for_look_up';
     END IF;
     IF TG_TABLE_NAME = 'refunds' AND pg_trigger_depth() = 1 AND refund_request_lost(NEW.payment_id) THEN

@@ -42,7 +42,7 @@ def request_lost(sql: Sql, payment_id: UUID) -> bool:
     return bool(sql("SELECT refund_request_lost(:id) AS lost", id=payment_id)[0].lost)
 
 
-def test_a_paid_payment_is_asked_about_until_it_was_answered(sql: Sql, scripted: ScriptedProvider) -> None:
+def test_a_paid_payment_is_looked_up_until_there_was_an_answer(sql: Sql, scripted: ScriptedProvider) -> None:
     payment, reference = paid_payment(sql)
     wait(sql, payment)
     scripted.truths[reference] = ProviderUnavailableError("away")
