@@ -131,9 +131,9 @@ def test_the_statement_itself_refuses_what_came_between(sql: Sql) -> None:
     promised, _ = authorized_payment(sql)
     for each in (payment, promised):
         wait(sql, each)
-    with pytest.raises(IntegrityError, match="has to be asked about payment"):
+    with pytest.raises(IntegrityError, match="waits for its look-up"):
         insert_refund(sql, payment)
-    with pytest.raises(IntegrityError, match="has to be asked about payment"):
+    with pytest.raises(IntegrityError, match="waits for its look-up"):
         insert_capture_request(sql, promised)
     sql("DELETE FROM look_ups_after_restore")
     lose_a_request(sql, payment)
