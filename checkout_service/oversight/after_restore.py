@@ -74,7 +74,7 @@ _LOOK_UPS: Final = f"""
         INSERT INTO look_ups_after_restore AS known (payment_id, provider) SELECT id, provider FROM locked
         ON CONFLICT (payment_id) DO UPDATE SET due_at = now(), answered_at = NULL, updated_at = now()
     )
-    SELECT created_at::text, id, count(*) OVER () FROM page ORDER BY created_at DESC, page.id DESC LIMIT 1
+    SELECT created_at::text, id, count(*) OVER () FROM page ORDER BY page.created_at DESC, page.id DESC LIMIT 1
 """  # noqa: S608 (only our own constants)
 
 

@@ -49,6 +49,17 @@ def test_the_port_of_the_web_is_held_for_it(tmp_path: Path) -> None:
         read_unit(tmp_path / "odd.service", "a")
 
 
+def test_a_release_stops_nothing_and_is_tried_again() -> None:
+    """Whatever requires a unit is stopped with it by ``systemctl restart``, and does not start where it failed."""
+    for path in UNITS:
+        lines = path.read_text().splitlines()
+        assert not [line for line in lines if line.startswith("Requires=") and "release" in line], path.name
+        waits = [line for line in lines if line.startswith("After=") and "checkout-release.service" in line]
+        assert bool(waits) == ("Wants=checkout-release.service" in lines), path.name
+    release = read_unit(ROOT / "deploy" / "systemd" / "checkout-release.service", "a")
+    assert (release.kind, release.restart) == ("oneshot", "on-failure")
+
+
 def test_settings_are_read_as_systemd_reads_them() -> None:
     assert read_settings("# a\nA=1\nB='x=y'\n\nC=\n") == {"A": "1", "B": "x=y", "C": ""}
 
