@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from checkout_service.database.engine import lacks_schema
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.durations import parse_duration
-from checkout_service.spellings import parse_day, parse_id, parse_number
+from checkout_service.spellings import parse_day, parse_id, parse_moment, parse_number
 
 
 class CommandGroup(AppGroup):
@@ -55,6 +55,21 @@ class Day(click.ParamType[datetime]):
             return parse_day(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment of RFC 3339, with its offset, such as 2026-11-29T10:04:00Z."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            moment = parse_moment(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if moment.tzinfo is None:
+            self.fail(f"{value!r} is no moment with its offset, such as 2026-11-29T10:04:00Z", param, ctx)
+        return moment
 
 
 class Number(click.IntRange):

@@ -8,7 +8,7 @@ import click
 import pytest
 from flask import Flask
 
-from checkout_service.terminal import Day, Id, Number, echo_list
+from checkout_service.terminal import Day, Id, Moment, Number, echo_list
 from tests.conftest import Sql
 
 ID = "018f0000-0000-7000-8000-000000000101"
@@ -34,8 +34,8 @@ def test_numbers_and_ids_of_every_command_are_read_in_one_way(app: Flask) -> Non
             kind = parameter.type
             assert not isinstance(kind, click.types.UUIDParameterType), (path, parameter.name)
             assert not isinstance(kind, click.types.IntParamType | click.DateTime) or isinstance(kind, Number), path
-            seen |= {type(kind)} & {Day, Id, Number}
-    assert seen == {Day, Id, Number}
+            seen |= {type(kind)} & {Day, Id, Moment, Number}
+    assert seen == {Day, Id, Moment, Number}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ def test_numbers_and_ids_of_every_command_are_read_in_one_way(app: Flask) -> Non
         (("payments", "refunds", "--limit", "１０"), "is not a valid integer"),
         (("payments", "refunds", "--limit", "1_0"), "is not a valid integer"),
         (("payments", "disputes", "--due-before", "2026-W01-1"), "is no day such as"),
+        (("after-restore", "--events-past", "1", "--orders-past", "1", "--moment", "2026-11-29 10:04"), "is no moment"),
         (("payments", "show", f"{{{ID}}}"), "is not a valid UUID"),
         (("payments", "show", ID.replace("0", "０")), "is not a valid UUID"),
         (("webhooks", "list", "--limit", "0"), "is not in the range"),

@@ -19,7 +19,7 @@ from checkout_service.database.owner import LOCK_WITHIN, as_owner, owner_steps
 from checkout_service.providers.registry import tells_all
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import MigrationSettings, SettingsError
-from checkout_service.terminal import Duration, Number
+from checkout_service.terminal import Duration, Moment, Number
 
 LARGEST: Final = 2**53
 """What a reader may write as a number in JSON."""
@@ -169,7 +169,7 @@ def _last(cursor: psycopg.Cursor[Any]) -> Series:
 )
 @click.option(
     "--moment",
-    type=click.DateTime(["%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%z"]),
+    type=Moment(),
     help="To which the database was put back, with its offset from UTC; now, if it is not given.",
 )
 def after_restore_command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -22,8 +23,16 @@ CLOSED_WITHIN: Final = 3.5
 log = structlog.get_logger(__name__)
 
 
-def close_for_all(listener: socket.socket) -> None:
-    """Have nobody connect any more, once those who have begun are accepted by some process; returns within seconds."""
+FINISHED_WITHIN: Final = 0.3
+"""Seconds in which each process that accepts learns that it is to do so no more, and does so."""
+
+
+def close_for_all(listener: socket.socket, *, tell: Callable[[], object] | None = None) -> None:
+    """Have nobody connect any more, once those who have begun are accepted by some process; returns within seconds.
+
+    ``tell`` has all other processes give the listener up, so that it is gone when it is closed here. Without it, it is
+    shut down for whoever holds it: to accept from it fails each time then, and Granian would come to nothing else.
+    """
     try:
         take_no_more(listener)
     except OSError as error:
@@ -33,4 +42,9 @@ def close_for_all(listener: socket.socket) -> None:
     time.sleep(ACCEPTED_WITHIN)
     while queued(listener) and time.monotonic() < until:
         time.sleep(0.01)
-    refuse(listener)
+    if tell is None:
+        refuse(listener)
+        return
+    tell()
+    time.sleep(FINISHED_WITHIN)
+    listener.close()

@@ -44,15 +44,17 @@ class Drain:
         listener_ends: Callable[[], bool] = lambda: True,
         stop_accepting: Callable[[], None] = lambda: None,
         drained: Callable[[], None] = lambda: None,
+        listener_closes: Callable[[], bool] = lambda: False,
     ) -> None:
         """``listener_ends`` tells whether the listener ends with this process, or another one accepts from it.
 
         Then ``stop_accepting`` is called as well, for what accepts from other listeners. ``drained`` tells who holds
-        the listener that it may be closed, and if it ends, that is waited for.
+        the listener that it may be closed, and if it ends, that is waited for, or that ``listener_closes``.
         """
         self._listener_ends = listener_ends
         self._stop_accepting = stop_accepting
         self._drained = drained
+        self._listener_closes = listener_closes
         self._silent = silent_listener()
         self._sockets = OwnSockets(port)
         self._begun = threading.Event()
@@ -112,8 +114,11 @@ class Drain:
             time.sleep(ACCEPTED_WITHIN)
         while time.monotonic() < deadline and any(True for _ in self._sockets.connections()):
             time.sleep(0.05)
+        listening = self._sockets.listening() if ends else []
         self._drained()
         deadline = began + CLOSED_WITHIN + EMPTIED_WITHIN + KNOWN_WITHIN
-        while ends and time.monotonic() < deadline and any(True for _ in self._sockets.listeners()):
+        while ends and time.monotonic() < deadline and not self._listener_closes() and self._sockets.listening():
             time.sleep(0.02)
+        # A closed one fails each time that the server comes to accept, at once, and it would come to nothing else.
+        self._sockets.put_in_place(self._silent, listening)
         time.sleep(ACCEPTED_WITHIN)

@@ -6,10 +6,13 @@ ends or only this generation does; by the second one it tells the supervisor tha
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
 import os
 import select
+import termios
+from array import array
 from collections.abc import MutableMapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -68,6 +71,12 @@ class Generation:
     def listener_ends(self) -> bool:
         """Whether nobody accepts what comes to the listener after this generation."""
         return self.service_ends() and not self.is_outlived
+
+    def listener_closes(self) -> bool:
+        """Whether nobody is to accept from the listener any more: the supervisor has written once more."""
+        written = array("i", [0])
+        fcntl.ioctl(self.ending, termios.FIONREAD, written)
+        return written[0] > 1
 
     def tell_size(self, children: int) -> None:
         """Tell the supervisor how many children there will be."""

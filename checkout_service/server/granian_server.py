@@ -28,7 +28,7 @@ from granian.server import mp as granian_server
 
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.cors import CORS_KEY, Cors
-from checkout_service.server.draining import LINGER, Drain
+from checkout_service.server.draining import KNOWN_WITHIN, LINGER, Drain
 from checkout_service.server.generation import Generation, Served
 from checkout_service.server.listening import BACKLOG
 from checkout_service.server.long_polls import LOOKS_KEY, Look
@@ -103,10 +103,21 @@ class WebServer(MPServer):
         """A terminal's SIGHUP is for all of its processes; it is the supervisor that replaces us."""
 
     def _stop_workers(self) -> None:
+        self._give_listener_up()
         ended = [child.inner.pid for child in self.wrks]
         super()._stop_workers()  # type: ignore[no-untyped-call]  # Granian is partly untyped
         for pid in ended:
             forget_process(pid)
+
+    def _give_listener_up(self) -> None:
+        """Hold the listener open no longer than its children, if it ends with the service."""
+        until = time.monotonic() + KNOWN_WITHIN
+        while not (ends := self._generation.listener_ends()) and time.monotonic() < until:
+            time.sleep(0.02)
+        if ends:
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, self._generation.listener, inheritable=False)
+            os.close(nothing)
 
     def _respawn_workers(self, workers: Sequence[int], *arguments: Any, **options: Any) -> None:
         killed = all((self.wrks[index].inner.exitcode or 0) < 0 for index in workers)
@@ -171,6 +182,7 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
         listener_ends=generation.listener_ends,
         stop_accepting=management.stop_accepting if management else lambda: None,
         drained=partial(generation.tell_drained, index),
+        listener_closes=generation.listener_closes,
     )
 
     def tell_serving() -> None:

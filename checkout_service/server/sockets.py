@@ -69,14 +69,23 @@ class OwnSockets:
         The listeners themselves are left as they are: other processes go on accepting from them. To shut one down would
         end it for all.
         """
-        if sys.platform != "linux" or silent is None:
+        self.put_in_place(silent, self.listening())
+
+    def listening(self) -> list[int]:
+        """The numbers of the files that listen on the port."""
+        found = []
+        for number in _open_files() if sys.platform == "linux" else ():
+            with suppress(OSError), self._duplicated(number) as one:
+                if self._is_of_port(one) and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    found.append(number)
+        return found
+
+    def put_in_place(self, silent: int | None, numbers: Iterable[int]) -> None:
+        """Put a listener to which nobody connects in the place of these files, in this process alone."""
+        if silent is None:
             return
-        for number in _open_files():
-            with suppress(OSError):
-                with self._duplicated(number) as one:
-                    listens = self._is_of_port(one) and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-                if listens:
-                    os.dup2(silent, number, inheritable=False)
+        for number in numbers:
+            os.dup2(silent, number, inheritable=False)
 
     def connections(self) -> Iterator[socket.socket]:
         """Accepted connections that are open on both sides; each is a duplicate, and closed after its turn."""

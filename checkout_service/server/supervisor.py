@@ -269,7 +269,7 @@ class Supervisor:
         is_due = time.monotonic() - since > CLOSED_WITHIN
         if is_due or all(running.may_lose_listener for running in self._all()):
             self._is_closed = True
-            close_for_all(self._listener)
+            close_for_all(self._listener, tell=lambda: os.write(self._ending, b"."))
 
     def _kill_late_ones(self) -> None:
         for running in self._all():

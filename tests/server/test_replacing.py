@@ -96,15 +96,17 @@ def test_code_that_does_not_come_to_serve_takes_no_request_and_a_later_try_does(
 
 
 def test_a_stop_during_a_replacement_ends_both_and_answers_what_is_in_flight(web: Serving, releases: Releases) -> None:
+    releases.put("second", ready=False)
+    web.replace()
+    eventually(lambda: len(web.masters()) == 2)
     with Asker(web) as slow:
-        releases.put("second")
-        web.replace()
-        eventually(lambda: len(web.masters()) == 2)
+        eventually((releases.folder / "first" / "in-flight").exists)
         everyone = psutil.Process(web.process.pid).children(recursive=True)
         web.process.send_signal(signal.SIGTERM)
         assert web.process.wait(timeout=60) == 0
 
     assert slow.answer.startswith("first")
+    assert not web.logged("refused to gracefully stop")
     assert not [process for process in everyone if process.is_running()]
 
 
@@ -120,6 +122,7 @@ def test_who_connects_to_a_host_that_ends_is_refused_at_once(releases: Releases,
             socket.create_connection(web.address, timeout=2)
         assert web.process.wait(timeout=60) == 0
     assert slow.answer.startswith("slow")
+    assert not web.logged("refused to gracefully stop"), "the last answer ends it, and not the time"
 
 
 @pytest.mark.slow

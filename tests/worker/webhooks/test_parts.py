@@ -345,4 +345,5 @@ def test_models_know_both_forms_and_there_is_no_way_down_from_parts(parted: Shop
         command.downgrade(config, "0024")
     assert parts(parted.sql)
     turn_back(parted.url)
+    command.upgrade(config, "head")  # what is above 0025 went down
     command.check(config)
