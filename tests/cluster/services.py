@@ -92,6 +92,13 @@ class Service:
                 self.process.wait()
                 self._due = time.monotonic() + self.unit.restart_after
 
+    def lose_power(self) -> None:
+        """As ``kill``, and what is listened on for it ends as well: a balancer sees that nobody is there."""
+        self.kill(again=False)
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
     def freeze(self) -> None:
         """Stop all its processes where they are, the first of them first."""
         for process in self.tree():

@@ -106,7 +106,7 @@ def host_dies(cluster: Cluster) -> float:
     old = cluster.primary
     for (host, _), service in cluster.supervisor.services.items():
         if host == old and service.runs:
-            service.kill(again=False)
+            service.lose_power()
     time.sleep(1)
     promoted = promote_best(cluster)
     if cluster.cache_primary == old:
