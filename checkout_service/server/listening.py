@@ -43,7 +43,8 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     if web.management_port:
         port = web.management_port
         management = held.get(port) or _listen(web.host, port, "MANAGEMENT_PORT")
-    name_metrics_folder(WEB_FOLDER)  # only now: who held the port before has left its own folder
+    # Only now: who held the port before has mostly left its own folder. One that ends just now is removed another time.
+    name_metrics_folder(WEB_FOLDER)
     return Supervisor(
         [sys.executable, *arguments],
         folder=_folder_by_name(environment),
