@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi clients bench profile node venv many-rows
+.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients bench profile node venv many-rows
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -28,6 +28,7 @@ help:
 	@echo "make format ruff puts the code into its form and sorts the imports"
 	@echo "make data-model  write docs/data-model.md from the models and a migrated database"
 	@echo "make openapi  write docs/openapi.json, the document of a release, from the routes"
+	@echo "make manifests  write deploy/kubernetes from the Helm chart and the values beside it"
 	@echo "make clients  write clients/openapi.json from the routes, and what is generated of it; the TypeScript part needs node"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
@@ -100,6 +101,9 @@ data-model: venv
 
 openapi: venv
 	@WRITE_OPENAPI=1 .venv/bin/python -m pytest tests/api/test_breaking_changes.py
+
+manifests: venv
+	@WRITE_MANIFESTS=1 .venv/bin/python -m pytest tests/deploying/test_plain_manifests.py
 
 clients: venv
 	@.venv/bin/python -m clients.make

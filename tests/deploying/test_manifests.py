@@ -1,4 +1,4 @@
-"""The files under deploy/ are valid, run the Procfile's commands, and give each process the time that it needs."""
+"""The units under deploy/ are valid, run the Procfile's commands, and give each process the time that it needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -21,12 +19,11 @@ from checkout_service.server.draining import LINGER
 from checkout_service.server.granian_server import DRAIN_SECONDS
 from checkout_service.server.listening import BACKLOG
 from checkout_service.server.supervisor import SERVES_WITHIN, STOPS_WITHIN
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, SECRETS, files_with, is_secret
+from checkout_service.settings.secret_holders import FILES_OF_PROCESS, SECRETS, files_with
 from checkout_service.tasks import ENDING, QUEUES_OF_PROCESS, TaskName
 from tests.conftest import ROOT
 
 COMMANDS = read_procfile(ROOT / "Procfile")
-MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 SOCKET = ROOT / "deploy" / "systemd" / "checkout-web.socket"
 NEEDED = {"web": STOPS_WITHIN} | {
@@ -37,31 +34,12 @@ NEEDED = {"web": STOPS_WITHIN} | {
 """Seconds that a process may take to end in good order."""
 
 
-def _documents() -> list[tuple[str, dict[str, Any]]]:
-    return [(path.name, document) for path in MANIFESTS for document in yaml.safe_load_all(path.read_text())]
-
-
-def _pods() -> dict[str, dict[str, Any]]:
-    return {
-        document["metadata"]["labels"]["app.kubernetes.io/component"]: document["spec"]["template"]["spec"]
-        for _, document in _documents()
-        if document["kind"] in {"Deployment", "Job"}
-    }
-
-
-@pytest.mark.parametrize(("name", "document"), _documents())
-def test_kubernetes_takes_it(name: str, document: dict[str, Any]) -> None:
-    kubernetes_validate.validate(document, "1.33", strict=True)
-
-
 def test_every_process_of_the_procfile_is_deployed_by_its_command() -> None:
-    assert {name: pod["containers"][0]["command"] for name, pod in _pods().items()} == COMMANDS
     assert {_process(unit): _command(unit) for unit in UNITS} == COMMANDS
 
 
 def test_each_has_the_time_that_it_needs_to_end() -> None:
     for name, seconds in NEEDED.items():
-        assert _pods()[name]["terminationGracePeriodSeconds"] >= seconds + 5, name
         (unit,) = [unit for unit in UNITS if _process(unit) == name]
         assert int(_unit(unit)["Service"]["TimeoutStopSec"]) >= seconds + 5, name
 
@@ -102,39 +80,14 @@ def test_the_web_is_replaced_by_a_reload_and_its_port_outlives_a_restart() -> No
 
 
 def test_every_queue_is_consumed_by_the_process_that_says_so() -> None:
-    for commands in (
-        {name: pod["containers"][0]["command"] for name, pod in _pods().items()},
-        {_process(unit): _command(unit) for unit in UNITS},
-    ):
-        consumed = {name: words[words.index("-Q") + 1] for name, words in commands.items() if "-Q" in words}
-        assert consumed == {name: ",".join(queues) for name, queues in QUEUES_OF_PROCESS.items()}
-
-
-def test_the_web_is_probed_where_it_answers() -> None:
-    (container,) = _pods()["web"]["containers"]
-    assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
-    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
-    assert {"name": "MANAGEMENT_PORT", "value": ports["management"]} in container["env"]
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"]["port"] == "management"
-
-
-def test_the_workers_are_probed_where_no_token_is_needed() -> None:
-    for name in ("worker", "housekeeping", "sender"):
-        (container,) = _pods()[name]["containers"]
-        assert container["startupProbe"]["httpGet"] == {"path": "/livez", "port": "metrics"}
+    commands = {_process(unit): _command(unit) for unit in UNITS}
+    consumed = {name: words[words.index("-Q") + 1] for name, words in commands.items() if "-Q" in words}
+    assert consumed == {name: ",".join(queues) for name, queues in QUEUES_OF_PROCESS.items()}
 
 
 def test_each_process_reads_the_settings_and_its_own_secrets_alone() -> None:
     assert set(FILES_OF_PROCESS) == set(COMMANDS)
     for process, files in FILES_OF_PROCESS.items():
-        (container,) = _pods()[process]["containers"]
-        shared, *secrets = container["envFrom"]
-        assert shared == {"configMapRef": {"name": "checkout-settings"}}, process
-        assert [each["secretRef"]["name"] for each in secrets] == [f"checkout-{file}" for file in files], process
-        assert not [each["name"] for each in container.get("env", []) if is_secret(each["name"])], process
-
         (unit,) = [unit for unit in UNITS if _process(unit) == process]
         lines = [line.partition("=") for line in unit.read_text().splitlines()]
         assert [value.lstrip("-") for name, _, value in lines if name == "EnvironmentFile"] == [
@@ -158,22 +111,6 @@ def test_the_page_names_each_file_what_it_holds_and_who_reads_it() -> None:
         names = set(re.findall(r"[A-Z<>]+(?:_[A-Z<>]+)+", holds))
         assert {name for name in names if file not in files_with(name)} == set(), file
         assert {name for name, files in SECRETS if "*" not in name and file in files} <= names, file
-
-
-def test_the_settings_of_all_hold_no_secret_and_say_where_each_belongs() -> None:
-    path = ROOT / "deploy" / "kubernetes" / "settings.yaml"
-    secrets = [name for name in yaml.safe_load(path.read_text())["data"] if is_secret(name)]
-    assert secrets == ["REDIS_URL", "CELERY_BROKER_URL"], "here without passwords"
-    named = {
-        line.split()[1].removeprefix("checkout-"): set(re.findall(r"[A-Z<>]+(?:_[A-Z<>]+)+", line))
-        for line in path.read_text().splitlines()
-        if line.startswith("#   checkout-")
-    }
-    in_full = {name: files for name, files in SECRETS if "*" not in name}
-    assert set(named) == {file for files in FILES_OF_PROCESS.values() for file in files}
-    for file, names in named.items():
-        assert {name for name in names if file not in files_with(name)} == set()
-        assert {name for name, files in in_full.items() if file in files} <= names
 
 
 @pytest.mark.parametrize("unit", [*UNITS, SOCKET], ids=lambda unit: unit.stem)

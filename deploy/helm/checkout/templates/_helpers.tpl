@@ -3,15 +3,12 @@
 {{- end -}}
 
 {{/*
-At most 50 characters, since names are made of it that may have 63. A longer one keeps a hash of all of it: cut alone,
-two releases might meet.
+The release's name, which is one of its kind in a namespace. With the chart's name added, as many charts have it, the
+releases `shop` and `shop-checkout` would meet. At most 50 characters, since names are made of it that may have 63; a
+longer one keeps a hash of all of it.
 */}}
 {{- define "checkout.fullname" -}}
-{{- $name := .Values.fullnameOverride -}}
-{{- if not $name -}}
-{{- $chart := include "checkout.name" . -}}
-{{- $name = ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
-{{- end -}}
+{{- $name := default .Release.Name .Values.fullnameOverride | replace "." "-" -}}
 {{- if gt (len $name) 50 -}}
 {{- $name = printf "%s-%s" (trunc 41 $name | trimSuffix "-") (sha256sum $name | trunc 8) -}}
 {{- end -}}
@@ -45,7 +42,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 
 {{- define "checkout.serviceAccount" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "checkout.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- .Values.serviceAccount.name | default (ternary (printf "%s-account" (include "checkout.fullname" .)) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
 {{/* (root, audience): the name of its Secret. */}}
@@ -140,8 +137,8 @@ yes
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
 {{- fail "ingress.hosts: name at least one host" }}
 {{- end }}
-{{- if and .Values.monitoring.prometheusRule.enabled (not .Values.monitoring.prometheusRule.groups) }}
-{{- fail "monitoring.prometheusRule.groups: has no group" }}
+{{- if and .Values.monitoring.prometheusRule.enabled (not .Values.monitoring.prometheusRule.files) }}
+{{- fail "monitoring.prometheusRule.files: has no file" }}
 {{- end }}
 {{- end -}}
 

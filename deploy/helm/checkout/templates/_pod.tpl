@@ -93,7 +93,7 @@ topologySpreadConstraints:
 {{- $root := index . 0 -}}{{- $process := index . 1 -}}{{- $pods := include "checkout.pods" . | fromYaml -}}
 {{- $settings := include "checkout.settings" $root -}}
 {{- if and (eq $process "release") (not $root.Values.existingConfigMap) -}}
-{{- $settings = printf "%s-release-settings" (include "checkout.fullname" $root) -}}
+{{- $settings = printf "%s-release-environment" (include "checkout.fullname" $root) -}}
 {{- end -}}
 name: {{ $process }}
 image: {{ include "checkout.image" $root | quote }}
