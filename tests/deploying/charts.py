@@ -112,6 +112,8 @@ OFF: Final = (
 
 Document = dict[str, Any]
 
+_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 class RefusedError(Exception):
     """Helm refused the values; the message is its own."""
@@ -184,7 +186,7 @@ def documents(files: dict[str, str]) -> list[Document]:
         document
         for name, text in files.items()
         if name.endswith(".yaml")
-        for document in yaml.safe_load_all(text)
+        for document in yaml.load_all(text, _Loader)
         if document
     ]
 
