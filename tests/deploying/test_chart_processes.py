@@ -204,19 +204,19 @@ def test_a_rollout_takes_nobody_away_before_another_serves_and_beat_is_one(every
 
 def test_probes_ask_for_what_is_answered_where_it_is(app: Flask, everything: list[Document]) -> None:
     routes = {rule.rule for rule in app.url_map.iter_rules()}
-    asked = {
+    probed = {
         (name, kind): container(pod)[kind]["httpGet"]
         for name, pod in pods(everything).items()
         for kind in PROBES
         if kind in container(pod)
     }
 
-    assert {path["path"] for (name, _), path in asked.items() if name == "web"} == {"/livez", "/readyz"} & routes
-    assert {path["path"] for (name, _), path in asked.items() if name in QUEUES_OF_PROCESS} == {"/livez"}
-    assert {name for name, kind in asked if kind == "livenessProbe"} == {*SCRAPED, "flower"}
-    assert {name for name, kind in asked if kind == "startupProbe"} == set(SCRAPED)
-    assert {name for name, kind in asked if kind == "readinessProbe"} == {"web", "flower"}
-    for (name, kind), probe in asked.items():
+    assert {path["path"] for (name, _), path in probed.items() if name == "web"} == {"/livez", "/readyz"} & routes
+    assert {path["path"] for (name, _), path in probed.items() if name in QUEUES_OF_PROCESS} == {"/livez"}
+    assert {name for name, kind in probed if kind == "livenessProbe"} == {*SCRAPED, "flower"}
+    assert {name for name, kind in probed if kind == "startupProbe"} == set(SCRAPED)
+    assert {name for name, kind in probed if kind == "readinessProbe"} == {"web", "flower"}
+    for (name, kind), probe in probed.items():
         inside = container(pods(everything)[name])
         port = {each["name"]: each["containerPort"] for each in inside["ports"]}[probe["port"]]
         if name != "flower":
