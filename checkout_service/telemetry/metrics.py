@@ -134,6 +134,11 @@ clock_skew_seconds = Gauge(
     ["process"],
     multiprocess_mode="mostrecent",
 )
+beat_last_message_timestamp_seconds = Gauge(
+    "beat_last_message_timestamp_seconds",
+    "When a worker last began a task that beat had sent, in seconds since 1970 by the worker's clock; 0 before the first.",
+    multiprocess_mode="max",
+)
 database_pool_connections = Gauge(
     "database_pool_connections",
     "Connections of the web processes' pools, looked at once a second: in use, and how many there may be (limit).",
