@@ -136,7 +136,7 @@ clock_skew_seconds = Gauge(
 )
 beat_last_message_timestamp_seconds = Gauge(
     "beat_last_message_timestamp_seconds",
-    "When a worker last began a task that beat had sent, in seconds since 1970 by the worker's clock; 0 before the first.",
+    "When a worker last began a task that beat had sent, in seconds since 1970 by its own clock; 0 before the first.",
     multiprocess_mode="max",
 )
 database_pool_connections = Gauge(

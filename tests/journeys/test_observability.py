@@ -18,7 +18,7 @@ import yaml
 
 from checkout_service.local.servers import free_port
 from tests.journeys.conftest import Town, eventually
-from tests.observability.files import DASHBOARDS, HOME, alarms
+from tests.observability.files import DASHBOARDS, HOME, alarms, metrics_in
 
 PORTS = {
     "checkout-web": "PORT",
@@ -109,6 +109,9 @@ def test_every_query_finds_a_series_and_every_rule_is_evaluated(town: Town, prom
                 if not prometheus.query(asked):
                     empty[f"{path.stem}: {panel['title']}"] = asked
     assert empty == {}
+
+    asked = {name for rule in alarms().values() for name in metrics_in(rule["expr"])}
+    assert {name for name in asked if not prometheus.query(name)} == set(), "what nobody exposes never fires"
 
     rules = eventually(lambda: _evaluated(prometheus))
     assert {name: rule["lastError"] for name, rule in rules.items() if rule["health"] != "ok"} == {}
