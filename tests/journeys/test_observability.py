@@ -104,14 +104,14 @@ def test_every_query_finds_a_series_and_every_rule_is_evaluated(town: Town, prom
     for path in DASHBOARDS:
         for panel in json.loads(path.read_text())["panels"]:
             for target in panel.get("targets", ()):
-                asked = target["expr"].replace("$__rate_interval", "1m").replace("$environment", ".*")
-                assert "$" not in asked, asked
-                if not prometheus.query(asked):
-                    empty[f"{path.stem}: {panel['title']}"] = asked
+                query = target["expr"].replace("$__rate_interval", "1m").replace("$environment", ".*")
+                assert "$" not in query
+                if not prometheus.query(query):
+                    empty[f"{path.stem}: {panel['title']}"] = query
     assert empty == {}
 
-    asked = {name for rule in alarms().values() for name in metrics_in(rule["expr"])}
-    assert {name for name in asked if not prometheus.query(name)} == set(), "what nobody exposes never fires"
+    named = {name for rule in alarms().values() for name in metrics_in(rule["expr"])}
+    assert {name for name in named if not prometheus.query(name)} == set(), "what nobody exposes never fires"
 
     rules = eventually(lambda: _evaluated(prometheus))
     assert {name: rule["lastError"] for name, rule in rules.items() if rule["health"] != "ok"} == {}

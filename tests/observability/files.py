@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 HOME = ROOT / "deploy" / "observability"
 PAGES = ROOT / "docs" / "alarms"
 RULES = sorted((HOME / "rules").glob("*.yaml"))
-STORIES = sorted((ROOT / "tests" / "observability" / "rules").glob("*.yaml"))
+CASES = sorted((ROOT / "tests" / "observability" / "rules").glob("*.yaml"))
 DASHBOARDS = sorted((HOME / "grafana").glob("*.json"))
 
 _FUNCTIONS = (

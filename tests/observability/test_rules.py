@@ -16,7 +16,7 @@ from flask import Flask
 from tests.architecture.sources import paths, texts, tree
 from tests.conftest import ROOT
 from tests.observability.conftest import Promtool
-from tests.observability.files import HOME, PAGES, RULES, STORIES, alarms, expressions, metrics_in, read
+from tests.observability.files import CASES, HOME, PAGES, RULES, alarms, expressions, metrics_in, read
 
 COMMANDS_OF_THE_SCRIPT = {"health": [[]]}
 """What `checkout` does and `flask --app wsgi` does not."""
@@ -28,8 +28,8 @@ def test_the_rules_are_sound(promtool: Promtool) -> None:
     assert status == 0, shown
 
 
-@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
-def test_alarms_fire_and_are_silent_as_their_stories_say(promtool: Promtool, path: Path) -> None:
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_alarms_fire_and_are_silent_as_their_cases_say(promtool: Promtool, path: Path) -> None:
     status, shown = promtool("test", "rules", path)
     assert status == 0, shown
 
@@ -37,10 +37,10 @@ def test_alarms_fire_and_are_silent_as_their_stories_say(promtool: Promtool, pat
 def test_a_rule_that_is_wrong_is_found(promtool: Promtool, tmp_path: Path) -> None:
     rules = (HOME / "rules" / "stock.yaml").read_text()
     (tmp_path / "stock.yaml").write_text(rules.replace("> 120", "> 12000"))
-    stories = read(ROOT / "tests" / "observability" / "rules" / "stock.yaml") | {"rule_files": ["stock.yaml"]}
-    (tmp_path / "stories.yaml").write_text(repr(stories))
+    cases = read(ROOT / "tests" / "observability" / "rules" / "stock.yaml") | {"rule_files": ["stock.yaml"]}
+    (tmp_path / "cases.yaml").write_text(repr(cases))
 
-    status, shown = promtool("test", "rules", tmp_path / "stories.yaml")
+    status, shown = promtool("test", "rules", tmp_path / "cases.yaml")
 
     assert status == 1
     assert "alertname: CheckoutHoldPastEnd" in shown
@@ -48,9 +48,9 @@ def test_a_rule_that_is_wrong_is_found(promtool: Promtool, tmp_path: Path) -> No
 
 def test_each_alarm_fires_once_and_is_silent_once_on_series_that_it_looks_at() -> None:
     fires, silent = set(), set()
-    for story in _stories():
-        fed = {re.split(r"[{ ]", series["series"])[0] for series in story["input_series"]}
-        for case in story.get("alert_rule_test", ()):
+    for group in _groups():
+        fed = {re.split(r"[{ ]", series["series"])[0] for series in group["input_series"]}
+        for case in group.get("alert_rule_test", ()):
             name = case["alertname"]
             if case["exp_alerts"]:
                 fires.add(name)
@@ -59,7 +59,7 @@ def test_each_alarm_fires_once_and_is_silent_once_on_series_that_it_looks_at() -
     assert fires == silent == alarms().keys()
 
 
-def test_what_is_asked_for_is_exposed() -> None:
+def test_every_query_is_of_what_is_exposed() -> None:
     exposed = {text for path in paths("checkout_service") for text in texts(tree(path))}
     exposed |= {
         f"{name}{end}" for name in exposed if name.endswith("_seconds") for end in ("_bucket", "_count", "_sum")
@@ -71,10 +71,10 @@ def test_what_is_asked_for_is_exposed() -> None:
         for rule in group["rules"]
         if "record" in rule
     }
-    asked = {name for expression in expressions() for name in metrics_in(expression)}
+    sought = {name for expression in expressions() for name in metrics_in(expression)}
 
-    assert len(asked) > 40
-    assert not asked - exposed - recorded - {"up"}
+    assert len(sought) > 40
+    assert not sought - exposed - recorded - {"up"}
 
 
 def test_gauges_that_each_replica_shows_are_never_added_up() -> None:
@@ -145,8 +145,8 @@ def test_the_scrape_configuration_is_sound(promtool: Promtool, tmp_path: Path) -
     assert jobs == {job for job in jobs if re.search(r"checkout-(web|worker|housekeeping|sender)", job)}
 
 
-def _stories() -> Iterator[dict[str, Any]]:
-    for path in STORIES:
+def _groups() -> Iterator[dict[str, Any]]:
+    for path in CASES:
         yield from read(path)["tests"]
 
 
