@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients bench profile node venv many-rows
+.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients dashboards bench profile node venv many-rows docs image
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -30,6 +30,7 @@ help:
 	@echo "make openapi  write docs/openapi.json, the document of a release, from the routes"
 	@echo "make manifests  write deploy/kubernetes from the Helm chart and the values beside it"
 	@echo "make clients  write clients/openapi.json from the routes, and what is generated of it; the TypeScript part needs node"
+	@echo "make dashboards  write deploy/observability/grafana/*.json from panels/*.yaml beside them"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
 	@echo "make node   what tests run in node: linters of the API's document, public packages for receivers; and node itself, where it is missing"
@@ -104,6 +105,9 @@ openapi: venv
 
 manifests: venv
 	@WRITE_MANIFESTS=1 .venv/bin/python -m pytest tests/deploying/test_plain_manifests.py
+
+dashboards: venv
+	@.venv/bin/python deploy/observability/dashboards.py
 
 clients: venv
 	@.venv/bin/python -m clients.make

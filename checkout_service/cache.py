@@ -66,6 +66,11 @@ class Cache:
         self._later: deque[Entry] = deque()
         self._writer = BackgroundThread("cache-writer", self._write)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last command found no server."""
+        return self._breaker.is_open
+
     def get(self, name: str) -> bytes | None:
         """What was put under the name, or None."""
         found: object = self._reached(lambda: self._redis.get(self._prefix + name), otherwise=None)

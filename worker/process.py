@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from functools import cache
 from typing import Any
@@ -20,6 +21,7 @@ from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import SettingsError, WorkerSettings
 from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs, metrics
+from checkout_service.telemetry.process_memory import ProcessMemory
 from checkout_service.telemetry.scrape_page import BeingMadeError, ScrapePage, is_bearer
 from worker.context import make_context
 from worker.periodic.clocks import clocks
@@ -81,10 +83,14 @@ def _start_afresh(**_: Any) -> None:
 class WorkerPages:
     """What a worker serves on its metrics port: /livez, and /metrics of all of its processes for who has the token."""
 
-    def __init__(self, token: Secret | None) -> None:
-        """Without a token everybody may read the metrics: the port is one that somebody opened for them."""
+    def __init__(self, token: Secret | None, *, process: str) -> None:
+        """``process`` is the worker's name: worker, housekeeping or sender.
+
+        Without a token everybody may read the metrics: the port is one that somebody opened for them.
+        """
         self._token = token
-        self._page = ScrapePage(metrics.expose, folder=metrics.FOLDER, name="worker")
+        memory = ProcessMemory(process, root=os.getpid)
+        self._page = ScrapePage(lambda: metrics.expose(memory), folder=metrics.FOLDER, name=process)
 
     def answer(self, request: Request | None) -> Answer | None:
         """All but the metrics, which take time."""
@@ -111,10 +117,11 @@ class WorkerPages:
 @celeryd_after_setup.connect
 def _serve_metrics(sender: str, instance: Worker, **_: Any) -> None:
     """Answer for all processes of this worker on its own port; 0 is off."""
-    name = f"{sender.partition('@')[0].upper()}_METRICS_PORT"
+    process = sender.partition("@")[0]
+    name = f"{process.upper()}_METRICS_PORT"
     ports: dict[str, str] = instance.app.conf["metrics_ports"]
     port = int(ports.get(name, ports["WORKER_METRICS_PORT"]))
     host = str(instance.app.conf["metrics_host"])
     if port:
         settings: WorkerSettings = context().extensions["settings"]
-        ManagementPort(listen(host, port), WorkerPages(settings.metrics_token)).start()
+        ManagementPort(listen(host, port), WorkerPages(settings.metrics_token, process=process)).start()

@@ -5,6 +5,8 @@ Where the server answers probes from memory, those for /livez and /readyz never 
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Blueprint, Flask, Response, current_app, request
 
 from checkout_service.api.callers import public
@@ -12,6 +14,7 @@ from checkout_service.api.responses import json_answer
 from checkout_service.health.backlog import Backlog
 from checkout_service.health.management import ManagementPages
 from checkout_service.health.probes import Probes, readiness
+from checkout_service.health.process_gauges import show_process
 from checkout_service.health.readiness import Readiness
 from checkout_service.health.scrapes import Scrapes
 from checkout_service.oversight.gauges import Violations
@@ -19,16 +22,25 @@ from checkout_service.server.management import MANAGEMENT_KEY
 from checkout_service.server.wsgi_adapter import PROBES_KEY
 from checkout_service.settings.values import WebSettings
 from checkout_service.telemetry import metrics
+from checkout_service.telemetry.process_memory import ProcessMemory, siblings
 
 blueprint = Blueprint("health", __name__)
 
 
 def init_app(app: Flask, settings: WebSettings) -> None:
     looking = app.extensions["readiness"] = Readiness(app, settings)
-    probes = app.extensions[PROBES_KEY] = Probes(looking.checks)
-    scrapes = app.extensions["scrapes"] = Scrapes(app, settings, Backlog(), Violations())
+    probes = app.extensions[PROBES_KEY] = Probes(partial(_look, app, looking))
+    scrapes = app.extensions["scrapes"] = Scrapes(
+        app, settings, Backlog(), Violations(), ProcessMemory("web", root=siblings)
+    )
     app.extensions[MANAGEMENT_KEY] = ManagementPages(probes, scrapes)
     app.register_blueprint(blueprint)
+
+
+def _look(app: Flask, looking: Readiness) -> dict[str, str]:
+    with app.app_context():
+        show_process()
+    return looking.checks()
 
 
 @blueprint.get("/livez")

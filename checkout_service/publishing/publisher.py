@@ -79,6 +79,11 @@ class TaskQueue:
             raise QueueUnavailableError(str(error) or "the broker failed a moment ago") from error
         return str(sent.id)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last message was not taken."""
+        return self._breaker.is_open
+
     def ping(self) -> None:
         """Raise QueueUnavailableError unless the broker accepts a connection in time."""
         try:

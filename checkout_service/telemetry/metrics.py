@@ -134,6 +134,24 @@ clock_skew_seconds = Gauge(
     ["process"],
     multiprocess_mode="mostrecent",
 )
+beat_last_message_timestamp_seconds = Gauge(
+    "beat_last_message_timestamp_seconds",
+    "When a worker last began a task that beat had sent, in seconds since 1970 by its own clock; 0 before the first.",
+    multiprocess_mode="max",
+)
+database_pool_connections = Gauge(
+    "database_pool_connections",
+    "Connections of the web processes' pools, looked at once a second: in use, and how many there may be (limit).",
+    ["state"],
+    multiprocess_mode="livesum",
+)
+breakers_open = Gauge(
+    "breakers_open",
+    "Web processes that fail at once instead of asking a server, since their last call to it failed, by server: "
+    "database, commits (no standby confirms them), broker, cache.",
+    ["server"],
+    multiprocess_mode="livesum",
+)
 background_thread_errors_total = Counter(
     "background_thread_errors_total",
     "Rounds of background threads that raised, by thread; each has a log line.",
@@ -171,12 +189,20 @@ for _class in RejectedClass:
     webhook_deliveries_dropped_total.labels(_class.name.lower())
 
 
-def begin_series(providers: Iterable[str], *, payment_statuses: Iterable[str], delivery_states: Iterable[str]) -> None:
+def begin_series(
+    providers: Iterable[str],
+    *,
+    payment_statuses: Iterable[str],
+    refund_statuses: Iterable[str],
+    delivery_states: Iterable[str],
+) -> None:
     """Have the series of these providers start at 0. A worker calls it, since workers count them."""
-    statuses, states = list(payment_statuses), list(delivery_states)
+    statuses, of_refunds, states = list(payment_statuses), list(refund_statuses), list(delivery_states)
     for provider in providers:
         for status in statuses:
             payments_total.labels(provider, status)
+        for status in of_refunds:
+            refunds_total.labels(provider, status)
         for state in states:
             webhook_deliveries_total.labels(provider, state)
 

@@ -17,11 +17,11 @@ def answer(pages: WorkerPages, path: str, method: str = "GET", **headers: str) -
 
 
 def test_the_metrics_are_open_unless_there_is_a_token() -> None:
-    status, headers, body = answer(WorkerPages(None), "/metrics")
+    status, headers, body = answer(WorkerPages(None, process="worker"), "/metrics")
     assert (status, headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
     assert b"webhook_deliveries_total" in body
 
-    pages = WorkerPages(Secret(TOKEN))
+    pages = WorkerPages(Secret(TOKEN), process="worker")
     for wrong in ({}, {"authorization": "Bearer no"}, {"authorization": TOKEN}):
         status, headers, body = answer(pages, "/metrics", **wrong)
         assert (status, headers["WWW-Authenticate"], body) == (401, 'Bearer realm="metrics"', b"")
@@ -31,5 +31,5 @@ def test_the_metrics_are_open_unless_there_is_a_token() -> None:
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/", "GET", 404), ("/metrics", "POST", 405)])
 def test_nothing_else_is_served(path: str, method: str, status: int) -> None:
-    assert answer(WorkerPages(None), path, method)[0] == status
-    assert WorkerPages(None).answer(None) == (400, {}, b"")
+    assert answer(WorkerPages(None, process="worker"), path, method)[0] == status
+    assert WorkerPages(None, process="worker").answer(None) == (400, {}, b"")

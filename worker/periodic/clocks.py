@@ -13,7 +13,7 @@ from typing import Final
 from checkout_service.cache import cache
 from checkout_service.database.clock import BEAT_CLOCK, seconds_ahead
 from checkout_service.database.errors import DatabaseUnavailableError
-from checkout_service.telemetry.metrics import clock_skew_seconds
+from checkout_service.telemetry.metrics import beat_last_message_timestamp_seconds, clock_skew_seconds
 
 EVERY: Final = 30.0
 """Seconds between two looks at the database's clock, in each process."""
@@ -39,6 +39,7 @@ class Clocks:
         less than the clock does: so the greatest that was seen within a minute counts.
         """
         now = monotonic()
+        beat_last_message_timestamp_seconds.set(time())
         if now - self._looked_at > EVERY:
             self._looked_at = now
             try:

@@ -32,6 +32,8 @@ def test_the_clock_of_a_worker_is_compared_with_the_databases(wrong_by: float, m
     shift(monkeypatch, wrong_by)
     Clocks().look(node="housekeeping@there", sent_at=None)
     assert shown("housekeeping") == pytest.approx(wrong_by, abs=30)
+    seen_at = REGISTRY.get_sample_value("beat_last_message_timestamp_seconds")
+    assert seen_at == pytest.approx(time() + wrong_by, abs=30), "by the worker's own clock"
 
 
 @pytest.mark.usefixtures("inside")
