@@ -98,20 +98,20 @@ def test_every_character_that_is_accepted_is_one_in_sh(tmp_path: Path, shell: st
     """In the middle of a value, at its beginning and at its end."""
     accepted = []
     for code in (*range(1, 0x250), 0x20AC, 0x3000, 0xA0, 0x2028, 0xFEFF, 0x1F600):
-        letter = chr(code)
+        character = chr(code)
         try:
-            found = parse(f"A=x{letter}y\nB={letter}y\nC=x{letter}\n".encode(), name="file")
+            found = parse(f"A=x{character}y\nB={character}y\nC=x{character}\n".encode(), name="file")
         except EnvironmentFileError:
             continue
-        assert found == {"A": f"x{letter}y", "B": f"{letter}y", "C": f"x{letter}"}
-        accepted.append(letter)
+        assert found == {"A": f"x{character}y", "B": f"{character}y", "C": f"x{character}"}
+        accepted.append(character)
     # The one at a beginning is refused, a comment in some readers; so it is tried alone.
     assert {*"azAZ09!%*+,-./:=?@[]^_{}", "ä", "€"} <= {*accepted}
     assert {*" \t\n\r\"'\\$`~;&|<>()#", "\u00a0", "\u2028"}.isdisjoint(accepted)
     path = tmp_path / "file"
-    lines = {f"A{number}": f"x{letter}y" for number, letter in enumerate(accepted)}
-    lines |= {f"B{number}": f"{letter}y" for number, letter in enumerate(accepted)}
-    lines |= {f"C{number}": f"x{letter}" for number, letter in enumerate(accepted)}
+    lines = {f"A{number}": f"x{character}y" for number, character in enumerate(accepted)}
+    lines |= {f"B{number}": f"{character}y" for number, character in enumerate(accepted)}
+    lines |= {f"C{number}": f"x{character}" for number, character in enumerate(accepted)}
     path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     assert by_shell(shell, path) == lines
