@@ -162,15 +162,18 @@ def _read(path: str) -> tuple[bytes, int]:
     try:
         # A pipe would be waited for, by this very call.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
                 raise EnvironmentFileError(f"{path} is no file.")
-            content = file.read(LARGEST_FILE + 1)
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(LARGEST_FILE + 1)
+        finally:
+            os.close(descriptor)
     except ValueError:
         raise EnvironmentFileError("The environment file's name holds a NUL.") from None
     except OSError as error:
         raise EnvironmentFileError(f"{path} cannot be read: {error.strerror}.") from None
     if len(content) > LARGEST_FILE:
         raise EnvironmentFileError(f"{path} has more than {LARGEST_FILE} bytes.")
-    return content, status.st_mode
+    return content, mode
