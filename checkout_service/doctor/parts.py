@@ -63,6 +63,6 @@ def _check_bounds() -> Iterator[Finding]:
             yield wrong(ABOUT, "a bound that was left there refuses every webhook within a day", remedy)
         elif table == "webhook_deliveries":
             remedy = (
-                "Run it again: flask --app wsgi webhooks partition. Left alone, webhooks.parts takes it back in a day."
+                "Run it again: checkout webhooks partition. Left alone, webhooks.parts takes it back in a day."
             )
             yield advice(ABOUT, "a conversion was begun and has not ended", remedy)
