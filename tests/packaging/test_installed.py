@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 import psutil
-import pytest
 
 from checkout_service.local.servers import free_port
 from tests.conftest import JWT_SECRET, MOCK_SECRET, ROOT, Servers
@@ -182,11 +181,9 @@ def test_a_worker_begins_again_on_hangup_as_it_was_started(
         assert process.wait(90) == 0, log.read_text()[-4000:]
 
 
-@pytest.mark.parametrize("name", ["checkout_service", "worker", "celeryconfig", "flowerconfig", "wsgi"])
-def test_what_lies_where_it_is_started_is_not_loaded(
-    installed: Installed, servers: Servers, tmp_path: Path, name: str
-) -> None:
-    (tmp_path / f"{name}.py").write_text("raise SystemExit('loaded what is somebody else')\n")
+def test_what_lies_where_it_is_started_is_not_loaded(installed: Installed, servers: Servers, tmp_path: Path) -> None:
+    for name in ("checkout_service", "worker", "celeryconfig", "flowerconfig", "wsgi"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('loaded what is somebody else')\n")
     file = _environment_file(servers, tmp_path)
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
