@@ -172,13 +172,16 @@ def test_a_worker_begins_again_on_hangup_as_it_was_started(
         )
     try:
         eventually(lambda: _says(log, "", process) and _status(url) == 200, within=120)
-        before = psutil.Process(process.pid).children()
+        before = {child.pid for child in psutil.Process(process.pid).children()}
         process.send_signal(signal.SIGHUP)
-        eventually(lambda: not any(child.is_running() for child in before), within=120)
+        # Until then it is the one before, which ends already, and hears no SIGTERM.
+        eventually(lambda: {child.pid for child in psutil.Process(process.pid).children()} - before, within=120)
         eventually(lambda: _says(log, "", process) and _status(url) == 200, within=120)
-    finally:
         process.terminate()
         assert process.wait(90) == 0, log.read_text()[-4000:]
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_what_lies_where_it_is_started_is_not_loaded(installed: Installed, servers: Servers, tmp_path: Path) -> None:
