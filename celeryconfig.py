@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-from worker.celery_settings import *  # noqa: F403 (what Celery reads are all its names)
+from worker import celery_settings
+
+globals().update({name: value for name, value in vars(celery_settings).items() if not name.startswith("_")})

@@ -156,7 +156,7 @@ def test_an_option_without_its_file_is_wrong_use() -> None:
     assert (done.returncode, done.stderr) == (2, "Error: Option '--env-file' requires an argument.\n")
 
 
-def test_a_file_that_everybody_may_read_is_told_of_in_a_line(tmp_path: Path) -> None:
+def test_a_file_that_everybody_may_read_has_a_warning_of_a_line(tmp_path: Path) -> None:
     path = tmp_path / "checkout.env"
     path.write_text("A=sesame\n")
     path.chmod(0o644)

@@ -205,7 +205,7 @@ def test_what_is_no_readable_file_of_a_bounded_size_is_refused(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("mode", "warns"), [(0o600, False), (0o640, False), (0o644, True)])
-def test_a_file_that_everybody_may_read_is_told_of(tmp_path: Path, mode: int, *, warns: bool) -> None:
+def test_a_file_that_everybody_may_read_has_a_warning(tmp_path: Path, mode: int, *, warns: bool) -> None:
     path = tmp_path / "file"
     path.write_text("A=1\n")
     path.chmod(mode)

@@ -60,7 +60,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("flower", "FLOWER_PORT", b"/healthcheck"),
     ],
 )
-def test_each_process_is_asked_where_it_listens(
+def test_each_process_is_tried_where_it_listens(
     environment: pytest.MonkeyPatch, process: str, setting: str, path: bytes
 ) -> None:
     with _answering(_status(b"200 OK")) as (port, heard):
