@@ -97,4 +97,4 @@ def _merged(values: dict[str, Any]) -> Any:
         return row
     if at_odds:
         raise DatabaseLockedError
-    raise NoCustomerError("PAYMENT_NAMESPACE is another than when this customer's row was written; see flask doctor")
+    raise NoCustomerError("PAYMENT_NAMESPACE is another than when this customer's row was written; see checkout doctor")

@@ -157,7 +157,7 @@ def _put(statement: Statement, values: dict[str, Any]) -> Sequence[Any]:
             at_odds = constraint_of(error) == CURRENCY_KEY
     if at_odds:
         raise DatabaseLockedError
-    raise NoCustomerError("PAYMENT_NAMESPACE is another than when this customer's row was written; see flask doctor")
+    raise NoCustomerError("PAYMENT_NAMESPACE is another than when this customer's row was written; see checkout doctor")
 
 
 _user = bindparam("user", type_=Uuid())

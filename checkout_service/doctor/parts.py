@@ -62,7 +62,5 @@ def _check_bounds() -> Iterator[Finding]:
             remedy = f"See that housekeeping runs (webhooks.parts), or: ALTER TABLE {table} DROP CONSTRAINT {name}"
             yield wrong(ABOUT, "a bound that was left there refuses every webhook within a day", remedy)
         elif table == "webhook_deliveries":
-            remedy = (
-                "Run it again: flask --app wsgi webhooks partition. Left alone, webhooks.parts takes it back in a day."
-            )
+            remedy = "Run it again: checkout webhooks partition. Left alone, webhooks.parts takes it back in a day."
             yield advice(ABOUT, "a conversion was begun and has not ended", remedy)

@@ -138,7 +138,7 @@ class Scene:
         found = find_listings(ListingFilters(), limit=FEW, cursor=None).listings
         best = max(found, key=lambda each: float("inf") if each.available is None else each.available, default=None)
         if best is None or (best.available is not None and best.available < QUANTITY):
-            raise TriggerError("There is nothing on sale to buy two pieces of: `flask stock add LISTING N`.")
+            raise TriggerError("There is nothing on sale to buy two pieces of: `checkout stock add LISTING N`.")
         return best.id, best.title, QUANTITY
 
     def _few(self) -> tuple[UUID, str, int]:
@@ -163,7 +163,7 @@ class Scene:
                 least = self._deployment.low + 1
                 raise TriggerError(
                     f"There is no listing with {least} to {FEW} pieces, to take them all for a moment: "
-                    f"`flask stock set LISTING {least}`."
+                    f"`checkout stock set LISTING {least}`."
                 )
             if fit and not called:
                 called = True

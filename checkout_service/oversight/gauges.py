@@ -34,7 +34,7 @@ class Violations(Collector):
             self._read_at = monotonic()
         gauge = GaugeMetricFamily(
             "checkout_invariant_violations",
-            "Rows that break a promise, among the newest or oldest thousands; see `flask payments check`.",
+            "Rows that break a promise, among the newest or oldest thousands; see `checkout payments check`.",
             labels=["invariant"],
         )
         for name, count in self._counts.items():
