@@ -1,39 +1,45 @@
 """Runs migrations as ``checkout_owner``, over an engine of its own from MIGRATION_DATABASE_URL.
 
 The connecting role may be a superuser, the database's owner with CREATEROLE, or ``checkout_owner`` itself. No migration
-names a schema: the search_path of this connection leads to the one that is migrated, ``SCHEMA`` or
-``alembic -x schema=NAME``. Where it is missing it is made.
+names a schema: the search_path of this connection leads to the one that is migrated, DATABASE_SCHEMA or
+``alembic -x schema=NAME``. Where it is missing it is made. Migrations name roles by their usual names; each statement
+is sent with those of DATABASE_ROLE_PREFIX.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
 import psycopg
 from alembic import context
-from sqlalchemy import Connection, Engine, create_engine, pool
+from sqlalchemy import Connection, Engine, create_engine, event, pool
 from sqlalchemy.exc import DBAPIError
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
 from checkout_service.database.engine import DIALECT, Base
-from checkout_service.settings.database_addresses import connection_parameters
+from checkout_service.settings.database_names import (
+    DatabaseAddress,
+    DatabaseNames,
+    connection_to,
+    fault_of_schema,
+    names_at,
+)
+from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import MigrationSettings, SettingsError
 
-SCHEMA: Final = "public"
-
 OWNER: Final = "checkout_owner"
+"""This and the other roles by their usual names, as in all SQL of migrations."""
 
 OPTIONS: Final = (
-    "-c search_path={schema} -c lock_timeout=5000 -c timezone=UTC "
-    "-c idle_in_transaction_session_timeout=0 -c transaction_timeout=0"
+    "-c lock_timeout=5000 -c timezone=UTC -c idle_in_transaction_session_timeout=0 -c transaction_timeout=0"
 )
 """A migration that cannot have its lock within 5 s must fail, not stand waiting in front of every customer. The last
 two keep the transaction alive that holds the lock on migrations, however long they take."""
@@ -74,7 +80,9 @@ DECLARE
     may_create boolean := (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user);
 BEGIN
     FOR required IN SELECT * FROM (VALUES
-        ('checkout_owner', 'NOLOGIN'), ('checkout_web', 'LOGIN'), ('checkout_worker', 'LOGIN')) AS roles (name, login)
+        ('checkout_owner', 'NOLOGIN', true), ('checkout_web', 'LOGIN', true), ('checkout_worker', 'LOGIN', true),
+        -- It has no right yet, so a release that may make no roles goes on without it.
+        ('checkout_settlements', 'LOGIN', false)) AS roles (name, login, is_needed)
     LOOP
         IF may_create AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = required.name) THEN
             BEGIN
@@ -83,7 +91,7 @@ BEGIN
                 NULL;
             END;
         END IF;
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = required.name) THEN
+        IF required.is_needed AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = required.name) THEN
             RAISE EXCEPTION 'role % is missing and % may not create it: run CREATE ROLE % % as a superuser',
                 required.name, current_user, required.name, required.login;
         END IF;
@@ -99,8 +107,24 @@ $$
 # installed it already, it is taken from there. It is "trusted": whoever may make schemas in the database may do it.
 EXTENSIONS: Final = """
 DO $$
+DECLARE
+    place text := (SELECT nspname FROM pg_extension JOIN pg_namespace AS of ON of.oid = extnamespace
+        WHERE extname = 'unaccent');
 BEGIN
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'unaccent') THEN
+    IF has_schema_privilege('checkout_owner', place, 'USAGE') THEN
+        RETURN;
+    END IF;
+    IF place IS NOT NULL THEN
+        -- Another deployment has put it there, or somebody else.
+        BEGIN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO checkout_owner', place);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;
+        END;
+        IF NOT has_schema_privilege('checkout_owner', place, 'USAGE') THEN
+            RAISE EXCEPTION 'the extension unaccent is in the schema %, which the owner of our tables may not use: run '
+                'GRANT USAGE ON SCHEMA % TO checkout_owner as the owner of that schema or as a superuser', place, place;
+        END IF;
         RETURN;
     END IF;
     IF NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'unaccent') THEN
@@ -130,13 +154,25 @@ $$
 WORDS_OF_OURS: Final = "P0001"
 """The SQLSTATE of what the blocks above raise: one line that says what to do, which a traceback would hide."""
 
+OUR_TABLES: Final = f"ARRAY[{', '.join(repr(name) for name in ['alembic_version', *sorted(Base.metadata.tables)])}]"
+
 # The login roles get their right only where they lack it: in public, PostgreSQL itself gave it to everybody.
 RIGHTS: Final = """
 DO $$
 DECLARE
     schema text := current_setting('search_path');
     login text;
+    foreign_table text;
 BEGIN
+    -- What a name leads to there has to be ours, or nothing.
+    SELECT relname INTO foreign_table FROM pg_class
+    WHERE relnamespace = to_regnamespace(quote_ident(schema)) AND relname = ANY(TABLES)
+        AND NOT pg_has_role('checkout_owner', relowner, 'USAGE')
+    ORDER BY relname <> 'alembic_version', relname LIMIT 1;
+    IF foreign_table IS NOT NULL THEN
+        RAISE EXCEPTION 'the schema % has a table % that is not of checkout_owner, but of another application or of '
+            'another DATABASE_ROLE_PREFIX: set DATABASE_SCHEMA to a schema of its own', schema, foreign_table;
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = schema) THEN
         EXECUTE format('CREATE SCHEMA %I AUTHORIZATION checkout_owner', schema);
     END IF;
@@ -148,18 +184,44 @@ BEGIN
         IF NOT has_schema_privilege(login, schema, 'USAGE') THEN
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', schema, login);
         END IF;
+        -- For who connects without our options: by a pooler in transaction mode, or by hand. Whoever set it otherwise
+        -- had a reason: the doctor says where it leads, if it matters.
+        CONTINUE WHEN schema = 'public' OR EXISTS (SELECT FROM pg_db_role_setting, unnest(setconfig) AS setting
+            WHERE setrole = login::regrole AND setting LIKE 'search_path=%'
+                AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()));
+        BEGIN
+            EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = %I', login, current_database(), schema);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE NOTICE 'the default search_path of % cannot be set', login;
+        END;
     END LOOP;
 END
 $$
 """
 
 
-def chosen_schema() -> str:
-    """The schema to migrate. Ends the process if its name would have to be quoted, which search_path does not do."""
-    schema = context.get_x_argument(as_dictionary=True).get("schema", SCHEMA)
-    if not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", schema):
-        sys.exit(f"{schema!r} cannot be the schema: give it a name of a to z, 0 to 9 and _, not pg_ in front.")
-    return schema
+def chosen_names(url: Secret) -> DatabaseNames:
+    """The names of what is migrated. Ends the process if a schema's would have to be quoted, as search_path is not."""
+    names = names_at(url)
+    schema = context.get_x_argument(as_dictionary=True).get("schema", names.schema)
+    if fault := fault_of_schema(schema):
+        sys.exit(f"{schema!r} cannot be the schema: {fault}.")
+    return replace(names, schema=schema)
+
+
+def engine_for(url: Secret, names: DatabaseNames) -> Engine:
+    """An engine that sends every statement with the roles' names as they are here."""
+    arguments = connection_to(DatabaseAddress(url.reveal(), names)) | {"connect_timeout": 5, "prepare_threshold": None}
+    arguments["options"] = f"{arguments['options']} {OPTIONS}"
+    engine = create_engine(DIALECT, poolclass=pool.NullPool, creator=lambda: psycopg.connect(**arguments))
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _with_names(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> tuple[str, Any]:
+        return names.in_sql(statement), parameters
+
+    return engine
 
 
 def become_owner(connection: Connection) -> None:
@@ -171,7 +233,7 @@ def become_owner(connection: Connection) -> None:
     while True:
         try:
             # Without parameters, so that the percent signs of format() are not read as placeholders.
-            for block in (ROLES, EXTENSIONS, RIGHTS):
+            for block in (ROLES, EXTENSIONS, RIGHTS.replace("TABLES", OUR_TABLES)):
                 connection.exec_driver_sql(block, execution_options={"no_parameters": True})
             connection.exec_driver_sql(f"SET ROLE {OWNER}")
             connection.exec_driver_sql(VERSION_TABLE)
@@ -215,12 +277,10 @@ def alone(engine: Engine) -> Iterator[Connection]:
 def migrate() -> None:
     """Run what the Alembic command is about, alone in this database and as the owner."""
     try:
-        url = MigrationSettings.from_environment().database_url.reveal()
+        url = MigrationSettings.from_environment().database_url
     except SettingsError as error:
         sys.exit(f"The environment cannot be used:\n{error}")
-    arguments = connection_parameters(url) | {"connect_timeout": 5, "prepare_threshold": None}
-    arguments["options"] = f"{arguments.get('options', '')} {OPTIONS.format(schema=chosen_schema())}"
-    engine = create_engine(DIALECT, poolclass=pool.NullPool, creator=lambda: psycopg.connect(**arguments))
+    engine = engine_for(url, chosen_names(url))
     with engine.connect() as connection:
         become_owner(connection)
         with alone(engine) as lock:

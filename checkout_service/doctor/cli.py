@@ -15,7 +15,7 @@ from checkout_service.doctor.connections import check_connections
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
 from checkout_service.doctor.durability import check_durability
 from checkout_service.doctor.endpoints import check_endpoints
-from checkout_service.doctor.environment import check_flower
+from checkout_service.doctor.environment import check_flower, check_worker_settings
 from checkout_service.doctor.extensions import check_extensions
 from checkout_service.doctor.findings import Finding, Level, unknown
 from checkout_service.doctor.metrics import check_metrics
@@ -30,6 +30,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_server,
     check_durability,
     check_extensions,
+    check_worker_settings,
     check_roles,
     check_connections,
     check_flower,
