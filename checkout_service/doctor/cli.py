@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import click
 from flask.cli import with_appcontext
@@ -55,15 +55,20 @@ def doctor() -> None:
     Run it on every host: settings and clocks are each host's own.
     """
     click.echo(f"{Level.OK:8} {'web settings':22} complete")
+    if report(CHECKS):
+        raise SystemExit(1)
+
+
+def report(checks: Iterable[Callable[[], Iterator[Finding]]]) -> bool:
+    """Make the checks, in an application's context, and print what they find. Whether anything is wrong."""
     worst = False
-    for check in CHECKS:
+    for check in checks:
         for finding in _made(check):
             click.echo(f"{finding.level:8} {finding.about:22} {finding.result}")
             if finding.remedy:
                 click.echo(f"{'':8} {'':22} → {finding.remedy}")
             worst = worst or finding.level is Level.WRONG
-    if worst:
-        raise SystemExit(1)
+    return worst
 
 
 def _made(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
