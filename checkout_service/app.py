@@ -141,20 +141,8 @@ def create_app(settings: WebSettings) -> Flask:
     connect_cors(app, settings.cors_origins)
 
     for command in (
-        *(
-            api_keys,
-            catalog,
-            customer,
-            database,
-            doctor,
-            order_commands,
-            payment_commands,
-            privacy,
-            stock,
-            token,
-            webhooks,
-        ),
-        *(webhook_endpoint_commands, after_restore_command, after_restore_done_command),
+        *(api_keys, catalog, customer, database, doctor, order_commands, payment_commands, privacy, stock, token),
+        *(webhooks, webhook_endpoint_commands, after_restore_command, after_restore_done_command),
     ):
         app.cli.add_command(command)
     return app

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-PLAIN: Final = re.compile(r"[A-Za-z0-9._:/?@!=+,%-]*")
+PLAIN: Final = re.compile(r"[A-Za-z0-9._:/?@!=+,%\[\]-]*")
 """Values that need no quotes for any reader."""
 
 LARGEST: Final = 2**20
