@@ -20,6 +20,7 @@ from checkout_service.database.environment_lines import (
 from checkout_service.database.role_addresses import UnwritableAddressError, address_for, options_of
 from checkout_service.settings.database_addresses import connection_parameters
 
+PASSWORD = "s3"
 ADMIN = "postgresql://dba:p@{}/shop"
 
 
@@ -82,7 +83,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         pass
 
 
-def _round_trip(admin: str, *, database: str = "shop", secret: str = "secret") -> tuple[dict[str, Any], dict[str, str]]:
+def _round_trip(admin: str, *, database: str = "shop", secret: str = PASSWORD) -> tuple[dict[str, Any], dict[str, str]]:
     parameters = connection_parameters(admin)
     options, variables = options_of(parameters)
     address = address_for(parameters, user="shop_web", password=secret, database=database, options=options)
@@ -101,7 +102,7 @@ def test_the_servers_are_the_administrators(places: str) -> None:
     admin = connection_parameters(ADMIN.format(places))
     found, variables = _round_trip(ADMIN.format(places))
     assert variables == {}
-    assert {**admin, "user": "shop_web", "password": "secret"} == found
+    assert {**admin, "user": "shop_web", "password": PASSWORD} == found
 
 
 def test_one_option_stays_in_the_address_and_several_become_settings() -> None:

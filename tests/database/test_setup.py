@@ -259,7 +259,7 @@ def test_roles_that_migrations_made_without_passwords_get_them_from_a_superuser(
 
 
 @pytest.mark.parametrize("rights", ["CREATEDB", "CREATEROLE"])
-def test_who_may_not_make_what_is_missing_is_told_so_and_nothing_is_left(shop: Shop, rights: str) -> None:
+def test_who_may_not_make_what_is_missing_reads_why_and_nothing_is_left(shop: Shop, rights: str) -> None:
     name = f"{shop.prefix}_admin"
     with _superuser(shop.server) as superuser:
         superuser.execute(f"CREATE ROLE {name} LOGIN {rights} PASSWORD 'a'".encode())
@@ -316,7 +316,7 @@ def test_a_schema_of_another_application_is_refused(shop: Shop) -> None:
     assert shop.verifiers() == {}
 
 
-def test_a_server_that_is_away_and_a_check_of_nothing_are_said_in_a_line(shop: Shop) -> None:
+def test_a_server_that_is_away_and_a_check_without_an_address_end_with_a_line(shop: Shop) -> None:
     done = shop.init(ADMIN_DATABASE_URL="postgresql://a:Qz7x@127.0.0.1:1/b")
     assert (done.exit_code, done.output) == (1, "Error: The administrator cannot connect: nobody listens there.\n")
     checked = click.testing.CliRunner(env=_without_ours({})).invoke(database, ["check"])
