@@ -113,6 +113,9 @@ class _Role:
     password: str | None
     """To be set; None where it stays as it is."""
 
+    is_new: bool
+    """Whether it was missing when this was decided."""
+
 
 def prepare_database(
     admin: Secret,
@@ -160,7 +163,7 @@ def _connected(address: Mapping[str, Any], done: Prepared) -> psycopg.Connection
                 statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0")
                 try:
                     beside.execute(statement.format(sql.Identifier(address["dbname"])))
-                except psycopg.errors.DuplicateDatabase:
+                except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     pass  # somebody else has just made it
                 except psycopg.Error as error:
                     raise SetupError(f"The database is missing and cannot be made: {_primary(error)}.") from None
@@ -213,7 +216,15 @@ def _decide(
             if user != name and key != "owner":
                 raise SetupError(f"{setting} is the address of another role than {name}.")
             is_set = user == name and (name not in there or name in bare)
-            found.append(_Role(name=name, setting=setting, address=known, password=password if is_set else None))
+            found.append(
+                _Role(
+                    name=name,
+                    setting=setting,
+                    address=known,
+                    password=password if is_set else None,
+                    is_new=name not in there,
+                )
+            )
             continue
         if name in there and name not in bare and key not in renew:
             raise SetupError(
@@ -222,7 +233,7 @@ def _decide(
             )
         password = secrets.token_urlsafe(BYTES)
         address = address_for(admin, user=name, password=password, database=str(admin["dbname"]), options=options)
-        found.append(_Role(name=name, setting=setting, address=address, password=password))
+        found.append(_Role(name=name, setting=setting, address=address, password=password, is_new=name not in there))
     return found
 
 
@@ -278,6 +289,11 @@ def _make(
     there = {name for (name,) in connection.execute(_KNOWN, ([role.name for role in roles],))}
     steps = []
     for role in roles:
+        if role.name in there and role.is_new:
+            raise SetupError(
+                f"{role.name} was made by somebody else meanwhile, whose password it keeps: put the address that "
+                f"they have into {role.setting}, or have a new one made by --renew."
+            )
         if role.name in there and role.password is None:
             continue
         # A verifier, made here: what the server logs of the statement opens nothing.
@@ -322,6 +338,7 @@ def why(error: psycopg.OperationalError) -> str:
     text = str(error).lower()
     for phrase, meaning in (
         ("password authentication failed", "the password is refused"),
+        ("startup parameter", "this is a pooler: name PostgreSQL itself"),
         ("no password supplied", "a password is needed"),
         ("pg_hba.conf", "pg_hba.conf of the server refuses it"),
         ("too many connections", "the server has no connection left"),

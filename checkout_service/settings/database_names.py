@@ -36,7 +36,7 @@ class DatabaseNames:
 
     @property
     def owner(self) -> str:
-        """Who owns everything in the schema; nobody logs in as it."""
+        """Who owns everything in the schema; migrations and imports act as it, and nothing that serves."""
         return f"{self.prefix}_owner"
 
     @property

@@ -128,7 +128,10 @@ def test_everything_is_made_by_who_is_no_superuser_and_a_release_needs_nobody(sh
     assert [shop.log_in(setting) for setting in LOGINS] == [names.web, names.worker, names.owner, names.settlements]
     assert (shop.settings["DATABASE_SCHEMA"], shop.settings["DATABASE_ROLE_PREFIX"]) == (shop.prefix, shop.prefix)
 
-    # A release migrates as the owner, who may make no role, no schema and no extension.
+    # A release migrates as the owner, who may make no role, no schema and no extension. Deployments of before have no
+    # role for payouts, which nothing needs yet.
+    with _superuser(shop.server) as superuser:
+        superuser.execute(f"DROP ROLE {names.settlements}".encode())
     migrated = subprocess.run(
         [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"],
         env={"PATH": os.environ["PATH"], **shop.settings}, capture_output=True, text=True, check=False, cwd=ROOT,
@@ -217,6 +220,24 @@ def test_two_at_once_with_files_of_their_own_do_not_lock_each_other_out(shop: Sh
     assert f"The role {shop.names.owner} exists, and its password is nowhere" in refused.output
     assert not other.file.exists()
     assert shop.log_in("DATABASE_URL") == shop.names.web
+
+
+def test_of_two_at_once_with_files_of_their_own_the_first_stays(shop: Shop) -> None:
+    with _superuser(shop.server) as superuser:
+        superuser.execute(f"CREATE DATABASE {shop.prefix} OWNER dba".encode())
+    shops = [Shop(server=shop.server, folder=shop.folder / name, prefix=shop.prefix) for name in ("a", "b")]
+    for one in shops:
+        one.folder.mkdir()
+    with _superuser(shop.server) as superuser, superuser.transaction():
+        superuser.execute("LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE")  # both have decided when it goes on
+        started = [one.start() for one in shops]
+        eventually(lambda: all(one.file.exists() for one in shops))
+    outputs = [process.communicate(timeout=120)[0] for process in started]
+
+    assert sorted(process.returncode for process in started) == [0, 1], outputs
+    first, second = sorted(zip(started, shops, outputs, strict=True), key=lambda each: each[0].returncode)
+    assert [first[1].log_in(setting) for setting in LOGINS]
+    assert "was made by somebody else meanwhile" in second[2]
 
 
 def test_a_renewed_password_ends_the_old_one_and_leaves_the_others(shop: Shop) -> None:

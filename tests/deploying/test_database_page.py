@@ -22,7 +22,7 @@ CHECKOUT = f"""#!/bin/sh
 # The console script as far as this page needs it, whether or not the package is installed here.
 set -e
 if [ "$1" = --env-file ]; then
-    set -a; . "$2"; set +a
+    set -a; . "./$2"; set +a
     shift 2
 fi
 cd {ROOT}
