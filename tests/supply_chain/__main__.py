@@ -1,4 +1,7 @@
-"""``make audit``: known holes in what the lock pins. ``make sbom``: a list of what runs in production, as CycloneDX."""
+"""``make audit``: known holes in what the lock pins. ``make sbom``: a list of what runs in production, as CycloneDX.
+
+``wheels`` are what the image is made of (deploy/image/prepare.sh).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 from checkout_service.local.data_folder import ROOT
 from tests.supply_chain.audit import audit
 from tests.supply_chain.lock import read_lock, run_in_production
+from tests.supply_chain.wheels import fetch_wheels
 
 LOCK = ROOT / "requirements.lock"
 PROJECT = ROOT / "pyproject.toml"
@@ -27,11 +31,14 @@ def write_list(path: Path) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["audit", "sbom"])
-    parser.add_argument("--to", type=Path, default=ROOT / "sbom.cdx.json", help="where the list is written")
+    parser.add_argument("what", choices=["audit", "sbom", "wheels"])
+    parser.add_argument("--to", type=Path, default=ROOT / "sbom.cdx.json", help="the file, or wheels' folder, to write")
     options = parser.parse_args(arguments)
     if options.what == "audit":
         return audit(LOCK)
+    if options.what == "wheels":
+        fetch_wheels(run_in_production(read_lock(LOCK), PROJECT), read_lock(LOCK)["pip"], ROOT, options.to)
+        return 0
     write_list(options.to)
     sys.stdout.write(f"{options.to}\n")
     return 0
