@@ -1,4 +1,4 @@
-"""Flower's settings: operators see tasks and run failed ones again; never without a password."""
+"""Flower's settings: those of checkout_service/flower_pages/flower_settings.py, each the same object."""
 
 from __future__ import annotations
 
@@ -8,16 +8,6 @@ from pathlib import Path
 # Flower runs this file by its text, at a moment when the project's folder is not where modules are looked for.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from checkout_service.flower_pages.pages import install
-from checkout_service.settings.values import FlowerSettings, SettingsError
+from checkout_service.flower_pages.flower_settings import address, basic_auth, port
 
-try:
-    _settings = FlowerSettings.from_environment()
-except SettingsError as error:
-    sys.exit(f"The environment cannot be used; Flower can run and revoke tasks, so it is never open:\n{error}")
-
-address = _settings.host
-port = _settings.port
-# Flower would cut the setting at its commas, whatever stands between them: it gets what was read and found good.
-basic_auth = [f"{user}:{password.reveal()}" for user, password in _settings.users.items()]
-install(_settings)
+__all__ = ["address", "basic_auth", "port"]

@@ -20,7 +20,10 @@ from alembic import context
 from sqlalchemy import Connection, Engine, create_engine, pool
 from sqlalchemy.exc import DBAPIError
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+# For Alembic's own command in a checkout. In an installed package the folder above is the package itself.
+_above = Path(__file__).resolve().parent.parent
+if (_above / "checkout_service").is_dir():
+    sys.path.insert(0, str(_above))
 
 import checkout_service.tables  # noqa: F401 (fills the metadata)
 from checkout_service.database.engine import DIALECT, Base

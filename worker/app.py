@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from functools import cached_property
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from celery import Celery
@@ -31,7 +31,7 @@ except SettingsError as error:
 
 
 # Flower looks for its settings in the folder where it was started, and without them it would be open to everybody.
-os.environ.setdefault("FLOWER_CONF", str(Path(__file__).resolve().parent.parent / "flowerconfig.py"))
+os.environ.setdefault("FLOWER_CONF", str(files("checkout_service.flower_pages") / "flower_settings.py"))
 
 
 class CheckoutCelery(Celery):
@@ -52,7 +52,7 @@ survive_closed_channels()
 leave_refusing_brokers()
 date_messages()
 app = CheckoutCelery("checkout", task_cls="worker.process:ContextTask")
-app.config_from_object("celeryconfig")
+app.config_from_object("worker.celery_settings")
 
 
 @setup_logging.connect

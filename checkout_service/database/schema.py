@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-MIGRATIONS: Final = Path(__file__).resolve().parent.parent.parent / "migrations"
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+
+# In an installed package they lie within it, since its top level is shared with others; in a checkout beside it.
+MIGRATIONS: Final = next(
+    folder for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations") if (folder / "env.py").is_file()
+)
 
 HEAD: Final = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 """The newest revision, by the number that its file's name begins with. Alembic knows it too, at the cost of 11 MB."""

@@ -27,7 +27,13 @@ from checkout_service.local.servers import free_port
 from checkout_service.settings.secret_holders import FILES_OF_PROCESS, is_secret, may_hold
 
 ROOT = Path(__file__).parent.parent.parent
-DATA = ROOT / ".data"
+"""What holds the packages: the checkout, or where packages are installed."""
+
+PROCFILE = ROOT / "Procfile"
+
+IS_CHECKOUT = PROCFILE.is_file()
+
+DATA = (ROOT if IS_CHECKOUT else Path.cwd()) / ".data"
 
 GUARD_SECONDS = 60.0
 

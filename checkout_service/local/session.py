@@ -18,9 +18,12 @@ import httpx
 import psycopg
 
 from checkout_service.catalog.operations import import_listings
+from checkout_service.command_line.processes import PROCESSES
 from checkout_service.local.data_folder import (
     DATABASE_URLS,
+    IS_CHECKOUT,
     MOCK_PROVIDER,
+    PROCFILE,
     ROOT,
     DataFolder,
     check_urls,
@@ -98,7 +101,8 @@ def session(
             urls["MOCK_API_BASE"] = f"http://127.0.0.1:{free_port()}"
         environment = environment_for(data, given, ports=ports, urls=urls)
         data.write_environment(environment)
-        processes = Processes(folder=ROOT, environment=environment, logs=data.logs, guard=guard)
+        folder = ROOT if IS_CHECKOUT else data.folder
+        processes = Processes(folder=folder, environment=environment, logs=data.logs, guard=guard)
         _serve(processes, screen, _provider(data, environment) if own_provider else {})
         yield Session(environment=environment, processes=processes, servers=servers)
     finally:
@@ -166,12 +170,24 @@ def _provider(data: DataFolder, environment: Mapping[str, str]) -> dict[str, lis
     port = environment["MOCK_API_BASE"].rpartition(":")[2]
     journal = data.folder / "mock-provider.jsonl"
     shop = f"http://127.0.0.1:{environment['PORT']}"
-    module = "checkout_service.local.mock_server"
-    return {MOCK_PROVIDER: ["python", "-m", module, "--port", port, "--shop", shop, "--journal", str(journal)]}
+    options = ["--port", port, "--shop", shop, "--journal", str(journal)]
+    return {MOCK_PROVIDER: [*_module("checkout_service.local.mock_server"), *options]}
+
+
+def _commands() -> dict[str, list[str]]:
+    """The processes' commands: the Procfile's in a checkout, and by our own command line in an installed package."""
+    if IS_CHECKOUT:
+        return read_procfile(PROCFILE)
+    return {name: [*_module("checkout_service.command_line"), name] for name in PROCESSES}
+
+
+def _module(name: str) -> list[str]:
+    """The command that runs a module of ours. An installed one is not looked for where the command runs."""
+    return [sys.executable, *([] if IS_CHECKOUT else ["-P"]), "-m", name]
 
 
 def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str]]) -> None:
-    commands = read_procfile(ROOT / "Procfile")
+    commands = _commands()
     with screen.step("migrations"):
         for name in ONCE:
             processes.run_once(commands.pop(name), name=name)

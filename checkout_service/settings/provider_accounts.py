@@ -46,10 +46,23 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package that an adapter needs: the ``module`` that must be there, and what pip has to ``install`` for it."""
+    """A package that an adapter needs: the ``module`` that must be there, and what pip has to ``install`` for it.
+
+    ``extra`` in place of that is one of our own. It is named by the file that we were installed from and never by our
+    name: in an index that may be anybody's.
+    """
 
     module: str
-    install: str
+    install: str = ""
+    extra: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it is missing, in words."""
+        if self.extra:
+            file = "the file that this service was installed from"
+            return f"the extra {self.extra} of {file}: pip install 'FILE[{self.extra}]'"
+        return f"pip install '{self.install}'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

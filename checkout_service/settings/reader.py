@@ -189,7 +189,7 @@ class Reader:
 
     def _account(self, name: str, form: AccountForm, *, reads: bool, tolerance: timedelta) -> Account:
         if form.package and find_spec(form.package.module) is None:
-            self._faults.append(f"PAYMENT_PROVIDERS: {name} needs: pip install '{form.package.install}'")
+            self._faults.append(f"PAYMENT_PROVIDERS: {name} needs: {form.package.remedy}")
         options = {option: self._needed(_setting(name, option)) for option in form.needed}
         options |= {option: self._env.str(_setting(name, option), "") for option in form.optional}
         if reads:

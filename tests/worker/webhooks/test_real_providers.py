@@ -163,6 +163,9 @@ def test_what_a_provider_needs_is_prompted_for_at_the_start(environment: pytest.
         WorkerSettings.from_environment(account_forms())
 
     words = str(caught.value)
-    assert "pip install 'checkout-service[stripe]'" in words
+    assert (
+        "stripe needs: the extra stripe of the file that this service was installed from: pip install 'FILE[stripe]'"
+        in words
+    )
     assert "STRIPE_API_KEY" in words
     assert "STANDARD_WEBHOOK_SECRETS" in words

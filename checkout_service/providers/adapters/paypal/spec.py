@@ -15,7 +15,7 @@ spec = ProviderSpec(
         secrets=False,
         shapes={"webhook_id": r"[0-9A-Z]{8,}(?:\s*,\s*[0-9A-Z]{8,})*", "capture": r"auto|manual"},
         checks=dict.fromkeys(("client_id", "client_secret"), key_of_any_form(STRIPE_KEY, PUBLISHABLE_KEY, MODE_KEY)),
-        package=Package(module="cryptography", install="checkout-service[paypal]"),
+        package=Package(module="cryptography", extra="paypal"),
     ),
     webhooks=WebhookFormat(
         body="json",

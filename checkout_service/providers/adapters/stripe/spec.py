@@ -22,7 +22,7 @@ spec = ProviderSpec(
                 r"whsec_[\w+/=-]{8,}", words="the signing secret of an endpoint, whsec_…", kind=SIGNING_SECRET
             ),
         },
-        package=Package(module="stripe", install="checkout-service[stripe]"),
+        package=Package(module="stripe", extra="stripe"),
     ),
     webhooks=WebhookFormat(
         body="json",

@@ -1,0 +1,75 @@
+"""The console script ``checkout``.
+
+The environment file comes first, then the process begins anew with all of it: what an interpreter or an allocator reads
+at its very start is then there as well, as it is under systemd and docker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+OPTION: Final = "--env-file"
+SETTING: Final = "CHECKOUT_ENV_FILE"
+
+WRONG_USE: Final = 2
+"""The exit status of a command that was given what it cannot use, as click's own."""
+
+
+def main() -> None:
+    """Run the command line, and exit with its status: 0, 1 for something wrong that was found, 2 for wrong use."""
+    arguments = sys.argv[1:]
+    if arguments and _named(arguments)[1][:1] == ["web"]:
+        # Before all else: SIGHUP would end a service that is only starting, and the first process of a container has
+        # no SIGTERM of its own.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    begin_with_environment_file(arguments)
+    from checkout_service.command_line.commands import checkout
+
+    checkout(args=arguments, prog_name="checkout")
+
+
+def begin_with_environment_file(arguments: Sequence[str]) -> None:
+    """Begin again with what the file sets, where one is named, without its name. What is set already stays as it is.
+
+    A name on the command line goes before CHECKOUT_ENV_FILE. Ends the process where the file cannot be used.
+    """
+    named, rest = _named(arguments)
+    named = named or os.environ.get(SETTING) or None
+    if named is None:
+        return
+    from checkout_service.command_line.environment_file import EnvironmentFileError, read_environment_file
+
+    try:
+        values, warning = read_environment_file(named)
+    except EnvironmentFileError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(WRONG_USE)
+    if warning:
+        sys.stderr.write(f"{warning}\n")
+    environment = {**values, **os.environ}
+    environment.pop(SETTING, None)
+    interpreter = sys.orig_argv[1 : len(sys.orig_argv) - len(arguments)]
+    os.execve(sys.executable, [sys.executable, *interpreter, *rest], environment)  # noqa: S606 (this very command)
+
+
+def _named(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The file that is named before the command, the last one of several, and the other arguments."""
+    named, place = None, 0
+    while place < len(arguments):
+        option, equals, value = arguments[place].partition("=")
+        if option != OPTION:
+            break
+        if not equals:
+            if place + 1 == len(arguments):
+                sys.stderr.write(f"Error: Option '{OPTION}' requires an argument.\n")
+                sys.exit(WRONG_USE)
+            place += 1
+            value = arguments[place]
+        named = value
+        place += 1
+    return named, list(arguments[place:])

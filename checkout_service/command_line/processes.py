@@ -1,0 +1,39 @@
+"""The processes of a deployment, each with its command as the Procfile has it.
+
+The Procfile's lines are for a checkout whose lock is installed, and nothing else. An installed package has no
+Procfile: there ``checkout NAME`` runs the same, by this table. A test compares the two.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+_WORKER: Final = ("celery", "-A", "worker.app", "worker")
+_ALONE: Final = ("--without-mingle", "--without-gossip", "-E")
+
+PROCESSES: Final = MappingProxyType(
+    {
+        "web": ("python", "serve.py", "wsgi:app"),
+        "worker": (*_WORKER, "-Q", "webhooks", "-n", "worker@%h", *_ALONE),
+        "housekeeping": (*_WORKER, "-Q", "payments,housekeeping", "-n", "housekeeping@%h", *_ALONE),
+        "sender": (*_WORKER, "-Q", "events", "-c", "2", "-n", "sender@%h", *_ALONE),
+        "beat": ("celery", "-A", "worker.app", "beat", "-S", "celery.beat.Scheduler"),
+        "flower": ("celery", "-A", "worker.app", "flower"),
+        "release": ("flask", "--app", "wsgi", "db", "upgrade"),
+    }
+)
+"""Each command by its process's name, in the Procfile's order."""
+
+CELERY: Final = tuple(name for name, (program, *_) in PROCESSES.items() if program == "celery")
+"""Those that are Celery's commands."""
+
+
+def celery_arguments(process: str) -> list[str]:
+    """What Celery's command is given for this process."""
+    return list(PROCESSES[process][1:])
+
+
+def flask_arguments(process: str) -> list[str]:
+    """What Flask's command is given for this process, the application's name aside."""
+    return list(PROCESSES[process][3:])
