@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import click
 
-from checkout_service.command_line.entry import OPTION, SETTING
+from checkout_service.command_line.environment_file import OPTION, SETTING
 from checkout_service.command_line.health import PROBES, UnhealthyError, ask
 from checkout_service.command_line.processes import celery_arguments, flask_arguments
 from checkout_service.settings.errors import SettingsError

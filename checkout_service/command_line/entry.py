@@ -10,10 +10,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Final
 
-OPTION: Final = "--env-file"
-SETTING: Final = "CHECKOUT_ENV_FILE"
+from checkout_service.command_line.environment_file import (
+    OPTION,
+    SETTING,
+    EnvironmentFileError,
+    read_environment_file,
+)
 
 WRONG_USE: Final = 2
 """The exit status of a command that was given what it cannot use, as click's own."""
@@ -28,9 +33,8 @@ def main() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     begin_with_environment_file(arguments)
-    from checkout_service.command_line.commands import checkout
-
-    checkout(args=arguments, prog_name="checkout")
+    # By its name, and only now: with the file's settings, and after the signals.
+    import_module("checkout_service.command_line.commands").checkout(args=arguments, prog_name="checkout")
 
 
 def begin_with_environment_file(arguments: Sequence[str]) -> None:
@@ -42,8 +46,6 @@ def begin_with_environment_file(arguments: Sequence[str]) -> None:
     named = named or os.environ.get(SETTING) or None
     if named is None:
         return
-    from checkout_service.command_line.environment_file import EnvironmentFileError, read_environment_file
-
     try:
         values, warning = read_environment_file(named)
     except EnvironmentFileError as error:

@@ -13,6 +13,9 @@ import stat
 from collections.abc import Container
 from typing import Final
 
+OPTION: Final = "--env-file"
+SETTING: Final = "CHECKOUT_ENV_FILE"
+
 LARGEST_FILE: Final = 2**20
 LONGEST_LINE: Final = 65_000
 """Bytes; docker reads lines of less than 64 KiB."""
@@ -80,6 +83,15 @@ def parse(content: bytes, *, name: str) -> dict[str, str]:
     return found
 
 
+def is_accepted(setting: str, value: str) -> bool:
+    """Whether a line of an environment file may set this."""
+    try:
+        _parse_line(f"{setting}={value}".encode(errors="surrogateescape"), ())
+    except _FaultError:
+        return False
+    return "\n" not in value
+
+
 class _FaultError(Exception):
     """What is wrong with a line."""
 
@@ -97,7 +109,8 @@ def _parse_line(line: bytes, found: Container[str]) -> tuple[str, str] | None:
     if text.endswith("\r"):
         raise _FaultError("ends as on Windows: save it with \\n alone")
     if text.startswith("#"):
-        return _check_comment(text)
+        _check_comment(text)
+        return None
     if not text:
         return None
     setting, equals, value = text.partition("=")

@@ -8,13 +8,16 @@ from typing import Any, Final
 
 from flower import app as flower_app
 from flower import urls
+from flower.api.tasks import GetQueueLengths
 from flower.views.auth import LoginHandler
+from flower.views.broker import BrokerView
 from flower.views.monitor import Healthcheck
 from tornado.httpserver import HTTPServer
 from tornado.template import Loader, Template
 from tornado.web import StaticFileHandler, url
 
 from checkout_service.api.addresses import Addresses
+from checkout_service.flower_pages.queues import BrokerPage, QueueLengths
 from checkout_service.flower_pages.retrying import FailedTasks, RetryTask, webhook_url, why_not
 from checkout_service.flower_pages.sign_in import ADDRESSES, PASSWORDS, HealthCheck, Login, guarded
 from checkout_service.identity.passwords import Passwords
@@ -44,8 +47,8 @@ IDLE_WITHIN: Final = 60.0
 def install(settings: FlowerSettings) -> None:
     """Add the routes and templates, and the sign-in before all of them.
 
-    Flower reads all three when it starts, just after flowerconfig.py. With the console's address, a task that is about
-    a webhook leads to that webhook.
+    Flower reads all three when it starts, just after flower_settings.py. With the console's address, a task that is
+    about a webhook leads to that webhook.
     """
     own_routes = [
         url(r"/failed", FailedTasks, name="failed"),
@@ -65,6 +68,7 @@ def install(settings: FlowerSettings) -> None:
 def _behind_the_password(route: Any) -> Any:
     """The route with a handler of ours; Flower has pairs, triples and specs of routes."""
     spec = route if isinstance(route, url) else url(*route)
-    own = {Healthcheck: HealthCheck, LoginHandler: Login}
-    handler = own.get(spec.handler_class) or guarded(spec.handler_class)
+    open_ = {Healthcheck: HealthCheck, LoginHandler: Login}
+    ours = {BrokerView: BrokerPage, GetQueueLengths: QueueLengths}
+    handler = open_.get(spec.handler_class) or guarded(ours.get(spec.handler_class, spec.handler_class))
     return url(spec.regex.pattern, handler, spec.kwargs, spec.name)

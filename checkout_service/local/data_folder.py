@@ -23,6 +23,7 @@ from uuid import uuid4
 
 import psutil
 
+from checkout_service.command_line.environment_file import is_accepted
 from checkout_service.local.servers import free_port
 from checkout_service.settings.secret_holders import FILES_OF_PROCESS, is_secret, may_hold
 
@@ -105,9 +106,14 @@ class DataFolder:
         return known
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
-        """Write the settings as shell assignments, for commands in another terminal: ``. .data/environment``."""
-        lines = [f"{name}={shlex.quote(environment[name])}\n" for name in SETTINGS if environment.get(name)]
+        """Write the settings for commands in another terminal: ``. .data/environment``, or as an environment file."""
+        lines = [_assignment(name, environment[name]) for name in SETTINGS if environment.get(name)]
         _write_privately(self.folder / "environment", "".join(lines))
+
+
+def _assignment(name: str, value: str) -> str:
+    """A shell's, and where the value allows it an environment file's as well."""
+    return f"{name}={value if is_accepted(name, value) else shlex.quote(value)}\n"
 
 
 def take_data_folder(folder: Path) -> DataFolder:
