@@ -6,7 +6,5 @@ cd "$(dirname "$0")/../.."
 python=${1:-.venv/bin/python}
 
 rm -rf .image
-mkdir -p .image/wheels
-"$python" -m tests.supply_chain wheels --to .image/wheels
-"$python" -m tests.supply_chain sbom --to .image/sbom.cdx.json > /dev/null
+"$python" -m tests.supply_chain image --to .image
 deploy/image/debs.sh .image/debs

@@ -12,7 +12,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,9 +57,10 @@ class Image:
         return user, group
 
 
-def build_image(folder: Path) -> Image:
+@contextmanager
+def built_image(folder: Path) -> Iterator[Image]:
     """Lay out what the image is made of, as ``make image`` does, and build it on a base of our own."""
-    storage = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"), "--storage-driver", "vfs")
+    storage = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"), "--storage-driver", "overlay")
 
     def buildah(*arguments: str) -> str:
         return _run("buildah", *storage, *arguments)
@@ -73,12 +75,16 @@ def build_image(folder: Path) -> Image:
     options = {"BUILDAH_STORAGE": " ".join(storage), "BUILDAH_ISOLATION": "--isolation chroot --pull-never"}
     _run("deploy/image/build.sh", TAG, environment=os.environ | options)
     inspected = json.loads(buildah("inspect", "--type", "image", TAG))
-    root = buildah("mount", buildah("from", "--pull-never", TAG))
-    return Image(
-        config=inspected["Docker"]["config"],
-        root=Path(root),
-        history=[layer.get("created_by", "") for layer in inspected["Docker"]["history"]],
-    )
+    mounted = buildah("from", "--pull-never", TAG)
+    try:
+        yield Image(
+            config=inspected["Docker"]["config"],
+            root=Path(buildah("mount", mounted)),
+            history=[layer.get("created_by", "") for layer in inspected["Docker"]["history"]],
+        )
+    finally:
+        buildah("umount", mounted)
+        shutil.rmtree(folder / "storage", ignore_errors=True)  # half a gigabyte
 
 
 def _run(*command: str, environment: Mapping[str, str] | None = None) -> str:
@@ -114,10 +120,9 @@ class Container:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            subprocess.run(["runc", "--root", self._state, "kill", self.name, "KILL"], capture_output=True, check=False)
-            self.process.wait(30)
-        subprocess.run(["runc", "--root", self._state, "delete", "--force", self.name], capture_output=True, check=False)
+        whole = ["runc", "--root", self._state, "delete", "--force", self.name]
+        subprocess.run(whole, capture_output=True, check=False)
+        self.process.wait(30)
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in it, as docker runs an image's health check."""
@@ -160,8 +165,8 @@ def _specification(
         "env": [f"{name}={value}" for name, value in {**image.environment, **environment}.items()],
         "noNewPrivileges": True,
         "capabilities": {kind: [] for kind in _CAPABILITIES},
-        "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 65536, "soft": 65536}],
     }
+    del blank["process"]["rlimits"]  # as this machine has them; runc's own example is far below what a server needs
     linux = blank["linux"]
     linux["namespaces"] = [each for each in linux["namespaces"] if each["type"] not in {"network", "cgroup"}]
     linux.pop("resources", None)
