@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -101,8 +102,7 @@ def test_the_web_container_is_unhealthy_where_nothing_is_served(
 def test_nothing_of_the_image_is_writable_or_names_where_it_came_from(image: Image) -> None:
     assert image.user == (10001, 10001)
     assert image.config["StopSignal"] in {"", "SIGTERM"}
-    places = {line.split()[1] for line in Path("/etc/apt/sources.list").read_text().splitlines() if line[:4] == "deb "}
-    places |= set(re.findall(r"^URIs: (\S+)", "\n".join(_sources()), re.M)) | {"https://", "--index-url", "pypi"}
+    places = set(re.findall(r"\b(?:https?|file)://[^\s/]+", _sources())) | {"https://", "--index-url", "pypi"}
     told = "\n".join(image.history) + json.dumps(image.config)
     assert not [place for place in places if place in told], "a layer says where its packages came from"
 
@@ -136,8 +136,10 @@ def _metadata(folder: Path) -> tuple[str, str]:
     return re.sub(r"[-_.]+", "-", name[1]).lower(), version[1]
 
 
-def _sources() -> list[str]:
-    return [path.read_text() for path in Path("/etc/apt/sources.list.d").glob("*.sources")]
+def _sources() -> str:
+    """Where apt and pip take packages from on this machine."""
+    configured = subprocess.run(["pip", "config", "list"], capture_output=True, text=True, check=False).stdout
+    return "\n".join([configured, *(path.read_text() for path in Path("/etc/apt").rglob("*.sources"))])
 
 
 def _may_be_written(image: Image, path: Path) -> bool:
