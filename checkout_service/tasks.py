@@ -1,4 +1,4 @@
-"""Every task of the worker, each declared once: celeryconfig reads the declarations, worker/ binds a function to each.
+"""Every task of the worker, each declared once: Celery reads the declarations, worker/ binds a function to each.
 
 The web tier names tasks and never imports the worker. A message says only that there may be work: the row says what is
 to be done. So each task may run twice at once, and each message may be lost; its ``promise`` says why that is safe.

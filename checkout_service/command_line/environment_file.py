@@ -126,7 +126,7 @@ def _check_comment(text: str) -> None:
         raise _FaultError("is a comment that ends with a backslash, which systemd goes on with in the next line")
     if "\0" in text:
         raise _FaultError("holds a NUL")
-    if any(not (letter.isprintable() or letter == "\t") for letter in text):
+    if any(not (character.isprintable() or character == "\t") for character in text):
         raise _FaultError("holds a control character")
 
 
@@ -148,12 +148,12 @@ def _check_name(setting: str, *, has_equals: bool) -> None:
 def _check_value(value: str) -> None:
     if value.startswith("#"):
         raise _FaultError("has a value that begins with #, which some readers take for a comment")
-    for letter in value:
-        if reason := REFUSED.get(letter):
+    for character in value:
+        if reason := REFUSED.get(character):
             raise _FaultError(f"has a value with {reason}")
-        if letter == "\0":
+        if character == "\0":
             raise _FaultError("has a value with a NUL")
-        if not letter.isprintable():
+        if not character.isprintable():
             raise _FaultError("has a value with a control character, or a space that is not seen")
 
 

@@ -12,10 +12,12 @@ LONGEST_FILE = 400
 
 READS_THE_ENVIRONMENT = {
     "checkout_service/settings/reader.py": "the settings' reader",
-    "celeryconfig.py": "Celery's settings",
+    "worker/celery_settings.py": "Celery's settings",
     "checkout_service/server/granian_server.py": "the web process's entry",
-    "serve.py": "an entry point, which hands it on to what serves",
-    "wsgi.py": "an entry point, which asks whether it is run by the command line",
+    "checkout_service/command_line/serving.py": "an entry point, which hands it on to what serves",
+    "checkout_service/command_line/entry.py": "an entry point, which adds what an environment file sets",
+    "checkout_service/command_line/commands.py": "an entry point, which says so to the application",
+    "checkout_service/wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",
     "worker/app.py": "an entry point, which says where Flower finds its settings",
     "checkout_service/telemetry/metrics.py": "asks whether prometheus-client counts into files",

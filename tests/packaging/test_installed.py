@@ -113,7 +113,8 @@ def test_one_machine_serves_from_an_empty_folder(installed: Installed, tmp_path:
         assert (again.returncode, "unchanged" in again.stdout or "as they were" in again.stdout) == (0, True), again
         looked = installed.run("--env-file", file, "doctor")
         assert looked.returncode == 0, looked.stdout + looked.stderr
-        assert "clock of beat" in looked.stdout, "beat sends, and a worker hears it"
+        # Beat sends, and a worker hears it.
+        eventually(lambda: "clock of beat" in installed.run("--env-file", file, "doctor").stdout, within=90)
         assert installed.run("--env-file", file, "health").stdout == "web is ready\n"
         assert installed.run("--env-file", file, "health", "flower").stdout == "flower is ready\n"
 

@@ -74,8 +74,8 @@ def test_what_is_no_secret_or_the_brokers_goes_to_all(setting: str) -> None:
 def test_no_setting_that_looks_like_a_secret_goes_to_all() -> None:
     sources = [
         *(ROOT / "checkout_service" / "settings").glob("*.py"),
-        ROOT / "celeryconfig.py",
-        ROOT / "flowerconfig.py",
+        ROOT / "worker" / "celery_settings.py",
+        ROOT / "checkout_service" / "flower_pages" / "flower_settings.py",
     ]
     names = {
         node.value
