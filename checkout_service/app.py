@@ -22,6 +22,7 @@ from checkout_service.checkout.operations import connect_providers
 from checkout_service.console import site as console
 from checkout_service.database.engine import connect_database
 from checkout_service.database.pools import WEB_BESIDE
+from checkout_service.database.setup_cli import database
 from checkout_service.disputes import routes as disputes
 from checkout_service.doctor.cli import doctor
 from checkout_service.endpoints import replay_routes as event_replays
@@ -140,8 +141,8 @@ def create_app(settings: WebSettings) -> Flask:
     connect_cors(app, settings.cors_origins)
 
     for command in (
-        *(api_keys, catalog, customer, doctor, order_commands, payment_commands, privacy, stock, token, webhooks),
-        *(webhook_endpoint_commands, after_restore_command, after_restore_done_command),
+        *(api_keys, catalog, customer, database, doctor, order_commands, payment_commands, privacy, stock, token),
+        *(webhooks, webhook_endpoint_commands, after_restore_command, after_restore_done_command),
     ):
         app.cli.add_command(command)
     return app

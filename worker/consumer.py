@@ -24,7 +24,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu import Connection
 
-from checkout_service.database.engine import background_connection
+from checkout_service.database.engine import background_connection, database_names
 from checkout_service.database.schema import HEAD, REVISION, what_is_missing
 from checkout_service.doctor.reasons import reason
 from checkout_service.refused_writes import LostError, RefusalError, refusal
@@ -94,12 +94,12 @@ def _missing() -> str | None:
     """What keeps this code from working with the database; None if nothing does."""
     try:
         with context().app_context(), background_connection() as connection:
-            row = connection.execute(REVISION).fetchone()
+            row, schema = connection.execute(REVISION).fetchone(), database_names().schema
     except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
         return "none applied"
     except psycopg.Error as error:
         return f"unknown: {reason(error)}"
-    return what_is_missing(str(row[0]) if row else "")
+    return what_is_missing(row, schema=schema)
 
 
 def _refusal(connection: Any) -> str | None:

@@ -22,7 +22,7 @@ import psycopg
 from checkout_service.catalog.jsonl import BadLineError, read_lines
 from checkout_service.catalog.schemas import ListingRow, parse_line
 from checkout_service.catalog.shortages import Reserved, reserved_of
-from checkout_service.database.owner import STEP, as_owner, owner_steps
+from checkout_service.database.owner import STEP, OwnersConnection, as_owner, owner_steps
 from checkout_service.settings.origins import Origins
 from checkout_service.settings.secret import Secret
 
@@ -115,7 +115,7 @@ def import_listings(
     )
 
 
-def _enter_stock(connection: psycopg.Connection[Any], *, accept_shortages: bool) -> Sequence[tuple[int, Reserved]]:
+def _enter_stock(connection: OwnersConnection, *, accept_shortages: bool) -> Sequence[tuple[int, Reserved]]:
     """Enter what lies there of all listings that were there before, step by step.
 
     Unless shortages are accepted, those are left as they are, and returned, whose pieces were taken since the lines

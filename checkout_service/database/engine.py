@@ -34,7 +34,7 @@ from checkout_service.database.connections import (
 from checkout_service.database.errors import DatabaseLockedError, DatabaseUnavailableError
 from checkout_service.database.history import ASK, History
 from checkout_service.database.statements import Statement, writes
-from checkout_service.settings.database_addresses import connection_parameters
+from checkout_service.settings.database_names import DatabaseNames, connection_to, names_at
 from checkout_service.settings.secret import Secret
 
 LOCK_WITHIN: Final = 2000
@@ -86,11 +86,12 @@ def connect_database(
     """Bind ``db`` to the app: one pool, autocommit by default, bounded waits on the server and on the client.
 
     Behind a ``transaction`` pooler (PgBouncer) a connection is another one with every transaction, so nothing is left
-    on it: no prepared statements and no options of ours; the server's waits are then bounded by the roles' settings.
+    on it: no prepared statements and no options of ours; the server's waits are then bounded by the roles' settings,
+    and these lead to the schema as well.
     """
     kind = PatientConnection if patient else DeadlineConnection
     timeout = int(kind.answer_within * 1000) - 500
-    parameters = connection_parameters(url.reveal()) | {"application_name": name, "connect_timeout": 2}
+    parameters = connection_to(url, pooler=pooler) | {"application_name": name, "connect_timeout": 2}
     given = parameters.get("options", "")
     own = parameters | {"prepare_threshold": None}
     if pooler == "none":
@@ -102,6 +103,7 @@ def connect_database(
     else:
         parameters["prepare_threshold"] = None
     app.extensions["database_parameters"] = own
+    app.extensions["database_names"] = names_at(url)
     history = app.extensions["database_history"] = History(behind_pooler=pooler != "none")
 
     def connect() -> psycopg.Connection[Any]:
@@ -216,6 +218,12 @@ def _look_at_history(connection: psycopg.Connection[Any], known: History) -> Non
         known.see(connection.execute(ASK).fetchone())
     except psycopg.DatabaseError:
         known.see(None)
+
+
+def database_names() -> DatabaseNames:
+    """The schema and the roles of the deployment whose app this is."""
+    found: DatabaseNames = current_app.extensions["database_names"]
+    return found
 
 
 def background_connection() -> psycopg.Connection[Any]:

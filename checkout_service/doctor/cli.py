@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import click
 from flask.cli import with_appcontext
@@ -15,7 +15,7 @@ from checkout_service.doctor.connections import check_connections
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
 from checkout_service.doctor.durability import check_durability
 from checkout_service.doctor.endpoints import check_endpoints
-from checkout_service.doctor.environment import check_flower
+from checkout_service.doctor.environment import check_flower, check_worker_settings
 from checkout_service.doctor.extensions import check_extensions
 from checkout_service.doctor.findings import Finding, Level, unknown
 from checkout_service.doctor.metrics import check_metrics
@@ -30,6 +30,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_server,
     check_durability,
     check_extensions,
+    check_worker_settings,
     check_roles,
     check_connections,
     check_flower,
@@ -54,15 +55,20 @@ def doctor() -> None:
     Run it on every host: settings and clocks are each host's own.
     """
     click.echo(f"{Level.OK:8} {'web settings':22} complete")
+    if report(CHECKS):
+        raise SystemExit(1)
+
+
+def report(checks: Iterable[Callable[[], Iterator[Finding]]]) -> bool:
+    """Make the checks, in an application's context, and print what they find. Whether anything is wrong."""
     worst = False
-    for check in CHECKS:
+    for check in checks:
         for finding in _made(check):
             click.echo(f"{finding.level:8} {finding.about:22} {finding.result}")
             if finding.remedy:
                 click.echo(f"{'':8} {'':22} → {finding.remedy}")
             worst = worst or finding.level is Level.WRONG
-    if worst:
-        raise SystemExit(1)
+    return worst
 
 
 def _made(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

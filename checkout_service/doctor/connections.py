@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from flask import current_app
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
-from checkout_service.database.engine import execute
+from checkout_service.database.engine import database_names, execute
 from checkout_service.database.pools import web_connections, worker_connections
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
-from checkout_service.providers.registry import account_forms
+from checkout_service.settings.database_names import connection_to
 from checkout_service.settings.process_counts import ProcessCounts
-from checkout_service.settings.values import SettingsError, WebSettings, WorkerSettings
+from checkout_service.settings.values import DatabaseSettings, SettingsError, WebSettings
 
 ABOUT: Final = "connections"
 
@@ -57,7 +57,7 @@ class Needs:
 
 def check_connections() -> Iterator[Finding]:
     """Compare what the server gives with what this host's configuration needs."""
-    settings: WebSettings = current_app.extensions["settings"]
+    settings: WebSettings | DatabaseSettings = current_app.extensions["settings"]
     worker_role = _worker_role()
     [row] = execute(_LIMITS, {"worker": worker_role})
     if row.is_superuser or row.worker is None:
@@ -119,7 +119,7 @@ def judge_needs(limits: Limits, needs: Needs) -> Iterator[Finding]:
 def _worker_role() -> str:
     """By what name the workers connect; the usual one where this host does not know."""
     try:
-        url = WorkerSettings.from_environment(account_forms()).database_url
+        url = DatabaseSettings.from_environment("WORKER_DATABASE_URL").database_url
     except SettingsError:
-        return "checkout_worker"
-    return make_url(url.reveal()).username or "checkout_worker"
+        return database_names().worker
+    return str(connection_to(url).get("user") or database_names().worker)

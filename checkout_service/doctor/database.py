@@ -8,12 +8,12 @@ from typing import Final
 from flask import current_app
 from sqlalchemy import text
 
-from checkout_service.database.engine import execute
+from checkout_service.database.engine import database_names, execute
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
 from checkout_service.oversight.invariants import INVARIANTS, count_violations
 from checkout_service.oversight.promises import Limits
 from checkout_service.refused_writes import REFUSED
-from checkout_service.settings.values import WebSettings
+from checkout_service.settings.values import DatabaseSettings, WebSettings
 
 OLDEST: Final = 180000
 
@@ -29,12 +29,13 @@ def check_server() -> Iterator[Finding]:
         yield wrong(
             "postgresql", f"version {found['server_version_num']}", "Upgrade to 18: uuidv7() and RETURNING old."
         )
-    settings: WebSettings = current_app.extensions["settings"]
+    settings: WebSettings | DatabaseSettings = current_app.extensions["settings"]
+    names = database_names()
     if settings.database_pooler == "transaction" and found["statement_timeout"] == "0":
         yield advice(
             "pooler",
             "statements have no time limit on the server",
-            "ALTER ROLE checkout_web SET statement_timeout = '2s'; ALTER ROLE checkout_worker SET statement_timeout = "
+            f"ALTER ROLE {names.web} SET statement_timeout = '2s'; ALTER ROLE {names.worker} SET statement_timeout = "
             "'14s'; and lock_timeout alike: behind a pooler the service cannot set them itself.",
         )
 

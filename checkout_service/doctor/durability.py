@@ -20,9 +20,8 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.database.statements import Statement
 from checkout_service.doctor.findings import Finding, advice, ok, unknown, wrong
 from checkout_service.doctor.reasons import reason
-from checkout_service.providers.registry import account_forms
-from checkout_service.settings.database_addresses import connection_parameters
-from checkout_service.settings.values import SettingsError, WorkerSettings
+from checkout_service.settings.database_names import connection_to
+from checkout_service.settings.values import DatabaseSettings, SettingsError
 
 ABOUT: Final = "durability"
 DISK: Final = "power cuts"
@@ -159,10 +158,10 @@ def judge_following(standbys: Standbys, following: Sequence[str], *, own_name: s
 def _of_worker() -> dict[str, str]:
     """The same setting of the workers' role; none where this host has not their settings."""
     try:
-        worker = WorkerSettings.from_environment(account_forms())
+        worker = DatabaseSettings.from_environment("WORKER_DATABASE_URL")
     except SettingsError:
         return {}
-    parameters = connection_parameters(worker.database_url.reveal()) | {"connect_timeout": 3}
+    parameters = connection_to(worker.database_url, pooler=worker.database_pooler) | {"connect_timeout": 3}
     with DeadlineConnection.connect(**parameters, autocommit=True) as connection:
         return {str(role): str(level) for role, level in connection.execute(_COMMIT.encode())}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from checkout_service.database.engine import execute
+from checkout_service.database.engine import database_names, execute
 from checkout_service.database.statements import Statement
 from checkout_service.doctor.findings import Finding, ok, wrong
+from checkout_service.settings.database_names import PREFIX
 
 ABOUT: Final = "unaccent"
 
@@ -18,32 +19,36 @@ _there: Final = Statement("""
         to_regprocedure('catalogue_words(text)') IS NOT NULL AS has_functions
 """)
 
+_WRITE_ANEW: Final = "UPDATE listings SET search = NULL"
+
 _compared: Final = Statement("SELECT catalogue_words('Café') = ARRAY['cafe'] AS is_plain")
 
 
 def check_extensions() -> Iterator[Finding]:
     """Without it nobody finds a listing by a word, and no listing can be written."""
     (found,) = execute(_there, {})
+    names = database_names()
+    roles = "" if names.prefix == PREFIX else f" with each {PREFIX}_ before a role written {names.prefix}_"
+    functions = f"psql --file migrations/catalogue/search.sql{roles}, or the migrations if they have not run."
     if not found.is_installed:
         install = "" if found.is_on_server else "Install the package postgresql-contrib on the server, or allow it. "
         yield wrong(
             ABOUT,
             "the extension is missing: no search, and no import of the catalogue",
-            f"{install}As the owner of the database or a superuser: CREATE EXTENSION unaccent; then as checkout_owner: "
-            "psql --file migrations/catalogue/search.sql, or the migrations if they have not run.",
+            f"{install}As the owner of the database or a superuser: CREATE EXTENSION unaccent; then as {names.owner}: "
+            f"{functions}",
         )
     elif not found.has_functions:
         yield wrong(
             ABOUT,
             "the functions that need it are missing: no search, and no import of the catalogue",
-            "As checkout_owner: psql --file migrations/catalogue/search.sql, or the migrations if they have not run.",
+            f"As {names.owner}: {functions}",
         )
     elif not execute(_compared, {})[0].is_plain:
         yield wrong(
             ABOUT,
             "its rules leave accents as they are",
-            "Put the server's unaccent.rules back, then write the words anew as checkout_owner: "
-            "UPDATE listings SET search = NULL.",
+            f"Put the server's unaccent.rules back, then write the words anew as {names.owner}: {_WRITE_ANEW}.",
         )
     else:
         yield ok(ABOUT, "words of the catalogue are compared without accents")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import text
 
-from checkout_service.database.engine import execute
+from checkout_service.database.engine import database_names, execute
 from checkout_service.doctor.environment import unusable
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
 from checkout_service.doctor.reasons import reason
@@ -26,9 +26,8 @@ from checkout_service.doctor.rights import (
     differences,
     held_rights,
 )
-from checkout_service.providers.registry import account_forms
-from checkout_service.settings.database_addresses import connection_parameters
-from checkout_service.settings.values import SettingsError, WorkerSettings
+from checkout_service.settings.database_names import connection_to
+from checkout_service.settings.values import DatabaseSettings, SettingsError
 
 NAMED: Final = 3
 """How many differences a finding names; the rest is counted."""
@@ -59,19 +58,28 @@ POWERS: Final = """
 """
 """Whether the role is a superuser, what it may do beyond its tables, and what of it has no bound."""
 
+WHERE: Final = """
+    SELECT current_schemas(false)::text[], current_user::text, current_database()::text, ARRAY(
+        SELECT proname::text FROM pg_proc
+        WHERE pronamespace = current_schema()::regnamespace AND prosecdef
+            AND NOT coalesce(proconfig @> ARRAY[format('search_path=%I, pg_temp', current_schema())], false)
+        ORDER BY 1)
+"""
+"""Where names lead to, and which functions of the owner look for them elsewhere."""
+
 Ask = Callable[[str], Sequence[Any]]
 
 
 def check_roles() -> Iterator[Finding]:
     """Only the worker has payments computed, and nobody writes their status: PostgreSQL refuses it."""
     yield from judge("web role", lambda query: execute(text(query)), rights=WEB, functions=WEB_FUNCTIONS)
+    yield from judge_place("web's schema", execute(text(WHERE)), schema=database_names().schema)
     try:
-        worker = WorkerSettings.from_environment(account_forms())
+        worker = DatabaseSettings.from_environment("WORKER_DATABASE_URL")
     except SettingsError as error:
-        yield unusable("worker settings", error, remedy="Run the doctor where the worker's environment is, too.")
+        yield unusable("worker role", error, remedy="Run it where the worker's environment is, too.")
         return
-    yield ok("worker settings", f"complete, accounts at {', '.join(worker.accounts)}")
-    parameters = connection_parameters(worker.database_url.reveal()) | {"connect_timeout": 3}
+    parameters = connection_to(worker.database_url, pooler=worker.database_pooler) | {"connect_timeout": 3}
     try:
         with psycopg.connect(**parameters, autocommit=True) as connection:
             yield from judge(
@@ -80,6 +88,8 @@ def check_roles() -> Iterator[Finding]:
                 rights=WORKER,
                 functions=WORKER_FUNCTIONS,
             )
+            found = connection.execute(WHERE.encode()).fetchall()
+            yield from judge_place("worker's schema", found, schema=database_names().schema)
     except psycopg.Error as error:
         yield wrong("worker role", reason(error), "See WORKER_DATABASE_URL: webhooks wait until it works.")
 
@@ -88,7 +98,7 @@ def judge(about: str, ask: Ask, *, rights: Rights, functions: frozenset[str]) ->
     """What the role that ``ask`` connects as may do too much, or not enough, and what of it has no bound."""
     ((name, superuser, powers, unbounded, large_objects),) = ask(POWERS)
     if superuser:
-        yield wrong(about, f"{name} is a superuser", "Connect as checkout_web or checkout_worker: nothing guards else.")
+        yield wrong(about, f"{name} is a superuser", "Connect as the role that is meant: nothing guards else.")
         return
     may_call = {function for (function,) in ask(CALLABLE)}
     too_much, too_little = differences(rights, held_rights(ask(HELD)))
@@ -108,6 +118,24 @@ def judge(about: str, ask: Ask, *, rights: Rights, functions: frozenset[str]) ->
             f"No code of ours makes one: find out who did, then remove what {name} owns in pg_largeobject_metadata."
         )
         yield wrong(f"{about}'s objects", f"{large_objects} large objects", remedy)
+
+
+def judge_place(about: str, found: Sequence[Any], *, schema: str) -> Iterator[Finding]:
+    """Whether names lead to the schema of this deployment alone, in connections and in the owner's functions."""
+    ((path, role, database, misled),) = found
+    if path != [schema]:
+        yield wrong(
+            about,
+            f"{role} finds tables in {', '.join(path) or 'no schema'}, not in {schema} alone",
+            "Behind a pooler it is the role's default. As a superuser, or whoever made the role: "
+            f'ALTER ROLE {role} IN DATABASE "{database}" SET search_path = {schema}',
+        )
+    elif misled:
+        yield wrong(
+            about,
+            f"{_named(misled)} look for tables in another schema",
+            f"Was it renamed? As its owner, for each: ALTER FUNCTION NAME SET search_path = {schema}, pg_temp",
+        )
 
 
 def _named(differences: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from redis.retry import Retry
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from checkout_service.database.engine import execute
+from checkout_service.database.engine import database_names, execute
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.database.schema import REVISION, what_is_missing
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
@@ -143,4 +143,7 @@ def _probe_database() -> dict[str, str]:
     except ProgrammingError:
         # No such table, or no right to read it: the first migration grants that.
         return {"database": OK, "migrations": "none applied"}
-    return {"database": OK, "migrations": what_is_missing(rows[0].version_num if rows else "") or OK}
+    return {
+        "database": OK,
+        "migrations": what_is_missing(rows[0] if rows else None, schema=database_names().schema) or OK,
+    }

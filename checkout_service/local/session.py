@@ -35,8 +35,7 @@ from checkout_service.local.processes import ONCE, ProcessError, Processes, read
 from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.screen import Screen, show_seconds
 from checkout_service.local.servers import SUPERUSER, free_port, start_postgres, start_valkey
-from checkout_service.settings.database_addresses import connection_parameters
-from checkout_service.settings.secret import Secret
+from checkout_service.settings.database_names import DatabaseAddress, connection_to, read_names
 
 CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
 DATABASE = "checkout"
@@ -88,7 +87,8 @@ def session(
                 postgres = start_postgres(data.folder / "postgres", guard=guard, durable=kept)
                 servers.append(postgres.server)
                 postgres.create_database(DATABASE)
-            roles = ("checkout_web", "checkout_worker", SUPERUSER)
+            names, _ = read_names(given)  # the migrations say what is wrong with them
+            roles = (names.web, names.worker, SUPERUSER)
             urls = {name: postgres.url(role, DATABASE) for name, role in zip(DATABASE_URLS, roles, strict=True)}
         if not given.get("REDIS_URL"):
             with screen.step("Valkey"):
@@ -130,7 +130,7 @@ def show_purchase(session: Session, screen: Screen) -> Purchase:
 
 def has_payments(session: Session) -> bool:
     """Whether the database holds a payment: then somebody used it before."""
-    with psycopg.connect(**connection_parameters(session.environment["DATABASE_URL"])) as connection:
+    with psycopg.connect(**connection_to(_address(session.environment, "DATABASE_URL"))) as connection:
         return connection.execute("SELECT FROM payments LIMIT 1").fetchone() is not None
 
 
@@ -165,6 +165,10 @@ def replacing_on_hangup() -> Iterator[threading.Event]:
         signal.signal(signal.SIGHUP, before)
 
 
+def _address(environment: Mapping[str, str], name: str) -> DatabaseAddress:
+    return DatabaseAddress(environment[name], read_names(environment)[0])
+
+
 def _provider(data: DataFolder, environment: Mapping[str, str]) -> dict[str, list[str]]:
     """The mock provider's own site, as a process to start beside those of the Procfile: it alone signs webhooks."""
     port = environment["MOCK_API_BASE"].rpartition(":")[2]
@@ -193,7 +197,7 @@ def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str
             processes.run_once(commands.pop(name), name=name)
     environment = processes.environment
     with screen.step("demo catalogue") as remarks, CATALOGUE.open("rb") as file:
-        done = import_listings(file=file, database_url=Secret(environment["MIGRATION_DATABASE_URL"]))
+        done = import_listings(file=file, database_url=_address(environment, "MIGRATION_DATABASE_URL"))
         remarks.append(f"{done.new} listings are new, {done.changed} changed, {done.unchanged} as they were")
     commands |= provider
     processes.start(commands)

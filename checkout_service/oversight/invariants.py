@@ -193,7 +193,7 @@ INVARIANTS: Final = (
     Invariant(
         name="fold_is_clean",
         promise="status, sums and reasons are what the entries make them",
-        remedy="Somebody else wrote them, or entries without the fold; find out who may write. As checkout_worker "
+        remedy="Somebody else wrote them, or entries without the fold; find out who may write. As the workers' role "
         "`SELECT * FROM payments_fold(ARRAY['ID']::uuid[])` computes a payment anew.",
         find=_unclean,
         count=COUNT_FOLDED,

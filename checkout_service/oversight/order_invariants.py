@@ -105,7 +105,7 @@ ORDER_INVARIANTS: Final = (
     Invariant(
         name="paid_has_order",
         promise="a payment with money has an order, or a reason why it has none",
-        remedy="Somebody else wrote the payment or took the order away: find out who may write. As checkout_worker "
+        remedy="Somebody else wrote the payment or took the order away: find out who may write. As the workers' role "
         "`SELECT * FROM payments_fold(ARRAY['ID']::uuid[])` makes it. After an upgrade: let the migrations end.",
         find=_without_order,
         count=COUNT_PAID_WITHOUT_ORDER,
@@ -113,15 +113,15 @@ ORDER_INVARIANTS: Final = (
     Invariant(
         name="order_without_number",
         promise="an order has its number within a minute",
-        remedy="Do workers and beat run? As checkout_worker `SELECT events_sequence('PREFIX', 1000)` gives them.",
+        remedy="Do workers and beat run? As the workers' role `SELECT events_sequence('PREFIX', 1000)` gives them.",
         find=_unnumbered,
         count=COUNT_UNNUMBERED,
     ),
     Invariant(
         name="event_without_number",
         promise="an event has its number within a minute, so the shop hears of it",
-        remedy="Do the sender, workers and beat run? As checkout_worker `SELECT events_sequence('PREFIX', 1000)` gives "
-        "them. Those of one payment that stay behind wait for its order's number.",
+        remedy="Do the sender, workers and beat run? As the workers' role `SELECT events_sequence('PREFIX', 1000)` "
+        "gives them. Those of one payment that stay behind wait for its order's number.",
         find=_unsequenced,
         count=COUNT_UNSEQUENCED,
     ),

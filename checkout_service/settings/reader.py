@@ -19,6 +19,7 @@ from environs import Env, EnvValidationError
 
 from checkout_service.money import CURRENCIES
 from checkout_service.settings.database_addresses import fault_of_database
+from checkout_service.settings.database_names import DatabaseAddress, fault_of_options, read_names
 from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.provider_accounts import HOLD_LIMIT, Account, AccountForm
 from checkout_service.settings.secret import Secret
@@ -78,7 +79,7 @@ class Reader:
             **self.broker(),
             "database_url": self.database(database),
             "redis_url": Secret(self._cache()),
-            "database_pooler": self._pooler(),
+            "database_pooler": self.pooler(),
             "payment_providers": self._providers(),
             "payment_namespace": self._namespace(),
             "default_currency": self._currency(),
@@ -123,8 +124,12 @@ class Reader:
     def _cache(self) -> str:
         return self._checked("REDIS_URL", self._needed("REDIS_URL"), fault_of_cache)
 
-    def database(self, name: str) -> Secret:
-        return Secret(self._checked(name, self._needed(name), fault_of_database))
+    def database(self, name: str) -> DatabaseAddress:
+        """The address of a database, with the names that this deployment has there."""
+        names, faults = read_names(os.environ)
+        self._faults.extend(faults)
+        elsewhere = partial(fault_of_options, names=names)
+        return DatabaseAddress(self._checked(name, self._needed(name), fault_of_database, elsewhere), names)
 
     def callers(self) -> dict[str, Any]:
         secret = self._own_secret("JWT_SECRET", shared_secret)
@@ -316,7 +321,7 @@ class Reader:
             self._faults.append("PAYMENT_PROVIDERS: name at least one provider")
         return names
 
-    def _pooler(self) -> str:
+    def pooler(self) -> str:
         pooler = self._env.str("DATABASE_POOLER", "none")
         if pooler not in {"none", "transaction"}:
             self._faults.append(f"DATABASE_POOLER: {pooler!r} is neither none nor transaction")

@@ -22,6 +22,7 @@ from checkout_service.settings.web_reader import WebReader
 __all__ = [
     "DEVELOPMENT_NAMESPACE",
     "BrokerSettings",
+    "DatabaseSettings",
     "FlowerSettings",
     "MigrationSettings",
     "Networks",
@@ -95,6 +96,7 @@ class SharedSettings(TaskSettings):
     """What web and worker both need."""
 
     database_url: Secret
+    """A DatabaseAddress, which knows the schema and the roles; any other Secret leads to the usual ones."""
     redis_url: Secret
     database_pooler: str = "none"
     payment_providers: tuple[str, ...] = ("mock",)
@@ -295,6 +297,27 @@ class WorkerSettings(SharedSettings):
             "cart_tokens_last": timedelta(days=env.number("CART_TOKEN_DAYS", 30, most=400) or 0),
             "orders_keep_years": env.number("ORDERS_KEEP_YEARS", 0, least=0, most=100),
             "metrics_token": env.metrics_token(),
+        }
+        env.finish()
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    """What a look at the database needs, as the web tier or as the workers."""
+
+    database_url: Secret
+    database_pooler: str = "none"
+    web_threads: int = 4
+
+    @classmethod
+    def from_environment(cls, name: str) -> Self:
+        """Read once; ``name`` is DATABASE_URL or WORKER_DATABASE_URL. Raises SettingsError."""
+        env = Reader()
+        values: dict[str, Any] = {
+            "database_url": env.database(name),
+            "database_pooler": env.pooler(),
+            "web_threads": env.number("WEB_THREADS", 4),
         }
         env.finish()
         return cls(**values)

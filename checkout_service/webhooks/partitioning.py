@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
-from checkout_service.database.owner import as_owner, owner_steps
+from checkout_service.database.owner import OwnersConnection, as_owner, owner_steps
 from checkout_service.settings.secret import Secret
 
 AHEAD: Final = 14
@@ -91,7 +91,7 @@ def _alone(url: Secret) -> Iterator[None]:
             yield
 
 
-def _bind(connection: psycopg.Connection[Any]) -> str:
+def _bind(connection: OwnersConnection) -> str:
     """The bound on the ids of what is there, which no webhook reaches for at least a day."""
     for name, lasts in connection.execute(_BOUND).fetchall():
         if lasts:
@@ -106,13 +106,13 @@ def _bind(connection: psycopg.Connection[Any]) -> str:
     return name
 
 
-def _unbind(connection: psycopg.Connection[Any]) -> None:
+def _unbind(connection: OwnersConnection) -> None:
     if not _one(connection, _IN_PARTS):
         for name, _ in connection.execute(_BOUND).fetchall():
             _patiently(connection, f"ALTER TABLE webhook_deliveries DROP CONSTRAINT IF EXISTS {name}")
 
 
-def _patiently(connection: psycopg.Connection[Any], statement: str, values: tuple[object, ...] = ()) -> object:
+def _patiently(connection: OwnersConnection, statement: str, values: tuple[object, ...] = ()) -> object:
     """Run it as the owner, and again while somebody holds its lock. The first value of its row, if it has one."""
     until = monotonic() + PATIENCE
     while True:
@@ -129,6 +129,6 @@ def _patiently(connection: psycopg.Connection[Any], statement: str, values: tupl
             sleep(1)
 
 
-def _one(connection: psycopg.Connection[Any], statement: str) -> object:
+def _one(connection: OwnersConnection, statement: str) -> object:
     row = connection.execute(statement.encode()).fetchone()
     return row[0] if row else None

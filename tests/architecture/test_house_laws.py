@@ -13,6 +13,8 @@ LONGEST_FILE = 400
 READS_THE_ENVIRONMENT = {
     "checkout_service/settings/reader.py": "the settings' reader",
     "worker/celery_settings.py": "Celery's settings",
+    "checkout_service/database/setup_cli.py": "an entry point: its address is no process's",
+    "checkout_service/doctor/database_cli.py": "an entry point, which takes settings of a file as well",
     "checkout_service/server/granian_server.py": "the web process's entry",
     "checkout_service/command_line/serving.py": "an entry point, which hands it on to what serves",
     "checkout_service/command_line/entry.py": "an entry point, which adds what an environment file sets",

@@ -9,20 +9,28 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
+from flask import current_app
 from sqlalchemy import make_url, text
 
 from checkout_service.database.engine import execute
+from checkout_service.doctor.findings import Level
+from checkout_service.doctor.roles import check_roles
 from checkout_service.local.guard import Guard, Target, stop
 from checkout_service.local.servers import free_port
+from checkout_service.settings.database_names import DatabaseAddress, DatabaseNames
 from checkout_service.settings.secret import Secret
 from tests.apps import MakeApp
-from tests.conftest import Customer, MakeListing, Servers, Sql, with_psycopg
+from tests.conftest import ROOT, Customer, MakeListing, Servers, Sql, with_psycopg
 from tests.flower_pages import stack
 from tests.flower_pages.stack import eventually
+from tests.migrations.conftest import run_as
 from tests.payments.test_long_polls import Answer, ask, fresh, started, when_waiting
 from tests.webhook_bodies import insert_payment, status_of, webhook
 
@@ -101,6 +109,55 @@ def test_one_of_several_poolers_may_be_away(pooled: dict[str, str], make_app: Ma
     with make_app(database_url=Secret(several), database_pooler="transaction").app_context():
         (row,) = execute(text("SELECT current_user::text, inet_server_port()"))
     assert tuple(row) == (behind.username, None), "PgBouncer goes on by the server's socket"
+
+
+@pytest.fixture
+def shop(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a database with our tables in the schema ``shop``, and a stranger's ``users`` in ``public``."""
+    name = f"pooled_{uuid4().hex[:12]}"
+    run_as(servers.superuser_url, f"CREATE DATABASE {name}")
+    url = with_psycopg(make_url(servers.superuser_url).set(database=name))
+    run_as(url, "CREATE TABLE public.users (id int)", "GRANT ALL ON public.users TO PUBLIC")
+    monkeypatch.setenv("MIGRATION_DATABASE_URL", url)
+    monkeypatch.setenv("DATABASE_SCHEMA", "shop")
+    command.upgrade(Config(ROOT / "migrations" / "alembic.ini"), "head")
+    yield name
+    run_as(servers.superuser_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_the_schema_is_found_without_any_option_and_a_wrong_one_is_named(
+    pooled: dict[str, str], shop: str, servers: Servers, make_app: MakeApp
+) -> None:
+    url = with_psycopg(make_url(pooled["DATABASE_URL"]).set(database=shop))
+    address = DatabaseAddress(url, DatabaseNames(schema="shop"))
+    with make_app(database_url=address, database_pooler="transaction").app_context():
+        (row,) = execute(
+            text("SELECT current_schemas(false)::text[], to_regclass('users')::oid = 'shop.users'::regclass")
+        )
+        assert tuple(row) == (["shop"], True)
+        checks = current_app.extensions["readiness"].checks()
+        assert (checks["database"], checks["migrations"]) == ("ok", "ok")
+
+    run_as(
+        servers.superuser_url,
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{shop}' AND usename = 'checkout_web'",
+        f"ALTER ROLE checkout_web IN DATABASE {shop} SET search_path = public",
+    )
+    run_as(
+        with_psycopg(make_url(servers.superuser_url).set(database=shop)),
+        "CREATE TABLE public.alembic_version AS SELECT '9999'::text AS version_num",
+        "GRANT ALL ON public.alembic_version TO PUBLIC",
+    )
+    with make_app(database_url=address, database_pooler="transaction").app_context():
+        found = eventually(lambda: _when_not_away(current_app.extensions["readiness"].checks()))
+        assert found == "connections lead to the schema public, not to shop"
+        report = {finding.about: finding for finding in check_roles()}
+        assert report["web's schema"].level is Level.WRONG
+        assert f'ALTER ROLE checkout_web IN DATABASE "{shop}" SET search_path = shop' in report["web's schema"].remedy
+
+
+def _when_not_away(checks: dict[str, str]) -> str | None:
+    return checks["migrations"] if checks["database"] == "ok" else None
 
 
 def test_purchases_go_through_while_connections_are_shared(

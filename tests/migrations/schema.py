@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, text
 
+from checkout_service.settings.database_names import DatabaseNames
+
 PARTS: Final = {
     "columns": """
         SELECT table_name, column_name, udt_name, numeric_precision, numeric_scale, character_maximum_length,
@@ -36,13 +38,15 @@ PARTS: Final = {
 }
 
 
-def describe(url: str, schema: str = "public") -> dict[str, list[Any]]:
+def describe(url: str, schema: str = "public", *, prefix: str = "checkout") -> dict[str, list[Any]]:
     """The schema, with all rights of the two login roles."""
+    names = DatabaseNames(prefix=prefix)
     engine = engine_in(url, schema)
     with engine.connect() as connection:
         # As tuples: a row's own repr leaves out the middle of a long value, and with it most of a function.
         parts = {
-            part: sorted(repr(tuple(row)) for row in connection.execute(text(query))) for part, query in PARTS.items()
+            part: sorted(repr(tuple(row)) for row in connection.execute(text(names.in_sql(query))))
+            for part, query in PARTS.items()
         }
     engine.dispose()
     return parts

@@ -1,0 +1,110 @@
+"""An environment file that settings are added to: every other line stays as it is, and it is whole at every moment.
+
+A line is NAME=value without quotes, which sh, systemd and docker read alike. The reader of the command line has the
+whole grammar; here are the few settings that ``database init`` writes, whose values are made of plain characters.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+PLAIN: Final = re.compile(r"[A-Za-z0-9._:/?@!=+,%\[\]-]*")
+"""Values that need no quotes for any reader."""
+
+LARGEST: Final = 2**20
+
+
+class EnvironmentLinesError(Exception):
+    """The file cannot be used; the message names it, and none of its values."""
+
+
+class EnvironmentLines:
+    """The file at one moment, while nobody else of us changes it. Raises EnvironmentLinesError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            content = path.read_bytes() if path.exists() else b""
+            self._text = content.decode()
+        except UnicodeDecodeError:
+            raise EnvironmentLinesError(f"{path} is not UTF-8") from None
+        except OSError as error:
+            raise EnvironmentLinesError(f"{path} cannot be read: {error.strerror}") from None
+        if len(content) > LARGEST:
+            raise EnvironmentLinesError(f"{path} has more than {LARGEST} bytes")
+
+    def settings(self) -> dict[str, str]:
+        """What it sets. One that is set twice is refused: readers do not agree which of both counts."""
+        found: dict[str, str] = {}
+        for number, line in enumerate(self._text.splitlines(), start=1):
+            name, equals, value = line.partition("=")
+            if not equals or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+                continue
+            if name in found:
+                raise EnvironmentLinesError(f"{self._path}, line {number}: sets {name} once more")
+            found[name] = value
+        return found
+
+    def write(self, settings: Mapping[str, str]) -> None:
+        """Set these, in their line or behind the last one; whatever happens, the file is as before or as it is then.
+
+        Only its owner may read it. It is on the disk when this returns.
+        """
+        for name, value in settings.items():
+            if not PLAIN.fullmatch(value):
+                raise EnvironmentLinesError(f"{name} would need quotes, which readers of {self._path} do not agree on")
+        left = dict(settings)
+        lines = []
+        for line in self._text.splitlines():
+            name = line.partition("=")[0]
+            lines.append(f"{name}={left.pop(name)}" if name in left else line)
+        lines += [f"{name}={value}" for name, value in left.items()]
+        target = self._path.resolve()  # a link stays one
+        draft = target.with_name(f".{target.name}.draft")
+        try:
+            _replace(target, draft, "".join(f"{line}\n" for line in lines))
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink()
+            raise EnvironmentLinesError(f"{self._path} cannot be written: {error.strerror}") from None
+
+
+def _replace(target: Path, draft: Path, text: str) -> None:
+    with suppress(FileNotFoundError):
+        draft.unlink()  # of one that was killed; nobody else is here
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        if target.exists() and os.geteuid() == 0:
+            owner = target.stat()
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def environment_lines(path: Path) -> Iterator[EnvironmentLines]:
+    """The file, once no other run of ours has it; whoever comes second sees what the first has written.
+
+    The lock is on its folder, since the file itself is replaced. Raises EnvironmentLinesError.
+    """
+    try:
+        folder = os.open(path.resolve().parent, os.O_RDONLY)
+    except OSError as error:
+        raise EnvironmentLinesError(f"the folder of {path} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield EnvironmentLines(path)
+    finally:
+        os.close(folder)

@@ -1,0 +1,333 @@
+"""``database init`` and ``check`` on a server that asks for passwords, by an administrator who is no superuser."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import psycopg
+import pytest
+
+from checkout_service.database.environment_lines import EnvironmentLines
+from checkout_service.database.setup import SETTINGS
+from checkout_service.database.setup_cli import database
+from checkout_service.local.servers import Postgres
+from checkout_service.settings.database_names import DatabaseNames
+from tests.apps import another_postgres
+from tests.conftest import ROOT
+from tests.flower_pages.stack import eventually
+
+ADMIN_PASSWORD = "the administrator's own"
+LOGINS = ("DATABASE_URL", "WORKER_DATABASE_URL", "MIGRATION_DATABASE_URL", "SETTLEMENTS_DATABASE_URL")
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """Everybody but its superuser needs a password; every statement is logged."""
+    with another_postgres() as postgres:
+        with _superuser(postgres) as superuser:
+            (path,) = superuser.execute("SHOW hba_file").fetchone() or ("",)
+            Path(path).write_text("local all postgres trust\nlocal all all scram-sha-256\n", encoding="ascii")
+            superuser.execute("ALTER SYSTEM SET log_statement = 'all'")
+            superuser.execute(f"CREATE ROLE dba LOGIN CREATEROLE CREATEDB PASSWORD $${ADMIN_PASSWORD}$$".encode())
+            superuser.execute("SELECT pg_reload_conf()")
+        yield postgres
+
+
+def _superuser(postgres: Postgres, name: str = "postgres") -> psycopg.Connection[Any]:
+    return psycopg.connect(host=str(postgres.socket_folder), user="postgres", dbname=name, autocommit=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """A deployment of a test's own: its names, its database, and the folder of its environment file."""
+
+    server: Postgres
+    folder: Path
+    prefix: str = field(default_factory=lambda: f"shop_{next(_numbers)}")
+
+    @property
+    def names(self) -> DatabaseNames:
+        return DatabaseNames(schema=self.prefix, prefix=self.prefix)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "checkout.env"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return EnvironmentLines(self.file).settings()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where nothing is made yet."""
+        return {
+            "ADMIN_DATABASE_URL": self.admin("dba", ADMIN_PASSWORD),
+            "DATABASE_SCHEMA": self.prefix,
+            "DATABASE_ROLE_PREFIX": self.prefix,
+        }
+
+    def admin(self, user: str, password: str = "") -> str:
+        return f"postgresql://{user}:{password.replace(' ', '%20')}@/{self.prefix}?host={self.server.socket_folder}"
+
+    def init(self, *arguments: str, stdin: str | None = None, **environment: str) -> click.testing.Result:
+        return click.testing.CliRunner(env=_without_ours(self.environment | environment)).invoke(
+            database, ["init", "--env-file", str(self.file), *arguments], input=stdin
+        )
+
+    def start(self) -> subprocess.Popen[str]:
+        """The same in a process."""
+        return subprocess.Popen(
+            [sys.executable, "-c", "from checkout_service.database.setup_cli import database; database()",
+             "init", "--env-file", str(self.file)],
+            env={"PATH": os.environ["PATH"], **self.environment}, cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def verifiers(self) -> dict[str, str]:
+        with _superuser(self.server) as superuser:
+            return dict(
+                superuser.execute(
+                    "SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE %s", (f"{self.prefix}\\_%",)
+                ).fetchall()
+            )
+
+    def log_in(self, setting: str) -> str:
+        with psycopg.connect(self.settings[setting]) as connection:
+            (user,) = connection.execute("SELECT current_user::text").fetchone() or ("",)
+        return str(user)
+
+
+def _without_ours(environment: Mapping[str, str]) -> Mapping[str, str | None]:
+    """None takes a variable away."""
+    return dict.fromkeys((*SETTINGS.values(), "ADMIN_DATABASE_URL")) | dict(environment)
+
+
+@pytest.fixture
+def shop(server: Postgres, tmp_path: Path) -> Shop:
+    return Shop(server=server, folder=tmp_path)
+
+
+def test_everything_is_made_by_who_is_no_superuser_and_a_release_needs_nobody(shop: Shop) -> None:
+    shop.file.write_text("# ours\nREDIS_URL=redis://127.0.0.1/0\n")
+    done = shop.init()
+    assert done.exit_code == 0, done.output
+    assert stat.S_IMODE(shop.file.stat().st_mode) == 0o600
+    assert shop.file.read_text().startswith("# ours\nREDIS_URL=redis://127.0.0.1/0\n")
+    names = shop.names
+    assert [shop.log_in(setting) for setting in LOGINS] == [names.web, names.worker, names.owner, names.settlements]
+    assert (shop.settings["DATABASE_SCHEMA"], shop.settings["DATABASE_ROLE_PREFIX"]) == (shop.prefix, shop.prefix)
+
+    # A release migrates as the owner, who may make no role, no schema and no extension.
+    migrated = subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"],
+        env={"PATH": os.environ["PATH"], **shop.settings}, capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert migrated.returncode == 0, migrated.stderr
+
+    looked = _check(shop)
+    found = {line[9:32].strip(): line[:8].strip() for line in looked.stdout.splitlines() if line[:1].strip()}
+    assert {found[name] for name in ("database", "migrations", "unaccent", "web role", "worker role")} == {"ok"}
+    assert found["connections"] == "ok"
+    # The tests' server runs without fsync, which is no good: that alone is wrong.
+    assert [name for name, level in found.items() if level == "WRONG"] == ["power cuts"]
+    assert looked.returncode == 1
+
+
+def test_a_rerun_changes_nothing(shop: Shop) -> None:
+    assert shop.init().exit_code == 0
+    before, verifiers = shop.file.read_bytes(), shop.verifiers()
+    with _superuser(shop.server) as superuser:
+        superuser.execute(f"ALTER ROLE {shop.names.web} CONNECTION LIMIT 7".encode())
+
+    done = shop.init()
+
+    assert (done.exit_code, done.output) == (0, "database init: nothing: all was there\n")
+    assert (shop.file.read_bytes(), shop.verifiers()) == (before, verifiers)
+    with _superuser(shop.server) as superuser:
+        limit = superuser.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", (shop.names.web,)).fetchone()
+    assert limit == (7,)
+
+
+def test_no_password_is_in_the_output_nor_in_the_servers_log(shop: Shop) -> None:
+    done = shop.init()
+    again = shop.init("--renew", "web")
+    log = shop.server.server.log.read_text(errors="replace")
+    assert f'CREATE ROLE "{shop.names.web}" LOGIN PASSWORD \'SCRAM-SHA-256$' in log, "statements are logged"
+    for setting in LOGINS:
+        password = shop.settings[setting].split(":")[2].partition("@")[0]
+        assert len(password) == 43, "256 bits"
+        assert password not in done.output + again.output + log
+
+
+def test_what_is_not_a_right_is_bounded(shop: Shop) -> None:
+    assert shop.init("--connections", "45").exit_code == 0
+    with _superuser(shop.server) as superuser:
+        limits = dict(superuser.execute("SELECT rolname, rolconnlimit FROM pg_roles").fetchall())
+    names = shop.names
+    assert (limits[names.web], limits[names.worker], limits[names.settlements]) == (25, 20, 5)
+
+
+def test_one_that_is_killed_after_the_file_goes_on_with_the_passwords_that_stand_there(shop: Shop) -> None:
+    with _superuser(shop.server) as superuser, superuser.transaction():
+        superuser.execute("LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE")  # no role can be made
+        process = shop.start()
+        eventually(shop.file.exists)
+        process.kill()
+        process.communicate()
+    written = shop.file.read_bytes()
+    eventually(lambda: not _backends(shop))
+    assert shop.verifiers() == {}
+
+    assert shop.init().exit_code == 0
+    assert shop.file.read_bytes() == written
+    assert shop.log_in("DATABASE_URL") == shop.names.web
+
+
+def _backends(shop: Shop) -> list[Any]:
+    with _superuser(shop.server) as superuser:
+        query = "SELECT FROM pg_stat_activity WHERE application_name = 'database-init'"
+        return superuser.execute(query).fetchall()
+
+
+def test_two_at_once_are_one(shop: Shop) -> None:
+    started = [shop.start() for _ in range(3)]
+    outputs = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], outputs
+    assert sum("wrote DATABASE_URL" in output or "wrote MIGRATION" in output for output in outputs) == 1
+    assert [shop.log_in(setting) for setting in LOGINS]
+
+
+def test_two_at_once_with_files_of_their_own_do_not_lock_each_other_out(shop: Shop) -> None:
+    assert shop.init().exit_code == 0
+    other = Shop(server=shop.server, folder=shop.folder / "other", prefix=shop.prefix)
+    other.folder.mkdir()
+    refused = other.init()
+    assert refused.exit_code == 1
+    assert f"The role {shop.names.owner} exists, and its password is nowhere" in refused.output
+    assert not other.file.exists()
+    assert shop.log_in("DATABASE_URL") == shop.names.web
+
+
+def test_a_renewed_password_ends_the_old_one_and_leaves_the_others(shop: Shop) -> None:
+    assert shop.init().exit_code == 0
+    before, verifiers = shop.settings, shop.verifiers()
+    assert shop.init("--renew", "web").exit_code == 0
+    assert {name for name, value in shop.settings.items() if before[name] != value} == {"DATABASE_URL"}
+    assert {name for name, value in shop.verifiers().items() if verifiers[name] != value} == {shop.names.web}
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(before["DATABASE_URL"])
+
+
+def test_a_password_that_is_given_is_the_roles_and_is_not_written(shop: Shop) -> None:
+    given = f"postgresql://{shop.names.web}:p%26%C3%A4%27ss@/{shop.prefix}?host={shop.server.socket_folder}"
+    assert shop.init(DATABASE_URL=given).exit_code == 0
+    assert "DATABASE_URL" not in shop.settings
+    psycopg.connect(given).close()
+    assert shop.init(DATABASE_URL=given).output == "database init: nothing: all was there\n"
+
+
+def test_a_password_in_the_file_that_is_not_the_roles_is_named(shop: Shop) -> None:
+    assert shop.init().exit_code == 0
+    with _superuser(shop.server) as superuser:
+        superuser.execute(f"ALTER ROLE {shop.names.worker} PASSWORD 'another one'".encode())
+    done = shop.init()
+    assert done.exit_code == 1
+    assert f"{shop.names.worker} cannot log in by WORKER_DATABASE_URL: the password is refused" in done.output
+
+
+def test_roles_that_migrations_made_without_passwords_get_them_from_a_superuser(shop: Shop) -> None:
+    with _superuser(shop.server) as superuser:
+        for role in ("web", "worker"):
+            superuser.execute(f"CREATE ROLE {shop.prefix}_{role} LOGIN".encode())
+    refused = shop.init()
+    assert "its password is nowhere" in refused.output, "who is no superuser does not see that there is none"
+
+    done = shop.init(ADMIN_DATABASE_URL=shop.admin("postgres"))
+    assert done.exit_code == 0, done.output
+    assert [shop.log_in(setting) for setting in LOGINS]
+
+
+@pytest.mark.parametrize("rights", ["CREATEDB", "CREATEROLE"])
+def test_who_may_not_make_what_is_missing_reads_why_and_nothing_is_left(shop: Shop, rights: str) -> None:
+    name = f"{shop.prefix}_admin"
+    with _superuser(shop.server) as superuser:
+        superuser.execute(f"CREATE ROLE {name} LOGIN {rights} PASSWORD 'a'".encode())
+    done = shop.init(ADMIN_DATABASE_URL=shop.admin(name, "a"))
+    expected = {
+        "CREATEDB": "The administrator may make no roles: it needs CREATEROLE",
+        "CREATEROLE": "The database is missing and cannot be made: permission denied to create database",
+    }
+    assert done.exit_code == 1
+    assert expected[rights] in done.output
+    assert not shop.file.exists()
+
+
+def test_the_administrators_address_is_read_from_standard_input_and_never_shown(shop: Shop) -> None:
+    done = shop.init("--admin-url-file", "-", stdin=f"{shop.admin('dba', 'wrong')}\n", ADMIN_DATABASE_URL="")
+    assert done.exit_code == 1
+    assert "The administrator cannot connect: the password is refused." in done.output
+    assert "wrong" not in done.output
+    address = shop.environment["ADMIN_DATABASE_URL"]
+    assert shop.init("--admin-url-file", "-", stdin=f"{address}\n", ADMIN_DATABASE_URL="").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"ADMIN_DATABASE_URL": ""}, "Set ADMIN_DATABASE_URL"),
+        ({"ADMIN_DATABASE_URL": "mysql://a:Qz7x@b/c"}, "must be a postgresql:// URL"),
+        ({"DATABASE_SCHEMA": "Shop"}, "DATABASE_SCHEMA"),
+    ],
+)
+def test_wrong_use_is_2(shop: Shop, environment: Mapping[str, str], message: str) -> None:
+    done = shop.init(**environment)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert "Qz7x" not in done.output
+
+
+def test_without_a_file_no_password_is_made(shop: Shop) -> None:
+    runner = click.testing.CliRunner(env=_without_ours(shop.environment))
+    done = runner.invoke(database, ["init"])
+    assert done.exit_code == 1
+    assert "name the file that they are written to by --env-file" in done.output
+    assert shop.verifiers() == {}
+
+
+def test_a_schema_of_another_application_is_refused(shop: Shop) -> None:
+    with _superuser(shop.server) as superuser:
+        superuser.execute(f"CREATE DATABASE {shop.prefix} OWNER dba".encode())
+    with _superuser(shop.server, shop.prefix) as superuser:
+        superuser.execute("CREATE TABLE public.alembic_version (version_num text)")
+    done = shop.init(DATABASE_SCHEMA="public")
+    assert done.exit_code == 1
+    assert "the schema public has a table alembic_version" in done.output
+    assert shop.verifiers() == {}
+
+
+def test_a_server_that_is_away_and_a_check_without_an_address_end_with_a_line(shop: Shop) -> None:
+    done = shop.init(ADMIN_DATABASE_URL="postgresql://a:Qz7x@127.0.0.1:1/b")
+    assert (done.exit_code, done.output) == (1, "Error: The administrator cannot connect: nobody listens there.\n")
+    checked = click.testing.CliRunner(env=_without_ours({})).invoke(database, ["check"])
+    assert checked.exit_code == 2
+    assert "DATABASE_URL: Environment variable not set." in checked.output
+
+
+def _check(shop: Shop) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from checkout_service.database.setup_cli import database; database()",
+         "check", "--env-file", str(shop.file)],
+        env={"PATH": os.environ["PATH"], "WEB_CONCURRENCY": "1", "WORKER_CONCURRENCY": "1"},
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
