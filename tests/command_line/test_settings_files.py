@@ -88,7 +88,7 @@ def test_two_at_once_make_one_set(tmp_path: Path) -> None:
 
 
 def test_each_file_holds_what_its_processes_may(tmp_path: Path) -> None:
-    settings = {name: "value" for name, _ in _known()} | {"DEFAULT_CURRENCY": "EUR", "ACME_API_KEY": "of a provider"}
+    settings = {name: "value" for name, _ in _known()} | {"DEFAULT_CURRENCY": "EUR", "ACME_API_KEY": "of-a-provider"}
     changed = write_files(tmp_path, settings)
     found = {path.stem: read_environment_file(str(path))[0] for path in tmp_path.glob("*.env")}
     assert {path.stem for path in changed} == found.keys() == set(FILES)
