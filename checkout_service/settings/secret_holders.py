@@ -17,6 +17,7 @@ SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("DATABASE_URL", ("web",)),
     ("WORKER_DATABASE_URL", ("worker",)),
     ("MIGRATION_DATABASE_URL", ("release",)),
+    ("SETTLEMENTS_DATABASE_URL", ("settlements",)),  # of no process that stays
     ("JWT_SECRET", ("web",)),
     ("PAGES_SECRET", ("web",)),
     ("CONSOLE_BASIC_AUTH", ("web",)),

@@ -18,6 +18,7 @@ READS_THE_ENVIRONMENT = {
     "checkout_service/server/granian_server.py": "the web process's entry",
     "checkout_service/command_line/serving.py": "an entry point, which hands it on to what serves",
     "checkout_service/command_line/entry.py": "an entry point, which adds what an environment file sets",
+    "checkout_service/command_line/settings_cli.py": "an entry point: what is set need not be made",
     "checkout_service/command_line/commands.py": "an entry point, which says so to the application",
     "checkout_service/wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",

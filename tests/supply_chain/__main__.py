@@ -1,24 +1,28 @@
-"""``make audit``: known holes in what the lock pins. ``make sbom``: a list of what runs in production, as CycloneDX."""
+"""``make audit``: known holes in what the lock pins. ``make sbom``: a list of what runs in production, as CycloneDX.
+
+``image`` fetches the wheels that the image is made of, and lists them (deploy/image/prepare.sh).
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from checkout_service.local.data_folder import ROOT
 from tests.supply_chain.audit import audit
-from tests.supply_chain.lock import read_lock, run_in_production
+from tests.supply_chain.lock import Pinned, read_lock, run_in_production
+from tests.supply_chain.wheels import fetch_wheels
 
 LOCK = ROOT / "requirements.lock"
 PROJECT = ROOT / "pyproject.toml"
 
 
-def write_list(path: Path) -> None:
-    """Write the software bill of materials: each package that runs in production, its version, its hashes."""
-    pinned = "\n".join(package.lines for package in run_in_production(read_lock(LOCK), PROJECT))
+def write_list(path: Path, packages: Iterable[Pinned]) -> None:
+    """Write the software bill of materials: each of the packages, its version, its hashes."""
+    pinned = "\n".join(package.lines for package in packages)
     # It warns that a list of pinned packages tells no graph of who needs whom, which is so.
     command = ["-W", "ignore::UserWarning", "-m", "cyclonedx_py", "requirements", "--pyproject", str(PROJECT)]
     command += ["--output-reproducible"]
@@ -27,12 +31,15 @@ def write_list(path: Path) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["audit", "sbom"])
-    parser.add_argument("--to", type=Path, default=ROOT / "sbom.cdx.json", help="where the list is written")
+    parser.add_argument("what", choices=["audit", "sbom", "image"])
+    parser.add_argument("--to", type=Path, default=ROOT / "sbom.cdx.json", help="the file, or image's folder, to write")
     options = parser.parse_args(arguments)
     if options.what == "audit":
         return audit(LOCK)
-    write_list(options.to)
+    if options.what == "image":
+        write_list(options.to / "sbom.cdx.json", fetch_wheels(LOCK, PROJECT, options.to / "wheels"))
+        return 0
+    write_list(options.to, run_in_production(read_lock(LOCK), PROJECT))
     sys.stdout.write(f"{options.to}\n")
     return 0
 

@@ -22,25 +22,39 @@ class Pinned:
     @property
     def is_for_here(self) -> bool:
         """Whether it is installed on this system, by its marker."""
-        return self.requirement.marker is None or self.requirement.marker.evaluate()
+        return applies(self.requirement)
 
 
-def read_lock(path: Path) -> dict[str, Pinned]:
-    """The packages of a lock that uv wrote, by canonical name: of several versions the one that this Python takes."""
+def read_lock(path: Path, environment: Mapping[str, str] | None = None) -> dict[str, Pinned]:
+    """The packages of a lock that uv wrote, by canonical name: of several versions the one that this Python takes.
+
+    ``environment`` are the marker variables in which another one differs from it.
+    """
     found: dict[str, Pinned] = {}
     for block in _blocks(path.read_text(encoding="utf-8").splitlines()):
         requirement = Requirement(block[0].removesuffix("\\").strip())
         name = canonicalize_name(requirement.name)
-        if name not in found or requirement.marker is None or requirement.marker.evaluate():
+        if name not in found or applies(requirement, environment):
             found[name] = Pinned(requirement=requirement, lines="\n".join(block))
     return found
 
 
-def run_in_production(lock: Mapping[str, Pinned], project: Path) -> list[Pinned]:
-    """What the service and the extras of its providers need, and all that this needs, of what is installed here."""
+def applies(requirement: Requirement, environment: Mapping[str, str] | None = None, extras: Iterable[str] = ()) -> bool:
+    """Whether a requirement holds there, without an extra or with one of these."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({**(environment or {}), "extra": extra}) for extra in ["", *extras])
+
+
+def production_requirements(project: Path) -> list[Requirement]:
+    """What pyproject.toml names of what runs in production: the service's own, and the extras of its providers."""
     project_table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     extras = project_table["optional-dependencies"]
-    open_ = [Requirement(line) for line in [*project_table["dependencies"], *extras["stripe"], *extras["paypal"]]]
+    return [Requirement(line) for line in [*project_table["dependencies"], *extras["stripe"], *extras["paypal"]]]
+
+
+def run_in_production(lock: Mapping[str, Pinned], project: Path) -> list[Pinned]:
+    """What the service and the extras of its providers need, and all that this needs, of what is installed here."""
+    open_ = production_requirements(project)
     needed: dict[str, set[str]] = {}
     while open_:
         requirement = open_.pop()
@@ -54,12 +68,7 @@ def run_in_production(lock: Mapping[str, Pinned], project: Path) -> list[Pinned]
 
 def _needs_of(name: str, extras: Iterable[str]) -> list[Requirement]:
     found = [Requirement(line) for line in requires(name) or []]
-    chosen = ["", *extras]
-    return [
-        needed
-        for needed in found
-        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in chosen)
-    ]
+    return [needed for needed in found if applies(needed, extras=extras)]
 
 
 def _blocks(lines: Iterable[str]) -> list[list[str]]:
