@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from checkout_service.database.clock import seconds_ahead
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.health.catalog_gauges import catalog_gauges
 from checkout_service.health.event_gauges import event_gauges
 from checkout_service.health.money_gauges import money_gauges
 from checkout_service.telemetry.metrics import clock_skew_seconds
@@ -50,7 +51,7 @@ PENDING = text("""
 
 
 class Backlog(Collector):
-    """Gauges read by four statements. While the database is away they are left out, not stale and not 0."""
+    """Gauges read by five statements. While the database is away they are left out, not stale and not 0."""
 
     def __init__(self) -> None:
         self._read_at = float("-inf")
@@ -70,6 +71,7 @@ def _read() -> list[Metric]:
         clock_skew_seconds.labels("web").set(seconds_ahead())
         money = money_gauges()
         events = event_gauges()
+        catalog = catalog_gauges()
     except (DatabaseUnavailableError, SQLAlchemyError):
         up.add_metric([], 0)
         return [up]
@@ -90,6 +92,7 @@ def _read() -> list[Metric]:
         *_refunds(row),
         *money,
         *events,
+        *catalog,
     ]
 
 

@@ -17,8 +17,8 @@ from tests.conftest import Servers, Sql
 
 SELECT = """
 SELECT v.id, p.name AS title, v.price_cents / 100.0 AS unit_price, 'USD' AS currency, b.name AS vendor,
-    b.id AS vendor_id, p.name AS spec, jsonb_build_object('size', v.size) AS attributes, p.about AS description, v.on_hand AS stock,
-    v.for_sale AS active, v.other_prices AS prices, v.pictures AS images
+    b.id AS vendor_id, p.name AS spec, jsonb_build_object('size', v.size) AS attributes, p.about AS description,
+    v.on_hand AS stock, v.for_sale AS active, v.other_prices AS prices, v.pictures AS images
 FROM shop.variants AS v JOIN shop.products AS p ON p.id = v.product_id JOIN shop.brands AS b ON b.id = p.brand_id
 """
 
