@@ -73,7 +73,7 @@ def sync(*, dry_run: bool, allow_gone: bool, grants: bool) -> None:
         message = f"The database refused: {error}\nWhat was written is right; the next sync goes on."
         raise click.ClickException(message) from error
     if done.state is SyncState.REFUSED:
-        raise click.ClickException(f"{done.in_words}.".capitalize())
+        raise click.ClickException(f"{done.in_words[:1].upper()}{done.in_words[1:]}.")
     for name, keys in (("new", done.new), ("changed", done.changed), ("made inactive", done.gone)):
         _echo(name, keys, err=False)
     for name, keys in (("unusable", done.unusable), ("short", done.short)):

@@ -45,6 +45,8 @@ class SyncWriter:
     connection: psycopg.Connection[Any]
     sync: UUID
     lasts: timedelta
+    seconds: int
+    """Of one statement. A batch takes less than one; a vendor with very many listings that gets another name, more."""
     writes: bool
 
     def go_on(self) -> None:
@@ -74,19 +76,18 @@ class SyncWriter:
         values = {"sync": self.sync, "state": state.value, "counts": list(counts), "detail": detail[:4000]}
         self.connection.execute(_END, values)
 
-    def _run(self, statement: str, values: dict[str, Any]) -> Sequence[Any]:
+    def _run(self, statement: str, values: dict[str, Any], tries: int = TRIES) -> Sequence[Any]:
         """The rows of a function, called in a transaction; taken back where this is a try."""
-        for tries in range(1, TRIES + 1):
-            try:
-                with _of_run(), self.connection.transaction(force_rollback=not self.writes):
-                    self.connection.execute("SET LOCAL statement_timeout = '14s'")
-                    self.connection.execute("SET LOCAL lock_timeout = '5s'")
-                    return self.connection.execute(statement.encode(), values).fetchall()
-            except (errors.LockNotAvailable, errors.DeadlockDetected):
-                if tries == TRIES:
-                    raise
-                sleep(0.5)
-        raise AssertionError
+        try:
+            with _of_run(), self.connection.transaction(force_rollback=not self.writes):
+                self.connection.execute(f"SET LOCAL statement_timeout = '{self.seconds}s'".encode())
+                self.connection.execute("SET LOCAL lock_timeout = '5s'")
+                return self.connection.execute(statement.encode(), values).fetchall()
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            if tries == 1:
+                raise
+            sleep(0.5)
+        return self._run(statement, values, tries - 1)
 
 
 @contextmanager
@@ -95,11 +96,12 @@ def open_writer(url: Secret, *, pooler: str, statement_seconds: int, writes: boo
     lasts = timedelta(seconds=statement_seconds + LEASE_BEYOND)
     with patient_connection(url, name="catalog-sync", pooler=pooler) as connection:
         connection.autocommit = True
+        connection.answer_within = statement_seconds + 5.0
         connection.adapters.register_dumper(list, ListBinaryDumper)
         (sync,) = connection.execute(_BEGIN, {"lasts": lasts}).fetchone() or (None,)
         if sync is None:
             raise SyncRunningError
-        yield SyncWriter(connection=connection, sync=sync, lasts=lasts, writes=writes)
+        yield SyncWriter(connection=connection, sync=sync, lasts=lasts, seconds=statement_seconds, writes=writes)
 
 
 @contextmanager
