@@ -19,7 +19,7 @@ from checkout_service.tasks import TaskName
 from checkout_service.telemetry.metrics import catalog_listings_total, catalog_syncs_total
 from worker.context import settings
 
-STATEMENT_SECONDS: Final = 15
+STATEMENT_SECONDS: Final = 20
 """Of one statement on the source, of which three come before the first batch is written and one follows the last."""
 
 SYNC_FOR: Final = 30.0

@@ -262,7 +262,8 @@ def test_control_characters_are_kept_in_titles_and_escaped_in_messages(sync: Syn
             "school_id says nothing without school",
         ),
         ("SELECT * FROM shop.nothing", 'relation "shop.nothing" does not exist'),
-        ("SELECT 1) AS x, (SELECT 2", "syntax error"),
+        ("SELECT 1) AS x, (SELECT 2", "it lacks the column title"),
+        ("SELECT 1) AS x LIMIT 0 UNION (SELECT 2", "syntax error"),
         ("SELECT 1 AS id, 'T' AS title, 1/(random()*0) AS unit_price, 'USD' AS currency, 'V' AS vendor", "float8"),
         (
             "SELECT 1 AS id, 'T' AS title, 1/(random()*0)::int AS unit_price, 'USD' AS currency, 'V' AS vendor",
