@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, LiteralString, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import errors, sql
@@ -114,8 +114,8 @@ class Source:
             named=sql.Literal(NAMED),
         )
         with _readable(self.connection):
-            found = self.connection.execute(query).fetchone() or (0, 0, [], 0, 0, 0)
-        return Judged(*found)
+            found: tuple[Any, ...] | None = self.connection.execute(query).fetchone()
+        return Judged(*(found or (0, 0, [], 0, 0, 0)))
 
     def changed(self) -> Iterator[dict[str, Any]]:
         """The rows that differ from when they were last read, or whose listing somebody else has changed since.
@@ -247,7 +247,7 @@ def _first_line(error: psycopg.Error) -> str:
 
 def _subquery(select: str) -> sql.SQL:
     # A comment at its end must not reach the bracket.
-    return sql.SQL(cast("LiteralString", f"(\n{select}\n)"))
+    return sql.SQL(f"(\n{select}\n)")
 
 
 def _read(name: str) -> sql.Composable:

@@ -121,9 +121,9 @@ def sync_catalog(
     until = monotonic() + within if within is not None else float("inf")
     with open_writer(database_url, pooler=pooler, statement_seconds=statement_seconds, writes=writes) as writer:
         synced = Synced()
-        bounds = {"pooler": pooler, "seconds": statement_seconds, "namespace": namespace.hex}
+        salt = namespace.hex
         try:
-            with open_source(database_url, source, **bounds) as reading:
+            with open_source(database_url, source, pooler=pooler, seconds=statement_seconds, namespace=salt) as reading:
                 judged = reading.judge()
                 writer.go_on()
                 synced.rows = judged.rows
