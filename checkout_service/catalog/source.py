@@ -157,17 +157,13 @@ def open_source(url: Secret, source: CatalogSource, *, pooler: str, seconds: int
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         connection.answer_within = seconds + 5.0
-        try:
-            for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.SQL(setting), sql.Literal(f"{seconds}s")))
-            connection.execute("SET LOCAL lock_timeout = '10s'")
-            connection.execute("SET LOCAL timezone = 'UTC'")
-            columns = _columns(connection, source.select)
-            salt = sha256(repr((RULES, columns, namespace, str(source.image_origins))).encode()).hexdigest()
-            yield Source(connection=connection, select=source.select, columns=columns, salt=salt)
-        finally:
-            if not connection.closed:
-                connection.rollback()
+        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.SQL(setting), sql.Literal(f"{seconds}s")))
+        connection.execute("SET LOCAL lock_timeout = '10s'")
+        connection.execute("SET LOCAL timezone = 'UTC'")
+        columns = _columns(connection, source.select)
+        salt = sha256(repr((RULES, columns, namespace, str(source.image_origins))).encode()).hexdigest()
+        yield Source(connection=connection, select=source.select, columns=columns, salt=salt)
 
 
 def patient_connection(url: Secret, *, name: str, pooler: str) -> PatientConnection:
