@@ -12,7 +12,7 @@ LONGEST_FILE = 400
 
 READS_THE_ENVIRONMENT = {
     "checkout_service/settings/reader.py": "the settings' reader",
-    "checkout_service/settings/catalog_source.py": "whether there is a source, for the schedules, before settings are read",
+    "checkout_service/settings/catalog_source.py": "whether there is a source, as tasks are declared",
     "celeryconfig.py": "Celery's settings",
     "checkout_service/server/granian_server.py": "the web process's entry",
     "serve.py": "an entry point, which hands it on to what serves",
