@@ -57,7 +57,7 @@ def _json(text: str | None, name: str) -> Any:
 def id_of(namespace: UUID, kind: str, key: str) -> UUID:
     """The id of a ``listing``, ``vendor``, ``school`` or ``spec``, computed of the source's key.
 
-    A key that is a UUID, in small letters as PostgreSQL writes it, is the id itself. Any other makes the UUID of
+    A key that is a UUID, in lower case as PostgreSQL writes it, is the id itself. Any other makes the UUID of
     version 5 of the kind, a line feed and the key, within ``PAYMENT_NAMESPACE`` (RFC 9562, section 5.5).
     """
     return UUID(key) if _UUID.fullmatch(key) else uuid5(namespace, f"{kind}\n{key}")
