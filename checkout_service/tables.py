@@ -2,7 +2,7 @@
 
 from checkout_service.captures.models import Capture, CaptureRequest, Void
 from checkout_service.carts.models import Cart, CartItem, User
-from checkout_service.catalog.models import Listing, School, Spec, Vendor
+from checkout_service.catalog.models import CatalogSync, Listing, School, SourceListing, Spec, Vendor
 from checkout_service.checkout.models import CheckoutSession, SessionAddress
 from checkout_service.commands.models import CommandResult, CommandRun, OperatorCommand
 from checkout_service.disputes.models import Dispute
@@ -47,6 +47,7 @@ __all__ = [
     "CaptureRequest",
     "Cart",
     "CartItem",
+    "CatalogSync",
     "CheckoutSession",
     "CommandResult",
     "CommandRun",
@@ -84,6 +85,7 @@ __all__ = [
     "RefundLine",
     "School",
     "SessionAddress",
+    "SourceListing",
     "Spec",
     "StockCounter",
     "UnsequencedEvents",

@@ -13,6 +13,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Self
 
+from checkout_service.settings.catalog_source import sync_every
+
 
 class QueueName(StrEnum):
     """The broker's queues. Slow calls to providers and long deletions never stand before a webhook."""
@@ -51,6 +53,12 @@ class Schedule:
     """
 
     every: timedelta
+
+
+_every: Final = sync_every()
+
+OF_SOURCE: Final = Schedule(every=_every) if _every else None
+"""Of the catalogue's source: none where ``CATALOG_SOURCE`` names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +207,14 @@ class TaskName(StrEnum):
         time_limit=LONG,
         schedule=Schedule(every=timedelta(seconds=30)),
         promise="It ends holds whose time is over and skips rows that another run holds; the next run goes on.",
+    )
+    SYNC_CATALOG = Declaration(
+        name="catalog.sync",
+        module="worker.catalog",
+        queue=QueueName.HOUSEKEEPING,
+        time_limit=LONG,
+        schedule=OF_SOURCE,
+        promise="A sync runs alone, by its row, and writes what differs; the next one goes on where it was killed.",
     )
     SWEEP_GUESTS = Declaration(
         name="guests.sweep",

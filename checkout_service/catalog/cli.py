@@ -1,4 +1,4 @@
-"""``flask catalog import``: listings out of a file, with progress on a terminal."""
+"""``flask catalog``: ``import`` takes listings out of a file, with progress on a terminal; ``sync`` is beside it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from checkout_service.catalog.operations import (
     StockLeftError,
     import_listings,
 )
+from checkout_service.catalog.sync_cli import sync
 from checkout_service.settings.values import MigrationSettings, SettingsError
 
 NAMED: Final = 20
@@ -29,6 +30,9 @@ NAMED: Final = 20
 @click.group()
 def catalog() -> None:
     """What can be bought."""
+
+
+catalog.add_command(sync)
 
 
 @catalog.command("import")

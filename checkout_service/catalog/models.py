@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CHAR, BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, text
-from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    CheckConstraint,
+    Enum,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Numeric,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from checkout_service.database.engine import Base, Dated
@@ -121,3 +134,74 @@ class ListingWord(Base):
     """Without accents and case, up to 64 characters."""
     listings: Mapped[int] = mapped_column(BigInteger)
     """How many."""
+
+
+class SyncState(StrEnum):
+    """How a run of ``catalog sync`` ended. At most one is running."""
+
+    RUNNING = "running"
+    """At work, or killed within its lease."""
+    DONE = "done"
+    """All of the source was read, and what differed was written."""
+    PARTIAL = "partial"
+    """Its time was over before; the next one goes on."""
+    TRIED = "tried"
+    """Nothing was to be written (``--dry-run``)."""
+    REFUSED = "refused"
+    """Nothing was written, since the source is empty, has a key twice, or lacks too much."""
+    FAILED = "failed"
+    """The source could not be read, or the database failed. What was written before is right."""
+    ABANDONED = "abandoned"
+    """It was killed, and its lease was over before the next one."""
+
+
+class CatalogSync(Dated, Base):
+    """A run of ``catalog sync``, of which the last 200 are kept. Written by the owner's functions alone."""
+
+    __tablename__ = "catalog_syncs"
+    __table_args__ = (
+        CheckConstraint("length(detail) <= 4000", name="detail_length"),
+        Index("catalog_syncs_running", "state", unique=True, postgresql_where=text("state = 'running'")),
+    )
+    state: Mapped[SyncState] = mapped_column(
+        Enum(SyncState, name="catalog_sync_state", values_callable=lambda kind: [state.value for state in kind]),
+        server_default=text("'running'"),
+    )
+    """How far it is."""
+    lease_until: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+    """When another one may begin, if this one was killed."""
+    finished_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When it ended; none while it runs."""
+    source_rows: Mapped[int] = mapped_column(server_default=text("0"))
+    """Rows of the source."""
+    added: Mapped[int] = mapped_column(server_default=text("0"))
+    """Listings that were new."""
+    changed: Mapped[int] = mapped_column(server_default=text("0"))
+    """Listings that differed."""
+    made_inactive: Mapped[int] = mapped_column(server_default=text("0"))
+    """Listings on sale that the source no longer has."""
+    unusable: Mapped[int] = mapped_column(server_default=text("0"))
+    """Rows that cannot be a listing."""
+    short: Mapped[int] = mapped_column(server_default=text("0"))
+    """Listings of which less lies there than is reserved."""
+    detail: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    """Why nothing was changed, or which rows somebody has to look at: the first of them."""
+
+
+class SourceListing(Dated, Base):
+    """That a listing is of the source that ``catalog sync`` reads. Written by the owner's functions alone."""
+
+    __tablename__ = "source_listings"
+    __table_args__ = (
+        CheckConstraint("length(key) BETWEEN 1 AND 255", name="key_length"),
+        Index("source_listings_listing_id", "listing_id", unique=True),
+        Index("source_listings_key", "key", unique=True),
+    )
+    listing_id: Mapped[UUID] = mapped_column(ForeignKey("listings.id", ondelete="CASCADE"))
+    """The listing."""
+    key: Mapped[str] = mapped_column(Text(collation="C"))
+    """What the source calls it: its ``id`` as text."""
+    digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """SHA-256 of its row as it was written; none where the next run looks at it again."""
+    listing_updated_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """``listings.updated_at`` by then: where it differs somebody else has changed the listing since."""

@@ -20,7 +20,7 @@ from uuid import UUID
 import psycopg
 
 from checkout_service.catalog.jsonl import BadLineError, read_lines
-from checkout_service.catalog.schemas import ListingRow, parse_line
+from checkout_service.catalog.rows import ListingRow, parse_line
 from checkout_service.catalog.shortages import Reserved, reserved_of
 from checkout_service.database.owner import STEP, OwnersConnection, as_owner, owner_steps
 from checkout_service.settings.origins import Origins

@@ -27,7 +27,7 @@ TABLES: Final = _columns(
     "guests prune_marks users vendors voids webhook_deliveries webhook_rejections",
     "fulfilments holds order_cancellations order_lines order_numbering order_numbers order_reasons orders refund_lines",
     "stock_counters unnumbered_orders",
-    "listing_prices listing_words look_ups_after_restore payment_mates",
+    "listing_prices listing_words look_ups_after_restore payment_mates catalog_syncs source_listings",
     "event_days event_dues event_numbers event_series event_types events unsequenced_events",
     "endpoint_secrets event_attempts event_replays pending_deliveries webhook_endpoints",
 )
@@ -165,6 +165,7 @@ WORKER_FUNCTIONS: Final = frozenset(
         *("events_write_evidence_due", "events_write_authorizations_expiring", "events_write_low_stock"),
         *("events_forget_low_stock", "events_make_days", "events_outgrow", "events_drop_day", "events_sweep_strays"),
         *("endpoints_sweep_deleted", "guests_sweep"),
+        *("catalog_sync_begin", "catalog_sync_go_on", "catalog_sync_write", "catalog_sync_retire", "catalog_sync_end"),
         *("webhooks_make_part", "webhooks_validate_bound", "webhooks_drop_part", "webhooks_drop_bound"),
     }
 )

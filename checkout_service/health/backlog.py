@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from checkout_service.database.clock import seconds_ahead
 from checkout_service.database.engine import execute
 from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.health.catalog_gauges import catalog_gauges
 from checkout_service.health.event_gauges import event_gauges
 from checkout_service.health.money_gauges import money_gauges
 from checkout_service.health.shop_gauges import shop_gauges
@@ -72,6 +73,7 @@ def _read() -> list[Metric]:
         money = money_gauges()
         events = event_gauges()
         shop = shop_gauges()
+        catalog = catalog_gauges()
     except (DatabaseUnavailableError, SQLAlchemyError):
         up.add_metric([], 0)
         return [up]
@@ -93,6 +95,7 @@ def _read() -> list[Metric]:
         *money,
         *events,
         *shop,
+        *catalog,
     ]
 
 

@@ -73,6 +73,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     },
     "guests": dict.fromkeys(("token_hash", "capped"), Says.NOBODY),
     "listing_words": {"word": Says.NOBODY},
+    "catalog_syncs": {"detail": Says.NOBODY},
+    "source_listings": dict.fromkeys(("key", "digest"), Says.NOBODY),
     "listings": dict.fromkeys(("title", "title_key", "description", "images"), Says.NOBODY),
     "order_cancellations": {
         **dict.fromkeys(("reason", "idempotency_key"), Says.PERSON),

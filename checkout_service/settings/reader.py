@@ -21,6 +21,7 @@ from checkout_service.money import CURRENCIES
 from checkout_service.settings.database_addresses import fault_of_database
 from checkout_service.settings.database_names import DatabaseAddress, fault_of_options, read_names
 from checkout_service.settings.errors import SettingsError
+from checkout_service.settings.origins import Origins, read_origins
 from checkout_service.settings.provider_accounts import HOLD_LIMIT, Account, AccountForm
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.secret_forms import (
@@ -258,6 +259,17 @@ class Reader:
             )
         return prefix
 
+    def origins(self, name: str, *, exact: bool = False) -> Origins | None:
+        """A comma list of origins; None if it is not set.
+
+        ``exact`` says that each is named whole.
+        """
+        origins, faults = read_origins(self._env.str(name, ""))
+        if exact and origins is not None and origins.under:
+            faults.append("has a *: name each origin whole, since customers are sent there")
+        self._faults.extend(f"{name}: {fault}" for fault in faults)
+        return origins
+
     def metrics_token(self) -> Secret | None:
         """What a scrape has to show; None if it is not set."""
         token = self.text("METRICS_TOKEN", "")
@@ -269,6 +281,14 @@ class Reader:
 
     def duration(self, name: str, seconds: int) -> timedelta:
         return timedelta(seconds=self.number(name, seconds) or 0)
+
+    def refuse(self, name: str, fault: str) -> None:
+        """Remember a fault that the caller found."""
+        self._faults.append(f"{name}: {fault}")
+
+    def namespace(self) -> UUID:
+        """What ids are computed within."""
+        return self._namespace()
 
     def number(self, name: str, default: int, *, least: int = 1, most: int | None = None) -> int:
         value = self._env.int(name, default)
@@ -322,6 +342,7 @@ class Reader:
         return names
 
     def pooler(self) -> str:
+        """What pools connections in front of the database."""
         pooler = self._env.str("DATABASE_POOLER", "none")
         if pooler not in {"none", "transaction"}:
             self._faults.append(f"DATABASE_POOLER: {pooler!r} is neither none nor transaction")

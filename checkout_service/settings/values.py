@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from checkout_service.delivery_states import RejectedClass
+from checkout_service.settings.catalog_source import CatalogSource, catalog_source, refuse_bad_minutes
 from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.origins import Origins
 from checkout_service.settings.provider_accounts import Account, AccountForm
@@ -59,6 +60,7 @@ class BrokerSettings(TaskSettings):
         """Read once, at start. Raises SettingsError."""
         env = Reader()
         values = env.broker()
+        refuse_bad_minutes(env)
         env.finish()
         return cls(**values)
 
@@ -260,6 +262,8 @@ class WorkerSettings(SharedSettings):
     orders_keep_years: int = 0
     """How long the order of a customer who was erased keeps buyer and address, from when it was made."""
     order_number_prefix: str = ""
+    catalog_source: CatalogSource | None = None
+    """Whose tables listings are taken from; None: nobody's."""
     metrics_token: Secret | None = None
 
     @property
@@ -296,6 +300,7 @@ class WorkerSettings(SharedSettings):
             "order_number_prefix": env.order_number_prefix(),
             "cart_tokens_last": timedelta(days=env.number("CART_TOKEN_DAYS", 30, most=400) or 0),
             "orders_keep_years": env.number("ORDERS_KEEP_YEARS", 0, least=0, most=100),
+            "catalog_source": catalog_source(env),
             "metrics_token": env.metrics_token(),
         }
         env.finish()

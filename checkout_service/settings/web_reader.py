@@ -6,7 +6,6 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from checkout_service.settings.origins import Origins, read_origins
 from checkout_service.settings.reader import Reader
 from checkout_service.settings.secret import Secret
 
@@ -54,17 +53,6 @@ class WebReader(Reader):
             return {"trusted_proxies": (), "proxy_header": header}
         networks = [network for text in listed if (network := self._network(text)) is not None]
         return {"trusted_proxies": tuple(networks) if listed else None, "proxy_header": header}
-
-    def origins(self, name: str, *, exact: bool = False) -> Origins | None:
-        """A comma list of origins; None if it is not set.
-
-        ``exact`` says that each is named whole.
-        """
-        origins, faults = read_origins(self._env.str(name, ""))
-        if exact and origins is not None and origins.under:
-            faults.append("has a *: name each origin whole, since customers are sent there")
-        self._faults.extend(f"{name}: {fault}" for fault in faults)
-        return origins
 
     def open_sessions(self) -> dict[str, Any]:
         """How many sessions one caller may have open, how often they may ask, how much stock those may hold."""

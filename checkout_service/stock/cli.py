@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 import psycopg
 
-from checkout_service.catalog.schemas import LARGEST_STOCK
+from checkout_service.catalog.rows import LARGEST_STOCK
 from checkout_service.catalog.shortages import Reserved
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import MigrationSettings, SettingsError

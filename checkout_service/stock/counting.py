@@ -15,7 +15,7 @@ from uuid import UUID
 
 import psycopg
 
-from checkout_service.catalog.schemas import LARGEST_STOCK
+from checkout_service.catalog.rows import LARGEST_STOCK
 from checkout_service.catalog.shortages import Reserved, reserved_of
 from checkout_service.database.owner import LOCK_WITHIN, STEP, as_owner, owner_connection, owner_steps
 from checkout_service.settings.secret import Secret

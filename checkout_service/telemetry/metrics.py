@@ -83,6 +83,14 @@ payments_total = Counter(
 holds_ended_total = Counter(
     "stock_holds_ended_total", "Holds of pieces that ended by their time, since nobody paid for them by then."
 )
+catalog_syncs_total = Counter(
+    "catalog_syncs_total",
+    "Syncs of the catalogue with its source, by result: done, partial (the next one goes on), refused, failed.",
+    ["result"],
+)
+catalog_listings_total = Counter(
+    "catalog_listings_total", "Listings that a sync wrote: new, changed, made_inactive.", ["change"]
+)
 webhook_deliveries_total = Counter(
     "webhook_deliveries_total",
     "Results of processing, by provider and state. Those of received and parked webhooks are tried again.",
@@ -163,6 +171,10 @@ background_thread_start_failures_total = Counter(
     ["thread"],
 )
 
+for _result in ("done", "partial", "refused", "failed"):
+    catalog_syncs_total.labels(_result)
+for _change in ("new", "changed", "made_inactive"):
+    catalog_listings_total.labels(_change)
 for _outcome in ("changed", "unchanged", "ended", "refused"):
     long_polls_total.labels(_outcome)
 for _outcome in ("opened", "replayed"):

@@ -15,6 +15,7 @@ READS_THE_ENVIRONMENT = {
     "worker/celery_settings.py": "Celery's settings",
     "checkout_service/database/setup_cli.py": "an entry point: its address is no process's",
     "checkout_service/doctor/database_cli.py": "an entry point, which takes settings of a file as well",
+    "checkout_service/settings/catalog_source.py": "whether there is a source, as tasks are declared",
     "checkout_service/server/granian_server.py": "the web process's entry",
     "checkout_service/command_line/serving.py": "an entry point, which hands it on to what serves",
     "checkout_service/command_line/entry.py": "an entry point, which adds what an environment file sets",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from checkout_service.catalog.jsonl import LONGEST_LINE, BadLineError
-from checkout_service.catalog.schemas import LONGEST_NAME, parse_line
+from checkout_service.catalog.rows import LONGEST_NAME, parse_line
 
 ID = "018f0000-0000-7000-8000-000000000101"
 VENDOR = {"id": "018f0000-0000-7000-8000-000000000001", "name": "Harbour Books"}

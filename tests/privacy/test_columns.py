@@ -61,6 +61,7 @@ def test_the_page_names_what_is_struck_out() -> None:
 def test_an_export_reads_every_table_that_holds_something_of_a_person() -> None:
     of_nobody = {
         *("vendors", "schools", "specs", "listings", "listing_prices", "listing_words"),
+        *("catalog_syncs", "source_listings"),
         *("command_runs", "command_results", "prune_marks"),
         *("api_keys", "erasures", "webhook_rejections", "stock_counters", "order_numbering", "order_numbers"),
         *("unnumbered_orders", "unsequenced_events", "event_numbers", "event_series", "event_days", "event_types"),

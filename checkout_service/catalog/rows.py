@@ -1,6 +1,6 @@
-"""What one line of a catalogue file may hold: read strictly, into the row that is stored.
+"""What a listing of a catalogue file, or of another application's tables, may hold: read strictly, as it is stored.
 
-Written by hand, since a file has a hundred thousand lines and each refusal must tell a person what to repair.
+Written by hand, since there may be a million of them and each refusal must tell a person what to repair.
 """
 
 from __future__ import annotations
@@ -59,7 +59,12 @@ def parse_line(line: bytes, image_origins: Origins | None = None) -> ListingRow:
     the listing is on sale, one without ``school``, ``spec``, ``description``, ``images`` or ``prices`` that it has
     none. Images are at one of the origins.
     """
-    listing = _object(parse_json(line), "the line", _LISTING)
+    return parse_listing(parse_json(line), image_origins)
+
+
+def parse_listing(value: Any, image_origins: Origins | None = None) -> ListingRow:
+    """The same of a value such as ``parse_json`` gives. Raises BadLineError."""
+    listing = _object(value, "the line", _LISTING)
     vendor = _named(listing.get("vendor"), "vendor")
     if vendor is None:
         raise BadLineError("vendor is missing")

@@ -1,0 +1,57 @@
+"""Checks whether listings still come from their source: when it was last read, and what somebody has to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from checkout_service.catalog.models import SyncState
+from checkout_service.database.engine import execute
+from checkout_service.database.statements import Statement
+from checkout_service.doctor.findings import Finding, advice, ok, wrong
+from checkout_service.settings.catalog_source import sync_every
+
+ABOUT: Final = "catalogue's source"
+
+LATE: Final = 3
+"""Times of the schedule after which a source that was not read is wrong: one message may be lost."""
+
+_last: Final = Statement("""
+    SELECT state::text, detail, unusable, short,
+        extract(epoch FROM now() - created_at)::float8 / 60 AS minutes,
+        (SELECT extract(epoch FROM now() - max(good.finished_at))::float8 / 60 FROM catalog_syncs AS good
+            WHERE good.state IN ('done', 'partial')) AS good_minutes
+    FROM catalog_syncs WHERE state NOT IN ('running', 'tried') ORDER BY id DESC LIMIT 1
+""")
+
+
+def check_catalog() -> Iterator[Finding]:
+    """The source that ``CATALOG_SOURCE`` names is read as often as beat sends for it, and all of it can be used."""
+    rows = execute(_last)
+    every = sync_every()
+    if not rows:
+        if every is not None:
+            remedy = "Run flask catalog sync once by hand, and see that beat has CATALOG_SOURCE too."
+            yield advice(ABOUT, "CATALOG_SOURCE is set, and was never read", remedy)
+        return
+    [last] = rows
+    if last.state in {SyncState.REFUSED, SyncState.FAILED, SyncState.ABANDONED}:
+        yield wrong(
+            ABOUT,
+            f"the last sync, {last.minutes:.0f} minutes ago, was {last.state}: {last.detail or 'it was killed'}",
+            "Listings are as the sync before left them. See docs/catalogue.md, From your own tables.",
+        )
+    elif every is not None and last.good_minutes > LATE * every.total_seconds() / 60:
+        yield wrong(
+            ABOUT,
+            f"was last read {last.good_minutes:.0f} minutes ago",
+            "Beat sends catalog.sync where it has CATALOG_SOURCE; housekeeping runs it.",
+        )
+    elif last.unusable or last.short:
+        yield advice(
+            ABOUT,
+            f"{last.unusable} rows cannot be a listing, of {last.short} listings less lies there than is reserved",
+            last.detail[:300],
+        )
+    else:
+        yield ok(ABOUT, f"was read {last.minutes:.0f} minutes ago")
