@@ -64,6 +64,12 @@ def _look_up(adapter: Provider, reference: Reference) -> Answer:
     return adapter.look_up(reference)
 
 
+def _traced(inquiry: Inquiry, call: Callable[[], Answer]) -> Answer:
+    asked = tracing.Call.CANCEL if inquiry.question is Question.CANCEL else tracing.Call.LOOK_UP
+    with tracing.calling(inquiry.provider, asked):
+        return call()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
     """A question about one payment, not put yet; a plain look-up unless it is given.
@@ -124,7 +130,9 @@ class StatusQueries:
             log.warning("provider_without_account", provider=inquiry.provider, payment_id=str(inquiry.payment_id))
             self._log(inquiry, "not asked: no account at this provider is set up")
             return None
-        return partial(inquiry.ask, adapter, reference(inquiry.payment_id))
+        call = partial(inquiry.ask, adapter, reference(inquiry.payment_id))
+        # Another thread knows of no trace, and would begin one.
+        return partial(copy_context().run, _traced, inquiry, call) if tracing.is_on() else call
 
     def conclude(self, inquiry: Inquiry, call: Callable[[], Answer]) -> bool:
         """Record what ``call`` returns, or note what it raises; like ``ask`` for the rest."""

@@ -1,0 +1,34 @@
+"""Turns tracing on in one process, where OTEL_* says so; the exporter is loaded then and not before."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol
+
+from checkout_service.telemetry import tracing
+
+
+class Given(Protocol):
+    """What of ``settings.tracing.TracingSettings`` is read here."""
+
+    @property
+    def on(self) -> bool:
+        """Whether spans are exported."""
+
+    @property
+    def service(self) -> str | None:
+        """The name that the environment gives to all processes, if it does."""
+
+
+def load(given: Given) -> None:
+    """Load what spans take, and start nothing: children that are forked share its pages."""
+    if given.on:
+        import_module("checkout_service.telemetry.otlp")
+
+
+def start(given: Given, process: str) -> None:
+    """Begin spans from now on; once in each process that works, after the fork. ``process`` is what it is called."""
+    if given.on:
+        from checkout_service.telemetry.otlp import OtlpTracer
+
+        tracing.use(OtlpTracer(given.service, process))
