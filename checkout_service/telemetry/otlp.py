@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock, Thread
 from time import monotonic
 from typing import Final
@@ -157,7 +157,7 @@ class _CountingExporter(SpanExporter):
     def __init__(self, inner: SpanExporter) -> None:
         self._inner = inner
         self._logged_at = float("-inf")
-        self.taken = _nothing
+        self.taken: Callable[[int], None] = _nothing
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.taken(len(spans))

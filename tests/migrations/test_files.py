@@ -18,7 +18,7 @@ from tests.migrations.conftest import MIGRATIONS
 
 HASHES = MIGRATIONS / "hashes.txt"
 
-ROOMS = ("baseline", "entries", "bounds", "orders", "events", "guests", "merges", "webhooks", "restores")
+ROOMS = ("baseline", "entries", "bounds", "orders", "events", "guests", "merges", "webhooks", "restores", "traces")
 
 FILES = sorted(
     path.relative_to(MIGRATIONS).as_posix()

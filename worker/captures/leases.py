@@ -55,8 +55,8 @@ _claim_void = text("""
     WHERE void.id = :id AND void.status <= 'processing'
         AND (void.attempts = 0 OR void.next_attempt_at <= now() OR found.open IS NULL)
     RETURNING void.id, void.payment_id, void.provider, void.status::text AS status, void.next_attempt_at AS lease,
-        now() - void.created_at AS age, now() - void.sent_at AS sent_ago, void.trace_context, coalesce(found.open, '{}') AS open,
-        found.released
+        now() - void.created_at AS age, now() - void.sent_at AS sent_ago, void.trace_context,
+        coalesce(found.open, '{}') AS open, found.released
 """)
 
 _END: Final = """

@@ -30,7 +30,7 @@ from worker.events.health import SHARE
 from worker.events.lanes import Item
 from worker.events.marks import NO_MARK, Mark
 from worker.events.planning import Found, Plan, find
-from worker.events.posting import Poster
+from worker.events.posting import Answer, Poster
 from worker.events.results import Batch, Written, count_of, write
 from worker.events.sequencer import give_numbers
 from worker.events.slots import MOST_IN_FLIGHT, Slots
@@ -405,7 +405,7 @@ def _note_answer(span: Span, answer: Answer) -> None:
     if answer.status is not None:
         span.set(Attribute.STATUS_CODE, answer.status)
     if not answer.succeeded:
-        span.fail(answer.result)
+        span.fail(answer.error or str(answer.status))
     span.end()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +28,7 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
     Reference,
 )
+from checkout_service.telemetry import tracing
 from worker.context import provider as provider_named
 from worker.payments.restored import note_recorded
 from worker.references import reference

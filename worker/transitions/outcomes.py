@@ -100,8 +100,8 @@ class Recorded:
     One effect for each event, in their order; the refunds and payments that moved; and each version of an object that
     is new.
     ``failed`` has the payment of each attempt that failed a while ago at most.
-    ``found`` are the references of payments that were found by other names, by the place of the event in the set;
-    ``opened_in`` the traces that the payments of traced events were opened in, likewise.
+    ``found`` are the references of payments that were found by other names, by the place of the event in the set.
+    ``opened_in`` are the traces that the payments of traced webhooks were opened in, by the id of the webhook.
     """
 
     effects: Sequence[Effect] = ()
@@ -110,7 +110,7 @@ class Recorded:
     changes: Sequence[Change] = ()
     failed: Sequence[UUID] = ()
     found: Mapping[int, str] = field(default_factory=dict)
-    opened_in: Mapping[int, str] = field(default_factory=dict)
+    opened_in: Mapping[UUID, str] = field(default_factory=dict)
 
     def follow_up(self) -> None:
         """Count what moved, and have its orders and events numbered. Call it after the commit."""

@@ -159,22 +159,26 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
 
 def _note_traces(
     connection: Connection, events: Sequence[ReceivedEvent], matched: Sequence[Match]
-) -> Mapping[int, str]:
+) -> Mapping[UUID, str]:
     """Have what is written of a payment belong to the trace of the last event about it, where that is sampled.
 
-    Returns the traces that these payments were opened in, by the place of the event.
+    Returns the traces that these payments were opened in, by the id of the webhook.
     """
     traced = [
-        (place, received.trace_context, match.payment)
-        for place, (received, match) in enumerate(zip(events, matched, strict=True))
+        (received, match.payment)
+        for received, match in zip(events, matched, strict=True)
         if received.trace_context is not None and match.payment is not None
     ]
     if not traced:
         return {}
-    contexts = {payment.id: context for _, context, payment in traced}
+    contexts = {payment.id: received.trace_context for received, payment in traced}
     noted = " ".join(f"{payment_id} {context}" for payment_id, context in contexts.items())
     statements.NOTE_TRACES.within(connection, {"contexts": noted})
-    return {place: payment.trace_context for place, _, payment in traced if payment.trace_context is not None}
+    return {
+        received.delivery_id: payment.trace_context
+        for received, payment in traced
+        if received.delivery_id is not None and payment.trace_context is not None
+    }
 
 
 def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: Matches) -> list[LockedPayment]:

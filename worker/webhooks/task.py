@@ -314,17 +314,13 @@ def _record(readings: Sequence[Reading], lost: list[Reading]) -> list[Result]:
 
 
 def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: spans.Spans) -> list[Result]:
-    results, opened_in = [], {}
+    results = []
     with transaction() as connection:
         readings = _without_lost(connection, readings, lost)
         recorded = record(connection, of_webhooks(readings, begun))
         place = 0
         for reading in readings:
             begin, place = place, place + len(reading.events) + len(reading.refunds)
-            if recorded.opened_in:
-                opened_in |= {
-                    reading.webhook.id: recorded.opened_in[each] for each in recorded.opened_in if begin <= each < place
-                }
             if reading.error is not None:
                 results.append(failed_attempt(reading, describe(reading.error)))
             elif reading.unavailable is not None:
@@ -334,7 +330,7 @@ def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: span
                 results.append(result_of(reading, recorded.effects[begin:place], found))
         written = _write(connection, results)
     spans.note_results(begun, written)
-    spans.note_openings(begun, opened_in)
+    spans.note_openings(begun, recorded.opened_in)
     recorded.follow_up()
     _remember(readings, written)
     return counted(written)
