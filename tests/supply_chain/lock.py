@@ -37,10 +37,11 @@ def read_lock(path: Path) -> dict[str, Pinned]:
 
 
 def run_in_production(lock: Mapping[str, Pinned], project: Path) -> list[Pinned]:
-    """What the service and the extras of its providers need, and all that this needs, of what is installed here."""
+    """What the service and the extras of production need, and all that this needs, of what is installed here."""
     project_table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     extras = project_table["optional-dependencies"]
-    open_ = [Requirement(line) for line in [*project_table["dependencies"], *extras["stripe"], *extras["paypal"]]]
+    chosen = [line for extra in ("stripe", "paypal", "traces") for line in extras[extra]]
+    open_ = [Requirement(line) for line in [*project_table["dependencies"], *chosen]]
     needed: dict[str, set[str]] = {}
     while open_:
         requirement = open_.pop()
