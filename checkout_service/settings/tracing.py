@@ -52,13 +52,22 @@ class TracingSettings:
         named = {
             name: value.strip() for name, value in os.environ.items() if name.startswith("OTEL_") and value.strip()
         }
-        if named.get("OTEL_SDK_DISABLED", "").lower() == "true":
-            return cls(on=False, service=None)
-        exporter = named.get("OTEL_TRACES_EXPORTER", "otlp" if any(name in named for name in ENDPOINTS) else "none")
+        exporter = _exporter(named)
         faults = [f"{name} {fault}" for name, fault in _faults(named, exporter)]
         if faults:
             raise SettingsError("\n".join(faults))
         return cls(on=exporter == "otlp", service=_service(named))
+
+
+def may_be_on() -> bool:
+    """Whether something is set that turns tracing on, or that is refused in its place."""
+    return _exporter({name: value.strip() for name, value in os.environ.items() if value.strip()}) != "none"
+
+
+def _exporter(named: Mapping[str, str]) -> str:
+    if named.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return "none"
+    return named.get("OTEL_TRACES_EXPORTER", "otlp" if any(name in named for name in ENDPOINTS) else "none")
 
 
 def _faults(named: Mapping[str, str], exporter: str) -> Iterator[tuple[str, str]]:
@@ -66,7 +75,7 @@ def _faults(named: Mapping[str, str], exporter: str) -> Iterator[tuple[str, str]
         yield "OTEL_TRACES_EXPORTER", "must be otlp or none"
     if exporter != "otlp":
         return
-    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter.otlp.proto.http") is None:
+    if not _is_installed():
         yield "OTEL_TRACES_EXPORTER" if "OTEL_TRACES_EXPORTER" in named else ENDPOINTS[1], MISSING
     for names, is_wrong, fault in _RULES:
         for name in names:
@@ -80,6 +89,13 @@ def _faults(named: Mapping[str, str], exporter: str) -> Iterator[tuple[str, str]
     argument = named.get("OTEL_TRACES_SAMPLER_ARG")
     if named.get("OTEL_TRACES_SAMPLER") in RATIOS and argument is not None and not _is_ratio(argument):
         yield "OTEL_TRACES_SAMPLER_ARG", "must be a number from 0 to 1"
+
+
+def _is_installed() -> bool:
+    try:
+        return bool(find_spec("opentelemetry.sdk") and find_spec("opentelemetry.exporter.otlp.proto.http"))
+    except ModuleNotFoundError:  # of what is above it
+        return False
 
 
 def _no_url(value: str) -> bool:

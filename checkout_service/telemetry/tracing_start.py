@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Protocol
 
 from checkout_service.telemetry import tracing
+from checkout_service.telemetry.optional import show
 
 
 class Given(Protocol):
@@ -23,12 +24,14 @@ class Given(Protocol):
 def load(given: Given) -> None:
     """Load what spans take, and start nothing: children that are forked share its pages."""
     if given.on:
+        show()
         import_module("checkout_service.telemetry.otlp")
 
 
 def start(given: Given, process: str) -> None:
     """Begin spans from now on; once in each process that works, after the fork. ``process`` is what it is called."""
     if given.on:
+        show()
         from checkout_service.telemetry.otlp import OtlpTracer
 
         tracing.use(OtlpTracer(given.service, process))
