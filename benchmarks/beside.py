@@ -70,7 +70,7 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--figures", nargs="*", default=FIGURES, choices=FIGURES)
     arguments.add_argument(
-        "--traces", type=float, help="the ratio that is traced of this tree, and of the other nothing"
+        "--traces", type=float, help="the ratio that is traced of this tree; of the other nothing is"
     )
     given = arguments.parse_args()
     this = given.this.resolve()

@@ -144,7 +144,7 @@ def add_payments(connection: psycopg.Connection[Any], *, first: int, count: int,
 
 
 def add_webhooks(connection: psycopg.Connection[Any], bodies: Iterator[bytes]) -> None:
-    """Webhooks that wait, as the webhook receiver leaves them; as many of them traced as OTEL_TRACES_SAMPLER_ARG says."""
+    """Webhooks that wait, as the webhook receiver leaves them; traced as OTEL_TRACES_SAMPLER_ARG says."""
     is_traced = os.environ.get("OTEL_TRACES_EXPORTER") == "otlp"
     every = round(1 / float(os.environ["OTEL_TRACES_SAMPLER_ARG"])) if is_traced else 0
     # A tree of before has no such column.
