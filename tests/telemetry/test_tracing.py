@@ -24,7 +24,7 @@ OTHER = f"00-{'a' * 32}-{'b' * 16}"
 
 PROGRAMS = {
     "web": "import wsgi, serve, checkout_service.server.granian_server, checkout_service.cache",
-    "worker": "from worker.app import app; app.loader.import_default_modules(); import celery.bin.celery; app.Worker",
+    "worker": "from worker.app import app; app.Worker; app.loader.import_default_modules(); import celery.bin.celery",
     "beat": "from worker.app import app; app.loader.import_default_modules(); import celery.beat, celery.bin.celery",
 }
 """What each loads; with Celery's command comes Flower, and with that redis-py, which looks for OpenTelemetry."""
