@@ -85,6 +85,8 @@ def main() -> int:
         shown = " beside ".join(_median(name, rounds) for name in sides)
         sys.stdout.write(f"{figure}: ratio {ratio:.2f}: {shown}\n")
     tell(load_average())
+    if given.traces:
+        tell(f"{_Collector.taken:,} bytes of spans were exported")
     for side in sides.values():
         side.end()
     return 0
@@ -94,9 +96,11 @@ class _Collector(BaseHTTPRequestHandler):
     """Takes spans and forgets them."""
 
     protocol_version = "HTTP/1.1"
+    taken = 0
+    """Bytes so far."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        _Collector.taken += len(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -7,18 +7,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from checkout_service.local.processes import ProcessError
 from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.tracing import SAMPLERS, TracingSettings
 from checkout_service.telemetry import request_log, tracing, tracing_start
 from checkout_service.telemetry.metrics import trace_spans_total
 from checkout_service.telemetry.tracing import Attribute, Kind
 from tests.collector import Collector, collecting
-from tests.conftest import ROOT, Servers
+from tests.conftest import ROOT, Servers, Sql
 from tests.flower_pages import stack
+from tests.webhook_bodies import insert_payment, webhook
 
 OTHER = f"00-{'a' * 32}-{'b' * 16}"
 
@@ -250,3 +254,32 @@ def test_what_ended_is_exported_at_the_end(collector: Collector, settings: pytes
     assert [span.name for span in collector.spans] == ["work"]
     assert counted("sent") - before == 1
     assert not tracing.is_on()
+
+
+def test_what_web_and_worker_have_not_exported_yet_is_at_their_end(
+    collector: Collector, sql: Sql, servers: Servers, tmp_path: Path
+) -> None:
+    """Within ten minutes nothing is exported by itself."""
+    traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
+    settings = stack.environment(servers, **traces)
+    with stack.run(tmp_path, settings, "web", "worker"):
+        body = webhook(insert_payment(sql))
+        answer = httpx.post(f"http://127.0.0.1:{settings['PORT']}/api/payments/webhook", json=body, timeout=30)
+        assert answer.status_code == 202, answer.text
+        stack.eventually(lambda: sql("SELECT state FROM webhook_deliveries")[0].state == "applied")
+        assert collector.spans == []
+
+    (request,) = collector.named("POST /api/payments/webhook")
+    (moved,) = collector.named("webhook transition")
+    assert (moved.trace_id, moved.parent) == (request.trace_id, request.span_id)
+
+
+@pytest.mark.parametrize("process", ["web", "worker"])
+def test_a_process_that_cannot_honour_what_is_set_says_so_and_ends(
+    process: str, servers: Servers, tmp_path: Path
+) -> None:
+    settings = stack.environment(servers, OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+
+    refused = pytest.raises(ProcessError, match="OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf")
+    with refused, stack.run(tmp_path, settings, process):
+        pass
