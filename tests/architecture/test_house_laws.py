@@ -12,6 +12,7 @@ LONGEST_FILE = 400
 
 READS_THE_ENVIRONMENT = {
     "checkout_service/settings/reader.py": "the settings' reader",
+    "checkout_service/settings/tracing.py": "reads OpenTelemetry's own variables, before anything else is loaded",
     "celeryconfig.py": "Celery's settings",
     "checkout_service/server/granian_server.py": "the web process's entry",
     "serve.py": "an entry point, which hands it on to what serves",
@@ -26,6 +27,7 @@ MAY_COMMIT = {"checkout_service/database/engine.py", "checkout_service/database/
 
 STARTS_THREADS = {
     "checkout_service/threads.py": "the one engine of background threads",
+    "checkout_service/telemetry/otlp.py": "exports the last spans for a moment while its process ends",
     "worker/events/posting.py": "looks names up beside its event loop, with a bound: the system's look-up blocks",
     "worker/events/sender.py": "runs one statement at a time beside its event loop",
     "worker/payments/lanes.py": "asks several providers at once, with a bound on the calls to each",

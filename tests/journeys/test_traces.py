@@ -117,8 +117,9 @@ def travel(house: House, provider: MockServer, shop: Receiver, collector: Collec
         provider.bank.put(opened["payment_token"], {"status": "paid", "amount": "40.00"})
         claims = {"sub": str(uuid4()), "scope": "refunds", "exp": datetime.now(UTC).timestamp() + 600}
         staff = {"Authorization": f"Bearer {jwt.encode(claims, house.environment['JWT_SECRET'])}"}
-        asked = web.post(f"{path}/refunds", json={"amount": "1.00"}, headers={**staff, "Idempotency-Key": STAFF_KEY})
-        assert asked.status_code == 202, asked.text
+        staff["Idempotency-Key"] = STAFF_KEY
+        requested = web.post(f"{path}/refunds", json={"amount": "1.00"}, headers=staff)
+        assert requested.status_code == 202, requested.text
         given = lambda: [each["status"] for each in web.get(f"{path}/refunds", headers=named).json()["data"]]  # noqa: E731
         eventually(lambda: given() == ["succeeded"])
         web.get("/livez").raise_for_status()
@@ -129,7 +130,7 @@ def travel(house: House, provider: MockServer, shop: Receiver, collector: Collec
         lambda: {*types} <= {each.attributes["checkout.event.type"] for each in collector.named(DELIVERY)}
     )
     collector.eventually(lambda: collector.named("refund request"))
-    refund = asked.json()
+    refund = requested.json()
     return Journey(
         house=house,
         collector=collector,
@@ -150,9 +151,9 @@ def test_the_request_that_opens_a_session_asks_its_provider_within_one_trace(jou
         "http.response.status_code": 201,
     }
     assert request.parent == ""
-    (asked,) = [span for span in journey.collector.of_trace(request.trace_id) if span.name == "provider open"]
-    assert asked.parent == request.span_id
-    assert asked.attributes == {"checkout.provider": "standard", "checkout.provider.call": "open"}
+    (requested,) = [span for span in journey.collector.of_trace(request.trace_id) if span.name == "provider open"]
+    assert requested.parent == request.span_id
+    assert requested.attributes == {"checkout.provider": "standard", "checkout.provider.call": "open"}
     delivered = deliveries(journey, request.trace_id)
     assert {*delivered} == {"checkout.session.opened"}
 
@@ -210,8 +211,8 @@ def test_spans_say_nothing_of_anybody(journey: Journey) -> None:
     ours = (journey.opened["payment_id"], journey.opened["payment_token"], journey.refund["id"])
     known = [*person, *ours, CUSTOMER_KEY, STAFF_KEY, *secrets, "127.0.0.1", "40.00"]
     for span in spans:
-        said = json.dumps([span.whole, dict(span.resource)], ensure_ascii=False)
-        assert [each for each in known if len(str(each)) > 2 and str(each) in said] == []
+        written = json.dumps([span.whole, dict(span.resource)], ensure_ascii=False)
+        assert [each for each in known if len(str(each)) > 2 and str(each) in written] == []
 
 
 SDK = ("telemetry.sdk.language", "telemetry.sdk.name", "telemetry.sdk.version")

@@ -18,9 +18,7 @@ import structlog
 from checkout_service.cache import cache
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.endpoints.signing import Signer, signed_headers
-from checkout_service.telemetry import tracing
 from checkout_service.telemetry.metrics import count_event_attempts, count_event_lags, event_deliveries_in_flight
-from checkout_service.telemetry.tracing import Attribute, Kind, Span
 from worker.events import times
 from worker.events.bodies import Bodies
 from worker.events.claims import LEASE, Claim, Claimed, claim, look, release
@@ -30,10 +28,11 @@ from worker.events.health import SHARE
 from worker.events.lanes import Item
 from worker.events.marks import NO_MARK, Mark
 from worker.events.planning import Found, Plan, find
-from worker.events.posting import Answer, Poster
+from worker.events.posting import Poster
 from worker.events.results import Batch, Written, count_of, write
 from worker.events.sequencer import give_numbers
 from worker.events.slots import MOST_IN_FLIGHT, Slots
+from worker.events.spans import traced
 
 MOST_HELD: Final = 1000
 FEW: Final = 4
@@ -334,17 +333,13 @@ class Sender:
         assert event is not None  # noqa: S101 (it is queued with its event)
         body = event.payload(thin=endpoint.thin, api_version=endpoint.api_version)
         headers = signed_headers(endpoint.signers, event_id=event.text_id, body=body, agent=self._agent)
-        attributes: tracing.Attributes = {Attribute.EVENT_TYPE: event.type, Attribute.METHOD: "POST"}
-        span = tracing.begin_of_row("event delivery", Kind.CLIENT, attributes, context=event.trace_context)
         try:
-            answer = await self._poster.post(endpoint.url, headers=headers, body=body)
+            answer = await traced(event, self._poster.post(endpoint.url, headers=headers, body=body))
         except asyncio.CancelledError:
             endpoint.abandon(item)
             raise
         finally:
             self._slots.give_back()
-        if span is not None:
-            _note_answer(span, answer)
         self._attempts += 1
         first = item.attempts == 0 and item.replay_id is None
         endpoint.finish(item, answer, self._batch)
@@ -399,14 +394,6 @@ class Sender:
             await _call(release, self.token, pauses, ahead={key for key in pauses if self._held[key].is_ahead})
         except DatabaseUnavailableError:
             log.warning("database_unavailable", unwritten=len(self._batch.attempts))
-
-
-def _note_answer(span: Span, answer: Answer) -> None:
-    if answer.status is not None:
-        span.set(Attribute.STATUS_CODE, answer.status)
-    if not answer.succeeded:
-        span.fail(answer.error or str(answer.status))
-    span.end()
 
 
 async def _call(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:

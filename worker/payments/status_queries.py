@@ -67,8 +67,8 @@ def _look_up(adapter: Provider, reference: Reference) -> Answer:
 
 
 def _traced(inquiry: Inquiry, call: Callable[[], Answer]) -> Answer:
-    asked = tracing.Call.CANCEL if inquiry.question is Question.CANCEL else tracing.Call.LOOK_UP
-    with tracing.calling(inquiry.provider, asked):
+    what = tracing.Call.CANCEL if inquiry.question is Question.CANCEL else tracing.Call.LOOK_UP
+    with tracing.calling(inquiry.provider, what):
         return call()
 
 
