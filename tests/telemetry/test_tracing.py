@@ -263,8 +263,8 @@ def test_what_web_and_worker_have_not_exported_yet_is_at_their_end(
     traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
     settings = stack.environment(servers, **traces)
     with stack.run(tmp_path, settings, "web", "worker"):
-        body = webhook(insert_payment(sql))
-        answer = httpx.post(f"http://127.0.0.1:{settings['PORT']}/api/payments/webhook", json=body, timeout=30)
+        address, sent = f"http://127.0.0.1:{settings['PORT']}/api/payments/webhook", webhook(insert_payment(sql))
+        answer = httpx.post(address, content=sent, headers={"Content-Type": "application/json"}, timeout=30)
         assert answer.status_code == 202, answer.text
         stack.eventually(lambda: sql("SELECT state FROM webhook_deliveries")[0].state == "applied")
         assert collector.spans == []
