@@ -32,9 +32,14 @@ TABLES: Final = (
 BY_WEB: Final = TABLES[:-1]
 """Tables that the web tier inserts into, each by columns. Events are written by the owner's functions alone."""
 
+# Where nothing is traced it is one look at a setting that is not there, and the function is not called.
 TRIGGER: Final = """
     CREATE OR REPLACE TRIGGER events_take_trace BEFORE INSERT ON events FOR EACH ROW
-    WHEN (current_setting('checkout.trace', true) <> '') EXECUTE FUNCTION events_take_trace()
+    WHEN (current_setting('checkout.trace', true) <> '' AND (
+        current_setting('checkout.trace', true) <> 'lanes'
+        OR current_setting('checkout.trace_' || right(NEW.lane::text, 2), true) <> ''
+    ))
+    EXECUTE FUNCTION events_take_trace()
 """
 
 
@@ -52,7 +57,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """What is under way goes on without its trace."""
     op.execute("DROP TRIGGER events_take_trace ON events")
-    op.execute("DROP FUNCTION events_take_trace(), traced(text)")
+    op.execute("DROP FUNCTION events_take_trace(), traced(text), traced_lanes(uuid[], text[])")
     for table in reversed(TABLES):
         op.execute(f"ALTER TABLE {table} DROP trace_context")
 

@@ -13,29 +13,43 @@ FIRST, SECOND = (f"00-{digit * 32}-{digit * 16}-01" for digit in "ab")
 
 WRITE = """
     INSERT INTO events (type, object_type, object_id, version, lane, body)
-    SELECT 'payment.paid', 'payment', :lane, 1, :lane, CASE WHEN noted IS DISTINCT FROM 'none' THEN '{}' END
-    FROM (SELECT set_config('checkout.trace', :noted, true) AS noted OFFSET 0) AS each
+    SELECT 'payment.paid', 'payment', :lane, 1, :lane, CASE WHEN noted IS DISTINCT FROM 'none' THEN '{{}}' END
+    FROM (SELECT {note} AS noted OFFSET 0) AS each
     RETURNING trace_context
 """
+
+OTHER = UUID(int=LANE.int ^ 1 << 64)
+"""Its last digits are the same."""
+
+
+@pytest.mark.parametrize(
+    ("noted", "expected"),
+    [("", None), (FIRST, FIRST), ("x", None), (f"{FIRST[:-1]}G", None), ("é" * 4000, None), ("lanes", None)],
+)
+def test_an_event_takes_the_context_of_its_transaction_and_nothing_else(
+    sql: Sql, noted: str, expected: str | None
+) -> None:
+    (row,) = sql(WRITE.format(note="set_config('checkout.trace', :noted, true)"), lane=LANE, noted=noted)
+
+    assert row.trace_context == expected
 
 
 @pytest.mark.parametrize(
     ("noted", "expected"),
     [
-        ("", None),
-        (FIRST, FIRST),
-        (f"{uuid4()} {FIRST} {LANE} {SECOND}", SECOND),
-        (f"{LANE} {FIRST} {uuid4()} {SECOND}", FIRST),
-        (f"{uuid4()} {FIRST} {uuid4()} {SECOND}", None),
-        ("x", None),
-        (f"{FIRST[:-1]}G", None),
-        (f"{LANE} {'x' * 55}", None),
-        (str(LANE), None),
-        ("é" * 4000, None),
+        ({LANE: FIRST}, FIRST),
+        ({OTHER: FIRST, LANE: SECOND}, SECOND),
+        ({LANE: FIRST, OTHER: SECOND}, FIRST),
+        ({OTHER: FIRST}, None),
+        ({uuid4(): FIRST, UUID(int=LANE.int + 1): SECOND}, None),
+        ({LANE: "x" * 55}, None),
+        ({LANE: ""}, None),
+        ({}, None),
     ],
 )
-def test_an_event_takes_the_context_of_its_lane_and_nothing_else(sql: Sql, noted: str, expected: str | None) -> None:
-    (row,) = sql(WRITE, lane=LANE, noted=noted)
+def test_of_a_set_each_takes_that_of_its_lane(sql: Sql, noted: dict[UUID, str], expected: str | None) -> None:
+    note = "traced_lanes(CAST(:lanes AS uuid[]), CAST(:contexts AS text[]))::text"
+    (row,) = sql(WRITE.format(note=note), lane=LANE, lanes=list(noted), contexts=list(noted.values()))
 
     assert row.trace_context == expected
 

@@ -172,8 +172,8 @@ def _note_traces(
     if not traced:
         return {}
     contexts = {payment.id: received.trace_context for received, payment in traced}
-    noted = " ".join(f"{payment_id} {context}" for payment_id, context in contexts.items())
-    statements.NOTE_TRACES.within(connection, {"contexts": noted})
+    values = {"payments": list(contexts), "contexts": list(contexts.values())}
+    statements.NOTE_TRACES.within(connection, values)
     return {
         received.delivery_id: payment.trace_context
         for received, payment in traced

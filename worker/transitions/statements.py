@@ -102,7 +102,7 @@ LOCK_PAYMENTS: Final = Statement(
 )
 
 
-NOTE_TRACES: Final = Statement("SELECT set_config('checkout.trace', :contexts, true)", named=False)
+NOTE_TRACES: Final = Statement("SELECT traced_lanes(CAST(:payments AS uuid[]), CAST(:contexts AS text[]))", named=False)
 """In which trace the events of each payment of this set are: migrations/traces/contexts.sql reads it."""
 
 
