@@ -35,16 +35,23 @@ SAMPLERS: Final = ("always_on", "always_off", "parentbased_always_on", "parentba
 
 MISSING: Final = "needs the extra `traces` (opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http)"
 
+QUEUE: Final = 2048
+"""Spans that wait, where nothing is set: the SDK's own default."""
+
 LARGEST_QUEUE: Final = 65_536
 """Spans; each takes about 3 kB."""
 
 
 @dataclass(frozen=True, slots=True)
 class TracingSettings:
-    """Whether spans are exported. ``service`` is the name that the environment gives to all processes, if it does."""
+    """Whether spans are exported. ``service`` is the name that the environment gives to all processes, if it does.
+
+    ``queue`` is how many spans wait in a process.
+    """
 
     on: bool
     service: str | None
+    queue: int
 
     @classmethod
     def from_environment(cls) -> TracingSettings:
@@ -56,7 +63,8 @@ class TracingSettings:
         faults = [f"{name} {fault}" for name, fault in _faults(named, exporter)]
         if faults:
             raise SettingsError("\n".join(faults))
-        return cls(on=exporter == "otlp", service=_service(named))
+        queue = int(named.get("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE)) if exporter == "otlp" else QUEUE
+        return cls(on=exporter == "otlp", service=_service(named), queue=queue)
 
 
 def may_be_on() -> bool:
@@ -81,7 +89,7 @@ def _faults(named: Mapping[str, str], exporter: str) -> Iterator[tuple[str, str]
         for name in names:
             if name in named and is_wrong(named[name]):
                 yield name, fault
-    size, batch = named.get("OTEL_BSP_MAX_QUEUE_SIZE", "2048"), named.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512")
+    size, batch = named.get("OTEL_BSP_MAX_QUEUE_SIZE", str(QUEUE)), named.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512")
     if size.isdigit() and batch.isdigit() and int(batch) > int(size):
         yield "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "must not be more than OTEL_BSP_MAX_QUEUE_SIZE"
     if size.isdigit() and int(size) > LARGEST_QUEUE:

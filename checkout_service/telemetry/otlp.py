@@ -46,14 +46,17 @@ log = structlog.get_logger(__name__)
 class OtlpTracer:
     """Begins spans and exports them; start it after the fork, since it has a thread."""
 
-    def __init__(self, service: str | None, process: str) -> None:
-        """``service`` is the name in the environment; without it ``process`` is it. The SDK reads the rest."""
+    def __init__(self, service: str | None, process: str, *, queue: int) -> None:
+        """``service`` is the name in the environment; without it ``process`` is it. The SDK reads the rest.
+
+        ``queue`` spans wait at most.
+        """
         # Its own lines repeat with every batch: ours tell of it.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         resource = Resource.create({} if service else {SERVICE_NAME: process})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         exporter = _CountingExporter(OTLPSpanExporter())
-        self._provider.add_span_processor(_BoundedProcessor(exporter))
+        self._provider.add_span_processor(_BoundedProcessor(exporter, queue))
         self._tracer = self._provider.get_tracer("checkout_service")
 
     def begin(
@@ -128,9 +131,9 @@ class _Begun:
 class _BoundedProcessor(BatchSpanProcessor):
     """Counts what waits, and drops what finds the queue full; the SDK would drop the oldest, and count nothing."""
 
-    def __init__(self, exporter: _CountingExporter) -> None:
-        super().__init__(exporter)
-        self._most = self._default_max_queue_size()  # type: ignore[no-untyped-call]  # the SDK is partly untyped
+    def __init__(self, exporter: _CountingExporter, most: int) -> None:
+        super().__init__(exporter, max_queue_size=most)
+        self._most = most
         self._waiting = 0
         self._lock = Lock()
         exporter.taken = self._taken

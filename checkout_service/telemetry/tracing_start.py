@@ -20,6 +20,10 @@ class Given(Protocol):
     def service(self) -> str | None:
         """The name that the environment gives to all processes, if it does."""
 
+    @property
+    def queue(self) -> int:
+        """How many spans wait, at most."""
+
 
 def load(given: Given) -> None:
     """Load what spans take, and start nothing: children that are forked share its pages."""
@@ -34,4 +38,4 @@ def start(given: Given, process: str) -> None:
         show()
         from checkout_service.telemetry.otlp import OtlpTracer
 
-        tracing.use(OtlpTracer(given.service, process))
+        tracing.use(OtlpTracer(given.service, process, queue=given.queue))
