@@ -1,6 +1,7 @@
 """``python -m benchmarks.beside FOLDER [--rounds N]``: this tree beside another one, of whatever commit, in turns.
 
-Without a folder it is this tree beside itself, in whose database no events are written: what they cost.
+Without a folder it is this tree beside itself, in whose database no events are written: what they cost. With
+``--traces 0.1`` it is this tree, of whose webhooks a tenth is traced, beside itself, where nothing is.
 
 Each tree has servers of its own, which both stand there all the time; one of them works at a time. Measured are the
 drain of deliveries that become orders, the same while their events are posted to one endpoint, and sessions of ordinary
@@ -16,7 +17,9 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.report import load_average, tell
@@ -28,12 +31,12 @@ SIDE = Path(__file__).with_name("one_side.py")
 class Side:
     """A tree's processes; asked for one figure at a time."""
 
-    def __init__(self, tree: Path, *, events: bool = True) -> None:
+    def __init__(self, tree: Path, *, events: bool = True, traces: Mapping[str, str] | None = None) -> None:
         # -P: this folder has modules that are called like the standard library's.
         self._child = subprocess.Popen(
             [sys.executable, "-P", str(SIDE)],
             cwd=tree,
-            env=os.environ | {"PYTHONPATH": str(tree), "BESIDE_EVENTS": "on" if events else "off"},
+            env=os.environ | {"PYTHONPATH": str(tree), "BESIDE_EVENTS": "on" if events else "off"} | (traces or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -66,10 +69,13 @@ def main() -> int:
     arguments.add_argument("--this", type=Path, default=Path(__file__).parents[1], help="another tree in place of this")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--figures", nargs="*", default=FIGURES, choices=FIGURES)
+    arguments.add_argument(
+        "--traces", type=float, help="the ratio that is traced of this tree; of the other nothing is"
+    )
     given = arguments.parse_args()
     this = given.this.resolve()
-    other = Side(given.other.resolve()) if given.other else Side(this, events=False)
-    sides = {"this": Side(this), "other": other}
+    other = Side(given.other.resolve() if given.other else this, events=bool(given.other or given.traces))
+    sides = {"this": Side(this, traces=_traces(given.traces) if given.traces else None), "other": other}
     tell(load_average())
     for figure in given.figures:
         for side in sides.values():
@@ -79,9 +85,40 @@ def main() -> int:
         shown = " beside ".join(_median(name, rounds) for name in sides)
         sys.stdout.write(f"{figure}: ratio {ratio:.2f}: {shown}\n")
     tell(load_average())
+    if given.traces:
+        tell(f"{_Collector.taken:,} bytes of spans were exported")
     for side in sides.values():
         side.end()
     return 0
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes spans and forgets them."""
+
+    protocol_version = "HTTP/1.1"
+    taken = 0
+    """Bytes so far."""
+
+    def do_POST(self) -> None:
+        _Collector.taken += len(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _traces(ratio: float) -> dict[str, str]:
+    """Settings that export spans to a collector in this process, which only waits meanwhile."""
+    collector = ThreadingHTTPServer(("127.0.0.1", 0), _Collector)
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    return {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_address[1]}",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": str(ratio),
+    }
 
 
 def _turn(figure: str, sides: Mapping[str, Side]) -> dict[str, dict[str, float]]:

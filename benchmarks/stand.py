@@ -124,7 +124,7 @@ def stand() -> Iterator[Stand]:
     place = take_data_folder(folder)
     guard = Guard(keep_open=[place.lock])
     guard.remove_at_end(folder)
-    given = {name: os.environ[name] for name in TAKEN_OVER if name in os.environ}
+    given = {name: value for name, value in os.environ.items() if name in TAKEN_OVER or name.startswith("OTEL_")}
     started: Stand | None = None
     try:
         postgres = start_postgres(folder / "postgres", guard=guard)

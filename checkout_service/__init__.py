@@ -34,3 +34,9 @@ flower_pages adds Retry to Flower, and local runs everything on one machine; no 
 
 Nothing here imports ``worker``: a task is named by ``tasks`` and sent by ``publishing``. docs/architecture.md draws it.
 """
+
+from checkout_service.settings.tracing import may_be_on
+from checkout_service.telemetry.optional import hide
+
+if not may_be_on():
+    hide()  # before anything of ours, or of the libraries', is loaded

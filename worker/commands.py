@@ -26,6 +26,7 @@ from checkout_service.delivery_states import PENDING
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
+from checkout_service.telemetry import tracing
 from checkout_service.webhooks.queries import processable_ids
 from checkout_service.webhooks.selection import Choice
 from worker.context import settings
@@ -62,7 +63,7 @@ _lease = text(f"""
         ORDER BY leased_until LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     )) AND audit.id = run.id
     RETURNING run.id, run.leased_until AS lease, run.after_id, run.state, now() - audit.created_at AS age,
-        audit.action, audit.subject, audit.details, audit.key,
+        audit.action, audit.subject, audit.details, audit.key, run.trace_context,
         EXISTS (SELECT FROM audit AS other
             WHERE other.subject = run.id::text AND other.action = '{Action.STOP}') AS stop_requested
 """)  # noqa: S608 (only our own constants)
@@ -102,6 +103,7 @@ class LeasedRun:
     subject: str
     details: Mapping[str, Any]
     key: UUID
+    trace_context: str | None
     stop_requested: bool
 
 
@@ -132,7 +134,9 @@ def run_commands() -> str:
 
 def _step(run: LeasedRun) -> None:
     try:
-        _ACTIONS[run.action](run)
+        attributes: tracing.Attributes = {tracing.Attribute.ACTION: run.action.value}
+        with tracing.of_row("command step", tracing.Kind.INTERNAL, attributes, context=run.trace_context):
+            _ACTIONS[run.action](run)
     except DatabaseLockedError:
         log.warning("command_held_by_another", command_id=str(run.id))
     except (DatabaseUnavailableError, QueueUnavailableError):

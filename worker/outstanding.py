@@ -33,6 +33,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
+from checkout_service.telemetry import tracing
 from worker.backoff import describe, jittered
 from worker.context import provider
 from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
@@ -110,7 +111,10 @@ class InDoubtError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leased:
-    """A row under lease. ``sent_ago`` is the time since its provider was asked for it first, if it ever was."""
+    """A row under lease. ``sent_ago`` is the time since its provider was asked for it first, if it ever was.
+
+    ``trace_context`` is the trace of the request that asked for it, where that is sampled.
+    """
 
     KIND: ClassVar[Kind]
 
@@ -121,6 +125,7 @@ class Leased:
     lease: datetime
     age: timedelta
     sent_ago: timedelta | None
+    trace_context: str | None = None
 
     def __str__(self) -> str:
         return f"{self.KIND.name.lower()} {self.id}"
@@ -133,7 +138,12 @@ def take(row_id: str, claim: Callable[[UUID], L | None], work: Callable[[L], str
     """The body of a task: claim this row and work on it, if nobody else does; what came of it."""
     try:
         leased = claim(UUID(row_id))
-        return "nothing is outstanding now" if leased is None else work(leased)
+        if leased is None:
+            return "nothing is outstanding now"
+        attributes: tracing.Attributes = {tracing.Attribute.PROVIDER: leased.provider}
+        name = f"{leased.KIND.name.lower()} request"
+        with tracing.of_row(name, tracing.Kind.INTERNAL, attributes, context=leased.trace_context):
+            return work(leased)
     except DatabaseLockedError:
         return "another transaction holds its payment; the sweep sends this task again"
     except DatabaseUnavailableError:
@@ -262,6 +272,7 @@ def make_once(leased: Leased, make: Callable[[], Answer], *, sought: Callable[[E
 def looked_up(adapter: Provider, held: Reference) -> Answer:
     """What the provider knows of the payment. That the question was refused refuses nothing that was asked for."""
     try:
-        return adapter.look_up(held)
+        with tracing.calling(adapter.name, tracing.Call.LOOK_UP):
+            return adapter.look_up(held)
     except ProviderRefusedError as error:
         raise UnreadableError(f"a look-up was refused: {error}") from error

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, Text, text
+from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, String, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -109,6 +109,8 @@ class CaptureRequest(Dated, Base):
     """Nobody knows whether the provider made it, and to ask again might make it twice: a person has to look."""
     version: Mapped[int] = mapped_column(server_default=text("1"))
     """Counts its changes."""
+    trace_context: Mapped[str | None] = mapped_column(String(55))
+    """The trace of the request that asked for it (W3C traceparent), where that is sampled."""
 
 
 class Void(Dated, Base):
@@ -155,3 +157,5 @@ class Void(Dated, Base):
     """What came of the last attempt."""
     version: Mapped[int] = mapped_column(server_default=text("1"))
     """Counts its changes."""
+    trace_context: Mapped[str | None] = mapped_column(String(55))
+    """The trace of the request that asked for it (W3C traceparent), where that is sampled."""

@@ -35,12 +35,14 @@ from checkout_service.payments.outcomes import WAITS_FOR_LOOK_UP
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.registry import provider_specs
 from checkout_service.settings.provider_accounts import Account
+from checkout_service.telemetry import tracing
 
 _insert_request: Final = Statement(
     f"""
     INSERT INTO capture_requests AS request (payment_id, attempt_ref, amount, final, requested_by, idempotency_key,
-        request_hash)
-    VALUES (:payment_id, :attempt_ref, :amount, :final, :requested_by, :idempotency_key, :request_hash)
+        request_hash, trace_context)
+    VALUES (:payment_id, :attempt_ref, :amount, :final, :requested_by, :idempotency_key, :request_hash,
+        traced(:trace_context))
     RETURNING {REQUEST}
     """,  # noqa: S608 (only our own constants)
     named=False,
@@ -48,8 +50,8 @@ _insert_request: Final = Statement(
 
 _insert_void: Final = Statement(
     f"""
-    INSERT INTO voids AS void (payment_id, requested_by, idempotency_key, request_hash)
-    VALUES (:payment_id, :requested_by, :idempotency_key, :request_hash)
+    INSERT INTO voids AS void (payment_id, requested_by, idempotency_key, request_hash, trace_context)
+    VALUES (:payment_id, :requested_by, :idempotency_key, :request_hash, traced(:trace_context))
     RETURNING {VOID}
     """,  # noqa: S608 (only our own constants)
     named=False,
@@ -137,6 +139,7 @@ def request_capture(order: CaptureOrder, accounts: Mapping[str, Account]) -> Giv
                     "final": final,
                     "requested_by": order.requested_by,
                     "idempotency_key": order.key,
+                    "trace_context": tracing.context(),
                     "request_hash": order.request_hash,
                 },
             )
@@ -165,6 +168,7 @@ def request_void(order: VoidOrder) -> Given:
                     "payment_id": order.payment_id,
                     "requested_by": order.requested_by,
                     "idempotency_key": order.key,
+                    "trace_context": tracing.context(),
                     "request_hash": order.request_hash,
                 },
             )

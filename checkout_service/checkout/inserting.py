@@ -23,6 +23,7 @@ from checkout_service.checkout.request import Order
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.providers.base import Opened
+from checkout_service.telemetry import tracing
 
 # One row in any case. It holds no session where the caller has as many open as one may, nor of a cart that was paid
 # since it was read: a payment ends its generation, and the lock that this takes waits for one that is being recorded.
@@ -48,16 +49,17 @@ _insert = Statement(f"""
         JOIN payments AS earlier ON earlier.id = before.payment_id
         WHERE earlier.status < 'expired' AND earlier.amount_captured = 0
     ), payment AS (
-        INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
-        SELECT :payment_id, :user_id, :provider, :provider_ref, :amount, :currency FROM cart
+        INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency, trace_context)
+        SELECT :payment_id, :user_id, :provider, :provider_ref, :amount, :currency, traced(:trace_context) FROM cart
         RETURNING id, provider
     ), address AS (
         INSERT INTO session_addresses (payment_id, address, ends_at)
         SELECT id, CAST(:address AS bytea), now() + least(CAST(:ttl AS interval), interval '1 day')
         FROM payment WHERE CAST(:address AS bytea) IS NOT NULL
     ), cancellation AS (
-        INSERT INTO cancel_requests (payment_id, requested_by)
-        SELECT older.id, :user_id FROM older CROSS JOIN payment WHERE NOT older.promised ORDER BY older.id
+        INSERT INTO cancel_requests (payment_id, requested_by, trace_context)
+        SELECT older.id, :user_id, :trace_context
+        FROM older CROSS JOIN payment WHERE NOT older.promised ORDER BY older.id
         ON CONFLICT (payment_id) DO NOTHING
         RETURNING payment_id
     ), session AS (
@@ -88,8 +90,8 @@ def _first(may_open: str, keep_address: str) -> Statement:
     many open as one may."""
     return Statement(f"""
         WITH payment AS (
-            INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
-            SELECT :payment_id, :user_id, :provider, :provider_ref, :amount, :currency
+            INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency, trace_context)
+            SELECT :payment_id, :user_id, :provider, :provider_ref, :amount, :currency, traced(:trace_context)
             FROM carts
             WHERE carts.id = :cart_id AND carts.generation = :generation AND NOT EXISTS (
                 SELECT FROM checkout_sessions AS older
@@ -166,6 +168,7 @@ def _values(attempt: Attempt) -> dict[str, Any]:
         "held_for": attempt.ttl + HELD_BEYOND_END,
         "buyer": _json(order.buyer),
         "delivery_address": _json(order.delivery_address),
+        "trace_context": tracing.context(),
         **bound_parameters(order.bounds),
     }
 

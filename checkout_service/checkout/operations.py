@@ -66,7 +66,7 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.values import WebSettings
 from checkout_service.stock.operations import HOLDS_EQUAL_LINES, HOLDS_IN_STOCK
 from checkout_service.tasks import TaskName
-from checkout_service.telemetry import logs
+from checkout_service.telemetry import logs, tracing
 from checkout_service.telemetry.metrics import callers_refused_total
 
 WAIT_FOR_RETRY: Final = 2.0
@@ -126,7 +126,10 @@ def _opened_or_replayed(
             return _from_concurrent_retry(order, refused, seconds=0)
         opening = order.opening(payment_id=payment_id, amount=cart.total_amount, currency=cart.currency)
         try:
-            with _waiting(order) if providers[name].asks else nullcontext():
+            with (
+                _waiting(order) if providers[name].asks else nullcontext(),
+                tracing.calling(name, tracing.Call.OPEN),
+            ):
                 opened = providers[name].open(opening)
         except TooManyWaitingError:
             raise ProviderUnavailable from None

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -163,6 +163,8 @@ class CommandRun(Dated, Base):
     """Whether no webhook that matches is left."""
     message: Mapped[str | None] = mapped_column(Text)
     """What came of it, or why it was refused, for the operator."""
+    trace_context: Mapped[str | None] = mapped_column(String(55))
+    """The trace of the request that gave the command (W3C traceparent), where that is sampled."""
 
 
 class CommandResult(Dated, Base):

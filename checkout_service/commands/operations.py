@@ -18,6 +18,7 @@ from checkout_service.commands.models import LONGEST_OPERATOR, LONGEST_WHY, WITH
 from checkout_service.database.engine import execute
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
+from checkout_service.telemetry import tracing
 
 _insert = text("""
     WITH command AS (
@@ -26,7 +27,8 @@ _insert = text("""
         ON CONFLICT (key) DO NOTHING
         RETURNING id
     ), run AS (
-        INSERT INTO command_runs (id) SELECT id FROM command WHERE CAST(:with_run AS boolean)
+        INSERT INTO command_runs (id, trace_context)
+        SELECT id, :trace_context FROM command WHERE CAST(:with_run AS boolean)
     )
     SELECT id FROM command
 """)
@@ -158,6 +160,7 @@ def _write(origin: Origin, action: Action, subject: str, details: Mapping[str, A
         "why": origin.why[:LONGEST_WHY],
         "details": json.dumps(details or {}),
         "with_run": action in WITH_RUN,
+        "trace_context": tracing.context(),
     }
     rows = execute(_insert, columns)
     if not rows:

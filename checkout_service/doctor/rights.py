@@ -63,28 +63,29 @@ WEB: Final[Rights] = {
     ("cart_items", "INSERT"): _columns("cart_id listing_id qty currency"),
     ("cart_items", "UPDATE"): _columns("qty currency updated_at"),
     ("cart_items", "DELETE"): None,
-    ("payments", "INSERT"): _columns("id user_id provider provider_ref amount currency"),
+    ("payments", "INSERT"): _columns("id user_id provider provider_ref amount currency trace_context"),
     ("checkout_sessions", "INSERT"): _columns(
         "user_id cart_id generation idempotency_key request_hash payment_id payment_token amount currency lines",
         "expires_at held_until also_under_way buyer delivery_address merges",
     ),
     ("session_addresses", "INSERT"): _columns("payment_id address ends_at"),
-    ("webhook_deliveries", "INSERT"): _columns("provider headers body"),
+    ("webhook_deliveries", "INSERT"): _columns("provider headers body trace_context"),
     ("refunds", "INSERT"): _columns(
-        "payment_id amount reason requested_by idempotency_key request_hash capture_ref attempt_ref part"
+        "payment_id amount reason requested_by idempotency_key request_hash capture_ref attempt_ref part",
+        "trace_context",
     ),
     ("capture_requests", "INSERT"): _columns(
-        "payment_id attempt_ref amount final requested_by idempotency_key request_hash"
+        "payment_id attempt_ref amount final requested_by idempotency_key request_hash trace_context"
     ),
-    ("voids", "INSERT"): _columns("payment_id requested_by idempotency_key request_hash"),
-    ("cancel_requests", "INSERT"): _columns("payment_id requested_by"),
+    ("voids", "INSERT"): _columns("payment_id requested_by idempotency_key request_hash trace_context"),
+    ("cancel_requests", "INSERT"): _columns("payment_id requested_by trace_context"),
     ("fulfilments", "INSERT"): _columns(
         "order_id lines carrier tracking several_captures requested_by idempotency_key request_hash"
     ),
     ("order_cancellations", "INSERT"): _columns("order_id reason requested_by idempotency_key request_hash"),
     ("refund_lines", "INSERT"): _columns("refund_id order_line_id qty amount"),
     ("audit", "INSERT"): _columns("key door operator action subject why details"),
-    ("command_runs", "INSERT"): _columns("id"),
+    ("command_runs", "INSERT"): _columns("id trace_context"),
     ("api_keys", "UPDATE"): _columns("last_used_at"),
     ("webhook_endpoints", "INSERT"): _columns("url types payload in_order signing description api_version"),
     ("webhook_endpoints", "UPDATE"): _columns(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Date, Identity, Index, Integer, Text, Uuid, text
+from sqlalchemy import ARRAY, BigInteger, Date, Identity, Index, Integer, String, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,6 +38,8 @@ class Event(Base):
     api_version: Mapped[str] = mapped_column(Text, server_default=text("'1'"))
     """The version of the API in which the body was rendered."""
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
+    trace_context: Mapped[str | None] = mapped_column(String(55))
+    """The trace of what has it written (W3C traceparent), where that is sampled; by the trigger events_take_trace."""
 
 
 class UnsequencedEvents(Dated, Base):

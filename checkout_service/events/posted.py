@@ -24,8 +24,8 @@ class PostedEvent:
     """
 
     __slots__ = (
-        *("__weakref__", "_head", "_snapshots", "_thin", "_type", "api_version", "created_at", "id", "row_version"),
-        *("size", "text_id"),
+        *("__weakref__", "_head", "_snapshots", "_thin", "api_version", "created_at", "id", "row_version"),
+        *("size", "text_id", "trace_context", "type"),
     )
 
     def __init__(
@@ -39,6 +39,7 @@ class PostedEvent:
         body: str,
         api_version: str = API_VERSIONS.newest,
         row_version: int | None = None,
+        trace_context: str | None = None,
     ) -> None:
         """As its row has it, ``body`` being JSON."""
         self.id = event_id
@@ -46,7 +47,8 @@ class PostedEvent:
         self.created_at = created_at
         self.api_version = api_version
         self.row_version = row_version
-        self._type = event_type
+        self.trace_context = trace_context
+        self.type = event_type
         head = self._head = (
             orjson.dumps({"type": event_type, "timestamp": show_time(created_at), "id": self.text_id})[:-1]
             + b',"data":'
@@ -70,7 +72,7 @@ class PostedEvent:
             self._snapshots[api_version] = written
             return written
         body = orjson.loads(written[len(self._head) : -1])
-        shown = API_VERSIONS.translate(body, type=self._type, written=self.api_version, pinned=api_version)
+        shown = API_VERSIONS.translate(body, type=self.type, written=self.api_version, pinned=api_version)
         made = self._head + orjson.dumps(shown) + b"}"
         self._snapshots[api_version] = made
         return made

@@ -17,7 +17,7 @@ from checkout_service.payments.queries import payment_of
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.background_publisher import background_publisher
 from checkout_service.tasks import TaskName
-from checkout_service.telemetry import logs
+from checkout_service.telemetry import logs, tracing
 
 # Entered once, however often it is requested again; a payment that is closed takes no request any more.
 _insert = Statement(f"""
@@ -25,8 +25,8 @@ _insert = Statement(f"""
         SELECT id, status FROM payments
         WHERE id = :payment_id AND (CAST(:anybodys AS boolean) OR {is_theirs("payments.user_id")})
     ), request AS (
-        INSERT INTO cancel_requests (payment_id, requested_by)
-        SELECT id, :user_id FROM payment WHERE status < 'expired' AND status <> 'authorized'
+        INSERT INTO cancel_requests (payment_id, requested_by, trace_context)
+        SELECT id, :user_id, :trace_context FROM payment WHERE status < 'expired' AND status <> 'authorized'
         ON CONFLICT (payment_id) DO NOTHING
         RETURNING id
     )
@@ -62,7 +62,8 @@ def request_to_cancel(*, payment_id: UUID, user_id: UUID, anybodys: bool) -> dic
     A payment that was canceled because somebody requested it is answered like one that is going to be. Raises NotFound,
     NoLongerOpen and DatabaseUnavailableError.
     """
-    rows = execute(_insert, {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys})
+    values = {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys}
+    rows = execute(_insert, values | {"trace_context": tracing.context()})
     if not rows:
         raise NotFound("There is no such payment, or it is not yours.")
     row = _Row._make(rows[0])

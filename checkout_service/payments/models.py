@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, Text, text
+from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -98,6 +98,8 @@ class Payment(Dated, Base):
     """The newest time at which its provider was asked and named no attempt under way."""
     version: Mapped[int] = mapped_column(server_default=text("0"))
     """Counts the changes of status, sums and reasons."""
+    trace_context: Mapped[str | None] = mapped_column(String(55))
+    """The trace of the request that opened it (W3C traceparent), where that is sampled."""
 
 
 class PaymentMate(Dated, Base):
@@ -200,3 +202,5 @@ class CancelRequest(Dated, Base):
     """When it is due, or when its lease ends; none once nothing is left to do."""
     detail: Mapped[str | None] = mapped_column(Text)
     """What came of the last attempt."""
+    trace_context: Mapped[str | None] = mapped_column(String(55))
+    """The trace of the request that asked for it (W3C traceparent), where that is sampled."""

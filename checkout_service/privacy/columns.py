@@ -37,13 +37,14 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("subject", "details"), Says.ID),
     },
     "believed_certificates": dict.fromkeys(("address", "fingerprint", "chain"), Says.NOBODY),
-    "cancel_requests": {"detail": Says.PERSON},
+    "cancel_requests": {"detail": Says.PERSON, "trace_context": Says.NOBODY},
     "capture_requests": {
         **_MOVEMENT,
         "provider_ref": Says.ID,
         "idempotency_key": Says.PERSON,
         "request_hash": Says.NOBODY,
         "detail": Says.NOBODY,
+        "trace_context": Says.NOBODY,
     },
     "captures": {"provider": Says.NOBODY, "capture_ref": Says.ID, "attempt_ref": Says.ID},
     "checkout_sessions": {
@@ -55,7 +56,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         "also_under_way": Says.ID,
     },
     "command_results": {"state": Says.NOBODY},
-    "command_runs": {"state": Says.NOBODY, "message": Says.NOBODY},
+    "command_runs": {"state": Says.NOBODY, "message": Says.NOBODY, "trace_context": Says.NOBODY},
     "disputes": {
         **dict.fromkeys(("provider", "reason"), Says.NOBODY),
         **dict.fromkeys(("dispute_ref", "capture_ref", "attempt_ref", "event_id"), Says.ID),
@@ -66,7 +67,11 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "event_numbers": {"type": Says.NOBODY, "order_number": Says.ID},
     "event_replays": {**dict.fromkeys(("types", "state"), Says.NOBODY), "requested_by": Says.OPERATOR},
     "event_types": {"type": Says.NOBODY},
-    "events": {**dict.fromkeys(("type", "object_type", "api_version"), Says.NOBODY), "body": Says.PERSON},
+    "events": {
+        **dict.fromkeys(("type", "object_type", "api_version"), Says.NOBODY),
+        "body": Says.PERSON,
+        "trace_context": Says.NOBODY,
+    },
     "fulfilments": {
         **dict.fromkeys(("carrier", "tracking", "idempotency_key"), Says.PERSON),
         **dict.fromkeys(("lines", "request_hash"), Says.NOBODY),
@@ -101,6 +106,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("provider", "review_reason"), Says.NOBODY),
         **dict.fromkeys(("provider_ref", "capture_ref"), Says.ID),
         **dict.fromkeys(("raw_payload", "look_up_log"), Says.PERSON),
+        "trace_context": Says.NOBODY,
     },
     "pending_deliveries": dict.fromkeys(("type", "state"), Says.NOBODY),
     "prune_marks": {"kind": Says.NOBODY},
@@ -110,6 +116,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("provider_ref", "capture_ref"), Says.ID),
         **dict.fromkeys(("reason", "detail", "idempotency_key"), Says.PERSON),
         "request_hash": Says.NOBODY,
+        "trace_context": Says.NOBODY,
     },
     "schools": {"name": Says.NOBODY},
     "session_addresses": {"address": Says.PERSON},
@@ -121,11 +128,13 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "voids": {
         **dict.fromkeys(("provider", "decline", "request_hash", "detail"), Says.NOBODY),
         "idempotency_key": Says.PERSON,
+        "trace_context": Says.NOBODY,
     },
     "webhook_deliveries": {
         **dict.fromkeys(("provider", "state"), Says.NOBODY),
         **dict.fromkeys(("provider_ref", "names"), Says.ID),
         **dict.fromkeys(("headers", "body", "detail"), Says.PERSON),
+        "trace_context": Says.NOBODY,
     },
     "webhook_endpoints": {
         **dict.fromkeys(("types", "payload", "signing", "api_version", "state_reason"), Says.NOBODY),

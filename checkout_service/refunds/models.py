@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, SmallInteger, Text, text
+from sqlalchemy import CHAR, CheckConstraint, Enum, ForeignKey, Index, Numeric, SmallInteger, String, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -83,6 +83,8 @@ class Refund(Dated, Base):
     """Its number among the rows of one request: one that needs more than one source has is several rows."""
     version: Mapped[int] = mapped_column(server_default=text("1"))
     """Counts its changes."""
+    trace_context: Mapped[str | None] = mapped_column(String(55))
+    """The trace of the request that asked for it (W3C traceparent), where that is sampled."""
 
 
 class RefundEvent(Dated, Base):

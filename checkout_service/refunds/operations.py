@@ -30,12 +30,13 @@ from checkout_service.refunds.problems import (
     RefundTooLarge,
 )
 from checkout_service.refunds.queries import Refundable, RefundRow, Source, refundable, show_request
+from checkout_service.telemetry import tracing
 
 _ROWS: Final = """
     INSERT INTO refunds (payment_id, amount, reason, requested_by, idempotency_key, request_hash, capture_ref,
-        attempt_ref, part)
+        attempt_ref, part, trace_context)
     SELECT :payment_id, part.amount, :reason, :requested_by, :idempotency_key, :request_hash, part.capture_ref,
-        part.attempt_ref, part.number - 1
+        part.attempt_ref, part.number - 1, traced(:trace_context)
     FROM unnest(CAST(:amounts AS numeric[]), CAST(:captures AS text[]), CAST(:tries AS text[]))
         WITH ORDINALITY AS part (amount, capture_ref, attempt_ref, number)
     ORDER BY part.number
@@ -186,6 +187,7 @@ def _insert_refunds(request: RefundRequest, parts: Sequence[Part], prices: Seque
         "reason": request.reason,
         "requested_by": request.requested_by,
         "idempotency_key": request.key,
+        "trace_context": tracing.context(),
         "request_hash": request.request_hash,
     }
     if request.lines is None:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib import import_module
+from multiprocessing.util import Finalize
 from typing import Any
 
 import structlog
@@ -37,7 +38,9 @@ from checkout_service.server.readers import Readers, hang_up_on_slow_readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.sockets import OwnSockets
 from checkout_service.server.wsgi_adapter import PROBES_KEY, Probes, Wsgi, WsgiAdapter
+from checkout_service.settings.tracing import TracingSettings
 from checkout_service.settings.values import ServerSettings, SettingsError
+from checkout_service.telemetry import tracing, tracing_start
 from checkout_service.telemetry.metrics import forget_process
 from checkout_service.threads import BackgroundThread
 
@@ -172,6 +175,9 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
     BackgroundThread("end-with-parent", partial(end_with_parent, parent, generation.is_orphaned)).start()
     module, _, name = target.partition(":")
     app: Wsgi = getattr(import_module(module), name)
+    tracing_start.start(TracingSettings.from_environment(), "checkout-web")
+    # What ends in this child calls no atexit handler (CPython's multiprocessing, before 3.13).
+    Finalize(None, tracing.stop, exitpriority=1)
     port = ServerSettings.from_environment().port
     extensions = getattr(app, "extensions", {})  # an app that answers its own probes has none
     management = None
@@ -262,12 +268,13 @@ def main(target: str, generation: Generation, *, check: Callable[[], object]) ->
     ``check`` reads the app's settings once, so that what is wrong with them is told before a child is started.
     """
     try:
-        web = ServerSettings.from_environment()
+        web, traces = ServerSettings.from_environment(), TracingSettings.from_environment()
         check()
     except SettingsError as error:
         sys.exit(f"settings:\n{error}")
     _allow_many_files()
     import_module("checkout_service.app")  # forked children share its pages, and a restarted one serves at once
+    tracing_start.load(traces)
     children = web.children or _cores()
     generation.tell_size(children)
     BackgroundThread("end-with-parent", partial(end_with_parent, os.getppid(), generation.is_orphaned)).start()

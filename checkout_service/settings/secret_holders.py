@@ -26,6 +26,7 @@ SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "WEBHOOK_SECRETS_KEY",
         ("web", "worker"),
     ),  # one keeps secrets of webhook endpoints, one signs by them
+    ("OTEL_EXPORTER_OTLP*_HEADERS", ("web", "worker")),  # where a collector wants a key, it is in a header
     ("FLOWER_BASIC_AUTH", ("flower",)),
     ("FLOWER_*SECRET*", ("flower",)),  # Flower's own settings
     ("FLOWER_*KEY*", ("flower",)),

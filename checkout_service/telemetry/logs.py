@@ -22,6 +22,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from checkout_service.telemetry import tracing
+
 STRUCK_OUT: Final = "***"
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -110,6 +112,8 @@ def write_request(*, method: str, route: str, status: int, seconds: float, key_p
     }
     if key_prefix is not None:
         line["key_prefix"] = key_prefix
+    if tracing.is_on():
+        line |= tracing.ids()
     _write(_render_request(line))
 
 
@@ -175,6 +179,8 @@ def _names_secret(key: str) -> bool:
 def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     if current := _request_id.get():
         event["request_id"] = current
+    if tracing.is_on():
+        event.update(tracing.ids())
     return event
 
 
@@ -190,7 +196,7 @@ def _now() -> str:
 def _render_request(line: EventDict) -> str:
     if _json_lines:
         return _json(line)
-    names = ("method", "route", "status", "ms", "request_id", "key_prefix")
+    names = ("method", "route", "status", "ms", "request_id", "key_prefix", "trace_id", "span_id")
     about = " ".join(f"{name}={line[name]}" for name in names if name in line)
     return f"{line['timestamp']} [{line['level']:<9}] {line['event']:<30} {about}"
 

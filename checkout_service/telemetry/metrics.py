@@ -117,6 +117,11 @@ webhook_delivery_lag_seconds = Histogram(
     "Time from a webhook's arrival to the commit of its events.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )
+trace_spans_total = Counter(
+    "trace_spans_total",
+    "Spans of traces by outcome: sent, failed where the collector did not take them, dropped where too many waited.",
+    ["outcome"],
+)
 event_attempts_total = Counter(
     "event_attempts_total",
     "Attempts to send an event to a webhook endpoint, by result: succeeded, the class of another status, or why no "

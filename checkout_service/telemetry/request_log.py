@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from flask import Flask, Response, request
 
-from checkout_service.telemetry import logs, metrics
+from checkout_service.telemetry import logs, metrics, tracing
 
 PROBES: Final = frozenset({"/livez", "/readyz"})
 """Paths by which orchestrators and balancers ask how a process is."""
@@ -31,6 +31,8 @@ _ROUTE: Final = "checkout_service.route"
 
 _WAITED: Final = "checkout_service.waited"
 
+_SPAN: Final = "checkout_service.span"
+
 
 class Begun(NamedTuple):
     """A request that has begun and is answered later, from another thread and with another environment."""
@@ -40,6 +42,7 @@ class Begun(NamedTuple):
     request_id: str
     started: float
     key_prefix: str | None = None
+    span: Any = None
 
 
 def init_app(app: Flask) -> None:
@@ -56,7 +59,9 @@ def begin(environ: dict[str, Any], *, since: float | None = None) -> str:
     """
     if _STARTED in environ:
         return logs.request_id()
-    environ[_STARTED] = perf_counter() if since is None else since
+    started = environ[_STARTED] = perf_counter() if since is None else since
+    if tracing.is_on() and environ.get("PATH_INFO") not in QUIET:
+        environ[_SPAN] = tracing.begin_request(environ["REQUEST_METHOD"], environ.get("HTTP_TRACEPARENT"), started)
     return logs.begin(environ.get("HTTP_X_REQUEST_ID"))
 
 
@@ -72,6 +77,7 @@ def end(environ: dict[str, Any], *, route: str, status: int) -> None:
         logs.write_request(
             method=method, route=route, status=status, seconds=seconds, key_prefix=environ.get(KEY_PREFIX)
         )
+    tracing.end_request(environ.pop(_SPAN, None), route=route, method=method, status=status)
 
 
 def postpone(environ: dict[str, Any], status: int) -> None:
@@ -85,7 +91,10 @@ def postpone(environ: dict[str, Any], status: int) -> None:
 def interrupt(environ: dict[str, Any]) -> Begun:
     """What ``resume`` takes, of a request whose answer was postponed."""
     method, route = environ["REQUEST_METHOD"], environ[_ROUTE]
-    return Begun(method, route, logs.request_id(), environ[_STARTED], environ.get(KEY_PREFIX))
+    begun = environ.pop(_SPAN, None)
+    if begun is not None:
+        tracing.resume_request(None)
+    return Begun(method, route, logs.request_id(), environ[_STARTED], environ.get(KEY_PREFIX), begun)
 
 
 def resume(environ: dict[str, Any], begun: Begun) -> None:
@@ -95,6 +104,9 @@ def resume(environ: dict[str, Any], begun: Begun) -> None:
     environ[_WAITED] = True
     if begun.key_prefix is not None:
         environ[KEY_PREFIX] = begun.key_prefix
+    if begun.span is not None:
+        environ[_SPAN] = begun.span
+        tracing.resume_request(begun.span)
     logs.begin(begun.request_id)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, Index, SmallInteger, Text, text
+from sqlalchemy import ARRAY, CheckConstraint, Index, SmallInteger, String, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -123,6 +123,8 @@ class WebhookDelivery(Dated, Base):
     """A member of ``RejectedClass``: what it named when it was rejected last."""
     rejected_payment: Mapped[UUID | None]
     """Of a rejected one: the payment that it names, and among whose few it is kept. Nobody vouches for it."""
+    trace_context: Mapped[str | None] = mapped_column(String(55))
+    """The trace of the request that it came by (W3C traceparent), where that is sampled."""
 
 
 class WebhookRejection(Dated, Base):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 from checkout_service.local.data_folder import ROOT
 from checkout_service.local.mock_server import MockServer
 from checkout_service.local.purchase import customer_token
+from tests.collector import Collector, collecting
 from tests.faults.signers import SIGNERS
 from tests.faults.stack import House, open_house
 from tests.journeys.conftest import eventually
@@ -38,10 +40,16 @@ def provider() -> Iterator[MockServer]:
 
 
 @pytest.fixture(scope="module")
-def house(provider: MockServer) -> Iterator[House]:
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def house(provider: MockServer, collector: Collector) -> Iterator[House]:
     settings = {**STANDARD.settings, "STANDARD_API_BASE": provider.url, "PAYMENT_PROVIDERS": "standard"}
     own = {"ENVIRONMENT": "production", "CONSOLE": "on", "WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "off"}
-    with open_house(**own, **settings) as house:
+    with open_house(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, **own, **settings) as house:
         yield house
 
 
@@ -152,3 +160,29 @@ def test_every_line_of_the_web_and_of_the_workers_is_json_and_none_holds_a_secre
 
 def _status(customer: httpx.Client, session: dict[str, Any]) -> str:
     return str(customer.get(f"/api/payments/{session['payment_id']}").raise_for_status().json()["status"])
+
+
+def test_lines_of_the_log_name_the_request_and_the_trace_that_they_belong_to(
+    house: House, collector: Collector, paid: dict[str, Any]
+) -> None:
+    """``paid`` has been through every process but the sender."""
+    (request, *_) = collector.eventually(lambda: collector.named("POST /api/checkout/session"))
+    lines = [line for line in log_lines(house) if line.get("trace_id") == request.trace_id]
+
+    assert ("request", request.span_id) in {(line["event"], line["span_id"]) for line in lines}
+    assert all(line["request_id"] for line in lines)
+
+
+def test_each_field_of_a_line_is_documented(house: House, paid: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+    documented = {*re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)}
+    written = {field for line in log_lines(house) for field in line}
+
+    assert written > {"event", "level", "timestamp", "request_id", "trace_id", "span_id", "route", "ms"}
+    assert written - documented == set()
+
+
+def log_lines(house: House) -> list[dict[str, Any]]:
+    """Every line of JSON that a process of ours wrote."""
+    texts = [file.read_text(errors="replace") for file in sorted(house.place.logs.glob("*.log"))]
+    return [json.loads(line) for text in texts for line in text.splitlines() if line.startswith("{")]

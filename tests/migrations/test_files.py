@@ -18,7 +18,10 @@ from tests.migrations.conftest import MIGRATIONS
 
 HASHES = MIGRATIONS / "hashes.txt"
 
-ROOMS = ("baseline", "entries", "bounds", "orders", "events", "guests", "merges", "webhooks", "restores", "sources")
+ROOMS = (
+    *("baseline", "entries", "bounds", "orders", "events", "guests", "merges", "webhooks", "restores", "traces"),
+    "sources",
+)
 
 FILES = sorted(
     path.relative_to(MIGRATIONS).as_posix()

@@ -46,10 +46,11 @@ def applies(requirement: Requirement, environment: Mapping[str, str] | None = No
 
 
 def production_requirements(project: Path) -> list[Requirement]:
-    """What pyproject.toml names of what runs in production: the service's own, and the extras of its providers."""
+    """What pyproject.toml names of what runs in production: the service's own, and the extras of providers and of traces."""
     project_table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     extras = project_table["optional-dependencies"]
-    return [Requirement(line) for line in [*project_table["dependencies"], *extras["stripe"], *extras["paypal"]]]
+    chosen = [line for extra in ("stripe", "paypal", "traces") for line in extras[extra]]
+    return [Requirement(line) for line in [*project_table["dependencies"], *chosen]]
 
 
 def run_in_production(lock: Mapping[str, Pinned], project: Path) -> list[Pinned]:

@@ -20,6 +20,7 @@ from checkout_service.payments.status import AttemptStatus, RequestStatus
 from checkout_service.providers.base import Decline, Provider, ProviderEvent, ProviderRefusedError, Reference
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, Entry, NoneUnderWayEntry
 from checkout_service.tasks import TaskName
+from checkout_service.telemetry import tracing
 from checkout_service.telemetry.metrics import capture_requests_failed_total
 from worker.captures.leases import LeasedCapture, claim_capture, end
 from worker.outstanding import Answer, InDoubtError, looked_up, make_once, put_off, see_to, take
@@ -58,9 +59,14 @@ def _ask(leased: LeasedCapture, adapter: Provider, held: Reference) -> Answer:
         return looked_up(adapter, held)
     return make_once(
         leased,
-        lambda: _named(leased, adapter.capture(held, request_id=leased.id, amount=leased.amount, final=leased.final)),
+        lambda: _named(leased, _capture(leased, adapter, held)),
         sought=lambda otherwise: _sought(leased, adapter, held, otherwise),
     )
+
+
+def _capture(leased: LeasedCapture, adapter: Provider, held: Reference) -> Answer:
+    with tracing.calling(leased.provider, tracing.Call.CAPTURE):
+        return adapter.capture(held, request_id=leased.id, amount=leased.amount, final=leased.final)
 
 
 def _sought(leased: LeasedCapture, adapter: Provider, held: Reference, otherwise: Exception) -> Answer:

@@ -21,7 +21,7 @@ _claim_capture = text("""
     UPDATE capture_requests AS request SET attempts = attempts + 1, next_attempt_at = now() + :lease
     WHERE id = :id AND status <= 'processing' AND (attempts = 0 OR next_attempt_at <= now())
     RETURNING id, payment_id, provider, status::text AS status, next_attempt_at AS lease, now() - created_at AS age,
-        now() - sent_at AS sent_ago, attempt_ref, provider_ref, amount, final,
+        now() - sent_at AS sent_ago, trace_context, attempt_ref, provider_ref, amount, final,
         EXISTS (SELECT FROM payments AS payment
             WHERE payment.id = request.payment_id AND payment.closed IS NOT NULL)
         OR EXISTS (SELECT FROM payment_attempts AS attempt
@@ -55,8 +55,8 @@ _claim_void = text("""
     WHERE void.id = :id AND void.status <= 'processing'
         AND (void.attempts = 0 OR void.next_attempt_at <= now() OR found.open IS NULL)
     RETURNING void.id, void.payment_id, void.provider, void.status::text AS status, void.next_attempt_at AS lease,
-        now() - void.created_at AS age, now() - void.sent_at AS sent_ago, coalesce(found.open, '{}') AS open,
-        found.released
+        now() - void.created_at AS age, now() - void.sent_at AS sent_ago, void.trace_context,
+        coalesce(found.open, '{}') AS open, found.released
 """)
 
 _END: Final = """

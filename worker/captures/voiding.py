@@ -16,6 +16,7 @@ from checkout_service.database.engine import transaction
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.base import Decline, Provider, ProviderRefusedError
 from checkout_service.tasks import TaskName
+from checkout_service.telemetry import tracing
 from worker.captures.leases import LeasedVoid, claim_void, end
 from worker.outstanding import Answer, looked_up, note_sent, put_off, see_to, take
 from worker.references import reference
@@ -46,7 +47,9 @@ def _ask(leased: LeasedVoid, adapter: Provider) -> str:
     note_sent(leased)
     for attempt_ref in leased.open:
         named = replace(held, attempt_ref=attempt_ref or None)
-        _record(adapter.void(named, void_id=_key(leased, attempt_ref)))
+        with tracing.calling(leased.provider, tracing.Call.VOID):
+            answer = adapter.void(named, void_id=_key(leased, attempt_ref))
+        _record(answer)
     end(leased, RequestStatus.PROCESSING)
     # The answer may have told already that nothing is open any more; else an event will.
     again = claim_void(leased.id)

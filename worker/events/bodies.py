@@ -21,7 +21,7 @@ REMEMBERED: Final = 8 * 1024 * 1024
 _read = Statement(
     f"""
     SELECT event.id, event.type, event.object_type, event.object_id, event.version, event.created_at, {BODY} AS body,
-        event.api_version, CAST(CAST(event.xmin AS text) AS bigint) AS row_version
+        event.api_version, CAST(CAST(event.xmin AS text) AS bigint) AS row_version, event.trace_context
     FROM unnest(CAST(:ids AS uuid[]), CAST(:order_numbers AS text[])) AS numbers (event_id, order_number)
     JOIN events AS event ON event.id = numbers.event_id
 """,  # noqa: S608 (only our own constants)

@@ -19,7 +19,7 @@ from checkout_service.cache import cache
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.endpoints.signing import Signer, signed_headers
 from checkout_service.telemetry.metrics import count_event_attempts, count_event_lags, event_deliveries_in_flight
-from worker.events import times
+from worker.events import spans, times
 from worker.events.bodies import Bodies
 from worker.events.claims import LEASE, Claim, Claimed, claim, look, release
 from worker.events.ending import Ending
@@ -333,7 +333,7 @@ class Sender:
         body = event.payload(thin=endpoint.thin, api_version=endpoint.api_version)
         headers = signed_headers(endpoint.signers, event_id=event.text_id, body=body, agent=self._agent)
         try:
-            answer = await self._poster.post(endpoint.url, headers=headers, body=body)
+            answer = await spans.traced(event, self._poster.post(endpoint.url, headers=headers, body=body))
         except asyncio.CancelledError:
             endpoint.abandon(item)
             raise

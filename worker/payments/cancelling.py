@@ -18,6 +18,7 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.payments.look_up_log import Question
 from checkout_service.providers.base import Provider, ProviderRefusedError, Reference, UnreadableError
 from checkout_service.tasks import TaskName
+from checkout_service.telemetry import tracing
 from worker.payments.status_queries import Answer, Inquiry, StatusQueries
 from worker.unanswered import may_call
 
@@ -34,7 +35,8 @@ _claim = text("""
     WHERE request.payment_id = :id AND payment.id = request.payment_id AND request.next_attempt_at IS NOT NULL
         AND (request.attempts = 0 OR request.next_attempt_at <= now())
     RETURNING payment.id, payment.provider, payment.status < 'expired' AND payment.amount_captured = 0 AS open,
-        payment.under_way OR payment.amount_authorized > 0 AS promised, request.next_attempt_at AS lease
+        payment.under_way OR payment.amount_authorized > 0 AS promised, request.next_attempt_at AS lease,
+        request.trace_context
 """)
 
 # The delay doubles by itself, being as long as the request is old.
@@ -59,6 +61,7 @@ class _LeasedRequest(NamedTuple):
     open: bool
     promised: bool
     lease: datetime
+    trace_context: str | None
 
 
 log = structlog.get_logger(__name__)
@@ -76,8 +79,11 @@ def cancel(payment_id: str) -> str:
         if leased.open and not leased.promised and may_call(leased.provider):
             queries = StatusQueries()
             payment, question = leased.payment_id, Question.CANCEL
-            queries.ask(Inquiry(payment_id=payment, provider=leased.provider, question=question, ask=_cancel))
-            queries.record_delayed()
+            attributes: tracing.Attributes = {tracing.Attribute.PROVIDER: leased.provider}
+            context = leased.trace_context
+            with tracing.of_row("cancel request", tracing.Kind.INTERNAL, attributes, context=context):
+                queries.ask(Inquiry(payment_id=payment, provider=leased.provider, question=question, ask=_cancel))
+                queries.record_delayed()
         settled = execute(_settle, {"id": leased.payment_id, "lease": leased.lease, "try_for": TRY_FOR})
         return str(settled[0].detail) if settled else "another task has it"
     except DatabaseUnavailableError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +28,7 @@ from checkout_service.providers.base import (
     ProviderUnavailableError,
     Reference,
 )
+from checkout_service.telemetry import tracing
 from worker.context import provider as provider_named
 from worker.payments.restored import note_recorded
 from worker.references import reference
@@ -62,6 +64,12 @@ log = structlog.get_logger(__name__)
 
 def _look_up(adapter: Provider, reference: Reference) -> Answer:
     return adapter.look_up(reference)
+
+
+def _traced(inquiry: Inquiry, call: Callable[[], Answer]) -> Answer:
+    what = tracing.Call.CANCEL if inquiry.question is Question.CANCEL else tracing.Call.LOOK_UP
+    with tracing.calling(inquiry.provider, what):
+        return call()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +132,9 @@ class StatusQueries:
             log.warning("provider_without_account", provider=inquiry.provider, payment_id=str(inquiry.payment_id))
             self._log(inquiry, "not asked: no account at this provider is set up")
             return None
-        return partial(inquiry.ask, adapter, reference(inquiry.payment_id))
+        call = partial(inquiry.ask, adapter, reference(inquiry.payment_id))
+        # Another thread knows of no trace, and would begin one.
+        return partial(copy_context().run, _traced, inquiry, call) if tracing.is_on() else call
 
     def conclude(self, inquiry: Inquiry, call: Callable[[], Answer]) -> bool:
         """Record what ``call`` returns, or note what it raises; like ``ask`` for the rest."""

@@ -15,6 +15,7 @@ from checkout_service.database.engine import transaction
 from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.base import Provider, ProviderRefundEvent, ProviderRefusedError, Reference
 from checkout_service.tasks import TaskName
+from checkout_service.telemetry import tracing
 from worker.outstanding import Answer, looked_up, make_once, plain, put_off, see_to, take
 from worker.references import reference
 from worker.refunds.leases import LeasedRefund, claim
@@ -48,9 +49,14 @@ def _ask(leased: LeasedRefund, adapter: Provider, held: Reference) -> Answer:
         return looked_up(adapter, held)
     return make_once(
         leased,
-        lambda: _named(leased, adapter.refund(held, refund_id=leased.id, amount=leased.amount, reason=leased.reason)),
+        lambda: _named(leased, _refund(leased, adapter, held)),
         sought=lambda otherwise: _sought(leased, adapter, held, otherwise),
     )
+
+
+def _refund(leased: LeasedRefund, adapter: Provider, held: Reference) -> Answer:
+    with tracing.calling(leased.provider, tracing.Call.REFUND):
+        return adapter.refund(held, refund_id=leased.id, amount=leased.amount, reason=leased.reason)
 
 
 def _of_source(leased: LeasedRefund, held: Reference) -> Reference:

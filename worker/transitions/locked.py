@@ -27,6 +27,7 @@ class LockedPayment:
     closed: PaymentStatus | None
     looked_up_at: datetime | None
     mate: bool
+    trace_context: str | None = None
     refunds: list[LockedRefund] = field(default_factory=list)
 
 

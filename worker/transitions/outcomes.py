@@ -13,6 +13,7 @@ from uuid import UUID
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import RefundStatus
 from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
+from checkout_service.telemetry import tracing
 from checkout_service.telemetry.metrics import payments_total, refunds_total
 from worker.events.sequencer import sequence_events
 from worker.transitions.failing import count_failed_attempts
@@ -27,6 +28,8 @@ class ReceivedEvent(NamedTuple):
     event: ProviderEvent | ProviderRefundEvent
     received_at: datetime
     delivery_id: UUID | None = None
+    trace_context: str | None = None
+    """The span that it is recorded in, where that is sampled: what follows of it belongs there."""
 
 
 class Outcome(StrEnum):
@@ -98,6 +101,7 @@ class Recorded:
     is new.
     ``failed`` has the payment of each attempt that failed a while ago at most.
     ``found`` are the references of payments that were found by other names, by the place of the event in the set.
+    ``opened_in`` are the traces that the payments of traced webhooks were opened in, by the id of the webhook.
     """
 
     effects: Sequence[Effect] = ()
@@ -106,6 +110,7 @@ class Recorded:
     changes: Sequence[Change] = ()
     failed: Sequence[UUID] = ()
     found: Mapping[int, str] = field(default_factory=dict)
+    opened_in: Mapping[UUID, str] = field(default_factory=dict)
 
     def follow_up(self) -> None:
         """Count what moved, and have its orders and events numbered. Call it after the commit."""
@@ -137,4 +142,5 @@ def _count(moves: Iterable[PaymentMove]) -> None:
 def received_now(events: Iterable[ProviderEvent | ProviderRefundEvent]) -> list[ReceivedEvent]:
     """Events that a provider has just answered a query with."""
     now = datetime.now(UTC)
-    return [ReceivedEvent(event, now) for event in events]
+    context = tracing.context()
+    return [ReceivedEvent(event, now, trace_context=context) for event in events]

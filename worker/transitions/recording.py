@@ -129,6 +129,7 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     payments = _lock_all(connection, events, matches)
     matcher = Matcher(matches, payments)
     matched = [matcher.match(received.event) for received in events]
+    opened_in = _note_traces(connection, events, matched)
     effects, entries = [PARKED] * len(events), Entries()
     judged = _judge(connection, events, matched, effects)
     for each in judged:
@@ -152,7 +153,32 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
         found={
             place: match.payment.provider_ref for place, match in enumerate(matched) if match.by_name and match.payment
         },
+        opened_in=opened_in,
     )
+
+
+def _note_traces(
+    connection: Connection, events: Sequence[ReceivedEvent], matched: Sequence[Match]
+) -> Mapping[UUID, str]:
+    """Have what is written of a payment belong to the trace of the last event about it, where that is sampled.
+
+    Returns the traces that these payments were opened in, by the id of the webhook.
+    """
+    traced = [
+        (received, match.payment)
+        for received, match in zip(events, matched, strict=True)
+        if received.trace_context is not None and match.payment is not None
+    ]
+    if not traced:
+        return {}
+    contexts = {payment.id: received.trace_context for received, payment in traced}
+    values = {"payments": list(contexts), "contexts": list(contexts.values())}
+    statements.NOTE_TRACES.within(connection, values)
+    return {
+        received.delivery_id: payment.trace_context
+        for received, payment in traced
+        if received.delivery_id is not None and payment.trace_context is not None
+    }
 
 
 def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: Matches) -> list[LockedPayment]:
@@ -191,6 +217,7 @@ def _lock(
             closed=None if row.closed is None else PaymentStatus(row.closed),
             looked_up_at=row.looked_up_at,
             mate=row.mate,
+            trace_context=row.trace_context,
         )
         for row in map(statements.PaymentRow._make, statements.LOCK_PAYMENTS.within(connection, values))
     ]

@@ -66,6 +66,7 @@ class PaymentRow(NamedTuple):
     closed: str | None
     looked_up_at: datetime | None
     mate: bool
+    trace_context: str | None
 
 
 # NO KEY UPDATE, because the entries' foreign keys take KEY SHARE. Of the other payments of a generation, and of mates
@@ -86,7 +87,7 @@ LOCK_PAYMENTS: Final = Statement(
         WHERE money.provider_ref = ANY(CAST(:money AS text[]))
     )
     SELECT payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency::text,
-        payment.closed::text, payment.looked_up_at, known.mate
+        payment.closed::text, payment.looked_up_at, known.mate, payment.trace_context
     FROM (
         SELECT id, bool_or(mate) AS mate
         FROM (SELECT id, false AS mate FROM named UNION ALL SELECT payment_id, true FROM mates) AS each
@@ -99,6 +100,10 @@ LOCK_PAYMENTS: Final = Statement(
     binary=True,
     named=False,
 )
+
+
+NOTE_TRACES: Final = Statement("SELECT traced_lanes(CAST(:payments AS uuid[]), CAST(:contexts AS text[]))", named=False)
+"""In which trace the events of each payment of this set are: migrations/traces/contexts.sql reads it."""
 
 
 class FoldRow(NamedTuple):

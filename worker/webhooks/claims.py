@@ -35,6 +35,7 @@ class ClaimedWebhook:
 
     ``size`` is that of its body in bytes. ``replay_of`` is the command that replays it, ``in_set`` whether it was
     claimed in a set: such a one never fails for good, since only a task of its own can fail for all to see.
+    ``trace_context`` is the trace that it came by, where that is sampled.
     """
 
     id: UUID
@@ -45,6 +46,7 @@ class ClaimedWebhook:
     state_before: DeliveryState
     replay_of: UUID | None = None
     in_set: bool = False
+    trace_context: str | None = None
 
     @property
     def large(self) -> bool:
@@ -117,6 +119,7 @@ def claimed_webhook(row: Any, *, in_set: bool = False) -> ClaimedWebhook:
         state_before=DeliveryState(row.state_before),
         replay_of=row.replay_of,
         in_set=in_set,
+        trace_context=row.trace_context,
     )
 
 

@@ -25,7 +25,9 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
+from checkout_service.telemetry import tracing
 from checkout_service.telemetry.metrics import count_secret
+from checkout_service.telemetry.tracing import Kind
 from worker.context import provider, providers
 from worker.references import references
 from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
@@ -149,7 +151,7 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answer
             if key not in answers and not may_call(thin_event.provider):
                 return put_off(unavailable=NOT_CALLED)
             if key not in answers:
-                answers[key] = _answer(adapter, known)
+                answers[key] = _answer(adapter, known, webhook)
             found.extend(answers[key])
     except ProviderUnavailableError as error:
         return put_off(unavailable=str(error))
@@ -175,9 +177,15 @@ def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answer
     )
 
 
-def _answer(adapter: Provider, known: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+def _answer(
+    adapter: Provider, known: Reference, webhook: ClaimedWebhook
+) -> Sequence[ProviderEvent | ProviderRefundEvent]:
     try:
-        answer = adapter.look_up(known)
+        with (
+            tracing.of_row("webhook look-up", Kind.INTERNAL, {}, context=webhook.trace_context),
+            tracing.calling(adapter.name, tracing.Call.LOOK_UP),
+        ):
+            answer = adapter.look_up(known)
     except ProviderUnavailableError as error:
         note_unanswered(adapter.name, known.payment_id, error)
         raise

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from worker.transitions.outcomes import ReceivedEvent
 from worker.webhooks.parsing import Reading
+from worker.webhooks.spans import Spans
 
 
-def of_webhooks(readings: Sequence[Reading]) -> list[ReceivedEvent]:
+def of_webhooks(readings: Sequence[Reading], spans: Spans) -> list[ReceivedEvent]:
     """All events in the webhooks' order; of each webhook those about payments before those about refunds."""
     received = []
     for reading in readings:
         at, id_ = reading.webhook.raw.received_at, reading.webhook.id
-        received += [ReceivedEvent(event, at, id_) for event in reading.events]
-        received += [ReceivedEvent(refund, at, id_) for refund in reading.refunds]
+        context = span.context if (span := spans.get(id_)) else None
+        received += [ReceivedEvent(event, at, id_, context) for event in reading.events]
+        received += [ReceivedEvent(refund, at, id_, context) for refund in reading.refunds]
     return received

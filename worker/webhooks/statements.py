@@ -36,7 +36,7 @@ CLAIMED: Final = f"""
         webhook.next_attempt_at, old.state AS state_before,
         octet_length(webhook.body) AS size,
         CASE WHEN octet_length(webhook.body) <= {LARGE} THEN webhook.body END AS body,
-        webhook.replay_of
+        webhook.replay_of, webhook.trace_context
 """
 """What a claim returns of each webhook."""
 

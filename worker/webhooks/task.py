@@ -26,6 +26,7 @@ from checkout_service.publishing.wake_up import WAKE_UP, wake_worker
 from checkout_service.tasks import TaskName
 from worker.backoff import describe
 from worker.transitions.recording import record
+from worker.webhooks import spans
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
 from worker.webhooks.counting import count_dropped, counted
 from worker.webhooks.memory import REMEMBERED, remember, still_settled
@@ -308,10 +309,15 @@ def _record_by_itself(reading: Reading, lost: list[Reading]) -> list[Result]:
 
 def _record(readings: Sequence[Reading], lost: list[Reading]) -> list[Result]:
     """One transaction: events in, payments moved, webhooks done, but for what is ``lost``."""
+    with spans.of_readings(readings) as begun:
+        return _record_traced(readings, lost, begun)
+
+
+def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: spans.Spans) -> list[Result]:
     results = []
     with transaction() as connection:
         readings = _without_lost(connection, readings, lost)
-        recorded = record(connection, of_webhooks(readings))
+        recorded = record(connection, of_webhooks(readings, begun))
         place = 0
         for reading in readings:
             begin, place = place, place + len(reading.events) + len(reading.refunds)
@@ -323,6 +329,8 @@ def _record(readings: Sequence[Reading], lost: list[Reading]) -> list[Result]:
                 found = next((recorded.found[each] for each in range(begin, place) if each in recorded.found), None)
                 results.append(result_of(reading, recorded.effects[begin:place], found))
         written = _write(connection, results)
+    spans.note_results(begun, written)
+    spans.note_openings(begun, recorded.opened_in)
     recorded.follow_up()
     _remember(readings, written)
     return counted(written)
