@@ -15,6 +15,7 @@ from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.commands.queries import commands_about
 from checkout_service.console import commands
 from checkout_service.console.access import for_operators
+from checkout_service.console.doubt_queries import doubts_of
 from checkout_service.console.filters import read_id, read_payment_filter, read_place
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, origin, page
 from checkout_service.console.payment_queries import payment_by, payments_page
@@ -83,6 +84,7 @@ def show_payment(payment_id: UUID) -> str:
         beyond=read_id(request.args.get("beyond")),
         commands=history,
         again=awaited(history),
+        doubts=doubts_of(payment_id),
         reasons=[
             explained(reason, found.payment, commands=False)
             for reason in sorted(read_reasons(found.payment.review_reason))

@@ -9,6 +9,7 @@ from flask import Flask
 from checkout_service.console import (
     command_pages,
     dispute_pages,
+    doubt_forms,
     endpoint_pages,
     order_forms,
     order_pages,
@@ -25,5 +26,14 @@ def init_app(app: Flask) -> None:
     furnish(app)
     connect_passwords(app, app.extensions["settings"])
     assets.add_folder(app, Path(__file__).parent / "static")
-    for room in (webhook_pages, payment_pages, order_pages, order_forms, dispute_pages, endpoint_pages, command_pages):
+    for room in (
+        webhook_pages,
+        payment_pages,
+        doubt_forms,
+        order_pages,
+        order_forms,
+        dispute_pages,
+        endpoint_pages,
+        command_pages,
+    ):
         app.register_blueprint(room.blueprint)
