@@ -123,7 +123,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "webhook_deliveries": {
         **dict.fromkeys(("provider", "state"), Says.NOBODY),
         **dict.fromkeys(("provider_ref", "names"), Says.ID),
-        **dict.fromkeys(("headers", "body", "detail"), Says.PERSON),
+        **dict.fromkeys(("headers", "body", "detail", "attempt_log"), Says.PERSON),
     },
     "webhook_endpoints": {
         **dict.fromkeys(("types", "payload", "signing", "api_version", "state_reason"), Says.NOBODY),
