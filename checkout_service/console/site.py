@@ -14,6 +14,7 @@ from checkout_service.console import (
     order_forms,
     order_pages,
     payment_pages,
+    search_pages,
     webhook_pages,
 )
 from checkout_service.console.access import connect_passwords
@@ -30,6 +31,7 @@ def init_app(app: Flask) -> None:
         webhook_pages,
         payment_pages,
         doubt_forms,
+        search_pages,
         order_pages,
         order_forms,
         dispute_pages,

@@ -16,6 +16,7 @@ from checkout_service.commands.queries import Command, commands_about, open_comm
 from checkout_service.console import svg_plots
 from checkout_service.console.access import for_operators
 from checkout_service.console.filters import AT_ONCE, PENDING, read_place, read_webhook_filter
+from checkout_service.console.named_payments import payments_named_in
 from checkout_service.console.overview import MOST, SAMPLE, figures
 from checkout_service.console.page import SOON, ConsoleBlueprint, address, listing, page, task_in_address
 from checkout_service.console.payment_queries import events_of_webhook, payment_of_webhook
@@ -118,6 +119,7 @@ def show_webhook(delivery_id: UUID) -> str:
         headers=show_headers(row.headers),
         body=show_body(row.body),
         payment=payment,
+        named=payments_named_in(row) if payment is None else (),
         events=events_of_webhook(delivery_id, payment.id) if payment else (),
         payment_timeline=timeline,
         shown=span_of(list(map(phrase, timeline.entries))) if timeline else None,
