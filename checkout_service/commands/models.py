@@ -38,6 +38,8 @@ class Action(StrEnum):
     SETTLE_REFUND = "settle_refund"
     """Ends ``refund``, in ``details``, of a payment: a person saw that it was made, with its ``reference``, or that it
     was not."""
+    CANCEL = "cancel"
+    """Asked for a payment to be canceled: a row of ``cancel_requests`` follows."""
     TAKE_OVER = "take_over"
     """Gives a payment the order of another one for the same filling of the cart."""
     ERASE = "erase"

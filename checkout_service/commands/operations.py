@@ -134,6 +134,14 @@ def settle_refund(payment_id: UUID, *, refund_id: UUID, reference: str | None, o
     return command_id
 
 
+def cancel(payment_id: UUID, *, origin: Origin) -> None:
+    """Write down that an operator has this payment canceled; the request itself is a row of its own.
+
+    Raises KeyTakenError and DatabaseUnavailableError.
+    """
+    _write(origin, Action.CANCEL, str(payment_id))
+
+
 def take_over(payment_id: UUID, *, origin: Origin) -> UUID:
     """Have the worker give this payment the order of another one for the same filling of the cart; the command's id.
 

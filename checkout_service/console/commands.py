@@ -85,6 +85,12 @@ def fail_capture(payment_id: UUID, *, request_id: UUID, origin: Origin) -> UUID:
         return operations.fail_capture(payment_id, request_id=request_id, origin=origin)
 
 
+def cancel(payment_id: UUID, *, origin: Origin) -> None:
+    """Keep that this operator has the payment canceled."""
+    with _problems():
+        operations.cancel(payment_id, origin=origin)
+
+
 def take_over(payment_id: UUID, *, origin: Origin) -> UUID:
     """Have the worker give this payment the order of another for the same filling of the cart; the command's id."""
     with _problems():

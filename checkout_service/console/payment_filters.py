@@ -10,9 +10,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from checkout_service.console.filters import UnreadableError, given_of, read_customer, read_moment_field, read_sum
+from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import PaymentStatus
 
-NAMES: Final = ("status", "flagged", "customer", "amount", "since", "until", "find")
+NAMES: Final = ("status", "flagged", "reason", "customer", "amount", "since", "until", "find")
 """The parameters that an address narrows the list by."""
 
 
@@ -20,12 +21,14 @@ NAMES: Final = ("status", "flagged", "customer", "amount", "since", "until", "fi
 class PaymentFilter:
     """What the list of payments is narrowed to; all of what is given must hold.
 
-    ``amount`` is exact, in ``currency`` or, without one, in whatever currency. Times are aware; a payment of the very
-    ``until`` is not among them. ``given`` is as it was typed, ``faults`` what could not be read.
+    With a ``reason`` it is of those alone that are ``flagged`` with it. ``amount`` is exact, in ``currency`` or,
+    without one, in whatever currency. Times are aware; a payment of the very ``until`` is not among them. ``given`` is
+    as it was typed, ``faults`` what could not be read.
     """
 
     status: PaymentStatus | None = None
     flagged: bool = False
+    reason: ReviewReason | None = None
     customer: UUID | None = None
     amount: Decimal | None = None
     currency: str | None = None
@@ -62,6 +65,13 @@ def _flagged(text: str) -> dict[str, Any]:
     return {"flagged": True}
 
 
+def _reason(text: str) -> dict[str, Any]:
+    try:
+        return {"reason": ReviewReason(text), "flagged": True}
+    except ValueError:
+        raise UnreadableError("There is no such reason.") from None
+
+
 def _amount(text: str) -> dict[str, Any]:
     amount, currency = read_sum(text)
     return {"amount": amount, "currency": currency}
@@ -70,6 +80,7 @@ def _amount(text: str) -> dict[str, Any]:
 _READERS: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
     "status": _status,
     "flagged": _flagged,
+    "reason": _reason,
     "customer": lambda text: {"customer": read_customer(text)},
     "amount": _amount,
     "since": lambda text: {"since": read_moment_field(text)},

@@ -18,6 +18,7 @@ from checkout_service.console.access import for_operators
 from checkout_service.console.beside_payment import BesidePayment, beside_payment
 from checkout_service.console.doubt_queries import doubts_of
 from checkout_service.console.filters import read_id, read_place
+from checkout_service.console.money_forms import may_be_canceled
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, listing, origin, page
 from checkout_service.console.payment_filters import read_payment_filter
 from checkout_service.console.payment_queries import LOOKED_THROUGH, PaymentPage, payment_by, payments_page
@@ -27,7 +28,7 @@ from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.reasons import explained
 from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.pages.spans import read_until, span_of
-from checkout_service.payments.outcomes import read_reasons
+from checkout_service.payments.outcomes import ReviewReason, read_reasons
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.dashboards import DashboardAddress, dashboard_of
 from checkout_service.providers.registry import provider_specs
@@ -71,6 +72,7 @@ def show_payments() -> tuple[str, int] | AnyResponse:
         looked_back_to=rows.looked_back_to,
         looked_through=LOOKED_THROUGH,
         statuses=[status.value for status in PaymentStatus],
+        reasons=[reason.value for reason in ReviewReason],
         first=address("console_payments.show_payments", chosen.given) if moved else None,
         **addresses,
     )
@@ -89,6 +91,7 @@ def show_payment(payment_id: UUID) -> str:
         payment=payment,
         beside=beside,
         dashboard=_dashboard(payment, beside),
+        may_be_canceled=may_be_canceled(payment),
         without_order=without_order_because(found.payment.without_order) if found.payment.without_order else None,
         shown=span_of(list(map(phrase, found.entries)), until=read_until(request.args.get("until"))),
         looked_until=found.looked_until,

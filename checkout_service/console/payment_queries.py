@@ -207,6 +207,7 @@ def _bounds(chosen: PaymentFilter, edge: Cursor | None, *, upwards: bool) -> tup
         "customer": chosen.customer,
         "amount": chosen.amount,
         "currency": chosen.currency,
+        "reason": chosen.reason,
         "statuses": [chosen.status.value] if chosen.status else [status.value for status in PaymentStatus],
     }
     return " AND ".join(bounds), values
@@ -218,6 +219,7 @@ def _subject(chosen: PaymentFilter) -> tuple[str, list[str]]:
         "customer": (chosen.customer, is_theirs("user_id", "customer")),
         "amount": (chosen.amount, "amount = :amount"),
         "currency": (chosen.currency, "currency = CAST(:currency AS text)"),
+        "reason": (chosen.reason, "CAST(:reason AS text) = ANY(string_to_array(review_reason, ', '))"),
         "status": (chosen.status, "status = ANY(CAST(:statuses AS payment_status[]))"),
     }
     conditions = {name: condition for name, (value, condition) in rest.items() if value is not None}

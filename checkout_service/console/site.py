@@ -11,10 +11,12 @@ from checkout_service.console import (
     dispute_pages,
     doubt_forms,
     endpoint_pages,
+    money_forms,
     order_forms,
     order_pages,
     payment_pages,
     search_pages,
+    todo_pages,
     webhook_pages,
 )
 from checkout_service.console.access import connect_passwords
@@ -31,7 +33,9 @@ def init_app(app: Flask) -> None:
         webhook_pages,
         payment_pages,
         doubt_forms,
+        money_forms,
         search_pages,
+        todo_pages,
         order_pages,
         order_forms,
         dispute_pages,

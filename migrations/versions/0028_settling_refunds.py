@@ -1,4 +1,4 @@
-"""An operator may settle a refund that is in doubt. Expands.
+"""An operator may settle a refund that is in doubt, and have a payment canceled. Expands.
 
 Revision: 0028
 
@@ -30,7 +30,7 @@ VALIDATE: Final = "ALTER TABLE audit VALIDATE CONSTRAINT audit_action_known"
 def upgrade() -> None:
     # Each statement is a transaction of its own: what locks the table for a moment, and what reads it beside traffic.
     with op.get_context().autocommit_block():
-        op.execute(ADD.format(actions=f"{BEFORE}, 'settle_refund'"))
+        op.execute(ADD.format(actions=f"{BEFORE}, 'settle_refund', 'cancel'"))
         op.execute(VALIDATE)
 
 
@@ -43,7 +43,7 @@ def downgrade() -> None:
     op.execute(ADD.format(actions=BEFORE))
     op.execute(f"""
         DO $$ BEGIN
-            IF NOT EXISTS (SELECT FROM audit WHERE action = 'settle_refund') THEN
+            IF NOT EXISTS (SELECT FROM audit WHERE action IN ('settle_refund', 'cancel')) THEN
                 {VALIDATE};
             END IF;
         END $$

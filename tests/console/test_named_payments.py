@@ -64,7 +64,7 @@ def test_hostile_bytes_name_nothing_and_break_nothing(operator: Operator, sql: S
 def test_a_body_that_names_many_payments_shows_a_few(operator: Operator, sql: Sql) -> None:
     for number in range(8):
         payment, _ = paid_payment(sql)
-        capture(sql, payment, "ch_1" if number == 0 else f"ch_{number}", "1")
+        capture(sql, payment, f"ch_{number}", "1")
     (first,) = sql("SELECT provider_ref FROM payments ORDER BY id LIMIT 1")
     body = json.dumps({"provider_ref": first.provider_ref, "raw_data": {"capture_ref": "ch_5"}}).encode()
     page = operator.get(f"/ops/webhooks/{insert_webhook(sql, body, state=FAILED)}").text
