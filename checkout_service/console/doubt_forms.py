@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import redirect, url_for
-from flask import request as asked
+from flask import redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import MalformedBody, NotFound
@@ -37,7 +36,7 @@ def refund_was_made(payment_id: UUID, refund_id: UUID) -> AnyResponse:
     given = origin(note_needed=True)
     _existing(Doubted.REFUND, payment_id, refund_id)
     try:
-        reference = read_reference(asked.form.get("reference", ""))
+        reference = read_reference(request.form.get("reference", ""))
     except InvalidReferenceError as error:
         raise MalformedBody(f"The reference cannot be used: {error}. Go back and copy it once more.") from error
     commands.settle_refund(payment_id, refund_id=refund_id, reference=reference, origin=given)

@@ -120,7 +120,8 @@ def _address(found: Found) -> str:
     if found.page == "customer":
         return url_for("console_payments.show_payments", customer=found.id)
     endpoint, argument = _PAGES[found.page]
-    return url_for(endpoint, **{argument: found.id})
+    values: dict[str, Any] = {argument: found.id}
+    return url_for(endpoint, **values)
 
 
 def _lists(sought: Sought, named: Iterable[Found]) -> list[tuple[str, str]]:

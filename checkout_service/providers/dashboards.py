@@ -30,14 +30,14 @@ def dashboard_of(
     if spec is None or spec.dashboard is None or account is None:
         return None
     form = spec.dashboard
-    if form.told_by != "api_base" and account.option("api_base"):
+    if form.mode_option != "api_base" and account.option("api_base"):
         return None  # a stand-in, whose payments no dashboard has
     reference = payment_ref if form.of == "payment" else next(filter(None, attempt_refs), "")
     if not reference or len(reference) > LONGEST_REFERENCE or not reference.isprintable():
         return None
-    told = account.option(form.told_by) or form.default
-    if re.search(form.test_pattern, told):
+    mode = account.option(form.mode_option) or form.default
+    if re.search(form.test_pattern, mode):
         return DashboardAddress(form.test.format(ref=quote(reference, safe="")), test=True)
-    if re.search(form.live_pattern, told):
+    if re.search(form.live_pattern, mode):
         return DashboardAddress(form.live.format(ref=quote(reference, safe="")), test=False)
     return None

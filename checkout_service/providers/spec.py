@@ -39,14 +39,14 @@ class Dashboard:
     """Where a person finds a payment in the provider's dashboard: the address of one, by the provider's name for it.
 
     ``live`` and ``test`` are addresses with ``{ref}``, which is escaped. ``of`` says which name that is: the payment's
-    own reference, or that of an attempt. ``told_by`` is the option of an account that tells live from test, with what
-    it is where nothing is set; an account that neither pattern is found in leads nowhere.
+    own reference, or that of an attempt. ``mode_option`` is the option of an account that tells live from test, with
+    what it is where nothing is set; an account that neither pattern is found in leads nowhere.
     """
 
     live: str
     test: str
     of: Literal["payment", "attempt"]
-    told_by: str
+    mode_option: str
     default: str = ""
     live_pattern: str = ""
     test_pattern: str = ""

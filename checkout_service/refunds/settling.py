@@ -19,5 +19,5 @@ def read_reference(typed: str) -> str:
     if len(reference) > LONGEST_REFERENCE:
         raise InvalidReferenceError(f"a reference has up to {LONGEST_REFERENCE} characters")
     if not reference.isascii() or not reference.isprintable() or " " in reference:
-        raise InvalidReferenceError("a reference has letters, digits and signs alone, without a space")
+        raise InvalidReferenceError("a reference is printable ASCII without a space")
     return reference

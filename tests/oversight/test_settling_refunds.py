@@ -86,7 +86,7 @@ def test_one_that_was_made_counts_as_if_the_provider_had_confirmed_it(
     assert sums(sql, payment) == ("0.00", "0.00")
 
 
-def test_one_that_was_not_made_holds_nothing_and_may_be_asked_for_again(
+def test_one_that_was_not_made_holds_nothing_and_may_be_requested_again(
     app: Flask, in_worker: InWorker, sql: Sql
 ) -> None:
     payment, _, refund_id = _doubtful(sql)

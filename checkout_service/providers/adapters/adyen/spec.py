@@ -41,7 +41,7 @@ spec = ProviderSpec(
         live="https://ca-live.adyen.com/ca/ca/accounts/showTx.shtml?pspReference={ref}&txType=Payment",
         test="https://ca-test.adyen.com/ca/ca/accounts/showTx.shtml?pspReference={ref}&txType=Payment",
         of="attempt",
-        told_by="api_base",
+        mode_option="api_base",
         default="https://checkout-test.adyen.com",
         live_pattern=r"^https://[a-z0-9-]+-checkout-live\.adyenpayments\.com(?:/|$)",
         test_pattern=r"^https://checkout-test\.adyen\.com(?:/|$)",

@@ -27,7 +27,7 @@ spec = ProviderSpec(
         live="https://my.mollie.com/dashboard/payments/{ref}",
         test="https://my.mollie.com/dashboard/payments/{ref}",
         of="payment",
-        told_by="api_key",
+        mode_option="api_key",
         live_pattern=r"^live_",
         test_pattern=r"^test_",
     ),

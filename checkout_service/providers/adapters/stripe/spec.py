@@ -42,7 +42,7 @@ spec = ProviderSpec(
         live="https://dashboard.stripe.com/payments/{ref}",
         test="https://dashboard.stripe.com/test/payments/{ref}",
         of="payment",
-        told_by="api_key",
+        mode_option="api_key",
         live_pattern=r"^(?:sk|rk)_live_",
         test_pattern=r"^(?:sk|rk)_test_",
     ),
