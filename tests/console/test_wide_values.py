@@ -61,8 +61,10 @@ def wide(sql: Sql, make_listing: MakeListing) -> dict[str, str]:
     sql(
         """INSERT INTO webhook_deliveries (provider, body, state, attempts, detail, provider_ref, processed_at,
             received_at, attempt_log)
-        SELECT :provider, convert_to(:body, 'UTF8'), state, 2000000000, CAST(:detail AS text), :reference, NULL,
-            now() - interval '30 days', jsonb_build_array(jsonb_build_object('at', now(), 'detail', CAST(:detail AS text)))
+        SELECT :provider, convert_to(:body, 'UTF8'), state, 2000000000, CAST(:detail AS text), :reference,
+            NULL,
+            now() - interval '30 days',
+            jsonb_build_array(jsonb_build_object('at', now(), 'detail', CAST(:detail AS text)))
         FROM unnest(ARRAY['failed', 'received', 'rejected']) AS state""",
         provider="w" * 30,
         body=json.dumps({"type": LONG, "id": LONG}),
