@@ -31,7 +31,8 @@ from checkout_service.webhooks.queries import processable_ids
 from checkout_service.webhooks.selection import Choice
 from worker.context import settings
 from worker.payments.look_ups import look_up_now
-from worker.payments.settling import NotDoneError, accept_amount, fail_capture, note_seen, take_over
+from worker.payments.refund_settling import fail_refund, settle_made
+from worker.payments.settling import NotDoneError, NotYetError, accept_amount, fail_capture, note_seen, take_over
 from worker.webhooks.replays import end_stopped, mark_one, state_for_replay
 
 WORK_FOR: Final = 8.0
@@ -213,6 +214,15 @@ def _fail_capture(run: LeasedRun) -> None:
     _settle(run, lambda payment_id: fail_capture(payment_id, request_id=request_id))
 
 
+def _settle_refund(run: LeasedRun) -> None:
+    refund_id = UUID(run.details["refund"])
+    if run.details["made"]:
+        reference = run.details["reference"]
+        _settle(run, lambda payment_id: settle_made(payment_id, refund_id=refund_id, reference=reference))
+    else:
+        _settle(run, lambda payment_id: fail_refund(payment_id, refund_id=refund_id))
+
+
 def _take_over(run: LeasedRun) -> None:
     _settle(run, take_over)
 
@@ -239,6 +249,8 @@ def _erase(run: LeasedRun) -> None:
 def _settle(run: LeasedRun, decide: Callable[[UUID], str]) -> None:
     try:
         _write(run, state=RunState.DONE, message=decide(UUID(run.subject)))
+    except NotYetError as error:
+        _write(run, message=str(error), pause=LOOK_AGAIN)
     except NotDoneError as error:
         _write(run, state=RunState.REFUSED, message=str(error))
 
@@ -265,6 +277,7 @@ _ACTIONS: Final[dict[Action, Callable[[LeasedRun], None]]] = {
     Action.REVIEW: _review,
     Action.ACCEPT: _accept,
     Action.FAIL_CAPTURE: _fail_capture,
+    Action.SETTLE_REFUND: _settle_refund,
     Action.TAKE_OVER: _take_over,
     Action.ERASE: _erase,
 }

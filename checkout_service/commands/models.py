@@ -35,6 +35,11 @@ class Action(StrEnum):
     """Accepts ``amount``, in ``details``, in place of a payment's own."""
     FAIL_CAPTURE = "fail_capture"
     """Ends ``capture_request``, in ``details``, of a payment as failed: a person saw that it was not made."""
+    SETTLE_REFUND = "settle_refund"
+    """Ends ``refund``, in ``details``, of a payment: a person saw that it was made, with its ``reference``, or that it
+    was not."""
+    CANCEL = "cancel"
+    """Asked for a payment to be canceled: a row of ``cancel_requests`` follows."""
     TAKE_OVER = "take_over"
     """Gives a payment the order of another one for the same filling of the cart."""
     ERASE = "erase"
@@ -88,6 +93,7 @@ WITH_RUN: Final = (
     Action.REVIEW,
     Action.ACCEPT,
     Action.FAIL_CAPTURE,
+    Action.SETTLE_REFUND,
     Action.TAKE_OVER,
     Action.ERASE,
 )
@@ -138,7 +144,8 @@ class OperatorCommand(Dated, Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     """Of process_all ``choice``, as ``webhooks.selection`` writes it, and ``counted``; of review ``reason`` (those
     seen) and ``version`` (the payment's, where it is known); of accept ``amount``, in the payment's currency; of
-    fail_capture ``capture_request``, its id; of create_key and revoke_key ``prefix``, ``name`` and ``scopes``; of a
+    fail_capture ``capture_request``, its id; of settle_refund ``refund``, its id, ``made`` and, where it was,
+    ``reference``, the provider's name for it; of create_key and revoke_key ``prefix``, ``name`` and ``scopes``; of a
     webhook endpoint what was asked for."""
 
 

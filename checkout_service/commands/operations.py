@@ -122,6 +122,28 @@ def fail_capture(payment_id: UUID, *, request_id: UUID, origin: Origin) -> UUID:
     return command_id
 
 
+def settle_refund(payment_id: UUID, *, refund_id: UUID, reference: str | None, origin: Origin) -> UUID:
+    """Have the worker end a refund of this payment that is in doubt; the command's id.
+
+    It was made where there is a ``reference``, what the provider calls it; without one it was not, and has failed.
+    Raises KeyTakenError and DatabaseUnavailableError.
+    """
+    details: dict[str, Any] = {"refund": str(refund_id), "made": reference is not None}
+    if reference is not None:
+        details["reference"] = reference
+    command_id = _write(origin, Action.SETTLE_REFUND, str(payment_id), details)
+    _wake(TaskName.RUN_COMMANDS)
+    return command_id
+
+
+def cancel(payment_id: UUID, *, origin: Origin) -> None:
+    """Write down that an operator has this payment canceled; the request itself is a row of its own.
+
+    Raises KeyTakenError and DatabaseUnavailableError.
+    """
+    _write(origin, Action.CANCEL, str(payment_id))
+
+
 def take_over(payment_id: UUID, *, origin: Origin) -> UUID:
     """Have the worker give this payment the order of another one for the same filling of the cart; the command's id.
 

@@ -19,7 +19,7 @@ from checkout_service.console import commands
 from checkout_service.console.access import for_operators
 from checkout_service.console.audit_queries import audit_page
 from checkout_service.console.filters import WebhookFilter, read_id, read_webhook_filter
-from checkout_service.console.page import ConsoleBlueprint, origin, page
+from checkout_service.console.page import ConsoleBlueprint, listing, origin, page
 from checkout_service.console.webhook_queries import about
 from checkout_service.settings.values import WebSettings
 from checkout_service.webhooks.queries import count_processable, find_webhook
@@ -57,12 +57,12 @@ def process_webhook(delivery_id: UUID) -> AnyResponse:
 
 @blueprint.get("/webhooks/process-all")
 @for_operators
-def confirm_processing() -> str:
+def confirm_processing() -> tuple[str, int]:
     """How many webhooks match, before the command is given."""
     filters = read_webhook_filter(request.args)
     choice = _choice(filters)
     counted = count_processable(choice, most=COUNTED) if choice else 0
-    return page("confirm.html", filters=filters, choice=choice, counted=counted, most=COUNTED)
+    return listing("confirm.html", faults=filters.faults, filters=filters, choice=choice, counted=counted, most=COUNTED)
 
 
 @blueprint.post("/webhooks/process-all")
@@ -106,7 +106,7 @@ def show_audit() -> str:
 
 
 def _choice(filters: WebhookFilter) -> Choice | None:
-    found = about(filters.find)
+    found = None if filters.faults else about(filters.find)
     return filters.choice(provider_ref=found.provider_ref if found else None)
 
 

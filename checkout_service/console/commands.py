@@ -73,6 +73,24 @@ def accept(payment_id: UUID, *, amount: Decimal, origin: Origin) -> UUID:
         return operations.accept(payment_id, amount=amount, origin=origin)
 
 
+def settle_refund(payment_id: UUID, *, refund_id: UUID, reference: str | None, origin: Origin) -> UUID:
+    """Have the worker end a refund that is in doubt: made where there is a reference, else failed; the command's id."""
+    with _problems():
+        return operations.settle_refund(payment_id, refund_id=refund_id, reference=reference, origin=origin)
+
+
+def fail_capture(payment_id: UUID, *, request_id: UUID, origin: Origin) -> UUID:
+    """Have the worker end a capture that is in doubt as failed; the command's id."""
+    with _problems():
+        return operations.fail_capture(payment_id, request_id=request_id, origin=origin)
+
+
+def cancel(payment_id: UUID, *, origin: Origin) -> None:
+    """Keep that this operator has the payment canceled."""
+    with _problems():
+        operations.cancel(payment_id, origin=origin)
+
+
 def take_over(payment_id: UUID, *, origin: Origin) -> UUID:
     """Have the worker give this payment the order of another for the same filling of the cart; the command's id."""
     with _problems():

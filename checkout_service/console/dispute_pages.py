@@ -7,7 +7,8 @@ from typing import Final
 from flask import request
 
 from checkout_service.console.access import for_operators
-from checkout_service.console.page import ConsoleBlueprint, page
+from checkout_service.console.filters import read_choice
+from checkout_service.console.page import ConsoleBlueprint, listing
 from checkout_service.disputes.queries import nearest_disputes
 from checkout_service.payments.status import DisputeStatus
 
@@ -21,15 +22,16 @@ OPEN: Final = (DisputeStatus.NEEDS_RESPONSE, DisputeStatus.UNDER_REVIEW)
 
 @blueprint.get("/disputes")
 @for_operators
-def show_disputes() -> str:
+def show_disputes() -> tuple[str, int]:
     """Disputes that are open, or all of one status."""
     names = [status.value for status in DisputeStatus]
-    status = request.args.get("status", "")
-    chosen = [DisputeStatus(status)] if status in names else OPEN
-    return page(
+    filters = read_choice(request.args, "status", names)
+    chosen = [DisputeStatus(filters.chosen)] if filters.chosen else OPEN
+    return listing(
         "disputes.html",
-        disputes=nearest_disputes(statuses=chosen, limit=SHOWN),
+        faults=filters.faults,
+        filters=filters,
+        disputes=[] if filters.faults else nearest_disputes(statuses=chosen, limit=SHOWN),
         statuses=names,
-        status=status if status in names else "",
         shown=SHOWN,
     )

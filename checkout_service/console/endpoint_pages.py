@@ -14,10 +14,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.console.access import for_operators
-from checkout_service.console.filters import read_id, read_moment
-from checkout_service.console.page import ConsoleBlueprint, address, origin, page
+from checkout_service.console.filters import read_choice, read_id, read_moment
+from checkout_service.console.page import ConsoleBlueprint, address, listing, origin, page
 from checkout_service.endpoints import operations
-from checkout_service.endpoints.deliveries import DeliveryStatus, deliveries_page
+from checkout_service.endpoints.deliveries import DeliveryPage, DeliveryStatus, deliveries_page
 from checkout_service.endpoints.queries import endpoint_of, endpoints_page
 from checkout_service.endpoints.replays import ReplayRequest, plan_replay, replays_page, request_replay, stop_replay
 from checkout_service.endpoints.states import EndpointState
@@ -52,17 +52,23 @@ def show_endpoints() -> str:
 
 @blueprint.get("/endpoints/<uuid:endpoint_id>")
 @for_operators
-def show_endpoint(endpoint_id: UUID) -> str:
+def show_endpoint(endpoint_id: UUID) -> tuple[str, int]:
     """One endpoint with what was, or is to be, sent there."""
     endpoint = _existing(endpoint_id)
-    state = request.args.get("state", "")
-    chosen = DeliveryStatus(state) if state in _STATES else None
+    filters = read_choice(request.args, "state", _STATES)
+    chosen = DeliveryStatus(filters.chosen) if filters.chosen else None
     before = read_id(request.args.get("before"))
     enabled = endpoint["state"] == EndpointState.ENABLED
-    found = deliveries_page(endpoint_id, enabled=enabled, limit=DELIVERIES, before=before, status=chosen)
+    found = (
+        DeliveryPage(deliveries=[], following=None)
+        if filters.faults
+        else deliveries_page(endpoint_id, enabled=enabled, limit=DELIVERIES, before=before, status=chosen)
+    )
     here, narrowed = "console_endpoints.show_endpoint", chosen.value if chosen else None
-    return page(
+    return listing(
         "endpoint.html",
+        faults=filters.faults,
+        filters=filters,
         endpoint=endpoint,
         deliveries=found.deliveries,
         replays=replays_page(endpoint_id, limit=REPLAYS).replays,

@@ -1,16 +1,25 @@
-"""Reads the address of a list: which webhooks or payments it is narrowed to, and where its page begins."""
+"""Reads the address of a list: what it is narrowed to, and where its page begins.
+
+A filter that cannot be read is told beside its field, and then nothing is listed: who mistypes a filter must not take
+what is shown for what they looked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from checkout_service.console.customer_queries import customer_called
+from checkout_service.console.untrusted import visible
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.durations import parse_duration
-from checkout_service.payments.status import PaymentStatus
+from checkout_service.identity.subjects import subjects_here
+from checkout_service.money import InvalidAmountError, parse_amount
 from checkout_service.spellings import parse_day, parse_id, parse_moment
 from checkout_service.webhooks.selection import Choice
 
@@ -26,7 +35,14 @@ LONGEST: Final = 200
 OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing here is older, and keys by time (UUID version 7) begin in 1970."""
 
-_UNFIT: Final = "This is nothing that could be found."
+UNFIT: Final = "This is nothing that could be found."
+MOMENT: Final = "Write 90s, 30m, 2h or 7d ago, or a time in UTC such as 2026-11-25 14:30."
+
+_SUM: Final = re.compile(r"(?:([A-Za-z]{3}) ?)?([0-9][0-9.]*)(?: ?([A-Za-z]{3}))?", re.ASCII)
+
+
+class UnreadableError(Exception):
+    """A filter cannot be read; the message is said beside its field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,29 +87,36 @@ class WebhookFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentFilter:
-    """What the list of payments is narrowed to."""
+class ChoiceFilter:
+    """What a list is narrowed to by one word of several; ``chosen`` is None for all of them, or a word that is none."""
 
-    status: PaymentStatus | None = None
-    flagged: bool = False
+    chosen: str | None = None
     given: dict[str, str] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
 
 
+def read_choice(args: Mapping[str, str], name: str, words: Collection[str]) -> ChoiceFilter:
+    """The word that an address narrows a list by."""
+    given, faults = given_of(args, (name,))
+    if name in given and given[name] not in words:
+        faults[name] = f"There is no such {name}."
+    return ChoiceFilter(chosen=None if faults else given.get(name), given=given, faults=faults)
+
+
 def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
-    """The filter in an address. What cannot be read is told, and narrows nothing."""
-    given, faults = _given(args, ("state", "provider", "since", "until", "find"))
+    """The filter in an address. With what cannot be read nothing is to be listed."""
+    given, faults = given_of(args, ("state", "provider", "since", "until", "find"))
     state = given.get("state")
     if state is not None and state not in {*DeliveryState, PENDING}:
         faults["state"] = "There is no such state."
     moments: dict[str, datetime | None] = {}
     for name in ("since", "until"):
         moments[name] = None
-        if name in given:
+        if name in given and name not in faults:
             try:
-                moments[name] = read_moment(given[name])
-            except (ValueError, OverflowError):
-                faults[name] = "Write 90s, 30m, 2h or 7d ago, or a time in UTC such as 2026-11-25 14:30."
+                moments[name] = read_moment_field(given[name])
+            except UnreadableError as error:
+                faults[name] = str(error)
     return WebhookFilter(
         state=None if "state" in faults else state,
         provider=given.get("provider"),
@@ -103,18 +126,6 @@ def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
         given=given,
         faults=faults,
     )
-
-
-def read_payment_filter(args: Mapping[str, str]) -> PaymentFilter:
-    """The filter in an address, read as forgivingly."""
-    given, faults = _given(args, ("status", "flagged"))
-    status = None
-    if "status" in given:
-        try:
-            status = PaymentStatus(given["status"])
-        except ValueError:
-            faults["status"] = "There is no such status."
-    return PaymentFilter(status=status, flagged="flagged" in given, given=given, faults=faults)
 
 
 def read_place(args: Mapping[str, str]) -> Place:
@@ -142,10 +153,43 @@ def read_moment(text: str) -> datetime:
     return moment
 
 
-def _given(args: Mapping[str, Any], names: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+def read_moment_field(text: str) -> datetime:
+    """A time in UTC, or how long ago. Raises UnreadableError."""
+    try:
+        return read_moment(text)
+    except (ValueError, OverflowError):
+        raise UnreadableError(MOMENT) from None
+
+
+def read_sum(text: str) -> tuple[Decimal, str | None]:
+    """An amount and the currency before or behind it, None where none is written. Raises UnreadableError."""
+    found = _SUM.fullmatch(text)
+    if found is None or (found[1] and found[3]):
+        raise UnreadableError("Not an amount: write 240.00, or 240.00 USD.")
+    currency = (found[1] or found[3] or "").upper() or None
+    try:
+        return parse_amount(found[2], currency), currency
+    except InvalidAmountError as error:
+        raise UnreadableError(f"Not an amount: {error}.") from error
+
+
+def read_customer(text: str) -> UUID:
+    """The id of the customer who is named by id, or by what their tokens call them.
+
+    Raises UnreadableError where nobody is called so, and DatabaseUnavailableError.
+    """
+    # Looked up, though it could be computed: so a name that nobody has is told from one that paid for nothing.
+    found = read_id(text) or customer_called(text, issuer=subjects_here().issuer)
+    if found is None:
+        raise UnreadableError("Nobody is called so: the customer’s id, or what their tokens call them.")
+    return found
+
+
+def given_of(args: Mapping[str, Any], names: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """What was typed of these, as far as it is to be shown again, and what of it is nothing that could be found."""
     given = {name: text for name in names if (text := (args.get(name) or "").strip())}
-    faults = {name: _UNFIT for name, text in given.items() if len(text) > LONGEST}
-    return {name: text for name, text in given.items() if name not in faults}, faults
+    faults = {name: UNFIT for name, text in given.items() if len(text) > LONGEST or not text.isprintable()}
+    return {name: visible(text[:LONGEST]) for name, text in given.items()}, faults
 
 
 def _short(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Reads the address of the list of orders: what it is narrowed to. What cannot be read is told, and narrows nothing."""
+"""Reads the address of the list of orders: what it is narrowed to. What cannot be read is told, and lists nothing."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from checkout_service.console.filters import LONGEST, read_id, read_moment
-from checkout_service.console.order_queries import customer_called, vendors_named
+from checkout_service.console.customer_queries import customer_called
+from checkout_service.console.filters import UnreadableError, given_of, read_id, read_moment_field, read_sum
+from checkout_service.console.order_queries import vendors_named
 from checkout_service.identity.subjects import subjects_here
-from checkout_service.money import InvalidAmountError, parse_amount
 from checkout_service.orders.searching import OrderFilters
 from checkout_service.orders.status import OrderStatus
 
 NAMES: Final = ("number", "customer", "amount", "status", "vendor", "since", "until")
 """The parameters that an address narrows the list by."""
-
-_UNFIT: Final = "This is nothing that could be found."
-_MOMENT: Final = "Write 90s, 30m, 2h or 7d ago, or a time in UTC such as 2026-11-25 14:30."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,28 +28,21 @@ class OrderSearch:
 
 def read_order_search(args: Mapping[str, str]) -> OrderSearch:
     """The search in an address. Raises DatabaseUnavailableError, since a vendor or a customer may be named."""
-    given = {name: text for name in NAMES if (text := (args.get(name) or "").strip())}
-    faults: dict[str, str] = {}
+    given, faults = given_of(args, NAMES)
     read: dict[str, object] = {}
     for name, text in given.items():
-        if len(text) > LONGEST or not text.isprintable():
-            faults[name] = _UNFIT
+        if name in faults:
             continue
         try:
             read |= _READERS[name](text)
-        except _UnreadableError as error:
+        except UnreadableError as error:
             faults[name] = str(error)
-    shown = {name: text for name, text in given.items() if len(text) <= LONGEST}
-    return OrderSearch(filters=OrderFilters(**read), given=shown, faults=faults)  # type: ignore[arg-type]  # as read
-
-
-class _UnreadableError(Exception):
-    """What is said beside the field."""
+    return OrderSearch(filters=OrderFilters(**read), given=given, faults=faults)  # type: ignore[arg-type]  # as read
 
 
 def _number(text: str) -> dict[str, object]:
     if not (text[-1].isascii() and text[-1].isdigit()):
-        raise _UnreadableError("A number such as 1042, with its prefix or without.")
+        raise UnreadableError("A number such as 1042, with its prefix or without.")
     return {"number": text}
 
 
@@ -64,21 +54,19 @@ def _customer(text: str) -> dict[str, object]:
         return {"customer": found}
     if "@" in text:
         return {"email": text}
-    raise _UnreadableError("The customer’s id, what their tokens call them, or the buyer’s whole e-mail address.")
+    raise UnreadableError("The customer’s id, what their tokens call them, or the buyer’s whole e-mail address.")
 
 
 def _amount(text: str) -> dict[str, object]:
-    try:
-        return {"amount": parse_amount(text)}
-    except InvalidAmountError as error:
-        raise _UnreadableError(f"Not an amount: {error}.") from error
+    amount, currency = read_sum(text)
+    return {"amount": amount, "currency": currency}
 
 
 def _status(text: str) -> dict[str, object]:
     try:
         return {"status": OrderStatus(text)}
     except ValueError:
-        raise _UnreadableError("There is no such status.") from None
+        raise UnreadableError("There is no such status.") from None
 
 
 def _vendor(text: str) -> dict[str, object]:
@@ -88,15 +76,8 @@ def _vendor(text: str) -> dict[str, object]:
     named = vendors_named(text)
     if len(named) != 1:
         few = "There is no vendor of this name." if not named else "Several vendors have this name."
-        raise _UnreadableError(f"{few} A vendor’s id is on the page of one of its orders.")
+        raise UnreadableError(f"{few} A vendor’s id is on the page of one of its orders.")
     return {"vendor": named[0]}
-
-
-def _moment(name: str, text: str) -> dict[str, object]:
-    try:
-        return {name: read_moment(text)}
-    except (ValueError, OverflowError):
-        raise _UnreadableError(_MOMENT) from None
 
 
 _READERS: Final[Mapping[str, Callable[[str], dict[str, object]]]] = {
@@ -105,6 +86,6 @@ _READERS: Final[Mapping[str, Callable[[str], dict[str, object]]]] = {
     "amount": _amount,
     "status": _status,
     "vendor": _vendor,
-    "since": lambda text: _moment("since", text),
-    "until": lambda text: _moment("until", text),
+    "since": lambda text: {"since": read_moment_field(text)},
+    "until": lambda text: {"until": read_moment_field(text)},
 }

@@ -12,7 +12,7 @@ from checkout_service.console.access import for_operators, operator
 from checkout_service.console.filters import read_place
 from checkout_service.console.order_filters import NAMES, OrderSearch, read_order_search
 from checkout_service.console.order_queries import BesideOrder, beside_order
-from checkout_service.console.page import ConsoleBlueprint, address, page
+from checkout_service.console.page import ConsoleBlueprint, address, listing, page
 from checkout_service.cursors import BadCursorError
 from checkout_service.orders.downloads import csv_answer
 from checkout_service.orders.queries import OrderPage, order_of
@@ -28,13 +28,14 @@ ENDED: Final = (OrderStatus.CANCELED.value, OrderStatus.FULFILLED.value)
 
 @blueprint.get("/orders")
 @for_operators
-def show_orders() -> str:
+def show_orders() -> tuple[str, int]:
     """Orders, newest first."""
     search, before = read_order_search(request.args), read_place(request.args).before
-    found = _found(search, before)
+    found = OrderPage(orders=[], next_cursor=None) if search.faults else _found(search, before)
     list_address = "console_orders.show_orders"
-    return page(
+    return listing(
         "orders.html",
+        faults=search.faults,
         filters=search,
         orders=found.orders,
         statuses=[status.value for status in OrderStatus],
@@ -51,7 +52,7 @@ def export_orders() -> Response:
     """The lines of all orders that the filters let through, as the API's file."""
     search = read_order_search(request.args)
     if search.faults or request.args.keys() - NAMES:
-        # What cannot be read narrows nothing, and everybody's orders are not what was asked for.
+        # Everybody's orders are not what was looked for.
         raise MalformedBody("A filter cannot be read, so there is no file: go back and mend it.")
     return csv_answer(search.filters, caller=operator().name)
 

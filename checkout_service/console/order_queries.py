@@ -36,9 +36,6 @@ _named = text(f"""
 """)  # noqa: S608 (only our own constants)
 
 
-_called = text("SELECT id FROM users WHERE subject IS NOT NULL AND issuer = :issuer AND subject = :subject")
-
-
 class HeldPieces(NamedTuple):
     """Pieces of a listing that are reserved for the order's payment; ``until`` is None of those that are sold."""
 
@@ -91,8 +88,3 @@ def beside_order(order_id: UUID) -> BesideOrder | None:
 def vendors_named(name: str) -> list[UUID]:
     """The ids of up to two vendors of this name, in whatever case. Raises DatabaseUnavailableError."""
     return [row.id for row in execute(_named, {"name": name})]
-
-
-def customer_called(subject: str, *, issuer: str) -> UUID | None:
-    """The id of the customer whom tokens of this issuer call so, if there is one. Raises DatabaseUnavailableError."""
-    return next((row.id for row in execute(_called, {"issuer": issuer, "subject": subject})), None)

@@ -52,6 +52,11 @@ def page(template: str, **values: Any) -> str:
     )
 
 
+def listing(template: str, *, faults: Mapping[str, str], **values: Any) -> tuple[str, int]:
+    """A page with a list that an address narrows, and its status: 400 where a filter cannot be read."""
+    return page(template, **values), 400 if faults else 200
+
+
 def origin(*, note_needed: bool = False) -> Origin:
     """Who sent the form at work, with which key and why. Raises FormNotOurs, and MalformedBody without key or note."""
     forms.check(_shown_to())

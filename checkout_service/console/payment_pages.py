@@ -8,26 +8,33 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from flask import redirect, request, url_for
+from flask import current_app, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.commands.queries import commands_about
 from checkout_service.console import commands
 from checkout_service.console.access import for_operators
-from checkout_service.console.filters import read_id, read_payment_filter, read_place
-from checkout_service.console.page import ConsoleBlueprint, address, awaited, origin, page
-from checkout_service.console.payment_queries import payment_by, payments_page
+from checkout_service.console.beside_payment import BesidePayment, beside_payment
+from checkout_service.console.doubt_queries import doubts_of
+from checkout_service.console.filters import read_id, read_place
+from checkout_service.console.money_forms import may_be_canceled
+from checkout_service.console.page import ConsoleBlueprint, address, awaited, listing, origin, page
+from checkout_service.console.payment_filters import read_payment_filter
+from checkout_service.console.payment_queries import LOOKED_THROUGH, PaymentPage, payment_by, payments_page
 from checkout_service.money import InvalidAmountError, decimals, parse_amount
 from checkout_service.oversight.operator_phrases import phrase, without_order_because
 from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.reasons import explained
 from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.pages.spans import read_until, span_of
-from checkout_service.payments.outcomes import read_reasons
+from checkout_service.payments.outcomes import ReviewReason, read_reasons
 from checkout_service.payments.status import PaymentStatus
+from checkout_service.providers.dashboards import DashboardAddress, dashboard_of
+from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.refunds.operations import RefundRequest, operator_id, request_refund
+from checkout_service.settings.values import WebSettings
 from checkout_service.tasks import TaskName
 
 blueprint = ConsoleBlueprint("console_payments", __name__)
@@ -41,27 +48,31 @@ LONGEST_REASON: Final = 255
 
 @blueprint.get("/payments")
 @for_operators
-def show_payments() -> str | AnyResponse:
+def show_payments() -> tuple[str, int] | AnyResponse:
     """Payments, newest first; or straight to the one that was looked for."""
-    sought = (request.args.get("find") or "").strip()[:200]
-    if sought:
+    chosen = read_payment_filter(request.args)
+    sought = chosen.given.get("find", "")
+    if sought and not chosen.faults:
         found = payment_by(payment_id=read_id(sought), provider_ref=sought)
         if found is not None:
             return redirect(url_for("console_payments.show_payment", payment_id=found))
-    chosen = read_payment_filter(request.args)
-    rows = payments_page(chosen, read_place(request.args))
+        chosen.faults["find"] = "There is no payment with this id or reference."
+    rows = PaymentPage(rows=()) if chosen.faults else payments_page(chosen, read_place(request.args))
     place = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
     addresses = {
         name: address("console_payments.show_payments", chosen.given, **{way: edge}) if edge else None
         for name, (way, edge) in place.items()
     }
     moved = bool(request.args.keys() & {"before", "after"})
-    return page(
+    return listing(
         "payments.html",
+        faults=chosen.faults,
         filters=chosen,
-        sought=sought,
         rows=rows.rows,
+        looked_back_to=rows.looked_back_to,
+        looked_through=LOOKED_THROUGH,
         statuses=[status.value for status in PaymentStatus],
+        reasons=[reason.value for reason in ReviewReason],
         first=address("console_payments.show_payments", chosen.given) if moved else None,
         **addresses,
     )
@@ -74,15 +85,21 @@ def show_payment(payment_id: UUID) -> str:
     # The commands first: what is carried out between the two is then waited for, and not shown half.
     history = commands_about(payment_id)
     found = _found(payment_id, after=read_id(request.args.get("beyond")))
+    payment, beside = found.payment, beside_payment(payment_id)
     return page(
         "payment.html",
-        payment=found.payment,
+        payment=payment,
+        beside=beside,
+        dashboard=_dashboard(payment, beside),
+        may_be_canceled=may_be_canceled(payment),
         without_order=without_order_because(found.payment.without_order) if found.payment.without_order else None,
         shown=span_of(list(map(phrase, found.entries)), until=read_until(request.args.get("until"))),
         looked_until=found.looked_until,
         beyond=read_id(request.args.get("beyond")),
         commands=history,
         again=awaited(history),
+        # What is in doubt holds money back, or what is authorized.
+        doubts=doubts_of(payment_id) if payment.amount_refunding > 0 or payment.amount_authorized > 0 else (),
         reasons=[
             explained(reason, found.payment, commands=False)
             for reason in sorted(read_reasons(found.payment.review_reason))
@@ -154,6 +171,16 @@ def refund_payment(payment_id: UUID) -> AnyResponse:
     with suppress(QueueUnavailableError):  # the sweep finds it without
         task_queue().enqueue(TaskName.REFUND_PAYMENT, requested.refund["id"])
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id), 303)
+
+
+def _dashboard(payment: PaymentNow, beside: BesidePayment) -> DashboardAddress | None:
+    settings: WebSettings = current_app.extensions["settings"]
+    return dashboard_of(
+        provider_specs().get(payment.provider),
+        settings.accounts.get(payment.provider),
+        payment_ref=payment.provider_ref,
+        attempt_refs=[*beside.attempt_refs, *beside.capture_refs],
+    )
 
 
 def _amount(currency: str) -> Decimal:

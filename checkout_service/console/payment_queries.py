@@ -1,4 +1,4 @@
-"""Reads payments for operators: pages of all of them, of a status or of those with a flag."""
+"""Reads payments for operators: pages of all of them, of a status, a customer, an amount, or of those with a flag."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from checkout_service.console.filters import PaymentFilter, Place
+from checkout_service.console.filters import Place
+from checkout_service.console.payment_filters import PaymentFilter
 from checkout_service.cursors import BadCursorError, Cursor, read_cursor
 from checkout_service.database.engine import execute
+from checkout_service.owners import is_theirs, owners_of
 from checkout_service.payments.outcomes import EventOutcome
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.webhooks.queries import Webhook
@@ -27,22 +29,62 @@ _COLUMNS: Final = (
     "id, provider, provider_ref, amount, currency, status::text AS status, review_reason, created_at, next_look_up_at"
 )
 
+LOOKED_THROUGH: Final = 10_000
+"""Payments that one page looks through where the index leads to more than match: some tens of milliseconds."""
+
 # One short walk a status along (status, created_at), so that no page sorts more than a few hundred rows.
-_BY_STATUS: Final = f"""
-    SELECT {_COLUMNS} FROM unnest(CAST(:statuses AS payment_status[])) AS filter (by_status)
+_BY_STATUS: Final = """
+    SELECT payment.* FROM unnest(CAST(:statuses AS payment_status[])) AS filter (by_status)
     CROSS JOIN LATERAL (
-        SELECT * FROM payments WHERE payments.status = filter.by_status AND {{place}}
-        ORDER BY payments.created_at {{way}}, payments.id {{way}} LIMIT :limit
+        SELECT * FROM payments WHERE payments.status = filter.by_status AND {bounds}
+        ORDER BY payments.created_at {way}, payments.id {way} LIMIT :window
     ) AS payment
-    ORDER BY created_at {{way}}, id {{way}} LIMIT :limit
-"""  # noqa: S608 (only our own constants)
+"""
 
 _FLAGGED: Final = f"""
-    SELECT {_COLUMNS} FROM (
-        SELECT * FROM payments WHERE review_reason IS NOT NULL LIMIT {FLAGGED_SORTED}
-    ) AS payments
-    WHERE status = ANY(CAST(:statuses AS payment_status[])) AND {{place}}
-    ORDER BY created_at {{way}}, id {{way}} LIMIT :limit
+    SELECT * FROM (SELECT * FROM payments WHERE review_reason IS NOT NULL LIMIT {FLAGGED_SORTED}) AS payments
+    WHERE {{bounds}}
+"""  # noqa: S608 (only our own constants)
+
+_OF_CUSTOMER: Final = f"""
+    SELECT payment.* FROM {owners_of("customer")} AS owner CROSS JOIN LATERAL (
+        SELECT * FROM payments WHERE payments.user_id = owner.id AND {{bounds}}
+        ORDER BY payments.created_at {{way}}, payments.id {{way}} LIMIT :window
+    ) AS payment
+"""  # noqa: S608 (only our own constants)
+
+# One step of the index for each currency that has this amount: its order is that of the currency and then of time.
+_OF_AMOUNT: Final = """
+    SELECT payment.* FROM (
+        WITH RECURSIVE used (currency) AS (
+            SELECT (SELECT min(currency) FROM payments WHERE amount = :amount)
+            UNION ALL
+            SELECT (SELECT min(currency) FROM payments WHERE amount = :amount AND currency > used.currency)
+            FROM used WHERE used.currency IS NOT NULL
+        )
+        SELECT currency FROM used WHERE currency IS NOT NULL
+    ) AS held CROSS JOIN LATERAL (
+        SELECT * FROM payments WHERE payments.amount = :amount AND payments.currency = held.currency AND {bounds}
+        ORDER BY payments.created_at {way}, payments.id {way} LIMIT :window
+    ) AS payment
+"""
+
+_OF_SUM: Final = """
+    SELECT * FROM payments WHERE payments.amount = :amount AND payments.currency = CAST(:currency AS text) AND {bounds}
+    ORDER BY payments.created_at {way}, payments.id {way} LIMIT :window
+"""
+
+_LOOKED_AT: Final = "SELECT * FROM ({subject}) AS subject ORDER BY created_at {way}, id {way} LIMIT :window"
+
+_PAGE: Final = f"""
+    SELECT {_COLUMNS} FROM ({_LOOKED_AT}) AS looked_at WHERE {{rest}} ORDER BY created_at {{way}}, id {{way}}
+    LIMIT :limit
+"""  # noqa: S608 (only our own constants)
+
+# The last that a window came to, if it was full: only then may more lie behind it.
+_EDGE: Final = f"""
+    SELECT created_at, id FROM ({_LOOKED_AT}) AS looked_at ORDER BY created_at {{way}}, id {{way}}
+    OFFSET CAST(:window AS integer) - 1 LIMIT 1
 """  # noqa: S608 (only our own constants)
 
 _found = {
@@ -111,11 +153,15 @@ class EventOfWebhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentPage:
-    """Payments, newest first, and where the pages around it begin."""
+    """Payments, newest first, and where the pages around it begin.
+
+    ``looked_back_to`` is set where the page ended because enough had been looked at, not because it was full.
+    """
 
     rows: Sequence[ListedPayment]
     newer: str | None = None
     older: str | None = None
+    looked_back_to: datetime | None = None
 
 
 def payments_page(chosen: PaymentFilter, place: Place, *, limit: int = PAGE) -> PaymentPage:
@@ -123,23 +169,70 @@ def payments_page(chosen: PaymentFilter, place: Place, *, limit: int = PAGE) -> 
     before, after = _read(place.before), _read(place.after)
     upwards = after is not None and before is None
     way, edge = ("ASC", after) if upwards else ("DESC", before)
-    values: dict[str, Any] = {
-        "limit": limit + 1,
-        "statuses": [chosen.status.value] if chosen.status else [status.value for status in PaymentStatus],
-    }
-    bound = "true"
-    if edge is not None:
-        bound = f"(payments.created_at, payments.id) {'>' if upwards else '<'} (:at, CAST(:id AS uuid))"
-        values |= {"at": edge.moment, "id": edge.id}
-    statement = (_FLAGGED if chosen.flagged else _BY_STATUS).format(place=bound, way=way)
-    found = [_listed(row) for row in map(_PaymentRow._make, execute(text(statement), values))]
+    bounds, values = _bounds(chosen, edge, upwards=upwards)
+    subject, rest = _subject(chosen)
+    values |= {"limit": limit + 1, "window": LOOKED_THROUGH if rest else limit + 1}
+    words = {"subject": subject.format(bounds=bounds, way=way), "rest": " AND ".join(rest) or "true", "way": way}
+    found = [_listed(row) for row in map(_PaymentRow._make, execute(text(_PAGE.format(**words)), values))]
     rows, more = found[:limit], len(found) > limit
+    # Where the index leads to more than match, a page may end before there are no more.
+    looked_to = execute(text(_EDGE.format(**words)), values) if rest and not more and not chosen.flagged else ()
+    looked_back_to = looked_to[0].created_at if looked_to else None
     if upwards:
         rows.reverse()
     first, last = (str(Cursor(row.created_at, row.id)) for row in (rows[0], rows[-1])) if rows else (None, None)
+    beyond = str(Cursor(*looked_to[0])) if looked_to else None
     if upwards:
-        return PaymentPage(rows=rows, newer=first if more else None, older=last or place.after)
-    return PaymentPage(rows=rows, newer=(first or place.before) if before else None, older=last if more else None)
+        newer = first if more else beyond
+        return PaymentPage(rows=rows, newer=newer, older=last or place.after, looked_back_to=looked_back_to)
+    older = last if more else beyond
+    newer = (first or place.before) if before else None
+    return PaymentPage(rows=rows, newer=newer, older=older, looked_back_to=looked_back_to)
+
+
+def _bounds(chosen: PaymentFilter, edge: Cursor | None, *, upwards: bool) -> tuple[str, dict[str, Any]]:
+    """The stretch of time of a page, which every index here is in the order of, and the values of the statement."""
+    bounds = ["true"]
+    if edge is not None:
+        bounds.append(f"(payments.created_at, payments.id) {'>' if upwards else '<'} (:at, CAST(:id AS uuid))")
+    if chosen.since is not None:
+        bounds.append("payments.created_at >= :since")
+    if chosen.until is not None:
+        bounds.append("payments.created_at < :until")
+    values = {
+        "at": edge.moment if edge else None,
+        "id": edge.id if edge else None,
+        "since": chosen.since,
+        "until": chosen.until,
+        "customer": chosen.customer,
+        "amount": chosen.amount,
+        "currency": chosen.currency,
+        "reason": chosen.reason,
+        "statuses": [chosen.status.value] if chosen.status else [status.value for status in PaymentStatus],
+    }
+    return " AND ".join(bounds), values
+
+
+def _subject(chosen: PaymentFilter) -> tuple[str, list[str]]:
+    """What a page looks through, along the index of the filter that tells most, and the conditions that are left."""
+    rest = {
+        "customer": (chosen.customer, is_theirs("user_id", "customer")),
+        "amount": (chosen.amount, "amount = :amount"),
+        "currency": (chosen.currency, "currency = CAST(:currency AS text)"),
+        "reason": (chosen.reason, "CAST(:reason AS text) = ANY(string_to_array(review_reason, ', '))"),
+        "status": (chosen.status, "status = ANY(CAST(:statuses AS payment_status[]))"),
+    }
+    conditions = {name: condition for name, (value, condition) in rest.items() if value is not None}
+    if chosen.flagged:
+        return _FLAGGED, list(conditions.values())
+    if chosen.customer is not None:
+        del conditions["customer"]
+        return _OF_CUSTOMER, list(conditions.values())
+    if chosen.amount is not None:
+        del conditions["amount"]
+        return (_OF_SUM if conditions.pop("currency", None) else _OF_AMOUNT), list(conditions.values())
+    conditions.pop("status", None)
+    return _BY_STATUS, list(conditions.values())
 
 
 def payment_by(*, payment_id: UUID | None = None, provider_ref: str = "") -> UUID | None:

@@ -9,10 +9,14 @@ from flask import Flask
 from checkout_service.console import (
     command_pages,
     dispute_pages,
+    doubt_forms,
     endpoint_pages,
+    money_forms,
     order_forms,
     order_pages,
     payment_pages,
+    search_pages,
+    todo_pages,
     webhook_pages,
 )
 from checkout_service.console.access import connect_passwords
@@ -25,5 +29,17 @@ def init_app(app: Flask) -> None:
     furnish(app)
     connect_passwords(app, app.extensions["settings"])
     assets.add_folder(app, Path(__file__).parent / "static")
-    for room in (webhook_pages, payment_pages, order_pages, order_forms, dispute_pages, endpoint_pages, command_pages):
+    for room in (
+        webhook_pages,
+        payment_pages,
+        doubt_forms,
+        money_forms,
+        search_pages,
+        todo_pages,
+        order_pages,
+        order_forms,
+        dispute_pages,
+        endpoint_pages,
+        command_pages,
+    ):
         app.register_blueprint(room.blueprint)

@@ -16,11 +16,12 @@ from checkout_service.commands.queries import Command, commands_about, open_comm
 from checkout_service.console import svg_plots
 from checkout_service.console.access import for_operators
 from checkout_service.console.filters import AT_ONCE, PENDING, read_place, read_webhook_filter
+from checkout_service.console.named_payments import payments_named_in
 from checkout_service.console.overview import MOST, SAMPLE, figures
-from checkout_service.console.page import SOON, ConsoleBlueprint, address, page, task_in_address
+from checkout_service.console.page import SOON, ConsoleBlueprint, address, listing, page, task_in_address
 from checkout_service.console.payment_queries import events_of_webhook, payment_of_webhook
 from checkout_service.console.untrusted import show_body, show_headers, what_it_says
-from checkout_service.console.webhook_queries import WINDOW, about, webhooks_page
+from checkout_service.console.webhook_queries import WINDOW, Page, about, webhooks_page
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.timeline import timeline_of
@@ -79,13 +80,14 @@ def show_overview_elsewhere() -> AnyResponse:
 
 @blueprint.get("/webhooks")
 @for_operators
-def show_webhooks() -> str:
+def show_webhooks() -> tuple[str, int]:
     """Webhooks, newest first, narrowed to what stands in the address."""
     filters = read_webhook_filter(request.args)
-    payment = about(filters.find)
-    found = webhooks_page(filters, read_place(request.args), payment=payment)
-    return page(
+    payment = None if filters.faults else about(filters.find)
+    found = Page(rows=()) if filters.faults else webhooks_page(filters, read_place(request.args), payment=payment)
+    return listing(
         "webhooks.html",
+        faults=filters.faults,
         filters=filters,
         payment=payment,
         rows=[(row, what_it_says(row.body, row.headers)) for row in found.rows],
@@ -117,6 +119,7 @@ def show_webhook(delivery_id: UUID) -> str:
         headers=show_headers(row.headers),
         body=show_body(row.body),
         payment=payment,
+        named=payments_named_in(row) if payment is None else (),
         events=events_of_webhook(delivery_id, payment.id) if payment else (),
         payment_timeline=timeline,
         shown=span_of(list(map(phrase, timeline.entries))) if timeline else None,

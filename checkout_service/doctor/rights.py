@@ -123,7 +123,7 @@ WORKER: Final[Rights] = {
     ("refund_events", "DELETE"): None,
     ("webhook_deliveries", "UPDATE"): _columns(
         "state attempts next_attempt_at provider_ref names detail mismatch replay_of processed_at updated_at",
-        "rejected_class rejected_payment",
+        "rejected_class rejected_payment attempt_log",
     ),
     ("webhook_deliveries", "DELETE"): None,
     ("look_ups_after_restore", "UPDATE"): _columns("due_at answered_at updated_at"),

@@ -42,7 +42,7 @@ class OrderFilters:
 
     ``since`` and ``until`` are aware; an order of the very ``until`` is not among them. ``number`` is as people write
     it, with its prefix or without. ``email`` is the buyer's whole address, in whatever case. ``amount`` is exact, in
-    the order's currency.
+    the order's currency; ``currency`` is ISO 4217.
     """
 
     status: OrderStatus | None = None
@@ -53,6 +53,7 @@ class OrderFilters:
     customer: UUID | None = None
     email: str | None = None
     amount: Decimal | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def parameters(filters: OrderFilters) -> dict[str, Any]:
         "customer": filters.customer,
         "email": filters.email,
         "amount": filters.amount,
+        "currency": filters.currency,
         "number": number,
         "numbers": _numbers_in(number),
         "since": filters.since,
@@ -169,6 +171,7 @@ def _rest(filters: OrderFilters) -> dict[str, str]:
         # As a constant: the index of these is partial, and a plan for any status could not use it.
         "status": (filters.status, f"status = '{filters.status.value}'" if filters.status else ""),
         "amount": (filters.amount, "amount = CAST(:amount AS numeric)"),
+        "currency": (filters.currency, "currency = CAST(:currency AS text)"),
         "since": (filters.since, "created_at >= CAST(:since AS timestamptz)"),
         "until": (filters.until, "created_at < CAST(:until AS timestamptz)"),
     }

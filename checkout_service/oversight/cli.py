@@ -21,6 +21,7 @@ from checkout_service.oversight.settling import (
     refund_payment,
     review_payment,
     settle_capture,
+    settle_refund_in_doubt,
     take_over_order,
 )
 from checkout_service.oversight.timeline import timeline_of
@@ -32,6 +33,7 @@ payments.add_command(accept_amount)
 payments.add_command(review_payment)
 payments.add_command(refund_payment)
 payments.add_command(settle_capture)
+payments.add_command(settle_refund_in_doubt)
 
 orders = CommandGroup("orders", help="Settle what becomes of orders.")
 orders.add_command(take_over_order)

@@ -67,6 +67,12 @@ _EXPLAINED: Final[dict[str, str]] = {
 _COMMAND: Final = re.compile(r" \(payments [^)]*\)")
 
 
+def in_short(reason: str) -> str:
+    """What the reason means and what can be done about it, of no payment in particular and without commands."""
+    words = _EXPLAINED.get(reason)
+    return "Somebody wrote it by hand." if words is None else _COMMAND.sub("", words)
+
+
 def explained(reason: str, payment: PaymentNow, *, commands: bool = True) -> str:
     """The reason in a sentence, with the commands that are ways out of it for this payment.
 

@@ -1,6 +1,6 @@
 """The three ways out of a mismatch, as command lines: accept what came, give it back, or leave it as seen.
 
-And the ways out of a capture that is in doubt, since it was not made, and of two payments for one cart.
+And the ways out of a refund or a capture that is in doubt, and of two payments for one cart.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from sqlalchemy import text
 
 from checkout_service.api.problems import Problem
 from checkout_service.commands.models import Door, RunState
-from checkout_service.commands.operations import Origin, accept, fail_capture, review, take_over
+from checkout_service.commands.operations import Origin, accept, fail_capture, review, settle_refund, take_over
 from checkout_service.commands.queries import find_command
 from checkout_service.database.engine import execute
 from checkout_service.money import InvalidAmountError, parse_amount
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.refunds.operations import RefundRequest, operator_id, request_refund
+from checkout_service.refunds.settling import InvalidReferenceError, read_reference
 from checkout_service.tasks import TaskName
 from checkout_service.terminal import Id, kept, os_user, printable
 
@@ -34,6 +35,8 @@ LOOK_EVERY: Final = 0.2
 _payment = text("SELECT currency, review_reason, version FROM payments WHERE id = :id")
 
 _captured = text("SELECT payment_id FROM capture_requests WHERE id = :id")
+
+_refunded = text("SELECT payment_id FROM refunds WHERE id = :id")
 
 _operator = click.option("--operator", help="Who you are, for the audit; by default the operating system's user.")
 _why = click.option("--why", required=True, help="For the audit.")
@@ -96,6 +99,30 @@ def settle_capture(request_id: UUID, why: str, operator: str | None) -> None:
     if not rows:
         raise click.ClickException(f"There is no capture {request_id}.")
     _await(fail_capture(rows[0].payment_id, request_id=request_id, origin=_origin(operator, why)))
+
+
+@click.command("settle-refund")
+@with_appcontext
+@click.argument("refund_id", type=Id())
+@click.option("--made", "reference", help="It was made, and the provider calls it so: you saw that in its dashboard.")
+@click.option("--not-made", is_flag=True, help="It was not made: you saw that in the provider's dashboard.")
+@_why
+@_operator
+def settle_refund_in_doubt(
+    refund_id: UUID, reference: str | None, not_made: bool, why: str, operator: str | None
+) -> None:
+    """End a refund that is in doubt: it was made, or it was not and may be asked for again. A worker does it."""
+    if (reference is None) is not not_made:
+        raise click.UsageError("Say either --made with the provider's reference, or --not-made.")
+    try:
+        named = None if reference is None else read_reference(reference)
+    except InvalidReferenceError as error:
+        raise click.UsageError(f"--made: {error}") from error
+    rows = execute(_refunded, {"id": refund_id})
+    if not rows:
+        raise click.ClickException(f"There is no refund {refund_id}.")
+    origin = _origin(operator, why)
+    _await(settle_refund(rows[0].payment_id, refund_id=refund_id, reference=named, origin=origin))
 
 
 @click.command("take-over")

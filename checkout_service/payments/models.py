@@ -35,6 +35,7 @@ class Payment(Dated, Base):
         Index("idx_payment_status_created", "status", "created_at"),
         Index("payments_user_id_created_at_id", "user_id", "created_at", "id"),
         Index("payments_created_at_id", "created_at", "id"),
+        Index("payments_amount_currency_created_at_id", "amount", "currency", "created_at", "id"),
         Index("payments_updated_at_id", "updated_at", "id"),
         Index(
             "payments_provider_next_look_up_at",

@@ -133,7 +133,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "webhook_deliveries": {
         **dict.fromkeys(("provider", "state"), Says.NOBODY),
         **dict.fromkeys(("provider_ref", "names"), Says.ID),
-        **dict.fromkeys(("headers", "body", "detail"), Says.PERSON),
+        **dict.fromkeys(("headers", "body", "detail", "attempt_log"), Says.PERSON),
         "trace_context": Says.NOBODY,
     },
     "webhook_endpoints": {

@@ -35,6 +35,24 @@ class WebhookFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """Where a person finds a payment in the provider's dashboard: the address of one, by the provider's name for it.
+
+    ``live`` and ``test`` are addresses with ``{ref}``, which is escaped. ``of`` says which name that is: the payment's
+    own reference, or that of an attempt. ``mode_option`` is the option of an account that tells live from test, with
+    what it is where nothing is set; an account that neither pattern is found in leads nowhere.
+    """
+
+    live: str
+    test: str
+    of: Literal["payment", "attempt"]
+    mode_option: str
+    default: str = ""
+    live_pattern: str = ""
+    test_pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSpec:
     """A provider: its name in addresses and in settings, the settings of an account, its webhooks, and its adapter.
 
@@ -45,7 +63,8 @@ class ProviderSpec:
 
     ``provider`` is where its class is ("package.module:Class"); it is loaded when an account is used for the first
     time, so that an SDK costs nothing where nobody has an account. The class takes an ``Account`` and is a
-    ``base.Provider`` of the same name. ``evidence`` is where evidence about a dispute is sent.
+    ``base.Provider`` of the same name. ``evidence`` is where evidence about a dispute is sent, ``dashboard`` where a
+    person finds a payment; None where nobody knows.
     """
 
     name: str
@@ -53,5 +72,6 @@ class ProviderSpec:
     webhooks: WebhookFormat
     provider: str
     evidence: str = "the provider's dashboard"
+    dashboard: Dashboard | None = None
     several_captures: bool = False
     looks_up_all: bool = True

@@ -70,6 +70,10 @@ def show_webhook(delivery_id: UUID) -> None:
     for name in ("received_at", "next_attempt_at", "processed_at"):
         moment = getattr(row, name)
         click.echo(f"{name:16}{show_time(moment) if moment else '-'}")
+    for attempt in row.attempt_log:
+        state = "done with" if attempt.state is None else attempt.state.value
+        by = f", by command {attempt.command}" if attempt.command else ""
+        click.echo(f"{'attempt':16}{show_time(attempt.at)}  {state}{by}  {printable(attempt.detail or '')}".rstrip())
     if row.erased_at is not None:
         click.echo(f"{'erased_at':16}{show_time(row.erased_at)}")
     for name, value in sorted(row.headers.items()):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,7 +29,9 @@ _columns = (
     WebhookDelivery.erased_at,
 )
 
-_one = select(*_columns, WebhookDelivery.headers, WebhookDelivery.body).where(WebhookDelivery.id == bindparam("id"))
+_one = select(*_columns, WebhookDelivery.headers, WebhookDelivery.body, WebhookDelivery.attempt_log).where(
+    WebhookDelivery.id == bindparam("id")
+)
 
 
 WINDOW: Final = 10_000
@@ -98,14 +100,26 @@ class WebhookSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAttempt:
+    """What came of an attempt, and when. ``state`` is None where it was not kept; ``command`` is what asked for it."""
+
+    at: datetime
+    state: DeliveryState | None
+    detail: str | None
+    command: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook(WebhookSummary):
     """A webhook in full. Headers and body are a stranger's, verified or not; they are for operators alone.
 
-    Of one that was erased both are empty.
+    Of one that was erased both are empty. ``attempt_log`` has its last attempts, oldest first; of one that came to its
+    end by its first attempt that one alone, and nothing of one that was not tried.
     """
 
     headers: Mapping[str, Any]
     body: bytes
+    attempt_log: Sequence[WebhookAttempt]
 
 
 def find_webhooks(
@@ -141,7 +155,10 @@ def _walk_of(state: DeliveryState | None) -> Statement:
 def find_webhook(delivery_id: UUID) -> Webhook | None:
     """One webhook in full, or None."""
     rows = execute(_one, {"id": delivery_id})
-    return Webhook(**_values(rows[0])) if rows else None
+    if not rows:
+        return None
+    values = _values(rows[0])
+    return Webhook(**values | {"attempt_log": _attempts(values)})
 
 
 def processable(delivery_id: UUID) -> bool:
@@ -170,6 +187,22 @@ def database_time() -> datetime:
     ((now,),) = execute(select(func.now()))
     found: datetime = now
     return found
+
+
+def _attempts(values: Mapping[str, Any]) -> list[WebhookAttempt]:
+    kept = values["attempt_log"]
+    if kept is None and values["processed_at"] is not None and values["attempts"] > 0:
+        last = WebhookAttempt(at=values["processed_at"], state=values["state"], detail=values["detail"], command=None)
+        return [last]
+    return [
+        WebhookAttempt(
+            at=datetime.fromisoformat(each["at"]).astimezone(UTC),
+            state=DeliveryState(each["state"]) if "state" in each else None,
+            detail=each.get("detail"),
+            command=UUID(each["command"]) if "command" in each else None,
+        )
+        for each in kept or ()
+    ]
 
 
 def _values(row: Any) -> dict[str, Any]:

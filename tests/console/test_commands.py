@@ -369,7 +369,9 @@ def test_the_audit_shows_who_did_what_and_why(operator: Operator, sql: Sql, fail
 
 def test_webhooks_of_a_state_that_cannot_be_processed_together_are_refused(operator: Operator, sql: Sql) -> None:
     file_webhooks(sql, 3, state="'applied'", mismatch="true")
-    for query in ("", "?state=applied", "?state=duplicate", "?state=pending", "?state=lost"):
+    page = operator.get("/ops/webhooks/process-all?state=lost")
+    assert (page.status_code, '<form method="post"' in page.text) == (400, False)
+    for query in ("", "?state=applied", "?state=duplicate", "?state=pending"):
         page = operator.get(f"/ops/webhooks/process-all{query}")
         assert page.status_code == 200
         assert "Not with these filters" in page.text

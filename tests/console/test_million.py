@@ -77,10 +77,16 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(inner)
 
 
+def plan_of(connection: psycopg.Connection[Any], query: str, params: Any) -> dict[str, Any]:
+    """How PostgreSQL answered."""
+    ((explained,),) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", params).fetchall()
+    plan: dict[str, Any] = (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
+    return plan
+
+
 def faults(connection: psycopg.Connection[Any], query: str, params: Any) -> list[str]:
     """What is wrong with the way in which PostgreSQL answered."""
-    ((explained,),) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", params).fetchall()
-    plan = (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
+    plan = plan_of(connection, query, params)
     found = []
     for node in nodes(plan):
         rows = node["Actual Rows"] * node["Actual Loops"]
@@ -129,6 +135,16 @@ def test_each_page_goes_by_index_through_a_million_webhooks(
         "process all, failed": "/ops/webhooks/process-all?state=failed",
         "process all, rejected of an hour": f"/ops/webhooks/process-all?state=rejected&since={quote(then)}&until=4h",
         "audit": "/ops/audit",
+        "payments of an amount": "/ops/payments?amount=20",
+        "payments of a sum": "/ops/payments?amount=20+USD&status=pending",
+        "payments of an amount and a rare status": "/ops/payments?amount=20+USD&status=reversed",
+        "payments of an hour": f"/ops/payments?since={quote(then)}&until=4h",
+        "payments of a customer": f"/ops/payments?customer={one('SELECT id FROM users LIMIT 1')}&status=failed",
+        "search, an amount": "/ops/search?q=20+USD",
+        "search, a reference": f"/ops/search?q={reference[:-1]}x",
+        "search, an event": "/ops/search?q=nothing",
+        "search, an id": "/ops/search?q=019a0000-0000-7000-8000-000000000000",
+        "search, a day": f"/ops/search?q={one('SELECT to_char(now(), $$YYYY-MM-DD$$)')}",
     }
     wrong: list[str] = []
     times: dict[str, tuple[float, int]] = {}

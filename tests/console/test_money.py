@@ -143,7 +143,7 @@ def test_disputes_are_listed_by_their_deadline_with_where_evidence_is_sent(opera
     assert "not received" in opened
     assert "Stripe" in opened
     assert "dp_2" in operator.get("/ops/disputes?status=lost").text
-    assert operator.get("/ops/disputes?status=nonsense").status_code == 200
+    assert operator.get("/ops/disputes?status=nonsense").status_code == 400
 
 
 def test_an_authorized_payment_shows_what_is_promised(operator: Operator, sql: Sql) -> None:

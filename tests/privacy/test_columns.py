@@ -35,6 +35,11 @@ def test_every_column_that_may_hold_words_is_decided_on() -> None:
 def test_what_names_a_person_is_struck_out_or_deleted_with_its_row() -> None:
     files = [ROOT / "migrations" / room / "erasing.sql" for room in ("orders", "events")]
     statements = "".join(file.read_text(encoding="utf-8") for file in files)
+    # 0029 has the function of these files strike out one column more.
+    later = (ROOT / "migrations" / "versions" / "0029_attempts_and_amounts.py").read_text(encoding="utf-8")
+    before, after = re.findall(r'^ERASES(?:_ATTEMPTS)?: Final = "(.*)"$', later, re.MULTILINE)
+    assert before in statements
+    statements = statements.replace(before, after)
     erased = set()
     for table, assigned in re.findall(r"UPDATE (\w+)(?: AS \w+)?\s+SET (.*?)\s(?:FROM|WHERE)\b", statements, re.DOTALL):
         erased |= {f"{table}.{name}" for name in re.findall(r"(\w+) = ", assigned)}

@@ -66,6 +66,10 @@ class NotDoneError(Exception):
     """It cannot be done; the message says why, for the operator."""
 
 
+class NotYetError(Exception):
+    """It cannot be done at this moment, and may be in a little while; the message says why, for the operator."""
+
+
 def accept_amount(payment_id: UUID, *, amount: Decimal, command_id: UUID) -> str:
     """Accept ``amount``, of the payment's currency, in place of its own; what came of it, for the operator.
 

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from checkout_service.database.statements import Statement
 from checkout_service.delivery_states import DeliveryState, RejectedClass
 from worker.context import settings
+from worker.webhooks.attempts import logged
 from worker.webhooks.claims import Result
 from worker.webhooks.named import Named, named_in
 from worker.webhooks.replays import count_results
@@ -30,7 +31,8 @@ PAYMENT_ROWS: Final = 20
 PAYMENT_BYTES: Final = 256 * 1024
 """And their bytes: as large as the largest body, so that the newest alone always has its place."""
 
-_REJECTED: Final = f"state = '{DeliveryState.REJECTED}'"
+_STATE: Final = f"'{DeliveryState.REJECTED}'"
+_REJECTED: Final = f"state = {_STATE}"
 
 # Held to the end of the transaction, so that two workers do not fill the last place twice. Only the owner and the
 # worker may lock this table; an advisory lock may be held by whoever can connect.
@@ -52,7 +54,8 @@ _REJECT: Final = Statement(
     UPDATE webhook_deliveries AS webhook
     SET {_REJECTED}, rejected_class = result.rejected_class, rejected_payment = result.payment,
         next_attempt_at = CASE WHEN result.delay > 0 THEN now() + make_interval(secs => result.delay) END,
-        detail = result.detail, mismatch = false, names = NULL, replay_of = NULL,
+        detail = result.detail, attempt_log = {logged(_STATE, "result.detail")},
+        mismatch = false, names = NULL, replay_of = NULL,
         processed_at = now(), updated_at = now()
     FROM result
     WHERE {at_place("result")}

@@ -6,6 +6,7 @@ from typing import Final
 
 from checkout_service.database.statements import Statement
 from checkout_service.delivery_states import PENDING, DeliveryState, listed
+from worker.webhooks.attempts import logged
 
 SET: Final = 500
 """Webhooks a claim takes at most: enough to make the fixed cost of a transaction small, few enough for a lease."""
@@ -122,6 +123,7 @@ SETTLE: Final = Statement(
             WHEN {_PARKED} THEN webhook.received_at + CAST(:parked_for AS interval) END,
         provider_ref = coalesce(result.provider_ref, webhook.provider_ref),
         detail = result.detail,
+        attempt_log = {logged("result.state", "result.detail")},
         mismatch = result.mismatch,
         names = CASE WHEN result.names IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(result.names)) END,
         replay_of = CASE result.state WHEN {_RECEIVED} THEN webhook.replay_of END,

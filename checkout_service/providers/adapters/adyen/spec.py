@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkout_service.providers.spec import ProviderSpec, WebhookFormat
+from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
 from checkout_service.settings.secret_forms import (
     ENDPOINT,
@@ -36,5 +36,15 @@ spec = ProviderSpec(
     ),
     provider="checkout_service.providers.adapters.adyen.provider:AdyenProvider",
     evidence="the Adyen Customer Area, Disputes",
+    # By the pspReference of an AUTHORISATION; our own reference finds nothing there.
+    dashboard=Dashboard(
+        live="https://ca-live.adyen.com/ca/ca/accounts/showTx.shtml?pspReference={ref}&txType=Payment",
+        test="https://ca-test.adyen.com/ca/ca/accounts/showTx.shtml?pspReference={ref}&txType=Payment",
+        of="attempt",
+        mode_option="api_base",
+        default="https://checkout-test.adyen.com",
+        live_pattern=r"^https://[a-z0-9-]+-checkout-live\.adyenpayments\.com(?:/|$)",
+        test_pattern=r"^https://checkout-test\.adyen\.com(?:/|$)",
+    ),
     looks_up_all=False,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkout_service.providers.spec import ProviderSpec, WebhookFormat
+from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
 from checkout_service.settings.secret_forms import MODE_KEY, key_like
 
@@ -22,4 +22,13 @@ spec = ProviderSpec(
     several_captures=True,
     provider="checkout_service.providers.adapters.mollie.provider:MollieProvider",
     evidence="the Mollie Dashboard, Disputes or Chargebacks",
+    # One address for both: the dashboard tells them apart by the payment.
+    dashboard=Dashboard(
+        live="https://my.mollie.com/dashboard/payments/{ref}",
+        test="https://my.mollie.com/dashboard/payments/{ref}",
+        of="payment",
+        mode_option="api_key",
+        live_pattern=r"^live_",
+        test_pattern=r"^test_",
+    ),
 )

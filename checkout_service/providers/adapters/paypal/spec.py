@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkout_service.providers.spec import ProviderSpec, WebhookFormat
+from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm, Package
 from checkout_service.settings.secret_forms import MODE_KEY, PUBLISHABLE_KEY, STRIPE_KEY, key_of_any_form
 
@@ -43,4 +43,14 @@ spec = ProviderSpec(
     several_captures=True,
     provider="checkout_service.providers.adapters.paypal.provider:PayPalProvider",
     evidence="the PayPal Resolution Center",
+    # By the id of a capture or an authorization: the activity has no orders.
+    dashboard=Dashboard(
+        live="https://www.paypal.com/activity/payment/{ref}",
+        test="https://www.sandbox.paypal.com/activity/payment/{ref}",
+        of="attempt",
+        mode_option="api_base",
+        default="https://api-m.paypal.com",
+        live_pattern=r"^https://api(?:-m)?\.paypal\.com(?:/|$)",
+        test_pattern=r"^https://api(?:-m)?\.sandbox\.paypal\.com(?:/|$)",
+    ),
 )

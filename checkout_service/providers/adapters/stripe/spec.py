@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkout_service.providers.spec import ProviderSpec, WebhookFormat
+from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm, Package
 from checkout_service.settings.secret_forms import PUBLISHABLE_KEY, SIGNING_SECRET, STRIPE_KEY, key_like
 
@@ -38,4 +38,12 @@ spec = ProviderSpec(
     ),
     provider="checkout_service.providers.adapters.stripe.provider:StripeProvider",
     evidence="the Stripe Dashboard, Disputes",
+    dashboard=Dashboard(
+        live="https://dashboard.stripe.com/payments/{ref}",
+        test="https://dashboard.stripe.com/test/payments/{ref}",
+        of="payment",
+        mode_option="api_key",
+        live_pattern=r"^(?:sk|rk)_live_",
+        test_pattern=r"^(?:sk|rk)_test_",
+    ),
 )

@@ -1,0 +1,54 @@
+"""GET /ops/todo: all that waits for a person, each with where it is settled."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from checkout_service.console.access import for_operators
+from checkout_service.console.doubt_queries import all_doubts
+from checkout_service.console.overview import MOST, figures
+from checkout_service.console.page import ConsoleBlueprint, page
+from checkout_service.console.todo_queries import failed_requests, outstanding_requests
+from checkout_service.disputes.queries import nearest_disputes
+from checkout_service.endpoints.queries import endpoints_page
+from checkout_service.endpoints.states import EndpointState
+from checkout_service.oversight.reasons import in_short
+from checkout_service.payments.status import DisputeStatus
+
+blueprint = ConsoleBlueprint("console_todo", __name__)
+
+SHOWN: Final = 20
+"""Disputes and endpoints on the page; their own pages have all."""
+
+LOOKED_AT: Final = 100
+"""Endpoints that are enabled and looked at, the newest: few shops have more than some."""
+
+
+@blueprint.get("/todo")
+@for_operators
+def show_todo() -> str:
+    """What is in doubt, flagged, refused, outstanding or suspended."""
+    found = figures()
+    return page(
+        "todo.html",
+        doubts=all_doubts(),
+        flags=[(reason, number, in_short(reason)) for reason, number in found["flags"]],
+        most=MOST,
+        webhooks=found["failed"],
+        failed=failed_requests(),
+        outstanding=outstanding_requests(),
+        disputes=nearest_disputes(statuses=[DisputeStatus.NEEDS_RESPONSE], limit=SHOWN),
+        endpoints=_endpoints(),
+    )
+
+
+def _endpoints() -> list[dict[str, Any]]:
+    """Those to which nothing is sent at this moment, but for those that somebody disabled, and those that refused."""
+    suspended = endpoints_page(limit=SHOWN, state=EndpointState.SUSPENDED).endpoints
+    disabled = endpoints_page(limit=SHOWN, state=EndpointState.DISABLED).endpoints
+    enabled = endpoints_page(limit=LOOKED_AT, state=EndpointState.ENABLED).endpoints
+    return [
+        *suspended,
+        *(each for each in disabled if each["state_reason"] != "requested"),
+        *(each for each in enabled if each["failed"]),
+    ][:SHOWN]
