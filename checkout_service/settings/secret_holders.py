@@ -20,6 +20,7 @@ SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("JWT_SECRET", ("web",)),
     ("PAGES_SECRET", ("web",)),
     ("CONSOLE_BASIC_AUTH", ("web",)),
+    ("CONSOLE_OIDC_CLIENT_SECRET", ("web",)),
     ("METRICS_TOKEN", ("web", "worker")),
     (
         "WEBHOOK_SECRETS_KEY",
