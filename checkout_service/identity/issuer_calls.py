@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import httpx
-
-WITHIN: Final = 5.0
-"""Seconds in all. A limit for each read would let a server that sends a byte now and then go on for days."""
 
 
 class IssuerCallError(Exception):
@@ -25,9 +22,12 @@ class Answer(NamedTuple):
 
 
 def call(
-    url: str, *, most: int, headers: Mapping[str, str], form: Mapping[str, str] | None = None, within: float = WITHIN
+    url: str, *, most: int, headers: Mapping[str, str], within: float, form: Mapping[str, str] | None = None
 ) -> Answer:
     """The answer to a GET, or to a POST of the form, of up to ``most`` bytes. Follows no redirect.
+
+    ``within`` are seconds in all: a limit for each read would let a server that sends a byte now and then go on for
+    days.
 
     Raises IssuerCallError and nothing else.
     """

@@ -6,10 +6,13 @@ from typing import Final
 
 import httpx
 
-from checkout_service.identity.issuer_calls import WITHIN, IssuerCallError, call
+from checkout_service.identity.issuer_calls import IssuerCallError, call
 
 LARGEST: Final = 2**20
 """Bytes."""
+
+WITHIN: Final = 5.0
+"""Seconds in all."""
 
 _HEADERS: Final = {"Accept": "application/jwk-set+json, application/json"}
 

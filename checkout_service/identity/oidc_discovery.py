@@ -23,6 +23,9 @@ from checkout_service.settings.operators import is_safe
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 
+WITHIN: Final = 5.0
+"""Seconds for one call in all."""
+
 LARGEST: Final = 256 * 1024
 """Bytes of a document; those of large providers have some 3 KiB."""
 
@@ -102,9 +105,8 @@ class Discovery:
             with self._breaker.guard(ProviderAwayError):
                 try:
                     with released_slot():
-                        answer = call(
-                            url, most=LARGEST, headers={"Accept": "application/json", **(headers or {})}, form=form
-                        )
+                        accepted = {"Accept": "application/json", **(headers or {})}
+                        answer = call(url, most=LARGEST, headers=accepted, form=form, within=WITHIN)
                 except (IssuerCallError, TooManyWaitingError) as error:
                     raise ProviderAwayError(str(error)) from error
                 if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:

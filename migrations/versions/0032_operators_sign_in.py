@@ -31,8 +31,8 @@ CHANGE: Final = """
 """
 
 KNOWN: Final = """
-    SELECT found[1] AS known
-    FROM pg_constraint, regexp_matches(pg_get_constraintdef(oid), '''([a-z_]+)''', 'g') AS found
+    SELECT matched.words[1] AS known
+    FROM pg_constraint, regexp_matches(pg_get_constraintdef(oid), '''([a-z_]+)''', 'g') AS matched (words)
     WHERE conrelid = 'audit'::regclass AND conname = 'audit_action_known'
 """
 
@@ -42,13 +42,13 @@ VALIDATE: Final = "ALTER TABLE audit VALIDATE CONSTRAINT audit_action_known"
 def upgrade() -> None:
     # Each statement is a transaction of its own: what locks the table for a moment, and what reads it beside traffic.
     with op.get_context().autocommit_block():
-        _run(CHANGE.format(known=f"{KNOWN} AND found[1] <> 'sign_in' UNION ALL SELECT 'sign_in'"))
+        _run(CHANGE.format(known=f"{KNOWN} AND matched.words[1] <> 'sign_in' UNION ALL SELECT 'sign_in'"))
         _run(VALIDATE)
 
 
 def downgrade() -> None:
     """The audit keeps who signed in: then the constraint holds for what comes from now on alone."""
-    _run(CHANGE.format(known=f"{KNOWN} AND found[1] <> 'sign_in'"))
+    _run(CHANGE.format(known=f"{KNOWN} AND matched.words[1] <> 'sign_in'"))
     _run(f"""
         DO $$ BEGIN
             IF NOT EXISTS (SELECT FROM audit WHERE action = 'sign_in') THEN
