@@ -28,7 +28,7 @@ from tests.conftest import ROOT
 from tests.in_node import PACKAGES, find_node
 
 CONSOLE: Final = "http://127.0.0.1:8000/ops"
-CLIENT: Final = ("the console", "a client secret: with + / % and =")
+CLIENT: Final = ("the-console", "a-client-secret:with+/%and=")
 WITH_PAGE: Final = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 

@@ -81,7 +81,7 @@ def test_what_is_right_signs_in(client: FlaskClient, hostile: HostileProvider) -
     assert "oidc:mira (Mira)" in client.get("/ops/audit", headers=WITH_PAGE).text
     (token,) = [call for call in hostile.calls if call[0] == "/token"]
     joined = base64.b64decode(token[1]["Authorization"].removeprefix("Basic ")).decode()
-    assert joined == "the%20console:a%20client%20secret%3A%20with%20%2B%20%2F%20%25%20and%20%3D"
+    assert joined == "the-console:a-client-secret%3Awith%2B%2F%25and%3D"
     assert CLIENT[1] not in str(token[2])
     assert len(token[2]["code_verifier"]) == 64
 
