@@ -95,8 +95,8 @@ class SignInFirst(HTTPException):
     code = 303
 
     def get_response(self, environ: Any = None, scope: Any = None) -> AnyResponse:
-        wanted = quote(request.full_path.rstrip("?"), safe="/")
-        return redirect(f"{url_for('console_sign_in.choose')}?next={wanted}", 303)
+        here = quote(request.full_path.rstrip("?"), safe="/")
+        return redirect(f"{url_for('console_sign_in.choose')}?next={here}", 303)
 
 
 class TooManyWrongPasswords(Problem):

@@ -46,7 +46,7 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 def role_for(endpoint: str | None, method: str) -> Role:
     """The role that a request to the current app takes. A page that asks before a command takes the command's."""
     if method in _READING:
-        command = _asked_by().get(endpoint or "")
+        command = _confirmed_commands().get(endpoint or "")
         return role_for_command(command) if command else Role.VIEWER
     return role_for_command(endpoint or "")
 
@@ -56,7 +56,7 @@ def role_for_command(endpoint: str) -> Role:
     return OF_COMMAND.get(endpoint, Role.REFUNDER)
 
 
-def _asked_by() -> Mapping[str, str]:
+def _confirmed_commands() -> Mapping[str, str]:
     """Of each page that has a command at its own address, the command."""
     found: Mapping[str, str] | None = current_app.extensions.get("console_confirmations")
     if found is None:

@@ -118,30 +118,32 @@ class Discovery:
         return answer.status, _object(answer.content)
 
     def _fetch(self) -> Discovered:
-        status, said = self.ask(self._issuer.rstrip("/") + WELL_KNOWN)
+        status, described = self.ask(self._issuer.rstrip("/") + WELL_KNOWN)
         if status != httpx.codes.OK:
             raise ProviderAwayError(f"its {WELL_KNOWN} is answered with status {status}")
-        if said.get("issuer") != self._issuer:
+        if described.get("issuer") != self._issuer:
             # Section 4.3: exactly alike, else tokens of another tenant, or of another provider, would count.
-            raise ProviderAwayError("it names itself otherwise than CONSOLE_OIDC_ISSUER does, to the letter")
-        known = said.get("token_endpoint_auth_methods_supported", [BASIC])
+            raise ProviderAwayError("it names itself otherwise than CONSOLE_OIDC_ISSUER does, character by character")
+        known = described.get("token_endpoint_auth_methods_supported", [BASIC])
         methods = tuple(name for name in (BASIC, POST) if isinstance(known, list) and name in known)
         if not methods:
             raise ProviderAwayError(f"it takes neither {BASIC} nor {POST}")
         return Discovered(
-            authorization_endpoint=self._address(said, "authorization_endpoint"),
-            token_endpoint=self._address(said, "token_endpoint"),
-            jwks_uri=self._address(said, "jwks_uri"),
-            userinfo_endpoint=self._address(said, "userinfo_endpoint") if "userinfo_endpoint" in said else None,
-            end_session_endpoint=self._address(said, "end_session_endpoint")
-            if "end_session_endpoint" in said
+            authorization_endpoint=self._address(described, "authorization_endpoint"),
+            token_endpoint=self._address(described, "token_endpoint"),
+            jwks_uri=self._address(described, "jwks_uri"),
+            userinfo_endpoint=self._address(described, "userinfo_endpoint")
+            if "userinfo_endpoint" in described
+            else None,
+            end_session_endpoint=self._address(described, "end_session_endpoint")
+            if "end_session_endpoint" in described
             else None,
             client_authentication=methods,
-            names_itself=said.get("authorization_response_iss_parameter_supported") is True,
+            names_itself=described.get("authorization_response_iss_parameter_supported") is True,
         )
 
-    def _address(self, said: Mapping[str, Any], name: str) -> str:
-        found = said.get(name)
+    def _address(self, described: Mapping[str, Any], name: str) -> str:
+        found = described.get(name)
         if not isinstance(found, str) or not is_safe(found, production=self._production) or "#" in found:
             raise ProviderAwayError(f"its {name} is no address that begins with https://")
         return found

@@ -354,8 +354,8 @@ def test_profile_and_roles_come_from_the_user_info_where_the_token_has_none(
     assert "Mira &lt;b&gt;xxx" in page.text
     assert "x" * 61 not in page.text
     assert ", operator; what you have done" in page.text
-    (asked,) = [headers for path, headers, _ in hostile.calls if path == "/me"]
-    assert asked["Authorization"] == "Bearer opaque"
+    (call,) = [headers for path, headers, _ in hostile.calls if path == "/me"]
+    assert call["Authorization"] == "Bearer opaque"
 
 
 def test_a_user_info_of_somebody_else_is_not_used(client: FlaskClient, hostile: HostileProvider) -> None:

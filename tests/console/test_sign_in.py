@@ -275,8 +275,8 @@ def test_passwords_go_on_beside_it_each_with_its_role(app: Flask, sql: Sql) -> N
 def test_a_browser_is_asked_for_a_password_only_where_it_wants_one(app: Flask) -> None:
     client = app.test_client()
     assert client.get("/ops/orders", headers=WITH_PAGE).status_code == 303
-    asked = client.get("/ops?sign-in=password", headers=WITH_PAGE)
-    assert (asked.status_code, asked.headers["WWW-Authenticate"].split()[0]) == (401, "Basic")
+    prompted = client.get("/ops?sign-in=password", headers=WITH_PAGE)
+    assert (prompted.status_code, prompted.headers["WWW-Authenticate"].split()[0]) == (401, "Basic")
     page = client.get("/ops/sign-in", headers=WITH_PAGE)
     assert 'href="/ops?sign-in=password"' in page.text
     sent = client.post("/ops/sign-out", headers=WITH_PAGE)
