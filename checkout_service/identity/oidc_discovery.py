@@ -132,15 +132,14 @@ class Discovery:
             authorization_endpoint=self._address(described, "authorization_endpoint"),
             token_endpoint=self._address(described, "token_endpoint"),
             jwks_uri=self._address(described, "jwks_uri"),
-            userinfo_endpoint=self._address(described, "userinfo_endpoint")
-            if "userinfo_endpoint" in described
-            else None,
-            end_session_endpoint=self._address(described, "end_session_endpoint")
-            if "end_session_endpoint" in described
-            else None,
+            userinfo_endpoint=self._optional(described, "userinfo_endpoint"),
+            end_session_endpoint=self._optional(described, "end_session_endpoint"),
             client_authentication=methods,
             names_itself=described.get("authorization_response_iss_parameter_supported") is True,
         )
+
+    def _optional(self, described: Mapping[str, Any], name: str) -> str | None:
+        return self._address(described, name) if name in described else None
 
     def _address(self, described: Mapping[str, Any], name: str) -> str:
         found = described.get(name)

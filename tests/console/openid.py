@@ -29,6 +29,7 @@ from tests.in_node import PACKAGES, find_node
 
 CONSOLE: Final = "http://127.0.0.1:8000/ops"
 CLIENT: Final = ("the-console", "a-client-secret:with+/%and=")
+CALLBACK: Final = "/ops/sign-in/callback"
 WITH_PAGE: Final = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
@@ -192,3 +193,24 @@ class HostileProvider:
         """Nothing listens any more."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def begin(client: FlaskClient) -> dict[str, str]:
+    """What the browser takes along to the provider."""
+    left = client.get("/ops/sign-in/begin?next=/ops/audit", headers=WITH_PAGE)
+    assert left.status_code == 303, left.text
+    return {name: values[0] for name, values in parse_qs(urlsplit(left.headers["Location"]).query).items()}
+
+
+def come_back(client: FlaskClient, hostile: HostileProvider, **sent: str) -> TestResponse:
+    taken = begin(client)
+    hostile.nonce = hostile.nonce or taken["nonce"]
+    return client.get(CALLBACK, query_string={"code": "c", "state": taken["state"], **sent}, headers=WITH_PAGE)
+
+
+def refused(answer: TestResponse, status: int, *words: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert "__Host-console=" not in str(answer.headers.getlist("Set-Cookie"))
+    assert "You are not signed in" in answer.text
+    for word in words:
+        assert word in answer.text

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,64 +14,26 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from checkout_service.app import create_app
-from checkout_service.identity import jwks, oidc_discovery
+from checkout_service.identity import oidc_discovery
 from checkout_service.settings.values import WebSettings
 from tests.apps import close_app
 from tests.console.conftest import console_settings
-from tests.console.openid import CLIENT, WITH_PAGE, HostileProvider, oidc_settings
+from tests.console.hostile import app, client, hostile, patience
+from tests.console.openid import (
+    CALLBACK,
+    CLIENT,
+    WITH_PAGE,
+    HostileProvider,
+    begin,
+    come_back,
+    oidc_settings,
+    refused,
+)
 
-BACK = "/ops/sign-in/callback"
-
-
-@pytest.fixture
-def hostile() -> Iterator[HostileProvider]:
-    provider = HostileProvider()
-    yield provider
-    provider.go_away()
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is no slow provider."""
-    monkeypatch.setattr(jwks, "ANSWER_WITHIN", 30.0)
-
-
-@pytest.fixture
-def app(hostile: HostileProvider, settings: WebSettings) -> Iterator[Flask]:
-    app = create_app(console_settings(settings, console_oidc=oidc_settings(hostile.issuer)))
-    yield app
-    close_app(app)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
-def begin(client: FlaskClient) -> dict[str, str]:
-    """What the browser takes along to the provider."""
-    left = client.get("/ops/sign-in/begin?next=/ops/audit", headers=WITH_PAGE)
-    assert left.status_code == 303, left.text
-    return {name: values[0] for name, values in parse_qs(urlsplit(left.headers["Location"]).query).items()}
-
-
-def come_back(client: FlaskClient, hostile: HostileProvider, **sent: str) -> TestResponse:
-    taken = begin(client)
-    hostile.nonce = hostile.nonce or taken["nonce"]
-    return client.get(BACK, query_string={"code": "c", "state": taken["state"], **sent}, headers=WITH_PAGE)
-
-
-def refused(answer: TestResponse, status: int, *words: str) -> None:
-    assert answer.status_code == status, answer.text
-    assert "__Host-console=" not in str(answer.headers.getlist("Set-Cookie"))
-    assert "You are not signed in" in answer.text
-    for word in words:
-        assert word in answer.text
+__all__ = ["app", "client", "hostile", "patience"]  # fixtures
 
 
 def test_what_is_right_signs_in(client: FlaskClient, hostile: HostileProvider) -> None:
@@ -160,7 +121,7 @@ def test_a_token_that_is_not_signed_by_the_provider_signs_nobody_in(
     ):
         taken = begin(client)
         hostile.token = sign(right_claims(hostile, taken["nonce"]))
-        answer = client.get(BACK, query_string={"code": "c", "state": taken["state"]}, headers=WITH_PAGE)
+        answer = client.get(CALLBACK, query_string={"code": "c", "state": taken["state"]}, headers=WITH_PAGE)
         refused(answer, 403)
 
 
@@ -297,9 +258,9 @@ def test_a_state_that_is_not_ours_costs_the_provider_nothing(client: FlaskClient
     taken = begin(client)
     seen = len(hostile.calls)
     for state in ("", "x", taken["state"][:-1], taken["state"] + "x", "x" * 5000, "\u00e4", taken["state"].upper()):
-        answer = client.get(BACK, query_string={"code": "c", "state": state}, headers=WITH_PAGE)
+        answer = client.get(CALLBACK, query_string={"code": "c", "state": state}, headers=WITH_PAGE)
         refused(answer, 400, "did not begin that sign-in")
-    refused(client.get(BACK, headers=WITH_PAGE), 400)
+    refused(client.get(CALLBACK, headers=WITH_PAGE), 400)
     assert len(hostile.calls) == seen
 
 
@@ -310,7 +271,7 @@ def test_a_state_ends_after_ten_minutes(
     hostile.nonce = taken["nonce"]
     now = time.time()
     monkeypatch.setattr("checkout_service.console.sessions.time", lambda: now + 601)
-    refused(client.get(BACK, query_string={"code": "c", "state": taken["state"]}, headers=WITH_PAGE), 400)
+    refused(client.get(CALLBACK, query_string={"code": "c", "state": taken["state"]}, headers=WITH_PAGE), 400)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +295,7 @@ def test_nobody_is_led_elsewhere_after_the_sign_in(client: FlaskClient, hostile:
     left = client.get("/ops/sign-in/begin", query_string={"next": sent}, headers=WITH_PAGE)
     taken = parse_qs(urlsplit(left.headers["Location"]).query)
     hostile.nonce = taken["nonce"][0]
-    answer = client.get(BACK, query_string={"code": "c", "state": taken["state"][0]}, headers=WITH_PAGE)
+    answer = client.get(CALLBACK, query_string={"code": "c", "state": taken["state"][0]}, headers=WITH_PAGE)
     assert answer.headers["Location"] == "/ops"
 
 
@@ -342,59 +303,6 @@ def test_the_host_of_a_request_is_believed_in_nothing(client: FlaskClient, hosti
     headers = {**WITH_PAGE, "Host": "evil.example", "X-Forwarded-Host": "e.example"}
     left = client.get("/ops/sign-in/begin", headers=headers)
     assert "redirect_uri=http%3A%2F%2F127.0.0.1%3A8000%2Fops%2Fsign-in%2Fcallback" in left.headers["Location"]
-
-
-def test_profile_and_roles_come_from_the_user_info_where_the_token_has_none(
-    client: FlaskClient, hostile: HostileProvider
-) -> None:
-    hostile.claims = {"roles": None, "name": None}
-    hostile.user = {"sub": "mira", "name": "Mira\u202e\n <b>" + "x" * 100, "roles": "viewer operator", "iss": "x"}
-    assert come_back(client, hostile).status_code == 303
-    page = client.get("/ops/audit", headers=WITH_PAGE)
-    assert "Mira &lt;b&gt;xxx" in page.text
-    assert "x" * 61 not in page.text
-    assert ", operator; what you have done" in page.text
-    (call,) = [headers for path, headers, _ in hostile.calls if path == "/me"]
-    assert call["Authorization"] == "Bearer opaque"
-
-
-def test_a_user_info_of_somebody_else_is_not_used(client: FlaskClient, hostile: HostileProvider) -> None:
-    hostile.claims = {"roles": None, "name": None}
-    hostile.user = {"sub": "mallory", "name": "Mallory", "roles": ["refunder"]}
-    assert come_back(client, hostile).status_code == 303
-    page = client.get("/ops", headers=WITH_PAGE)
-    assert page.status_code == 403
-    assert "oidc:mira, with no role" in page.text
-
-
-@pytest.mark.parametrize(
-    ("name", "claims", "role"),
-    [
-        ("roles", {"roles": ["viewer", "refunder", "admin"]}, "refunder"),
-        ("roles", {"roles": "operator"}, "operator"),
-        ("realm_access.roles", {"realm_access": {"roles": ["viewer"]}}, "viewer"),
-        ("https://shop.example/roles", {"https://shop.example/roles": ["operator"]}, "operator"),
-        ("a.b", {"a.b": ["operator"], "a": {"b": ["refunder"]}}, "operator"),
-        ("roles", {"roles": [{"name": "refunder"}, 5, None, ["refunder"]]}, None),
-        ("roles", {"roles": {"refunder": True}}, None),
-        ("roles", {"roles": ["Refunder", "refunder "]}, None),
-        ("roles", {"roles": ["x"] * 1000 + ["refunder"]}, None),
-        ("roles.x.y", {"roles": ["refunder"]}, None),
-    ],
-)
-def test_the_claim_of_the_roles(
-    settings: WebSettings, hostile: HostileProvider, name: str, claims: dict[str, Any], role: str | None
-) -> None:
-    own = create_app(console_settings(settings, console_oidc=oidc_settings(hostile.issuer, roles_claim=name)))
-    try:
-        hostile.claims = {"roles": None} | claims
-        client = own.test_client()
-        assert come_back(client, hostile).status_code == 303
-        page = client.get("/ops/audit", headers=WITH_PAGE)
-        assert page.status_code == (200 if role else 403)
-        assert f", {role}; what you have done" in page.text if role else "with no role" in page.text
-    finally:
-        close_app(own)
 
 
 def test_a_provider_takes_the_client_by_the_other_way_too(client: FlaskClient, hostile: HostileProvider) -> None:
