@@ -79,7 +79,8 @@ class Person:
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
-        self.provider = httpx.Client(timeout=30)
+        # Each connection is closed with its answer: nobody closes the client.
+        self.provider = httpx.Client(timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 
     def get(self, path: str, **kwargs: Any) -> TestResponse:
         return self.client.get(path, headers=WITH_PAGE, **kwargs)

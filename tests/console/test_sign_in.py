@@ -44,6 +44,13 @@ def person(app: Flask) -> Person:
     return Person(app.test_client())
 
 
+def paid(sql: Sql) -> UUID:
+    reference = insert_payment(sql, status="paid")
+    (row,) = sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)
+    payment_id: UUID = row.id
+    return payment_id
+
+
 def cookies(answer: Any) -> dict[str, str]:
     return {cookie.partition("=")[0]: cookie for cookie in answer.headers.getlist("Set-Cookie")}
 
@@ -146,20 +153,20 @@ def test_a_code_of_another_attempt_is_refused(person: Person, app: Flask) -> Non
 @pytest.mark.parametrize("role", ["viewer", "operator", "refunder"])
 def test_a_role_opens_its_commands_and_no_other(person: Person, sql: Sql, role: str) -> None:
     person.sign_in(f"{role}.ana")
-    payment, webhook = insert_payment(sql, status="paid"), insert_webhook(sql, b"{}", state="failed")
+    payment_id, webhook = paid(sql), insert_webhook(sql, b"{}", state="'failed'")
     looks, gives = role != "viewer", role == "refunder"
-    page, other = person.get(f"/ops/payments/{payment.id}"), person.get(f"/ops/webhooks/{webhook}")
-    assert (f"/ops/payments/{payment.id}/look-up" in page.text) is looks
-    assert (f"/ops/payments/{payment.id}/refund" in page.text) is gives
+    page, other = person.get(f"/ops/payments/{payment_id}"), person.get(f"/ops/webhooks/{webhook}")
+    assert (f"/ops/payments/{payment_id}/look-up" in page.text) is looks
+    assert (f"/ops/payments/{payment_id}/refund" in page.text) is gives
     assert (f"/ops/webhooks/{webhook}/process" in other.text) is looks
     csrf = fields_of(page, "/ops/sign-out")["csrf"]
     form = {"csrf": csrf, "why": "a test"}
     same = {**WITH_PAGE, "Origin": "http://127.0.0.1:8000"}
     for number, (path, may) in enumerate(
         [
-            (f"/ops/payments/{payment.id}/look-up", looks),
+            (f"/ops/payments/{payment_id}/look-up", looks),
             (f"/ops/webhooks/{webhook}/process", looks),
-            (f"/ops/payments/{payment.id}/refund", gives),
+            (f"/ops/payments/{payment_id}/refund", gives),
         ]
     ):
         sent = person.client.post(path, data=form | {"key": str(UUID(int=number + 1))}, headers=same)
@@ -176,22 +183,16 @@ def test_a_role_opens_its_commands_and_no_other(person: Person, sql: Sql, role: 
 
 def test_a_refund_has_the_name_of_who_asked_for_it_in_the_audit(person: Person, sql: Sql) -> None:
     person.sign_in("refunder.ana")
-    payment = insert_payment(sql, status="paid")
-    form = fields_of(person.get(f"/ops/payments/{payment.id}"), f"/ops/payments/{payment.id}/refund")
-    headers = {**WITH_PAGE, "Sec-Fetch-Site": "same-origin"}
-    assert (
-        person.client.post(
-            f"/ops/payments/{payment.id}/refund", data=form | {"why": "broken"}, headers=headers
-        ).status_code
-        == 303
-    )
-    # Not by the row of the sign-in beside it: as long after that as one likes.
+    payment_id = paid(sql)
+    # As long after the sign-in as one likes: its own row is on another page.
     sql(
         "INSERT INTO audit (key, door, operator, action, subject, why) "
         "SELECT gen_random_uuid(), 'cli', 'x', 'stop', '', '' FROM generate_series(1, 60)"
     )
-    (refund,) = sql("SELECT id FROM refunds")
-    sql("UPDATE refunds SET id = uuidv7() WHERE id = :id", id=refund.id)
+    path = f"/ops/payments/{payment_id}/refund"
+    form = fields_of(person.get(f"/ops/payments/{payment_id}"), path) | {"why": "broken"}
+    headers = {**WITH_PAGE, "Sec-Fetch-Site": "same-origin"}
+    assert person.client.post(path, data=form, headers=headers).status_code == 303
 
     page = person.get("/ops/audit")
 
@@ -248,7 +249,7 @@ def test_signed_out_is_signed_out_and_the_provider_can_be_left_too(person: Perso
 def test_a_form_of_another_site_does_nothing(person: Person, sql: Sql, headers: dict[str, str]) -> None:
     """Even with the right token: a browser sends the cookie by itself."""
     person.sign_in("operator.ana")
-    webhook = insert_webhook(sql, b"{}", state="failed")
+    webhook = insert_webhook(sql, b"{}", state="'failed'")
     form = fields_of(person.get(f"/ops/webhooks/{webhook}"), f"/ops/webhooks/{webhook}/process")
     path = f"/ops/webhooks/{webhook}/process"
 
@@ -262,7 +263,7 @@ def test_a_form_of_another_site_does_nothing(person: Person, sql: Sql, headers: 
 
 
 def test_passwords_go_on_beside_it_each_with_its_role(app: Flask, sql: Sql) -> None:
-    client, webhook = app.test_client(), insert_webhook(sql, b"{}", state="failed")
+    client, webhook = app.test_client(), insert_webhook(sql, b"{}", state="'failed'")
     jon = basic("jon", "another password, for another one")
     assert "mira" in client.get("/ops", headers={**WITH_PAGE, **basic()}).text
     page = client.get(f"/ops/webhooks/{webhook}", headers={**WITH_PAGE, **jon})

@@ -50,7 +50,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def test_sign_in_give_a_command_and_sign_out(page: Page, console: str, sql: Sql) -> None:
-    payment = insert_payment(sql, status="paid")
+    reference = insert_payment(sql, status="paid")
+    (payment,) = sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)
     page.goto(f"{console}/payments/{payment.id}")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     assert violations(page) == []
