@@ -59,6 +59,8 @@ class WebReader(Reader):
         claim = self._checked(
             f"{prefix}ROLES_CLAIM", self._env.str(f"{prefix}ROLES_CLAIM", ROLES_CLAIM), fault_of_claim
         )
+        if not claim:
+            self._faults.append(f"{prefix}ROLES_CLAIM: is set, and empty: name a claim, or leave it out")
         if not (issuer or client or secret):
             if claim != ROLES_CLAIM:
                 self._faults.append(f"{prefix}ROLES_CLAIM: is without effect: {prefix}ISSUER is not set")

@@ -181,7 +181,7 @@ def test_a_role_opens_its_commands_and_no_other(person: Person, sql: Sql, role: 
     assert sql("SELECT count(*) FROM audit WHERE action <> 'sign_in'")[0].count == 2 * looks
 
 
-def test_a_refund_has_the_name_of_who_asked_for_it_in_the_audit(person: Person, sql: Sql) -> None:
+def test_a_refund_has_the_name_of_its_requester_in_the_audit(person: Person, sql: Sql) -> None:
     person.sign_in("refunder.ana")
     payment_id = paid(sql)
     # As long after the sign-in as one likes: its own row is on another page.
@@ -201,7 +201,7 @@ def test_a_refund_has_the_name_of_who_asked_for_it_in_the_audit(person: Person, 
     assert "sign in at the console" not in page.text
 
 
-def test_who_has_no_role_is_told_who_they_are_and_how_to_leave(person: Person, sql: Sql) -> None:
+def test_who_has_no_role_reads_who_they_are_and_how_to_leave(person: Person, sql: Sql) -> None:
     assert person.sign_in("customer.ana").status_code == 303
     page = person.get("/ops")
     assert page.status_code == 403
@@ -273,7 +273,7 @@ def test_passwords_go_on_beside_it_each_with_its_role(app: Flask, sql: Sql) -> N
     assert "sign_out" not in refused.json
 
 
-def test_a_browser_is_asked_for_a_password_only_where_it_wants_one(app: Flask) -> None:
+def test_a_browser_prompts_for_a_password_only_where_it_is_chosen(app: Flask) -> None:
     client = app.test_client()
     assert client.get("/ops/orders", headers=WITH_PAGE).status_code == 303
     prompted = client.get("/ops?sign-in=password", headers=WITH_PAGE)
@@ -296,9 +296,8 @@ def test_only_the_three_routes_to_sign_in_are_open(app: Flask) -> None:
         leaves = endpoint in {"console_sign_in.leave", "console_sign_in.close"}
         assert how_known(app, endpoint) is (identify_whoever if leaves else identify)
         for cookie in ("", "eyJzdWIiOiJhIn0.AAAA", "x" * 5000):
-            client = app.test_client()
-            client.set_cookie("__Host-console", cookie)
-            assert client.open(path, method=method).status_code == 401, path
+            headers = {"Cookie": f"__Host-console={cookie}"}
+            assert app.test_client().open(path, method=method, headers=headers).status_code == 401, path
 
 
 def test_a_cookie_is_nobody_s_once_it_is_old_or_of_another_issuer(

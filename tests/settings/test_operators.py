@@ -11,7 +11,7 @@ from checkout_service.settings.values import SettingsError, WebSettings
 RIGHT = {
     "DATABASE_URL": "postgresql://web@127.0.0.1/shop",
     "REDIS_URL": "redis://127.0.0.1",
-    "JWT_SECRET": "x" * 40,
+    "JWT_SECRET": "an-invented-secret-of-forty-characters-or-so",
     "PAYMENT_NAMESPACE": "6f1d6c52-9b7e-5c1e-8f43-3d6b8a8c2a11",
     "CONSOLE_BASIC_AUTH": "mira:a long password of mira,jon=x:a long password of jon",
     "CONSOLE_OIDC_ISSUER": "https://issuer.example/realms/shop",
