@@ -60,6 +60,8 @@ class Action(StrEnum):
     """Sends events to it once more: ``details`` has the ``replay`` and what it is about."""
     STOP_REPLAY = "stop_replay"
     """Stopped the ``replay`` in ``details``."""
+    SIGN_IN = "sign_in"
+    """Signed in at the console: ``subject`` is the id of the operator's requests; ``details`` has their ``role``."""
 
 
 class Door(StrEnum):
@@ -138,15 +140,15 @@ class OperatorCommand(Dated, Base):
     action: Mapped[str] = mapped_column(Text)
     """What is to be done: a member of ``Action``."""
     subject: Mapped[str] = mapped_column(Text)
-    """The id of the webhook, payment, command, user or key that it is done to; empty where it is done to many."""
+    """The id of the webhook, payment, command, user, key or operator that it is about; empty where it is about many."""
     why: Mapped[str] = mapped_column(Text)
     """The operator's own words; may be empty."""
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     """Of process_all ``choice``, as ``webhooks.selection`` writes it, and ``counted``; of review ``reason`` (those
     seen) and ``version`` (the payment's, where it is known); of accept ``amount``, in the payment's currency; of
     fail_capture ``capture_request``, its id; of settle_refund ``refund``, its id, ``made`` and, where it was,
-    ``reference``, the provider's name for it; of create_key and revoke_key ``prefix``, ``name`` and ``scopes``; of a
-    webhook endpoint what was asked for."""
+    ``reference``, the provider's name for it; of create_key and revoke_key ``prefix``, ``name`` and ``scopes``; of
+    sign_in ``role``; of a webhook endpoint what was asked for."""
 
 
 class CommandRun(Dated, Base):

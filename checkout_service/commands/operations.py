@@ -164,6 +164,14 @@ def erase(user_id: UUID, *, origin: Origin) -> UUID:
     return command_id
 
 
+def note_sign_in(operator_id: UUID, *, role: str, origin: Origin) -> None:
+    """Write down that somebody signed in at the console, under the id of their requests.
+
+    Raises KeyTakenError and DatabaseUnavailableError.
+    """
+    _write(origin, Action.SIGN_IN, str(operator_id), {"role": role})
+
+
 def wake_for_replay(command_id: UUID) -> None:
     """Have workers take the webhooks of a replay, once more. Never fails: beat finds it too."""
     _wake(TaskName.PROCESS_WEBHOOK, str(command_id))

@@ -44,6 +44,13 @@ def _requests(edge: str) -> Statement:
     """)  # noqa: S608 (as above)
 
 
+_signed_in = Statement("""
+    SELECT found.operator FROM unnest(CAST(:ids AS text[])) AS sought (id) CROSS JOIN LATERAL (
+        SELECT operator FROM audit WHERE subject = sought.id AND action = 'sign_in' ORDER BY subject, id DESC LIMIT 1
+    ) AS found
+""")
+"""Those of the ids who signed in at a provider: their names are in no setting."""
+
 _newest, _older = _requests("true"), _requests("id < CAST(:before AS uuid)")
 
 
@@ -92,8 +99,9 @@ def audit_page(*, before: UUID | None, operators: Iterable[str]) -> AuditPage:
     rows = sorted(every, key=lambda row: row.id, reverse=True)
     known = {*operators, *(command.operator for command in commands.commands)}
     more = len(rows) > PAGE or commands.following is not None
-    return AuditPage(
-        rows=rows[:PAGE],
-        following=rows[PAGE - 1].id if more else None,
-        names={operator_id(name): name for name in known},
-    )
+    names = {operator_id(name): name for name in known}
+    requesters = {row.requested_by for row in rows[:PAGE] if isinstance(row, Request) and row.key_prefix is None}
+    if unknown := requesters - names.keys():
+        found = execute(_signed_in, {"ids": [str(each) for each in unknown]})
+        names |= {operator_id(name): name for (name,) in found}
+    return AuditPage(rows=rows[:PAGE], following=rows[PAGE - 1].id if more else None, names=names)

@@ -35,13 +35,13 @@ class ConsoleBlueprint(PageBlueprint):
 
 def page(template: str, **values: Any) -> str:
     """A page of the console, which knows who looks at it."""
-    settings: WebSettings = current_app.extensions["settings"]
     return render_template(
         f"console/{template}",
         operator=operator(),
+        may=operator().may,
         csrf=forms.token(_shown_to()),
         new_key=uuid4,
-        flower_url=settings.flower_url,
+        flower_url=_settings().flower_url,
         visible=visible,
         read_time=datetime.fromisoformat,
         seconds=seconds,
@@ -55,11 +55,17 @@ def page(template: str, **values: Any) -> str:
 def listing(template: str, *, faults: Mapping[str, str], **values: Any) -> tuple[str, int]:
     """A page with a list that an address narrows, and its status: 400 where a filter cannot be read."""
     return page(template, **values), 400 if faults else 200
+def check_form() -> None:
+    """Raise FormNotOurs unless the form at work is one that we showed to its sender."""
+    forms.check(_shown_to())
+    who, oidc = operator(), _settings().console_oidc
+    if who.by_cookie and oidc and not forms.is_from(oidc.origin):
+        raise forms.FormNotOurs
 
 
 def origin(*, note_needed: bool = False) -> Origin:
     """Who sent the form at work, with which key and why. Raises FormNotOurs, and MalformedBody without key or note."""
-    forms.check(_shown_to())
+    check_form()
     key = read_id(request.form.get("key"))
     if key is None:
         raise MalformedBody("The form lacks its key: go back, reload the page, and try again.")
@@ -100,3 +106,8 @@ def task_in_address() -> UUID | None:
 
 def _shown_to() -> str:
     return f"console:{operator().name}"
+
+
+def _settings() -> WebSettings:
+    found: WebSettings = current_app.extensions["settings"]
+    return found

@@ -20,14 +20,17 @@ from checkout_service.console import (
     webhook_pages,
 )
 from checkout_service.console.access import connect_passwords
+from checkout_service.console.sign_in_pages import connect_provider
 from checkout_service.pages import assets
 from checkout_service.pages.base import furnish
+from checkout_service.settings.values import WebSettings
 
 
 def init_app(app: Flask) -> None:
     """Serve the console's pages."""
     furnish(app)
-    connect_passwords(app, app.extensions["settings"])
+    settings: WebSettings = app.extensions["settings"]
+    connect_passwords(app, settings)
     assets.add_folder(app, Path(__file__).parent / "static")
     for room in (
         webhook_pages,
@@ -43,3 +46,4 @@ def init_app(app: Flask) -> None:
         command_pages,
     ):
         app.register_blueprint(room.blueprint)
+    connect_provider(app, settings)

@@ -24,6 +24,7 @@ from checkout_service.doctor.origins import check_origins
 from checkout_service.doctor.parts import check_parts
 from checkout_service.doctor.proxies import check_proxies
 from checkout_service.doctor.roles import check_roles
+from checkout_service.doctor.sign_in import check_sign_in
 from checkout_service.doctor.subjects import check_subjects
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -42,6 +43,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_subjects,
     check_proxies,
     check_origins,
+    check_sign_in,
     check_metrics,
     check_endpoints,
     check_parts,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from typing import Final
 
 import httpx
+
+from checkout_service.identity.issuer_calls import IssuerCallError, call
 
 LARGEST: Final = 2**20
 """Bytes."""
 
 WITHIN: Final = 5.0
-"""Seconds in all. A limit for each read would let a server that sends a byte now and then go on for days."""
+"""Seconds in all."""
+
+_HEADERS: Final = {"Accept": "application/jwk-set+json, application/json"}
 
 
 class JwksNotFetchedError(Exception):
@@ -22,30 +24,9 @@ class JwksNotFetchedError(Exception):
 def fetch_jwks(url: str) -> bytes:
     """The document. Raises JwksNotFetchedError and nothing else; follows no redirect."""
     try:
-        return asyncio.run(_fetch(url))
-    except TimeoutError:
-        raise JwksNotFetchedError(f"no whole answer within {WITHIN:.0f} s") from None
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, RuntimeError) as error:
-        raise JwksNotFetchedError(f"{type(error).__name__}: {error}") from error
-
-
-async def _fetch(url: str) -> bytes:
-    # The trust of the system, as anywhere else: an issuer inside may have a certificate of its own house.
-    trust = ssl.create_default_context()
-    async with asyncio.timeout(WITHIN), httpx.AsyncClient(verify=trust, timeout=WITHIN) as client:
-        headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
-        async with client.stream("GET", url, headers=headers) as answer:
-            if answer.status_code != httpx.codes.OK:
-                raise JwksNotFetchedError(f"status {answer.status_code}")
-            if answer.headers.get("Content-Encoding", "identity") != "identity":
-                raise JwksNotFetchedError("it is compressed, which was not offered")
-            return await _read(answer)
-
-
-async def _read(answer: httpx.Response) -> bytes:
-    read = bytearray()
-    async for piece in answer.aiter_raw():
-        read += piece
-        if len(read) > LARGEST:
-            raise JwksNotFetchedError(f"it is larger than {LARGEST} bytes")
-    return bytes(read)
+        answer = call(url, most=LARGEST, headers=_HEADERS, within=WITHIN)
+    except IssuerCallError as error:
+        raise JwksNotFetchedError(str(error)) from error
+    if answer.status != httpx.codes.OK:
+        raise JwksNotFetchedError(f"status {answer.status}")
+    return answer.content

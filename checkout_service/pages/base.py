@@ -91,7 +91,7 @@ def secured(answer: Response) -> Response:
 
 def error_page(document: dict[str, Any], headers: Mapping[str, str]) -> Response | None:
     """A problem as a page, or None where a machine asked."""
-    if request.path.startswith(FOR_MACHINES) or not _prefers_a_page():
+    if request.path.startswith(FOR_MACHINES) or not prefers_a_page():
         return None
     kept = {name: value for name, value in headers.items() if name.lower() != "content-length"}
     front = request.script_root + "/" if "shop.show_listings" in current_app.view_functions else None
@@ -99,7 +99,8 @@ def error_page(document: dict[str, Any], headers: Mapping[str, str]) -> Response
     return secured(Response(content, status=document["status"], headers=kept, content_type="text/html; charset=utf-8"))
 
 
-def _prefers_a_page() -> bool:
+def prefers_a_page() -> bool:
+    """Whether the request at work is a browser's, for a page."""
     if len(request.headers.get("Accept", "")) > LONGEST_ACCEPT:
         return False
     accepted = request.accept_mimetypes

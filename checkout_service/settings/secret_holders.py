@@ -21,6 +21,7 @@ SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("JWT_SECRET", ("web",)),
     ("PAGES_SECRET", ("web",)),
     ("CONSOLE_BASIC_AUTH", ("web",)),
+    ("CONSOLE_OIDC_CLIENT_SECRET", ("web",)),
     ("METRICS_TOKEN", ("web", "worker")),
     (
         "WEBHOOK_SECRETS_KEY",
@@ -68,6 +69,9 @@ FILES_OF_PROCESS: Final = {
 }
 """The files that each process of the Procfile reads."""
 
+NO_SECRETS: Final = frozenset({"CART_TOKEN_DAYS"})
+"""Settings whose names look like those of secrets: a number of days."""
+
 
 def is_secret(setting: str) -> bool:
     """Whether the setting is a secret, or has a name that looks like one."""
@@ -86,4 +90,6 @@ def may_hold(process: str, setting: str) -> bool:
 
 def _listed(setting: str) -> tuple[str, ...] | None:
     """The files of the first pattern that fits, in capitals or not; None if none does."""
+    if setting.upper() in NO_SECRETS:
+        return None
     return next((files for pattern, files in SECRETS if fnmatchcase(setting.upper(), pattern)), None)

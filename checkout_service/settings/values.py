@@ -14,6 +14,7 @@ from uuid import UUID
 from checkout_service.delivery_states import RejectedClass
 from checkout_service.settings.catalog_source import CatalogSource, catalog_source, refuse_bad_minutes
 from checkout_service.settings.errors import SettingsError
+from checkout_service.settings.operators import OidcSettings, Role
 from checkout_service.settings.origins import Origins
 from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader
@@ -133,6 +134,10 @@ class WebSettings(SharedSettings):
     pages_secret: Secret | None = None
     console: bool = False
     console_users: dict[str, Secret] = field(default_factory=dict)
+    console_roles: dict[str, Role] = field(default_factory=dict)
+    """Roles by the operator's name: a user's with a password, or ``oidc:`` and the subject of one who signs in."""
+    console_oidc: OidcSettings | None = None
+    """Where operators sign in; None: only by passwords, tokens and API keys."""
     flower_url: str | None = None
     trusted_proxies: Networks | None = None
     """The proxies in front: none of them if empty, and None where nobody said; then no address is believed."""
@@ -168,6 +173,13 @@ class WebSettings(SharedSettings):
     def addresses_key(self) -> bytes:
         """What callers' addresses are hashed with. Another key forgets who has how many sessions open, and no more."""
         return self._derived_key(b"checkout addresses")
+
+    @property
+    def console_key(self) -> bytes:
+        """What the cookies of operators are signed with; another issuer or client ends all sessions."""
+        oidc = self.console_oidc
+        place = f"{oidc.issuer}\n{oidc.client_id}" if oidc else ""
+        return self._derived_key(b"checkout console\n" + place.encode())
 
     def _derived_key(self, purpose: bytes) -> bytes:
         secret = self.pages_secret or self.jwt_secret

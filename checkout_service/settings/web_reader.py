@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
+from checkout_service.settings.operators import (
+    LEAST_SECRET,
+    ROLES_CLAIM,
+    OidcSettings,
+    Role,
+    fault_of_claim,
+    fault_of_client,
+    fault_of_console,
+    fault_of_issuer,
+    read_roles,
+)
 from checkout_service.settings.reader import Reader
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.secret_forms import placeholder
 
 
 class WebReader(Reader):
@@ -23,16 +37,58 @@ class WebReader(Reader):
         return {"pages": on, "pages_secret": Secret(secret) if secret else None}
 
     def console(self) -> dict[str, Any]:
-        """The operators' console: on where somebody can come in by a password, or where ``CONSOLE=on`` says so."""
+        """The operators' console: on where somebody can sign in, or where ``CONSOLE=on`` says so."""
         users = self.users("CONSOLE_BASIC_AUTH")
-        on = self._env.bool("CONSOLE", bool(users))
+        oidc = self._oidc()
+        on = self._env.bool("CONSOLE", bool(users or oidc))
         if on and not (self._env.str("PAGES_SECRET", "") or self._env.str("JWT_SECRET", "")):
             self._faults.append("PAGES_SECRET: the console signs its forms; set it, or CONSOLE=off")
         return {
             "console": on,
             "console_users": users,
+            "console_roles": self._roles(users),
+            "console_oidc": oidc,
             "flower_url": self.link("FLOWER_URL") or None,
         }
+
+    def _oidc(self) -> OidcSettings | None:
+        """The provider where operators sign in; None where none of its settings is set."""
+        prefix = "CONSOLE_OIDC_"
+        issuer, client, secret = (self._env.str(prefix + name, "") for name in ("ISSUER", "CLIENT_ID", "CLIENT_SECRET"))
+        claim = self._checked(
+            f"{prefix}ROLES_CLAIM", self._env.str(f"{prefix}ROLES_CLAIM", ROLES_CLAIM), fault_of_claim
+        )
+        if not claim:
+            self._faults.append(f"{prefix}ROLES_CLAIM: is set, and empty: name a claim, or leave it out")
+        if not (issuer or client or secret):
+            if claim != ROLES_CLAIM:
+                self._faults.append(f"{prefix}ROLES_CLAIM: is without effect: {prefix}ISSUER is not set")
+            return None
+        for name, value in (("ISSUER", issuer), ("CLIENT_ID", client), ("CLIENT_SECRET", secret)):
+            if not value:
+                self._faults.append(f"{prefix}{name}: is needed beside the others of {prefix}…")
+        self._checked(f"{prefix}ISSUER", issuer, partial(fault_of_issuer, production=self.production))
+        self._checked(f"{prefix}CLIENT_ID", client, fault_of_client)
+        checks = [fault_of_client, *([placeholder] if self.production else [])]
+        self._checked(f"{prefix}CLIENT_SECRET", secret, *checks)
+        if secret and self.production and len(secret) < LEAST_SECRET:
+            self._faults.append(
+                f"{prefix}CLIENT_SECRET: shorter than {LEAST_SECRET} characters, which is too weak in production"
+            )
+        url = self._env.str("CONSOLE_URL", "").rstrip("/")
+        if not url:
+            self._faults.append(f"CONSOLE_URL: is needed beside {prefix}ISSUER, which sends people back there")
+        self._checked("CONSOLE_URL", url, partial(fault_of_console, production=self.production))
+        return OidcSettings(
+            issuer=issuer, client_id=client, client_secret=Secret(secret), console_url=url, roles_claim=claim
+        )
+
+    def _roles(self, users: Collection[str]) -> dict[str, Role]:
+        """Roles of those who are named; of others see ``console.roles``."""
+        listed = self._env.str("CONSOLE_ROLES", "")
+        roles, faults = read_roles(listed, users) if listed else ({}, [])
+        self._faults.extend(f"CONSOLE_ROLES: {fault}" for fault in faults)
+        return roles
 
     def proxies(self, *, are_kept: bool = True) -> dict[str, Any]:
         """Which proxies are in front, and in which header they say who came to them.

@@ -55,6 +55,27 @@ def test_our_cookie_alone_goes_on(glass: int, lines: list[bytes]) -> None:
     assert handed_on(glass, *lines)["cookie"] == ["guest=mine.sig-1_"]
 
 
+GUEST, CONSOLE, SIGN_IN = b"guest=mine.sig-1_", b"__Host-console=eyJ9.AB_c-d", b"__Host-console-sign-in=Zm9v_-"
+
+
+@pytest.mark.parametrize(
+    "ours", [[GUEST, CONSOLE, SIGN_IN], [CONSOLE], [SIGN_IN], [GUEST, CONSOLE], [GUEST, SIGN_IN], [CONSOLE, SIGN_IN]]
+)
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_console_s_cookies_go_on_beside_it(glass: int, ours: list[bytes], apart: bool) -> None:
+    sent = [
+        b"theme=dark",
+        *reversed(ours),
+        NEIGHBOUR,
+        b"x__Host-console=no",
+        b"__Host-consoles=no",
+        b"a=b,__Host-console=no",
+    ]
+    lines = [b"Cookie: " + each for each in sent] if apart else [b"Cookie: " + b"; ".join(sent)]
+    # Caddy hands each on in a header of its own; the web process joins them by semicolons, as HTTP/2 would have it.
+    assert "; ".join(handed_on(glass, *lines)["cookie"]) == b"; ".join(ours).decode()
+
+
 @pytest.mark.parametrize("lines", [[], [b"Cookie: " + NEIGHBOUR], [b"Cookie: xguest=1; guests=2"]])
 def test_without_our_cookie_none_goes_on(glass: int, lines: list[bytes]) -> None:
     assert "cookie" not in handed_on(glass, *lines)

@@ -23,6 +23,7 @@ def holders(setting: str) -> set[str]:
         ("JWT_SECRET", {"web", "release"}),
         ("PAGES_SECRET", {"web", "release"}),
         ("CONSOLE_BASIC_AUTH", {"web", "release"}),
+        ("CONSOLE_OIDC_CLIENT_SECRET", {"web", "release"}),
         ("DATABASE_URL", {"web", "release"}),
         ("WORKER_DATABASE_URL", {"worker", "housekeeping", "sender"}),
         ("MIGRATION_DATABASE_URL", {"release"}),
