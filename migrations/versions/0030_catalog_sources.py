@@ -1,6 +1,6 @@
 """Listings out of tables of an application beside this one. Expands.
 
-Revision: 0031
+Revision: 0030
 
 The release before goes on beside it: both tables are empty until ``flask catalog sync`` runs.
 """
@@ -10,8 +10,8 @@ from typing import Final
 
 from alembic import op
 
-revision = "0031"
-down_revision = "0026"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """The trace that a row comes from: a column of what is done about later, and of events. Expands.
 
-Revision: 0030
+Revision: 0029
 
 The release before goes on beside it: it neither reads nor writes the columns. None writes a row anew or reads a table:
 each is NULL without a default, and its type is its bound, so that there is no CHECK whose rows would be looked through.
@@ -11,8 +11,8 @@ from typing import Final
 
 from alembic import op
 
-revision = "0030"
-down_revision = "0026"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 

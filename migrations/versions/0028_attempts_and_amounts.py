@@ -1,6 +1,6 @@
 """What came of each attempt at a webhook, and payments by their amount. Expands.
 
-Revision: 0029
+Revision: 0028
 
 The release before goes on beside it: it writes no attempts, so those that it makes are only counted.
 """
@@ -9,8 +9,8 @@ from typing import Final
 
 from alembic import op
 
-revision = "0029"
-down_revision = "0028"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

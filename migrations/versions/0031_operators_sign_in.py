@@ -1,6 +1,6 @@
 """The audit says when somebody signed in at the console, and with which role. Expands.
 
-Revision: 0032
+Revision: 0031
 
 Under the id that their requests carry, so that these have a name. The release before goes on beside it, but for its
 page of the audit, which cannot read such a row.
@@ -10,8 +10,8 @@ from typing import Final
 
 from alembic import op
 
-revision = "0032"
-down_revision = "0026"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 

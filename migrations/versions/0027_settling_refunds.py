@@ -1,6 +1,6 @@
 """An operator may settle a refund that is in doubt, and have a payment canceled. Expands.
 
-Revision: 0028
+Revision: 0027
 
 The release before goes on beside it. A worker of it that takes such a command up fails at it; one of this release does
 so once the lease is over.
@@ -10,7 +10,7 @@ from typing import Final
 
 from alembic import op
 
-revision = "0028"
+revision = "0027"
 down_revision = "0026"
 branch_labels = None
 depends_on = None
