@@ -55,6 +55,8 @@ def page(template: str, **values: Any) -> str:
 def listing(template: str, *, faults: Mapping[str, str], **values: Any) -> tuple[str, int]:
     """A page with a list that an address narrows, and its status: 400 where a filter cannot be read."""
     return page(template, **values), 400 if faults else 200
+
+
 def check_form() -> None:
     """Raise FormNotOurs unless the form at work is one that we showed to its sender."""
     forms.check(_shown_to())

@@ -46,7 +46,7 @@ def applies(requirement: Requirement, environment: Mapping[str, str] | None = No
 
 
 def production_requirements(project: Path) -> list[Requirement]:
-    """What pyproject.toml names of what runs in production: the service's own, and the extras of providers and of traces."""
+    """What pyproject.toml names of what runs in production: with the extras of providers and of traces."""
     project_table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     extras = project_table["optional-dependencies"]
     chosen = [line for extra in ("stripe", "paypal", "traces") for line in extras[extra]]
