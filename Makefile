@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi clients bench profile node venv many-rows
+.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi clients bench profile node venv many-rows docs
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -29,6 +29,7 @@ help:
 	@echo "make data-model  write docs/data-model.md from the models and a migrated database"
 	@echo "make openapi  write docs/openapi.json, the document of a release, from the routes"
 	@echo "make clients  write clients/openapi.json from the routes, and what is generated of it; the TypeScript part needs node"
+	@echo "make docs   builds docs/ as a site, into .site"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
 	@echo "make node   what tests run in node: linters of the API's document, public packages for receivers; and node itself, where it is missing"
@@ -103,6 +104,10 @@ openapi: venv
 
 clients: venv
 	@.venv/bin/python -m clients.make
+
+# mkdocs takes the pages' own word for what is missing: a link that leads nowhere fails it.
+docs: venv
+	@PYTHONPATH=. NO_MKDOCS_2_WARNING=1 .venv/bin/python -W ignore::DeprecationWarning -m mkdocs --quiet build --config-file deploy/docs/mkdocs.yml
 
 # Arguments for benchmarks/: names of figures, and --quick for seconds instead of minutes.
 FIGURES ?=
