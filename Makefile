@@ -31,6 +31,8 @@ help:
 	@echo "make manifests  write deploy/kubernetes from the Helm chart and the values beside it"
 	@echo "make clients  write clients/openapi.json from the routes, and what is generated of it; the TypeScript part needs node"
 	@echo "make dashboards  write deploy/observability/grafana/*.json from panels/*.yaml beside them"
+	@echo "make docs   builds docs/ as a site, into .site"
+	@echo "make image  builds the image, by docker, podman or buildah"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
 	@echo "make node   what tests run in node: linters of the API's document, public packages for receivers; and node itself, where it is missing"
@@ -111,6 +113,15 @@ dashboards: venv
 
 clients: venv
 	@.venv/bin/python -m clients.make
+
+# mkdocs takes the pages' own word for what is missing: a link that leads nowhere fails it.
+docs: venv
+	@PYTHONPATH=. NO_MKDOCS_2_WARNING=1 .venv/bin/python -W ignore::DeprecationWarning -m mkdocs --quiet build --config-file deploy/docs/mkdocs.yml
+
+# What it is made of, then the image itself: the first half needs a network, Debian 12 and Python 3.11.
+image: venv
+	@deploy/image/prepare.sh .venv/bin/python
+	@deploy/image/build.sh
 
 # Arguments for benchmarks/: names of figures, and --quick for seconds instead of minutes.
 FIGURES ?=

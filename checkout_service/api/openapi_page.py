@@ -125,6 +125,12 @@ _STYLE: Final = """body { margin: 0; }
 .swagger-ui :focus-visible { outline: 3px solid #1d4f91; outline-offset: 2px; }
 """
 
+
+def static_page() -> dict[str, str]:
+    """The page as files, by path, for a site that has ``ASSETS`` under docs/ and the document as openapi.json."""
+    return {"index.html": _PAGE, "docs/start.js": _START, "docs/page.css": _STYLE}
+
+
 _REQUEST_ID: Final = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 
 _TAG: Final = "Provider webhooks"
