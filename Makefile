@@ -157,4 +157,8 @@ venv:
 		echo "$(PYTHON) has neither ensurepip nor pip; on Debian: apt install python3-venv" >&2; exit 1; \
 	fi || exit 1; \
 	$$pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.lock || exit 1; \
+	printf '%s\n' '#!/bin/sh' '# checkout, of the checkout that this environment is in.' \
+		'root=$$(cd "$$(dirname "$$0")/../.." && pwd)' \
+		'PYTHONPATH=$$root$${PYTHONPATH:+:$$PYTHONPATH} exec "$$root/.venv/bin/python" -P -m checkout_service.command_line "$$@"' \
+		> .venv/bin/checkout && chmod +x .venv/bin/checkout || exit 1; \
 	echo "$$inputs" > .venv/built-from

@@ -17,7 +17,7 @@ ALL_SCOPES = tuple(Scope)
 
 
 def flask_api_keys(app: Flask, *arguments: Any) -> Result:
-    """``flask api-keys …``; MIGRATION_DATABASE_URL has to be set."""
+    """``checkout api-keys …``; MIGRATION_DATABASE_URL has to be set."""
     return app.test_cli_runner().invoke(args=["api-keys", *map(str, arguments)])
 
 

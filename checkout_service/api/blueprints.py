@@ -226,8 +226,8 @@ three where the currency has three; times are RFC 3339 in UTC.
 Programs of the shop come with an API key; it opens the paths that name a scope, and no customer's.
 Errors are problem documents (RFC 9457) with a stable `type`.
 
-To try it here, press *Authorize* and paste a token: `make run` prints one, `flask --app wsgi token --user UUID` makes
-one. Then open an operation, *Try it out* and *Execute*. Without a token you see your first problem document."""
+To try it here, press *Authorize* and paste a token: `make run` prints one, `checkout token --user UUID` makes one.
+Then open an operation, *Try it out* and *Execute*. Without a token you see your first problem document."""
 
 CUSTOMER: Final = "customer"
 STAFF: Final = "staff"
@@ -236,8 +236,8 @@ GUEST: Final = "guest"
 _CUSTOMER: Final = """A customer's token, whose claim `sub` (or the one that `JWT_SUBJECT_CLAIM` names) is a UUID, any
 text of 1 to 255 characters or a whole number. It opens what is that customer's own."""
 
-_STAFF: Final = """A token of staff, with scopes in its claim `scope`, or a program's API key (`csk_…`, made by `flask
-api-keys create`), which has its scopes since it was made. An operation names in `x-scopes` the scopes of which it takes
+_STAFF: Final = """A token of staff, with scopes in its claim `scope`, or a program's API key (`csk_…`, made by
+`checkout api-keys create`), which has its scopes since it was made. An operation names in `x-scopes` the scopes of which it takes
 one. An API key opens no other operation, and a token with `refunds` still opens what it opened before there were other
 scopes. Scopes: """
 

@@ -1,4 +1,4 @@
-"""``flask catalog``: ``import`` takes listings out of a file, with progress on a terminal; ``sync`` is beside it."""
+"""``checkout catalog``: ``import`` takes listings out of a file, with progress on a terminal; ``sync`` is beside it."""
 
 from __future__ import annotations
 

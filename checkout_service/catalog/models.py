@@ -27,7 +27,7 @@ from checkout_service.database.engine import Base, Dated
 
 
 class Vendor(Dated, Base):
-    """Who sells. Written by the owner: ``flask catalog import``."""
+    """Who sells. Written by the owner: ``checkout catalog import``."""
 
     __tablename__ = "vendors"
     name: Mapped[str] = mapped_column(Text)

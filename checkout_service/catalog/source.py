@@ -221,7 +221,7 @@ def _readable(connection: psycopg.Connection[Any]) -> Iterator[None]:
     except errors.InsufficientPrivilege as error:
         role = connection.info.user
         raise SourceError(
-            f"{_first_line(error)}: {role} may not read it. `flask catalog sync --grants` prints the GRANT that "
+            f"{_first_line(error)}: {role} may not read it. `checkout catalog sync --grants` prints the GRANT that "
             "its owner runs"
         ) from error
     except errors.ReadOnlySqlTransaction as error:

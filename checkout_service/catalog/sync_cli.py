@@ -1,4 +1,4 @@
-"""``flask catalog sync``: listings out of another application's tables, and the GRANTs that this needs."""
+"""``checkout catalog sync``: listings out of another application's tables, and the GRANTs that this needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands ``flask db …``: Flask-Migrate on our migrations.
+"""The commands ``checkout db …``: Flask-Migrate on our migrations.
 
 Loaded by the command line alone. Alembic takes 11 MB and a tenth of a second, and a server has no use for it.
 """

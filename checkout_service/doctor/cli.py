@@ -1,4 +1,4 @@
-"""``flask doctor``: checks everything that surrounds the service, once."""
+"""``checkout doctor``: checks everything that surrounds the service, once."""
 
 from __future__ import annotations
 

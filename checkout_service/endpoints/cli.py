@@ -1,4 +1,4 @@
-"""``flask webhook-endpoints``: where the shop wants its events, made, looked at and changed by operators.
+"""``checkout webhook-endpoints``: where the shop wants its events, made, looked at and changed by operators.
 
 By the same operations as the API, as the web tier's role: a secret that is made is printed, and no other is ever read.
 """

@@ -1,4 +1,4 @@
-"""``flask events listen``: this deployment's events, shown as they come and posted to a program that is being built.
+"""``checkout events listen``: this deployment's events, shown as they come and posted to a program that is being built.
 
 Only the command line loads it: a web process forwards nothing.
 """

@@ -1,4 +1,4 @@
-"""``flask token``: a bearer token for trying things, where our own secret signs tokens. ``flask customer``: whose an
+"""``checkout token``: a bearer token for trying things, where our own secret signs tokens. ``checkout customer``: whose an
 id is, and whose a subject."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``flask api-keys``: keys for programs of the shop, made, listed and revoked."""
+"""``checkout api-keys``: keys for programs of the shop, made, listed and revoked."""
 
 from __future__ import annotations
 

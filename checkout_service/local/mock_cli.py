@@ -1,4 +1,4 @@
-"""``flask mock``: plays the mock provider from a terminal."""
+"""``checkout mock``: plays the mock provider from a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flask events trigger``: a real event of a type, by really buying with the mock provider."""
+"""``checkout events trigger``: a real event of a type, by really buying with the mock provider."""
 
 from __future__ import annotations
 

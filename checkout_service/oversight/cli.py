@@ -1,4 +1,4 @@
-"""``flask payments``: one payment's timeline, and whether all of them are as they must be."""
+"""``checkout payments``: one payment's timeline, and whether all of them are as they must be."""
 
 from __future__ import annotations
 

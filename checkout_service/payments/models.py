@@ -123,7 +123,7 @@ class PaymentMate(Dated, Base):
 
 
 class LookUpAfterRestore(Dated, Base):
-    """A payment about which its provider has to be asked since a restore (``flask after-restore``).
+    """A payment about which its provider has to be asked since a restore (``checkout after-restore``).
 
     Until the answer is recorded, or an operator lets it go, the triggers refunds_wait_for_look_up and
     capture_requests_wait_for_look_up (migrations/restores/look_ups.sql) refuse requests.

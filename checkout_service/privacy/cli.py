@@ -1,4 +1,4 @@
-"""``flask privacy``: erases a person, and writes down everything that is held of one."""
+"""``checkout privacy``: erases a person, and writes down everything that is held of one."""
 
 from __future__ import annotations
 

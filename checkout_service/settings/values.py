@@ -359,7 +359,7 @@ class MigrationSettings:
 
 
 def signing_secret(provider: str) -> Secret:
-    """The first webhook secret of a provider, for ``flask mock pay``, which plays the provider and so must sign."""
+    """The first webhook secret of a provider, for ``checkout mock pay``, which plays the provider and so must sign."""
     env = Reader()
     secrets = env.secrets(f"{provider.upper()}_WEBHOOK_SECRETS")
     env.finish()

@@ -1,4 +1,4 @@
-"""``flask stock``: what lies there of a listing, entered by somebody who looked."""
+"""``checkout stock``: what lies there of a listing, entered by somebody who looked."""
 
 from __future__ import annotations
 

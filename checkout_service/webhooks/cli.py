@@ -1,4 +1,4 @@
-"""``flask webhooks``: operators look at webhooks and have them processed again."""
+"""``checkout webhooks``: operators look at webhooks and have them processed again."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
 DO $$
 DECLARE
     -- In the whole cluster: roles belong to it, so all hosts and all databases there share these numbers. By the formula
-    -- in docs/availability.md; `flask doctor` compares them with max_connections and with what a host needs. Both together
+    -- in docs/availability.md; `checkout doctor` compares them with max_connections and with what a host needs. Both together
     -- stay below max_connections without what is reserved, so that the web never keeps the workers out.
     connections_of_web CONSTANT integer := 50;
     connections_of_workers CONSTANT integer := 40;

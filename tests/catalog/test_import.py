@@ -75,7 +75,7 @@ def owner(servers: Servers) -> Secret:
 
 @pytest.fixture
 def run(app: Flask, servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Run ``flask catalog import`` on these bytes."""
+    """Run ``checkout catalog import`` on these bytes."""
     monkeypatch.setenv("MIGRATION_DATABASE_URL", servers.superuser_url)
 
     def run(content: bytes) -> Result:

@@ -38,7 +38,7 @@ OF_WRITER = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 
 @pytest.fixture
 def run(app: Flask, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run ``flask catalog sync`` with these arguments."""
+    """Run ``checkout catalog sync`` with these arguments."""
     monkeypatch.setenv("WORKER_DATABASE_URL", servers.worker_url)
     monkeypatch.setenv("CATALOG_SOURCE", SELECT)
     monkeypatch.setenv("IMAGE_ORIGINS", "https://images.example")

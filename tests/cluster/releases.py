@@ -20,6 +20,13 @@ MOST_TRIES: Final = 3
 """Of the migrations, by whoever releases: docs/migrations.md says to run them again."""
 
 
+_BY_PROCFILE: Final = """#!/bin/sh
+here=$(dirname "$0")
+line=$(sed -n "s/^$1: //p" "$here/../../Procfile")
+exec "$here/"$line
+"""
+
+
 def old_release(folder: Path) -> Path | None:
     """The old release in that folder, with this one's libraries; None where the clone has no such commit."""
     packed = subprocess.run(["git", "archive", OLD], cwd=ROOT, capture_output=True, check=False)
@@ -27,10 +34,22 @@ def old_release(folder: Path) -> Path | None:
         return None
     folder.mkdir()
     subprocess.run(["tar", "-x"], input=packed.stdout, cwd=folder, check=True)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
+    _make_environment(folder / ".venv")
     # What operators run is of this release: the scripts of the hosts' servers.
     subprocess.run(["cp", "-r", str(ROOT / "deploy"), str(folder)], check=True)
     return folder
+
+
+def _make_environment(folder: Path) -> None:
+    """This release's libraries, with a ``checkout`` as the units name it: that release had the lines of its Procfile."""
+    (folder / "bin").mkdir(parents=True)
+    for own, there in ((folder, ROOT / ".venv"), (folder / "bin", ROOT / ".venv" / "bin")):
+        for path in there.iterdir():
+            if path.name not in {"bin", "checkout"}:
+                (own / path.name).symlink_to(path)
+    program = folder / "bin" / "checkout"
+    program.write_text(_BY_PROCFILE)
+    program.chmod(0o755)
 
 
 def upgrade(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""``flask doctor``: finds what is wrong around the service, and says what to do."""
+"""``checkout doctor``: finds what is wrong around the service, and says what to do."""
 
 from __future__ import annotations
 

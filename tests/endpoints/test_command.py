@@ -1,4 +1,4 @@
-"""``flask webhook-endpoints`` does what the API does, and prints a secret alone on its last line."""
+"""``checkout webhook-endpoints`` does what the API does, and prints a secret alone on its last line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flask api-keys`` makes, lists and revokes keys: each is shown once, and what is kept opens nothing."""
+"""``checkout api-keys`` makes, lists and revokes keys: each is shown once, and what is kept opens nothing."""
 
 from __future__ import annotations
 

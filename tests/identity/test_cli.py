@@ -1,4 +1,4 @@
-"""``flask token`` prints a token that works, and nothing where it must not."""
+"""``checkout token`` prints a token that works, and nothing where it must not."""
 
 from __future__ import annotations
 

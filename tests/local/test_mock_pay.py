@@ -1,4 +1,4 @@
-"""``flask mock pay``: plays the provider, signs as it does and posts over HTTP."""
+"""``checkout mock pay``: plays the provider, signs as it does and posts over HTTP."""
 
 from __future__ import annotations
 

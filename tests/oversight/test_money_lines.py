@@ -1,4 +1,4 @@
-"""``flask payments show`` and ``disputes``: money by its entries, what is wrong with it, and what to do about it."""
+"""``checkout payments show`` and ``disputes``: money by its entries, what is wrong with it, and what to do about it."""
 
 from __future__ import annotations
 

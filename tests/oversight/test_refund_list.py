@@ -1,4 +1,4 @@
-"""``flask payments refunds``: those that failed, and those that are outstanding, with why."""
+"""``checkout payments refunds``: those that failed, and those that are outstanding, with why."""
 
 from __future__ import annotations
 

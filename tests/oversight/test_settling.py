@@ -1,4 +1,4 @@
-"""``flask payments accept``, ``review`` and ``refund``: the three ways out of a mismatch, by command line."""
+"""``checkout payments accept``, ``review`` and ``refund``: the three ways out of a mismatch, by command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flask orders take-over``: the order of a cart that was paid twice goes to the other payment."""
+"""``checkout orders take-over``: the order of a cart that was paid twice goes to the other payment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flask payments show``: everything that happened to a payment, in order."""
+"""``checkout payments show``: everything that happened to a payment, in order."""
 
 from __future__ import annotations
 

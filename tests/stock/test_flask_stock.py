@@ -1,4 +1,4 @@
-"""``flask stock``: what lies there is entered, shown, and refused with names where it is below what is reserved."""
+"""``checkout stock``: what lies there is entered, shown, and refused with names where it is below what is reserved."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _owner(monkeypatch: pytest.MonkeyPatch, servers: Servers) -> None:
 
 
 def stock(app: Flask, *arguments: Any, given: str | None = None) -> Result:
-    """``flask stock …``."""
+    """``checkout stock …``."""
     return app.test_cli_runner().invoke(args=["stock", *map(str, arguments)], input=given)
 
 

@@ -1,4 +1,4 @@
-"""``flask webhooks``: an operator finds a webhook, reads it and has it processed again."""
+"""``checkout webhooks``: an operator finds a webhook, reads it and has it processed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payments that wait for their look-up after a restore (``flask after-restore``), whatever their status is.
+"""Payments that wait for their look-up after a restore (``checkout after-restore``), whatever their status is.
 
 A row is taken for some minutes, and is gone only in the transaction in which its provider's answer was recorded. So a
 run that ends, a provider that is away, or a payment that moves meanwhile costs a while, never the look-up. Where the
