@@ -1,4 +1,4 @@
-"""``checkout token``: a bearer token for trying things, where our own secret signs tokens. ``checkout customer``: whose an
+"""``checkout token``: a bearer token for trying things, where our own secret signs tokens. ``customer``: whose an
 id is, and whose a subject."""
 
 from __future__ import annotations

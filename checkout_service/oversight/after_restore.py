@@ -1,4 +1,4 @@
-"""``checkout after-restore``: what a database that was put back to an earlier moment has to know of the time that it lost.
+"""``checkout after-restore``: what a database that was put back to an earlier moment has to know of what it lost.
 
 Numbers that were given after that moment are known outside: to readers of the log, and to customers. Given again to
 others, readers would pass over events, and two orders would have one number. And what providers reported since was

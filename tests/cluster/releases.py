@@ -41,7 +41,7 @@ def old_release(folder: Path) -> Path | None:
 
 
 def _make_environment(folder: Path) -> None:
-    """This release's libraries, with a ``checkout`` as the units name it: that release had the lines of its Procfile."""
+    """This release's libraries, with a ``checkout`` as the units name it, which that release had by its Procfile."""
     (folder / "bin").mkdir(parents=True)
     for own, there in ((folder, ROOT / ".venv"), (folder / "bin", ROOT / ".venv" / "bin")):
         for path in there.iterdir():

@@ -1,4 +1,4 @@
-"""``checkout events trigger`` makes each type of event and ``checkout events listen`` posts them, in a service that runs."""
+"""``checkout events trigger`` makes each type of event and ``events listen`` posts them, in a service that runs."""
 
 from __future__ import annotations
 

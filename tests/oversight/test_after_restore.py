@@ -1,4 +1,4 @@
-"""``checkout after-restore``: series go on behind what was seen outside, senders know the log again, payments are due."""
+"""``checkout after-restore``: series go on behind what was seen outside, senders know the log, payments are due."""
 
 from __future__ import annotations
 
