@@ -31,7 +31,7 @@ class SettingsFilesError(Exception):
 
 
 def _key() -> str:
-    """256 bits, in letters that every reader of an environment file takes as they are."""
+    """256 bits, in characters that every reader of an environment file takes as they are."""
     return secrets.token_urlsafe(32)
 
 

@@ -76,10 +76,10 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
 
 
 def test_it_is_read_searched_and_shows_the_api_without_another_host(address: str) -> None:
-    asked: set[str] = set()
+    requested: set[str] = set()
     with open_browser() as browser:
         page = browser.new_context(viewport=DESKTOP).new_page()  # type: ignore[arg-type]
-        page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+        page.on("request", lambda request: requested.add(urlsplit(request.url).netloc))
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
 
@@ -94,4 +94,4 @@ def test_it_is_read_searched_and_shows_the_api_without_another_host(address: str
         page.goto(f"{address}/index.html")
         assert not overflows(page)
         assert not complaints
-    assert {host for host in asked if host} == {urlsplit(address).netloc}
+    assert {host for host in requested if host} == {urlsplit(address).netloc}

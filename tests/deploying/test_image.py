@@ -103,8 +103,8 @@ def test_nothing_of_the_image_is_writable_or_names_where_it_came_from(image: Ima
     assert image.user == (10001, 10001)
     assert image.config["StopSignal"] in {"", "SIGTERM"}
     places = set(re.findall(r"\b(?:https?|file)://[^\s/]+", _sources())) | {"https://", "--index-url", "pypi"}
-    told = "\n".join(image.history) + json.dumps(image.config)
-    assert not [place for place in places if place in told], "a layer says where its packages came from"
+    written = "\n".join(image.history) + json.dumps(image.config)
+    assert not [place for place in places if place in written], "a layer says where its packages came from"
 
     installed = image.root / "opt" / "checkout"
     owned = [path for path in installed.rglob("*") if not path.is_symlink() and path.lstat().st_uid != 0]

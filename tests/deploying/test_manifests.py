@@ -81,8 +81,7 @@ def test_the_web_is_replaced_by_a_reload_and_its_port_outlives_a_restart() -> No
 
 
 def test_every_queue_is_consumed_by_the_process_that_says_so() -> None:
-    commands = {_process(unit): _command(unit) for unit in UNITS}
-    consumed = {name: words[words.index("-Q") + 1] for name, words in commands.items() if "-Q" in words}
+    consumed = {name: words[words.index("-Q") + 1] for name, words in COMMANDS.items() if "-Q" in words}
     assert consumed == {name: ",".join(queues) for name, queues in QUEUES_OF_PROCESS.items()}
 
 

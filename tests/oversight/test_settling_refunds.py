@@ -1,4 +1,4 @@
-"""``checkout payments settle-refund``: what a person saw of a refund that is in doubt, and what becomes of its money."""
+"""``checkout payments settle-refund``: what a person saw of a refund that is in doubt, and what becomes of it."""
 
 from __future__ import annotations
 
