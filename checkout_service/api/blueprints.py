@@ -238,8 +238,8 @@ text of 1 to 255 characters or a whole number. It opens what is that customer's 
 
 _STAFF: Final = """A token of staff, with scopes in its claim `scope`, or a program's API key (`csk_…`, made by
 `checkout api-keys create`), which has its scopes since it was made. An operation names in `x-scopes` the scopes of
-which it takes one. An API key opens no other operation, and a token with `refunds` still opens what it opened before there
-were other scopes. Scopes: """
+which it takes one. An API key opens no other operation, and a token with `refunds` still opens what it opened before
+there were other scopes. Scopes: """
 
 _GUEST: Final = """The secret that `POST /api/carts` gives a guest, in place of Authorization; both together are a 400.
 It opens the guest's cart, and the payments and orders that came of it. Once the cart is a customer's, it only reads

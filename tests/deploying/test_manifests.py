@@ -145,3 +145,25 @@ def _command(unit: Path) -> list[str]:
     # A percent sign is systemd's own, doubled to be itself.
     command = _unit(unit)["Service"]["ExecStart"].replace("%%", "%").split()
     return [command[0].removeprefix("/opt/checkout/.venv/bin/"), *command[1:]]
+
+
+def test_root_has_the_command_with_all_settings(tmp_path: Path) -> None:
+    program = (ROOT / "deploy" / "systemd" / "checkout").read_text()
+    assert os.access(ROOT / "deploy" / "systemd" / "checkout", os.X_OK)
+    named = re.search(r"^for name in (.+); do$", program, re.MULTILINE)
+    assert named
+    assert {*named[1].split(), "flower"} == {
+        "settings",
+        *(file for files in FILES_OF_PROCESS.values() for file in files),
+    }
+    settings, installed = tmp_path / "etc", tmp_path / "bin"
+    settings.mkdir()
+    installed.mkdir()
+    (settings / "settings.env").write_text("DEFAULT_CURRENCY=EUR\n")
+    (settings / "broker.env").write_text("REDIS_URL=redis://cache:6379/0\n")
+    (installed / "checkout").write_text('#!/bin/sh\necho "$DEFAULT_CURRENCY $REDIS_URL" "$@"\n')
+    (installed / "checkout").chmod(0o755)
+    program = program.replace("/etc/checkout", str(settings)).replace("/opt/checkout/.venv/bin", str(installed))
+    command = ["/bin/sh", "-c", program, "checkout", "doctor", "two words"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "EUR redis://cache:6379/0 doctor two words\n"
