@@ -6,15 +6,17 @@ It needs no application and none of its settings, since it makes them.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from checkout_service.command_line.environment_file import EnvironmentFileError, read_environment_file
-from checkout_service.command_line.settings_files import SettingsFilesError, missing_settings, write_files
+from checkout_service.command_line.settings_files import SettingsFilesError, merged, missing_settings, write_files
 from checkout_service.database.environment_lines import EnvironmentLinesError, environment_lines
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group("settings")
@@ -34,7 +36,8 @@ def init(file: Path) -> None:
         with environment_lines(file) as lines:
             if file.exists():
                 read_environment_file(str(file))  # its whole grammar: a file that others misread is not added to
-            made = missing_settings({**os.environ, **lines.settings()})
+            given = {name: value for name, value in os.environ.items() if value}
+            made = missing_settings({**lines.settings(), **given})
             if made:
                 lines.write(made)
     except (EnvironmentFileError, EnvironmentLinesError) as error:
@@ -43,16 +46,17 @@ def init(file: Path) -> None:
 
 
 @settings.command("split")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", type=_THERE, nargs=-1, required=True)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def split(file: Path, folder: Path) -> None:
-    """Write the settings of FILE into FOLDER by who holds them: settings.env, broker.env, web.env and so on.
+def split(files: Sequence[Path], folder: Path) -> None:
+    """Write the settings of FILES into FOLDER by who holds them: settings.env, broker.env, web.env and so on.
 
-    Each process is given its own (deploy/systemd, and Secrets of Kubernetes), and no secret of another. It may run
-    again; files that would not change are left alone.
+    Each process is given its own (deploy/systemd, and Secrets of Kubernetes), and no secret of another. What two files
+    set is taken from the later one, and so is JWT_SECRET or JWT_JWKS_URL, each in place of the other. It
+    may run again; files that would not change are left alone.
     """
     try:
-        found, _ = read_environment_file(str(file))
+        found = merged([read_environment_file(str(file))[0] for file in files])
         changed = write_files(folder, found)
     except (EnvironmentFileError, SettingsFilesError) as error:
         raise click.ClickException(str(error)) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,9 @@ FILES: Final = (SETTINGS_FILE, *dict.fromkeys(name for _, names in SECRETS for n
 """The files, without their suffix: this one, and one for each that holds secrets."""
 
 SUFFIX: Final = ".env"
+
+EITHER: Final = ("JWT_SECRET", "JWT_JWKS_URL")
+"""What callers' tokens are checked by: one of the two."""
 
 
 class SettingsFilesError(Exception):
@@ -59,6 +62,20 @@ def missing_settings(settings: Mapping[str, str]) -> dict[str, str]:
     if "mock" in (name.strip() for name in providers.split(",")) and not settings.get("MOCK_WEBHOOK_SECRETS"):
         made["MOCK_WEBHOOK_SECRETS"] = _key()
     return made
+
+
+def merged(files: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """What several files set together; of what two of them set, the later one's.
+
+    Of ``EITHER`` the later one counts as well: a secret that was made for a trial ends where a shop names its identity
+    provider. Two in one file both stay, and no process starts with them.
+    """
+    found: dict[str, str] = {}
+    for settings in files:
+        if sum(bool(settings.get(name)) for name in EITHER) == 1:
+            found = {name: value for name, value in found.items() if name not in EITHER}
+        found |= settings
+    return found
 
 
 def split(settings: Mapping[str, str]) -> dict[str, dict[str, str]]:

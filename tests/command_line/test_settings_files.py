@@ -16,6 +16,7 @@ from checkout_service.command_line.settings_files import (
     FILES,
     MADE,
     SettingsFilesError,
+    merged,
     missing_settings,
     split,
     write_files,
@@ -100,6 +101,30 @@ def test_each_file_holds_what_its_processes_may(tmp_path: Path) -> None:
     del settings["ACME_API_KEY"]
     assert {path.stem for path in write_files(tmp_path, settings)} == {"web", "worker"}
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".env"]
+
+
+def test_of_several_files_the_later_one_counts_each_read_by_itself(tmp_path: Path) -> None:
+    made, shop, folder = tmp_path / "made.env", tmp_path / "shop.env", tmp_path / "folder"
+    folder.mkdir()
+    made.write_text("JWT_SECRET=of-a-trial\nCONSOLE_BASIC_AUTH=ops:made\nDEFAULT_CURRENCY=USD")  # no final newline
+    shop.write_text("CONSOLE_BASIC_AUTH=ops:chosen\nJWT_JWKS_URL=https://identity.example/keys")
+    done = checkout("settings", "split", str(made), str(shop), str(folder))
+    assert done.returncode == 0, done.stderr
+    web, settings = (read_environment_file(str(folder / f"{name}.env"))[0] for name in ("web", "settings"))
+    assert web == {"CONSOLE_BASIC_AUTH": "ops:chosen"}, "a secret of a trial ends with an identity provider"
+    assert settings == {"DEFAULT_CURRENCY": "USD", "JWT_JWKS_URL": "https://identity.example/keys"}
+
+    # The other way about, and both in one file, which no process starts with.
+    assert merged([settings, {"JWT_SECRET": "s"}]) == {"DEFAULT_CURRENCY": "USD", "JWT_SECRET": "s"}
+    assert merged([{"JWT_SECRET": "s", "JWT_JWKS_URL": "u"}]) == {"JWT_SECRET": "s", "JWT_JWKS_URL": "u"}
+    assert merged([{"JWT_SECRET": "s"}, {"JWT_JWKS_URL": ""}])["JWT_SECRET"] == "s"
+
+
+def test_an_empty_variable_does_not_have_a_value_of_the_file_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "checkout.env"
+    file.write_text("PAGES_SECRET=kept\n")
+    assert checkout("settings", "init", str(file), given={"PAGES_SECRET": ""}).returncode == 0
+    assert read_environment_file(str(file))[0]["PAGES_SECRET"] == "kept"
 
 
 def _known() -> list[tuple[str, tuple[str, ...]]]:

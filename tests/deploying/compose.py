@@ -126,6 +126,34 @@ class Project:
             command = [str(_installed_postgres() / "bin" / command[0]), *command[1:], f"--port={self.ports[name]}"]
         return subprocess.run(command, env=self.environment(name), capture_output=True, check=False).returncode == 0
 
+    def run_once(self, *names: str) -> None:
+        """Run services that end, one after the other, also those that have run before, and all that these need."""
+        for name in names:
+            if name in self.started:
+                self._run(name, self.command(name))
+            else:
+                self._start(name)
+            self._await_condition(name, "service_completed_successfully")
+
+    def seen(self, name: str) -> dict[str, str]:
+        """The environment that the service's own program would begin with: its entry point, with another program."""
+        self._mount(name)
+        place = self.folder / "seeing"
+        place.mkdir(exist_ok=True)
+        program = place / "checkout"
+        program.write_text("#!/bin/sh\nexec env -0\n")
+        program.chmod(0o755)
+        environment = self.environment(name)
+        environment["PATH"] = f"{place}{os.pathsep}{os.defpath}"
+        done = subprocess.run(self.command(name), env=environment, capture_output=True, text=True, check=True)
+        return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
+
+    def command(self, name: str) -> list[str]:
+        """What the service runs."""
+        return [
+            self._placed(name, part) for part in (*self.services[name]["entrypoint"], *self.services[name]["command"])
+        ]
+
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
@@ -143,7 +171,7 @@ class Project:
         elif name == "valkey":
             self._run(name, [str(get_binary_path()), *service["command"][1:], "--port", str(self.ports[name])])
         else:
-            self._run(name, [self._placed(name, part) for part in [*service["entrypoint"], *service["command"]]])
+            self._run(name, self.command(name))
 
     def _run(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
@@ -206,14 +234,15 @@ class Project:
     def _mount(self, name: str) -> None:
         """Have a service see its volumes, and no other."""
         root = self._root(name)
-        (root / "tmp").mkdir(parents=True)
+        (root / "tmp").mkdir(parents=True, exist_ok=True)
         for volume in self.services[name].get("volumes", []):
             source, target = volume.removesuffix(":ro").split(":")
             there = self.folder / "volumes" / source.removeprefix("./")
             there.mkdir(parents=True, exist_ok=True)
             place = root / target.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(there)
+            if not place.is_symlink():
+                place.symlink_to(there)
 
     def _placed(self, name: str, text: str) -> str:
         """With folders and ports of this machine."""

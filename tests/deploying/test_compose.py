@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from checkout_service.local.purchase import buy
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, may_hold
+from checkout_service.settings.secret_holders import FILES_OF_PROCESS, files_with, may_hold
 from tests.conftest import ROOT
 from tests.deploying.compose import FILE, Project, project, read
 from tests.in_node import PACKAGES, find_node
@@ -66,7 +67,7 @@ def test_one_command_makes_all_and_sells(services: Project) -> None:
     assert len(before) > 8
     assert {path.stat().st_mode & 0o077 for path in before if "shop" not in path.parts} == {0}
     again = subprocess.run(
-        [services._placed("database", part) for part in _command(services, "database")],
+        services.command("database"),
         env=services.environment("database"),
         capture_output=True,
         text=True,
@@ -88,12 +89,66 @@ def test_one_command_makes_all_and_sells(services: Project) -> None:
 def test_each_process_finds_its_own_secrets_and_no_others() -> None:
     for name, service in read({})["services"].items():
         mounted = {volume.split(":")[0] for volume in service.get("volumes", [])}
+        assert ("admin" in mounted) == (name == "database"), name
+        assert ("administrator" in mounted) == (name in {"password", "postgres", "database"}), name
         if name in FILES_OF_PROCESS:
-            assert mounted <= set(FILES_OF_PROCESS[name]), name
+            # What is shared by many is in each volume.
+            assert mounted == (set(FILES_OF_PROCESS[name]) - {"broker"} or {name}), name
             assert all(volume.endswith(":ro") for volume in service.get("volumes", []))
             given = service["environment"]
             assert not [setting for setting in given if not may_hold(name, setting)]
-    assert "admin" not in mounted
+
+
+JWKS = "https://identity.example/keys"
+OF_A_SHOP = {
+    "ENVIRONMENT": "production",
+    "PAYMENT_PROVIDERS": "stripe",
+    "DEFAULT_CURRENCY": "EUR",
+    "JWT_JWKS_URL": JWKS,
+    "REDIS_URL": "redis://:pass@cache.example:6379/1",
+    "CELERY_BROKER_URL": "amqp://shop:pass@broker.example/shop",
+    "CATALOG_SOURCE": "products",
+    "CONSOLE_BASIC_AUTH": "ops:chosen-by-the-shop-itself",
+    "STRIPE_API_KEY": "rk_live_x",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_x",
+}
+"""What a shop may say instead of what is usual or was made, and what no other file says."""
+
+
+@pytest.mark.parametrize("is_trial_first", [False, True])
+def test_what_the_shops_files_say_reaches_each_process_at_any_start(services: Project, is_trial_first: bool) -> None:
+    shop = services.folder / "volumes" / "shop"
+    (shop / "shop.env").unlink()
+    given = OF_A_SHOP | ({} if is_trial_first else {"DATABASE_SCHEMA": "shop", "DATABASE_ROLE_PREFIX": "shop"})
+    if is_trial_first:
+        services.run_once("database")
+        assert services.seen("web")["JWT_SECRET"]
+        assert services.seen("beat")["REDIS_URL"] == f"redis://127.0.0.1:{services.ports['valkey']}/0"
+    lines = [f"{name}={value}" for name, value in given.items()]
+    # As editors leave them that write no newline at the end, and in two files.
+    (shop / "a.env").write_text("\n".join(lines[:4]))
+    (shop / "b.env").write_text("\n".join(lines[4:]))
+    for _ in range(2):
+        services.run_once("database")
+        seen = {name: services.seen(name) for name in FILES_OF_PROCESS}
+        for name, environment in seen.items():
+            expected = {setting: value for setting, value in given.items() if may_hold(name, setting)}
+            assert {setting: environment.get(setting) for setting in expected} == expected, name
+            own = {file for setting in environment for file in files_with(setting)} - {"settlements"}
+            assert own >= set(FILES_OF_PROCESS[name]), f"{name} lacks a file of its own"
+            assert not [setting for setting in environment if not may_hold(name, setting)], name
+            assert "JWT_SECRET" not in environment, "it was made for a trial"
+        _loads_as_web(seen["web"])
+
+
+def _loads_as_web(environment: dict[str, str]) -> None:
+    program = "from checkout_service.settings.values import WebSettings\n"
+    program += "from checkout_service.providers.registry import account_forms\n"
+    program += "assert WebSettings.from_environment(account_forms()).production"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_runs_is_what_the_image_says() -> None:
@@ -112,11 +167,6 @@ def test_what_runs_is_what_the_image_says() -> None:
     published = [port for each in ours.values() for port in each.get("ports", [])]
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published), "what is open to all is for a proxy to say"
-
-
-def _command(services: Project, name: str) -> list[str]:
-    service = services.services[name]
-    return [*service["entrypoint"], *service["command"]]
 
 
 def _settings(services: Project, volume: str) -> dict[str, str]:
