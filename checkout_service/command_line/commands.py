@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import click
 
-from checkout_service.command_line.environment_file import OPTION, SETTING
 from checkout_service.command_line.health import PROBES, UnhealthyError, ask
 from checkout_service.command_line.processes import celery_arguments, flask_arguments
+from checkout_service.settings.environment_file import OPTION, SETTING
 from checkout_service.settings.errors import SettingsError
 
 # By their names: what they load is for them alone.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-from checkout_service.command_line.environment_file import (
+from checkout_service.settings.environment_file import (
     OPTION,
     SETTING,
     EnvironmentFileError,

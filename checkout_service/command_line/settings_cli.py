@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from checkout_service.command_line.environment_file import EnvironmentFileError, read_environment_file
 from checkout_service.command_line.settings_files import SettingsFilesError, merged, missing_settings, write_files
 from checkout_service.database.environment_lines import EnvironmentLinesError, environment_lines
+from checkout_service.settings.environment_file import EnvironmentFileError, read_environment_file
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _THERE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -1,7 +1,7 @@
 """An environment file that settings are added to: every other line stays as it is, and it is whole at every moment.
 
-A line is NAME=value without quotes, which sh, systemd and docker read alike. The reader of the command line has the
-whole grammar; here are the few settings that ``database init`` writes, whose values are made of plain characters.
+What it sets is read by the one grammar (``checkout_service.settings.environment_file``); what is written here has
+values of plain characters.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from checkout_service.settings.environment_file import EnvironmentFileError, parse
 
 PLAIN: Final = re.compile(r"[A-Za-z0-9._:/?@!=+,%\[\]-]*")
 """Values that need no quotes for any reader."""
@@ -30,26 +32,21 @@ class EnvironmentLines:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            content = path.read_bytes() if path.exists() else b""
-            self._text = content.decode()
+            self._content = path.read_bytes() if path.exists() else b""
+            self._text = self._content.decode()
         except UnicodeDecodeError:
             raise EnvironmentLinesError(f"{path} is not UTF-8") from None
         except OSError as error:
             raise EnvironmentLinesError(f"{path} cannot be read: {error.strerror}") from None
-        if len(content) > LARGEST:
+        if len(self._content) > LARGEST:
             raise EnvironmentLinesError(f"{path} has more than {LARGEST} bytes")
 
     def settings(self) -> dict[str, str]:
-        """What it sets. One that is set twice is refused: readers do not agree which of both counts."""
-        found: dict[str, str] = {}
-        for number, line in enumerate(self._text.splitlines(), start=1):
-            name, equals, value = line.partition("=")
-            if not equals or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
-                continue
-            if name in found:
-                raise EnvironmentLinesError(f"{self._path}, line {number}: sets {name} once more")
-            found[name] = value
-        return found
+        """What it sets, read as the command line and every process read it; any other form of line is refused."""
+        try:
+            return parse(self._content, name=str(self._path))
+        except EnvironmentFileError as error:
+            raise EnvironmentLinesError(str(error)) from None
 
     def write(self, settings: Mapping[str, str]) -> None:
         """Set these, in their line or behind the last one; whatever happens, the file is as before or as it is then.
@@ -61,7 +58,8 @@ class EnvironmentLines:
                 raise EnvironmentLinesError(f"{name} would need quotes, which readers of {self._path} do not agree on")
         left = dict(settings)
         lines = []
-        for line in self._text.splitlines():
+        # At "\n" alone: what else a text may be split at is no end of a line to any reader.
+        for line in self._text.removesuffix("\n").split("\n") if self._text else []:
             name = line.partition("=")[0]
             lines.append(f"{name}={left.pop(name)}" if name in left else line)
         lines += [f"{name}={value}" for name, value in left.items()]

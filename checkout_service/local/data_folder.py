@@ -23,8 +23,8 @@ from uuid import uuid4
 
 import psutil
 
-from checkout_service.command_line.environment_file import is_accepted
 from checkout_service.local.servers import free_port
+from checkout_service.settings.environment_file import is_accepted
 from checkout_service.settings.secret_holders import FILES_OF_PROCESS, is_secret, may_hold
 
 ROOT = Path(__file__).parent.parent.parent

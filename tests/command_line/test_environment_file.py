@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkout_service.command_line.environment_file import (
+from checkout_service.settings.environment_file import (
     LARGEST_FILE,
     LONGEST_LINE,
     MOST_FAULTS,

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from checkout_service.command_line.environment_file import is_accepted, read_environment_file
 from checkout_service.command_line.settings_files import (
     FILES,
     MADE,
@@ -22,6 +21,7 @@ from checkout_service.command_line.settings_files import (
     write_files,
 )
 from checkout_service.providers.registry import account_forms
+from checkout_service.settings.environment_file import is_accepted, read_environment_file
 from checkout_service.settings.secret_holders import FILES_OF_PROCESS, files_with, is_secret, may_hold
 from checkout_service.settings.values import WebSettings
 from tests.conftest import ROOT

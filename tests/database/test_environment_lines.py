@@ -31,6 +31,7 @@ ADMIN = "postgresql://dba:p@{}/shop"
         ("# a comment\n\nC=3", "# a comment\n\nC=3\nA=1\nB=2\n"),
         ("B=old\nC='quoted $x'\nA=\n", "B=2\nC='quoted $x'\nA=1\n"),
         ("#A=0\nexport A=0\n", "#A=0\nexport A=0\nA=1\nB=2\n"),
+        ("# not the end\u2028A=0\n", "# not the end\u2028A=0\nA=1\nB=2\n"),
     ],
 )
 def test_lines_are_set_where_they_are_and_all_others_stay(tmp_path: Path, before: str, after: str) -> None:
@@ -69,7 +70,14 @@ def test_a_value_that_readers_read_otherwise_is_refused_without_showing_it(tmp_p
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"A=1\nA=2\n", "line 2: sets A once more"), (b"A=\xff\n", "is not UTF-8"), (b"#" * 2**21, "has more than")],
+    [
+        (b"A=1\nA=2\n", "line 2: sets A once more"),
+        (b"A='1'\n", "line 1: has a value with a quotation mark"),
+        (b"export A=1\n", "begins with export"),
+        ("#\u2028A=1\n".encode(), "line 1: is a comment|line 1: holds"),
+        (b"A=\xff\n", "is not UTF-8"),
+        (b"#" * 2**21, "has more than"),
+    ],
 )
 def test_a_file_that_cannot_be_read_alike_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "checkout.env"
