@@ -31,15 +31,22 @@ class EnvironmentLines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        target = path.resolve()
+        self._former = target.with_name(f".{target.name}.former")
+        self._before: str | None = None
+        self._has_written = False
+        self._reread()
+
+    def _reread(self) -> None:
         try:
-            self._content = path.read_bytes() if path.exists() else b""
+            self._content = self._path.read_bytes() if self._path.exists() else b""
             self._text = self._content.decode()
         except UnicodeDecodeError:
-            raise EnvironmentLinesError(f"{path} is not UTF-8") from None
+            raise EnvironmentLinesError(f"{self._path} is not UTF-8") from None
         except OSError as error:
-            raise EnvironmentLinesError(f"{path} cannot be read: {error.strerror}") from None
+            raise EnvironmentLinesError(f"{self._path} cannot be read: {error.strerror}") from None
         if len(self._content) > LARGEST:
-            raise EnvironmentLinesError(f"{path} has more than {LARGEST} bytes")
+            raise EnvironmentLinesError(f"{self._path} has more than {LARGEST} bytes")
 
     def settings(self) -> dict[str, str]:
         """What it sets, read as the command line and every process read it; any other form of line is refused."""
@@ -48,10 +55,11 @@ class EnvironmentLines:
         except EnvironmentFileError as error:
             raise EnvironmentLinesError(str(error)) from None
 
-    def write(self, settings: Mapping[str, str]) -> None:
+    def write(self, settings: Mapping[str, str], *, keep_former: bool = False) -> None:
         """Set these, in their line or behind the last one; whatever happens, the file is as before or as it is then.
 
-        Only its owner may read it. It is on the disk when this returns.
+        Only its owner may read it. It is on the disk when this returns. ``keep_former`` lays the file as it is now
+        beside it, until ``put_back`` or ``forget_former``.
         """
         for name, value in settings.items():
             if not PLAIN.fullmatch(value):
@@ -63,10 +71,41 @@ class EnvironmentLines:
             name = line.partition("=")[0]
             lines.append(f"{name}={left.pop(name)}" if name in left else line)
         lines += [f"{name}={value}" for name, value in left.items()]
-        target = self._path.resolve()  # a link stays one
+        self._before, self._has_written = (self._text if self._path.exists() else None), True
+        if keep_former:
+            self._put(self._former, self._text)
+        self._put(self._path.resolve(), "".join(f"{line}\n" for line in lines))  # a link stays one
+        self._reread()
+
+    def former(self) -> dict[str, str]:
+        """What the file set before a run that was ended in between; nothing where none was."""
+        try:
+            return parse(self._former.read_bytes(), name=str(self._former))
+        except FileNotFoundError:
+            return {}
+        except (OSError, EnvironmentFileError):
+            raise EnvironmentLinesError(f"{self._former} cannot be read") from None
+
+    def put_back(self) -> None:
+        """Have it as it was before the last ``write``; nothing where there was none."""
+        if self._before is not None:
+            self._put(self._path.resolve(), self._before)
+        elif self._has_written:
+            self._path.unlink(missing_ok=True)
+        self.forget_former()
+        self._reread()
+
+    def forget_former(self) -> None:
+        """What ``write`` replaced is needed no more."""
+        try:
+            self._former.unlink(missing_ok=True)
+        except OSError as error:
+            raise EnvironmentLinesError(f"{self._former} cannot be removed: {error.strerror}") from None
+
+    def _put(self, target: Path, text: str) -> None:
         draft = target.with_name(f".{target.name}.draft")
         try:
-            _replace(target, draft, "".join(f"{line}\n" for line in lines))
+            _replace(target, draft, text)
         except OSError as error:
             with suppress(OSError):
                 draft.unlink()

@@ -37,7 +37,9 @@ BEGIN
                 required.name, current_user, required.name, required.login;
         END IF;
     END LOOP;
-    IF current_user <> 'checkout_owner' AND NOT pg_has_role(current_user, 'checkout_owner', 'SET') THEN
+    -- Who may not give it to themselves goes on as far as it goes without.
+    IF current_user <> 'checkout_owner' AND NOT pg_has_role(current_user, 'checkout_owner', 'SET')
+            AND pg_has_role(current_user, 'checkout_owner', 'MEMBER WITH ADMIN OPTION') THEN
         EXECUTE format('GRANT checkout_owner TO %I WITH SET TRUE', current_user);
     END IF;
 END
@@ -117,11 +119,29 @@ BEGIN
     END IF;
     IF NOT (has_schema_privilege('checkout_owner', schema, 'USAGE')
             AND has_schema_privilege('checkout_owner', schema, 'CREATE')) THEN
-        EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO checkout_owner', schema);
+        BEGIN
+            EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO checkout_owner', schema);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;
+        END;
+        -- Whoever has the right and may not give it is warned, and nothing was given.
+        IF NOT (has_schema_privilege('checkout_owner', schema, 'USAGE')
+                AND has_schema_privilege('checkout_owner', schema, 'CREATE')) THEN
+            RAISE EXCEPTION '% may not give rights in the schema %: run GRANT USAGE, CREATE ON SCHEMA % TO '
+                'checkout_owner as its owner or as a superuser', current_user, schema, schema;
+        END IF;
     END IF;
     FOREACH login IN ARRAY ARRAY['checkout_web', 'checkout_worker'] LOOP
         IF NOT has_schema_privilege(login, schema, 'USAGE') THEN
-            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', schema, login);
+            BEGIN
+                EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', schema, login);
+            EXCEPTION WHEN insufficient_privilege THEN
+                NULL;
+            END;
+            IF NOT has_schema_privilege(login, schema, 'USAGE') THEN
+                RAISE EXCEPTION '% may not give rights in the schema %: run GRANT USAGE ON SCHEMA % TO % as its owner '
+                    'or as a superuser', current_user, schema, schema, login;
+            END IF;
         END IF;
     END LOOP;
     IF schema = 'public' THEN

@@ -15,7 +15,8 @@ from typing import Any, Final, cast
 import click
 
 from checkout_service.database.environment_lines import EnvironmentLines, EnvironmentLinesError, environment_lines
-from checkout_service.database.setup import SETTINGS, Prepared, SetupError, prepare_database
+from checkout_service.database.setup import Prepared, prepare_database
+from checkout_service.database.setup_roles import SETTINGS, SetupError
 from checkout_service.settings.database_addresses import AddressError
 from checkout_service.settings.database_names import read_names
 from checkout_service.settings.secret import Secret
@@ -76,7 +77,7 @@ def database() -> None:
 @click.option(
     "--connections",
     type=_Connections(20, 100_000),
-    help="How many connections web and workers may have together; by default nine tenths of the server's.",
+    help="How many connections web and workers may have together; by default nine tenths of what others leave.",
 )
 def init(admin_url_file: str | None, env_file: Path | None, renew: tuple[str, ...], connections: int | None) -> None:
     """Make the database, the roles with their passwords, the schema and what they may do there.
@@ -96,6 +97,8 @@ def init(admin_url_file: str | None, env_file: Path | None, renew: tuple[str, ..
         raise click.ClickException(str(error)) from None
     for step in done.steps or ["nothing: all was there"]:
         click.echo(f"database init: {step}")
+    for note in done.notes:
+        click.echo(f"database init: note: {note}")
     if done.faults:
         raise click.ClickException("\n".join(done.faults))
 

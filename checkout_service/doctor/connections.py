@@ -30,7 +30,9 @@ _LIMITS: Final = text("""
         current_setting('max_connections')::int
             - current_setting('superuser_reserved_connections')::int
             - current_setting('reserved_connections')::int AS given,
-        datconnlimit AS of_database
+        datconnlimit AS of_database,
+        (SELECT coalesce(sum(rolconnlimit), 0) FROM pg_roles
+            WHERE rolcanlogin AND rolconnlimit > 0 AND rolname NOT IN (current_user, :worker, :settlements)) AS others
     FROM pg_database, pg_roles AS web LEFT JOIN pg_roles AS worker ON worker.rolname = :worker
     WHERE datname = current_database() AND web.rolname = current_user
 """)
@@ -43,6 +45,8 @@ class Limits:
     given: int
     web: int
     worker: int
+    others: int = 0
+    """What roles that are not ours may have together, by limits of their own; those without one are not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +63,11 @@ def check_connections() -> Iterator[Finding]:
     """Compare what the server gives with what this host's configuration needs."""
     settings: WebSettings | DatabaseSettings = current_app.extensions["settings"]
     worker_role = _worker_role()
-    [row] = execute(_LIMITS, {"worker": worker_role})
+    [row] = execute(_LIMITS, {"worker": worker_role, "settlements": database_names().settlements})
     if row.is_superuser or row.worker is None:
         return  # the checks of roles say so
     given = row.given if row.of_database == UNLIMITED else min(row.given, row.of_database)
-    limits = Limits(given=given, web=row.web, worker=row.worker)
+    limits = Limits(given=given, web=row.web, worker=row.worker, others=int(row.others))
     yield from judge_shares(limits, web_role=row.web_role, worker_role=worker_role)
     if settings.database_pooler == "none":
         counts = ProcessCounts.from_environment()
@@ -94,6 +98,13 @@ def judge_shares(limits: Limits, *, web_role: str, worker_role: str) -> Iterator
             result,
             f"The web may leave too few to the workers: raise max_connections above {limits.web + kept} and what is "
             f"reserved, or ALTER ROLE {web_role} CONNECTION LIMIT {max(1, limits.given - kept - 1)};",
+        )
+    elif limits.web + kept + limits.others > limits.given:
+        yield advice(
+            ABOUT,
+            f"{result}, and roles of others {limits.others}",
+            "Together they may leave none to the workers: raise max_connections, or give each its share by `checkout "
+            "database init --connections N` or ALTER ROLE … CONNECTION LIMIT.",
         )
     else:
         yield ok(ABOUT, result)

@@ -6,116 +6,16 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import click.testing
 import psycopg
 import pytest
 
-from checkout_service.database.environment_lines import EnvironmentLines
-from checkout_service.database.setup import SETTINGS
 from checkout_service.database.setup_cli import database
-from checkout_service.local.servers import Postgres
-from checkout_service.settings.database_names import DatabaseNames
-from tests.apps import another_postgres
 from tests.conftest import ROOT
+from tests.database.shops import LOGINS, Shop, backends, superuser_of, without_ours
 from tests.flower_pages.stack import eventually
-
-ADMIN_PASSWORD = "the administrator's own"
-LOGINS = ("DATABASE_URL", "WORKER_DATABASE_URL", "MIGRATION_DATABASE_URL", "SETTLEMENTS_DATABASE_URL")
-
-_numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    """Everybody but its superuser needs a password; every statement is logged."""
-    with another_postgres() as postgres:
-        with _superuser(postgres) as superuser:
-            (path,) = superuser.execute("SHOW hba_file").fetchone() or ("",)
-            Path(path).write_text("local all postgres trust\nlocal all all scram-sha-256\n", encoding="ascii")
-            superuser.execute("ALTER SYSTEM SET log_statement = 'all'")
-            superuser.execute(f"CREATE ROLE dba LOGIN CREATEROLE CREATEDB PASSWORD $${ADMIN_PASSWORD}$$".encode())
-            superuser.execute("SELECT pg_reload_conf()")
-        yield postgres
-
-
-def _superuser(postgres: Postgres, name: str = "postgres") -> psycopg.Connection[Any]:
-    return psycopg.connect(host=str(postgres.socket_folder), user="postgres", dbname=name, autocommit=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shop:
-    """A deployment of a test's own: its names, its database, and the folder of its environment file."""
-
-    server: Postgres
-    folder: Path
-    prefix: str = field(default_factory=lambda: f"shop_{next(_numbers)}")
-
-    @property
-    def names(self) -> DatabaseNames:
-        return DatabaseNames(schema=self.prefix, prefix=self.prefix)
-
-    @property
-    def file(self) -> Path:
-        return self.folder / "checkout.env"
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return EnvironmentLines(self.file).settings()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Where nothing is made yet."""
-        return {
-            "ADMIN_DATABASE_URL": self.admin("dba", ADMIN_PASSWORD),
-            "DATABASE_SCHEMA": self.prefix,
-            "DATABASE_ROLE_PREFIX": self.prefix,
-        }
-
-    def admin(self, user: str, password: str = "") -> str:
-        return f"postgresql://{user}:{password.replace(' ', '%20')}@/{self.prefix}?host={self.server.socket_folder}"
-
-    def init(self, *arguments: str, stdin: str | None = None, **environment: str) -> click.testing.Result:
-        return click.testing.CliRunner(env=_without_ours(self.environment | environment)).invoke(
-            database, ["init", "--env-file", str(self.file), *arguments], input=stdin
-        )
-
-    def start(self) -> subprocess.Popen[str]:
-        """The same in a process."""
-        return subprocess.Popen(
-            [sys.executable, "-c", "from checkout_service.database.setup_cli import database; database()",
-             "init", "--env-file", str(self.file)],
-            env={"PATH": os.environ["PATH"], **self.environment}, cwd=ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-
-    def verifiers(self) -> dict[str, str]:
-        with _superuser(self.server) as superuser:
-            return dict(
-                superuser.execute(
-                    "SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE %s", (f"{self.prefix}\\_%",)
-                ).fetchall()
-            )
-
-    def log_in(self, setting: str) -> str:
-        with psycopg.connect(self.settings[setting]) as connection:
-            (user,) = connection.execute("SELECT current_user::text").fetchone() or ("",)
-        return str(user)
-
-
-def _without_ours(environment: Mapping[str, str]) -> Mapping[str, str | None]:
-    """None takes a variable away."""
-    return dict.fromkeys((*SETTINGS.values(), "ADMIN_DATABASE_URL")) | dict(environment)
-
-
-@pytest.fixture
-def shop(server: Postgres, tmp_path: Path) -> Shop:
-    return Shop(server=server, folder=tmp_path)
 
 
 def test_everything_is_made_by_who_is_no_superuser_and_a_release_needs_nobody(shop: Shop) -> None:
@@ -130,7 +30,7 @@ def test_everything_is_made_by_who_is_no_superuser_and_a_release_needs_nobody(sh
 
     # A release migrates as the owner, who may make no role, no schema and no extension. Deployments of before have no
     # role for payouts, which nothing needs yet.
-    with _superuser(shop.server) as superuser:
+    with superuser_of(shop.server) as superuser:
         superuser.execute(f"DROP ROLE {names.settlements}".encode())
     migrated = subprocess.run(
         [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"],
@@ -150,14 +50,14 @@ def test_everything_is_made_by_who_is_no_superuser_and_a_release_needs_nobody(sh
 def test_a_rerun_changes_nothing(shop: Shop) -> None:
     assert shop.init().exit_code == 0
     before, verifiers = shop.file.read_bytes(), shop.verifiers()
-    with _superuser(shop.server) as superuser:
+    with superuser_of(shop.server) as superuser:
         superuser.execute(f"ALTER ROLE {shop.names.web} CONNECTION LIMIT 7".encode())
 
     done = shop.init()
 
     assert (done.exit_code, done.output) == (0, "database init: nothing: all was there\n")
     assert (shop.file.read_bytes(), shop.verifiers()) == (before, verifiers)
-    with _superuser(shop.server) as superuser:
+    with superuser_of(shop.server) as superuser:
         limit = superuser.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", (shop.names.web,)).fetchone()
     assert limit == (7,)
 
@@ -175,32 +75,26 @@ def test_no_password_is_in_the_output_nor_in_the_servers_log(shop: Shop) -> None
 
 def test_what_is_not_a_right_is_bounded(shop: Shop) -> None:
     assert shop.init("--connections", "45").exit_code == 0
-    with _superuser(shop.server) as superuser:
+    with superuser_of(shop.server) as superuser:
         limits = dict(superuser.execute("SELECT rolname, rolconnlimit FROM pg_roles").fetchall())
     names = shop.names
     assert (limits[names.web], limits[names.worker], limits[names.settlements]) == (25, 20, 5)
 
 
 def test_one_that_is_killed_after_the_file_goes_on_with_the_passwords_that_stand_there(shop: Shop) -> None:
-    with _superuser(shop.server) as superuser, superuser.transaction():
+    with superuser_of(shop.server) as superuser, superuser.transaction():
         superuser.execute("LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE")  # no role can be made
         process = shop.start()
         eventually(shop.file.exists)
         process.kill()
         process.communicate()
     written = shop.file.read_bytes()
-    eventually(lambda: not _backends(shop))
+    eventually(lambda: not backends(shop))
     assert shop.verifiers() == {}
 
     assert shop.init().exit_code == 0
     assert shop.file.read_bytes() == written
     assert shop.log_in("DATABASE_URL") == shop.names.web
-
-
-def _backends(shop: Shop) -> list[Any]:
-    with _superuser(shop.server) as superuser:
-        query = "SELECT FROM pg_stat_activity WHERE application_name = 'database-init'"
-        return superuser.execute(query).fetchall()
 
 
 def test_two_at_once_are_one(shop: Shop) -> None:
@@ -223,12 +117,12 @@ def test_two_at_once_with_files_of_their_own_do_not_lock_each_other_out(shop: Sh
 
 
 def test_of_two_at_once_with_files_of_their_own_the_first_stays(shop: Shop) -> None:
-    with _superuser(shop.server) as superuser:
+    with superuser_of(shop.server) as superuser:
         superuser.execute(f"CREATE DATABASE {shop.prefix} OWNER dba".encode())
     shops = [Shop(server=shop.server, folder=shop.folder / name, prefix=shop.prefix) for name in ("a", "b")]
     for one in shops:
         one.folder.mkdir()
-    with _superuser(shop.server) as superuser, superuser.transaction():
+    with superuser_of(shop.server) as superuser, superuser.transaction():
         superuser.execute("LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE")  # both have decided when it goes on
         started = [one.start() for one in shops]
         eventually(lambda: all(one.file.exists() for one in shops))
@@ -260,15 +154,18 @@ def test_a_password_that_is_given_is_the_roles_and_is_not_written(shop: Shop) ->
 
 def test_a_password_in_the_file_that_is_not_the_roles_is_named(shop: Shop) -> None:
     assert shop.init().exit_code == 0
-    with _superuser(shop.server) as superuser:
+    with superuser_of(shop.server) as superuser:
         superuser.execute(f"ALTER ROLE {shop.names.worker} PASSWORD 'another one'".encode())
     done = shop.init()
     assert done.exit_code == 1
-    assert f"{shop.names.worker} cannot log in by WORKER_DATABASE_URL: the password is refused" in done.output
+    assert (
+        f"{shop.names.worker} cannot log in by WORKER_DATABASE_URL: the password is refused; --renew worker makes"
+        in done.output
+    )
 
 
-def test_roles_that_migrations_made_without_passwords_get_them_from_a_superuser(shop: Shop) -> None:
-    with _superuser(shop.server) as superuser:
+def test_roles_that_migrations_made_without_passwords_get_them_from_asuperuser_of(shop: Shop) -> None:
+    with superuser_of(shop.server) as superuser:
         for role in ("web", "worker"):
             superuser.execute(f"CREATE ROLE {shop.prefix}_{role} LOGIN".encode())
     refused = shop.init()
@@ -282,7 +179,7 @@ def test_roles_that_migrations_made_without_passwords_get_them_from_a_superuser(
 @pytest.mark.parametrize("rights", ["CREATEDB", "CREATEROLE"])
 def test_who_may_not_make_what_is_missing_reads_why_and_nothing_is_left(shop: Shop, rights: str) -> None:
     name = f"{shop.prefix}_admin"
-    with _superuser(shop.server) as superuser:
+    with superuser_of(shop.server) as superuser:
         superuser.execute(f"CREATE ROLE {name} LOGIN {rights} PASSWORD 'a'".encode())
     done = shop.init(ADMIN_DATABASE_URL=shop.admin(name, "a"))
     expected = {
@@ -319,7 +216,7 @@ def test_wrong_use_is_2(shop: Shop, environment: Mapping[str, str], message: str
 
 
 def test_without_a_file_no_password_is_made(shop: Shop) -> None:
-    runner = click.testing.CliRunner(env=_without_ours(shop.environment))
+    runner = click.testing.CliRunner(env=without_ours(shop.environment))
     done = runner.invoke(database, ["init"])
     assert done.exit_code == 1
     assert "name the file that they are written to by --env-file" in done.output
@@ -327,9 +224,9 @@ def test_without_a_file_no_password_is_made(shop: Shop) -> None:
 
 
 def test_a_schema_of_another_application_is_refused(shop: Shop) -> None:
-    with _superuser(shop.server) as superuser:
+    with superuser_of(shop.server) as superuser:
         superuser.execute(f"CREATE DATABASE {shop.prefix} OWNER dba".encode())
-    with _superuser(shop.server, shop.prefix) as superuser:
+    with superuser_of(shop.server, shop.prefix) as superuser:
         superuser.execute("CREATE TABLE public.alembic_version (version_num text)")
     done = shop.init(DATABASE_SCHEMA="public")
     assert done.exit_code == 1
@@ -340,7 +237,7 @@ def test_a_schema_of_another_application_is_refused(shop: Shop) -> None:
 def test_a_server_that_is_away_and_a_check_without_an_address_end_with_a_line(shop: Shop) -> None:
     done = shop.init(ADMIN_DATABASE_URL="postgresql://a:Qz7x@127.0.0.1:1/b")
     assert (done.exit_code, done.output) == (1, "Error: The administrator cannot connect: nobody listens there.\n")
-    checked = click.testing.CliRunner(env=_without_ours({})).invoke(database, ["check"])
+    checked = click.testing.CliRunner(env=without_ours({})).invoke(database, ["check"])
     assert checked.exit_code == 2
     assert "DATABASE_URL: Environment variable not set." in checked.output
 
