@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients dashboards bench profile node venv many-rows docs image
+.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients dashboards bench profile node venv many-rows docs image wheel
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -32,6 +32,7 @@ help:
 	@echo "make clients  write clients/openapi.json from the routes, and what is generated of it; the TypeScript part needs node"
 	@echo "make dashboards  write deploy/observability/grafana/*.json from panels/*.yaml beside them"
 	@echo "make docs   builds docs/ as a site, into .site"
+	@echo "make wheel  builds the wheel of this checkout, into dist/"
 	@echo "make image  builds the image, by docker, podman or buildah"
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
@@ -117,6 +118,10 @@ clients: venv
 # mkdocs takes the pages' own word for what is missing: a link that leads nowhere fails it.
 docs: venv
 	@PYTHONPATH=. NO_MKDOCS_2_WARNING=1 .venv/bin/python -W ignore::DeprecationWarning -m mkdocs --quiet build --config-file deploy/docs/mkdocs.yml
+
+# Of a copy of what git knows: an older build/ would be packed as well.
+wheel: venv
+	@exec .venv/bin/python -m tests.supply_chain wheel --to dist
 
 # What it is made of, then the image itself: the first half needs a network, Debian 12 and Python 3.11.
 image: venv

@@ -23,15 +23,28 @@ from checkout_service.settings.environment_file import (
 WRONG_USE: Final = 2
 """The exit status of a command that was given what it cannot use, as click's own."""
 
+FIRST: Final = 1
+"""The number of a container's first process. The kernel gives it no signal that it has not asked for, so until a
+process takes SIGTERM by itself, and in every command that never does, this does it."""
+
+ENDED: Final = 128 + signal.SIGTERM
+"""The exit status of a command that was ended before it was through, as a shell's."""
+
+_SERVING: Final = frozenset({"web", "worker", "housekeeping", "sender", "beat", "flower"})
+"""Processes that are ended by SIGTERM, and then have done what they are for."""
+
 
 def main() -> None:
     """Run the command line, and exit with its status: 0, 1 for something wrong that was found, 2 for wrong use."""
     arguments = sys.argv[1:]
-    if arguments and _named(arguments)[1][:1] == ["web"]:
-        # Before all else: SIGHUP would end a service that is only starting, and the first process of a container has
-        # no SIGTERM of its own.
+    name = "".join(_named(arguments)[1][:1]) if arguments else ""
+    if name == "web":
+        # Before all else: it would end a service that is only starting.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if name == "web" or os.getpid() == FIRST:
+        status = 0 if name in _SERVING else ENDED
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(status))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     begin_with_environment_file(arguments)
     # By its name, and only now: with the file's settings, and after the signals.
     import_module("checkout_service.command_line.commands").checkout(args=arguments, prog_name="checkout")
@@ -55,6 +68,9 @@ def begin_with_environment_file(arguments: Sequence[str]) -> None:
         sys.stderr.write(f"{warning}\n")
     environment = {**values, **os.environ}
     environment.pop(SETTING, None)
+    if os.getpid() == FIRST:
+        # Kept until main() can take it: what begins anew has no handler at first.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     interpreter = sys.orig_argv[1 : len(sys.orig_argv) - len(arguments)]
     os.execve(sys.executable, [sys.executable, *interpreter, *rest], environment)  # noqa: S606 (this very command)
 

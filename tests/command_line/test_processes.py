@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
+import psutil
 import pytest
 
 from checkout_service.command_line.commands import checkout
@@ -14,7 +18,7 @@ from checkout_service.command_line.processes import PROCESSES, celery_arguments,
 from checkout_service.database.schema import MIGRATIONS
 from checkout_service.local.processes import read_procfile
 from tests.conftest import ROOT, Servers
-from tests.flower_pages.stack import environment
+from tests.flower_pages.stack import environment, eventually
 
 
 def test_the_procfile_says_the_same() -> None:
@@ -77,3 +81,32 @@ def test_flower_reads_the_packages_settings_wherever_it_starts(servers: Servers,
         check=True,
     )
     assert done.stdout.strip() == str(ROOT / "checkout_service" / "flower_pages" / "flower_settings.py")
+
+
+def test_the_first_process_of_a_container_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    """The kernel gives such a process no SIGTERM that it has no handler for, whoever sends it."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("only root makes a namespace of processes, by unshare")
+    file = tmp_path / "checkout.env"
+    file.write_text("DATABASE_SCHEMA=shop\n")
+    # It reads an address that never comes, and has begun anew with the file's settings before.
+    command = ["-m", "checkout_service.command_line", "--env-file", str(file), "database", "init"]
+    process = subprocess.Popen(
+        ["unshare", "--fork", "--pid", "--kill-child", sys.executable, *command, "--admin-url-file", "-"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        eventually(lambda: _ends_when_asked(process), within=60)
+        assert process.returncode == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _ends_when_asked(process: subprocess.Popen[bytes]) -> bool:
+    for child in psutil.Process(process.pid).children():
+        child.send_signal(signal.SIGTERM)
+    return process.poll() is not None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,9 +16,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.packaging.built import LEFT_OUT, source_files
 from tests.supply_chain.__main__ import LOCK, PROJECT, write_list
 from tests.supply_chain.audit import FINE, WRONG, audit
 from tests.supply_chain.lock import read_lock, run_in_production
+from tests.supply_chain.wheels import _strange, build_wheel
 
 Answer = Callable[[str], tuple[int, dict[str, Any]]]
 """What the service says about a package of this name: status and body."""
@@ -125,3 +130,24 @@ def test_the_lock_is_read_whole() -> None:
 
 def test_how_a_hole_is_reported_is_written_where_it_is_looked_for() -> None:
     assert "advisory" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+
+
+def test_the_wheel_is_made_of_what_git_knows_and_not_of_an_older_build(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for path in source_files():
+        if path.partition("/")[0] not in LEFT_OUT:
+            (project / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, project / path)
+    stale = project / "build" / "lib" / "checkout_service"
+    stale.mkdir(parents=True)
+    (stale / "long_gone.py").write_text("")
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    wheel = build_wheel(project, tmp_path / "dist")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert "checkout_service/command_line/entry.py" in names
+    assert "checkout_service/migrations/env.py" in names
+    assert "checkout_service/long_gone.py" not in names
+    assert _strange(wheel, project) == []
+    (project / "checkout_service" / "durations.py").unlink()
+    assert _strange(wheel, project) == ["checkout_service/durations.py"]

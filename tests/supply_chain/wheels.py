@@ -6,8 +6,10 @@ The image's Python is another one than this, and needs other packages. So who ne
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from email.parser import HeaderParser
@@ -24,6 +26,12 @@ DEBIAN: Final = {"python_version": "3.11", "python_full_version": "3.11.2", "imp
 """The Python of Debian 12, which is the image's: the wheels' names tell 3.11 alone, their markers more."""
 
 REQUIREMENTS: Final = "requirements.txt"
+
+_OF_A_WHEEL: Final = ("checkout_service/", "worker/", "migrations/", "pyproject.toml", "README.md", "LICENSE")
+"""What a wheel is made of: folders, and files at the top."""
+
+_MOVED: Final = ("checkout_service/migrations/", "migrations/")
+"""Where the wheel has what a checkout has at its top."""
 
 
 def fetch_wheels(lock: Path, project: Path, folder: Path) -> list[Pinned]:
@@ -50,7 +58,7 @@ def fetch_wheels(lock: Path, project: Path, folder: Path) -> list[Pinned]:
                 needed[name] = needed.get(name, set()) | each.extras
                 changed.append(name)
         open_ = [found for name in changed for found in _needs_of(name, needed[name], folder)]
-    own = _build(project.parent, folder)
+    own = build_wheel(project.parent, folder)
     digest = hashlib.sha256(own.read_bytes()).hexdigest()
     name, version = own.name.split("-")[:2]
     chosen = [pinned[name] for name in sorted(needed)]
@@ -83,12 +91,38 @@ def _without_marker(package: Pinned) -> str:
     return f"{package.requirement.name}{package.requirement.specifier} \\"
 
 
-def _build(project: Path, folder: Path) -> Path:
-    """The wheel of this checkout, built by the setuptools that the lock names."""
-    options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation")
-    _pip("wheel", *options, "--wheel-dir", str(folder), str(project))
-    (own,) = folder.glob("checkout_service-*.whl")
-    return own
+def build_wheel(project: Path, folder: Path) -> Path:
+    """The wheel of the checkout at ``project``, built by the setuptools that the lock names; it lies in ``folder``.
+
+    It is built of a copy of what git knows or would add: setuptools packs what an older build has left in build/ too,
+    files that are long gone. Ends the process where the wheel does not hold what the copy does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="checkout-wheel-") as name:
+        copy = Path(name) / "source"
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=project, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if listed.returncode:
+            sys.exit(f"git has to say what belongs to the checkout: {listed.stderr.strip()}")
+        for path in filter(None, listed.stdout.split("\0")):
+            if path.startswith(_OF_A_WHEEL) and (project / path).is_file():
+                (copy / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(project / path, copy / path)
+        options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation")
+        _pip("wheel", *options, "--wheel-dir", name, str(copy))
+        (own,) = Path(name).glob("checkout_service-*.whl")
+        if strange := _strange(own, copy):
+            sys.exit(f"{own.name} holds what the checkout does not: {', '.join(strange[:5])}")
+        return Path(shutil.copy(own, folder / own.name))
+
+
+def _strange(wheel: Path, source: Path) -> list[str]:
+    """What is in the wheel, and not in what it was made of."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+    return [name for name in names if not (source / name.replace(*_MOVED, 1)).is_file()]
 
 
 def _pip(*arguments: str) -> None:
