@@ -15,16 +15,18 @@ from typing import Any, Final, cast
 import click
 
 from checkout_service.database.environment_lines import EnvironmentLines, EnvironmentLinesError, environment_lines
+from checkout_service.database.schema import MIGRATIONS
 from checkout_service.database.setup import Prepared, prepare_database
 from checkout_service.database.setup_roles import SETTINGS, SetupError
 from checkout_service.settings.database_addresses import AddressError
-from checkout_service.settings.database_names import read_names
+from checkout_service.settings.database_names import DatabaseNames, read_names
 from checkout_service.settings.secret import Secret
 from checkout_service.spellings import parse_number
 
 ADMIN: Final = "ADMIN_DATABASE_URL"
 
-WRONG_USE: Final = 2
+BOUNDS: Final = Path(__file__).with_name("bounds.sql")
+SEARCH: Final = MIGRATIONS / "catalogue" / "search.sql"
 
 
 class _Commands(click.Group):
@@ -88,7 +90,7 @@ def init(admin_url_file: str | None, env_file: Path | None, renew: tuple[str, ..
 
     Schema and roles are named by DATABASE_SCHEMA and DATABASE_ROLE_PREFIX, from the file or the environment. Passwords
     that stand in the file, or in the environment, are kept; where there are none they are made. It may run again, and
-    changes nothing then. Migrations come next: db upgrade.
+    changes nothing then. Migrations come next: checkout release.
     """
     try:
         with environment_lines(env_file) if env_file else nullcontext() as file:
@@ -101,6 +103,32 @@ def init(admin_url_file: str | None, env_file: Path | None, renew: tuple[str, ..
         click.echo(f"database init: note: {note}")
     if done.faults:
         raise click.ClickException("\n".join(done.faults))
+
+
+@database.command("bounds")
+def bounds() -> None:
+    """Show SQL for a superuser that bounds what no right does: pipe it into psql, in this database.
+
+    Its two numbers, of connections, are at its top. Beside other applications read docs/database.md first.
+    """
+    names = _names()
+    click.echo(f"SET checkout.role_prefix = '{names.prefix}';")
+    click.echo(BOUNDS.read_text(encoding="utf-8"), nl=False)
+
+
+@database.command("search")
+def search() -> None:
+    """Show SQL for the tables' owner that makes the functions of the search, where a restore had no extension."""
+    names = _names()
+    click.echo(f"SET search_path = {names.schema};")
+    click.echo(names.in_sql(SEARCH.read_text(encoding="utf-8")), nl=False)
+
+
+def _names() -> DatabaseNames:
+    names, faults = read_names(os.environ)
+    if faults:
+        raise click.UsageError("\n".join(faults))
+    return names
 
 
 def _prepared(

@@ -44,7 +44,7 @@ def check_readiness() -> Iterator[Finding]:
     """The checks of /readyz, migrations among them."""
     remedies = {
         "database": "See DATABASE_URL and whether PostgreSQL accepts connections.",
-        "migrations": "Run `checkout release` (or `flask --app wsgi db upgrade`) with MIGRATION_DATABASE_URL set.",
+        "migrations": "Run `checkout release` with MIGRATION_DATABASE_URL set.",
         "broker": "See CELERY_BROKER_URL. Webhooks are taken meanwhile, and processed when it is back.",
         "cache": "See REDIS_URL. Everything works without it, slower.",
     }

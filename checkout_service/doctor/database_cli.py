@@ -67,7 +67,7 @@ def check(env_file: Path | None) -> None:
 
 def check_migrations() -> Iterator[Finding]:
     """Whether it answers, and has the schema of this code."""
-    remedy = "Run `flask --app wsgi db upgrade` with MIGRATION_DATABASE_URL set."
+    remedy = "Run `checkout release` with MIGRATION_DATABASE_URL set."
     try:
         rows = execute(_REVISION)
     except DatabaseUnavailableError:

@@ -8,7 +8,6 @@ from typing import Final
 from checkout_service.database.engine import database_names, execute
 from checkout_service.database.statements import Statement
 from checkout_service.doctor.findings import Finding, ok, wrong
-from checkout_service.settings.database_names import PREFIX
 
 ABOUT: Final = "unaccent"
 
@@ -28,8 +27,7 @@ def check_extensions() -> Iterator[Finding]:
     """Without it nobody finds a listing by a word, and no listing can be written."""
     (found,) = execute(_there, {})
     names = database_names()
-    roles = "" if names.prefix == PREFIX else f" with each {PREFIX}_ before a role written {names.prefix}_"
-    functions = f"psql --file migrations/catalogue/search.sql{roles}, or the migrations if they have not run."
+    functions = "`checkout database search | psql`, or the migrations if they have not run."
     if not found.is_installed:
         install = "" if found.is_on_server else "Install the package postgresql-contrib on the server, or allow it. "
         yield wrong(

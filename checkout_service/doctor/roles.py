@@ -111,7 +111,7 @@ def judge(about: str, ask: Ask, *, rights: Rights, functions: frozenset[str]) ->
     if not too_much and not too_little:
         yield ok(about, f"{name} may what it must, and no more")
     if unbounded:
-        remedy = "No migration may bound it: run deploy/postgresql/bounds.sql once, as a superuser, in this database."
+        remedy = "No migration may bound it: `checkout database bounds | psql`, once, as a superuser, in this database."
         yield advice(f"{about}'s bounds", f"none on {', '.join(unbounded)}", remedy)
     if large_objects:
         remedy = (

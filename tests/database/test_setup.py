@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -249,3 +251,33 @@ def _check(shop: Shop) -> subprocess.CompletedProcess[str]:
         env={"PATH": os.environ["PATH"], "WEB_CONCURRENCY": "1", "WORKER_CONCURRENCY": "1"},
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
+
+
+def test_sql_for_others_to_run_is_shown_with_the_deployments_names(shop: Shop) -> None:
+    assert shop.init().exit_code == 0
+    runner = click.testing.CliRunner(env=without_ours(shop.environment))
+    shown = runner.invoke(database, ["bounds"]).output
+    with superuser_of(shop.server, shop.prefix) as superuser:
+        superuser.execute(shown.encode())
+        query = "SELECT rolconnlimit FROM pg_roles WHERE rolname = %s"
+        assert superuser.execute(query, (shop.names.web,)).fetchone() == (50,)
+    shown = runner.invoke(database, ["search"]).output
+    assert shown.startswith(f"SET search_path = {shop.prefix};\n")
+    assert f"GRANT SELECT ON listing_words TO {shop.names.web}, {shop.names.worker};" in shown
+
+
+def test_no_message_names_what_only_a_checkout_has() -> None:
+    only_there = re.compile(r"(?:^|[\s`'\"(])(?:deploy|migrations|tests|benchmarks)/\w|flask --app")
+    assert only_there.search("run deploy/postgresql/bounds.sql once")
+    found = []
+    for room in ("database", "doctor", "command_line", "settings"):
+        for path in (ROOT / "checkout_service" / room).glob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+            found += [
+                f"{path.name}: {node.value}"
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent
+                if only_there.search(node.value)
+            ]
+    assert found == []

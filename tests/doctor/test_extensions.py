@@ -40,7 +40,7 @@ def test_each_thing_that_may_be_missing_is_named_with_what_to_do(
     run_as(fresh_database, "CREATE EXTENSION unaccent")
     without = found()
     assert (without.level, "the functions that need it are missing" in without.result) == (Level.WRONG, True)
-    assert "migrations/catalogue/search.sql" in without.remedy
+    assert "checkout database search | psql" in without.remedy
     run_as(fresh_database, WORDS.format("ARRAY[lower(given)]"))
     assert (found().level, "leave accents as they are" in found().result) == (Level.WRONG, True)
     run_as(fresh_database, WORDS.format("ARRAY[lower(unaccent(given))]"))
