@@ -14,7 +14,7 @@ from checkout_service.database.setup_roles import KNOWN, Role, SetupError
 from checkout_service.settings.database_names import DatabaseNames
 
 DONE: Final = "done"
-"""The hint of a notice that says what was done, and not what could not be."""
+"""The detail of a notice that says what was done, and not what could not be."""
 
 # Connections of the server that our roles together may have, by what it gives to those who are no superusers, and what
 # other roles may have of it. What is set stays, unless a number is given. Roles of somebody else are theirs to bound.
@@ -28,7 +28,7 @@ DECLARE
         WHERE rolcanlogin AND rolconnlimit > 0
             AND rolname NOT IN ('checkout_owner', 'checkout_web', 'checkout_worker', 'checkout_settlements'));
     ours integer;
-    wanted integer;
+    share integer;
     is_set boolean := false;
     role record;
     login text;
@@ -39,18 +39,18 @@ BEGIN
             AND (rolconnlimit = -1 OR chosen IS NOT NULL)
         ORDER BY rolname
     LOOP
-        wanted := CASE role.rolname
+        share := CASE role.rolname
             WHEN 'checkout_web' THEN ours * 5 / 9 WHEN 'checkout_worker' THEN ours * 4 / 9 ELSE least(ours, 5) END;
-        CONTINUE WHEN role.rolconnlimit = wanted;
+        CONTINUE WHEN role.rolconnlimit = share;
         IF NOT pg_has_role(role.oid, 'MEMBER WITH ADMIN OPTION') THEN
             RAISE NOTICE '% has no limit of connections from here: who made it may run ALTER ROLE % CONNECTION LIMIT %',
-                role.rolname, role.rolname, wanted;
+                role.rolname, role.rolname, share;
             CONTINUE;
         END IF;
-        EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s', role.rolname, wanted);
+        EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s', role.rolname, share);
         is_set := true;
         IF chosen IS NOT NULL AND role.rolconnlimit <> -1 THEN
-            RAISE NOTICE '% may have % connections', role.rolname, wanted USING HINT = 'done';
+            RAISE NOTICE '% may have % connections', role.rolname, share USING DETAIL = 'done';
         END IF;
     END LOOP;
     IF is_set AND others > 0 AND ours + others > given THEN
@@ -105,7 +105,7 @@ def make_all(
     def note(diagnostic: Diagnostic) -> None:
         # Of our own blocks: the server's notices have codes.
         if diagnostic.severity_nonlocalized == "NOTICE" and diagnostic.sqlstate == "00000":
-            (steps if diagnostic.message_hint == DONE else notes).append(str(diagnostic.message_primary))
+            (steps if diagnostic.message_detail == DONE else notes).append(str(diagnostic.message_primary))
 
     for role in roles:
         if role.name in there and role.is_new:

@@ -83,7 +83,7 @@ def test_flower_reads_the_packages_settings_wherever_it_starts(servers: Servers,
     assert done.stdout.strip() == str(ROOT / "checkout_service" / "flower_pages" / "flower_settings.py")
 
 
-def test_the_first_process_of_a_container_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+def test_the_first_process_of_a_container_ends_at_sigterm(tmp_path: Path) -> None:
     """The kernel gives such a process no SIGTERM that it has no handler for, whoever sends it."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root makes a namespace of processes, by unshare")
@@ -99,14 +99,14 @@ def test_the_first_process_of_a_container_ends_when_it_is_asked_to(tmp_path: Pat
         stderr=subprocess.DEVNULL,
     )
     try:
-        eventually(lambda: _ends_when_asked(process), within=60)
+        eventually(lambda: _ends_at_sigterm(process), within=60)
         assert process.returncode == 128 + signal.SIGTERM
     finally:
         process.kill()
         process.communicate()
 
 
-def _ends_when_asked(process: subprocess.Popen[bytes]) -> bool:
+def _ends_at_sigterm(process: subprocess.Popen[bytes]) -> bool:
     for child in psutil.Process(process.pid).children():
         child.send_signal(signal.SIGTERM)
     return process.poll() is not None

@@ -170,7 +170,7 @@ def test_an_address_that_differs_between_environment_and_file_is_refused(shop: S
     assert "DATABASE_URL is another one in the environment than in the file" in done.output
 
 
-def test_roles_log_in_with_what_became_settings_of_libpq(shop: Shop) -> None:
+def test_roles_log_in_with_settings_of_libpq(shop: Shop) -> None:
     """By trust, which the administrator's address demands, no role may log in here: processes would fail the same."""
     done = shop.init(ADMIN_DATABASE_URL=f"{shop.admin('postgres')}&require_auth=none&gssencmode=disable")
     assert (shop.settings["PGREQUIREAUTH"], shop.settings["PGGSSENCMODE"]) == ("none", "disable")
