@@ -12,8 +12,8 @@ from http.cookiejar import DefaultCookiePolicy
 from threading import Event, Lock, Timer
 from typing import Any, Final
 
-from requests import HTTPError, PreparedRequest, Response, Session, Timeout  # type: ignore[import-untyped]  # it has no types
-from requests.adapters import HTTPAdapter  # type: ignore[import-untyped]  # it has no types
+from requests import HTTPError, PreparedRequest, Response, Session, Timeout
+from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -22,7 +22,7 @@ LARGEST_ANSWER: Final = 64 * 1024
 a few words about what it did not take."""
 
 
-class BoundedSession(Session):  # type: ignore[misc]  # requests has no types
+class BoundedSession(Session):
     """A session whose requests end within their timeout, all of it; one thread uses it at a time."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class _Watch:
                 self._held.shutdown(socket.SHUT_RDWR)
 
 
-class _WatchedAdapter(HTTPAdapter):  # type: ignore[misc]  # requests has no types
+class _WatchedAdapter(HTTPAdapter):
     def __init__(self, watch: _Watch) -> None:
         self._watch = watch
         super().__init__(pool_connections=1, pool_maxsize=1)
