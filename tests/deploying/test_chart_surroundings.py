@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from flask import Flask
 
 from tests.architecture.sources import paths, texts, tree
+from tests.conftest import ROOT
 from tests.deploying.charts import (
     ALL,
     LEAST,
@@ -96,6 +98,29 @@ def test_the_operators_kinds_are_made_where_its_api_is(helm: Helm, everything: l
         helm.render(
             LEAST | {"monitoring": {"prometheusRule": {"enabled": True, "files": {"x": "a: 1"}}}}, apis=[OPERATOR]
         )
+
+
+def test_the_monitor_gives_the_jobs_that_the_rules_name(everything: list[Document]) -> None:
+    [monitor] = of_kind(everything, "PodMonitor")
+    jobs = set()
+    for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+        [relabeling] = endpoint["relabelings"]
+        assert (relabeling["action"], relabeling["targetLabel"]) == ("replace", "job")
+        assert relabeling["sourceLabels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_component"]
+        for pod in pods(everything).values():
+            if endpoint["port"] in {port["name"] for port in container(pod).get("ports", [])}:
+                label = pod["metadata"]["labels"]["app.kubernetes.io/component"]
+                found = re.fullmatch(relabeling["regex"], label)
+                assert found
+                jobs.add(relabeling["replacement"].replace("$1", found[1]))
+    files = sorted((ROOT / "deploy" / "observability" / "rules").glob("*.yaml"))
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    patterns = set(re.findall(r'job="([^"]+)"', text))
+    matchers = set(re.findall(r'job=~"([^"]+)"', text))
+
+    assert jobs == patterns == {f"checkout-{process}" for process in SCRAPED}
+    assert matchers
+    assert all(re.fullmatch(matcher, job) for matcher in matchers for job in jobs)
 
 
 def test_nothing_comes_in_or_goes_out_but_what_is_named(helm: Helm) -> None:
