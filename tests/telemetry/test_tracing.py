@@ -187,6 +187,17 @@ def test_what_is_no_traceparent_is_no_link(collector: Collector, header: str) ->
     assert (taken.name, taken.links) == ("_OTHER unmatched", [])
 
 
+def test_a_probe_has_nothing_of_a_request_that_never_ended(collector: Collector) -> None:
+    start()
+    request_log.begin({"REQUEST_METHOD": "GET", "PATH_INFO": "/api/cart"})
+    assert tracing.current() is not None
+
+    request_log.begin({"REQUEST_METHOD": "GET", "PATH_INFO": "/readyz"})
+
+    assert tracing.current() is None
+    assert tracing.ids() == {}
+
+
 def test_an_error_is_its_class_and_nothing_of_its_message(collector: Collector) -> None:
     start()
     with (
