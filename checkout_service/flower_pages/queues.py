@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import structlog
-from celery import Celery
 from flower.api.tasks import GetQueueLengths
 from flower.utils.broker import RabbitMQ
 from flower.views.broker import BrokerView
@@ -84,7 +83,7 @@ async def look(handler: Any) -> list[Any]:
         raise CannotLookError(NO_ANSWER) from error
 
 
-def _lengths(celery: Celery, names: Sequence[str]) -> list[dict[str, Any]]:
+def _lengths(celery: Any, names: Sequence[str]) -> list[dict[str, Any]]:
     """How much waits, by the connection that Celery itself has: Flower reads less of an address than that does.
 
     Of ``unix://USER:PASSWORD@/run/valkey.sock?db=3`` it would take neither the user nor the database.

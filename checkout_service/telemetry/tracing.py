@@ -124,13 +124,8 @@ _current: ContextVar[Span | _Unsampled | None] = ContextVar("span", default=None
 
 
 def use(tracer: Tracer | None) -> None:
-    """Have this process begin spans by this tracer from now on; None: none. What it raises stops no work."""
+    """Have this process begin spans by this tracer from now on; None: none. It raises nothing (``guarded_tracer``)."""
     global _tracer  # noqa: PLW0603 (one for the process, as its logs are)
-    if tracer is not None:
-        # It loads the metrics, whose folder an entry point names first.
-        from checkout_service.telemetry.guarded_tracer import GuardedTracer
-
-        tracer = GuardedTracer(tracer)
     _tracer = tracer
 
 

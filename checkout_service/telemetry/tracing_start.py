@@ -49,9 +49,10 @@ def start(given: Given, process: str) -> None:
     if given.on:
         _prepare()
         try:
+            from checkout_service.telemetry.guarded_tracer import GuardedTracer
             from checkout_service.telemetry.otlp import OtlpTracer
 
-            tracing.use(OtlpTracer(given.service, process, queue=given.queue))
+            tracing.use(GuardedTracer(OtlpTracer(given.service, process, queue=given.queue)))
         except Exception:  # whatever it is, the process serves without spans
             log.exception("tracing_not_started")
 

@@ -55,7 +55,7 @@ class Broken:
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broken]:
     monkeypatch.setattr(guarded_tracer, "_due", NowAndThen())
     tracer = Broken(at_once=request.param)
-    tracing.use(tracer)
+    tracing.use(guarded_tracer.GuardedTracer(tracer))
     yield tracer
     tracing.stop()
     assert tracer.calls
