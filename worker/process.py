@@ -94,9 +94,9 @@ class WorkerProcess(Worker):
 def _start_afresh(**_: Any) -> None:
     with context().app_context():
         forget_connections()
-    tracing_start.start(TracingSettings.from_environment(), "checkout-worker")
     # What was loaded stays for good; to look through it for garbage again and again cost a fifth of the time of a set.
     gc.freeze()
+    tracing_start.start(TracingSettings.from_environment(), "checkout-worker")
 
 
 @worker_process_shutdown.connect

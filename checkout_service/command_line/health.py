@@ -60,7 +60,9 @@ def _address(process: str, *, alive: bool) -> tuple[str, int, str]:
         return _EVERYWHERE.get(web.host, web.host), web.management_port or web.port, "/livez" if alive else "/readyz"
     env, name = Reader(), "FLOWER_PORT"
     if process == "flower":
-        host, port, path = env.text("FLOWER_ADDRESS", ""), env.number(name, 5555, most=65_535), "/healthcheck"
+        host, port = env.text("FLOWER_ADDRESS", ""), env.number(name, 5555, most=65_535)
+        prefix = env.text("FLOWER_URL_PREFIX", "").strip("/")
+        path = f"/{prefix}/healthcheck" if prefix else "/healthcheck"
     else:
         host, path = env.text("WORKER_METRICS_HOST", ""), "/livez"
         name = f"{process.upper()}_METRICS_PORT"

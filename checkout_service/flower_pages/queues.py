@@ -7,7 +7,9 @@ Where it cannot look at all, it says so: an empty list would mean that nothing w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import structlog
@@ -23,6 +25,12 @@ NO_MANAGEMENT: Final = (
     "(rabbitmq-plugins enable rabbitmq_management), or FLOWER_BROKER_API has to say where it is."
 )
 NO_ANSWER: Final = "Flower cannot look into the queues: the broker does not answer."
+
+LOOKS_FOR: Final = 5.0
+"""Seconds after which a broker that says nothing is one that does not answer."""
+
+# Kombu waits as it likes: what is stuck with a frozen broker is one thread, and who comes meanwhile is told so.
+_ONE_AT_A_TIME: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="queues")
 
 log = structlog.get_logger(__name__)
 
@@ -62,17 +70,45 @@ async def look(handler: Any) -> list[Any]:
         queue["name"] for worker in handler.application.workers.values() for queue in worker.get("active_queues", [])
     }
     names = sorted({name.value for name in QueueName} | active)
-    broker = handler.get_broker()
-    rabbit = isinstance(broker, RabbitMQ)
     try:
-        found: list[Any] = await broker.queues(_Every() if rabbit else names)
+        if handler.application.transport == "amqp":
+            return await _at_rabbitmq(handler, names)
+        loop = asyncio.get_running_loop()
+        waiting = loop.run_in_executor(_ONE_AT_A_TIME, _lengths, handler.capp, names)
+        return await asyncio.wait_for(waiting, LOOKS_FOR)
+    except CannotLookError:
+        raise
     except Exception as error:  # whatever a client of a broker raises, the page is shown
         log.warning("queues_not_seen", error=type(error).__name__)
         raise CannotLookError(NO_ANSWER) from error
-    # Flower gives no queue where it could not ask, and it has one of its own at each broker that it can.
-    if rabbit and not found:
-        raise CannotLookError(NO_MANAGEMENT)
-    return [queue for queue in found if queue["name"] in names]
+
+
+def _lengths(celery: Any, names: Sequence[str]) -> list[dict[str, Any]]:
+    """How much waits, by the connection that Celery itself has: Flower reads less of an address than that does.
+
+    Of ``unix://USER:PASSWORD@/run/valkey.sock?db=3`` it would take neither the user nor the database.
+    """
+    with celery.connection_for_read() as connection, connection.channel() as channel:
+        return [{"name": name, "messages": channel._size(name)} for name in names]  # what kombu's own looks go by
+
+
+async def _at_rabbitmq(handler: Any, names: Sequence[str]) -> list[Any]:
+    """What the first node says whose management API answers. Raises CannotLookError where none does."""
+    conf = handler.capp.conf
+    given = conf.broker_url
+    nodes = [each.strip() for each in (given.split(";") if isinstance(given, str) else given)]
+    api = handler.application.options.broker_api or None
+    for node in nodes[:1] if api else nodes:
+        broker = RabbitMQ(node, http_api=api, broker_use_ssl=conf.broker_use_ssl)
+        try:
+            found = await broker.queues(_Every())
+        except Exception as error:  # noqa: BLE001 (the next node may answer)
+            log.warning("queues_not_seen", error=type(error).__name__)
+            continue
+        # Flower gives no queue where it could not ask, and it has one of its own at each broker that it can.
+        if found:
+            return [queue for queue in found if queue["name"] in names]
+    raise CannotLookError(NO_MANAGEMENT)
 
 
 class _Every:

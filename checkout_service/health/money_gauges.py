@@ -18,17 +18,8 @@ _MONEY: Final = text("""
             SELECT provider, stage, count(*) AS number FROM disputes
             WHERE status IN ('needs_response', 'under_review') GROUP BY provider, stage
         ) AS open) AS disputes,
-        (SELECT extract(epoch FROM min(evidence_due_at) - now())::float8 FROM disputes
-            WHERE status = 'needs_response' AND evidence_due_at IS NOT NULL) AS evidence_seconds,
-        (SELECT extract(epoch FROM min(soonest.expires_at) - now())::float8 FROM (
-            SELECT attempt.expires_at
-            FROM payments AS payment JOIN payment_attempts AS attempt ON attempt.payment_id = payment.id
-            WHERE payment.amount_authorized > 0 AND payment.closed IS NULL
-                AND attempt.status = 'authorized' AND NOT attempt.rest_released AND NOT EXISTS (
-                    SELECT FROM payment_attempts AS newer
-                    WHERE newer.payment_id = attempt.payment_id AND newer.replaces = attempt.attempt_ref)
-            ORDER BY attempt.expires_at LIMIT 1
-        ) AS soonest) AS authorization_seconds,
+        due.evidence_seconds, due.evidence_due, due.evidence_overdue,
+        ending.authorization_seconds, ending.authorizations_ending, ending.authorizations_past_end,
         (SELECT count(*) FROM capture_requests
             WHERE status <= 'processing' AND status = 'requested') AS captures_requested,
         (SELECT count(*) FROM capture_requests
@@ -42,6 +33,25 @@ _MONEY: Final = text("""
         (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM (
             SELECT created_at FROM voids WHERE status <= 'processing' AND status = 'requested'
             ORDER BY next_attempt_at LIMIT 10000) AS due) AS oldest_void_seconds
+    FROM (
+        SELECT extract(epoch FROM min(evidence_due_at) FILTER (WHERE evidence_due_at > now()) - now())::float8
+                AS evidence_seconds,
+            count(*) FILTER (WHERE evidence_due_at > now() AND evidence_due_at < now() + interval '48 hours')
+                AS evidence_due,
+            count(*) FILTER (WHERE evidence_due_at <= now()) AS evidence_overdue
+        FROM disputes WHERE status = 'needs_response'
+    ) AS due, (
+        SELECT extract(epoch FROM min(attempt.expires_at) FILTER (WHERE attempt.expires_at > now()) - now())::float8
+                AS authorization_seconds,
+            count(*) FILTER (WHERE attempt.expires_at > now() AND attempt.expires_at < now() + interval '24 hours')
+                AS authorizations_ending,
+            count(*) FILTER (WHERE attempt.expires_at <= now()) AS authorizations_past_end
+        FROM payments AS payment JOIN payment_attempts AS attempt ON attempt.payment_id = payment.id
+        WHERE payment.amount_authorized > 0 AND payment.closed IS NULL
+            AND attempt.status = 'authorized' AND NOT attempt.rest_released AND NOT EXISTS (
+                SELECT FROM payment_attempts AS newer
+                WHERE newer.payment_id = attempt.payment_id AND newer.replaces = attempt.attempt_ref)
+    ) AS ending
 """)
 
 
@@ -58,8 +68,16 @@ def _disputes(row: Any) -> Iterator[Metric]:
     yield opened
     yield _seconds(
         "disputes_nearest_evidence_deadline_seconds",
-        "Until the nearest deadline for evidence, below 0 once it is over; left out where none is ahead.",
+        "Until the nearest deadline for evidence that is ahead; left out where none is.",
         row.evidence_seconds,
+    )
+    yield GaugeMetricFamily(
+        "disputes_evidence_due_soon", "Disputes whose evidence is due within 48 hours.", value=row.evidence_due
+    )
+    yield GaugeMetricFamily(
+        "disputes_evidence_overdue",
+        "Disputes whose deadline for evidence is over, and that wait for it by our books.",
+        value=row.evidence_overdue,
     )
 
 
@@ -92,8 +110,16 @@ def _requests(row: Any) -> Iterator[Metric]:
 def _authorizations(row: Any) -> Iterator[Metric]:
     yield _seconds(
         "authorizations_nearest_end_seconds",
-        "Until the nearest end of an authorisation, below 0 once it is over; left out where none is open.",
+        "Until the nearest end of an authorisation that is ahead; left out where none is.",
         row.authorization_seconds,
+    )
+    yield GaugeMetricFamily(
+        "authorizations_ending_soon", "Open authorisations that end within 24 hours.", value=row.authorizations_ending
+    )
+    yield GaugeMetricFamily(
+        "authorizations_past_end",
+        "Open authorisations whose end is over: neither captured nor voided, by our books.",
+        value=row.authorizations_past_end,
     )
 
 

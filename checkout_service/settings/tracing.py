@@ -5,7 +5,6 @@ The SDK reads the rest of them itself: headers, timeouts, certificates, the batc
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,19 @@ _SECONDS: Final = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIME
 _WHOLE: Final = (
     *("OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
     "OTEL_BSP_EXPORT_TIMEOUT",
+)
+
+_LONGEST: Final = 600_000
+"""Milliseconds. A longer wait overflows a lock's at some point, and nobody means it."""
+
+LONGEST_EXPORT: Final = 300.0
+"""Seconds."""
+
+LARGEST_LIMIT: Final = 1_000_000
+
+_PROVIDERS: Final = (
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER",
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
 )
 
 RATIOS: Final = ("traceidratio", "parentbased_traceidratio")
@@ -89,6 +101,10 @@ def _faults(named: Mapping[str, str], exporter: str) -> Iterator[tuple[str, str]
         for name in names:
             if name in named and is_wrong(named[name]):
                 yield name, fault
+    for name, value in named.items():
+        # The SDK raises of what is none, of some when it is imported.
+        if name.endswith("_LIMIT") and _no_limit(value):
+            yield name, f"must be a whole number from 0 to {LARGEST_LIMIT}"
     size, batch = named.get("OTEL_BSP_MAX_QUEUE_SIZE", str(QUEUE)), named.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512")
     if size.isdigit() and batch.isdigit() and int(batch) > int(size):
         yield "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "must not be more than OTEL_BSP_MAX_QUEUE_SIZE"
@@ -123,9 +139,18 @@ def _is_ratio(value: str) -> bool:
 
 def _no_time(value: str) -> bool:
     try:
-        return not 0 < float(value) < math.inf
+        return not 0 < float(value) <= LONGEST_EXPORT
     except ValueError:
         return True
+
+
+def _no_limit(value: str) -> bool:
+    is_number = value.isascii() and value.isdigit() and len(value) < 12
+    return not (is_number and int(value) <= LARGEST_LIMIT)
+
+
+def _too_long(value: str) -> bool:
+    return not _no_whole_number(value) and (len(value) > 12 or int(value) > _LONGEST)
 
 
 def _no_whole_number(value: str) -> bool:
@@ -141,8 +166,10 @@ _RULES: Final[tuple[tuple[tuple[str, ...], Callable[[str], bool], str], ...]] = 
     (ENDPOINTS, _no_url, "must be an address, http:// or https://"),
     (_PROTOCOLS, lambda value: value != "http/protobuf", "must be http/protobuf: this service has no other exporter"),
     (_COMPRESSIONS, lambda value: value not in {"none", "gzip", "deflate"}, "must be none, gzip or deflate"),
-    (_SECONDS, _no_time, "must be a number of seconds"),
+    (_SECONDS, _no_time, f"must be a number of seconds, {LONGEST_EXPORT:.0f} at most"),
     (_WHOLE, _no_whole_number, "must be a whole number above 0"),
+    (("OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT"), _too_long, f"must be {_LONGEST} milliseconds at most"),
+    (_PROVIDERS, bool, "must be left out: what the exporter sends with is this service's own"),
     (("OTEL_TRACES_SAMPLER",), lambda value: value not in SAMPLERS, f"must be one of {', '.join(SAMPLERS)}"),
     (("OTEL_PROPAGATORS",), _no_propagators, "must be tracecontext: no other header is read"),
 )

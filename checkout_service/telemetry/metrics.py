@@ -119,7 +119,8 @@ webhook_delivery_lag_seconds = Histogram(
 )
 trace_spans_total = Counter(
     "trace_spans_total",
-    "Spans of traces by outcome: sent, failed where the collector did not take them, dropped where too many waited.",
+    "Spans of traces by outcome: sent, failed where the collector did not take them, dropped where too many waited, "
+    "error where one could not be begun or said something of.",
     ["outcome"],
 )
 event_attempts_total = Counter(

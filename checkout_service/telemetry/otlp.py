@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock, Thread
-from time import monotonic
 from typing import Final
 
 import structlog
@@ -32,10 +31,9 @@ from opentelemetry.trace import (
 from opentelemetry.trace import Span as OtelSpan
 
 from checkout_service.telemetry.metrics import trace_spans_total
+from checkout_service.telemetry.now_and_then import NowAndThen
+from checkout_service.telemetry.otlp_session import BoundedSession
 from checkout_service.telemetry.tracing import TRACEPARENT, Attribute, Attributes, Kind, Span
-
-LOG_EVERY: Final = 60.0
-"""Seconds between two lines about spans that did not arrive."""
 
 _VALUE: Final = re.compile(r"[A-Za-z0-9_.:/<>{}*-]{0,120}\Z")
 """What our own words look like, rules and names of tasks among them. Whatever else came here by mistake is no word."""
@@ -52,10 +50,11 @@ class OtlpTracer:
         ``queue`` spans wait at most.
         """
         # Its own lines repeat with every batch: ours tell of it.
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        for name in ("opentelemetry", "urllib3.connection", "urllib3.connectionpool"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         resource = Resource.create({} if service else {SERVICE_NAME: process})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        exporter = _CountingExporter(OTLPSpanExporter())
+        exporter = _CountingExporter(OTLPSpanExporter(session=BoundedSession()))
         self._provider.add_span_processor(_BoundedProcessor(exporter, queue))
         self._tracer = self._provider.get_tracer("checkout_service")
 
@@ -136,6 +135,7 @@ class _BoundedProcessor(BatchSpanProcessor):
         self._most = most
         self._waiting = 0
         self._lock = Lock()
+        self._log_due = NowAndThen()
         exporter.taken = self._taken
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -146,6 +146,8 @@ class _BoundedProcessor(BatchSpanProcessor):
             self._waiting += not full
         if full:
             trace_spans_total.labels("dropped").inc()
+            if self._log_due.is_now():
+                log.warning("spans_dropped", reason="as many wait as may")
         else:
             super().on_end(span)
 
@@ -159,7 +161,7 @@ class _CountingExporter(SpanExporter):
 
     def __init__(self, inner: SpanExporter) -> None:
         self._inner = inner
-        self._logged_at = float("-inf")
+        self._log_due = NowAndThen()
         self.taken: Callable[[int], None] = _nothing
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -172,8 +174,7 @@ class _CountingExporter(SpanExporter):
             reason = "the collector did not take them"
         arrived = result is SpanExportResult.SUCCESS
         trace_spans_total.labels("sent" if arrived else "failed").inc(len(spans))
-        if not arrived and monotonic() - self._logged_at > LOG_EVERY:
-            self._logged_at = monotonic()
+        if not arrived and self._log_due.is_now():
             log.warning("spans_not_exported", spans=len(spans), reason=reason)
         return result
 

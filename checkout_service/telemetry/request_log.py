@@ -60,8 +60,12 @@ def begin(environ: dict[str, Any], *, since: float | None = None) -> str:
     if _STARTED in environ:
         return logs.request_id()
     started = environ[_STARTED] = perf_counter() if since is None else since
-    if tracing.is_on() and environ.get("PATH_INFO") not in QUIET:
-        environ[_SPAN] = tracing.begin_request(environ["REQUEST_METHOD"], environ.get("HTTP_TRACEPARENT"), started)
+    if tracing.is_on():
+        if environ.get("PATH_INFO") in QUIET:
+            # What another request left in this thread, if its end was never reached, is nothing of this one's.
+            tracing.resume_request(None)
+        else:
+            environ[_SPAN] = tracing.begin_request(environ["REQUEST_METHOD"], environ.get("HTTP_TRACEPARENT"), started)
     return logs.begin(environ.get("HTTP_X_REQUEST_ID"))
 
 

@@ -124,7 +124,7 @@ _current: ContextVar[Span | _Unsampled | None] = ContextVar("span", default=None
 
 
 def use(tracer: Tracer | None) -> None:
-    """Have this process begin spans by this tracer from now on; None: none."""
+    """Have this process begin spans by this tracer from now on; None: none. It raises nothing (``guarded_tracer``)."""
     global _tracer  # noqa: PLW0603 (one for the process, as its logs are)
     _tracer = tracer
 

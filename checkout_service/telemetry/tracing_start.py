@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Protocol
+
+import structlog
 
 from checkout_service.telemetry import tracing
 from checkout_service.telemetry.optional import show
@@ -25,17 +28,37 @@ class Given(Protocol):
         """How many spans wait, at most."""
 
 
+log = structlog.get_logger(__name__)
+
+
 def load(given: Given) -> None:
     """Load what spans take, and start nothing: children that are forked share its pages."""
     if given.on:
-        show()
-        import_module("checkout_service.telemetry.otlp")
+        _prepare()
+        try:
+            import_module("checkout_service.telemetry.otlp")
+        except Exception:  # whatever it is, the process serves without spans
+            log.exception("tracing_not_started")
 
 
 def start(given: Given, process: str) -> None:
-    """Begin spans from now on; once in each process that works, after the fork. ``process`` is what it is called."""
-    if given.on:
-        show()
-        from checkout_service.telemetry.otlp import OtlpTracer
+    """Begin spans from now on; once in each process that works, after the fork. ``process`` is what it is called.
 
-        tracing.use(OtlpTracer(given.service, process, queue=given.queue))
+    Where that fails the process goes on without spans, and its log says so.
+    """
+    if given.on:
+        _prepare()
+        try:
+            from checkout_service.telemetry.guarded_tracer import GuardedTracer
+            from checkout_service.telemetry.otlp import OtlpTracer
+
+            tracing.use(GuardedTracer(OtlpTracer(given.service, process, queue=given.queue)))
+        except Exception:  # whatever it is, the process serves without spans
+            log.exception("tracing_not_started")
+
+
+def _prepare() -> None:
+    show()
+    # To us a setting that is blank is not set. The SDK would read some as a number, and fail.
+    for name in [name for name, value in os.environ.items() if name.startswith("OTEL_") and not value.strip()]:
+        del os.environ[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from flask import Flask
 
 from tests.architecture.sources import paths, texts, tree
+from tests.conftest import ROOT
 from tests.deploying.charts import (
     ALL,
     LEAST,
@@ -98,6 +100,29 @@ def test_the_operators_kinds_are_made_where_its_api_is(helm: Helm, everything: l
         )
 
 
+def test_the_monitor_gives_the_jobs_that_the_rules_name(everything: list[Document]) -> None:
+    [monitor] = of_kind(everything, "PodMonitor")
+    jobs = set()
+    for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+        [relabeling] = endpoint["relabelings"]
+        assert (relabeling["action"], relabeling["targetLabel"]) == ("replace", "job")
+        assert relabeling["sourceLabels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_component"]
+        for pod in pods(everything).values():
+            if endpoint["port"] in {port["name"] for port in container(pod).get("ports", [])}:
+                label = pod["metadata"]["labels"]["app.kubernetes.io/component"]
+                found = re.fullmatch(relabeling["regex"], label)
+                assert found
+                jobs.add(relabeling["replacement"].replace("$1", found[1]))
+    files = sorted((ROOT / "deploy" / "observability" / "rules").glob("*.yaml"))
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    patterns = set(re.findall(r'job="([^"]+)"', text))
+    matchers = set(re.findall(r'job=~"([^"]+)"', text))
+
+    assert jobs == patterns == {f"checkout-{process}" for process in SCRAPED}
+    assert matchers
+    assert all(re.fullmatch(matcher, job) for matcher in matchers for job in jobs)
+
+
 def test_nothing_comes_in_or_goes_out_but_what_is_named(helm: Helm) -> None:
     found = documents(helm.render(LEAST | {"flower": {"enabled": True}}))
     policies = {document["metadata"]["name"]: document["spec"] for document in of_kind(found, "NetworkPolicy")}
@@ -123,7 +148,7 @@ def test_nothing_comes_in_or_goes_out_but_what_is_named(helm: Helm) -> None:
         "housekeeping": {5432, 443} | tasks,
         "sender": {5432, 443, 8443} | tasks,
         "beat": tasks,
-        "flower": tasks,
+        "flower": tasks | {15672},
     }
     assert {name: ports for name, ports in comes_in.items() if ports} == {
         "web": {"http", "management"},
@@ -138,6 +163,60 @@ def test_nothing_comes_in_or_goes_out_but_what_is_named(helm: Helm) -> None:
     release = policies["checkout-release"]
     assert release["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "release"
     assert {port["port"] for rule in release["egress"] for port in rule["ports"]} == {53, 5432}
+
+
+def test_what_is_inside_the_cluster_can_be_named_and_the_notes_say_when_it_must_be(helm: Helm) -> None:
+    settings = LEAST["settings"] | {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.tracing.svc:4318",
+        "JWT_JWKS_URL": "https://identity.shop.svc.cluster.local/jwks.json",
+    }
+    inside = {"to": [{"namespaceSelector": {}}], "ports": [8443]}
+    egress = {"identity": inside, "traces": inside | {"ports": [4318]}}
+    found = documents(helm.render({"settings": settings, "networkPolicy": {"egress": egress}}))
+    policies = {document["metadata"]["name"]: document["spec"] for document in of_kind(found, "NetworkPolicy")}
+    assert policies["checkout-identity"]["egress"] == [
+        {"to": inside["to"], "ports": [{"protocol": "TCP", "port": 8443}]}
+    ]
+    assert policies["checkout-identity"]["podSelector"]["matchExpressions"][0]["values"] == ["web"]
+    assert policies["checkout-traces"]["podSelector"]["matchExpressions"][0]["values"] == list(SCRAPED)
+    unnamed = documents(helm.render({"settings": settings}))
+    assert not {"checkout-identity", "checkout-traces"} & {document["metadata"]["name"] for document in unnamed}
+
+    notes, without_need = (helm.render(values)["NOTES.txt"] for values in ({"settings": settings}, LEAST))
+    for key in ("traces", "identity"):
+        assert f"networkPolicy.egress.{key}.to" in notes
+        assert f"networkPolicy.egress.{key}.to" not in without_need
+
+
+@pytest.mark.parametrize("name", ["true", "on", "7", "null"])
+def test_labels_are_text_whatever_a_release_is_called(helm: Helm, name: str) -> None:
+    for document in documents(helm.render(LEAST | {"nameOverride": "true", "flower": {"enabled": True}}, name=name)):
+        for labels in _label_sets(document):
+            assert all(isinstance(value, str) for value in labels.values()), (document["kind"], labels)
+
+
+def _label_sets(found: Any) -> list[dict[str, Any]]:
+    """What is under ``labels`` and ``matchLabels``, at any depth."""
+    if isinstance(found, list):
+        return [labels for each in found for labels in _label_sets(each)]
+    if not isinstance(found, dict):
+        return []
+    own = [found[key] for key in ("labels", "matchLabels") if isinstance(found.get(key), dict)]
+    return own + [labels for each in found.values() for labels in _label_sets(each)]
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({}, "/healthcheck"),
+        ({"settings": LEAST["settings"] | {"FLOWER_URL_PREFIX": "/flower/"}}, "/flower/healthcheck"),
+        ({"pods": {"extraEnv": [{"name": "FLOWER_URL_PREFIX", "value": "ops"}]}}, "/ops/healthcheck"),
+    ],
+)
+def test_flower_is_asked_below_its_prefix(helm: Helm, values: Values, path: str) -> None:
+    found = pods(documents(helm.render(LEAST | {"flower": {"enabled": True}} | values)))["flower"]
+    probes = [container(found)[name]["httpGet"]["path"] for name in ("livenessProbe", "readinessProbe")]
+    assert probes == [path] * 2
 
 
 def test_the_ingress_leads_to_all_pages_and_not_to_metrics(app: Flask, everything: list[Document]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -58,6 +60,20 @@ def test_each_page_of_docs_is_in_the_site(site: Path) -> None:
     renamed = {Path(str(page).replace("README", "index")) for page in pages}
     assert len(renamed) > 40
     assert not {page for page in renamed if not (site / page).is_file()}
+
+
+def test_the_links_of_alarms_lead_to_pages_of_the_site(site: Path, tmp_path: Path) -> None:
+    """Once docs/observability.md's command has put an address before them."""
+    page = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"^(sed -i -E '[^']+') /etc/prometheus/rules/\*\.yaml$", page, re.M)
+    rules = [shutil.copy(path, tmp_path) for path in (ROOT / "deploy" / "observability" / "rules").glob("*.yaml")]
+    subprocess.run([*shlex.split(line), *rules], check=True)
+    links = [link for path in rules for link in re.findall(r"runbook_url: (.+)$", Path(path).read_text(), re.M)]
+
+    assert len(links) > 30
+    for link in links:
+        assert link.startswith("https://docs.example.com/"), link
+        assert (site / urlsplit(link).path.removeprefix("/")).is_file(), link
 
 
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:

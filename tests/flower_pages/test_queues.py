@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery
 
 from checkout_service.local.servers import free_port
@@ -14,6 +19,34 @@ from tests.brokers.rabbit import MISSING, is_installed, start_rabbit
 from tests.conftest import Servers
 from tests.flower_pages import stack as station
 from tests.flower_pages.page import CommandGroup
+
+
+@contextmanager
+def forwarding(path: Path, port: int) -> Iterator[None]:
+    """A socket of the file system that leads to a port of this machine."""
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as there:
+                threading.Thread(target=_copy, args=(there, self.request), daemon=True).start()
+                _copy(self.request, there)
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Forward) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _copy(here: socket.socket, there: socket.socket) -> None:
+    with suppress(OSError):
+        while data := here.recv(65536):
+            there.sendall(data)
+        there.shutdown(socket.SHUT_WR)
 
 
 def _lengths(ui: CommandGroup) -> dict[str, int]:
@@ -36,6 +69,27 @@ def test_flower_that_starts_first_sees_what_waits_in_every_queue(servers: Server
             assert f'<tr id="{queue}">' in page
         assert '<tr id="celery">' not in page
         assert "cannot-look" not in page
+
+
+def test_flower_looks_into_the_database_of_the_address_as_the_user_of_it(servers: Servers, tmp_path: Path) -> None:
+    """Flower's own reading of a socket's address would take neither, and show database 0, with nothing in it."""
+    port = servers.redis_url.rpartition(":")[2].partition("/")[0]
+    socket_path = tmp_path / "broker.sock"
+    with redis.Redis(port=int(port)) as admin:
+        admin.acl_setuser("flower-user", enabled=True, passwords=["+flower-pass"], keys=["*"], categories=["+@all"])
+    try:
+        with forwarding(socket_path, int(port)):
+            address = f"unix://flower-user:flower-pass@{socket_path}?db=3"
+            settings = station.environment(servers, REDIS_URL=address)
+            with redis.Redis(port=int(port), db=3) as other:
+                other.delete("webhooks")
+                other.lpush("webhooks", *range(7))
+                with station.run(tmp_path, settings, "flower"), closing(CommandGroup(settings)) as ui:
+                    assert _lengths(ui)["webhooks"] == 7
+                other.delete("webhooks")
+    finally:
+        with redis.Redis(port=int(port)) as admin:
+            admin.acl_deluser("flower-user")
 
 
 def test_flower_says_that_it_cannot_look_where_nobody_answers(servers: Servers, tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ def prometheus(town: Town, tmp_path: Path) -> Iterator[Prometheus]:
             process.terminate()
 
 
+NOT_HERE = ("trace_spans_total", "catalog_sync", "catalog_source_")
+"""Series of what is not turned on here: traces, and a source of the catalogue."""
+
+
 @pytest.mark.timeout(120)
 def test_every_query_finds_a_series_and_every_rule_is_evaluated(town: Town, prometheus: Prometheus) -> None:
     _live(town)
@@ -106,7 +110,7 @@ def test_every_query_finds_a_series_and_every_rule_is_evaluated(town: Town, prom
             for target in panel.get("targets", ()):
                 query = target["expr"].replace("$__rate_interval", "1m").replace("$environment", ".*")
                 assert "$" not in query
-                if not prometheus.query(query):
+                if not any(name in query for name in NOT_HERE) and not prometheus.query(query):
                     empty[f"{path.stem}: {panel['title']}"] = query
     assert empty == {}
 

@@ -22,6 +22,10 @@ COMMANDS_OF_THE_SCRIPT = {"health": [[]]}
 """What `checkout` does and `flask --app wsgi` does not."""
 
 
+IDS = {"ID", "LISTING", "REFUND", "REQUEST"}
+"""Words in whose place an id is written."""
+
+
 def test_the_rules_are_sound(promtool: Promtool) -> None:
     assert RULES
     status, shown = promtool("check", "rules", *RULES)
@@ -89,6 +93,32 @@ def test_gauges_that_each_replica_shows_are_never_added_up() -> None:
             assert re.search(rf"\b(max|min|min_over_time|abs)( by \([^)]*\))? *\(\s*{name}\b", expression), expression
 
 
+def test_each_metric_that_operating_calls_an_alarm_has_a_rule() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    table = page.partition("\n## An alarm\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+    named = {name for row in rows for code in re.findall(r"`([^`]+)`", row) for name in metrics_in(code)}
+    named = {name for name in named if name.count("_") >= 1}
+
+    assert len(named) > 20
+    assert not named - {name for rule in alarms().values() for name in metrics_in(rule["expr"])}
+
+
+def test_where_a_command_settles_it_the_page_gives_it() -> None:
+    """Under "Do": what was looked at is settled there and then, at night, by who has never done it."""
+    settles = {
+        "CheckoutRefundInDoubt": "payments settle-refund",
+        "CheckoutCaptureInDoubt": "payments settle-capture",
+        "CheckoutWebhooksFailed": "webhooks process",
+        "CheckoutWebhooksRejected": "webhooks process",
+        "CheckoutCatalogNotFollowed": "catalog sync",
+        "CheckoutCatalogUnusable": "catalog sync",
+    }
+    for name, command in settles.items():
+        done = (PAGES / f"{name}.md").read_text(encoding="utf-8").partition("\n## Do\n")[2].partition("\n## ")[0]
+        assert f"checkout {command} " in done or f"checkout {command}\n" in done, name
+
+
 def test_each_alarm_has_its_page_and_each_page_its_alarm() -> None:
     for name, rule in alarms().items():
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
@@ -114,7 +144,9 @@ def test_the_commands_of_a_page_can_be_given(app: Flask, page: Path) -> None:
     fenced = "".join(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S))
     lines = fenced.splitlines() + re.findall(r"`(checkout [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
     for line in lines:
-        program, *words = [str(uuid4()) if word in {"ID", "LISTING", "REQUEST"} else word for word in shlex.split(line)]
+        program, *words = [
+            str(uuid4()) if word in {"ID", "LISTING", "REFUND", "REQUEST"} else word for word in shlex.split(line)
+        ]
         assert program == "checkout", line
         if words[0] in COMMANDS_OF_THE_SCRIPT:
             assert words[1:] in COMMANDS_OF_THE_SCRIPT[words[0]]

@@ -48,7 +48,13 @@ def test_the_nearest_deadline_for_evidence_is_counted_down(make_app: MakeApp, sq
     enter_dispute(sql, payment, "du_5", evidence_due_at="now() - interval '1 day'")
     seconds = value(make_app().test_client(), name)
     assert seconds is not None
-    assert seconds < -DAY
+    assert 3 * DAY - 60 < seconds < 3 * DAY, "one that is over hides no other"
+    client = make_app().test_client()
+    assert (value(client, "disputes_evidence_overdue"), value(client, "disputes_evidence_due_soon")) == (1, 0)
+
+    enter_dispute(sql, payment, "du_6", evidence_due_at="now() + interval '47 hours'")
+    client = make_app().test_client()
+    assert (value(client, "disputes_evidence_overdue"), value(client, "disputes_evidence_due_soon")) == (1, 1)
 
 
 def test_captures_and_voids_outstanding_are_counted_and_aged(make_app: MakeApp, sql: Sql) -> None:
@@ -116,6 +122,25 @@ def test_the_nearest_end_of_an_authorization_is_counted_down(make_app: MakeApp, 
 
     assert seconds is not None
     assert 5 * DAY - 60 < seconds < 5 * DAY
+
+
+def test_an_authorization_that_is_past_its_end_hides_no_other(make_app: MakeApp, sql: Sql) -> None:
+    for ends in ("-1 hours", "23 hours", "25 hours"):
+        payment, _ = open_payment(sql)
+        attempt(sql, payment, "authorized", ref=f"auth {ends}", authorized="100")
+        sql(
+            "UPDATE payment_attempts SET expires_at = now() + CAST(:ends AS interval) WHERE payment_id = :id",
+            ends=ends,
+            id=payment,
+        )
+        fold(sql, payment)
+
+    client = make_app().test_client()
+
+    seconds = value(client, "authorizations_nearest_end_seconds")
+    assert seconds is not None
+    assert 23 * 3600 - 60 < seconds < 23 * 3600
+    assert (value(client, "authorizations_ending_soon"), value(client, "authorizations_past_end")) == (1, 1)
 
 
 def test_authorizations_that_were_captured_stand_before_no_open_one(make_app: MakeApp, sql: Sql) -> None:

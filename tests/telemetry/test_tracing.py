@@ -102,6 +102,18 @@ def test_where_it_is_off_nothing_of_it_is_loaded(process: str, given: dict[str, 
         ("OTEL_BSP_MAX_QUEUE_SIZE", "-1", "must be a whole number"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "1000000", "must be 65536 at most"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096", "must not be more than"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "abc", "must be a whole number from 0"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "x", "must be a whole number from 0"),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "unset", "must be a whole number from 0"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "must be a whole number from 0"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "9" * 30, "must be a whole number from 0"),
+        ("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "nobody", "must be left out"),
+        ("OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER", "nobody", "must be left out"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "600001", "must be 600000 milliseconds at most"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "9" * 30, "must be 600000 milliseconds at most"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "1000000", "must be 600000 milliseconds at most"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "301", "must be a number of seconds, 300 at most"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "1e300", "must be a number of seconds, 300 at most"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(settings: pytest.MonkeyPatch, name: str, value: str, fault: str) -> None:
@@ -175,6 +187,17 @@ def test_what_is_no_traceparent_is_no_link(collector: Collector, header: str) ->
     assert (taken.name, taken.links) == ("_OTHER unmatched", [])
 
 
+def test_a_probe_has_nothing_of_a_request_that_never_ended(collector: Collector) -> None:
+    start()
+    request_log.begin({"REQUEST_METHOD": "GET", "PATH_INFO": "/api/cart"})
+    assert tracing.current() is not None
+
+    request_log.begin({"REQUEST_METHOD": "GET", "PATH_INFO": "/readyz"})
+
+    assert tracing.current() is None
+    assert tracing.ids() == {}
+
+
 def test_an_error_is_its_class_and_nothing_of_its_message(collector: Collector) -> None:
     start()
     with (
@@ -215,9 +238,11 @@ def test_what_finds_the_queue_full_is_dropped_and_nobody_waits_for_a_frozen_coll
     collector.frozen.set()
     before = counted("dropped")
     start()
-    for _ in range(200):
-        with tracing.span("work"):
-            pass
+    with capture_logs() as lines:
+        for _ in range(200):
+            with tracing.span("work"):
+                pass
+    assert [line["event"] for line in lines] == ["spans_dropped"]
     # Of 200 one batch is on its way, and as many wait as may.
     assert 200 - 2 * 16 <= counted("dropped") - before < 200
     tracing.stop(within=0.1)
@@ -241,6 +266,41 @@ def test_what_a_collector_refuses_is_counted_and_logged_once(
 
     assert [line["event"] for line in lines] == ["spans_not_exported"]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("value", ["", "  ", "16"])
+def test_a_limit_that_is_blank_is_none(collector: Collector, settings: pytest.MonkeyPatch, value: str) -> None:
+    settings.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", value)
+    settings.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", value)
+    start()
+    with tracing.span("work"):
+        pass
+    tracing.stop(within=30)
+
+    assert [span.name for span in collector.spans] == ["work"]
+
+
+def test_what_only_the_sdk_refuses_leaves_tracing_off_and_the_process_serves(
+    collector: Collector, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere")
+    given = TracingSettings.from_environment()
+    settings.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "nobody looked")
+    with capture_logs() as lines:
+        tracing_start.load(given)
+        tracing_start.start(given, "checkout-test")
+
+    assert not tracing.is_on()
+    assert [line["event"] for line in lines] == ["tracing_not_started"]
+
+
+@pytest.mark.parametrize("process", ["web", "worker"])
+def test_a_process_refuses_a_limit_before_it_has_children(process: str, servers: Servers, tmp_path: Path) -> None:
+    settings = stack.environment(servers, OTEL_TRACES_EXPORTER="otlp", OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="abc")
+
+    refused = pytest.raises(ProcessError, match="OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT must be a whole number")
+    with refused, stack.run(tmp_path, settings, process):
+        pass
 
 
 def test_what_ended_is_exported_at_the_end(collector: Collector, settings: pytest.MonkeyPatch) -> None:

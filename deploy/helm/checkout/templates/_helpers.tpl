@@ -17,8 +17,8 @@ longer one keeps a hash of all of it.
 
 {{/* What selectors hold: never changed, since a Deployment's selector cannot be. */}}
 {{- define "checkout.selector" -}}
-app.kubernetes.io/name: {{ include "checkout.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "checkout.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "checkout.labels" -}}

@@ -138,6 +138,11 @@ metadata:
 spec:
 {{- if not (dig "autoscaling" "enabled" false $own) }}
   replicas: {{ int ($own.replicas | default 1) }}
+{{- else }}
+{{- /* As many as run: left out by the upgrade that switches scaling on, it would be 1 until the autoscaler has looked. */}}
+{{- with dig "spec" "replicas" 0 (lookup "apps/v1" "Deployment" $root.Release.Namespace (printf "%s-%s" (include "checkout.fullname" $root) $process)) }}
+  replicas: {{ int . }}
+{{- end }}
 {{- end }}
   revisionHistoryLimit: 3
   selector:
