@@ -156,7 +156,7 @@ class SyncState(StrEnum):
 
 
 class CatalogSync(Dated, Base):
-    """A run of ``catalog sync``, of which the last 200 are kept, and those of a day. Written by the owner's functions alone."""
+    """A run of ``catalog sync``: the last 200 are kept, and those of a day. Written by the owner's functions alone."""
 
     __tablename__ = "catalog_syncs"
     __table_args__ = (

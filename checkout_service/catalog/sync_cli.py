@@ -21,9 +21,6 @@ from checkout_service.settings.values import SettingsError
 STATEMENT_SECONDS = 600
 """How long one statement on the source may take: somebody waits for it, and may end it."""
 
-_NAME = r'(?:"[^"]+"|[A-Za-z_][\w$]*)'
-_TABLE = re.compile(rf"\b(?:from|join)\s+(?:only\s+)?(?P<schema>{_NAME})\s*\.\s*(?P<table>{_NAME})", re.IGNORECASE)
-
 
 @click.command("sync")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -100,7 +97,7 @@ def _print_grants(settings: CatalogSettings) -> None:
     role = _quoted(
         str(connection_parameters(settings.database_url.reveal()).get("user") or names_at(settings.database_url).worker)
     )
-    tables = {(match["schema"], match["table"]): None for match in _TABLE.finditer(settings.source.select)}
+    tables = settings.source.tables
     if not tables:
         raise click.ClickException(
             "CATALOG_SOURCE names no table with its schema behind FROM or JOIN: write shop.products."

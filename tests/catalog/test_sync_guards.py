@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from flask import Flask
 
 from checkout_service.catalog.models import SyncState
 from checkout_service.catalog.source import SourceError
+from checkout_service.doctor.catalog import check_catalog
+from checkout_service.doctor.findings import Level
 from tests.catalog.shop import SELECT, MakeVariant, Sync, on_sale, shop, sync
 from tests.conftest import Sql
 
@@ -168,3 +171,26 @@ def test_functions_of_a_view_find_nothing_of_ours_by_a_bare_name(shop: MakeVaria
     sync(f"SELECT id, shop.path() AS title, unit_price, currency, vendor FROM ({SELECT}) AS s")
 
     assert [row[1] for row in on_sale(sql)] == ["pg_catalog, pg_temp"]
+
+
+def test_the_doctor_names_functions_that_run_as_the_worker(
+    shop: MakeVariant, app: Flask, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql("CREATE FUNCTION shop.spell(text) RETURNS text LANGUAGE sql AS 'SELECT upper($1)'")
+    sql("CREATE FUNCTION shop.likes(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT $1 = $2'")
+    sql("CREATE FUNCTION shop.own_rights() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'")
+    sql("CREATE OPERATOR shop.~~~ (leftarg = text, rightarg = text, function = shop.likes)")
+    sql("""CREATE VIEW shop.deep AS SELECT id, shop.spell(name) AS title FROM shop.products
+        WHERE name OPERATOR(shop.~~~) name AND shop.own_rights() = 1""")
+    sql("""CREATE VIEW shop."Shown" AS SELECT id, upper(title) AS title FROM shop.deep""")
+    sql("CREATE MATERIALIZED VIEW shop.made AS SELECT * FROM shop.deep")
+
+    def found(source: str) -> list[str]:
+        monkeypatch.setenv("CATALOG_SOURCE", source)
+        with app.app_context():
+            return [each.result for each in check_catalog() if each.level is Level.ADVICE and "rights" in each.result]
+
+    assert found("shop.made") == found(SELECT) == found("") == []
+    for source in ("shop.deep", 'SELECT * FROM shop . "Shown"', "TABLE Shop.DEEP"):
+        [result] = found(source)
+        assert "its views call shop.likes, shop.spell with the rights of the worker" in result
