@@ -281,7 +281,7 @@ def _bounded(name: str) -> sql.Composable:
     """The column as it is read: never more of it than a listing may have, and one character."""
     column, named = sql.Identifier("item", name), sql.Identifier(name)
     if name in _MOST_CHARACTERS:
-        text = sql.SQL("left({}::text, {})").format(column, sql.Literal(_MOST_CHARACTERS[name] + 1))
+        text: sql.Composable = sql.SQL("left({}::text, {})").format(column, sql.Literal(_MOST_CHARACTERS[name] + 1))
         if COLUMNS[name] is _JSON:
             # Its text is made whole before it can be cut, and what it would take is known of what is stored alone.
             text = sql.SQL(_JSON_TEXT).format(
