@@ -73,8 +73,8 @@ class SyncWriter:
 
     def end(self, state: SyncState, counts: Sequence[int], detail: str, *, allowed: bool = False) -> None:
         """Say how the run ended, what it did, and whether somebody allowed that much. Raises psycopg.Error."""
-        values = {"sync": self.sync, "state": state.value, "counts": list(counts), "detail": detail[:4000]}
-        values |= {"allowed": allowed}
+        values: dict[str, Any] = {"sync": self.sync, "state": state.value, "counts": list(counts), "allowed": allowed}
+        values["detail"] = detail[:4000]
         self.connection.execute(_END, values)
 
     def _run(self, statement: str, values: dict[str, Any], tries: int = TRIES) -> Sequence[Any]:
