@@ -211,9 +211,9 @@ def test_a_token_without_an_id_does_not_count_where_several_keys_fit(
     refused(come_back(client, hostile), 403, "not signed with a key")
 
 
-def test_the_provider_does_not_read_where_somebody_wanted_to_go(client: FlaskClient, hostile: HostileProvider) -> None:
-    wanted = "/ops/customers?find=mira.secret%40shop.example"
-    left = client.get("/ops/sign-in/begin", query_string={"next": wanted}, headers=WITH_PAGE)
+def test_the_provider_does_not_read_where_somebody_goes(client: FlaskClient, hostile: HostileProvider) -> None:
+    path = "/ops/customers?find=mira.secret%40shop.example"
+    left = client.get("/ops/sign-in/begin", query_string={"next": path}, headers=WITH_PAGE)
     sent = {name: values[0] for name, values in parse_qs(urlsplit(left.headers["Location"]).query).items()}
     content, *_ = sent["state"].split(".")
     assert all("mira" not in each for each in readings(content)), "compressed or not"
@@ -221,7 +221,7 @@ def test_the_provider_does_not_read_where_somebody_wanted_to_go(client: FlaskCli
 
     answer = client.get(CALLBACK, query_string={"code": "c", "state": sent["state"]}, headers=WITH_PAGE)
 
-    assert answer.headers["Location"] == wanted
+    assert answer.headers["Location"] == path
 
 
 def readings(content: str) -> Iterator[str]:
