@@ -156,7 +156,7 @@ class SyncState(StrEnum):
 
 
 class CatalogSync(Dated, Base):
-    """A run of ``catalog sync``, of which the last 200 are kept. Written by the owner's functions alone."""
+    """A run of ``catalog sync``: the last 200 are kept, and those of a day. Written by the owner's functions alone."""
 
     __tablename__ = "catalog_syncs"
     __table_args__ = (
@@ -179,11 +179,13 @@ class CatalogSync(Dated, Base):
     changed: Mapped[int] = mapped_column(server_default=text("0"))
     """Listings that differed."""
     made_inactive: Mapped[int] = mapped_column(server_default=text("0"))
-    """Listings on sale that the source no longer has."""
+    """Listings on sale that the source no longer has, or that it says are not."""
     unusable: Mapped[int] = mapped_column(server_default=text("0"))
     """Rows that cannot be a listing."""
     short: Mapped[int] = mapped_column(server_default=text("0"))
     """Listings of which less lies there than is reserved."""
+    allowed: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether somebody allowed it to make more inactive, or to move more prices, than the settings do."""
     detail: Mapped[str] = mapped_column(Text, server_default=text("''"))
     """Why nothing was changed, or which rows somebody has to look at: the first of them."""
 

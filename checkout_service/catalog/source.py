@@ -1,7 +1,11 @@
 """Reads the tables of another application, as the worker's role: one snapshot, READ ONLY, some rows at a time.
 
 The SELECT is the operator's own text (``CATALOG_SOURCE``). It stands in a subquery of ours, so it is one SELECT; what
-the transaction refuses is whatever writes, a function of the source too.
+the transaction refuses is whatever writes, a function of the source too. What row-level security would hide is an
+error.
+
+Functions that a view calls run as the worker's role all the same, with its rights (docs/catalogue.md says how to avoid
+it): they find nothing by a name without its schema.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from checkout_service.catalog.jsonl import LONGEST_LINE
 from checkout_service.catalog.rows import LONGEST_DESCRIPTION, LONGEST_NAME
 from checkout_service.database.connections import PatientConnection
 from checkout_service.settings.catalog_source import CatalogSource
-from checkout_service.settings.database_names import connection_to
+from checkout_service.settings.database_names import connection_to, names_at
 from checkout_service.settings.secret import Secret
 from checkout_service.terminal import printable
 
@@ -63,6 +67,10 @@ NEEDED: Final = ("id", "title", "unit_price", "currency", "vendor")
 OF_ANOTHER: Final = {"vendor_id": "vendor", "school_id": "school", "spec_id": "spec", "attributes": "spec"}
 """Columns that say nothing without the other one."""
 
+PRICE_FACTOR: Final = 5
+"""A price that becomes more than so many times as much, or as little, counts as moved; so does one whose currency is
+another."""
+
 _MOST_CHARACTERS: Final = {
     "title": LONGEST_NAME,
     "vendor": LONGEST_NAME,
@@ -75,6 +83,9 @@ _MOST_CHARACTERS: Final = {
 }
 """Of longer texts one character more is read, so that they are refused without being held whole."""
 
+_MOST_STORED: Final = 4 * LONGEST_LINE
+"""Bytes of a jsonb value before it is written as text; numbers are shorter then. Of a compressed one a quarter."""
+
 
 class SourceError(Exception):
     """The source cannot be read; the message says what to do. What was written before is right."""
@@ -83,7 +94,9 @@ class SourceError(Exception):
 class Judged(NamedTuple):
     """What a source has, against the listings that are its own: ``active`` are those on sale now.
 
-    ``gone`` of these it no longer has, ``turned_off`` it says are not on sale. ``twice`` are keys of two rows.
+    ``gone`` of these it no longer has, ``turned_off`` it says are not on sale, and of ``moved`` the price is far from
+    the one of now. ``twice`` are keys of two rows. ``gone_before`` were made inactive within the last 24 hours, since
+    somebody last allowed it.
     """
 
     rows: int
@@ -92,6 +105,8 @@ class Judged(NamedTuple):
     active: int
     gone: int
     turned_off: int
+    moved: int = 0
+    gone_before: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +117,8 @@ class Source:
     select: str
     columns: Sequence[str]
     salt: str
+    schema: str
+    """Ours: nothing else is found without its schema."""
 
     def judge(self) -> Judged:
         """Count it, before anything is written. Raises SourceError."""
@@ -109,32 +126,37 @@ class Source:
         active = sql.SQL("source.active" if "active" in self.columns else "true")
         query = sql.SQL(_JUDGE).format(
             source=self._subquery(),
+            ours=sql.Identifier(self.schema),
+            factor=sql.Literal(PRICE_FACTOR),
             active_column=sql.SQL(", item.active" if "active" in self.columns else ""),
             active=active,
             named=sql.Literal(NAMED),
         )
         with _readable(self.connection):
             found: tuple[Any, ...] | None = self.connection.execute(query).fetchone()
-        return Judged(*(found or (0, 0, [], 0, 0, 0)))
+        return Judged(*(found or (0, 0, [], 0, 0, 0, 0, 0)))
 
     def changed(self) -> Iterator[dict[str, Any]]:
         """The rows that differ from when they were last read, or whose listing somebody else has changed since.
 
         Each by its columns, as text but for ``active`` and ``stock``; with ``digest``, and with the ``known`` id of its
-        listing if it has one. Raises SourceError.
+        listing if it has one, whether that ``was_active`` and whether its stock ``was_counted``. Raises SourceError.
         """
         query = sql.SQL(_CHANGED).format(
-            columns=sql.SQL(", ").join(map(_read, self.columns)),
+            bounded=sql.SQL(", ").join(map(_bounded, self.columns)),
+            columns=sql.SQL(", ").join(sql.Identifier("bounded", name) for name in self.columns),
             salt=sql.Literal(self.salt),
             source=self._subquery(),
+            ours=sql.Identifier(self.schema),
         )
-        names = ["digest", "known", *self.columns]
+        names = ["digest", "known", "was_active", "was_counted", *self.columns]
         for values in self._rows(query, name="changed"):
             yield dict(zip(names, values, strict=True))
 
     def gone(self) -> Iterator[str]:
         """The keys that it no longer has. Raises SourceError."""
-        for (key,) in self._rows(sql.SQL(_GONE).format(source=self._subquery()), name="gone"):
+        query = sql.SQL(_GONE).format(source=self._subquery(), ours=sql.Identifier(self.schema))
+        for (key,) in self._rows(query, name="gone"):
             yield key
 
     def _rows(self, query: sql.Composed, *, name: str) -> Iterator[Any]:
@@ -161,9 +183,13 @@ def open_source(url: Secret, source: CatalogSource, *, pooler: str, seconds: int
             connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.SQL(setting), sql.Literal(f"{seconds}s")))
         connection.execute("SET LOCAL lock_timeout = '10s'")
         connection.execute("SET LOCAL timezone = 'UTC'")
+        # Rows that a policy hides would be taken off sale, without a word.
+        connection.execute("SET LOCAL row_security = off")
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
         columns = _columns(connection, source.select)
         salt = sha256(repr((RULES, columns, namespace, str(source.image_origins))).encode()).hexdigest()
-        yield Source(connection=connection, select=source.select, columns=columns, salt=salt)
+        schema = names_at(url).schema
+        yield Source(connection=connection, select=source.select, columns=columns, salt=salt, schema=schema)
 
 
 def patient_connection(url: Secret, *, name: str, pooler: str) -> PatientConnection:
@@ -220,6 +246,11 @@ def _readable(connection: psycopg.Connection[Any]) -> Iterator[None]:
         yield
     except errors.InsufficientPrivilege as error:
         role = connection.info.user
+        if error.diag.source_function == "check_enable_rls":
+            raise SourceError(
+                f"{_first_line(error)}: {role} would not see all rows, and what it does not see would be taken "
+                "off sale. Give it a view whose owner sees all of them, or the attribute BYPASSRLS"
+            ) from error
         raise SourceError(
             f"{_first_line(error)}: {role} may not read it. `checkout catalog sync --grants` prints the GRANT that "
             "its owner runs"
@@ -246,42 +277,66 @@ def _subquery(select: str) -> sql.SQL:
     return sql.SQL(f"(\n{select}\n)")
 
 
-def _read(name: str) -> sql.Composable:
+def _bounded(name: str) -> sql.Composable:
+    """The column as it is read: never more of it than a listing may have, and one character."""
+    column, named = sql.Identifier("item", name), sql.Identifier(name)
     if name in _MOST_CHARACTERS:
-        most = sql.Literal(_MOST_CHARACTERS[name] + 1)
-        return sql.SQL("left(item.{}::text, {})").format(sql.Identifier(name), most)
-    if name == "unit_price":
+        text: sql.Composable = sql.SQL("left({}::text, {})").format(column, sql.Literal(_MOST_CHARACTERS[name] + 1))
+        if COLUMNS[name] is _JSON:
+            # Its text is made whole before it can be cut, and what it would take is known of what is stored alone.
+            text = sql.SQL(_JSON_TEXT).format(
+                column=column, text=text, most=sql.Literal(_MOST_STORED), too_long=sql.Literal(LONGEST_LINE + 1)
+            )
+    elif name == "unit_price":
         # More digits are no amount, and a number may have a hundred thousand.
-        return sql.SQL("left(trim_scale(item.unit_price::numeric)::text, 40)")
-    return sql.SQL("item.{}").format(sql.Identifier(name))
+        text = sql.SQL("left(trim_scale({}::numeric)::text, 40)").format(column)
+    else:
+        text = column
+    return sql.SQL("{} AS {}").format(text, named)
 
+
+_JSON_TEXT: Final = """
+CASE WHEN pg_column_size({column}) > {most} / CASE WHEN pg_column_compression({column}) IS NULL THEN 1 ELSE 4 END
+    THEN repeat(' ', {too_long}) ELSE {text} END
+"""
 
 _JUDGE: Final = """
 WITH source AS MATERIALIZED (
-    SELECT left(item.id::text, 256) AS key{active_column} FROM {source} AS item
+    SELECT left(item.id::text, 256) AS key, left(item.currency::text, 4) AS currency,
+        CASE WHEN item.unit_price < 1e15 THEN item.unit_price::numeric END AS price{active_column}
+    FROM {source} AS item
 ), own AS MATERIALIZED (
-    SELECT known.key FROM source_listings AS known JOIN listings AS listing ON listing.id = known.listing_id
+    SELECT known.key, listing.unit_price AS price, listing.currency::text AS currency
+    FROM {ours}.source_listings AS known JOIN {ours}.listings AS listing ON listing.id = known.listing_id
     WHERE listing.active
 )
 SELECT (SELECT count(*) FROM source),
     (SELECT count(*) FROM source WHERE key IS NULL),
-    ARRAY(SELECT key FROM source WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1 ORDER BY key LIMIT {named}),
+    ARRAY(SELECT key FROM source WHERE length(key) < 256 GROUP BY key HAVING count(*) > 1 ORDER BY key LIMIT {named}),
     (SELECT count(*) FROM own),
     (SELECT count(*) FROM own WHERE NOT EXISTS (SELECT FROM source WHERE source.key = own.key)),
-    (SELECT count(*) FROM own JOIN source USING (key) WHERE NOT {active})
+    (SELECT count(*) FROM own JOIN source USING (key) WHERE NOT {active}),
+    (SELECT count(*) FROM own JOIN source USING (key)
+        WHERE source.price > 0 AND (source.currency <> own.currency AND source.currency ~ '^[A-Z]{{3}}$'
+            OR source.price > own.price * {factor} OR source.price * {factor} < own.price)),
+    (SELECT coalesce(sum(made_inactive), 0) FROM {ours}.catalog_syncs AS run
+        WHERE created_at > now() - interval '24 hours' AND state IN ('done', 'partial', 'failed') AND NOT allowed
+            AND NOT EXISTS (SELECT FROM {ours}.catalog_syncs AS later WHERE later.allowed AND later.id > run.id))
 """
 
-# In no order: what was not reached is read by the next run.
+# In no order: what was not reached is read by the next run. Never of a row as a whole, which may be larger than a
+# text of PostgreSQL can be. OFFSET keeps what a view computes from being computed for each mention of it.
 _CHANGED: Final = """
-SELECT encode(read.digest, 'hex'), known.listing_id, {columns}
-FROM {source} AS item
-CROSS JOIN LATERAL (SELECT sha256(convert_to({salt} || item::text, 'UTF8')) AS digest) AS read
-LEFT JOIN source_listings AS known ON known.key = left(item.id::text, 256)
-LEFT JOIN listings AS listing ON listing.id = known.listing_id
+SELECT encode(read.digest, 'hex'), known.listing_id, listing.active, listing.stock IS NOT NULL, {columns}
+FROM (SELECT * FROM {source} AS given OFFSET 0) AS item
+CROSS JOIN LATERAL (SELECT {bounded}) AS bounded
+CROSS JOIN LATERAL (SELECT sha256(convert_to({salt} || bounded::text, 'UTF8')) AS digest) AS read
+LEFT JOIN {ours}.source_listings AS known ON known.key = left(item.id::text, 256)
+LEFT JOIN {ours}.listings AS listing ON listing.id = known.listing_id
 WHERE known.digest IS DISTINCT FROM read.digest OR known.listing_updated_at IS DISTINCT FROM listing.updated_at
 """
 
 _GONE: Final = """
-SELECT known.key FROM source_listings AS known
+SELECT known.key FROM {ours}.source_listings AS known
 WHERE NOT EXISTS (SELECT FROM {source} AS item WHERE left(item.id::text, 256) = known.key)
 """

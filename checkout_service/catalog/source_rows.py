@@ -19,6 +19,11 @@ def listing_of(row: dict[str, Any], namespace: UUID, origins: Origins | None) ->
     key = row["id"]
     if not 1 <= len(key) <= LONGEST_KEY:
         raise BadLineError(f"id is not 1 to {LONGEST_KEY} characters")
+    # NULL comes of a join that found nothing, more often than of a wish to sell without end.
+    if "active" in row and row["active"] is None:
+        raise BadLineError("active is NULL, and so neither true nor false")
+    if "stock" in row and row["stock"] is None and row["was_counted"]:
+        raise BadLineError("stock is NULL, and its listing is counted")
     value = {name: row[name] for name in ("title", "unit_price", "currency") if row[name] is not None}
     value["id"] = str(row["known"] or id_of(namespace, "listing", key))
     for name in ("description", "stock", "active"):

@@ -21,13 +21,14 @@ from checkout_service.settings.values import SettingsError
 STATEMENT_SECONDS = 600
 """How long one statement on the source may take: somebody waits for it, and may end it."""
 
-_NAME = r'(?:"[^"]+"|[A-Za-z_][\w$]*)'
-_TABLE = re.compile(rf"\b(?:from|join)\s+(?:only\s+)?(?P<schema>{_NAME})\s*\.\s*(?P<table>{_NAME})", re.IGNORECASE)
-
 
 @click.command("sync")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--allow-gone", is_flag=True, help="Make more inactive than CATALOG_SYNC_MAX_GONE allows, this once.")
+@click.option(
+    "--allow-gone",
+    is_flag=True,
+    help="Allow more than CATALOG_SYNC_MAX_GONE, gone or far from their prices, this once.",
+)
 @click.option("--grants", is_flag=True, help="Print what the owner of the source runs so that it can be read.")
 def sync(*, dry_run: bool, allow_gone: bool, grants: bool) -> None:
     """Bring the catalogue to what CATALOG_SOURCE gives: a SELECT on the tables of your application.
@@ -38,7 +39,7 @@ def sync(*, dry_run: bool, allow_gone: bool, grants: bool) -> None:
 
     What differs is written. What the source no longer has is made inactive, and never deleted. A row that cannot be a
     listing is named, and its listing left as it is. Of an empty source, or where more than CATALOG_SYNC_MAX_GONE
-    percent would be made inactive, nothing is changed.
+    percent would be made inactive, by it or within a day, or have their prices moved far, nothing is changed.
 
     Connects by WORKER_DATABASE_URL: the worker's role reads the source. Exits with 1 if somebody has to look at
     something.
@@ -96,7 +97,7 @@ def _print_grants(settings: CatalogSettings) -> None:
     role = _quoted(
         str(connection_parameters(settings.database_url.reveal()).get("user") or names_at(settings.database_url).worker)
     )
-    tables = {(match["schema"], match["table"]): None for match in _TABLE.finditer(settings.source.select)}
+    tables = settings.source.tables
     if not tables:
         raise click.ClickException(
             "CATALOG_SOURCE names no table with its schema behind FROM or JOIN: write shop.products."

@@ -71,9 +71,10 @@ class SyncWriter:
         rows = self._run(_RETIRE, {"sync": self.sync, "lasts": self.lasts, "keys": list(keys)})
         return [key for (key,) in rows]
 
-    def end(self, state: SyncState, counts: Sequence[int], detail: str) -> None:
-        """Say how the run ended, and what it did. Raises psycopg.Error."""
-        values = {"sync": self.sync, "state": state.value, "counts": list(counts), "detail": detail[:4000]}
+    def end(self, state: SyncState, counts: Sequence[int], detail: str, *, allowed: bool = False) -> None:
+        """Say how the run ended, what it did, and whether somebody allowed that much. Raises psycopg.Error."""
+        values: dict[str, Any] = {"sync": self.sync, "state": state.value, "counts": list(counts), "allowed": allowed}
+        values["detail"] = detail[:4000]
         self.connection.execute(_END, values)
 
     def _run(self, statement: str, values: dict[str, Any], tries: int = TRIES) -> Sequence[Any]:
@@ -153,5 +154,6 @@ SELECT source_key FROM catalog_sync_retire(%(sync)s::uuid, %(lasts)s::interval, 
 """
 
 _END: Final = """
-SELECT catalog_sync_end(%(sync)s::uuid, %(state)s::catalog_sync_state, %(counts)s::integer[], %(detail)s::text)
+SELECT catalog_sync_end(
+    %(sync)s::uuid, %(state)s::catalog_sync_state, %(counts)s::integer[], %(detail)s::text, %(allowed)s::boolean)
 """

@@ -19,7 +19,7 @@ import psycopg
 from checkout_service.catalog.jsonl import BadLineError
 from checkout_service.catalog.models import SyncState
 from checkout_service.catalog.rows import ListingRow
-from checkout_service.catalog.source import Judged, Source, open_source
+from checkout_service.catalog.source import PRICE_FACTOR, Judged, Source, open_source
 from checkout_service.catalog.source_rows import listing_of
 from checkout_service.catalog.sync_writing import SyncWriter, open_writer
 from checkout_service.settings.catalog_source import CatalogSource
@@ -68,6 +68,10 @@ class Synced:
     changed: Keys = field(default_factory=Keys)
     gone: Keys = field(default_factory=Keys)
     """Made inactive, since the source no longer has them."""
+    turned_off: int = 0
+    """Of those changed: made inactive, since the source says so."""
+    allowed: bool = False
+    """Whether somebody allowed more than ``CATALOG_SYNC_MAX_GONE``."""
     unusable: Keys = field(default_factory=Keys)
     """Rows that no listing can be; theirs are as they were."""
     short: Keys = field(default_factory=Keys)
@@ -120,7 +124,7 @@ def sync_catalog(
     """
     until = monotonic() + within if within is not None else float("inf")
     with open_writer(database_url, pooler=pooler, statement_seconds=statement_seconds, writes=writes) as writer:
-        synced = Synced()
+        synced = Synced(allowed=allow_gone and writes)
         salt = namespace.hex
         try:
             with open_source(database_url, source, pooler=pooler, seconds=statement_seconds, namespace=salt) as reading:
@@ -152,8 +156,9 @@ def _why(error: BaseException) -> str:
 
 
 def _end(writer: SyncWriter, synced: Synced) -> None:
-    kinds = (synced.new, synced.changed, synced.gone, synced.unusable, synced.short)
-    writer.end(synced.state, [synced.rows, *(kind.count for kind in kinds)], synced.detail)
+    inactive = synced.gone.count + synced.turned_off
+    counts = [synced.new.count, synced.changed.count, inactive, synced.unusable.count, synced.short.count]
+    writer.end(synced.state, [synced.rows, *counts], synced.detail, allowed=synced.allowed)
 
 
 def _refusal(judged: Judged, most_gone: int, *, allow_gone: bool) -> str:
@@ -162,11 +167,19 @@ def _refusal(judged: Judged, most_gone: int, *, allow_gone: bool) -> str:
         return "the source is empty"
     if judged.twice:
         return f"the source has more than one row of {', '.join(printable(key)[:100] for key in judged.twice)}"
+    if allow_gone:
+        return ""
     gone = judged.gone + judged.turned_off
-    if gone * 100 > most_gone * judged.active and not allow_gone:
+    rest = f"and CATALOG_SYNC_MAX_GONE allows {most_gone} percent {{}}. If that is right: catalog sync --allow-gone"
+    if gone * 100 > most_gone * judged.active:
+        return f"{gone} of {judged.active} listings would be made inactive, " + rest.format("in one sync")
+    of_day, before = gone + judged.gone_before, judged.active + judged.gone_before
+    if gone and of_day * 100 > most_gone * before:
+        return f"with {gone} more, {of_day} of {before} listings would be made inactive, " + rest.format("in 24 hours")
+    if judged.moved * 100 > most_gone * judged.active:
         return (
-            f"{gone} of {judged.active} listings would be made inactive, and CATALOG_SYNC_MAX_GONE allows {most_gone} "
-            "percent in one sync. If that is right: catalog sync --allow-gone"
+            f"the prices of {judged.moved} of {judged.active} listings would become more than {PRICE_FACTOR} times as "
+            "much or as little, or be in another currency, " + rest.format("in one sync")
         )
     return ""
 
@@ -181,7 +194,7 @@ def _sync(
     progress: Callable[[int], None],
 ) -> None:
     looked_at = 0
-    for batch, rows in _batches(reading, synced, namespace, origins):
+    for batch, ends, rows in _batches(reading, synced, namespace, origins):
         looked_at += rows
         if not batch:
             writer.go_on()
@@ -190,6 +203,7 @@ def _sync(
                 synced.unusable.add(key, OF_ANOTHER_KEY)
             elif outcome in {"new", "changed"}:
                 (synced.new if outcome == "new" else synced.changed).add(key)
+                synced.turned_off += key in ends
             if reserved is not None:
                 synced.short.add(key, f"{stock} lie there, {reserved} are reserved")
         progress(looked_at)
@@ -217,9 +231,12 @@ def _retire(writer: SyncWriter, keys: Sequence[str], synced: Synced) -> None:
 
 def _batches(
     reading: Source, synced: Synced, namespace: UUID, origins: Origins | None
-) -> Iterator[tuple[list[tuple[str, ListingRow, str]], int]]:
-    """Rows that differ, as listings with key and digest, each listing once in a batch; of how many rows each is."""
+) -> Iterator[tuple[list[tuple[str, ListingRow, str]], set[str], int]]:
+    """Rows that differ, as listings with key and digest, each listing once in a batch; the keys of those that end to be
+    on sale; of how many rows each is.
+    """
     batch: list[tuple[str, ListingRow, str]] = []
+    ends: set[str] = set()
     ids: set[str] = set()
     size = rows = 0
     for row in reading.changed():
@@ -237,11 +254,13 @@ def _batches(
                 ids.add(listing.id)
                 batch.append((key, listing, row["digest"]))
                 size += _size(listing)
+                if row["was_active"] and not listing.active:
+                    ends.add(key)
         if rows == BATCH or size > BATCH_BYTES:
-            yield batch, rows
-            batch, ids, size, rows = [], set(), 0, 0
+            yield batch, ends, rows
+            batch, ends, ids, size, rows = [], set(), set(), 0, 0
     if rows:
-        yield batch, rows
+        yield batch, ends, rows
 
 
 def _size(listing: ListingRow) -> int:

@@ -147,8 +147,17 @@ def operator() -> Operator:
 
 
 def role_of(session: sessions.Session) -> Role | None:
-    """The role that ``CONSOLE_ROLES`` gives the person, with their next request; else the one of the claim."""
-    return _settings().console_roles.get(f"{PERSON}{session.subject}", session.role)
+    """The role that ``CONSOLE_ROLES`` gives the person, with their next request; else the one of the claim.
+
+    It names them as the audit does, or as the provider: with a percent sign it is as the audit, so that nobody's own
+    subject reads as that of somebody else.
+    """
+    roles = _settings().console_roles
+    plain = f"{PERSON}{session.subject}"
+    name = sessions.audit_key(session.subject)
+    if name not in roles and "%" not in plain and not plain.startswith(f"{PERSON}{sessions.HASHED}"):
+        name = plain
+    return roles.get(name, session.role)
 
 
 def _known() -> Operator | None:

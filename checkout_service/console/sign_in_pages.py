@@ -92,6 +92,9 @@ def finish() -> AnyResponse:
         return _failed("This browser did not begin that sign-in, or more than ten minutes ago.", None, 400)
     attempt, then = found
     _hold()
+    _hold_strangers()
+    if not sessions.take_attempt(attempt):
+        return _failed("That sign-in has come back before: it is too old, or was used.", None, 403)
     try:
         _provider().check_sender(request.args)
         if "error" in request.args:
@@ -100,10 +103,12 @@ def finish() -> AnyResponse:
     except NotSignedInError as error:
         return _failed(str(error), error, 403)
     except ProviderAwayError as error:
+        sessions.give_attempt_back(attempt)
         return _failed("The identity provider does not answer as it should.", error, 503)
     answer = redirect(then, 303)
     opened = sessions.open_session(answer, person)  # type: ignore[arg-type]  # it is Flask's own response
     if role := role_of(opened):
+        sessions.know_browser(answer)  # type: ignore[arg-type]
         origin = Origin(key=uuid4(), door=Door.CONSOLE, operator=opened.name)
         note_sign_in(operator_id(opened.name), role=role, origin=origin)
     _log.info("operator_signed_in", operator=sessions.audit_key(person.subject), role=role)
@@ -129,6 +134,8 @@ def close() -> AnyResponse:
     settings = _settings()
     back_to = f"{settings.console_oidc.console_url}/sign-in" if settings.console_oidc else ""
     answer = make_response(_shown("signed_out.html", provider_address=_provider().sign_out_address(back_to)))
+    if (closed := sessions.session()) is not None:
+        sessions.end_sessions(closed.subject)
     sessions.close_session(answer)
     return answer
 
@@ -165,6 +172,16 @@ def _hold() -> None:
     address = address_hash(request.environ)
     if address is not None:
         hold_to(Rate("console-sign-ins", f"console-sign-ins:{address.hex()}", ATTEMPTS_A_MINUTE, 60))
+
+
+def _hold_strangers() -> None:
+    """Where addresses are not known, all browsers with which no operator has signed in share one bound. Raises
+    RateLimited.
+    """
+    if address_hash(request.environ) is None:
+        browser = sessions.known_browser()
+        whose = f"browser:{browser}" if browser else "strangers"
+        hold_to(Rate("console-sign-ins", f"console-sign-ins:{whose}", ATTEMPTS_A_MINUTE, 60))
 
 
 def _provider() -> OpenIdProvider:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from checkout_service.catalog.models import SyncState
+from checkout_service.catalog.source_functions import functions_of
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
-from checkout_service.settings.catalog_source import sync_every
+from checkout_service.settings.catalog_source import source_of_environment, sync_every
 
 ABOUT: Final = "catalogue's source"
 
@@ -27,6 +28,13 @@ _last: Final = Statement("""
 
 def check_catalog() -> Iterator[Finding]:
     """The source that ``CATALOG_SOURCE`` names is read as often as beat sends for it, and all of it can be used."""
+    if called := functions_of(source_of_environment()):
+        yield advice(
+            ABOUT,
+            f"its views call {', '.join(called)} with the rights of the worker, which reads all that customers have",
+            "Whoever may replace these can read it too. Let the source be a table, or a materialized view: see "
+            "docs/catalogue.md, Whom you trust with it.",
+        )
     rows = execute(_last)
     every = sync_every()
     if not rows:

@@ -95,8 +95,17 @@ class Jwks:
 
     def find(self, kid: object, algorithm: str) -> Keys:
         """The keys of that id for that algorithm; none if the issuer publishes none. Raises JwksUnavailable."""
-        if not isinstance(kid, str) or not kid:
-            return ()
+        return self._found(kid, algorithm) if isinstance(kid, str) and kid else ()
+
+    def find_only(self, algorithm: str) -> Keys:
+        """The one key for that algorithm, for a token that names none; nothing where there are several.
+
+        A token may leave the id out where its issuer has one key alone (OpenID Connect Core 1.0, section 10.1). Raises
+        JwksUnavailable.
+        """
+        return self._found(None, algorithm)
+
+    def _found(self, kid: str | None, algorithm: str) -> Keys:
         is_usable = self.generation() >= 0
         if is_usable and (found := self._known(kid, algorithm)):
             return found
@@ -109,14 +118,18 @@ class Jwks:
             raise JwksUnavailable
         return found
 
-    def find_again(self, kid: str, algorithm: str, *, tried: Keys) -> Keys:
-        """The keys of that id that are not among those ``tried``, none of which made a signature: the issuer may have
-        put another key under the same id. Raises JwksUnavailable while a fetch takes long.
+    def find_again(self, kid: str | None, algorithm: str, *, tried: Keys) -> Keys:
+        """The keys of that id (None: the one of ``find_only``) that are not among those ``tried``, none of which made a
+        signature: the issuer may have put another key under the same id. Raises JwksUnavailable while a fetch takes
+        long.
         """
         self._wait(self._begin(is_sought=True))
         return tuple(key for key in self._known(kid, algorithm) if key not in tried)
 
-    def _known(self, kid: str, algorithm: str) -> Keys:
+    def _known(self, kid: str | None, algorithm: str) -> Keys:
+        if kid is None:
+            fitting = {key for keys in self._keys.values() for key in keys if algorithm in key.algorithms}
+            return tuple(fitting) if len(fitting) == 1 else ()
         return tuple(key for key in self._keys.get(kid, ()) if algorithm in key.algorithms)
 
     def _begin(self, *, is_sought: bool) -> threading.Event | None:

@@ -25,6 +25,9 @@ MOST_OF_ONE_ID: Final = 4
 
 LONGEST_ID: Final = 256
 
+WITHOUT_ID: Final = ""
+"""Under which those keys are found that have no id: no id is empty."""
+
 RSA_BITS: Final = (2048, 8192)
 LARGEST_EXPONENT: Final = 2**32
 """RSA: the check of one signature takes as long as modulus and exponent are large."""
@@ -59,7 +62,7 @@ class PublicKey:
 
 
 def read_jwks(document: bytes) -> dict[str, tuple[PublicKey, ...]]:
-    """The keys by id; an id may have several. Raises UnusableJwksError and nothing else."""
+    """The keys by id, those ``WITHOUT_ID`` too; an id may have several. Raises UnusableJwksError and nothing else."""
     try:
         read = orjson.loads(document)
     except (orjson.JSONDecodeError, RecursionError):
@@ -71,8 +74,10 @@ def read_jwks(document: bytes) -> dict[str, tuple[PublicKey, ...]]:
         raise UnusableJwksError(f"it has more than {MOST_KEYS} keys")
     keys: dict[str, tuple[PublicKey, ...]] = {}
     for entry in listed:
-        kid = entry.get("kid") if isinstance(entry, dict) else None
-        if not isinstance(kid, str) or not 0 < len(kid) <= LONGEST_ID:
+        if not isinstance(entry, dict):
+            continue
+        kid = entry.get("kid", WITHOUT_ID)
+        if not isinstance(kid, str) or len(kid) > LONGEST_ID or (not kid and "kid" in entry):
             continue
         known = keys.get(kid, ())
         key = _usable(entry) if len(known) < MOST_OF_ONE_ID else None

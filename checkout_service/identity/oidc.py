@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from time import time
@@ -19,7 +20,7 @@ import jwt
 import structlog
 
 from checkout_service.api.problems import Problem
-from checkout_service.identity.jwks import Jwks
+from checkout_service.identity.jwks import Jwks, Keys
 from checkout_service.identity.oidc_discovery import BASIC, Discovered, Discovery, ProviderAwayError
 from checkout_service.settings.operators import OidcSettings
 
@@ -186,16 +187,25 @@ class OpenIdProvider:
 
     def _signed(self, token: str, kid: object, algorithm: str) -> dict[str, Any]:
         jwks = self._keys()
+        named = None if kid is None else str(kid)
         try:
-            keys = jwks.find(kid, algorithm)
+            keys = jwks.find_only(algorithm) if named is None else jwks.find(kid, algorithm)
+            claims = self._signed_by_one(token, keys, algorithm)
+            if claims is None and keys:
+                # The provider may have put another key under the same id.
+                keys = jwks.find_again(named, algorithm, tried=keys)
+                claims = self._signed_by_one(token, keys, algorithm)
         except Problem as error:
             raise ProviderAwayError("its keys cannot be fetched") from error
+        if claims is None:
+            raise jwt.InvalidSignatureError
+        return claims
+
+    def _signed_by_one(self, token: str, keys: Keys, algorithm: str) -> dict[str, Any] | None:
         for key in keys:
-            try:
+            with suppress(jwt.InvalidSignatureError):
                 return self._decoded(token, key.key, algorithm)
-            except jwt.InvalidSignatureError:
-                continue
-        raise jwt.InvalidSignatureError
+        return None
 
     def _decoded(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
         claims: dict[str, Any] = jwt.decode(

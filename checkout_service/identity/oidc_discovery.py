@@ -41,6 +41,11 @@ PAUSE: Final = 5.0
 MOST_CALLS: Final = 4
 """Calls to the provider at once, in a process: anybody may begin to sign in."""
 
+WAIT: Final = 3.0
+"""Seconds for which a call waits until another one is over, of ``MOST_WAITING`` at once."""
+
+MOST_WAITING: Final = 16
+
 BASIC: Final = "client_secret_basic"
 POST: Final = "client_secret_post"
 
@@ -76,6 +81,7 @@ class Discovery:
         self._fetched_at = float("-inf")
         self._breaker = Breaker(pause=PAUSE)
         self._calls = threading.BoundedSemaphore(MOST_CALLS)
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
     def find(self) -> Discovered:
         """What the provider says of itself. Raises ProviderAwayError."""
@@ -99,7 +105,7 @@ class Discovery:
         """The status and the JSON object that the provider answers with, in the request's slot that others have
         meanwhile. An answer of 5xx is none. Raises ProviderAwayError.
         """
-        if not self._calls.acquire(blocking=False):
+        if not self._take_call():
             raise ProviderAwayError("too many call it at this moment")
         try:
             with self._breaker.guard(ProviderAwayError):
@@ -116,6 +122,21 @@ class Discovery:
         finally:
             self._calls.release()
         return answer.status, _object(answer.content)
+
+    def _take_call(self) -> bool:
+        """Whether this caller may call now, or within a moment: others' calls are short, and may be a stranger's."""
+        if self._calls.acquire(blocking=False):
+            return True
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            with released_slot():
+                is_taken = self._calls.acquire(timeout=WAIT)
+        except TooManyWaitingError:
+            return False  # nothing was taken: who cannot leave its slot waits for nothing
+        finally:
+            self._waiting.release()
+        return is_taken
 
     def _fetch(self) -> Discovered:
         status, described = self.ask(self._issuer.rstrip("/") + WELL_KNOWN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Self
@@ -27,6 +28,11 @@ LONGEST: Final = 20_000
 _VIEW: Final = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 """A view or table by its schema and name: what has no space can stand in an environment file."""
 
+_NAME: Final = r'(?:"[^"]+"|[A-Za-z_][\w$]*)'
+_TABLE: Final = re.compile(
+    rf"\b(?:from|join|table)\s+(?:only\s+)?(?P<schema>{_NAME})\s*\.\s*(?P<table>{_NAME})", re.IGNORECASE
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogSource:
@@ -36,6 +42,14 @@ class CatalogSource:
     most_gone: int = MOST_GONE
     """How many percent of the listings of the source one sync may take off sale."""
     image_origins: Origins | None = None
+
+    @property
+    def tables(self) -> Sequence[tuple[str, str]]:
+        """Schema and name of the views and tables behind FROM, JOIN and TABLE, as they are written, each once.
+
+        One behind a comma is not seen.
+        """
+        return tuple({(match["schema"], match["table"]): None for match in _TABLE.finditer(self.select)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +79,19 @@ class CatalogSettings:
 
 def catalog_source(env: Reader) -> CatalogSource | None:
     """The source; None where there is none. Faults are remembered by ``env``."""
-    select = env.text("CATALOG_SOURCE", "").strip()
+    select = _select(env.text("CATALOG_SOURCE", ""))
     most_gone = env.number("CATALOG_SYNC_MAX_GONE", MOST_GONE, least=0, most=100)
     refuse_bad_minutes(env)
     if not select:
         return None
-    if _VIEW.fullmatch(select):
-        select = f"SELECT * FROM {select}"  # noqa: S608 (a name)
     if fault := _fault(select):
         env.refuse("CATALOG_SOURCE", fault)
     return CatalogSource(select=select, most_gone=most_gone, image_origins=env.origins("IMAGE_ORIGINS"))
+
+
+def source_of_environment() -> CatalogSource:
+    """The SELECT as it stands there, whatever it is, for who looks at it: it is not refused."""
+    return CatalogSource(select=_select(os.environ.get("CATALOG_SOURCE", ""))[:LONGEST])
 
 
 def refuse_bad_minutes(env: Reader) -> None:
@@ -92,6 +109,11 @@ def sync_every() -> timedelta | None:
     given = os.environ.get("CATALOG_SYNC_MINUTES", "")
     is_good = re.fullmatch(r"[0-9]{1,4}", given) and 1 <= int(given) <= MOST_MINUTES
     return timedelta(minutes=int(given) if is_good else EVERY)
+
+
+def _select(given: str) -> str:
+    given = given.strip()
+    return f"SELECT * FROM {given}" if _VIEW.fullmatch(given) else given  # noqa: S608 (a name)
 
 
 def _fault(select: str) -> str | None:

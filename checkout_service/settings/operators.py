@@ -65,28 +65,32 @@ class OidcSettings:
         return f"{self.console_url}/sign-in/callback"
 
 
-def read_roles(listed: str, users: Collection[str]) -> tuple[dict[str, Role], list[str]]:
-    """The roles by name of ``user=role[,user=role]``, and what is wrong: a sentence a fault.
+NO_ROLE: Final = "none"
+"""What takes every right from who is named, with their next request."""
+
+
+def read_roles(listed: str, users: Collection[str]) -> tuple[dict[str, Role | None], list[str]]:
+    """The roles by name of ``user=role[,user=role]``, None for ``none``; and what is wrong: a sentence a fault.
 
     A name is one of the ``users`` with a password, or ``oidc:`` and a subject: one that is misspelt would leave the
     user who is meant with all rights.
     """
     if within_quotes(listed.strip()):
         return {}, ["has quotation marks around it"]
-    roles: dict[str, Role] = {}
+    roles: dict[str, Role | None] = {}
     faults: list[str] = []
     for pair in listed.split(","):
         name, _, role = pair.strip().rpartition("=")
         if not name:
             faults.append(f"{pair.strip()!r} is not user=role")
-        elif role not in ORDER:
-            faults.append(f"{role!r} is none of {', '.join(ORDER)}")
+        elif role not in (*ORDER, NO_ROLE):
+            faults.append(f"{role!r} is none of {', '.join((*ORDER, NO_ROLE))}")
         elif name in roles:
             faults.append(f"names {name!r} twice")
         elif name not in users and not (name.startswith(PERSON) and len(name) > len(PERSON)):
             faults.append(f"{name!r} is no user of CONSOLE_BASIC_AUTH, nor {PERSON} and a subject")
         else:
-            roles[name] = Role(role)
+            roles[name] = None if role == NO_ROLE else Role(role)
     return roles, faults
 
 

@@ -134,7 +134,7 @@ class WebSettings(SharedSettings):
     pages_secret: Secret | None = None
     console: bool = False
     console_users: dict[str, Secret] = field(default_factory=dict)
-    console_roles: dict[str, Role] = field(default_factory=dict)
+    console_roles: dict[str, Role | None] = field(default_factory=dict)
     """Roles by the operator's name: a user's with a password, or ``oidc:`` and the subject of one who signs in."""
     console_oidc: OidcSettings | None = None
     """Where operators sign in; None: only by passwords, tokens and API keys."""

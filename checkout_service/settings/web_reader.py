@@ -83,7 +83,7 @@ class WebReader(Reader):
             issuer=issuer, client_id=client, client_secret=Secret(secret), console_url=url, roles_claim=claim
         )
 
-    def _roles(self, users: Collection[str]) -> dict[str, Role]:
+    def _roles(self, users: Collection[str]) -> dict[str, Role | None]:
         """Roles of those who are named; of others see ``console.roles``."""
         listed = self._env.str("CONSOLE_ROLES", "")
         roles, faults = read_roles(listed, users) if listed else ({}, [])

@@ -1,7 +1,7 @@
 -- How listings of the source are written. The worker's role reads the source, and calls these; it writes no table itself.
 -- What they write is what the import writes (checkout_service/catalog/operations.py), by the same rules of the tables.
 
--- Begins a run, unless another one is at work: none then. Two hundred runs are kept.
+-- Begins a run, unless another one is at work: none then. Two hundred runs are kept, and those of the last day.
 CREATE FUNCTION catalog_sync_begin(lasts interval) RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     begun uuid;
@@ -10,7 +10,8 @@ BEGIN
     WHERE state = 'running' AND lease_until <= now();
     INSERT INTO catalog_syncs (lease_until) VALUES (now() + least(lasts, interval '1 hour'))
     ON CONFLICT (state) WHERE state = 'running' DO NOTHING RETURNING id INTO begun;
-    DELETE FROM catalog_syncs WHERE id IN (SELECT old.id FROM catalog_syncs AS old ORDER BY old.id DESC OFFSET 200);
+    DELETE FROM catalog_syncs WHERE id IN (SELECT old.id FROM catalog_syncs AS old ORDER BY old.id DESC OFFSET 200)
+        AND created_at < now() - interval '1 day';
     RETURN begun;
 END
 $$;
@@ -27,12 +28,14 @@ END
 $$;
 
 -- Ends a run, with what it did. One that lost its lease has ended before.
-CREATE FUNCTION catalog_sync_end(sync uuid, result catalog_sync_state, counts integer[], about text) RETURNS boolean
+CREATE FUNCTION catalog_sync_end(sync uuid, result catalog_sync_state, counts integer[], about text,
+    is_allowed boolean) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     UPDATE catalog_syncs
     SET state = result, finished_at = now(), updated_at = now(), source_rows = counts[1], added = counts[2],
-        changed = counts[3], made_inactive = counts[4], unusable = counts[5], short = counts[6], detail = left(about, 4000)
+        changed = counts[3], made_inactive = counts[4], unusable = counts[5], short = counts[6], detail = left(about, 4000),
+        allowed = is_allowed
     WHERE id = sync AND state = 'running';
     RETURN FOUND;
 END
@@ -101,7 +104,8 @@ BEGIN
             CASE WHEN 'description' = ANY(given) THEN each.description ELSE kept.description END AS description,
             coalesce(CASE WHEN 'images' = ANY(given) THEN each.images ELSE kept.images END, '[]') AS images,
             CASE WHEN 'stock' = ANY(given) THEN
-                CASE WHEN each.stock IS NOT NULL THEN greatest(each.stock, counter.reserved) END
+                -- NULL never makes of a counted listing one that is sold without end.
+                CASE WHEN each.stock IS NOT NULL THEN greatest(each.stock, counter.reserved) ELSE kept.stock END
                 ELSE kept.stock END AS stock
         FROM catalog_sync_rows(fit) AS each LEFT JOIN listings AS kept ON kept.id = each.id
         LEFT JOIN stock_counters AS counter ON counter.listing_id = each.id
@@ -194,10 +198,10 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION catalog_sync_begin(interval), catalog_sync_go_on(uuid, interval),
-    catalog_sync_end(uuid, catalog_sync_state, integer[], text), catalog_sync_write(uuid, interval, text[], jsonb),
+    catalog_sync_end(uuid, catalog_sync_state, integer[], text, boolean), catalog_sync_write(uuid, interval, text[], jsonb),
     catalog_sync_retire(uuid, interval, text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION catalog_sync_begin(interval), catalog_sync_go_on(uuid, interval),
-    catalog_sync_end(uuid, catalog_sync_state, integer[], text), catalog_sync_write(uuid, interval, text[], jsonb),
+    catalog_sync_end(uuid, catalog_sync_state, integer[], text, boolean), catalog_sync_write(uuid, interval, text[], jsonb),
     catalog_sync_retire(uuid, interval, text[]) TO checkout_worker;
 
 DO $$
@@ -205,7 +209,7 @@ DECLARE
     of_owner text;
 BEGIN
     FOREACH of_owner IN ARRAY ARRAY['catalog_sync_begin(interval)', 'catalog_sync_go_on(uuid, interval)',
-        'catalog_sync_end(uuid, catalog_sync_state, integer[], text)',
+        'catalog_sync_end(uuid, catalog_sync_state, integer[], text, boolean)',
         'catalog_sync_write(uuid, interval, text[], jsonb)', 'catalog_sync_retire(uuid, interval, text[])']
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', of_owner, current_schema());

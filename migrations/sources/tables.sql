@@ -14,6 +14,7 @@ CREATE TABLE catalog_syncs (
     made_inactive integer DEFAULT 0 NOT NULL,
     unusable integer DEFAULT 0 NOT NULL,
     short integer DEFAULT 0 NOT NULL,
+    allowed boolean DEFAULT false NOT NULL,
     detail text DEFAULT '' NOT NULL CONSTRAINT catalog_syncs_detail_length CHECK (length(detail) <= 4000),
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL

@@ -29,7 +29,7 @@ def downgrade() -> None:
     """Listings stay as they are; which of them are the source's is forgotten, and the next sync finds it out anew."""
     op.execute("""
         DROP FUNCTION catalog_sync_retire(uuid, interval, text[]), catalog_sync_write(uuid, interval, text[], jsonb),
-            catalog_sync_rows(jsonb), catalog_sync_end(uuid, catalog_sync_state, integer[], text),
+            catalog_sync_rows(jsonb), catalog_sync_end(uuid, catalog_sync_state, integer[], text, boolean),
             catalog_sync_go_on(uuid, interval), catalog_sync_begin(interval)
     """)
     op.execute("DROP TABLE source_listings, catalog_syncs")

@@ -66,14 +66,14 @@ def test_what_did_not_change_is_not_written(shop: MakeVariant, sync: Sync, sql: 
     assert sync().in_words == "2 rows: 0 new, 0 changed, 0 made inactive, 0 unusable, 0 short"
     assert sql(WRITTEN) == before
 
-    sql("UPDATE shop.variants SET price_cents = 100 WHERE id = :id", id=changed)
+    sql("UPDATE shop.variants SET price_cents = 2000 WHERE id = :id", id=changed)
     done = sync()
 
     assert (done.changed.count, done.changed.first) == (1, [str(changed)])
     after = sql(WRITTEN)
     assert after[0] == before[0]
     assert after[1].of_listing != before[1].of_listing
-    assert [row[2] for row in on_sale(sql)] == ["47.25", "1.00"]
+    assert [row[2] for row in on_sale(sql)] == ["47.25", "20.00"]
 
 
 def test_a_listing_that_somebody_else_changed_is_brought_back(shop: MakeVariant, sync: Sync, sql: Sql) -> None:
@@ -89,14 +89,14 @@ def test_a_listing_that_somebody_else_changed_is_brought_back(shop: MakeVariant,
 def test_only_what_is_given_is_written(shop: MakeVariant, sync: Sync, sql: Sql) -> None:
     shop(other_prices='{"EUR": "43.00"}', on_hand=4)
     sync()
-    few = "SELECT id, 'Only a title' AS title, 9 AS unit_price, 'USD' AS currency, 'V' AS vendor FROM shop.variants"
+    few = "SELECT id, 'Only a title' AS title, 10 AS unit_price, 'USD' AS currency, 'V' AS vendor FROM shop.variants"
 
     assert sync(few).changed.count == 1
 
     [row] = sql(
         "SELECT title, unit_price, description, stock, spec_id, (SELECT count(*) FROM listing_prices) FROM listings"
     )
-    assert tuple(row[:4]) == ("Only a title", 9, "Lined.", 4)
+    assert tuple(row[:4]) == ("Only a title", 10, "Lined.", 4)
     assert row.spec_id is not None
     assert row.count == 1
 
@@ -227,7 +227,7 @@ def test_a_row_that_cannot_be_a_listing_is_named_and_its_listing_left_as_it_is(
     if is_old:
         sync("SELECT 'bad' AS id, 'Before' AS title, 5 AS unit_price, 'USD' AS currency, 'V' AS vendor")
 
-    done = sync(" UNION ALL SELECT ".join(["SELECT " + rows[0], rows[1]]))
+    done = sync(" UNION ALL SELECT ".join(["SELECT " + rows[0], rows[1]]), most_gone=100)
 
     assert (done.unusable.count, done.new.count, done.gone.count) == (1, 1, 0)
     assert reason in done.unusable.first[0]

@@ -100,14 +100,14 @@ def test_a_sync_that_is_killed_between_batches_is_gone_on_with(
     monkeypatch.setattr(syncing, "BATCH", 10)
     keys = [shop() for _ in range(30)]
     sync()
-    sql("UPDATE shop.variants SET price_cents = 100")
+    sql("UPDATE shop.variants SET price_cents = 2000")
     sql("DELETE FROM shop.variants WHERE id = :id", id=keys[0])
 
     with pytest.raises(psycopg.OperationalError):
         sync(progress=lambda rows: sql(OF_WRITER) if rows == 20 else None)
 
     prices = [row[2] for row in on_sale(sql)]
-    assert (prices.count("1.00"), prices.count("47.25")) == (20, 10), "whole batches, and nothing is gone yet"
+    assert (prices.count("20.00"), prices.count("47.25")) == (20, 10), "whole batches, and nothing is gone yet"
     with pytest.raises(SyncRunningError):
         sync()
 
@@ -115,7 +115,7 @@ def test_a_sync_that_is_killed_between_batches_is_gone_on_with(
     done = sync()
 
     assert (done.changed.count, done.gone.count) == (9, 1)
-    assert {row[2] for row in on_sale(sql)} == {"1.00"}
+    assert {row[2] for row in on_sale(sql)} == {"20.00"}
 
 
 def test_a_reader_that_is_lost_leaves_the_rest_to_the_next_sync(shop: MakeVariant, sync: Sync, sql: Sql) -> None:
@@ -137,7 +137,7 @@ def test_the_whole_source_is_read_as_one_moment_had_it(
         shop()
 
     def change(_: int) -> None:
-        sql("UPDATE shop.variants SET price_cents = 100")
+        sql("UPDATE shop.variants SET price_cents = 2000")
         sql("DELETE FROM shop.variants WHERE id % 10 = 0")
 
     sync(progress=change)

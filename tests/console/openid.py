@@ -124,6 +124,9 @@ class HostileProvider:
 
     def __init__(self) -> None:
         self.key = generate_private_key(SECP256R1())
+        self.kid: str | None = "one"
+        self.more_keys: list[dict[str, Any]] = []
+        """Published beside the own one."""
         self.discovery: dict[str, Any] = {}
         self.claims: dict[str, Any] = {}
         self.user: dict[str, Any] | None = None
@@ -169,7 +172,8 @@ class HostileProvider:
             return json.dumps({"access_token": "opaque", "token_type": "Bearer", "id_token": self.id_token()}).encode()
         if path == "/jwks":
             key = ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-            return json.dumps({"keys": [{**key, "kid": "one", "use": "sig", "alg": "ES256"}]}).encode()
+            named = {} if self.kid is None else {"kid": self.kid}
+            return json.dumps({"keys": [{**key, **named, "use": "sig", "alg": "ES256"}, *self.more_keys]}).encode()
         if path == "/me":
             return json.dumps(self.user or {}).encode()
         return json.dumps(self.described()).encode()
@@ -188,7 +192,7 @@ class HostileProvider:
         claims = {"iss": self.issuer, "aud": CLIENT[0], "sub": "mira", "iat": now, "exp": now + 60}
         claims |= {"nonce": self.nonce, "roles": ["operator"], "name": "Mira"} | self.claims
         kept = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(kept, self.key, "ES256", headers={"kid": "one"})
+        return jwt.encode(kept, self.key, "ES256", headers={} if self.kid is None else {"kid": self.kid})
 
     def go_away(self) -> None:
         """Nothing listens any more."""

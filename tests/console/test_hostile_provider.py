@@ -113,7 +113,7 @@ def test_a_token_that_is_not_signed_by_the_provider_signs_nobody_in(
         # The public key taken for a secret, by hand: PyJWT refuses to sign so.
         lambda claims: _hmac_signed(claims, pem),
         lambda claims: jwt.encode(claims, other, "ES256", headers=kid),
-        lambda claims: jwt.encode(claims, hostile.key, "ES256"),
+        lambda claims: jwt.encode(claims, other, "ES256"),
         lambda claims: jwt.encode(claims, hostile.key, "ES256", headers={"kid": "two"}),
         lambda claims: jwt.encode(claims, hostile.key, "ES256", headers=kid)[:-3],
         lambda claims: "a.b.c",

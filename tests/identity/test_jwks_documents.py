@@ -70,7 +70,7 @@ def test_a_key_counts_for_the_algorithms_that_fit_it(key: dict[str, Any], algori
         {**RSA, "kid": ""},
         {**RSA, "kid": 1},
         {**RSA, "kid": "k" * 257},
-        {name: value for name, value in RSA.items() if name != "kid"},
+        {**RSA, "kid": None},
         {name: value for name, value in RSA.items() if name != "n"},
         {**RSA, "n": 7},
         {**RSA, "n": "!"},
@@ -139,3 +139,9 @@ def test_an_id_may_have_several_keys_and_each_counts_once() -> None:
 def test_keys_differ_by_what_was_published() -> None:
     assert read_jwks(document(EC)) == read_jwks(document({**EC, "use": "sig", "other": 1}))
     assert read_jwks(document(EC)) != read_jwks(document({**EC_384, "kid": "one"}))
+
+
+def test_a_key_without_an_id_is_found_by_none_and_costs_no_other() -> None:
+    plain = {name: value for name, value in RSA.items() if name != "kid"}
+    assert set(read_jwks(document(plain))) == {""}
+    assert set(read_jwks(document(plain, {**EC, "kid": "two"}))) == {"", "two"}
