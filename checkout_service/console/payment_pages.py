@@ -153,6 +153,13 @@ def take_order_over(payment_id: UUID) -> AnyResponse:
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
 
 
+@blueprint.get("/payments/<uuid:payment_id>/refund")
+@for_operators
+def confirm_refund(payment_id: UUID) -> str:
+    """What may be given back, and what that means."""
+    return page("payment_refund.html", payment=_payment(payment_id))
+
+
 @blueprint.post("/payments/<uuid:payment_id>/refund")
 @for_operators
 def refund_payment(payment_id: UUID) -> AnyResponse:
@@ -166,7 +173,8 @@ def refund_payment(payment_id: UUID) -> AnyResponse:
             key=str(given.key),
             amount=_amount(currency) if request.form.get("amount", "").strip() else None,
             reason=" ".join(given.why.split())[:LONGEST_REASON],
-        )
+        ),
+        origin=given,
     )
     with suppress(QueueUnavailableError):  # the sweep finds it without
         task_queue().enqueue(TaskName.REFUND_PAYMENT, requested.refund["id"])
