@@ -22,6 +22,7 @@ from checkout_service.console.money_forms import may_be_canceled
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, listing, origin, page
 from checkout_service.console.payment_filters import read_payment_filter
 from checkout_service.console.payment_queries import LOOKED_THROUGH, PaymentPage, payment_by, payments_page
+from checkout_service.cursors import read_cursor
 from checkout_service.money import InvalidAmountError, decimals, parse_amount
 from checkout_service.oversight.operator_phrases import phrase, without_order_because
 from checkout_service.oversight.payment_history import PaymentNow
@@ -51,17 +52,18 @@ LONGEST_REASON: Final = 255
 def show_payments() -> tuple[str, int] | AnyResponse:
     """Payments, newest first; or straight to the one that was looked for."""
     chosen = read_payment_filter(request.args)
+    place = read_place(request.args, read_cursor, chosen.faults)
     sought = chosen.given.get("find", "")
     if sought and not chosen.faults:
         found = payment_by(payment_id=read_id(sought), provider_ref=sought)
         if found is not None:
             return redirect(url_for("console_payments.show_payment", payment_id=found))
         chosen.faults["find"] = "There is no payment with this id or reference."
-    rows = PaymentPage(rows=()) if chosen.faults else payments_page(chosen, read_place(request.args))
-    place = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
+    rows = PaymentPage(rows=()) if chosen.faults else payments_page(chosen, place)
+    edges = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
     addresses = {
         name: address("console_payments.show_payments", chosen.given, **{way: edge}) if edge else None
-        for name, (way, edge) in place.items()
+        for name, (way, edge) in edges.items()
     }
     moved = bool(request.args.keys() & {"before", "after"})
     return listing(

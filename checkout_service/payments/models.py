@@ -44,6 +44,7 @@ class Payment(Dated, Base):
             postgresql_where=text("next_look_up_at IS NOT NULL"),
         ),
         Index("payments_flagged", "id", postgresql_where=text("review_reason IS NOT NULL")),
+        Index("payments_flagged_created_at_id", "created_at", "id", postgresql_where=text("review_reason IS NOT NULL")),
         Index("payments_open", "user_id", "created_at", postgresql_where=text("status = 'pending' AND NOT under_way")),
         Index("payments_under_way", "id", postgresql_where=text("under_way")),
         Index("payments_authorized", "id", postgresql_where=text("amount_authorized > 0 AND closed IS NULL")),

@@ -67,9 +67,11 @@ _WITH_LINES: Final = f"""
     )
 """  # noqa: S608 (only our own constants)
 
-_insert_with_lines: Final = Statement(_WITH_LINES + " SELECT * FROM made ORDER BY refund_id")
+_insert_with_lines: Final = Statement(_WITH_LINES + " SELECT * FROM made ORDER BY refund_id")  # noqa: S608 (only our own constants)
 
-_insert_with_lines_audited: Final = Statement(_WITH_LINES + f", {_WRITTEN} SELECT * FROM made ORDER BY refund_id")  # noqa: S608 (only our own constants)
+_insert_with_lines_audited: Final = Statement(
+    _WITH_LINES + f", {_WRITTEN} SELECT * FROM made ORDER BY refund_id"  # noqa: S608 (only our own constants)
+)
 
 TRIES: Final = 5
 """What is left may change between reading and inserting: another refund fails, or takes it."""

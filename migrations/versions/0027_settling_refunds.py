@@ -7,7 +7,7 @@ so once the lease is over.
 
 What an operator calls a refund gives way to what the provider calls it: until that confirms a name, it may change.
 
-A request to cancel a payment that was given up may be tried again.
+A request to cancel a payment that was given up may be tried again. Flagged payments are listed in the order of time.
 """
 
 from typing import Final
@@ -57,6 +57,11 @@ GIVEN_UP: Final = """
     WHERE next_attempt_at IS NULL AND detail LIKE 'the payment is still %'
 """
 
+FLAGGED: Final = """
+    CREATE INDEX CONCURRENTLY payments_flagged_created_at_id ON payments (created_at, id)
+    WHERE review_reason IS NOT NULL
+"""
+
 VALIDATE: Final = "ALTER TABLE audit VALIDATE CONSTRAINT audit_action_known"
 
 
@@ -73,11 +78,14 @@ def upgrade() -> None:
         # One that was broken off stays behind, invalid, under its name: so it is dropped first.
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS cancel_requests_given_up")
         op.execute(GIVEN_UP)
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS payments_flagged_created_at_id")
+        op.execute(FLAGGED)
 
 
 def downgrade() -> None:
     """The audit keeps what was settled: then the constraint holds for what comes from now on alone."""
     op.execute("DROP INDEX cancel_requests_given_up")
+    op.execute("DROP INDEX payments_flagged_created_at_id")
     op.execute("ALTER TABLE cancel_requests DROP COLUMN revived_at")
     op.execute("REVOKE INSERT (payment_id, requested_by) ON cancel_requests FROM checkout_worker")
     op.execute("""

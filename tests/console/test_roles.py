@@ -12,10 +12,11 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.values import WebSettings
 from tests.apps import close_app
-from tests.capturing import authorized_payment
 from tests.conftest import Sql
 from tests.console.conftest import USER, Operator, console_settings
 from tests.console.test_access import routes
+from tests.money import attempt, fold
+from tests.webhook_bodies import insert_payment
 
 
 def test_every_command_that_is_listed_is_there(console_app: Flask) -> None:
@@ -59,10 +60,12 @@ def test_to_capture_and_release_the_rest_takes_who_may_release(
     settings: WebSettings, sql: Sql, role: Role, filled: dict[str, str], multicapture: bool, released: bool
 ) -> None:
     account = Account(options={"multicapture": Secret("on" if multicapture else "off")})
-    accounts = {**settings.accounts, "mock": account}
+    accounts = {**settings.accounts, "stripe": account}
     app = create_app(console_settings(settings, accounts=accounts, console_roles={USER: role}))
     app.testing = True
-    payment, _ = authorized_payment(sql, refs=("at_1",))
+    payment = sql("SELECT id FROM payments WHERE provider_ref = :ref", ref=insert_payment(sql, provider="stripe"))[0].id
+    attempt(sql, payment, "authorized", ref="ch_1", authorized="240")
+    fold(sql, payment)
     person, form = Operator(client=app.test_client()), f"/ops/payments/{payment}/capture"
 
     answer = person.send(form, form, why="the parcel", **filled)

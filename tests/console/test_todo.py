@@ -16,6 +16,7 @@ from tests.console.conftest import InWorker, Operator
 from tests.console.test_lists import payments_on
 from tests.money import bring_to, dispute
 from tests.refunding import insert_refund, open_payment, paid_payment
+from tests.worker.scripted import ScriptedProvider
 from worker.commands import run_commands
 from worker.payments.cancelling import cancel
 
@@ -152,9 +153,9 @@ def test_a_payment_that_is_open_is_canceled(operator: Operator, in_worker: InWor
 
 
 def test_a_cancellation_that_was_given_up_is_listed_and_tried_again(
-    operator: Operator, in_worker: InWorker, sql: Sql
+    operator: Operator, in_worker: InWorker, worker_app: Flask, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payment, _ = open_payment(sql)
+    payment, reference = open_payment(sql)
     sql(
         """INSERT INTO cancel_requests (payment_id, requested_by, next_attempt_at, detail, created_at)
         VALUES (:id, uuidv7(), NULL, 'the payment is still pending', now() - interval '80 hours')""",
@@ -170,7 +171,11 @@ def test_a_cancellation_that_was_given_up_is_listed_and_tried_again(
     assert row.due
     assert "given up" not in operator.get("/ops/todo").text.partition("</h1>")[2]
     # While the provider does not do it, it goes on: the time begins anew.
+    stubborn = ScriptedProvider()
+    stubborn.cancellations[reference] = []
+    monkeypatch.setitem(worker_app.extensions, "providers", {"mock": stubborn})
     in_worker(cancel, str(payment))
+    assert stubborn.canceled == [reference]
     assert sql("SELECT next_attempt_at > now() AS later FROM cancel_requests")[0].later
 
 

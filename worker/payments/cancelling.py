@@ -64,8 +64,7 @@ _lock = text("SELECT status::text AS status FROM payments WHERE id = :id FOR NO 
 
 # One that goes on is left as it is, with its lease.
 _request = text("""
-    INSERT INTO cancel_requests AS request (payment_id, requested_by, trace_context)
-    VALUES (:id, :requested_by, :trace_context)
+    INSERT INTO cancel_requests AS request (payment_id, requested_by) VALUES (:id, :requested_by)
     ON CONFLICT (payment_id) DO UPDATE SET next_attempt_at = now(), revived_at = now(), updated_at = now()
         WHERE request.next_attempt_at IS NULL
 """)
@@ -97,8 +96,7 @@ def request_cancellation(payment_id: UUID, *, requested_by: UUID) -> str:
         status = PaymentStatus(found.status)
         if not status.open or status is PaymentStatus.AUTHORIZED:
             raise NotDoneError(f"the payment is {status.value}: only one that is open can be canceled")
-        values = {"id": payment_id, "requested_by": requested_by, "trace_context": tracing.context()}
-        connection.execute(_request, values)
+        connection.execute(_request, {"id": payment_id, "requested_by": requested_by})
     with suppress(QueueUnavailableError):  # the sweep finds it without
         task_queue().enqueue(TaskName.CANCEL_PAYMENT, str(payment_id))
     return "its provider is asked to cancel it"
