@@ -8,18 +8,19 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from flask import current_app, redirect, request, url_for
+from flask import redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.commands.queries import commands_about
 from checkout_service.console import commands
 from checkout_service.console.access import for_operators
-from checkout_service.console.beside_payment import BesidePayment, beside_payment
+from checkout_service.console.beside_payment import beside_payment
 from checkout_service.console.doubt_queries import doubts_of
 from checkout_service.console.filters import read_id, read_place
 from checkout_service.console.money_forms import may_be_canceled
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, listing, origin, page
+from checkout_service.console.payment_dashboards import dashboard_of_payment
 from checkout_service.console.payment_filters import read_payment_filter
 from checkout_service.console.payment_queries import LOOKED_THROUGH, PaymentPage, payment_by, payments_page
 from checkout_service.cursors import read_cursor
@@ -31,11 +32,8 @@ from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.pages.spans import read_until, span_of
 from checkout_service.payments.outcomes import ReviewReason, read_reasons
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.dashboards import DashboardAddress, dashboard_of
-from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.refunds.operations import RefundRequest, operator_id, request_refund
-from checkout_service.settings.values import WebSettings
 from checkout_service.tasks import TaskName
 
 blueprint = ConsoleBlueprint("console_payments", __name__)
@@ -92,7 +90,7 @@ def show_payment(payment_id: UUID) -> str:
         "payment.html",
         payment=payment,
         beside=beside,
-        dashboard=_dashboard(payment, beside),
+        dashboard=dashboard_of_payment(payment, beside),
         may_be_canceled=may_be_canceled(payment),
         without_order=without_order_because(found.payment.without_order) if found.payment.without_order else None,
         shown=span_of(list(map(phrase, found.entries)), until=read_until(request.args.get("until"))),
@@ -181,16 +179,6 @@ def refund_payment(payment_id: UUID) -> AnyResponse:
     with suppress(QueueUnavailableError):  # the sweep finds it without
         task_queue().enqueue(TaskName.REFUND_PAYMENT, requested.refund["id"])
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id), 303)
-
-
-def _dashboard(payment: PaymentNow, beside: BesidePayment) -> DashboardAddress | None:
-    settings: WebSettings = current_app.extensions["settings"]
-    return dashboard_of(
-        provider_specs().get(payment.provider),
-        settings.accounts.get(payment.provider),
-        payment_ref=payment.provider_ref,
-        attempt_refs=[*beside.attempt_refs, *beside.capture_refs],
-    )
 
 
 def _amount(currency: str) -> Decimal:
