@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.capturing import authorized_payment, insert_capture_request, request_row
 from tests.conftest import Sql
 from tests.console.conftest import InWorker, Operator
@@ -50,7 +54,12 @@ def test_a_refund_that_was_made_is_settled_by_its_reference(
     assert "made, as <code>re_&lt;9&gt;</code>" in audit
 
 
-def test_what_waits_about_it_and_where_to_look_stand_on_the_page(operator: Operator, sql: Sql) -> None:
+def test_what_waits_about_it_and_where_to_look_stand_on_the_page(
+    operator: Operator, console_app: Flask, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = console_app.extensions["settings"]
+    accounts = {"stripe": Account(options={"api_key": Secret("sk_test_1")})}
+    monkeypatch.setitem(console_app.extensions, "settings", replace(settings, accounts=accounts))
     reference = insert_payment(sql, provider="stripe", provider_ref="pi_1")
     payment = sql("SELECT id FROM payments WHERE provider_ref = :name", name=reference)[0].id
     bring_to(sql, payment, "paid")

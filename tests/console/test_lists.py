@@ -53,7 +53,7 @@ def test_webhooks_are_listed_by_provider_and_time(operator: Operator, sql: Sql) 
     assert webhooks_on(operator.get(f"/ops/webhooks?since={moment}&provider=mock")) == new
     assert webhooks_on(operator.get(f"/ops/webhooks?until={moment}")) == [old.id]
     assert webhooks_on(operator.get("/ops/webhooks?since=4h&until=2h")) == [old.id]
-    assert webhooks_on(operator.get("/ops/webhooks?provider=nobody")) == []
+    assert webhooks_on(operator.get("/ops/webhooks?provider=mollie")) == []
 
 
 def test_webhooks_are_found_by_payment_id_and_reference(operator: Operator, sql: Sql) -> None:

@@ -197,7 +197,7 @@ def test_one_that_a_worker_may_be_asking_for_is_not_ended_yet(
 
 
 @pytest.fixture
-def asked(worker_app: Flask, monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
+def scripted(worker_app: Flask, monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
     """The provider, which says what the test tells it to."""
     provider = ScriptedProvider()
     monkeypatch.setitem(worker_app.extensions, "providers", {provider.name: provider})
@@ -205,22 +205,22 @@ def asked(worker_app: Flask, monkeypatch: pytest.MonkeyPatch) -> ScriptedProvide
 
 
 def test_a_refund_in_doubt_is_looked_for_and_not_sent_again(
-    in_worker: InWorker, asked: ScriptedProvider, sql: Sql
+    in_worker: InWorker, scripted: ScriptedProvider, sql: Sql
 ) -> None:
     _, _, refund_id = _doubtful(sql, sent_at="now() - interval '1 minute'", next_attempt_at="now()")
 
     with pytest.raises(InDoubtError):
         in_worker(refund_now, str(refund_id))
 
-    assert (asked.refunded, len(asked.looked_up)) == ([], 1)
+    assert (scripted.refunded, len(scripted.looked_up)) == ([], 1)
 
 
 @pytest.mark.parametrize("answer", [["--made", "re_X1"], ["--not-made"]])
 def test_what_the_provider_answers_goes_before_what_was_copied(
-    app: Flask, in_worker: InWorker, asked: ScriptedProvider, sql: Sql, answer: list[str]
+    app: Flask, in_worker: InWorker, scripted: ScriptedProvider, sql: Sql, answer: list[str]
 ) -> None:
     payment, reference, refund_id = _doubtful(sql)
-    asked.truths[reference] = [refund_event(reference, "succeeded", refund_ref="re_X")]
+    scripted.truths[reference] = [refund_event(reference, "succeeded", refund_ref="re_X")]
     _run(app, str(refund_id), *answer, "--why", "seen")
     in_worker(run_commands)
 
@@ -228,7 +228,7 @@ def test_what_the_provider_answers_goes_before_what_was_copied(
     assert (state, "re_X" in message.removesuffix("re_X1")) == ("refused", True)
     assert refund_row(sql, refund_id).now == "requested"
 
-    asked.truths[reference] = [refund_event(reference, "succeeded", refund_ref="re_X", refund_id=refund_id)]
+    scripted.truths[reference] = [refund_event(reference, "succeeded", refund_ref="re_X", refund_id=refund_id)]
     _run(app, str(refund_id), *answer, "--why", "seen")
     in_worker(run_commands)
     assert _runs(sql)[1] == ("refused", "the refund is succeeded, and not in doubt")
@@ -237,11 +237,11 @@ def test_what_the_provider_answers_goes_before_what_was_copied(
 
 @pytest.mark.parametrize("answer", [["--made", "re_X1"], ["--not-made"]])
 def test_a_verified_webhook_that_waits_goes_before_what_was_copied(
-    app: Flask, in_worker: InWorker, asked: ScriptedProvider, sql: Sql, answer: list[str]
+    app: Flask, in_worker: InWorker, scripted: ScriptedProvider, sql: Sql, answer: list[str]
 ) -> None:
     payment, reference, refund_id = _doubtful(sql)
     body = webhook(reference)
-    asked.webhooks[body] = [refund_event(reference, "succeeded", refund_ref="re_X")]
+    scripted.webhooks[body] = [refund_event(reference, "succeeded", refund_ref="re_X")]
     delivery = insert_webhook(sql, body)
     in_worker(process, str(delivery))
     assert state_of(sql, delivery) == "received"
