@@ -30,6 +30,7 @@ from checkout_service.telemetry import tracing
 from checkout_service.webhooks.queries import processable_ids
 from checkout_service.webhooks.selection import Choice
 from worker.context import settings
+from worker.payments.cancelling import request_cancellation
 from worker.payments.look_ups import look_up_now
 from worker.payments.refund_settling import fail_refund, settle_made
 from worker.payments.settling import NotDoneError, NotYetError, accept_amount, fail_capture, note_seen, take_over
@@ -223,6 +224,11 @@ def _settle_refund(run: LeasedRun) -> None:
         _settle(run, lambda payment_id: fail_refund(payment_id, refund_id=refund_id))
 
 
+def _cancel(run: LeasedRun) -> None:
+    requested_by = UUID(run.details["requested_by"])
+    _settle(run, lambda payment_id: request_cancellation(payment_id, requested_by=requested_by))
+
+
 def _take_over(run: LeasedRun) -> None:
     _settle(run, take_over)
 
@@ -278,6 +284,7 @@ _ACTIONS: Final[dict[Action, Callable[[LeasedRun], None]]] = {
     Action.ACCEPT: _accept,
     Action.FAIL_CAPTURE: _fail_capture,
     Action.SETTLE_REFUND: _settle_refund,
+    Action.CANCEL: _cancel,
     Action.TAKE_OVER: _take_over,
     Action.ERASE: _erase,
 }

@@ -113,6 +113,7 @@ class InDoubtError(Exception):
 class Leased:
     """A row under lease. ``sent_ago`` is the time since its provider was asked for it first, if it ever was.
 
+    ``in_doubt`` tells that a person was sent for to see what became of it: it is only looked up from then on.
     ``trace_context`` is the trace of the request that asked for it, where that is sampled.
     """
 
@@ -126,6 +127,7 @@ class Leased:
     age: timedelta
     sent_ago: timedelta | None
     trace_context: str | None = None
+    in_doubt: bool = False
 
     def __str__(self) -> str:
         return f"{self.KIND.name.lower()} {self.id}"
@@ -251,7 +253,7 @@ def make_once(leased: Leased, make: Callable[[], Answer], *, sought: Callable[[E
 
     ``sought`` looks for it at the provider, and raises what it is given where it is not there.
     """
-    if leased.sent_ago is not None and leased.sent_ago > ASK_AGAIN_FOR:
+    if leased.in_doubt or (leased.sent_ago is not None and leased.sent_ago > ASK_AGAIN_FOR):
         return sought(InDoubtError(str(leased)))
     if not note_sent(leased):
         # Without cover a first try that never arrived must not be made up for.

@@ -28,6 +28,9 @@ from checkout_service.captures.queries import (
     show_void,
     voidable,
 )
+from checkout_service.commands.auditing import audit_values, audited
+from checkout_service.commands.models import Action
+from checkout_service.commands.operations import Origin
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import decimals, show, show_with_currency
@@ -37,25 +40,24 @@ from checkout_service.providers.registry import provider_specs
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.telemetry import tracing
 
-_insert_request: Final = Statement(
-    f"""
+_REQUEST_ROW: Final = f"""
     INSERT INTO capture_requests AS request (payment_id, attempt_ref, amount, final, requested_by, idempotency_key,
         request_hash, trace_context)
     VALUES (:payment_id, :attempt_ref, :amount, :final, :requested_by, :idempotency_key, :request_hash,
         traced(:trace_context))
     RETURNING {REQUEST}
-    """,  # noqa: S608 (only our own constants)
-    named=False,
-)
+"""  # noqa: S608 (only our own constants)
 
-_insert_void: Final = Statement(
-    f"""
+_VOID_ROW: Final = f"""
     INSERT INTO voids AS void (payment_id, requested_by, idempotency_key, request_hash, trace_context)
     VALUES (:payment_id, :requested_by, :idempotency_key, :request_hash, traced(:trace_context))
     RETURNING {VOID}
-    """,  # noqa: S608 (only our own constants)
-    named=False,
-)
+"""  # noqa: S608 (only our own constants)
+
+_insert_request: Final = Statement(_REQUEST_ROW, named=False)
+_insert_void: Final = Statement(_VOID_ROW, named=False)
+_insert_request_audited: Final = Statement(audited(_REQUEST_ROW, Action.CAPTURE, named="capture_request"), named=False)
+_insert_void_audited: Final = Statement(audited(_VOID_ROW, Action.VOID, named="void"), named=False)
 
 TRIES: Final = 3
 """What is open may change between reading and inserting: an event comes, or another request takes it."""
@@ -116,8 +118,13 @@ def captures_several(provider: str, accounts: Mapping[str, Account]) -> bool:
     return by_account or (spec is not None and spec.several_captures)
 
 
-def request_capture(order: CaptureOrder, accounts: Mapping[str, Account]) -> Given:
-    """Store the request, or give the answer of its key again. Raises Problem."""
+def request_capture(order: CaptureOrder, accounts: Mapping[str, Account], *, origin: Origin | None = None) -> Given:
+    """Store the request, or give the answer of its key again. Raises Problem.
+
+    With an ``origin`` it is an operator's command, which is written into the audit by the same statement.
+    """
+    insert = _insert_request if origin is None else _insert_request_audited
+    audit = {} if origin is None else audit_values(origin, order.payment_id)
     for _ in range(TRIES):
         found = capturable(payment_id=order.payment_id, requested_by=order.requested_by, key=order.key)
         if found is None:
@@ -131,8 +138,9 @@ def request_capture(order: CaptureOrder, accounts: Mapping[str, Account]) -> Giv
         final = _final(found, order, chosen, several=captures_several(found.provider, accounts))
         try:
             (row,) = execute(
-                _insert_request,
+                insert,
                 {
+                    **audit,
                     "payment_id": order.payment_id,
                     "attempt_ref": chosen.attempt_ref,
                     "amount": order.amount,
@@ -150,8 +158,10 @@ def request_capture(order: CaptureOrder, accounts: Mapping[str, Account]) -> Giv
     raise StillInProgress("Other captures of this payment are being requested at this moment: send it again.")
 
 
-def request_void(order: VoidOrder) -> Given:
-    """Store the request, or give the answer of its key again. Raises Problem."""
+def request_void(order: VoidOrder, *, origin: Origin | None = None) -> Given:
+    """Store the request, or give the answer of its key again; see ``request_capture``. Raises Problem."""
+    insert = _insert_void if origin is None else _insert_void_audited
+    audit = {} if origin is None else audit_values(origin, order.payment_id)
     for _ in range(TRIES):
         found = voidable(payment_id=order.payment_id, requested_by=order.requested_by, key=order.key)
         if found is None:
@@ -163,8 +173,9 @@ def request_void(order: VoidOrder) -> Given:
             raise NotVoidable(payment_status=found.payment_status)
         try:
             (row,) = execute(
-                _insert_void,
+                insert,
                 {
+                    **audit,
                     "payment_id": order.payment_id,
                     "requested_by": order.requested_by,
                     "idempotency_key": order.key,

@@ -39,7 +39,13 @@ class Action(StrEnum):
     """Ends ``refund``, in ``details``, of a payment: a person saw that it was made, with its ``reference``, or that it
     was not."""
     CANCEL = "cancel"
-    """Asked for a payment to be canceled: a row of ``cancel_requests`` follows."""
+    """Has a payment canceled at its provider, once more where that was given up; ``details`` has ``requested_by``."""
+    CAPTURE = "capture"
+    """Asked for money to be captured: ``capture_request``, in ``details``, was made with it."""
+    VOID = "void"
+    """Asked for what is authorized to be released: ``void``, in ``details``."""
+    REFUND = "refund"
+    """Asked for money to be given back: ``refund``, in ``details``, and perhaps further rows of that request."""
     TAKE_OVER = "take_over"
     """Gives a payment the order of another one for the same filling of the cart."""
     ERASE = "erase"
@@ -96,6 +102,7 @@ WITH_RUN: Final = (
     Action.ACCEPT,
     Action.FAIL_CAPTURE,
     Action.SETTLE_REFUND,
+    Action.CANCEL,
     Action.TAKE_OVER,
     Action.ERASE,
 )
@@ -147,8 +154,9 @@ class OperatorCommand(Dated, Base):
     """Of process_all ``choice``, as ``webhooks.selection`` writes it, and ``counted``; of review ``reason`` (those
     seen) and ``version`` (the payment's, where it is known); of accept ``amount``, in the payment's currency; of
     fail_capture ``capture_request``, its id; of settle_refund ``refund``, its id, ``made`` and, where it was,
-    ``reference``, the provider's name for it; of create_key and revoke_key ``prefix``, ``name`` and ``scopes``; of
-    sign_in ``role``; of a webhook endpoint what was asked for."""
+    ``reference``, the provider's name for it; of cancel ``requested_by``, the id of the operator's requests; of capture
+    ``capture_request``, of void ``void`` and of refund ``refund``, the id of what was made; of create_key and
+    revoke_key ``prefix``, ``name`` and ``scopes``; of sign_in ``role``; of a webhook endpoint what was asked for."""
 
 
 class CommandRun(Dated, Base):

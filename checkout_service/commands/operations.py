@@ -136,12 +136,14 @@ def settle_refund(payment_id: UUID, *, refund_id: UUID, reference: str | None, o
     return command_id
 
 
-def cancel(payment_id: UUID, *, origin: Origin) -> None:
-    """Write down that an operator has this payment canceled; the request itself is a row of its own.
+def cancel(payment_id: UUID, *, requested_by: UUID, origin: Origin) -> UUID:
+    """Have the worker ask the provider to cancel a payment, once more where that was given up; the command's id.
 
-    Raises KeyTakenError and DatabaseUnavailableError.
+    ``requested_by`` is the id of the operator's requests. Raises KeyTakenError and DatabaseUnavailableError.
     """
-    _write(origin, Action.CANCEL, str(payment_id))
+    command_id = _write(origin, Action.CANCEL, str(payment_id), {"requested_by": str(requested_by)})
+    _wake(TaskName.RUN_COMMANDS)
+    return command_id
 
 
 def take_over(payment_id: UUID, *, origin: Origin) -> UUID:

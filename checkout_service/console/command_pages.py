@@ -18,10 +18,11 @@ from checkout_service.commands.queries import Command, find_command
 from checkout_service.console import commands
 from checkout_service.console.access import for_operators
 from checkout_service.console.audit_queries import audit_page
-from checkout_service.console.filters import WebhookFilter, read_id, read_webhook_filter
+from checkout_service.console.filters import WebhookFilter, read_id, read_place, read_webhook_filter
 from checkout_service.console.page import ConsoleBlueprint, listing, origin, page
 from checkout_service.console.webhook_queries import about
 from checkout_service.settings.values import WebSettings
+from checkout_service.spellings import parse_id
 from checkout_service.webhooks.queries import count_processable, find_webhook
 from checkout_service.webhooks.selection import Choice
 
@@ -100,7 +101,10 @@ def stop_command(command_id: UUID) -> AnyResponse:
 @for_operators
 def show_audit() -> str:
     """Every command, and what people asked for of orders and money, newest first."""
-    before = read_id(request.args.get("before"))
+    faults: dict[str, str] = {}
+    before = read_id(read_place(request.args, parse_id, faults).before)
+    if faults:
+        raise MalformedBody("The address names a place that the audit does not have: see the newest.")
     settings: WebSettings = current_app.extensions["settings"]
     return page("audit.html", found=audit_page(before=before, operators=settings.console_users), before=before)
 

@@ -85,10 +85,10 @@ def fail_capture(payment_id: UUID, *, request_id: UUID, origin: Origin) -> UUID:
         return operations.fail_capture(payment_id, request_id=request_id, origin=origin)
 
 
-def cancel(payment_id: UUID, *, origin: Origin) -> None:
-    """Keep that this operator has the payment canceled."""
+def cancel(payment_id: UUID, *, requested_by: UUID, origin: Origin) -> UUID:
+    """Have the worker ask the provider to cancel a payment; the command's id."""
     with _problems():
-        operations.cancel(payment_id, origin=origin)
+        return operations.cancel(payment_id, requested_by=requested_by, origin=origin)
 
 
 def take_over(payment_id: UUID, *, origin: Origin) -> UUID:

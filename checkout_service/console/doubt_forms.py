@@ -14,9 +14,18 @@ from werkzeug.wrappers import Response as AnyResponse
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.console import commands
 from checkout_service.console.access import for_operators
+from checkout_service.console.beside_payment import beside_payment
 from checkout_service.console.doubt_queries import Doubt, Doubted, find_doubt
 from checkout_service.console.page import ConsoleBlueprint, origin, page
-from checkout_service.refunds.settling import LONGEST_REFERENCE, InvalidReferenceError, read_reference
+from checkout_service.console.payment_dashboards import dashboard_of_payment
+from checkout_service.oversight.payment_history import PaymentNow
+from checkout_service.oversight.timeline import timeline_of
+from checkout_service.refunds.settling import (
+    LONGEST_REFERENCE,
+    InvalidReferenceError,
+    read_reference,
+    waiting_reports,
+)
 
 blueprint = ConsoleBlueprint("console_doubts", __name__)
 
@@ -25,8 +34,16 @@ blueprint = ConsoleBlueprint("console_doubts", __name__)
 @for_operators
 def confirm_refund(payment_id: UUID, refund_id: UUID) -> str:
     """What each answer about a refund would do."""
-    doubt = _existing(Doubted.REFUND, payment_id, refund_id)
-    return page("refund_settle.html", doubt=doubt, longest_reference=LONGEST_REFERENCE)
+    doubt, payment = _existing(Doubted.REFUND, payment_id, refund_id), _payment(payment_id)
+    return page(
+        "refund_settle.html",
+        doubt=doubt,
+        dashboard=dashboard_of_payment(payment, beside_payment(payment_id)),
+        reports=waiting_reports(doubt.provider, payment.provider_ref, amount=doubt.amount, currency=doubt.currency)
+        if doubt.settleable
+        else (),
+        longest_reference=LONGEST_REFERENCE,
+    )
 
 
 @blueprint.post("/payments/<uuid:payment_id>/refunds/<uuid:refund_id>/made")
@@ -57,7 +74,9 @@ def refund_was_not_made(payment_id: UUID, refund_id: UUID) -> AnyResponse:
 @for_operators
 def confirm_capture(payment_id: UUID, request_id: UUID) -> str:
     """What it would do to end a capture."""
-    return page("capture_settle.html", doubt=_existing(Doubted.CAPTURE, payment_id, request_id))
+    doubt = _existing(Doubted.CAPTURE, payment_id, request_id)
+    dashboard = dashboard_of_payment(_payment(payment_id), beside_payment(payment_id))
+    return page("capture_settle.html", doubt=doubt, dashboard=dashboard)
 
 
 @blueprint.post("/payments/<uuid:payment_id>/captures/<uuid:request_id>/not-made")
@@ -75,6 +94,13 @@ def _existing(kind: Doubted, payment_id: UUID, row_id: UUID) -> Doubt:
     if found is None:
         raise NotFound(f"Payment {payment_id} has no {kind.value} {row_id}.")
     return found
+
+
+def _payment(payment_id: UUID) -> PaymentNow:
+    found = timeline_of(payment_id, pages=0)
+    if found is None:
+        raise NotFound(f"There is no payment {payment_id}.")
+    return found.payment
 
 
 def _back(payment_id: UUID) -> AnyResponse:

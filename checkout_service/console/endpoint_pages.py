@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.console.access import for_operators
-from checkout_service.console.filters import read_choice, read_id, read_moment
+from checkout_service.console.filters import read_choice, read_id, read_moment, read_place
 from checkout_service.console.page import ConsoleBlueprint, address, listing, origin, page
 from checkout_service.endpoints import operations
 from checkout_service.endpoints.deliveries import DeliveryPage, DeliveryStatus, deliveries_page
@@ -23,6 +23,7 @@ from checkout_service.endpoints.replays import ReplayRequest, plan_replay, repla
 from checkout_service.endpoints.states import EndpointState
 from checkout_service.events.types import EVENT_TYPES
 from checkout_service.publishing.background_publisher import background_publisher
+from checkout_service.spellings import parse_id
 from checkout_service.tasks import TaskName
 
 blueprint = ConsoleBlueprint("console_endpoints", __name__)
@@ -57,7 +58,7 @@ def show_endpoint(endpoint_id: UUID) -> tuple[str, int]:
     endpoint = _existing(endpoint_id)
     filters = read_choice(request.args, "state", _STATES)
     chosen = DeliveryStatus(filters.chosen) if filters.chosen else None
-    before = read_id(request.args.get("before"))
+    before = read_id(read_place(request.args, parse_id, filters.faults).before)
     enabled = endpoint["state"] == EndpointState.ENABLED
     found = (
         DeliveryPage(deliveries=[], following=None)

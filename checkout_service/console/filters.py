@@ -7,7 +7,7 @@ what is shown for what they looked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.durations import parse_duration
 from checkout_service.identity.subjects import subjects_here
 from checkout_service.money import InvalidAmountError, parse_amount
+from checkout_service.providers.registry import provider_specs
 from checkout_service.spellings import parse_day, parse_id, parse_moment
 from checkout_service.webhooks.selection import Choice
 
@@ -34,6 +35,13 @@ LONGEST: Final = 200
 
 OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing here is older, and keys by time (UUID version 7) begin in 1970."""
+
+OTHER: Final = "other"
+PLACE: Final = "place"
+"""Faults of the address that no field is beside: a filter that there is not, a place that the list does not have."""
+
+_BESIDE: Final = ("before", "after", "csrf", "key", "why")
+"""Parameters of addresses and forms that narrow nothing."""
 
 UNFIT: Final = "This is nothing that could be found."
 MOMENT: Final = "Write 90s, 30m, 2h or 7d ago, or a time in UTC such as 2026-11-25 14:30."
@@ -109,6 +117,8 @@ def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
     state = given.get("state")
     if state is not None and state not in {*DeliveryState, PENDING}:
         faults["state"] = "There is no such state."
+    if "provider" in given and given["provider"] not in provider_specs():
+        faults.setdefault("provider", "There is no such provider.")
     moments: dict[str, datetime | None] = {}
     for name in ("since", "until"):
         moments[name] = None
@@ -117,6 +127,7 @@ def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
                 moments[name] = read_moment_field(given[name])
             except UnreadableError as error:
                 faults[name] = str(error)
+    check_span(moments["since"], moments["until"], faults)
     return WebhookFilter(
         state=None if "state" in faults else state,
         provider=given.get("provider"),
@@ -128,9 +139,30 @@ def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
     )
 
 
-def read_place(args: Mapping[str, str]) -> Place:
-    """The place in an address; one that is not ours is the beginning."""
-    return Place(before=_short(args.get("before")), after=_short(args.get("after")))
+def read_place(args: Mapping[str, str], read: Callable[[str], object], faults: dict[str, str]) -> Place:
+    """The place in an address, the beginning where none is named. What ``read`` cannot read is put into ``faults``.
+
+    ``read`` raises ValueError.
+    """
+    named = {name: args.get(name) or None for name in ("before", "after")}
+    for text in filter(None, named.values()):
+        if len(text) > LONGEST or not _readable(text, read):
+            faults[PLACE] = "The address names a place that this list does not have."
+    return Place() if PLACE in faults else Place(**named)
+
+
+def _readable(text: str, read: Callable[[str], object]) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_span(since: datetime | None, until: datetime | None, faults: dict[str, str]) -> None:
+    """Tell a span of time that ends before it begins: nothing could lie in it."""
+    if since is not None and until is not None and since >= until:
+        faults.setdefault("until", "This is not after the time from which on they are sought.")
 
 
 def read_id(text: str | None) -> UUID | None:
@@ -186,11 +218,12 @@ def read_customer(text: str) -> UUID:
 
 
 def given_of(args: Mapping[str, Any], names: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
-    """What was typed of these, as far as it is to be shown again, and what of it is nothing that could be found."""
+    """What was typed of these, as far as it is to be shown again, and what of it is nothing that could be found.
+
+    A parameter that is none of them is told too: whoever mistypes a filter's name would take all for what they sought.
+    """
     given = {name: text for name in names if (text := (args.get(name) or "").strip())}
     faults = {name: UNFIT for name, text in given.items() if len(text) > LONGEST or not text.isprintable()}
+    if others := sorted(args.keys() - {*names, *_BESIDE}):
+        faults[OTHER] = f"There is no filter “{visible(others[0][:LONGEST])}”."
     return {name: visible(text[:LONGEST]) for name, text in given.items()}, faults
-
-
-def _short(text: str | None) -> str | None:
-    return text if text and len(text) <= LONGEST else None

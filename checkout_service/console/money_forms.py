@@ -23,12 +23,13 @@ from checkout_service.captures.operations import (
 )
 from checkout_service.captures.queries import Capturable, capturable
 from checkout_service.console import commands
-from checkout_service.console.access import for_operators
+from checkout_service.console.access import RoleMissing, for_operators, operator
 from checkout_service.console.filters import UnreadableError, read_id, read_sum
 from checkout_service.console.page import ConsoleBlueprint, origin, page
+from checkout_service.console.roles import role_for_command
 from checkout_service.oversight.payment_history import PaymentNow
 from checkout_service.oversight.timeline import timeline_of
-from checkout_service.payments.cancel_requests import request_to_cancel
+from checkout_service.payments.cancel_requests import NoLongerOpen
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.refunds.operations import operator_id
@@ -46,25 +47,36 @@ def confirm_capture(payment_id: UUID) -> str:
     payment, found = _payment(payment_id), _capturable(payment_id)
     several = captures_several(payment.provider, _settings().accounts)
     open_ones = [] if found.voiding else found.authorizations
-    return page("payment_capture.html", payment=payment, authorizations=open_ones, several=several)
+    return page(
+        "payment_capture.html",
+        payment=payment,
+        authorizations=open_ones,
+        several=several,
+        may_release=may_release(),
+    )
 
 
 @blueprint.post("/payments/<uuid:payment_id>/capture")
 @for_operators
 def capture_payment(payment_id: UUID) -> AnyResponse:
-    """Ask for what is authorized to be captured."""
-    given = origin()
-    currency = _payment(payment_id).currency
+    """Ask for what is authorized to be captured. Needs a note, and a refunder where the rest would be released."""
+    given = origin(note_needed=True)
+    payment = _payment(payment_id)
+    amount, final = _amount(payment.currency), "final" in request.form
+    # All that is open leaves no rest. By what the form says alone: what is open may change until the request is made.
+    if amount is not None and (final or not captures_several(payment.provider, _settings().accounts)):
+        _check_may_release()
     done = request_capture(
         CaptureOrder(
             payment_id=payment_id,
             requested_by=operator_id(given.operator),
             key=str(given.key),
-            amount=_amount(currency),
-            final=True if "final" in request.form else None,
+            amount=amount,
+            final=True if final else None,
             authorization_id=read_id(request.form.get("authorization")),
         ),
         _settings().accounts,
+        origin=given,
     )
     capture_requests_total.labels("replayed" if done.replayed else "taken").inc()
     _send(TaskName.CAPTURE_PAYMENT, done.answer["id"])
@@ -81,10 +93,11 @@ def confirm_void(payment_id: UUID) -> str:
 @blueprint.post("/payments/<uuid:payment_id>/void")
 @for_operators
 def void_payment(payment_id: UUID) -> AnyResponse:
-    """Ask for what is authorized to be released."""
-    given = origin()
+    """Ask for what is authorized to be released. Needs a note."""
+    given = origin(note_needed=True)
     _payment(payment_id)
-    done = request_void(VoidOrder(payment_id=payment_id, requested_by=operator_id(given.operator), key=str(given.key)))
+    order = VoidOrder(payment_id=payment_id, requested_by=operator_id(given.operator), key=str(given.key))
+    done = request_void(order, origin=given)
     void_requests_total.labels("replayed" if done.replayed else "taken").inc()
     _send(TaskName.VOID_PAYMENT, done.answer["id"])
     return _back(payment_id)
@@ -101,17 +114,29 @@ def confirm_cancellation(payment_id: UUID) -> str:
 @blueprint.post("/payments/<uuid:payment_id>/cancel")
 @for_operators
 def cancel_payment(payment_id: UUID) -> AnyResponse:
-    """Ask for the payment to be canceled at its provider. Needs a note, which is kept in the audit."""
+    """Have the payment canceled at its provider. Needs a note."""
     given = origin(note_needed=True)
-    _payment(payment_id)
-    commands.cancel(payment_id, origin=given)
-    request_to_cancel(payment_id=payment_id, user_id=operator_id(given.operator), anybodys=True)
-    return _back(payment_id)
+    payment = _payment(payment_id)
+    if not may_be_canceled(payment):
+        raise NoLongerOpen(payment_status=payment.status.value)
+    commands.cancel(payment_id, requested_by=operator_id(given.operator), origin=given)
+    return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
 
 
 def may_be_canceled(payment: PaymentNow) -> bool:
-    """Whether a request to cancel makes sense now; the database judges when one is sent."""
+    """Whether a request to cancel makes sense now; the worker judges once more."""
     return payment.status.open and payment.status is not PaymentStatus.AUTHORIZED
+
+
+def may_release() -> bool:
+    """Whether whoever is at the console may let go what is authorized."""
+    return operator().may("console_money.void_payment")
+
+
+def _check_may_release() -> None:
+    """Raises RoleMissing unless they may: to capture less and release the rest is to release."""
+    if not may_release():
+        raise RoleMissing(operator(), role_for_command("console_money.void_payment"))
 
 
 def _settings() -> WebSettings:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from checkout_service.console.customer_queries import customer_called
-from checkout_service.console.filters import UnreadableError, given_of, read_id, read_moment_field, read_sum
+from checkout_service.console.filters import UnreadableError, check_span, given_of, read_id, read_moment_field, read_sum
 from checkout_service.console.order_queries import vendors_named
 from checkout_service.identity.subjects import subjects_here
 from checkout_service.orders.searching import OrderFilters
@@ -37,6 +37,7 @@ def read_order_search(args: Mapping[str, str]) -> OrderSearch:
             read |= _READERS[name](text)
         except UnreadableError as error:
             faults[name] = str(error)
+    check_span(read.get("since"), read.get("until"), faults)  # type: ignore[arg-type]  # as read
     return OrderSearch(filters=OrderFilters(**read), given=given, faults=faults)  # type: ignore[arg-type]  # as read
 
 

@@ -129,7 +129,8 @@ def refund_lines(order_id: UUID) -> AnyResponse:
                 amount=None,
                 reason=_reason(given),
                 lines=[PiecesBack(line_id, qty) for line_id, qty in pieces.items()],
-            )
+            ),
+            origin=given,
         )
     refund_requests_total.labels("replayed" if done.replayed else "taken").inc()
     for refund_id in done.ids:

@@ -10,10 +10,10 @@ from flask import Response, request
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.console.access import for_operators, operator
 from checkout_service.console.filters import read_place
-from checkout_service.console.order_filters import NAMES, OrderSearch, read_order_search
+from checkout_service.console.order_filters import NAMES, read_order_search
 from checkout_service.console.order_queries import BesideOrder, beside_order
 from checkout_service.console.page import ConsoleBlueprint, address, listing, page
-from checkout_service.cursors import BadCursorError
+from checkout_service.cursors import read_cursor
 from checkout_service.orders.downloads import csv_answer
 from checkout_service.orders.queries import OrderPage, order_of
 from checkout_service.orders.searching import LOOKED_THROUGH, MOST_LOOKS, find_orders
@@ -30,8 +30,10 @@ ENDED: Final = (OrderStatus.CANCELED.value, OrderStatus.FULFILLED.value)
 @for_operators
 def show_orders() -> tuple[str, int]:
     """Orders, newest first."""
-    search, before = read_order_search(request.args), read_place(request.args).before
-    found = OrderPage(orders=[], next_cursor=None) if search.faults else _found(search, before)
+    search = read_order_search(request.args)
+    before = read_place(request.args, read_cursor, search.faults).before
+    none = OrderPage(orders=[], next_cursor=None)
+    found = none if search.faults else find_orders(search.filters, limit=PAGE, cursor=before)
     list_address = "console_orders.show_orders"
     return listing(
         "orders.html",
@@ -91,10 +93,3 @@ def ways_on(order: dict[str, Any], beside: BesideOrder) -> dict[str, bool]:
         "refund": beside.amount_refundable > 0
         and any(line["qty"] > line["qty_refunded"] + line["qty_refunding"] for line in lines),
     }
-
-
-def _found(search: OrderSearch, before: str | None) -> OrderPage:
-    try:
-        return find_orders(search.filters, limit=PAGE, cursor=before)
-    except BadCursorError:
-        return find_orders(search.filters, limit=PAGE, cursor=None)

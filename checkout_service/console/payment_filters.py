@@ -9,7 +9,14 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from checkout_service.console.filters import UnreadableError, given_of, read_customer, read_moment_field, read_sum
+from checkout_service.console.filters import (
+    UnreadableError,
+    check_span,
+    given_of,
+    read_customer,
+    read_moment_field,
+    read_sum,
+)
 from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import PaymentStatus
 
@@ -49,6 +56,7 @@ def read_payment_filter(args: Mapping[str, str]) -> PaymentFilter:
             read |= _READERS[name](text)
         except UnreadableError as error:
             faults[name] = str(error)
+    check_span(read.get("since"), read.get("until"), faults)
     return PaymentFilter(**read, given=given, faults=faults)
 
 

@@ -8,20 +8,22 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from flask import current_app, redirect, request, url_for
+from flask import redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.commands.queries import commands_about
 from checkout_service.console import commands
 from checkout_service.console.access import for_operators
-from checkout_service.console.beside_payment import BesidePayment, beside_payment
+from checkout_service.console.beside_payment import beside_payment
 from checkout_service.console.doubt_queries import doubts_of
 from checkout_service.console.filters import read_id, read_place
 from checkout_service.console.money_forms import may_be_canceled
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, listing, origin, page
+from checkout_service.console.payment_dashboards import dashboard_of_payment
 from checkout_service.console.payment_filters import read_payment_filter
 from checkout_service.console.payment_queries import LOOKED_THROUGH, PaymentPage, payment_by, payments_page
+from checkout_service.cursors import read_cursor
 from checkout_service.money import InvalidAmountError, decimals, parse_amount
 from checkout_service.oversight.operator_phrases import phrase, without_order_because
 from checkout_service.oversight.payment_history import PaymentNow
@@ -30,11 +32,8 @@ from checkout_service.oversight.timeline import Timeline, timeline_of
 from checkout_service.pages.spans import read_until, span_of
 from checkout_service.payments.outcomes import ReviewReason, read_reasons
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.providers.dashboards import DashboardAddress, dashboard_of
-from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.refunds.operations import RefundRequest, operator_id, request_refund
-from checkout_service.settings.values import WebSettings
 from checkout_service.tasks import TaskName
 
 blueprint = ConsoleBlueprint("console_payments", __name__)
@@ -51,17 +50,18 @@ LONGEST_REASON: Final = 255
 def show_payments() -> tuple[str, int] | AnyResponse:
     """Payments, newest first; or straight to the one that was looked for."""
     chosen = read_payment_filter(request.args)
+    place = read_place(request.args, read_cursor, chosen.faults)
     sought = chosen.given.get("find", "")
     if sought and not chosen.faults:
         found = payment_by(payment_id=read_id(sought), provider_ref=sought)
         if found is not None:
             return redirect(url_for("console_payments.show_payment", payment_id=found))
         chosen.faults["find"] = "There is no payment with this id or reference."
-    rows = PaymentPage(rows=()) if chosen.faults else payments_page(chosen, read_place(request.args))
-    place = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
+    rows = PaymentPage(rows=()) if chosen.faults else payments_page(chosen, place)
+    edges = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
     addresses = {
         name: address("console_payments.show_payments", chosen.given, **{way: edge}) if edge else None
-        for name, (way, edge) in place.items()
+        for name, (way, edge) in edges.items()
     }
     moved = bool(request.args.keys() & {"before", "after"})
     return listing(
@@ -90,7 +90,7 @@ def show_payment(payment_id: UUID) -> str:
         "payment.html",
         payment=payment,
         beside=beside,
-        dashboard=_dashboard(payment, beside),
+        dashboard=dashboard_of_payment(payment, beside),
         may_be_canceled=may_be_canceled(payment),
         without_order=without_order_because(found.payment.without_order) if found.payment.without_order else None,
         shown=span_of(list(map(phrase, found.entries)), until=read_until(request.args.get("until"))),
@@ -153,6 +153,13 @@ def take_order_over(payment_id: UUID) -> AnyResponse:
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id, _anchor="commands"), 303)
 
 
+@blueprint.get("/payments/<uuid:payment_id>/refund")
+@for_operators
+def confirm_refund(payment_id: UUID) -> str:
+    """What may be given back, and what that means."""
+    return page("payment_refund.html", payment=_payment(payment_id))
+
+
 @blueprint.post("/payments/<uuid:payment_id>/refund")
 @for_operators
 def refund_payment(payment_id: UUID) -> AnyResponse:
@@ -166,21 +173,12 @@ def refund_payment(payment_id: UUID) -> AnyResponse:
             key=str(given.key),
             amount=_amount(currency) if request.form.get("amount", "").strip() else None,
             reason=" ".join(given.why.split())[:LONGEST_REASON],
-        )
+        ),
+        origin=given,
     )
     with suppress(QueueUnavailableError):  # the sweep finds it without
         task_queue().enqueue(TaskName.REFUND_PAYMENT, requested.refund["id"])
     return redirect(url_for("console_payments.show_payment", payment_id=payment_id), 303)
-
-
-def _dashboard(payment: PaymentNow, beside: BesidePayment) -> DashboardAddress | None:
-    settings: WebSettings = current_app.extensions["settings"]
-    return dashboard_of(
-        provider_specs().get(payment.provider),
-        settings.accounts.get(payment.provider),
-        payment_ref=payment.provider_ref,
-        attempt_refs=[*beside.attempt_refs, *beside.capture_refs],
-    )
 
 
 def _amount(currency: str) -> Decimal:

@@ -22,9 +22,6 @@ from checkout_service.webhooks.queries import Webhook
 
 PAGE: Final = 50
 
-FLAGGED_SORTED: Final = 5_000
-"""Flagged payments that are sorted for a page. There are few; of very many, some are enough to begin with."""
-
 _COLUMNS: Final = (
     "id, provider, provider_ref, amount, currency, status::text AS status, review_reason, created_at, next_look_up_at"
 )
@@ -41,10 +38,10 @@ _BY_STATUS: Final = """
     ) AS payment
 """
 
-_FLAGGED: Final = f"""
-    SELECT * FROM (SELECT * FROM payments WHERE review_reason IS NOT NULL LIMIT {FLAGGED_SORTED}) AS payments
-    WHERE {{bounds}}
-"""  # noqa: S608 (only our own constants)
+_FLAGGED: Final = """
+    SELECT * FROM payments WHERE review_reason IS NOT NULL AND {bounds}
+    ORDER BY payments.created_at {way}, payments.id {way} LIMIT :window
+"""
 
 _OF_CUSTOMER: Final = f"""
     SELECT payment.* FROM {owners_of("customer")} AS owner CROSS JOIN LATERAL (
@@ -176,7 +173,7 @@ def payments_page(chosen: PaymentFilter, place: Place, *, limit: int = PAGE) -> 
     found = [_listed(row) for row in map(_PaymentRow._make, execute(text(_PAGE.format(**words)), values))]
     rows, more = found[:limit], len(found) > limit
     # Where the index leads to more than match, a page may end before there are no more.
-    looked_to = execute(text(_EDGE.format(**words)), values) if rest and not more and not chosen.flagged else ()
+    looked_to = execute(text(_EDGE.format(**words)), values) if rest and not more else ()
     looked_back_to = looked_to[0].created_at if looked_to else None
     if upwards:
         rows.reverse()
@@ -224,13 +221,15 @@ def _subject(chosen: PaymentFilter) -> tuple[str, list[str]]:
     }
     conditions = {name: condition for name, (value, condition) in rest.items() if value is not None}
     if chosen.flagged:
-        return _FLAGGED, list(conditions.values())
+        conditions["flagged"] = "review_reason IS NOT NULL"
     if chosen.customer is not None:
         del conditions["customer"]
         return _OF_CUSTOMER, list(conditions.values())
     if chosen.amount is not None:
         del conditions["amount"]
         return (_OF_SUM if conditions.pop("currency", None) else _OF_AMOUNT), list(conditions.values())
+    if conditions.pop("flagged", None):
+        return _FLAGGED, list(conditions.values())
     conditions.pop("status", None)
     return _BY_STATUS, list(conditions.values())
 

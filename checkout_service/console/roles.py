@@ -44,7 +44,13 @@ OF_COMMAND: Final[Mapping[str, Role]] = dict.fromkeys(
     ),
     Role.REFUNDER,
 )
-"""By endpoint, those that change something."""
+"""By endpoint, those that change something. To capture and release the rest takes a refunder too: the form decides."""
+
+CONFIRMS: Final[Mapping[str, str]] = {
+    "console_doubts.confirm_refund": "console_doubts.refund_was_made",
+    "console_doubts.confirm_capture": "console_doubts.capture_was_not_made",
+}
+"""Of pages that ask before a command at another address, the command."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -63,12 +69,12 @@ def role_for_command(endpoint: str) -> Role:
 
 
 def _confirmed_commands() -> Mapping[str, str]:
-    """Of each page that has a command at its own address, the command."""
+    """Of each page that asks before a command, the command: it has that at its own address, or is listed."""
     found: Mapping[str, str] | None = current_app.extensions.get("console_confirmations")
     if found is None:
         rules = list(current_app.url_map.iter_rules())
         commands = {rule.rule: rule.endpoint for rule in rules if "POST" in (rule.methods or ())}
-        found = {
+        found = dict(CONFIRMS) | {
             rule.endpoint: commands[rule.rule]
             for rule in rules
             if rule.rule in commands and "GET" in (rule.methods or ())

@@ -62,7 +62,17 @@ _CANCELS: Final = f"""
     ORDER BY request.next_attempt_at LIMIT {MOST})
 """  # noqa: S608 (only our own constants)
 
-_failed = text(_FAILED)
+# Of those whose payment is open still nobody cancels one by itself any more.
+_GIVEN_UP: Final = f"""
+    (SELECT 'cancel' AS kind, request.id, request.payment_id, payment.provider, payment.amount, payment.currency,
+        'failed' AS status, 'given up' AS decline, request.detail, request.updated_at AS at
+    FROM cancel_requests AS request JOIN payments AS payment ON payment.id = request.payment_id
+    WHERE request.next_attempt_at IS NULL AND request.detail LIKE 'the payment is still %'
+        AND payment.status < 'expired'
+    ORDER BY request.updated_at DESC LIMIT {MOST})
+"""  # noqa: S608 (only our own constants)
+
+_failed = text(f"{_FAILED} UNION ALL {_GIVEN_UP}")
 _outstanding = text(f"{_OUTSTANDING} UNION ALL {_CANCELS}")
 
 
@@ -85,7 +95,10 @@ class Waiting(NamedTuple):
 
 
 def failed_requests() -> Sequence[Waiting]:
-    """What was refused within WITHIN, the newest of each kind first. Raises DatabaseUnavailableError."""
+    """What was refused within WITHIN, and cancellations that were given up, the newest of each kind first.
+
+    Raises DatabaseUnavailableError.
+    """
     return [Waiting(*row) for row in execute(_failed, {"within": WITHIN})]
 
 

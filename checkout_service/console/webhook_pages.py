@@ -27,6 +27,7 @@ from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.timeline import timeline_of
 from checkout_service.pages.spans import span_of
 from checkout_service.providers.registry import provider_specs
+from checkout_service.spellings import parse_id
 from checkout_service.webhooks.queries import Webhook, find_webhook, processable
 
 blueprint = ConsoleBlueprint("console", __name__)
@@ -83,8 +84,9 @@ def show_overview_elsewhere() -> AnyResponse:
 def show_webhooks() -> tuple[str, int]:
     """Webhooks, newest first, narrowed to what stands in the address."""
     filters = read_webhook_filter(request.args)
+    place = read_place(request.args, parse_id, filters.faults)
     payment = None if filters.faults else about(filters.find)
-    found = Page(rows=()) if filters.faults else webhooks_page(filters, read_place(request.args), payment=payment)
+    found = Page(rows=()) if filters.faults else webhooks_page(filters, place, payment=payment)
     return listing(
         "webhooks.html",
         faults=filters.faults,

@@ -44,6 +44,7 @@ class Payment(Dated, Base):
             postgresql_where=text("next_look_up_at IS NOT NULL"),
         ),
         Index("payments_flagged", "id", postgresql_where=text("review_reason IS NOT NULL")),
+        Index("payments_flagged_created_at_id", "created_at", "id", postgresql_where=text("review_reason IS NOT NULL")),
         Index("payments_open", "user_id", "created_at", postgresql_where=text("status = 'pending' AND NOT under_way")),
         Index("payments_under_way", "id", postgresql_where=text("under_way")),
         Index("payments_authorized", "id", postgresql_where=text("amount_authorized > 0 AND closed IS NULL")),
@@ -190,6 +191,11 @@ class CancelRequest(Dated, Base):
         Index(
             "cancel_requests_next_attempt_at", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")
         ),
+        Index(
+            "cancel_requests_given_up",
+            "updated_at",
+            postgresql_where=text("next_attempt_at IS NULL AND detail LIKE 'the payment is still %'"),
+        ),
     )
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
     """The payment to cancel."""
@@ -205,3 +211,5 @@ class CancelRequest(Dated, Base):
     """What came of the last attempt."""
     trace_context: Mapped[str | None] = mapped_column(String(55))
     """The trace of the request that asked for it (W3C traceparent), where that is sampled."""
+    revived_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    """When an operator last had it tried again after it was given up: the time to try it for begins anew."""

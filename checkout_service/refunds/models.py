@@ -85,6 +85,8 @@ class Refund(Dated, Base):
     """Counts its changes."""
     trace_context: Mapped[str | None] = mapped_column(String(55))
     """The trace of the request that asked for it (W3C traceparent), where that is sampled."""
+    named_by_operator: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether ``provider_ref`` is what an operator copied, and no provider has confirmed yet."""
 
 
 class RefundEvent(Dated, Base):

@@ -17,6 +17,9 @@ from uuid import UUID, uuid5
 
 from checkout_service.api.idempotency_key import request_hash
 from checkout_service.api.problems import IdempotencyKeyReused, Invalid, NotFound, StillInProgress
+from checkout_service.commands.auditing import audit_values, written
+from checkout_service.commands.models import Action
+from checkout_service.commands.operations import Origin
 from checkout_service.database.engine import Conflict, execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import expressible, show, show_with_currency
@@ -45,11 +48,16 @@ _ROWS: Final = """
 """
 """In the order of the columns of queries.REFUND, but for the lines."""
 
+_WRITTEN: Final = written(Action.REFUND, named="refund", key="refund_id")
+
 _insert: Final = Statement(_ROWS)
 
+_insert_audited: Final = Statement(
+    f"WITH made AS ({_ROWS}), {_WRITTEN} SELECT * FROM made ORDER BY refund_id"  # noqa: S608 (only our own constants)
+)
+
 # The triggers of refund_lines (migrations/orders/requests.sql) judge them: the whole of it is one statement.
-_insert_with_lines: Final = Statement(
-    f"""
+_WITH_LINES: Final = f"""
     WITH made AS ({_ROWS}), lined AS (
         INSERT INTO refund_lines (refund_id, order_line_id, qty, amount)
         SELECT (SELECT refund_id FROM made ORDER BY refund_id LIMIT 1), back.line_id, back.qty, back.amount
@@ -57,8 +65,12 @@ _insert_with_lines: Final = Statement(
             WITH ORDINALITY AS back (line_id, qty, amount, place)
         ORDER BY back.place
     )
-    SELECT * FROM made ORDER BY refund_id
-    """  # noqa: S608 (only our own constants)
+"""  # noqa: S608 (only our own constants)
+
+_insert_with_lines: Final = Statement(_WITH_LINES + " SELECT * FROM made ORDER BY refund_id")  # noqa: S608 (only our own constants)
+
+_insert_with_lines_audited: Final = Statement(
+    _WITH_LINES + f", {_WRITTEN} SELECT * FROM made ORDER BY refund_id"  # noqa: S608 (only our own constants)
 )
 
 TRIES: Final = 5
@@ -132,8 +144,11 @@ def operator_id(name: str) -> UUID:
     return uuid5(OPERATORS, name)
 
 
-def request_refund(request: RefundRequest) -> RefundAnswer:
-    """Store the request, or give the answer of its key again. Raises Problem."""
+def request_refund(request: RefundRequest, *, origin: Origin | None = None) -> RefundAnswer:
+    """Store the request, or give the answer of its key again. Raises Problem.
+
+    With an ``origin`` it is an operator's command, which is written into the audit by the same statement.
+    """
     for _ in range(TRIES):
         found = refundable(
             payment_id=request.payment_id,
@@ -153,7 +168,7 @@ def request_refund(request: RefundRequest) -> RefundAnswer:
         if found.request_lost:
             raise NotRefundable(REQUEST_LOST_DETAIL, payment_status=found.payment_status.value)
         try:
-            rows = _insert_refunds(request, parts, prices)
+            rows = _insert_refunds(request, parts, prices, origin)
         except Conflict:
             # A concurrent retry with this key was faster, or another refund took the room: what is true now tells
             # which.
@@ -177,7 +192,9 @@ def _replayed(found: Sequence[RefundRow], request: RefundRequest) -> dict[str, A
     }
 
 
-def _insert_refunds(request: RefundRequest, parts: Sequence[Part], prices: Sequence[Decimal] | None) -> Sequence[Any]:
+def _insert_refunds(
+    request: RefundRequest, parts: Sequence[Part], prices: Sequence[Decimal] | None, origin: Origin | None
+) -> Sequence[Any]:
     """The request's rows, and with them their lines. Raises Conflict."""
     values: dict[str, Any] = {
         "payment_id": request.payment_id,
@@ -190,11 +207,14 @@ def _insert_refunds(request: RefundRequest, parts: Sequence[Part], prices: Seque
         "trace_context": tracing.context(),
         "request_hash": request.request_hash,
     }
+    if origin is not None:
+        values |= audit_values(origin, request.payment_id)
     if request.lines is None:
-        return execute(_insert, values)
+        return execute(_insert if origin is None else _insert_audited, values)
     values["line_ids"] = [each.line_id for each in request.lines]
     values["quantities"] = [each.qty for each in request.lines]
-    return execute(_insert_with_lines, values | {"prices": prices})
+    with_lines = _insert_with_lines if origin is None else _insert_with_lines_audited
+    return execute(with_lines, values | {"prices": prices})
 
 
 def _made(rows: Sequence[Any], request: RefundRequest, prices: Sequence[Decimal] | None) -> list[RefundRow]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 
+from checkout_service.settings.provider_accounts import Account
+from checkout_service.settings.secret import Secret
 from tests.capturing import authorized_payment, insert_capture_request, request_row
 from tests.conftest import Sql
 from tests.console.conftest import InWorker, Operator
+from tests.money import bring_to
 from tests.refunding import insert_refund, paid_payment, refund_row, sums
+from tests.webhook_bodies import insert_payment
 from worker.commands import run_commands
 
 
@@ -46,6 +52,33 @@ def test_a_refund_that_was_made_is_settled_by_its_reference(
     assert "It is in no doubt" in operator.get(settle).text
     audit = operator.get("/ops/audit").text
     assert "made, as <code>re_&lt;9&gt;</code>" in audit
+
+
+def test_what_waits_about_it_and_where_to_look_stand_on_the_page(
+    operator: Operator, console_app: Flask, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = console_app.extensions["settings"]
+    accounts = {"stripe": Account(options={"api_key": Secret("sk_test_1")})}
+    monkeypatch.setitem(console_app.extensions, "settings", replace(settings, accounts=accounts))
+    reference = insert_payment(sql, provider="stripe", provider_ref="pi_1")
+    payment = sql("SELECT id FROM payments WHERE provider_ref = :name", name=reference)[0].id
+    bring_to(sql, payment, "paid")
+    refund_id = insert_refund(sql, payment, in_doubt="true", attempts="9", sent_at="now() - interval '25 hours'")
+    waits = "a refund of ours with this amount has no reference yet"
+    for detail, name in ((f"re_<X>, 40.00 USD: {waits}", "pi_1"), (f"re_Y, 41.00 USD: {waits}", "pi_1")):
+        sql(
+            """INSERT INTO webhook_deliveries (provider, body, provider_ref, detail, next_attempt_at)
+            VALUES ('stripe', '{}', :name, :detail, now() + interval '5 minutes')""",
+            name=name,
+            detail=detail,
+        )
+    page = operator.get(f"/ops/payments/{payment}/refunds/{refund_id}/settle").text
+
+    assert "A verified webhook waits" in page
+    assert "<code>re_&lt;X&gt;</code>" in page
+    assert "re_Y" not in page
+    assert "pi_1" in page.partition("<dt>Dashboard</dt>")[2].partition("</dd>")[0]
+    assert "not sent again" in page
 
 
 def test_a_refund_that_was_not_made_is_free_again(

@@ -41,19 +41,19 @@ def test_webhooks_pending_work_are_received_or_parked(operator: Operator, of_eac
 
 def test_webhooks_are_listed_by_provider_and_time(operator: Operator, sql: Sql) -> None:
     new = file_webhooks(sql, 3)
-    other = file_webhooks(sql, 2, provider="'another'")
+    other = file_webhooks(sql, 2, provider="'stripe'")
     (old,) = sql("""INSERT INTO webhook_deliveries (id, provider, body, received_at)
         VALUES (uuidv7(interval '-3 hours'), 'mock', '', now() - interval '3 hours') RETURNING id""")
 
     assert set(webhooks_on(operator.get("/ops/webhooks"))) == {*new, *other, old.id}
-    assert webhooks_on(operator.get("/ops/webhooks?provider=another")) == other
+    assert webhooks_on(operator.get("/ops/webhooks?provider=stripe")) == other
     assert webhooks_on(operator.get("/ops/webhooks?provider=mock&since=2h")) == new
     assert webhooks_on(operator.get("/ops/webhooks?until=2h")) == [old.id]
     moment = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%d %H:%M}"
     assert webhooks_on(operator.get(f"/ops/webhooks?since={moment}&provider=mock")) == new
     assert webhooks_on(operator.get(f"/ops/webhooks?until={moment}")) == [old.id]
     assert webhooks_on(operator.get("/ops/webhooks?since=4h&until=2h")) == [old.id]
-    assert webhooks_on(operator.get("/ops/webhooks?provider=nobody")) == []
+    assert webhooks_on(operator.get("/ops/webhooks?provider=mollie")) == []
 
 
 def test_webhooks_are_found_by_payment_id_and_reference(operator: Operator, sql: Sql) -> None:
@@ -139,10 +139,10 @@ def test_a_page_that_has_looked_far_enough_says_so_and_goes_on(
 ) -> None:
     monkeypatch.setattr(webhook_queries, "WINDOW", 20)
     (needle,) = sql("""INSERT INTO webhook_deliveries (id, provider, body, received_at)
-        VALUES (uuidv7(interval '-1 hour'), 'rare', '', now() - interval '1 hour') RETURNING id""")
+        VALUES (uuidv7(interval '-1 hour'), 'paypal', '', now() - interval '1 hour') RETURNING id""")
     file_webhooks(sql, 50)
 
-    page = operator.get("/ops/webhooks?provider=rare")
+    page = operator.get("/ops/webhooks?provider=paypal")
     looks = 1
     while not webhooks_on(page):
         assert "Older ones may match" in page.text
@@ -316,16 +316,6 @@ def test_pages_of_payments_go_on_and_back(operator: Operator, sql: Sql, query: s
         page = operator.get(path)
         back.insert(0, payments_on(page.text))
     assert back == forth
-
-
-@pytest.mark.parametrize("place", ["before=nonsense", "before=&after=", f"before={'a' * 400}"])
-def test_a_place_that_is_none_is_the_beginning(operator: Operator, sql: Sql, place: str) -> None:
-    filed = file_webhooks(sql, 2)
-    insert_payment(sql)
-
-    assert webhooks_on(operator.get(f"/ops/webhooks?{place}")) == filed
-    assert len(payments_on(operator.get(f"/ops/payments?{place}").text)) == 1
-    assert operator.get(f"/ops/audit?{place}").status_code == 200
 
 
 def test_statements_of_each_page_are_few_and_do_not_grow(

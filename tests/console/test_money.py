@@ -67,22 +67,28 @@ def test_money_is_given_back_once_for_each_form(
     operator: Operator, sql: Sql, messages: Messages, part_paid: UUID
 ) -> None:
     page = f"/ops/payments/{part_paid}"
-    form = operator.form(page, f"{page}/refund") | {"amount": "40.00", "why": "too\n much came"}
+    form = operator.form(f"{page}/refund", f"{page}/refund") | {"amount": "40.00", "why": "too\n much came"}
     assert operator.post(f"{page}/refund", form).status_code == 303
     assert operator.post(f"{page}/refund", form).status_code == 303
 
     rows = sql("SELECT id, amount, reason, status::text AS now FROM refunds")
     assert [(str(row.amount), row.reason, row.now) for row in rows] == [("40.00", "too much came", "requested")]
     assert ("payments.refund", (str(rows[0].id),)) in messages()
+    (command,) = sql("SELECT action, operator, why, subject, details, key FROM audit")
+    assert tuple(command)[:5] == ("refund", "mira", form["why"], str(part_paid), {"refund": str(rows[0].id)})
+    assert str(command.key) == form["key"]
+    assert sql("SELECT FROM command_runs") == []
+    assert "ask for a refund" in operator.get("/ops/audit").text
     assert "160.00" in operator.get(page).text
 
 
 def test_more_than_is_left_is_not_given_back(operator: Operator, sql: Sql, part_paid: UUID) -> None:
     page = f"/ops/payments/{part_paid}"
-    answer = operator.send(page, f"{page}/refund", amount="200.01", why="all of it")
+    answer = operator.send(f"{page}/refund", f"{page}/refund", amount="200.01", why="all of it")
     assert answer.status_code == 409
     assert "Only 200.00 USD can be given back now" in answer.text
     assert sql("SELECT FROM refunds") == []
+    assert sql("SELECT FROM audit") == []
 
 
 def _summary(app: Flask, payment_id: UUID) -> str:
@@ -111,7 +117,7 @@ def test_a_duplicate_names_the_other_and_offers_its_refund(app: Flask, operator:
 
     shown = operator.get(f"/ops/payments/{first}").text
     assert f'href="/ops/payments/{second}"' in shown
-    assert f'action="/ops/payments/{first}/refund"' in shown
+    assert f'href="/ops/payments/{first}/refund"' in shown
     assert "paid twice" in shown
     assert f"payments refund {second}" in _summary(app, first)
     sql(
@@ -152,7 +158,7 @@ def test_an_authorized_payment_shows_what_is_promised(operator: Operator, sql: S
     fold(sql, payment_id)
     shown = operator.get(f"/ops/payments/{payment_id}").text
     assert "<dt>Authorized</dt>" in shown
-    assert f'action="/ops/payments/{payment_id}/refund"' not in shown
+    assert f'href="/ops/payments/{payment_id}/refund"' not in shown
 
 
 @pytest.mark.parametrize(("currency", "amount", "shown"), [("KWD", "240.5", "240.500"), ("JPY", "24000", "24000.00")])

@@ -9,12 +9,16 @@ import pytest
 from flask import Flask
 
 from checkout_service.cache import cache
+from checkout_service.refunds.operations import operator_id
 from tests.capturing import authorized_payment, insert_capture_request, request_row
 from tests.conftest import Sql
-from tests.console.conftest import Operator
+from tests.console.conftest import InWorker, Operator
 from tests.console.test_lists import payments_on
-from tests.money import dispute
+from tests.money import bring_to, dispute
 from tests.refunding import insert_refund, open_payment, paid_payment
+from tests.worker.scripted import ScriptedProvider
+from worker.commands import run_commands
+from worker.payments.cancelling import cancel
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +82,7 @@ def _requested(sql: Sql, table: str) -> list[Any]:
 def test_what_is_authorized_is_captured(operator: Operator, sql: Sql, authorized: UUID) -> None:
     form = f"/ops/payments/{authorized}/capture"
     assert form in operator.get(f"/ops/payments/{authorized}").text
-    filled = operator.form(form, form) | {"amount": "30.00"}
+    filled = operator.form(form, form) | {"amount": "30.00", "why": "the first parcel"}
 
     for _ in range(2):
         assert operator.post(form, filled).status_code == 303
@@ -86,6 +90,10 @@ def test_what_is_authorized_is_captured(operator: Operator, sql: Sql, authorized
     (row,) = _requested(sql, "capture_requests")
     assert (row.payment_id, row.amount, row.requested_by.version) == (authorized, 30, 5)
     assert "capture money" in operator.get("/ops/audit").text
+    (command,) = sql("SELECT action, operator, why, subject, details FROM audit")
+    assert tuple(command)[:4] == ("capture", "mira", "the first parcel", str(authorized))
+    assert command.details == {"capture_request": str(row.id)}
+    assert "ask for a capture" in operator.get("/ops/audit").text
     assert f"/ops/payments/{authorized}" in operator.get("/ops/audit").text
 
 
@@ -94,18 +102,24 @@ def test_an_amount_that_cannot_be_captured_is_refused(
     operator: Operator, sql: Sql, authorized: UUID, amount: str
 ) -> None:
     form = f"/ops/payments/{authorized}/capture"
-    answer = operator.send(form, form, amount=amount)
+    answer = operator.send(form, form, amount=amount, why="the parcel")
 
     assert answer.status_code in {400, 409, 422}, answer.text
     assert _requested(sql, "capture_requests") == []
+    assert sql("SELECT FROM audit") == []
 
 
 def test_what_is_authorized_is_released(operator: Operator, sql: Sql, authorized: UUID) -> None:
     form = f"/ops/payments/{authorized}/void"
-    assert operator.send(form, form).status_code == 303
+    assert operator.send(form, form).status_code == 400, "it needs a note"
+    assert _requested(sql, "voids") == []
+    assert operator.send(form, form, why="nothing is left of it").status_code == 303
 
     (row,) = _requested(sql, "voids")
     assert row.payment_id == authorized
+    (command,) = sql("SELECT action, why, subject, details FROM audit")
+    assert tuple(command) == ("void", "nothing is left of it", str(authorized), {"void": str(row.id)})
+    assert "ask for a release" in operator.get("/ops/audit").text
     assert "void an authorisation" in operator.get("/ops/audit").text
     assert "Nothing is open to capture" in operator.get(f"/ops/payments/{authorized}/capture").text
 
@@ -118,7 +132,7 @@ def test_a_capture_in_doubt_stands_on_the_page(operator: Operator, sql: Sql, aut
     assert f"/ops/payments/{authorized}/captures/{request_id}/settle" in operator.get("/ops/todo").text
 
 
-def test_a_payment_that_is_open_is_canceled(operator: Operator, sql: Sql) -> None:
+def test_a_payment_that_is_open_is_canceled(operator: Operator, in_worker: InWorker, sql: Sql) -> None:
     payment, _ = open_payment(sql)
     form = f"/ops/payments/{payment}/cancel"
     assert form in operator.get(f"/ops/payments/{payment}").text
@@ -126,14 +140,60 @@ def test_a_payment_that_is_open_is_canceled(operator: Operator, sql: Sql) -> Non
     assert _requested(sql, "cancel_requests") == []
 
     assert operator.send(form, form, why="by telephone").status_code == 303
+    assert _requested(sql, "cancel_requests") == [], "the worker makes it"
+    in_worker(run_commands)
 
     (row,) = _requested(sql, "cancel_requests")
-    assert row.payment_id == payment
+    assert (row.payment_id, row.requested_by) == (payment, operator_id("mira"))
     (command,) = sql("SELECT action, operator, why, subject FROM audit")
     assert tuple(command) == ("cancel", "mira", "by telephone", str(payment))
-    assert sql("SELECT FROM command_runs") == []
+    assert [row.state for row in sql("SELECT state FROM command_runs")] == ["done"]
     assert "cancel a payment" in operator.get("/ops/audit").text
     assert "cancel a payment" in operator.get(f"/ops/payments/{payment}").text
+
+
+def test_a_cancellation_that_was_given_up_is_listed_and_tried_again(
+    operator: Operator, in_worker: InWorker, worker_app: Flask, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment, reference = open_payment(sql)
+    sql(
+        """INSERT INTO cancel_requests (payment_id, requested_by, next_attempt_at, detail, created_at)
+        VALUES (:id, uuidv7(), NULL, 'the payment is still pending', now() - interval '80 hours')""",
+        id=payment,
+    )
+    assert "given up: the payment is still pending" in operator.get("/ops/todo").text
+    form = f"/ops/payments/{payment}/cancel"
+
+    assert operator.send(form, form, why="once more").status_code == 303
+    in_worker(run_commands)
+
+    (row,) = sql("SELECT next_attempt_at <= now() AS due FROM cancel_requests")
+    assert row.due
+    assert "given up" not in operator.get("/ops/todo").text.partition("</h1>")[2]
+    # While the provider does not do it, it goes on: the time begins anew.
+    stubborn = ScriptedProvider()
+    stubborn.cancellations[reference] = []
+    monkeypatch.setitem(worker_app.extensions, "providers", {"mock": stubborn})
+    in_worker(cancel, str(payment))
+    assert stubborn.canceled == [reference]
+    assert sql("SELECT next_attempt_at > now() AS later FROM cancel_requests")[0].later
+
+
+def test_what_was_paid_meanwhile_is_canceled_by_no_worker(operator: Operator, in_worker: InWorker, sql: Sql) -> None:
+    payment, _ = open_payment(sql)
+    form = f"/ops/payments/{payment}/cancel"
+    filled = operator.form(form, form) | {"why": "too late"}
+    late = operator.form(form, form) | {"why": "later still"}
+    assert operator.post(form, filled).status_code == 303
+    bring_to(sql, payment, "paid")
+
+    in_worker(run_commands)
+
+    (run,) = sql("SELECT state, message FROM command_runs")
+    assert tuple(run) == ("refused", "the payment is paid: only one that is open can be canceled")
+    assert _requested(sql, "cancel_requests") == []
+    assert operator.post(form, late).status_code == 409
+    assert len(sql("SELECT FROM audit")) == 1, "what is refused at once is no command"
 
 
 def test_a_payment_that_is_paid_is_not_canceled(operator: Operator, sql: Sql) -> None:

@@ -350,7 +350,7 @@ REFUSED_TO_WORKER = [
     "UPDATE refunds SET idempotency_key = NULL, requested_by = NULL",
     "DELETE FROM refunds",
     "UPDATE refund_events SET status = 'failed'",
-    "INSERT INTO cancel_requests (payment_id, requested_by) VALUES (uuidv7(), uuidv7())",
+    "INSERT INTO cancel_requests (payment_id, requested_by, detail) VALUES (uuidv7(), uuidv7(), '')",
     "UPDATE cancel_requests SET payment_id = uuidv7()",
     "DELETE FROM cancel_requests",
     f"INSERT INTO payments {NEW_PAYMENT.format('', '')}",

@@ -214,6 +214,24 @@ def test_a_capture_that_was_not_made_is_ended_and_a_void_may_go(app: Flask, in_w
     assert str(request_id) not in _run(app, "check").output
 
 
+@pytest.mark.parametrize("status", ["'requested'", "'processing'"])
+def test_a_capture_that_a_worker_may_be_asking_for_is_not_ended_yet(
+    app: Flask, in_worker: InWorker, sql: Sql, status: str
+) -> None:
+    _, request_id = _doubtful(sql, status=status, attempts="3", next_attempt_at="now() + interval '80 seconds'")
+    _run(app, "settle-capture", str(request_id), "--failed", "--why", "not in the dashboard")
+
+    in_worker(run_commands)
+    assert sql("SELECT state FROM command_runs")[0].state == "waiting"
+    assert request_row(sql, "capture_requests", request_id).now == status.strip("'")
+
+    sql("UPDATE capture_requests SET next_attempt_at = now() + interval '30 minutes'")
+    sql("UPDATE command_runs SET leased_until = now()")
+    in_worker(run_commands)
+    assert sql("SELECT state FROM command_runs")[0].state == "done"
+    assert request_row(sql, "capture_requests", request_id).now == "failed"
+
+
 @pytest.mark.parametrize("columns", [{"in_doubt": "false"}, {"status": "'succeeded'", "in_doubt": "false"}])
 def test_a_capture_that_is_not_in_doubt_is_left(
     app: Flask, in_worker: InWorker, sql: Sql, columns: dict[str, str]

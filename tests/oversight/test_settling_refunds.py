@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from click.testing import Result
 from flask import Flask
+from sqlalchemy.exc import DBAPIError
 
 from checkout_service.database.engine import transaction
 from checkout_service.oversight import settling
@@ -15,9 +17,14 @@ from checkout_service.telemetry.metrics import refunds_total
 from tests.conftest import Sql
 from tests.oversight.conftest import InWorker
 from tests.refunding import insert_refund, paid_payment, refund_event, refund_row, sums
+from tests.webhook_bodies import insert_webhook, state_of, webhook
+from tests.worker.scripted import ScriptedProvider
 from worker.commands import run_commands
+from worker.outstanding import InDoubtError
+from worker.refunds.task import refund as refund_now
 from worker.transitions.outcomes import received_now
 from worker.transitions.recording import record
+from worker.webhooks.task import process
 
 
 @pytest.fixture(autouse=True)
@@ -145,19 +152,37 @@ def test_a_webhook_that_was_faster_is_what_counts(
         assert (state, message) == ("refused", f"the refund is {status}, and not in doubt")
 
 
-def test_a_provider_that_says_otherwise_later_flags_the_payment(app: Flask, in_worker: InWorker, sql: Sql) -> None:
-    _, reference, refund_id = _doubtful(sql)
+@pytest.mark.parametrize("amount", ["40.00", "39.00"])
+def test_a_provider_that_made_it_all_the_same_is_what_counts(
+    app: Flask, in_worker: InWorker, sql: Sql, amount: str
+) -> None:
+    payment, reference, refund_id = _doubtful(sql)
     _run(app, str(refund_id), "--not-made", "--why", "not there")
     in_worker(run_commands)
+    made = refund_event(reference, "succeeded", refund_ref="re_1", refund_id=refund_id, amount=Decimal(amount))
 
-    _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_1", refund_id=refund_id))
+    for _ in range(2):
+        _report(in_worker, made)
 
     assert "refund_mismatch" in sql("SELECT review_reason FROM payments")[0].review_reason
+    assert refund_row(sql, refund_id).now == "failed"
+    assert sums(sql, payment) == (amount, "0.00")
+    with pytest.raises(DBAPIError, match="left to give back"):
+        insert_refund(sql, payment, "100.00")
+    # By whatever it is named, it is one refund; and that the bank sent it back counts.
+    _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_1", amount=Decimal(amount)))
+    _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_1", refund_id=refund_id, amount=None))
+    assert sums(sql, payment) == (amount, "0.00")
+    _report(in_worker, refund_event(reference, "failed", refund_ref="re_1", refund_id=refund_id, amount=None))
+    assert sums(sql, payment) == ("0.00", "0.00")
 
 
-def test_one_that_a_worker_may_be_asking_for_is_not_ended_yet(app: Flask, in_worker: InWorker, sql: Sql) -> None:
+@pytest.mark.parametrize("answer", [["--made", "re_9"], ["--not-made"]])
+def test_one_that_a_worker_may_be_asking_for_is_not_ended_yet(
+    app: Flask, in_worker: InWorker, sql: Sql, answer: list[str]
+) -> None:
     payment, _, refund_id = _doubtful(sql, next_attempt_at="now() + interval '80 seconds'")
-    _run(app, str(refund_id), "--not-made", "--why", "not there")
+    _run(app, str(refund_id), *answer, "--why", "not there")
 
     in_worker(run_commands)
     assert _runs(sql)[0][0] == "waiting"
@@ -168,7 +193,98 @@ def test_one_that_a_worker_may_be_asking_for_is_not_ended_yet(app: Flask, in_wor
     sql("UPDATE command_runs SET leased_until = now()")
     in_worker(run_commands)
     assert _runs(sql)[0][0] == "done"
-    assert refund_row(sql, refund_id).now == "failed"
+    assert refund_row(sql, refund_id).now == ("failed" if answer == ["--not-made"] else "succeeded")
+
+
+@pytest.fixture
+def scripted(worker_app: Flask, monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
+    """The provider, which says what the test tells it to."""
+    provider = ScriptedProvider()
+    monkeypatch.setitem(worker_app.extensions, "providers", {provider.name: provider})
+    return provider
+
+
+def test_a_refund_in_doubt_is_looked_for_and_not_sent_again(
+    in_worker: InWorker, scripted: ScriptedProvider, sql: Sql
+) -> None:
+    _, _, refund_id = _doubtful(sql, sent_at="now() - interval '1 minute'", next_attempt_at="now()")
+
+    with pytest.raises(InDoubtError):
+        in_worker(refund_now, str(refund_id))
+
+    assert (scripted.refunded, len(scripted.looked_up)) == ([], 1)
+
+
+@pytest.mark.parametrize("answer", [["--made", "re_X1"], ["--not-made"]])
+def test_what_the_provider_answers_goes_before_what_was_copied(
+    app: Flask, in_worker: InWorker, scripted: ScriptedProvider, sql: Sql, answer: list[str]
+) -> None:
+    payment, reference, refund_id = _doubtful(sql)
+    scripted.truths[reference] = [refund_event(reference, "succeeded", refund_ref="re_X")]
+    _run(app, str(refund_id), *answer, "--why", "seen")
+    in_worker(run_commands)
+
+    state, message = _runs(sql)[0]
+    assert (state, "re_X" in message.removesuffix("re_X1")) == ("refused", True)
+    assert refund_row(sql, refund_id).now == "requested"
+
+    scripted.truths[reference] = [refund_event(reference, "succeeded", refund_ref="re_X", refund_id=refund_id)]
+    _run(app, str(refund_id), *answer, "--why", "seen")
+    in_worker(run_commands)
+    assert _runs(sql)[1] == ("refused", "the refund is succeeded, and not in doubt")
+    assert (refund_row(sql, refund_id).provider_ref, sums(sql, payment)) == ("re_X", ("40.00", "0.00"))
+
+
+@pytest.mark.parametrize("answer", [["--made", "re_X1"], ["--not-made"]])
+def test_a_verified_webhook_that_waits_goes_before_what_was_copied(
+    app: Flask, in_worker: InWorker, scripted: ScriptedProvider, sql: Sql, answer: list[str]
+) -> None:
+    payment, reference, refund_id = _doubtful(sql)
+    body = webhook(reference)
+    scripted.webhooks[body] = [refund_event(reference, "succeeded", refund_ref="re_X")]
+    delivery = insert_webhook(sql, body)
+    in_worker(process, str(delivery))
+    assert state_of(sql, delivery) == "received"
+
+    _run(app, str(refund_id), *answer, "--why", "seen")
+    in_worker(run_commands)
+
+    state, message = _runs(sql)[0]
+    assert (state, "re_X" in message.removesuffix("re_X1")) == ("refused", True)
+    assert sums(sql, payment) == ("0.00", "40.00")
+    _run(app, str(refund_id), "--made", "re_X", "--why", "seen again")
+    in_worker(run_commands)
+    assert _runs(sql)[1][0] == "done"
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+    in_worker(process, str(delivery))
+    assert (state_of(sql, delivery), sums(sql, payment)) == ("applied", ("40.00", "0.00"))
+
+
+@pytest.mark.parametrize("unnamed_first", [False, True])
+def test_the_providers_name_replaces_one_that_was_mistyped(
+    app: Flask, in_worker: InWorker, sql: Sql, unnamed_first: bool
+) -> None:
+    payment, reference, refund_id = _doubtful(sql)
+    _run(app, str(refund_id), "--made", "re_X1", "--why", "there")
+    in_worker(run_commands)
+    if unnamed_first:
+        _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_X"))
+        assert sums(sql, payment) == ("80.00", "0.00"), "what a provider reports is entered"
+        assert "refund_mismatch" in sql("SELECT review_reason FROM payments")[0].review_reason
+
+    for _ in range(2):
+        _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_X", refund_id=refund_id))
+        assert sums(sql, payment) == ("40.00", "0.00")
+
+    _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_X"))
+    assert sums(sql, payment) == ("40.00", "0.00")
+    named = [row.provider_ref for row in sql("SELECT provider_ref FROM refunds WHERE status = 'succeeded'")]
+    assert named == ["re_X"]
+    if not unnamed_first:
+        assert sql("SELECT review_reason FROM payments")[0].review_reason is None
+        # From here on the name is the provider's, and stays.
+        _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_Y", refund_id=refund_id))
+        assert refund_row(sql, refund_id).provider_ref == "re_X"
 
 
 def test_a_name_that_is_known_for_something_else_is_refused_and_flags_nothing(

@@ -36,7 +36,7 @@ def test_what_names_a_person_is_struck_out_or_deleted_with_its_row() -> None:
     files = [ROOT / "migrations" / room / "erasing.sql" for room in ("orders", "events")]
     statements = "".join(file.read_text(encoding="utf-8") for file in files)
     # 0028 has the function of these files strike out one column more.
-    later = (ROOT / "migrations" / "versions" / "0029_attempts_and_amounts.py").read_text(encoding="utf-8")
+    later = (ROOT / "migrations" / "versions" / "0028_attempts_and_amounts.py").read_text(encoding="utf-8")
     before, after = re.findall(r'^ERASES(?:_ATTEMPTS)?: Final = "(.*)"$', later, re.MULTILINE)
     assert before in statements
     statements = statements.replace(before, after)

@@ -21,7 +21,7 @@ _claim_capture = text("""
     UPDATE capture_requests AS request SET attempts = attempts + 1, next_attempt_at = now() + :lease
     WHERE id = :id AND status <= 'processing' AND (attempts = 0 OR next_attempt_at <= now())
     RETURNING id, payment_id, provider, status::text AS status, next_attempt_at AS lease, now() - created_at AS age,
-        now() - sent_at AS sent_ago, trace_context, attempt_ref, provider_ref, amount, final,
+        now() - sent_at AS sent_ago, trace_context, in_doubt, attempt_ref, provider_ref, amount, final,
         EXISTS (SELECT FROM payments AS payment
             WHERE payment.id = request.payment_id AND payment.closed IS NOT NULL)
         OR EXISTS (SELECT FROM payment_attempts AS attempt

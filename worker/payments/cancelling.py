@@ -5,6 +5,7 @@ Unlike an expiry, what the provider then answers is kept as it is: ``canceled``.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -13,12 +14,15 @@ import structlog
 from celery import shared_task
 from sqlalchemy import text
 
-from checkout_service.database.engine import execute
+from checkout_service.database.engine import execute, transaction
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.payments.look_up_log import Question
+from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.base import Provider, ProviderRefusedError, Reference, UnreadableError
+from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
 from checkout_service.telemetry import tracing
+from worker.payments.settling import NotDoneError
 from worker.payments.status_queries import Answer, Inquiry, StatusQueries
 from worker.unanswered import may_call
 
@@ -26,7 +30,8 @@ LEASE: Final = timedelta(seconds=90)
 """Longer than the task's hard time limit (75 s)."""
 
 TRY_FOR: Final = timedelta(hours=72)
-"""After that the payment is left to its look-ups, and to the end of its session, which cancels it once more."""
+"""After that the payment is left to its look-ups, to the end of its session, which cancels it once more, and to an
+operator, who may have it tried again."""
 
 # A payment that is closed by now needs nobody to cancel it.
 _claim = text("""
@@ -42,14 +47,26 @@ _claim = text("""
 # The delay doubles by itself, being as long as the request is old.
 _settle = text("""
     UPDATE cancel_requests AS request
-    SET next_attempt_at = CASE WHEN payment.status < 'expired' AND request.created_at > now() - :try_for
-            THEN now() + least(greatest(now() - request.created_at, interval '5 seconds'), interval '1 hour') END,
+    SET next_attempt_at = CASE
+            WHEN payment.status < 'expired' AND coalesce(request.revived_at, request.created_at) > now() - :try_for
+            THEN now() + least(greatest(now() - coalesce(request.revived_at, request.created_at),
+                interval '5 seconds'), interval '1 hour') END,
         detail = CASE WHEN payment.status < 'expired' THEN 'the payment is still ' ELSE 'the payment is ' END
             || payment.status::text,
         updated_at = now()
     FROM payments AS payment
     WHERE request.payment_id = :id AND payment.id = request.payment_id AND request.next_attempt_at = :lease
     RETURNING request.detail
+""")
+
+
+_lock = text("SELECT status::text AS status FROM payments WHERE id = :id FOR NO KEY UPDATE")
+
+# One that goes on is left as it is, with its lease.
+_request = text("""
+    INSERT INTO cancel_requests AS request (payment_id, requested_by) VALUES (:id, :requested_by)
+    ON CONFLICT (payment_id) DO UPDATE SET next_attempt_at = now(), revived_at = now(), updated_at = now()
+        WHERE request.next_attempt_at IS NULL
 """)
 
 
@@ -65,6 +82,24 @@ class _LeasedRequest(NamedTuple):
 
 
 log = structlog.get_logger(__name__)
+
+
+def request_cancellation(payment_id: UUID, *, requested_by: UUID) -> str:
+    """Have this payment canceled, once more where that was given up; what came of it, for the operator.
+
+    Raises NotDoneError where it is not open, DatabaseLockedError and DatabaseUnavailableError.
+    """
+    with transaction() as connection:
+        found = connection.execute(_lock, {"id": payment_id}).first()
+        if found is None:
+            raise NotDoneError("there is no such payment")
+        status = PaymentStatus(found.status)
+        if not status.open or status is PaymentStatus.AUTHORIZED:
+            raise NotDoneError(f"the payment is {status.value}: only one that is open can be canceled")
+        connection.execute(_request, {"id": payment_id, "requested_by": requested_by})
+    with suppress(QueueUnavailableError):  # the sweep finds it without
+        task_queue().enqueue(TaskName.CANCEL_PAYMENT, str(payment_id))
+    return "its provider is asked to cancel it"
 
 
 @shared_task(name=TaskName.CANCEL_PAYMENT)

@@ -4,10 +4,14 @@ A person has seen that in the provider's dashboard. A refund that was made is re
 it, by the same road; what the provider then tells by itself is the same again, or another story that flags the payment.
 One that was not made has failed: what it held is free, and it may be asked for once more. A second run of a command is
 the same.
+
+What is verified goes before what a person saw: the provider is asked once more, and a webhook that waits may name it.
+Nothing is settled while a worker may be sending the refund, and what is settled is not sent any more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -18,12 +22,16 @@ from sqlalchemy import Connection, text
 
 from checkout_service.database.engine import transaction
 from checkout_service.payments.status import RefundStatus
-from checkout_service.providers.base import Decline, ProviderRefundEvent
-from worker.outstanding import LEASE
+from checkout_service.providers.base import Decline, ProviderRefundEvent, ProviderUnavailableError, UnreadableError
+from checkout_service.refunds.settling import waiting_reports
+from worker.context import provider
+from worker.outstanding import LEASE, looked_up
 from worker.payments.settling import NotDoneError, NotYetError
+from worker.references import reference as reference_of
 from worker.transitions.matching import find
-from worker.transitions.outcomes import Outcome, ReceivedEvent, Recorded
+from worker.transitions.outcomes import Outcome, ReceivedEvent, Recorded, received_now
 from worker.transitions.recording import record, record_refusal
+from worker.unanswered import may_call
 
 NOT_MADE = "not made: an operator saw that"
 
@@ -36,6 +44,11 @@ _lock_refund = text("""
         attempts > 0 AND next_attempt_at > clock_timestamp()
             AND next_attempt_at <= clock_timestamp() + CAST(:lease AS interval) AS may_be_leased
     FROM refunds WHERE id = :id AND payment_id = :payment_id FOR NO KEY UPDATE
+""")
+
+_known = text("""
+    SELECT provider_ref FROM refunds
+    WHERE provider = :provider AND provider_ref = ANY(CAST(:names AS text[]))
 """)
 
 log = structlog.get_logger(__name__)
@@ -54,13 +67,18 @@ class _Refund(NamedTuple):
     may_be_leased: bool
 
 
+_note_named = text("UPDATE refunds SET named_by_operator = true WHERE id = :id AND provider_ref = :reference")
+
+
 def settle_made(payment_id: UUID, *, refund_id: UUID, reference: str) -> str:
     """Record that the provider made the refund, and calls it so; what came of it, for the operator.
 
-    Refused where it is in no doubt, or something else is known by that name. Raises NotDoneError, DatabaseLockedError
-    and DatabaseUnavailableError.
+    Refused where it is in no doubt, the provider names it otherwise, or something else is known by that name. Raises
+    NotDoneError, NotYetError while a worker may be asking the provider for it, DatabaseLockedError and
+    DatabaseUnavailableError.
     """
     done = f"the refund was made, as {reference}"
+    seen = _seen_at_provider(payment_id, refund_id)
     with transaction() as connection:
         refund = _locked(connection, payment_id, refund_id)
         if (refund.status, refund.provider_ref) == (RefundStatus.SUCCEEDED, reference):
@@ -68,6 +86,9 @@ def settle_made(payment_id: UUID, *, refund_id: UUID, reference: str) -> str:
         _in_doubt(refund)
         if reference == refund.payment_ref:
             raise NotDoneError(f"{reference} is the payment, and not the refund")
+        verified = _verified_names(connection, refund, seen)
+        if verified and reference not in verified:
+            raise NotDoneError(f"the provider names a refund of this amount {' and '.join(verified)}, not {reference}")
         event = ProviderRefundEvent(
             provider=refund.provider,
             provider_ref=refund.payment_ref,
@@ -84,6 +105,7 @@ def settle_made(payment_id: UUID, *, refund_id: UUID, reference: str) -> str:
         recorded = record(connection, received)
         if recorded.effects[0].outcome is not Outcome.APPLIED:
             raise NotDoneError(f"{reference} does not fit what is known of the payment")
+        connection.execute(_note_named, {"id": refund_id, "reference": reference})
     _follow_up(recorded, refund_id, RefundStatus.SUCCEEDED)
     return done
 
@@ -91,15 +113,17 @@ def settle_made(payment_id: UUID, *, refund_id: UUID, reference: str) -> str:
 def fail_refund(payment_id: UUID, *, refund_id: UUID) -> str:
     """End the refund as failed, since the provider did not make it; what came of it, for the operator.
 
-    Refused where it is in no doubt. Raises NotDoneError, NotYetError while a worker may be asking the provider for it,
-    DatabaseLockedError and DatabaseUnavailableError.
+    Refused where it is in no doubt, or the provider names a refund that may be this one. Raises NotDoneError,
+    NotYetError while a worker may be asking the provider for it, DatabaseLockedError and DatabaseUnavailableError.
     """
+    seen = _seen_at_provider(payment_id, refund_id)
     with transaction() as connection:
         refund = _locked(connection, payment_id, refund_id)
         if refund.status is not RefundStatus.FAILED:
             _in_doubt(refund)
-            if refund.may_be_leased:
-                raise NotYetError("a worker may be asking the provider at this moment: it is tried again in a little")
+            verified = _verified_names(connection, refund, seen)
+            if verified:
+                raise NotDoneError(f"the provider names a refund of this amount: {' and '.join(verified)}")
             recorded = record_refusal(
                 connection,
                 refund_id=refund_id,
@@ -128,6 +152,50 @@ def _in_doubt(refund: _Refund) -> None:
     """Raises NotDoneError unless only a person can tell what became of it."""
     if refund.status is not RefundStatus.REQUESTED or not refund.in_doubt:
         raise NotDoneError(f"the refund is {refund.status.value}, and not in doubt")
+    if refund.may_be_leased:
+        raise NotYetError("a worker may be asking the provider at this moment: it is tried again in a little")
+
+
+def _seen_at_provider(payment_id: UUID, refund_id: UUID) -> Sequence[ProviderRefundEvent]:
+    """The refunds that the provider knows of the payment, once what it says of this one is recorded.
+
+    Nothing where the refund is in no doubt, or the provider does not answer now. Raises as those who call it do.
+    """
+    with transaction() as connection:
+        refund = _locked(connection, payment_id, refund_id)
+        if refund.status is not RefundStatus.REQUESTED:
+            return ()
+        _in_doubt(refund)
+    adapter = provider(refund.provider)
+    if adapter is None or not may_call(refund.provider):
+        return ()
+    try:
+        answer = looked_up(adapter, reference_of(payment_id))
+    except (ProviderUnavailableError, UnreadableError) as error:
+        log.warning("refund_settled_without_look_up", refund_id=str(refund_id), error=str(error))
+        return ()
+    seen = [event for event in answer if isinstance(event, ProviderRefundEvent)]
+    if any(event.refund_id == refund_id for event in seen):
+        with transaction() as connection:
+            recorded = record(connection, received_now(answer))
+        recorded.follow_up()
+    return seen
+
+
+def _verified_names(connection: Connection, refund: _Refund, seen: Sequence[ProviderRefundEvent]) -> list[str]:
+    """What the provider calls refunds of this amount that are not here yet: one of them may be this one."""
+    reports = waiting_reports(
+        refund.provider, refund.payment_ref, amount=refund.amount, currency=refund.currency, connection=connection
+    )
+    unclaimed = [
+        event
+        for event in seen
+        if event.refund_id is None and event.amount in {None, refund.amount} and event.status < RefundStatus.FAILED
+    ]
+    names = dict.fromkeys([*(report.reference for report in reports), *(event.refund_ref for event in unclaimed)])
+    rows = connection.execute(_known, {"provider": refund.provider, "names": list(names)}) if names else ()
+    known = {row.provider_ref for row in rows}
+    return [name for name in names if name not in known]
 
 
 def _follow_up(recorded: Recorded, refund_id: UUID, status: RefundStatus) -> None:

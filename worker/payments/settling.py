@@ -17,6 +17,7 @@ from checkout_service.payments.status import RequestStatus
 from checkout_service.providers.base import Decline
 from checkout_service.telemetry.metrics import capture_requests_failed_total
 from worker.events.sequencer import sequence_events
+from worker.outstanding import LEASE
 from worker.transitions.outcomes import follow_up, moves_of
 
 # Before the payment: an order may follow. A payment never changes its reference.
@@ -45,7 +46,7 @@ _note_seen = text("""
     ON CONFLICT (payment_id, reason, amounts) DO NOTHING
 """)
 
-# Only what a person was to look at: nobody else is about to ask for it again, and a webhook may have ended it.
+# Only what a person was to look at; a webhook may have ended it.
 _fail_capture = text(f"""
     UPDATE capture_requests SET status = 'failed', decline = '{Decline.NOT_IN_THIS_STATE.value}',
         next_attempt_at = NULL, detail = 'not made: an operator saw that', version = version + 1, updated_at = now()
@@ -53,7 +54,12 @@ _fail_capture = text(f"""
     RETURNING provider
 """)  # noqa: S608 (only our own constants)
 
-_capture = text("SELECT status::text AS status FROM capture_requests WHERE id = :id AND payment_id = :payment_id")
+# By the clock, and not by the moment at which this transaction began: a claim may have been faster to the row.
+_capture = text("""
+    SELECT status::text AS status, in_doubt, attempts > 0 AND next_attempt_at > clock_timestamp()
+        AND next_attempt_at <= clock_timestamp() + CAST(:lease AS interval) AS may_be_leased
+    FROM capture_requests WHERE id = :id AND payment_id = :payment_id FOR NO KEY UPDATE
+""")
 
 _fold = text("SELECT status_from, status_to FROM payments_fold(ARRAY[CAST(:id AS uuid)])")
 
@@ -107,15 +113,18 @@ def note_seen(payment_id: UUID, *, reasons: str, version: int | None, command_id
 def fail_capture(payment_id: UUID, *, request_id: UUID) -> str:
     """End a capture that is in doubt as failed, since it was not made; what came of it, for the operator.
 
-    Raises NotDoneError, DatabaseLockedError and DatabaseUnavailableError.
+    Raises NotDoneError, NotYetError while a worker may be asking the provider about it, DatabaseLockedError and
+    DatabaseUnavailableError.
     """
     names = {"id": request_id, "payment_id": payment_id}
     with transaction() as connection:
         _locked(connection, payment_id)
+        found = connection.execute(_capture, names | {"lease": LEASE}).first()
+        if found is None:
+            raise NotDoneError("there is no such capture")
+        if found.status != RequestStatus.FAILED.value and found.in_doubt and found.may_be_leased:
+            raise NotYetError("a worker may be asking the provider at this moment: it is tried again in a little")
         ended = connection.execute(_fail_capture, names).first()
-        found = connection.execute(_capture, names).first()
-    if found is None:
-        raise NotDoneError("there is no such capture")
     if ended is not None:
         capture_requests_failed_total.labels(ended.provider, Decline.NOT_IN_THIS_STATE.value).inc()
         log.warning("capture_failed_by_operator", request_id=str(request_id))

@@ -15,7 +15,7 @@ _claim = text("""
     UPDATE refunds SET attempts = attempts + 1, next_attempt_at = now() + :lease
     WHERE id = :id AND status <= 'processing' AND (attempts = 0 OR next_attempt_at <= now())
     RETURNING id, payment_id, provider, amount, reason, status::text AS status, next_attempt_at AS lease,
-        now() - created_at AS age, now() - sent_at AS sent_ago, trace_context, capture_ref,
+        now() - created_at AS age, now() - sent_at AS sent_ago, trace_context, in_doubt, capture_ref,
         coalesce(attempt_ref, (SELECT capture.attempt_ref FROM captures AS capture
             WHERE capture.provider = refunds.provider AND capture.capture_ref = refunds.capture_ref)) AS attempt_ref
 """)

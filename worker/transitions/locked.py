@@ -36,7 +36,8 @@ class LockedRefund:
     """A refund under lock, or one that is about to be inserted and has no ``id`` yet.
 
     ``ours`` tells one that was requested here from one that was made in the provider's dashboard, ``sent`` whether the
-    provider has ever been sent the request. ``capture_ref`` and ``attempt_ref`` are what it is of, where that is known.
+    provider has ever been sent the request. ``named_by_operator`` tells one whose reference no provider has confirmed
+    yet. ``capture_ref`` and ``attempt_ref`` are what it is of, where that is known.
     """
 
     payment: LockedPayment
@@ -48,6 +49,7 @@ class LockedRefund:
     attempt_ref: str | None = None
     sent: bool = False
     ours: bool = False
+    named_by_operator: bool = False
     decline: Decline | None = None
     detail: str | None = None
     changed: bool = False
@@ -55,6 +57,12 @@ class LockedRefund:
     @property
     def under_way(self) -> bool:
         return self.status <= RefundStatus.PROCESSING
+
+    @property
+    def refused(self) -> bool:
+        """Whether it failed before the provider had a name for it: so nothing was made, as far as is known."""
+        unnamed = self.provider_ref is None or self.named_by_operator
+        return self.ours and self.status is RefundStatus.FAILED and unnamed
 
     def refuse(self, decline: Decline, detail: str) -> bool:
         """The provider refused it, or we did in its place: it failed, unless it is past that. Whether it moved.

@@ -69,6 +69,7 @@ def lock_refunds(connection: Connection, payments: Iterable[LockedPayment]) -> N
                 attempt_ref=row.attempt_ref,
                 sent=row.sent,
                 ours=row.ours,
+                named_by_operator=row.named_by_operator,
             )
         )
 
@@ -135,6 +136,7 @@ def _move(connection: Connection, refunds: Sequence[LockedRefund]) -> list[Chang
             "attempts": [refund.attempt_ref for refund in refunds],
             "declines": [refund.decline and refund.decline.value for refund in refunds],
             "details": [refund.detail for refund in refunds],
+            "unconfirmed": [refund.named_by_operator for refund in refunds],
         },
     )
     return list(map(_change, map(statements.MovedRefundRow._make, rows)))

@@ -7,12 +7,14 @@ while it may be about a refund of ours that has no reference yet, or where it na
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
 from checkout_service.payments.outcomes import REQUEST_LOST
 from checkout_service.payments.status import RefundStatus
-from checkout_service.providers.base import ProviderRefundEvent
+from checkout_service.providers.base import Decline, ProviderRefundEvent
+from checkout_service.refunds.settling import awaits
 from worker.transitions.locked import LockedPayment, LockedRefund
 from worker.transitions.outcomes import Effect, Outcome, ReceivedEvent, RefundMove
 from worker.transitions.statements import KnownRefundEventRow
@@ -48,6 +50,7 @@ class RefundEvents:
         self._other_requests = other_requests
         self._entries: dict[_Key, RefundEventEntry] = {}
         self._flag = flag
+        self._replaced: list[LockedRefund] = []
         refunds: Mapping[UUID | None, LockedRefund] = {
             refund.id: refund for payment in payments for refund in payment.refunds
         }
@@ -58,7 +61,8 @@ class RefundEvents:
     @property
     def refunds(self) -> Sequence[LockedRefund]:
         """The refunds that the events spoke of, those that are new among them."""
-        return list({id(entry.refund): entry.refund for entry in self._entries.values()}.values())
+        spoken_of = [entry.refund for entry in self._entries.values()]
+        return list({id(refund): refund for refund in (*spoken_of, *self._replaced)}.values())
 
     def moves(self) -> Sequence[RefundMove]:
         """The moves that the events made."""
@@ -81,6 +85,10 @@ class RefundEvents:
         refund = refund_of(event, payment)
         if refund is None:
             return self._begin(received, event, payment)
+        if refund.refused and proven(event) < RefundStatus.FAILED:
+            return self._made_all_the_same(received, event, refund)
+        if refund.named_by_operator and refund.provider_ref != event.refund_ref:
+            refund = self._named_otherwise(event, refund)
         key = (event.provider, event.event_id, id(refund))
         if event.event_id and self._outcomes.get(key, Outcome.MISMATCH) is not Outcome.MISMATCH:
             return Effect(Outcome.DUPLICATE)
@@ -96,7 +104,7 @@ class RefundEvents:
             self._flag(payment, event.refund_ref, f"a refund over {event.amount} {event.currency}")
             return Effect(Outcome.MISMATCH)
         if any(_may_be(event, refund) for refund in payment.refunds):
-            return Effect(Outcome.WAITING, "a refund of ours with this amount has no reference yet")
+            return Effect(Outcome.WAITING, awaits(event.refund_ref, event.amount, payment.currency))
         if event.amount is None:
             return Effect(Outcome.WAITING, "a refund that is not here, and the event names no amount")
         refund = LockedRefund(
@@ -109,7 +117,6 @@ class RefundEvents:
             attempt_ref=event.attempt_ref,
             decline=event.decline,
         )
-        payment.refunds.append(refund)
         if (
             event.refund_id is not None
             and event.refund_id not in self._other_requests
@@ -117,6 +124,47 @@ class RefundEvents:
         ):
             # A restore, or a failover to a standby that lagged: whoever repeats that request would be given it again.
             self._flag(payment, event.refund_ref, f"refund {event.refund_id} {REQUEST_LOST}")
+        if any(_may_be_miscopied(refund.amount, other) for other in payment.refunds):
+            self._flag(payment, event.refund_ref, "perhaps the refund of this amount that an operator named otherwise")
+        return self._enter(received, event, refund)
+
+    def _made_all_the_same(self, received: ReceivedEvent, event: ProviderRefundEvent, refused: LockedRefund) -> Effect:
+        """Enter a refund of ours that had failed, and that the provider made: as one of its own, so that it counts.
+
+        The one that failed stays so: what it held may have been requested again meanwhile.
+        """
+        payment, amount = refused.payment, refused.amount if event.amount is None else event.amount
+        self._flag(payment, event.refund_ref, f"refund {refused.id} was refused, and was made all the same")
+        if event.currency not in {None, payment.currency} or amount <= 0:
+            return Effect(Outcome.MISMATCH)
+        made = LockedRefund(
+            payment=payment,
+            id=None,
+            provider_ref=event.refund_ref,
+            amount=amount,
+            status=proven(event),
+            capture_ref=event.capture_ref or refused.capture_ref,
+            attempt_ref=event.attempt_ref or refused.attempt_ref,
+        )
+        return self._enter(received, event, made)
+
+    def _named_otherwise(self, event: ProviderRefundEvent, refund: LockedRefund) -> LockedRefund:
+        """The provider's name for a refund goes before the one that an operator copied; the refund that has it.
+
+        Where that name was entered before, as a refund of the dashboard, it is the same money: it counts there.
+        """
+        payment = refund.payment
+        namesake = next((other for other in payment.refunds if other.provider_ref == event.refund_ref), None)
+        if namesake is None or namesake.ours:
+            return refund
+        self._flag(payment, event.refund_ref, f"refund {refund.id} is not {refund.provider_ref}, as an operator saw")
+        refund.status, refund.decline = RefundStatus.FAILED, Decline.NOT_IN_THIS_STATE
+        refund.detail, refund.changed = f"the provider made it as {event.refund_ref}", True
+        self._replaced.append(refund)
+        return namesake
+
+    def _enter(self, received: ReceivedEvent, event: ProviderRefundEvent, refund: LockedRefund) -> Effect:
+        refund.payment.refunds.append(refund)
         key = (event.provider, event.event_id, id(refund))
         self._entries[key] = RefundEventEntry(received, event, refund, Outcome.APPLIED)
         self._outcomes[key] = Outcome.APPLIED
@@ -129,13 +177,13 @@ class RefundEvents:
             other for other in payment.refunds if other.provider_ref == event.refund_ref and other is not refund
         ]
         other_money = event.amount not in {None, refund.amount} or event.currency not in {None, payment.currency}
-        other_name = refund.provider_ref not in {None, event.refund_ref}
+        renamed = refund.named_by_operator and event.refund_id == refund.id
+        other_name = refund.provider_ref not in {None, event.refund_ref} and not renamed
         if other_name or namesakes or (other_money and status < RefundStatus.FAILED):
             self._flag(payment, event.refund_ref, f"refund {refund.id}: another amount, currency or reference")
             return Outcome.MISMATCH
-        if refund.provider_ref is None:
-            if refund.status is RefundStatus.FAILED and status < RefundStatus.FAILED:
-                self._flag(payment, event.refund_ref, f"refund {refund.id} was refused, and was made all the same")
+        if refund.provider_ref is None or refund.named_by_operator:
+            refund.named_by_operator = False
             refund.provider_ref, refund.changed = event.refund_ref, True
         if refund.capture_ref is None and event.capture_ref:
             refund.capture_ref, refund.changed = event.capture_ref, True
@@ -150,15 +198,25 @@ class RefundEvents:
 
 
 def refund_of(event: ProviderRefundEvent, payment: LockedPayment) -> LockedRefund | None:
-    """The refund that an event is about, by our id if the provider gave it back, else by its own reference."""
+    """The refund that an event is about, by our id if the provider gave it back, else by its own reference.
+
+    One of ours that was refused gives way to that which the provider made of it all the same.
+    """
     refunds = payment.refunds
     ours = next((refund for refund in refunds if refund.ours and refund.id == event.refund_id), None)
-    return ours or next((refund for refund in refunds if refund.provider_ref == event.refund_ref), None)
+    if ours is not None and not ours.refused:
+        return ours
+    return next((refund for refund in refunds if refund.provider_ref == event.refund_ref), ours)
 
 
 def proven(event: ProviderRefundEvent) -> RefundStatus:
     """The status that an event proves. What the provider knows of, it works on: nothing is left to be requested."""
     return max(event.status, RefundStatus.PROCESSING)
+
+
+def _may_be_miscopied(amount: Decimal, refund: LockedRefund) -> bool:
+    """Whether a refund of this amount may be this one, whose reference only an operator has told."""
+    return refund.named_by_operator and refund.status is RefundStatus.SUCCEEDED and refund.amount == amount
 
 
 def _may_be(event: ProviderRefundEvent, refund: LockedRefund) -> bool:

@@ -140,13 +140,14 @@ class RefundRow(NamedTuple):
     attempt_ref: str | None
     sent: bool
     ours: bool
+    named_by_operator: bool
 
 
 # All refunds of these payments. Nobody can insert another one meanwhile, since that locks the payment too.
 LOCK_REFUNDS: Final = Statement(
     """
     SELECT id, payment_id, provider_ref, amount, status::text AS status, capture_ref, attempt_ref,
-        sent_at IS NOT NULL AS sent, requested_by IS NOT NULL AS ours
+        sent_at IS NOT NULL AS sent, requested_by IS NOT NULL AS ours, named_by_operator
     FROM refunds WHERE payment_id = ANY(CAST(:payments AS uuid[]))
     ORDER BY id FOR NO KEY UPDATE
     """,
@@ -234,7 +235,9 @@ MOVE_REFUNDS: Final = Statement(
     """
     UPDATE refunds AS refund
     SET status = greatest(refund.status, moved.status),
-        provider_ref = coalesce(refund.provider_ref, moved.reference),
+        provider_ref = CASE WHEN refund.named_by_operator THEN moved.reference
+            ELSE coalesce(refund.provider_ref, moved.reference) END,
+        named_by_operator = refund.named_by_operator AND moved.unconfirmed,
         capture_ref = coalesce(refund.capture_ref, moved.capture),
         attempt_ref = coalesce(refund.attempt_ref, moved.attempt),
         decline = coalesce(refund.decline, moved.decline),
@@ -245,8 +248,9 @@ MOVE_REFUNDS: Final = Statement(
         detail = CASE WHEN moved.status > refund.status THEN moved.detail ELSE refund.detail END,
         version = refund.version + 1, updated_at = now()
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS refund_status[]), CAST(:references AS text[]),
-        CAST(:captures AS text[]), CAST(:attempts AS text[]), CAST(:declines AS text[]), CAST(:details AS text[]))
-        AS moved (id, status, reference, capture, attempt, decline, detail)
+        CAST(:captures AS text[]), CAST(:attempts AS text[]), CAST(:declines AS text[]), CAST(:details AS text[]),
+        CAST(:unconfirmed AS boolean[]))
+        AS moved (id, status, reference, capture, attempt, decline, detail, unconfirmed)
     WHERE refund.id = moved.id
     RETURNING refund.id, refund.payment_id, refund.provider_ref, refund.version, old.status::text, new.status::text
     """,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -36,7 +37,9 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
         return _not_understood(reading, reference)
     # Before what is parked, which is for days: what waits may be entered soon.
     if Outcome.WAITING in outcomes and (webhook.age < PARKED_FOR or Outcome.PARKED not in outcomes):
-        return reschedule(reading, next(effect.waits_for for effect in effects if effect.waits_for))
+        why = next(effect.waits_for for effect in effects if effect.waits_for)
+        # By its payment operators find what waits for a refund that is in doubt.
+        return replace(reschedule(reading, why), provider_ref=reference)
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
     # An answer that is not recorded counts where there is no other, and where it moved something.

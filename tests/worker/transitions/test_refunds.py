@@ -156,11 +156,11 @@ def test_a_second_refund_at_the_provider_for_one_of_ours_is_flagged(sql: Sql) ->
     assert reason(sql, reference) == "refund_mismatch"
 
 
-def test_a_refund_that_was_refused_and_is_made_all_the_same_is_flagged(sql: Sql) -> None:
+def test_a_refund_that_was_refused_and_is_made_all_the_same_is_entered_and_flagged(sql: Sql) -> None:
     payment, reference = paid_payment(sql)
     refund = insert_refund(sql, payment, status="'failed'", sent_at="now()")
 
-    assert enter(refund_event(reference, "succeeded", refund_id=refund)) == [Outcome.STALE]
+    assert enter(refund_event(reference, "succeeded", refund_id=refund)) == [Outcome.APPLIED]
 
     assert refund_row(sql, refund).now == "failed"
     assert reason(sql, reference) == "refund_mismatch"
