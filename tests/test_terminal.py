@@ -33,7 +33,9 @@ def test_numbers_and_ids_of_every_command_are_read_in_one_way(app: Flask) -> Non
         for parameter in command.params:
             kind = parameter.type
             assert not isinstance(kind, click.types.UUIDParameterType), (path, parameter.name)
-            assert not isinstance(kind, click.types.IntParamType | click.DateTime) or isinstance(kind, Number), path
+            # database init is below the types of terminals, and has one that reads numbers alike.
+            is_ours = isinstance(kind, Number) or path.startswith("database ")
+            assert not isinstance(kind, click.types.IntParamType | click.DateTime) or is_ours, path
             seen |= {type(kind)} & {Day, Id, Moment, Number}
     assert seen == {Day, Id, Moment, Number}
 

@@ -52,7 +52,7 @@ def read_sought(typed: str) -> Sought:
         return Sought(id=found, name=text)
     if days := _days(text):
         return Sought(since=days[0], until=days[1])
-    amount, currency = _sum(text)
+    amount, currency = _amount(text)
     return Sought(
         number=text if text[-1].isascii() and text[-1].isdigit() else None,
         email=text if "@" in text else None,
@@ -79,7 +79,7 @@ def _days(text: str) -> tuple[datetime, datetime] | None:
     return first, last + timedelta(days=1)
 
 
-def _sum(text: str) -> tuple[Decimal | None, str | None]:
+def _amount(text: str) -> tuple[Decimal | None, str | None]:
     try:
         return read_sum(text)
     except UnreadableError:

@@ -24,11 +24,11 @@ def check_sign_in() -> Iterator[Finding]:
         return
     try:
         Discovery(oidc.issuer, production=settings.production).find()
-    except ProviderAwayError as error:
+    except ProviderAwayError as away:
         remedy = (
             "Compare CONSOLE_OIDC_ISSUER with the issuer in the provider's own document. Passwords go on meanwhile."
         )
-        yield wrong(ABOUT, f"{oidc.issuer}: {error}", remedy)
+        yield wrong(ABOUT, f"{oidc.issuer}: {away.reason}", remedy)
         return
     yield ok(ABOUT, f"{oidc.issuer} answers; it has to know {oidc.redirect_uri}")
     if not settings.console:

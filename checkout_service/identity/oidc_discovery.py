@@ -55,6 +55,11 @@ _log = structlog.get_logger()
 class ProviderAwayError(Exception):
     """The provider does not answer, or not with what can be used. The message is for the log and for operators."""
 
+    @property
+    def reason(self) -> str:
+        """The message: words of ours, and nothing that the provider said."""
+        return str(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discovered:

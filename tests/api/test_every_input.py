@@ -22,7 +22,7 @@ from tests.webhook_bodies import insert_webhook
 FIELDS: Final = {
     "/ops": (
         *("key", "why", "reason", "version", "amount", "state", "provider", "since", "until", "find", "csrf"),
-        *("carrier", "tracking", "capture", "type", "failed"),
+        *("carrier", "tracking", "capture", "type", "failed", "reference", "authorization", "next"),
     ),
     "/": ("listing", "qty", "q", "after", "cart", "total", "key", "remove", "step", "set", "until", "csrf"),
 }
@@ -31,7 +31,20 @@ FIELDS: Final = {
 QUERIES: Final = {
     "/ops": (
         *("before", "after", "beyond", "task", "find", "flagged", "type", "failed"),
-        *("state", "status", "provider", "since", "until", "number", "customer", "amount", "vendor"),
+        *(
+            "state",
+            "status",
+            "provider",
+            "since",
+            "until",
+            "number",
+            "customer",
+            "amount",
+            "vendor",
+            "q",
+            "code",
+            "next",
+        ),
     ),
     "/api": (),  # its routes say themselves what they take
     "/": ("q", "after", "cursor", "until", "wait"),

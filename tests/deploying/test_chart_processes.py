@@ -78,6 +78,7 @@ def test_every_setting_that_it_names_is_one_that_the_product_reads(everything: l
             *paths("checkout_service/settings"),
             *paths("."),
             ROOT / "checkout_service" / "telemetry" / "logs.py",
+            ROOT / "worker" / "celery_settings.py",
         ]
         for text in texts(tree(path))
         for name in NAME.findall(text)
@@ -91,6 +92,7 @@ def test_every_setting_that_it_names_is_one_that_the_product_reads(everything: l
     }
     # DATABASE_SCHEMA is only tried here; those of a provider are read by its name; the others are no settings.
     others = {"PROVIDER", "DATABASE_SCHEMA", "DATABASE_ROLE_PREFIX", "PAYPAL_CLIENT_SECRET", "PAYPAL_WEBHOOK_ID"}
+    others |= {"OTEL_EXPORTER_OTLP_HEADERS"}
     others |= {"DRAIN_SECONDS", "STOPS_WITHIN", "REDIS_URL", "_API_KEY", "_WEBHOOK_SECRETS", "_URL"}
 
     assert len(given) >= 10

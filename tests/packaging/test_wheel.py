@@ -54,7 +54,7 @@ def test_it_has_the_script_and_each_extra(wheel: Path) -> None:
         about = message_from_string(archive.read(metadata).decode())
         scripts = archive.read(metadata.replace("METADATA", "entry_points.txt")).decode()
 
-    assert set(about.get_all("Provides-Extra") or []) == {"local", "paypal", "stripe"}
+    assert set(about.get_all("Provides-Extra") or []) == {"local", "paypal", "stripe", "traces"}
     assert "checkout = checkout_service.command_line.entry:main" in scripts
 
 

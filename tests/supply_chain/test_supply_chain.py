@@ -107,7 +107,7 @@ def test_where_nobody_is_reached_the_audit_is_skipped_loudly(
 
 
 def test_what_runs_in_production_is_listed_with_its_hashes_and_no_tool_of_the_tests(tmp_path: Path) -> None:
-    write_list(tmp_path / "sbom.json")
+    write_list(tmp_path / "sbom.json", run_in_production(read_lock(LOCK), PROJECT))
 
     listed = json.loads((tmp_path / "sbom.json").read_text())
     names = {component["name"] for component in listed["components"]}

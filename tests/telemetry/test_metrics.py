@@ -172,8 +172,10 @@ def test_refunds_are_counted_and_the_oldest_that_is_pending_is_aged(make_app: Ma
 def test_many_scrapes_ask_the_database_once(make_app: MakeApp, sql: Sql) -> None:
     client = make_app().test_client()
     assert value(client, "webhook_deliveries_pending", state="received") == 0
+    started = time.monotonic()
     insert_webhook(sql, state="received", age=1)
-    assert value(client, "webhook_deliveries_pending", state="received") == 0
+    again = value(client, "webhook_deliveries_pending", state="received")
+    assert again == 0 or time.monotonic() - started > 1.9, "a busy machine may take longer than it is fresh"
     time.sleep(2.1)
     assert value(client, "webhook_deliveries_pending", state="received") == 1
 

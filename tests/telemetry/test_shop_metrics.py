@@ -148,5 +148,6 @@ def test_a_process_that_counts_for_itself_shows_itself(monkeypatch: pytest.Monke
 
 
 def _shown(gauge: Gauge) -> float:
-    (sample,) = gauge._child_samples()
+    (metric,) = gauge.collect()
+    (sample,) = metric.samples
     return sample.value
