@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from flask import Flask, current_app, g, redirect, request, url_for
@@ -75,7 +75,6 @@ class RoleMissing(Forbidden):
     slug = "role-missing"
     title = "Your role does not allow this"
     default_detail = "Your role at the console does not allow this."
-    example: ClassVar = {"role": "refunder"}
 
     def __init__(self, who: Operator, needed: Role) -> None:
         has = f"the role {who.role}" if who.role else "no role"

@@ -28,7 +28,8 @@ def check_sign_in() -> Iterator[Finding]:
         remedy = (
             "Compare CONSOLE_OIDC_ISSUER with the issuer in the provider's own document. Passwords go on meanwhile."
         )
-        yield wrong(ABOUT, f"{oidc.issuer}: {away.reason}", remedy)
+        reason = away.reason
+        yield wrong(ABOUT, f"{oidc.issuer}: {reason}", remedy)
         return
     yield ok(ABOUT, f"{oidc.issuer} answers; it has to know {oidc.redirect_uri}")
     if not settings.console:

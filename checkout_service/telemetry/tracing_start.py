@@ -49,10 +49,9 @@ def start(given: Given, process: str) -> None:
     if given.on:
         _prepare()
         try:
-            from checkout_service.telemetry.guarded_tracer import GuardedTracer
-            from checkout_service.telemetry.otlp import OtlpTracer
-
-            tracing.use(GuardedTracer(OtlpTracer(given.service, process, queue=given.queue)))
+            guarded = import_module("checkout_service.telemetry.guarded_tracer")
+            otlp = import_module("checkout_service.telemetry.otlp")
+            tracing.use(guarded.GuardedTracer(otlp.OtlpTracer(given.service, process, queue=given.queue)))
         except Exception:  # whatever it is, the process serves without spans
             log.exception("tracing_not_started")
 

@@ -16,6 +16,7 @@ READS_THE_ENVIRONMENT = {
     "checkout_service/database/setup_cli.py": "an entry point: its address is no process's",
     "checkout_service/doctor/database_cli.py": "an entry point, which takes settings of a file as well",
     "checkout_service/settings/catalog_source.py": "whether there is a source, as tasks are declared",
+    "checkout_service/telemetry/tracing_start.py": "takes out what is blank, which the SDK would misread",
     "checkout_service/settings/tracing.py": "reads OpenTelemetry's own variables, before anything else is loaded",
     "checkout_service/server/granian_server.py": "the web process's entry",
     "checkout_service/command_line/serving.py": "an entry point, which hands it on to what serves",
@@ -33,6 +34,8 @@ MAY_COMMIT = {"checkout_service/database/engine.py", "checkout_service/database/
 
 STARTS_THREADS = {
     "checkout_service/threads.py": "the one engine of background threads",
+    "checkout_service/flower_pages/queues.py": "looks at a broker beside Flower's loop, once at a time, with a bound",
+    "checkout_service/telemetry/otlp_session.py": "hangs up on a collector that takes longer than it may",
     "checkout_service/telemetry/otlp.py": "exports the last spans for a moment while its process ends",
     "worker/events/posting.py": "looks names up beside its event loop, with a bound: the system's look-up blocks",
     "worker/events/sender.py": "runs one statement at a time beside its event loop",

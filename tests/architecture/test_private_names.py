@@ -10,8 +10,6 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from granian.server import MPServer, mp
 from kombu.transport.redis import Channel
 from packaging.requirements import Requirement
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
+from requests import Response
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from tornado.template import Loader
@@ -68,11 +67,6 @@ class PrivateName:
 
     def __str__(self) -> str:
         return f"{self.package}: {', '.join(self.names)}"
-
-
-def _holds_elsewhere(program: str) -> bool:
-    """In a process of its own: what has threads of its own is not loaded where tests fork."""
-    return not subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode
 
 
 def _signature(function: Any) -> str:
@@ -310,12 +304,12 @@ NAMES = (
         when_gone="Override load_json; tests/api/test_hostile_requests.py must pass.",
     ),
     PrivateName(
-        package="helm-python-sdk",
-        names=("_native", "_raw"),
-        holds=lambda: _holds_elsewhere("import helm_python; helm_python._native.call_string; helm_python.Chart._raw"),
-        used_in=("tests/deploying/helm_process.py",),
-        purpose="Charts are rendered for versions of Kubernetes and for APIs that the public render() does not take.",
-        when_gone="Give them to render(), and drop what it cannot say from tests/deploying/charts.py.",
+        package="requests",
+        names=("_content_consumed",),
+        holds=lambda: not Response()._content_consumed,
+        used_in=("checkout_service/telemetry/otlp_session.py",),
+        purpose="Of a collector's answer some bytes are read, and no more; the exporter then takes it for read.",
+        when_gone="Give the exporter an answer of our own; tests/telemetry/test_otlp_session.py must pass.",
     ),
     PrivateName(
         package="prometheus-client",
@@ -391,7 +385,7 @@ NAMES = (
 DOCUMENTED = {"_make", "_asdict", "_replace", "_mapping", "_exit", "_value_"}
 """Of named tuples, SQLAlchemy's rows, os and enum: public in spite of their underscore."""
 
-COMPARED_WITH_OTHERS = "tests/providers/compat/"
+COMPARED_WITH_OTHERS = ("tests/providers/compat/", "tests/deploying/helm_process.py")
 """Looks into the packages of providers, which nothing that is shipped depends on."""
 
 

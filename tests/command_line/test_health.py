@@ -69,7 +69,7 @@ def test_each_process_is_tried_where_it_listens(
     assert heard[0].startswith(b"GET " + path + b" ")
 
 
-def test_flower_is_asked_below_its_prefix(environment: pytest.MonkeyPatch) -> None:
+def test_flower_is_probed_below_its_prefix(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("FLOWER_URL_PREFIX", "/ops/flower/")
     with _answering(_status(b"200 OK")) as (port, heard):
         environment.setenv("FLOWER_PORT", str(port))

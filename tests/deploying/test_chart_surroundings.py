@@ -213,7 +213,7 @@ def _label_sets(found: Any) -> list[dict[str, Any]]:
         ({"pods": {"extraEnv": [{"name": "FLOWER_URL_PREFIX", "value": "ops"}]}}, "/ops/healthcheck"),
     ],
 )
-def test_flower_is_asked_below_its_prefix(helm: Helm, values: Values, path: str) -> None:
+def test_flower_is_probed_below_its_prefix(helm: Helm, values: Values, path: str) -> None:
     found = pods(documents(helm.render(LEAST | {"flower": {"enabled": True}} | values)))["flower"]
     probes = [container(found)[name]["httpGet"]["path"] for name in ("livenessProbe", "readinessProbe")]
     assert probes == [path] * 2

@@ -90,6 +90,7 @@ def test_every_sender_sends_an_id_to_a_task_that_takes_it_and_nothing_to_the_oth
 
     # "task" is what a background task or a due row names, which is one of those below.
     assert arguments("enqueue") == {
+        ("TaskName.CANCEL_PAYMENT", 1),
         ("TaskName.PROCESS_WEBHOOK", 1),
         ("TaskName.REFUND_PAYMENT", 1),
         ("TaskName.RUN_COMMANDS", 0),

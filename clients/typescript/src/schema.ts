@@ -4715,11 +4715,6 @@ export interface components {
             amount_left: string;
             currency: string;
         };
-        RoleMissingProblem: components["schemas"]["Problem"] & {
-            /** @constant */
-            type: "/problems/role-missing";
-            role: string;
-        };
         TotalChangedProblem: components["schemas"]["Problem"] & {
             /** @constant */
             type: "/problems/total-changed";
@@ -5037,7 +5032,6 @@ export type OrderFulfilledProblem = components['schemas']['OrderFulfilledProblem
 export type OutOfStockProblem = components['schemas']['OutOfStockProblem'];
 export type RefundLinesTooLargeProblem = components['schemas']['RefundLinesTooLargeProblem'];
 export type RefundTooLargeProblem = components['schemas']['RefundTooLargeProblem'];
-export type RoleMissingProblem = components['schemas']['RoleMissingProblem'];
 export type TotalChangedProblem = components['schemas']['TotalChangedProblem'];
 export type UnknownApiVersionProblem = components['schemas']['UnknownApiVersionProblem'];
 export type ResponseBadRequest = components['responses']['BadRequest'];
