@@ -171,12 +171,11 @@ def test_a_worker_begins_again_on_hangup_as_it_was_started(
             start_new_session=True,
         )
     try:
-        eventually(lambda: _says(log, "", process) and _status(url) == 200, within=120)
-        before = {child.pid for child in psutil.Process(process.pid).children()}
+        eventually(lambda: log.read_text().count(" ready.") == 1, within=120)
         process.send_signal(signal.SIGHUP)
         # Until then it is the one before, which ends already, and hears no SIGTERM.
-        eventually(lambda: {child.pid for child in psutil.Process(process.pid).children()} - before, within=120)
-        eventually(lambda: _says(log, "", process) and _status(url) == 200, within=120)
+        eventually(lambda: log.read_text().count(" ready.") == 2, within=120)
+        assert _status(url) == 200
         process.terminate()
         assert process.wait(90) == 0, log.read_text()[-4000:]
     finally:
