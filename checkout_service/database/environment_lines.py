@@ -101,6 +101,8 @@ class EnvironmentLines:
             self._former.unlink(missing_ok=True)
         except OSError as error:
             raise EnvironmentLinesError(f"{self._former} cannot be removed: {error.strerror}") from None
+        # So that nothing from before this is put back.
+        self._before, self._has_written = None, False
 
     def _put(self, target: Path, text: str) -> None:
         draft = target.with_name(f".{target.name}.draft")

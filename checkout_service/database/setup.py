@@ -131,11 +131,13 @@ def _settle(file: EnvironmentLines, try_login: _Logins, renew: Collection[str], 
     back = {}
     for key, setting in SETTINGS.items():
         old, new = former.get(setting), written.get(setting)
-        if not old or not new or old == new or key in renew:
+        if not old or not new or old == new:
             continue
         if (fault := try_login(setting, new)) is None:
             continue
         if try_login(setting, old) is not None:
+            if key in renew:
+                continue  # it gets another one now
             raise SetupError(f"A renewal of {setting} was interrupted, and neither address logs in: {fault}.")
         back[setting] = old
     if back:

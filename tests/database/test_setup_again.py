@@ -41,6 +41,25 @@ def test_a_renewal_that_is_killed_leaves_the_working_password(shop: Shop) -> Non
     assert os.listdir(shop.folder) == ["checkout.env"]
 
 
+def test_what_was_put_back_stays_where_the_server_refuses_then(shop: Shop) -> None:
+    assert shop.init().exit_code == 0
+    working = shop.file.read_bytes()
+    for renewed in ((), ("--renew", "web")):
+        # As a renewal leaves it that was killed between the file and the server.
+        (shop.folder / ".checkout.env.former").write_bytes(working)
+        password = shop.settings["DATABASE_URL"].partition("@")[0].rpartition(":")[2]
+        shop.file.write_bytes(working.replace(password.encode(), b"0" * 43))
+        with superuser_of(shop.server, shop.prefix) as superuser:
+            superuser.execute(f"ALTER SCHEMA {shop.prefix} RENAME TO away".encode())
+            superuser.execute(f"CREATE SCHEMA {shop.prefix}".encode())
+        assert shop.init(*renewed).exit_code == 1
+        assert shop.file.read_bytes() == working
+        with superuser_of(shop.server, shop.prefix) as superuser:
+            superuser.execute(f"DROP SCHEMA {shop.prefix}".encode())
+            superuser.execute(f"ALTER SCHEMA away RENAME TO {shop.prefix}".encode())
+        assert shop.log_in("DATABASE_URL") == shop.names.web
+
+
 def test_a_renewal_that_was_killed_behind_the_server_keeps_the_new_password(shop: Shop) -> None:
     assert shop.init().exit_code == 0
     before = shop.file.read_bytes()

@@ -285,6 +285,25 @@ def test_the_providers_name_replaces_one_that_was_mistyped(
         # From here on the name is the provider's, and stays.
         _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_Y", refund_id=refund_id))
         assert refund_row(sql, refund_id).provider_ref == "re_X"
+    # What the operator saw was another refund, of which the provider tells late.
+    _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_X1"))
+    assert sums(sql, payment) == ("80.00", "0.00")
+
+
+def test_a_name_that_an_operator_took_from_another_refund_is_given_back(
+    app: Flask, in_worker: InWorker, sql: Sql
+) -> None:
+    payment, reference, refund_id = _doubtful(sql)
+    _run(app, str(refund_id), "--made", "re_Z", "--why", "there")
+    in_worker(run_commands)
+    assert sums(sql, payment) == ("40.00", "0.00")
+
+    _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_Z", amount=Decimal("7.00")))
+    assert sums(sql, payment) == ("47.00", "0.00"), "what a provider reports is entered"
+    assert "refund_mismatch" in sql("SELECT review_reason FROM payments")[0].review_reason
+    _report(in_worker, refund_event(reference, "succeeded", refund_ref="re_own", refund_id=refund_id))
+    assert sums(sql, payment) == ("47.00", "0.00")
+    assert refund_row(sql, refund_id).provider_ref == "re_own"
 
 
 def test_a_name_that_is_known_for_something_else_is_refused_and_flags_nothing(

@@ -86,6 +86,8 @@ def settle_made(payment_id: UUID, *, refund_id: UUID, reference: str) -> str:
         _in_doubt(refund)
         if reference == refund.payment_ref:
             raise NotDoneError(f"{reference} is the payment, and not the refund")
+        if any(event.refund_ref == reference and _contradicts(event, refund, refund_id) for event in seen):
+            raise NotDoneError(f"the provider says something else of {reference}: see its dashboard")
         verified = _verified_names(connection, refund, seen)
         if verified and reference not in verified:
             raise NotDoneError(f"the provider names a refund of this amount {' and '.join(verified)}, not {reference}")
@@ -196,6 +198,16 @@ def _verified_names(connection: Connection, refund: _Refund, seen: Sequence[Prov
     rows = connection.execute(_known, {"provider": refund.provider, "names": list(names)}) if names else ()
     known = {row.provider_ref for row in rows}
     return [name for name in names if name not in known]
+
+
+def _contradicts(event: ProviderRefundEvent, refund: _Refund, refund_id: UUID) -> bool:
+    """Whether what the provider says of this name cannot be said of the refund, were it made."""
+    return (
+        event.refund_id not in {None, refund_id}
+        or event.amount not in {None, refund.amount}
+        or event.currency not in {None, refund.currency}
+        or event.status is RefundStatus.FAILED
+    )
 
 
 def _follow_up(recorded: Recorded, refund_id: UUID, status: RefundStatus) -> None:

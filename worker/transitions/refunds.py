@@ -87,6 +87,10 @@ class RefundEvents:
             return self._begin(received, event, payment)
         if refund.refused and proven(event) < RefundStatus.FAILED:
             return self._made_all_the_same(received, event, refund)
+        if self._is_another(event, refund):
+            self._flag(payment, event.refund_ref, f"it is not refund {refund.id}, which an operator named so")
+            self._free_name(refund)
+            return self._begin(received, event, payment)
         if refund.named_by_operator and refund.provider_ref != event.refund_ref:
             refund = self._named_otherwise(event, refund)
         key = (event.provider, event.event_id, id(refund))
@@ -159,9 +163,24 @@ class RefundEvents:
             return refund
         self._flag(payment, event.refund_ref, f"refund {refund.id} is not {refund.provider_ref}, as an operator saw")
         refund.status, refund.decline = RefundStatus.FAILED, Decline.NOT_IN_THIS_STATE
-        refund.detail, refund.changed = f"the provider made it as {event.refund_ref}", True
-        self._replaced.append(refund)
+        refund.detail = f"the provider made it as {event.refund_ref}"
+        self._free_name(refund)
         return namesake
+
+    def _is_another(self, event: ProviderRefundEvent, refund: LockedRefund) -> bool:
+        """Whether this is another refund, whose name an operator took for that of ours: its amount differs."""
+        return (
+            refund.named_by_operator
+            and event.refund_id is None
+            and event.refund_ref == refund.provider_ref
+            and event.amount not in {None, refund.amount}
+            and proven(event) < RefundStatus.FAILED
+        )
+
+    def _free_name(self, refund: LockedRefund) -> None:
+        """Have a refund of ours lose the name that an operator copied: somebody else's refund has it, or may have."""
+        refund.provider_ref, refund.changed = None, True
+        self._replaced.append(refund)
 
     def _enter(self, received: ReceivedEvent, event: ProviderRefundEvent, refund: LockedRefund) -> Effect:
         refund.payment.refunds.append(refund)
