@@ -36,7 +36,7 @@ def million(sql: Sql) -> None:
         FROM users, generate_series(1, {PAYMENTS}) AS number""")
     sql(f"""INSERT INTO webhook_deliveries
             (id, provider, body, received_at, state, attempts, provider_ref, processed_at, next_attempt_at, detail)
-        SELECT uuidv7(-age), CASE WHEN number % 50000 = 7 THEN 'rare' ELSE 'mock' END, convert_to(
+        SELECT uuidv7(-age), CASE WHEN number % 50000 = 7 THEN 'stripe' ELSE 'mock' END, convert_to(
                 '{{"provider_ref": "mock_pi_' || md5((number * {PAYMENTS}::bigint / {WEBHOOKS})::text)
                 || '", "status": "paid", "raw_data": {{"event_id": "evt_' || number
                 || '", "note": "' || repeat('x', 200) || '"}}}}', 'UTF8'),
@@ -121,8 +121,8 @@ def test_each_page_goes_by_index_through_a_million_webhooks(
         "webhooks, newer than the oldest": f"/ops/webhooks?after={oldest}",
         **{f"webhooks, {state}": f"/ops/webhooks?state={state}" for state in states},
         **{f"webhooks, {state}, in the middle": f"/ops/webhooks?state={state}&before={middle}" for state in states},
-        "webhooks of a rare provider": "/ops/webhooks?provider=rare",
-        "webhooks of a rare provider and state": "/ops/webhooks?provider=rare&state=duplicate",
+        "webhooks of a rare provider": "/ops/webhooks?provider=stripe",
+        "webhooks of a rare provider and state": "/ops/webhooks?provider=stripe&state=duplicate",
         "webhooks of an hour": f"/ops/webhooks?since={quote(then)}&until=4h",
         "failed webhooks of an hour": f"/ops/webhooks?since={quote(then)}&until=4h&state=failed",
         "webhooks of a payment": f"/ops/webhooks?find={reference}",

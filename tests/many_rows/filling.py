@@ -30,7 +30,7 @@ def fill(run: Callable[..., Any], webhooks: int, few: int) -> None:
     run(f"""
         INSERT INTO webhook_deliveries
             (id, provider, body, received_at, state, attempts, provider_ref, processed_at, next_attempt_at)
-        SELECT uuidv7(-age), CASE WHEN number % {webhooks // 5} = 7 THEN 'rare' ELSE 'mock' END, '{{}}', now() - age,
+        SELECT uuidv7(-age), CASE WHEN number % {webhooks // 5} = 7 THEN 'stripe' ELSE 'mock' END, '{{}}', now() - age,
             state, CASE state WHEN 'received' THEN 0 ELSE 1 END, 'mock_pi_' || (1 + number % {few}),
             CASE WHEN state NOT IN ('received', 'parked') THEN now() - age END,
             CASE WHEN state IN ('received', 'parked') THEN now() + interval '30 seconds' END

@@ -58,7 +58,7 @@ def test_no_command_of_an_operator_reads_or_sorts_a_whole_table(app: Flask, fill
     commands = [
         ["webhooks", "list"],
         *(["webhooks", "list", "--state", state] for state in STATES),
-        ["webhooks", "list", "--provider", "rare"],
+        ["webhooks", "list", "--provider", "stripe"],
         ["webhooks", "list", "--provider", "nobody", "--state", "failed"],
         ["webhooks", "list", "--since", "2h", "--limit", "1000"],
         ["webhooks", "show", filled["webhook"]],
@@ -88,7 +88,7 @@ def test_no_page_of_the_console_reads_or_sorts_a_whole_table(settings: Any, fill
         "",
         "/webhooks",
         *(f"/webhooks?state={state}" for state in (*STATES, "pending")),
-        "/webhooks?provider=rare",
+        "/webhooks?provider=stripe",
         f"/webhooks/{filled['webhook']}",
         "/webhooks/process-all?state=failed",
         "/payments",
