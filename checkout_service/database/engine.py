@@ -112,7 +112,11 @@ def connect_database(
         except psycopg.OperationalError as error:
             raise NoConnectionError(*error.args) from error
         if pooler == "none":
-            _look_at_history(connection, history)
+            try:
+                _look_at_history(connection, history)
+            except BaseException:
+                connection.close()
+                raise
         # As text, a list would have each of its items searched for quotes by a regular expression in Python.
         connection.adapters.register_dumper(list, ListBinaryDumper)
         return connection
