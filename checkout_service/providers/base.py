@@ -239,18 +239,30 @@ class ThinEvent:
     verified: bool = True
 
 
+class IgnoredReason(StrEnum):
+    """Why a verified webhook leads to nothing: its state is ``ignored``, and this stands first in its detail."""
+
+    UNKNOWN_TYPE = "unknown_type"
+    """Its kind is none that the adapter knows what to do with: a new one, or one that nobody needed to subscribe to."""
+    NOT_OURS = "not_ours"
+    """It is of another shop, account or mode, or of a payment that another service opened."""
+    NOTHING_TO_RECORD = "nothing_to_record"
+    """Its kind is known, and it moved nothing that we keep."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedWebhook:
-    """What a verified webhook says; without events where that is nothing that we keep.
+    """What a verified webhook says; without events where that is nothing that we keep, and ``ignored`` tells why.
 
     ``secret`` is the place, from 0, of the live secret that matched, where the provider signs with one. ``unreadable``
     is why some verified part of it could not be understood, where it has several parts: the events of the others count
-    all the same.
+    all the same. Of several parts that lead to nothing for several reasons, the first of IgnoredReason is told.
     """
 
     events: Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] = ()
     secret: int | None = None
     unreadable: str | None = None
+    ignored: IgnoredReason = IgnoredReason.NOTHING_TO_RECORD
 
 
 class Provider(Protocol):

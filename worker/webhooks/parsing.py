@@ -15,6 +15,7 @@ import structlog
 
 from checkout_service.providers.base import (
     Decline,
+    IgnoredReason,
     Provider,
     ProviderEvent,
     ProviderRefundEvent,
@@ -50,6 +51,7 @@ class Reading:
     webhook is put off, where that is known; ``unverified`` says that without it nobody vouches for the webhook.
     ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it all. ``came_with`` is
     a delivery that was settled when the same bytes came before, as the cache has it: the database must have it too.
+    ``ignored`` is why it is, if nothing comes of it.
     """
 
     webhook: ClaimedWebhook
@@ -65,6 +67,7 @@ class Reading:
     unverified: bool = False
     error: Exception | None = None
     memory: str = ""
+    ignored: IgnoredReason = IgnoredReason.NOTHING_TO_RECORD
 
 
 def read_webhooks(
@@ -123,6 +126,7 @@ def _read(
         refunds=[item for item in parsed.events if isinstance(item, ProviderRefundEvent)],
         thin_events=thin_events,
         unreadable=parsed.unreadable,
+        ignored=parsed.ignored,
         # Never with a thin event: its bytes are the same for all news.
         memory="" if thin_events else memory,
     )

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from checkout_service.delivery_states import DeliveryState
-from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent
+from checkout_service.providers.base import IgnoredReason, ProviderEvent, ProviderRefundEvent
 from worker.backoff import FIRST_DELAY, LONGEST_DELAY, jittered
 from worker.context import settings
 from worker.transitions.matching import names_of
@@ -17,6 +17,12 @@ from worker.webhooks.claims import PARKED_FOR, ClaimedWebhook, Result
 from worker.webhooks.parsing import Reading
 
 _APPLIED: Final = DeliveryState.APPLIED
+
+_WORDS: Final = {
+    IgnoredReason.UNKNOWN_TYPE: "of a kind that we do not know",
+    IgnoredReason.NOT_OURS: "of another account or mode",
+    IgnoredReason.NOTHING_TO_RECORD: "says nothing that we keep",
+}
 
 
 def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | None = None) -> Result:
@@ -55,11 +61,16 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
     if Outcome.DUPLICATE in outcomes:
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, provider_ref=reference)
     if Outcome.FOREIGN in outcomes:
-        return Result(webhook=webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail="of another shop")
+        return _ignored(reading, IgnoredReason.NOT_OURS, "of another shop", reference)
     if reading.came_with:
         detail = f"the same bytes came before, settled with {reading.came_with}"
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail=detail)
-    return Result(webhook=webhook, state=DeliveryState.IGNORED, detail="says nothing that we keep")
+    return _ignored(reading, reading.ignored, _WORDS[reading.ignored])
+
+
+def _ignored(reading: Reading, reason: IgnoredReason, words: str, reference: str | None = None) -> Result:
+    detail = f"{reason}: {words}"
+    return Result(webhook=reading.webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail=detail)
 
 
 def reschedule(reading: Reading, why: str | None = None) -> Result:
@@ -144,5 +155,4 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     if ours is not None:
         detail = f"its payment {ours.payment_id} never came"
         return failed(webhook, detail, provider_ref=reference)
-    detail = "of a payment that another service opened"
-    return Result(webhook=webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail=detail)
+    return _ignored(reading, IgnoredReason.NOT_OURS, "of a payment that another service opened", reference)

@@ -144,7 +144,7 @@ def test_an_event_of_another_shop_is_ignored_at_once(sql: Sql, scripted: Scripte
     process(str(delivery))
 
     row = webhook_row(sql, delivery)
-    assert (row.state, row.detail, row.next_attempt_at) == ("ignored", "of another shop", None)
+    assert (row.state, row.detail, row.next_attempt_at) == ("ignored", "not_ours: of another shop", None)
 
 
 def test_an_event_that_is_called_foreign_counts_where_its_payment_is_here(sql: Sql, scripted: ScriptedProvider) -> None:
