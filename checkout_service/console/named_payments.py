@@ -52,7 +52,7 @@ def payments_named_in(webhook: Webhook) -> list[NamedPayment]:
     spec = provider_specs().get(webhook.provider)
     if spec is None or not webhook.body or len(webhook.body) > LARGEST_READ:
         return []
-    names = names_in(spec.webhooks, webhook.body)
+    names = names_in(spec.webhooks, webhook.body, webhook.headers)
     if not names:
         return []
     values: dict[str, Any] = {"provider": webhook.provider, "names": list(names), "ids": _ids(names)}

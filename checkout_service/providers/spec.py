@@ -7,9 +7,15 @@ its own anywhere, and names it by an entry point of the group ``checkout_service
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from checkout_service.settings.provider_accounts import AccountForm
+
+BodyKind = Literal["json", "form"]
+
+CONTENT_TYPE: Final = "content-type"
+
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +25,10 @@ class WebhookFormat:
     ``body`` is the kind of body that is taken, ``headers`` are those that are kept (names in lower case), for the
     adapter to verify. ``acknowledgement`` is the text, with status 200, that a provider wants in place of our 202.
 
+    ``other_body`` is a second kind that comes to the same address, where a provider has two: the Content-Type alone
+    tells which one a webhook is of (``kind_of``), and is among ``headers`` then, so that whoever verifies it takes it
+    for the same.
+
     ``names`` are the places in a body where names of payments stand, the surest first: ``data.object.id`` is a path
     through objects, and ``*`` stands for each item of a list; of a form it is a field. Our own ids and references are
     among them as well as the provider's names. They are read of rejected webhooks, to tell which of them matter.
@@ -27,11 +37,31 @@ class WebhookFormat:
     a checksum of the body alone: one body is believed for each.
     """
 
-    body: Literal["json", "form"]
+    body: BodyKind
+    other_body: BodyKind | None = None
     headers: tuple[str, ...] = ()
     acknowledgement: str | None = None
     names: tuple[str, ...] = ()
     signing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.other_body is not None and CONTENT_TYPE not in self.headers:
+            raise ValueError(f"a format of two kinds of body keeps the header {CONTENT_TYPE}")
+
+    def kind_of(self, content_type: str | None) -> BodyKind | None:
+        """The kind of body by its Content-Type (RFC 9110, 8.3), never by what is in it; None of one that is not taken.
+
+        Where a provider has one kind alone it is that, whatever the header says. Without a header it is ``body``.
+        """
+        if self.other_body is None or not content_type:
+            return self.body
+        media_type = content_type.partition(";")[0].strip().lower()
+        kind: BodyKind | None = None
+        if media_type == _FORM:
+            kind = "form"
+        elif media_type == "application/json" or (media_type.startswith("application/") and media_type[-5:] == "+json"):
+            kind = "json"
+        return kind if kind in (self.body, self.other_body) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,14 @@ one reader meets the strangers' bytes, whatever the provider, and reads also for
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import orjson
 
-from checkout_service.providers.spec import WebhookFormat
+from checkout_service.providers.spec import CONTENT_TYPE, WebhookFormat
 
 MOST_NAMES: Final = 12
 """Of one webhook. Each is looked for in several indexes, and a stranger writes as many as are read."""
@@ -27,14 +28,17 @@ MOST_FIELDS: Final = 20
 """Of a form; one with more is none of a provider's."""
 
 
-def names_in(webhook_format: WebhookFormat, body: bytes) -> tuple[str, ...]:
+def names_in(
+    webhook_format: WebhookFormat, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """The names in a body at the places that the format lists, each once, the first places first; MOST_NAMES at most.
 
-    Never raises: a body that cannot be read names nothing.
+    ``headers`` are those that were kept with it. Never raises: a body that cannot be read names nothing.
     """
     if not webhook_format.names:
         return ()
-    value = _form(body) if webhook_format.body == "form" else _json(body)
+    kind = webhook_format.kind_of(headers.get(CONTENT_TYPE))
+    value = _form(body) if kind == "form" else _json(body)
     found: dict[str, None] = {}
     for place in webhook_format.names:
         for name in _names_at(value, place):

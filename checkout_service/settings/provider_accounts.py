@@ -70,6 +70,7 @@ class AccountForm:
     """The options of an account at a provider: ``needed`` to call it, ``optional``, and ``reading`` for its webhooks.
 
     What is for ``reading`` goes to the worker alone; ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it.
+    That is needed, or where ``secrets_needed_by`` names options, only while one of them has the value beside it.
     ``shapes`` says what a value must look like (a pattern for the whole of it), and ``checks`` says in words what is
     wrong with one, so that a wrong one is found at start and not by its webhooks. Of ``webhook_secrets`` each is judged
     by itself. An option whose name ends in ``_base`` is an address. ``package`` must be installed for an account. A
@@ -80,6 +81,7 @@ class AccountForm:
     optional: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
     secrets: bool = True
+    secrets_needed_by: Mapping[str, str] | None = None
     shapes: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     package: Package | None = None

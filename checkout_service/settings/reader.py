@@ -21,6 +21,7 @@ from checkout_service.money import CURRENCIES
 from checkout_service.settings.database_addresses import fault_of_database
 from checkout_service.settings.database_names import DatabaseAddress, fault_of_options, read_names
 from checkout_service.settings.errors import SettingsError
+from checkout_service.settings.option_checks import checks_of, page_address
 from checkout_service.settings.origins import Origins, read_origins
 from checkout_service.settings.provider_accounts import HOLD_LIMIT, Account, AccountForm
 from checkout_service.settings.secret import Secret
@@ -31,7 +32,6 @@ from checkout_service.settings.secret_forms import (
     placeholder,
     shared_secret,
     spoiled,
-    what_it_is,
     within_quotes,
 )
 from checkout_service.settings.server_addresses import fault_of_broker, fault_of_cache
@@ -169,7 +169,7 @@ class Reader:
         return text
 
     def _issuer(self, value: str) -> str | None:
-        return no_address(value, "https") if self.production else _page(value)
+        return no_address(value, "https") if self.production else page_address(value)
 
     def _own_secret(self, name: str, *checks: Check) -> str:
         """A secret that whoever deploys us has made; '' if it is not set."""
@@ -201,16 +201,24 @@ class Reader:
         if reads:
             options |= {option: self._needed(_setting(name, option)) for option in form.reading}
         for option, value in options.items():
-            self._checked(_setting(name, option), value, *_checks(name, form, option))
-        checks = _checks(name, form, "webhook_secrets")
-        secrets = self.secrets(_setting(name, "webhook_secrets"), *checks) if reads and form.secrets else ()
+            self._checked(_setting(name, option), value, *checks_of(name, form, option))
         return Account(
             options={option: Secret(value) for option, value in options.items() if value},
-            secrets=secrets,
+            secrets=self._webhook_secrets(name, form, options) if reads and form.secrets else (),
             tolerance=tolerance,
             deployment=self._deployment(),
             hold_limit=self._hold_limit(name) if reads else HOLD_LIMIT,
         )
+
+    def _webhook_secrets(self, name: str, form: AccountForm, options: Mapping[str, str]) -> tuple[Secret, ...]:
+        """Those of an account with these options; none where none are set and none are needed."""
+        setting, needed_by = _setting(name, "webhook_secrets"), form.secrets_needed_by
+        if needed_by is not None and self._env.str(setting, None) is None:
+            for option, value in needed_by.items():
+                if options.get(option) == value:
+                    self._faults.append(f"{setting}: is needed with {_setting(name, option)}={value}")
+            return ()
+        return self.secrets(setting, *checks_of(name, form, "webhook_secrets"))
 
     def _hold_limit(self, name: str) -> timedelta:
         limit = self.number(_setting(name, "hold_limit_seconds"), int(HOLD_LIMIT.total_seconds()), most=_YEAR)
@@ -223,13 +231,14 @@ class Reader:
 
     def secrets(self, name: str, *checks: Check) -> tuple[Secret, ...]:
         """A comma list of secrets, all of them live. Each is checked by itself: one that works hides no other."""
-        listed = self._needed(name).strip()
+        given = self._needed(name)
+        listed = given.strip()
         quoted = within_quotes(listed)
         values = [value.strip() for value in listed[quoted : len(listed) - quoted].split(",")]
         values = [value for value in values if value]
         if quoted:
             self._faults.append(f"{name}: has quotation marks around it")
-        elif listed and not values:
+        elif given and not values:
             self._faults.append(f"{name}: holds no secret")
         for place, value in enumerate(values, start=1):
             if fault := _first_fault(value, [spoiled, *checks]):
@@ -247,7 +256,7 @@ class Reader:
 
     def link(self, name: str) -> str:
         """An address that pages lead to, without a slash at its end; '' if it is not set."""
-        return self._checked(name, self._env.str(name, ""), _page).rstrip("/")
+        return self._checked(name, self._env.str(name, ""), page_address).rstrip("/")
 
     def order_number_prefix(self) -> str:
         """What is written before the numbers of orders; people type it, so it is short and plain."""
@@ -371,28 +380,5 @@ def _setting(provider: str, option: str) -> str:
     return f"{provider}_{option}".upper()
 
 
-def _page(value: str) -> str | None:
-    return no_address(value, "https", "http")
-
-
 def _first_fault(value: str, checks: Sequence[Check]) -> str | None:
     return next((fault for check in checks if (fault := check(value))), None)
-
-
-def _checks(provider: str, form: AccountForm, option: str) -> list[Check]:
-    """How the value of an option is judged: by what its name promises, by its provider's own check, by its shape."""
-    checks: list[Check] = []
-    if option.endswith("_base"):  # a return_url may lead into an app
-        checks.append(_page)
-    if option in form.checks:
-        checks.append(form.checks[option])
-    if option in form.shapes:
-        checks.append(partial(_of_shape, provider, form.shapes[option]))
-    return checks
-
-
-def _of_shape(provider: str, shape: str, value: str) -> str | None:
-    if re.fullmatch(shape, value):
-        return None
-    kind = what_it_is(value)
-    return f"does not look like one of {provider}'s" + (f": it is {kind}" if kind else "")

@@ -12,7 +12,7 @@ from checkout_service.api.problem_documents import slug_of_answer
 from checkout_service.api.problems import MalformedBody, NotFound, TooLarge
 from checkout_service.api.responses import json_answer
 from checkout_service.providers.registry import provider_specs
-from checkout_service.providers.spec import WebhookFormat
+from checkout_service.providers.spec import CONTENT_TYPE, WebhookFormat
 from checkout_service.publishing.wake_up import notifier
 from checkout_service.server.bodies import LARGEST_WEBHOOK, WEBHOOK_PATH
 from checkout_service.strict_json import is_object
@@ -69,9 +69,12 @@ def _read_body() -> bytes:
 
 def _check_kind(webhook_format: WebhookFormat, body: bytes) -> None:
     """Refuse what no provider of this kind sends, so that noise is not kept; says nothing of verification."""
-    if webhook_format.body == "json" and not is_object(body):
+    kind = webhook_format.kind_of(request.headers.get(CONTENT_TYPE))
+    if kind is None:
+        raise MalformedBody("The Content-Type is of no kind of body that this provider sends.")
+    if kind == "json" and not is_object(body):
         raise MalformedBody("The body is not a JSON object.")
-    if webhook_format.body == "form" and b"=" not in body:
+    if kind == "form" and b"=" not in body:
         raise MalformedBody("The body is not a form.")
 
 

@@ -55,7 +55,8 @@ def named_in(connection: Connection, webhooks: Sequence[RawWebhook]) -> list[Nam
     """What each webhook names: the first open payment in it, else the first other one. One statement for the set."""
     formats = {name: spec.webhooks for name, spec in provider_specs().items()}
     names = [
-        names_in(formats[webhook.provider], webhook.body) if webhook.provider in formats else () for webhook in webhooks
+        names_in(formats[webhook.provider], webhook.body, webhook.headers) if webhook.provider in formats else ()
+        for webhook in webhooks
     ]
     given = sorted({(webhook.provider, name) for webhook, own in zip(webhooks, names, strict=True) for name in own})
     if not given:

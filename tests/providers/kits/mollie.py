@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from datetime import datetime
 from decimal import Decimal
@@ -23,6 +24,31 @@ OPTIONS = {
     "webhook_url": "https://shop.test/api/payments/webhook/mollie",
     "return_url": "https://shop.test/paid",
 }
+SECRETS = ("GGqhUtmfBT6bWRMqm9UQ", "4rKtmUg8WnvPvkY5bzkq", "7QWnTtDh3cEJbxyzUvKP")
+"""Signing secrets of subscriptions."""
+
+
+def signature(body: bytes, *secrets: str) -> str:
+    """The header by Mollie's description, and none of our code; with several secrets as a server joins two headers."""
+    return ",".join(f"sha256={hmac.new(each.encode(), body, hashlib.sha256).hexdigest()}" for each in secrets)
+
+
+def sign(body: bytes, *secrets: str, content_type: str = "application/json") -> SignedWebhook:
+    """A webhook of a subscription, signed with the first secret unless told otherwise."""
+    headers = {"content-type": content_type, "x-mollie-signature": signature(body, *(secrets or SECRETS[:1]))}
+    return SignedWebhook(body=body, headers=headers)
+
+
+def event_body(
+    kind: str, entity_id: str, entity: dict[str, Any] | None = None, *, link: str | None = None, **fields: Any
+) -> bytes:
+    """An event: with what it is about inside, or without that (None); ``link`` is where that can be fetched."""
+    self_link = {"href": "https://api.mollie.com/v2/events/event_GvJ8WHrp5isUdRub9CJyH", "type": "application/hal+json"}
+    links = {"self": self_link} | ({"entity": {"href": link, "type": "application/hal+json"}} if link else {})
+    embedded = {} if entity is None else {"_embedded": {"entity": entity}}
+    event = {"resource": "event", "id": "event_GvJ8WHrp5isUdRub9CJyH", "type": kind, "entityId": entity_id}
+    event |= {"createdAt": "2026-11-25T12:00:00.0Z", "_links": links}
+    return json.dumps(event | embedded | fields).encode()
 
 
 class MollieBank:
@@ -116,6 +142,8 @@ class MollieBank:
         sent = json.loads(request.content or b"{}")
         if request.method == "POST" and steps == ["payments"]:
             return self._open(sent)
+        if steps in (["refunds"], ["chargebacks"]):
+            return self._list(steps[0], request.url.params)
         held = self.payments.get(steps[1])
         if held is None:
             return _problem(404, "Not Found")
@@ -130,6 +158,16 @@ class MollieBank:
                 return _problem(422, "Unprocessable Entity")
             held["status"] = "canceled"
         return httpx.Response(200, json=self._whole(held, request.url.params.get("embed", "")))
+
+    def _list(self, name: str, params: httpx.QueryParams) -> httpx.Response:
+        """Those of the whole account, the newest first, from the one that is named on."""
+        made = list(reversed({"refunds": self.refunds, "chargebacks": self.chargebacks}[name].values()))
+        refs = [each["id"] for each in made]
+        if params["from"] not in refs:
+            return _problem(404, "Not Found")
+        first = refs.index(params["from"])
+        found = made[first : first + int(params["limit"])]
+        return httpx.Response(200, json={"count": len(found), "_embedded": {name: found}})
 
     def _change_authorized(self, held: dict[str, Any], act: str, sent: dict[str, Any]) -> httpx.Response:
         if held["status"] != "authorized":
@@ -178,7 +216,11 @@ class MollieKit:
 
     def provider(self, *secrets: str, answer: Answer | None = None, **options: str) -> MollieProvider:
         values = OPTIONS | options
-        provider = MollieProvider(Account(options={name: Secret(value) for name, value in values.items()}))
+        account = Account(
+            options={name: Secret(value) for name, value in values.items()},
+            secrets=[Secret(secret) for secret in secrets],
+        )
+        provider = MollieProvider(account)
         provider._api._client = httpx.Client(transport=httpx.MockTransport(answer or _nobody))
         return provider
 

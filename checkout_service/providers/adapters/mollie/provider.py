@@ -1,11 +1,10 @@
-"""Mollie: its webhooks are unsigned and say only which payment has news, so that the truth is always fetched.
+"""Mollie: a webhook, signed or not, says only which payment has news, so that the truth is always fetched.
 
-(Mollie, Payments API v2; "Webhooks": the body is a form with the payment's id, the same for all its news.)
+(Mollie, Payments API v2; see ``webhooks`` for both kinds of them.)
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,6 +24,8 @@ from checkout_service.providers.adapters.mollie.responses import (
     source_of,
     uncaptured,
 )
+from checkout_service.providers.adapters.mollie.spec import spec
+from checkout_service.providers.adapters.mollie.webhooks import parse_classic, parse_event, verify
 from checkout_service.providers.base import (
     Decline,
     Opened,
@@ -35,33 +36,41 @@ from checkout_service.providers.base import (
     ProviderRefusedError,
     Reference,
     ThinEvent,
+    UnreadableError,
     UnverifiedError,
 )
 from checkout_service.providers.buyers import open_whole_or_plain
 from checkout_service.providers.entries import CaptureEntry
-from checkout_service.providers.fields import decimal_text, nested, redirect_to, text
+from checkout_service.providers.fields import decimal_text, items, nested, redirect_to, text
 from checkout_service.providers.raw_webhook import RawWebhook
+from checkout_service.providers.spec import CONTENT_TYPE
 from checkout_service.providers.transport import Transport, bearer, bounded
 from checkout_service.settings.provider_accounts import Account
 
 API_BASE: Final = "https://api.mollie.com/v2"
 
-_WEBHOOK: Final = re.compile(rb"id=(tr_[0-9A-Za-z]{1,64})")
+LISTS: Final = {"re_": "refunds", "chb_": "chargebacks"}
+"""What Mollie lists of a whole account, beginning with the one that is named."""
 
 
 class MollieProvider:
-    """Mollie; its options are ``api_key``, ``webhook_url``, ``return_url``, ``api_base`` and ``capture``.
+    """Mollie; options: ``api_key``, ``webhook_url``, ``return_url``, ``api_base``, ``capture``, ``classic_webhooks``.
 
-    With ``capture=manual`` a payment by a method that can be held back is only authorized, until it is captured.
+    With ``classic_webhooks=off`` no payment has a webhook of its own, and an unsigned one is nobody's. With
+    ``capture=manual`` a payment by a method that can be held back is only authorized, until it is captured.
     """
 
     name = NAME
     asks = True
 
     def __init__(self, account: Account) -> None:
-        self._return_url, self._webhook_url = account.option("return_url"), account.option("webhook_url")
+        self._classic = account.option("classic_webhooks") != "off"
+        self._return_url = account.option("return_url")
+        self._webhook_url = account.option("webhook_url") if self._classic else None
+        self._keys = account.keys()
         self._capture = {"captureMode": "manual"} if account.option("capture") == "manual" else {}
-        headers = bearer(account.option("api_key") or "")
+        key = account.option("api_key") or ""
+        self._mode, headers = key.partition("_")[0], bearer(key)
         self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
 
     def open(self, opening: Opening) -> Opened:
@@ -95,14 +104,37 @@ class MollieProvider:
         return redirect_to(payment_token)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
-        """The payment that has news, as anybody may write it.
+        """The payment that has news: of a form as anybody may write it, of JSON as whoever has a secret signed it.
 
-        All other bodies are refused as unverified: a stranger's nonsense must not end among what failed.
+        Which it is tells the Content-Type alone. One that was kept before there were two kinds is a form.
         """
-        found = _WEBHOOK.fullmatch(raw_webhook.body)
-        if found is None:
-            raise UnverifiedError("not a form with the id of a payment alone")
-        return ParsedWebhook(events=[ThinEvent(provider=NAME, provider_ref=found[1].decode(), verified=False)])
+        if spec.webhooks.kind_of(raw_webhook.headers.get(CONTENT_TYPE)) == "json":
+            return parse_event(raw_webhook, mode=self._mode, secret=verify(raw_webhook, self._keys))
+        if not self._classic:
+            raise UnverifiedError("unsigned, and MOLLIE_CLASSIC_WEBHOOKS is off")
+        return parse_classic(raw_webhook)
+
+    def look_up_object(self, news: Sequence[ThinEvent]) -> ParsedWebhook:
+        """The payment of a refund or a chargeback that a signed event names without it.
+
+        Mollie shows neither by its name alone, but lists those of the account from a given one on. It lists no
+        captures so: such an event, which nothing links to its payment, cannot be followed.
+        """
+        ref = news[0].object_ref
+        name = next((name for prefix, name in LISTS.items() if ref.startswith(prefix)), None)
+        if name is None:
+            raise UnreadableError("a capture whose payment is not named")
+        unknown = ProviderRefusedError("none of this name is listed", reason=Decline.UNKNOWN_REFERENCE)
+        try:
+            listed = self._api.call("GET", f"/{name}?from={quote(ref, safe='')}&limit=1")
+        except ProviderRefusedError as error:
+            if error.reason is Decline.CREDENTIALS:
+                raise
+            raise unknown from error  # how a list refuses a name that it does not have is not documented
+        for item in items(nested(listed, "_embedded"), name):
+            if item.get("id") == ref:
+                return ParsedWebhook(events=[ThinEvent(provider=NAME, provider_ref=text(item, "paymentId"))])
+        raise unknown
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         seen_at = datetime.now(UTC)

@@ -87,7 +87,7 @@ def looked_up(
     """
     if text(held, "id") != reference.provider_ref:
         raise UnreadableError("the answer is about another payment")
-    ours = _metadata(held, "payment_id")
+    ours = own_payment(held)
     if ours is not None and ours != reference.payment_id:
         raise UnreadableError("the answer is about a payment with another id of ours")
     captures, chargebacks = _embedded(held, "captures"), _embedded(held, "chargebacks")
@@ -99,6 +99,11 @@ def looked_up(
     events += [_chargeback_of(item, reference, source) for item in chargebacks]
     events += [refund_of(item, reference, source) for item in _embedded(held, "refunds")]
     return events
+
+
+def own_payment(held: dict[str, Any]) -> UUID | None:
+    """Our id of a payment, which it carries since it was opened; None of a payment that another service opened."""
+    return _metadata(held, "payment_id")
 
 
 def uncaptured(held: dict[str, Any]) -> Decimal:

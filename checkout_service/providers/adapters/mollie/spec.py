@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
+from typing import Final
+
+from checkout_service.providers.spec import CONTENT_TYPE, Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
-from checkout_service.settings.secret_forms import MODE_KEY, key_like
+from checkout_service.settings.secret_forms import MODE_KEY, PUBLISHABLE_KEY, STRIPE_KEY, key_like, key_of_any_form
+
+SIGNATURE: Final = "x-mollie-signature"
 
 spec = ProviderSpec(
     name="mollie",
     account=AccountForm(
         needed=("api_key", "webhook_url", "return_url"),
-        optional=("api_base", "capture"),
-        secrets=False,
-        shapes={"webhook_url": r"https?://\S+", "return_url": r"https?://\S+", "capture": r"auto|manual"},
+        optional=("api_base", "capture", "classic_webhooks"),
+        # Without the unsigned webhooks nothing else tells of a payment.
+        secrets_needed_by={"classic_webhooks": "off"},
+        shapes={
+            "webhook_url": r"https?://\S+",
+            "return_url": r"https?://\S+",
+            "capture": r"auto|manual",
+            "classic_webhooks": r"on|off",
+        },
         # The rule of Mollie's own client (mollie-api-python). OAuth's tokens want another account's name in each call.
         checks={
-            "api_key": key_like(r"(?:live|test)_\w+", words="an API key of Mollie, live_… or test_…", kind=MODE_KEY)
+            "api_key": key_like(r"(?:live|test)_\w+", words="an API key of Mollie, live_… or test_…", kind=MODE_KEY),
+            "webhook_secrets": key_of_any_form(MODE_KEY, STRIPE_KEY, PUBLISHABLE_KEY),
         },
     ),
-    webhooks=WebhookFormat(body="form", names=("id",)),
+    # A form is the unsigned webhook of one payment, JSON the signed one of a subscription: both come to one address.
+    webhooks=WebhookFormat(
+        body="form",
+        other_body="json",
+        headers=(CONTENT_TYPE, SIGNATURE),
+        names=(
+            "id",
+            *(f"_embedded.entity.{name}" for name in ("metadata.payment_id", "metadata.refund_id", "paymentId", "id")),
+            "entityId",
+            *(f"_links.{name}.href" for name in ("entity", "payment")),
+            *(f"_embedded.entity._links.{name}.href" for name in ("self", "payment")),
+        ),
+    ),
     several_captures=True,
     provider="checkout_service.providers.adapters.mollie.provider:MollieProvider",
     evidence="the Mollie Dashboard, Disputes or Chargebacks",
