@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
@@ -16,7 +16,9 @@ import structlog
 from checkout_service.providers.base import (
     Decline,
     IgnoredReason,
+    ParsedWebhook,
     Provider,
+    ProviderError,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderRefusedError,
@@ -26,6 +28,7 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
+from checkout_service.providers.named_objects import SupportsNamedObjects
 from checkout_service.telemetry import tracing
 from checkout_service.telemetry.metrics import count_secret
 from checkout_service.telemetry.tracing import Kind
@@ -51,7 +54,8 @@ class Reading:
     webhook is put off, where that is known; ``unverified`` says that without it nobody vouches for the webhook.
     ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it all. ``came_with`` is
     a delivery that was settled when the same bytes came before, as the cache has it: the database must have it too.
-    ``ignored`` is why it is, if nothing comes of it.
+    ``ignored`` is why it is, if nothing comes of it, and ``ignored_why`` the same in words, where there are any.
+    ``looked_up`` are the thin events whose look-ups are made.
     """
 
     webhook: ClaimedWebhook
@@ -68,6 +72,8 @@ class Reading:
     error: Exception | None = None
     memory: str = ""
     ignored: IgnoredReason = IgnoredReason.NOTHING_TO_RECORD
+    ignored_why: str | None = None
+    looked_up: Sequence[ThinEvent] = ()
 
 
 def read_webhooks(
@@ -87,12 +93,10 @@ def read_webhooks(
     ]
     for (name, place), count in matches.items():
         count_secret(name, place, count)
-    thin = [thin_event.provider_ref for reading in readings for thin_event in reading.thin_events]
-    if not thin:
+    if not any(reading.thin_events for reading in readings):
         return readings
-    here = references(thin)
-    answers: _Answers = {}
-    return [_look_up(reading, here, answers, look_up_until) if reading.thin_events else reading for reading in readings]
+    look_ups = _LookUps(readings, look_up_until)
+    return [look_ups.of(reading) if reading.thin_events else reading for reading in readings]
 
 
 def _read(
@@ -132,71 +136,147 @@ def _read(
     )
 
 
-_Answers = dict[tuple[str, str], Sequence[ProviderEvent | ProviderRefundEvent]]
-"""What providers answered about payments of this set: all its webhooks came before, so one answer serves them all."""
+_Key = tuple[str, str]
+"""A provider, and its name of a payment or of another object."""
+
+_Answer = TypeVar("_Answer")
+
+_NO_SUCH: Final = "the provider has no such object for this account"
 
 
-def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answers: _Answers, until: float) -> Reading:
-    """Ask the provider what the thin events are about; of payments that are not ours nobody is asked."""
-    webhook = reading.webhook
-    found: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
-    waits_for = None
-    unverified = not all(thin_event.verified for thin_event in reading.thin_events)
-    put_off = partial(Reading, webhook=webhook, unverified=unverified)
-    try:
-        for thin_event in reading.thin_events:
-            key = (thin_event.provider, thin_event.provider_ref)
-            known, adapter = here.get(key), provider(thin_event.provider)
+class _LookUps:
+    """What providers are asked for the thin events of a set.
+
+    All its webhooks came before, so one answer about a payment or an object serves them all, and so does an error.
+    """
+
+    def __init__(self, readings: Sequence[Reading], until: float) -> None:
+        self._until = until
+        thin_events = [thin_event for reading in readings for thin_event in reading.thin_events]
+        self._searched = {thin_event.provider_ref for thin_event in thin_events if thin_event.provider_ref}
+        self._here = references(self._searched)
+        self._news: dict[_Key, list[ThinEvent]] = {}
+        for thin_event in thin_events:
+            self._news.setdefault((thin_event.provider, thin_event.object_ref), []).append(thin_event)
+        self._payments: dict[_Key, Sequence[ProviderEvent | ProviderRefundEvent] | ProviderError] = {}
+        self._objects: dict[_Key, ParsedWebhook | ProviderError] = {}
+
+    def of(self, reading: Reading) -> Reading:
+        """The reading with what its thin events are about; of payments that are not ours nobody is asked."""
+        webhook = reading.webhook
+        unverified = not all(thin_event.verified for thin_event in reading.thin_events)
+        put_off = partial(Reading, webhook=webhook, unverified=unverified)
+        try:
+            found = self._found(reading)
+        except ProviderUnavailableError as error:
+            return put_off(unavailable=str(error))
+        except ProviderRefusedError as error:
+            if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
+                return put_off(unavailable=str(error))
+            log.warning("look_up_refused", delivery_id=str(webhook.id), reason=error.reason.value)
+            return Reading(webhook=webhook, error=error)
+        except UnreadableError as error:  # its cause may quote what the provider sent
+            log.warning("look_up_not_understood", delivery_id=str(webhook.id), error=str(error))
+            return Reading(webhook=webhook, error=error)
+        except Exception as error:
+            log.exception("look_up_failed", delivery_id=str(webhook.id))
+            return Reading(webhook=webhook, error=error)
+        if found.waits_for is not None and not found.waits_for.verified:
+            return _unsigned_and_unknown(webhook)
+        return found
+
+    def _found(self, reading: Reading) -> Reading:
+        """Raises what a provider answered, or ProviderUnavailableError where it is not asked now."""
+        found: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
+        waits_for, ignored, why = None, reading.ignored, None
+        to_look_up = list(reading.thin_events)
+        for thin_event in to_look_up:  # which grows by what objects lead to
+            adapter = provider(thin_event.provider)
+            if thin_event.object_ref and thin_event.verified and isinstance(adapter, SupportsNamedObjects):
+                parsed = self._object(adapter, thin_event, reading.webhook)
+                if parsed is None:
+                    ignored, why = IgnoredReason.NOT_OURS, _NO_SUCH
+                    continue
+                ignored = parsed.ignored
+                found.extend(item for item in parsed.events if not isinstance(item, ThinEvent))
+                to_look_up.extend(item for item in parsed.events if isinstance(item, ThinEvent))
+                continue
+            known = self._known(thin_event)
             if known is None or adapter is None:
                 waits_for = thin_event
                 continue
-            if key not in answers and monotonic() > until:
-                return put_off(unavailable="no time was left to ask the provider")
-            if key not in answers and not may_call(thin_event.provider):
-                return put_off(unavailable=NOT_CALLED)
-            if key not in answers:
-                answers[key] = _answer(adapter, known, webhook)
-            found.extend(answers[key])
-    except ProviderUnavailableError as error:
-        return put_off(unavailable=str(error))
-    except ProviderRefusedError as error:
-        if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
-            return put_off(unavailable=str(error))
-        log.warning("look_up_refused", delivery_id=str(webhook.id), reason=error.reason.value)
-        return Reading(webhook=webhook, error=error)
-    except UnreadableError as error:  # its cause may quote what the provider sent
-        log.warning("look_up_not_understood", delivery_id=str(webhook.id), error=str(error))
-        return Reading(webhook=webhook, error=error)
-    except Exception as error:
-        log.exception("look_up_failed", delivery_id=str(webhook.id))
-        return Reading(webhook=webhook, error=error)
-    if waits_for is not None and not waits_for.verified:
-        return _unsigned_and_unknown(webhook)
-    return replace(
-        reading,
-        events=[item for item in found if isinstance(item, ProviderEvent)],
-        refunds=[item for item in found if isinstance(item, ProviderRefundEvent)],
-        thin_events=(),
-        waits_for=waits_for,
-    )
+            found.extend(self._payment(adapter, known, reading.webhook))
+        return replace(
+            reading,
+            events=[item for item in found if isinstance(item, ProviderEvent)],
+            refunds=[item for item in found if isinstance(item, ProviderRefundEvent)],
+            thin_events=(),
+            looked_up=reading.thin_events,
+            waits_for=waits_for,
+            ignored=ignored,
+            ignored_why=why,
+        )
+
+    def _known(self, thin_event: ThinEvent) -> Reference | None:
+        """What we know of its payment; of one that an object has just led to, that is read now."""
+        if thin_event.provider_ref not in self._searched:
+            self._searched.add(thin_event.provider_ref)
+            self._here |= references([thin_event.provider_ref])
+        return self._here.get((thin_event.provider, thin_event.provider_ref))
+
+    def _payment(
+        self, adapter: Provider, known: Reference, webhook: ClaimedWebhook
+    ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        key = (adapter.name, known.provider_ref)
+        if key not in self._payments:
+            self._payments[key] = self._asked(adapter.name, known.payment_id, webhook, lambda: adapter.look_up(known))
+        return _given(self._payments[key])
+
+    def _object(
+        self, adapter: SupportsNamedObjects, thin_event: ThinEvent, webhook: ClaimedWebhook
+    ) -> ParsedWebhook | None:
+        """What an object says; None where there is none of that name, unless it is that of a payment of ours."""
+        key = (thin_event.provider, thin_event.object_ref)
+        if key not in self._objects:
+            news = [each for each in self._news[key] if each.verified]
+            self._objects[key] = self._asked(*key, webhook, lambda: adapter.look_up_object(news))
+        try:
+            return _given(self._objects[key])
+        except ProviderRefusedError as error:
+            if error.reason is not Decline.UNKNOWN_REFERENCE or self._known(thin_event) is not None:
+                raise
+            return None
+
+    def _asked(
+        self, name: str, about: UUID | str, webhook: ClaimedWebhook, call: Callable[[], _Answer]
+    ) -> _Answer | ProviderError:
+        """What a provider answers to a call about a thing, or its error.
+
+        Raises ProviderUnavailableError where it is not called now.
+        """
+        if monotonic() > self._until:
+            raise ProviderUnavailableError("no time was left to ask the provider")
+        if not may_call(name):
+            raise ProviderUnavailableError(NOT_CALLED)
+        try:
+            with (
+                tracing.of_row("webhook look-up", Kind.INTERNAL, {}, context=webhook.trace_context),
+                tracing.calling(name, tracing.Call.LOOK_UP),
+            ):
+                answer = call()
+        except ProviderUnavailableError as error:
+            note_unanswered(name, about, error)
+            return error
+        except (ProviderRefusedError, UnreadableError) as error:
+            note_answered(name)
+            return error
+        note_answered(name)
+        return answer
 
 
-def _answer(
-    adapter: Provider, known: Reference, webhook: ClaimedWebhook
-) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-    try:
-        with (
-            tracing.of_row("webhook look-up", Kind.INTERNAL, {}, context=webhook.trace_context),
-            tracing.calling(adapter.name, tracing.Call.LOOK_UP),
-        ):
-            answer = adapter.look_up(known)
-    except ProviderUnavailableError as error:
-        note_unanswered(adapter.name, known.payment_id, error)
-        raise
-    except (ProviderRefusedError, UnreadableError):
-        note_answered(adapter.name)
-        raise
-    note_answered(adapter.name)
+def _given(answer: _Answer | ProviderError) -> _Answer:
+    if isinstance(answer, ProviderError):
+        raise answer
     return answer
 
 
