@@ -238,7 +238,7 @@ class ThinEvent:
     by that name alone (``named_objects.SupportsNamedObjects``), so that its payment need not be known; of a verified
     event alone. Without it the payment is looked up. ``kind`` is the adapter's own word for what happened,
     ``event_id`` the same for every delivery of this event, and ``full_event_id`` the id of the event in full about the
-    same change, where the provider sends both.
+    same change, where the provider sends both. ``foreign`` says that it is another shop's, unless its payment is here.
     """
 
     provider: str
@@ -248,6 +248,7 @@ class ThinEvent:
     kind: str = ""
     event_id: str = ""
     full_event_id: str = ""
+    foreign: bool = False
 
 
 class IgnoredReason(StrEnum):

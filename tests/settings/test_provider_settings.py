@@ -95,3 +95,34 @@ def test_what_is_not_of_the_providers_form_is_found_at_start(
 def test_how_adyen_captures_is_one_of_two(environment: pytest.MonkeyPatch, value: str) -> None:
     environment.setenv("ADYEN_CAPTURE", value)
     assert WorkerSettings.from_environment(account_forms()).accounts["adyen"].option("capture") == value
+
+
+def test_mollies_webhook_secrets_are_needed_only_where_nothing_else_is_believed(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("MOLLIE_CLASSIC_WEBHOOKS", "off")
+    assert faults() == {"MOLLIE_WEBHOOK_SECRETS"}
+    assert WebSettings.from_environment(account_forms()).accounts["mollie"].option("classic_webhooks") == "off"
+
+    environment.setenv("MOLLIE_WEBHOOK_SECRETS", "GGqhUtmfBT6bWRMqm9UQ, 4rKtmUg8WnvPvkY5bzkq")
+    for switch in ("off", "on"):
+        environment.setenv("MOLLIE_CLASSIC_WEBHOOKS", switch)
+        account = WorkerSettings.from_environment(account_forms()).accounts["mollie"]
+        assert account.keys() == [b"GGqhUtmfBT6bWRMqm9UQ", b"4rKtmUg8WnvPvkY5bzkq"]
+        assert WebSettings.from_environment(account_forms()).accounts["mollie"].secrets == ()
+
+
+@pytest.mark.parametrize("value", ["", " ", ",", " , ", "''", "two words", "changeme", "test_dHar4XY7LxsDOtmnkVtjNVWX"])
+def test_a_webhook_secret_of_mollies_that_is_none_is_found_at_start(
+    environment: pytest.MonkeyPatch, value: str
+) -> None:
+    environment.setenv("MOLLIE_WEBHOOK_SECRETS", value)
+    assert faults() == {"MOLLIE_WEBHOOK_SECRETS"}
+
+
+@pytest.mark.parametrize("value", ["ON", "yes", "0"])
+def test_whether_unsigned_webhooks_of_mollies_are_taken_is_on_or_off(
+    environment: pytest.MonkeyPatch, value: str
+) -> None:
+    environment.setenv("MOLLIE_CLASSIC_WEBHOOKS", value)
+    assert faults() == {"MOLLIE_CLASSIC_WEBHOOKS"}

@@ -95,6 +95,64 @@ def test_providers_with_forms_send_forms(
     assert [row.body for row in webhooks()] == [b"id=tr_1"]
 
 
+def test_of_two_kinds_of_body_the_content_type_alone_tells_which_it_is(client: FlaskClient, webhooks: Webhooks) -> None:
+    form, event = b"id=tr_7UhSN1zuXS", b'{"resource": "event", "id": "event_1=="}'
+    taken = [
+        (form, "application/x-www-form-urlencoded"),
+        (form, "application/x-www-form-urlencoded; charset=utf-8"),
+        (form, "APPLICATION/X-WWW-FORM-URLENCODED"),
+        (form, None),
+        (event, "application/json"),
+        (event, "Application/Json; charset=UTF-8"),
+        (event, "application/hal+json"),
+    ]
+    for body, content_type in taken:
+        assert client.post(f"{PATH}/mollie", data=body, content_type=content_type).status_code == 202
+    assert [(row.body, row.headers.get("content-type")) for row in webhooks()] == taken
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"id=tr_7UhSN1zuXS", "application/json"),
+        (b"[]", "application/json"),
+        (b'{"id": "tr_7UhSN1zuXS"}', "application/x-www-form-urlencoded"),
+        (b'{"id": "tr_7UhSN1zuXS"}', None),
+        *(
+            (body, kind)
+            for body in (b"id=tr_1", b'{"id": "="}')
+            for kind in ("text/plain", "multipart/form-data", "*/*")
+        ),
+        *(
+            (b'{"id": "="}', kind)
+            for kind in ("application/json, application/json", "text/json", "json", "image/x+json")
+        ),
+    ],
+)
+def test_a_body_of_another_kind_than_its_content_type_says_is_refused(
+    client: FlaskClient, webhooks: Webhooks, body: bytes, content_type: str | None
+) -> None:
+    answer = client.post(f"{PATH}/mollie", data=body, content_type=content_type)
+
+    assert (answer.status_code, answer.json["type"]) == (400, "/problems/malformed-body")
+    assert webhooks() == []
+
+
+def test_two_signatures_are_kept_as_the_server_joins_them(client: FlaskClient, webhooks: Webhooks) -> None:
+    sent = [("X-Mollie-Signature", "sha256=aa"), ("X-Mollie-Signature", "sha256=bb"), ("Cookie", "a=b")]
+    answer = client.post(f"{PATH}/mollie", data=b"{}", headers=sent, content_type="application/json")
+
+    assert answer.status_code == 202
+    (row,) = webhooks()
+    assert row.headers["x-mollie-signature"] == "sha256=aa,sha256=bb"
+    assert set(row.headers) == {"content-type", "x-mollie-signature", "x-request-id"}
+
+
+def test_a_format_of_two_kinds_keeps_what_tells_them_apart() -> None:
+    with pytest.raises(ValueError, match="content-type"):
+        WebhookFormat(body="form", other_body="json")
+
+
 @pytest.mark.parametrize("provider", ["unknown", "MOCK", "mock%2F", "mock/", "%00", "..", "mock\u2028"])
 def test_unknown_provider_has_no_receiver(client: FlaskClient, webhooks: Webhooks, provider: str) -> None:
     answer = client.post(f"{PATH}/{provider}", data=b"{}")

@@ -141,6 +141,8 @@ _Key = tuple[str, str]
 
 _Answer = TypeVar("_Answer")
 
+_OF_ANOTHER: Final = "of a payment that another service opened"
+
 _NO_SUCH: Final = "the provider has no such object for this account"
 
 
@@ -202,6 +204,9 @@ class _LookUps:
                 to_look_up.extend(item for item in parsed.events if isinstance(item, ThinEvent))
                 continue
             known = self._known(thin_event)
+            if known is None and thin_event.foreign and thin_event.verified:
+                ignored, why = IgnoredReason.NOT_OURS, _OF_ANOTHER
+                continue
             if known is None or adapter is None:
                 waits_for = thin_event
                 continue
