@@ -37,6 +37,18 @@ class DisputeReason(StrEnum):
     GENERAL = "general"
 
 
+class PendingReason(StrEnum):
+    """Why a provider keeps money that is under way waiting, in words that all of them share."""
+
+    BANK = "bank"
+    """The customer's bank has not paid yet, and may refuse."""
+    REVIEW = "review"
+    """The provider looks at it, or the customer complained."""
+    ACCOUNT = "account"
+    """Our own account keeps it: somebody has to take it, or to set something right, in the provider's dashboard."""
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEntry:
     """A try to pay. Joined: the greatest status, amounts and moments.
@@ -44,8 +56,9 @@ class AttemptEntry:
     ``presumed`` is money that came by this attempt where the provider gives no name for the capture: it gives way to
     captures that name the attempt. ``authorized`` is the promise, ``expires_at`` its end, ``rest_released`` that what
     is authorized and not captured is open no more. ``times_out_at`` is when one under way counts no more. ``replaces``
-    is the attempt in whose place this one stands. ``at`` is when it was so, by the provider's signed clock; else the
-    event's ``occurred_at`` counts.
+    is the attempt in whose place this one stands. ``pending`` is why one under way waits, where the provider says so;
+    it is shown with the event and not kept with the attempt. ``at`` is when it was so, by the provider's signed clock;
+    else the event's ``occurred_at`` counts.
     """
 
     ref: str = ""
@@ -58,6 +71,7 @@ class AttemptEntry:
     times_out_at: datetime | None = None
     replaces: str | None = None
     decline: str | None = None
+    pending: PendingReason | None = None
     at: datetime | None = None
 
 

@@ -133,6 +133,7 @@ def _words(entry: Entry) -> dict[str, Any]:
                 "expires_at": entry.expires_at,
                 "replaces": entry.replaces,
                 "decline": entry.decline,
+                "pending": entry.pending,
             }
         case CaptureEntry():
             return {

@@ -89,7 +89,7 @@ def sign(
 ) -> SignedWebhook:
     """The webhook by PayPal's description and none of our code."""
     sent = signed_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    transmission = hashlib.sha256(body).hexdigest()[:32]
+    transmission = hashlib.sha256(body + sent.encode()).hexdigest()[:32]
     signed = f"{transmission}|{sent}|{webhook_id}|{zlib.crc32(body)}".encode()
     signature = (by or authority.paypal()).key.sign(signed, PKCS1v15(), SHA256())
     headers = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,12 @@ class PayPalBank:
 
     ``approve`` and ``pay`` are the customer's: to approve, or to approve what we then take up at once. ``declines`` is
     how many captures to come are refused for the customer's method. ``made_at`` is when an authorization is made.
+
+    Keys are forgotten as PayPal says, ``later`` lets the time pass: after six hours for orders, after 45 days for
+    payments. ``trusting`` takes an order up again once its key is forgotten, as nothing but a key promises.
     """
+
+    ORDERS, PAYMENTS = timedelta(hours=6), timedelta(days=45)
 
     def __init__(self) -> None:
         self.payments: dict[str, Any] = {}
@@ -31,7 +36,16 @@ class PayPalBank:
         self.declines = 0
         self.tokens = 0
         self.made_at = NOW
-        self._answers: dict[str, httpx.Response] = {}
+        self.now = NOW
+        self.trusting = False
+        self.replaced: list[dict[str, Any]] = []
+        """Orders that another one was opened in the place of, by a key that was forgotten."""
+        self._answers: dict[str, tuple[datetime, httpx.Response]] = {}
+
+    def later(self, **passed: float) -> None:
+        """Let so much time pass."""
+        self.now += timedelta(**passed)
+        self.made_at += timedelta(**passed)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -45,9 +59,11 @@ class PayPalBank:
         key = request.headers.get("PayPal-Request-Id")
         if key is None:
             return self._answer(request)
-        if key not in self._answers:
-            self._answers[key] = self._answer(request)
-        kept = self._answers[key]
+        kept_until, kept = self._answers.get(key, (self.now, None))
+        if kept is None or kept_until <= self.now:
+            kept = self._answer(request)
+            lifetime = self.ORDERS if request.url.path.startswith("/v2/checkout/orders") else self.PAYMENTS
+            self._answers[key] = (self.now + lifetime, kept)
         return httpx.Response(kept.status_code, content=kept.content)
 
     def approve(self, provider_ref: str) -> None:
@@ -120,15 +136,15 @@ class PayPalBank:
             return self._of_authorization(steps[2], steps[3], sent)
         if steps[0] == "payments":
             return self._refund(steps[2], sent)
-        order = next((held for held in self.payments.values() if held["id"] == steps[2]), None)
+        order = next((held for held in [*self.payments.values(), *self.replaced] if held["id"] == steps[2]), None)
         if order is None:
             return _problem(404, "INVALID_RESOURCE_ID")
         if request.method == "POST":
-            if order["status"] == "COMPLETED":
+            if order["status"] == "COMPLETED" and not self.trusting:
                 return _problem(
                     422, "ORDER_ALREADY_CAPTURED" if order["intent"] == "CAPTURE" else "ORDER_ALREADY_AUTHORIZED"
                 )
-            if order["status"] != "APPROVED":
+            if order["status"] != "APPROVED" and not self.trusting:
                 return _problem(422, "ORDER_NOT_APPROVED")
             if steps[3] != order["intent"].lower():
                 return _problem(422, "ACTION_DOES_NOT_MATCH_INTENT")
@@ -141,7 +157,10 @@ class PayPalBank:
 
     def _open(self, sent: dict[str, Any]) -> httpx.Response:
         (unit,) = sent["purchase_units"]
-        order_id = hashlib.sha256(unit["custom_id"].encode()).hexdigest()[:17].upper()
+        if before := self.payments.get(unit["custom_id"]):
+            self.replaced.append(before)
+        number = len(self.replaced) or ""
+        order_id = hashlib.sha256(f"{unit['custom_id']}{number}".encode()).hexdigest()[:17].upper()
         order = {"id": order_id, "status": "CREATED", "intent": sent["intent"], "purchase_units": [dict(unit)]}
         order["payer"] = {"email_address": "customer@example.test", "name": {"given_name": "Kim"}}
         self.payments[unit["custom_id"]] = order

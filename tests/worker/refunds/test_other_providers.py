@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
+import httpx
 import pytest
 
 from checkout_service.payments.status import PaymentStatus
@@ -15,6 +16,7 @@ from tests.providers.kits.kit import SignedWebhook
 from tests.refunding import insert_refund, make_due, refund_row, sums
 from tests.webhook_bodies import state_of, status_of
 from tests.worker.other_providers import Wallets
+from worker.outstanding import InDoubtError
 from worker.refunds.task import refund
 from worker.webhooks.task import process
 
@@ -165,3 +167,35 @@ def test_a_refund_that_a_provider_refuses_has_failed(wallets: Wallets, sql: Sql)
 
     assert refund_row(sql, refund_id).now == "failed"
     assert sums(sql, payment_id) == ("0.00", "0.00")
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_refund_at_paypal_whose_key_is_forgotten_is_looked_for_and_never_made_twice(
+    wallets: Wallets, sql: Sql, arrived: bool
+) -> None:
+    """Asked for 46 days ago, the answer lost: an operator runs the task again."""
+    payment_id, _ = paid(wallets, "paypal")
+    refund_id = insert_refund(sql, payment_id)
+
+    def lost(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/refund"):
+            return wallets.paypal(request)
+        if arrived:
+            wallets.paypal(request)
+        raise httpx.ReadTimeout("the answer got lost", request=request)
+
+    wallets.app.extensions["providers"]["paypal"] = paypal.KIT.provider(answer=lost)
+    assert "unavailable" in refund(str(refund_id))
+    wallets.app.extensions["providers"]["paypal"] = paypal.KIT.provider(answer=wallets.paypal)
+    wallets.paypal.later(days=46)
+    sql("UPDATE refunds SET sent_at = sent_at - interval '46 days'")
+    make_due(sql)
+
+    if arrived:
+        assert refund(str(refund_id)) == "processing"
+        assert refund_row(sql, refund_id).provider_ref in wallets.paypal.refunds
+    else:
+        with pytest.raises(InDoubtError):
+            refund(str(refund_id))
+        assert "dashboard" in refund_row(sql, refund_id).detail
+    assert len(wallets.paypal.refunds) == int(arrived)

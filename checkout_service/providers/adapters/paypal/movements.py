@@ -29,7 +29,14 @@ from checkout_service.providers.adapters.paypal.resources import (
     state_of,
 )
 from checkout_service.providers.base import Decline
-from checkout_service.providers.entries import AttemptEntry, CaptureEntry, DisputeEntry, Entry, NoticeEntry
+from checkout_service.providers.entries import (
+    AttemptEntry,
+    CaptureEntry,
+    DisputeEntry,
+    Entry,
+    NoticeEntry,
+    PendingReason,
+)
 from checkout_service.providers.fields import text
 
 CAPTURES: Final = {
@@ -56,6 +63,20 @@ AUTHORIZATIONS: Final = {
 
 VALID_FOR: Final = timedelta(days=29)
 """An authorization without ``expiration_time`` (PayPal, "Authorization and capture")."""
+
+PENDING: Final = {
+    "ECHECK": PendingReason.BANK,
+    "TRANSACTION_APPROVED_AWAITING_FUNDING": PendingReason.BANK,
+    "PENDING_REVIEW": PendingReason.REVIEW,
+    "BUYER_COMPLAINT": PendingReason.REVIEW,
+    "CHARGEBACK": PendingReason.REVIEW,
+    "INTERNATIONAL_WITHDRAWAL": PendingReason.ACCOUNT,
+    "RECEIVING_PREFERENCE_MANDATES_MANUAL_ACTION": PendingReason.ACCOUNT,
+    "UNILATERAL": PendingReason.ACCOUNT,
+    "VERIFICATION_REQUIRED": PendingReason.ACCOUNT,
+}
+"""Why a capture or an authorization is pending (``status_details.reason``; paypal-server-sdk 2.4.0,
+CaptureIncompleteReason and AuthorizationIncompleteReason); any other word is OTHER."""
 
 _ATTEMPTS: Final = {
     CaptureStatus.PENDING: AttemptStatus.UNDER_WAY,
@@ -91,6 +112,7 @@ def captured(
         currency=currency,
         rest_released=succeeded and (of is None or capture.get("final_capture") is True),
         decline=_decline(capture) if status is CaptureStatus.REFUSED else None,
+        pending=_pending(capture) if status is CaptureStatus.PENDING else None,
     )
     if amount is None or currency is None:
         return [attempt, _unheld(ref)] if succeeded else [attempt]
@@ -133,6 +155,7 @@ def authorized(
         expires_at=expires_at,
         replaces=parent if parent != ref else None,
         decline=_decline(authorization) if proven is AttemptStatus.FAILED else None,
+        pending=_pending(authorization) if proven is AttemptStatus.UNDER_WAY else None,
     )
 
 
@@ -179,6 +202,17 @@ def _unheld(ref: str) -> NoticeEntry:
 
 
 def _decline(resource: dict[str, Any]) -> str:
+    declined_by_risk = _reason(resource) == "DECLINED_BY_RISK_FRAUD_FILTERS"
+    return (Decline.SUSPECTED_FRAUD if declined_by_risk else Decline.DECLINED).value
+
+
+def _pending(resource: dict[str, Any]) -> PendingReason | None:
+    reason = _reason(resource)
+    return None if reason is None else PENDING.get(reason, PendingReason.OTHER)
+
+
+def _reason(resource: dict[str, Any]) -> str | None:
+    """Why it is in its status; in the shape of v1 a pending one has it by itself."""
     details = resource.get("status_details")
-    reason = details.get("reason") if isinstance(details, dict) else None
-    return (Decline.SUSPECTED_FRAUD if reason == "DECLINED_BY_RISK_FRAUD_FILTERS" else Decline.DECLINED).value
+    reason = details.get("reason") if isinstance(details, dict) else resource.get("reason_code")
+    return reason if isinstance(reason, str) else None

@@ -55,6 +55,15 @@ def authorizations_of(unit: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(_payments(unit, "authorizations"), key=lambda found: str(found.get("create_time", "")))
 
 
+def was_taken_up(unit: dict[str, Any]) -> bool:
+    """Whether money came of it, is on its way or is authorized, so that it must not be taken up again.
+
+    A capture that was refused leaves the order to another method of the customer's.
+    """
+    statuses = [CAPTURES.get(text(capture, "status"), CaptureStatus.PENDING) for capture in captures_of(unit)]
+    return bool(_payments(unit, "authorizations")) or any(status is not CaptureStatus.REFUSED for status in statuses)
+
+
 def events_of(
     order: dict[str, Any], reference: Reference, *, at: datetime
 ) -> list[ProviderEvent | ProviderRefundEvent]:

@@ -34,6 +34,7 @@ from checkout_service.providers.adapters.paypal.orders import (
     refund_of,
     unit_of,
     voided_event,
+    was_taken_up,
 )
 from checkout_service.providers.adapters.paypal.resources import NAME, moment_if_any, money, money_if_any, state_of
 from checkout_service.providers.adapters.paypal.webhooks import parse_event, verify
@@ -138,14 +139,15 @@ class PayPalProvider:
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
         place = verify(raw_webhook, self._webhook_ids, self._certificates, self._tolerance)
-        return ParsedWebhook(events=parse_event(raw_webhook), secret=place)
+        return parse_event(raw_webhook, secret=place)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Take up an order that was approved, unless we have closed its payment: then no money is to come any more."""
         with bounded():
             at = self._clock()
             order = self._call("GET", _path(reference))
-            if text(order, "status") != "APPROVED" or reference.closed or authorizations_of(unit_of(order, reference)):
+            # A key of an order is forgotten after six hours: what was made of it is told by the order alone.
+            if text(order, "status") != "APPROVED" or reference.closed or was_taken_up(unit_of(order, reference)):
                 return events_of(order, reference, at=at)
             return self._take_up(order, reference)
 

@@ -39,7 +39,14 @@ from checkout_service.providers.adapters.paypal.resources import (
     own_reference,
     state_of,
 )
-from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, ThinEvent, UnverifiedError
+from checkout_service.providers.base import (
+    IgnoredReason,
+    ParsedWebhook,
+    ProviderEvent,
+    ProviderRefundEvent,
+    ThinEvent,
+    UnverifiedError,
+)
 from checkout_service.providers.entries import ClosedEntry, Entry
 from checkout_service.providers.fields import json_object, moment_of, text
 from checkout_service.providers.raw_webhook import RawWebhook
@@ -121,20 +128,33 @@ def verify(
     raise UnverifiedError("the signature is not PayPal's for our webhook")
 
 
-def parse_event(raw_webhook: RawWebhook) -> list[ProviderEvent | ProviderRefundEvent | ThinEvent]:
-    """What the event of a verified webhook says, each movement by its own name."""
+def parse_event(raw_webhook: RawWebhook, *, secret: int) -> ParsedWebhook:
+    """What the event of a verified webhook says, each movement by its own name. ``secret`` is what ``verify`` found.
+
+    An event without a resource, or about one that nothing names, leads nowhere: there is nothing to record. An order
+    that was approved carries our reference where it is ours.
+    """
     webhook = json_object(raw_webhook.body)
     event_id, kind = text(webhook, "id"), text(webhook, "event_type")
     resource = webhook.get("resource")
-    if not isinstance(resource, dict) or kind not in SUBSCRIBED:
-        return []
+    if kind not in SUBSCRIBED:
+        return ParsedWebhook(secret=secret, ignored=IgnoredReason.UNKNOWN_TYPE)
+    if not isinstance(resource, dict):
+        return ParsedWebhook(secret=secret)
     if kind in disputes.EVENTS:
-        return list(disputes.events_of(webhook, resource))
+        return ParsedWebhook(events=disputes.events_of(webhook, resource), secret=secret)
     found = _own(resource)
     if kind == APPROVED:
-        return [ThinEvent(provider=NAME, provider_ref=found.provider_ref)] if found else []
+        thin_events = [ThinEvent(provider=NAME, provider_ref=found.provider_ref)] if found else []
+        return ParsedWebhook(events=thin_events, secret=secret, ignored=IgnoredReason.NOT_OURS)
     if found is None and "id" not in resource:
-        return []
+        return ParsedWebhook(secret=secret)
+    return ParsedWebhook(events=[_event(webhook, resource, event_id, kind, found)], secret=secret)
+
+
+def _event(
+    webhook: dict[str, Any], resource: dict[str, Any], event_id: str, kind: str, found: OwnReference | None
+) -> ProviderEvent | ProviderRefundEvent:
     common: dict[str, Any] = {
         "provider": NAME,
         "provider_ref": found.provider_ref if found else "",
@@ -146,33 +166,29 @@ def parse_event(raw_webhook: RawWebhook) -> list[ProviderEvent | ProviderRefundE
     }
     amount, currency = money_if_any(resource)
     if kind in _REFUND_EVENTS:
-        return [
-            ProviderRefundEvent(
-                status=REFUNDS.get(state_of(resource), _REFUND_EVENTS[kind]),
-                refund_ref=text(resource, "id"),
-                refund_id=own_part(resource, "custom_id"),
-                capture_ref=capture_of(resource),
-                amount=amount,
-                currency=currency,
-                **common,
-            )
-        ]
+        return ProviderRefundEvent(
+            status=REFUNDS.get(state_of(resource), _REFUND_EVENTS[kind]),
+            refund_ref=text(resource, "id"),
+            refund_id=own_part(resource, "custom_id"),
+            capture_ref=capture_of(resource),
+            amount=amount,
+            currency=currency,
+            **common,
+        )
     status, entries = _proven(kind, resource)
     capture_ref = text(resource, "id") if status is PaymentStatus.PAID else None
     # Every order of ours carries our reference, and so does what comes of it; what is taken of a capture may have
     # another, of whoever asked for it, or none.
     foreign = found is None and kind not in _OF_CAPTURES
-    return [
-        ProviderEvent(
-            status=status,
-            entries=entries,
-            amount=amount,
-            currency=currency,
-            capture_ref=capture_ref,
-            foreign=foreign,
-            **common,
-        )
-    ]
+    return ProviderEvent(
+        status=status,
+        entries=entries,
+        amount=amount,
+        currency=currency,
+        capture_ref=capture_ref,
+        foreign=foreign,
+        **common,
+    )
 
 
 def _proven(kind: str, resource: dict[str, Any]) -> tuple[PaymentStatus | None, list[Entry]]:
