@@ -11,7 +11,7 @@ from mollie.api.client import Client
 from mollie.api.error import UnprocessableEntityError
 
 from checkout_service.providers.adapters.mollie.responses import EMBEDDED
-from checkout_service.providers.base import Opening
+from checkout_service.providers.base import Opening, ThinEvent
 from tests.providers.compat.wires import RequestsWire, content_of
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID
 from tests.providers.kits.mollie import KIT, OPTIONS, MollieBank
@@ -100,3 +100,21 @@ def test_captures_are_those_that_their_package_reads() -> None:
     assert payment.is_paid()
     assert (theirs["id"], theirs["paymentId"]) == (ours.ref, ours.attempt_ref)
     assert payment.amount_captured == {"currency": CURRENCY, "value": str(ours.amount)}
+
+
+def test_refunds_and_chargebacks_are_listed_as_their_package_lists_them() -> None:
+    """By this we find the payment of one that a signed event names alone."""
+    bank = MollieBank()
+    provider, client = KIT.provider(answer=bank), their_client(bank)
+    made = provider.open(Opening(payment_id=PAYMENT_ID, amount=AMOUNT, currency=CURRENCY))
+    bank.pay(made.provider_ref)
+    bank.refund(made.provider_ref, "re_4qqhO89gsT", "40.00")
+    bank.charge_back(made.provider_ref, "40.00", "chb_n9z0tp")
+    for ref, theirs in (("re_4qqhO89gsT", client.refunds), ("chb_n9z0tp", client.chargebacks)):
+        bank.requests.clear()
+        (listed,) = theirs.list(limit=1, **{"from": ref})
+        (found,) = provider.look_up_object([ThinEvent(provider="mollie", provider_ref="", object_ref=ref)]).events
+
+        assert (listed.id, listed["paymentId"]) == (ref, found.provider_ref)
+        asked = [(call.method, call.url.path, dict(call.url.params)) for call in bank.requests]
+        assert asked == [asked[0]] * 2
