@@ -79,7 +79,7 @@ def refused(webhook: SignedWebhook, *secrets: str, **options: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ENTITIES)
-def test_a_full_event_names_its_payment_and_nobody_is_asked(kind: str) -> None:
+def test_a_full_event_names_its_payment_and_nobody_is_called(kind: str) -> None:
     assert parsed(sign(of(kind))) == ParsedWebhook(events=[THIN], secret=0)
 
 
@@ -120,7 +120,7 @@ def test_a_payload_under_its_own_kind_is_read_too() -> None:
     assert parsed(sign(body)).events == [THIN]
 
 
-def test_any_signature_by_any_live_secret_is_enough_and_the_first_secret_that_matched_is_named() -> None:
+def test_any_signature_by_any_live_secret_will_do_and_the_first_secret_that_matched_is_named() -> None:
     body = of("payment.paid")
     for place, secret in enumerate(SECRETS):
         assert parsed(sign(body, secret), *SECRETS).secret == place
@@ -267,7 +267,7 @@ def test_whatever_stands_in_a_signed_event_it_names_a_payment_or_is_one_of_two_e
             assert all(isinstance(event, ThinEvent) for event in events)
 
 
-def test_of_a_refund_or_a_chargeback_alone_mollie_is_asked_for_its_payment() -> None:
+def test_of_a_refund_or_a_chargeback_alone_mollie_lists_the_payment() -> None:
     bank = MollieBank()
     provider = KIT.provider(answer=bank)
     bank.payments[PAYMENT_REF] = {"id": PAYMENT_REF, "amount": MONEY}
@@ -293,7 +293,7 @@ def test_of_a_refund_or_a_chargeback_alone_mollie_is_asked_for_its_payment() -> 
         ("cpt_9", httpx.Response(500), UnreadableError),
     ],
 )
-def test_of_what_is_not_listed_no_payment_is_told(ref: str, answer: httpx.Response, error: type[Exception]) -> None:
+def test_of_what_is_not_listed_no_payment_is_named(ref: str, answer: httpx.Response, error: type[Exception]) -> None:
     with pytest.raises(error) as caught:
         KIT.provider(answer=lambda _: answer).look_up_object(
             [ThinEvent(provider="mollie", provider_ref="", object_ref=ref)]

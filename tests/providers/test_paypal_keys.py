@@ -28,7 +28,7 @@ TAKEN_UP = {"auto": ("capture", PaymentStatus.PAID), "manual": ("authorize", Pay
 
 
 class Line:
-    """The way to PayPal, on which answers get lost: what was asked for is done all the same."""
+    """The way to PayPal, on which answers get lost: what was requested is done all the same."""
 
     def __init__(self, bank: PayPalBank) -> None:
         self.bank = bank
@@ -68,13 +68,13 @@ def test_an_order_whose_answer_got_lost_is_taken_up_once_however_late_the_retry(
     line.losing = lambda request: False
     bank.trusting = True
     bank.later(hours=hours)
-    asked = len(bank.requests)
+    made_before = len(bank.requests)
 
     events = provider.look_up(reference)
 
     assert statuses(events) == [status]
     assert taken_up(bank) == 1
-    assert {call.method for call in bank.requests[asked:] if call.url.path != "/v1/oauth2/token"} == {"GET"}
+    assert {call.method for call in bank.requests[made_before:] if call.url.path != "/v1/oauth2/token"} == {"GET"}
 
 
 @pytest.mark.parametrize("capture", TAKEN_UP)

@@ -89,7 +89,7 @@ def test_an_event_that_leads_to_nothing_says_why(kind: str, resource: Any, reaso
     assert parsed(event(kind, resource)) == ParsedWebhook(secret=0, ignored=reason)
 
 
-def test_the_secret_that_matched_is_told_of_each_event_whatever_comes_of_it() -> None:
+def test_the_secret_that_matched_is_named_for_each_event_whatever_comes_of_it() -> None:
     provider = KIT.provider(*KIT.secrets)
     for body in (
         event_body("PAYMENT.SALE.COMPLETED", {"id": "4EU7004268015634R"}),

@@ -116,5 +116,5 @@ def test_refunds_and_chargebacks_are_listed_as_their_package_lists_them() -> Non
         (found,) = provider.look_up_object([ThinEvent(provider="mollie", provider_ref="", object_ref=ref)]).events
 
         assert (listed.id, listed["paymentId"]) == (ref, found.provider_ref)
-        asked = [(call.method, call.url.path, dict(call.url.params)) for call in bank.requests]
-        assert asked == [asked[0]] * 2
+        sent = [(call.method, call.url.path, dict(call.url.params)) for call in bank.requests]
+        assert sent == [sent[0]] * 2

@@ -145,7 +145,7 @@ def test_both_feeds_at_once_on_two_machines_are_one_movement(signed: Wallets, sq
     assert len(sql("SELECT id FROM refunds")) == 1
 
 
-def test_a_capture_that_failed_is_told_by_its_event(wallets: Wallets, sql: Sql) -> None:
+def test_a_capture_that_failed_is_known_by_its_event(wallets: Wallets, sql: Sql) -> None:
     switch(wallets, capture="manual")
     bank, reference = wallets.mollie, wallets.open("mollie").provider_ref
     bank.authorize(reference)
@@ -166,7 +166,7 @@ def test_json_without_a_right_signature_is_rejected_asks_nobody_and_is_kept_by_w
 ) -> None:
     reference = signed.open("mollie").provider_ref
     signed.mollie.pay(reference)
-    asked = len(signed.mollie.requests)
+    made_before = len(signed.mollie.requests)
     body = event_body("payment.paid", reference, signed.mollie.payments[reference])
     wrong = [sign(body, "not a secret of ours"), sign(body, SECRETS[2])]
     wrong += [SignedWebhook(body=body, headers={"content-type": "application/json"})]
@@ -177,7 +177,7 @@ def test_json_without_a_right_signature_is_rejected_asks_nobody_and_is_kept_by_w
     for webhook in wrong:
         row = webhook_row(sql, news(signed, webhook))
         assert (row.state, row.rejected_class) == ("rejected", 1)
-    assert (len(signed.mollie.requests), status_of(sql, reference)) == (asked, "pending")
+    assert (len(signed.mollie.requests), status_of(sql, reference)) == (made_before, "pending")
 
     switch(signed, "")
     row = webhook_row(sql, news(signed, sign(body)))
@@ -203,12 +203,12 @@ def test_with_classic_webhooks_off_an_unsigned_one_costs_nothing(wallets: Wallet
     reference = wallets.open("mollie").provider_ref
     assert b"webhookUrl" not in wallets.mollie.requests[-1].content
     wallets.mollie.pay(reference)
-    asked = len(wallets.mollie.requests)
+    made_before = len(wallets.mollie.requests)
 
     row = webhook_row(sql, news(wallets, classic(reference), received_at="now()"))
 
     assert (row.state, row.detail) == ("rejected", "unsigned, and MOLLIE_CLASSIC_WEBHOOKS is off")
-    assert (len(wallets.mollie.requests), status_of(sql, reference)) == (asked, "pending")
+    assert (len(wallets.mollie.requests), status_of(sql, reference)) == (made_before, "pending")
     assert state_of(sql, news(wallets, sign(event_body("payment.paid", reference)))) == "applied"
     assert status_of(sql, reference) == "paid"
 
@@ -247,7 +247,7 @@ def test_an_event_of_ours_that_is_before_its_payment_waits_for_it(signed: Wallet
     assert (state_of(sql, delivery), status_of(sql, made.provider_ref)) == ("applied", "paid")
 
 
-def test_a_payment_that_is_here_is_looked_up_whatever_its_metadata_became(signed: Wallets, sql: Sql) -> None:
+def test_a_payment_that_is_here_is_looked_up_whatever_its_metadata_is(signed: Wallets, sql: Sql) -> None:
     reference = signed.open("mollie").provider_ref
     signed.mollie.pay(reference)
     signed.mollie.payments[reference]["metadata"] = {"note": "changed by somebody"}
