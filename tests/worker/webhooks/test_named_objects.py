@@ -1,4 +1,4 @@
-"""Thin events that name an object: it is read once a set, under the limits of look-ups, and what it says is recorded."""
+"""Thin events that name an object: it is read once a set, under the limits of look-ups, and recorded."""
 
 from __future__ import annotations
 
