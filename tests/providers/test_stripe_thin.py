@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ from checkout_service.providers.base import (
     Decline,
     IgnoredReason,
     ParsedWebhook,
+    ProviderError,
     ProviderEvent,
     ProviderRefundEvent,
     ProviderRefusedError,
@@ -314,6 +316,28 @@ def test_stripe_that_is_away_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("checkout_service.providers.transport.sleep", lambda seconds: None)
     with pytest.raises(ProviderUnavailableError):
         KIT.provider(answer=lambda _: httpx.Response(503)).look_up_object([news("refund.created", REFUND)])
+
+
+@pytest.mark.parametrize("kind", READS)
+def test_answers_with_anything_in_them_changed_are_values_or_one_of_three_errors(kind: str) -> None:
+    held, _ = READS[kind]
+    named = news(kind, held["id"])
+    for name in held:
+        for leaf in (None, "", "x", -1, True, 1.5, 10**30, [], [None], {}, {"id": 7}, "\x00", "\ud83c"):
+            changed = json.dumps(held | {name: leaf}).encode()
+            provider = KIT.provider(answer=lambda _, changed=changed: httpx.Response(200, content=changed))  # type: ignore[misc]
+            with suppress(ProviderError):
+                for found in provider.look_up_object([named]).events:
+                    assert found.provider == "stripe"
+
+
+def test_a_list_with_anything_in_it_changed_is_a_page_or_one_of_three_errors() -> None:
+    for name in ("data", "next_page_url"):
+        for leaf in (None, "", "x", -1, True, [], [None], [[]], [{}], [{"id": 7}], {}, "\x00"):
+            answer = {"data": [thin_event("refund.created", REFUND)], "next_page_url": None} | {name: leaf}
+            provider = KIT.provider(answer=lambda _, answer=answer: httpx.Response(200, json=answer), events="thin")  # type: ignore[misc]
+            with suppress(ProviderError):
+                provider.listed(since=NOW)
 
 
 # The list

@@ -207,6 +207,18 @@ _PATHS = {
 }
 
 
+_THIN = {
+    "payment_intent.succeeded": INTENT,
+    "payment_intent.payment_failed": INTENT,
+    "charge.captured": CHARGE,
+    "charge.refunded": CHARGE,
+    "refund.failed": REFUND,
+    "charge.dispute.funds_withdrawn": DISPUTE,
+    "radar.early_fraud_warning.created": WARNING,
+}
+"""A thin event of each kind of object, and those that say more than that it has news."""
+
+
 def _resource_of(kind: str) -> str:
     """What Stripe's own classes call the related object of an event of that kind."""
     if kind.startswith("charge.dispute."):
@@ -470,10 +482,11 @@ class StripeKit:
             about[f"dispute {kind}"] = (f"charge.dispute.{kind}", dispute(moves=2 if kind == "funds_reinstated" else 1))
         for status in ("warning_needs_response", "warning_closed", "appeal_under_review", "prevented", "of tomorrow"):
             about[f"dispute {status}"] = ("charge.dispute.updated", dispute(status, moves=0))
-        return {
+        in_full = {
             name: sign(event(kind, what, number=number), self.secrets[0])
             for number, (name, (kind, what)) in enumerate(about.items(), start=1)
         }
+        return in_full | {f"thin {kind}": thin(kind, ref) for kind, ref in _THIN.items()}
 
     def sealed(self, body: bytes) -> SignedWebhook:
         return sign(body, self.secrets[0])
