@@ -362,7 +362,7 @@ def listed(provider: StripeProvider, since: datetime = NOW - timedelta(days=1)) 
         ("both", ["/v1/events", "/v2/core/events"]),
     ],
 )
-def test_the_lists_that_are_asked_for_are_those_of_the_destinations(events: str | None, paths: list[str]) -> None:
+def test_the_lists_that_are_requested_are_those_of_the_destinations(events: str | None, paths: list[str]) -> None:
     bank = StripeBank()
     provider = KIT.provider(answer=bank, **({"events": events} if events else {}))
 
@@ -446,7 +446,7 @@ def test_a_list_that_does_not_end_is_left(same: bool) -> None:
     assert len(requests) == (2 if same else listing.MOST_PAGES)
 
 
-def test_a_time_without_a_clock_is_asked_for_in_utc() -> None:
+def test_a_moment_is_sent_in_whole_seconds_of_utc() -> None:
     bank = StripeBank()
     KIT.provider(answer=bank, events="thin").listed(since=datetime(2026, 11, 25, 12, 0, 0, 999999, tzinfo=UTC))
     assert bank.requests[0].url.params["created[gte]"] == "2026-11-25T12:00:00Z"

@@ -36,10 +36,10 @@ from worker.transitions.recording import record
 from worker.unanswered import note_answered, note_unanswered
 
 FIRST: Final = timedelta(days=3)
-"""How far back the first run goes: as long as Stripe tries to deliver by itself."""
+"""How far back the first run goes: as long as a provider tries to deliver by itself."""
 
 FARTHEST: Final = timedelta(days=30)
-"""As far as Stripe's list goes."""
+"""As far as such lists go."""
 
 OVERLAP: Final = timedelta(hours=1)
 """What each run lists once more: an event may stand in the list later than its time says."""
@@ -99,7 +99,7 @@ class ListedEvents:
                     if isinstance(item, ThinEvent) and item.object_ref:
                         news.setdefault(item.object_ref, []).append(item)
         here = references(item.provider_ref for each in news.values() for item in each if item.provider_ref)
-        entered, done = 0, list[str]()
+        entered = 0
         for each in news.values():
             reference = each[0].provider_ref
             if reference and (self.name, reference) not in here:
@@ -116,9 +116,10 @@ class ListedEvents:
                 self._whole = False
                 continue
             entered += count
-            done += [marks[item.event_id] for item in each if item.event_id in marks]
-        if done:
-            cache().put_many(done, b"1", seconds=REMEMBERED_FOR)
+            # At once: the next one may find the provider away.
+            done = [marks[item.event_id] for item in each if item.event_id in marks]
+            if done:
+                cache().put_many(done, b"1", seconds=REMEMBERED_FOR)
         return entered
 
     def _read(self, news: Sequence[ThinEvent]) -> ParsedWebhook | None:
@@ -157,7 +158,10 @@ class ListedEvents:
                 outcomes = [effect.outcome for effect in recorded.effects]
                 if Outcome.WAITING in outcomes:
                     return None
-                entered = sum(outcome in {Outcome.APPLIED, Outcome.MISMATCH} for outcome in outcomes)
+                moved = {Outcome.APPLIED, Outcome.MISMATCH}
+                entered = sum(
+                    bool(item.event_id) and outcome in moved for item, outcome in zip(events, outcomes, strict=True)
+                )
         except DatabaseLockedError:
             log.warning("payment_held_by_another")
             return None
