@@ -234,7 +234,7 @@ class _LookUps:
     ) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         key = (adapter.name, known.provider_ref)
         if key not in self._payments:
-            self._payments[key] = self._asked(adapter.name, known.payment_id, webhook, lambda: adapter.look_up(known))
+            self._payments[key] = self._called(adapter.name, known.payment_id, webhook, lambda: adapter.look_up(known))
         return _given(self._payments[key])
 
     def _object(
@@ -244,7 +244,7 @@ class _LookUps:
         key = (thin_event.provider, thin_event.object_ref)
         if key not in self._objects:
             news = [each for each in self._news[key] if each.verified]
-            self._objects[key] = self._asked(*key, webhook, lambda: adapter.look_up_object(news))
+            self._objects[key] = self._called(*key, webhook, lambda: adapter.look_up_object(news))
         try:
             return _given(self._objects[key])
         except ProviderRefusedError as error:
@@ -252,7 +252,7 @@ class _LookUps:
                 raise
             return None
 
-    def _asked(
+    def _called(
         self, name: str, about: UUID | str, webhook: ClaimedWebhook, call: Callable[[], _Answer]
     ) -> _Answer | ProviderError:
         """What a provider answers to a call about a thing, or its error.
