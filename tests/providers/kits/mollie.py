@@ -234,10 +234,10 @@ class MollieKit:
         provider_ref: str | None = None,
         amount: Decimal = AMOUNT,
     ) -> SignedWebhook:
-        return SignedWebhook(body=f"id={provider_ref or PAYMENT_REF}".encode())
+        return self.sealed(f"id={provider_ref or PAYMENT_REF}".encode())
 
     def sealed(self, body: bytes) -> SignedWebhook:
-        return SignedWebhook(body=body)
+        return SignedWebhook(body=body, headers={"content-type": "application/x-www-form-urlencoded"})
 
     def reference(self) -> Reference:
         return Reference(
