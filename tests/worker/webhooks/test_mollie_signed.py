@@ -226,6 +226,17 @@ def test_what_is_ignored_says_why_and_asks_nobody(signed: Wallets, sql: Sql) -> 
     assert signed.mollie.requests == []
 
 
+def test_an_event_that_moved_nothing_is_kept_with_its_payment(signed: Wallets, sql: Sql) -> None:
+    """A full payload says more of its customer than a form does, and is erased with them."""
+    reference = signed.open("mollie").provider_ref
+    event = sign(event_body("payment.of_next_year", reference, signed.mollie.payments[reference]))
+
+    row = webhook_row(sql, news(signed, event))
+
+    assert (row.state, row.detail) == ("ignored", "nothing_to_record: says nothing that we keep")
+    assert row.provider_ref == reference
+
+
 def test_an_event_of_ours_that_is_before_its_payment_waits_for_it(signed: Wallets, sql: Sql) -> None:
     made = signed.open("mollie")
     signed.mollie.pay(made.provider_ref)
