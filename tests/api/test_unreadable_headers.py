@@ -18,7 +18,8 @@ PAGE = {"Accept": "text/html"}
 
 def with_header(name: str, value: str) -> dict[str, str]:
     """The header as the server hands it over; the test client would tidy it up."""
-    return {f"HTTP_{name.upper().replace('-', '_')}": value}
+    named = name.upper().replace("-", "_")
+    return {named if named == "CONTENT_TYPE" else f"HTTP_{named}": value}
 
 
 @pytest.fixture
