@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from tests.conftest import Sql
 from tests.providers.kits.stripe import CHARGE, KIT, REFUND, StripeBank, charge, event, intent, refund, sign, thin_event
 from tests.webhook_bodies import insert_payment, state_of, status_of
 from tests.worker.conftest import MakeWorker
+from worker.delivered import marks_of
 from worker.payments import listed_events
 from worker.payments.backfill import backfill
 from worker.webhooks.task import process
@@ -81,10 +83,9 @@ def test_an_event_whose_webhook_came_is_not_read_again(sql: Sql, bank: StripeBan
     )[0]
     process(str(row.id))
     assert state_of(sql, UUID(str(row.id))) == "applied"
-    cache()._writer.wake()
-    deadline = datetime.now(UTC) + timedelta(seconds=20)
-    while cache()._later and datetime.now(UTC) < deadline:
-        pass
+    deadline = monotonic() + 20
+    while not cache().known(list(marks_of("stripe", [came["id"]]).values())) and monotonic() < deadline:
+        sleep(0.02)  # it is put a moment later, by a thread
     bank.requests.clear()
 
     backfill()
