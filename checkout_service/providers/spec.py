@@ -30,7 +30,8 @@ class WebhookFormat:
     for the same.
 
     ``names`` are the places in a body where names of payments stand, the surest first: ``data.object.id`` is a path
-    through objects, and ``*`` stands for each item of a list; of a form it is a field. Our own ids and references are
+    through objects, and ``*`` stands for each item of a list; of a form it is a field. Of an address the last step is a
+    name, or with ``href/payments`` the one behind ``/payments/``. Our own ids and references are
     among them as well as the provider's names. They are read of rejected webhooks, to tell which of them matter.
 
     ``signing`` are headers, covered by the signature, that together name one act of signing, where the signature covers

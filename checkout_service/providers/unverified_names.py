@@ -50,9 +50,10 @@ def names_in(
 
 
 def _names_at(value: Any, place: str) -> Iterator[str]:
-    """The texts at a place: of an object its id, of an address its last step."""
+    """The texts at a place: of an object its id, of an address its last step, or the one behind the place's word."""
+    path, _, word = place.partition("/")
     level = [value]
-    for step in place.split("."):
+    for step in path.split("."):
         if step == "*":
             level = [inner for holder in level if isinstance(holder, list) for inner in holder[:MOST_ITEMS]]
         else:
@@ -60,8 +61,14 @@ def _names_at(value: Any, place: str) -> Iterator[str]:
         level = level[:MOST_ITEMS]
     for end in level:
         name = end.get("id") if isinstance(end, dict) else end
-        if isinstance(name, str):
-            yield name.rpartition("/")[2] if name.startswith("https://") else name
+        if not isinstance(name, str):
+            continue
+        if not name.startswith("https://"):
+            yield name
+        elif not word:
+            yield name.rpartition("/")[2]
+        elif found := name.partition(f"/{word}/")[2]:
+            yield found.partition("/")[0]
 
 
 def _json(body: bytes) -> Any:

@@ -316,6 +316,8 @@ def test_what_a_rejected_event_names_is_read_by_its_kind() -> None:
         assert PAYMENT_REF in names_in(webhook_format, webhook.body, webhook.headers)
         simple = sign(event_body(kind, ENTITIES[kind]["id"]))
         assert ENTITIES[kind]["id"] in names_in(webhook_format, simple.body, simple.headers)
+        linked = sign(event_body(kind, ENTITIES[kind]["id"], link=LINKS[kind]))
+        assert PAYMENT_REF in names_in(webhook_format, linked.body, linked.headers)
         assert names_in(webhook_format, webhook.body) == (), "without its header it is a form"
     assert names_in(webhook_format, b"id=tr_1", {"content-type": FORM}) == ("tr_1",)
     assert names_in(webhook_format, b"id=tr_1", {"content-type": "application/json"}) == ()

@@ -90,6 +90,23 @@ def test_of_an_object_its_id_is_read_and_of_an_address_its_last_step() -> None:
     assert names_in(JSON, body) == ("pi_1", "8X")
 
 
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("https://api.test/v2/payments/tr_1/refunds/re_1", ("tr_1",)),
+        ("https://api.test/v2/payments/tr_1", ("tr_1",)),
+        ("https://api.test/v2/payments/", ()),
+        ("https://api.test/v2/orders/7", ()),
+        ("tr_1", ("tr_1",)),
+    ],
+)
+def test_of_an_address_the_step_behind_a_word_is_read_where_the_place_says_so(
+    address: str, named: tuple[str, ...]
+) -> None:
+    webhook_format = WebhookFormat(body="json", names=("link.href/payments",))
+    assert names_in(webhook_format, json.dumps({"link": {"href": address}}).encode()) == named
+
+
 def test_a_body_that_only_a_second_reader_understands_is_read_too() -> None:
     """The receiver takes half a character in a customer's name, so the payment beside it is found."""
     assert names_in(JSON, b'{"note": "\\ud800", "id": "pi_1"}') == ("pi_1",)

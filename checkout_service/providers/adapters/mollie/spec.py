@@ -10,6 +10,9 @@ from checkout_service.settings.secret_forms import MODE_KEY, PUBLISHABLE_KEY, ST
 
 SIGNATURE: Final = "x-mollie-signature"
 
+LINKS: Final = (("", "entity"), ("_embedded.entity.", "payment"), ("_embedded.entity.", "self"), ("", "payment"))
+"""Links that lead to a payment, or to something of it, in an event or in what it is about."""
+
 spec = ProviderSpec(
     name="mollie",
     account=AccountForm(
@@ -38,8 +41,8 @@ spec = ProviderSpec(
             "id",
             *(f"_embedded.entity.{name}" for name in ("metadata.payment_id", "metadata.refund_id", "paymentId", "id")),
             "entityId",
-            *(f"_links.{name}.href" for name in ("entity", "payment")),
-            *(f"_embedded.entity._links.{name}.href" for name in ("self", "payment")),
+            *(f"{holder}_links.{name}.href/payments" for holder, name in LINKS),
+            "_links.entity.href",
         ),
     ),
     several_captures=True,
