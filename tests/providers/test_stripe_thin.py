@@ -129,6 +129,7 @@ RELATED = {
     "none": None,
     "not an object": INTENT,
     "of another type": {"id": CHARGE, "type": "charge", "url": "/v1/charges/x"},
+    "of another type than its id": {"id": INTENT, "type": "charge", "url": "/v1/payment_intents/x"},
     "an id of another type": {"id": CHARGE, "type": "payment_intent", "url": "/v1/x"},
     "no id": {"type": "payment_intent", "url": "/v1/x"},
     "a path": {"id": "pi_/../../v1/refunds", "type": "payment_intent", "url": "/v1/x"},
@@ -249,6 +250,8 @@ def test_what_was_seen_of_a_charge_has_a_name_of_its_own() -> None:
     ids = [read(bank_of(held), news("charge.updated", CHARGE))[0].event_id for held in (*ways, *ways)]  # type: ignore[union-attr]
     assert ids[: len(ways)] == ids[len(ways) :]
     assert len(set(ids)) == len(ways)
+    expired = read(bank_of(authorized()), news("charge.expired", CHARGE))[0].event_id  # type: ignore[union-attr]
+    assert expired not in ids, "the end of an authorisation is news"
     assert all(name.startswith("lookup:") for name in ids)
 
 

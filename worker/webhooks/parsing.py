@@ -194,8 +194,9 @@ class _LookUps:
         to_look_up = list(reading.thin_events)
         for thin_event in to_look_up:  # which grows by what objects lead to
             adapter = provider(thin_event.provider)
-            if thin_event.object_ref and thin_event.verified and isinstance(adapter, SupportsNamedObjects):
-                parsed = self._object(adapter, thin_event, reading.webhook)
+            reader = _reader(adapter, thin_event)
+            if reader is not None:
+                parsed = self._object(reader, thin_event, reading.webhook)
                 if parsed is None:
                     ignored, why = IgnoredReason.NOT_OURS, _NO_SUCH
                     continue
@@ -277,6 +278,12 @@ class _LookUps:
             return error
         note_answered(name)
         return answer
+
+
+def _reader(adapter: object, thin_event: ThinEvent) -> SupportsNamedObjects | None:
+    """Who reads the object that a thin event names; None where its payment is to be looked up."""
+    named = thin_event.object_ref and thin_event.verified
+    return adapter if named and isinstance(adapter, SupportsNamedObjects) else None
 
 
 def _given(answer: _Answer | ProviderError) -> _Answer:

@@ -82,7 +82,8 @@ class Calls:
 
     def thin_events(self, query: dict[str, Any]) -> dict[str, Any]:
         """The first page of thin events, as ``ask`` answers and raises."""
-        return self._answered(lambda: self._client.v2.core.events.list(query).last_response.body)
+        events: Services = self._client.v2.core.events
+        return self._answered(lambda: events.list(query).last_response.body)
 
     def more_thin_events(self, query: str) -> dict[str, Any]:
         """Another page of them, by the query that the page before names."""
