@@ -87,7 +87,7 @@ def read_webhooks(
     ]
     for (name, place), count in matches.items():
         count_secret(name, place, count)
-    thin = [thin_event.provider_ref for reading in readings for thin_event in reading.thin_events]
+    thin = [(event.provider, event.provider_ref) for reading in readings for event in reading.thin_events]
     if not thin:
         return readings
     here = references(thin)

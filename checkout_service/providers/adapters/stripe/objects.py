@@ -8,13 +8,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 from checkout_service.money import decimals
+from checkout_service.providers.adapters.stripe.spec import MINOR_UNITS
 from checkout_service.providers.base import Decline, ProviderRefusedError
 from checkout_service.providers.fields import amount_from_minor, minor_units, text, unix_moment_of
+from checkout_service.providers.minor_units import exceptions_of
 
 NAME: Final = "stripe"
 
-EXCEPTIONS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
-"""Where Stripe's smallest unit is not ISO 4217's (docs.stripe.com/currencies)."""
+EXCEPTIONS: Final = exceptions_of(MINOR_UNITS)
+"""Where Stripe's smallest unit is not ISO 4217's: ISK, UGX and MGA."""
 
 _KEPT: Final = """
     amount amount_capturable amount_captured amount_received amount_refunded api_version balance_transaction
