@@ -112,10 +112,11 @@ def decimals(currency: str, exceptions: Mapping[str, int] | None = None) -> int:
 def to_minor_units(amount: Decimal, currency: str, exceptions: Mapping[str, int] | None = None) -> int:
     """The amount in the currency's smallest unit: 12.50 USD is 1250, 12 JPY is 12, 1.50 KWD is 1500.
 
-    Raises InvalidAmountError for what the currency cannot express, such as 12.50 JPY: it is never rounded.
+    Raises InvalidAmountError for what the currency cannot express, such as 12.50 JPY, however fine a provider counts,
+    and for what the provider cannot: it is never rounded.
     """
     scaled = amount.scaleb(decimals(currency, exceptions))
-    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+    if not scaled.is_finite() or scaled != scaled.to_integral_value() or not expressible(amount, currency):
         raise InvalidAmountError(f"{currency} has no such small unit")
     return int(scaled)
 

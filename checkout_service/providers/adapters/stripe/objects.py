@@ -36,7 +36,6 @@ def charged(amount: Decimal, currency: str) -> int:
 
     Of three decimals Stripe takes those that end in 0 (docs.stripe.com/currencies, "three-decimal currencies").
     """
-    minor_units(amount, currency)
     charge = minor_units(amount, currency, EXCEPTIONS)
     if decimals(currency) == 3 and charge % 10:
         raise ProviderRefusedError(f"{currency}: the last of three decimals must be 0", reason=Decline.AMOUNT_REFUSED)
