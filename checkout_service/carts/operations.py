@@ -224,7 +224,8 @@ def _put_item(kind: str) -> Any:
             is_admitted.label("is_admitted"),
         )
         .join(chosen, chosen.c.id == Listing.id)
-        .where(not_(is_withdrawn(chosen.c.currency)))
+        # Without a price in the cart's currency it is at odds with the cart, whatever that currency is.
+        .where(or_(price.is_(None), not_(is_withdrawn(chosen.c.currency))))
         .cte("offer")
     )
     fits = _fitting(offer.c.price)

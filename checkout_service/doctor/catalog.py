@@ -32,11 +32,15 @@ MOST_NAMED: Final = 5
 
 # Along listings_currency_unit_price, which has those on sale alone.
 _unpayable: Final = Statement(f"""
-    SELECT given.currency, count(*) AS count, (array_agg(found.id::text))[:{MOST_NAMED}] AS ids
+    SELECT given.currency, found.count, ARRAY(
+        SELECT id::text FROM listings WHERE active AND currency = CAST(given.currency AS char(3)) LIMIT {MOST_NAMED}
+    ) AS ids
     FROM unnest(CAST(:currencies AS text[])) AS given (currency) CROSS JOIN LATERAL (
-        SELECT id FROM listings WHERE active AND currency = CAST(given.currency AS char(3)) LIMIT 1000
+        SELECT count(*) AS count FROM (
+            SELECT FROM listings WHERE active AND currency = CAST(given.currency AS char(3)) LIMIT 1000
+        ) AS counted
     ) AS found
-    GROUP BY given.currency ORDER BY given.currency
+    WHERE found.count > 0 ORDER BY given.currency
 """)  # noqa: S608 (only our own constants)
 
 

@@ -56,7 +56,7 @@ def test_a_listing_is_read_and_not_sold(customer: Customer, make_listing: MakeLi
     listing = make_listing(unit_price="40.00", currency=currency)
 
     shown = customer.get(f"/api/listings/{listing['id']}").json
-    found = customer.get(f"/api/listings?currency={currency}").json["items"]
+    found = customer.get(f"/api/listings?currency={currency}").json["data"]
     answer = put(customer, listing)
 
     assert (shown["unit_price"], shown["currency"]) == ("40.00", currency)

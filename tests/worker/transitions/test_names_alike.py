@@ -75,7 +75,7 @@ def test_two_sets_of_names_in_one_set_of_events_stay_apart(sql: Sql, alike: dict
         at(THEIRS, attempt("try_1", "failed")),
         at(OURS, capture("cap_1", "240.00", attempt_ref="try_1")),
         at(THEIRS, capture("cap_1", "100.00", attempt_ref="try_1")),
-        at(THEIRS, dispute("dis_1", "lost", "100.00", capture_ref="cap_1", money_step=1)),
+        at(THEIRS, dispute("dis_1", "lost", "100.00", capture_ref="cap_1", step=1, money_out=True)),
         at(OURS, dispute("dis_1", "needs_response", capture_ref="cap_1")),
         refund_at(OURS, capture_ref="cap_1"),
     )
@@ -89,7 +89,7 @@ def test_two_sets_of_names_in_one_set_of_events_stay_apart(sql: Sql, alike: dict
 def test_an_event_without_a_reference_finds_the_payment_of_its_provider(sql: Sql, alike: dict[str, UUID]) -> None:
     enter(at(OURS, capture("cap_1", "240.00")), at(THEIRS, capture("cap_1", "240.00")))
     nameless = replace(
-        at(THEIRS, dispute("dis_1", "lost", "240.00", capture_ref="cap_1", money_step=1), names=("cap_1",)),
+        at(THEIRS, dispute("dis_1", "lost", "240.00", capture_ref="cap_1", step=1, money_out=True), names=("cap_1",)),
         provider_ref="",
     )
 
