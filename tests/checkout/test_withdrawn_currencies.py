@@ -155,9 +155,9 @@ def test_a_session_of_before_is_paid_shown_and_refunded(customer: Customer, work
     assert (shown["status"], shown["amount"], shown["currency"]) == ("paid", "100.50", "BGN")
     (order,) = sql("SELECT status::text FROM orders WHERE payment_id = :id", id=payment)
     assert order.status
-    asked = ask_refund(staff_of(customer), payment, amount="0.05")
-    assert (asked.status_code, asked.json["amount"], asked.json["currency"]) == (202, "0.05", "BGN")
-    assert refund(asked.json["id"]) in {"processing", "succeeded"}
+    requested = ask_refund(staff_of(customer), payment, amount="0.05")
+    assert (requested.status_code, requested.json["amount"], requested.json["currency"]) == (202, "0.05", "BGN")
+    assert refund(requested.json["id"]) in {"processing", "succeeded"}
     (row,) = sql("SELECT amount, currency FROM refunds")
     assert tuple(row) == (Decimal("0.05"), "BGN")
 

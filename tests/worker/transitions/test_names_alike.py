@@ -120,7 +120,7 @@ def test_a_payment_of_another_provider_is_not_waited_for(sql: Sql, superuser: En
     assert [row[0] for row in now(sql, [alike[OURS], alike[THEIRS]])] == ["paid", "pending"]
 
 
-def test_a_provider_is_asked_about_its_own_payment_alone(alike: dict[str, UUID]) -> None:
+def test_a_look_up_finds_the_payment_of_its_provider_alone(alike: dict[str, UUID]) -> None:
     found = references([(OURS, REF), ("mollie", REF)])
 
     assert {key: known.payment_id for key, known in found.items()} == {(OURS, REF): alike[OURS]}
