@@ -225,7 +225,7 @@ def _put_item(kind: str) -> Any:
         )
         .join(chosen, chosen.c.id == Listing.id)
         # Without a price in the cart's currency it is at odds with the cart, whatever that currency is.
-        .where(or_(price.is_(None), not_(is_withdrawn(chosen.c.currency))))
+        .where(or_(not_(is_withdrawn(chosen.c.currency)), price.is_(None)))
         .cte("offer")
     )
     fits = _fitting(offer.c.price)
