@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from checkout_service.providers.adapters.adyen.modes import LIVE_BASE, TEST_BASE
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
 from checkout_service.settings.secret_forms import (
@@ -28,6 +29,8 @@ spec = ProviderSpec(
     ),
     webhooks=WebhookFormat(
         body="json",
+        # Of webhooks that are no batch of items: see webhooks.py.
+        headers=("hmacsignature",),
         acknowledgement="[accepted]",
         names=tuple(
             f"notificationItems.*.NotificationRequestItem.{name}"
@@ -43,8 +46,8 @@ spec = ProviderSpec(
         of="attempt",
         mode_option="api_base",
         default="https://checkout-test.adyen.com",
-        live_pattern=r"^https://[a-z0-9-]+-checkout-live\.adyenpayments\.com(?:/|$)",
-        test_pattern=r"^https://checkout-test\.adyen\.com(?:/|$)",
+        live_pattern=LIVE_BASE,
+        test_pattern=TEST_BASE,
     ),
     looks_up_all=False,
 )

@@ -17,6 +17,7 @@ from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.standard.signature import key_of, verified
 from checkout_service.providers.base import (
     Decline,
+    IgnoredReason,
     Opened,
     Opening,
     ParsedWebhook,
@@ -106,7 +107,8 @@ class StandardProvider:
         signed_at = unix_time(header(raw_webhook, "webhook-timestamp"))
         check_age(signed_at, raw_webhook, self._tolerance)
         event_id = text(raw_webhook.headers, "webhook-id")
-        return ParsedWebhook(events=_events_of(json_object(raw_webhook.body), event_id), secret=secret)
+        events = _events_of(json_object(raw_webhook.body), event_id)
+        return ParsedWebhook(events=events, secret=secret, ignored=IgnoredReason.UNKNOWN_TYPE)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         seen_at = datetime.now(UTC)
