@@ -12,7 +12,6 @@ from flask import Flask
 
 from checkout_service.console import webhook_queries
 from checkout_service.oversight.payment_history import FOUND
-from checkout_service.providers.base import IgnoredReason
 from tests.conftest import Sql
 from tests.console.conftest import Operator, file_webhooks, link, webhooks_on
 from tests.webhook_bodies import insert_payment, insert_webhook, name_in_webhooks, webhook
@@ -38,24 +37,6 @@ def test_webhooks_pending_work_are_received_or_parked(operator: Operator, of_eac
 
     assert set(found) == {*of_each_state["received"], *of_each_state["parked"]}
     assert found == sorted(found, reverse=True)
-
-
-@pytest.mark.parametrize("reason", list(IgnoredReason))
-def test_webhooks_that_are_ignored_are_listed_by_their_reason(
-    operator: Operator, sql: Sql, reason: IgnoredReason
-) -> None:
-    filed = {
-        each: file_webhooks(sql, 2, state="'ignored'", detail=f"'{each.value}: for a reason'") for each in IgnoredReason
-    }
-    file_webhooks(sql, 1, state="'ignored'", detail="'of an older release'")
-    file_webhooks(sql, 1, state="'failed'", detail=f"'{reason.value}: as it happens'")
-
-    for query in (f"reason={reason}", f"reason={reason}&state=ignored"):
-        page = operator.get(f"/ops/webhooks?{query}")
-        assert webhooks_on(page) == filed[reason]
-        assert f"<option selected>{reason}</option>" in page.text
-        assert "Process all that match" not in page.text
-    assert webhooks_on(operator.get(f"/ops/webhooks?reason={reason}&provider=stripe")) == []
 
 
 def test_webhooks_are_listed_by_provider_and_time(operator: Operator, sql: Sql) -> None:

@@ -143,19 +143,17 @@ def test_a_webhook_that_is_signed_with_the_old_and_the_new_secret_is_verified_by
     assert not ours_verifies(webhook, KIT.secrets[2])
 
 
-@pytest.mark.parametrize("written", ["{}.5", "{}.0", " {}", "+{}", "0{}", "{}e0", "1_{}"])
+@pytest.mark.parametrize("written", ["{}.5", "{}.0", " {}", "+{}", "0{}", "{}e0"])
 def test_only_the_seconds_that_were_signed_are_taken_here(written: str) -> None:
     """Theirs reads a number of any spelling, and signs its whole seconds; here the header's own text is signed."""
-    good = signed_as_one(KIT.webhook(PaymentStatus.PAID, signed_at=NOW))
+    now = datetime.now(UTC)
+    good = signed_as_one(KIT.webhook(PaymentStatus.PAID, signed_at=now))
     seconds = written.format(good.headers["webhook-timestamp"])
     webhook = SignedWebhook(body=good.body, headers=good.headers | {"webhook-timestamp": seconds})
 
+    assert theirs_reads(webhook)
     with pytest.raises(UnverifiedError):
-        KIT.provider().verify_and_parse(webhook.raw("standard"))
-    value = Webhook(SECRET)
-    assert value.sign("msg_1", datetime.fromtimestamp(float("1764072000.5"), UTC), "{}") == value.sign(
-        "msg_1", datetime.fromtimestamp(1764072000, UTC), "{}"
-    )
+        KIT.provider().verify_and_parse(webhook.raw("standard", now))
 
 
 @pytest.mark.parametrize("webhook_id", ["msg_1", "msg.1", "1764072000", "a.1764072000"])
