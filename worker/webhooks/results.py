@@ -20,7 +20,7 @@ _APPLIED: Final = DeliveryState.APPLIED
 
 _WORDS: Final = {
     IgnoredReason.UNKNOWN_TYPE: "of a kind that we do not know",
-    IgnoredReason.NOT_OURS: "of another account or mode",
+    IgnoredReason.NOT_OURS: "of another shop, account or mode",
     IgnoredReason.NOTHING_TO_RECORD: "says nothing that we keep",
 }
 
