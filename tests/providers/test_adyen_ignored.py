@@ -59,7 +59,7 @@ def test_what_was_refused_moves_nothing(code: str) -> None:
     assert ignored_of(item(code, "false", **ORIGINAL)) is IgnoredReason.NOTHING_TO_RECORD
 
 
-def test_the_first_reason_is_told_of_several() -> None:
+def test_of_several_reasons_the_first_is_given() -> None:
     assert ignored_of(SILENT, ANOTHERS, UNKNOWN) is IgnoredReason.UNKNOWN_TYPE
     assert ignored_of(SILENT, ANOTHERS) is IgnoredReason.NOT_OURS
     assert ignored_of(SILENT, SILENT) is IgnoredReason.NOTHING_TO_RECORD
@@ -182,7 +182,7 @@ PLATFORM = json.dumps(
 """As balance platforms, management and tokens send it: no batch, its signature in a header."""
 
 
-def test_a_webhook_of_a_balance_platform_is_told_apart_by_any_live_key() -> None:
+def test_a_webhook_of_a_balance_platform_is_known_by_any_live_key() -> None:
     provider = KIT.provider(*KIT.secrets)
 
     for place, secret in enumerate(KIT.secrets):

@@ -58,7 +58,7 @@ def test_two_cancellations_are_one_under_one_key() -> None:
     assert len(bank.requests) == 2, "what ended is looked up no further"
 
 
-def test_a_cancellation_whose_answer_was_lost_is_asked_for_again_as_the_same() -> None:
+def test_a_cancellation_whose_answer_was_lost_is_requested_again_as_the_same() -> None:
     bank, lost = StandardBank(), [True]
     reference = opened(bank)
 
@@ -119,7 +119,7 @@ def test_what_was_under_way_and_failed_since_is_canceled_though_its_key_has_an_a
 
 
 @pytest.mark.parametrize("status", ["paid", "expired"])
-def test_what_it_came_to_since_is_told_and_no_old_answer(status: str) -> None:
+def test_what_it_came_to_since_is_reported_and_no_old_answer(status: str) -> None:
     bank = StandardBank()
     reference = opened(bank)
     provider = KIT.provider(answer=bank)
