@@ -234,6 +234,9 @@ def _conditions(filters: WebhookFilter, values: dict[str, Any]) -> str:
         conditions.append(f"state IN ({listed(PENDING_STATES)})")
     elif filters.state is not None:
         conditions.append(f"state = '{filters.state}'")
+    if filters.reason is not None:
+        conditions.append("starts_with(detail, :detail)")
+        values["detail"] = filters.reason.detail_prefix
     if filters.provider is not None:
         conditions.append("provider = :provider")
         values["provider"] = filters.provider

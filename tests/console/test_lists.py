@@ -84,6 +84,8 @@ def test_webhooks_are_found_by_payment_id_and_reference(operator: Operator, sql:
     ("query", "words"),
     [
         ("state=lost", "There is no such state."),
+        ("reason=lost", "There is no such reason."),
+        ("reason=not_ours&state=failed", "Only what is ignored has one"),
         ("since=yesterday", "Write 90s, 30m, 2h or 7d ago"),
         ("until=2026-13-40", "Write 90s, 30m, 2h or 7d ago"),
         ("until=9999999d", "Write 90s"),

@@ -20,7 +20,7 @@ _APPLIED: Final = DeliveryState.APPLIED
 
 _WORDS: Final = {
     IgnoredReason.UNKNOWN_TYPE: "of a kind that we do not know",
-    IgnoredReason.NOT_OURS: "of another account or mode",
+    IgnoredReason.NOT_OURS: "of another shop, account or mode",
     IgnoredReason.NOTHING_TO_RECORD: "says nothing that we keep",
 }
 
@@ -69,8 +69,10 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
 
 
 def _ignored(reading: Reading, reason: IgnoredReason, words: str, reference: str | None = None) -> Result:
-    detail = f"{reason}: {words}"
-    return Result(webhook=reading.webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail=detail)
+    detail = f"{reason.detail_prefix}{words}"
+    return Result(
+        webhook=reading.webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail=detail, ignored=reason
+    )
 
 
 def reschedule(reading: Reading, why: str | None = None) -> Result:

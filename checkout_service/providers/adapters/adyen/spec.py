@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from checkout_service.providers.adapters.adyen.modes import LIVE_BASE, TEST_BASE
 from checkout_service.providers.minor_units import read_of
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
@@ -45,6 +46,8 @@ spec = ProviderSpec(
     ),
     webhooks=WebhookFormat(
         body="json",
+        # Of webhooks that are no batch of items: see webhooks.py.
+        headers=("hmacsignature",),
         acknowledgement="[accepted]",
         names=tuple(
             f"notificationItems.*.NotificationRequestItem.{name}"
@@ -60,8 +63,8 @@ spec = ProviderSpec(
         of="attempt",
         mode_option="api_base",
         default="https://checkout-test.adyen.com",
-        live_pattern=r"^https://[a-z0-9-]+-checkout-live\.adyenpayments\.com(?:/|$)",
-        test_pattern=r"^https://checkout-test\.adyen\.com(?:/|$)",
+        live_pattern=LIVE_BASE,
+        test_pattern=TEST_BASE,
     ),
     looks_up_all=False,
     minor_units=MINOR_UNITS,
