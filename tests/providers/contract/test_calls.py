@@ -32,7 +32,6 @@ from checkout_service.providers.base import (
 from tests.providers.contract.judging import LEAVES
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, Bank, Kit
 
-
 NO_YEN = {"gocardless"}
 """Those that refuse it before any call: no scheme of theirs has it."""
 

@@ -57,4 +57,4 @@ def explain(status: int, body: dict[str, Any]) -> Decline | None:
         field = each.get("field")
         if isinstance(field, str) and field.rpartition(".")[2] in _FIELDS:
             return _FIELDS[field.rpartition(".")[2]]
-    return Decline.NOT_IN_THIS_STATE if error.get("type") == "invalid_state" and status != 409 else None
+    return Decline.NOT_IN_THIS_STATE if error.get("type") == "invalid_state" else None
