@@ -196,16 +196,3 @@ def test_a_refund_that_comes_back_gives_back_nothing(stage: Stage, sql: Sql) -> 
 def test_a_refund_and_a_charge_back_of_all_are_flagged(stage: Stage) -> None:
     ending = stage.play(fulfils, CONFIRMED, gives_back(4000, "paid"), CHARGED_BACK)
     assert short(ending) == ("reversed", "refund_too_large", 240, 240, 0)
-
-
-def test_a_delivery_waits_while_its_events_are_behind(stage: Stage) -> None:
-    """Events are listed a moment after they happened: what is taken for the end would be forgotten for good."""
-
-    def charged_back_unseen(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
-        bank.behind = {"charged_back"}
-        return CHARGED_BACK(bank, copy)
-
-    ending = stage.play(fulfils, CONFIRMED, charged_back_unseen)
-    assert ending.status in {"paid", "processing", "pending"}
-    assert "received" in ending.unsettled
-    assert ending.lost == 0

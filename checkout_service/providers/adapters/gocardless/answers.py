@@ -31,8 +31,10 @@ Answer = list[ProviderEvent | ProviderRefundEvent]
 CANCELABLE: Final = frozenset({"pending_customer_approval", "pending_submission"})
 """Statuses of a payment that no bank has yet."""
 
-UNDER_WAY: Final = CANCELABLE | {"submitted"}
 CAME: Final = frozenset({"confirmed", "paid_out"})
+
+_OVER: Final = CAME | {"charged_back", "failed", "cancelled", "customer_approval_denied"}
+"""Any other word is one for a debit on its way."""
 
 _REFUNDS: Final = {
     "paid": RefundStatus.SUCCEEDED,
@@ -95,7 +97,7 @@ def of_payment(
         seen = f"lookup:{payment_ref}:{PaymentStatus.PAID.value}:{money['amount']}"
         came: list[Entry] = [collected(payment_ref, **money)]
         found.append(_event(held, reference, seen, PaymentStatus.PAID, came, **money))
-    if status in UNDER_WAY:
+    if status not in _OVER:
         found.append(_under_way(held, reference, seen_at, f"{payment_ref}:{history.tried_by}", [named]))
         return [*found, *_refunds_of(refunds, reference, payment_ref)]
     over = NoneUnderWayEntry(at=seen_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
-from checkout_service.settings.secret_forms import MODE_KEY, key_like
+from checkout_service.settings.secret_forms import MODE_KEY, key_like, shared_secret
 
 spec = ProviderSpec(
     name="gocardless",
@@ -15,7 +15,8 @@ spec = ProviderSpec(
         checks={
             "access_token": key_like(
                 r"(?:live|sandbox)_[\w-]+", words="an access token of GoCardless, live_… or sandbox_…", kind=MODE_KEY
-            )
+            ),
+            "webhook_secrets": shared_secret,
         },
     ),
     webhooks=WebhookFormat(
