@@ -300,7 +300,10 @@ class GoCardlessKit:
     ) -> SignedWebhook:
         action = "of another age" if status is None else "confirmed"
         ours = {"payment_id": provider_ref or str(PAYMENT_ID)}
-        return sign(delivery(_event("payments", action, event, ours, payment=PAYMENT_REF)), secret or self.secrets[0])
+        return sign(
+            delivery(_event("payments", action, event, ours, payment=PAYMENT_REF)),
+            self.secrets[0] if secret is None else secret,
+        )
 
     def movements(self) -> dict[str, SignedWebhook]:
         """Every event after which a payment is looked up."""
