@@ -126,18 +126,18 @@ class GoCardlessBank:
         """The customer went through the pages: there is a payment, and the event of it."""
         request = self.payments[provider_ref]
         payment_ref = _id("PM", provider_ref)
-        asked = request["payment_request"]
+        ordered = request["payment_request"]
         request["status"] = "fulfilled"
         request["links"]["payment_request_payment"] = payment_ref
         self.debits[payment_ref] = {
             "id": payment_ref,
             "created_at": "2026-11-25T12:00:00.000Z",
             "charge_date": "2026-11-28",
-            "amount": int(asked["amount"]),
+            "amount": int(ordered["amount"]),
             "amount_refunded": 0,
-            "currency": asked["currency"],
-            "description": asked["description"],
-            "metadata": asked["metadata"],
+            "currency": ordered["currency"],
+            "description": ordered["description"],
+            "metadata": ordered["metadata"],
             "status": "pending_submission",
             "links": {"mandate": "MD000123", "creditor": "CR000123"},
         }
@@ -214,9 +214,9 @@ class GoCardlessBank:
         return httpx.Response(200, json={kind: debit})
 
     def _request(self, order: dict[str, Any]) -> dict[str, Any]:
-        asked, ours = order["payment_request"], order["metadata"]["payment_id"]
+        ordered, ours = order["payment_request"], order["metadata"]["payment_id"]
         made = order | {"id": _id("BRQ", ours), "status": "pending", "links": {"customer": "CU000123"}}
-        made["payment_request"] = asked | {"scheme": None, "links": {}}
+        made["payment_request"] = ordered | {"scheme": None, "links": {}}
         self.payments[ours] = made
         return made
 

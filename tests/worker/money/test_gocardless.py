@@ -55,8 +55,8 @@ class Stage:
 
     def _open(self, copy: Copy) -> None:
         ours = {"payment_id": str(copy.payment_id)}
-        asked = {"amount": 24000, "currency": "USD", "description": "…", "metadata": ours}
-        made = self.bank._request({"payment_request": asked, "metadata": ours})
+        ordered = {"amount": 24000, "currency": "USD", "description": "…", "metadata": ours}
+        made = self.bank._request({"payment_request": ordered, "metadata": ours})
         self._sql(
             """INSERT INTO checkout_sessions (user_id, cart_id, idempotency_key, request_hash, payment_id,
                 payment_token, amount, currency, lines, expires_at)

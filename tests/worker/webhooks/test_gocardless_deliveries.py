@@ -105,8 +105,8 @@ def test_a_delivery_of_many_payments_moves_ours_and_asks_about_no_other(shop: Sh
 
     assert state_of(shop.sql, webhook) == "applied"
     assert shop.statuses() == {"paid": MANY - 10, "reversed": 10}
-    asked = Counter(call.url.params.get("payment") for call in shop.bank.requests if call.url.path == "/events")
-    assert asked == dict.fromkeys(shop.bank.debits, 1), "one look-up for each payment, however many events it has"
+    look_ups = Counter(call.url.params.get("payment") for call in shop.bank.requests if call.url.path == "/events")
+    assert look_ups == dict.fromkeys(shop.bank.debits, 1), "one look-up for each payment, however many events it has"
 
 
 def test_the_same_delivery_again_moves_nothing(shop: Shop) -> None:

@@ -82,7 +82,7 @@ def test_without_the_cache_all_is_asked_again_and_nothing_is_entered_twice(
 ) -> None:
     delivery = file_news(scripted, sql, slow)
     process(str(delivery))
-    asked = len(scripted.looked_up)
+    before = len(scripted.looked_up)
     monkeypatch.setattr(task, "LOOK_UP_FOR", 60.0)
     for key in cache()._redis.keys("*looked up*"):
         cache()._redis.delete(key)
@@ -90,7 +90,7 @@ def test_without_the_cache_all_is_asked_again_and_nothing_is_entered_twice(
     again(sql, delivery)
 
     assert state_of(sql, delivery) == "applied"
-    assert len(scripted.looked_up) == asked + MANY
+    assert len(scripted.looked_up) == before + MANY
     assert sql("SELECT count(*) FROM payment_events")[0].count == MANY
 
 

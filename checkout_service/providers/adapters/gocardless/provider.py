@@ -200,9 +200,9 @@ class GoCardlessProvider:
     def _requested(self, order: dict[str, Any], opening: Opening) -> dict[str, Any]:
         """The billing request of this order. The key alone says that it was made before, whatever was ordered."""
         held = self._made("billing_requests", order, str(opening.payment_id), BILLING_REQUEST)
-        asked = order["payment_request"]
+        wish = order["payment_request"]
         money = nested(held, "payment_request")
-        same = (money.get("amount"), money.get("currency")) == (asked["amount"], asked["currency"])
+        same = (money.get("amount"), money.get("currency")) == (wish["amount"], wish["currency"])
         if not same or metadata_of(held).get("payment_id") != str(opening.payment_id):
             message = "its key belongs to another billing request"
             raise ProviderRefusedError(message, reason=Decline.KEY_REUSED)
