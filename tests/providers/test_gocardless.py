@@ -60,7 +60,7 @@ def test_a_delivery_of_250_events_is_one_look_up_a_payment_of_ours() -> None:
     assert references_in(parsed(*events)) == ours
 
 
-def test_another_shop_on_the_account_is_told_by_its_deployment() -> None:
+def test_another_shop_on_the_account_is_known_by_its_deployment() -> None:
     mine, theirs = ({"payment_id": str(PAYMENT_ID), "deployment": name} for name in ("uniforms", "boots"))
     assert references_in(parsed(payment_event(1, mine), deployment="uniforms")) == [str(PAYMENT_ID)]
     for metadata in (theirs, {"payment_id": str(PAYMENT_ID)}, {}):

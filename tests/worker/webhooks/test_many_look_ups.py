@@ -77,7 +77,7 @@ def test_each_attempt_goes_on_where_the_one_before_had_no_time_left(
     assert sorted(scripted.looked_up) == sorted(slow), "each is asked about once"
 
 
-def test_without_the_cache_all_is_asked_again_and_nothing_is_entered_twice(
+def test_without_the_cache_all_are_looked_up_again_and_nothing_is_entered_twice(
     sql: Sql, scripted: ScriptedProvider, slow: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = file_news(scripted, sql, slow)
