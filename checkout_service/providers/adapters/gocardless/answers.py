@@ -73,7 +73,7 @@ def of_request(held: dict[str, Any], reference: Reference, seen_at: datetime) ->
         seen = f"lookup:{reference.provider_ref}:{PaymentStatus.CANCELED.value}:"
         return [_event(held, reference, seen, PaymentStatus.CANCELED, entries)]
     if status in {"fulfilling", "fulfilled"}:
-        return [_under_way(held, reference, seen_at, "", [])]
+        return [_under_way(held, reference, "", [AttemptEntry(status=AttemptStatus.UNDER_WAY, at=seen_at)])]
     return []
 
 
@@ -92,22 +92,25 @@ def of_payment(
         _event(held, reference, step.event_id, step.status, step.entries, occurred_at=step.at, **money)
         for step in history.steps
     ]
-    named = AttemptEntry(ref=payment_ref)
     if not history.collected and status in CAME | {"charged_back"}:
         seen = f"lookup:{payment_ref}:{PaymentStatus.PAID.value}:{money['amount']}"
-        came: list[Entry] = [collected(payment_ref, **money)]
-        found.append(_event(held, reference, seen, PaymentStatus.PAID, came, **money))
-    if status not in _OVER:
-        found.append(_under_way(held, reference, seen_at, f"{payment_ref}:{history.tried_by}", [named]))
+        capture: list[Entry] = [collected(payment_ref, **money)]
+        found.append(_event(held, reference, seen, PaymentStatus.PAID, capture, **money))
+    came = history.collected or status in CAME | {"charged_back"}
+    if status not in _OVER and not came:
+        tried = _tried(payment_ref, history, seen_at)
+        found.append(_under_way(held, reference, f"{payment_ref}:{history.tried_by}", tried))
         return [*found, *_refunds_of(refunds, reference, payment_ref)]
     over = NoneUnderWayEntry(at=seen_at)
     if (failed := _failed(status, history)) is not None:
         ended, *others = failed
-        entries = [AttemptEntry(ref=payment_ref, status=AttemptStatus.FAILED, decline=_decline(status, history))]
+        entries = [_failed_attempt(payment_ref, None if status == "cancelled" else history, seen_at)]
         seen = f"lookup:{payment_ref}:{ended.value}:{history.tried_by}"
         found.append(_event(held, reference, seen, ended, [*entries, *others, over]))
     else:
-        found.append(_event(held, reference, "", None, [named, over]))
+        # What came is the end of every try, that of a retry too, which has no name.
+        attempt = AttemptEntry(ref=payment_ref, status=AttemptStatus.AUTHORIZED, rest_released=True, at=seen_at)
+        found.append(_event(held, reference, "", None, [attempt, over] if came else [over]))
     return [*found, *_refunds_of(refunds, reference, payment_ref)]
 
 
@@ -173,23 +176,24 @@ def _failed(status: str, history: History) -> tuple[PaymentStatus, *tuple[Entry,
     return None
 
 
-def _decline(status: str, history: History) -> str | None:
-    if status == "cancelled":
-        return None
-    return _DECLINES.get(history.failed_by or "", Decline.DECLINED).value
+def _failed_attempt(payment_ref: str, history: History | None, at: datetime) -> AttemptEntry:
+    decline = None if history is None else _DECLINES.get(history.failed_by or "", Decline.DECLINED).value
+    return AttemptEntry(ref=payment_ref, status=AttemptStatus.FAILED, decline=decline, at=at)
 
 
-def _under_way(
-    held: dict[str, Any], reference: Reference, seen_at: datetime, tried: str, named: Sequence[Entry]
-) -> ProviderEvent:
-    """A debit on its way: an attempt without a name, since a retry goes the same way under the payment's own id.
+def _tried(payment_ref: str, history: History, seen_at: datetime) -> Sequence[Entry]:
+    """A debit on its way, by the payment's own name. A retry has none: what failed by that name has failed for good."""
+    if history.failed_at is None:
+        return [AttemptEntry(ref=payment_ref, status=AttemptStatus.UNDER_WAY, at=seen_at)]
+    retry = AttemptEntry(status=AttemptStatus.UNDER_WAY, at=seen_at)
+    return [_failed_attempt(payment_ref, history, history.failed_at), retry]
 
-    ``tried`` tells one try from the next, so that each is news.
-    """
+
+def _under_way(held: dict[str, Any], reference: Reference, tried: str, entries: Sequence[Entry]) -> ProviderEvent:
+    """News that a debit is on its way; ``tried`` tells one try from the next, so that each is news."""
     status = PaymentStatus.PROCESSING
-    under_way = AttemptEntry(status=AttemptStatus.UNDER_WAY, at=seen_at)
     seen = f"lookup:{reference.provider_ref}:{status.value}:{tried}"
-    return _event(held, reference, seen, status, [under_way, *named])
+    return _event(held, reference, seen, status, entries)
 
 
 def _refunds_of(refunds: Sequence[dict[str, Any]], reference: Reference, payment_ref: str) -> Answer:

@@ -54,7 +54,8 @@ class Step:
 class History:
     """A payment's events, read in their order. ``whole`` says that its beginning is among them: they are kept for
     18 months. ``collected`` says that money came; ``returned`` or ``charged_back`` is the event by which it is gone
-    now. ``failed_by`` is the cause of the newest failure, ``tried_by`` the event that began the newest try after it.
+    now. ``failed_by`` is the cause of the newest failure, which was at ``failed_at``; ``tried_by`` is the event that
+    began the newest try after one.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -63,6 +64,7 @@ class History:
     returned: str | None = None
     charged_back: str | None = None
     failed_by: str | None = None
+    failed_at: datetime | None = None
     tried_by: str = ""
 
     @property
@@ -76,8 +78,8 @@ def history_of(payment_ref: str, events: Sequence[Mapping[str, Any]], *, amount:
     of_payments = [event for event in events if text(event, "resource_type") == "payments"]
     read = sorted((_Event.of(event, payment_ref) for event in of_payments), key=_Event.place)
     history = History()
-    money = {"amount": amount, "currency": currency}
-    source = {"attempt_ref": payment_ref, "capture_ref": payment_ref}
+    whole: dict[str, Any] = {"amount": amount, "currency": currency}
+    whole |= {"attempt_ref": payment_ref, "capture_ref": payment_ref}
     for event in {each.id: each for each in read}.values():
         entries: list[Entry] = []
         status = None
@@ -88,23 +90,23 @@ def history_of(payment_ref: str, events: Sequence[Mapping[str, Any]], *, amount:
             case "created":
                 history.whole = True
             case "confirmed" if history.returned is not None:
-                entries.append(_dispute(history.returned, event, came_back=True, **money, **source))
+                entries.append(_dispute(history.returned, event, came_back=True, **whole))
                 history.returned = None
             case "failed":
-                history.failed_by = event.cause
+                history.failed_by, history.failed_at = event.cause, event.at
                 if history.collected and not history.is_gone:
                     history.returned, status = event.id, PaymentStatus.REVERSED
                     late = DisputeReason.BANK_CANNOT_PROCESS
-                    entries.append(_dispute(event.id, event, came_back=False, reason=late, **money, **source))
+                    entries.append(_dispute(event.id, event, came_back=False, reason=late, **whole))
             case "resubmission_requested":
                 history.tried_by = event.id
             case "charged_back" if not history.is_gone:
                 history.charged_back = event.id
                 reason = _REASONS.get(event.cause or "", DisputeReason.GENERAL)
                 status = PaymentStatus.REVERSED
-                entries.append(_dispute(event.id, event, came_back=False, reason=reason, **money, **source))
+                entries.append(_dispute(event.id, event, came_back=False, reason=reason, **whole))
             case "chargeback_cancelled" if history.charged_back is not None:
-                entries.append(_dispute(history.charged_back, event, came_back=True, **money, **source))
+                entries.append(_dispute(history.charged_back, event, came_back=True, **whole))
                 history.charged_back = None
         if entries:
             history.steps.append(Step(event_id=event.id, at=event.at, status=status, entries=entries))

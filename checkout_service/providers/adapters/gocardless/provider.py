@@ -7,7 +7,7 @@ back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -280,7 +280,7 @@ class GoCardlessProvider:
                 return found
         raise UnreadableError(f"a list of {kind} has no end")
 
-    def _metadata(self, reference: Reference) -> Mapping[str, str]:
+    def _metadata(self, reference: Reference) -> dict[str, str]:
         ours = {"payment_id": str(reference.payment_id)}
         return ours | ({"deployment": self._deployment} if self._deployment else {})
 

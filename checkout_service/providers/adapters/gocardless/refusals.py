@@ -46,7 +46,7 @@ def explain(status: int, body: dict[str, Any]) -> Decline | None:
     details = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
     reasons = [each["reason"] for each in details if isinstance(each.get("reason"), str)]
     if "idempotent_creation_conflict" in reasons:
-        links = next((each["links"] for each in details if isinstance(each.get("links"), dict)), {})
+        links: dict[str, Any] = next((each["links"] for each in details if isinstance(each.get("links"), dict)), {})
         raise ConflictError(links.get("conflicting_resource_id"))
     if "total_amount_confirmation_invalid" in reasons:
         raise ProviderUnavailableError("another refund of this payment is at work", in_progress=True)
