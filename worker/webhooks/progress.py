@@ -24,9 +24,8 @@ REMEMBERED_FOR: Final = 4 * 86_400
 
 def resume(readings: Sequence[Reading]) -> list[Reading]:
     """The readings without the thin events that an attempt before looked up. A replay asks about all of them."""
-    marks = {
-        reading.webhook.id: _marks(reading.webhook.id, reading.thin_events) for reading in readings if _many(reading)
-    }
+    many = [each for each in readings if len(each.thin_events) > 1 and not each.webhook.is_replay]
+    marks = {each.webhook.id: _marks(each.webhook.id, each.thin_events) for each in many}
     known = cache().known([mark for of_webhook in marks.values() for mark in of_webhook.values()])
     if not known:
         return list(readings)
@@ -41,18 +40,10 @@ def resume(readings: Sequence[Reading]) -> list[Reading]:
 
 def note_progress(readings: Sequence[Reading]) -> None:
     """Remember what was looked up of webhooks that come again for the rest. Call it after the commit."""
-    marks = [
-        mark
-        for reading in readings
-        for mark in _marks(reading.webhook.id, reading.looked_up).values()
-        if _many(reading)
-    ]
+    partly = [each for each in readings if each.looked_up and not each.webhook.is_replay]
+    marks = [mark for each in partly for mark in _marks(each.webhook.id, each.looked_up).values()]
     if marks:
         cache().put_many(marks, b"1", seconds=REMEMBERED_FOR)
-
-
-def _many(reading: Reading) -> bool:
-    return len(reading.thin_events) > 1 and not reading.webhook.is_replay
 
 
 def _marks(webhook_id: UUID, thin_events: Sequence[ThinEvent]) -> dict[ThinEvent, str]:

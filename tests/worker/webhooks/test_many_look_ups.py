@@ -123,9 +123,6 @@ def test_one_payment_that_cannot_be_looked_up_holds_back_no_other(
 
     scripted.truths[references[place]] = good
     scripted.looked_up.clear()
-    from checkout_service.database.engine import history
-
-    print("DEBUG", repr(history(now=True)), cache()._redis.keys("*"), webhook_row(sql, delivery))
     again(sql, delivery)
     assert state_of(sql, delivery) == "applied"
     assert scripted.looked_up == [references[place]], "the others were asked about before"
