@@ -222,8 +222,9 @@ def test_events_that_are_behind_their_payment_are_waited_for(actions: tuple[str,
     for action in actions:
         bank.happen(reference.provider_ref, action)
     bank.behind = {hidden}
-    with pytest.raises(ProviderUnavailableError, match="do not tell yet"):
+    with pytest.raises(ProviderUnavailableError, match="do not tell yet") as caught:
         provider.look_up(reference)
+    assert caught.value.in_progress, "it answered: others need not leave it alone"
     bank.behind = set()
     assert events_of(provider.look_up(reference))
 

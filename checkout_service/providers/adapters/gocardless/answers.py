@@ -158,7 +158,8 @@ def _check_up_to_date(status: str, history: History) -> None:
         "paid_out": history.is_gone,
     }
     if behind.get(status, False):
-        raise ProviderUnavailableError(f"its events do not tell yet how it became {status}")
+        # It did answer, so it is not taken for away.
+        raise ProviderUnavailableError(f"its events do not tell yet how it became {status}", in_progress=True)
 
 
 def _failed(status: str, history: History) -> tuple[PaymentStatus, *tuple[Entry, ...]] | None:
