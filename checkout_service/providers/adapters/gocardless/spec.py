@@ -9,12 +9,12 @@ from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookForm
 from checkout_service.settings.provider_accounts import AccountForm
 from checkout_service.settings.secret_forms import MODE_KEY, key_like, shared_secret
 
-_TOKEN: Final = r"(?:live|sandbox)_[\w-]+"
+_FORM: Final = r"(?:live|sandbox)_[\w-]+"
 
 
 def webhook_secret(value: str) -> str | None:
     """What is wrong with one secret of a list, or None: GoCardless lets its owner choose any text."""
-    if re.fullmatch(_TOKEN, value):
+    if re.fullmatch(_FORM, value):
         return "is an access token of GoCardless, not the secret of a webhook endpoint"
     return shared_secret(value)
 
@@ -26,7 +26,7 @@ spec = ProviderSpec(
         optional=("api_base", "return_url", "fallback"),
         shapes={"return_url": r"https?://\S+", "fallback": r"on|off"},
         checks={
-            "access_token": key_like(_TOKEN, words="an access token of GoCardless, live_… or sandbox_…", kind=MODE_KEY),
+            "access_token": key_like(_FORM, words="an access token of GoCardless, live_… or sandbox_…", kind=MODE_KEY),
             "webhook_secrets": webhook_secret,
         },
     ),
