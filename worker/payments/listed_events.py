@@ -98,7 +98,9 @@ class ListedEvents:
                 for item in event.events:
                     if isinstance(item, ThinEvent) and item.object_ref:
                         news.setdefault(item.object_ref, []).append(item)
-        here = references(item.provider_ref for each in news.values() for item in each if item.provider_ref)
+        here = references(
+            (self.name, item.provider_ref) for each in news.values() for item in each if item.provider_ref
+        )
         entered = 0
         for each in news.values():
             reference = each[0].provider_ref
@@ -170,7 +172,7 @@ class ListedEvents:
         except Exception:
             log.exception("events_not_recorded")
             return None
-        here = references(item.provider_ref for item in thin_events) if thin_events else {}
+        here = references((item.provider, item.provider_ref) for item in thin_events)
         for key in sorted(here):
             queries.ask(Inquiry(payment_id=here[key].payment_id, provider=key[0]))
             if not queries.recorded:

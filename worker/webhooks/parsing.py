@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from time import monotonic
 from typing import Final, TypeVar
 from uuid import UUID
@@ -32,48 +31,19 @@ from checkout_service.providers.named_objects import SupportsNamedObjects
 from checkout_service.telemetry import tracing
 from checkout_service.telemetry.metrics import count_secret
 from checkout_service.telemetry.tracing import Kind
+from worker.backoff import FIRST_DELAY
 from worker.context import provider, providers
 from worker.references import references
 from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
 from worker.webhooks.claims import ClaimedWebhook
 from worker.webhooks.memory import name_of, recall
+from worker.webhooks.progress import resume
+from worker.webhooks.reading import Reading
 
 NEW_FOR: Final = timedelta(minutes=1)
 """A provider may report on a payment while the answer that opened it is still on its way to us."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a webhook says, or why it says nothing.
-
-    ``thin_events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
-    ``rejected`` is why it could not be verified, ``unreadable`` why it was verified and could not be understood (the
-    events are then those of its other parts), ``unavailable`` what could not be had now, and ``wait`` how long such a
-    webhook is put off, where that is known; ``unverified`` says that without it nobody vouches for the webhook.
-    ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it all. ``came_with`` is
-    a delivery that was settled when the same bytes came before, as the cache has it: the database must have it too.
-    ``ignored`` is why it is, if nothing comes of it, and ``ignored_why`` the same in words, where there are any.
-    ``looked_up`` are the thin events whose look-ups are made.
-    """
-
-    webhook: ClaimedWebhook
-    events: Sequence[ProviderEvent] = ()
-    refunds: Sequence[ProviderRefundEvent] = ()
-    thin_events: Sequence[ThinEvent] = ()
-    waits_for: ThinEvent | None = None
-    came_with: UUID | None = None
-    rejected: str | None = None
-    unreadable: str | None = None
-    unavailable: str | None = None
-    wait: timedelta | None = None
-    unverified: bool = False
-    error: Exception | None = None
-    memory: str = ""
-    ignored: IgnoredReason = IgnoredReason.NOTHING_TO_RECORD
-    ignored_why: str | None = None
-    looked_up: Sequence[ThinEvent] = ()
 
 
 def read_webhooks(
@@ -95,6 +65,7 @@ def read_webhooks(
         count_secret(name, place, count)
     if not any(reading.thin_events for reading in readings):
         return readings
+    readings = resume(readings)
     look_ups = _LookUps(readings, look_up_until)
     return [look_ups.of(reading) if reading.thin_events else reading for reading in readings]
 
@@ -155,7 +126,7 @@ class _LookUps:
     def __init__(self, readings: Sequence[Reading], until: float) -> None:
         self._until = until
         thin_events = [thin_event for reading in readings for thin_event in reading.thin_events]
-        self._searched = {thin_event.provider_ref for thin_event in thin_events if thin_event.provider_ref}
+        self._searched = {(each.provider, each.provider_ref) for each in thin_events if each.provider_ref}
         self._here = references(self._searched)
         self._news: dict[_Key, list[ThinEvent]] = {}
         for thin_event in thin_events:
@@ -164,71 +135,87 @@ class _LookUps:
         self._objects: dict[_Key, ParsedWebhook | ProviderError] = {}
 
     def of(self, reading: Reading) -> Reading:
-        """The reading with what its thin events are about; of payments that are not ours nobody is asked."""
-        webhook = reading.webhook
-        unverified = not all(thin_event.verified for thin_event in reading.thin_events)
-        put_off = partial(Reading, webhook=webhook, unverified=unverified)
-        try:
-            found = self._found(reading)
-        except ProviderUnavailableError as error:
-            return put_off(unavailable=str(error))
-        except ProviderRefusedError as error:
-            if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
-                return put_off(unavailable=str(error))
-            log.warning("look_up_refused", delivery_id=str(webhook.id), reason=error.reason.value)
-            return Reading(webhook=webhook, error=error)
-        except UnreadableError as error:  # its cause may quote what the provider sent
-            log.warning("look_up_not_understood", delivery_id=str(webhook.id), error=str(error))
-            return Reading(webhook=webhook, error=error)
-        except Exception as error:
-            log.exception("look_up_failed", delivery_id=str(webhook.id))
-            return Reading(webhook=webhook, error=error)
-        if found.waits_for is not None and not found.waits_for.verified:
-            return _unsigned_and_unknown(webhook)
-        return found
+        """The reading with what its thin events are about; of payments that are not ours nobody is asked.
 
-    def _found(self, reading: Reading) -> Reading:
-        """Raises what a provider answered, or ProviderUnavailableError where it is not asked now."""
+        What is answered counts, whatever is wrong with another payment of the webhook: that alone is asked about again.
+        """
+        webhook = reading.webhook
         found: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
-        waits_for, ignored, why = None, reading.ignored, None
+        looked_up: list[ThinEvent] = []
+        waits_for, unavailable, wait, error = None, None, None, None
+        ignored, why = reading.ignored, None
         to_look_up = list(reading.thin_events)
         for thin_event in to_look_up:  # which grows by what objects lead to
             adapter = provider(thin_event.provider)
             reader = _reader(adapter, thin_event)
-            if reader is not None:
-                parsed = self._object(reader, thin_event, reading.webhook)
+            known = self._known(thin_event) if reader is None else None
+            if reader is None and known is None and thin_event.foreign and thin_event.verified:
+                ignored, why = IgnoredReason.NOT_OURS, _OF_ANOTHER
+                continue
+            if adapter is None or (reader is None and known is None):
+                waits_for = thin_event
+                continue
+            if not self._is_answered(thin_event, reader):
+                if monotonic() > self._until:
+                    # The rest is asked about soon, as long as each attempt comes further.
+                    unavailable = "no time was left to ask the provider"
+                    wait = FIRST_DELAY if looked_up else None
+                    break
+                if not may_call(thin_event.provider):
+                    unavailable = NOT_CALLED
+                    break
+            try:
+                if reader is not None:
+                    parsed = self._object(reader, thin_event, webhook)
+                else:
+                    parsed = ParsedWebhook(events=self._payment(adapter, known, webhook) if known else ())
+            except ProviderUnavailableError as away:
+                unavailable = str(away)
+            except Exception as broken:  # noqa: BLE001 (told apart below)
+                if isinstance(broken, ProviderRefusedError) and broken.reason is Decline.CREDENTIALS:
+                    unavailable = str(broken)  # ours to mend, and until then the provider is as good as away
+                    break
+                error = broken
+                _log_error(webhook, broken)
+            else:
                 if parsed is None:
                     ignored, why = IgnoredReason.NOT_OURS, _NO_SUCH
                     continue
                 ignored = parsed.ignored
+                led = [item for item in parsed.events if isinstance(item, ThinEvent)]
                 found.extend(item for item in parsed.events if not isinstance(item, ThinEvent))
-                to_look_up.extend(item for item in parsed.events if isinstance(item, ThinEvent))
-                continue
-            known = self._known(thin_event)
-            if known is None and thin_event.foreign and thin_event.verified:
-                ignored, why = IgnoredReason.NOT_OURS, _OF_ANOTHER
-                continue
-            if known is None or adapter is None:
-                waits_for = thin_event
-                continue
-            found.extend(self._payment(adapter, known, reading.webhook))
-        return replace(
+                to_look_up.extend(led)
+                looked_up += [] if led else [thin_event]
+        if waits_for is not None and not waits_for.verified:
+            return _unsigned_and_unknown(webhook)
+        done = replace(
             reading,
             events=[item for item in found if isinstance(item, ProviderEvent)],
             refunds=[item for item in found if isinstance(item, ProviderRefundEvent)],
             thin_events=(),
-            looked_up=reading.thin_events,
             waits_for=waits_for,
             ignored=ignored,
             ignored_why=why,
         )
+        if unavailable is not None:
+            unverified = not all(thin_event.verified for thin_event in reading.thin_events)
+            return replace(done, unavailable=unavailable, wait=wait, unverified=unverified, looked_up=looked_up)
+        if error is not None:
+            return replace(done, error=error, looked_up=looked_up)
+        return replace(done, delivered=reading.thin_events)
+
+    def _is_answered(self, thin_event: ThinEvent, reader: SupportsNamedObjects | None) -> bool:
+        if reader is None:
+            return (thin_event.provider, thin_event.provider_ref) in self._payments
+        return (thin_event.provider, thin_event.object_ref) in self._objects
 
     def _known(self, thin_event: ThinEvent) -> Reference | None:
         """What we know of its payment; of one that an object has just led to, that is read now."""
-        if thin_event.provider_ref not in self._searched:
-            self._searched.add(thin_event.provider_ref)
-            self._here |= references([thin_event.provider_ref])
-        return self._here.get((thin_event.provider, thin_event.provider_ref))
+        key = (thin_event.provider, thin_event.provider_ref)
+        if key not in self._searched and thin_event.provider_ref:
+            self._searched.add(key)
+            self._here |= references([key])
+        return self._here.get(key)
 
     def _payment(
         self, adapter: Provider, known: Reference, webhook: ClaimedWebhook
@@ -256,14 +243,7 @@ class _LookUps:
     def _called(
         self, name: str, about: UUID | str, webhook: ClaimedWebhook, call: Callable[[], _Answer]
     ) -> _Answer | ProviderError:
-        """What a provider answers to a call about a thing, or its error.
-
-        Raises ProviderUnavailableError where it is not called now.
-        """
-        if monotonic() > self._until:
-            raise ProviderUnavailableError("no time was left to ask the provider")
-        if not may_call(name):
-            raise ProviderUnavailableError(NOT_CALLED)
+        """What a provider answers to a call about a thing, or its error."""
         try:
             with (
                 tracing.of_row("webhook look-up", Kind.INTERNAL, {}, context=webhook.trace_context),
@@ -290,6 +270,15 @@ def _given(answer: _Answer | ProviderError) -> _Answer:
     if isinstance(answer, ProviderError):
         raise answer
     return answer
+
+
+def _log_error(webhook: ClaimedWebhook, error: Exception) -> None:
+    if isinstance(error, ProviderRefusedError):
+        log.warning("look_up_refused", delivery_id=str(webhook.id), reason=error.reason.value)
+    elif isinstance(error, UnreadableError):  # its cause may quote what the provider sent
+        log.warning("look_up_not_understood", delivery_id=str(webhook.id), error=str(error))
+    else:
+        log.error("look_up_failed", delivery_id=str(webhook.id), exc_info=error)
 
 
 def _unsigned_and_unknown(webhook: ClaimedWebhook) -> Reading:

@@ -31,7 +31,9 @@ from worker.webhooks import spans
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
 from worker.webhooks.counting import count_dropped, counted
 from worker.webhooks.memory import REMEMBERED, remember, still_settled
-from worker.webhooks.parsing import Reading, read_webhooks
+from worker.webhooks.parsing import read_webhooks
+from worker.webhooks.progress import note_progress
+from worker.webhooks.reading import Reading
 from worker.webhooks.rejected import reject
 from worker.webhooks.replays import (
     FLOWER,
@@ -334,6 +336,7 @@ def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: span
     spans.note_openings(begun, recorded.opened_in)
     recorded.follow_up()
     _remember(readings, written)
+    note_progress(readings)
     return counted(written)
 
 
@@ -390,6 +393,6 @@ def _remember(readings: Sequence[Reading], written: Sequence[Result]) -> None:
     note_delivered(
         (thin_event.provider, thin_event.event_id)
         for reading in readings
-        if reading.looked_up and reading.webhook.id in here
-        for thin_event in reading.looked_up
+        if reading.delivered and reading.webhook.id in here
+        for thin_event in reading.delivered
     )

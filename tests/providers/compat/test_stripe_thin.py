@@ -22,19 +22,23 @@ from tests.providers.kits.stripe import KIT, StripeBank, event, intent, sign, th
 
 SECRET = KIT.secrets[0]
 CLIENT = stripe.StripeClient("sk_test_x")
-REFS = {
-    "PaymentIntent": "pi_1",
-    "Charge": "ch_1",
-    "Refund": "re_1",
-    "Dispute": "du_1",
-    "EarlyFraudWarning": "issfr_1",
+RESOURCES: dict[str, tuple[str, Any]] = {
+    "PaymentIntent": ("pi_1", stripe.PaymentIntent),
+    "Charge": ("ch_1", stripe.Charge),
+    "Refund": ("re_1", stripe.Refund),
+    "Dispute": ("du_1", stripe.Dispute),
+    "EarlyFraudWarning": ("issfr_1", stripe.radar.EarlyFraudWarning),
 }
-"""An id of what the package's classes say that an event is about."""
+"""By what the package's classes say that an event is about: an id, and the class of that."""
+
+
+def resource_of(kind: str) -> tuple[str, Any]:
+    notification: Any = get_v2_event_notification_class(f"v1.{kind}")
+    return RESOURCES[inspect.get_annotations(notification.fetch_related_object)["return"]]
 
 
 def ref_of(kind: str) -> str:
-    notification: Any = get_v2_event_notification_class(f"v1.{kind}")
-    return REFS[inspect.get_annotations(notification.fetch_related_object)["return"]]
+    return resource_of(kind)[0]
 
 
 def signed(body: dict[str, Any]) -> SignedWebhook:
@@ -59,6 +63,7 @@ def test_every_kind_that_we_read_in_full_has_a_thin_one_about_the_same_object(ki
     assert not isinstance(notification, UnknownEventNotification)
     assert notification.type == f"v1.{found.kind}"
     assert (notification.id, notification.related_object.id) == (found.event_id, found.object_ref)
+    assert notification.related_object.type == resource_of(kind)[1].OBJECT_NAME
     assert notification.context is None
 
 

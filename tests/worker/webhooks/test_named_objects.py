@@ -146,8 +146,8 @@ def test_an_intent_that_is_gone_though_its_payment_is_here_is_not_passed_over(sq
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"context": "acct_another"}, "not_ours: of another account or mode"),
-        ({"livemode": True}, "not_ours: of another account or mode"),
+        ({"context": "acct_another"}, "not_ours: of another shop, account or mode"),
+        ({"livemode": True}, "not_ours: of another shop, account or mode"),
         ({"type": "v1.customer.created"}, "unknown_type: of a kind that we do not know"),
     ],
 )
@@ -177,7 +177,7 @@ def test_a_charge_of_no_intent_is_not_ours(sql: Sql, bank: Stripe) -> None:
 
     process(str(delivery))
 
-    assert detail(sql, delivery)[1] == "not_ours: of another account or mode"
+    assert detail(sql, delivery)[1] == "not_ours: of another shop, account or mode"
 
 
 def test_an_open_intent_says_nothing_to_record(sql: Sql, bank: Stripe) -> None:

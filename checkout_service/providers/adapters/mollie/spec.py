@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
+from checkout_service.providers.minor_units import NO_OWN_WORD, read_of
 from checkout_service.providers.spec import CONTENT_TYPE, Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
 from checkout_service.settings.secret_forms import MODE_KEY, PUBLISHABLE_KEY, STRIPE_KEY, key_like, key_of_any_form
@@ -12,6 +14,15 @@ SIGNATURE: Final = "x-mollie-signature"
 
 LINKS: Final = (("", "entity"), ("_embedded.entity.", "payment"), ("_embedded.entity.", "self"), ("", "payment"))
 """Links that lead to a payment, or to something of it, in an event or in what it is about."""
+
+# Amounts are texts with the decimals of the currency. HUF has two, though PayPal, where it is paid by that, rounds them
+# away. Of the others that were looked up Mollie's page, a list of what it takes, says nothing that was found.
+MINOR_UNITS = (
+    *read_of("docs.mollie.com/docs/multicurrency", date(2026, 11, 30), {"HUF": 2, "ISK": 0, "JPY": 0}),
+    *read_of(NO_OWN_WORD, date(2026, 11, 30), {"CLP": 0, "COP": 2, "IDR": 2, "KWD": 3, "MGA": 2, "MRU": 2}),
+    *read_of(NO_OWN_WORD, date(2026, 11, 30), {"TWD": 2, "UGX": 0, "XCG": 2, "ZWG": 2}),
+)
+
 
 spec = ProviderSpec(
     name="mollie",
@@ -57,4 +68,5 @@ spec = ProviderSpec(
         live_pattern=r"^live_",
         test_pattern=r"^test_",
     ),
+    minor_units=MINOR_UNITS,
 )
