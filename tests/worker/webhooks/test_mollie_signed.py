@@ -219,7 +219,7 @@ def test_what_is_ignored_says_why_and_asks_nobody(signed: Wallets, sql: Sql) -> 
         (event_body("payout.completed", "po_1"), "unknown_type: of a kind that we do not know"),
         (event_body("hook.ping", "hook_1"), "nothing_to_record: says nothing that we keep"),
         (event_body("payment.paid", "tr_theirs", theirs), "not_ours: of a payment that another service opened"),
-        (event_body("payment.paid", "tr_x", theirs | {"mode": "live"}), "not_ours: of another account or mode"),
+        (event_body("payment.paid", "tr_x", theirs | {"mode": "live"}), "not_ours: of another shop, account or mode"),
     ]:
         row = webhook_row(sql, news(signed, sign(body)))
         assert (row.state, row.detail) == ("ignored", detail)
