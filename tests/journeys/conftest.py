@@ -15,10 +15,11 @@ import pytest
 from sqlalchemy import make_url
 
 from checkout_service.local.data_folder import free_ports, take_data_folder
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.mock_cli import update_server
 from checkout_service.local.purchase import customer_token
 from checkout_service.local.screen import Screen
-from checkout_service.local.session import CATALOGUE, Session, session
+from checkout_service.local.session import Session, session
 from checkout_service.providers.adapters.mock.provider import sign
 
 

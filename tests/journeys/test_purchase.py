@@ -7,9 +7,10 @@ import pytest
 import redis
 
 from checkout_service.local.__main__ import first_purchase
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.purchase import buy
 from checkout_service.local.screen import Screen
-from checkout_service.local.session import CATALOGUE, Session
+from checkout_service.local.session import Session
 from tests.journeys.conftest import Town, eventually
 
 

@@ -19,6 +19,7 @@ from checkout_service.database.schema import HEAD
 from checkout_service.doctor.findings import Level
 from checkout_service.doctor.rights import WEB, WEB_FUNCTIONS, WORKER, WORKER_FUNCTIONS
 from checkout_service.doctor.roles import WHERE, judge, judge_place
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.purchase import buy
 from tests.apps import another_postgres
 from tests.conftest import ROOT, Servers
@@ -26,8 +27,6 @@ from tests.flower_pages import stack
 from tests.migrations.neighbours import DATABASE, OTHERS, Deployment, ours, public
 from tests.migrations.schema import describe, tables
 from tests.migrations.test_schemas import ALL_TABLES
-
-CATALOGUE = ROOT / "checkout_service" / "local" / "demo_catalog.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
