@@ -1,20 +1,41 @@
 """Many commands by one start of an interpreter: what they load is loaded once, then each has a process of its own.
 
-``python -m tests.command_line.forked``: a list of ``[program, argument, …]`` as JSON on standard input, and as many
-``[status, stdout, stderr]`` on standard output.
+An application takes more than a second to load, and most commands some hundredths to run.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parent.parent.parent
+"""Not the conftest's: that loads all that tests are made of."""
 
 LOADED = ("flask.cli", "checkout_service.app", "checkout_service.command_line.commands")
+
+
+def run_all(*cases: Sequence[str], given: Mapping[str, str]) -> list[tuple[int, str, str]]:
+    """Exit status, output and errors of each command, one after the other: ``checkout`` or ``flask``, and arguments."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from tests.command_line.forked import main; main()"],
+        cwd=ROOT,
+        env=dict(given),
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [(status, output, errors) for status, output, errors in json.loads(done.stdout)]
 
 
 def main() -> None:
@@ -63,7 +84,3 @@ def _status(program: str, arguments: list[str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return int(status or 0)
-
-
-if __name__ == "__main__":
-    main()

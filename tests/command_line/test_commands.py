@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.command_line.forked import run_all
 from tests.conftest import ROOT, Servers
 from tests.flower_pages.stack import environment
 
@@ -30,21 +30,6 @@ def _run(*arguments: str, given: Mapping[str, str], program: str = "checkout") -
         timeout=120,
         check=False,
     )
-
-
-def _run_all(*cases: Sequence[str], given: Mapping[str, str]) -> list[tuple[int, str, str]]:
-    """Status, output and errors of each: a program, and what it is given. See ``forked``."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.command_line.forked"],
-        cwd=ROOT,
-        env=dict(given),
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return [(status, output, errors) for status, output, errors in json.loads(done.stdout)]
 
 
 AS_FLASK: Final[Mapping[tuple[str, ...], int]] = {
@@ -76,13 +61,13 @@ def found(servers: Servers) -> Found:
     """What came of each command, of ``checkout`` and of ``flask``."""
     commands = [*AS_FLASK, ("--help",), ("catalog", "--help")]
     cases = [(program, *arguments) for arguments in commands for program in ("checkout", "flask")]
-    return dict(zip(cases, _run_all(*cases, given=environment(servers)), strict=True))
+    return dict(zip(cases, run_all(*cases, given=environment(servers)), strict=True))
 
 
 @pytest.fixture(scope="module")
 def found_without_settings() -> Found:
     cases = [("checkout", *arguments) for arguments in WITHOUT_SETTINGS]
-    return dict(zip(WITHOUT_SETTINGS, _run_all(*cases, given={}), strict=True))
+    return dict(zip(WITHOUT_SETTINGS, run_all(*cases, given={}), strict=True))
 
 
 @pytest.mark.parametrize(("arguments", "status"), AS_FLASK.items(), ids=str)
