@@ -139,8 +139,8 @@ def test_a_file_gives_the_settings_and_the_environment_goes_before_it(file: Path
         (["--env-file", str(file)], {"CHECKOUT_ENV_FILE": "/no/such/file"}),
         (["--env-file", "/no/such/file", "--env-file", str(file)], {}),
     ):
-        asked = _run(*arguments, "health", given=given)
-        assert (asked.returncode, f"http://127.0.0.1:{port}/readyz" in asked.stderr) == (1, True), asked.stderr
+        done = _run(*arguments, "health", given=given)
+        assert (done.returncode, f"http://127.0.0.1:{port}/readyz" in done.stderr) == (1, True), done.stderr
 
     other = _run("--env-file", str(file), "health", given={"PORT": "9"})
     assert "http://127.0.0.1:9/readyz" in other.stderr

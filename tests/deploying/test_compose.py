@@ -98,10 +98,10 @@ def test_one_command_makes_all_and_sells(services: Project) -> None:
 
 def test_a_health_check_reads_what_its_process_was_given(services: Project) -> None:
     """Docker runs it beside the process, with the container's environment, in which no file of a shop is."""
-    asked = {name: each["healthcheck"].get("test", [])[-2:] for name, each in services.services.items()
+    checks = {name: each["healthcheck"].get("test", [])[-2:] for name, each in services.services.items()
              if "checkout" in each.get("healthcheck", {}).get("test", [])}  # fmt: skip
-    assert set(asked) == {*PORTS}
-    for name, words in asked.items():
+    assert set(checks) == {*PORTS}
+    for name, words in checks.items():
         # For whom it asks comes last; the web is what is asked without a name.
         assert words == (["checkout", "health"] if name == "web" else ["health", name])
         (volume,) = (volume.split(":")[0] for volume in services.services[name]["volumes"])

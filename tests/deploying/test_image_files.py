@@ -54,9 +54,9 @@ def test_it_runs_what_the_package_has_and_asks_that(monkeypatch: pytest.MonkeyPa
     # The port is free: whoever is asked does not answer, and that is what the health check has to find.
     monkeypatch.setenv("PORT", "9")
     entry, *health = json.loads(of("HEALTHCHECK").partition(" CMD ")[2])
-    asked = CliRunner().invoke(checkout, health)
-    assert (entry in scripts, asked.exit_code) == (True, 1)
-    assert f"{process} does not answer" in asked.stderr
+    answer = CliRunner().invoke(checkout, health)
+    assert (entry in scripts, answer.exit_code) == (True, 1)
+    assert f"{process} does not answer" in answer.stderr
     monkeypatch.delenv("PORT")
     assert int(of("EXPOSE")) == ServerSettings.from_environment().port
     assert of("STOPSIGNAL") == "SIGTERM"
