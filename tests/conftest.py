@@ -36,7 +36,7 @@ from checkout_service.telemetry import logs
 from tests import contract
 from tests.webhook_parts import turn_into_parts
 
-pytest_plugins = ["tests.provider"]
+pytest_plugins = ["tests.provider", "tests.one_day"]
 
 # Every run tries the same examples, and no slow machine fails one; --hypothesis-profile=explore tries others.
 EXPLORE: Final = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -118,7 +118,7 @@ def serve_once(data: Path) -> tuple[str, int]:
                 break
         try:
             token = next(line.strip().removeprefix("TOKEN=") for line in shown if line.strip().startswith("TOKEN="))
-            with httpx.Client(base_url=f"http://127.0.0.1:{environment['PORT']}", timeout=10) as web:
+            with httpx.Client(base_url=f"http://127.0.0.1:{environment['PORT']}", timeout=60) as web:
                 cart = web.get("/api/cart", headers={"Authorization": f"Bearer {token}"})
             assert cart.status_code in {200, 404}, "the token that it shows is good"
             payments = follow_up(data)

@@ -28,7 +28,7 @@ def glass(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def send(port: int, *lines: bytes, path: bytes = b"/", method: bytes = b"GET") -> Answer:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         head = [method + b" " + path + b" HTTP/1.1", b"Host: 127.0.0.1:%d" % port, *lines]
         connection.sendall(b"\r\n".join(head) + b"\r\n\r\n")
         return read_answer(connection)
@@ -140,7 +140,7 @@ def test_nginx_counts_connections_by_address(tmp_path: Path, town: Town, caller:
     with ExitStack() as stack:
         port = stack.enter_context(proxy("nginx", tmp_path, upstream=upstream))
         for _ in range(100):
-            sender = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            sender = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
             sender.sendall(b"\r\n".join(slow))
         assert send(port, _played(same), path=b"/api/cart").status == 429
         assert send(port, _played(other), path=b"/api/cart").status == 401, "others are served"

@@ -65,7 +65,7 @@ class Shopper:
     """A customer's browser: our API with a token, and Stripe with a client secret, by Stripe's own SDK."""
 
     def __init__(self, customer: Customer, base: str, local_stripe: str) -> None:
-        self._api = httpx.Client(base_url=base, headers=dict(customer.headers), timeout=20)
+        self._api = httpx.Client(base_url=base, headers=dict(customer.headers), timeout=60)
         self._local = local_stripe
         self._sdk = stripe.StripeClient(API_KEY, base_addresses={"api": local_stripe}).v1
 

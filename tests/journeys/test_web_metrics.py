@@ -82,7 +82,7 @@ def test_scrapes_over_fresh_connections_add_up_and_what_a_killed_web_left_is_gon
         process.kill()
         process.wait()
         # They end by themselves, a second later.
-        _, alive = psutil.wait_procs(others, timeout=20)
+        _, alive = psutil.wait_procs(others, timeout=60)
         assert not alive
 
     if SETTING not in environment:

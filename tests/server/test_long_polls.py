@@ -395,7 +395,7 @@ def test_what_is_put_back_while_nothing_else_waits_is_not_forgotten(
 
     line.taken[0]()
 
-    eventually(lambda: all(client.statuses == [200] for client in kept), within=30)
+    eventually(lambda: all(client.statuses == [200] for client in kept), within=60)
 
 
 def test_what_cannot_be_kept_gives_its_place_back(things: Things, monkeypatch: pytest.MonkeyPatch) -> None:

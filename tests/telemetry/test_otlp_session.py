@@ -60,7 +60,7 @@ def serve(ended: threading.Event) -> Iterator[tuple[Serve, list[bytes]]]:
     listener.close()
 
 
-def post(session: BoundedSession, url: str, *, within: float = 30.0) -> bytes:
+def post(session: BoundedSession, url: str, *, within: float = 60.0) -> bytes:
     answer = session.request("POST", url, data=b"spans", timeout=within, allow_redirects=False)
     return bytes(answer.content)
 
