@@ -45,7 +45,7 @@ def test_one_customer_waits_for_a_provider_four_times_at_once_and_no_more(
     cart_id = fill_cart(shopper, (listing, 1))
     neighbour = make_shopper()
     neighbours_cart = fill_cart(neighbour, (listing, 1))
-    mock_provider.behave(seconds=2)
+    mock_provider.behave(seconds=6)
     devices = [replace(shopper, client=provider_app.test_client()) for _ in range(WAITING_OF_CALLER)]
     with ThreadPoolExecutor(WAITING_OF_CALLER) as crowd:
         waiting = [crowd.submit(ask, device, cart_id, f"key-{n}") for n, device in enumerate(devices)]

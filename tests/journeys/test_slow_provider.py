@@ -39,7 +39,7 @@ def test_webhooks_are_taken_while_every_purchase_waits_for_the_provider(
     for caller in callers:
         item = {"listing": listing, "qty": 1}
         httpx.post(f"{base}/api/cart/items", json=item, headers=caller, timeout=60).raise_for_status()
-    mock_provider.behave(seconds=3)
+    mock_provider.behave(seconds=6)
 
     def purchase(caller: dict[str, str]) -> httpx.Response:
         cart = httpx.get(f"{base}/api/cart", headers=caller, timeout=60).json()["id"]
@@ -47,7 +47,7 @@ def test_webhooks_are_taken_while_every_purchase_waits_for_the_provider(
             f"{base}/api/checkout/session",
             json={"cart_id": cart},
             headers={**caller, "Idempotency-Key": "purchase"},
-            timeout=20,
+            timeout=60,
         )
 
     with ThreadPoolExecutor(6) as crowd:
