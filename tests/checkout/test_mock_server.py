@@ -105,6 +105,6 @@ def test_behaviour_that_nobody_knows_is_refused(http: httpx.Client, behaviour: d
 def test_it_stops_by_sigterm(program: subprocess.Popen[str], address: str) -> None:
     program.send_signal(signal.SIGTERM)
 
-    assert program.wait(timeout=30) == 0
+    assert program.wait(timeout=60) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{address}/_payments")

@@ -60,7 +60,7 @@ def test_nothing_is_left_of_a_demonstration_that_was_stopped(home: Path, number:
 
         demo.send_signal(number)
 
-        assert demo.wait(timeout=40) == status
+        assert demo.wait(timeout=60) == status
     eventually(lambda: left_in(home) == [] and list(home.iterdir()) == [])
 
 
@@ -124,7 +124,7 @@ def serve_once(data: Path) -> tuple[str, int]:
             payments = follow_up(data)
         finally:
             run.send_signal(signal.SIGINT)
-            run.wait(timeout=40)
+            run.wait(timeout=60)
     assert run.returncode == 0, "".join(shown)
     return "".join(shown), payments
 

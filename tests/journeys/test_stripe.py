@@ -51,7 +51,7 @@ def local_stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield base
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def _answers(base: str) -> bool:

@@ -111,8 +111,8 @@ def _serves_anew(environment: dict[str, str], *, left: Path) -> None:
         assert {_answer_of(f"{management}/livez")[0] for _ in range(50)} == {200}, "the other takes its place"
         stack.close()
         process.terminate()
-        assert process.wait(timeout=30) == 0
-    assert not list(Path(environment["TMPDIR"]).glob("checkout-web-metrics-*"))
+        assert process.wait(timeout=60) == 0
+    eventually(lambda: not list(Path(environment["TMPDIR"]).glob("checkout-web-metrics-*")))
 
 
 def _kill_a_child(process: subprocess.Popen[bytes]) -> None:

@@ -169,7 +169,7 @@ def test_a_request_in_flight_is_answered_before_the_end(web: Web) -> None:
         answer = sender.recv(1000)
 
     assert answer.startswith(b"HTTP/1.1 202 ")
-    assert web.process.wait(timeout=30) == 0
+    assert web.process.wait(timeout=60) == 0
     eventually(lambda: not any(child.is_running() for child in children))
 
 

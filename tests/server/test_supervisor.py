@@ -146,7 +146,7 @@ def test_signals_at_once_come_to_one_replacement(supervised: Supervised, states:
     supervised.process.terminate()
 
     assert "STATUS=Serves; was replaced." not in states.until("STOPPING=1")
-    supervised.process.wait(timeout=30)
+    supervised.process.wait(timeout=60)
 
 
 def test_the_service_ends_with_what_serves(supervised: Supervised) -> None:
@@ -154,7 +154,7 @@ def test_the_service_ends_with_what_serves(supervised: Supervised) -> None:
     (master,) = psutil.Process(supervised.process.pid).children()
     master.kill()
 
-    assert supervised.process.wait(timeout=30) == 1
+    assert supervised.process.wait(timeout=60) == 1
 
 
 def test_what_follows_takes_over_when_the_former_dies(tmp_path: Path, states: States) -> None:
@@ -194,7 +194,7 @@ def test_the_children_of_a_master_that_was_killed_are_waited_for(tmp_path: Path,
         states.until("READY=1")
         (master,) = psutil.Process(supervised.process.pid).children()
         master.kill()
-        assert supervised.process.wait(timeout=30) == 1
+        assert supervised.process.wait(timeout=60) == 1
         assert (tmp_path / "over").exists()
 
 
