@@ -147,9 +147,9 @@ def test_a_stranger_is_refused(ui: CommandGroup, sql: Sql, failed_webhook: UUID)
     failed = ui.await_task(str(failed_webhook))
     mend(sql)
     path = f"{ui.url}/api/task/retry/{failed}"
-    assert httpx.post(path).status_code == 401
-    assert httpx.post(path, auth=("ops", "guessed")).status_code == 401
-    assert httpx.get(f"{ui.url}/failed").status_code == 401
+    assert httpx.post(path, timeout=60).status_code == 401
+    assert httpx.post(path, auth=("ops", "guessed"), timeout=60).status_code == 401
+    assert httpx.get(f"{ui.url}/failed", timeout=60).status_code == 401
     assert state_of(sql, failed_webhook) == "failed"
 
 

@@ -31,7 +31,7 @@ class Town:
         self.user_id = uuid4()
         token = customer_token(self.user_id, self.environment)
         self.customer = httpx.Client(
-            base_url=running.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=10
+            base_url=running.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=60
         )
         self.web = httpx.Client(base_url=running.base_url, timeout=60)
         user, _, password = self.environment["FLOWER_BASIC_AUTH"].partition(":")

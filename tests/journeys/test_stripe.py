@@ -93,7 +93,7 @@ class Shopper:
     def authenticate(self, session: dict[str, Any], *, success: bool) -> None:
         intent = session["payment_token"].partition("_secret_")[0]
         form = {"key": "pk_test_x", "client_secret": session["payment_token"], "success": str(success).lower()}
-        httpx.post(f"{self._local}/v1/payment_intents/{intent}/_authenticate", data=form).raise_for_status()
+        httpx.post(f"{self._local}/v1/payment_intents/{intent}/_authenticate", data=form, timeout=60).raise_for_status()
 
     def close(self) -> None:
         self._api.close()
@@ -116,7 +116,7 @@ def house(servers: Servers, local_stripe: str, logs: Path) -> Iterator[str]:
     with station.run(logs, settings, "web", "worker"):
         base = f"http://127.0.0.1:{settings['PORT']}"
         hook = {"url": f"{base}/api/payments/webhook/stripe", "secret": SECRET}
-        httpx.post(f"{local_stripe}/_config/webhooks/ours", data=hook).raise_for_status()
+        httpx.post(f"{local_stripe}/_config/webhooks/ours", data=hook, timeout=60).raise_for_status()
         yield base
 
 

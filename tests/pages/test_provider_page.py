@@ -72,7 +72,7 @@ def provider(receiver: Receiver) -> Iterator[httpx.Client]:
         server.open_page(shop=receiver.url, secret=SECRET, late_after=0.5)
         server.bank.put("mock_pi_1", PAYMENT)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        with httpx.Client(base_url=server.url) as client:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             yield client
         server.shutdown()
 
@@ -192,7 +192,7 @@ def test_a_server_without_a_shop_has_no_page() -> None:
     with MockServer() as server:
         server.bank.put("mock_pi_1", PAYMENT)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        with httpx.Client(base_url=server.url) as client:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             assert client.get("/pay/mock_pi_1", params={"return_to": BACK}).status_code == 404
         server.shutdown()
 
