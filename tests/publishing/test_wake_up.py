@@ -83,11 +83,11 @@ def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redi
     for _ in range(60):
         post_webhook(client, webhook("mock_pi_1"))
     wait_for_messages(broker, 1)
-    rung = len(messages(broker))
+    woken = len(messages(broker))
     seconds = monotonic() - started
 
     assert len(webhooks()) == 60
-    assert rung <= seconds + 2
+    assert woken <= seconds + 2
 
 
 def test_webhook_stored_after_the_wake_up_was_answered_sends_another_at_once(
