@@ -86,13 +86,16 @@ class WebhookFilter:
     def outstanding_only(self) -> bool:
         return self.state == PENDING
 
-    def choice(self, *, provider_ref: str | None) -> Choice | None:
-        """What may be processed at once of this; None unless one state is chosen that can be."""
+    def choice(self, *, provider: str | None, provider_ref: str | None) -> Choice | None:
+        """What may be processed at once of this; None unless one state is chosen that can be.
+
+        ``provider`` is that of a payment that was looked for, whose webhooks alone the list has.
+        """
         if self.state not in AT_ONCE or self.faults:
             return None
         return Choice(
             state=DeliveryState(self.state),
-            provider=self.provider,
+            provider=self.provider or provider,
             provider_ref=provider_ref,
             came_from=self.since,
             came_until=self.until,

@@ -104,7 +104,7 @@ def show_webhooks() -> tuple[str, int]:
         pending=PENDING,
         at_once=AT_ONCE,
         providers=sorted(provider_specs()),
-        choosable=filters.choice(provider_ref=None) is not None,
+        choosable=filters.choice(provider=None, provider_ref=None) is not None,
     )
 
 

@@ -14,7 +14,7 @@ from worker.context import settings
 from worker.transitions.matching import names_of
 from worker.transitions.outcomes import Effect, Outcome
 from worker.webhooks.claims import PARKED_FOR, ClaimedWebhook, Result
-from worker.webhooks.parsing import Reading
+from worker.webhooks.reading import Reading
 
 _APPLIED: Final = DeliveryState.APPLIED
 
@@ -62,6 +62,8 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, provider_ref=reference)
     if Outcome.FOREIGN in outcomes:
         return _ignored(reading, IgnoredReason.NOT_OURS, "of another shop", reference)
+    if reading.resumed:
+        return Result(webhook=webhook, state=_APPLIED, provider_ref=reference)
     if reading.came_with:
         detail = f"the same bytes came before, settled with {reading.came_with}"
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail=detail)

@@ -13,8 +13,10 @@ from decimal import Decimal
 from typing import Any, Final, Self
 from uuid import UUID
 
+from checkout_service.providers.adapters.adyen.spec import MINOR_UNITS
 from checkout_service.providers.base import UnreadableError
 from checkout_service.providers.fields import amount_from_minor, currency_of, moment_of, nested, text
+from checkout_service.providers.minor_units import exceptions_of
 from checkout_service.providers.redaction import kept
 
 NAME: Final = "adyen"
@@ -24,8 +26,8 @@ REFERENCE: Final = re.compile(r"(adyen_([0-9a-f]{32}))(?:_([0-9a-f]{32}))?")
 
 _WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
-UNITS: Final = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
-"""Where Adyen's smallest unit is not that of ISO 4217 (Adyen, "Currency codes and minor units")."""
+UNITS: Final = exceptions_of(MINOR_UNITS)
+"""Where Adyen's smallest unit is not that of ISO 4217: CLP, CVE, IDR and ISK."""
 
 # ``reason`` holds a card's last digits and its expiry, ``additionalData`` whatever was switched on: neither is kept.
 _NAMES: Final = """
