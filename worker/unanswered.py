@@ -42,14 +42,17 @@ def may_call(provider: str) -> bool:
     return failing not in known or cache().claim(f"trial:{provider}", milliseconds=TRIAL)
 
 
-def note_unanswered(provider: str, payment_id: UUID, error: ProviderUnavailableError) -> None:
-    """Note a call without an answer. Several about one payment may be that payment's own fault, and count once."""
+def note_unanswered(provider: str, about: UUID | str, error: ProviderUnavailableError) -> None:
+    """Note a call without an answer. Several about one thing may be that thing's own fault, and count once.
+
+    ``about`` is the payment's id, or the provider's name of another object.
+    """
     if error.in_progress:  # somebody else's call is at work
         return
-    payments = _unanswered()[provider]
-    payments.add(payment_id)
-    if len(payments) >= IN_A_ROW or cache().known([_failing(provider)]):
-        payments.clear()
+    things = _unanswered()[provider]
+    things.add(about)
+    if len(things) >= IN_A_ROW or cache().known([_failing(provider)]):
+        things.clear()
         cache().put(_failing(provider), b"1", seconds=FORGOTTEN)
         cache().put(_away(provider), b"1", seconds=PAUSE)
 
@@ -63,9 +66,9 @@ def note_answered(provider: str) -> None:
             cache().release(name)
 
 
-def _unanswered() -> defaultdict[str, set[UUID]]:
-    """By provider, the payments that this process called about in vain since its last answer."""
-    found: defaultdict[str, set[UUID]] = current_app.extensions.setdefault("unanswered", defaultdict(set))
+def _unanswered() -> defaultdict[str, set[UUID | str]]:
+    """By provider, the payments and objects that this process called about in vain since its last answer."""
+    found: defaultdict[str, set[UUID | str]] = current_app.extensions.setdefault("unanswered", defaultdict(set))
     return found
 
 

@@ -229,14 +229,25 @@ class ProviderRefundEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinEvent:
-    """A provider says only that a payment has news; the events must be looked up.
+    """A provider says only that something has news; the events must be looked up.
 
-    ``verified`` tells whether the webhook was verified: anybody can write one that was not.
+    ``provider_ref`` is the payment's own reference, '' where the news is of something else. ``verified`` tells whether
+    the webhook was verified: anybody can write one that was not.
+
+    ``object_ref`` is the provider's name of what has news (a refund, a dispute, a payment), where the adapter reads it
+    by that name alone (``named_objects.SupportsNamedObjects``), so that its payment need not be known; of a verified
+    event alone. Without it the payment is looked up. ``kind`` is the adapter's own word for what happened,
+    ``event_id`` the same for every delivery of this event, and ``full_event_id`` the id of the event in full about the
+    same change, where the provider sends both.
     """
 
     provider: str
     provider_ref: str
     verified: bool = True
+    object_ref: str = ""
+    kind: str = ""
+    event_id: str = ""
+    full_event_id: str = ""
 
 
 class IgnoredReason(StrEnum):

@@ -1,4 +1,4 @@
-"""Events that a provider could not deliver to us, for those providers that keep them and can be asked."""
+"""Events that did not arrive here, for those providers that keep them and can be asked."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ class UndeliveredPage:
 
     events: Sequence[UndeliveredEvent]
     after: str | None = None
+
+
+@runtime_checkable
+class SupportsEventList(Protocol):
+    """A provider that lists its events, delivered or not, and can be asked for them. It raises ProviderError alone.
+
+    What was delivered is known by ``ThinEvent.event_id``; of the others each object is read.
+    """
+
+    def listed(self, *, since: datetime, after: str | None = None) -> UndeliveredPage:
+        """A page of those since then (aware), the newest first, from the first or after the page before."""
 
 
 @runtime_checkable

@@ -126,7 +126,7 @@ class Container:
     def __exit__(self, *_: object) -> None:
         whole = ["runc", "--root", self._state, "delete", "--force", self.name]
         subprocess.run(whole, capture_output=True, check=False)
-        self.process.wait(30)
+        self.process.wait(60)
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in it, as docker runs an image's health check."""

@@ -17,7 +17,9 @@ from checkout_service.providers.adapters.stripe.objects import charged
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
 from checkout_service.providers.base import (
     Decline,
+    IgnoredReason,
     Opening,
+    ParsedWebhook,
     ProviderRefusedError,
     ProviderUnavailableError,
     ThinEvent,
@@ -31,6 +33,7 @@ from tests.providers.kits.stripe import (
     INTENT,
     KIT,
     StripeBank,
+    charge,
     event,
     intent,
     problem,
@@ -41,10 +44,12 @@ from tests.providers.kits.stripe import (
 DECLINED = {"type": "card_error", "code": "card_declined"}
 
 
+def parsed(kind: str, about: dict[str, Any], **fields: Any) -> ParsedWebhook:
+    return KIT.provider().verify_and_parse(sign(event(kind, about, **fields), KIT.secrets[0]).raw("stripe"))
+
+
 def events_of(kind: str, about: dict[str, Any], **fields: Any) -> list[Any]:
-    return list(
-        KIT.provider().verify_and_parse(sign(event(kind, about, **fields), KIT.secrets[0]).raw("stripe")).events
-    )
+    return list(parsed(kind, about, **fields).events)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +85,27 @@ def test_of_a_paid_payment_the_amount_that_came_counts() -> None:
     [
         (intent(), {"livemode": True}),
         (intent(), {"account": "acct_another"}),
-        (intent(), {"object": "v2.core.event"}),
     ],
-    ids=["of the live mode", "of a connected account", "of another kind"],
+    ids=["of the live mode", "of a connected account"],
 )
 def test_an_event_of_another_mode_or_account_is_not_ours(about: dict[str, Any], fields: dict[str, Any]) -> None:
-    assert events_of("payment_intent.succeeded", about, **fields) == []
+    assert parsed("payment_intent.succeeded", about, **fields) == ParsedWebhook(
+        secret=0, ignored=IgnoredReason.NOT_OURS
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "reason"),
+    [
+        ("customer.created", {}, IgnoredReason.UNKNOWN_TYPE),
+        ("payment_intent.succeeded", {"object": "v3.event"}, IgnoredReason.UNKNOWN_TYPE),
+        ("customer.created", {"account": "acct_another"}, IgnoredReason.NOT_OURS),
+        ("charge.succeeded", {"data": {"object": charge(payment_intent=None)}}, IgnoredReason.NOT_OURS),
+        ("refund.created", {"data": {"object": refund(payment_intent=None, charge=None)}}, IgnoredReason.NOT_OURS),
+    ],
+)
+def test_what_is_ignored_says_why(kind: str, fields: dict[str, Any], reason: IgnoredReason) -> None:
+    assert parsed(kind, intent(), **fields) == ParsedWebhook(secret=0, ignored=reason)
 
 
 def test_a_refund_that_names_no_intent_is_found_by_its_charge() -> None:
@@ -95,8 +115,8 @@ def test_a_refund_that_names_no_intent_is_found_by_its_charge() -> None:
 
 
 def test_that_a_charge_was_refunded_is_a_thin_event() -> None:
-    charge = {"id": CHARGE, "object": "charge", "payment_intent": INTENT, "amount_refunded": 100}
-    assert events_of("charge.refunded", charge) == [ThinEvent(provider="stripe", provider_ref=INTENT)]
+    about = {"id": CHARGE, "object": "charge", "payment_intent": INTENT, "amount_refunded": 100}
+    assert events_of("charge.refunded", about) == [ThinEvent(provider="stripe", provider_ref=INTENT)]
 
 
 @pytest.mark.parametrize(

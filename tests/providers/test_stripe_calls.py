@@ -307,10 +307,11 @@ def test_answers_with_anything_in_them_changed_are_values_or_errors_of_ours() ->
 
 def test_what_was_not_delivered_is_of_every_kind_that_a_webhook_is() -> None:
     bank = StripeBank()
-    bank.events = [json.loads(webhook.body) for webhook in KIT.movements().values()]
+    in_full = {name: webhook for name, webhook in KIT.movements().items() if not name.startswith("thin")}
+    bank.events = [json.loads(webhook.body) for webhook in in_full.values()]
 
     page = KIT.provider(answer=bank).undelivered(since=datetime(2025, 1, 1, tzinfo=UTC))
 
-    delivered = [KIT.provider().verify_and_parse(webhook.raw("stripe")).events for webhook in KIT.movements().values()]
+    delivered = [KIT.provider().verify_and_parse(webhook.raw("stripe")).events for webhook in in_full.values()]
     assert [list(one.events) for one in page.events] == [list(events) for events in delivered]
     assert all(events for events in delivered)

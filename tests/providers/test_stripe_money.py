@@ -20,7 +20,7 @@ from checkout_service.payments.status import (
 from checkout_service.providers.adapters.stripe.events import EVENT_TYPES, LISTED_TYPES
 from checkout_service.providers.adapters.stripe.intents import ON_HOLD_FOR
 from checkout_service.providers.adapters.stripe.provider import StripeProvider
-from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, ThinEvent
+from checkout_service.providers.base import IgnoredReason, ProviderEvent, ProviderRefundEvent, ThinEvent
 from checkout_service.providers.entries import (
     AttemptEntry,
     CaptureEntry,
@@ -216,7 +216,8 @@ def test_an_authorisation_that_ran_out_or_was_let_go_is_open_no_more() -> None:
 
 def test_a_charge_of_no_intent_is_not_ours() -> None:
     webhook = sign(event("charge.succeeded", charge(payment_intent=None)), KIT.secrets[0])
-    assert KIT.provider().verify_and_parse(webhook.raw("stripe")).events == []
+    parsed = KIT.provider().verify_and_parse(webhook.raw("stripe"))
+    assert (list(parsed.events), parsed.ignored) == ([], IgnoredReason.NOT_OURS)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,26 @@ def test_what_is_not_of_the_providers_form_is_found_at_start(
     assert faults() == {name}
 
 
+@pytest.fixture
+def with_stripe(environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    environment.setenv("PAYMENT_PROVIDERS", "adyen,paypal,mollie,stripe")
+    environment.setenv("STRIPE_API_KEY", "sk_test_51NOTAREALKEY")
+    environment.setenv("STRIPE_WEBHOOK_SECRETS", "whsec_of_this_test")
+    return environment
+
+
+@pytest.mark.parametrize("value", ["snapshot", "thin", "both"])
+def test_which_events_stripe_sends_is_one_of_three(with_stripe: pytest.MonkeyPatch, value: str) -> None:
+    with_stripe.setenv("STRIPE_EVENTS", value)
+    assert WorkerSettings.from_environment(account_forms()).accounts["stripe"].option("events") == value
+
+
+@pytest.mark.parametrize("value", ["Thin", "thin,snapshot", "all"])
+def test_any_other_word_for_them_is_found_at_start(with_stripe: pytest.MonkeyPatch, value: str) -> None:
+    with_stripe.setenv("STRIPE_EVENTS", value)
+    assert faults() == {"STRIPE_EVENTS"}
+
+
 @pytest.mark.parametrize("value", ["auto", "manual"])
 def test_how_adyen_captures_is_one_of_two(environment: pytest.MonkeyPatch, value: str) -> None:
     environment.setenv("ADYEN_CAPTURE", value)

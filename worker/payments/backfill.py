@@ -3,6 +3,8 @@
 What they return is recorded with the event ids that the webhooks have, so that a webhook which comes after all is a
 duplicate. Where an event is about a refund, or says only that there is news, its payment is looked up.
 
+Providers that list all events alike, delivered or not, are asked for those too: see worker/payments/listed_events.py.
+
 Providers take turns, a page each: one that is away, or has much to tell, takes nobody else's time.
 """
 
@@ -23,6 +25,8 @@ from checkout_service.providers.base import ProviderError, ProviderEvent, Refere
 from checkout_service.providers.undelivered import SupportsUndelivered, UndeliveredEvent
 from checkout_service.tasks import TaskName
 from worker.context import providers
+from worker.delivered import REMEMBERED_FOR, marks_of
+from worker.payments.listed_events import ListedEvents, ListsNamedObjects
 from worker.payments.status_queries import Inquiry, StatusQueries
 from worker.references import references
 from worker.transitions.outcomes import received_now
@@ -34,8 +38,6 @@ FAR: Final = timedelta(days=30)
 
 _FAR_MARK: Final = "backfilled far"
 _DAY: Final = 86_400
-_REMEMBERED_FOR: Final = 4 * _DAY
-"""Seconds for which an event that was dealt with is not looked at again, though its delivery goes on failing."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +47,8 @@ def backfill() -> str:
     """Enter what providers could not deliver; bounded in time, and what is left over is for the next run."""
     queries = StatusQueries()
     held = [(name, each) for name, each in providers().items() if isinstance(each, SupportsUndelivered)]
-    walks = deque(_Walk(name, provider) for name, provider in held)
+    walks: deque[_Walk | ListedEvents] = deque(_Walk(name, provider) for name, provider in held)
+    walks.extend(ListedEvents(name, each) for name, each in providers().items() if isinstance(each, ListsNamedObjects))
     learned = 0
     try:
         while walks and queries.may_go_on():
@@ -92,7 +95,7 @@ def _enter(queries: StatusQueries, provider: str, events: Sequence[UndeliveredEv
     Events about payments that are not here are not ours.
     """
     # Of the history before anything is committed: another one may lack it.
-    marks = _marks(provider, events)
+    marks = marks_of(provider, [event.event_id for event in events])
     known = cache().known(list(marks.values()))
     here = references((item.provider, item.provider_ref) for event in events for item in event.events)
     fresh = [event for event in events if marks.get(event.event_id) not in known]
@@ -113,7 +116,7 @@ def _enter(queries: StatusQueries, provider: str, events: Sequence[UndeliveredEv
         return None
     done = [event for event in ours if _looked_up(queries, event, here)]
     if done:
-        cache().put_many([marks[event.event_id] for event in done if marks], b"1", seconds=_REMEMBERED_FOR)
+        cache().put_many([marks[event.event_id] for event in done if marks], b"1", seconds=REMEMBERED_FOR)
     return len(provider_events)
 
 
@@ -127,9 +130,3 @@ def _looked_up(queries: StatusQueries, event: UndeliveredEvent, here: Mapping[tu
         if not queries.recorded:
             return False
     return True
-
-
-def _marks(provider: str, events: Sequence[UndeliveredEvent]) -> dict[str, str]:
-    """By the event's id, the name in the cache of one that was dealt with; none while it cannot be kept."""
-    in_history = history(now=True)
-    return {event.event_id: f"backfilled:{in_history}:{provider}:{event.event_id}" for event in events if in_history}

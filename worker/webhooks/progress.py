@@ -50,7 +50,7 @@ def _marks(webhook_id: UUID, thin_events: Sequence[ThinEvent]) -> dict[ThinEvent
     """By thin event its name in the cache; none where the history that the database is in is not known."""
     in_history = history(now=True) if thin_events else ""
     return {
-        each: f"looked up:{in_history}:{webhook_id}:{each.provider}:{each.provider_ref}"
+        each: f"looked up:{in_history}:{webhook_id}:{each.provider}:{each.provider_ref}:{each.object_ref}"
         for each in thin_events
         if in_history
     }

@@ -23,7 +23,8 @@ class Reading:
     an attempt before. ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it
     all. ``came_with`` is a delivery that was settled when the same bytes came before, as the cache has it: the database
     must have it too.
-    ``ignored`` is why it is, if nothing comes of it.
+    ``ignored`` is why it is, if nothing comes of it, and ``ignored_why`` the same in words, where there are any.
+    ``delivered`` are its thin events once all of them are looked up.
     """
 
     webhook: ClaimedWebhook
@@ -42,3 +43,5 @@ class Reading:
     error: Exception | None = None
     memory: str = ""
     ignored: IgnoredReason = IgnoredReason.NOTHING_TO_RECORD
+    ignored_why: str | None = None
+    delivered: Sequence[ThinEvent] = ()

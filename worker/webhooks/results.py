@@ -67,7 +67,7 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
     if reading.came_with:
         detail = f"the same bytes came before, settled with {reading.came_with}"
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail=detail)
-    return _ignored(reading, reading.ignored, _WORDS[reading.ignored])
+    return _ignored(reading, reading.ignored, reading.ignored_why or _WORDS[reading.ignored])
 
 
 def _ignored(reading: Reading, reason: IgnoredReason, words: str, reference: str | None = None) -> Result:

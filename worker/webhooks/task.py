@@ -25,6 +25,7 @@ from checkout_service.publishing.publisher import QueueUnavailableError, task_qu
 from checkout_service.publishing.wake_up import WAKE_UP, wake_worker
 from checkout_service.tasks import TaskName
 from worker.backoff import describe
+from worker.delivered import note_delivered
 from worker.transitions.recording import record
 from worker.webhooks import spans
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
@@ -380,6 +381,7 @@ def _reject(readings: Sequence[Reading]) -> list[Result]:
 
 def _remember(readings: Sequence[Reading], written: Sequence[Result]) -> None:
     """Only after the commit, and never a mismatch: it is to be judged again."""
+    here = {result.webhook.id for result in written}
     settled = {result.webhook.id for result in written if result.state in REMEMBERED and not result.mismatch}
     known = [
         reading
@@ -388,3 +390,9 @@ def _remember(readings: Sequence[Reading], written: Sequence[Result]) -> None:
     ]
     if known:
         remember([reading.memory for reading in known], known[0].webhook.id)
+    note_delivered(
+        (thin_event.provider, thin_event.event_id)
+        for reading in readings
+        if reading.delivered and reading.webhook.id in here
+        for thin_event in reading.delivered
+    )

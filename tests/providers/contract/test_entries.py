@@ -43,7 +43,7 @@ def test_it_says_something_of_a_payment_that_can_be_found(kind: tuple[str, str])
     assert events
     for event in events:
         assert event.provider == kind[0]
-        assert event.provider_ref or (not isinstance(event, ThinEvent) and any(event.names))
+        assert event.provider_ref or (event.object_ref if isinstance(event, ThinEvent) else any(event.names))
         if isinstance(event, ProviderEvent):
             assert event.event_id
             assert event.entries

@@ -31,7 +31,7 @@ def test_what_leads_a_verified_event_to_its_payment_is_read_without_a_secret(kit
     for webhook in all_webhooks(kit):
         found = " ".join(names_in(webhook_format, webhook.body))
         for event in provider.verify_and_parse(webhook.raw(kit.name)).events:
-            leads = [event.provider_ref]
+            leads = [event.provider_ref, event.object_ref if isinstance(event, ThinEvent) else ""]
             if not isinstance(event, ThinEvent):
                 leads += names_of(event) if not event.provider_ref else []
             if isinstance(event, ProviderEvent) and event.payment_id:

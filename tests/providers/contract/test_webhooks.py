@@ -201,7 +201,8 @@ def test_only_a_webhook_that_was_signed_about_when_it_came_is_read(kit: Kit) -> 
 
 
 def test_a_verified_event_of_a_kind_that_nobody_knows_says_nothing(signing: Kit) -> None:
-    assert signing.provider().verify_and_parse(signing.webhook(None).raw(signing.name)).events == []
+    parsed = signing.provider().verify_and_parse(signing.webhook(None).raw(signing.name))
+    assert not parsed.events
 
 
 def test_one_unverified_item_spoils_a_whole_batch(kit: Kit) -> None:

@@ -8,7 +8,7 @@ import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import httpx
 
@@ -179,6 +179,60 @@ def event(kind: str, about: dict[str, Any], *, number: int = 1, **fields: Any) -
     ).encode()
 
 
+THIN_CREATED = "2026-11-25T12:00:00.000Z"
+
+
+def thin_event(kind: str, ref: str, *, number: int = 1, **fields: Any) -> dict[str, Any]:
+    """A thin event of that kind of event in full about an object, as its destination and the list have it."""
+    resource = _resource_of(kind)
+    return {
+        "id": f"evt_65SDS7HTasdQYsDClFT{number:06}",
+        "object": "v2.core.event",
+        "type": f"v1.{kind}",
+        "created": THIN_CREATED,
+        "livemode": False,
+        "context": None,
+        "reason": {"type": "request", "request": {"id": "req_1", "idempotency_key": "key_1"}},
+        "related_object": {"id": ref, "type": resource, "url": f"/v1/{_PATHS[resource]}/{ref}"},
+        "snapshot_event": f"evt_3MtwBwLkdIwHu7ix2{number:06}",
+    } | fields
+
+
+_PATHS = {
+    "payment_intent": "payment_intents",
+    "charge": "charges",
+    "refund": "refunds",
+    "dispute": "disputes",
+    "radar.early_fraud_warning": "radar/early_fraud_warnings",
+}
+
+
+_THIN = {
+    "payment_intent.succeeded": INTENT,
+    "payment_intent.payment_failed": INTENT,
+    "charge.captured": CHARGE,
+    "charge.refunded": CHARGE,
+    "refund.failed": REFUND,
+    "charge.dispute.funds_withdrawn": DISPUTE,
+    "radar.early_fraud_warning.created": WARNING,
+}
+"""A thin event of each kind of object, and those that say more than that it has news."""
+
+
+def _resource_of(kind: str) -> str:
+    """What Stripe's own classes call the related object of an event of that kind."""
+    if kind.startswith("charge.dispute."):
+        return "dispute"
+    if kind.startswith(("refund.", "charge.refund.")):
+        return "refund"
+    return kind.rpartition(".")[0]
+
+
+def thin(kind: str, ref: str, secret: str | None = None, **fields: Any) -> SignedWebhook:
+    """A signed webhook with a thin event."""
+    return sign(json.dumps(thin_event(kind, ref, **fields)).encode(), secret or KIT.secrets[0])
+
+
 def sign(body: bytes, secret: str, *, signed_at: datetime = NOW) -> SignedWebhook:
     """The webhook by Stripe's description and none of our code; an older secret's signature and a test one besides."""
     seconds = int(signed_at.timestamp())
@@ -194,6 +248,11 @@ class StripeBank:
         self.payments: dict[str, Any] = {}
         self.refunds: dict[str, Any] = {}
         self.disputes: list[dict[str, Any]] = []
+        self.objects: dict[str, dict[str, Any]] = {}
+        """Charges, refunds, disputes and warnings that are read by their own ids, besides those of payments."""
+        self.thin_events: list[dict[str, Any]] = []
+        self.page = 100
+        """Events on a page of the list of thin ones, at most."""
         self.events: list[dict[str, Any]] = []
         self.requests: list[httpx.Request] = []
         self._keys = Keys()
@@ -223,6 +282,10 @@ class StripeBank:
                 return _list([one for one in self.disputes if one["payment_intent"] == query["payment_intent"]])
             case "GET", ["events"]:
                 return self._events(query)
+            case "GET", ["core", "events"]:
+                return self._thin_events(request)
+            case "GET", ["charges" | "refunds" | "disputes", reference] | ["radar", "early_fraud_warnings", reference]:
+                return self._object(reference)
         return problem(404, type="invalid_request_error", code="resource_missing")
 
     def pay(self, provider_ref: str) -> None:
@@ -304,6 +367,31 @@ class StripeBank:
             metadata={"refund_id": sent["metadata[refund_id]"], "payment_id": sent["metadata[payment_id]"]},
         )
         return httpx.Response(200, json=self.refunds[reference])
+
+    def _object(self, reference: str) -> httpx.Response:
+        of_payments = {paid["latest_charge"]["id"]: paid["latest_charge"] for paid in self._charged()}
+        disputes = {held["id"]: held for held in self.disputes}
+        held = (self.objects | of_payments | self.refunds | disputes).get(reference)
+        if held is None:
+            return problem(404, type="invalid_request_error", code="resource_missing")
+        return httpx.Response(200, json=held)
+
+    def _charged(self) -> list[dict[str, Any]]:
+        return [held for held in self.payments.values() if isinstance(held.get("latest_charge"), dict)]
+
+    def _thin_events(self, request: httpx.Request) -> httpx.Response:
+        """A page, the newest first; the next one's address repeats the query, and has a token of Stripe's own."""
+        query = dict(request.url.params)
+        types = [value for name, value in query.items() if name.startswith("types[")]
+        assert 1 <= len(types) <= 20
+        since = query["created[gte]"]
+        found = [held for held in reversed(self.thin_events) if held["type"] in types and held["created"] >= since]
+        begin = int(query.get("page", "0"))
+        end = begin + min(self.page, int(query["limit"]))
+        further = None
+        if end < len(found):
+            further = f"/v2/core/events?{urlencode(query | {'page': str(end)})}"
+        return httpx.Response(200, json={"data": found[begin:end], "next_page_url": further})
 
     def _events(self, query: dict[str, str]) -> httpx.Response:
         assert query["delivery_success"] == "false"
@@ -394,10 +482,11 @@ class StripeKit:
             about[f"dispute {kind}"] = (f"charge.dispute.{kind}", dispute(moves=2 if kind == "funds_reinstated" else 1))
         for status in ("warning_needs_response", "warning_closed", "appeal_under_review", "prevented", "of tomorrow"):
             about[f"dispute {status}"] = ("charge.dispute.updated", dispute(status, moves=0))
-        return {
+        in_full = {
             name: sign(event(kind, what, number=number), self.secrets[0])
             for number, (name, (kind, what)) in enumerate(about.items(), start=1)
         }
+        return in_full | {f"thin {kind}": thin(kind, ref) for kind, ref in _THIN.items()}
 
     def sealed(self, body: bytes) -> SignedWebhook:
         return sign(body, self.secrets[0])

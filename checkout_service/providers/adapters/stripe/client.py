@@ -22,6 +22,8 @@ from checkout_service.providers.transport import TRIES, Answer, LaterError, Tran
 
 API: Final = "https://api.stripe.com"
 
+THIN_EVENTS: Final = "/v2/core/events"
+
 Services = Any
 """stripe.StripeClient.v1; its many types say less than our own tests of what is sent and read."""
 
@@ -76,11 +78,21 @@ class Calls:
 
     def ask(self, call: Callable[[Services], Any]) -> dict[str, Any]:
         """The object that Stripe answers, as JSON has it. Raises one of the three provider errors and nothing else."""
+        return self._answered(lambda: call(self._client.v1).last_response.body)
+
+    def thin_events(self, query: dict[str, Any]) -> dict[str, Any]:
+        """The first page of thin events, as ``ask`` answers and raises."""
+        events: Services = self._client.v2.core.events
+        return self._answered(lambda: events.list(query).last_response.body)
+
+    def more_thin_events(self, query: str) -> dict[str, Any]:
+        """Another page of them, by the query that the page before names."""
+        return self._answered(lambda: self._client.raw_request("get", f"{THIN_EVENTS}?{query}").body)
+
+    def _answered(self, call: Callable[[], str]) -> dict[str, Any]:
         try:
             with bounded():
-                answer = call(self._client.v1)
-                body: str = answer.last_response.body
-                return json_object(body.encode())
+                return json_object(call().encode())
         except ProviderError:
             raise
         except stripe.StripeError as error:

@@ -7,6 +7,7 @@ so far. One intent has one attempt under way at most, so an intent that names no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -114,6 +115,45 @@ def charge_event(
         foreign=bool(deployment) and other is not None and other != deployment,
         raw=kept(raw, KEPT),
     )
+
+
+def seen_intent(
+    intent: dict[str, Any], *, at: datetime, deployment: str = "", failure: str = ""
+) -> list[ProviderEvent]:
+    """The events in an answer about one intent.
+
+    The id of the first names what was seen, so that seeing it again is no news. That no attempt is under way is true at
+    the moment of asking alone, so it is an event of its own, which is not recorded. ``failure`` is the name of an
+    attempt that failed without a charge, where an event gave it one.
+    """
+    state = state_of(intent)
+    seen = intent_event(intent, state, failure, at=at, deployment=deployment, raw=intent)
+    found: list[ProviderEvent] = []
+    if seen.status is not None:
+        entries = [entry for entry in seen.entries if not isinstance(entry, NoneUnderWayEntry)]
+        found.append(replace(seen, event_id=_seen_id(seen), entries=entries))
+    if state != "processing":
+        alone: list[Entry] = [NoneUnderWayEntry(at=at)]
+        found.append(replace(seen, event_id="", status=None, capture_ref=None, entries=alone))
+    return found
+
+
+def seen_charge(charge: dict[str, Any], *, at: datetime, deployment: str, expired: bool) -> ProviderEvent:
+    """A charge in an answer; its id names what was seen. ``expired`` where an event says that it ran out."""
+    seen = charge_event(charge, "", at=at, deployment=deployment, raw=charge, expired=expired)
+    return replace(seen, event_id=f"{_seen_id(seen)}:{text(charge, 'id')}:{text(charge, 'status')}")
+
+
+def _seen_id(seen: ProviderEvent) -> str:
+    """What was seen, in a line: status, amount, and of each attempt its name and how much of it is promised."""
+    status = seen.status.value if seen.status else ""
+    attempts = [
+        f"{entry.ref}:{entry.authorized or ''}:{'released' if entry.rest_released else ''}"
+        + (f":{entry.status.name}" if seen.status is None else "")
+        for entry in seen.entries
+        if isinstance(entry, AttemptEntry)
+    ]
+    return ":".join(("lookup", seen.provider_ref, status, str(seen.amount), *attempts))
 
 
 def state_of(intent: dict[str, Any]) -> str:

@@ -15,11 +15,13 @@ from uuid import UUID
 from checkout_service.payments.next_action import ClientSecret, NextAction
 from checkout_service.providers.adapters.stripe.client import Calls
 from checkout_service.providers.adapters.stripe.disputes import seen_dispute
-from checkout_service.providers.adapters.stripe.events import LISTED_TYPES, events_of
-from checkout_service.providers.adapters.stripe.intents import capture_mark, capture_of, intent_event, state_of
+from checkout_service.providers.adapters.stripe.events import LISTED_TYPES, parsed
+from checkout_service.providers.adapters.stripe.intents import capture_mark, capture_of, seen_intent
+from checkout_service.providers.adapters.stripe.listing import PAGE, thin_page
 from checkout_service.providers.adapters.stripe.objects import EXCEPTIONS, NAME, charged
 from checkout_service.providers.adapters.stripe.orders import whole_order
 from checkout_service.providers.adapters.stripe.refunds import refunds_in, seen_refund
+from checkout_service.providers.adapters.stripe.thin import read_object
 from checkout_service.providers.base import (
     Decline,
     Opened,
@@ -34,16 +36,13 @@ from checkout_service.providers.base import (
     UnverifiedError,
 )
 from checkout_service.providers.buyers import open_whole_or_plain
-from checkout_service.providers.entries import AttemptEntry, CaptureEntry, Entry, NoneUnderWayEntry
+from checkout_service.providers.entries import CaptureEntry, Entry
 from checkout_service.providers.fields import amount_from_minor, currency_of, items, json_object, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import check_age, header, matching, signed_hex, unix_time
 from checkout_service.providers.transport import bounded
 from checkout_service.providers.undelivered import UndeliveredEvent, UndeliveredPage
 from checkout_service.settings.provider_accounts import Account
-
-PAGE: Final = 100
-"""The most that Stripe answers at once."""
 
 _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 """For a refund; any other words of ours travel as metadata."""
@@ -53,7 +52,9 @@ class StripeProvider:
     """Stripe, with the options ``api_key``, ``publishable_key`` for clients and, for a stand-in, ``api_base``.
 
     ``capture`` is ``automatic`` unless it is ``manual``: then a payment is authorized, and captured by ``capture``.
-    ``multicapture`` is ``on`` where the account may capture several times of one authorisation.
+    ``multicapture`` is ``on`` where the account may capture several times of one authorisation. ``events`` is what its
+    destinations are sent, and so which lists are asked for what did not arrive: ``snapshot`` unless it is ``thin`` or
+    ``both``. Webhooks of either kind are read whatever it is.
     """
 
     name = NAME
@@ -69,6 +70,8 @@ class StripeProvider:
         self._deployment = account.deployment
         self._manual = account.option("capture") == "manual"
         self._several = account.option("multicapture") == "on"
+        events = account.option("events") or "snapshot"
+        self._in_full, self._thin = events in {"snapshot", "both"}, events in {"thin", "both"}
 
     def open(self, opening: Opening) -> Opened:
         """A PaymentIntent. Stripe takes a return URL only with the confirmation, which the client makes."""
@@ -106,7 +109,7 @@ class StripeProvider:
         signed = signed_at.encode() + b"." + raw_webhook.body
         secret = matching(self._secrets, lambda key: signed_hex(key, signed), claimed)
         check_age(unix_time(signed_at), raw_webhook, self._tolerance)
-        return ParsedWebhook(events=self._own_events(json_object(raw_webhook.body)), secret=secret)
+        return replace(self._parsed(json_object(raw_webhook.body)), secret=secret)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         queried_at = datetime.now(UTC)
@@ -118,6 +121,10 @@ class StripeProvider:
                 found += self._disputes(intent, reference, queried_at)
                 found += self._refunds(intent, reference)
         return found
+
+    def look_up_object(self, news: Sequence[ThinEvent]) -> ParsedWebhook:
+        queried_at = datetime.now(UTC)
+        return read_object(self._calls, news, at=queried_at, deployment=self._deployment)
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         # Without a key of ours: Stripe would give the same answer again for a day, though a payment moves on.
@@ -181,6 +188,8 @@ class StripeProvider:
 
     def undelivered(self, *, since: datetime, after: str | None = None) -> UndeliveredPage:
         """Events since then that some webhook endpoint has not taken, the newest first (the list goes back 30 days)."""
+        if not self._in_full:
+            return UndeliveredPage(events=[])
         query: dict[str, Any] = {
             "created": {"gte": int(since.timestamp())},
             "delivery_success": False,
@@ -191,41 +200,35 @@ class StripeProvider:
             query["starting_after"] = after
         page = self._calls.ask(lambda stripe: stripe.events.list(query))
         events = items(page, "data")
+        found = self._readable(events)
+        return UndeliveredPage(events=found, after=text(events[-1], "id") if page.get("has_more") and events else None)
+
+    def listed(self, *, since: datetime, after: str | None = None) -> UndeliveredPage:
+        """Thin events since then, delivered or not: Stripe lists them without a word on deliveries."""
+        if not self._thin:
+            return UndeliveredPage(events=[])
+        events, further = thin_page(self._calls, LISTED_TYPES, since=since, after=after)
+        return UndeliveredPage(events=self._readable(events), after=further)
+
+    def _readable(self, events: Sequence[dict[str, Any]]) -> list[UndeliveredEvent]:
         found = []
         for event in events:
             try:
-                found.append(UndeliveredEvent(event_id=text(event, "id"), events=self._own_events(event)))
+                found.append(UndeliveredEvent(event_id=text(event, "id"), events=self._parsed(event).events))
             except UnreadableError:  # one that we cannot read is not the others' fault
                 continue
-        return UndeliveredPage(events=found, after=text(events[-1], "id") if page.get("has_more") and events else None)
+        return found
 
-    def _own_events(self, event: dict[str, Any]) -> Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent]:
+    def _parsed(self, event: dict[str, Any]) -> ParsedWebhook:
         """What an event says about payments of this account and of its mode: others have theirs at the same address."""
-        foreign = event.get("object") != "event" or event.get("account") is not None
-        if foreign or (self._live is not None and event.get("livemode") is (not self._live)):
-            return []
-        return events_of(event, self._deployment)
+        return parsed(event, deployment=self._deployment, live=self._live)
 
     def _seen(
         self, intent: dict[str, Any], reference: Reference, queried_at: datetime
     ) -> list[ProviderEvent | ProviderRefundEvent]:
-        """The events in an answer about one payment.
-
-        The id of the first names what was seen, so that seeing it again is no news. That no attempt is under way is
-        true at the moment of asking alone, so it is an event of its own, which is not recorded.
-        """
         if intent.get("id") != reference.provider_ref:
             raise UnreadableError("the answer is about another payment")
-        state = state_of(intent)
-        seen = intent_event(intent, state, "", at=queried_at, deployment="", raw=intent)
-        found: list[ProviderEvent | ProviderRefundEvent] = []
-        if seen.status is not None:
-            entries = [entry for entry in seen.entries if not isinstance(entry, NoneUnderWayEntry)]
-            found.append(replace(seen, event_id=_seen_id(seen), entries=entries))
-        if state != "processing":
-            alone: list[Entry] = [NoneUnderWayEntry(at=queried_at)]
-            found.append(replace(seen, event_id="", status=None, capture_ref=None, entries=alone))
-        return found
+        return [*seen_intent(intent, at=queried_at)]
 
     def _disputes(self, intent: dict[str, Any], reference: Reference, queried_at: datetime) -> list[ProviderEvent]:
         charge = capture_of(intent)
@@ -238,17 +241,6 @@ class StripeProvider:
     def _refunds(self, intent: dict[str, Any], reference: Reference) -> Sequence[ProviderRefundEvent]:
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
         return refunds_in(self._calls.ask(lambda stripe: stripe.refunds.list(query)), capture_of(intent))
-
-
-def _seen_id(seen: ProviderEvent) -> str:
-    """What was seen, in a line: status, amount, and of each attempt its name and how much of it is promised."""
-    status = seen.status.value if seen.status else ""
-    attempts = [
-        f"{entry.ref}:{entry.authorized or ''}:{'released' if entry.rest_released else ''}"
-        for entry in seen.entries
-        if isinstance(entry, AttemptEntry)
-    ]
-    return ":".join(("lookup", seen.provider_ref, status, str(seen.amount), *attempts))
 
 
 def _entries(seen: ProviderEvent | ProviderRefundEvent) -> Sequence[Entry]:

@@ -20,7 +20,7 @@ from checkout_service.providers.adapters.stripe.objects import (
     money,
     optional_id_of,
 )
-from checkout_service.providers.base import Decline, ProviderRefundEvent, UnreadableError
+from checkout_service.providers.base import Decline, ProviderRefundEvent, ThinEvent, UnreadableError
 from checkout_service.providers.fields import currency_of, items, own_id, text
 from checkout_service.providers.redaction import kept
 
@@ -66,6 +66,12 @@ def refund_event(
 def seen_refund(refund: dict[str, Any]) -> ProviderRefundEvent:
     """A refund in an answer; its id names what was seen, so that seeing it again is no news."""
     return refund_event(refund, f"lookup:{text(refund, 'id')}:{text(refund, 'status')}", raw=refund)
+
+
+def or_looked_up(refund: Object, found: ProviderRefundEvent) -> ProviderRefundEvent | ThinEvent:
+    """The event, or that its payment must be looked up: a part that was let go looks like one, and the charge tells."""
+    thin = found.provider_ref and may_be_let_go(refund)
+    return ThinEvent(provider=NAME, provider_ref=found.provider_ref) if thin else found
 
 
 def refunds_in(page: dict[str, Any], charge: Object | None) -> Sequence[ProviderRefundEvent]:

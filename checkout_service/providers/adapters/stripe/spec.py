@@ -35,8 +35,8 @@ spec = ProviderSpec(
     name="stripe",
     account=AccountForm(
         needed=("api_key",),
-        optional=("api_base", "capture", "multicapture", "publishable_key"),
-        shapes={"capture": "automatic|manual", "multicapture": "on|off"},
+        optional=("api_base", "capture", "events", "multicapture", "publishable_key"),
+        shapes={"capture": "automatic|manual", "events": "snapshot|thin|both", "multicapture": "on|off"},
         # docs.stripe.com/keys and /webhooks/signature promise the beginnings, and no more.
         checks={
             "api_key": key_like(
@@ -52,13 +52,14 @@ spec = ProviderSpec(
     webhooks=WebhookFormat(
         body="json",
         headers=("stripe-signature",),
-        # An intent, or what names one; a refund or a dispute may name its charge alone.
+        # An intent, or what names one; a refund or a dispute may name its charge alone, a thin event itself.
         names=(
             "data.object.metadata.payment_id",
             "data.object.payment_intent",
             "data.object.id",
             "data.object.charge",
             "data.object.latest_charge",
+            "related_object.id",
         ),
     ),
     provider="checkout_service.providers.adapters.stripe.provider:StripeProvider",
