@@ -61,7 +61,7 @@ def test_one_machine_serves_from_an_empty_folder(installed: Installed, tmp_path:
 
         process.terminate()
         assert process.wait(120) == 0
-    assert [child for child in children if child.isrunning() and child.status() != psutil.STATUS_ZOMBIE] == []
+    eventually(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
     assert {path.name for path in installed.empty.iterdir()} == {".data"}
 
 
