@@ -258,7 +258,7 @@ def pages(world: World) -> dict[str, str]:
     }
 
 
-SHOWN = ("overview", "webhooks", "webhook", "payment", "command")
+SHOWN = ("overview", "webhooks", "webhook", "payment", "command", "todo", "search")
 """Those that the documentation shows."""
 
 

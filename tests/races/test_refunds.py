@@ -70,7 +70,7 @@ def test_pieces_are_asked_for_while_their_first_refund_turns_out_to_be_made(
     """A person had called it not made. Whoever is first: its pieces are given back once, though more money is there."""
     app, worker = make_app(), make_worker()
     staff = replace(staff_of(customer), client=app.test_client())
-    listings = [make_listing(unit_price="40.00") for _ in range(2)]
+    listings = [make_listing(unit_price="40.00", stock=None) for _ in range(2)]
     seen = Counter[int]()
     for turn in range(10):
         order = ordered(sql, customer, (listings[0], 1), (listings[1], 3))
