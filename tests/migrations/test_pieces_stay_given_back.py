@@ -29,15 +29,15 @@ OF_BEFORE = (
             (ARRAY['re_elsewhere', 'pi_2']), (ARRAY['re_of_one_that_stays', 'pi_1'])) AS given (names)
     WHERE payments.provider_ref = names[2]""",
     """INSERT INTO payment_notices (payment_id, reason, ref, detail)
-    SELECT made.payment_id, 'refund_mismatch', made.provider_ref, format(told.detail, ours.id)
+    SELECT made.payment_id, 'refund_mismatch', made.provider_ref, format(known.detail, ours.id)
     FROM (VALUES ('re_refused', 'failed', 'refund %s was refused, and was made all the same'),
             ('re_named', 'failed', 'refund %s is not re_n, as an operator saw'),
             ('re_other', 'failed', 'refund %s: another amount, currency or reference'),
             ('re_elsewhere', 'failed', 'refund %s was refused, and was made all the same'),
             ('re_of_one_that_stays', 'succeeded', 'refund %s was refused, and was made all the same'))
-        AS told (ref, of_status, detail)
-    JOIN refunds AS made ON made.provider_ref = told.ref
-    JOIN refunds AS ours ON ours.status::text = told.of_status AND ours.requested_by IS NOT NULL""",
+        AS known (ref, of_status, detail)
+    JOIN refunds AS made ON made.provider_ref = known.ref
+    JOIN refunds AS ours ON ours.status::text = known.of_status AND ours.requested_by IS NOT NULL""",
 )
 
 

@@ -219,7 +219,7 @@ def test_what_was_requested_again_meanwhile_is_not_sent(
     assert given_back(sql, order) == (1, 2)
 
 
-def test_who_settles_it_once_more_is_told_that_it_was_made(
+def test_who_settles_it_once_more_learns_that_it_was_made(
     staff: Customer, worker_app: Flask, order: Ordered, sql: Sql
 ) -> None:
     ours = in_doubt(sql, staff, order)
