@@ -62,7 +62,7 @@ class Judged(NamedTuple):
     def of(cls, row: Sequence[Any]) -> Judged:
         """From what ``judging`` returned."""
         *others, moved, gone_before = row
-        return cls(*others, [MovedPrices(*each) for each in moved], gone_before)
+        return cls._make([*others, [MovedPrices._make(each) for each in moved], gone_before])
 
     def refusal(self, most_gone: int, *, allow_gone: bool) -> str:
         """Why nothing is to be changed, in words; nothing where it may be."""

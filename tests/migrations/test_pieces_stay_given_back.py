@@ -21,8 +21,8 @@ OF_BEFORE = (
     """INSERT INTO payments (user_id, provider, provider_ref, amount, currency)
     SELECT id, 'mock', 'pi_' || number, 100, 'USD' FROM users, generate_series(1, 2) AS number""",
     """INSERT INTO refunds (payment_id, provider, amount, currency, status, requested_by, idempotency_key, request_hash)
-    SELECT id, 'mock', 40, 'USD', status::refund_status, uuidv7(), status, ''
-    FROM payments, unnest(ARRAY['failed', 'succeeded']) AS status WHERE provider_ref = 'pi_1'""",
+    SELECT id, 'mock', 40, 'USD', given.state::refund_status, uuidv7(), given.state, ''
+    FROM payments, unnest(ARRAY['failed', 'succeeded']) AS given (state) WHERE provider_ref = 'pi_1'""",
     """INSERT INTO refunds (payment_id, provider, provider_ref, amount, currency, status)
     SELECT id, 'mock', names[1], 40, 'USD', 'succeeded' FROM payments,
         (VALUES (ARRAY['re_refused', 'pi_1']), (ARRAY['re_named', 'pi_1']), (ARRAY['re_other', 'pi_1']),
@@ -78,6 +78,7 @@ def test_the_index_of_waiting_webhooks_is_made_beside_traffic_and_again(
             fresh_database,
             f"""DO $$ BEGIN EXECUTE format('ALTER TABLE webhook_deliveries ADD CONSTRAINT {bound} CHECK (id < %L)',
                 uuid_of_day('{day}')); END $$""",
+            "SET ROLE checkout_owner",
             "SELECT webhooks_turn_into_parts(7, 14)",
         )
 
@@ -93,7 +94,7 @@ def test_the_index_of_waiting_webhooks_is_made_beside_traffic_and_again(
     )
     if in_parts:
         parts = len(rows(fresh_database, "SELECT FROM webhooks_parts()")) + 1
-        assert parts > 3
+        assert parts >= 3
         assert indexes == [("I", 1, True), ("i", parts, True)]
     else:
         assert indexes == [("i", 1, True)]
