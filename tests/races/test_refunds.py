@@ -64,7 +64,7 @@ def test_many_ask_for_more_than_there_is_at_two_machines(sql: Sql, make_app: Mak
     assert sums(sql, payment) == ("0.00", "99.00")
 
 
-def test_pieces_are_asked_for_while_their_first_refund_turns_out_to_be_made(
+def test_pieces_are_requested_while_their_first_refund_turns_out_to_be_made(
     sql: Sql, make_app: MakeApp, make_worker: MakeWorker, customer: Customer, make_listing: MakeListing
 ) -> None:
     """A person had called it not made. Whoever is first: its pieces are given back once, though more money is there."""
